@@ -1,0 +1,29 @@
+"""The library's errors: one base, few subclasses.
+
+Wrong arguments raise `ArgumentTypeError` or `ArgumentValueError`, which are also Python's
+`TypeError` and `ValueError`, so that code written for `torch.nn` catches what it used to catch.
+"""
+
+
+class TorchDropoutError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class ArgumentTypeError(TorchDropoutError, TypeError):
+    """An argument has a type that the call does not take."""
+
+
+class ArgumentValueError(TorchDropoutError, ValueError):
+    """An argument has the right type and a value that the call does not take."""
+
+
+class ShapeError(TorchDropoutError, RuntimeError):
+    """An input has a rank that the call does not take; a `RuntimeError`, as torch raises."""
+
+
+class TargetError(TorchDropoutError):
+    """A verifier's target cannot be found, loaded, built or called."""
+
+
+class MissingExtraError(TorchDropoutError, ImportError):
+    """A command needs an optional dependency that is not installed."""

@@ -1,0 +1,188 @@
+"""What a judge says: rules, results, findings and reports.
+
+Shared by the verifier and the audit, and the only module the renderers know. Nothing here runs a
+check or formats a line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "advice"]
+Status = Literal["ok", "fail", "skip"]
+Figure = str | int | float | bool | None | Sequence[Any] | Mapping[str, Any]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that can be wrong, under a stable code.
+
+    Attributes:
+        code: `TD` and three digits; never reused.
+        name: Kebab-case, what people type.
+        group: The group it is listed under.
+        severity: `"error"` means the target is wrong, `"advice"` that it could serve people better.
+        summary: One line: what is required.
+        explain: What is measured, why it matters, how to mend it.
+    """
+
+    code: str
+    name: str
+    group: str
+    severity: Severity
+    summary: str
+    explain: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that does not hold, with the figures that show it."""
+
+    code: str
+    name: str
+    severity: Severity
+    message: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as JSON-ready data."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "severity": self.severity,
+            "message": self.message,
+            "figures": _plain(self.figures),
+        }
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check said of one target.
+
+    Attributes:
+        rule: The rule it decides.
+        status: `"ok"`, `"fail"`, or `"skip"` when the question does not apply to the target.
+        message: One line: what was seen.
+        figures: The numbers behind the message.
+        sees: The smallest fault it would catch with power .99, in words; empty for exact checks.
+        seconds: Wall-clock time.
+    """
+
+    rule: Rule
+    status: Status
+    message: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    sees: str = ""
+    seconds: float = 0.0
+
+    @property
+    def finding(self) -> Finding | None:
+        """The finding of a failed check, else None."""
+        if self.status != "fail":
+            return None
+        rule = self.rule
+        return Finding(rule.code, rule.name, rule.severity, self.message, self.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready data."""
+        return {
+            "code": self.rule.code,
+            "name": self.rule.name,
+            "group": self.rule.group,
+            "severity": self.rule.severity,
+            "status": self.status,
+            "message": self.message,
+            "figures": _plain(self.figures),
+            "sees": self.sees,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """All that was said of one target.
+
+    Attributes:
+        target: Its name, as the caller gave it.
+        description: How it was understood: kind, how it was built, which p.
+        level: `quick`, `standard` or `thorough`.
+        seed: The seed of the run.
+        false_alarm_rate: Upper bound on the chance that a correct target gets any finding.
+        checks: In the order of the table.
+        seconds: Wall-clock time.
+        complete: False when the run was interrupted: the checks are those that had ended.
+    """
+
+    target: str
+    description: str
+    level: str
+    seed: int
+    false_alarm_rate: float
+    checks: tuple[CheckResult, ...]
+    seconds: float = 0.0
+    complete: bool = True
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings, in the order of the checks."""
+        return tuple(f for f in (check.finding for check in self.checks) if f is not None)
+
+    @property
+    def passed(self) -> bool:
+        """True when the run is complete and no finding is an error."""
+        return self.complete and not any(f.severity == "error" for f in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report of this target as JSON-ready data."""
+        return {
+            "target": self.target,
+            "description": self.description,
+            "level": self.level,
+            "seed": self.seed,
+            "false_alarm_rate": self.false_alarm_rate,
+            "passed": self.passed,
+            "complete": self.complete,
+            "findings": [f.to_dict() for f in self.findings],
+            "checks": [c.to_dict() for c in self.checks],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """The reports of one run, a target each."""
+
+    targets: tuple[TargetReport, ...]
+
+    def __iter__(self) -> Iterator[TargetReport]:
+        return iter(self.targets)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of all targets."""
+        return tuple(f for target in self.targets for f in target.findings)
+
+    @property
+    def passed(self) -> bool:
+        """True when every target passed."""
+        return all(target.passed for target in self.targets)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready data: `{"schema": 1, "targets": [...]}`."""
+        return {"schema": SCHEMA, "targets": [t.to_dict() for t in self.targets]}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become their names."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
