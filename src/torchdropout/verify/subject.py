@@ -39,13 +39,17 @@ class Subject(ABC):
         name: What the caller called it.
         kind: `"class"`, `"instance"` or `"function"`.
         description: One line: kind, and how p and training reach it.
-        fixed_p: The only p it can be judged at (an instance), else None.
+        fixed_p: The only p it can be judged at (an instance, or a function whose p is bound), else
+            None.
+        has_eval: False when nothing can put it into eval mode (a function without a training
+            argument): it is judged in training only, and `call(x, False)` raises `TargetError`.
     """
 
     name: str
     kind: Kind
     description: str
     fixed_p: float | None
+    has_eval: bool = True
 
     @abstractmethod
     def build(self, p: Any) -> Built:
