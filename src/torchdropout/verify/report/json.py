@@ -1,0 +1,46 @@
+"""Reports and rules as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from ...findings import SCHEMA, Report, Rule
+
+
+def render_json(report: Report) -> str:
+    """The report as JSON text: `{"schema": 1, "targets": [...]}`, ASCII, with no NaN or Infinity.
+
+    Example:
+        >>> print(render_json(Report(())))
+        {
+          "schema": 1,
+          "targets": []
+        }
+    """
+    return _dump(report.to_dict())
+
+
+def render_rules_json(rules: Iterable[Rule]) -> str:
+    """The rules as JSON text: `{"schema": 1, "checks": [...]}`."""
+    keys = ("code", "name", "group", "severity", "summary")
+    listed = [{key: getattr(rule, key) for key in keys} for rule in rules]
+    return _dump({"schema": SCHEMA, "checks": listed})
+
+
+def _dump(data: Any) -> str:
+    return json.dumps(data, indent=2, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of NumPy or torch becomes Python's; anything else a string: the JSON stays whole."""
+    try:
+        scalar = value.item()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return str(value)
+    is_odd = isinstance(scalar, complex) or (
+        isinstance(scalar, float) and not math.isfinite(scalar)
+    )
+    return str(scalar) if is_odd else scalar
