@@ -7,7 +7,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import click
 from rich.console import Console
@@ -118,7 +118,7 @@ def verify(
         )
 
     report, unable, interrupted = _judge_all(targets, judge)
-    _print(lambda **look: render_json(report) if form == "json" else render_text(report, **look))
+    _write(render_json(report) if form == "json" else render_text(report, **_look()))
     for message in unable:
         click.echo(f"torchdropout: {message}", err=True)
     return _exit_code(report, bool(unable), interrupted, strict)
@@ -129,28 +129,27 @@ def verify(
 def explain(name: str) -> int:
     """Explains a check, by NAME or code: what it measures, why it matters, how to mend it."""
     wanted = name.strip().lower()
-    for rule in RULES:
-        if wanted in (rule.name, rule.code.lower()):
-            found = rule
-            _print(lambda **look: render_rule(found, **look))
-            return OK
-    names = [key for rule in RULES for key in (rule.name, rule.code.lower())]
-    near = difflib.get_close_matches(wanted, names, n=3)
-    near += [key for key in names if wanted and wanted in key and key not in near][:3]
-    hint = f"; close to it: {', '.join(near)}" if near else "; `torchdropout checks` lists them"
-    raise click.UsageError(
-        f"Expected `NAME` to be a check's name or code, got {name!r} (str){hint}"
-    )
+    rule = next((rule for rule in RULES if wanted in (rule.name, rule.code.lower())), None)
+    if rule is None:
+        raise click.UsageError(_unknown_rule(name, wanted))
+    _write(render_rule(rule, **_look()))
+    return OK
 
 
 @main.command()
 @_formats
 def checks(form: str) -> int:
     """Lists the checks: code, name, group, severity, what each requires."""
-    _print(
-        lambda **look: render_rules_json(RULES) if form == "json" else render_rules(RULES, **look)
-    )
+    _write(render_rules_json(RULES) if form == "json" else render_rules(RULES, **_look()))
     return OK
+
+
+def _unknown_rule(name: str, wanted: str) -> str:
+    names = [key for rule in RULES for key in (rule.name, rule.code.lower())]
+    near = difflib.get_close_matches(wanted, names, n=3)
+    near += [key for key in names if wanted and wanted in key and key not in near][:3]
+    hint = f"close to it: {', '.join(near)}" if near else "`torchdropout checks` lists them"
+    return f"Expected `NAME` to be the name or code of a check, got {name!r} (str); {hint}"
 
 
 def _judge_all(
@@ -222,15 +221,23 @@ def _stdout_to_stderr() -> Iterator[None]:
         yield
 
 
-def _print(render: Callable[..., str]) -> None:
-    """Prints to stdout: wrapped and coloured on a terminal, plain in a pipe or with NO_COLOR."""
+class _Look(TypedDict):
+    width: int | None
+    styled: bool
+
+
+def _look() -> _Look:
+    """Wrapped and coloured on a terminal; plain in a pipe, a dumb terminal or with NO_COLOR."""
     console = Console()
-    look: dict[str, object] = {}
-    if console.is_terminal:
-        is_plain = console.no_color or console.color_system is None
-        look = {"width": console.width, "styled": not is_plain}
+    if not console.is_terminal:
+        return {"width": None, "styled": False}
+    is_plain = console.no_color or console.color_system is None
+    return {"width": console.width, "styled": not is_plain}
+
+
+def _write(text: str) -> None:
     try:
-        click.echo(render(**look).rstrip("\n"), color=True)
+        click.echo(text.rstrip("\n"), color=True)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`head`, say) has what it wanted; Python would complain of it again at exit.
