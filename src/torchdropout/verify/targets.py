@@ -963,31 +963,45 @@ def _function(thing: Callable[..., Any], name: str, told: _Told, home: _Home) ->
 
 
 def _assumed(thing: Callable[..., Any], name: str, told: _Told) -> _Reading:
-    """The signature of a function that Python cannot read: what a trial call accepts."""
-    p, training = told.p or told.keep, told.training
-    tried = []
-    for roles in (("x", "p", "training"), ("x", "p")):
-        parameters = [Parameter("x", Parameter.POSITIONAL_ONLY)]
-        for role, named in (("p", p), ("training", training)):
-            if role in roles or named:
-                kind = Parameter.KEYWORD_ONLY if named else Parameter.POSITIONAL_ONLY
-                parameters.append(Parameter(named or role, kind))
-        parameters.sort(key=lambda parameter: parameter.kind)
-        reading = _Reading(thing, Signature(parameters), {}, assumed=True)
-        values = dict.fromkeys(reading.signature.parameters, cast(Any, _TRIAL_P))
-        values["x"] = torch.ones(2, 3, 4)
-        values.update({q.name: True for q in parameters[1:] if q.name in (training, "training")})
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                reading.call(values)
-        except TypeError as error:
-            shown = reading.show({q.name: q.name for q in parameters})
-            tried.append(f"{shown} raised {_said(error)}")
-            continue
-        except Exception:  # it took the arguments; what it says of this x is for the checks
-            pass
-        return reading
+    """The signature of a function that Python cannot read: the first that a trial call accepts."""
+    refused = []
+    doubtful = None
+    for with_training in (True, False):
+        reading = _guessed_reading(thing, told, with_training)
+        error = _trial(reading, told)
+        if error is None:
+            return reading
+        if not isinstance(error, TypeError):  # it may have taken the arguments, and not this x
+            doubtful = doubtful or reading
+        shown = reading.show({argument: argument for argument in reading.signature.parameters})
+        refused.append(f"{shown} raised {_said(error)}")
+    if doubtful is not None:
+        return doubtful
     raise _error(
-        name, "to be called as f(x, p, training)", "; ".join(tried), "wrap it in a function"
+        name, "to be called as f(x, p, training)", "; ".join(refused), "wrap it in a function"
     )
+
+
+def _guessed_reading(thing: Callable[..., Any], told: _Told, with_training: bool) -> _Reading:
+    """x, p and perhaps training by position, what was told by name."""
+    roles = [("x", None), ("p", told.p or told.keep)]
+    if with_training or told.training is not None:
+        roles.append(("training", told.training))
+    by_position = [Parameter(r, Parameter.POSITIONAL_ONLY) for r, name in roles if name is None]
+    by_name = [Parameter(name, Parameter.KEYWORD_ONLY) for _, name in roles if name is not None]
+    return _Reading(thing, Signature([*by_position, *by_name]), {}, assumed=True)
+
+
+def _trial(reading: _Reading, told: _Told) -> Exception | None:
+    """What one call raises."""
+    values: dict[str, Any] = dict.fromkeys(reading.signature.parameters, _TRIAL_P)
+    values["x"] = torch.ones(2, 3, 4)
+    for flag in {"training", told.training} & values.keys():
+        values[cast(str, flag)] = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reading.call(values)
+    except Exception as error:
+        return error
+    return None

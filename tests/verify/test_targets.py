@@ -1,0 +1,534 @@
+import functools
+import random
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
+from torchdropout.verify.subject import Subject
+from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, TRAINING_NAMES, resolve
+
+X = torch.ones(64, 64)
+
+
+class KeepDrop(nn.Module):
+    def __init__(self, keep_prob):
+        super().__init__()
+        self.keep_prob = keep_prob
+
+    def forward(self, x):
+        return F.dropout(x, 1 - self.keep_prob, self.training)
+
+
+class Deterministic(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x, deterministic=False):
+        return F.dropout(x, self.rate, not deterministic)
+
+
+class Quantity(nn.Module):
+    """No name says which argument is the probability."""
+
+    def __init__(self, amount, label="a"):
+        super().__init__()
+        self.amount = amount
+
+    def forward(self, x):
+        return F.dropout(x, self.amount, self.training)
+
+
+class Wide(nn.Module):
+    def __init__(self, width, p):
+        super().__init__()
+        self.width, self.p = width, p
+
+    def forward(self, x):
+        return F.dropout(x, self.p, self.training)
+
+
+class Masked(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+
+    def forward(self, x, mask):
+        return x * mask
+
+
+class Callable:
+    """Not a module; its mode is an attribute."""
+
+    def __init__(self, p):
+        self.p, self.training = p, True
+
+    def __call__(self, x):
+        return F.dropout(x, self.p, self.training)
+
+
+class Modeless:
+    def __init__(self, p):
+        self.p = p
+
+    def __call__(self, x):
+        return F.dropout(x, self.p)
+
+
+def drop(x, p, training):
+    return F.dropout(x, p, training)
+
+
+def drop_p_first(p, x, training):
+    return F.dropout(x, p, training)
+
+
+def drop_positional(x, p, training, /):
+    return F.dropout(x, p, training)
+
+
+def drop_keyword(x, *, dropout_rate, is_training):
+    return F.dropout(x, dropout_rate, is_training)
+
+
+def drop_keep(x, keep_prob, training):
+    return F.dropout(x, 1 - keep_prob, training)
+
+
+def drop_fraction(x, fraction, training):
+    return F.dropout(x, 1 - fraction, training)
+
+
+def drop_inference(x, p, inference):
+    return F.dropout(x, p, not inference)
+
+
+def drop_always(x, p):
+    return F.dropout(x, p)
+
+
+def drop_untold(x, foo, bar=True):
+    return F.dropout(x, foo, bar)
+
+
+def drop_opaque(*args, **kwargs):
+    return F.dropout(*args, **kwargs)
+
+
+def drop_two(*args):
+    x, p = args
+    return F.dropout(x, p)
+
+
+def make(p):
+    return nn.Dropout(p)
+
+
+def scripted(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    return F.dropout(x, p, training)
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit.script
+    scripted = torch.jit.script(scripted)
+
+
+def dropped(subject: Subject, p: float, training: bool = True) -> float:
+    """The share of zeros, with every other value checked to be a kept one."""
+    torch.manual_seed(0)
+    y = subject.build(p).call(X, training)
+    kept = y != 0
+    expected = 1 / (1 - p) if training else 1.0
+    assert torch.allclose(y[kept], torch.tensor(expected))
+    return 1 - kept.float().mean().item()
+
+
+# target, told, kind, words of the description
+UNDERSTOOD = [
+    ("torch.nn:Dropout", {}, "class", "module class, built as Dropout(p=p)"),
+    (nn.Dropout, {}, "class", "module class, built as Dropout(p=p)"),
+    (KeepDrop, {}, "class", "KeepDrop(keep_prob=1 - p); `keep_prob` is read as a keep probability"),
+    (Deterministic, {}, "class", "Deterministic(rate=p), called with deterministic=not training"),
+    (Quantity, {}, "class", "`amount` is taken for p"),
+    (Quantity, {"p_name": "amount"}, "class", "built as Quantity(amount=p)"),
+    (functools.partial(Wide, 4), {}, "class", "built as Wide(p=p, width=4)"),
+    (Callable, {}, "class", "class, built as Callable(p=p)"),
+    (make, {}, "class", "factory, built as make(p=p)"),
+    ("torch.nn.functional:dropout", {}, "function", "dropout(x, p=p, training=training)"),
+    (torch.dropout, {}, "function", "dropout(x, p=p, train=training)"),
+    (torch.ops.aten.dropout, {}, "function", "dropout(x, p=p, train=training)"),
+    (torch.ops.aten.dropout.default, {}, "function", "dropout(x, p=p, train=training)"),
+    (scripted, {}, "function", "scripted(x, p=p, training=training)"),
+    (drop, {}, "function", "drop(x, p=p, training=training)"),
+    (drop_p_first, {}, "function", "drop_p_first(x, p=p, training=training)"),
+    (drop_positional, {}, "function", "drop_positional(x, p, training)"),
+    (drop_keyword, {}, "function", "drop_keyword(x, dropout_rate=p, is_training=training)"),
+    (drop_keep, {}, "function", "drop_keep(x, keep_prob=1 - p, training=training)"),
+    (drop_fraction, {"keep_prob": "fraction"}, "function", "fraction=1 - p"),
+    (drop_inference, {}, "function", "inference=not training"),
+    (drop_untold, {"p_name": "foo", "training_name": "bar"}, "function", "foo=p, bar=training"),
+    (drop_opaque, {}, "function", "drop_opaque(x, p, training); no readable signature"),
+    (
+        drop_opaque,
+        {"p_name": "p", "training_name": "training"},
+        "function",
+        "drop_opaque(x, p=p, training=training)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("target", "told", "kind", "words"), UNDERSTOOD)
+def test_target_is_understood_and_drops_at_p(target, told, kind, words):
+    subject = resolve(target, **told)
+    assert subject.kind == kind
+    assert words in subject.description
+    assert subject.has_eval
+    assert subject.fixed_p is None
+    # 0.1 and not 0.5: a keep probability taken for p must show.
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+    assert dropped(subject, 0.1, training=False) == 0
+
+
+# target, told, p, where it was found
+HELD = [
+    (nn.Dropout(0.1), {}, "`p`"),
+    (nn.Sequential(nn.Dropout(0.1)), {}, "`0.p`"),
+    (KeepDrop(0.9), {}, "`keep_prob`, read as a keep probability"),
+    (Quantity(0.1), {"p_name": "amount"}, "`amount`"),
+    (nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.0)), {"p_name": "0.p"}, "`0.p`"),
+    (Wide(4, torch.tensor(0.1)), {}, "`p`"),
+    (Callable(0.1), {}, "callable object, p=0.1 read from `p`"),
+]
+
+
+@pytest.mark.parametrize(("target", "told", "words"), HELD)
+def test_instance_is_judged_at_its_own_p(target, told, words):
+    subject = resolve(target, **told)
+    assert subject.kind == "instance"
+    assert subject.fixed_p == pytest.approx(0.1)
+    assert words in subject.description
+    assert dropped(subject, subject.fixed_p) == pytest.approx(0.1, abs=0.03)
+    assert dropped(subject, subject.fixed_p, training=False) == 0
+    with pytest.raises(ArgumentValueError, match=r"Expected `p` to be 0\.1.*got p=0\.5 \(float\)"):
+        subject.build(0.5)
+
+
+def test_instance_is_copied():
+    module = nn.Dropout(0.3).eval()
+    built = resolve(module).build(0.3)
+    built.call(X, True)
+    built.module.p = 0.9
+    assert built.module is not module
+    assert not module.training
+    assert module.p == 0.3
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (drop_always, "no training argument to give, so eval is not judged"),
+        (drop_two, "no training argument to give, so eval is not judged"),
+        (functools.partial(F.dropout, training=True), "training=True"),
+        (Modeless, "it has no training mode to set, so eval is not judged"),
+    ],
+)
+def test_target_without_mode_is_judged_in_training_only(target, words):
+    subject = resolve(target)
+    assert not subject.has_eval
+    assert words in subject.description
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+    with pytest.raises(TargetError, match="to have a training argument, got none"):
+        subject.build(0.1).call(X, False)
+
+
+def test_partial_that_binds_p_fixes_it():
+    subject = resolve(functools.partial(F.dropout, p=0.1))
+    assert (subject.kind, subject.fixed_p) == ("function", 0.1)
+    assert "dropout(x, training=training, p=0.1)" in subject.description
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize("name", P_NAMES)
+def test_every_name_for_p_is_found_behind_another_number(name):
+    scope = {"F": F}
+    exec(f"def f(x, scale=1.0, {name}=0.5, training=True): return F.dropout(x, {name})", scope)
+    assert f"{name}=p" in resolve(scope["f"]).description
+
+
+@pytest.mark.parametrize("name", KEEP_NAMES)
+def test_every_name_for_the_keep_probability_is_found(name):
+    scope = {"F": F}
+    exec(f"def f(x, {name}, training): return F.dropout(x, 1 - {name}, training)", scope)
+    subject = resolve(scope["f"])
+    assert f"{name}=1 - p" in subject.description
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize("name", TRAINING_NAMES)
+def test_every_name_for_training_is_found(name):
+    scope = {"F": F}
+    exec(f"def f(x, p, {name}): return F.dropout(x, p, {name})", scope)
+    assert dropped(resolve(scope["f"]), 0.1, training=False) == 0
+
+
+@pytest.mark.parametrize("p", ["0.1", None, True, float("nan"), float("-inf")])
+def test_wrong_p_reaches_the_target_as_it_is(p):
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self, p):
+            super().__init__()
+            seen.append(p)
+
+    Spy.forward = drop_always
+    resolve(Spy).build(p)
+    assert seen[1] is p
+
+
+@pytest.mark.parametrize("p", ["0.1", None, True])
+def test_wrong_p_reaches_a_keep_probability_as_it_is(p):
+    assert resolve(KeepDrop).build(p).module.keep_prob is p
+
+
+def test_target_raises_its_own_errors_at_build():
+    with pytest.raises(ValueError, match="dropout probability has to be between 0 and 1"):
+        resolve(nn.Dropout).build(1.5)
+
+
+# target, told, words the error must hold: target or argument, expectation, what there is
+NOT_UNDERSTOOD = [
+    ("torch.nn.Dropout", {}, ["TARGET", "package.module:Attribute", "'torch.nn.Dropout' (str)"]),
+    ("torch.nn.Dropout", {}, ["perhaps torch.nn:Dropout"]),
+    ("", {}, ["TARGET", "path/file.py:Attribute", "'' (str)"]),
+    ("torch.nn:", {}, ["TARGET", "path/file.py:Attribute", "'torch.nn:' (str)"]),
+    (":Dropout", {}, ["TARGET", "path/file.py:Attribute", "':Dropout' (str)"]),
+    ("nowhere.at.all:X", {}, ["'nowhere.at.all:X'", "importable module", "no module named"]),
+    ("torch.nowhere:X", {}, ["'torch.nowhere:X'", "importable", "'torch.nowhere'"]),
+    ("torch.nn:Dropuot", {}, ["'torch.nn:Dropuot'", "attribute 'Dropuot'", "Dropout"]),
+    ("torch:nn.Dropuot", {}, ["attribute 'Dropuot'", "no such attribute", "close to it: Dropout"]),
+    ("math:pi", {}, ["'math:pi'", "to be a module class", "3.14", "(float)"]),
+    ("torch:nn", {}, ["'torch:nn'", "to be a module class", "(module)"]),
+    (None, {}, ["to be a module class", "None (NoneType)"]),
+    (Wide, {}, ["Wide", "from the drop probability alone", "requires `width`", "partial"]),
+    (Masked, {}, ["Masked", "called on a tensor alone", "requires `mask`"]),
+    (nn.ReLU, {}, ["ReLU", "to take the drop probability", "(inplace)", "--p-name"]),
+    (nn.Module, {}, ["Module", "to be built as Module(0.5)", "TypeError", "--p-name"]),
+    (int, {}, ["'builtins:int'", "that can be called on a tensor", "0 (int)"]),
+    (Quantity(0.1), {}, ["'Quantity()'", "in one attribute", "none", "--p-name"]),
+    (
+        nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.2)),
+        {},
+        ["in one attribute", "several: `0.p`, `1.p`", "--p-name"],
+    ),
+    (nn.Dropout(float("nan")), {}, ["a probability in [0, 1] in `p`", "nan (float)"]),
+    (Wide(4, 1.5), {"p_name": "p"}, ["a probability in [0, 1] in `p`", "1.5 (float)"]),
+    (Wide(4, "a"), {"p_name": "p"}, ["a probability in [0, 1] in `p`", "'a' (str)"]),
+    (nn.Dropout(0.1), {"p_name": "q"}, ["the attribute 'q' that --p-name names", "no attribute"]),
+    (nn.Dropout, {"p_name": "q"}, ["the argument 'q' that --p-name names", "(p, inplace)"]),
+    (drop, {"keep_prob": "q"}, ["the argument 'q' that --keep-prob names", "(x, p, training)"]),
+    (drop, {"training_name": "trainin"}, ["--training-name names", "close to it: training"]),
+    (torch.relu, {}, ["'torch:relu'", "to take the drop probability", "--p-name"]),
+    (lambda: 0, {}, ["<lambda>", "to take a tensor", "the arguments ()"]),
+    (lambda x, p, training, mask: x, {}, ["as f(x, p, training)", "requires `mask`", "partial"]),
+    (lambda *a: int("1", *a), {}, ["f(x, p, training)", "<lambda>(x, p, training) raised"]),
+]
+
+
+@pytest.mark.parametrize(("target", "told", "words"), NOT_UNDERSTOOD)
+def test_error_says_what_was_expected_and_got(target, told, words):
+    with pytest.raises(TargetError) as info:
+        resolve(target, **told)
+    message = str(info.value)
+    assert message.startswith("Expected TARGET")
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("argument", ["p_name", "keep_prob", "training_name"])
+def test_names_must_be_text(argument):
+    expected = rf"Expected `{argument}` to be the name of an argument, got {argument}=3 \(int\)"
+    with pytest.raises(ArgumentTypeError, match=expected):
+        resolve(nn.Dropout, **{argument: 3})
+
+
+def test_p_name_and_keep_prob_exclude_each_other():
+    with pytest.raises(ArgumentValueError, match=r"`p_name` or `keep_prob`, not both.*'a'.*'b'"):
+        resolve(nn.Dropout, p_name="a", keep_prob="b")
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+@pytest.fixture
+def same_imports(tmp_path):
+    """Fails if a target has left anything importable behind."""
+    path = sys.path.copy()
+    yield
+    assert sys.path == path
+    assert not [name for name in sys.modules if name.startswith("_torchdropout_target")]
+    files = [str(getattr(module, "__file__", "")) for module in list(sys.modules.values())]
+    assert not [file for file in files if file.startswith(str(tmp_path))]
+
+
+SOURCE = """
+    import torch
+    from helper import NAME
+
+    class Drop(torch.nn.Module):
+        name = NAME
+
+        def __init__(self, p):
+            super().__init__()
+            self.p = p
+
+        def forward(self, x):
+            import late
+            return torch.nn.functional.dropout(x, late.same(self.p), self.training)
+
+    class Box:
+        Inner = Drop
+
+    ready = Drop(0.3)
+"""
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_file_target_uses_its_own_neighbours(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, "drop.py", SOURCE)
+        write(tmp_path / name, "helper.py", f"NAME = {name!r}\n")
+        write(tmp_path / name, "late.py", "def same(p): return p\n")
+    subjects = {n: resolve(f"{tmp_path}/{n}/drop.py:Drop") for n in ("one", "two")}
+    for name, subject in subjects.items():
+        assert subject.name == f"{tmp_path}/{name}/drop.py:Drop"
+        assert subject.build(0.5).module.name == name
+        assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_file_target_twice_dotted_and_instance(tmp_path):
+    write(tmp_path, "drop.py", SOURCE)
+    write(tmp_path, "helper.py", "NAME = 'n'\n")
+    write(tmp_path, "late.py", "def same(p): return p\n")
+    first, second = (resolve(f"{tmp_path}/drop.py:Box.Inner") for _ in range(2))
+    assert type(first.build(0.5).module) is not type(second.build(0.5).module)
+    assert resolve(f"{tmp_path}/drop.py:ready").fixed_p == 0.3
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_module_in_the_working_directory_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+    write(tmp_path / "package", "__init__.py", "")
+    write(tmp_path / "package", "mine.py", "from .other import Drop\n")
+    write(tmp_path / "package", "other.py", "from torch.nn import Dropout as Drop\n")
+    assert resolve("package.mine:Drop").description == "module class, built as Dropout(p=p)"
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_namespace_package_in_the_working_directory_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare").mkdir()
+    write(tmp_path / "bare", "mine.py", "from torch.nn import Dropout as Drop\n")
+    assert resolve("bare.mine:Drop").kind == "class"
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_file_that_is_named_like_a_module(tmp_path):
+    write(tmp_path, "random.py", "from torch.nn import Dropout\n")
+    assert resolve(f"{tmp_path}/random.py:Dropout").kind == "class"
+    assert hasattr(random, "getstate")
+
+
+# text of the file, attribute, words
+BAD_FILES = [
+    ("x = 1\ndef f(:\n", "f", ["a syntax error in bad.py, line 2"]),
+    ("import nowhere_at_all\n", "f", ["No module named 'nowhere_at_all'", "(bad.py, line 1)"]),
+    ("\nraise RuntimeError('no\\nway')\n", "f", ["RuntimeError: no way", "(bad.py, line 2)"]),
+    ("import sys\nsys.exit(3)\n", "f", ["SystemExit: 3", "(bad.py, line 2)"]),
+    ("from . import x\n", "f", ["relative import", "package.module:Attribute"]),
+    ("def drop(x, p): return x\n", "dorp", ["attribute 'dorp'", "close to it: drop"]),
+    ("x = [1]\n", "x", ["to be a module class", "[1] (list)"]),
+]
+
+
+@pytest.mark.parametrize(("text", "attribute", "words"), BAD_FILES)
+@pytest.mark.usefixtures("same_imports")
+def test_bad_file_is_an_error_that_says_where(tmp_path, text, attribute, words):
+    path = write(tmp_path, "bad.py", text)
+    with pytest.raises(TargetError) as info:
+        resolve(f"{path}:{attribute}")
+    for word in [f"Expected TARGET '{path}:{attribute}'", ", got ", *words]:
+        assert word in str(info.value)
+
+
+@pytest.mark.parametrize(("where", "got"), [("no.py", "no such file"), ("dir.py", "a folder")])
+@pytest.mark.usefixtures("same_imports")
+def test_missing_file(tmp_path, where, got):
+    (tmp_path / "dir.py").mkdir()
+    target = f"{tmp_path}/{where}:Drop"
+    with pytest.raises(TargetError) as info:
+        resolve(target)
+    assert f"Expected TARGET {target!r} to name a Python file" in str(info.value)
+    assert f"got {got}" in str(info.value)
+
+
+GREEDY = """
+    import random, sys
+    import numpy, torch
+    torch.manual_seed(5); random.seed(5); numpy.random.seed(5)
+    torch.set_default_dtype(torch.float64); torch.set_grad_enabled(False)
+    sys.path.insert(0, "/nowhere")
+
+    class Drop(torch.nn.Dropout):
+        def __init__(self, p):
+            super().__init__(p)
+            torch.rand(3), random.random(), numpy.random.rand()
+"""
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_generators_and_settings_stay_as_they_were(tmp_path):
+    path = write(tmp_path, "greedy.py", GREEDY)
+    torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)
+    resolve(f"{path}:Drop")
+    drawn = torch.rand(1).item(), random.random(), np.random.rand()
+    torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)
+    assert drawn == (torch.rand(1).item(), random.random(), np.random.rand())
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+
+
+def test_names_of_objects():
+    assert resolve(nn.Dropout).name == "torch.nn.modules.dropout:Dropout"
+    assert resolve(F.dropout).name == "torch.nn.functional:dropout"
+    assert resolve(torch.dropout).name == "torch:dropout"
+    assert resolve(nn.Dropout(0.1)).name == "Dropout(p=0.1, inplace=False)"
+    assert resolve(Callable(0.1)).name == "Callable"
+
+
+def test_call_reaches_the_module_itself():
+    built = resolve(nn.Dropout).build(0.5)
+    assert built.p == 0.5
+    assert isinstance(built.module, nn.Dropout)
+    assert built.call(X, False) is X
+    assert not built.module.training
+    built.call(X, True)
+    assert built.module.training
+    assert resolve(drop).build(0.5).module is None
