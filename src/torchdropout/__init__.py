@@ -1,0 +1,8 @@
+"""Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
+
+from . import functional as functional
+from . import nn as nn
+from ._version import __version__ as __version__
+from .functional.keep_mask import keep_mask as keep_mask
+from .random import Key as Key
+from .spec.layout import MaskLayout as MaskLayout

@@ -1,0 +1,166 @@
+"""All wording of argument errors: what was expected, what came, of which type.
+
+Every function either returns the argument in the form the library works with or raises; none of
+them changes anything or draws from a generator.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeGuard
+
+import torch
+
+from .errors import ArgumentTypeError, ArgumentValueError
+
+UINT64 = 2**64
+
+
+def got(name: str, value: object) -> str:
+    """The second half of every message: `got p=1.7 (float)`.
+
+    Example:
+        >>> got("p", "0.1")
+        "got p='0.1' (str)"
+    """
+    if isinstance(value, torch.Tensor):
+        shape = tuple(value.shape)
+        return f"got {name}=<tensor of shape {shape}, {value.dtype}> ({type(value).__name__})"
+    text = repr(value)
+    if len(text) > 80:
+        text = text[:77] + "..."
+    return f"got {name}={text} ({type(value).__name__})"
+
+
+def wrong_type(name: str, expected: str, value: object) -> NoReturn:
+    """Raise `ArgumentTypeError`: expected this, got that."""
+    raise ArgumentTypeError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
+
+
+def wrong_value(name: str, expected: str, value: object) -> NoReturn:
+    """Raise `ArgumentValueError`: expected this, got that."""
+    raise ArgumentValueError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """True for an int or a symbolic int, and never for a bool."""
+    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
+
+
+def check_p(p: Any) -> float:
+    """The drop probability as a float in [0, 1].
+
+    Raises:
+        ArgumentTypeError: p is no real number (a bool, a string and a tensor are none).
+        ArgumentValueError: p is NaN or outside [0, 1].
+    """
+    if not isinstance(p, float):
+        if isinstance(p, bool) or not isinstance(p, (int, numbers.Real)):
+            wrong_type("p", "a number in [0, 1], the drop probability", p)
+        value = float(p)
+    else:
+        value = p
+    # Written so that NaN, which compares false to everything, is refused too.
+    if not 0.0 <= value <= 1.0:
+        wrong_value("p", "in [0, 1], the drop probability", p)
+    return value
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """A flag; torch, too, takes nothing but a bool.
+
+    Raises:
+        ArgumentTypeError: It is no bool.
+    """
+    if not isinstance(value, bool):
+        wrong_type(name, "a bool", value)
+    return value
+
+
+def check_unsigned(name: str, value: Any, bits: int) -> int:
+    """An integer that fits `bits` unsigned bits.
+
+    Raises:
+        ArgumentTypeError: It is no integer.
+        ArgumentValueError: It is negative or too large.
+    """
+    if not is_integer(value):
+        wrong_type(name, f"an integer in [0, 2**{bits})", value)
+    if not 0 <= value < 2**bits:
+        wrong_value(name, f"in [0, 2**{bits})", value)
+    return value
+
+
+def check_input(x: Any, name: str = "input", *, complex_ok: bool = True) -> torch.Tensor:
+    """A tensor that dropout is defined on.
+
+    Raises:
+        ArgumentTypeError: It is no tensor, or its dtype is integer, bool, 8-bit float, or complex
+            where that has no meaning.
+    """
+    if not isinstance(x, torch.Tensor):
+        wrong_type(name, "a tensor", x)
+    dtype = x.dtype
+    real = dtype.is_floating_point and dtype.itemsize > 1
+    if real or (complex_ok and dtype.is_complex):
+        return x
+    kinds = "a floating-point or complex tensor" if complex_ok else "a floating-point tensor"
+    raise ArgumentTypeError(
+        f"Expected `{name}` to be {kinds} of 16 bits or more, got a tensor of {dtype}: "
+        f"convert it first, for example {name}.to(torch.float32)."
+    )
+
+
+def check_generator(generator: Any, device: torch.device) -> None:
+    """A generator that the call may draw its seed from: on the CPU or on the input's device.
+
+    Raises:
+        ArgumentTypeError: It is no `torch.Generator`.
+        ArgumentValueError: It lives on another device.
+    """
+    if not isinstance(generator, torch.Generator):
+        wrong_type("generator", "a torch.Generator", generator)
+    if generator.device.type not in ("cpu", device.type):
+        raise ArgumentValueError(
+            f"Expected `generator` to be on the CPU or on the input's device ({device}), "
+            f"got a generator on {generator.device} ({type(generator).__name__})."
+        )
+
+
+def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
+    """Distinct dimensions of a tensor with `ndim` of them, as non-negative numbers.
+
+    Raises:
+        ArgumentTypeError: It is no sequence of integers.
+        ArgumentValueError: One is out of range or named twice.
+    """
+    if isinstance(dims, (str, torch.Tensor)) or not isinstance(dims, Sequence):
+        wrong_type(name, "a sequence of dimensions (integers)", dims)
+    found: list[int] = []
+    for dim in dims:
+        if not is_integer(dim):
+            wrong_type(name, "a sequence of dimensions (integers)", dims)
+        if not -ndim <= dim < ndim:
+            wrong_value(name, f"dimensions in [{-ndim}, {ndim}) of a {ndim}-D input", dims)
+        found.append(dim % ndim)
+    if len(set(found)) != len(found):
+        wrong_value(name, "dimensions that are each named once", dims)
+    return tuple(found)
+
+
+def check_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """Sizes of a tensor.
+
+    Raises:
+        ArgumentTypeError: It is no sequence of integers.
+        ArgumentValueError: A size is negative.
+    """
+    if isinstance(shape, (str, torch.Tensor)) or not isinstance(shape, Sequence):
+        wrong_type(name, "a sequence of sizes (integers)", shape)
+    for size in shape:
+        if not is_integer(size):
+            wrong_type(name, "a sequence of sizes (integers)", shape)
+        if size < 0:
+            wrong_value(name, "sizes of 0 or more", shape)
+    return tuple(shape)

@@ -1,0 +1,9 @@
+"""Dropout as functions: torch's names, positional order and defaults, and keyword-only extras."""
+
+from .alpha_dropout import alpha_dropout as alpha_dropout
+from .alpha_dropout import feature_alpha_dropout as feature_alpha_dropout
+from .dropout import dropout as dropout
+from .feature_dropout import dropout1d as dropout1d
+from .feature_dropout import dropout2d as dropout2d
+from .feature_dropout import dropout3d as dropout3d
+from .keep_mask import keep_mask as keep_mask

@@ -1,0 +1,131 @@
+"""Dropout that keeps mean and variance for SELU networks: alpha_dropout, feature_alpha_dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import Affine, bernoulli, check_call
+from ._override import overridable
+from .feature_dropout import refuse_rank, spatial_dims
+
+ALPHA_PRIME = -1.7580993408473766  # -scale * alpha of SELU: its value at minus infinity
+
+
+def _alpha(p: float) -> Affine:
+    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
+    if p == 1.0:
+        # As torch: with nothing kept there is no variance to restore.
+        return Affine(0.0, 0.0, 0.0)
+    a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * ALPHA_PRIME**2))
+    b = -a * p * ALPHA_PRIME
+    return Affine(a, b, a * ALPHA_PRIME + b)
+
+
+@overridable
+def alpha_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Dropout that keeps mean 0 and variance 1 of its input, for SELU networks.
+
+    `y = a * x + b` where kept and `a * alpha' + b` where dropped, with `alpha' = -1.7580993...`,
+    `a = ((1 - p)(1 + p * alpha'**2)) ** -1/2` and `b = -a * p * alpha'`. A drop-in for
+    `torch.nn.functional.alpha_dropout`, with its default: **`training` is False unless you say
+    otherwise**, unlike that of every other dropout.
+
+    Args:
+        input: Floating-point tensor.
+        p: Drop probability in [0, 1]. At 1 the output and the gradient are 0.
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions along which all elements share one draw.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; a complex input is refused too.
+        ArgumentValueError: As `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.alpha_dropout(torch.zeros(4), 0.5, True, key=td.Key(0))
+        tensor([ 0.7792, -0.7792,  0.7792,  0.7792])
+
+    Reference:
+        G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
+    """
+    call = check_call(
+        input, p, training, inplace, key, generator, broadcast_dims, layout, complex_ok=False
+    )
+    return bernoulli(call, _alpha(call.p))
+
+
+@overridable
+def feature_alpha_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Alpha dropout of whole channels: one draw for each (sample, channel).
+
+    The map of `alpha_dropout`, with the draw shared along all dimensions but the first two. A
+    drop-in for `torch.nn.functional.feature_alpha_dropout`, with its default: **`training` is
+    False**.
+
+    Args:
+        input: Floating-point tensor.
+        p: Drop probability in [0, 1]. At 1 the output and the gradient are 0.
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices, instead of those of the variant.
+
+    Shape:
+        `(N, C, ...)`; the output has the shape of the input.
+
+    Raises:
+        ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`; a complex input is refused too.
+        ArgumentValueError: As `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.feature_alpha_dropout(torch.zeros(1, 3, 2), 0.5, True, key=td.Key(0))
+        tensor([[[ 0.7792,  0.7792],
+                 [-0.7792, -0.7792],
+                 [ 0.7792,  0.7792]]])
+
+    Reference:
+        G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017; the channel-wise form
+        is torch's.
+    """
+    call = check_call(
+        input, p, training, inplace, key, generator, broadcast_dims, layout, complex_ok=False
+    )
+    if call.x.ndim < 2 and call.active:
+        refuse_rank("feature_alpha_dropout", call.x, "at least 2 dimensions, (N, C, ...)")
+    return bernoulli(call, _alpha(call.p), spatial_dims(call.x, channel=1))

@@ -1,0 +1,200 @@
+"""Dropout of whole channels: dropout1d, dropout2d, dropout3d."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import torch
+
+from ..errors import ShapeError
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import bernoulli, check_call, plain
+from ._override import overridable
+
+
+def spatial_dims(x: torch.Tensor, channel: int) -> tuple[int, ...]:
+    """The dimensions behind the channel: those along which a channel shares its draw."""
+    return tuple(range(channel + 1, x.ndim))
+
+
+def refuse_rank(name: str, x: torch.Tensor, accepted: str) -> NoReturn:
+    """Raise `ShapeError`: which shapes the function takes, which came."""
+    raise ShapeError(
+        f"{name}: Expected {accepted}, but received a {x.ndim}D input of shape {tuple(x.shape)}."
+    )
+
+
+def _warn(name: str, x: torch.Tensor, reading: str, expected: str, clearer: str) -> None:
+    # Frames from here to the caller of the function: this one, the function, `overridable`.
+    warnings.warn(
+        f"{name}: Received a {x.ndim}-D input to {name}, {reading}; expected {expected}. Say what "
+        f"you mean with {clearer}, or with dropout(x, p, broadcast_dims=...).",
+        stacklevel=4,
+    )
+
+
+@overridable
+def dropout1d(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Drop whole channels of sequences with probability p; identity in eval.
+
+    `y[n, c, :] = x[n, c, :] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
+    drop-in for `torch.nn.functional.dropout1d`.
+
+    Args:
+        input: Floating-point or complex tensor.
+        p: Drop probability in [0, 1].
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices, instead of those of the variant.
+
+    Shape:
+        `(N, C, L)` or `(C, L)`; the output has the shape of the input.
+
+    Raises:
+        ShapeError: Another number of dimensions; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`.
+        ArgumentValueError: As `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.dropout1d(torch.ones(1, 3, 2), 0.5, key=td.Key(0))
+        tensor([[[2., 2.],
+                 [0., 0.],
+                 [2., 2.]]])
+
+    Reference:
+        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    if call.x.ndim not in (2, 3):
+        refuse_rank("dropout1d", call.x, "2D or 3D input, (C, L) or (N, C, L)")
+    return bernoulli(call, plain(call.p), spatial_dims(call.x, channel=call.x.ndim - 2))
+
+
+@overridable
+def dropout2d(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Drop whole channels of images with probability p; identity in eval.
+
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
+    drop-in for `torch.nn.functional.dropout2d`, whose reading of other ranks it keeps, with a warning: the
+    second dimension is the channel, also of a 3-D input, which is thus taken as `(N, C, L)`.
+
+    Args:
+        input: Floating-point or complex tensor.
+        p: Drop probability in [0, 1].
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices, instead of those of the variant.
+
+    Shape:
+        `(N, C, H, W)`; the output has the shape of the input.
+
+    Raises:
+        ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`.
+        ArgumentValueError: As `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.functional.dropout2d(torch.ones(1, 3, 2, 2), 0.5, key=td.Key(0))
+        >>> y.flatten(2).unique(dim=2).flatten()
+        tensor([2., 0., 2.])
+
+    Reference:
+        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    x = call.x
+    if x.ndim == 3:
+        reading = "assuming that channel-wise 1D dropout behavior is desired, (N, C, L)"
+        _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d")
+    elif x.ndim != 4:
+        reading = "read as (N, C, ...)"
+        _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
+    if x.ndim < 2 and call.active:
+        refuse_rank("dropout2d", x, "at least 2 dimensions, (N, C, H, W)")
+    return bernoulli(call, plain(call.p), spatial_dims(x, channel=1))
+
+
+@overridable
+def dropout3d(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Drop whole channels of volumes with probability p; identity in eval.
+
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
+    drop-in for `torch.nn.functional.dropout3d`, whose reading of other ranks it keeps, with a warning: an
+    input that is not 5-D has no batch dimension, and its first one is the channel.
+
+    Args:
+        input: Floating-point or complex tensor.
+        p: Drop probability in [0, 1].
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices, instead of those of the variant.
+
+    Shape:
+        `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
+
+    Raises:
+        ShapeError: No dimension, in training; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`.
+        ArgumentValueError: As `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.functional.dropout3d(torch.ones(1, 3, 2, 2, 2), 0.5, key=td.Key(0))
+        >>> y.flatten(2).unique(dim=2).flatten()
+        tensor([2., 0., 2.])
+
+    Reference:
+        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    x = call.x
+    if x.ndim not in (4, 5):
+        reading = "read as one sample, (C, ...)"
+        _warn("dropout3d", x, reading, "(N, C, D, H, W) or (C, D, H, W)", "Dropout1d or Dropout2d")
+    if x.ndim < 1 and call.active:
+        refuse_rank("dropout3d", x, "at least 1 dimension, (N, C, D, H, W) or (C, D, H, W)")
+    return bernoulli(call, plain(call.p), spatial_dims(x, channel=1 if x.ndim == 5 else 0))

@@ -1,0 +1,76 @@
+"""The mask itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .. import ops
+from .._validate import check_p, check_shape, wrong_type
+from ..errors import ArgumentValueError
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import check_source, key_tensor, mask_map
+
+
+def keep_mask(
+    shape: Sequence[int],
+    p: float,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    """The keep bits of a dropout call: True where an element is kept, with probability 1 - p.
+
+    The mask that every dropout with this key, p and layout uses, whatever it is applied to.
+
+    Args:
+        shape: Of the mask.
+        p: Drop probability in [0, 1].
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        device: Where the mask is made; torch's default device without one.
+        broadcast_dims: Dimensions along which all elements share one draw.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+
+    Returns:
+        A contiguous bool tensor. At p = 0 all True, and nothing is drawn.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: A size is negative, p is outside [0, 1], the device does not exist, both
+            key and generator are given, or broadcast_dims or layout do not fit the shape.
+
+    Example:
+        >>> import torchdropout as td
+        >>> td.keep_mask((2, 4), 0.5, key=td.Key(0))
+        tensor([[ True, False,  True,  True],
+                [ True,  True,  True,  True]])
+    """
+    sizes = check_shape("shape", shape)
+    p = check_p(p)
+    target = _check_device(device)
+    check_source(key, generator, target)
+    base, strides = mask_map(sizes, (), broadcast_dims, layout)
+    # Half precision is enough to tell 1 from 0, and is the smallest type the operator takes.
+    ones = torch.ones(sizes, dtype=torch.bfloat16, device=target)
+    if p == 0.0:
+        return ones != 0
+    return ops.masked_affine(ones, key_tensor(key, generator), p, 1.0, 0.0, 0.0, base, strides) != 0
+
+
+def _check_device(device: torch.device | str | None) -> torch.device:
+    if device is None:
+        return torch.get_default_device()
+    if not isinstance(device, (torch.device, str)):
+        wrong_type("device", "a torch.device or the name of one", device)
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise ArgumentValueError(
+            f"Expected `device` to be a device torch knows, got device={device!r} (str): {error}"
+        ) from error

@@ -1,0 +1,173 @@
+"""The reference backend: torch operations, any device, straight from `spec`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from ..spec.keep import (
+    DOMAIN_HIGH,
+    DOMAIN_LOW,
+    HALF,
+    PER_BLOCK,
+    compute_dtype,
+    halves,
+    threshold,
+    words_tensor,
+)
+from ..spec.layout import row_major
+from ..spec.seed import as_int64
+
+# Elements worked on at a time. Philox holds about ten int64 temporaries an eighth that long: they
+# stay in a second-level cache, and the memory beyond input and output does not grow with the input.
+CHUNK = 2**18
+
+
+def masked_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    p: float,
+    scale: float,
+    shift: float,
+    drop_value: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`y = keep ? x * scale + shift : drop_value`, the function every backend computes.
+
+    Args:
+        x: Floating-point or complex, any strides. Its first `key.ndim - 1` dimensions are those of
+            `key`: each has its own mask.
+        key: `(..., 2)` int64 on the CPU: seed and stream.
+        p: Drop probability.
+        scale: Factor of a kept element, rounded once to the compute type.
+        shift: Added to a kept element in the compute type, after the product is rounded; with a
+            shift of 0 nothing is added, so that a kept -0.0 keeps its sign.
+        drop_value: The value of a dropped element, rounded once to the type of x.
+        base: Mask index of the first element, its 64 bits as int64.
+        strides: Mask strides of the dimensions of x behind those of `key`.
+
+    Returns:
+        A new tensor laid out as `torch.empty_like(x)`.
+    """
+    out = torch.empty_like(x)
+    lead = key.ndim - 1
+    keep = keep_bits(key, x.shape[lead:], p, base, strides, x.device)
+    if x.is_complex():
+        # As pairs of reals: a complex product would turn inf * (scale + 0i) into a NaN.
+        keep = keep.unsqueeze(-1).expand(*x.shape, 2)
+        _select(
+            torch.view_as_real(out), torch.view_as_real(x.resolve_conj()), keep, scale, shift, 0.0
+        )
+    else:
+        _select(out, x, keep.expand(x.shape), scale, shift, drop_value)
+    return out
+
+
+def _select(
+    out: torch.Tensor,
+    x: torch.Tensor,
+    keep: torch.Tensor,
+    scale: float,
+    shift: float,
+    drop_value: float,
+) -> None:
+    if x.numel() > CHUNK:
+        dim = max(range(x.ndim), key=x.shape.__getitem__)
+        pieces = max(2, min(x.shape[dim], x.numel() // CHUNK))
+        parts = (t.tensor_split(pieces, dim) for t in (out, x, keep))
+        for part_out, part_x, part_keep in zip(*parts, strict=True):
+            _select(part_out, part_x, part_keep, scale, shift, drop_value)
+        return
+    kept = x.to(compute_dtype(x.dtype)) * scale
+    if shift != 0.0:
+        kept = kept + shift
+    # A select, not a product: what is dropped is gone, be it inf or NaN.
+    out.copy_(torch.where(keep, kept.to(x.dtype), drop_value))
+
+
+def keep_bits(
+    key: torch.Tensor,
+    shape: Sequence[int],
+    p: float,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The keep bits of tensors of `shape`, one for each key; size 1 along shared dimensions.
+
+    Args:
+        key: `(..., 2)` int64.
+        shape: Sizes behind those of the keys.
+        p: Drop probability.
+        base: Mask index of the first element, its 64 bits as int64.
+        strides: Mask strides, one for each size.
+        device: Where the bits are made.
+
+    Returns:
+        A bool tensor of shape `(*key.shape[:-1], *sizes)`, True where kept.
+    """
+    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+    keys = key.reshape(-1, 2).to(device)
+    out = torch.empty((keys.shape[0], *sizes), dtype=torch.bool, device=device)
+    if out.numel() > 0:
+        _fill(out, keys, threshold(p), base, list(strides))
+    return out.view(*key.shape[:-1], *sizes)
+
+
+def _fill(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int, strides: list[int]) -> None:
+    sizes = out.shape[1:]
+    if out.numel() > CHUNK:
+        dim = next(d for d, size in enumerate(out.shape) if size > 1)
+        step = max(1, out.shape[dim] * CHUNK // out.numel())
+        for start in range(0, out.shape[dim], step):
+            part = out.narrow(dim, start, min(step, out.shape[dim] - start))
+            if dim == 0:
+                _fill(part, keys[start : start + step], limit, base, strides)
+            else:
+                _fill(part, keys, limit, base + start * strides[dim - 1], strides)
+        return
+    if _is_row_major(sizes, strides):
+        out.copy_(_keep_range(keys, limit, base, math.prod(sizes)).view(out.shape))
+    else:
+        index = torch.tensor(as_int64(base % 2**64), device=out.device)
+        for size, stride in zip(sizes, strides, strict=True):
+            index = index.unsqueeze(-1) + torch.arange(size, device=out.device) * stride
+        out.copy_(_keep_indices(keys, limit, index.reshape(-1)).view(out.shape))
+
+
+def _is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    expected = row_major(sizes)
+    return all(n == 1 or s == e for n, s, e in zip(sizes, strides, expected, strict=True))
+
+
+def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tensor:
+    """Keep bits of the mask indices `base` to `base + n - 1`: each Philox call serves eight."""
+    first, skip = divmod(base % 2**64, PER_BLOCK)
+    blocks = torch.arange((skip + n + PER_BLOCK - 1) // PER_BLOCK, device=keys.device) + first
+    high = halves(words_tensor(keys[:, None], DOMAIN_HIGH, blocks))
+    keep = high > limit >> 16
+    # The low half decides only where the high half ties: one element in 65,536.
+    ties = (high == limit >> 16).nonzero()
+    if len(ties) > 0:
+        row, block, place = ties.unbind(-1)
+        low = halves(words_tensor(keys[row], DOMAIN_LOW, blocks[block]))
+        keep[row, block, place] = _take(low, place) >= limit & HALF
+    return keep.flatten(1)[:, skip : skip + n]
+
+
+def _keep_indices(keys: torch.Tensor, limit: int, index: torch.Tensor) -> torch.Tensor:
+    """Keep bits of any mask indices, a Philox call in each domain for every one."""
+    block = index >> 3 & (2**61 - 1)  # the index is unsigned: no copies of its top bit
+    place = (index & (PER_BLOCK - 1)).expand(keys.shape[0], -1)
+    high, low = (
+        _take(halves(words_tensor(keys[:, None], domain, block)), place)
+        for domain in (DOMAIN_HIGH, DOMAIN_LOW)
+    )
+    return (high << 16 | low) >= limit
+
+
+def _take(eight: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    return eight.gather(-1, place.unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,8 @@
+"""Dropout as modules: drop-ins for those of `torch.nn`, under the same names."""
+
+from .alpha_dropout import AlphaDropout as AlphaDropout
+from .alpha_dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from .dropout import Dropout as Dropout
+from .feature_dropout import Dropout1d as Dropout1d
+from .feature_dropout import Dropout2d as Dropout2d
+from .feature_dropout import Dropout3d as Dropout3d

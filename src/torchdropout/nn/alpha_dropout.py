@@ -1,0 +1,76 @@
+"""Dropout that keeps mean and variance for SELU networks, as modules."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from ._module import DropoutModule
+
+
+class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
+    r"""Dropout that keeps mean 0 and variance 1 in training; the identity in eval.
+
+    The map of `functional.alpha_dropout`. A drop-in for `torch.nn.AlphaDropout`, of which it is a
+    subclass, with one difference: `inplace=True` is honoured, which torch ignores.
+
+    Args:
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentValueError: p is NaN or outside [0, 1].
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> _ = torch.manual_seed(0)
+        >>> y = td.nn.AlphaDropout(0.3)(torch.randn(100_000))
+        >>> round(y.mean().item(), 1), round(y.std().item(), 1)
+        (0.0, 1.0)
+
+    Reference:
+        G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.alpha_dropout` with this module's p and mode."""
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
+    r"""Alpha dropout of whole channels in training; the identity in eval.
+
+    The map of `functional.feature_alpha_dropout`: one draw for each (sample, channel). A drop-in
+    for `torch.nn.FeatureAlphaDropout`, of which it is a subclass; `inplace=True` is honoured, which
+    torch ignores.
+
+    Args:
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
+
+    Shape:
+        `(N, C, ...)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentValueError: p is NaN or outside [0, 1].
+        ShapeError: At the call in training, fewer than two dimensions.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.FeatureAlphaDropout(0.5)(torch.zeros(4, 8, 6))
+        >>> bool((y == y[:, :, :1]).all())
+        True
+
+    Reference:
+        G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017; the channel-wise form
+        is torch's.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.feature_alpha_dropout` with this module's p and mode."""
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

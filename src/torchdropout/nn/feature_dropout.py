@@ -1,0 +1,108 @@
+"""Dropout of whole channels, as modules."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from ._module import DropoutModule
+
+
+class Dropout1d(DropoutModule, torch.nn.Dropout1d):
+    r"""Drop whole channels of sequences with probability p in training; the identity in eval.
+
+    `y[n, c, :] = x[n, c, :] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in for
+    `torch.nn.Dropout1d`, of which it is a subclass.
+
+    Args:
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
+
+    Shape:
+        `(N, C, L)` or `(C, L)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentValueError: p is NaN or outside [0, 1].
+        ShapeError: At the call, another number of dimensions.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.Dropout1d(0.5)(torch.ones(4, 8, 16))
+        >>> bool((y == y[:, :, :1]).all())
+        True
+
+    Reference:
+        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.dropout1d` with this module's p and mode."""
+        return F.dropout1d(input, self.p, self.training, self.inplace)
+
+
+class Dropout2d(DropoutModule, torch.nn.Dropout2d):
+    r"""Drop whole channels of images with probability p in training; the identity in eval.
+
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in for
+    `torch.nn.Dropout2d`, of which it is a subclass; a 3-D input is read as `(N, C, L)`, with a
+    warning, as torch reads it.
+
+    Args:
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
+
+    Shape:
+        `(N, C, H, W)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentValueError: p is NaN or outside [0, 1].
+        ShapeError: At the call in training, fewer than two dimensions.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.Dropout2d(0.5)(torch.ones(4, 8, 6, 6))
+        >>> bool((y == y[:, :, :1, :1]).all())
+        True
+
+    Reference:
+        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.dropout2d` with this module's p and mode."""
+        return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class Dropout3d(DropoutModule, torch.nn.Dropout3d):
+    r"""Drop whole channels of volumes with probability p in training; the identity in eval.
+
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in for
+    `torch.nn.Dropout3d`, of which it is a subclass.
+
+    Args:
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
+
+    Shape:
+        `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentValueError: p is NaN or outside [0, 1].
+        ShapeError: At the call in training, no dimension.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.Dropout3d(0.5)(torch.ones(4, 8, 2, 6, 6))
+        >>> bool((y == y[:, :, :1, :1, :1]).all())
+        True
+
+    Reference:
+        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.dropout3d` with this module's p and mode."""
+        return F.dropout3d(input, self.p, self.training, self.inplace)

@@ -1,0 +1,89 @@
+"""Key: where a call's randomness comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ._validate import check_generator, check_unsigned
+from .spec.keep import DOMAIN_FOLD, STREAM_BITS, words
+from .spec.seed import as_int64, draw_seeds
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Names one stream of keep bits: the same key, p and mask index give the same bit everywhere.
+
+    Attributes:
+        seed: In [0, 2**64).
+        stream: In [0, 2**60); streams of one seed are independent.
+
+    Raises:
+        ArgumentTypeError: Seed or stream is no integer.
+        ArgumentValueError: Seed or stream is out of range.
+
+    Example:
+        >>> Key(7)
+        Key(seed=7, stream=0)
+        >>> Key(7) == Key(7, 0), Key(7) < Key(7, 1)
+        (True, True)
+    """
+
+    seed: int
+    stream: int = 0
+
+    def __post_init__(self) -> None:
+        check_unsigned("seed", self.seed, 64)
+        check_unsigned("stream", self.stream, STREAM_BITS)
+
+    def fold_in(self, n: int) -> Key:
+        """An independent key for each n: one a layer, a step or a rank.
+
+        One Philox call in domain 15 with counter `(n, stream)` under this key's seed; its first two
+        words are the new seed, the other two, without the top four bits, the new stream.
+
+        Args:
+            n: In [0, 2**64).
+
+        Raises:
+            ArgumentTypeError: n is no integer.
+            ArgumentValueError: n is out of range.
+
+        Example:
+            >>> Key(7).fold_in(1) == Key(7).fold_in(1), Key(7).fold_in(1) == Key(7).fold_in(2)
+            (True, False)
+
+        Reference:
+            The name and the use are those of `jax.random.fold_in`.
+        """
+        check_unsigned("n", n, 64)
+        w0, w1, w2, w3 = words(self.seed, self.stream, DOMAIN_FOLD, n)
+        return Key(w1 << 32 | w0, (w3 << 32 | w2) % 2**STREAM_BITS)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator | None = None) -> Key:
+        """A key with a seed drawn from a generator, as a dropout call draws it; stream 0.
+
+        Args:
+            generator: torch's default CPU generator without one.
+
+        Raises:
+            ArgumentTypeError: `generator` is no `torch.Generator`.
+
+        Example:
+            >>> _ = torch.manual_seed(0)
+            >>> first = Key.draw()
+            >>> _ = torch.manual_seed(0)
+            >>> Key.draw() == first
+            True
+        """
+        if generator is not None:
+            check_generator(generator, torch.device("cpu"))
+        return cls(int(draw_seeds((), generator)) % 2**64)
+
+    def tensor(self) -> torch.Tensor:
+        """Seed and stream as the operator takes them: two int64 on the CPU."""
+        return torch.tensor(
+            [as_int64(self.seed), self.stream], dtype=torch.int64, device=torch.device("cpu")
+        )

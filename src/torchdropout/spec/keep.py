@@ -1,0 +1,135 @@
+"""From (key, p, mask index) to a keep bit, and from p to a scale: sections 1 and 2 of the contract.
+
+The functions on Python integers are the definition; `tests` hold every backend to them.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .._validate import check_p, check_unsigned
+from .philox import WORD, WordTensors, philox4x32, philox4x32_tensor
+
+DOMAIN_HIGH = 0  # high halves of the uniforms
+DOMAIN_LOW = 8  # low halves
+DOMAIN_FOLD = 15  # Key.fold_in
+
+PER_BLOCK = 8  # uniforms to one Philox call: eight 16-bit halves
+HALF = 0xFFFF
+
+STREAM_BITS = 60
+
+
+def threshold(p: float) -> int:
+    """`T = round_half_even(p * 2**32)`: an element is dropped iff its uniform is below T.
+
+    Args:
+        p: Drop probability in [0, 1].
+
+    Returns:
+        An integer in [0, 2**32].
+
+    Example:
+        >>> threshold(0.1), threshold(1.0)
+        (429496730, 4294967296)
+    """
+    # p * 2**32 is exact in float64, and Python's round is half to even.
+    return round(check_p(p) * 2**32)
+
+
+def words(seed: int, stream: int, domain: int, block: int) -> tuple[int, int, int, int]:
+    """The Philox call that serves mask indices `8 * block` to `8 * block + 7` in one domain.
+
+    Args:
+        seed: 64 bits.
+        stream: 60 bits.
+        domain: 4 bits.
+        block: `index // 8`.
+    """
+    counter = (block & WORD, block >> 32, stream & WORD, domain << 28 | stream >> 32)
+    return philox4x32(counter, (seed & WORD, seed >> 32))
+
+
+def uniform(seed: int, stream: int, index: int) -> int:
+    """The uniform 32-bit integer of a mask index.
+
+    Args:
+        seed: In [0, 2**64).
+        stream: In [0, 2**60).
+        index: Mask index in [0, 2**64).
+
+    Returns:
+        `H << 16 | L`: H the index' half word of domain 0, L that of domain 8.
+
+    Raises:
+        ArgumentTypeError: An argument is no integer.
+        ArgumentValueError: An argument is out of range.
+
+    Example:
+        >>> hex(uniform(0, 0, 0))
+        '0xe8d5d022'
+    """
+    check_unsigned("seed", seed, 64)
+    check_unsigned("stream", stream, STREAM_BITS)
+    check_unsigned("index", index, 64)
+    block, place = divmod(index, PER_BLOCK)
+    shift = 16 * (place % 2)
+    high = words(seed, stream, DOMAIN_HIGH, block)[place // 2] >> shift & HALF
+    low = words(seed, stream, DOMAIN_LOW, block)[place // 2] >> shift & HALF
+    return high << 16 | low
+
+
+def keep_bit(seed: int, stream: int, p: float, index: int) -> bool:
+    """True where the element is kept: `uniform >= threshold`.
+
+    Example:
+        >>> [keep_bit(0, 0, 0.5, i) for i in range(4)]
+        [True, False, True, True]
+    """
+    return uniform(seed, stream, index) >= threshold(p)
+
+
+def scale(p: float) -> float:
+    """`1 / (1 - p)` in float64, and 0 at p = 1, where nothing is kept.
+
+    Example:
+        >>> scale(0.5), scale(1.0)
+        (2.0, 0.0)
+    """
+    p = check_p(p)
+    return 1.0 / (1.0 - p) if p < 1.0 else 0.0
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The real type in which the product is taken: float64 for 64-bit reals, else float32.
+
+    Example:
+        >>> compute_dtype(torch.bfloat16), compute_dtype(torch.complex128)
+        (torch.float32, torch.float64)
+    """
+    return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
+
+
+def words_tensor(key: torch.Tensor, domain: int, block: torch.Tensor) -> WordTensors:
+    """`words` on tensors.
+
+    Args:
+        key: `(..., 2)` int64: seed and stream, each as its 64 bits.
+        domain: 4 bits.
+        block: int64 tensor on the key's device that broadcasts with `key[..., 0]`; its 64 bits are
+            read as unsigned.
+    """
+    seed, stream = key.unbind(-1)
+    counter = (
+        block & WORD,
+        block >> 32 & WORD,
+        stream & WORD,
+        (stream >> 32 & WORD) | domain << 28,
+    )
+    return philox4x32_tensor(counter, (seed & WORD, seed >> 32 & WORD))
+
+
+def halves(four: WordTensors) -> torch.Tensor:
+    """The eight half words of each block in mask-index order, in a new last dimension."""
+    pairs = [half for word in four for half in (word & HALF, word >> 16)]
+    return torch.stack(pairs, dim=-1)

@@ -1,0 +1,121 @@
+"""MaskLayout: which mask index an element has; section 3 of the contract.
+
+One strided map says everything: shared draws (a stride of 0), memory layout (none: the map is over
+logical coordinates), shards and micro-batches (a base).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._validate import (
+    UINT64,
+    check_dims,
+    check_shape,
+    check_unsigned,
+    is_integer,
+    wrong_type,
+    wrong_value,
+)
+
+
+def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
+    """Row-major strides of `shape` with the shared dimensions set to size 1, and 0 along those.
+
+    Example:
+        >>> row_major((2, 3, 4)), row_major((2, 3, 4), shared=(1,))
+        ([12, 4, 1], [4, 0, 1])
+    """
+    strides = [0] * len(shape)
+    step = 1
+    for dim in reversed(range(len(shape))):
+        if dim not in shared:
+            strides[dim] = step
+            step = step * shape[dim]
+    return strides
+
+
+@dataclass(frozen=True)
+class MaskLayout:
+    """The mask index of the element at `(c0, c1, ...)` is `base + sum(c_d * strides[d])`.
+
+    Attributes:
+        base: Index of the first element, in [0, 2**64).
+        strides: One integer a dimension; 0 along a dimension that shares its draw.
+
+    Raises:
+        ArgumentTypeError: Base or a stride is no integer.
+        ArgumentValueError: Base is out of range.
+
+    Example:
+        >>> MaskLayout.of((4, 3, 2), broadcast_dims=(2,))
+        MaskLayout(base=0, strides=(3, 1, 0))
+        >>> MaskLayout.of((4, 3, 2)).at((2,))  # the second half of a batch of four
+        MaskLayout(base=12, strides=(6, 2, 1))
+    """
+
+    base: int
+    strides: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        check_unsigned("base", self.base, 64)
+        if not isinstance(self.strides, tuple) or not all(map(is_integer, self.strides)):
+            wrong_type("strides", "a tuple of integers", self.strides)
+
+    @classmethod
+    def of(cls, shape: Any, broadcast_dims: Any = ()) -> MaskLayout:
+        """The layout of a whole tensor: row-major, with draws shared along `broadcast_dims`.
+
+        Args:
+            shape: Sizes of the whole (global) tensor.
+            broadcast_dims: Dimensions along which all elements share one draw.
+        """
+        sizes = check_shape("shape", shape)
+        shared = check_dims("broadcast_dims", broadcast_dims, len(sizes))
+        return cls(0, tuple(row_major(sizes, shared)))
+
+    def at(self, start: Any) -> MaskLayout:
+        """The layout of the part that begins at `start`: a shard, or a micro-batch.
+
+        Args:
+            start: Coordinates of the part's first element; missing trailing ones are 0.
+        """
+        coordinates = check_shape("start", start)
+        if len(coordinates) > len(self.strides):
+            wrong_value("start", f"at most {len(self.strides)} coordinates", start)
+        return MaskLayout(self.index(coordinates), self.strides)
+
+    def index(self, coordinates: Sequence[int]) -> int:
+        """The mask index of an element.
+
+        Example:
+            >>> MaskLayout.of((4, 3, 2)).index((1, 2, 1))
+            11
+        """
+        return self.base + sum(c * s for c, s in zip(coordinates, self.strides, strict=False))
+
+    def check_for(self, shape: Sequence[int]) -> None:
+        """Raise unless this layout gives every element of a tensor of `shape` an index.
+
+        Raises:
+            ArgumentValueError: Another number of dimensions, or an index outside [0, 2**64).
+        """
+        if len(self.strides) != len(shape):
+            wrong_value(
+                "layout",
+                f"one with a stride for each of the input's {len(shape)} dimensions "
+                f"(shape {tuple(shape)})",
+                self,
+            )
+        reach = [(size - 1) * s for size, s in zip(shape, self.strides, strict=True) if size > 0]
+        lowest = self.base + sum(r for r in reach if r < 0)
+        highest = self.base + sum(r for r in reach if r > 0)
+        if lowest < 0 or highest >= UINT64:
+            wrong_value(
+                "layout",
+                f"one whose indices over shape {tuple(shape)} lie in [0, 2**64), not from "
+                f"{lowest} to {highest}",
+                self,
+            )

@@ -1,0 +1,31 @@
+"""How a seed is drawn from a torch generator: section 5 of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+
+def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) -> torch.Tensor:
+    """Independent 64-bit seeds, as the bits of int64, on the CPU.
+
+    Each takes one 64-bit number of the generator (torch's default CPU generator without one).
+
+    Args:
+        size: Shape of the result; `()` for one seed.
+        generator: Where to draw from.
+    """
+    device = torch.device("cpu") if generator is None else generator.device
+    seeds = torch.empty(size, dtype=torch.int64, device=device)
+    return seeds.random_(-(2**63), None, generator=generator).cpu()
+
+
+def as_int64(bits: int) -> int:
+    """An unsigned 64-bit number as the int64 with the same bits.
+
+    Example:
+        >>> as_int64(2**64 - 1), as_int64(1)
+        (-1, 1)
+    """
+    return bits - 2**64 if bits >= 2**63 else bits
