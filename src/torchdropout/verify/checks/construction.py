@@ -1,0 +1,86 @@
+"""Construction: a wrong p is refused, in words that help."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import torch
+
+from ..context import Context, Fault, Seen, Skip, check, describe
+
+WRONG: tuple[Any, ...] = (math.nan, math.inf, -1.0, -0.1, 1.5, "0.1", None)
+
+
+def _refusal(ctx: Context, p: Any, call: bool) -> Exception | None:
+    """What the target raises for this p when it is built, and called if asked for."""
+    try:
+        built = ctx.subject.build(p)
+        if call:
+            built.call(torch.ones(8), True)
+    except Exception as error:
+        return error
+    return None
+
+
+def _helps(message: str, p: Any) -> bool:
+    """Whether a message says that it is about p: by the word, or by the value after a name of p."""
+    words = re.findall(r"[a-z_]+", message.lower())
+    about = {"probability", "p", "rate", "prob", "dropout", "drop_prob", "dropout_prob"} & set(
+        words
+    )
+    return bool(about) and ("probability" in words or str(p).lower() in message.lower())
+
+
+def _need_free_p(ctx: Context) -> None:
+    if ctx.subject.fixed_p is not None:
+        raise Skip("the target's p is given: no other can be offered")
+
+
+@check(severity="advice", needs=["output-shape"])
+def wrong_p_refused(ctx: Context) -> Seen:
+    """A p that is no probability raises, for a class already when it is built.
+
+    Measured: NaN, inf, -1, -0.1, 1.5, "0.1" and None.
+
+    A wrong p that is accepted drops everything, nothing or at some other rate, and shows hours
+    later as a bad loss. `nn.Dropout(nan)` is built without a word and fails in the first forward.
+
+    To mend: `if not 0 <= p <= 1: raise ValueError(...)`, which also refuses NaN.
+    """
+    _need_free_p(ctx)
+    call = ctx.subject.kind == "function"
+    accepted = [p for p in WRONG if _refusal(ctx, p, call) is None]
+    if accepted:
+        late = [p for p in accepted if not call and _refusal(ctx, p, call=True) is not None]
+        raise Fault(
+            f"accepted: p={', '.join(repr(p) for p in accepted)}"
+            + (f"; refused only at the call: {', '.join(repr(p) for p in late)}" if late else ""),
+            accepted=[repr(p) for p in accepted],
+            late=[repr(p) for p in late],
+        )
+    return Seen(", ".join(repr(p) for p in WRONG) + " refused")
+
+
+@check(severity="advice", needs=["output-shape"])
+def wrong_p_named(ctx: Context) -> Seen:
+    """The error for a wrong p says what was given.
+
+    Measured: whether the message of the `ValueError` or `TypeError` holds the value, or a word like
+    "probability", for each wrong p.
+
+    "'<' not supported between instances of 'str' and 'int'" does not say which of forty arguments
+    of a model was wrong.
+
+    To mend: "Expected `p` in [0, 1], got p='0.1' (str)".
+    """
+    _need_free_p(ctx)
+    for p in WRONG:
+        error = _refusal(ctx, p, call=True)
+        if error is None:
+            continue
+        helpful = isinstance(error, (ValueError, TypeError)) and _helps(str(error), p)
+        if not helpful:
+            raise Fault(f"p={p!r} raised {describe(error)}", given=repr(p), error=describe(error))
+    return Seen("the errors name the argument and the value")

@@ -1,0 +1,178 @@
+"""Gradient: the backward pass uses the mask and the scale of the forward pass."""
+
+from __future__ import annotations
+
+import torch
+
+from ..context import Context, Fault, Seen, check, outcome
+from ..stats import smallest_seen
+from ..subject import Built
+from ._reading import exact, split, tolerance
+
+SIZE = 1 << 14
+
+
+def _forward(ctx: Context, built: Built, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A leaf with the values of x, and the output for it."""
+    leaf = x.clone().requires_grad_()
+    return leaf, ctx.call(built, leaf)
+
+
+def _backward(y: torch.Tensor, leaf: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+    (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype))
+    if grad.shape != leaf.shape:
+        raise Fault(f"expected a gradient of shape {tuple(leaf.shape)}, got {tuple(grad.shape)}")
+    return grad
+
+
+def _upstream(ctx: Context, x: torch.Tensor) -> torch.Tensor:
+    """An incoming gradient that is not constant, has no zeros and does not depend on x."""
+    return ctx.normal(x.numel() + 1)[1:].reshape(x.shape)
+
+
+@check(needs=["kept-scale", "train-stochastic"])
+def grad_mask(ctx: Context) -> Seen:
+    """The gradient is zero exactly where the forward pass dropped.
+
+    Measured: zeros of y against zeros of the gradient, on values of both signs, at every p.
+
+    A mask that is drawn anew in the backward pass, by a recomputation that did not restore the
+    generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives
+    gradients of another function: training runs, slower or to a worse place, and nothing fails.
+
+    To mend: save the mask, or the seed and offset it came from, and use those in backward.
+    """
+    for p in ctx.grid:
+        x = ctx.normal(SIZE)
+        leaf, y = _forward(ctx, ctx.build(p), x)
+        grad = _backward(y, leaf, _upstream(ctx, x))
+        differ = int(((y.detach() == 0) != (grad == 0)).sum())
+        if differ:
+            raise Fault(
+                f"p={p:g}: {differ} of {SIZE} places are zero in y or in the gradient, not in both",
+                p=p,
+                differ=differ,
+                n=SIZE,
+            )
+    return Seen(f"zero where y is, {SIZE} places at each p")
+
+
+@check(needs=["grad-mask"])
+def grad_scale(ctx: Context) -> Seen:
+    """The gradient of a kept element is the incoming gradient / (1 - p).
+
+    Measured: in ulps of float32, with an incoming gradient that is not constant, at every p.
+
+    A custom backward that scales by p, or by 1 - p, or not at all changes the learning rate of all
+    below it; theanets#123 and numpy-ml#94 did.
+
+    To mend: backward is the forward function, applied to the incoming gradient with the same mask.
+    """
+    most = 0.0
+    for p in ctx.grid:
+        x = ctx.normal(SIZE)
+        leaf, y = _forward(ctx, ctx.build(p), x)
+        upstream = _upstream(ctx, x)
+        _, ulps = split(upstream, _backward(y, leaf, upstream), p, "gradient")
+        most = max(most, ulps)
+    return Seen(f"incoming gradient / (1 - p), at most {most:.2g} ulp", {"ulps": most})
+
+
+@check(needs=["grad-mask"], statistical=True)
+def grad_at_zero(ctx: Context) -> Seen:
+    """Where x is zero the gradient is dropped with probability p, too.
+
+    Measured: the number of zero gradients where x is 0.0 or -0.0, an exact binomial test.
+
+    After a ReLU half of x is zero. A backward that takes y == 0 for "dropped" loses the gradient
+    of all kept zeros; one that multiplies by y / x makes it NaN. Random test inputs hold no
+    zeros, so the usual gradient tests pass.
+
+    To mend: keep the mask; do not infer it from the output.
+    """
+    p = ctx.main_p
+    family = ctx.family(1)
+    n = ctx.size(p, ctx.level.rough_rate * (p * (1 - p)) ** 0.5, family.each)
+    x = ctx.normal(2 * n)
+    x[::4] = 0.0
+    x[2::4] = -0.0
+    leaf, y = _forward(ctx, ctx.build(p), x)
+    upstream = _upstream(ctx, x)
+    grad = _backward(y, leaf, upstream)[::2]
+    upstream = upstream[::2]
+    zero = grad == 0
+    right = zero | (
+        (grad.double() - exact(upstream, p)).abs() <= tolerance(exact(upstream, p), p, x.dtype)
+    )
+    if not bool(right.all()):
+        raise Fault(
+            f"p={p:g}: at x = 0, {int((~right).sum())} of {n} gradients are neither 0 nor the "
+            "incoming gradient / (1 - p)",
+            p=p,
+        )
+    family.binomial(f"p={p:g}, x = 0", int(zero.sum()), n, p)
+    return outcome(
+        family,
+        lambda t: f"{t.label}: {t.rate:.4g} of {t.n} gradients are zero",
+        f"a rate error of {smallest_seen(n, p, family.each):.2g}",
+    )
+
+
+@check(needs=["grad-mask"])
+def grad_finite(ctx: Context) -> Seen:
+    """Finite values have finite gradients, whatever their size and sign.
+
+    Measured: gradients at 0, -0, and values from 1e-38 to 1e38 of both signs.
+
+    A backward that divides by x or takes the logarithm of the mask has NaN where x is zero or
+    extreme, and one NaN ends a training run.
+
+    To mend: the gradient does not depend on x; leave x out of it.
+    """
+    p = ctx.main_p
+    values = torch.tensor([0.0, 1e-38, 1e-20, 1e-3, 1.0, 1e3, 1e20, 1e37])
+    x = torch.cat([values, -values]).repeat(64)
+    leaf, y = _forward(ctx, ctx.build(p), x)
+    grad = _backward(y, leaf, torch.ones_like(x))
+    wrong = ~torch.isfinite(grad)
+    if bool(wrong.any()):
+        at = float(x[wrong][0])
+        raise Fault(
+            f"p={p:g}: {int(wrong.sum())} of {x.numel()} gradients are not finite, the first at "
+            f"x={at:g}",
+            p=p,
+            x=at,
+        )
+    return Seen("finite from x = -1e37 to 1e37, zeros included")
+
+
+@check(needs=["grad-mask"])
+def grad_own_call(ctx: Context) -> Seen:
+    """A call's gradient uses the mask of that call, when other calls came in between.
+
+    Measured: two calls of one object, then both gradients, first call first; and a gradient taken
+    twice.
+
+    A module that stores its mask on itself, or a recomputation from the generator's present state,
+    is right as long as every forward is followed by its own backward. Weight sharing, gradient
+    accumulation and siamese networks are not like that.
+
+    To mend: save the mask, or its key, in the autograd context (`ctx.save_for_backward`), not on
+    the module.
+    """
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(ctx.telling_size(built.p))
+    upstream = _upstream(ctx, x)
+    calls = [_forward(ctx, built, x) for _ in range(2)]
+    for number, (leaf, y) in enumerate(calls, 1):
+        for attempt in (1, 2):
+            (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype), retain_graph=True)
+            differ = int(((y.detach() == 0) != (grad == 0)).sum())
+            if differ:
+                raise Fault(
+                    f"p={built.p:g}: gradient {attempt} of call {number} of 2 has another mask "
+                    f"than its forward at {differ} of {x.numel()} places",
+                    p=built.p,
+                    differ=differ,
+                )
+    return Seen("two calls, then two gradients of each: own masks")

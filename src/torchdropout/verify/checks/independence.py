@@ -1,0 +1,291 @@
+"""Independence: no mask bit says anything about another, within a call or across calls."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import stats
+from ..context import CHUNK, Context, Fault, Seen, Skip, check, outcome
+from ..stats import Bits, Family
+from ._samples import ROW, SMALL, VOLUME, rows, series, small_calls, stream, volumes
+
+LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))
+AXES = ("samples", "channels", "rows", "columns")
+CALL_LAGS = (1, 2, 3, 4, 8, 16)
+BLOCK = 8
+STRIDES = (1, 4, 32, CHUNK // BLOCK)
+NEEDS = ("output-shape", "train-stochastic", "kept-scale")
+
+
+def _test_pairs(family: Family, label: str, bits: Bits, lag: int, axis: int, p: float) -> int:
+    """Adds the test of the pairs at a lag: they differ with probability 2 p (1 - p) exactly."""
+    differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag, axis))
+    family.binomial(label, differing, n, stats.pairs_differ(p), 2 * stats.SLACK)
+    return n
+
+
+def _correlation_outcome(family: Family, p: float, fewest: int, where: str) -> Seen:
+    chance = stats.pairs_differ(p)
+    seen = stats.smallest_seen(fewest, chance, family.each) / chance
+    return outcome(
+        family,
+        # E[differ] = 2 p (1 - p) (1 - correlation)
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.5g} of {t.n} pairs differ",
+        f"a correlation of {seen:.2g} {where}",
+        correlation=1 - family.worst.rate / chance,
+    )
+
+
+@check(needs=NEEDS, statistical=True)
+def lag_independence(ctx: Context) -> Seen:
+    """Elements at any distance in memory are dropped independently.
+
+    Measured: how often two mask bits at a lag of 1, 2, 3, 4, 5, 7, 8, 16, ... 524288 differ, over
+    disjoint pairs, so that the count is exactly binomial.
+
+    Kernels that draw one random word for several elements, or whose counter wraps, repeat or mirror
+    the mask at a fixed distance: groups of 4 (pytorch#198333), bands of rows (xformers#724). The
+    effective number of independent units shrinks, and no test of the rate shows it.
+
+    To mend: give each element its own random bits; with a counter-based generator, its own counter.
+    """
+    p = ctx.sound_p
+    family = ctx.family(len(LAGS))
+    bits = stream(ctx)
+    fewest = min(_test_pairs(family, f"lag {lag}", bits, lag, -1, p) for lag in LAGS)
+    return _correlation_outcome(family, p, fewest, f"at any of {len(LAGS)} lags")
+
+
+@check(needs=NEEDS, statistical=True)
+def axis_independence(ctx: Context) -> Seen:
+    """Samples, channels, rows and columns are dropped independently.
+
+    Measured: how often two bits of a 4-D mask at several distances along one axis differ.
+
+    One mask for all samples of a batch, for groups of 4 channels (pytorch#198333) or for bands of
+    32 rows (xformers#724) halves the work of the kernel and takes most of the noise that dropout is
+    there to give. Shared masks are right where they are asked for, as in Dropout2d; plain dropout
+    shares nothing.
+
+    To mend: draw the mask in the full shape of x.
+    """
+    p = ctx.sound_p
+    bits = volumes(ctx)
+    lags = [
+        (axis, lag)
+        for axis, size in enumerate(VOLUME)
+        for lag in sorted({1, 2, 3, 4, size // 4, size // 2})
+    ]
+    family = ctx.family(len(lags))
+    fewest = min(
+        _test_pairs(family, f"{AXES[axis]} {lag} apart", bits, lag, axis + 1, p)
+        for axis, lag in lags
+    )
+    return _correlation_outcome(family, p, fewest, "along any axis")
+
+
+@check(needs=NEEDS, statistical=True)
+def call_independence(ctx: Context) -> Seen:
+    """Calls in a row are independent, place by place.
+
+    Measured: how often a place differs from itself 1, 2, 3, 4, 8 or 16 calls later.
+
+    A generator whose offset moves on by less than was used, or a seed derived from a step
+    counter, makes later masks copies, complements or shifts of earlier ones; xformers#173 had one
+    seed for all.
+
+    To mend: advance the generator by what the call used.
+    """
+    p = ctx.sound_p
+    family = ctx.family(len(CALL_LAGS))
+    bits = series(ctx)
+    fewest = min(_test_pairs(family, f"{lag} calls apart", bits, lag, 0, p) for lag in CALL_LAGS)
+    return _correlation_outcome(family, p, fewest, "between calls")
+
+
+@check(needs=NEEDS, statistical=True)
+def joint_counts(ctx: Context) -> Seen:
+    """All patterns of eight elements come as often as independence says.
+
+    Measured: the counts of the 256 keep patterns of disjoint blocks of 8 elements, in a row and
+    4, 32 and 131072 elements apart, each an exact binomial test.
+
+    Bits can be independent in pairs and tied in threes: a third made as the exclusive or of two
+    others passes every correlation. Patterns of eight show that, as well as runs, blocks and
+    stripes.
+
+    To mend: do not derive mask bits from other mask bits.
+    """
+    p = ctx.sound_p
+    bits = stream(ctx)
+    family = ctx.family(len(STRIDES) << BLOCK)
+    patterns = np.arange(1 << BLOCK)
+    kept = np.array([int(v).bit_count() for v in patterns])
+    chance = (1 - p) ** kept * p ** (BLOCK - kept)
+    names = [format(v, "08b") for v in patterns]
+    blocks = bits.size // BLOCK
+    for stride in STRIDES:
+        packed = np.packbits(bits.reshape(-1, BLOCK, stride), axis=1)
+        counts = np.bincount(packed.reshape(-1), minlength=1 << BLOCK)
+        labels = [f"pattern {name} with stride {stride}" for name in names]
+        family.binomials(labels, counts, blocks, chance, BLOCK * stats.SLACK * float(p != 0.5))
+    most = float(chance.max())
+    seen = stats.smallest_seen(blocks, most, family.each)
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n}",
+        f"a pattern that comes {100 * seen / most:.2g} % too often",
+    )
+
+
+@check(needs=NEEDS, statistical=True)
+def count_spread(ctx: Context) -> Seen:
+    """The number of dropped elements varies from call to call and row to row as it should.
+
+    Measured: how often the number of kept elements of a call, sample, plane, row, column and
+    channel vector lies in the middle half of the binomial distribution.
+
+    Dropping exactly round(p * n) elements, or shuffling a fixed mask, has the right rate and no
+    spread: elements are then negatively correlated, by 1/n each, which no test of pairs sees.
+    Shared bits have too much spread.
+
+    To mend: draw each bit on its own; do not choose k of n.
+    """
+    p = ctx.sound_p
+    small, cubes = small_calls(ctx), volumes(ctx)
+    sets = {
+        "a call": np.count_nonzero(small, axis=1),
+        "a 4-D call": _counts(cubes, (1, 2, 3, 4)),
+        "a sample": _counts(cubes, (2, 3, 4)),
+        "a plane": _counts(cubes, (3, 4)),
+        "a row": _counts(cubes, (4,)),
+        "a column": _counts(cubes, (3,)),
+        "a channel vector": _counts(cubes, (2,)),
+    }
+    sizes = (small.shape[1], math.prod(VOLUME), math.prod(VOLUME[1:]), 20 * 28, 28, 20, 24)
+    family = ctx.family(len(sets))
+    seen = {}
+    for (label, counts), size in zip(sets.items(), sizes, strict=True):
+        low, high, chance = stats.centre_of(size, 1 - p)
+        inside = int(np.count_nonzero((counts >= low) & (counts <= high)))
+        # The chance of the middle half moves with p by less than sqrt(size / (p (1 - p))).
+        slack = stats.SLACK * math.sqrt(size / (p * (1 - p))) * float(p != 0.5)
+        family.binomial(
+            f"kept in {label} of {size}, {low} to {high}", inside, counts.size, chance, slack
+        )
+        seen[label] = stats.spread_seen(size, 1 - p, counts.size, family.each)
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n} times",
+        f"a spread off by a factor of {seen['a call']:.3g} for calls, "
+        f"{seen['a plane']:.3g} for planes",
+    )
+
+
+def _counts(bits: Bits, axes: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(np.count_nonzero(bits, axis=axes)).reshape(-1)
+
+
+@check(needs=NEEDS, statistical=True)
+def mask_repeats(ctx: Context) -> Seen:
+    """No stretch of a mask comes twice, within a call or in the next.
+
+    Measured: all runs of about 70 mask bits of four calls on a matrix, from every place, compared
+    with each other.
+
+    A random pool that is cycled through, a counter that wraps, a generator rewound between calls,
+    or a tile whose offset is left out of the counter repeats part of the mask at some distance
+    that no list of lags contains (xformers#164, xformers#724).
+
+    To mend: put the whole index of an element into the counter, and advance the generator by all
+    that was used.
+    """
+    p = ctx.sound_p
+    bits = rows(ctx)
+    flat = bits.reshape(-1)
+    if p != 0.5:
+        return _aligned_repeats(ctx, flat, p)
+    # At p = 1/2 also two runs that overlap are equal with probability 2^-width exactly.
+    width = max(64, stats.bits_to_tell(p, flat.size**2 / 2, ctx.share))
+    found = stats.find_repeat(flat, width)
+    if found is not None:
+        first, second = found
+        raise Fault(
+            f"p={p:g}: the {width} mask bits from element {first} on come again {second - first} "
+            f"elements later, in {len(bits)} calls on {bits.shape[1]} rows of {ROW}",
+            first=first,
+            second=second,
+            width=width,
+            n=flat.size,
+        )
+    return Seen(
+        f"no {width} bits come twice in {flat.size}",
+        {"width": width, "n": flat.size},
+        f"any {width} mask bits in a row that come twice in {flat.size}",
+    )
+
+
+def _aligned_repeats(ctx: Context, flat: Bits, p: float) -> Seen:
+    """Repeats at multiples of the width only: elsewhere overlapping runs have no simple chance."""
+    width = stats.bits_to_tell(p, flat.size**2 / 2, ctx.share)
+    if flat.size < 16 * width:
+        raise Skip(f"p={p:g} is too near 0 or 1 for stretches of masks to be told apart")
+    runs = flat[: flat.size // width * width].reshape(-1, width)
+    twice = _first_twice(runs)
+    if twice is not None:
+        raise Fault(
+            f"p={p:g}: stretch {twice[0]} of {width} mask bits comes again as stretch {twice[1]}",
+            width=width,
+            n=flat.size,
+        )
+    return Seen(
+        f"no two of {len(runs)} stretches of {width} bits are equal",
+        {"width": width, "n": flat.size},
+        f"a pool of {stats.pool_seen(len(runs)):.2g} stretches",
+    )
+
+
+@check(needs=NEEDS, statistical=True)
+def few_masks(ctx: Context) -> Seen:
+    """There are as many masks as there should be: no two calls of thousands have the same.
+
+    Measured: the masks of many small calls, compared with each other; by the birthday bound a
+    repeat shows if they come from a pool.
+
+    Seeds cut to 16 bits, a cache of masks, or a pool made at construction give masks that look
+    right one by one and come again and again.
+
+    To mend: draw from the generator in each call, with all of its state.
+    """
+    p = ctx.sound_p
+    bits = small_calls(ctx)
+    pairs = len(bits) * (len(bits) - 1) / 2
+    chance = pairs * stats.bits_agree(p) ** bits.shape[1]
+    if chance > ctx.share:
+        raise Skip(f"p={p:g} is too near 0 or 1 for masks of {SMALL} elements to be told apart")
+    twice = _first_twice(bits)
+    if twice is not None:
+        distinct = len({row.tobytes() for row in np.packbits(bits, axis=1)})
+        raise Fault(
+            f"p={p:g}: {distinct} different masks of {bits.shape[1]} elements in {len(bits)} "
+            f"calls; calls {twice[0]} and {twice[1]} have the same",
+            distinct=distinct,
+            calls=len(bits),
+        )
+    return Seen(
+        f"masks of {len(bits)} calls on {bits.shape[1]} elements all differ",
+        {"calls": len(bits)},
+        f"a pool of {stats.pool_seen(len(bits)):.2g} masks",
+    )
+
+
+def _first_twice(bits: Bits) -> tuple[int, int] | None:
+    """The first row that equals an earlier one, after that one."""
+    seen: dict[bytes, int] = {}
+    for at, row in enumerate(np.packbits(bits, axis=1)):
+        first = seen.setdefault(row.tobytes(), at)
+        if first != at:
+            return first, at
+    return None

@@ -1,0 +1,149 @@
+"""Layout: transposed, strided, channels_last and expanded inputs are inputs like any other."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .. import stats
+from ..context import Context, Fault, Seen, check, outcome
+from ._reading import seeded_mask, split
+
+
+def _strided(x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The values of a 4-D x in other memory layouts."""
+    spread = torch.full((*x.shape[:-1], 2 * x.shape[-1]), float("nan"))
+    spread[..., ::2] = x
+    return {
+        "transposed": x.transpose(1, 3).contiguous().transpose(1, 3),
+        "channels_last": x.contiguous(memory_format=torch.channels_last),
+        "every second element": spread[..., ::2],
+        "first axis last": x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2),
+    }
+
+
+@check(needs=["kept-scale"])
+def layout_values(ctx: Context) -> Seen:
+    """Values stay in their logical places in every memory layout.
+
+    Measured: transposed, channels_last, sliced, permuted and expanded inputs; each value 0 or
+    x / (1 - p) of its own place.
+
+    Kernels that walk through memory in its own order, or `view` where `reshape` is meant, mix up
+    elements or raise for inputs that come straight out of attention or a convolution.
+
+    To mend: index by logical place, or call `contiguous()` first.
+    """
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(6, 5, 16, 12)
+    inputs = _strided(x)
+    inputs["expanded"] = ctx.normal(6, 1, 16, 1).expand(6, 5, 16, 12)
+    for name, given in inputs.items():
+        split(given, ctx.call(built, given), built.p, name)
+    return Seen(", ".join(inputs))
+
+
+@check(needs=["layout-values", "drop-rate"], statistical=True)
+def layout_rate(ctx: Context) -> Seen:
+    """The rate is p in every memory layout.
+
+    Measured: exact binomial tests for transposed, channels_last, sliced and permuted inputs.
+
+    A kernel that reaches only part of a strided tensor drops too little there, and a mask made for
+    the memory behind a slice drops by another rate than it was asked for.
+
+    To mend: make the mask from the logical shape of x.
+    """
+    p = ctx.sound_p
+    names = list(_strided(torch.ones(1, 1, 1, 1)))
+    family = ctx.family(len(names))
+    n = ctx.size(p, ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each, 24 * 20 * 28)
+    built = ctx.build(p)
+    for name, given in _strided(torch.ones(n // (24 * 20 * 28), 24, 20, 28)).items():
+        dropped = n - int(torch.count_nonzero(ctx.kept(built, given)))
+        family.binomial(name, dropped, n, p)
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n} dropped",
+        f"a rate error of {stats.smallest_seen(n, p, family.each):.2g}",
+    )
+
+
+@check(needs=["layout-values", "drop-rate"], statistical=True)
+def expanded_independent(ctx: Context) -> Seen:
+    """Elements of an expanded input that share memory are dropped each on its own.
+
+    Measured: how often two elements that share memory are dropped differently, along each of two
+    expanded axes; they do so with probability 2 p (1 - p) exactly.
+
+    `empty_like` of an expanded tensor, or a mask with its strides, has one bit for all copies, so
+    that a broadcast bias or position embedding loses the same places in every sample.
+
+    To mend: make the mask from the shape of x, not from its strides.
+    """
+    p = ctx.sound_p
+    chance = stats.pairs_differ(p)
+    family = ctx.family(2)
+    width = 512
+    pairs = ctx.size(chance, chance * 2 * ctx.level.correlation, family.each, width)
+    rows = 2 * (pairs // width)
+    built = ctx.build(p)
+    for axis, name in enumerate(("first axis", "last axis")):
+        ones = torch.ones(1, width).expand(rows, width)
+        given = ones if axis == 0 else torch.ones(width, 1).expand(width, rows)
+        bits = ctx.kept(built, given).numpy()
+        differing, n = stats.count_differing(*stats.disjoint_pairs(bits, 1, axis))
+        family.binomial(f"expanded along the {name}", differing, n, chance, 2 * stats.SLACK)
+    seen = stats.smallest_seen(pairs, chance, family.each) / chance
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n} neighbours differ",
+        f"a correlation of {seen:.2g}",
+    )
+
+
+@check(severity="advice", needs=["layout-values", "seed-governs"])
+def layout_mask(ctx: Context) -> Seen:
+    """The same seed drops the same logical places in every memory layout.
+
+    Measured: masks after the same `torch.manual_seed`, of one input in four layouts.
+
+    A network then gives the same result with channels_last as without, and a difference between two
+    runs is never the layout's. torch draws in memory order: its mask moves with the layout.
+
+    To mend: make the mask from the logical shape of x, as `torch.rand(x.shape)` does.
+    """
+    built = ctx.build(ctx.main_p)
+    shape = (6, 5, 16, math.ceil(ctx.telling_size(built.p) / 480))
+    x = ctx.normal(*shape)
+    want = seeded_mask(ctx, built, x, 5)
+    for name, given in _strided(x).items():
+        differ = int((seeded_mask(ctx, built, given, 5) != want).sum())
+        if differ:
+            raise Fault(
+                f"{name}: another mask than the contiguous input for the same seed, at {differ} of "
+                f"{want.numel()} places",
+                layout=name,
+                differ=differ,
+            )
+    return Seen("one mask for all layouts")
+
+
+@check(severity="advice", needs=["layout-values"])
+def memory_format(ctx: Context) -> Seen:
+    """A channels_last input gives a channels_last output.
+
+    Measured: the strides of the output, in training and eval.
+
+    An output in another layout makes the next convolution convert it back: right, and slow.
+
+    To mend: allocate the output with `torch.empty_like(x)`, or use elementwise operations on x.
+    """
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(4, 6, 8, 10).contiguous(memory_format=torch.channels_last)
+    for training in ctx.modes:
+        y = ctx.call(built, x.clone(), training)
+        if not y.is_contiguous(memory_format=torch.channels_last):
+            raise Fault(f"channels_last in, strides {tuple(y.stride())} out for {tuple(x.shape)}")
+    return Seen("channels_last in, channels_last out")

@@ -1,0 +1,156 @@
+"""Mode: dropout acts in training, and only there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+
+from ..context import Context, Fault, Seen, check
+from ..subject import Built
+from ._reading import same_values
+
+
+def _demand_identity(ctx: Context, built: Built, x: torch.Tensor, where: str) -> None:
+    y = ctx.call(built, x.clone(), training=False)
+    if not same_values(y.detach(), x):
+        changed = int((y.detach().double() != x.double()).sum())
+        zeros = int((y.detach() == 0).sum())
+        raise Fault(
+            f"p={built.p:g}, {where}: {changed} of {x.numel()} values changed, {zeros} are 0",
+            p=built.p,
+            changed=changed,
+            zeros=zeros,
+            n=x.numel(),
+        )
+
+
+def _demand_random(ctx: Context, built: Built, x: torch.Tensor, calls: int, where: str) -> None:
+    """All calls differ from each other; x is large enough that no two do so by chance."""
+    outputs = [ctx.call(built, x.clone()).detach() for _ in range(calls)]
+    untouched = sum(torch.equal(y.double(), x.double()) for y in outputs)
+    if untouched:
+        raise Fault(f"p={built.p:g}, {where}: the input came back unchanged in training", p=built.p)
+    dropped = [y == 0 for y in outputs]
+    if not any(bool(zero.any()) for zero in dropped):
+        raise Fault(f"p={built.p:g}, {where}: nothing is dropped in {calls} calls", p=built.p)
+    for (i, first), (j, second) in itertools.combinations(enumerate(dropped), 2):
+        if torch.equal(first, second):
+            raise Fault(
+                f"p={built.p:g}, {where}: calls {i + 1} and {j + 1} of {calls} dropped the same "
+                "places",
+                p=built.p,
+                calls=calls,
+            )
+
+
+def _telling(ctx: Context, calls: int) -> torch.Tensor:
+    return ctx.normal(ctx.telling_size(ctx.main_p, calls * (calls - 1) / 2))
+
+
+@check()
+def output_shape(ctx: Context) -> Seen:
+    """A tensor of the shape and device of x comes back.
+
+    Measured: one call in training and one in eval, on a 2-D and a 4-D input. Everything else is
+    read from the output, so nothing else is judged where this fails.
+
+    To mend: return the tensor itself, not a tuple or its `.data`, and build the mask with
+    `torch.empty_like(x)` or `x.shape` and `x.device`.
+    """
+    p = ctx.subject.fixed_p if ctx.subject.fixed_p is not None else 0.5
+    for shape in ((64, 48), (2, 3, 8, 5)):
+        for training in ctx.modes:
+            ctx.call(ctx.build(p), ctx.normal(*shape), training)
+    return Seen("tensor, shape and device of x")
+
+
+@check(needs=["output-shape"])
+def eval_identity(ctx: Context) -> Seen:
+    """In eval, y equals x, bit for bit.
+
+    Measured: calls in eval at several p, on normal values and on zeros, infinities and NaN.
+
+    Dropout that stays live in eval makes predictions random; one that scales in eval makes them
+    wrong by 1/(1-p). It is the most reported dropout bug of all: functional and attention dropout
+    that never sees the mode (pytorch#124464, pytorch#99293, nanoGPT#240, transformers#33844).
+
+    To mend: return x at once when not training, and hand `self.training` to every functional call:
+    `F.dropout` drops unless told otherwise.
+    """
+    ctx.need_eval()
+    special = torch.tensor([0.0, -0.0, 1e-30, -1e30, float("inf"), float("-inf"), float("nan")])
+    for p in ctx.grid:
+        built = ctx.build(p)
+        _demand_identity(ctx, built, ctx.normal(4096), "eval")
+        _demand_identity(ctx, built, special, "eval, special values")
+    return Seen("y is x, at p=" + " ".join(f"{p:.3g}" for p in ctx.grid))
+
+
+@check(needs=["output-shape"])
+def train_stochastic(ctx: Context) -> Seen:
+    """In training, every call drops other places.
+
+    Measured: 32 calls on an input so large that two equal masks are no coincidence.
+
+    A mask drawn once, a generator seeded in every call, or a mode that is lost means that the
+    network trains as a fixed subnetwork, or without dropout at all: dropout asked for and
+    silently not applied (pytorch#184126, torchtune#996, peft#3753).
+
+    To mend: draw the mask inside the call, from a generator that moves on, and look at
+    `self.training`, not at a flag of your own.
+    """
+    calls = 32
+    _demand_random(ctx, ctx.build(ctx.main_p), _telling(ctx, calls), calls, "training")
+    return Seen(f"masks of {calls} calls all differ")
+
+
+@check(needs=["eval-identity", "train-stochastic"])
+def mode_switch(ctx: Context) -> Seen:
+    """`train()` and `eval()` can follow each other in any order.
+
+    Measured: one object taken through train, eval, train, eval, eval, train; identity in every
+    eval, fresh masks in every train.
+
+    A module that zeroes its p on `eval()`, or that caches the mode it was built in, is right
+    until the first validation pass and never again (Megatron-LM#411, vsepp#4).
+
+    To mend: keep no copy of the mode; read `self.training` at the call.
+    """
+    ctx.need_eval()
+    built = ctx.build(ctx.main_p)
+    x = _telling(ctx, 32)
+    for step, training in enumerate((True, False, True, False, False, True)):
+        if training:
+            _demand_random(ctx, built, x, 2, f"after {step} switches of mode")
+        else:
+            _demand_identity(ctx, built, x, f"eval after {step} switches of mode")
+    return Seen("train, eval, train, eval, eval, train")
+
+
+@check(needs=["eval-identity", "train-stochastic"])
+def grad_mode(ctx: Context) -> Seen:
+    """`no_grad` and `inference_mode` do not change what dropout does.
+
+    Measured: training and eval calls inside each of the two.
+
+    Whether gradients are recorded is not the mode. Monte Carlo dropout runs in training mode
+    under `no_grad`; a layer that takes that for eval reports zero uncertainty, as torch's
+    transformer fast path does.
+
+    To mend: branch on `self.training` alone.
+    """
+    guards: tuple[tuple[str, Callable[[], AbstractContextManager[object]]], ...] = (
+        ("no_grad", torch.no_grad),
+        ("inference_mode", torch.inference_mode),
+    )
+    for name, guard in guards:
+        with guard():
+            built = ctx.build(ctx.main_p)
+            x = _telling(ctx, 32)
+            _demand_random(ctx, built, x, 4, f"training under {name}")
+            if ctx.subject.has_eval:
+                _demand_identity(ctx, built, x, f"eval under {name}")
+    return Seen("as in grad mode, under no_grad and inference_mode")

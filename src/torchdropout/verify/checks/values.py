@@ -1,0 +1,164 @@
+"""Values: the mask knows nothing of x, and x is left as it was."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..context import Context, Fault, Seen, check, outcome
+from ..stats import smallest_seen
+from ._reading import seeded_mask
+
+CLASSES = {
+    "negative": -1.0,
+    "positive": 1.0,
+    "tiny": 1e-30,
+    "small and negative": -1e-3,
+    "large": 1e4,
+    "large and negative": -1e4,
+    "huge": 1e30,
+}
+
+
+@check(needs=["output-shape"])
+def input_unmodified(ctx: Context) -> Seen:
+    """A call does not write into x.
+
+    Measured: x before and after calls in training and eval, x needing a gradient or not.
+
+    The caller's tensor may be a residual, a parameter or a saved activation. fastai's
+    EmbeddingDropout scaled its weight in place in eval.
+
+    To mend: write into x only where `inplace=True` was asked for.
+    """
+    built = ctx.build(ctx.main_p)
+    for training in ctx.modes:
+        x = ctx.normal(1024)
+        before = x.clone()
+        ctx.call(built, x, training)
+        if not torch.equal(x, before):
+            changed = int((x != before).sum())
+            raise Fault(
+                f"{changed} of {x.numel()} values of x changed in a call in "
+                f"{'training' if training else 'eval'}",
+                changed=changed,
+            )
+    return Seen("x as before")
+
+
+@check(needs=["seed-governs"])
+def value_mask(ctx: Context) -> Seen:
+    """The same seed gives the same mask for any values.
+
+    Measured: masks after one `torch.manual_seed` for ones, for normal values, and for very small,
+    very large and sorted ones.
+
+    A mask that is a function of x is not dropout: it lets information through, and recomputing
+    it from changed activations gives another.
+
+    To mend: draw the mask from the generator and the shape alone.
+    """
+    built = ctx.build(ctx.main_p)
+    size = ctx.telling_size(built.p)
+    ones, normal = torch.ones(size), ctx.normal(size)
+    inputs = {
+        "values of both signs": normal,
+        "sorted values": normal.sort().values,
+        "values near 1e-30": normal * 1e-30,
+        "values near 1e30": normal * 1e30,
+        "negative ones": -ones,
+    }
+    want = seeded_mask(ctx, built, ones, 7)
+    for name, given in inputs.items():
+        differ = int((seeded_mask(ctx, built, given, 7) != want).sum())
+        if differ:
+            raise Fault(
+                f"{name}: another mask than for ones after the same seed, at {differ} of {size} "
+                "places",
+                differ=differ,
+            )
+    return Seen("one mask for all values")
+
+
+@check(needs=["drop-rate"], statistical=True)
+def value_rate(ctx: Context) -> Seen:
+    """Values of every sign and size are dropped at the rate p.
+
+    Measured: exact binomial tests of the drops among negative, positive, tiny, small, large and
+    huge values, mixed in one input.
+
+    Random bits taken from the mantissa of x, a threshold on x * noise, or a rank by size drop some
+    values more than others; the overall rate stays right.
+
+    To mend: compare random numbers with p, and x with nothing.
+    """
+    p = ctx.sound_p
+    family = ctx.family(len(CLASSES))
+    n = ctx.size(p, ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each)
+    built = ctx.build(p)
+    factors = torch.tensor(list(CLASSES.values()))
+    x = ctx.normal(n, len(CLASSES)).abs() * factors
+    # Shuffled, so that a fault of position is not taken for one of value.
+    order = torch.randperm(x.numel(), generator=ctx.generator("order"))
+    kept = torch.empty(x.numel(), dtype=torch.bool)
+    kept[order] = ctx.kept(built, x.reshape(-1)[order])
+    dropped = n - torch.count_nonzero(kept.reshape(x.shape), dim=0)
+    family.binomials(list(CLASSES), dropped.numpy(), n, p)
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label} values: {t.rate:.4g} of {t.n} dropped",
+        f"a rate error of {smallest_seen(n, p, family.each):.2g} in one kind of value",
+    )
+
+
+@check(needs=["kept-scale"])
+def nonfinite_kept(ctx: Context) -> Seen:
+    """An infinity or NaN that is kept stays what it is.
+
+    Measured: inputs that are all inf, all -inf and all NaN: at kept places, the same.
+
+    Dropout that cleans up values hides the overflow that the loss scaler, or a person, is looking
+    for.
+
+    To mend: leave out `nan_to_num` and `clamp`.
+    """
+    built = ctx.build(ctx.main_p)
+    size = ctx.telling_size(built.p)
+    for value in (math.inf, -math.inf, math.nan):
+        x = torch.full((size,), value)
+        y = ctx.call(built, x.clone()).detach().float()
+        # A dropped infinity may be 0 (select) or NaN (0 * inf); see nonfinite-dropped.
+        kept = torch.isnan(y) if math.isnan(value) else y == value
+        other = ~kept & (y != 0) & ~torch.isnan(y)
+        if bool(other.any()) or not bool(kept.any()):
+            got = float(y[~kept][0]) if not bool(other.any()) else float(y[other][0])
+            raise Fault(f"p={built.p:g}: kept places of an input full of {value} hold {got:g}")
+    return Seen("inf, -inf and NaN stay at kept places")
+
+
+@check(severity="advice", needs=["kept-scale"])
+def nonfinite_dropped(ctx: Context) -> Seen:
+    """A dropped infinity or NaN becomes 0.
+
+    Measured: inputs that are all inf, all -inf and all NaN: some places must be 0, and an infinity
+    may not become NaN.
+
+    torch multiplies by the mask, and inf * 0 is NaN; Keras and Flax select. With a product, a
+    masked -inf becomes NaN at just those places that dropout was to remove.
+
+    To mend: `torch.where(dropped, 0, x * scale)` instead of `x * mask`.
+    """
+    built = ctx.build(ctx.main_p)
+    size = ctx.telling_size(built.p)
+    for value in (math.inf, -math.inf, math.nan):
+        y = ctx.call(built, torch.full((size,), value)).detach()
+        nan = int(torch.isnan(y).sum())
+        if not bool((y == 0).any()) or (nan and not math.isnan(value)):
+            raise Fault(
+                f"p={built.p:g}: {nan} of {size} values are NaN for an input full of {value}, "
+                "expected 0 where dropped",
+                nan=nan,
+                value=value,
+            )
+    return Seen("0 where inf, -inf or NaN is dropped")

@@ -1,0 +1,280 @@
+"""The statistics behind every random decision: exact tests, what they see, and the sizes they need.
+
+All tests are on counts whose distribution under the null hypothesis is known exactly, because the
+drop probability is known: no fitted parameter, no normal approximation in a tail. Dependence is
+tested on *disjoint* pairs or blocks, so that the events counted are independent of each other and
+their number is exactly binomial. Normal approximations appear in one place, `size_for`, where an
+error makes a sample a little too small and shows in what `smallest_seen` then reports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv
+from scipy.stats import binom, norm
+
+POWER = 0.99
+
+# A drop probability may be held to 24 bits: `torch.rand(...) < p` draws multiples of 2^-24 in
+# float32, so its true rate is the next multiple above p. The null hypothesis is this interval,
+# which keeps such a dropout unaccused however many elements are looked at.
+SLACK = 2.0**-24
+
+Bits = NDArray[np.bool_]
+
+
+def binomial_p_values(
+    counts: ArrayLike, n: int, p: ArrayLike, slack: float = 0.0
+) -> NDArray[np.float64]:
+    """Two-sided p-values of counts of events in `n`, each of a probability within `slack` of `p`.
+
+    Twice the smaller exact tail, at the point of the interval nearest to what was seen: the chance
+    of a value below a under the null hypothesis is at most a, for every a.
+    """
+    count, middle = np.asarray(counts), np.asarray(p, dtype=float)
+    low, high = np.maximum(middle - slack, 0.0), np.minimum(middle + slack, 1.0)
+    nearest = np.clip(count / n, low, high)
+    tail = np.minimum(binom.cdf(count, n, nearest), binom.sf(count - 1, n, nearest))
+    return np.asarray(np.minimum(1.0, 2 * tail), dtype=float)
+
+
+def binomial_p_value(count: int, n: int, p: float, slack: float = 0.0) -> float:
+    """`binomial_p_values` of one count.
+
+    Example:
+        >>> round(binomial_p_value(60, 100, 0.5), 4)
+        0.0569
+    """
+    return float(binomial_p_values(count, n, p, slack))
+
+
+def smallest_seen(n: int, p: float, alpha: float, power: float = POWER) -> float:
+    """The smallest change of a rate that `n` events see with `power`, in the worse direction.
+
+    Exact: the rejection limits of `binomial_p_value` are found first, then the true rates that
+    cross them with the power asked for, by inverting the binomial tail (an incomplete beta).
+
+    Example:
+        >>> round(smallest_seen(1_000_000, 0.1, 1e-6), 5)
+        0.00217
+    """
+    above = _upper_limit(n, p, alpha)
+    below = n - _upper_limit(n, 1 - p, alpha)
+    changes = []
+    if above <= n:
+        changes.append(float(betaincinv(above, n - above + 1, power)) - p)
+    if below >= 0:
+        changes.append(p - float(betaincinv(below + 1, n - below, 1 - power)))
+    return max(changes, default=1.0)
+
+
+def _upper_limit(n: int, p: float, alpha: float) -> int:
+    """The smallest count that is rejected as too high: P(X >= count) < alpha / 2."""
+    # isf gives the smallest k with P(X > k) <= alpha / 2; rejection starts one above it.
+    return int(binom.isf(alpha / 2, n, p)) + 1
+
+
+def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int:
+    """How many events show a rate of `p + change` or `p - change` for what it is, about.
+
+    Example:
+        >>> size_for(0.1, 0.00217, 1e-6) / 1_000_000
+        0.999488
+    """
+    reach = norm.isf(alpha / 2) + norm.isf(1 - power)
+    return max(16, math.ceil(p * (1 - p) * (reach / change) ** 2))
+
+
+def pairs_differ(p: float) -> float:
+    """Chance that two independent mask bits differ."""
+    return 2 * p * (1 - p)
+
+
+def bits_agree(p: float) -> float:
+    """Chance that two independent mask bits are equal."""
+    return p * p + (1 - p) * (1 - p)
+
+
+def bits_to_tell(p: float, pairs: float, chance: float) -> int:
+    """How many bits let no two of `pairs` pairs of independent masks coincide but by `chance`.
+
+    By the union bound over the pairs: `pairs * bits_agree(p) ** bits <= chance`.
+
+    Example:
+        >>> bits_to_tell(0.5, pairs=1, chance=2.0**-40)
+        40
+    """
+    return math.ceil(math.log(pairs / chance) / -math.log(bits_agree(p)))
+
+
+def pool_seen(masks: int, power: float = POWER) -> float:
+    """The largest pool of masks of which `masks` draws show a repeat with `power`: the birthday.
+
+    The chance of no repeat is at most `exp(-masks * (masks - 1) / (2 * pool))`.
+    """
+    return masks * (masks - 1) / (2 * math.log(1 / (1 - power)))
+
+
+def masks_for_pool(pool: float, power: float = POWER) -> int:
+    """How many masks show a repeat, with `power`, if they come from a pool of this size."""
+    return math.ceil(math.sqrt(2 * pool * math.log(1 / (1 - power)))) + 1
+
+
+def centre_of(n: int, p: float) -> tuple[int, int, float]:
+    """The counts `low..high` that Binomial(n, p) hits about half the time, and how often.
+
+    Example:
+        >>> centre_of(100, 0.5)
+        (47, 53, 0.515881...)
+    """
+    low, high = int(binom.ppf(0.25, n, p)), int(binom.ppf(0.75, n, p))
+    return low, high, float(binom.cdf(high, n, p) - binom.cdf(low - 1, n, p))
+
+
+def spread_seen(n: int, p: float, sets: int, alpha: float) -> float:
+    """The smallest change of the standard deviation of counts that `sets` counts see, as a factor.
+
+    In terms of a normal count of the same chance of falling into `centre_of(n, p)`.
+    """
+    chance = centre_of(n, p)[2]
+    change = smallest_seen(sets, chance, alpha)
+    width = norm.isf((1 - chance) / 2)
+    lost = norm.isf((1 - max(chance - change, 1e-12)) / 2)
+    won = norm.isf((1 - min(chance + change, 1 - 1e-12)) / 2)
+    return float(max(width / lost, won / width))
+
+
+def disjoint_pairs(bits: Bits, lag: int, axis: int = -1) -> tuple[Bits, Bits]:
+    """All bits at a place i and at i + lag along an axis, no bit in two pairs."""
+    axis %= bits.ndim
+    before, size, after = bits.shape[:axis], bits.shape[axis], bits.shape[axis + 1 :]
+    blocks = size // (2 * lag)
+    # The axes after this one stay innermost, where comparing is fast.
+    cut = bits.reshape(math.prod(before), size, math.prod(after))[:, : blocks * 2 * lag]
+    cut = cut.reshape(-1, 2, lag * math.prod(after))
+    return cut[:, 0], cut[:, 1]
+
+
+def count_differing(first: Bits, second: Bits) -> tuple[int, int]:
+    """How many of the pairs differ, and how many pairs there are."""
+    return int(np.count_nonzero(first != second)), first.size
+
+
+def windows64(bits: Bits) -> NDArray[np.uint64]:
+    """The 64 bits from every place on, as integers: place i is element i."""
+    usable = (bits.size - 64) // 8 * 8
+    out = np.empty((usable // 8, 8), dtype=np.uint64)
+    for shift in range(8):
+        packed = np.packbits(bits[shift : shift + usable + 56])
+        out[:, shift] = (
+            np.lib.stride_tricks.as_strided(packed, (usable // 8, 8), (1, 1))
+            .copy()
+            .view(np.uint64)[:, 0]
+        )
+    return out.reshape(-1)
+
+
+def find_repeat(bits: Bits, width: int) -> tuple[int, int] | None:
+    """Two places from which the same `width` bits (64 or more) follow, or None.
+
+    64-bit windows are compared by sorting; what agrees there is compared in full.
+    """
+    codes = windows64(bits)
+    in_order = np.sort(codes)
+    if not np.any(in_order[1:] == in_order[:-1]):
+        return None
+    order = np.argsort(codes, kind="stable")
+    equal = np.flatnonzero(codes[order[1:]] == codes[order[:-1]])
+    for at in equal[:4096]:
+        first, second = int(order[at]), int(order[at + 1])
+        if second + width <= bits.size and np.array_equal(
+            bits[first : first + width], bits[second : second + width]
+        ):
+            return first, second
+    return None
+
+
+@dataclass(frozen=True)
+class Test:
+    """One exact test: `count` events of `n`, `expected` a rate, and the p-value."""
+
+    label: str
+    count: int
+    n: int
+    expected: float
+    p_value: float
+
+    @property
+    def rate(self) -> float:
+        """The rate seen."""
+        return self.count / self.n
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """The test as JSON-ready data."""
+        return {
+            "label": self.label,
+            "count": self.count,
+            "n": self.n,
+            "rate": self.rate,
+            "expected": self.expected,
+            "p_value": self.p_value,
+        }
+
+
+@dataclass
+class Family:
+    """The tests of one check, which share its false-alarm rate equally (Bonferroni).
+
+    Attributes:
+        alpha: False-alarm rate of them all together.
+        size: How many there will be, fixed before any is seen.
+    """
+
+    alpha: float
+    size: int
+    tests: list[Test] = field(default_factory=list)
+
+    @property
+    def each(self) -> float:
+        """False-alarm rate of one test."""
+        return self.alpha / self.size
+
+    def binomial(
+        self, label: str, count: int, n: int, expected: float, slack: float = SLACK
+    ) -> Test:
+        """Adds the test of `count` events in `n` against the rate `expected`."""
+        self.binomials([label], [count], n, [expected], slack)
+        return self.tests[-1]
+
+    def binomials(
+        self,
+        labels: Sequence[str],
+        counts: ArrayLike,
+        n: int,
+        expected: ArrayLike,
+        slack: float = SLACK,
+    ) -> None:
+        """Adds a test of each count of events in `n`; `expected` is a rate, or one for each."""
+        if len(self.tests) + len(labels) > self.size:
+            raise ValueError(f"a family of {self.size} tests got more: {labels[0]}")
+        count = np.asarray(counts)
+        rates = np.broadcast_to(np.asarray(expected, dtype=float), count.shape)
+        p_values = binomial_p_values(count, n, rates, slack)
+        self.tests += [
+            Test(label, int(k), int(n), float(rate), float(p_value))
+            for label, k, rate, p_value in zip(labels, count, rates, p_values, strict=True)
+        ]
+
+    @property
+    def worst(self) -> Test:
+        """The test with the smallest p-value."""
+        return min(self.tests, key=lambda test: test.p_value)
+
+    def rejected(self) -> Iterator[Test]:
+        """The tests that reject, in the order they were added."""
+        return (test for test in self.tests if test.p_value < self.each)

@@ -1,0 +1,85 @@
+"""Every check under its code, in the order of a run: what tells the most comes first.
+
+The codes of a group share their first four characters; TD1 to TD4 are the audit's. Codes are
+never reused or changed.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from ..findings import Rule
+from .checks import (
+    construction,
+    dtype,
+    edges,
+    gradient,
+    independence,
+    layout,
+    mode,
+    randomness,
+    rate,
+    scale,
+    values,
+)
+
+# fmt: off
+CHECKS = MappingProxyType({
+    "TD501": mode.output_shape,
+    "TD502": mode.eval_identity,
+    "TD503": mode.train_stochastic,
+    "TD504": mode.mode_switch,
+    "TD505": mode.grad_mode,
+    "TD511": scale.kept_scale,
+    "TD512": scale.scale_constant,
+    "TD521": rate.drop_rate,
+    "TD522": rate.position_rate,
+    "TD531": independence.few_masks,
+    "TD532": independence.mask_repeats,
+    "TD533": independence.axis_independence,
+    "TD534": independence.call_independence,
+    "TD535": independence.lag_independence,
+    "TD536": independence.joint_counts,
+    "TD537": independence.count_spread,
+    "TD541": gradient.grad_mask,
+    "TD542": gradient.grad_scale,
+    "TD543": gradient.grad_at_zero,
+    "TD544": gradient.grad_finite,
+    "TD545": gradient.grad_own_call,
+    "TD551": edges.p_zero_identity,
+    "TD552": edges.p_one_zeros,
+    "TD553": edges.edge_gradients,
+    "TD554": edges.empty_input,
+    "TD555": edges.tiny_input,
+    "TD561": dtype.dtype_kept,
+    "TD562": dtype.dtype_scale,
+    "TD563": dtype.dtype_rate,
+    "TD571": randomness.seed_governs,
+    "TD572": randomness.seeds_differ,
+    "TD573": randomness.no_reseed,
+    "TD574": randomness.foreign_generators,
+    "TD575": randomness.eval_draws_nothing,
+    "TD581": layout.layout_values,
+    "TD582": layout.layout_rate,
+    "TD583": layout.expanded_independent,
+    "TD584": layout.layout_mask,
+    "TD585": layout.memory_format,
+    "TD591": values.input_unmodified,
+    "TD592": values.value_mask,
+    "TD593": values.value_rate,
+    "TD594": values.nonfinite_kept,
+    "TD595": values.nonfinite_dropped,
+    "TD601": construction.wrong_p_refused,
+    "TD602": construction.wrong_p_named,
+})
+# fmt: on
+
+RULES = MappingProxyType(
+    {
+        code: Rule(code, check.name, check.group, check.severity, check.summary, check.explain)
+        for code, check in CHECKS.items()
+    }
+)
+
+# The false-alarm rate of a run is shared equally by these.
+STATISTICAL = sum(check.statistical for check in CHECKS.values())
