@@ -37,13 +37,14 @@ class SimpleDropout(nn.Module):
 
     def __init__(self, p=0.5):
         super().__init__()
-        if not 0 <= p <= 1:
+        if not (isinstance(p, (int, float)) and 0 <= p <= 1):
             raise ValueError(f"Expected `p` in [0, 1], got p={p!r} ({type(p).__name__})")
         self.p = p
 
     def forward(self, x):
-        if not self.training or self.p == 0:
+        if not self.training:
             return x
         dropped = torch.rand(x.shape, device=x.device) < self.p
-        # A select, so that infinity becomes 0 too; at p=1 all is 0 and there is nothing to divide.
-        return x.masked_fill(dropped, 0) / (1 - self.p or 1)
+        # At p=1 everything is dropped and there is nothing to scale. A fill, not a product with the
+        # mask: infinity times zero is NaN.
+        return (x / (1 - self.p or 1)).masked_fill_(dropped, 0)

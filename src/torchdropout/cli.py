@@ -27,6 +27,7 @@ from .verify.runner import check_dropout
 from .verify.table import RULES
 
 OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
+_RULES = tuple(RULES.values())
 
 _Tick = Callable[[int, int, Rule], None]
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -129,7 +130,7 @@ def verify(
 def explain(name: str) -> int:
     """Explains a check, by NAME or code: what it measures, why it matters, how to mend it."""
     wanted = name.strip().lower()
-    rule = next((rule for rule in RULES if wanted in (rule.name, rule.code.lower())), None)
+    rule = next((rule for rule in _RULES if wanted in (rule.name, rule.code.lower())), None)
     if rule is None:
         raise click.UsageError(_unknown_rule(name, wanted))
     _write(render_rule(rule, **_look()))
@@ -140,13 +141,13 @@ def explain(name: str) -> int:
 @_formats
 def checks(form: str) -> int:
     """Lists the checks: code, name, group, severity, what each requires."""
-    _write(render_rules_json(RULES) if form == "json" else render_rules(RULES, **_look()))
+    _write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **_look()))
     return OK
 
 
 def _unknown_rule(name: str, wanted: str) -> str:
-    names = [key for rule in RULES for key in (rule.name, rule.code.lower())]
-    near = difflib.get_close_matches(wanted, names, n=3)
+    names = [key for rule in _RULES for key in (rule.name, rule.code.lower())]
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
     near += [key for key in names if wanted and wanted in key and key not in near][:3]
     hint = f"close to it: {', '.join(near)}" if near else "`torchdropout checks` lists them"
     return f"Expected `NAME` to be the name or code of a check, got {name!r} (str); {hint}"
