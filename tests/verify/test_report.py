@@ -1,0 +1,255 @@
+import ast
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import torchdropout.verify.report as report_package
+from torchdropout.findings import CheckResult, Report, Rule, TargetReport
+from torchdropout.verify.report import (
+    render_json,
+    render_rule,
+    render_rules,
+    render_rules_json,
+    render_text,
+)
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+LONG = "p=1: 4096 of 4096 values are NaN, expected 0; the first is at (0, 0), the last at (63, 63)"
+
+
+def rule(name, group, severity="error", code="TD500"):
+    explain = "Measured: a call.\n\nIt matters\na lot.\n\n    code = 1\n\nTo mend: mend it."
+    return Rule(code, name, group, severity, f"The summary of {name}.", explain)
+
+
+IDENTITY = CheckResult(rule("eval-identity", "mode"), "ok", "y is x", seconds=0.25)
+SWITCH = CheckResult(rule("mode-switch", "mode"), "skip", "not judged: no module")
+RATE = CheckResult(
+    rule("drop-rate", "rate"), "ok", "p=0.1: 0.10002 of 4194304", {"p": 0.1}, "an error of 0.0012"
+)
+ZEROS = CheckResult(rule("p-one-zeros", "edges"), "fail", LONG, {"nan": 4096})
+NAMED = CheckResult(rule("wrong-p-named", "construction", "advice"), "fail", "p=1.5 accepted")
+
+
+def target(*checks, name="drops.py:Drop", complete=True):
+    return TargetReport(name, "module class, built as Drop(p=p)", "quick", 7, 1e-6, checks, 11.42,
+                        complete)  # fmt: skip
+
+
+EXPECTED = f"""\
+drops.py:Drop
+module class, built as Drop(p=p)
+level quick   seed 7   false-alarm rate of the run 1e-06
+
+  mode          ok      eval-identity  y is x
+                skip    mode-switch    not judged: no module
+  rate          ok      drop-rate      p=0.1: 0.10002 of 4194304   sees an error of 0.0012
+  edges         FAIL    p-one-zeros    {LONG}
+  construction  advice  wrong-p-named  p=1.5 accepted
+
+1 error, 1 advice in 11.4 s: not a correct dropout.
+`torchdropout explain p-one-zeros` says why it matters and how to mend it.
+"""
+
+NARROW = """\
+drops.py:Drop
+module class, built as Drop(p=p)
+level quick   seed 7   false-alarm rate of the run 1e-06
+
+  mode
+    ok      eval-identity  y is x
+    skip    mode-switch    not judged: no module
+  rate
+    ok      drop-rate      p=0.1: 0.10002 of 4194304   sees an error of 0.0012
+  edges
+    FAIL    p-one-zeros    p=1: 4096 of 4096 values are NaN, expected 0; the
+                           first is at (0, 0), the last at (63, 63)
+  construction
+    advice  wrong-p-named  p=1.5 accepted
+
+1 error, 1 advice in 11.4 s: not a correct dropout.
+`torchdropout explain p-one-zeros` says why it matters and how to mend it.
+"""
+
+
+@pytest.mark.parametrize(("width", "expected"), [(None, EXPECTED), (200, EXPECTED), (80, NARROW)])
+def test_text_of_a_target(width, expected):
+    report = Report((target(IDENTITY, SWITCH, RATE, ZEROS, NAMED),))
+    assert render_text(report, width=width) == expected
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_styles_change_no_character_and_no_line_is_too_wide(width):
+    wordy = CheckResult(rule("drop-rate", "rate"), "ok", LONG, sees=LONG)
+    report = Report((target(IDENTITY, wordy, ZEROS, NAMED),))
+    plain = render_text(report, width=width)
+    styled = render_text(report, width=width, styled=True)
+    assert ANSI.sub("", styled) == plain
+    assert ANSI.search(styled)
+    assert not ANSI.search(plain)
+    assert max(len(line) for line in plain.splitlines()) <= width
+    assert not [line for line in plain.splitlines() if line != line.rstrip()]
+
+
+def test_a_message_wraps_under_its_own_column():
+    lines = render_text(Report((target(ZEROS),)), width=70).splitlines()
+    first = next(line for line in lines if "FAIL" in line)
+    rest = lines[lines.index(first) + 1]
+    column = first.index("p=1:")
+    assert rest[:column].isspace()
+    assert not rest[column].isspace()
+
+
+# checks, complete, verdict, passed
+VERDICTS = [
+    ((IDENTITY, RATE), True, "all 2 checks ok in 11.4 s: a correct dropout."),
+    ((IDENTITY,), True, "the 1 check ok in 11.4 s: a correct dropout."),
+    (
+        (IDENTITY, RATE, SWITCH),
+        True,
+        "all 2 checks ok in 11.4 s (1 more did not apply): a correct dropout.",
+    ),
+    ((IDENTITY, NAMED), True, "no errors, 1 advice in 11.4 s: a correct dropout."),
+    ((ZEROS,), True, "1 error in 11.4 s: not a correct dropout."),
+    ((ZEROS, ZEROS, NAMED), True, "2 errors, 1 advice in 11.4 s: not a correct dropout."),
+    ((), False, "interrupted after no checks and 11.4 s, no errors so far: no verdict."),
+    ((IDENTITY,), False, "interrupted after 1 check and 11.4 s, no errors so far: no verdict."),
+    (
+        (IDENTITY, ZEROS),
+        False,
+        "interrupted after 2 checks and 11.4 s, 1 error so far: no verdict.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("checks", "complete", "verdict"), VERDICTS)
+def test_verdict(checks, complete, verdict):
+    lines = render_text(Report((target(*checks, complete=complete),))).splitlines()
+    has_findings = any(check.status == "fail" for check in checks)
+    assert lines[-2 if has_findings else -1] == verdict
+
+
+@pytest.mark.parametrize(
+    ("checks", "name"), [((NAMED, ZEROS), "p-one-zeros"), ((NAMED,), "wrong-p-named")]
+)
+def test_pointer_prefers_an_error(checks, name):
+    assert f"`torchdropout explain {name}` says" in render_text(Report((target(*checks),)))
+
+
+def test_text_of_several_targets_ends_in_a_total():
+    text = render_text(Report((target(IDENTITY, name="a:A"), target(ZEROS, name="b:B"))))
+    assert text.endswith("\n\n1 of 2 targets passed.\n")
+    assert text.index("a:A") < text.index("b:B")
+
+
+def test_text_of_nothing_is_empty():
+    assert render_text(Report(())) == ""
+
+
+def test_a_message_cannot_steer_the_terminal_or_break_its_line():
+    hostile = CheckResult(rule("drop-rate", "rate"), "fail", "a\x1b[2Jb\nc\td \x07 [red]e[/red]")
+    for styled in (False, True):
+        text = ANSI.sub("", render_text(Report((target(hostile),)), styled=styled))
+        assert "a [2Jb c d [red]e[/red]" in text
+        assert not [c for c in text if not c.isprintable() and c != "\n"]
+
+
+def test_json_has_the_promised_shape():
+    data = json.loads(render_json(Report((target(IDENTITY, RATE, ZEROS, NAMED),))))
+    assert data["schema"] == 1
+    (one,) = data["targets"]
+    assert one["target"] == "drops.py:Drop"
+    assert one["passed"] is False
+    assert one["complete"] is True
+    assert (one["level"], one["seed"], one["false_alarm_rate"]) == ("quick", 7, 1e-6)
+    assert one["findings"] == [
+        {
+            "code": "TD500",
+            "name": "p-one-zeros",
+            "severity": "error",
+            "message": LONG,
+            "figures": {"nan": 4096},
+        },
+        {
+            "code": "TD500",
+            "name": "wrong-p-named",
+            "severity": "advice",
+            "message": "p=1.5 accepted",
+            "figures": {},
+        },
+    ]
+    assert [(check["name"], check["status"]) for check in one["checks"]] == [
+        ("eval-identity", "ok"),
+        ("drop-rate", "ok"),
+        ("p-one-zeros", "fail"),
+        ("wrong-p-named", "fail"),
+    ]
+    assert one["checks"][1]["sees"] == "an error of 0.0012"
+
+
+def refuse(text):
+    raise AssertionError(f"not JSON: {text}")
+
+
+# figure, what JSON gives back
+FIGURES = [
+    (float("nan"), "nan"),
+    (float("-inf"), "-inf"),
+    (np.float64("inf"), "inf"),
+    (np.float32("nan"), "nan"),
+    (np.int64(3), 3),
+    (np.bool_(True), True),
+    (torch.tensor(2), 2),
+    (torch.tensor([1, 2]), "tensor([1, 2])"),
+    (np.complex128(1j), "1j"),
+    ({1: (1, float("nan"))}, {"1": [1, "nan"]}),
+    (torch.float16, "torch.float16"),
+    ("\ud800 é", "\ud800 é"),
+]
+
+
+@pytest.mark.parametrize(("figure", "expected"), FIGURES)
+def test_json_is_strict_whatever_the_figures(figure, expected):
+    check = CheckResult(rule("drop-rate", "rate"), "fail", "m", {"f": figure})
+    text = render_json(Report((target(check),)))
+    assert text.isascii()
+    data = json.loads(text, parse_constant=refuse)
+    assert data["targets"][0]["findings"][0]["figures"]["f"] == expected
+
+
+def test_rule_is_explained():
+    text = render_rule(rule("drop-rate", "rate"))
+    assert text == (
+        "TD500 drop-rate   rate   error\nThe summary of drop-rate.\n\nMeasured: a call.\n\n"
+        "It matters a lot.\n\n    code = 1\n\nTo mend: mend it.\n"
+    )
+
+
+def test_rules_are_listed_a_line_each():
+    rules = [rule("drop-rate", "rate", code="TD521"), rule("x", "construction", "advice", "TD601")]
+    assert render_rules(rules) == (
+        "TD521  drop-rate  rate          error   The summary of drop-rate.\n"
+        "TD601  x          construction  advice  The summary of x.\n"
+    )
+    assert json.loads(render_rules_json(rules)) == {
+        "schema": 1,
+        "checks": [
+            {"code": "TD521", "name": "drop-rate", "group": "rate", "severity": "error",
+             "summary": "The summary of drop-rate."},
+            {"code": "TD601", "name": "x", "group": "construction", "severity": "advice",
+             "summary": "The summary of x."},
+        ],
+    }  # fmt: skip
+
+
+def test_renderers_import_findings_only():
+    for file in Path(report_package.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level > 1:
+                assert node.module == "findings", f"{file.name} imports {node.module}"
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert not (node.module or "").startswith("torchdropout"), file.name
