@@ -1,0 +1,384 @@
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import torchdropout
+from torchdropout import cli
+from torchdropout.errors import TargetError
+from torchdropout.findings import CheckResult, Report, TargetReport
+from torchdropout.verify.table import RULES
+
+SOURCE = str(Path(torchdropout.__file__).parents[1])
+ZEROS = next(rule for rule in RULES.values() if rule.name == "p-one-zeros")
+NAMED = next(rule for rule in RULES.values() if rule.name == "wrong-p-named")
+
+# A shape that is wrong is the end of it: a real run of the real runner that takes no time.
+BAD = """
+    print("loading")
+
+    def good_at_nothing(x, p, training):
+        print("it is called")
+        return x[:1]
+"""
+
+
+@pytest.fixture
+def bad(tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_text(textwrap.dedent(BAD))
+    return f"{path}:good_at_nothing"
+
+
+def report(target="a:b", *statuses, complete=True):
+    rules = {"ok": ZEROS, "error": ZEROS, "advice": NAMED}
+    checks = tuple(
+        CheckResult(rules[status], "ok" if status == "ok" else "fail", "seen")
+        for status in statuses
+    )
+    return Report((TargetReport(target, "d", "quick", 0, 1e-6, checks, 1.0, complete),))
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Replaces the runner by a table from target to statuses, an exception, or a cut-off run."""
+    calls = []
+
+    def stub(table):
+        def check_dropout(target, **options):
+            calls.append((target, options))
+            outcome = table[target]
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if "cut" in outcome:
+                return report(target, *outcome[:-1], complete=False)
+            return report(target, *outcome)
+
+        monkeypatch.setattr(cli, "check_dropout", check_dropout)
+        return calls
+
+    return stub
+
+
+def cuts(outcome):
+    return isinstance(outcome, KeyboardInterrupt) or (type(outcome) is tuple and "cut" in outcome)
+
+
+GOOD, FAULTY, ADVISED = ("ok",), ("ok", "error", "advice"), ("ok", "advice")
+UNABLE = TargetError("Expected TARGET 'x:y' to be there, got nothing")
+
+# what the targets give, options, exit code
+EXITS = [
+    ([GOOD], [], 0),
+    ([GOOD], ["--strict"], 0),
+    ([ADVISED], [], 0),
+    ([ADVISED], ["--strict"], 1),
+    ([FAULTY], [], 1),
+    ([GOOD, FAULTY], [], 1),
+    ([FAULTY, GOOD], ["--strict"], 1),
+    ([UNABLE], [], 2),
+    ([UNABLE, GOOD], [], 2),
+    ([FAULTY, UNABLE], [], 2),
+    ([KeyboardInterrupt()], [], 130),
+    ([("ok", "cut"), GOOD], [], 130),
+    ([UNABLE, ("error", "cut")], [], 130),
+]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(("outcomes", "options", "code"), EXITS)
+def test_exit_code_and_what_is_printed(judged, capsys, form, outcomes, options, code):
+    table = {f"m:T{i}": outcome for i, outcome in enumerate(outcomes)}
+    calls = judged(table)
+    assert cli.run(["verify", *table, "--format", form, *options]) == code
+    out, err = capsys.readouterr()
+    ran = [t for t, outcome in table.items() if not isinstance(outcome, BaseException)]
+    if code == 130:
+        last = next(t for t, o in table.items() if cuts(o))
+        assert calls[-1][0] == last  # the rest is not begun
+        ran = [t for t in ran if t <= last]
+    if form == "json":
+        assert [t["target"] for t in json.loads(out)["targets"]] == ran
+    else:
+        assert [t for t in table if t in out] == ran
+    unable = any(outcome is UNABLE for outcome in outcomes)
+    assert err == (f"torchdropout: {UNABLE}\n" if unable else "")
+
+
+def test_options_reach_the_runner(judged, capsys):
+    calls = judged({"a:b": GOOD})
+    options = ["--level", "quick", "--seed", "5", "--p-name", "q", "--training-name", "live"]
+    assert cli.run(["verify", "a:b", *options]) == 0
+    (target, given), = calls  # fmt: skip
+    assert target == "a:b"
+    assert given.pop("progress") is None  # stderr is no terminal here
+    assert given == {
+        "level": "quick", "seed": 5, "p_name": "q", "keep_prob": None, "training_name": "live",
+    }  # fmt: skip
+    calls = judged({"a:b": GOOD})
+    assert cli.run(["verify", "a:b", "--keep-prob", "k"]) == 0
+    assert calls[-1][1]["keep_prob"] == "k"
+    assert calls[-1][1]["level"] == "standard"
+
+
+# arguments, words on stderr
+MISUSED = [
+    (["verify"], ["TARGET"]),
+    (["verify", "a:b", "--level", "slow"], ["--level", "'slow'", "quick", "thorough"]),
+    (["verify", "a:b", "--seed", "x"], ["--seed", "'x'", "integer"]),
+    (["verify", "a:b", "--format", "xml"], ["--format", "'xml'", "json"]),
+    (["verify", "a:b", "--p-name", "q", "--keep-prob", "k"], ["not both", "--p-name q", "k"]),
+    (["explain", "p-one-zero"], ["Expected `NAME`", "'p-one-zero' (str)", "p-one-zeros"]),
+    (["explain", "TD999"], ["Expected `NAME`", "'TD999' (str)"]),
+    (["explain", "qqq"], ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` lists them"]),
+    (["verfy"], ["verfy"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISUSED)
+def test_misuse_is_told_on_stderr(arguments, words, capsys):
+    assert cli.run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    for word in words:
+        assert word in err
+
+
+def test_missing_targets_are_told_in_one_line_each(tmp_path, capsys):
+    targets = [f"{tmp_path}/no.py:Drop", "nowhere:Drop", "torch.nn.Dropout"]
+    assert cli.run(["verify", *targets, "--format", "json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"schema": 1, "targets": []}
+    lines = err.splitlines()
+    assert len(lines) == len(targets)
+    for line, target in zip(lines, targets, strict=True):
+        assert line.startswith("torchdropout: Expected TARGET")
+        assert repr(target) in line
+
+
+def test_real_run_of_a_wrong_function(bad, capfd):
+    assert cli.run(["verify", bad, "--level", "quick"]) == 1
+    out, err = capfd.readouterr()
+    assert out.splitlines()[0] == bad
+    assert "function, called as good_at_nothing(x, p=p, training=training)" in out
+    assert "FAIL    output-shape" in out
+    assert "not a correct dropout." in out
+    assert "it is called" not in out
+    assert "loading" not in out
+    assert "it is called" in err
+
+
+def test_what_a_target_prints_stays_out_of_the_json(tmp_path, capfd):
+    path = tmp_path / "loud.py"
+    path.write_text(
+        "import os, sys\n"
+        "def loud(x, p, training):\n"
+        "    print('from Python')\n"
+        "    os.write(1, b'from below\\n')\n"
+        "    return x[:1]\n"
+    )
+    assert cli.run(["verify", f"{path}:loud", "--format", "json", "--level", "quick"]) == 1
+    out, err = capfd.readouterr()
+    assert json.loads(out)["targets"][0]["passed"] is False
+    assert "from Python" in err
+    assert "from below" in err
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_every_check_is_explained_by_name_and_code(rule, capsys):
+    assert cli.run(["explain", rule.name]) == 0
+    by_name = capsys.readouterr().out
+    assert cli.run(["explain", rule.code.lower()]) == 0
+    assert capsys.readouterr().out == by_name
+    assert by_name.startswith(f"{rule.code} {rule.name}   {rule.group}   {rule.severity}\n")
+    assert " ".join(rule.explain.split()) in " ".join(by_name.split())
+
+
+def test_checks_are_listed(capsys):
+    assert cli.run(["checks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        [rule.code, rule.name, rule.group, rule.severity] for rule in RULES.values()
+    ]
+    assert cli.run(["checks", "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["checks"]
+    assert [check["name"] for check in listed] == [rule.name for rule in RULES.values()]
+    assert all(check["summary"] for check in listed)
+
+
+# What only a process of its own shows: codes, pipes, signals, terminals, missing packages.
+
+
+def environment(**more):
+    plain = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
+    return {**plain, "PYTHONPATH": path, "TERM": "xterm-256color", **more}
+
+
+def start(*arguments, **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    options.setdefault("env", environment())
+    return subprocess.Popen([sys.executable, "-m", "torchdropout", *arguments], **options)
+
+
+def finish(process, seconds=120):
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+def test_version():
+    code, out, err = finish(start("--version"))
+    assert (code, err) == (0, "")
+    assert out == f"torchdropout, version {torchdropout.__version__}\n"
+
+
+def test_torch_passes_as_json_in_a_pipe():
+    code, out, err = finish(start("verify", "torch.nn:Dropout", "--level=quick", "--format=json"))
+    assert (code, err) == (0, "")
+    (one,) = json.loads(out)["targets"]
+    assert one["target"] == "torch.nn:Dropout"
+    assert one["passed"] is True
+    assert [check["code"] for check in one["checks"]] == list(RULES)
+
+
+def test_errors_and_bad_targets_in_a_pipe(bad):
+    code, out, err = finish(start("verify", "torch.nn:Nothing", bad, "--level=quick"))
+    assert code == 2
+    assert "\x1b" not in out
+    assert "FAIL    output-shape" in out
+    assert "Traceback" not in err
+    expected = "torchdropout: Expected TARGET 'torch.nn:Nothing' to name an attribute 'Nothing'"
+    assert err.splitlines()[-1].startswith(expected)
+
+
+SLOW = """
+    import time, torch
+
+    class Slow(torch.nn.Dropout):
+        def forward(self, x):
+            print("called")
+            time.sleep(0.05)
+            return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_interrupt_leaves_a_partial_report(tmp_path, form):
+    path = tmp_path / "slow.py"
+    path.write_text(textwrap.dedent(SLOW))
+    target = f"{path}:Slow"
+    process = start("verify", target, "torch.nn:Dropout", "--format", form, "--level=quick")
+    # The first check makes four calls; after twenty it has ended and many are still to come.
+    for _ in range(20):
+        assert process.stderr.readline() == "called\n"
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process, 30)
+    assert code == 130
+    assert "Traceback" not in err
+    if form == "text":
+        assert re.search(r"^interrupted after \d+ checks? and .* no verdict\.$", out, re.M)
+        assert "torch.nn:Dropout" not in out
+        return
+    (one,) = json.loads(out)["targets"]
+    assert one["target"] == target
+    assert one["complete"] is False
+    assert one["passed"] is False
+    assert 1 <= len(one["checks"]) < len(RULES)
+    assert one["checks"][0]["name"] == "output-shape"
+
+
+def test_interrupt_while_a_target_loads(tmp_path):
+    path = tmp_path / "slow.py"
+    path.write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    process = start("verify", f"{path}:Slow", "--format=json")
+    assert process.stderr.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process, 30)
+    assert (code, err) == (130, "")
+    assert json.loads(out) == {"schema": 1, "targets": []}
+
+
+@pytest.mark.parametrize("command", [["checks"], ["explain", "p-one-zeros"]])
+def test_reader_that_leaves_is_no_error(command):
+    read, write = os.pipe()
+    os.close(read)
+    process = start(*command, stdout=write)
+    os.close(write)
+    code, _, err = finish(process)
+    assert (code, err) == (0, "")
+
+
+def on_terminal(*arguments, **variables):
+    """The exit code and all that a terminal shows, where stdout and stderr are one."""
+    ours, theirs = pty.openpty()
+    env = environment(COLUMNS="80", LINES="50", **variables)
+    process = start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env, text=False)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    return process.wait(120), shown.decode().replace("\r\n", "\n")
+
+
+def test_terminal_gets_colour_progress_and_its_width(bad):
+    code, shown = on_terminal("verify", bad, "--level=quick")
+    assert code == 1
+    assert "\x1b[1;31mFAIL" in shown
+    assert f"/{len(RULES)}" in shown  # the bar
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    table = text[text.index("level quick") :]
+    assert "expected shape" in table
+    assert max(len(line) for line in table.splitlines()) <= 80
+
+
+def test_no_color_is_honoured():
+    code, shown = on_terminal("checks", NO_COLOR="1")
+    assert code == 0
+    assert "\x1b" not in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "\x1b" in on_terminal("checks")[1]
+
+
+BLOCKED = """
+    import runpy, sys
+
+    class Block:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == {missing!r}:
+                raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+    sys.meta_path.insert(0, Block())
+    sys.argv = ["torchdropout", *{arguments!r}]
+    runpy.run_module("torchdropout", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("missing", ["click", "rich", "scipy"])
+def test_missing_extra_is_named(missing):
+    # NumPy is not tried: torch itself warns of its absence.
+    code = textwrap.dedent(BLOCKED).format(
+        missing=missing, arguments=["verify", "torch.nn:Dropout"]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "torchdropout verify needs click, rich, scipy and numpy: "
+        'pip install "torchdropout[verify]"\n'
+    )
