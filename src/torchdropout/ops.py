@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_current_functorch_interpreter
+from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd.function import _SingleLevelFunction
 
 from .kernels import reference
@@ -93,7 +93,7 @@ def _draw_keys_vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     below = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
     with torch._C._ExcludeDispatchKeyGuard(below):
         if randomness == "same":
-            return torch.ops.torchdropout.draw_keys(like, size)  # type: ignore[no-any-return]
+            return _draw_keys(like, size)  # type: ignore[no-any-return]
         keys = _draw_keys(like, [interpreter.batch_size(), *size])
     return torch._C._functorch._add_batch_dim(keys, 0, interpreter.level())
 
@@ -116,7 +116,7 @@ def _linear_part(gradient: torch.Tensor, key: torch.Tensor, rest: tuple[Any, ...
     return masked_affine(gradient, key, p, scale, 0.0, 0.0, base, strides)
 
 
-class _MaskedAffine(_SingleLevelFunction):  # type: ignore[misc]
+class _MaskedAffine(_SingleLevelFunction):
     """Saves the key, 16 bytes, and makes the mask again; linear, so its own second derivative."""
 
     @staticmethod
@@ -144,7 +144,7 @@ class _MaskedAffine(_SingleLevelFunction):  # type: ignore[misc]
 
 def _masked_affine_autograd(keyset: Any, *args: Any) -> Any:
     with enable_single_level_autograd_function():
-        return _MaskedAffine.apply(keyset, *args)
+        return _MaskedAffine.apply(keyset, *args)  # type: ignore[attr-defined]
 
 
 def _masked_affine_vmap(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -14,6 +15,9 @@ from .spec.seed import as_int64, draw_seeds
 @dataclass(frozen=True, order=True)
 class Key:
     """Names one stream of keep bits: the same key, p and mask index give the same bit everywhere.
+
+    A compiled function that takes a key as an argument is not compiled again for another key; make
+    keys, and fold numbers in, outside compiled code.
 
     Attributes:
         seed: In [0, 2**64).
@@ -32,10 +36,17 @@ class Key:
 
     seed: int
     stream: int = 0
+    # Under torch.compile a tensor attribute is an input of the graph, while the integers would be
+    # constants of it: a recompilation for every key, and an overflow beyond 2**63.
+    _tensor: torch.Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_unsigned("seed", self.seed, 64)
         check_unsigned("stream", self.stream, STREAM_BITS)
+        object.__setattr__(self, "_tensor", self._as_tensor())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Key, (self.seed, self.stream)
 
     def fold_in(self, n: int) -> Key:
         """An independent key for each n: one a layer, a step or a rank.
@@ -84,6 +95,9 @@ class Key:
 
     def tensor(self) -> torch.Tensor:
         """Seed and stream as the operator takes them: two int64 on the CPU."""
-        return torch.tensor(
-            [as_int64(self.seed), self.stream], dtype=torch.int64, device=torch.device("cpu")
-        )
+        # Outside torch.compile a new tensor belongs to the mode that is active, such as a fake one.
+        return self._tensor if torch.compiler.is_compiling() else self._as_tensor()
+
+    def _as_tensor(self) -> torch.Tensor:
+        bits = [as_int64(self.seed), self.stream]
+        return torch.tensor(bits, dtype=torch.int64, device=torch.device("cpu"))

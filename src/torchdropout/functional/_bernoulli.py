@@ -184,10 +184,11 @@ def _nested(call: Call, affine: Affine) -> torch.Tensor:
         return x
     key = key_tensor(call.key, call.generator)
     if x.layout == torch.jagged:
-        values = x.values()
+        jagged: Any = x
+        values = jagged.values()
         dropped = ops.masked_affine(values, key, call.p, *affine, 0, row_major(values.shape))
         return torch.nested.nested_tensor_from_jagged(
-            dropped, x.offsets(), x.lengths(), jagged_dim=x._ragged_idx
+            dropped, jagged.offsets(), jagged.lengths(), jagged_dim=jagged._ragged_idx
         )
     parts, base = [], 0
     for part in x.unbind():

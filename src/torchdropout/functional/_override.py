@@ -21,8 +21,7 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
     @functools.wraps(function)
     def wrapper(input: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         if has_torch_function_unary(input):
-            result = handle_torch_function(wrapper, (input,), input, *args, **kwargs)
-            return cast("torch.Tensor", result)
-        return function(input, *args, **kwargs)  # type: ignore[call-arg, arg-type]
+            return handle_torch_function(wrapper, (input,), input, *args, **kwargs)
+        return function(input, *args, **kwargs)
 
     return cast("Callable[P, torch.Tensor]", wrapper)

@@ -102,8 +102,9 @@ def dropout2d(
     r"""Drop whole channels of images with probability p; identity in eval.
 
     `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
-    drop-in for `torch.nn.functional.dropout2d`, whose reading of other ranks it keeps, with a warning: the
-    second dimension is the channel, also of a 3-D input, which is thus taken as `(N, C, L)`.
+    drop-in for `torch.nn.functional.dropout2d`, whose reading of other ranks it keeps, with a
+    warning: the second dimension is the channel, also of a 3-D input, which is thus taken as
+    `(N, C, L)`.
 
     Args:
         input: Floating-point or complex tensor.
@@ -160,8 +161,8 @@ def dropout3d(
     r"""Drop whole channels of volumes with probability p; identity in eval.
 
     `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
-    drop-in for `torch.nn.functional.dropout3d`, whose reading of other ranks it keeps, with a warning: an
-    input that is not 5-D has no batch dimension, and its first one is the channel.
+    drop-in for `torch.nn.functional.dropout3d`, whose reading of other ranks it keeps, with a
+    warning: an input that is not 5-D has no batch dimension, and its first one is the channel.
 
     Args:
         input: Floating-point or complex tensor.

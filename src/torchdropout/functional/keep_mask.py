@@ -53,23 +53,21 @@ def keep_mask(
     """
     sizes = check_shape("shape", shape)
     p = check_p(p)
-    target = _check_device(device)
-    check_source(key, generator, target)
+    _check_device(device)
     base, strides = mask_map(sizes, (), broadcast_dims, layout)
     # Half precision is enough to tell 1 from 0, and is the smallest type the operator takes.
-    ones = torch.ones(sizes, dtype=torch.bfloat16, device=target)
+    ones = torch.ones(sizes, dtype=torch.bfloat16, device=device)
+    check_source(key, generator, ones.device)
     if p == 0.0:
         return ones != 0
     return ops.masked_affine(ones, key_tensor(key, generator), p, 1.0, 0.0, 0.0, base, strides) != 0
 
 
-def _check_device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.get_default_device()
-    if not isinstance(device, (torch.device, str)):
+def _check_device(device: torch.device | str | None) -> None:
+    if device is not None and not isinstance(device, (torch.device, str)):
         wrong_type("device", "a torch.device or the name of one", device)
     try:
-        return torch.device(device)
+        torch.device(device or "cpu")
     except RuntimeError as error:
         raise ArgumentValueError(
             f"Expected `device` to be a device torch knows, got device={device!r} (str): {error}"

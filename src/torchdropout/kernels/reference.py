@@ -45,12 +45,13 @@ def masked_affine(
         scale: Factor of a kept element, rounded once to the compute type.
         shift: Added to a kept element in the compute type, after the product is rounded; with a
             shift of 0 nothing is added, so that a kept -0.0 keeps its sign.
-        drop_value: The value of a dropped element, rounded once to the type of x.
+        drop_value: The value of a dropped element, rounded to the compute type.
         base: Mask index of the first element, its 64 bits as int64.
         strides: Mask strides of the dimensions of x behind those of `key`.
 
     Returns:
-        A new tensor laid out as `torch.empty_like(x)`.
+        A new tensor laid out as `torch.empty_like(x)`: values of the compute type, rounded to the
+        type of x.
     """
     out = torch.empty_like(x)
     lead = key.ndim - 1
@@ -85,7 +86,7 @@ def _select(
     if shift != 0.0:
         kept = kept + shift
     # A select, not a product: what is dropped is gone, be it inf or NaN.
-    out.copy_(torch.where(keep, kept.to(x.dtype), drop_value))
+    out.copy_(torch.where(keep, kept, kept.new_tensor(drop_value)))
 
 
 def keep_bits(
@@ -114,7 +115,7 @@ def keep_bits(
     out = torch.empty((keys.shape[0], *sizes), dtype=torch.bool, device=device)
     if out.numel() > 0:
         _fill(out, keys, threshold(p), base, list(strides))
-    return out.view(*key.shape[:-1], *sizes)
+    return out.view((*key.shape[:-1], *sizes))
 
 
 def _fill(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int, strides: list[int]) -> None:

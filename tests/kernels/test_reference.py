@@ -1,0 +1,141 @@
+"""The reference backend against the plain-integer definition, bit for bit."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import dropout, mask, numel, same_bits
+from strategies import keys, layouts, probabilities, tensors
+from vectors import KEEP
+
+from torchdropout import Key, MaskLayout
+from torchdropout.kernels import reference
+from torchdropout.kernels.reference import CHUNK, keep_bits
+from torchdropout.spec import row_major, scale
+from torchdropout.spec.seed import as_int64
+
+CPU = torch.device("cpu")
+
+
+def run(x, p, key, layout):
+    base = as_int64(layout.base)
+    return reference.masked_affine(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
+
+
+@settings(max_examples=500)
+@given(st.data())
+def test_equals_the_definition(data):
+    x = data.draw(tensors())
+    p, key, layout = data.draw(probabilities), data.draw(keys), data.draw(layouts(x.shape))
+    assert same_bits(run(x, p, key, layout), dropout(x, p, key, layout))
+
+
+def test_keep_vectors():
+    for seed, stream, limit, index, bits in KEEP:
+        key = Key(seed, stream).tensor()
+        seen = keep_bits(key, [len(bits)], limit / 2**32, as_int64(index), [1], CPU)
+        assert "".join(str(int(bit)) for bit in seen) == bits
+
+
+def test_range_and_index_paths_agree_where_the_low_half_decides():
+    """The high halves tie once in 65,536; here some do, and the threshold's low half splits them."""
+    key = Key(3, 2**40 + 9)
+    p = 0.3
+    n = 2**19
+    shape = [n]
+    fast = keep_bits(key.tensor(), shape, p, 5, [1], CPU)
+    every = keep_bits(key.tensor(), [n, 2], p, 5, [1, 7], CPU)
+    assert torch.equal(fast, every[:, 0])
+    ties = [i for i in range(n) if _high(key, i + 5) == round(p * 2**32) >> 16]
+    assert len(ties) > 2
+
+
+def _high(key, index, cache={}):  # noqa: B006 - one list of words for all indices
+    if not cache:
+        from torchdropout.spec.keep import DOMAIN_HIGH, halves, words_tensor
+
+        blocks = torch.arange(2**17)
+        cache["h"] = (
+            halves(words_tensor(key.tensor()[None], DOMAIN_HIGH, blocks)).flatten().tolist()
+        )
+    return cache["h"][index]
+
+
+@pytest.mark.parametrize("base", [0, 3, 2**33 - 5, 2**63 - CHUNK, 2**64 - 2**21])
+def test_chunks_join_without_a_seam(base):
+    """Longer than one chunk, so that the work is split; probed around the seams."""
+    n = 2 * CHUNK + 13
+    key = Key(11, 12)
+    whole = keep_bits(key.tensor(), [n], 0.4, as_int64(base), [1], CPU)
+    for start in (0, CHUNK - 8, 2 * CHUNK - 8, n - 16):
+        expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
+        assert torch.equal(whole[start : start + 16], expected)
+
+
+def test_many_keys_are_many_single_calls():
+    many = torch.stack([Key(s, s * 2**50).tensor() for s in range(6)]).view(2, 3, 2)
+    x = torch.randn(2, 3, 5, 7)
+    y = reference.masked_affine(x, many, 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
+    for i in range(2):
+        for j in range(3):
+            single = reference.masked_affine(x[i, j], many[i, j], 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
+            assert torch.equal(y[i, j], single)
+
+
+def test_many_keys_with_more_than_a_chunk_each():
+    many = torch.stack([Key(s).tensor() for s in range(2)])
+    n = CHUNK + 9
+    both = keep_bits(many, [n], 0.5, 0, [1], CPU)
+    for s in range(2):
+        assert torch.equal(both[s], keep_bits(many[s], [n], 0.5, 0, [1], CPU))
+
+
+def test_shift_and_drop_value():
+    x = torch.tensor([0.0, -0.0, 1.0, float("inf"), float("nan")]).repeat(20)
+    key = Key(1)
+    keep = mask(key, 0.5, x.shape, MaskLayout.of(x.shape))
+    y = reference.masked_affine(x, key.tensor(), 0.5, 3.0, 0.5, -7.0, 0, [1])
+    assert same_bits(y, torch.where(keep, x * 3.0 + 0.5, torch.tensor(-7.0)))
+
+
+def test_a_shift_of_zero_keeps_the_sign_of_a_kept_zero():
+    x = torch.full((64,), -0.0)
+    y = reference.masked_affine(x, Key(0).tensor(), 0.5, 2.0, 0.0, 0.0, 0, [1])
+    keep = mask(Key(0), 0.5, (64,), MaskLayout.of((64,)))
+    assert torch.equal(torch.signbit(y), keep)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.complex64])
+def test_special_values_are_selected_not_multiplied(dtype):
+    inf, nan = float("inf"), float("nan")
+    tiny, largest = torch.finfo(dtype).smallest_normal / 2, torch.finfo(dtype).max
+    x = torch.tensor([inf, -inf, nan, 0.0, -0.0, tiny, -tiny, largest]).repeat(16).to(dtype)
+    assert same_bits(run(x, 0.5, Key(4), MaskLayout.of(x.shape)), dropout(x, 0.5, Key(4)))
+    dropped = ~mask(Key(4), 0.5, x.shape, MaskLayout.of(x.shape))
+    assert bool((run(x, 0.5, Key(4), MaskLayout.of(x.shape))[dropped] == 0).all())
+
+
+@given(tensors(), keys)
+def test_lays_out_as_empty_like(x, key):
+    y = run(x, 0.5, key, MaskLayout.of(tuple(x.shape)))
+    assert y.stride() == torch.empty_like(x).stride()
+
+
+def test_shared_dimensions_make_a_small_mask():
+    key = Key(2).tensor()
+    shape = [4, 3, 1000, 1000]
+    bits = keep_bits(key, shape, 0.5, 0, row_major(shape, (2, 3)), CPU)
+    assert bits.shape == (4, 3, 1, 1)
+    assert numel(bits.shape) == 12
+
+
+@pytest.mark.slow
+def test_more_than_two_to_the_31_elements():
+    """One element, expanded: the input takes no memory, the output 4 GiB, the mask 2 GiB."""
+    n = 2**31 + 11
+    x = torch.ones(1, dtype=torch.bfloat16).expand(n)
+    y = run(x, 0.5, Key(6), MaskLayout.of((n,)))
+    for start in (0, 2**31 - 8, n - 16):
+        expected = mask(Key(6), 0.5, (16,), MaskLayout(start, (1,)))
+        assert torch.equal(y[start : start + 16] != 0, expected)
+    assert bool((y[:: 2**20] % 2 == 0).all())

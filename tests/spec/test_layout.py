@@ -1,0 +1,65 @@
+"""The one strided map: shared draws, shards and micro-batches."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchdropout import MaskLayout
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
+
+
+@given(shapes)
+def test_a_whole_tensor_counts_its_elements_in_logical_order(shape):
+    layout = MaskLayout.of(shape)
+    indices = [layout.index(c) for c in itertools.product(*map(range, shape))]
+    assert indices == list(range(len(indices)))
+
+
+@given(shapes, st.data())
+def test_shared_dimensions_do_not_count(shape, data):
+    shared = data.draw(st.sets(st.integers(0, max(len(shape) - 1, 0)), max_size=len(shape)))
+    layout = MaskLayout.of(shape, broadcast_dims=tuple(shared))
+    seen = {}
+    for c in itertools.product(*map(range, shape)):
+        group = tuple(0 if d in shared else i for d, i in enumerate(c))
+        seen.setdefault(group, set()).add(layout.index(c))
+    assert all(len(indices) == 1 for indices in seen.values())
+    assert sorted(i for indices in seen.values() for i in indices) == list(range(len(seen)))
+
+
+@given(shapes.filter(bool), st.data())
+def test_a_part_has_the_indices_of_the_whole(shape, data):
+    start = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
+    whole = MaskLayout.of(shape)
+    part = whole.at(start)
+    for c in itertools.product(*(range(n - s) for n, s in zip(shape, start, strict=True))):
+        assert part.index(c) == whole.index([a + b for a, b in zip(c, start, strict=True)])
+
+
+def test_negative_dimensions_count_from_the_end():
+    assert MaskLayout.of((2, 3), broadcast_dims=(-1,)) == MaskLayout.of((2, 3), broadcast_dims=[1])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: MaskLayout(-1, ()), ArgumentValueError, "`base` to be in [0, 2**64), got base=-1"),
+        (lambda: MaskLayout(0.0, ()), ArgumentTypeError, "`base` to be an integer"),
+        (lambda: MaskLayout(0, [1]), ArgumentTypeError, "`strides` to be a tuple of integers"),
+        (lambda: MaskLayout(0, (1.5,)), ArgumentTypeError, "got strides=(1.5,) (tuple)"),
+        (lambda: MaskLayout.of((2, -3)), ArgumentValueError, "`shape` to be sizes of 0 or more"),
+        (lambda: MaskLayout.of("23"), ArgumentTypeError, "`shape` to be a sequence of sizes"),
+        (lambda: MaskLayout.of((2,)).at((0, 1)), ArgumentValueError, "at most 1 coordinates"),
+        (lambda: MaskLayout.of((2, 3), (2,)), ArgumentValueError, "dimensions in [-2, 2)"),
+        (lambda: MaskLayout.of((2, 3), (1, -1)), ArgumentValueError, "each named once"),
+        (lambda: MaskLayout.of((2, 3), (True,)), ArgumentTypeError, "(integers), got broadcast_di"),
+    ],
+)
+def test_refusals_name_the_argument_and_the_value(make, error, words):
+    with pytest.raises(error) as raised:
+        make()
+    assert words in str(raised.value)

@@ -1,0 +1,315 @@
+"""The operators under everything torch does to a program, without torch.compile."""
+
+import itertools
+
+import pytest
+import torch
+from oracle import dropout, mask, same_bits
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.checkpoint import checkpoint
+
+from torchdropout import Key, MaskLayout, ops
+from torchdropout import functional as F
+
+KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
+AFFINES = {"plain": (1.25, 0.0, 0.0), "alpha": (0.9, 0.3, -0.7)}
+
+
+def keyed(x):
+    return F.dropout(x, 0.3, key=KEY)
+
+
+def drawn(x):
+    return F.dropout(x, 0.3)
+
+
+def seeded(function, *args):
+    torch.manual_seed(5)
+    return function(*args)
+
+
+def doubles(*shape):
+    return torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+
+class TestOpcheck:
+    @pytest.mark.parametrize("affine", AFFINES)
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
+    @pytest.mark.parametrize("grad", [True, False])
+    def test_masked_affine(self, affine, dtype, grad):
+        if dtype.is_complex and affine == "alpha":
+            pytest.skip("alpha dropout is real")
+        x = torch.randn(3, 4, 5, dtype=dtype, requires_grad=grad)
+        args = (x, KEY.tensor(), 0.2, *AFFINES[affine], -17, [20, 0, 1])
+        results = torch.library.opcheck(torch.ops.torchdropout.masked_affine.default, args)
+        assert set(results.values()) == {"SUCCESS"}
+        assert len(results) == 4
+
+    @pytest.mark.parametrize("size", [[], [3]])
+    def test_draw_keys(self, size):
+        like = torch.empty(0, dtype=torch.int64)
+        # Not the tests that run it twice and compare: it is a draw.
+        results = torch.library.opcheck(
+            torch.ops.torchdropout.draw_keys.default,
+            (like, size),
+            test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
+        )
+        assert set(results.values()) == {"SUCCESS"}
+
+
+class TestGradients:
+    @pytest.mark.parametrize("affine", AFFINES)
+    def test_gradcheck_of_every_order_and_direction(self, affine):
+        def function(x):
+            return ops.masked_affine(x, KEY.tensor(), 0.3, *AFFINES[affine], 3, [5, 1]) * x
+
+        x = doubles(4, 5)
+        assert torch.autograd.gradcheck(
+            function, (x,), check_forward_ad=True, check_batched_grad=True
+        )
+        assert torch.autograd.gradgradcheck(
+            function, (x,), check_fwd_over_rev=True, check_rev_over_rev=True
+        )
+
+    def test_gradcheck_complex(self):
+        x = torch.randn(3, 4, dtype=torch.complex128, requires_grad=True)
+        assert torch.autograd.gradcheck(keyed, (x,), check_forward_ad=True)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    def test_backward_is_dropout_of_the_gradient(self, dtype):
+        x = torch.randn(64, dtype=dtype, requires_grad=True)
+        gradient = torch.randn(64, dtype=dtype)
+        (got,) = torch.autograd.grad(keyed(x), x, gradient)
+        assert same_bits(got, dropout(gradient, 0.3, KEY))
+
+    def test_a_gradient_does_not_depend_on_the_output(self):
+        x = torch.zeros(64, requires_grad=True)
+        (got,) = torch.autograd.grad(keyed(x).sum(), x)
+        assert torch.equal(got != 0, mask(KEY, 0.3, (64,), MaskLayout.of((64,))))
+
+    def test_saves_the_key_and_nothing_else(self):
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+            drawn(torch.randn(1000, requires_grad=True))
+        assert [t.nbytes for t in saved] == [16]
+
+    def test_p_one_has_a_zero_gradient(self):
+        x = torch.randn(16, requires_grad=True)
+        y = F.dropout(x, 1.0)
+        (got,) = torch.autograd.grad(y.sum(), x)
+        assert same_bits(y.detach(), torch.zeros(16))
+        assert same_bits(got, torch.zeros(16))
+
+    def test_no_grad_input_needs_no_graph(self):
+        assert not drawn(torch.randn(4)).requires_grad
+        with torch.no_grad():
+            assert not drawn(torch.randn(4, requires_grad=True)).requires_grad
+        with torch.inference_mode():
+            assert keyed(torch.randn(4)).is_inference()
+
+
+class TestFunctionTransforms:
+    def test_grad_vjp_jvp_jacrev_jacfwd_hessian(self):
+        x, v = torch.randn(6, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
+        diagonal = dropout(torch.ones_like(x), 0.3, KEY)
+        assert torch.equal(torch.func.grad(lambda x: keyed(x).sum())(x), diagonal)
+        assert torch.equal(torch.func.vjp(keyed, x)[1](v)[0], diagonal * v)
+        assert torch.equal(torch.func.jvp(keyed, (x,), (v,))[1], diagonal * v)
+        assert torch.equal(torch.func.jacrev(keyed)(x), diagonal.diag())
+        assert torch.equal(torch.func.jacfwd(keyed)(x), diagonal.diag())
+        hessian = torch.func.hessian(lambda x: (keyed(x) * x).sum())(x)
+        assert torch.equal(hessian, 2 * diagonal.diag())
+
+    def test_grad_of_a_drawn_mask_is_the_mask_that_was_drawn(self):
+        x = torch.randn(64)
+        gradient, y = seeded(torch.func.grad_and_value(lambda x: drawn(x).sum()), x)
+        again = seeded(drawn, x)
+        assert torch.equal(gradient != 0, again != 0)
+        assert y == again.sum()
+
+    @pytest.mark.parametrize("batched", [True, False])
+    def test_vmap_error_raises_as_torch_does(self, batched):
+        x = torch.ones(3, 8)
+        function = drawn if batched else (lambda row: row + drawn(torch.ones(8)))
+        for dropout_like in (function, torch.nn.functional.dropout):
+            with pytest.raises(RuntimeError, match="randomness error mode"):
+                torch.func.vmap(dropout_like)(x)
+        before = torch.get_rng_state()
+        with pytest.raises(RuntimeError):
+            torch.func.vmap(function, randomness="error")(x)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize("batched", [True, False])
+    def test_vmap_same_shares_the_mask(self, batched):
+        function = drawn if batched else (lambda row: row * 0 + drawn(torch.ones(64)))
+        y = seeded(torch.func.vmap(function, randomness="same"), torch.ones(3, 64))
+        assert torch.equal(y, seeded(drawn, torch.ones(64)).expand(3, 64))
+
+    @pytest.mark.parametrize("batched", [True, False])
+    def test_vmap_different_draws_a_mask_a_sample(self, batched):
+        function = drawn if batched else (lambda row: row * 0 + drawn(torch.ones(64)))
+        y = seeded(torch.func.vmap(function, randomness="different"), torch.ones(3, 64))
+        for one, other in itertools.combinations(y, 2):
+            assert not torch.equal(one, other)
+        torch.manual_seed(5)
+        assert torch.equal(y, torch.stack([keyless(Key.draw()) for _ in range(3)]))
+
+    @pytest.mark.parametrize("in_dim", [0, 1, 2])
+    def test_vmap_over_any_dimension(self, in_dim):
+        x = torch.randn(4, 5, 6)
+        y = torch.func.vmap(keyed, in_dims=in_dim, out_dims=in_dim)(x)
+        samples = [keyed(sample) for sample in x.unbind(in_dim)]
+        assert torch.equal(y, torch.stack(samples, in_dim))
+
+    def test_vmap_of_vmap(self):
+        x = torch.ones(2, 3, 64)
+
+        def nested(outer, inner):
+            return seeded(
+                torch.func.vmap(torch.func.vmap(drawn, randomness=inner), randomness=outer), x
+            )
+
+        assert len(nested("different", "different").flatten(0, 1).unique(dim=0)) == 6
+        assert len(nested("same", "same").flatten(0, 1).unique(dim=0)) == 1
+        rows = nested("different", "same")
+        assert [len(part.unique(dim=0)) for part in rows] == [1, 1]
+        assert not torch.equal(rows[0], rows[1])
+
+    def test_vmap_in_place(self):
+        def function(row):
+            return F.dropout(row + 0, 0.3, inplace=True)
+
+        y = seeded(torch.func.vmap(function, randomness="different"), torch.ones(3, 64))
+        expected = seeded(torch.func.vmap(drawn, randomness="different"), torch.ones(3, 64))
+        assert torch.equal(y, expected)
+
+    @pytest.mark.parametrize("randomness", ["same", "different"])
+    def test_per_sample_gradients(self, randomness):
+        x = torch.ones(3, 64)
+        per_sample = torch.func.vmap(
+            torch.func.grad(lambda row: drawn(row).sum()), randomness=randomness
+        )
+        y = seeded(torch.func.vmap(drawn, randomness=randomness), x)
+        assert torch.equal(seeded(per_sample, x), y)
+
+    def test_grad_of_vmap(self):
+        x = torch.ones(3, 64)
+
+        def loss(x):
+            return torch.func.vmap(drawn, randomness="different")(x).sum()
+
+        y = seeded(torch.func.vmap(drawn, randomness="different"), x)
+        assert torch.equal(seeded(torch.func.grad(loss), x), y)
+
+    def test_vmap_of_an_alpha_map(self):
+        x = torch.randn(3, 8)
+        y = torch.func.vmap(lambda row: F.alpha_dropout(row, 0.3, True, key=KEY))(x)
+        rows = [F.alpha_dropout(row, 0.3, True, key=KEY) for row in x]
+        assert torch.equal(y, torch.stack(rows))
+
+
+def keyless(key):
+    return F.dropout(torch.ones(64), 0.3, key=key)
+
+
+class TestTracing:
+    @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
+    @pytest.mark.parametrize("function", [keyed, drawn])
+    def test_make_fx(self, mode, function):
+        x = torch.randn(4, 6)
+        graph = make_fx(function, tracing_mode=mode)(x)
+        assert torch.equal(seeded(graph, x), seeded(function, x))
+
+    def test_fx_symbolic_trace_records_one_call(self):
+        graph = torch.fx.symbolic_trace(drawn)
+        assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [F.dropout]
+        x = torch.randn(4, 6)
+        assert torch.equal(seeded(graph, x), seeded(drawn, x))
+
+    @pytest.mark.parametrize("function", [keyed, drawn])
+    def test_meta_tensors_have_shape_dtype_and_strides(self, function):
+        x = torch.empty(2, 3, 4, 5, device="meta").to(memory_format=torch.channels_last)
+        y = function(x.bfloat16())
+        assert (y.device.type, y.dtype, y.stride()) == ("meta", torch.bfloat16, x.stride())
+
+    def test_fake_tensors(self):
+        with FakeTensorMode():
+            y = keyed(torch.empty(3, 4, dtype=torch.float16))
+            z = drawn(y)
+        assert (z.shape, z.dtype) == ((3, 4), torch.float16)
+
+    def test_default_device_does_not_move_the_key(self):
+        x = torch.randn(8)
+        expected = seeded(drawn, x)
+        with torch.device("meta"):
+            assert torch.equal(seeded(drawn, x), expected)
+
+
+class TestCheckpoint:
+    @staticmethod
+    def _run(wrap, function):
+        torch.manual_seed(3)
+        x = torch.linspace(1, 2, 64).requires_grad_()
+        y = wrap(lambda x: function(x * 3).sin(), x)
+        (gradient,) = torch.autograd.grad(y.sum(), x) if wrap is _plain else _backward(y, x)
+        return y.detach(), gradient, torch.rand(1)
+
+    @pytest.mark.parametrize("reentrant", [True, False])
+    @pytest.mark.parametrize("function", [keyed, drawn])
+    def test_recomputes_the_same_mask(self, reentrant, function):
+        def wrap(f, x):
+            return checkpoint(f, x, use_reentrant=reentrant)
+
+        plain = self._run(_plain, function)
+        for got, expected in zip(self._run(wrap, function), plain, strict=True):
+            assert torch.equal(got, expected)
+
+    @pytest.mark.parametrize("reentrant", [True, False])
+    def test_a_key_needs_no_saved_generator(self, reentrant):
+        def wrap(f, x):
+            return checkpoint(f, x, use_reentrant=reentrant, preserve_rng_state=False)
+
+        plain = self._run(_plain, keyed)
+        for got, expected in zip(self._run(wrap, keyed), plain, strict=True):
+            assert torch.equal(got, expected)
+
+
+def _plain(function, x):
+    return function(x)
+
+
+def _backward(y, x):
+    y.sum().backward()
+    return (x.grad,)
+
+
+class TestRandomness:
+    def test_one_64_bit_seed_a_call_whatever_is_dropped(self):
+        torch.manual_seed(9)
+        for _ in range(3):
+            Key.draw()
+        expected = torch.get_rng_state()
+        torch.manual_seed(9)
+        F.dropout(torch.ones(()), 0.5)
+        F.dropout(torch.ones(1000, 7, dtype=torch.bfloat16), 0.1)
+        F.dropout(torch.ones(0), 1.0)
+        assert torch.equal(torch.get_rng_state(), expected)
+
+    @pytest.mark.parametrize("threads", [1, 2, 3])
+    def test_threads_do_not_enter(self, threads):
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(threads)
+            y = keyed(torch.ones(1 << 19))
+        finally:
+            torch.set_num_threads(before)
+        probe = mask(KEY, 0.3, (64,), MaskLayout(2**18 - 32, (1,)))
+        assert torch.equal(y[2**18 - 32 : 2**18 + 32] != 0, probe)
+
+    def test_autocast_leaves_the_dtype(self):
+        x = torch.randn(8)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y, expected = keyed(x), torch.nn.functional.dropout(x)
+        assert y.dtype == expected.dtype == torch.float32
+        assert same_bits(y, dropout(x, 0.3, KEY))
