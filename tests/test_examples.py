@@ -1,0 +1,138 @@
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from torch import nn
+
+import torchdropout
+from torchdropout.verify import check_dropout
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SOURCE = Path(torchdropout.__file__).parents[1]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"examples_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+models = load("notebook_models")
+builder = load("build_notebook")
+
+
+@pytest.fixture
+def stored():
+    return nbformat.read(EXAMPLES / "dropout.ipynb", as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(notebook):
+    outputs = (output for cell in code_cells(notebook) for output in cell.outputs)
+    return "".join(output.get("text", "") for output in outputs)
+
+
+# Jupyter's packages warn of each other's future at will; that is not ours to mend.
+@pytest.mark.filterwarnings("default")
+def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, stored):
+    shutil.copy(EXAMPLES / "notebook_models.py", tmp_path)
+    path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for cell in code_cells(stored):
+        cell.outputs, cell.execution_count = [], None
+    builder.execute(stored, tmp_path)  # raises what a cell raises
+    assert [cell.execution_count for cell in code_cells(stored)] == list(
+        range(1, len(code_cells(stored)) + 1)
+    )
+    # The cells compute and do not only run: these lines come from the runner.
+    assert "error   p-one-zeros " in printed(stored)
+    assert "error   dtype-kept " in printed(stored)
+    assert printed(stored).count("nothing found") == 2
+
+
+def test_notebook_is_what_its_builder_writes(stored):
+    built = builder.build()
+    assert [(c.id, c.cell_type, c.source) for c in stored.cells] == [
+        (c.id, c.cell_type, c.source) for c in built.cells
+    ]
+
+
+def test_notebook_is_stored_with_its_outputs(stored):
+    nbformat.validate(stored)
+    cells = code_cells(stored)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    text = printed(stored)
+    assert "nothing found" in text
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    for trace in (
+        "/tmp",
+        "/home",
+        "/root",
+        "/work",
+        "/usr",
+        "site-packages",
+        " 0x",
+        str(Path.home()),
+    ):
+        assert trace not in text
+    assert (EXAMPLES / "dropout.ipynb").stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_teaching_version_does_what_the_original_does(p):
+    x = torch.randn(32, 32)
+    model = models.JustDropoutModelImpl(p)
+    torch.manual_seed(3)
+    y = model.train()(x)
+    torch.manual_seed(3)
+    mask = (torch.rand(x.shape) > p).float()
+    assert torch.equal(y.nan_to_num(7), (x * mask / (1.0 - p)).nan_to_num(7))
+    assert torch.equal(torch.signbit(y), torch.signbit(x * mask / (1.0 - p)))
+    assert model.eval()(x) is x
+    assert model.dropout_prob == p
+
+
+def test_wrapper_is_torch_dropout():
+    x = torch.randn(32, 32)
+    model = models.JustDropoutModel(0.3)
+    torch.manual_seed(3)
+    y = model.train()(x)
+    torch.manual_seed(3)
+    assert torch.equal(y, nn.functional.dropout(x, 0.3))
+    assert repr(model.dropout) == "Dropout(p=0.3, inplace=False)"
+
+
+def test_simple_dropout_passes_every_check_at_standard_level():
+    report = check_dropout(models.SimpleDropout, level="standard")
+    assert [(finding.name, finding.message) for finding in report.findings] == []
+    assert report.passed
+    (target,) = report
+    assert {check.status for check in target.checks} == {"ok"}
+
+
+def test_teaching_version_gets_its_errors():
+    report = check_dropout(models.JustDropoutModelImpl, level="quick")
+    messages = {f.name: f.message for f in report.findings if f.severity == "error"}
+    assert set(messages) == {"dtype-kept", "p-one-zeros", "edge-gradients"}
+    assert "float16 in, float32 out" in messages["dtype-kept"]
+    assert "are NaN, expected 0" in messages["p-one-zeros"]
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.5, float("nan"), "0.5", None])
+def test_simple_dropout_refuses_a_wrong_p(p):
+    with pytest.raises(
+        ValueError, match=rf"Expected `p` in \[0, 1\], got p={p!r} \({type(p).__name__}\)"
+    ):
+        models.SimpleDropout(p)
