@@ -95,6 +95,14 @@ def test_styles_change_no_character_and_no_line_is_too_wide(width):
     assert not [line for line in plain.splitlines() if line != line.rstrip()]
 
 
+def test_styles_do_not_depend_on_the_environment(monkeypatch):
+    report = Report((target(IDENTITY, ZEROS),))
+    expected = render_text(report, styled=True)
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "20")):
+        monkeypatch.setenv(name, value)
+        assert render_text(report, styled=True) == expected
+
+
 def test_a_message_wraps_under_its_own_column():
     lines = render_text(Report((target(ZEROS),)), width=70).splitlines()
     first = next(line for line in lines if "FAIL" in line)

@@ -225,8 +225,14 @@ def _joined(lines: Iterable[Text], styled: bool) -> str:
     if not styled:
         return "".join(f"{line.plain}\n" for line in lines)
     buffer = io.StringIO()
+    # All is given, so that nothing is read from the environment: whether to style is decided above.
     console = Console(
-        file=buffer, force_terminal=True, color_system="standard", width=10**6, legacy_windows=False
+        file=buffer,
+        force_terminal=True,
+        color_system="standard",
+        no_color=False,
+        width=10**6,
+        legacy_windows=False,
     )
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
