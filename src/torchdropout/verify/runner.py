@@ -88,17 +88,18 @@ def check_dropout(
 def check_subject(
     subject: Subject,
     *,
-    level: str = "standard",
+    level: str | Level = "standard",
     seed: int = 0,
     progress: Progress | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
     only: frozenset[str] | None = None,
 ) -> TargetReport:
-    """`check_dropout` for a target that is understood; `only` names the checks to run.
+    """`check_dropout` for a target that is understood, also at a `Level` of one's own.
 
+    `only` names the checks to run.
     With `only`, each check keeps the share of the false-alarm rate it has in a whole run.
     """
-    chosen = _need_level(level)
+    chosen = level if isinstance(level, Level) else _need_level(level)
     _need_seed(seed)
     _need_rate(false_alarm_rate)
     start = time.perf_counter()
@@ -117,7 +118,7 @@ def check_subject(
     return TargetReport(
         target=subject.name,
         description=subject.description,
-        level=level,
+        level=chosen.name,
         seed=seed,
         false_alarm_rate=false_alarm_rate,
         checks=tuple(results),
@@ -184,6 +185,8 @@ def _own_world() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(device)
 
 
 @contextlib.contextmanager
@@ -200,7 +203,7 @@ def _fresh_modes() -> Iterator[None]:
 
 
 def _need_level(level: str) -> Level:
-    if level not in LEVELS:
+    if not isinstance(level, str) or level not in LEVELS:
         raise ArgumentValueError(
             f"Expected `level` to be one of {', '.join(LEVELS)}, got level={level!r} "
             f"({type(level).__name__})"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv
+from scipy.special import betaincinv, gammaincinv
 from scipy.stats import binom, norm
 
 POWER = 0.99
@@ -24,6 +24,10 @@ POWER = 0.99
 # float32, so its true rate is the next multiple above p. The null hypothesis is this interval,
 # which keeps such a dropout unaccused however many elements are looked at.
 SLACK = 2.0**-24
+
+# A pool of so many masks is taken for all of them: torch's CPU generator has as many seeds, and a
+# dropout that seeds one in every call cannot have more.
+ENOUGH = 2.0**32
 
 Bits = NDArray[np.bool_]
 
@@ -86,7 +90,7 @@ def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int
         >>> size_for(0.1, 0.00217, 1e-6) / 1_000_000
         0.999488
     """
-    reach = norm.isf(alpha / 2) + norm.isf(1 - power)
+    reach = float(norm.isf(alpha / 2) + norm.isf(1 - power))
     return max(16, math.ceil(p * (1 - p) * (reach / change) ** 2))
 
 
@@ -112,17 +116,35 @@ def bits_to_tell(p: float, pairs: float, chance: float) -> int:
     return math.ceil(math.log(pairs / chance) / -math.log(bits_agree(p)))
 
 
-def pool_seen(masks: int, power: float = POWER) -> float:
-    """The largest pool of masks of which `masks` draws show a repeat with `power`: the birthday.
+def repeats_limit(masks: int, alpha: float) -> int:
+    """How many of so many masks must repeat an earlier one to show that they come from a pool.
 
-    The chance of no repeat is at most `exp(-masks * (masks - 1) / (2 * pool))`.
+    The null hypothesis is a pool of at least `ENOUGH` masks. Mask i then repeats an earlier one
+    with probability at most i / ENOUGH, so the number of repeats is no larger than a sum of
+    independent events; above its mean plus one its tail is below that of the binomial with the
+    same mean (Hoeffding, 1956).
     """
-    return masks * (masks - 1) / (2 * math.log(1 / (1 - power)))
+    mean = masks * (masks - 1) / (2 * ENOUGH)
+    limit = math.ceil(mean) + 1
+    while binom.sf(limit - 1, masks, mean / masks) > alpha:
+        limit += 1
+    return limit
 
 
-def masks_for_pool(pool: float, power: float = POWER) -> int:
-    """How many masks show a repeat, with `power`, if they come from a pool of this size."""
-    return math.ceil(math.sqrt(2 * pool * math.log(1 / (1 - power)))) + 1
+def pool_seen(masks: int, limit: int, power: float = POWER) -> float:
+    """The largest pool of masks of which so many draws hold `limit` repeats with `power`.
+
+    The number of repeats is Poisson to within the share of the pool that was drawn.
+    """
+    return float(masks * (masks - 1) / (2 * gammaincinv(limit, power)))
+
+
+def masks_for_pool(pool: float, alpha: float) -> int:
+    """How many masks show that they come from a pool of this size, below `ENOUGH`."""
+    masks = 2
+    while pool_seen(masks, repeats_limit(masks, alpha)) < pool:
+        masks = math.ceil(masks * 1.02)
+    return masks
 
 
 def centre_of(n: int, p: float) -> tuple[int, int, float]:

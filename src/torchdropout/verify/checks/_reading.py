@@ -74,8 +74,9 @@ def read(ctx: Context, built: Built, x: torch.Tensor, what: str = "") -> torch.T
 
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:
     """The kept places of a call right after `torch.manual_seed(seed)`. x has no zeros."""
+    given = x.clone(memory_format=torch.preserve_format)
     torch.manual_seed(seed)
-    return ctx.kept(built, x)
+    return ctx.kept(built, given)
 
 
 def same_values(y: torch.Tensor, x: torch.Tensor) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import torch
@@ -25,12 +24,12 @@ def _refusal(ctx: Context, p: Any, call: bool) -> Exception | None:
 
 
 def _helps(message: str, p: Any) -> bool:
-    """Whether a message says that it is about p: by the word, or by the value after a name of p."""
-    words = re.findall(r"[a-z_]+", message.lower())
-    about = {"probability", "p", "rate", "prob", "dropout", "drop_prob", "dropout_prob"} & set(
-        words
-    )
-    return bool(about) and ("probability" in words or str(p).lower() in message.lower())
+    """Whether a message says what is wrong: by the word, the value or its type."""
+    text = message.lower()
+    hints = ["probability", str(p).lower()]
+    if not isinstance(p, float):
+        hints.append(type(p).__name__.lower())
+    return any(hint in text for hint in hints)
 
 
 def _need_free_p(ctx: Context) -> None:
@@ -67,8 +66,8 @@ def wrong_p_refused(ctx: Context) -> Seen:
 def wrong_p_named(ctx: Context) -> Seen:
     """The error for a wrong p says what was given.
 
-    Measured: whether the message of the `ValueError` or `TypeError` holds the value, or a word like
-    "probability", for each wrong p.
+    Measured: whether the message of the error holds the value, its type or the word "probability",
+    for each wrong p that is refused.
 
     "'<' not supported between instances of 'str' and 'int'" does not say which of forty arguments
     of a model was wrong.
@@ -78,9 +77,6 @@ def wrong_p_named(ctx: Context) -> Seen:
     _need_free_p(ctx)
     for p in WRONG:
         error = _refusal(ctx, p, call=True)
-        if error is None:
-            continue
-        helpful = isinstance(error, (ValueError, TypeError)) and _helps(str(error), p)
-        if not helpful:
+        if error is not None and not _helps(str(error), p):
             raise Fault(f"p={p!r} raised {describe(error)}", given=repr(p), error=describe(error))
-    return Seen("the errors name the argument and the value")
+    return Seen("the errors say what was given")

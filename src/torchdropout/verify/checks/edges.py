@@ -92,7 +92,7 @@ def edge_gradients(ctx: Context) -> Seen:
     x, upstream = ctx.normal(4096), ctx.normal(4097)[1:]
     for p in edges:
         leaf = x.clone().requires_grad_()
-        y = ctx.call(ctx.build(p), leaf)
+        y = ctx.call(ctx.build(p), leaf.clone())
         if p == 1 and not y.requires_grad:
             continue  # A constant zero has the gradient zero.
         (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype))

@@ -13,9 +13,12 @@ SIZE = 1 << 14
 
 
 def _forward(ctx: Context, built: Built, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A leaf with the values of x, and the output for it."""
+    """A leaf with the values of x, and the output for a copy of it.
+
+    The copy lets a target write into its input, which `input-unmodified` reports.
+    """
     leaf = x.clone().requires_grad_()
-    return leaf, ctx.call(built, leaf)
+    return leaf, ctx.call(built, leaf.clone())
 
 
 def _backward(y: torch.Tensor, leaf: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:

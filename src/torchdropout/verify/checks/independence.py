@@ -233,23 +233,24 @@ def _aligned_repeats(ctx: Context, flat: Bits, p: float) -> Seen:
     if flat.size < 16 * width:
         raise Skip(f"p={p:g} is too near 0 or 1 for stretches of masks to be told apart")
     runs = flat[: flat.size // width * width].reshape(-1, width)
-    twice = _first_twice(runs)
-    if twice is not None:
+    repeats = _repeats(runs)
+    if repeats:
+        first, second = repeats[0]
         raise Fault(
-            f"p={p:g}: stretch {twice[0]} of {width} mask bits comes again as stretch {twice[1]}",
+            f"p={p:g}: stretch {first} of {width} mask bits comes again as stretch {second}",
             width=width,
             n=flat.size,
         )
     return Seen(
         f"no two of {len(runs)} stretches of {width} bits are equal",
         {"width": width, "n": flat.size},
-        f"a pool of {stats.pool_seen(len(runs)):.2g} stretches",
+        f"a pool of {stats.pool_seen(len(runs), limit=1):.2g} stretches",
     )
 
 
 @check(needs=NEEDS, statistical=True)
 def few_masks(ctx: Context) -> Seen:
-    """There are as many masks as there should be: no two calls of thousands have the same.
+    """There are as many masks as there should be: calls do not repeat earlier ones.
 
     Measured: the masks of many small calls, compared with each other; by the birthday bound a
     repeat shows if they come from a pool.
@@ -261,31 +262,28 @@ def few_masks(ctx: Context) -> Seen:
     """
     p = ctx.sound_p
     bits = small_calls(ctx)
-    pairs = len(bits) * (len(bits) - 1) / 2
-    chance = pairs * stats.bits_agree(p) ** bits.shape[1]
-    if chance > ctx.share:
+    calls, size = bits.shape
+    if calls * (calls - 1) / 2 * stats.bits_agree(p) ** size > ctx.share / 2:
         raise Skip(f"p={p:g} is too near 0 or 1 for masks of {SMALL} elements to be told apart")
-    twice = _first_twice(bits)
-    if twice is not None:
-        distinct = len({row.tobytes() for row in np.packbits(bits, axis=1)})
+    limit = stats.repeats_limit(calls, ctx.share / 2)
+    repeats = _repeats(bits)
+    if len(repeats) >= limit:
+        first, second = repeats[0]
         raise Fault(
-            f"p={p:g}: {distinct} different masks of {bits.shape[1]} elements in {len(bits)} "
-            f"calls; calls {twice[0]} and {twice[1]} have the same",
-            distinct=distinct,
-            calls=len(bits),
+            f"p={p:g}: {calls - len(repeats)} different masks of {size} elements in {calls} calls; "
+            f"calls {first} and {second} have the same",
+            distinct=calls - len(repeats),
+            calls=calls,
         )
     return Seen(
-        f"masks of {len(bits)} calls on {bits.shape[1]} elements all differ",
-        {"calls": len(bits)},
-        f"a pool of {stats.pool_seen(len(bits)):.2g} masks",
+        f"{calls - len(repeats)} different masks in {calls} calls on {size} elements",
+        {"calls": calls, "distinct": calls - len(repeats), "limit": calls - limit},
+        f"a pool of {stats.pool_seen(calls, limit):.2g} masks",
     )
 
 
-def _first_twice(bits: Bits) -> tuple[int, int] | None:
-    """The first row that equals an earlier one, after that one."""
+def _repeats(bits: Bits) -> list[tuple[int, int]]:
+    """The rows that equal an earlier one, each after the first such."""
     seen: dict[bytes, int] = {}
-    for at, row in enumerate(np.packbits(bits, axis=1)):
-        first = seen.setdefault(row.tobytes(), at)
-        if first != at:
-            return first, at
-    return None
+    rows = enumerate(row.tobytes() for row in np.packbits(bits, axis=1))
+    return [(first, at) for at, row in rows if (first := seen.setdefault(row, at)) != at]

@@ -128,22 +128,3 @@ def layout_mask(ctx: Context) -> Seen:
                 differ=differ,
             )
     return Seen("one mask for all layouts")
-
-
-@check(severity="advice", needs=["layout-values"])
-def memory_format(ctx: Context) -> Seen:
-    """A channels_last input gives a channels_last output.
-
-    Measured: the strides of the output, in training and eval.
-
-    An output in another layout makes the next convolution convert it back: right, and slow.
-
-    To mend: allocate the output with `torch.empty_like(x)`, or use elementwise operations on x.
-    """
-    built = ctx.build(ctx.main_p)
-    x = ctx.normal(4, 6, 8, 10).contiguous(memory_format=torch.channels_last)
-    for training in ctx.modes:
-        y = ctx.call(built, x.clone(), training)
-        if not y.is_contiguous(memory_format=torch.channels_last):
-            raise Fault(f"channels_last in, strides {tuple(y.stride())} out for {tuple(x.shape)}")
-    return Seen("channels_last in, channels_last out")

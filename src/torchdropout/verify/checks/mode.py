@@ -30,17 +30,12 @@ def _demand_identity(ctx: Context, built: Built, x: torch.Tensor, where: str) ->
 def _demand_random(ctx: Context, built: Built, x: torch.Tensor, calls: int, where: str) -> None:
     """All calls differ from each other; x is large enough that no two do so by chance."""
     outputs = [ctx.call(built, x.clone()).detach() for _ in range(calls)]
-    untouched = sum(torch.equal(y.double(), x.double()) for y in outputs)
-    if untouched:
+    if any(torch.equal(y.double(), x.double()) for y in outputs):
         raise Fault(f"p={built.p:g}, {where}: the input came back unchanged in training", p=built.p)
-    dropped = [y == 0 for y in outputs]
-    if not any(bool(zero.any()) for zero in dropped):
-        raise Fault(f"p={built.p:g}, {where}: nothing is dropped in {calls} calls", p=built.p)
-    for (i, first), (j, second) in itertools.combinations(enumerate(dropped), 2):
+    for (i, first), (j, second) in itertools.combinations(enumerate(outputs, 1), 2):
         if torch.equal(first, second):
             raise Fault(
-                f"p={built.p:g}, {where}: calls {i + 1} and {j + 1} of {calls} dropped the same "
-                "places",
+                f"p={built.p:g}, {where}: calls {i} and {j} of {calls} gave the same output",
                 p=built.p,
                 calls=calls,
             )
@@ -54,8 +49,10 @@ def _telling(ctx: Context, calls: int) -> torch.Tensor:
 def output_shape(ctx: Context) -> Seen:
     """A tensor of the shape and device of x comes back.
 
-    Measured: one call in training and one in eval, on a 2-D and a 4-D input. Everything else is
-    read from the output, so nothing else is judged where this fails.
+    Measured: one call in training and one in eval, on a 2-D and a 4-D input.
+
+    Dropout stands between layers that expect what they were built for. Everything else is read from
+    the output, so nothing else is judged where this fails.
 
     To mend: return the tensor itself, not a tuple or its `.data`, and build the mask with
     `torch.empty_like(x)` or `x.shape` and `x.device`.
@@ -93,7 +90,7 @@ def eval_identity(ctx: Context) -> Seen:
 def train_stochastic(ctx: Context) -> Seen:
     """In training, every call drops other places.
 
-    Measured: 32 calls on an input so large that two equal masks are no coincidence.
+    Measured: eight calls on an input so large that two equal masks are no coincidence.
 
     A mask drawn once, a generator seeded in every call, or a mode that is lost means that the
     network trains as a fixed subnetwork, or without dropout at all: dropout asked for and
@@ -102,7 +99,7 @@ def train_stochastic(ctx: Context) -> Seen:
     To mend: draw the mask inside the call, from a generator that moves on, and look at
     `self.training`, not at a flag of your own.
     """
-    calls = 32
+    calls = 8
     _demand_random(ctx, ctx.build(ctx.main_p), _telling(ctx, calls), calls, "training")
     return Seen(f"masks of {calls} calls all differ")
 

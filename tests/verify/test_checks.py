@@ -1,0 +1,197 @@
+"""The table, the texts, and what the checks promise to see."""
+
+import re
+from statistics import mean
+
+import pytest
+import torch
+
+from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, stats
+from torchdropout.verify.checks import _reading as reading
+from torchdropout.verify.context import Context
+from torchdropout.verify.table import STATISTICAL
+from torchdropout.verify.targets import resolve
+
+GROUPS = [
+    "mode",
+    "scale",
+    "rate",
+    "independence",
+    "gradient",
+    "edges",
+    "dtype",
+    "randomness",
+    "values",
+    "layout",
+    "construction",
+]
+
+
+def test_the_table_is_in_order_and_a_group_shares_its_decade():
+    codes = list(RULES)
+    assert codes == sorted(codes)
+    assert list(dict.fromkeys(rule.group for rule in RULES.values())) == GROUPS
+    decades = {(rule.group, code[:4]) for code, rule in RULES.items()}
+    assert len(decades) == len(GROUPS)
+
+
+def test_names_are_kebab_case_and_unique():
+    names = [rule.name for rule in RULES.values()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in names)
+    assert {
+        "eval-identity",
+        "train-stochastic",
+        "kept-scale",
+        "drop-rate",
+        "p-one-zeros",
+        "dtype-kept",
+    } <= set(names)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_every_rule_says_what_is_measured_and_how_to_mend(rule):
+    assert rule.summary.endswith(".")
+    assert "\n" not in rule.summary
+    assert rule.explain.startswith("Measured: ")
+    assert "\n\nTo mend: " in rule.explain
+    # Measured, why, mend: three paragraphs at least.
+    assert len(rule.explain.split("\n\n")) >= 3
+
+
+def test_a_check_needs_only_checks_that_come_before_it():
+    before = set()
+    for check in CHECKS.values():
+        assert set(check.needs) <= before
+        before.add(check.name)
+
+
+def test_the_shares_of_all_checks_add_up_to_less_than_the_rate():
+    context = Context(resolve(torch.nn.Dropout), LEVELS["quick"], 0, 1e-6, STATISTICAL)
+    exact = len(CHECKS) - STATISTICAL
+    assert STATISTICAL * context.share + exact * context.coincidence < 1e-6
+    assert context.family(10).each * 10 == pytest.approx(context.share)
+
+
+# Values
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_an_ulp_is_the_distance_to_the_next_value(dtype):
+    values = torch.tensor([1.0, 1.5, 2.0, 0.75, -3.0, 1000.0], dtype=dtype)
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    away = (values.view(bits) + 1).view(dtype)
+    gap = (away.double() - values.double()).abs()
+    assert torch.equal(reading.ulp(values.double(), dtype), gap)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [0.001, 0.1, 1 / 3, 0.5, 0.9, 0.99, 0.999])
+def test_values_one_allowance_off_pass_and_two_do_not(dtype, p):
+    x = torch.linspace(0.5, 2, 500, dtype=torch.float64).to(dtype)
+    want = reading.exact(x, p)
+    allowed = reading.tolerance(want, p, dtype)
+    reading.split(x, want + 0.99 * allowed, p)
+    reading.split(x, want.to(dtype), p)
+    with pytest.raises(Exception, match="500 of 500 values are neither"):
+        reading.split(x, want + 2 * allowed, p)
+
+
+# Power: what a check says it sees, it sees.
+
+RUNS = 40
+ENOUGH = 38  # 95 %; with a power of .99 fewer have a chance of 0.007
+
+
+def run_check(name, target, seed, share=1e-3):
+    """One check alone, at a level small enough for many runs."""
+    report = check_subject(
+        resolve(target),
+        level=SMALL,
+        seed=seed,
+        false_alarm_rate=share * STATISTICAL,
+        only=frozenset([name]),
+    )
+    (result,) = report.checks
+    return result
+
+
+SMALL = Level("small", 0.02, 0.06, 0.04, 3e4, 1 << 16, 1 << 16, 1 << 20)
+
+
+def caught(name, target):
+    return sum(run_check(name, target, seed).status == "fail" for seed in range(RUNS))
+
+
+def seen(name, target, pattern):
+    """The figure in what a passing check says it sees."""
+    return float(re.search(pattern, run_check(name, target, 1000).sees).group(1))
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_rate_error_of_the_size_stated_is_caught(direction):
+    size = seen("drop-rate", torch.nn.Dropout, r"([\d.e-]+) at p=0.5")
+
+    def off(x, p, training):
+        rate = p + direction * size if p == 0.5 else p
+        drop = torch.rand(x.shape) < rate
+        return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0) if training else x
+
+    def half_as_far(x, p, training):
+        rate = p + direction * size / 4 if p == 0.5 else p
+        drop = torch.rand(x.shape) < rate
+        return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0) if training else x
+
+    assert caught("drop-rate", off) >= ENOUGH
+    # The figure is not an understatement either: an error of a quarter is mostly let pass.
+    assert caught("drop-rate", half_as_far) < RUNS / 2
+
+
+def test_a_correlation_of_the_size_stated_is_caught():
+    size = seen("lag-independence", torch.nn.Dropout, r"a correlation of ([\d.e-]+)")
+
+    def correlated(strength):
+        def dropout(x, p, training):
+            if not training:
+                return x
+            drop = (torch.rand(x.shape) < p).reshape(-1)
+            if drop.numel() % 16 == 0:
+                pairs = drop.view(-1, 2, 8)
+                copied = torch.rand(pairs[:, 0].shape) < strength
+                pairs[:, 1] = torch.where(copied, pairs[:, 0], pairs[:, 1])
+            return x.masked_fill(drop.reshape(x.shape), 0) * (1 / (1 - p) if p < 1 else 0)
+
+        return dropout
+
+    assert caught("lag-independence", correlated(size)) >= ENOUGH
+    assert caught("lag-independence", correlated(size / 4)) < RUNS / 2
+
+
+def test_a_pool_of_the_size_stated_is_caught():
+    size = int(seen("few-masks", torch.nn.Dropout, r"a pool of ([\d.e+]+)"))
+
+    def pooled(pool):
+        def dropout(x, p, training):
+            if not training:
+                return x
+            generator = torch.Generator().manual_seed(int(torch.randint(pool, ())))
+            drop = torch.rand(x.shape, generator=generator) < p
+            return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+
+        return dropout
+
+    assert caught("few-masks", pooled(size)) >= ENOUGH
+    assert caught("few-masks", pooled(20 * size)) < RUNS / 2
+
+
+def test_what_is_seen_gets_smaller_with_the_level():
+    figures = {}
+    for name, level in LEVELS.items():
+        context = Context(resolve(torch.nn.Dropout), level, 0, 1e-6, STATISTICAL)
+        each = context.family(6).each
+        figures[name] = [
+            stats.smallest_seen(context.size(p, level.rate * (p * (1 - p)) ** 0.5, each), p, each)
+            for p in (0.1, 0.5)
+        ]
+    assert mean(figures["quick"]) > 2 * mean(figures["standard"])
+    assert mean(figures["standard"]) > 2 * mean(figures["thorough"])

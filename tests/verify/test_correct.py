@@ -1,0 +1,71 @@
+"""Correct dropouts, differently written, are accused of nothing."""
+
+import pytest
+
+from torchdropout.verify import check_subject
+from torchdropout.verify.targets import resolve
+
+
+def test_no_error_is_found(correct, judge):
+    report = judge(correct)
+    errors = [f"{f.name}: {f.message}" for f in report.findings if f.severity == "error"]
+    assert errors == []
+    assert report.passed
+
+
+def test_the_torch_module_passes_at_quick_with_advice_only():
+    import torch
+
+    report = check_subject(resolve(torch.nn.Dropout), level="quick")
+    assert report.passed
+    assert [f.name for f in report.findings] == [
+        "nonfinite-dropped",
+        "layout-mask",
+        "wrong-p-refused",
+    ]
+
+
+def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(judge):
+    import torch
+
+    class Careful(torch.nn.Module):
+        def __init__(self, p=0.5):
+            super().__init__()
+            if not isinstance(p, float) or not 0 <= p <= 1:
+                raise ValueError(f"expected p in [0, 1], got p={p!r}")
+            self.p = p
+
+        def forward(self, x):
+            if not self.training:
+                return x
+            drop = torch.rand(x.shape, dtype=torch.float32) < self.p
+            return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
+
+    assert judge(Careful).findings == ()
+
+
+@pytest.mark.parametrize("p", [0.5, 0.1, 1 / 3, 0.9, 0.002, 1e-7, 0.0, 1.0])
+def test_an_instance_is_judged_at_its_own_p(judge, p):
+    import torch
+
+    module = torch.nn.Dropout(p).eval()
+    report = judge(module)
+    assert report.passed
+    assert not module.training
+    status = {check.rule.name: check.status for check in report.checks}
+    assert status["wrong-p-refused"] == "skip"
+    assert status["p-one-zeros"] == ("ok" if p == 1 else "skip")
+    assert status["p-zero-identity"] == ("ok" if p == 0 else "skip")
+    assert status["drop-rate"] == ("ok" if 0 < p < 1 else "skip")
+    assert status["train-stochastic"] == ("ok" if 1e-3 < p < 1 else "skip")
+
+
+def test_a_wrong_rate_at_an_instances_own_p_is_found(judge):
+    import torch
+
+    class Half(torch.nn.Dropout):
+        def forward(self, x):
+            drop = torch.rand(x.shape) < self.p / 2
+            return x.masked_fill(drop, 0) / (1 - self.p) if self.training else x
+
+    assert judge(Half(0.2)).findings[0].name == "drop-rate"

@@ -1,0 +1,145 @@
+"""One run: its order, its seed, what it skips, and how it ends."""
+
+import json
+
+import pytest
+import torch
+
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
+from torchdropout.verify import CHECKS, RULES, Built, Subject, check_dropout, check_subject
+
+
+def timeless(report):
+    """A report as JSON, without its times."""
+    data = report.to_dict()
+    data.pop("seconds")
+    for check in data["checks"]:
+        check.pop("seconds")
+    return json.dumps(data)
+
+
+def by_name(report):
+    return {check.rule.name: check for check in report.checks}
+
+
+@pytest.mark.parametrize("name", ["Torch", "functional", "Counter"])
+def test_the_same_seed_gives_the_same_report_byte_for_byte(judge, correct_zoo, name):
+    torch.manual_seed(1)
+    first = timeless(judge(correct_zoo[name], seed=3))
+    torch.manual_seed(2)
+    assert timeless(judge(correct_zoo[name], seed=3)) == first
+    assert timeless(judge(correct_zoo[name], seed=4)) != first
+
+
+def test_a_check_sees_the_same_with_and_without_the_others(judge):
+    whole = by_name(judge(torch.nn.Dropout))
+    for name in ("lag-independence", "drop-rate", "count-spread"):
+        (alone,) = judge(torch.nn.Dropout, only=frozenset([name])).checks
+        assert alone.message == whole[name].message
+
+
+def test_progress_is_told_every_rule_before_its_check(judge):
+    calls = []
+    judge(torch.nn.Dropout, progress=lambda i, total, rule: calls.append((i, total, rule)))
+    assert calls == [(i, len(CHECKS), rule) for i, rule in enumerate(RULES.values())]
+
+
+def test_ctrl_c_leaves_what_was_done(judge):
+    def interrupt(i, total, rule):
+        if i == 7:
+            raise KeyboardInterrupt
+
+    report = judge(torch.nn.Dropout, progress=interrupt)
+    assert len(report.checks) == 7
+    assert not report.complete
+    assert not report.passed
+
+
+def test_ctrl_c_inside_the_target_leaves_what_was_done(judge):
+    calls = []
+
+    def dropout(x, p, training):
+        calls.append(p)
+        if len(calls) > 60:
+            raise KeyboardInterrupt
+        return torch.nn.functional.dropout(x, p, training)
+
+    report = judge(dropout)
+    assert not report.complete
+    assert 0 < len(report.checks) < len(CHECKS)
+
+
+def test_what_depends_on_a_failed_check_is_skipped_and_says_so(judge, broken_zoo):
+    def unscaled(x, p, training):
+        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+
+    checks = by_name(judge(unscaled))
+    assert checks["kept-scale"].status == "fail"
+    assert checks["drop-rate"].status == "skip"
+    assert checks["drop-rate"].message == "not judged: kept-scale failed"
+    # Through the check between them.
+    assert checks["tiny-input"].message == "not judged: kept-scale failed"
+    assert checks["eval-identity"].status == "ok"
+
+
+def test_a_check_left_out_does_not_count_as_failed(judge):
+    (alone,) = judge(torch.nn.Dropout, only=frozenset(["tiny-input"])).checks
+    assert alone.status == "ok"
+
+
+def test_a_target_without_eval_is_judged_in_training():
+    class TrainingOnly(Subject):
+        name, kind, description, fixed_p, has_eval = "f", "function", "f(x, p)", None, False
+
+        def build(self, p):
+            def call(x, training):
+                if not training:
+                    raise TargetError("no eval")
+                return torch.nn.functional.dropout(x, p)
+
+            return Built(p, call)
+
+    from torchdropout.verify import Level
+
+    level = Level("coarse", 0.02, 0.05, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 20)
+    report = check_subject(TrainingOnly(), level=level)
+    assert report.passed
+    checks = by_name(report)
+    for name in ("eval-identity", "mode-switch", "eval-draws-nothing"):
+        assert checks[name].status == "skip"
+        assert "no eval mode" in checks[name].message
+
+
+def test_a_report_holds_a_target_and_its_findings():
+    def unscaled(x, p, training):
+        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+
+    report = check_dropout(unscaled, level="quick", seed=5)
+    (target,) = report
+    assert (target.level, target.seed, target.false_alarm_rate) == ("quick", 5, 1e-6)
+    assert not report.passed
+    finding = report.findings[0]
+    assert (finding.code, finding.name, finding.severity) == ("TD511", "kept-scale", "error")
+    assert finding.figures["wrong"] > 0
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"level": "fast"}, ArgumentValueError, "`level`.*quick, standard, thorough.*'fast'.*str"),
+        ({"level": None}, ArgumentValueError, "`level`.*None.*NoneType"),
+        ({"level": []}, ArgumentValueError, "`level`.*list"),
+        ({"seed": 0.5}, ArgumentTypeError, "`seed`.*int.*0.5.*float"),
+        ({"seed": True}, ArgumentTypeError, "`seed`.*bool"),
+        ({"false_alarm_rate": 0}, ArgumentValueError, r"`false_alarm_rate` in \(0, 1\).*0"),
+        ({"false_alarm_rate": 1.0}, ArgumentValueError, "`false_alarm_rate`.*1.0.*float"),
+        ({"false_alarm_rate": float("nan")}, ArgumentValueError, "`false_alarm_rate`.*nan"),
+        ({"false_alarm_rate": "1e-6"}, ArgumentValueError, "`false_alarm_rate`.*str"),
+    ],
+)
+def test_wrong_arguments_are_named_and_nothing_is_drawn(options, error, words):
+    before = torch.random.get_rng_state()
+    with pytest.raises(error, match=words):
+        check_dropout(torch.nn.Dropout, **options)
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -1,0 +1,160 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+
+from torchdropout.verify import stats
+
+chances = st.floats(0.001, 0.999)
+
+
+@given(st.integers(1, 400), chances, st.data())
+def test_the_p_value_is_twice_the_smaller_exact_tail(n, p, data):
+    count = data.draw(st.integers(0, n))
+    low = binomtest(count, n, p, alternative="less").pvalue
+    high = binomtest(count, n, p, alternative="greater").pvalue
+    assert stats.binomial_p_value(count, n, p) == pytest.approx(min(1, 2 * min(low, high)))
+
+
+@given(st.integers(1, 300), chances, st.floats(1e-9, 0.5))
+def test_the_p_value_is_below_alpha_with_chance_alpha_at_most(n, p, alpha):
+    counts = np.arange(n + 1)
+    rejected = stats.binomial_p_values(counts, n, p) < alpha
+    assert binom.pmf(counts[rejected], n, p).sum() <= alpha * (1 + 1e-9)
+
+
+def test_the_p_value_is_exact_far_out_in_the_tail():
+    # 100 of 100 at p = 1/2, and 3000 more than expected of 10^7: no approximation holds there.
+    assert stats.binomial_p_value(100, 100, 0.5) == pytest.approx(2.0**-99)
+    assert stats.binomial_p_value(0, 1000, 0.1) == pytest.approx(2 * 0.9**1000)
+
+
+def test_the_slack_forgives_a_threshold_of_24_bits_and_no_more():
+    # Just above a multiple of 2^-24, where rounding up costs most.
+    n, p = 10**15, (1_677_721 + 0.02) / 2**24
+    ceiling = math.ceil(p * 2**24) / 2**24
+    assert stats.binomial_p_value(round(n * ceiling), n, p) < 1e-6
+    assert stats.binomial_p_value(round(n * ceiling), n, p, stats.SLACK) > 0.5
+    assert stats.binomial_p_value(round(n * (p + 2**-22)), n, p, stats.SLACK) < 1e-6
+
+
+def power_of(n, p, alpha, true):
+    """The exact chance that the test at p rejects when the rate is `true`."""
+    counts = np.arange(n + 1)
+    rejected = stats.binomial_p_values(counts, n, p) < alpha
+    return binom.pmf(counts[rejected], n, true).sum()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(200, 5000), st.floats(0.05, 0.95), st.floats(1e-9, 1e-2))
+def test_the_smallest_error_seen_is_seen_with_power_99_both_ways(n, p, alpha):
+    change = stats.smallest_seen(n, p, alpha)
+    powers = [power_of(n, p, alpha, t) for t in (p + change, p - change) if 0 < t < 1]
+    assert all(power >= 0.99 - 1e-6 for power in powers)
+    # In the worse direction it is the smallest.
+    half = [power_of(n, p, alpha, t) for t in (p + 0.9 * change, p - 0.9 * change) if 0 < t < 1]
+    assert not half or min(half) < 0.99
+
+
+@given(chances, st.floats(0.002, 0.1), st.floats(1e-10, 1e-3))
+def test_the_size_suffices_to_see_the_change_it_was_computed_for(p, deviations, alpha):
+    change = deviations * math.sqrt(p * (1 - p))
+    n = stats.size_for(p, change, alpha)
+    if n * p * (1 - p) > 200:
+        assert stats.smallest_seen(n, p, alpha) == pytest.approx(change, rel=0.25)
+
+
+@given(st.integers(2, 40), st.integers(1, 9), st.integers(1, 4), st.data())
+def test_disjoint_pairs_are_at_the_lag_and_use_no_bit_twice(size, lag, other, data):
+    axis = data.draw(st.integers(0, 2))
+    shape = [other, other + 1, other + 2]
+    shape[axis] = size
+    index = np.arange(math.prod(shape)).reshape(shape)
+    first, second = stats.disjoint_pairs(index, lag, axis)
+    step = lag * math.prod(shape[axis + 1 :])
+    assert (second - first == step).all()
+    used = np.concatenate([first.ravel(), second.ravel()])
+    assert len(set(used)) == used.size == 2 * lag * (size // (2 * lag)) * index.size // size
+
+
+def test_windows_start_at_every_bit():
+    bits = np.random.default_rng(0).random(1000) < 0.5
+    codes = stats.windows64(bits)
+    want = [np.packbits(bits[i : i + 64]).view(np.uint64)[0] for i in range(len(codes))]
+    assert len(codes) == 936
+    assert codes.tolist() == want
+
+
+@pytest.mark.parametrize("distance", [80, 81, 1001, 5003, 9000])
+def test_a_repeat_is_found_at_any_distance(distance):
+    bits = np.random.default_rng(distance).random(20_000) < 0.5
+    assert stats.find_repeat(bits, 80) is None
+    bits[7 + distance : 7 + distance + 80] = bits[7:87]
+    assert stats.find_repeat(bits, 80) == (7, 7 + distance)
+
+
+def test_a_repeat_of_a_window_that_does_not_go_on_is_no_repeat():
+    bits = np.random.default_rng(1).random(20_000) < 0.5
+    bits[5000:5064] = bits[100:164]
+    bits[5064] = not bits[164]
+    bits[4999] = not bits[99]
+    assert stats.find_repeat(bits, 64) == (100, 5000)
+    assert stats.find_repeat(bits, 65) is None
+
+
+@pytest.mark.parametrize("p", [0.5, 0.1])
+def test_bits_to_tell_keep_the_chance_of_equal_masks(p):
+    bits = stats.bits_to_tell(p, pairs=1e6, chance=1e-9)
+    assert 1e6 * stats.bits_agree(p) ** bits <= 1e-9 < 1e6 * stats.bits_agree(p) ** (bits - 1)
+
+
+def repeats(masks, pool, rng):
+    return masks - len(np.unique(rng.integers(0, pool, masks)))
+
+
+def test_a_pool_of_the_size_seen_shows_itself_99_times_in_100():
+    masks = stats.masks_for_pool(1e6, 1e-8)
+    limit = stats.repeats_limit(masks, 1e-8)
+    pool = int(stats.pool_seen(masks, limit))
+    assert pool >= 1e6
+    rng = np.random.default_rng(3)
+    caught = sum(repeats(masks, pool, rng) >= limit for _ in range(400))
+    # Below this with chance 1e-4 if the power is .99.
+    assert caught >= binom.ppf(1e-4, 400, 0.99)
+    # And with a pool ten times as large it is not: the figure is no understatement.
+    assert sum(repeats(masks, 10 * pool, rng) >= limit for _ in range(400)) < 200
+
+
+def test_a_pool_that_is_taken_for_enough_is_not_accused():
+    masks = 100_000
+    limit = stats.repeats_limit(masks, 1e-3)
+    rng = np.random.default_rng(4)
+    accused = sum(repeats(masks, int(stats.ENOUGH), rng) >= limit for _ in range(200))
+    assert accused <= 3
+
+
+def test_the_middle_half_is_about_half():
+    for n, p in ((131, 0.5), (28, 0.5), (560, 0.9), (13_440, 0.1)):
+        low, high, chance = stats.centre_of(n, p)
+        counts = np.arange(low, high + 1)
+        assert chance == pytest.approx(binom.pmf(counts, n, p).sum())
+        assert 0.4 < chance < 0.8
+
+
+def test_the_spread_seen_shrinks_with_the_number_of_sets():
+    factors = [stats.spread_seen(131, 0.5, sets, 1e-8) for sets in (1000, 10_000, 100_000)]
+    assert factors[0] > factors[1] > factors[2] > 1
+
+
+def test_a_family_shares_its_rate_and_refuses_tests_it_was_not_sized_for():
+    family = stats.Family(0.01, 2)
+    family.binomial("a", 50, 100, 0.5)
+    family.binomials(["b"], [90], 100, [0.5])
+    assert family.each == 0.005
+    assert family.worst.label == "b"
+    assert [test.label for test in family.rejected()] == ["b"]
+    with pytest.raises(ValueError, match="family of 2"):
+        family.binomial("c", 1, 2, 0.5)
