@@ -37,8 +37,8 @@ def dropout(x: torch.Tensor, p: float, key: Key, layout: MaskLayout | None = Non
     layout = layout or MaskLayout.of(tuple(x.shape))
     keep = mask(key, p, x.shape, layout)
     if x.is_complex():
-        real = torch.view_as_real(x.contiguous())
-        scaled = torch.view_as_complex(_scaled(real, p).contiguous())
+        scaled = torch.empty(x.shape, dtype=x.dtype)
+        torch.view_as_real(scaled).copy_(_scaled(torch.view_as_real(x.contiguous()), p))
     else:
         scaled = _scaled(x, p)
     return torch.where(keep, scaled, torch.zeros((), dtype=x.dtype))

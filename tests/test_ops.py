@@ -121,6 +121,24 @@ class TestFunctionTransforms:
         hessian = torch.func.hessian(lambda x: (keyed(x) * x).sum())(x)
         assert torch.equal(hessian, 2 * diagonal.diag())
 
+    @pytest.mark.parametrize(
+        "transform",
+        [
+            lambda f: torch.func.jacrev(torch.func.jacrev(f)),
+            lambda f: torch.func.jacfwd(torch.func.jacrev(f)),
+            lambda f: torch.func.jacrev(torch.func.jacfwd(f)),
+            lambda f: torch.func.jacfwd(torch.func.jacfwd(f)),
+            lambda f: torch.func.grad(lambda x: torch.func.jacrev(torch.func.grad(f))(x).sum()),
+        ],
+        ids=["rev-rev", "fwd-rev", "rev-fwd", "fwd-fwd", "third-order"],
+    )
+    def test_nested_derivatives(self, transform):
+        x = torch.randn(6, dtype=torch.float64)
+        diagonal = dropout(torch.ones_like(x), 0.3, KEY)
+        got = transform(lambda x: (keyed(x) * keyed(x) * x).sum())(x)
+        expected = transform(lambda x: (diagonal * x * (diagonal * x) * x).sum())(x)
+        torch.testing.assert_close(got, expected)
+
     def test_grad_of_a_drawn_mask_is_the_mask_that_was_drawn(self):
         x = torch.randn(64)
         gradient, y = seeded(torch.func.grad_and_value(lambda x: drawn(x).sum()), x)

@@ -143,9 +143,12 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
             wrong_type(name, "a sequence of dimensions (integers)", dims)
         if not -ndim <= dim < ndim:
             wrong_value(name, f"dimensions in [{-ndim}, {ndim}) of a {ndim}-D input", dims)
-        found.append(dim % ndim)
-    if len(set(found)) != len(found):
-        wrong_value(name, "dimensions that are each named once", dims)
+        # Found by comparison, not computed: under torch.compile `dim` may be symbolic, and only a
+        # comparison makes a plain number of it that `in` and `set` treat as one.
+        place = next(d for d in range(ndim) if dim in (d, d - ndim))
+        if place in found:
+            wrong_value(name, "dimensions that are each named once", dims)
+        found.append(place)
     return tuple(found)
 
 

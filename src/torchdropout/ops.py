@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_current_functorch_interpreter
 from torch._functorch.utils import enable_single_level_autograd_function
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
 from torch.autograd.function import _SingleLevelFunction
 
 from .kernels import reference
@@ -121,7 +122,10 @@ class _MaskedAffine(_SingleLevelFunction):
 
     @staticmethod
     def forward(keyset: Any, *args: Any) -> Any:
-        with torch._C._AutoDispatchBelowAutograd():
+        # A Function's forward runs without gradients; an outer level of nested transforms has its
+        # own tracking below this one, which must not be switched off with it.
+        below = torch._C._AutoDispatchBelowAutograd()
+        with below, torch.enable_grad(), _set_fwd_grad_enabled(True):
             return _masked_affine.redispatch(keyset & torch._C._after_autograd_keyset, *args)
 
     @staticmethod

@@ -1,0 +1,114 @@
+"""Channel dropout: torch's shapes, warnings and errors, with one draw a channel."""
+
+import pytest
+import torch
+
+from torchdropout import Key
+from torchdropout import functional as F
+from torchdropout.errors import ShapeError
+
+KEY = Key(8, 9)
+
+
+def channels(y, lead):
+    """Per channel, the value if it is one value."""
+    flat = y.reshape(*y.shape[:lead], -1)
+    assert torch.equal(flat, flat[..., :1].expand_as(flat))
+    return flat[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "lead"),
+    [
+        (F.dropout1d, (6, 50, 3), 2),
+        (F.dropout1d, (50, 3), 1),
+        (F.dropout2d, (6, 50, 3, 2), 2),
+        (F.dropout3d, (6, 50, 3, 2, 2), 2),
+        (F.dropout3d, (50, 3, 2, 2), 1),
+    ],
+)
+def test_whole_channels_are_dropped(function, shape, lead):
+    y = function(torch.ones(shape), 0.5, key=KEY)
+    expected = F.keep_mask(shape[:lead], 0.5, key=KEY)
+    assert torch.equal(channels(y, lead), expected * 2.0)
+
+
+@pytest.mark.parametrize("shape", [(50, 3)])
+def test_an_unbatched_sequence_is_a_batch_of_one(shape):
+    x = torch.randn(shape)
+    assert torch.equal(F.dropout1d(x, key=KEY), F.dropout1d(x[None], key=KEY)[0])
+
+
+def test_an_unbatched_volume_is_a_batch_of_one():
+    x = torch.randn(50, 3, 2, 2)
+    assert torch.equal(F.dropout3d(x, key=KEY), F.dropout3d(x[None], key=KEY)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("dropout2d", (4, 50, 6), "assuming that channel-wise 1D dropout behavior is desired"),
+        ("dropout2d", (4, 50), "Received a 2-D input to dropout2d"),
+        ("dropout2d", (4, 50, 2, 2, 2), "Received a 5-D input to dropout2d"),
+        ("dropout3d", (50, 4, 3), "Received a 3-D input to dropout3d"),
+        ("dropout3d", (50,), "Received a 1-D input to dropout3d"),
+        ("dropout3d", (50, 2, 2, 2, 2, 2), "Received a 6-D input to dropout3d"),
+    ],
+)
+def test_warns_where_torch_warns_and_reads_it_as_torch_does(name, shape, words):
+    x = torch.ones(shape)
+    with pytest.warns(UserWarning, match=words):
+        torch.nn.functional.__dict__[name](x)
+    with pytest.warns(UserWarning, match=words) as caught:
+        y = getattr(F, name)(x, 0.5, key=KEY)
+    (warning,) = caught
+    assert "Dropout1d" in str(warning.message)
+    assert "broadcast_dims" in str(warning.message)
+    assert warning.filename == __file__
+    lead = 2 if name == "dropout2d" else 1
+    assert torch.equal(channels(y, lead), F.keep_mask(shape[:lead], 0.5, key=KEY) * 2.0)
+
+
+@pytest.mark.parametrize("shape", [(2,), (), (2, 3, 4, 5)])
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout1d_refuses_other_ranks_as_torch_does(shape, training):
+    x = torch.ones(shape)
+    words = f"Expected 2D or 3D input.* received a {x.ndim}D input"
+    for function in (torch.nn.functional.dropout1d, F.dropout1d):
+        with pytest.raises(RuntimeError, match=words):
+            function(x, 0.5, training)
+    with pytest.raises(ShapeError, match=r"\(C, L\) or \(N, C, L\)"):
+        F.dropout1d(x, 0.5, training)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("dropout2d", (3,)), ("dropout3d", ())])
+def test_too_few_dimensions_raise_as_in_torch(name, shape):
+    x, before = torch.ones(shape), torch.get_rng_state()
+    for module in (torch.nn.functional, F):
+        with pytest.warns(UserWarning), pytest.raises(RuntimeError):
+            getattr(module, name)(x, 0.5, True)
+        with pytest.warns(UserWarning):
+            assert torch.equal(getattr(module, name)(x, 0.5, False), x)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_broadcast_dims_share_further():
+    y = F.dropout2d(torch.ones(6, 50, 3, 2), key=KEY, broadcast_dims=(0,))
+    assert torch.equal(y, y[:1].expand_as(y))
+    assert torch.equal(channels(y, 2)[0] != 0, F.keep_mask((50,), 0.5, key=KEY))
+
+
+@pytest.mark.parametrize("name", ["dropout1d", "dropout2d", "dropout3d"])
+def test_in_place(name):
+    x = torch.randn({"dropout1d": (4, 5, 6), "dropout2d": (4, 5, 6, 2)}.get(name, (4, 5, 6, 2, 2)))
+    expected = getattr(F, name)(x, 0.5, key=KEY)
+    assert getattr(F, name)(x, 0.5, True, True, key=KEY) is x
+    assert torch.equal(x, expected)
+
+
+def test_channels_last_has_the_mask_of_contiguous():
+    x = torch.randn(4, 8, 6, 6)
+    last = x.contiguous(memory_format=torch.channels_last)
+    y = F.dropout2d(last, key=KEY)
+    assert torch.equal(y, F.dropout2d(x, key=KEY))
+    assert y.is_contiguous(memory_format=torch.channels_last)

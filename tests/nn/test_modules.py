@@ -1,0 +1,184 @@
+"""The six modules as drop-ins for torch's: what torch's own dropout tests state, and more."""
+
+import copy
+import itertools
+import math
+import pickle
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+NAMES = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
+PLAIN = NAMES[:4]
+SHAPES = {"Dropout1d": (4, 5, 6), "Dropout3d": (4, 5, 6, 2, 2)}
+
+
+def pair(name, *args, **kwargs):
+    return getattr(td.nn, name)(*args, **kwargs), getattr(torch.nn, name)(*args, **kwargs)
+
+
+def sample(name):
+    return torch.randn(SHAPES.get(name, (4, 5, 6, 2)))
+
+
+def seeded(module, x):
+    torch.manual_seed(3)
+    return module(x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestDropIn:
+    def test_signature_repr_state_and_class(self, name):
+        for args in ((), (0.25,), (0.25, True)):
+            ours, theirs = pair(name, *args)
+            assert repr(ours) == repr(theirs)
+            assert (ours.p, ours.inplace) == (theirs.p, theirs.inplace)
+            assert ours.state_dict() == {}
+            assert isinstance(ours, getattr(torch.nn, name))
+        assert repr(getattr(td.nn, name)(inplace=True, p=0.1)) == f"{name}(p=0.1, inplace=True)"
+
+    def test_eval_returns_the_input_itself(self, name):
+        x = sample(name)
+        before = torch.get_rng_state()
+        for inplace in (True, False):
+            assert getattr(td.nn, name)(0.5, inplace).eval()(x) is x
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_train_is_governed_by_manual_seed(self, name):
+        module, x = getattr(td.nn, name)(0.5), sample(name)
+        first = seeded(module, x)
+        assert torch.equal(seeded(module, x), first)
+        assert not torch.equal(module(x), first)
+
+    def test_mode_follows_train_and_eval(self, name):
+        module, x = getattr(td.nn, name)(0.5), sample(name)
+        for mode in (True, False, True):
+            module.train(mode)
+            assert (module(x) is x) is not mode
+
+    @pytest.mark.parametrize("p", [0, 0.0, 0.1, 1, 1.0])
+    def test_in_place_writes_what_the_other_returns(self, name, p):
+        x = sample(name)
+        expected = seeded(getattr(td.nn, name)(p), x.clone())
+        version = x._version
+        assert seeded(getattr(td.nn, name)(p, inplace=True), x) is x
+        assert torch.equal(x, expected)
+        assert (x._version > version) is (p > 0)
+
+    def test_pickles_and_copies(self, name):
+        module, x = getattr(td.nn, name)(0.3).train(), sample(name)
+        for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+            assert repr(other) == repr(module)
+            assert torch.equal(seeded(other, x), seeded(module, x))
+
+    def test_replicates_as_data_parallel_does(self, name):
+        module, x = getattr(td.nn, name)(0.3), sample(name)
+        assert torch.equal(seeded(module._replicate_for_data_parallel(), x), seeded(module, x))
+
+    def test_p_may_be_changed_and_is_checked_at_the_call(self, name):
+        module, x = getattr(td.nn, name)(0.3), sample(name)
+        module.p = 1.0
+        assert bool((module(x) == 0).all())
+        module.p = math.nan
+        with pytest.raises(ArgumentValueError, match="got p=nan"):
+            module(x)
+
+    @pytest.mark.parametrize("p", [-0.1, 1.1, math.nan, math.inf, -math.inf])
+    def test_refuses_a_p_outside_its_range(self, name, p):
+        with pytest.raises(ArgumentValueError, match="Expected `p` to be in") as raised:
+            getattr(td.nn, name)(p)
+        assert f"got p={p!r} (float)" in str(raised.value)
+
+    @pytest.mark.parametrize("p", ["0.1", None, True, torch.tensor(0.1), [0.1]])
+    def test_refuses_what_is_no_number(self, name, p):
+        with pytest.raises(ArgumentTypeError, match="Expected `p` to be a number") as raised:
+            getattr(td.nn, name)(p)
+        assert f"({type(p).__name__})" in str(raised.value)
+
+    def test_refuses_an_inplace_that_is_no_bool(self, name):
+        with pytest.raises(ArgumentTypeError, match=r"`inplace` to be a bool, got inplace='no'"):
+            getattr(td.nn, name)(0.5, "no")
+
+    def test_integer_input_is_refused_with_advice(self, name):
+        with pytest.raises(ArgumentTypeError, match=r"torch.int64: convert it first"):
+            getattr(td.nn, name)()(torch.ones(SHAPES.get(name, (4, 5, 6, 2)), dtype=torch.int64))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("inplace", [True, False])
+def test_rate_scale_and_gradient(name, dtype, inplace):
+    """y and dy/dx are 0 or 1/(1-p); the kept fraction of 20,000 draws within 6 sigma of 1 - p."""
+    p = 0.2
+    shape = {"Dropout": (20_000,)}.get(name, (200, 100, 2, 2, 2)[: 2 + int(name[7:8] or 0)])
+    x = torch.ones(shape, dtype=dtype, requires_grad=True)
+    y = seeded(getattr(td.nn, name)(p, inplace), x + 0)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient, y.detach())
+    assert set(y.detach().unique().tolist()) == {0.0, torch.tensor(1.25, dtype=dtype).item()}
+    draws = y.detach().reshape(20_000, -1)[:, 0]
+    assert abs((draws != 0).float().mean().item() - 0.8) < 6 * math.sqrt(0.16 / 20_000)
+
+
+@pytest.mark.parametrize("name", ["Dropout", "Dropout2d", "AlphaDropout"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_memory_format_is_kept_forward_and_backward(name, memory_format):
+    x = torch.randn(4, 5, 6, 7).to(memory_format=memory_format).requires_grad_()
+    y = getattr(td.nn, name)(0.2)(x)
+    assert y.is_contiguous(memory_format=memory_format)
+    y.backward(torch.ones(4, 5, 6, 7).to(memory_format=memory_format))
+    assert x.grad.is_contiguous(memory_format=memory_format)
+
+
+@pytest.mark.parametrize("name", ["Dropout", "Dropout2d"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_gapped_input_gives_a_dense_output(name, memory_format):
+    x = torch.empty(2, 3, 3, 6, memory_format=memory_format)[..., ::2].fill_(1.0)
+    ours, theirs = pair(name, 1e-10)
+    y = ours(x)
+    assert y.is_contiguous(memory_format=memory_format)
+    assert y.stride() == theirs(x).stride()
+    assert torch.equal(y, x)
+
+
+def test_strides_of_permuted_and_sliced_inputs_are_torchs():
+    x = torch.randn(2, 3, 4, 5)
+    for order in itertools.permutations(range(4)):
+        inverse = [order.index(d) for d in range(4)]
+        permuted = x.permute(order).contiguous().permute(inverse)
+        for part in (permuted, permuted[1:], permuted[:, 1:], permuted[1:, 1:]):
+            ours, theirs = pair("Dropout", 0.3)
+            y = ours(part)
+            assert y.stride() == theirs(part).stride()
+            assert y.permute(order).is_contiguous()
+            assert not torch.equal(y, part)
+
+
+@pytest.mark.parametrize("name", ["AlphaDropout", "FeatureAlphaDropout"])
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
+def test_alpha_keeps_mean_and_standard_deviation(name, p):
+    """One value a channel, 2**17 channels: both within 6 sigma of 0 and 1."""
+    n = 2**17
+    x = torch.randn(n, 1, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    y = seeded(getattr(td.nn, name)(p), x)
+    assert abs(y.mean().item()) < 6 / math.sqrt(n)
+    fourth = (y**4).mean().item()
+    assert abs(y.var().item() - 1) < 6 * math.sqrt((fourth - 1) / n)
+
+
+def test_an_empty_input_keeps_its_shape():
+    for module in (td.nn.Dropout(), td.nn.AlphaDropout()):
+        assert module(torch.empty(0)).shape == (0,)
+        assert module(torch.empty(3, 0, 2)).shape == (3, 0, 2)
+
+
+@pytest.mark.parametrize("name", ["Dropout1d", "Dropout3d"])
+def test_no_batch_dimension(name):
+    x = torch.rand({"Dropout1d": (50, 2), "Dropout3d": (50, 2, 2, 2)}[name])
+    for inplace in (True, False):
+        module = getattr(td.nn, name)(0.5, inplace)
+        batched = seeded(module, x.clone().unsqueeze(0)).squeeze(0)
+        assert torch.equal(seeded(module, x.clone()), batched)

@@ -1,0 +1,61 @@
+"""What importing loads, proven in a fresh process."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["click", "rich", "scipy", "numpy", "libcst", "matplotlib", "hypothesis", "pandas"]
+
+LOADED_BY = """
+import sys
+import torch
+before = set(sys.modules)
+import {module}
+print(*sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
+"""
+
+
+def loaded_by(module):
+    code = LOADED_BY.format(module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_package_loads_nothing_heavier_than_torch():
+    loaded = loaded_by("torchdropout")
+    assert "torchdropout" in loaded
+    assert not loaded.intersection(HEAVY)
+    third_party = {n for n in loaded if n not in sys.stdlib_module_names and n[0] != "_"}
+    assert third_party <= {"torchdropout", "torch"}
+
+
+@pytest.mark.parametrize("room", ["kernels", "ops", "functional", "nn"])
+def test_the_judge_does_not_load_the_judged(room):
+    code = f"""
+import importlib.machinery, sys
+class Bar:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchdropout.{room}":
+            raise AssertionError("verify imported " + name)
+import types, pathlib
+# The package's own __init__ imports everything; an empty one shows what verify itself needs.
+import importlib.util
+package = types.ModuleType("torchdropout")
+root = importlib.util.find_spec("torchdropout").submodule_search_locations
+package.__path__ = list(root)
+sys.modules["torchdropout"] = package
+sys.meta_path.insert(0, Bar())
+import torchdropout.verify
+print("ok")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "ok", done.stderr
+
+
+def test_public_names():
+    import torchdropout as td
+
+    assert td.__version__
+    for name in ("Key", "MaskLayout", "keep_mask", "functional", "nn"):
+        assert hasattr(td, name)

@@ -1,0 +1,153 @@
+"""Real models with torch's six modules replaced by ours: train, eval, pickle, compile, export."""
+
+import copy
+import io
+
+import pytest
+import torch
+import torchvision
+
+import torchdropout as td
+
+OURS = {
+    getattr(torch.nn, name): getattr(td.nn, name)
+    for name in (
+        "Dropout",
+        "Dropout1d",
+        "Dropout2d",
+        "Dropout3d",
+        "AlphaDropout",
+        "FeatureAlphaDropout",
+    )
+}
+
+
+def replace(module):
+    """Torch's dropouts by ours, and how many."""
+    count = 0
+    for name, child in module.named_children():
+        if type(child) in OURS:
+            setattr(module, name, OURS[type(child)](child.p, child.inplace).train(child.training))
+            count += 1
+        else:
+            count += replace(child)
+    return count
+
+
+class ConvNextWithDropout(torch.nn.Module):
+    """convnext_tiny has stochastic depth and no dropout of torch's own: one in front of its head."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torchvision.models.convnext_tiny(num_classes=10)
+        self.body.classifier.insert(2, torch.nn.Dropout(0.3))
+
+    def forward(self, x):
+        return self.body(x)
+
+
+class LSTMClassifier(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(50, 16)
+        self.word_drop = torch.nn.Dropout1d(0.1)
+        self.lstm = torch.nn.LSTM(16, 32, batch_first=True)
+        self.drop = torch.nn.Dropout(0.4)
+        self.alpha = torch.nn.AlphaDropout(0.1)
+        self.head = torch.nn.Linear(32, 5)
+
+    def forward(self, tokens):
+        hidden, _ = self.lstm(self.word_drop(self.embed(tokens)))
+        return self.head(self.alpha(self.drop(hidden.mean(1))))
+
+
+MODELS = {
+    "vgg11": (
+        lambda: torchvision.models.vgg11(num_classes=10),
+        lambda: torch.randn(2, 3, 32, 32),
+        2,
+    ),
+    "convnext_tiny": (ConvNextWithDropout, lambda: torch.randn(2, 3, 32, 32), 1),
+    "transformer": (
+        lambda: torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True),
+        lambda: torch.randn(3, 7, 32),
+        3,
+    ),
+    "lstm": (LSTMClassifier, lambda: torch.randint(0, 50, (4, 9)), 3),
+}
+
+
+@pytest.fixture(params=MODELS)
+def case(request):
+    build, make_input, sites = MODELS[request.param]
+    torch.manual_seed(0)
+    original = build()
+    model = copy.deepcopy(original)
+    assert replace(model) == sites
+    return original, model, make_input()
+
+
+def seeded(model, x):
+    torch.manual_seed(7)
+    return model(x)
+
+
+def test_eval_is_bit_for_bit_that_of_the_original(case):
+    original, model, x = case
+    assert list(model.state_dict()) == list(original.state_dict())
+    with torch.no_grad():
+        assert torch.equal(model.eval()(x), original.eval()(x))
+
+
+def test_trains(case):
+    _, model, x = case
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    before = [p.detach().clone() for p in model.parameters()]
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    assert all(bool(p.isfinite().all()) for p in model.parameters())
+    moved = sum(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert moved > len(before) // 2
+
+
+def test_training_is_stochastic_and_reproducible(case):
+    _, model, x = case
+    model.train()
+    with torch.no_grad():
+        first = seeded(model, x)
+        assert not torch.equal(model(x), first)
+        assert torch.equal(seeded(model, x), first)
+
+
+def test_pickles(case):
+    _, model, x = case
+    buffer = io.BytesIO()
+    torch.save(model.train(), buffer)
+    buffer.seek(0)
+    with torch.no_grad():
+        assert torch.equal(seeded(torch.load(buffer, weights_only=False), x), seeded(model, x))
+
+
+def test_compiles(case):
+    _, model, x = case
+    torch._dynamo.reset()
+    model.train()
+    compiled = torch.compile(model, fullgraph=not isinstance(model, LSTMClassifier))
+    try:
+        torch.testing.assert_close(seeded(compiled, x), seeded(model, x), rtol=1e-3, atol=1e-4)
+        model.eval()
+        torch.testing.assert_close(compiled(x), model(x), rtol=1e-3, atol=1e-4)
+    finally:
+        torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_exports(case, training):
+    _, model, x = case
+    model.train(training)
+    program = torch.export.export(model, (x,))
+    with torch.no_grad():
+        torch.testing.assert_close(seeded(program.module(), x), seeded(model, x))
