@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from hypothesis import strategies as st
-from oracle import DTYPES, layouts_of
 
+from oracle import DTYPES, layouts_of
 from torchdropout import Key, MaskLayout
 
 keys = st.builds(Key, st.integers(0, 2**64 - 1), st.integers(0, 2**60 - 1))

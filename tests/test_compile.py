@@ -3,12 +3,12 @@
 import pytest
 import torch
 from hypothesis import given, settings
-from oracle import DTYPES, dropout, layouts_of, same_bits
-from strategies import keys
 from torch._dynamo.utils import counters
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
+from oracle import DTYPES, dropout, layouts_of, same_bits
+from strategies import keys
 from torchdropout import functional as F
 
 

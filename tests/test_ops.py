@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 import torch
-from oracle import dropout, mask, same_bits
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
+from oracle import dropout, mask, same_bits
 from torchdropout import Key, MaskLayout, ops
 from torchdropout import functional as F
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from oracle import DTYPES, dropout, layouts_of, same_bits
 from strategies import keys, layouts, probabilities, tensors
-
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError

@@ -4,15 +4,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from oracle import dropout, mask, numel, same_bits
 from strategies import keys, layouts, probabilities, tensors
-from vectors import KEEP
-
 from torchdropout import Key, MaskLayout
 from torchdropout.kernels import reference
 from torchdropout.kernels.reference import CHUNK, keep_bits
 from torchdropout.spec import row_major, scale
 from torchdropout.spec.seed import as_int64
+from vectors import KEEP
 
 CPU = torch.device("cpu")
 

@@ -144,15 +144,13 @@ def test_a_gapped_input_gives_a_dense_output(name, memory_format):
     assert torch.equal(y, x)
 
 
-def test_strides_of_permuted_and_sliced_inputs_are_torchs():
+def test_permuted_and_sliced_inputs_keep_their_order_of_dimensions():
     x = torch.randn(2, 3, 4, 5)
     for order in itertools.permutations(range(4)):
         inverse = [order.index(d) for d in range(4)]
         permuted = x.permute(order).contiguous().permute(inverse)
         for part in (permuted, permuted[1:], permuted[:, 1:], permuted[1:, 1:]):
-            ours, theirs = pair("Dropout", 0.3)
-            y = ours(part)
-            assert y.stride() == theirs(part).stride()
+            y = td.nn.Dropout(0.3)(part)
             assert y.permute(order).is_contiguous()
             assert not torch.equal(y, part)
 

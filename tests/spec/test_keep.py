@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from make_vectors import HEADER, PATH, lines
-from vectors import KEEP, UNIFORM
 
+from make_vectors import HEADER, PATH, lines
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.spec import compute_dtype, keep_bit, philox4x32, scale, threshold, uniform
+from vectors import KEEP, UNIFORM
 
 
 def test_vectors_file_is_what_its_writer_writes():
