@@ -316,9 +316,14 @@ def describe(error: BaseException, width: int = 160) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def seed_torch(seed: int) -> None:
+    """`torch.manual_seed` for the CPU: the generators of accelerators stay the caller's."""
+    torch.default_generator.manual_seed(seed)
+
+
 def seed_all(seed: int) -> None:
     """Seeds the three global generators a target may draw from."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 

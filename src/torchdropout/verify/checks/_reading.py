@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..context import Context, Fault
+from ..context import Context, Fault, seed_torch
 from ..subject import Built
 
 # x / (1 - p), x * (1 / (1 - p)), and a product with a mask that holds the rounded scale all differ
@@ -75,7 +75,7 @@ def read(ctx: Context, built: Built, x: torch.Tensor, what: str = "") -> torch.T
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:
     """The kept places of a call right after `torch.manual_seed(seed)`. x has no zeros."""
     given = x.clone(memory_format=torch.preserve_format)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     return ctx.kept(built, given)
 
 

@@ -49,8 +49,8 @@ def small_calls(ctx: Context) -> Bits:
     calls = stats.masks_for_pool(ctx.level.pool, ctx.share / 2)
     pairs = calls * (calls - 1) / 2
     size = max(SMALL, stats.bits_to_tell(ctx.main_p, pairs, ctx.share / 2))
-    # Far from p = 1/2 a mask must be large to be told from another: fewer fit into the time, or they
-    # are cut and `few-masks` says that it cannot tell.
+    # Far from p = 1/2 a mask must be large to be told from another: fewer fit into the time, or
+    # they are cut and `few-masks` says that it cannot tell.
     size = min(size, ctx.level.most // 16)
     return ctx.masks(ctx.main_p, max(16, min(calls, ctx.level.most // size)), (size,))
 

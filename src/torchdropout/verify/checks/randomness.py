@@ -7,7 +7,7 @@ import random
 import numpy as np
 import torch
 
-from ..context import Context, Fault, Seen, check
+from ..context import Context, Fault, Seen, check, seed_torch
 from ..stats import repeats_limit
 from ._reading import seeded_mask
 
@@ -28,7 +28,7 @@ def seed_governs(ctx: Context) -> Seen:
     built = ctx.build(ctx.main_p)
     runs = []
     for target in (built, built, ctx.build(ctx.main_p)):
-        torch.manual_seed(11)
+        seed_torch(11)
         runs.append(torch.stack([ctx.kept(target, x.clone()) for _ in range(3)]))
     for run, who in ((runs[1], "the same object"), (runs[2], "a new object")):
         differ = int((run != runs[0]).sum())
@@ -95,7 +95,7 @@ def no_reseed(ctx: Context) -> Seen:
     states = []
     for seed in (101, 202):
         for training in ctx.modes:
-            torch.manual_seed(seed)
+            seed_torch(seed)
             ctx.call(built, x.clone(), training)
             if torch.initial_seed() != seed:
                 raise Fault(
