@@ -85,9 +85,9 @@ def test_dropout1d_refuses_other_ranks_as_torch_does(shape, training):
 def test_too_few_dimensions_raise_as_in_torch(name, shape):
     x, before = torch.ones(shape), torch.get_rng_state()
     for module in (torch.nn.functional, F):
-        with pytest.warns(UserWarning), pytest.raises(RuntimeError):
+        with pytest.warns(UserWarning, match=name), pytest.raises(RuntimeError):
             getattr(module, name)(x, 0.5, True)
-        with pytest.warns(UserWarning):
+        with pytest.warns(UserWarning, match=name):
             assert torch.equal(getattr(module, name)(x, 0.5, False), x)
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -38,7 +38,7 @@ def test_keep_vectors():
 
 
 def test_range_and_index_paths_agree_where_the_low_half_decides():
-    """The high halves tie once in 65,536; here some do, and the threshold's low half splits them."""
+    """The high halves tie once in 65,536: in 2**19 elements some do, and the low half decides."""
     key = Key(3, 2**40 + 9)
     p = 0.3
     n = 2**19

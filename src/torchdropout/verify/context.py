@@ -50,7 +50,7 @@ LEVELS: Mapping[str, Level] = {
     level.name: level
     for level in (
         Level("quick", 0.004, 0.012, 0.008, 1e6, 1 << 20, 1 << 18, 1 << 23),
-        Level("standard", 0.0015, 0.006, 0.004, 3e7, 1 << 22, 1 << 23, 1 << 27),
+        Level("standard", 0.002, 0.006, 0.004, 3e7, 1 << 22, 1 << 23, 1 << 27),
         Level("thorough", 0.0005, 0.003, 0.001, 1e9, 1 << 24, 1 << 27, 1 << 30),
     )
 }
@@ -62,6 +62,9 @@ MAIN_P = 0.5
 # Elements a call, where the shape does not matter: small enough for the cache, large against the
 # cost of a call.
 CHUNK = 1 << 20
+
+# Masks of up to so many elements, a byte each, are kept for the checks that look at them again.
+CACHED = 1 << 28
 
 # Checks that are exact but for a coincidence, such as two equal masks, take so large a mask that
 # its chance is below this part of the false-alarm rate; `Context.share` leaves room for them.
@@ -253,7 +256,7 @@ class Context:
                 out = np.empty((calls, *shape), dtype=np.bool_)
                 for call in range(calls):
                     out[call] = self.kept(built, torch.ones(shape)).numpy()
-            if out.size <= 1 << 26:
+            if out.size <= CACHED:
                 self._kept[key] = out
             return out
         return self._kept[key]
