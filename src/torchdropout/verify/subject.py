@@ -1,7 +1,7 @@
 """What the checks see of a target: something that can be built at a p and called.
 
-`targets.py` makes a `Subject` out of a class, an instance, a function or a TARGET string; the checks
-know nothing of how.
+`targets.py` makes a `Subject` out of a class, an instance, a function or a TARGET string; the
+checks know nothing of how.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Subject(ABC):
     def build(self, p: Any) -> Built:
         """The target at drop probability p; raises whatever the target raises.
 
-        A class is instantiated, an instance deep-copied (p must be its own), a function bound. `p` is
-        passed on as it is, so that a check can offer a wrong one; a target that takes the keep
+        A class is instantiated, an instance deep-copied (p must be its own), a function bound. `p`
+        is passed on as it is, so that a check can offer a wrong one; a target that takes the keep
         probability is given `1 - p`.
         """
