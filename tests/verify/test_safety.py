@@ -139,6 +139,7 @@ class World:
             random.getstate(),
             torch.get_default_dtype(),
             torch.get_default_device(),
+            torch.get_num_threads(),
             torch.is_grad_enabled(),
             torch.is_inference_mode_enabled(),
             warnings.filters[:],

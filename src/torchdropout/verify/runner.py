@@ -174,16 +174,19 @@ def _lacking(check: Check, results: list[CheckResult]) -> str | None:
 
 @contextlib.contextmanager
 def _own_world() -> Iterator[None]:
-    """A known world for the run, and the caller's afterwards: generators, dtype, device, modes."""
+    """A known world for the run, then the caller's: generators, dtype, device and threads."""
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    threads = torch.get_num_threads()
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(saved_generators())
             if device.type != "cpu":
                 stack.enter_context(torch.device("cpu"))
             torch.set_default_dtype(torch.float32)
+            torch.set_num_threads(1)
             yield
     finally:
+        torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         if torch.get_default_device() != device:
             torch.set_default_device(device)

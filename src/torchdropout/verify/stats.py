@@ -65,7 +65,7 @@ def smallest_seen(n: int, p: float, alpha: float, power: float = POWER) -> float
 
     Example:
         >>> round(smallest_seen(1_000_000, 0.1, 1e-6), 5)
-        0.00217
+        0.00218
     """
     above = _upper_limit(n, p, alpha)
     below = n - _upper_limit(n, 1 - p, alpha)
@@ -87,8 +87,8 @@ def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int
     """How many events show a rate of `p + change` or `p - change` for what it is, about.
 
     Example:
-        >>> size_for(0.1, 0.00217, 1e-6) / 1_000_000
-        0.999488
+        >>> size_for(0.1, 0.00218, 1e-6)
+        986647
     """
     reach = float(norm.isf(alpha / 2) + norm.isf(1 - power))
     return max(16, math.ceil(p * (1 - p) * (reach / change) ** 2))
@@ -151,8 +151,9 @@ def centre_of(n: int, p: float) -> tuple[int, int, float]:
     """The counts `low..high` that Binomial(n, p) hits about half the time, and how often.
 
     Example:
-        >>> centre_of(100, 0.5)
-        (47, 53, 0.515881...)
+        >>> low, high, chance = centre_of(100, 0.5)
+        >>> low, high, round(chance, 3)
+        (47, 53, 0.516)
     """
     low, high = int(binom.ppf(0.25, n, p)), int(binom.ppf(0.75, n, p))
     return low, high, float(binom.cdf(high, n, p) - binom.cdf(low - 1, n, p))

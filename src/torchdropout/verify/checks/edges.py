@@ -142,7 +142,9 @@ def tiny_input(ctx: Context) -> Seen:
     """
     p = ctx.sound_p
     family = ctx.family(len(TINY))
-    n = min(ctx.size(p, 8 * ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each), 1 << 16)
+    # A call each: the cost is that of calling, not of elements.
+    change = 20 * ctx.level.rough_rate * math.sqrt(p * (1 - p))
+    n = min(ctx.size(p, change, family.each), 1 << 16)
     built = ctx.build(p)
     for shape in TINY:
         x = torch.full(shape, -1.5)
