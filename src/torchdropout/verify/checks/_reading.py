@@ -67,11 +67,6 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
     return kept, float(ulps.max()) if ulps.numel() else 0.0
 
 
-def read(ctx: Context, built: Built, x: torch.Tensor, what: str = "") -> torch.Tensor:
-    """The kept places of one call in training, values checked. x is left as it is."""
-    return split(x, ctx.call(built, x.clone()), built.p, what)[0]
-
-
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:
     """The kept places of a call right after `torch.manual_seed(seed)`. x has no zeros."""
     given = x.clone(memory_format=torch.preserve_format)

@@ -16,8 +16,7 @@ from ._reading import seeded_mask
 def seed_governs(ctx: Context) -> Seen:
     """The same `torch.manual_seed` gives the same masks.
 
-    Measured: three calls in a row after the same seed, twice, for one object and for a new one, and
-    with other inputs in between.
+    Measured: three calls in a row after the same seed, twice, for one object and for a new one.
 
     Without it no run can be repeated, and checkpointing, which restores torch's generator,
     recomputes with another mask than it had.

@@ -25,7 +25,7 @@ CLASSES = {
 def input_unmodified(ctx: Context) -> Seen:
     """A call does not write into x.
 
-    Measured: x before and after calls in training and eval, x needing a gradient or not.
+    Measured: x before and after calls in training and eval.
 
     The caller's tensor may be a residual, a parameter or a saved activation. fastai's
     EmbeddingDropout scaled its weight in place in eval.
@@ -51,8 +51,8 @@ def input_unmodified(ctx: Context) -> Seen:
 def value_mask(ctx: Context) -> Seen:
     """The same seed gives the same mask for any values.
 
-    Measured: masks after one `torch.manual_seed` for ones, for normal values, and for very small,
-    very large and sorted ones.
+    Measured: masks after one `torch.manual_seed` for ones, for values of both signs, and for very
+    small, very large and sorted ones.
 
     A mask that is a function of x is not dropout: it lets information through, and recomputing
     it from changed activations gives another.
