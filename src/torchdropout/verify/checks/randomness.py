@@ -40,7 +40,7 @@ def seed_governs(ctx: Context) -> Seen:
     return Seen("same seed, same masks")
 
 
-@check(needs=["train-stochastic"])
+@check(needs=["train-stochastic", "kept-scale"])
 def seeds_differ(ctx: Context) -> Seen:
     """Different seeds give different masks.
 
