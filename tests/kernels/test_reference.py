@@ -10,7 +10,8 @@ from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout
 from torchdropout.kernels import reference
 from torchdropout.kernels.reference import CHUNK, keep_bits
-from torchdropout.spec import row_major, scale
+from torchdropout.spec import row_major, scale, threshold
+from torchdropout.spec.keep import DOMAIN_HIGH, PER_BLOCK, halves, words_tensor
 from torchdropout.spec.seed import as_int64
 from vectors import KEEP
 
@@ -46,19 +47,9 @@ def test_range_and_index_paths_agree_where_the_low_half_decides():
     fast = keep_bits(key.tensor(), shape, p, 5, [1], CPU)
     every = keep_bits(key.tensor(), [n, 2], p, 5, [1, 7], CPU)
     assert torch.equal(fast, every[:, 0])
-    ties = [i for i in range(n) if _high(key, i + 5) == round(p * 2**32) >> 16]
-    assert len(ties) > 2
-
-
-def _high(key, index, cache={}):  # noqa: B006 - one list of words for all indices
-    if not cache:
-        from torchdropout.spec.keep import DOMAIN_HIGH, halves, words_tensor
-
-        blocks = torch.arange(2**17)
-        cache["h"] = (
-            halves(words_tensor(key.tensor()[None], DOMAIN_HIGH, blocks)).flatten().tolist()
-        )
-    return cache["h"][index]
+    blocks = torch.arange((5 + n) // PER_BLOCK + 1)
+    high = halves(words_tensor(key.tensor()[None], DOMAIN_HIGH, blocks)).flatten()[5 : 5 + n]
+    assert (high == threshold(p) >> 16).sum() > 2
 
 
 @pytest.mark.parametrize("base", [0, 3, 2**33 - 5, 2**63 - CHUNK, 2**64 - 2**21])
