@@ -91,8 +91,9 @@ def _draw_keys_vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
             "randomness='different' (a mask for each sample) or randomness='same' (one mask for "
             "all) to vmap, or give the dropout a key."
         )
-    below = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
-    with torch._C._ExcludeDispatchKeyGuard(below):
+    # The draw below must not come back here; an outer vmap has its own turn further down.
+    this_mode = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
+    with torch._C._ExcludeDispatchKeyGuard(this_mode):
         if randomness == "same":
             return _draw_keys(like, size)  # type: ignore[no-any-return]
         keys = _draw_keys(like, [interpreter.batch_size(), *size])
