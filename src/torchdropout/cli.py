@@ -119,7 +119,10 @@ def verify(
         )
 
     report, unable, interrupted = _judge_all(targets, judge)
-    _write(render_json(report) if form == "json" else render_text(report, **_look()))
+    if form == "json":
+        _write(render_json(report))
+    elif report.targets:
+        _write(render_text(report, **_look()))
     for message in unable:
         click.echo(f"torchdropout: {message}", err=True)
     return _exit_code(report, bool(unable), interrupted, strict)

@@ -15,7 +15,6 @@ import importlib.util
 import inspect
 import numbers
 import os
-import random
 import sys
 import warnings
 from collections import OrderedDict
@@ -30,6 +29,7 @@ from typing import Any, TypeGuard, cast
 import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
+from .context import saved_generators
 from .subject import Built, Kind, Subject
 
 # In the order of preference: an argument earlier in the list wins over a later one.
@@ -166,17 +166,11 @@ def _call_name(function: object) -> str:
 @contextmanager
 def _world_kept() -> Iterator[None]:
     """Puts back what loading and building a stranger's code may change in this process."""
-    torch_state, python_state = torch.get_rng_state(), random.getstate()
-    numpy = sys.modules.get("numpy")
-    numpy_state = numpy.random.get_state() if numpy is not None else None
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     try:
-        yield
+        with saved_generators():
+            yield
     finally:
-        torch.set_rng_state(torch_state)
-        random.setstate(python_state)
-        if numpy is not None:
-            numpy.random.set_state(numpy_state)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
 
@@ -571,7 +565,7 @@ def _guesses(reading: _Reading, slot: _Slot) -> str:
 def _understand(thing: object, name: str, told: _Told, home: _Home) -> Subject:
     """An object to its subject."""
     if isinstance(thing, torch.nn.Module):
-        return _instance(thing, name, told, home)
+        return _Instance(thing, name, told, home)
     if not callable(thing):
         raise _error(name, "to be a module class, an instance or a function", _shown(thing))
     inner = thing.func if isinstance(thing, functools.partial) else thing
@@ -581,7 +575,7 @@ def _understand(thing: object, name: str, told: _Told, home: _Home) -> Subject:
         return _maker(thing, name, told, home, "factory")
     has_signature = inspect.isroutine(inner) or isinstance(inner, torch.jit.ScriptFunction)
     if not has_signature and _p_slot_or_none(thing, told) is None:
-        return _instance(thing, name, told, home)
+        return _Instance(thing, name, told, home)
     return _function(thing, name, told, home)
 
 
@@ -601,15 +595,9 @@ def _is_factory(thing: Callable[..., Any], told: _Told) -> bool:
     reading = _read(thing, ("x", "p", "training"))
     slot = _p_slot_or_none(thing, told)
     required = _missing(reading, ())
-    return (
-        slot is not None
-        and list(reading.free)[:1] == [slot.name]
-        and required
-        in (
-            [slot.name],
-            [],
-        )
-    )
+    if slot is None or list(reading.free)[:1] != [slot.name]:
+        return False
+    return required in ([slot.name], [])
 
 
 class _Subject(Subject):
@@ -842,10 +830,6 @@ class _Instance(_Subject):
             made = copy.deepcopy(self._thing)
         module = made if isinstance(made, torch.nn.Module) else None
         return Built(p, self._use.bind(made, self._home, self._check_mode), module)
-
-
-def _instance(thing: Any, name: str, told: _Told, home: _Home) -> Subject:
-    return _Instance(thing, name, told, home)
 
 
 def _held_p(thing: Any, name: str, told: _Told) -> tuple[str, _Slot, float]:
