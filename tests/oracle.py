@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,7 +72,3 @@ def layouts_of(x: torch.Tensor) -> dict[str, torch.Tensor]:
     if x.ndim == 4:
         found["channels_last"] = x.contiguous(memory_format=torch.channels_last)
     return found
-
-
-def numel(shape: Sequence[int]) -> int:
-    return math.prod(shape)

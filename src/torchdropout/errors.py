@@ -23,7 +23,3 @@ class ShapeError(TorchDropoutError, RuntimeError):
 
 class TargetError(TorchDropoutError):
     """A verifier's target cannot be found, loaded, built or called."""
-
-
-class MissingExtraError(TorchDropoutError, ImportError):
-    """A command needs an optional dependency that is not installed."""
