@@ -1,5 +1,6 @@
 """Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
 
+from . import backends as backends
 from . import functional as functional
 from . import nn as nn
 from ._version import __version__ as __version__

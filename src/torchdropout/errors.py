@@ -21,5 +21,9 @@ class ShapeError(TorchDropoutError, RuntimeError):
     """An input has a rank that the call does not take; a `RuntimeError`, as torch raises."""
 
 
+class BackendError(TorchDropoutError, RuntimeError):
+    """A backend that was asked for by name does not exist or cannot run here."""
+
+
 class TargetError(TorchDropoutError):
     """A verifier's target cannot be found, loaded, built or called."""

@@ -2,7 +2,8 @@
 
 `masked_affine` carries the whole family; `draw_keys` is the one place where a call consumes
 randomness. Everything torch does to a program (autograd, torch.func, torch.compile, export,
-checkpointing) meets dropout here and nowhere else.
+checkpointing) meets dropout here and in `direct.py`, the short way for calls that only autograd
+looks at, and nowhere else.
 
 Three things are less obvious than they look; docs/decisions/0002-one-operator.md has the evidence.
 
@@ -27,19 +28,21 @@ from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd.forward_ad import _set_fwd_grad_enabled
 from torch.autograd.function import _SingleLevelFunction
 
-from .kernels import reference
+from .kernels import cpu, reference
 from .spec.seed import draw_seeds
 
 _lib = torch.library.Library("torchdropout", "DEF")
 
+_MAP = (
+    "(Tensor x, Tensor key, float p, float scale, float shift, float drop_value, "
+    "SymInt base, SymInt[] strides) -> Tensor"
+)
 _lib.define(
     "draw_keys(Tensor like, SymInt[] size) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
 )
-_lib.define(
-    "masked_affine(Tensor x, Tensor key, float p, float scale, float shift, float drop_value, "
-    "SymInt base, SymInt[] strides) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
-)
+_lib.define("masked_affine" + _MAP, tags=(torch.Tag.pt2_compliant_tag,))
+# What the extension's kernel calls where the reference was selected, or a type is unknown to it.
+_lib.define("masked_affine_reference" + _MAP)
 _draw_keys = torch.ops.torchdropout.draw_keys.default
 _masked_affine = torch.ops.torchdropout.masked_affine.default
 
@@ -180,6 +183,10 @@ def _masked_affine_vmap(
 
 
 _lib.impl("masked_affine", reference.masked_affine, "CompositeExplicitAutograd")
+_lib.impl("masked_affine_reference", reference.masked_affine, "CompositeExplicitAutograd")
 _lib.impl("masked_affine", _masked_affine_autograd, "Autograd", with_keyset=True)
 torch.library.register_fake("torchdropout::masked_affine", _masked_affine_fake, lib=_lib)
 torch.library.register_vmap("torchdropout::masked_affine", _masked_affine_vmap, lib=_lib)
+
+# With the operators defined, the extension can register its kernel for the CPU.
+cpu.start()

@@ -3,6 +3,7 @@
 from .alpha_dropout import alpha_dropout as alpha_dropout
 from .alpha_dropout import feature_alpha_dropout as feature_alpha_dropout
 from .dropout import dropout as dropout
+from .dropout_add import dropout_add as dropout_add
 from .feature_dropout import dropout1d as dropout1d
 from .feature_dropout import dropout2d as dropout2d
 from .feature_dropout import dropout3d as dropout3d

@@ -7,20 +7,23 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import ops
+from .. import direct, ops
 from .._validate import (
     check_bool,
     check_dims,
     check_generator,
     check_input,
     check_p,
+    got,
     wrong_type,
+    wrong_value,
 )
 from ..errors import ArgumentValueError
 from ..random import Key
 from ..spec.keep import scale
 from ..spec.layout import MaskLayout, row_major
 from ..spec.seed import as_int64
+from ._memory import overlaps_itself, overlaps_partially
 
 
 class Affine(NamedTuple):
@@ -42,6 +45,7 @@ class Call(NamedTuple):
     generator: torch.Generator | None
     broadcast_dims: Any
     layout: MaskLayout | None
+    out: torch.Tensor | None
 
     @property
     def active(self) -> bool:
@@ -63,6 +67,7 @@ def check_call(
     generator: Any,
     broadcast_dims: Any,
     layout: Any,
+    out: Any = None,
     *,
     complex_ok: bool = True,
 ) -> Call:
@@ -76,11 +81,13 @@ def check_call(
     p = check_p(p)
     check_bool("training", training)
     check_bool("inplace", inplace)
-    check_source(key, generator, x.device)
-    return Call(x, p, training, inplace, key, generator, broadcast_dims, layout)
+    check_source(key, generator, x)
+    if out is not None:
+        check_out(out, x, inplace)
+    return Call(x, p, training, inplace, key, generator, broadcast_dims, layout, out)
 
 
-def check_source(key: Any, generator: Any, device: torch.device) -> None:
+def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
     """A call takes a key, or a generator to draw one from, or neither.
 
     Raises:
@@ -96,7 +103,43 @@ def check_source(key: Any, generator: Any, device: torch.device) -> None:
     if key is not None and not isinstance(key, Key):
         wrong_type("key", "a torchdropout.Key", key)
     if generator is not None:
-        check_generator(generator, device)
+        check_generator(generator, x.device)
+
+
+def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
+    """A tensor that the output can be written into.
+
+    Raises:
+        ArgumentTypeError: It is no tensor, or of another dtype than x.
+        ArgumentValueError: It has another shape or device, would need a gradient, overlaps itself
+            or a part of x, or inplace is True as well.
+    """
+    if not isinstance(out, torch.Tensor):
+        wrong_type("out", "a tensor", out)
+    if inplace:
+        raise ArgumentValueError(
+            f"Expected `out` or `inplace=True`, not both, {got('out', out)} and inplace=True (bool)."
+        )
+    if out.dtype != x.dtype:
+        wrong_type("out", f"of the input's dtype, {x.dtype}", out)
+    if out.is_nested or x.is_nested:
+        raise ArgumentValueError("Expected no `out` with a nested tensor, got one.")
+    if out.shape != x.shape:
+        wrong_value("out", f"of the input's shape, {tuple(x.shape)}", out)
+    if out.device != x.device:
+        wrong_value("out", f"on the input's device, {x.device}, and not on {out.device}", out)
+    for name, tensor in (("input", x), ("out", out)):
+        if tensor.requires_grad and torch.is_grad_enabled():
+            raise ArgumentValueError(
+                f"Expected no `out` where a gradient is wanted, and `{name}` requires one: call "
+                f"under torch.no_grad(), or without `out`, {got(name, tensor)}."
+            )
+    if torch.compiler.is_compiling():
+        return  # addresses are not known yet; the compiler's own copy writes the result
+    if overlaps_itself(out):
+        wrong_value("out", "a tensor whose elements have each a place of their own in memory", out)
+    if overlaps_partially(out, x):
+        wrong_value("out", "the input itself or memory apart from the input's", out)
 
 
 def key_tensor(key: Key | None, generator: torch.Generator | None) -> torch.Tensor:
@@ -106,10 +149,19 @@ def key_tensor(key: Key | None, generator: torch.Generator | None) -> torch.Tens
     return ops.draw_key() if generator is None else Key.draw(generator).tensor()
 
 
+def key_numbers(key: Key | None, generator: torch.Generator | None) -> tuple[int, int]:
+    """Seed and stream of the call's key; drawn unless it was given."""
+    if key is None:
+        if generator is None:
+            return direct.draw_seed(), 0
+        key = Key.draw(generator)
+    return key.seed, key.stream
+
+
 def mask_map(
     shape: Sequence[int], shared: Sequence[int], broadcast_dims: Any, layout: Any
-) -> tuple[int, list[int]]:
-    """Base (its bits as int64) and strides of a call's mask.
+) -> tuple[int, list[int] | None]:
+    """Base (its bits as int64) and strides of a call's mask; None for row-major ones.
 
     Args:
         shape: Of the input.
@@ -123,7 +175,7 @@ def mask_map(
     """
     further = check_dims("broadcast_dims", broadcast_dims, len(shape))
     if layout is None:
-        return 0, row_major(shape, [*shared, *further])
+        return 0, row_major(shape, [*shared, *further]) if shared or further else None
     if not isinstance(layout, MaskLayout):
         wrong_type("layout", "a torchdropout.MaskLayout", layout)
     if further:
@@ -147,13 +199,43 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
     if x.is_nested:
         return _nested(call, affine)
     base, strides = mask_map(x.shape, shared, call.broadcast_dims, call.layout)
+    into = x if call.inplace else call.out
     if not call.active:
-        return x
-    if call.inplace:
-        _refuse_as_torch_does(x)
-    key = key_tensor(call.key, call.generator)
-    y = ops.masked_affine(x, key, call.p, *affine, base, strides)
-    return x.copy_(y) if call.inplace else y
+        return x if into is None or into is x else into.copy_(x)
+    if into is not None:
+        _refuse_as_torch_does(into)
+    if into is None:
+        return masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
+    if not (direct.takes(x) and _writable(into)):
+        y = masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
+        return into.copy_(y)
+    mask = direct.Mask(*key_numbers(call.key, call.generator), call.p, base, strides)
+    if into is x:
+        return direct.masked_affine_(x, mask, *affine)
+    return direct.masked_affine_out(into, x, mask, *affine)
+
+
+def masked_affine(
+    x: torch.Tensor,
+    p: float,
+    affine: Affine,
+    base: int,
+    strides: Sequence[int] | None,
+    key: Key | None,
+    generator: torch.Generator | None,
+) -> torch.Tensor:
+    """`keep ? x * scale + shift : drop_value` by the shortest way there is; the key last, drawn."""
+    if direct.takes(x):
+        mask = direct.Mask(*key_numbers(key, generator), p, base, strides)
+        return direct.masked_affine(x, mask, *affine)
+    if strides is None:
+        strides = row_major(x.shape)
+    return ops.masked_affine(x, key_tensor(key, generator), p, *affine, base, strides)
+
+
+def _writable(into: torch.Tensor) -> bool:
+    """True where the kernel may write: not into a view that has a gradient, as torch has rules."""
+    return direct.takes(into) and not (into.requires_grad and into._is_view())
 
 
 def _refuse_as_torch_does(x: torch.Tensor) -> None:
@@ -165,8 +247,8 @@ def _refuse_as_torch_does(x: torch.Tensor) -> None:
         return
     watched = torch.is_grad_enabled() and x.requires_grad
     leaf = watched and (x.is_leaf or (x._base is not None and x._base.is_leaf))
-    overlaps = any(stride == 0 and n > 1 for n, stride in zip(x.shape, x.stride(), strict=True))
-    if leaf or overlaps:
+    frozen = x.is_inference() and not torch.is_inference_mode_enabled()
+    if leaf or frozen or overlaps_itself(x):
         x.mul_(1)
 
 

@@ -37,6 +37,7 @@ def alpha_dropout(
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Dropout that keeps mean 0 and variance 1 of its input, for SELU networks.
 
@@ -54,6 +55,7 @@ def alpha_dropout(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
+        out: Written into and returned; as `dropout`.
 
     Shape:
         Any; the output has the shape of the input.
@@ -71,7 +73,7 @@ def alpha_dropout(
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
     call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, complex_ok=False
+        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
     )
     return bernoulli(call, _alpha(call.p))
 
@@ -87,6 +89,7 @@ def feature_alpha_dropout(
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Alpha dropout of whole channels: one draw for each (sample, channel).
 
@@ -103,6 +106,7 @@ def feature_alpha_dropout(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
         layout: Mask indices, instead of those of the variant.
+        out: Written into and returned; as `dropout`.
 
     Shape:
         `(N, C, ...)`; the output has the shape of the input.
@@ -124,7 +128,7 @@ def feature_alpha_dropout(
         is torch's.
     """
     call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, complex_ok=False
+        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
     )
     if call.x.ndim < 2 and call.active:
         refuse_rank("feature_alpha_dropout", call.x, "at least 2 dimensions, (N, C, ...)")

@@ -23,6 +23,7 @@ def dropout(
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Drop each element with probability p and scale the others by 1/(1-p); identity in eval.
 
@@ -41,6 +42,8 @@ def dropout(
         generator: Draws the key from this generator instead.
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
+        out: Written into and returned: a tensor of the input's shape, dtype and device, or the
+            input itself. Not where a gradient is wanted.
 
     Shape:
         Any; the output has the shape, dtype and device of the input.
@@ -59,5 +62,5 @@ def dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014); the inverted form, which scales in training.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
     return bernoulli(call, plain(call.p))

@@ -47,6 +47,7 @@ def dropout1d(
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Drop whole channels of sequences with probability p; identity in eval.
 
@@ -62,6 +63,7 @@ def dropout1d(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
         layout: Mask indices, instead of those of the variant.
+        out: Written into and returned; as `dropout`.
 
     Shape:
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
@@ -81,7 +83,7 @@ def dropout1d(
     Reference:
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
     if call.x.ndim not in (2, 3):
         refuse_rank("dropout1d", call.x, "2D or 3D input, (C, L) or (N, C, L)")
     return bernoulli(call, plain(call.p), spatial_dims(call.x, channel=call.x.ndim - 2))
@@ -98,6 +100,7 @@ def dropout2d(
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Drop whole channels of images with probability p; identity in eval.
 
@@ -115,6 +118,7 @@ def dropout2d(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
         layout: Mask indices, instead of those of the variant.
+        out: Written into and returned; as `dropout`.
 
     Shape:
         `(N, C, H, W)`; the output has the shape of the input.
@@ -133,7 +137,7 @@ def dropout2d(
     Reference:
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
     x = call.x
     if x.ndim == 3:
         reading = "assuming that channel-wise 1D dropout behavior is desired, (N, C, L)"
@@ -157,6 +161,7 @@ def dropout3d(
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Drop whole channels of volumes with probability p; identity in eval.
 
@@ -173,6 +178,7 @@ def dropout3d(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
         layout: Mask indices, instead of those of the variant.
+        out: Written into and returned; as `dropout`.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
@@ -191,7 +197,7 @@ def dropout3d(
     Reference:
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout)
+    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
     x = call.x
     if x.ndim not in (4, 5):
         reading = "read as one sample, (C, ...)"

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from .. import ops
 from .._validate import check_p, check_shape, wrong_type
 from ..errors import ArgumentValueError
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_source, key_tensor, mask_map
+from ._bernoulli import Affine, check_source, mask_map, masked_affine
 
 
 def keep_mask(
@@ -57,10 +56,10 @@ def keep_mask(
     base, strides = mask_map(sizes, (), broadcast_dims, layout)
     # Half precision is enough to tell 1 from 0, and is the smallest type the operator takes.
     ones = torch.ones(sizes, dtype=torch.bfloat16, device=device)
-    check_source(key, generator, ones.device)
+    check_source(key, generator, ones)
     if p == 0.0:
         return ones != 0
-    return ops.masked_affine(ones, key_tensor(key, generator), p, 1.0, 0.0, 0.0, base, strides) != 0
+    return masked_affine(ones, p, Affine(1.0, 0.0, 0.0), base, strides, key, generator) != 0
 
 
 def _check_device(device: torch.device | str | None) -> None:

@@ -3,6 +3,7 @@
 from .alpha_dropout import AlphaDropout as AlphaDropout
 from .alpha_dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from .dropout import Dropout as Dropout
+from .dropout_add import DropoutAdd as DropoutAdd
 from .feature_dropout import Dropout1d as Dropout1d
 from .feature_dropout import Dropout2d as Dropout2d
 from .feature_dropout import Dropout3d as Dropout3d

@@ -1,0 +1,17 @@
+// Which instruction set runs: chosen by what the processor has, or by name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace torchdropout {
+
+// Those that are built and that this processor can run, the fastest last.
+std::vector<const Kernels*> usable_kernels();
+
+// What the processor (or the build) lacks for the kernels of that name; empty if nothing.
+std::string lacking(const std::string& name);
+
+}  // namespace torchdropout

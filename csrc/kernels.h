@@ -1,0 +1,72 @@
+// What a kernel offers: one table of functions an instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "keep.h"
+
+namespace torchdropout {
+
+constexpr int kGroup = 64;  // elements whose keep bits fill a word
+
+enum class DType { kFloat32, kFloat64, kFloat16, kBFloat16 };
+
+// What happens to an element, in the compute type; each arrow rounds.
+enum class Op {
+  kScale,    // y = keep ? x * scale : drop_value
+  kShift,    // y = keep ? x * scale -> + shift : drop_value
+  kAdd,      // y = residual + (keep ? x * scale -> : 0)
+  kAddBias,  // y = residual + (keep ? (x + bias ->) * scale -> : 0)
+  kSum,      // y = keep ? x * scale : 0, and sums += y before it is rounded to its type
+};
+
+struct Affine {
+  double scale;
+  double shift;
+  double drop_value;
+};
+
+// First elements of a run: elements that follow one another in memory in every operand.
+// y and residual are of one type, bias and sums of the compute type; what an Op does not name is
+// not read. y may be x.
+struct Operands {
+  const void* x;
+  void* y;
+  const void* residual;
+  const void* bias;
+  void* sums;
+};
+
+// The mask of a run by mask index: element i has index `index + i`. Threshold::high <= 65535.
+struct IndexedMask {
+  Key key;
+  Threshold threshold;
+  uint64_t index;
+};
+
+// `streaming`: y is large and mapped; write it past the caches.
+using RunIndexed = void (*)(const Affine&, const Operands&, int64_t n, const IndexedMask&,
+                            bool streaming);
+// The same with keep bits that are already there: bit i % 64 of word i / 64 is that of element i.
+using RunBits = void (*)(const Affine&, const Operands&, int64_t n, const uint64_t* bits,
+                         bool streaming);
+
+struct Runs {
+  RunIndexed indexed;
+  RunBits bits;
+};
+
+struct Kernels {
+  const char* name;
+  // x's type and y's; {nullptr, nullptr} where there is none.
+  Runs (*runs)(Op, DType x, DType y);
+  // Keep bits of n elements from mask.index on, as `RunBits` reads them; bits past n are anything.
+  void (*keep_bits)(const IndexedMask& mask, int64_t n, uint64_t* bits);
+};
+
+// One a file: scalar.cpp, avx2.cpp, avx512.cpp. The vector ones are null where they are not built.
+extern const Kernels* const kScalarKernels;
+extern const Kernels* const kAvx2Kernels;
+extern const Kernels* const kAvx512Kernels;
+
+}  // namespace torchdropout

@@ -1,0 +1,114 @@
+"""Builds the compiled kernels. The package installs and works without them, and says why."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+PYTHON = "0x030A0000"  # the stable ABI of Python 3.10
+TORCH = "0x020a000000000000"  # the stable ABI of torch 2.10
+VERSION = re.search(r'"(.+)"', Path("src/torchdropout/_version.py").read_text().split("=")[1])[1]
+
+# What a file may assume of the processor. choice.cpp asks for the same before it runs one.
+INSTRUCTION_SETS = {
+    "avx2": ["-mavx2", "-mf16c"],
+    "avx512": ["-mavx2", "-mf16c", "-mbmi2", "-mfma"]
+    + ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"],
+}
+# A product and a sum are rounded one after the other: the contract knows no fused operation.
+FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
+
+
+def without() -> str | None:
+    """Why no extension is to be built, or None."""
+    if os.environ.get("TORCHDROPOUT_NO_EXTENSION", "0") not in ("", "0"):
+        return "it was built with TORCHDROPOUT_NO_EXTENSION set"
+    if os.name != "posix":
+        return f"the kernels are not built on {platform.system()}"
+    return None
+
+
+class BuildKernels(build_ext):
+    """Compiles each file for its instruction set; a failure is noted and not fatal."""
+
+    def run(self) -> None:
+        super().run()
+        if self.inplace or self.editable_mode:
+            self.copy_file(self._note(), "src/torchdropout/_no_extension.txt")
+
+    def build_extension(self, ext: Extension) -> None:
+        reason = without()
+        if reason is None:
+            try:
+                self._compile_and_link(ext)
+            except Exception as error:  # whatever is wrong with a compiler or with torch's headers
+                reason = f"it could not be compiled: {type(error).__name__}: {error}"
+                print(f"torchdropout: no compiled kernels, {reason}")
+        note = self._note()
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(reason or "")
+        if reason is not None:
+            target = Path(self.get_ext_fullpath(ext.name))
+            target.unlink(missing_ok=True)
+
+    def get_outputs(self) -> list[str]:
+        built = [path for path in super().get_outputs() if Path(path).exists()]
+        return [*built, str(self._note())]
+
+    def _note(self) -> Path:
+        return Path(self.build_lib, "torchdropout", "_no_extension.txt")
+
+    def _compile_and_link(self, ext: Extension) -> None:
+        from torch.utils.cpp_extension import include_paths, library_paths
+
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        objects = Path(self.build_temp)
+        objects.mkdir(parents=True, exist_ok=True)
+
+        def compiled(source: str) -> str:
+            name = Path(source).stem
+            flags = INSTRUCTION_SETS.get(name, []) if x86 else []
+            macros = []
+            if name == "register":
+                macros = [("Py_LIMITED_API", PYTHON), ("TORCH_TARGET_VERSION", TORCH)]
+                macros += [("TORCHDROPOUT_VERSION", f'"{VERSION}"')]
+            (result,) = self.compiler.compile(
+                [source],
+                output_dir=str(objects),
+                macros=macros,
+                include_dirs=[*include_paths(), *self.include_dirs],
+                extra_postargs=[*FLAGS, *flags],
+                depends=ext.depends,
+            )
+            return result
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            compiled_files = list(pool.map(compiled, ext.sources))
+        self.compiler.link_shared_object(
+            compiled_files,
+            self.get_ext_fullpath(ext.name),
+            libraries=["c10", "torch", "torch_cpu"],
+            library_dirs=library_paths(),
+            target_lang="c++",
+        )
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "torchdropout._C",
+            sources=sorted(str(path) for path in Path("csrc").glob("*.cpp")),
+            depends=sorted(str(path) for path in Path("csrc").glob("*.h")),
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildKernels},
+    options={"bdist_wheel": {"py_limited_api": "cp310"}},
+)

@@ -1,0 +1,124 @@
+"""Dropout of a branch, its bias and the sum with the residual, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .. import direct
+from .._validate import check_input, wrong_type, wrong_value
+from ..errors import ArgumentTypeError
+from ..random import Key
+from ..spec.keep import compute_dtype
+from ..spec.layout import MaskLayout
+from ._bernoulli import check_call, key_numbers, mask_map, masked_affine, plain
+from ._override import overridable
+
+
+@overridable
+def dropout_add(
+    input: torch.Tensor,
+    residual: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    bias: torch.Tensor | None = None,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""`residual + dropout(input + bias)`, in one pass forward and one backward.
+
+    In float32 and float64 the result is that of the composition of `dropout` with torch's sums, bit
+    for bit. In float16 and bfloat16 everything is computed in float32 and rounded **once**, at the
+    end, where the composition rounds after each step. The gradient of `input` is rounded once too,
+    and that of `bias` is summed before rounding.
+
+    Args:
+        input: Floating-point tensor: the branch.
+        residual: Of input's shape; of its dtype, or float32 beside a 16-bit input. The output has
+            its dtype. Nothing is broadcast.
+        p: Drop probability in [0, 1].
+        training: False returns `residual + (input + bias)`.
+        bias: One value for each element of the last dimension; of input's dtype, or float32.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions along which all elements share one draw: all but the batch is
+            drop-path with its residual.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+
+    Shape:
+        input and residual `(..., C)`, bias `(C,)`; the output has their shape.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken, or dtypes do not fit.
+        ArgumentValueError: As `dropout`; shapes or devices differ.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> x, residual = torch.ones(4), torch.full((4,), 10.0)
+        >>> td.functional.dropout_add(x, residual, 0.5, key=td.Key(0))
+        tensor([12., 10., 12., 12.])
+
+    Reference:
+        The fused operation of Megatron-LM (`bias_dropout_add`) and of flash-attention
+        (`dropout_add_layer_norm`).
+    """
+    call = check_call(
+        input, p, training, False, key, generator, broadcast_dims, layout, complex_ok=False
+    )
+    x = call.x
+    _check_residual(residual, x)
+    if bias is not None:
+        _check_bias(bias, x)
+    base, strides = mask_map(x.shape, (), broadcast_dims, layout)
+    if not call.active:
+        return _sum(_biased(x, bias), residual)
+    affine = plain(call.p)
+    if direct.takes_add(x, residual, bias):
+        mask = direct.Mask(*key_numbers(key, generator), call.p, base, strides)
+        return direct.masked_add(x, residual, bias, mask, affine.scale)
+    kept = masked_affine(_biased(x, bias), call.p, affine, base, strides, key, generator)
+    return _sum(kept, residual)
+
+
+def _biased(x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """In the compute type: exact conversions, and a sum that is rounded there."""
+    compute = compute_dtype(x.dtype)
+    return x.to(compute) if bias is None else x.to(compute) + bias.to(compute)
+
+
+def _sum(value: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    return (residual.to(value.dtype) + value).to(residual.dtype)
+
+
+def _check_residual(residual: Any, x: torch.Tensor) -> None:
+    check_input(residual, "residual", complex_ok=False)
+    if residual.dtype not in (x.dtype, compute_dtype(x.dtype)):
+        fitting = " or ".join(map(str, dict.fromkeys((x.dtype, compute_dtype(x.dtype)))))
+        wrong_type("residual", f"of dtype {fitting} beside an input of {x.dtype}", residual)
+    if residual.shape != x.shape:
+        expected = f"of the input's shape, {tuple(x.shape)} (expand it if you mean to broadcast)"
+        wrong_value("residual", expected, residual)
+    _check_device("residual", residual, x)
+
+
+def _check_bias(bias: Any, x: torch.Tensor) -> None:
+    check_input(bias, "bias", complex_ok=False)
+    if x.ndim == 0:
+        raise ArgumentTypeError(
+            "Expected no `bias` with an input without dimensions, got a tensor for bias."
+        )
+    if bias.dtype not in (x.dtype, compute_dtype(x.dtype)):
+        wrong_type("bias", f"of dtype {x.dtype} or {compute_dtype(x.dtype)}", bias)
+    if bias.shape != x.shape[-1:]:
+        wrong_value("bias", f"of shape {tuple(x.shape[-1:])}, the input's last dimension", bias)
+    _check_device("bias", bias, x)
+
+
+def _check_device(name: str, tensor: torch.Tensor, x: torch.Tensor) -> None:
+    if tensor.device != x.device:
+        wrong_value(name, f"on the input's device, {x.device}, and not on {tensor.device}", tensor)
