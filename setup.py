@@ -75,7 +75,7 @@ class BuildKernels(build_ext):
             name = Path(source).stem
             flags = INSTRUCTION_SETS.get(name, []) if x86 else []
             macros = []
-            if name == "register":
+            if name in ("register", "module"):
                 macros = [("Py_LIMITED_API", PYTHON), ("TORCH_TARGET_VERSION", TORCH)]
                 macros += [("TORCHDROPOUT_VERSION", f'"{VERSION}"')]
             (result,) = self.compiler.compile(

@@ -7,6 +7,9 @@
 
 namespace torchdropout {
 
+// One a file: a constructor that the linker shared would bring one instruction set into another.
+namespace {
+
 // Blocks whose numbers share their high half differ in one counter word. The first two rounds then
 // are one product each (kMultiplier0 and 1 are M0 and M1, `hi` and `lo` the halves of a product):
 //   round 0:  p = M0 * c0;   c2 = hi(p) ^ second;   c3 = lo(p)
@@ -23,7 +26,8 @@ struct Folded {
     const auto c2 = static_cast<uint32_t>(key.stream);
     const uint32_t c3 = static_cast<uint32_t>(key.stream >> 32) | kDomainHigh << 28;
     const uint64_t product1 = uint64_t{kMultiplier1} * c2;
-    const uint32_t c0 = static_cast<uint32_t>(product1 >> 32) ^ block_high ^ k0;
+    const uint32_t c0 =
+        static_cast<uint32_t>(product1 >> 32) ^ (block_high & kBlockHighMask) ^ k0;
     const auto c1 = static_cast<uint32_t>(product1);
     second = c3 ^ k1;
     k0 += kWeyl0;
@@ -41,4 +45,5 @@ struct Folded {
   }
 };
 
+}  // namespace
 }  // namespace torchdropout

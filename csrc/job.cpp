@@ -83,14 +83,12 @@ class Walk {
 
   void operator()(ParallelFor parallel_for) {
     int64_t items = pieces_;
-    int64_t elements = inner().size * (way_ == Way::kTransposed ? other_.size : 1);
-    for (const Dim& dim : outer_) {
-      items *= dim.size;
-      elements *= dim.size;
-    }
+    for (const Dim& dim : outer_) items *= dim.size;
+    int64_t elements = 1;
+    for (const Dim& dim : dims_) elements *= dim.size;
     if (elements == 0) return;
     streaming_ = job_.at.x != job_.at.y && worth_streaming(job_.at.y, elements * item_[Dim::kY]);
-    const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, elements / items));
+    const int64_t grain = std::max<int64_t>(1, kGrain * items / elements);
     if (items <= grain) return work(0, items);
     parallel_for(
         items, grain,

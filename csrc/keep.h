@@ -30,27 +30,31 @@ struct Threshold {
   }
 };
 
+// Mask indices are modulo 2**64, hence block numbers modulo 2**61.
+constexpr uint32_t kBlockHighMask = 0xFFFFFFFF / kPerBlock;
+
 // The Philox call that serves mask indices 8 * block to 8 * block + 7 in one domain.
-inline Words block_words(const Key& key, uint32_t domain, uint64_t block) {
-  const Words counter = {{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+static inline Words block_words(const Key& key, uint32_t domain, uint64_t block) {
+  const Words counter = {{static_cast<uint32_t>(block),
+                          static_cast<uint32_t>(block >> 32) & kBlockHighMask,
                           static_cast<uint32_t>(key.stream),
                           static_cast<uint32_t>(key.stream >> 32) | domain << 28}};
   return philox4x32(counter, static_cast<uint32_t>(key.seed), static_cast<uint32_t>(key.seed >> 32));
 }
 
-inline uint32_t half_word(const Words& words, unsigned place) {
+static inline uint32_t half_word(const Words& words, unsigned place) {
   return words.at[place / 2] >> (16 * (place % 2)) & 0xFFFF;
 }
 
-inline uint32_t high_half(const Key& key, uint64_t index) {
+static inline uint32_t high_half(const Key& key, uint64_t index) {
   return half_word(block_words(key, kDomainHigh, index / kPerBlock), index % kPerBlock);
 }
 
-inline uint32_t low_half(const Key& key, uint64_t index) {
+static inline uint32_t low_half(const Key& key, uint64_t index) {
   return half_word(block_words(key, kDomainLow, index / kPerBlock), index % kPerBlock);
 }
 
-inline uint32_t uniform(const Key& key, uint64_t index) {
+static inline uint32_t uniform(const Key& key, uint64_t index) {
   return high_half(key, index) << 16 | low_half(key, index);
 }
 

@@ -1,5 +1,8 @@
 // Philox4x32-10 on plain integers: the definition in spec/philox.py, once more.
 //
+// Functions in the headers are static: one that the linker shared between files would bring the
+// instruction set of one into another.
+//
 // J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once
 
@@ -17,7 +20,7 @@ struct Words {
   uint32_t at[4];
 };
 
-inline Words philox4x32(Words counter, uint32_t k0, uint32_t k1) {
+static inline Words philox4x32(Words counter, uint32_t k0, uint32_t k1) {
   Words c = counter;
   for (int round = 0; round < kRounds; ++round) {
     const uint64_t product0 = uint64_t{kMultiplier0} * c.at[0];

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "folded.h"
@@ -28,7 +29,8 @@ namespace torchdropout {
 enum class Order { kSequential, kEvenOdd };
 
 // An element whose high half ties with the threshold is dropped if its low half is below.
-inline uint64_t drop_ties(const IndexedMask& mask, uint64_t block, uint64_t keep, uint64_t ties) {
+static inline uint64_t drop_ties(const IndexedMask& mask, uint64_t block, uint64_t keep,
+                                 uint64_t ties) {
   for (; ties != 0; ties &= ties - 1) {
     const int place = __builtin_ctzll(ties);
     if (low_half(mask.key, block * kPerBlock + place) < mask.threshold.low) {
@@ -63,9 +65,9 @@ class Runner {
 
  public:
   Runner(const Affine& affine, const Operands& at)
-      : scale_(Isa::broadcast(static_cast<C>(affine.scale))),
-        shift_(Isa::broadcast(static_cast<C>(affine.shift))),
-        drop_value_(Isa::broadcast(static_cast<C>(kResidual || kSums ? 0.0 : affine.drop_value))),
+      : scale_(Isa::broadcast(constant(affine.scale))),
+        shift_(Isa::broadcast(constant(affine.shift))),
+        drop_value_(Isa::broadcast(constant(kResidual || kSums ? 0.0 : affine.drop_value))),
         x_(static_cast<const X*>(at.x)),
         y_(static_cast<Y*>(at.y)),
         residual_(static_cast<const Y*>(at.residual)),
@@ -85,6 +87,11 @@ class Runner {
   }
 
  private:
+  // A NaN without a payload: rounding one could carry into its sign.
+  static C constant(double value) {
+    return value != value ? std::numeric_limits<C>::quiet_NaN() : static_cast<C>(value);
+  }
+
   template <bool streaming>
   void by_index(int64_t n, const IndexedMask& mask) {
     uint64_t index = mask.index;

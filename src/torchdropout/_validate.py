@@ -15,6 +15,7 @@ import torch
 from .errors import ArgumentTypeError, ArgumentValueError
 
 UINT64 = 2**64
+REAL = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def got(name: str, value: object) -> str:
@@ -102,8 +103,7 @@ def check_input(x: Any, name: str = "input", *, complex_ok: bool = True) -> torc
     if not isinstance(x, torch.Tensor):
         wrong_type(name, "a tensor", x)
     dtype = x.dtype
-    real = dtype.is_floating_point and dtype.itemsize > 1
-    if real or (complex_ok and dtype.is_complex):
+    if dtype in REAL or (complex_ok and dtype.is_complex):
         return x
     kinds = "a floating-point or complex tensor" if complex_ok else "a floating-point tensor"
     raise ArgumentTypeError(

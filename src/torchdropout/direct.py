@@ -8,12 +8,11 @@ the difference, this module skips it. The bits and what is drawn are those of `o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, profiler
 
 from . import ops
 from .kernels import cpu
@@ -21,129 +20,87 @@ from .spec.keep import compute_dtype
 from .spec.layout import row_major
 from .spec.seed import as_int64
 
-_are_transforms_active = torch._C._are_functorch_transforms_active
-_count_modes = torch._C._len_torch_dispatch_stack
-_is_profiled = torch._C._autograd._profiler_enabled
-_tracing_state = torch._C._get_tracing_state
+_C = cpu.extension
+
+
+class Map(NamedTuple):
+    """Which elements are kept, and what happens to each: the operator's arguments, as numbers."""
+
+    seed: int | None  # None: to be drawn
+    stream: int
+    p: float
+    base: int
+    scale: float
+    shift: float
+    drop_value: float
+    strides: Sequence[int] | None  # of the mask; None: row-major
 
 
 def takes(x: torch.Tensor) -> bool:
-    """True where this way is open to x: a plain CPU tensor, and nobody watching but autograd."""
-    if torch.compiler.is_compiling():
-        return False
-    kind = type(x)
-    return (
-        (kind is torch.Tensor or kind is torch.nn.Parameter)
-        and cpu.runs(x)
-        and x.is_cpu
-        and x.layout is torch.strided
-        and not _are_transforms_active()
-        and _count_modes() == 0
-        and forward_ad._current_level < 0
-        and _tracing_state() is None
-        and not _is_profiled()
-        # Lazily conjugated, negated or zero tensors: their memory does not hold their values.
-        and not (x.is_neg() or x.is_conj() or x._is_zerotensor())
-    )
+    """True where this way is open to x: a plain CPU tensor, and nobody watching but autograd.
 
-
-class _Scratch(threading.local):
-    """A tensor for each thread to draw a seed into, which costs less than a new one."""
-
-    def __init__(self) -> None:
-        with torch.inference_mode(False):
-            self.seed = torch.empty((), dtype=torch.int64, device="cpu")
-
-
-_scratch = _Scratch()
+    It is closed to subclasses, other devices and layouts, lazily conjugated or negated tensors, and
+    under modes, transforms, tracers, forward-mode levels, the profiler and the compiler.
+    """
+    return not torch.compiler.is_dynamo_compiling() and _C is not None and _C.plain(x)
 
 
 def draw_seed() -> int:
     """A seed from torch's default CPU generator: the same draw as `ops.draw_key`'s."""
-    return int(_scratch.seed.random_(-(2**63), None))
+    return _C.draw_seed()  # type: ignore[no-any-return]
 
 
-class Mask:
-    """What says which elements are kept: key, p and the map to mask indices."""
+def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
+    """`ops.masked_affine`, or None where this way is closed to x; nothing is drawn then.
 
-    __slots__ = ("base", "p", "seed", "stream", "strides")
-
-    def __init__(
-        self, seed: int, stream: int, p: float, base: int, strides: Sequence[int] | None
-    ) -> None:
-        """Strides None: row-major."""
-        self.seed, self.stream, self.p, self.base, self.strides = seed, stream, p, base, strides
-
-    def linear(self, x: torch.Tensor, scale: float) -> torch.Tensor:
-        """`keep ? x * scale : 0`, by this way or by the operator."""
-        if takes(x):
-            return masked_affine(x, self, scale, 0.0, 0.0)
-        seed, stream = as_int64(self.seed % 2**64), self.stream
-        key = torch.tensor([seed, stream], dtype=torch.int64, device="cpu")
-        strides = row_major(x.shape) if self.strides is None else self.strides
-        return ops.masked_affine(x, key, self.p, scale, 0.0, 0.0, self.base, strides)
+    Args:
+        x: The input.
+        call: The fields of `Map`, as a plain tuple, which is quicker to make.
+    """
+    if _C is None or torch.compiler.is_dynamo_compiling():
+        return None
+    y = _C.masked_affine(x, call)
+    return None if y is NotImplemented else y
 
 
-def masked_affine(
-    x: torch.Tensor, mask: Mask, scale: float, shift: float, drop_value: float
-) -> torch.Tensor:
-    """`ops.masked_affine` where `takes(x)`."""
-    if x.requires_grad and torch.is_grad_enabled():
-        return _MaskedAffine.apply(x, False, mask, scale, shift, drop_value)  # type: ignore[no-any-return,no-untyped-call]
-    return _affine_into(torch.empty_like(x), x, mask, scale, shift, drop_value)
-
-
-def masked_affine_(
-    x: torch.Tensor, mask: Mask, scale: float, shift: float, drop_value: float
-) -> torch.Tensor:
+def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
     """The same written into x, where `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
-        return _MaskedAffine.apply(x, True, mask, scale, shift, drop_value)  # type: ignore[no-any-return,no-untyped-call]
-    return masked_affine_out(x, x, mask, scale, shift, drop_value)
+        return _apply_affine(x, x, call)
+    return masked_affine_out(x, x, call)
 
 
-def masked_affine_out(
-    out: torch.Tensor, x: torch.Tensor, mask: Mask, scale: float, shift: float, drop_value: float
-) -> torch.Tensor:
+def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: Map) -> torch.Tensor:
     """The same written into `out`, of x's shape and type, where `takes` both; no gradient."""
-    _affine_into(out, x, mask, scale, shift, drop_value)
+    _C.affine(x, out, call)
     if not out.is_inference():
         # Written behind autograd's back: it shall notice where the old values were saved.
         torch.autograd.graph.increment_version(out)
     return out
 
 
-def _affine_into(
-    y: torch.Tensor, x: torch.Tensor, m: Mask, scale: float, shift: float, drop_value: float
-) -> torch.Tensor:
-    cpu.masked_affine(x, y, m.seed, m.stream, m.p, scale, shift, drop_value, m.base, m.strides)
-    return y
+def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
+    """`keep ? gradient * scale : 0`, by this way or by the operator."""
+    seed, stream, p, base, scale, _shift, _drop_value, strides = call
+    y = masked_affine(gradient, (seed, stream, p, base, scale, 0.0, 0.0, strides))
+    if y is not None:
+        return y
+    key = torch.tensor([as_int64(seed), stream], dtype=torch.int64, device="cpu")
+    if strides is None:
+        strides = row_major(gradient.shape)
+    return ops.masked_affine(gradient, key, p, scale, 0.0, 0.0, base, strides)
 
 
 class _MaskedAffine(torch.autograd.Function):
     """Keeps numbers, no tensor, for the backward; linear, so its own derivative of every order."""
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        inplace: bool,
-        mask: Mask,
-        scale: float,
-        shift: float,
-        drop_value: float,
-    ) -> torch.Tensor:
-        ctx.mask, ctx.scale = mask, scale
-        if inplace:
-            ctx.mark_dirty(x)
-            y = x
-        else:
-            y = torch.empty_like(x)
-        return _affine_into(y, x, mask, scale, shift, drop_value)
+    if _C is not None:
+        forward = staticmethod(_C.affine_forward)
+        backward = staticmethod(_C.affine_backward)
 
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        return ctx.mask.linear(gradient, ctx.scale), None, None, None, None, None
+
+# What `Function.apply` calls in the end: here no transform is active, which is all it would ask.
+_apply_affine = super(torch.autograd.Function, _MaskedAffine).apply
 
 
 # --- residual + dropout(x + bias) ------------------------------------------------------------------
@@ -158,28 +115,24 @@ def masked_add(
     x: torch.Tensor,
     residual: torch.Tensor,
     bias: torch.Tensor | None,
-    mask: Mask,
-    scale: float,
+    call: Map,
 ) -> torch.Tensor:
     """`residual + (keep ? (x + bias) * scale : 0)` in the compute type, where `takes_add`."""
     if torch.is_grad_enabled() and (
         x.requires_grad or residual.requires_grad or (bias is not None and bias.requires_grad)
     ):
-        return _MaskedAdd.apply(x, residual, bias, mask, scale)  # type: ignore[no-any-return,no-untyped-call]
-    return _add(x, residual, bias, mask, scale)
+        return _apply_add(x, residual, bias, call)
+    return _add(x, residual, bias, call)
 
 
 def _add(
     x: torch.Tensor,
     residual: torch.Tensor,
     bias: torch.Tensor | None,
-    m: Mask,
-    scale: float,
+    call: Map,
 ) -> torch.Tensor:
-    y = torch.empty_like(residual)
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
-    cpu.masked_add(x, residual, wide, y, m.seed, m.stream, m.p, scale, m.base, m.strides)
-    return y
+    return _C.add(x, residual, wide, call)  # type: ignore[no-any-return]
 
 
 class _MaskedAdd(torch.autograd.Function):
@@ -189,12 +142,11 @@ class _MaskedAdd(torch.autograd.Function):
         x: torch.Tensor,
         residual: torch.Tensor,
         bias: torch.Tensor | None,
-        mask: Mask,
-        scale: float,
+        call: Map,
     ) -> torch.Tensor:
-        ctx.mask, ctx.scale, ctx.x_dtype = mask, scale, x.dtype
+        ctx.call, ctx.x_dtype = call, x.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype
-        return _add(x, residual, bias, mask, scale)
+        return _add(x, residual, bias, call)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
@@ -204,7 +156,10 @@ class _MaskedAdd(torch.autograd.Function):
             x_gradient, bias_gradient = _gradient_and_sums(ctx, gradient)
         elif for_x:
             x_gradient = _gradient(ctx, gradient)
-        return x_gradient, gradient if for_residual else None, bias_gradient, None, None
+        return x_gradient, gradient if for_residual else None, bias_gradient, None
+
+
+_apply_add = super(torch.autograd.Function, _MaskedAdd).apply
 
 
 def _is_final(gradient: torch.Tensor) -> bool:
@@ -215,19 +170,36 @@ def _is_final(gradient: torch.Tensor) -> bool:
 def _gradient(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
     if not _is_final(gradient):
         wide = gradient.to(compute_dtype(ctx.x_dtype))
-        return ctx.mask.linear(wide, ctx.scale).to(ctx.x_dtype)  # type: ignore[no-any-return]
-    y = torch.empty_like(gradient, dtype=ctx.x_dtype)
-    return _affine_into(y, gradient, ctx.mask, ctx.scale, 0.0, 0.0)
+        return _linear(wide, ctx.call).to(ctx.x_dtype)
+    return _C.affine(gradient, torch.empty_like(gradient, dtype=ctx.x_dtype), ctx.call)  # type: ignore[no-any-return]
 
 
 def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    m: Mask = ctx.mask
     compute = compute_dtype(ctx.x_dtype)
-    if m.strides is None and gradient.is_contiguous() and _is_final(gradient):
+    if ctx.call.strides is None and gradient.is_contiguous() and _is_final(gradient):
         y = torch.empty_like(gradient, dtype=ctx.x_dtype)
         sums = torch.empty(gradient.shape[-1:], dtype=compute, device="cpu")
-        cpu.masked_sums(gradient, y, sums, m.seed, m.stream, m.p, ctx.scale, m.base)
+        _C.sums(gradient, y, sums, ctx.call)
         return y, sums.to(ctx.bias_dtype)
-    wide = m.linear(gradient.to(compute), ctx.scale)
+    wide = _linear(gradient.to(compute), ctx.call)
     sums = wide.sum(tuple(range(wide.ndim - 1)))
     return wide.to(ctx.x_dtype), sums.to(ctx.bias_dtype)
+
+
+if _C is not None:
+    # Each returns something false where nobody but autograd looks at operators.
+    _WATCHERS = (
+        torch._C._are_functorch_transforms_active,
+        torch._C._len_torch_dispatch_stack,
+        torch._C._get_tracing_state,
+    )
+    _C.connect(
+        torch.Tensor,
+        torch.nn.Parameter,
+        torch.empty_like,
+        _WATCHERS,
+        forward_ad,
+        profiler,
+        _apply_affine,
+        _linear,
+    )

@@ -26,12 +26,8 @@ from ..spec.seed import as_int64
 from ._memory import overlaps_itself, overlaps_partially
 
 
-class Affine(NamedTuple):
-    """What happens to an element: `keep ? x * scale + shift : drop_value`."""
-
-    scale: float
-    shift: float
-    drop_value: float
+# What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers.
+Affine = tuple[float, float, float]
 
 
 class Call(NamedTuple):
@@ -55,7 +51,7 @@ class Call(NamedTuple):
 
 def plain(p: float) -> Affine:
     """Inverted dropout: kept elements are scaled, dropped ones 0."""
-    return Affine(scale(p), 0.0, 0.0)
+    return scale(p), 0.0, 0.0
 
 
 def check_call(
@@ -81,7 +77,8 @@ def check_call(
     p = check_p(p)
     check_bool("training", training)
     check_bool("inplace", inplace)
-    check_source(key, generator, x)
+    if key is not None or generator is not None:
+        check_source(key, generator, x)
     if out is not None:
         check_out(out, x, inplace)
     return Call(x, p, training, inplace, key, generator, broadcast_dims, layout, out)
@@ -142,20 +139,19 @@ def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
         wrong_value("out", "the input itself or memory apart from the input's", out)
 
 
-def key_tensor(key: Key | None, generator: torch.Generator | None) -> torch.Tensor:
-    """The call's key as the operator takes it; drawn unless it was given."""
-    if key is not None:
-        return key.tensor()
-    return ops.draw_key() if generator is None else Key.draw(generator).tensor()
+def key_of(key: Key | None, generator: torch.Generator | None) -> Key | None:
+    """The key given, or one drawn from the generator given; None for torch's default generator."""
+    return key if generator is None else Key.draw(generator)
 
 
-def key_numbers(key: Key | None, generator: torch.Generator | None) -> tuple[int, int]:
-    """Seed and stream of the call's key; drawn unless it was given."""
-    if key is None:
-        if generator is None:
-            return direct.draw_seed(), 0
-        key = Key.draw(generator)
-    return key.seed, key.stream
+def key_tensor(key: Key | None) -> torch.Tensor:
+    """A key as the operator takes it; drawn from torch's default generator without one."""
+    return ops.draw_key() if key is None else key.tensor()
+
+
+def key_numbers(key: Key | None) -> tuple[int | None, int]:
+    """A key as `direct` takes it: seed and stream; a seed of None is still to be drawn."""
+    return (None, 0) if key is None else (key.seed, key.stream)
 
 
 def mask_map(
@@ -173,9 +169,11 @@ def mask_map(
         ArgumentTypeError: An argument has a type that cannot be taken.
         ArgumentValueError: An argument does not fit the shape, or says twice what is shared.
     """
+    if layout is None and not shared and broadcast_dims == ():
+        return 0, None
     further = check_dims("broadcast_dims", broadcast_dims, len(shape))
     if layout is None:
-        return 0, row_major(shape, [*shared, *further]) if shared or further else None
+        return 0, row_major(shape, [*shared, *further])
     if not isinstance(layout, MaskLayout):
         wrong_type("layout", "a torchdropout.MaskLayout", layout)
     if further:
@@ -209,10 +207,13 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
     if not (direct.takes(x) and _writable(into)):
         y = masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
         return into.copy_(y)
-    mask = direct.Mask(*key_numbers(call.key, call.generator), call.p, base, strides)
+    seed, stream = key_numbers(key_of(call.key, call.generator))
+    if seed is None:
+        seed = direct.draw_seed()
+    numbers = direct.Map(seed, stream, call.p, base, *affine, strides)
     if into is x:
-        return direct.masked_affine_(x, mask, *affine)
-    return direct.masked_affine_out(into, x, mask, *affine)
+        return direct.masked_affine_(x, numbers)
+    return direct.masked_affine_out(into, x, numbers)
 
 
 def masked_affine(
@@ -225,12 +226,13 @@ def masked_affine(
     generator: torch.Generator | None,
 ) -> torch.Tensor:
     """`keep ? x * scale + shift : drop_value` by the shortest way there is; the key last, drawn."""
-    if direct.takes(x):
-        mask = direct.Mask(*key_numbers(key, generator), p, base, strides)
-        return direct.masked_affine(x, mask, *affine)
+    key = key_of(key, generator)
+    y = direct.masked_affine(x, (*key_numbers(key), p, base, *affine, strides))
+    if y is not None:
+        return y
     if strides is None:
         strides = row_major(x.shape)
-    return ops.masked_affine(x, key_tensor(key, generator), p, *affine, base, strides)
+    return ops.masked_affine(x, key_tensor(key), p, *affine, base, strides)
 
 
 def _writable(into: torch.Tensor) -> bool:
@@ -264,7 +266,7 @@ def _nested(call: Call, affine: Affine) -> torch.Tensor:
     x = call.x
     if not call.active:
         return x
-    key = key_tensor(call.key, call.generator)
+    key = key_tensor(key_of(call.key, call.generator))
     if x.layout == torch.jagged:
         jagged: Any = x
         values = jagged.values()

@@ -20,10 +20,10 @@ def _alpha(p: float) -> Affine:
     """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
     if p == 1.0:
         # As torch: with nothing kept there is no variance to restore.
-        return Affine(0.0, 0.0, 0.0)
+        return 0.0, 0.0, 0.0
     a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * ALPHA_PRIME**2))
     b = -a * p * ALPHA_PRIME
-    return Affine(a, b, a * ALPHA_PRIME + b)
+    return a, b, a * ALPHA_PRIME + b
 
 
 @overridable

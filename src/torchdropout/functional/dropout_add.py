@@ -13,7 +13,7 @@ from ..errors import ArgumentTypeError
 from ..random import Key
 from ..spec.keep import compute_dtype
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call, key_numbers, mask_map, masked_affine, plain
+from ._bernoulli import check_call, key_numbers, key_of, mask_map, masked_affine, plain
 from ._override import overridable
 
 
@@ -79,8 +79,11 @@ def dropout_add(
         return _sum(_biased(x, bias), residual)
     affine = plain(call.p)
     if direct.takes_add(x, residual, bias):
-        mask = direct.Mask(*key_numbers(key, generator), call.p, base, strides)
-        return direct.masked_add(x, residual, bias, mask, affine.scale)
+        seed, stream = key_numbers(key_of(key, generator))
+        if seed is None:
+            seed = direct.draw_seed()
+        numbers = direct.Map(seed, stream, call.p, base, *affine, strides)
+        return direct.masked_add(x, residual, bias, numbers)
     kept = masked_affine(_biased(x, bias), call.p, affine, base, strides, key, generator)
     return _sum(kept, residual)
 

@@ -1,0 +1,42 @@
+// What the two files that see torch share: register.cpp (the operator) and module.cpp (Python).
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "job.h"
+
+namespace torchdropout {
+
+// The kernels that run, and whether the reference was asked for instead.
+struct Selection {
+  std::atomic<const Kernels*> kernels;
+  std::atomic<bool> reference;
+};
+extern Selection selection;
+
+// An element of a tensor: a real number, or a pair of them that shares a keep bit.
+struct ElementType {
+  DType real;
+  bool complex;
+};
+
+inline Op affine_op(double shift) { return shift == 0.0 ? Op::kScale : Op::kShift; }
+
+inline void add_pair(Job& job) {
+  for (Dim& dim : job.dims) {
+    dim.stride[Dim::kX] *= 2;
+    dim.stride[Dim::kY] *= 2;
+  }
+  job.add_dim(2, item_size(job.x_type), item_size(job.y_type), 0);
+}
+
+inline void on_torch_threads(int64_t n, int64_t grain, void (*work)(void*, int64_t, int64_t),
+                             void* context) {
+  torch::stable::parallel_for(
+      0, n, grain, [=](int64_t begin, int64_t end) { work(context, begin, end); });
+}
+
+}  // namespace torchdropout

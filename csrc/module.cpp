@@ -1,0 +1,551 @@
+// The module `_C`: kernels on Python's tensors, for calls that nothing but autograd looks at.
+//
+// Tensors are read through DLPack's C exchange table, which torch offers from 2.10 on: a pointer,
+// sizes and strides in some ten nanoseconds, where the operator costs microseconds.
+#include <Python.h>
+
+// DLPack's own header, plain C. torch hides its copy from code that keeps to the stable ABI.
+#pragma push_macro("TORCH_TARGET_VERSION")
+#undef TORCH_TARGET_VERSION
+#include <ATen/dlpack.h>
+#pragma pop_macro("TORCH_TARGET_VERSION")
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <exception>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "choice.h"
+#include "glue.h"
+
+namespace torchdropout {
+namespace {
+
+// What `connect` was given, and names made once: Python objects that live as long as the process.
+struct Connection {
+  PyObject* tensor_type;
+  PyObject* parameter_type;
+  PyObject* empty_like;
+  PyObject* watchers;  // functions without arguments that return something false where nobody is
+  PyObject* forward_ad;
+  PyObject* profiler;
+  PyObject* apply;   // apply(x, into, map) with a gradient
+  PyObject* linear;  // linear(gradient, map): the derivative where the kernel may not be run
+  const DLPackExchangeAPI* exchange;
+  PyObject *current_level, *is_profiler_enabled, *is_neg, *is_conj, *requires_grad, *mark_dirty;
+  PyObject* map;
+} torch_side;
+
+// A Python error is set.
+struct PythonError {};
+
+template <class T>
+T* checked(T* object) {
+  if (object == nullptr) throw PythonError();
+  return object;
+}
+
+// An owned reference.
+class Owned {
+ public:
+  explicit Owned(PyObject* object) : object_(checked(object)) {}
+  ~Owned() { Py_DECREF(object_); }
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  PyObject* get() const { return object_; }
+
+ private:
+  PyObject* object_;
+};
+
+bool is_true(PyObject* object) {
+  const int truth = PyObject_IsTrue(object);
+  if (truth < 0) throw PythonError();
+  return truth != 0;
+}
+
+bool method_is_true(PyObject* object, PyObject* name) {
+  return is_true(Owned(PyObject_CallMethodObjArgs(object, name, nullptr)).get());
+}
+
+bool attribute_is_true(PyObject* object, PyObject* name) {
+  return is_true(Owned(PyObject_GetAttr(object, name)).get());
+}
+
+PyObject* new_reference(PyObject* object) {
+  Py_INCREF(object);
+  return object;
+}
+
+// A strided CPU tensor of a type the kernels know.
+struct View {
+  DLTensor dl;
+  ElementType type;
+
+  int64_t size(int d) const { return dl.shape[d]; }
+  int64_t stride(int d) const { return dl.strides[d]; }
+  void* data() const { return static_cast<char*>(dl.data) + dl.byte_offset; }
+
+  int64_t elements() const {
+    int64_t n = 1;
+    for (int d = 0; d < dl.ndim; ++d) n *= size(d);
+    return n;
+  }
+  bool contiguous() const {
+    int64_t expected = 1;
+    for (int d = dl.ndim - 1; d >= 0; --d) {
+      if (size(d) == 0) return true;
+      if (size(d) != 1 && stride(d) != expected) return false;
+      expected *= size(d);
+    }
+    return true;
+  }
+};
+
+bool read_type(const DLDataType& dtype, ElementType* type) {
+  const bool complex = dtype.code == kDLComplex;
+  const int bits = complex ? dtype.bits / 2 : dtype.bits;
+  if (dtype.code == kDLBfloat && bits == 16) {
+    *type = {DType::kBFloat16, false};
+  } else if (!complex && dtype.code != kDLFloat) {
+    return false;
+  } else if (bits == 16) {
+    *type = {DType::kFloat16, complex};
+  } else if (bits == 32) {
+    *type = {DType::kFloat32, complex};
+  } else if (bits == 64) {
+    *type = {DType::kFloat64, complex};
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool read(PyObject* object, View* view) {
+  if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &view->dl) != 0) {
+    PyErr_Clear();  // sparse, nested or without memory
+    return false;
+  }
+  return view->dl.device.device_type == kDLCPU && read_type(view->dl.dtype, &view->type) &&
+         (view->dl.data != nullptr || view->elements() == 0);
+}
+
+View read_or_throw(PyObject* object) {
+  View view;
+  if (read(object, &view)) return view;
+  PyErr_SetString(PyExc_TypeError, "expected a strided CPU tensor");
+  throw PythonError();
+}
+
+bool is_watched() {
+  for (Py_ssize_t i = 0; i < PyTuple_Size(torch_side.watchers); ++i) {
+    const Owned seen(PyObject_CallObject(PyTuple_GetItem(torch_side.watchers, i), nullptr));
+    if (is_true(seen.get())) return true;
+  }
+  const Owned level(PyObject_GetAttr(torch_side.forward_ad, torch_side.current_level));
+  return PyLong_AsLong(level.get()) >= 0 ||
+         attribute_is_true(torch_side.profiler, torch_side.is_profiler_enabled);
+}
+
+bool is_plain(PyObject* object) {
+  if (selection.reference || torch_side.exchange == nullptr) return false;
+  auto* const type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+  if (type != torch_side.tensor_type && type != torch_side.parameter_type) return false;
+  View view;
+  if (!read(object, &view) || is_watched()) return false;
+  // Lazily negated or conjugated: the memory does not hold the values.
+  return !method_is_true(object, torch_side.is_neg) &&
+         !(view.type.complex && method_is_true(object, torch_side.is_conj));
+}
+
+bool wants_gradient(PyObject* object) {
+  return aoti_torch_grad_mode_is_enabled() &&
+         attribute_is_true(object, torch_side.requires_grad);
+}
+
+// --- arguments -------------------------------------------------------------------------------
+
+class Arguments {
+ public:
+  Arguments(PyObject* const* at, Py_ssize_t n, Py_ssize_t expected) : at_(at) {
+    if (n == expected) return;
+    PyErr_Format(PyExc_TypeError, "expected %zd arguments, got %zd", expected, n);
+    throw PythonError();
+  }
+
+  PyObject* object() { return *at_++; }
+
+ private:
+  PyObject* const* at_;
+};
+
+template <class T>
+T without_error(T value) {
+  if (PyErr_Occurred() != nullptr) throw PythonError();
+  return value;
+}
+
+uint64_t bits_of(PyObject* integer) {
+  return without_error(PyLong_AsUnsignedLongLongMask(integer));
+}
+
+// `direct.Map`: which elements are kept, and what happens to them.
+struct Map {
+  Key key;
+  double p;
+  uint64_t base;
+  Affine affine;
+  PyObject* strides;  // of the mask: a sequence, or None for row-major ones; borrowed
+
+  explicit Map(PyObject* tuple) {
+    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 8) {
+      PyErr_SetString(PyExc_TypeError, "expected a map: a tuple of eight");
+      throw PythonError();
+    }
+    const auto number = [&](int i) { return PyFloat_AsDouble(PyTuple_GetItem(tuple, i)); };
+    key = {bits_of(PyTuple_GetItem(tuple, 0)), bits_of(PyTuple_GetItem(tuple, 1))};
+    p = number(2);
+    base = bits_of(PyTuple_GetItem(tuple, 3));
+    affine = {number(4), number(5), number(6)};
+    strides = PyTuple_GetItem(tuple, 7);
+    without_error(0);
+  }
+
+  IndexedMask mask() const { return {key, Threshold::of(p), base}; }
+};
+
+// Mask strides: a sequence, or None for row-major ones.
+std::vector<uint64_t> mask_strides(PyObject* sequence, const View& x) {
+  std::vector<uint64_t> strides(static_cast<size_t>(x.dl.ndim), 1);
+  if (sequence == Py_None) {
+    for (int d = x.dl.ndim - 2; d >= 0; --d) {
+      strides[d] = strides[d + 1] * static_cast<uint64_t>(x.size(d + 1));
+    }
+    return strides;
+  }
+  if (PySequence_Size(sequence) != x.dl.ndim) {
+    PyErr_SetString(PyExc_ValueError, "expected a mask stride for each dimension");
+    throw PythonError();
+  }
+  for (int d = 0; d < x.dl.ndim; ++d) {
+    strides[d] = PyLong_AsUnsignedLongLongMask(Owned(PySequence_GetItem(sequence, d)).get());
+  }
+  if (PyErr_Occurred() != nullptr) throw PythonError();
+  return strides;
+}
+
+// Lets other Python threads run while `work` does, if it is long enough to be worth it.
+template <class Work>
+void without_gil(int64_t elements, const Work& work) {
+  constexpr int64_t kWorthIt = 16384;
+  if (elements < kWorthIt) return work();
+  struct Released {
+    PyThreadState* const state = PyEval_SaveThread();
+    ~Released() { PyEval_RestoreThread(state); }
+  } released;
+  work();
+}
+
+// Where the elements of the operands are; `bias` and `residual` may be null.
+void lay_out(Job& job, const View& x, const View& y, const View* residual, const View* bias,
+             PyObject* strides) {
+  const int64_t x_item = item_size(job.x_type), y_item = item_size(job.y_type);
+  if (strides == Py_None && bias == nullptr && x.contiguous() && y.contiguous() &&
+      (residual == nullptr || residual->contiguous())) {
+    job.add_dim(x.elements(), x_item, y_item, 1, 0, y_item);
+    return;
+  }
+  const std::vector<uint64_t> mask = mask_strides(strides, x);
+  const int64_t bias_item = job.y_type == DType::kFloat64 ? 8 : 4;
+  for (int d = 0; d < x.dl.ndim; ++d) {
+    const bool last = d == x.dl.ndim - 1;
+    job.add_dim(x.size(d), x.stride(d) * x_item, y.stride(d) * y_item, mask[d], 0,
+                residual ? residual->stride(d) * y_item : 0,
+                bias && last ? bias->stride(0) * bias_item : 0);
+  }
+}
+
+void run(const Map& map, Op op, const View& x, const View& y, const View* residual = nullptr,
+         const View* bias = nullptr) {
+  Job job = {};
+  job.op = op;
+  job.x_type = x.type.real;
+  job.y_type = y.type.real;
+  job.affine = map.affine;
+  job.at = {x.data(), y.data(), residual ? residual->data() : nullptr,
+            bias ? bias->data() : nullptr, nullptr};
+  job.keys = &map.key;
+  job.threshold = Threshold::of(map.p);
+  job.base = map.base;
+  lay_out(job, x, y, residual, bias, map.strides);
+  if (x.type.complex) add_pair(job);
+  without_gil(x.elements(),
+              [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+}
+
+PyObject* empty_like(PyObject* tensor) {
+  return checked(PyObject_CallFunctionObjArgs(torch_side.empty_like, tensor, nullptr));
+}
+
+// y, or a new tensor where that is None.
+PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
+  const View x = read_or_throw(x_object);
+  const Owned owned(y_object == Py_None ? empty_like(x_object) : new_reference(y_object));
+  run(map, affine_op(map.affine.shift), x, read_or_throw(owned.get()));
+  return new_reference(owned.get());
+}
+
+uint64_t draw() {
+  using torch::stable::detail::from;
+  thread_local const torch::stable::Tensor seed =
+      torch::stable::empty({}, torch::headeronly::ScalarType::Long);
+  StableIValue stack[] = {from(seed), from(std::numeric_limits<int64_t>::min()),
+                          from(std::optional<int64_t>()), from(std::nullopt)};
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::random_", "from", stack, TORCH_ABI_VERSION));
+  torch::stable::detail::to<torch::stable::Tensor>(stack[0]);  // takes the result's reference
+  return *static_cast<const uint64_t*>(seed.const_data_ptr());
+}
+
+// --- functions -------------------------------------------------------------------------------
+
+// Runs a body that throws, and gives its result.
+template <class Body>
+PyObject* guarded(const Body& body) {
+  try {
+    return body();
+  } catch (const PythonError&) {
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
+
+PyObject* none() { Py_RETURN_NONE; }
+
+PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 8);
+    Connection found = {};
+    for (PyObject** to : {&found.tensor_type, &found.parameter_type, &found.empty_like,
+                          &found.watchers, &found.forward_ad, &found.profiler, &found.apply,
+                          &found.linear}) {
+      *to = in.object();
+    }
+    const Owned capsule(PyObject_GetAttrString(found.tensor_type, "__dlpack_c_exchange_api__"));
+    found.exchange = static_cast<const DLPackExchangeAPI*>(
+        checked(PyCapsule_GetPointer(capsule.get(), "dlpack_exchange_api")));
+    if (found.exchange->header.version.major != DLPACK_MAJOR_VERSION ||
+        found.exchange->dltensor_from_py_object_no_sync == nullptr) {
+      PyErr_SetString(PyExc_RuntimeError, "torch's DLPack exchange table is of another version");
+      throw PythonError();
+    }
+    const auto name = [](const char* text) { return checked(PyUnicode_InternFromString(text)); };
+    found.current_level = name("_current_level");
+    found.is_profiler_enabled = name("_is_profiler_enabled");
+    found.is_neg = name("is_neg");
+    found.is_conj = name("is_conj");
+    found.requires_grad = name("requires_grad");
+    found.mark_dirty = name("mark_dirty");
+    found.map = name("map");
+    for (Py_ssize_t i = 0; i < n; ++i) Py_INCREF(args[i]);
+    torch_side = found;
+    return none();
+  });
+}
+
+PyObject* plain(PyObject*, PyObject* object) {
+  return guarded([&] { return PyBool_FromLong(is_plain(object)); });
+}
+
+PyObject* draw_seed(PyObject*, PyObject*) {
+  return guarded([] { return PyLong_FromUnsignedLongLong(draw()); });
+}
+
+// NotImplemented where x is not plain; nothing is drawn then. With a gradient by way of `apply`.
+PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 2);
+    PyObject* const x = in.object();
+    PyObject* const map = in.object();
+    if (!is_plain(x)) return new_reference(Py_NotImplemented);
+    const auto with_key = [&](PyObject* whole) {
+      return wants_gradient(x) ? checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_None,
+                                                                      whole, nullptr))
+                               : affine_into(x, Py_None, Map(whole));
+    };
+    if (PyTuple_GetItem(map, 0) != Py_None) return with_key(map);
+    const Owned drawn(PyTuple_New(8));
+    PyTuple_SetItem(drawn.get(), 0, checked(PyLong_FromUnsignedLongLong(draw())));
+    for (Py_ssize_t i = 1; i < 8; ++i) {
+      PyTuple_SetItem(drawn.get(), i, new_reference(checked(PyTuple_GetItem(map, i))));
+    }
+    return with_key(drawn.get());
+  });
+}
+
+PyObject* affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 3);
+    PyObject* const x = in.object();
+    PyObject* const y = in.object();
+    return affine_into(x, y, Map(in.object()));
+  });
+}
+
+// Forward and backward of an autograd.Function: (ctx, x, into, map) and (ctx, gradient).
+PyObject* affine_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 4);
+    PyObject* const context = in.object();
+    PyObject* const x = in.object();
+    PyObject* const into = in.object();
+    PyObject* const map = in.object();
+    if (PyObject_SetAttr(context, torch_side.map, map) != 0) throw PythonError();
+    if (into != Py_None) {
+      Owned(PyObject_CallMethodObjArgs(context, torch_side.mark_dirty, into, nullptr));
+    }
+    return affine_into(x, into, Map(map));
+  });
+}
+
+PyObject* affine_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 2);
+    PyObject* const context = in.object();
+    PyObject* const gradient = in.object();
+    const Owned map(PyObject_GetAttr(context, torch_side.map));
+    PyObject* result;
+    if (!wants_gradient(gradient) && is_plain(gradient)) {
+      Map linear(map.get());
+      linear.affine.shift = linear.affine.drop_value = 0.0;
+      result = affine_into(gradient, Py_None, linear);
+    } else {
+      result = checked(
+          PyObject_CallFunctionObjArgs(torch_side.linear, gradient, map.get(), nullptr));
+    }
+    const Owned owned(result);
+    return PyTuple_Pack(3, result, Py_None, Py_None);
+  });
+}
+
+PyObject* add(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 4);
+    const View x = read_or_throw(in.object());
+    PyObject* const residual_object = in.object();
+    const View residual = read_or_throw(residual_object);
+    PyObject* const bias = in.object();
+    const Owned y(empty_like(residual_object));
+    const Map map(in.object());
+    if (bias == Py_None) {
+      run(map, Op::kAdd, x, read_or_throw(y.get()), &residual);
+    } else {
+      const View bias_view = read_or_throw(bias);
+      run(map, Op::kAddBias, x, read_or_throw(y.get()), &residual, &bias_view);
+    }
+    return new_reference(y.get());
+  });
+}
+
+PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 4);
+    const View x = read_or_throw(in.object());
+    const View y = read_or_throw(in.object());
+    const View out = read_or_throw(in.object());
+    const Map map(in.object());
+    const int64_t columns = out.elements();
+    const SumsJob job = {x.type.real, y.type.real, map.affine.scale,
+                         x.data(),    y.data(),    out.data(),
+                         columns == 0 ? 0 : x.elements() / columns,
+                         columns,     map.mask()};
+    without_gil(x.elements(),
+                [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+    return none();
+  });
+}
+
+PyObject* usable(PyObject*, PyObject*) {
+  return guarded([] {
+    const std::vector<const Kernels*> kernels = usable_kernels();
+    const Owned tuple(PyTuple_New(static_cast<Py_ssize_t>(kernels.size())));
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      PyTuple_SetItem(tuple.get(), static_cast<Py_ssize_t>(i),
+                      checked(PyUnicode_FromString(kernels[i]->name)));
+    }
+    return new_reference(tuple.get());
+  });
+}
+
+std::string text(PyObject* object) {
+  Py_ssize_t size = 0;
+  return checked(PyUnicode_AsUTF8AndSize(object, &size));
+}
+
+PyObject* why_not(PyObject*, PyObject* name) {
+  return guarded([&] { return PyUnicode_FromString(lacking(text(name)).c_str()); });
+}
+
+PyObject* select(PyObject*, PyObject* name) {
+  return guarded([&] {
+    if (name == Py_None) {
+      selection.reference = true;
+      return none();
+    }
+    const std::string wanted = text(name);
+    for (const Kernels* kernels : usable_kernels()) {
+      if (wanted == kernels->name) {
+        selection.kernels = kernels;
+        selection.reference = false;
+        return none();
+      }
+    }
+    return PyErr_Format(PyExc_ValueError, "no kernels of that name can run here");
+  });
+}
+
+template <class Function>
+PyCFunction as_method(Function* function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef methods[] = {
+    {"connect", as_method(connect), METH_FASTCALL,
+     "connect(tensor_type, parameter_type, empty_like, watchers, forward_ad, profiler, apply, "
+     "linear)"},
+    {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unseen by anybody"},
+    {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number of torch's default CPU generator"},
+    {"masked_affine", as_method(masked_affine), METH_FASTCALL,
+     "masked_affine(x, map) -> y, or NotImplemented; a seed of None is drawn"},
+    {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},
+    {"affine_forward", as_method(affine_forward), METH_FASTCALL,
+     "affine_forward(ctx, x, into, map) -> y"},
+    {"affine_backward", as_method(affine_backward), METH_FASTCALL,
+     "affine_backward(ctx, gradient) -> (gradient, None, None)"},
+    {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},
+    {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
+    {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},
+    {"why_not", why_not, METH_O, "what is missing to run the kernels of a name"},
+    {"select", select, METH_O, "run the kernels of a name from now on; None: the reference"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "torchdropout._C", "The compiled kernels.", -1, methods,
+    nullptr,               nullptr,           nullptr,                 nullptr,
+};
+
+}  // namespace
+}  // namespace torchdropout
+
+PyMODINIT_FUNC PyInit__C() {
+  PyObject* const module = PyModule_Create(&torchdropout::definition);
+  // kernels/cpu.py refuses a file that was built for another version of the package.
+  if (module != nullptr) PyModule_AddStringConstant(module, "version", TORCHDROPOUT_VERSION);
+  return module;
+}
