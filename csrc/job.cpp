@@ -120,6 +120,7 @@ class Walk {
 
   // In the order of y's memory, and neighbours that are one dimension in everything made one.
   void simplify() {
+    if (dims_.size() == 1 && dims_[0].size != 1) return;  // small calls come here: nothing to do
     dims_.erase(std::remove_if(dims_.begin(), dims_.end(), [](const Dim& d) { return d.size == 1; }),
                 dims_.end());
     std::stable_sort(dims_.begin(), dims_.end(), [](const Dim& a, const Dim& b) {

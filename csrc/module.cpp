@@ -201,6 +201,9 @@ struct Map {
   Affine affine;
   PyObject* strides;  // of the mask: a sequence, or None for row-major ones; borrowed
 
+  Map(const Key& key, double p, const Affine& affine)
+      : key(key), p(p), base(0), affine(affine), strides(Py_None) {}
+
   explicit Map(PyObject* tuple) {
     if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 8) {
       PyErr_SetString(PyExc_TypeError, "expected a map: a tuple of eight");
@@ -366,25 +369,48 @@ PyObject* draw_seed(PyObject*, PyObject*) {
   return guarded([] { return PyLong_FromUnsignedLongLong(draw()); });
 }
 
-// NotImplemented where x is not plain; nothing is drawn then. With a gradient by way of `apply`.
+// y of a map whose seed is known, by way of `apply` where there is a gradient.
+PyObject* with_gradient(PyObject* x, PyObject* map) {
+  return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_None, map, nullptr));
+}
+
+// NotImplemented where x is not plain; nothing is drawn then.
 PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 2);
     PyObject* const x = in.object();
     PyObject* const map = in.object();
     if (!is_plain(x)) return new_reference(Py_NotImplemented);
-    const auto with_key = [&](PyObject* whole) {
-      return wants_gradient(x) ? checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_None,
-                                                                      whole, nullptr))
-                               : affine_into(x, Py_None, Map(whole));
+    const auto run_with = [&](PyObject* whole) {
+      return wants_gradient(x) ? with_gradient(x, whole) : affine_into(x, Py_None, Map(whole));
     };
-    if (PyTuple_GetItem(map, 0) != Py_None) return with_key(map);
+    if (PyTuple_GetItem(map, 0) != Py_None) return run_with(map);
     const Owned drawn(PyTuple_New(8));
     PyTuple_SetItem(drawn.get(), 0, checked(PyLong_FromUnsignedLongLong(draw())));
     for (Py_ssize_t i = 1; i < 8; ++i) {
       PyTuple_SetItem(drawn.get(), i, new_reference(checked(PyTuple_GetItem(map, i))));
     }
-    return with_key(drawn.get());
+    return run_with(drawn.get());
+  });
+}
+
+// What almost every call is: dropout(x, p) in training, key drawn, nothing else said. NotImplemented
+// where p is no float in (0, 1) or x is not plain: `functional` says what is wrong, or goes its way.
+PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 2);
+    PyObject* const x = in.object();
+    PyObject* const p_object = in.object();
+    if (!PyFloat_CheckExact(p_object)) return new_reference(Py_NotImplemented);
+    const double p = PyFloat_AsDouble(p_object);
+    if (!(p > 0.0 && p < 1.0) || !is_plain(x)) return new_reference(Py_NotImplemented);
+    const uint64_t seed = draw();
+    const double scale = 1.0 / (1.0 - p);
+    if (!wants_gradient(x)) {
+      return affine_into(x, Py_None, Map({seed, 0}, p, {scale, 0.0, 0.0}));
+    }
+    const Owned map(Py_BuildValue("(KiOidddO)", seed, 0, p_object, 0, scale, 0.0, 0.0, Py_None));
+    return with_gradient(x, map.get());
   });
 }
 
@@ -522,6 +548,8 @@ PyMethodDef methods[] = {
     {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number of torch's default CPU generator"},
     {"masked_affine", as_method(masked_affine), METH_FASTCALL,
      "masked_affine(x, map) -> y, or NotImplemented; a seed of None is drawn"},
+    {"dropout", as_method(dropout), METH_FASTCALL,
+     "dropout(x, p) -> y with a drawn key, or NotImplemented"},
     {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},
     {"affine_forward", as_method(affine_forward), METH_FASTCALL,
      "affine_forward(ctx, x, into, map) -> y"},

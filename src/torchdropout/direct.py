@@ -63,6 +63,17 @@ def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None
     return None if y is NotImplemented else y
 
 
+def dropout(x: Any, p: Any) -> torch.Tensor | None:
+    """Plain dropout of any x with a drawn key, or None where this way is closed to x or p.
+
+    The shortest way there is, for what almost every call is.
+    """
+    if _C is None or torch.compiler.is_dynamo_compiling():
+        return None
+    y = _C.dropout(x, p)
+    return None if y is NotImplemented else y
+
+
 def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
     """The same written into x, where `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
@@ -99,8 +110,14 @@ class _MaskedAffine(torch.autograd.Function):
         backward = staticmethod(_C.affine_backward)
 
 
-# What `Function.apply` calls in the end: here no transform is active, which is all it would ask.
+def _apply_backward(ctx: Any, gradient: torch.Tensor) -> Any:
+    return _C.affine_backward(ctx, gradient)
+
+
+# What `Function.apply` and its backward node call in the end. What they ask before that (is a
+# transform active, was `vjp` defined instead) is known here, and costs as much as the kernel.
 _apply_affine = super(torch.autograd.Function, _MaskedAffine).apply
+_MaskedAffine._backward_cls.apply = _apply_backward  # type: ignore[attr-defined]
 
 
 # --- residual + dropout(x + bias) ------------------------------------------------------------------
@@ -190,6 +207,7 @@ if _C is not None:
     # Each returns something false where nobody but autograd looks at operators.
     _WATCHERS = (
         torch._C._are_functorch_transforms_active,
+        torch._C._is_torch_function_mode_enabled,
         torch._C._len_torch_dispatch_stack,
         torch._C._get_tracing_state,
     )

@@ -25,3 +25,8 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
         return function(input, *args, **kwargs)
 
     return cast("Callable[P, torch.Tensor]", wrapper)
+
+
+def given(**arguments: Any) -> dict[str, Any]:
+    """Those arguments that are not None."""
+    return {name: value for name, value in arguments.items() if value is not None}

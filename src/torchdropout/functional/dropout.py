@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from .. import direct
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ._bernoulli import bernoulli, check_call, plain
-from ._override import overridable
+from ._override import given
 
 
-@overridable
 def dropout(
     input: torch.Tensor,
     p: float = 0.5,
@@ -62,5 +63,30 @@ def dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014); the inverted form, which scales in training.
     """
+    if (
+        training is True
+        and inplace is False
+        and key is generator is layout is out is None
+        and broadcast_dims == ()
+    ):
+        y = direct.dropout(input, p)
+        if y is not None:
+            return y
+    if has_torch_function_unary(input):
+        return handle_torch_function(  # type: ignore[no-any-return]
+            dropout,
+            (input,),
+            input,
+            p,
+            training,
+            inplace,
+            **given(
+                key=key,
+                generator=generator,
+                broadcast_dims=broadcast_dims or None,
+                layout=layout,
+                out=out,
+            ),
+        )
     call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
     return bernoulli(call, plain(call.p))
