@@ -367,6 +367,28 @@ BLOCKED = """
 """
 
 
+def test_info(capsys):
+    assert cli.run(["info"]) == 0
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert said["torchdropout"] == torchdropout.__version__
+    assert said["backend"] == torchdropout.backends.current()
+    assert said["backend"] in said["backends"]
+    assert cli.run(["info", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == said
+    with torchdropout.backends.use("reference"):
+        assert cli.run(["info"]) == 0
+    assert "asked for by backends.use('reference')" in capsys.readouterr().out
+
+
+def test_info_needs_no_extra():
+    code = textwrap.dedent(BLOCKED).format(missing="click", arguments=["info"])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "backend " in done.stdout
+
+
 @pytest.mark.parametrize("missing", ["click", "rich", "scipy"])
 def test_missing_extra_is_named(missing):
     # NumPy is not tried: torch itself warns of its absence.

@@ -92,7 +92,9 @@ class TestGradients:
     def test_saves_at_most_the_key(self, backend):
         """The operator saves the key's tensor; the short way keeps its numbers instead."""
         saved = []
-        hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t)
+        hooks = torch.autograd.graph.saved_tensors_hooks(
+            lambda t: saved.append(t) or t, lambda t: t
+        )
         with backends.use(backend), hooks:
             drawn(torch.randn(1000, requires_grad=True))
         assert [t.nbytes for t in saved] == ([16] if backend == "reference" else [])

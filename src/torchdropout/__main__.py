@@ -6,6 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from .info import text
+
 _EXTRA = ("click", "rich", "scipy", "numpy")
 _MISSING = (
     'torchdropout verify needs click, rich, scipy and numpy: pip install "torchdropout[verify]"'
@@ -29,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:  # installed, and broken: its own words serve better than ours
             raise
+        if (sys.argv[1:] if arguments is None else list(arguments)) == ["info"]:
+            print(text())  # what says which parts are there needs none of them
+            return 0
         print(_MISSING, file=sys.stderr)
         return _CANNOT_RUN
     except KeyboardInterrupt:

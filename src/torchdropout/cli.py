@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ._version import __version__
 from .errors import ArgumentTypeError, ArgumentValueError, TargetError
 from .findings import Report, Rule, TargetReport
+from .info import gather, text
 from .verify.report import (
     render_json,
     render_rule,
@@ -145,6 +147,14 @@ def explain(name: str) -> int:
 def checks(form: str) -> int:
     """Lists the checks: code, name, group, severity, what each requires."""
     _write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **_look()))
+    return OK
+
+
+@main.command()
+@_formats
+def info(form: str) -> int:
+    """Says what runs here: versions, the backend and why it, threads."""
+    click.echo(json.dumps(gather()) if form == "json" else text())
     return OK
 
 

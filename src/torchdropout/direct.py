@@ -77,7 +77,7 @@ def dropout(x: Any, p: Any) -> torch.Tensor | None:
 def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
     """The same written into x, where `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_affine(x, x, call)
+        return _apply_affine(x, x, call)  # type: ignore[no-any-return]
     return masked_affine_out(x, x, call)
 
 
@@ -120,7 +120,7 @@ _apply_affine = super(torch.autograd.Function, _MaskedAffine).apply
 _MaskedAffine._backward_cls.apply = _apply_backward  # type: ignore[attr-defined]
 
 
-# --- residual + dropout(x + bias) ------------------------------------------------------------------
+# --- residual + dropout(x + bias) ----------------------------------------------------------------
 
 
 def takes_add(x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None) -> bool:
@@ -138,7 +138,7 @@ def masked_add(
     if torch.is_grad_enabled() and (
         x.requires_grad or residual.requires_grad or (bias is not None and bias.requires_grad)
     ):
-        return _apply_add(x, residual, bias, call)
+        return _apply_add(x, residual, bias, call)  # type: ignore[no-any-return]
     return _add(x, residual, bias, call)
 
 

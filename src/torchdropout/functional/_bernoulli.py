@@ -25,7 +25,6 @@ from ..spec.layout import MaskLayout, row_major
 from ..spec.seed import as_int64
 from ._memory import overlaps_itself, overlaps_partially
 
-
 # What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers.
 Affine = tuple[float, float, float]
 
@@ -115,7 +114,7 @@ def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
         wrong_type("out", "a tensor", out)
     if inplace:
         raise ArgumentValueError(
-            f"Expected `out` or `inplace=True`, not both, {got('out', out)} and inplace=True (bool)."
+            f"Expected `out` or `inplace`, not both, {got('out', out)} and {got('inplace', True)}."
         )
     if out.dtype != x.dtype:
         wrong_type("out", f"of the input's dtype, {x.dtype}", out)

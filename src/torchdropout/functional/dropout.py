@@ -66,14 +66,17 @@ def dropout(
     if (
         training is True
         and inplace is False
-        and key is generator is layout is out is None
+        and key is None
+        and generator is None
+        and layout is None
+        and out is None
         and broadcast_dims == ()
     ):
         y = direct.dropout(input, p)
         if y is not None:
             return y
     if has_torch_function_unary(input):
-        return handle_torch_function(  # type: ignore[no-any-return]
+        return handle_torch_function(
             dropout,
             (input,),
             input,

@@ -95,8 +95,9 @@ def start() -> None:
     select(wanted, AUTO if wanted == AUTO else VARIABLE)
     if wanted == AUTO and why_missing and "NO_EXTENSION" not in why_missing:
         warnings.warn(
-            f"torchdropout has no compiled kernels: {why_missing}. Masks come from torch operations "
-            f"instead: the same bits, slowly. {VARIABLE}={REFERENCE} asks for that and is silent.",
+            f"torchdropout has no compiled kernels: {why_missing}. Masks come from torch "
+            "operations instead: the same bits, slowly. "
+            f"{VARIABLE}={REFERENCE} asks for that and is silent.",
             RuntimeWarning,
             stacklevel=2,
         )
