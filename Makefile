@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint notebook clean
+.PHONY: demo test test-slow lint package bench notebook clean
+
+# A change of any of these is a new installation, with the kernels compiled again.
+SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/torchdropout verify torch.nn:Dropout
@@ -25,16 +28,28 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The source distribution, a wheel made from it, and each installed where nothing else is.
+package: $(VENV)/test.stamp
+	PYTHON=$(BIN)/python bash tests/packaging.sh
+
+# The performance section of the README, measured; then the plots of the docs.
+bench: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/table.py --backend avx2
+	$(BIN)/python benchmarks/forward.py
+	$(BIN)/python benchmarks/forward_backward.py
+	$(BIN)/python benchmarks/plot.py
+
 # Writes examples/dropout.ipynb again, executed.
 notebook: $(VENV)/test.stamp
 	$(BIN)/python examples/build_notebook.py
 
-$(VENV)/demo.stamp: pyproject.toml
+$(VENV)/demo.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[verify]"
 	touch $@
 
-$(VENV)/test.stamp: pyproject.toml
+$(VENV)/test.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
