@@ -14,7 +14,7 @@ struct Avx512 {
   struct Keep {
     __mmask32 at[2];  // elements 0 to 31, 32 to 63
   };
-  static constexpr int kBatch = 4;
+  static constexpr int kBatch = 8;
 
   template <class C>
   struct Pack;
@@ -24,7 +24,7 @@ struct Avx512 {
     return {{static_cast<__mmask32>(bits), static_cast<__mmask32>(bits >> 32)}};
   }
 
-  // Philox with a block a 64-bit lane: a product leaves its high word where a shift finds it and
+  // Philox with a block a 64-bit lane: a product leaves its high word where a shuffle finds it and
   // its low word where the next product reads it. What stands above a word is never read.
   template <int n>
   static void make_keep(const Folded& folded, const IndexedMask& mask, uint64_t block, Keep* keep) {
@@ -110,7 +110,8 @@ struct Avx512 {
   }
 
  private:
-  static __m512i high(__m512i product) { return _mm512_srli_epi64(product, 32); }
+  // A shuffle and not a shift: the port that shifts is busy with the products.
+  static __m512i high(__m512i product) { return _mm512_shuffle_epi32(product, _MM_PERM_DDBB); }
   static __m512i xor3(__m512i a, __m512i b, __m512i c) {
     return _mm512_ternarylogic_epi64(a, b, c, 0x96);
   }

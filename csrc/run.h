@@ -125,19 +125,23 @@ class Runner {
   // Elements of whole blocks that share the high word of their number, and an incomplete last one.
   template <bool streaming>
   void segment(int64_t n, const IndexedMask& mask, uint64_t block) {
-    constexpr int kBlocks = kGroup / kPerBlock;
     const Folded folded(mask.key, static_cast<uint32_t>(block >> 32));
-    Keep keep[Isa::kBatch];
-    for (; n >= kGroup * Isa::kBatch; n -= kGroup * Isa::kBatch) {
-      Isa::template make_keep<Isa::kBatch>(folded, mask, block, keep);
-      for (int i = 0; i < Isa::kBatch; ++i) group<streaming>(keep[i]);
-      block += kBlocks * Isa::kBatch;
+    batches<streaming, Isa::kBatch>(folded, mask, &block, &n);
+    if (Isa::kBatch > 4) batches<streaming, 4>(folded, mask, &block, &n);  // rows are often short
+    batches<streaming, 1>(folded, mask, &block, &n);
+    if (n > 0) {
+      Keep keep;
+      Isa::template make_keep<1>(folded, mask, block, &keep);
+      partial(keep, static_cast<int>(n));
     }
-    for (; n > 0; n -= kGroup) {
-      Isa::template make_keep<1>(folded, mask, block, keep);
-      if (n < kGroup) return partial(keep[0], static_cast<int>(n));
-      group<streaming>(keep[0]);
-      block += kBlocks;
+  }
+
+  template <bool streaming, int size>
+  void batches(const Folded& folded, const IndexedMask& mask, uint64_t* block, int64_t* n) {
+    Keep keep[size];
+    for (; *n >= kGroup * size; *n -= kGroup * size, *block += kGroup / kPerBlock * size) {
+      Isa::template make_keep<size>(folded, mask, *block, keep);
+      for (int i = 0; i < size; ++i) group<streaming>(keep[i]);
     }
   }
 

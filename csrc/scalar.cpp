@@ -16,17 +16,18 @@ struct Scalar {
 
   template <int n>
   static void make_keep(const Folded&, const IndexedMask& mask, uint64_t block, Keep* keep) {
-    static_assert(n == 1, "one group at a time");
-    uint64_t bits = 0, ties = 0;
-    for (int i = 0; i < kGroup; i += kPerBlock) {
-      const Words words = block_words(mask.key, kDomainHigh, block + i / kPerBlock);
-      for (int place = 0; place < kPerBlock; ++place) {
-        const uint32_t high = half_word(words, place);
-        bits |= uint64_t{high >= mask.threshold.high} << (i + place);
-        ties |= uint64_t{high == mask.threshold.high} << (i + place);
+    for (int group = 0; group < n; ++group, block += kGroup / kPerBlock) {
+      uint64_t bits = 0, ties = 0;
+      for (int i = 0; i < kGroup; i += kPerBlock) {
+        const Words words = block_words(mask.key, kDomainHigh, block + i / kPerBlock);
+        for (int place = 0; place < kPerBlock; ++place) {
+          const uint32_t high = half_word(words, place);
+          bits |= uint64_t{high >= mask.threshold.high} << (i + place);
+          ties |= uint64_t{high == mask.threshold.high} << (i + place);
+        }
       }
+      keep[group] = drop_ties(mask, block, bits, ties);
     }
-    *keep = drop_ties(mask, block, bits, ties);
   }
 
   static Keep from_bits(uint64_t bits) { return bits; }
