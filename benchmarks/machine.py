@@ -1,0 +1,73 @@
+"""What a measurement was made on: a record fit for JSON."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import torchdropout as td
+from torchdropout import backends
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+VARIABLES = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "TORCHDROPOUT_")
+
+
+def record() -> dict[str, Any]:
+    """The machine, the versions and the settings of this process."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "caches": dict(_caches()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.platform(),
+        "huge_pages": _read(HUGE_PAGES),
+        "backend": backends.current(),
+        "backends": list(backends.available()),
+        "torchdropout": td.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def describe(machine: dict[str, Any]) -> str:
+    """One line of a record."""
+    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {caches or 'caches unknown'}; "
+        f"{machine['system']}; torch {machine['torch']}, Python {machine['python']}; "
+        f"backend {machine['backend']}; {machine['date'][:10]}"
+    )
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _cpu_model() -> str:
+    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or "unknown processor"
+
+
+def _caches() -> Iterator[tuple[str, str]]:
+    """L2 and L3 as the kernel tells them: `("L2", "2048K")`."""
+    for folder in sorted(CACHES.glob("index*")):
+        level, size = _read(folder / "level"), _read(folder / "size")
+        if level in ("2", "3") and size:
+            yield f"L{level}", size

@@ -1,0 +1,63 @@
+"""Bytes kept for the backward beyond the input: storages that autograd saves, counted once each.
+
+Python numbers kept beside them are not counted, on either side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import harness
+import machine
+import torch
+import torch.nn.functional as F
+from forward import OURS, TORCH, Dropout, native
+
+import torchdropout.functional as td
+
+FUNCTIONS: dict[str, Dropout] = {OURS: td.dropout, TORCH: F.dropout, "torch.native_dropout": native}
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def kept_bytes(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> int:
+    """Of one forward on x, which takes a gradient."""
+    storages: dict[int, int] = {}
+
+    def pack(saved: torch.Tensor) -> torch.Tensor:
+        storage = saved.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        y = function(x)
+    storages.pop(x.untyped_storage().data_ptr(), None)
+    del y  # alive until here, so that no address is used twice
+    return sum(storages.values())
+
+
+def measure(name: str, elements: int, dtype: torch.dtype) -> dict[str, Any]:
+    """One line of the result."""
+    x = torch.randn(elements, dtype=dtype, requires_grad=True)
+    function = FUNCTIONS[name]
+    return {
+        "function": name,
+        "elements": elements,
+        "dtype": harness.dtype_name(dtype),
+        "kept_bytes": kept_bytes(lambda x: function(x, 0.1), x),
+    }
+
+
+def main() -> None:
+    options = harness.parse(__file__, harness.parser(__doc__))
+    sizes = (2**10, 2**14) if options.quick else (2**10, 2**20, 2**26)
+    results = [measure(name, n, dtype) for dtype in DTYPES for n in sizes for name in FUNCTIONS]
+    for result in results:
+        print("{function:24}{elements:>12} {dtype:10}{kept_bytes:>14} bytes kept".format(**result))
+    run = {"machine": machine.record(), "results": results}
+    harness.write(options.out, {"script": Path(__file__).stem, "runs": [run]})
+
+
+if __name__ == "__main__":
+    main()

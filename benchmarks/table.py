@@ -1,0 +1,298 @@
+"""The targets, measured: one table of what must be reached, what may be, and what was.
+
+Each row alternates its candidates in this process, with warm memory, p = 0.1 and, unless the row
+says otherwise, one thread. A row of several cases shows the worst of them. With --backend avx2 the
+"must" and "reach" of a speed are halved, those of a time against a copy or a product doubled.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import channels
+import dropout_add
+import forward
+import forward_backward
+import harness
+import inplace
+import machine
+import memory
+import out
+import threads
+import torch
+import transformer
+from forward import OURS, TORCH
+from harness import Case, Interval, Plan, Result
+from rich.console import Console
+from rich.table import Table
+
+PLAN = Plan(budget_s=1.5, fewest=15, slow_rounds=11)
+
+F32, BF16, F16 = torch.float32, torch.bfloat16, torch.float16
+KI, MI = 2**10, 2**20
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a row is read.
+
+    Args:
+        at_least: Whether more is better.
+        number: A figure as text.
+        name: What follows the number.
+        forced: What a bound is multiplied by where AVX2 is forced.
+    """
+
+    at_least: bool
+    number: Callable[[float], str]
+    name: str
+    forced: float = 1.0
+
+    def limit(self, bound: float) -> str:
+        """A bound in words."""
+        return f"{'at least' if self.at_least else 'at most'} {self.number(bound)}{self.name}"
+
+    def spread(self, ratio: Interval) -> str:
+        """A figure and its interval, if it has one."""
+        low, value, high = map(self.number, (ratio.low, ratio.value, ratio.high))
+        interval = "" if ratio.low == ratio.high else f" [{low}, {high}]"
+        return f"{value}{self.name}{interval}"
+
+
+SPEED = Unit(True, "{:.3g}".format, " x as fast", forced=0.5)
+TIME = Unit(False, "{:.3g}".format, " of the time", forced=2.0)
+COST = Unit(False, lambda ratio: f"{100 * (ratio - 1):+.1f}", " %")
+BYTES = Unit(False, "{:.0f}".format, " bytes")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figure of a row.
+
+    Args:
+        ratio: Its value and 95 % interval.
+        results: The cases it was taken from.
+        note: What else there is to say: where the worst was, what torch's own is.
+    """
+
+    ratio: Interval
+    results: Sequence[Result] = ()
+    note: str = ""
+
+
+Measure = Callable[[Plan], Measured]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A target: its text, its bounds and how to measure it."""
+
+    title: str
+    unit: Unit
+    must: float
+    reach: float
+    measure: Measure
+
+    def bound(self, value: float, forced: bool) -> float:
+        """`must` or `reach`, as it stands where AVX2 is forced or not."""
+        return value * self.unit.forced if forced else value
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with its figure, as it is shown and written."""
+
+    row: Row
+    measured: Measured
+    forced: bool
+
+    def within(self, bound: float) -> bool:
+        """Whether the figure is on the good side of a bound."""
+        value, bound = self.measured.ratio.value, self.row.bound(bound, self.forced)
+        return value >= bound if self.row.unit.at_least else value <= bound
+
+    @property
+    def verdict(self) -> str:
+        """Of "must", and of "reach" where that is met too."""
+        if not self.within(self.row.must):
+            return "not met"
+        return "met, reached" if self.within(self.row.reach) else "met"
+
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Of the table."""
+        row, unit = self.row, self.row.unit
+        note = f"; {self.measured.note}" if self.measured.note else ""
+        return (
+            row.title,
+            unit.limit(row.bound(row.must, self.forced)),
+            unit.number(row.bound(row.reach, self.forced)),
+            f"{unit.spread(self.measured.ratio)}{note}",
+            self.verdict,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Figures and verdict."""
+        return {
+            "row": self.row.title,
+            "must": self.row.bound(self.row.must, self.forced),
+            "reach": self.row.bound(self.row.reach, self.forced),
+            "at_least": self.row.unit.at_least,
+            **asdict(self.measured.ratio),
+            "note": self.measured.note,
+            "verdict": self.verdict,
+            "cases": [result.as_json() for result in self.measured.results],
+        }
+
+
+def lowest_speed(cases: Sequence[Case], plan: Plan) -> Measured:
+    """Of torchdropout over the other candidate; and in which case, if there are several."""
+    results = [harness.measure(case, plan) for case in cases]
+    worst = min(results, key=lambda result: _other_over_first(result).value)
+    shape, operation = harness.shape_name(worst.case.shape), worst.case.operation
+    where = f"at {shape}, {operation}" if len(cases) > 1 else ""
+    return Measured(_other_over_first(worst), results, where)
+
+
+def time_against(case: Case, plan: Plan) -> Measured:
+    """Of torchdropout over the other candidate."""
+    result = harness.measure(case, plan)
+    return Measured(_other_over_first(result).inverse(), [result])
+
+
+def _other_over_first(result: Result) -> Interval:
+    """Of a case with two candidates."""
+    (ratio,) = result.ratios().values()
+    return ratio
+
+
+def step_cost(case: Case, plan: Plan) -> Measured:
+    """A training step over that without dropout, ours and torch's."""
+    result = harness.measure(case, plan)
+    cost, torchs = (result.ratios()[name] for name in (transformer.FUSED, transformer.TORCH))
+    return Measured(cost, [result], f"torch's own {COST.spread(torchs)}")
+
+
+def kept_bytes(plan: Plan) -> Measured:
+    """The most over sizes and dtypes; counted, so no plan matters."""
+    del plan
+    counted = [
+        memory.measure(OURS, n, dtype)["kept_bytes"] for n in (KI, MI) for dtype in memory.DTYPES
+    ]
+    return Measured(Interval(*[float(max(counted))] * 3))
+
+
+def _against(base: Case, *others: str, **changes: Any) -> Case:
+    """A case with two candidates: torchdropout and one more."""
+    return replace(base, only=(OURS, *others), **changes)
+
+
+def _speed(title: str, must: float, reach: float, *cases: Case) -> Row:
+    return Row(title, SPEED, must, reach, partial(lowest_speed, cases))
+
+
+def _time(title: str, must: float, reach: float, case: Case) -> Row:
+    return Row(title, TIME, must, reach, partial(time_against, case))
+
+
+def _forward_rows() -> Iterator[Row]:
+    def case(n: int, dtype: torch.dtype = F32) -> Case:
+        return _against(forward.BASE, TORCH, shape=(n,), dtype=dtype)
+
+    yield _speed(
+        "float32 forward, 16Ki to 256Ki, against `F.dropout`",
+        14,
+        20,
+        *map(case, (16 * KI, 64 * KI, 256 * KI)),
+    )
+    yield _speed("bfloat16 forward, 256Ki, against `F.dropout`", 16, 22, case(256 * KI, BF16))
+    yield _speed("float16 forward, 256Ki, against `F.dropout`", 16, 22, case(256 * KI, F16))
+    for dtype, must, reach in ((F32, 1.05, 0.90), (BF16, 1.25, 1.0)):
+        title = f"{harness.dtype_name(dtype)} forward, 64Mi into `out=`, against `copy_`"
+        yield _time(title, must, reach, replace(out.BASE, dtype=dtype))
+
+
+def _gradient_rows() -> Iterator[Row]:
+    for n, must, reach in ((64 * MI, 5, 6), (16 * KI, 4, 5), (KI, 1.0, 1.5)):
+        case = _against(forward_backward.BASE, TORCH, shape=(n,))
+        title = f"float32 forward and backward, {harness.shape_name((n,))}, against `F.dropout`"
+        yield _speed(title, must, reach, case)
+    small = [
+        _against(base, TORCH, shape=(n,))
+        for base in (forward.BASE, forward_backward.FORWARD, forward_backward.BASE)
+        for n in (1, 16, 64, 256, KI, 4 * KI)
+    ]
+    yield _speed("never slower than torch, 1 to 4Ki, gradients or not", 1.0, 1.5, *small)
+
+
+def _fused_rows() -> Iterator[Row]:
+    for dtype, must, reach in ((F32, 14, 16), (BF16, 24, 27)):
+        title = f"{harness.dtype_name(dtype)} in place, 64Mi, against `F.dropout`"
+        yield _speed(title, must, reach, replace(inplace.BASE, dtype=dtype))
+    for dtype, must, reach in ((F32, 8, 10), (BF16, 15, 18)):
+        title = f"{harness.dtype_name(dtype)} `dropout_add` with bias, 64Mi"
+        case = replace(dropout_add.BASE, dtype=dtype)
+        yield _speed(f"{title}, against {dropout_add.COMPOSED}", must, reach, case)
+    for base in (channels.IMAGES, channels.DROP_PATH):
+        title = f"{base.operation}, {harness.shape_name(base.shape)}, against `x * scale`"
+        yield _time(title, 1.1, 1.0, _against(base, channels.SCALED))
+
+
+def _whole_rows() -> Iterator[Row]:
+    yield _speed("2 threads against 1, float32 forward, 64Mi", 1.7, 1.9, threads.BASE)
+    yield Row("bytes of tensors kept for the backward beyond x", BYTES, 16, 16, kept_bytes)
+    only = (transformer.NONE, transformer.FUSED, transformer.TORCH)
+    for number, plural in ((1, ""), (2, "s")):
+        title = f"training step of TransformerEncoderLayer, {number} thread{plural}, over p = 0"
+        case = replace(transformer.BASE, threads=number, only=only)
+        yield Row(title, COST, 1.12, 1.06, partial(step_cost, case))
+
+
+def rows() -> list[Row]:
+    """All, in the order shown."""
+    return [*_forward_rows(), *_gradient_rows(), *_fused_rows(), *_whole_rows()]
+
+
+HEADER = ("row", "must", "reach", "measured [95 %]", "verdict")
+
+
+def as_markdown(lines: Sequence[Line], caption: str) -> str:
+    """The table and, under it, the machine."""
+    cells = [HEADER, tuple("---" for _ in HEADER), *(line.cells() for line in lines)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return f"{table}\n\n{caption}\n"
+
+
+def as_table(lines: Sequence[Line], caption: str) -> Table:
+    """The same for a terminal."""
+    table = Table(*HEADER, caption=caption, show_lines=True)
+    for line in lines:
+        table.add_row(*line.cells(), style="red" if line.verdict == "not met" else None)
+    return table
+
+
+def main() -> None:
+    harness.become_warm()
+    options = harness.parse(__file__, harness.parser(__doc__))
+    forced = options.backend == "avx2"
+    plan = harness.QUICK if options.quick else PLAN
+    lines = []
+    for row in rows():
+        lines.append(Line(row, row.measure(plan), forced))
+        print("; ".join(lines[-1].cells()), file=sys.stderr, flush=True)
+    made_on = machine.record()
+    caption = f"{'AVX2 forced. ' if forced else ''}{machine.describe(made_on)}"
+    harness.write(
+        options.out,
+        {"script": Path(__file__).stem, "machine": made_on, "rows": [x.as_json() for x in lines]},
+    )
+    options.out.with_suffix(".md").write_text(as_markdown(lines, caption))
+    Console().print(as_table(lines, caption))
+
+
+if __name__ == "__main__":
+    main()
