@@ -31,6 +31,7 @@ inline void add_pair(Job& job) {
     dim.stride[Dim::kY] *= 2;
   }
   job.add_dim(2, item_size(job.x_type), item_size(job.y_type), 0);
+  job.affine.drop_value = 0.0;  // a value for both parts has no meaning
 }
 
 inline void on_torch_threads(int64_t n, int64_t grain, void (*work)(void*, int64_t, int64_t),

@@ -38,6 +38,7 @@ struct Connection {
   const DLPackExchangeAPI* exchange;
   PyObject *current_level, *is_profiler_enabled, *is_neg, *is_conj, *requires_grad, *mark_dirty;
   PyObject* map;
+  torch::stable::Tensor* seed;  // what a draw is written into; the interpreter's lock guards it
 } torch_side;
 
 // A Python error is set.
@@ -304,14 +305,12 @@ PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
 
 uint64_t draw() {
   using torch::stable::detail::from;
-  thread_local const torch::stable::Tensor seed =
-      torch::stable::empty({}, torch::headeronly::ScalarType::Long);
-  StableIValue stack[] = {from(seed), from(std::numeric_limits<int64_t>::min()),
+  StableIValue stack[] = {from(*torch_side.seed), from(std::numeric_limits<int64_t>::min()),
                           from(std::optional<int64_t>()), from(std::nullopt)};
   STABLE_TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::random_", "from", stack, TORCH_ABI_VERSION));
   torch::stable::detail::to<torch::stable::Tensor>(stack[0]);  // takes the result's reference
-  return *static_cast<const uint64_t*>(seed.const_data_ptr());
+  return *static_cast<const uint64_t*>(torch_side.seed->const_data_ptr());
 }
 
 // --- functions -------------------------------------------------------------------------------
@@ -355,6 +354,8 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
     found.requires_grad = name("requires_grad");
     found.mark_dirty = name("mark_dirty");
     found.map = name("map");
+    found.seed = new torch::stable::Tensor(
+        torch::stable::empty({}, torch::headeronly::ScalarType::Long));
     for (Py_ssize_t i = 0; i < n; ++i) Py_INCREF(args[i]);
     torch_side = found;
     return none();

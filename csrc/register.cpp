@@ -57,12 +57,29 @@ Tensor reference(const Tensor& x, const Tensor& key, double p, double scale, dou
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
+// What the kernel relies on: it reads as many keys and strides as x has dimensions for.
+void check(const Tensor& x, const Tensor& key, const std::vector<int64_t>& strides) {
+  STD_TORCH_CHECK(key.scalar_type() == ScalarType::Long && key.dim() >= 1 &&
+                      key.size(key.dim() - 1) == 2,
+                  "torchdropout::masked_affine: expected `key` to be an int64 tensor of shape (..., 2)");
+  const int64_t lead = key.dim() - 1;
+  STD_TORCH_CHECK(lead + static_cast<int64_t>(strides.size()) == x.dim(),
+                  "torchdropout::masked_affine: expected a dimension of `key` or one of `strides` for "
+                  "each of the ", x.dim(), " dimensions of `x`, got ", lead, " and ", strides.size());
+  for (int64_t d = 0; d < lead; ++d) {
+    STD_TORCH_CHECK(key.size(d) == x.size(d) || key.size(d) == 1,
+                    "torchdropout::masked_affine: expected dimension ", d, " of `key` to be of size ",
+                    x.size(d), " or 1, got ", key.size(d));
+  }
+}
+
 Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift, double drop_value,
                      int64_t base, std::vector<int64_t> strides) {
   const std::optional<ElementType> type = element_type(x);
   if (selection.reference || !type) {
     return reference(x, key, p, scale, shift, drop_value, base, strides);
   }
+  check(x, key, strides);
   Tensor y = torch::stable::empty_like(x);
   if (x.numel() == 0) return y;
   const std::vector<Key> keys = read_keys(key);
@@ -81,7 +98,8 @@ Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift,
   for (int64_t d = 0; d < x.dim(); ++d) {
     if (d < lead) keys_apart /= key.size(d);
     job.add_dim(x.size(d), x.stride(d) * item, y.stride(d) * item,
-                d < lead ? 0 : static_cast<uint64_t>(strides[d - lead]), d < lead ? keys_apart : 0);
+                d < lead ? 0 : static_cast<uint64_t>(strides[d - lead]),
+                d < lead && key.size(d) > 1 ? keys_apart : 0);
   }
   if (type->complex) add_pair(job);
   run(*selection.kernels, job, on_torch_threads);

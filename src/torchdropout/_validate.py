@@ -26,6 +26,8 @@ def got(name: str, value: object) -> str:
         "got p='0.1' (str)"
     """
     if isinstance(value, torch.Tensor):
+        if value.is_nested:
+            return f"got {name}=<nested tensor, {value.dtype}> ({type(value).__name__})"
         shape = tuple(value.shape)
         return f"got {name}=<tensor of shape {shape}, {value.dtype}> ({type(value).__name__})"
     text = repr(value)

@@ -199,7 +199,7 @@ def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, 
         _C.sums(gradient, y, sums, ctx.call)
         return y, sums.to(ctx.bias_dtype)
     wide = _linear(gradient.to(compute), ctx.call)
-    sums = wide.sum(tuple(range(wide.ndim - 1)))
+    sums = wide.sum(tuple(range(wide.ndim - 1))) if wide.ndim > 1 else wide
     return wide.to(ctx.x_dtype), sums.to(ctx.bias_dtype)
 
 
@@ -211,13 +211,14 @@ if _C is not None:
         torch._C._len_torch_dispatch_stack,
         torch._C._get_tracing_state,
     )
-    _C.connect(
-        torch.Tensor,
-        torch.nn.Parameter,
-        torch.empty_like,
-        _WATCHERS,
-        forward_ad,
-        profiler,
-        _apply_affine,
-        _linear,
-    )
+    with torch.inference_mode(False):  # what it makes for draws shall be writable everywhere
+        _C.connect(
+            torch.Tensor,
+            torch.nn.Parameter,
+            torch.empty_like,
+            _WATCHERS,
+            forward_ad,
+            profiler,
+            _apply_affine,
+            _linear,
+        )

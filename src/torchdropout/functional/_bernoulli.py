@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ from ..random import Key
 from ..spec.keep import scale
 from ..spec.layout import MaskLayout, row_major
 from ..spec.seed import as_int64
-from ._memory import overlaps_itself, overlaps_partially
+from ._memory import has_address, overlaps_itself, overlaps_partially
 
 # What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers.
 Affine = tuple[float, float, float]
@@ -119,7 +120,7 @@ def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
     if out.dtype != x.dtype:
         wrong_type("out", f"of the input's dtype, {x.dtype}", out)
     if out.is_nested or x.is_nested:
-        raise ArgumentValueError("Expected no `out` with a nested tensor, got one.")
+        raise ArgumentValueError(f"Expected no `out` with a nested tensor, {got('out', out)}.")
     if out.shape != x.shape:
         wrong_value("out", f"of the input's shape, {tuple(x.shape)}", out)
     if out.device != x.device:
@@ -130,8 +131,10 @@ def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
                 f"Expected no `out` where a gradient is wanted, and `{name}` requires one: call "
                 f"under torch.no_grad(), or without `out`, {got(name, tensor)}."
             )
-    if torch.compiler.is_compiling():
-        return  # addresses are not known yet; the compiler's own copy writes the result
+    if out.layout is not x.layout:
+        wrong_value("out", f"of the input's layout, {x.layout}, and not {out.layout}", out)
+    if torch.compiler.is_compiling() or not (has_address(x) and has_address(out)):
+        return  # there are no addresses yet; whoever runs it copies the result into place
     if overlaps_itself(out):
         wrong_value("out", "a tensor whose elements have each a place of their own in memory", out)
     if overlaps_partially(out, x):
@@ -204,8 +207,9 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
     if into is None:
         return masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
     if not (direct.takes(x) and _writable(into)):
-        y = masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
-        return into.copy_(y)
+        with _undrawn_if_refused(call):
+            y = masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
+            return into.copy_(y)
     seed, stream = key_numbers(key_of(call.key, call.generator))
     if seed is None:
         seed = direct.draw_seed()
@@ -237,6 +241,21 @@ def masked_affine(
 def _writable(into: torch.Tensor) -> bool:
     """True where the kernel may write: not into a view that has a gradient, as torch has rules."""
     return direct.takes(into) and not (into.requires_grad and into._is_view())
+
+
+@contextlib.contextmanager
+def _undrawn_if_refused(call: Call) -> Iterator[None]:
+    """Puts the generator back where torch refuses to write: of views it says so only then."""
+    if call.key is not None or torch.compiler.is_compiling():
+        yield
+        return
+    generator = call.generator or torch.default_generator
+    before = generator.get_state()
+    try:
+        yield
+    except BaseException:
+        generator.set_state(before)
+        raise
 
 
 def _refuse_as_torch_does(x: torch.Tensor) -> None:

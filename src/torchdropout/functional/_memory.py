@@ -5,6 +5,16 @@ from __future__ import annotations
 import torch
 
 
+def has_address(x: torch.Tensor) -> bool:
+    """True where x is memory that can be looked at, and not a fake, wrapped or meta tensor."""
+    return (
+        type(x) in (torch.Tensor, torch.nn.Parameter)
+        and x.layout is torch.strided
+        and x.device.type != "meta"
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
 def overlaps_itself(x: torch.Tensor) -> bool:
     """True if two elements of x may have one place in memory, as in an expanded tensor."""
     if x.is_contiguous():
@@ -22,22 +32,31 @@ def overlaps_itself(x: torch.Tensor) -> bool:
 
 def overlaps_partially(a: torch.Tensor, b: torch.Tensor) -> bool:
     """True if tensors of one shape and dtype share memory, and are not the same elements of it."""
-    if a.numel() == 0 or (a.data_ptr() == b.data_ptr() and a.stride() == b.stride()):
+    if a.numel() == 0 or (a.data_ptr() == b.data_ptr() and _steps(a) == _steps(b)):
         return False
-    (a_first, a_last), (b_first, b_last) = _range(a), _range(b)
-    if a_last < b_first or b_last < a_first:
+    (a_first, a_end), (b_first, b_end) = _range(a), _range(b)
+    if a_end <= b_first or b_end <= a_first:
         return False
-    # Interleaved, as two column halves of a matrix are: look at every element's place.
+    # Interleaved, as two column halves of a matrix are: look at every byte.
     start = min(a_first, b_first)
-    places = torch.zeros(max(a_last, b_last) - start + 1, dtype=torch.bool, device="cpu")
-    b_places = places.as_strided(b.shape, b.stride(), b_first - start)
-    places.as_strided(a.shape, a.stride(), a_first - start).fill_(True)
-    return bool(b_places.any()) or (a.data_ptr() - b.data_ptr()) % a.element_size() != 0
+    places = torch.zeros(max(a_end, b_end) - start, dtype=torch.bool, device="cpu")
+    _bytes_of(a, places, start).fill_(True)
+    return bool(_bytes_of(b, places, start).any())
+
+
+def _steps(x: torch.Tensor) -> list[int]:
+    """The strides that lead anywhere."""
+    return [stride for stride, size in zip(x.stride(), x.shape, strict=True) if size > 1]
 
 
 def _range(x: torch.Tensor) -> tuple[int, int]:
-    """The first and the last element's place, counted in elements."""
-    first = x.data_ptr() // x.element_size()
-    return first, first + sum(
-        (size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)
-    )
+    """Address of the first byte and of that after the last."""
+    reach = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+    return x.data_ptr(), x.data_ptr() + (reach + 1) * x.element_size()
+
+
+def _bytes_of(x: torch.Tensor, places: torch.Tensor, start: int) -> torch.Tensor:
+    """Where the bytes of x lie in `places`, whose first one stands for the address `start`."""
+    item = x.element_size()
+    strides = [stride * item for stride in x.stride()]
+    return places.as_strided((*x.shape, item), (*strides, 1), x.data_ptr() - start)

@@ -71,6 +71,9 @@ def dropout_add(
         input, p, training, False, key, generator, broadcast_dims, layout, complex_ok=False
     )
     x = call.x
+    for name, tensor in (("input", x), ("residual", residual), ("bias", bias)):
+        if isinstance(tensor, torch.Tensor) and tensor.is_nested:
+            wrong_type(name, "no nested tensor", tensor)
     _check_residual(residual, x)
     if bias is not None:
         _check_bias(bias, x)

@@ -148,6 +148,7 @@ def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tens
     """Keep bits of the mask indices `base` to `base + n - 1`: each Philox call serves eight."""
     first, skip = divmod(base % 2**64, PER_BLOCK)
     blocks = torch.arange((skip + n + PER_BLOCK - 1) // PER_BLOCK, device=keys.device) + first
+    blocks &= 2**61 - 1  # indices are modulo 2**64
     high = halves(words_tensor(keys[:, None], DOMAIN_HIGH, blocks))
     keep = high > limit >> 16
     # The low half decides only where the high half ties: one element in 65,536.

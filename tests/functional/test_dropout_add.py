@@ -1,0 +1,1007 @@
+"""functional.dropout_add: the composition it stands for, its one rounding, gradients, refusals."""
+
+import itertools
+import math
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
+
+from oracle import FLOATS, layouts_of, mask, same_bits
+from strategies import keys, layouts, probabilities, seeds
+from torchdropout import Key, MaskLayout, backends
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
+
+KEY = Key(2**63 + 5, 2**40 + 1)
+ALL_BACKENDS = backends.available()
+COMPILED = ALL_BACKENDS[-1]
+BACKENDS = tuple(dict.fromkeys(("reference", COMPILED)))
+HALVES = (torch.float16, torch.bfloat16)
+# Dtypes of x, residual and bias that go together.
+COMBINATIONS = [
+    (x, residual, bias)
+    for x in FLOATS
+    for residual in dict.fromkeys((x, torch.float32 if x in HALVES else x))
+    for bias in dict.fromkeys((None, x, torch.float32 if x in HALVES else x))
+]
+BIASED = [dtypes for dtypes in COMBINATIONS if dtypes[2] is not None]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    with backends.use(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def normal(*shape, dtype=torch.float32, seed=0, grad=False):
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(shape, dtype=torch.float64, generator=generator).to(dtype).requires_grad_(grad)
+    )
+
+
+def triple(dtypes=(torch.float32,) * 3, shape=(6, 37), grad=False):
+    """x, residual and bias (or None)."""
+    x, residual = (normal(*shape, dtype=d, seed=i, grad=grad) for i, d in enumerate(dtypes[:2]))
+    if dtypes[2] is None:
+        return x, residual, None
+    return x, residual, normal(*shape[-1:], dtype=dtypes[2], seed=2, grad=grad)
+
+
+def composition(x, residual, bias=None, p=0.3, **kwargs):
+    return residual + F.dropout(x if bias is None else x + bias, p, **kwargs)
+
+
+def rounded(values, dtype):
+    """NumPy's values in a dtype of torch: NumPy rounds to float16, integers to bfloat16."""
+    if dtype != torch.bfloat16:
+        names = {torch.float16: np.float16, torch.float32: np.float32, torch.float64: np.float64}
+        with np.errstate(over="ignore"):
+            return torch.from_numpy(np.ascontiguousarray(values.astype(names[dtype])))
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    even = (bits + 0x7FFF + (bits >> np.uint64(16) & np.uint64(1))) >> np.uint64(16)
+    even = np.where(np.isnan(values), 0x7FC0, even)  # adding to a NaN could carry into its sign
+    return torch.from_numpy(even.astype(np.uint16).view(np.int16)).view(torch.bfloat16)
+
+
+def definition(x, residual, bias, p, keep):
+    """In NumPy: sums and product in the compute type, and one rounding at the end."""
+    compute = np.float64 if x.dtype == torch.float64 else np.float32
+
+    def wide(tensor):
+        return tensor.detach().to(torch.float64).contiguous().numpy().astype(compute)  # exact
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = wide(x) if bias is None else wide(x) + wide(bias)
+        scale = compute(1.0 / (1.0 - p)) if p < 1.0 else compute(0.0)
+        dropped = np.where(keep.numpy(), value * scale, compute(0.0))
+        total = wide(residual) + dropped
+    assert total.dtype == compute
+    return rounded(np.asarray(total), residual.dtype).reshape(x.shape)
+
+
+def strides(x):
+    """Those that say where an element is."""
+    return [s for s, n in zip(x.stride(), x.shape, strict=True) if n > 1] if x.numel() > 0 else []
+
+
+class TestValues:
+    def test_equals_the_definition_with_every_backend(self):
+        """Dtypes, memory layouts, with and without bias, keys, p, and ways to share."""
+        elements = 0
+
+        @settings(max_examples=250)
+        @given(st.data())
+        def property_(data):
+            nonlocal elements
+            dtypes = data.draw(st.sampled_from(COMBINATIONS))
+            least = 0 if dtypes[2] is None else 1
+            shape = data.draw(st.lists(st.integers(0, 7), min_size=least, max_size=4))
+            start = data.draw(seeds)
+            x, residual = (
+                (lambda found: found[data.draw(st.sampled_from(sorted(found)))])(
+                    layouts_of(normal(*shape, dtype=dtype, seed=start + i))
+                )
+                for i, dtype in enumerate(dtypes[:2])
+            )
+            bias = None
+            if dtypes[2] is not None:
+                bias = normal(2 * shape[-1], dtype=dtypes[2], seed=start + 2)
+                bias = bias[::2] if data.draw(st.booleans()) else bias[: shape[-1]]
+            p, key = data.draw(probabilities), data.draw(keys)
+            if data.draw(st.booleans()):
+                layout = data.draw(layouts(shape))
+                extra = {"layout": layout}
+            else:
+                dims = data.draw(st.sets(st.integers(0, len(shape) - 1)) if shape else st.just(()))
+                layout = MaskLayout.of(tuple(shape), tuple(dims))
+                extra = {"broadcast_dims": tuple(dims)}
+            expected = definition(x, residual, bias, p, mask(key, p, shape, layout))
+            for name in ALL_BACKENDS:
+                with backends.use(name):
+                    y = F.dropout_add(x, residual, p, bias=bias, key=key, **extra)
+                assert same_bits(y, expected), name
+                assert strides(y) == strides(torch.empty_like(residual))
+            elements += x.numel()
+
+        property_()
+        assert elements >= 5000
+
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_sizes_around_those_of_vectors_and_threads(self, dtypes, threads):
+        """One row, tails, and enough elements for several threads."""
+        for shape in ((1,), (129,), (3, 65), (5, 1), (35, 1021)):
+            x, residual, bias = triple(dtypes, shape)
+            keep = F.keep_mask(shape, 0.3, key=KEY)
+            expected = definition(x, residual, bias, 0.3, keep)
+            for name, count in itertools.product(ALL_BACKENDS, (1, 2)):
+                threads(count)
+                with backends.use(name):
+                    y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
+                assert same_bits(y, expected), (name, shape, count)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("p", [0.0, 2.0**-20, 0.1, 0.3, 0.5, 0.999, 1.0])
+    def test_is_the_composition_bit_for_bit(self, backend, dtype, p):
+        for bias in (None, dtype):
+            x, residual, bias = triple((dtype, dtype, bias), (9, 70))
+            y = F.dropout_add(x, residual, p, bias=bias, key=KEY)
+            assert same_bits(y, composition(x, residual, bias, p, key=KEY))
+
+    @pytest.mark.parametrize("dtypes", [c for c in COMBINATIONS if c[0] in HALVES], ids=str)
+    def test_of_16_bits_is_rounded_once(self, backend, dtypes):
+        """One rounding of the float32 computation, which the composition does not give."""
+        x, residual, bias = triple(dtypes, (16, 64))
+        y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
+        wide = [t if t is None else t.float() for t in (x, residual, bias)]
+        once = composition(*wide, key=KEY)
+        assert y.dtype == residual.dtype
+        assert same_bits(y, once.to(residual.dtype))
+        if residual.dtype in HALVES:
+            branch = x if bias is None else (x + bias).to(x.dtype)
+            several = residual + F.dropout(branch, 0.3, key=KEY)
+            assert not torch.equal(y, several.to(residual.dtype))
+
+    def test_a_float32_residual_is_not_rounded_to_16_bits(self, backend):
+        x, residual = torch.zeros(8, dtype=torch.bfloat16), torch.full((8,), 1 + 2.0**-20)
+        y = F.dropout_add(x, residual, 0.5, key=KEY)
+        assert y.dtype == torch.float32
+        assert torch.equal(y, residual)
+
+    @pytest.mark.parametrize("dtype", FLOATS)
+    def test_special_values(self, backend, dtype):
+        """inf and NaN of a dropped place are gone; signs of zeros are those of the sums."""
+        special = [0.0, -0.0, 1.0, math.inf, -math.inf, math.nan, torch.finfo(dtype).max]
+        pairs = torch.tensor(list(itertools.product(special, repeat=2)) * 4, dtype=dtype)
+        x, residual = pairs.unbind(1)
+        keep = F.keep_mask(x.shape, 0.5, key=KEY)
+        assert 0 < keep.sum() < len(keep)
+        for bias in (None, residual.flip(0)):
+            y = F.dropout_add(x, residual, 0.5, bias=bias, key=KEY)
+            expected = definition(x, residual, bias, 0.5, keep)
+            assert torch.equal(y.isnan(), expected.isnan())
+            assert same_bits(y.nan_to_num(nan=3.0, posinf=5.0), expected.nan_to_num(3.0, 5.0))
+            dropped = ~keep & ~residual.isnan()
+            assert torch.equal(y[dropped], residual[dropped])
+
+    def test_sums_of_float16_do_not_overflow_on_the_way(self, backend):
+        x = torch.full((64,), 60000.0, dtype=torch.float16)
+        y = F.dropout_add(x, -x, 0.5, bias=x, key=KEY)
+        keep = F.keep_mask((64,), 0.5, key=KEY)
+        assert torch.equal(y, torch.where(keep, torch.inf, -60000.0).half())  # 2 * 120000 - 60000
+        y = F.dropout_add(x, -x, 0.25, bias=-x / 2, key=KEY)
+        assert bool(y.isfinite().all())
+
+    def test_layouts_and_an_expanded_residual(self, backend):
+        x, residual, bias = triple(shape=(2, 3, 4, 5))
+        expected = composition(x, residual, bias, key=KEY)
+        for a, b in itertools.product(layouts_of(x).values(), layouts_of(residual).values()):
+            y = F.dropout_add(a, b, 0.3, bias=bias, key=KEY)
+            assert same_bits(y, expected)
+            assert y.stride() == torch.empty_like(b).stride()
+        for small in (residual[:1], residual[:, :, :1], residual[..., :1], residual[0, 0, 0, 0]):
+            wide = small.expand(2, 3, 4, 5)
+            y = F.dropout_add(x, wide, 0.3, bias=bias, key=KEY)
+            assert same_bits(y, composition(x, wide, bias, key=KEY))
+        y = F.dropout_add(x[:1].expand(2, 3, 4, 5), residual, 0.3, bias=bias[:1].expand(5), key=KEY)
+        wide = x[:1].expand(2, 3, 4, 5).contiguous()
+        assert same_bits(y, composition(wide, residual, bias[:1].expand(5), key=KEY))
+
+    def test_the_inputs_are_not_modified(self, backend):
+        tensors = triple()
+        copies = [t.clone() for t in tensors]
+        x, residual, bias = tensors
+        for p, training in ((0.3, True), (0.3, False), (0.0, True), (1.0, True)):
+            y = F.dropout_add(x, residual, p, training, bias=bias)
+            assert y.data_ptr() not in [t.data_ptr() for t in tensors]
+        assert all(map(same_bits, tensors, copies))
+        assert [t._version for t in tensors] == [0, 0, 0]
+
+    def test_one_tensor_may_be_all_three(self, backend):
+        x = normal(40)
+        y = F.dropout_add(x, x, 0.3, bias=x, key=KEY)
+        assert same_bits(y, composition(x, x, x, key=KEY))
+
+    @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3), (2, 0, 3)])
+    def test_empty(self, backend, shape):
+        x, residual, bias = triple(shape=shape, grad=True)
+        before = torch.get_rng_state()
+        y = F.dropout_add(x, residual, 0.3, bias=bias)
+        assert y.shape == shape
+        assert not torch.equal(torch.get_rng_state(), before)  # a draw a call, whatever the shape
+        y.sum().backward()
+        assert torch.equal(bias.grad, torch.zeros(shape[-1:]))
+
+
+class TestIdentity:
+    @pytest.mark.parametrize(("p", "training"), [(0.3, False), (0.0, True), (1.0, False)])
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_eval_and_p_zero_are_the_sum_and_draw_nothing(self, backend, dtypes, p, training):
+        x, residual, bias = triple(dtypes, grad=True)
+        before = torch.get_rng_state()
+        generator = torch.Generator().manual_seed(1)
+        state = generator.get_state()
+        y = F.dropout_add(x, residual, p, training, bias=bias, generator=generator)
+        assert same_bits(y, definition(x, residual, bias, 0.0, torch.ones(6, 37, dtype=torch.bool)))
+        assert torch.equal(generator.get_state(), state)
+        assert torch.equal(torch.get_rng_state(), before)
+        if dtypes[0] not in HALVES:
+            assert same_bits(y, residual + (x if bias is None else x + bias))
+        y.sum().backward()
+        assert same_bits(x.grad, torch.ones_like(x))
+        assert same_bits(residual.grad, torch.ones_like(residual))
+        if bias is not None:
+            assert same_bits(bias.grad, torch.full_like(bias, 6))
+
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_p_one_is_the_residual(self, backend, dtypes):
+        x, residual, bias = triple(dtypes, grad=True)
+        with torch.no_grad():
+            x.fill_(torch.nan)
+        y = F.dropout_add(x, residual, 1.0, bias=bias)
+        assert same_bits(y, residual)
+        y.backward(torch.full_like(y, torch.inf))
+        assert same_bits(x.grad, torch.zeros_like(x))
+        assert bias is None or same_bits(bias.grad, torch.zeros_like(bias))
+        assert bool((residual.grad == torch.inf).all())
+
+
+class TestMask:
+    def test_drop_path(self, backend):
+        """A sample is its residual, or the residual and the whole branch scaled."""
+        x, residual, bias = triple(shape=(64, 3, 5))
+        y = F.dropout_add(x, residual, 0.25, bias=bias, key=KEY, broadcast_dims=(1, 2))
+        keep = F.keep_mask((64,), 0.25, key=KEY)
+        assert 0 < keep.sum() < 64
+        assert torch.equal(y[~keep], residual[~keep])
+        scaled = (x + bias) * torch.tensor(1 / 0.75, dtype=torch.float32)
+        assert torch.equal(y[keep], (residual + scaled)[keep])
+
+    @pytest.mark.parametrize("dim", [0, 1, 2])
+    def test_does_not_depend_on_the_sharding(self, backend, dim):
+        x, residual, bias = triple(shape=(6, 10, 14))
+        whole = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
+        layout, parts = MaskLayout.of((6, 10, 14)), []
+        for start in range(0, x.shape[dim], 3):
+            place = (slice(None),) * dim + (slice(start, start + 3),)
+            parts.append(
+                F.dropout_add(
+                    x[place],
+                    residual[place],
+                    0.3,
+                    bias=bias[start : start + 3] if dim == 2 else bias,
+                    key=KEY,
+                    layout=layout.at((0,) * dim + (start,)),
+                )
+            )
+        assert torch.equal(torch.cat(parts, dim), whole)
+
+    def test_gradients_of_shards_are_parts_of_the_whole(self, backend):
+        x, residual, bias = triple(shape=(6, 10), grad=True)
+        y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
+        whole = torch.autograd.grad(y.sum(), (x, bias))
+        parts, sums = [], []
+        for start in (0, 2, 4):
+            layout = MaskLayout.of((6, 10)).at((start,))
+            part = x.detach()[start : start + 2].requires_grad_()
+            y = F.dropout_add(
+                part, residual[start : start + 2], 0.3, bias=bias, key=KEY, layout=layout
+            )
+            gradients = torch.autograd.grad(y.sum(), (part, bias))
+            parts.append(gradients[0])
+            sums.append(gradients[1])
+        assert torch.equal(torch.cat(parts), whole[0])
+        torch.testing.assert_close(sum(sums), whole[1])
+
+
+class TestSource:
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_draws_the_key_that_dropout_draws(self, backend, dtypes):
+        x, residual, bias = triple(dtypes)
+        torch.manual_seed(7)
+        y = F.dropout_add(x, residual, 0.3, bias=bias)
+        after = torch.get_rng_state()
+        torch.manual_seed(7)
+        kept = F.dropout(torch.ones(x.shape), 0.3) != 0
+        assert torch.equal(torch.get_rng_state(), after)
+        assert same_bits(y, definition(x, residual, bias, 0.3, kept))
+
+    def test_manual_seed_governs_it(self, backend):
+        x, residual, bias = triple()
+        torch.manual_seed(0)
+        first, second = (F.dropout_add(x, residual, bias=bias) for _ in range(2))
+        torch.manual_seed(0)
+        assert torch.equal(F.dropout_add(x, residual, bias=bias), first)
+        assert torch.equal(F.dropout_add(x, residual, bias=bias), second)
+        assert not torch.equal(first, second)
+
+    def test_gradients_do_not_change_what_is_drawn(self, backend):
+        torch.manual_seed(0)
+        expected = F.dropout_add(*triple()[:2])
+        torch.manual_seed(0)
+        assert torch.equal(F.dropout_add(*triple(grad=True)[:2]).detach(), expected)
+
+    def test_a_generator_is_drawn_from_instead(self, backend):
+        x, residual, _ = triple()
+        before = torch.get_rng_state()
+        generator = torch.Generator().manual_seed(3)
+        y = F.dropout_add(x, residual, generator=generator)
+        same = torch.Generator().manual_seed(3)
+        key = Key.draw(same)
+        assert torch.equal(generator.get_state(), same.get_state())
+        assert torch.equal(y, F.dropout_add(x, residual, key=key))
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def summed(x, residual, bias):
+    return F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
+
+
+class TestGradients:
+    # Was wrong once, with a 1-D input: `wide.sum(())` is a sum over all dimensions, not over none:
+    # "_MaskedAddBackward returned an invalid gradient at index 2 - got []".
+    @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 2)], ids=str)
+    @pytest.mark.parametrize("extra", [{}, {"broadcast_dims": (0,)}], ids=str)
+    def test_gradcheck(self, backend, shape, extra):
+        def function(x, residual, bias):
+            y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY, **extra)
+            return y * y  # so that second derivatives are not zero
+
+        inputs = triple((torch.float64,) * 3, shape, grad=True)
+        assert torch.autograd.gradcheck(function, inputs)
+        assert torch.autograd.gradgradcheck(function, inputs)
+
+    def test_gradcheck_forward_and_batched(self, backend):
+        inputs = triple((torch.float64,) * 3, (2, 3), grad=True)
+        assert torch.autograd.gradcheck(
+            summed, inputs, check_forward_ad=True, check_batched_grad=True
+        )
+
+    def test_gradcheck_without_bias(self, backend):
+        inputs = triple((torch.float64, torch.float64, None), (2, 3), grad=True)[:2]
+        function = lambda x, r: F.dropout_add(x, r, 0.3, key=KEY).square()  # noqa: E731
+        assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(function, inputs)
+
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    @pytest.mark.parametrize("p", [0.3, 0.5])
+    def test_of_x_and_residual_are_exact_and_of_bias_nearly(self, backend, dtypes, p):
+        """Of x: the product rounded once. Of bias: within half a unit of the float64 sum, and what
+        300 roundings of the float32 sum can add."""
+        x, residual, bias = triple(dtypes, (300, 24), grad=True)
+        y = F.dropout_add(x, residual, p, bias=bias, key=KEY)
+        g = normal(300, 24, dtype=residual.dtype, seed=5)
+        y.backward(g)
+        keep = F.keep_mask((300, 24), p, key=KEY)
+        compute = torch.float64 if x.dtype == torch.float64 else torch.float32
+        scale = torch.tensor(1 / (1 - p), dtype=compute)
+        masked = torch.where(keep, g.to(compute) * scale, torch.zeros((), dtype=compute))
+        assert same_bits(x.grad, rounded(masked.numpy(), x.dtype))
+        assert same_bits(residual.grad, g)
+        if bias is not None:
+            assert bias.grad.dtype == bias.dtype
+            exact = masked.double().sum(0)
+            bound = 300 * torch.finfo(compute).eps / 2 * masked.double().abs().sum(0)
+            bound = bound + torch.finfo(bias.dtype).eps / 2 * exact.abs()
+            assert bool(((bias.grad.double() - exact).abs() <= bound).all())
+
+    @pytest.mark.parametrize("dtypes", BIASED, ids=str)
+    def test_of_a_bias_with_many_rows(self, backend, dtypes):
+        """10**5 rows, of one sign: summed one after the other in float32 it would be 20 times as
+        far off as this allows, two units, and in 16 bits it would stop at 256."""
+        x, residual, bias = triple(dtypes, (100_000, 5), grad=True)
+        y = F.dropout_add(x, residual, 0.1, bias=bias, key=KEY)
+        g = (normal(100_000, 5, seed=5).abs() / 4 + 0.25).to(residual.dtype)  # within float16
+        (got,) = torch.autograd.grad(y, bias, g)
+        keep = F.keep_mask((100_000, 5), 0.1, key=KEY)
+        compute = torch.float64 if x.dtype == torch.float64 else torch.float32
+        scale = torch.tensor(1 / (1 - 0.1), dtype=compute)
+        masked = torch.where(keep, g.to(compute) * scale, torch.zeros((), dtype=compute))
+        exact = masked.double().sum(0)
+        bound = torch.finfo(bias.dtype).eps / 2 + 2 * torch.finfo(compute).eps
+        assert bool(((got.double() / exact - 1).abs() <= bound).all())
+
+    @pytest.mark.parametrize("dtypes", BIASED, ids=str)
+    def test_do_not_depend_on_the_threads(self, dtypes, threads):
+        """Sums too, with every compiled backend, of values far apart."""
+        for shape in ((20_000, 3), (257, 129), (10, 40, 33)):
+            x, residual, bias = triple(dtypes, shape, grad=True)
+            g = normal(*shape, dtype=residual.dtype, seed=5).mul_(1.37).exp_()
+            results = []
+            for name, count in itertools.product(ALL_BACKENDS[1:], (1, 2)):
+                threads(count)
+                with backends.use(name):
+                    y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
+                    results.append(torch.autograd.grad(y, (x, residual, bias), g))
+            for other in results[1:]:
+                assert all(map(same_bits, other, results[0]))
+
+    @pytest.mark.parametrize("wanted", list(itertools.product([True, False], repeat=3)), ids=str)
+    @pytest.mark.parametrize("biased", [True, False])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_of_those_that_require_one(self, backend, wanted, biased, dtype):
+        dtypes = (dtype, torch.float32, dtype if biased else None)
+        g = normal(6, 37, seed=9)
+        inputs = triple(dtypes, grad=True)
+        expected = torch.autograd.grad(summed(*inputs), [t for t in inputs if t is not None], g)
+        inputs = triple(dtypes)
+        for tensor, want in zip(inputs, wanted, strict=True):
+            if tensor is not None:
+                tensor.requires_grad_(want)
+        y = summed(*inputs)
+        if not any(t is not None and t.requires_grad for t in inputs):
+            assert not y.requires_grad
+            return
+        y.backward(g)
+        for tensor, gradient in zip(inputs, expected, strict=False):
+            if tensor is not None and tensor.requires_grad:
+                assert same_bits(tensor.grad, gradient)
+            else:
+                assert tensor is None or tensor.grad is None
+
+    # Was wrong once, with a 1-D input: as above.
+    @pytest.mark.parametrize("shape", [(37,), (6, 37), (2, 3, 4, 5)], ids=str)
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_an_expanded_gradient(self, backend, dtypes, shape):
+        results = []
+        for loss in (lambda y: y.sum(), lambda y: (y * torch.ones_like(y)).sum()):
+            inputs = [t for t in triple(dtypes, shape, grad=True) if t is not None]
+            loss(summed(*inputs, *[None] * (3 - len(inputs)))).backward()
+            results.append([t.grad for t in inputs])
+        for expanded, dense in zip(*results, strict=True):
+            torch.testing.assert_close(expanded, dense)
+        assert same_bits(results[0][0], results[1][0])
+
+    def test_of_other_layouts(self, backend):
+        """The gradient, x and the residual each in a layout of its own."""
+        x, residual, bias = triple(shape=(2, 3, 4, 5))
+        g = normal(2, 3, 4, 5, seed=5)
+        inputs = triple(shape=(2, 3, 4, 5), grad=True)
+        expected = torch.autograd.grad(summed(*inputs), inputs, g)
+        choices = [list(layouts_of(t).values()) for t in (x, residual, g)]
+        for a, b, c in itertools.product(*choices):
+            inputs = (a.clone().requires_grad_(), b.clone().requires_grad_(), bias.requires_grad_())
+            got = torch.autograd.grad(summed(*inputs), inputs, c)
+            assert same_bits(got[0], expected[0])
+            assert same_bits(got[1], expected[1])
+            torch.testing.assert_close(got[2], expected[2])
+
+    def test_create_graph(self, backend):
+        inputs = triple((torch.float64,) * 3, grad=True)
+        results = []
+        for function in (summed, lambda *a: composition(*a, key=KEY)):
+            y = function(*inputs)
+            first = torch.autograd.grad((y**3).sum(), inputs, create_graph=True)
+            assert all(g.requires_grad for g in first)
+            second = torch.autograd.grad(sum((g**2).sum() for g in first), inputs)
+            results.append((*first, *second))
+        for got, expected in zip(*results, strict=True):
+            torch.testing.assert_close(got, expected)
+
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_create_graph_rounds_no_more_often(self, backend, dtypes):
+        x, residual, _ = triple(dtypes)
+        x.requires_grad_()
+        g = normal(6, 37, dtype=residual.dtype, seed=5).requires_grad_()
+        y = summed(x, residual, None)
+        (got,) = torch.autograd.grad(y, x, g, create_graph=True)
+        assert got.requires_grad
+        (expected,) = torch.autograd.grad(summed(x, residual, None), x, g.detach())
+        assert same_bits(got.detach(), expected)
+
+    def test_backward_twice_gives_the_same(self, backend):
+        inputs = triple(grad=True)
+        y = summed(*inputs).sum()
+        first = torch.autograd.grad(y, inputs, retain_graph=True)
+        assert all(map(same_bits, torch.autograd.grad(y, inputs), first))
+
+    def test_a_drawn_mask_is_that_of_the_forward(self, backend):
+        x, residual, _ = triple(grad=True)
+        y = F.dropout_add(x, torch.zeros_like(residual), 0.5)
+        torch.manual_seed(99)  # what is drawn in between does not matter
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        assert torch.equal(gradient != 0, y != 0)
+
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_at_most_16_bytes_are_kept_for_the_backward(self, backend, dtypes):
+        x, residual, bias = triple(dtypes, (50, 20), grad=True)
+        saved = []
+        keep = torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t)
+        branch = x * 1  # saves nothing itself
+        watched = weakref.ref(branch)
+        with keep:
+            y = F.dropout_add(branch, residual, 0.3, bias=bias)
+        assert sum(t.nbytes for t in saved) <= 16
+        del branch
+        assert watched() is None  # the autograd node does not hold it either
+        y.sum().backward()
+        assert x.grad is not None
+
+    def test_no_grad_and_inference_mode(self, backend):
+        inputs = triple(grad=True)
+        expected = summed(*inputs).detach()
+        with torch.no_grad():
+            y = summed(*inputs)
+        assert not y.requires_grad
+        assert torch.equal(y, expected)
+        with torch.inference_mode():
+            y = summed(*inputs)
+        assert y.is_inference()
+        assert torch.equal(y, expected)
+
+
+def seeded(function, *args):
+    torch.manual_seed(5)
+    return function(*args)
+
+
+class TestTransforms:
+    def test_grad_vjp_jacrev_jacfwd(self):
+        inputs = triple((torch.float64,) * 3, (4, 5))
+        other = lambda *a: composition(*a, key=KEY)  # noqa: E731
+        for transform in (
+            lambda f: torch.func.grad(lambda *a: f(*a).square().sum(), (0, 1, 2))(*inputs),
+            lambda f: torch.func.vjp(f, *inputs)[1](normal(4, 5, dtype=torch.float64, seed=3)),
+            lambda f: torch.func.jacrev(f, (0, 1, 2))(*inputs),
+            lambda f: torch.func.jacfwd(f, (0, 1, 2))(*inputs),
+            lambda f: torch.func.hessian(lambda *a: f(*a).square().sum(), 2)(*inputs),
+        ):
+            torch.testing.assert_close(transform(summed), transform(other))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_jvp_and_dual_numbers(self, dtype):
+        inputs, tangents = triple((dtype,) * 3), triple((dtype,) * 3, (6, 37))
+        tangents = [t.flip(-1) for t in tangents]
+        y, tangent = torch.func.jvp(summed, inputs, tuple(tangents))
+        assert torch.equal(y, summed(*inputs))
+        assert torch.equal(tangent, summed(*tangents))
+        with forward_ad.dual_level():
+            duals = map(forward_ad.make_dual, inputs, tangents)
+            y, tangent = forward_ad.unpack_dual(summed(*duals))
+            assert torch.equal(y, summed(*inputs))
+            assert torch.equal(tangent, summed(*tangents))
+            only = forward_ad.make_dual(inputs[1], tangents[1])
+            assert torch.equal(
+                forward_ad.unpack_dual(summed(inputs[0], only, inputs[2])).tangent, tangents[1]
+            )
+
+    def test_grad_of_a_drawn_mask_is_the_mask_that_was_drawn(self):
+        x, residual = torch.ones(64), torch.zeros(64)
+        gradient = seeded(torch.func.grad(lambda x: F.dropout_add(x, residual, 0.5).sum()), x)
+        assert torch.equal(gradient, seeded(F.dropout_add, x, residual, 0.5))
+
+    def test_vmap_error_raises_and_draws_nothing(self):
+        before = torch.get_rng_state()
+        x = torch.ones(3, 8)
+        with pytest.raises(RuntimeError, match="randomness error mode"):
+            torch.func.vmap(F.dropout_add)(x, x)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize("in_dims", [(0, 0, 0), (0, 0, None), (0, None, None), (None, 0, 0)])
+    @pytest.mark.parametrize("randomness", ["same", "different"])
+    def test_vmap(self, in_dims, randomness):
+        def function(x, residual, bias):
+            return F.dropout_add(x, residual, 0.3, bias=bias)
+
+        x, residual, bias = normal(3, 4, 8), normal(3, 4, 8, seed=1), normal(3, 8, seed=2)
+        whole = [t if d == 0 else t[0] for t, d in zip((x, residual, bias), in_dims, strict=True)]
+        y = seeded(torch.func.vmap(function, in_dims, randomness=randomness), *whole)
+        after = torch.get_rng_state()
+        torch.manual_seed(5)
+        keys = [Key.draw() for _ in range(3)] if randomness == "different" else [Key.draw()] * 3
+        assert torch.equal(torch.get_rng_state(), after)
+        for i, key in enumerate(keys):
+            sample = [t[i] if d == 0 else t for t, d in zip(whole, in_dims, strict=True)]
+            assert torch.equal(y[i], composition(*sample, key=key))
+
+    def test_vmap_with_a_key_shares_the_mask(self):
+        x, residual, bias = normal(3, 4, 8), normal(3, 4, 8, seed=1), normal(8, seed=2)
+        y = torch.func.vmap(summed, (0, 0, None))(x, residual, bias)
+        samples = [summed(a, b, bias) for a, b in zip(x, residual, strict=True)]
+        assert torch.equal(y, torch.stack(samples))
+
+    @pytest.mark.parametrize("randomness", ["same", "different"])
+    def test_per_sample_gradients(self, randomness):
+        def loss(bias, x):
+            return F.dropout_add(x, torch.zeros_like(x), 0.5, bias=bias).sum()
+
+        x, bias = torch.ones(3, 64), torch.zeros(64)
+        per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness=randomness)
+        expected = torch.func.vmap(
+            lambda x: F.dropout_add(x, torch.zeros_like(x), 0.5), randomness=randomness
+        )
+        assert torch.equal(seeded(per_sample, bias, x), seeded(expected, x))
+
+    def test_fx_symbolic_trace_records_one_call(self):
+        def function(x, residual, bias):
+            return F.dropout_add(x, residual, 0.3, bias=bias)
+
+        graph = torch.fx.symbolic_trace(function)
+        assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [F.dropout_add]
+        inputs = triple()
+        assert torch.equal(seeded(graph, *inputs), seeded(function, *inputs))
+
+    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    def test_meta_tensors_have_shape_dtype_and_strides(self, dtypes):
+        inputs = [t if t is None else t.to("meta") for t in triple(dtypes)]
+        y = F.dropout_add(inputs[0], inputs[1], 0.3, bias=inputs[2])
+        assert (y.device.type, y.dtype, y.shape) == ("meta", dtypes[1], (6, 37))
+
+    def test_a_subclass_comes_back(self):
+        class Mine(torch.Tensor):
+            pass
+
+        x, residual, bias = triple()
+        for tensors in ((x.as_subclass(Mine), residual), (x, residual.as_subclass(Mine))):
+            y = F.dropout_add(*tensors, 0.3, bias=bias, key=KEY)
+            assert type(y) is Mine
+            assert torch.equal(y.as_subclass(torch.Tensor), summed(x, residual, bias))
+
+
+class TestCompile:
+    @pytest.fixture(autouse=True)
+    def fresh(self):
+        torch._dynamo.reset()
+        yield
+        torch._dynamo.reset()
+
+    @staticmethod
+    def _step(function, inputs):
+        torch.manual_seed(1)
+        y = function(*inputs)
+        wanted = [t for t in inputs if t is not None]
+        return y.detach(), *torch.autograd.grad(y.float().square().sum(), wanted), torch.rand(1)
+
+    @pytest.mark.parametrize(
+        "dtypes",
+        [(torch.float32,) * 3, (torch.bfloat16, torch.float32, torch.bfloat16)],
+        ids=str,
+    )
+    def test_fullgraph_equals_eager(self, dtypes):
+        def function(x, residual, bias):
+            return F.dropout_add(x, residual, 0.3, bias=bias)
+
+        inputs = triple(dtypes, grad=True)
+        got = self._step(torch.compile(function, fullgraph=True), inputs)
+        y, *gradients, drawn = self._step(function, inputs)
+        assert same_bits(got[0], y)
+        assert torch.equal(got[-1], drawn)
+        assert same_bits(got[2], gradients[1])
+        for a, b in zip(got[1:-1], gradients, strict=True):
+            torch.testing.assert_close(a, b)
+        assert torch.equal(got[1] == 0, gradients[0] == 0)
+
+    def test_keys_dims_eval_and_dynamic_shapes(self):
+        def function(x, residual, bias, key, training):
+            y = F.dropout_add(x, residual, 0.3, training, bias=bias, key=key)
+            return F.dropout_add(y, x, 0.2, training, key=key, broadcast_dims=(1,))
+
+        compiled = torch.compile(function, fullgraph=True, dynamic=True, backend="aot_eager")
+        for n in (3, 5, 8):
+            inputs = triple(shape=(n, 9 + n))
+            for training in (True, False):
+                got = compiled(*inputs, Key(n), training)
+                assert torch.equal(got, function(*inputs, Key(n), training))
+
+    def test_wrong_arguments_raise_the_same_error(self):
+        compiled = torch.compile(F.dropout_add, fullgraph=True, backend="eager")
+        with pytest.raises(Exception, match="Expected `residual` to be of the input's shape"):
+            compiled(torch.ones(3), torch.ones(4))
+
+
+class TestCheckpoint:
+    @pytest.mark.parametrize("reentrant", [True, False])
+    @pytest.mark.parametrize("key", [None, KEY])
+    def test_recomputes_the_same_mask(self, backend, reentrant, key):
+        def block(x, residual, bias):
+            return F.dropout_add(x * 3, residual, 0.5, bias=bias, key=key).sin()
+
+        def again(*inputs):
+            return checkpoint(block, *inputs, use_reentrant=reentrant)
+
+        results = []
+        for function in (block, again):
+            inputs = triple(grad=True)
+            torch.manual_seed(3)
+            y = function(*inputs)
+            y.sum().backward()
+            results.append((y.detach(), *[t.grad for t in inputs], torch.rand(1)))
+        for got, expected in zip(*results, strict=True):
+            assert torch.equal(got, expected)
+
+
+def test_autocast(backend):
+    """The branch comes out of a linear layer in bfloat16; the stream of residuals stays float32."""
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(16, 16, bias=False)
+    bias = torch.nn.Parameter(torch.randn(16))
+    x, residual = torch.randn(5, 16), torch.randn(5, 16, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        branch = linear(x)
+        y = F.dropout_add(branch, residual, 0.3, bias=bias, key=KEY)
+        z = F.dropout_add(branch, residual, 0.3, False, bias=bias)
+    assert branch.dtype == torch.bfloat16
+    assert y.dtype == z.dtype == torch.float32
+    keep = F.keep_mask((5, 16), 0.3, key=KEY)
+    assert same_bits(y.detach(), definition(branch, residual, bias, 0.3, keep))
+    assert same_bits(z.detach(), definition(branch, residual, bias, 0.0, torch.ones_like(keep)))
+    y.sum().backward()
+    assert linear.weight.grad.dtype == torch.float32
+    expected = F.dropout(torch.ones(5, 16), 0.3, key=KEY)
+    torch.testing.assert_close(bias.grad, expected.sum(0))
+    assert same_bits(residual.grad, torch.ones(5, 16))
+    branch_gradient = expected.bfloat16().float()
+    torch.testing.assert_close(
+        linear.weight.grad, branch_gradient.T @ x.bfloat16().float(), rtol=2**-7, atol=2**-7
+    )
+
+
+def test_threads_that_call_at_once_do_not_mix():
+    """Large enough that the kernel lets other threads run."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    x, residual, bias = triple(shape=(300, 100))
+
+    def run(i):
+        return F.dropout_add(x, residual, 0.3, bias=bias, key=Key(i))
+
+    with ThreadPoolExecutor(4) as pool:
+        for i, y in enumerate(pool.map(run, range(24))):
+            assert torch.equal(y, composition(x, residual, bias, key=Key(i)))
+
+
+X = torch.ones(2, 3)
+HALF, BRAIN = X.half(), X.bfloat16()
+SHAPE = "Expected `residual` to be of the input's shape, (2, 3)"
+BIAS_SHAPE = "Expected `bias` to be of shape (3,), the input's last dimension"
+REAL = "to be a floating-point tensor of 16 bits or more"
+
+
+class FakeCudaGenerator(torch.Generator):
+    device = torch.device("cuda")
+
+
+def _bad(x, residual, error, expected, got, p=0.5, **kwargs):
+    return x, residual, p, kwargs, error, expected, got
+
+
+VALUE, TYPE = ArgumentValueError, ArgumentTypeError
+BAD = {
+    "residual longer": _bad(X, torch.ones(2, 4), VALUE, SHAPE, "residual=<tensor of shape (2, 4)"),
+    "residual row": _bad(X, torch.ones(3), VALUE, SHAPE, "got residual=<tensor of shape (3,)"),
+    "residual column": _bad(X, torch.ones(2, 1), VALUE, SHAPE, "residual=<tensor of shape (2, 1)"),
+    "residual of one": _bad(X, torch.ones(1, 1), VALUE, SHAPE, "residual=<tensor of shape (1, 1)"),
+    "residual 0-D": _bad(X, torch.tensor(1.0), VALUE, SHAPE, "got residual=<tensor of shape ()"),
+    "residual larger": _bad(
+        X, torch.ones(5, 2, 3), VALUE, SHAPE, "got residual=<tensor of shape (5, 2, 3)"
+    ),
+    "residual turned": _bad(X, torch.ones(3, 2), VALUE, SHAPE, "got residual=<tensor of shape (3,"),
+    "residual double": _bad(
+        X,
+        X.double(),
+        TYPE,
+        "Expected `residual` to be of dtype torch.float32 beside an input of torch.float32",
+        "got residual=<tensor of shape (2, 3), torch.float64> (Tensor)",
+    ),
+    "residual single beside double": _bad(
+        X.double(), X, TYPE, "`residual` to be of dtype torch.float64 beside", "torch.float32>"
+    ),
+    "residual half beside single": _bad(
+        X, HALF, TYPE, "`residual` to be of dtype torch.float32 beside", "torch.float16>"
+    ),
+    "residual another half": _bad(
+        HALF,
+        BRAIN,
+        TYPE,
+        "`residual` to be of dtype torch.float16 or torch.float32 beside an input of torch.float16",
+        "torch.bfloat16>",
+    ),
+    "residual double beside half": _bad(
+        BRAIN, X.double(), TYPE, "of dtype torch.bfloat16 or torch.float32 beside", "torch.float64>"
+    ),
+    "residual complex": _bad(
+        X, X.cfloat(), TYPE, f"Expected `residual` {REAL}", "a tensor of torch.complex64"
+    ),
+    "residual integers": _bad(
+        X, X.int(), TYPE, f"Expected `residual` {REAL}", "got a tensor of torch.int32: convert"
+    ),
+    "residual list": _bad(X, [1.0], TYPE, "Expected `residual` to be a tensor", "[1.0] (list)"),
+    "residual none": _bad(X, None, TYPE, "Expected `residual` to be a tensor", "None (NoneType)"),
+    "residual meta": _bad(
+        X,
+        X.to("meta"),
+        VALUE,
+        "Expected `residual` to be on the input's device, cpu, and not on meta",
+        "got residual=<tensor of shape (2, 3)",
+    ),
+    "input meta": _bad(
+        X.to("meta"), X, VALUE, "`residual` to be on the input's device, meta", "not on cpu"
+    ),
+    "input complex": _bad(
+        X.cfloat(), X.cfloat(), TYPE, f"Expected `input` {REAL}", "a tensor of torch.complex64"
+    ),
+    "input integers": _bad(
+        X.long(), X.long(), TYPE, f"Expected `input` {REAL}", "a tensor of torch.int64: convert it"
+    ),
+    "input bools": _bad(X.bool(), X, TYPE, f"Expected `input` {REAL}", "a tensor of torch.bool"),
+    "input float8": _bad(
+        X.to(torch.float8_e5m2), X, TYPE, f"Expected `input` {REAL}", "torch.float8_e5m2"
+    ),
+    "input list": _bad([1.0], X, TYPE, "Expected `input` to be a tensor", "got input=[1.0] (list)"),
+    "bias short": _bad(
+        X, X, VALUE, BIAS_SHAPE, "got bias=<tensor of shape (2,), torch.f", bias=torch.ones(2)
+    ),
+    "bias of one": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape (1,)", bias=torch.ones(1)),
+    "bias 0-D": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape ()", bias=torch.tensor(1.0)),
+    "bias 2-D": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape (1, 3)", bias=torch.ones(1, 3)),
+    "bias like input": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape (2, 3)", bias=X),
+    "bias double": _bad(
+        X,
+        X,
+        TYPE,
+        "Expected `bias` to be of dtype torch.float32",
+        "got bias=<tensor of shape (3,), torch.float64> (Tensor)",
+        bias=torch.ones(3).double(),
+    ),
+    "bias half": _bad(
+        X, X, TYPE, "Expected `bias` to be of dtype", "torch.float16>", bias=torch.ones(3).half()
+    ),
+    "bias another half": _bad(
+        HALF,
+        HALF,
+        TYPE,
+        "Expected `bias` to be of dtype torch.float16 or torch.float32",
+        "torch.bfloat16>",
+        bias=torch.ones(3).bfloat16(),
+    ),
+    "bias complex": _bad(
+        X, X, TYPE, f"Expected `bias` {REAL}", "torch.complex64", bias=torch.ones(3).cfloat()
+    ),
+    "bias integers": _bad(
+        X, X, TYPE, f"Expected `bias` {REAL}", "torch.int64: convert", bias=torch.ones(3).long()
+    ),
+    "bias number": _bad(
+        X, X, TYPE, "Expected `bias` to be a tensor", "got bias=1.0 (float)", bias=1.0
+    ),
+    "bias bool": _bad(X, X, TYPE, "Expected `bias` to be a tensor", "False (bool)", bias=False),
+    "bias meta": _bad(
+        X,
+        X,
+        VALUE,
+        "Expected `bias` to be on the input's device, cpu, and not on meta",
+        "got bias=<tensor of shape (3,)",
+        bias=torch.ones(3, device="meta"),
+    ),
+    "bias beside a scalar": _bad(
+        torch.tensor(1.0),
+        torch.tensor(1.0),
+        TYPE,
+        "Expected no `bias` with an input without dimensions",
+        "got a tensor for bias",
+        bias=torch.tensor(1.0),
+    ),
+    "p nan": _bad(X, X, VALUE, "Expected `p` to be in [0, 1]", "got p=nan (float)", p=math.nan),
+    "p below": _bad(X, X, VALUE, "Expected `p` to be in [0, 1]", "got p=-0.1 (float)", p=-0.1),
+    "p above": _bad(X, X, VALUE, "Expected `p` to be in [0, 1]", "got p=2 (int)", p=2),
+    "p string": _bad(X, X, TYPE, "Expected `p` to be a number", "got p='0.5' (str)", p="0.5"),
+    "p bool": _bad(X, X, TYPE, "Expected `p` to be a number", "got p=True (bool)", p=True),
+    "p none": _bad(X, X, TYPE, "Expected `p` to be a number", "p=None (NoneType)", p=None),
+    "p tensor": _bad(X, X, TYPE, "`p` to be a number", "torch.float32> (Tensor)", p=torch.ones(())),
+    "both": _bad(
+        X,
+        X,
+        VALUE,
+        "Expected `key` or `generator`, not both",
+        "got key=Key(seed=",
+        key=KEY,
+        generator=torch.Generator(),
+    ),
+    "key": _bad(X, X, TYPE, "Expected `key` to be a torchdropout.Key", "got key=7 (int)", key=7),
+    "generator": _bad(
+        X, X, TYPE, "Expected `generator` to be a torch.Generator", "=7 (int)", generator=7
+    ),
+    "generator elsewhere": _bad(
+        X,
+        X,
+        VALUE,
+        "Expected `generator` to be on the CPU",
+        "got a generator on cuda",
+        generator=FakeCudaGenerator(),
+    ),
+    "dims": _bad(
+        X, X, VALUE, "`broadcast_dims` to be dim", "dims=(2,) (tuple)", broadcast_dims=(2,)
+    ),
+    "dims twice": _bad(
+        X, X, VALUE, "`broadcast_dims` to be dim", "(0, -2) (tuple)", broadcast_dims=(0, -2)
+    ),
+    "layout": _bad(
+        X, X, TYPE, "`layout` to be a torchdropout.MaskLayout", "(3, 1) (tuple)", layout=(3, 1)
+    ),
+    "layout rank": _bad(
+        X, X, VALUE, "Expected `layout` to be", "(MaskLayout)", layout=MaskLayout(0, (1,))
+    ),
+    "layout and dims": _bad(
+        X,
+        X,
+        VALUE,
+        "Expected `layout` or `broadcast_dims`, not both",
+        "broadcast_dims=(0,)",
+        layout=MaskLayout.of((2, 3)),
+        broadcast_dims=(0,),
+    ),
+    "training": _bad(
+        X, X, TYPE, "Expected `training` to be a bool", "got training=1 (int)", training=1
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("training", [True, False])
+def test_refusals_say_what_was_expected_and_what_came(case, training):
+    x, residual, p, kwargs, error, expected, got = BAD[case]
+    before = torch.get_rng_state()
+    with pytest.raises(error) as raised:
+        F.dropout_add(x, residual, p, **{"training": training, **kwargs})
+    assert expected in str(raised.value)
+    assert got in str(raised.value)
+    assert isinstance(raised.value, TorchDropoutError)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Was wrong once: no error of the library, some after a draw: "torchdropout.masked_affine.default"
+# (NotImplementedError), "Internal error: NestedTensorImpl doesn't support sizes".
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("place", ["input", "residual", "bias"])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_nested_tensors_are_refused(layout, training, place):
+    nested = torch.nested.nested_tensor([torch.randn(2, 3), torch.randn(4, 3)], layout=layout)
+    dense = torch.randn(6, 3)
+    arguments = {
+        "input": (nested, nested, None),
+        "residual": (dense, nested, None),
+        "bias": (dense, dense, nested),
+    }[place]
+    before = torch.get_rng_state()
+    with pytest.raises((ArgumentTypeError, ArgumentValueError), match=f"`{place}`"):
+        F.dropout_add(*arguments[:2], 0.5, training, bias=arguments[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_there_is_no_out_and_no_inplace():
+    for extra in ({"out": X}, {"inplace": True}):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            F.dropout_add(X, X, **extra)
