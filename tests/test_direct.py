@@ -408,8 +408,8 @@ class TestDrawn:
     )
     @pytest.mark.parametrize("then", [torch.inference_mode, torch.no_grad, contextlib.nullcontext])
     def test_a_threads_first_draw_may_be_anywhere(self, first, then):
-        # Failed once for inference mode first: draw() keeps a tensor a thread, which then is an inference
-        # tensor for good, and random_ of it raises outside that mode.
+        # Once wrong for inference mode first: draw() kept a tensor, which then was an inference tensor
+        # for good, and random_ of it raises outside that mode.
         x = torch.ones(64)
         expected = seeded(lambda: [F.dropout(x), F.dropout(x)])
 
@@ -503,7 +503,7 @@ class TestInPlace:
         ids=["leaf", "parameter", "view of a leaf", "expanded", "part of a leaf", "part of many"],
     )
     def test_refusals_change_and_draw_nothing(self, make, words):
-        # Failed once for a part of many without a leaf as base: bernoulli draws before copy_ refuses.
+        # Once wrong for a part of many without a leaf as base: it had drawn when copy_ refused.
         x = make()
         values, version, before = x.detach().clone(), x._version, torch.get_rng_state()
         with pytest.raises(RuntimeError, match=words):

@@ -371,7 +371,7 @@ def summed(x, residual, bias):
 
 
 class TestGradients:
-    # Was wrong once, with a 1-D input: `wide.sum(())` is a sum over all dimensions, not over none:
+    # Once wrong, with a 1-D input: `wide.sum(())` is a sum over all dimensions, not over none:
     # "_MaskedAddBackward returned an invalid gradient at index 2 - got []".
     @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 2)], ids=str)
     @pytest.mark.parametrize("extra", [{}, {"broadcast_dims": (0,)}], ids=str)
@@ -472,7 +472,7 @@ class TestGradients:
             else:
                 assert tensor is None or tensor.grad is None
 
-    # Was wrong once, with a 1-D input: as above.
+    # Once wrong, with a 1-D input: as above.
     @pytest.mark.parametrize("shape", [(37,), (6, 37), (2, 3, 4, 5)], ids=str)
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
     def test_an_expanded_gradient(self, backend, dtypes, shape):
@@ -981,7 +981,7 @@ def test_refusals_say_what_was_expected_and_what_came(case, training):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-# Was wrong once: no error of the library, some after a draw: "torchdropout.masked_affine.default"
+# Once wrong: no error of the library, some after a draw: "torchdropout.masked_affine.default"
 # (NotImplementedError), "Internal error: NestedTensorImpl doesn't support sizes".
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 @pytest.mark.parametrize("training", [True, False])

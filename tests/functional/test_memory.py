@@ -95,7 +95,7 @@ def test_overlaps_itself_is_wrong_only_where_strides_interlock():
 @settings(max_examples=1000)
 @given(st.data())
 def test_overlaps_partially_is_exact(data):
-    """Was wrong once: float16, shape (1,), strides (0,) and (1,) of one place: they do not overlap."""
+    """Once wrong: float16, shape (1,), strides (0,) and (1,) of one place: they do not overlap."""
     dtype, shape = data.draw(st.sampled_from(DTYPES)), data.draw(sizes)
     a, b = (data.draw(strided(shape, dtype, st.just(0))) for _ in range(2))
     assert overlaps_partially(a, b) == truly_overlaps_partially(a, b)
@@ -108,7 +108,7 @@ def test_overlaps_partially_is_exact(data):
 def test_overlaps_partially_is_exact_at_any_byte(data):
     """Elements of torch.frombuffer need not be aligned to their size.
 
-    Was wrong once: places are counted in whole elements, and a part of one is not seen at the ends,
+    Once wrong: places are counted in whole elements, and a part of one is not seen at the ends,
     and seen between the elements of another.
     """
     dtype = data.draw(st.sampled_from(DTYPES))
@@ -119,7 +119,7 @@ def test_overlaps_partially_is_exact_at_any_byte(data):
 
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_neighbours_of_a_byte_apart(n):
-    """Was wrong once: [-3] with n = 1 and others, where one byte of the last element is shared."""
+    """Once wrong: [-3] with n = 1 and others, where one byte of the last element is shared."""
     for distance in range(-4 * n - 5, 4 * n + 6):
         a = torch.frombuffer(BYTES, dtype=torch.float32, offset=1024, count=n)
         b = torch.frombuffer(BYTES, dtype=torch.float32, offset=1024 + distance, count=n)
@@ -138,7 +138,7 @@ VIEWS = {
     "one element everywhere": (lambda m: (m[0, :1].expand(4), m[0, :4]), True),
     "a clone": (lambda m: (m, m.clone()), False),
     "another view of the same": (lambda m: (m, m.view(64).view(8, 8)), False),
-    # Was wrong once: the stride of a dimension of size 1 says nothing, and is compared all the same.
+    # Once wrong: the stride of a dimension of size 1 says nothing, and is compared all the same.
     "one row, by expand": (lambda m: (m[:1], m[0].expand(1, 8)), False),
     "one row, by transpose": (lambda m: (m[:, :1].t(), m[:, 0].unsqueeze(0)), False),
     "nothing": (lambda m: (m[:0], m[:0]), False),

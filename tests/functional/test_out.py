@@ -254,7 +254,7 @@ def test_interleaved_memory_is_taken(backend, case, dtype):
 
 
 def test_strides_of_dimensions_of_size_one_do_not_matter(backend):
-    """Was wrong once: x and out are the same elements, and said to overlap."""
+    """Once wrong: x and out are the same elements, and said to overlap."""
     x = torch.randn(1, 8)
     expected, out = F.dropout(x, 0.4, key=KEY), x.as_strided((1, 8), (1, 1))
     assert F.dropout(x, 0.4, key=KEY, out=out) is out
@@ -491,19 +491,19 @@ def test_nested_tensors_are_refused(layout, nested):
 class TestWithoutMemory:
     """Tensors whose addresses mean nothing."""
 
-    # Was wrong once: two meta tensors have both the address 0, and are said to overlap.
+    # Once wrong: two meta tensors have both the address 0, and are said to overlap.
     def test_meta_tensors(self):
         x = torch.empty(4, 6, device="meta")
         for out in (torch.empty_like(x), torch.empty(6, 4, device="meta").t()):
             assert F.dropout(x, 0.5, out=out) is out
 
-    # Was wrong once: torch's warning, and to be an error, on the address of a fake tensor.
+    # Once wrong: torch's warning, and to be an error, on the address of a fake tensor.
     def test_fake_tensors(self):
         with FakeTensorMode():
             x, out = torch.empty(4, 6), torch.empty(4, 6)
             assert F.dropout(x, 0.5, key=KEY, out=out) is out
 
-    # Was wrong once: RuntimeError, "Cannot access data pointer of Tensor (e.g. FakeTensor ...)", where
+    # Once wrong: RuntimeError, "Cannot access data pointer of Tensor (e.g. FakeTensor ...)", where
     # inplace=True is traced.
     @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
     def test_make_fx(self, mode):

@@ -658,14 +658,14 @@ class TestOutsideTheContract:
             index = base + sum(c * s for c, s in zip(place, strides, strict=True))
             u = uniform(KEY.seed, KEY.stream, index % 2**64)
             assert bool(y[place]) == (u >= threshold(0.5))
-        # Failed once where a row is row-major: reference._keep_range counts blocks beyond 2**61 on.
+        # Once wrong where a row is row-major: reference._keep_range counts blocks beyond 2**61 on.
         assert same_bits(start, y)
 
     @each_backend
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_a_key_for_many(self, backend):
         """A dimension of size 1 in the keys: the reference shares that key."""
-        # Failed once: the kernel reads keys that are not there, behind the end of its list.
+        # Once wrong: the kernel reads keys that are not there, behind the end of its list.
         x = torch.ones(6, 200)
         numbers = (KEY.tensor()[None], 0.5, 2.0, 0.0, 0.0, 0, [1])
         expected = reference.masked_affine(x, *numbers)
@@ -686,8 +686,8 @@ class TestOutsideTheContract:
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     @pytest.mark.parametrize("case", BAD)
     def test_shapes_that_do_not_fit_are_refused(self, backend, case):
-        # Failed once: the kernel checks none of them. It reads past the end of keys or strides, or takes
-        # what there is; it may crash, hence the forks.
+        # Once wrong: the kernel checked none of them, and read past the end of keys or strides. It
+        # may crash, hence the forks.
         x, key, strides = self.BAD[case](torch.ones(4, 9))
         errors = (RuntimeError, ValueError, IndexError)
         with pytest.raises(errors):
@@ -706,7 +706,7 @@ class TestOutsideTheContract:
     @each_backend
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_keys_of_another_type(self, backend):
-        # Failed once: the kernel takes the memory for int64, twice as much as there is.
+        # Once wrong: the kernel takes the memory for int64, twice as much as there is.
         x, key = torch.ones(200), torch.tensor([5, 9], dtype=torch.int32)
         expected = F.dropout(x, 0.5, key=Key(5, 9))
         with backends.use(backend):
@@ -716,7 +716,7 @@ class TestOutsideTheContract:
     @each_backend
     @pytest.mark.parametrize("dtype", COMPLEX, ids=str)
     def test_complex_constants(self, backend, dtype):
-        # Failed once: the reference adds the shift to both parts and takes 0 for the drop value, the
+        # Once wrong: the reference adds the shift to both parts and takes 0 for the drop value, the
         # kernels take it for both parts.
         x = special(dtype)
         numbers = (KEY.tensor(), 0.5, 2.0, 0.25, -3.0, 0, [1])
