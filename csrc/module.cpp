@@ -245,7 +245,7 @@ std::vector<uint64_t> mask_strides(PyObject* sequence, const View& x) {
 // Lets other Python threads run while `work` does, if it is long enough to be worth it.
 template <class Work>
 void without_gil(int64_t elements, const Work& work) {
-  constexpr int64_t kWorthIt = 16384;
+  constexpr int64_t kWorthIt = 65536;
   if (elements < kWorthIt) return work();
   struct Released {
     PyThreadState* const state = PyEval_SaveThread();

@@ -48,13 +48,12 @@ class Runner {
   static constexpr bool kBias = op == Op::kAddBias;
   static constexpr bool kResidual = op == Op::kAdd || op == Op::kAddBias;
   static constexpr bool kSums = op == Op::kSum;
-  static constexpr bool kHalves = sizeof(X) == 2 && sizeof(Y) == 2;
   static constexpr Order kOrder = std::is_same<X, BFloat16>::value &&
                                           std::is_same<Y, BFloat16>::value && !kBias && !kSums
                                       ? Order::kEvenOdd
                                       : Order::kSequential;
   // Bytes ahead of the reads and writes: what a core has under way while memory answers.
-  static constexpr int kAhead = kHalves ? 1024 : 2048;
+  static constexpr int kAhead = 2048;
 
   const Pack scale_, shift_, drop_value_;
   const X* x_;
