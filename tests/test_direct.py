@@ -408,8 +408,7 @@ class TestDrawn:
     )
     @pytest.mark.parametrize("then", [torch.inference_mode, torch.no_grad, contextlib.nullcontext])
     def test_a_threads_first_draw_may_be_anywhere(self, first, then):
-        # Once wrong for inference mode first: draw() kept a tensor, which then was an inference tensor
-        # for good, and random_ of it raises outside that mode.
+        # Once wrong: a seed's tensor made in inference mode cannot be drawn into outside of it.
         x = torch.ones(64)
         expected = seeded(lambda: [F.dropout(x), F.dropout(x)])
 

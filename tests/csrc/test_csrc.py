@@ -1,0 +1,143 @@
+"""The compiled kernels without torch or Python: tests/csrc/test_kernels.cpp, built and run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CXX = os.environ.get("CXX", "g++")
+
+pytestmark = pytest.mark.skipif(
+    os.name != "posix" or shutil.which(CXX) is None, reason=f"needs {CXX} and a POSIX system"
+)
+
+# Damages to what is under test, and the section of the program that has to notice.
+BREAKS = {
+    "types": "types",
+    "keep-bit": "keep",
+    "keep-tail": "keep",
+    "keep-overrun": "keep",
+    "tie": "keep",
+    "tie-or-equal": "keep",
+    "block-carry": "keep",
+    "seed-high": "keep",
+    "stream-high": "keep",
+    "tie-in-run": "runs",
+    "block-carry-in-run": "runs",
+    "index-of-run": "runs",
+    "bits-of-run": "runs",
+    "bits-past-end": "guard",
+    "in-place": "runs",
+    "scale-ulp": "rounding",
+    "drop-value": "runs",
+    "read-past-end": "guard",
+    "read-before-start": "guard",
+    "tail": "runs",
+    "overrun": "runs",
+    "streaming": "runs",
+    "dropped-product": "runs",
+    "dropped-sign": "runs",
+    "nan-to-infinity": "nan",
+    "subnormal-to-zero": "rounding",
+    "ties-away": "rounding",
+    "fused": "runs",
+    "sum-of-rounded": "sums",
+    "sum-overwritten": "sums",
+    "mask-stride": "jobs",
+    "mask-stride-high": "jobs",
+    "x-stride": "jobs",
+    "residual-stride": "jobs",
+    "bias-stride": "jobs",
+    "key-stride": "jobs",
+    "gap": "jobs",
+    "base-high": "jobs",
+    "lost-piece": "jobs",
+}
+
+
+def run_mode(mode: str, build: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "BUILD": str(build), "PYTHON": sys.executable, "CXX": CXX}
+    command = ["bash", str(HERE / "run.sh"), mode, *arguments]
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a build with the package's flags, and what all of its tests said."""
+    build = tmp_path_factory.mktemp("csrc")
+    done = run_mode("plain", build)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return build, done.stdout
+
+
+def test_plain(plain: tuple[Path, str]) -> None:
+    _, said = plain
+    assert said.splitlines()[-1].startswith("OK: ")
+    assert "kernels: scalar" in said
+
+
+@pytest.mark.parametrize("damage", BREAKS)
+def test_damage_is_noticed(plain: tuple[Path, str], damage: str) -> None:
+    build, _ = plain
+    section = BREAKS[damage]
+    program = str(build / "test_kernels")
+    command = [program, f"--break={damage}", f"--only={section}", "--thin=3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 3), done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith((f"FAILED in {section}: ", f"CRASHED in {section}"))
+
+
+def test_all_damages_are_listed(plain: tuple[Path, str]) -> None:
+    build, _ = plain
+    command = [str(build / "test_kernels"), "--list-breaks"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert listed == list(BREAKS)
+
+
+def test_no_function_is_shared_between_instruction_sets(plain: tuple[Path, str]) -> None:
+    """A weak function compiled for AVX-512 could be what the linker gives the scalar kernels."""
+    build, _ = plain
+    nm = shutil.which("nm")
+    if nm is None:
+        pytest.skip("needs nm")
+    for stem in ("avx2", "avx512"):
+        command = [nm, "-C", "--defined-only", str(build / f"{stem}.o")]
+        symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        weak = [line for line in symbols.splitlines() if line.split()[1] in ("W", "V", "u")]
+        assert weak == [], f"{stem}.o"
+
+
+@pytest.mark.slow
+def test_sanitizers(tmp_path: Path) -> None:
+    done = run_mode("sanitize", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="needs valgrind")
+def test_valgrind(tmp_path: Path) -> None:
+    done = run_mode("valgrind", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("gcovr") is None, reason="needs gcovr")
+def test_coverage(tmp_path: Path) -> None:
+    done = run_mode("coverage", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "TOTAL" in done.stdout
