@@ -4,12 +4,12 @@
 #if defined(__AVX2__) && defined(__F16C__)
 #include <immintrin.h>
 
-#include "run.h"
+#include "packs.h"
 
 namespace torchdropout {
 namespace {
 
-struct Avx2 {
+struct Avx2 : OnPacks<Avx2> {
   struct Keep {
     __m256i at[4];  // sixteen elements each, a 16-bit lane an element
   };
@@ -88,36 +88,6 @@ struct Avx2 {
                                       to_bits(tied)));
       }
     }
-  }
-
-  template <Order order, class C>
-  static auto keep_of(const Keep& keep, int i) {
-    return Pack<C>::template part<order>(keep, i);
-  }
-
-  template <Order order, class C, class T>
-  static Pack<C> load(const T* p) {
-    return Pack<C>::template load<order>(p);
-  }
-  template <Order order, bool streaming, class C, class T>
-  static void store(T* p, Pack<C> pack) {
-    pack.template store<order, streaming>(p);
-  }
-  template <class C>
-  static Pack<C> broadcast(C value) {
-    return Pack<C>::broadcast(value);
-  }
-  template <class C>
-  static Pack<C> add(Pack<C> a, Pack<C> b) {
-    return {a.a + b.a, a.b + b.b};
-  }
-  template <class C>
-  static Pack<C> multiply(Pack<C> a, Pack<C> b) {
-    return {a.a * b.a, a.b * b.b};
-  }
-  template <class Part, class C>
-  static Pack<C> select(const Part& keep, Pack<C> kept, Pack<C> dropped) {
-    return Pack<C>::select(keep, kept, dropped);
   }
 
  private:

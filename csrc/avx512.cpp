@@ -5,12 +5,12 @@
     defined(__AVX512DQ__) && defined(__BMI2__)
 #include <immintrin.h>
 
-#include "run.h"
+#include "packs.h"
 
 namespace torchdropout {
 namespace {
 
-struct Avx512 {
+struct Avx512 : OnPacks<Avx512> {
   struct Keep {
     __mmask32 at[2];  // elements 0 to 31, 32 to 63
   };
@@ -77,36 +77,6 @@ struct Avx512 {
             drop_ties(mask, block + kGroup / kPerBlock * i, to_bits(keep[i]), tied));
       }
     }
-  }
-
-  template <Order order, class C>
-  static auto keep_of(const Keep& keep, int i) {
-    return Pack<C>::template part<order>(keep, i);
-  }
-
-  template <Order order, class C, class T>
-  static Pack<C> load(const T* p) {
-    return Pack<C>::template load<order>(p);
-  }
-  template <Order order, bool streaming, class C, class T>
-  static void store(T* p, Pack<C> pack) {
-    pack.template store<order, streaming>(p);
-  }
-  template <class C>
-  static Pack<C> broadcast(C value) {
-    return Pack<C>::broadcast(value);
-  }
-  template <class C>
-  static Pack<C> add(Pack<C> a, Pack<C> b) {
-    return {a.a + b.a, a.b + b.b};
-  }
-  template <class C>
-  static Pack<C> multiply(Pack<C> a, Pack<C> b) {
-    return {a.a * b.a, a.b * b.b};
-  }
-  template <class Part, class C>
-  static Pack<C> select(const Part& keep, Pack<C> kept, Pack<C> dropped) {
-    return Pack<C>::select(keep, kept, dropped);
   }
 
  private:
