@@ -9,6 +9,7 @@
 //   load<L, C>(const T*), store<L, streaming>(T*, pack)   from and to element type T
 //   keep_of<L, C>(keep, i)      the part of a group's bits that belongs to its pack i
 //   broadcast, add, multiply, select(part, kept, dropped)
+//   fence()                     orders streaming stores before what is stored after them
 // L is the order of the elements of a pack; see Order.
 #pragma once
 
@@ -77,12 +78,14 @@ class Runner {
                       bool streaming) {
     Runner runner(affine, at);
     streaming ? runner.template by_index<true>(n, mask) : runner.template by_index<false>(n, mask);
+    if (streaming) Isa::fence();
   }
 
   static void bits(const Affine& affine, const Operands& at, int64_t n, const uint64_t* words,
                    bool streaming) {
     Runner runner(affine, at);
     streaming ? runner.template by_bits<true>(n, words) : runner.template by_bits<false>(n, words);
+    if (streaming) Isa::fence();
   }
 
  private:

@@ -47,6 +47,7 @@ struct Scalar {
     *p = narrow<T>(pack.value);
   }
 
+  static void fence() {}  // its stores are ordinary ones
   template <class C>
   static Pack<C> broadcast(C value) {
     return {value};
