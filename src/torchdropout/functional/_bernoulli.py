@@ -156,6 +156,14 @@ def key_numbers(key: Key | None) -> tuple[int | None, int]:
     return (None, 0) if key is None else (key.seed, key.stream)
 
 
+def drawn_map(call: Call, affine: Affine, base: int, strides: Sequence[int] | None) -> direct.Map:
+    """What `direct` needs to know of a call; its seed drawn unless a key was given."""
+    seed, stream = key_numbers(key_of(call.key, call.generator))
+    if seed is None:
+        seed = direct.draw_seed()
+    return direct.Map(seed, stream, call.p, base, *affine, strides)
+
+
 def mask_map(
     shape: Sequence[int], shared: Sequence[int], broadcast_dims: Any, layout: Any
 ) -> tuple[int, list[int] | None]:
@@ -210,10 +218,7 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
         with _undrawn_if_refused(call):
             y = masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
             return into.copy_(y)
-    seed, stream = key_numbers(key_of(call.key, call.generator))
-    if seed is None:
-        seed = direct.draw_seed()
-    numbers = direct.Map(seed, stream, call.p, base, *affine, strides)
+    numbers = drawn_map(call, affine, base, strides)
     if into is x:
         return direct.masked_affine_(x, numbers)
     return direct.masked_affine_out(into, x, numbers)

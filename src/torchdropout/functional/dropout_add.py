@@ -13,7 +13,7 @@ from ..errors import ArgumentTypeError
 from ..random import Key
 from ..spec.keep import compute_dtype
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call, key_numbers, key_of, mask_map, masked_affine, plain
+from ._bernoulli import check_call, drawn_map, mask_map, masked_affine, plain
 from ._override import overridable
 
 
@@ -82,11 +82,7 @@ def dropout_add(
         return _sum(_biased(x, bias), residual)
     affine = plain(call.p)
     if direct.takes_add(x, residual, bias):
-        seed, stream = key_numbers(key_of(key, generator))
-        if seed is None:
-            seed = direct.draw_seed()
-        numbers = direct.Map(seed, stream, call.p, base, *affine, strides)
-        return direct.masked_add(x, residual, bias, numbers)
+        return direct.masked_add(x, residual, bias, drawn_map(call, affine, base, strides))
     kept = masked_affine(_biased(x, bias), call.p, affine, base, strides, key, generator)
     return _sum(kept, residual)
 
