@@ -27,3 +27,7 @@ class BackendError(TorchDropoutError, RuntimeError):
 
 class TargetError(TorchDropoutError):
     """A verifier's target cannot be found, loaded, built or called."""
+
+
+class VerificationError(TorchDropoutError, AssertionError):
+    """A target was judged not to be a correct dropout; an `AssertionError`, as tests raise."""

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .errors import VerificationError
+
 Severity = Literal["error", "advice"]
 Status = Literal["ok", "fail", "skip"]
 Figure = str | int | float | bool | None | Sequence[Any] | Mapping[str, Any]
@@ -29,6 +31,8 @@ class Rule:
         severity: `"error"` means the target is wrong, `"advice"` that it could serve people better.
         summary: One line: what is required.
         explain: What is measured, why it matters, how to mend it.
+        broken: Source text of a dropout that breaks the rule; empty where none says more.
+        mended: The same, mended.
     """
 
     code: str
@@ -37,6 +41,8 @@ class Rule:
     severity: Severity
     summary: str
     explain: str
+    broken: str = ""
+    mended: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,10 @@ class TargetReport:
         checks: In the order of the table.
         seconds: Wall-clock time.
         complete: False when the run was interrupted: the checks are those that had ended.
+        spec: What the target claims to be.
+        file: The file that defines it; empty where none is known.
+        line: The line in that file, from 1; 0 where none is known.
+        known: Codes whose findings a baseline accepts: they are listed, and fail nothing.
     """
 
     target: str
@@ -126,27 +136,40 @@ class TargetReport:
     checks: tuple[CheckResult, ...]
     seconds: float = 0.0
     complete: bool = True
+    spec: str = "plain"
+    file: str = ""
+    line: int = 0
+    known: frozenset[str] = frozenset()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The findings, in the order of the checks."""
+        """The findings, in the order of the checks; those a baseline accepts too."""
         return tuple(f for f in (check.finding for check in self.checks) if f is not None)
 
     @property
+    def new_findings(self) -> tuple[Finding, ...]:
+        """The findings that no baseline accepts."""
+        return tuple(f for f in self.findings if f.code not in self.known)
+
+    @property
     def passed(self) -> bool:
-        """True when the run is complete and no finding is an error."""
-        return self.complete and not any(f.severity == "error" for f in self.findings)
+        """True when the run is complete and no new finding is an error."""
+        return self.complete and not any(f.severity == "error" for f in self.new_findings)
 
     def to_dict(self) -> dict[str, Any]:
         """The report of this target as JSON-ready data."""
         return {
             "target": self.target,
             "description": self.description,
+            "spec": self.spec,
+            "file": self.file,
+            "line": self.line,
             "level": self.level,
             "seed": self.seed,
             "false_alarm_rate": self.false_alarm_rate,
             "passed": self.passed,
             "complete": self.complete,
+            "known": sorted(self.known),
             "findings": [f.to_dict() for f in self.findings],
             "checks": [c.to_dict() for c in self.checks],
             "seconds": round(self.seconds, 3),
@@ -168,6 +191,11 @@ class Report:
         return tuple(f for target in self.targets for f in target.findings)
 
     @property
+    def new_findings(self) -> tuple[Finding, ...]:
+        """The findings of all targets that no baseline accepts."""
+        return tuple(f for target in self.targets for f in target.new_findings)
+
+    @property
     def passed(self) -> bool:
         """True when every target passed."""
         return all(target.passed for target in self.targets)
@@ -175,6 +203,40 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready data: `{"schema": 1, "targets": [...]}`."""
         return {"schema": SCHEMA, "targets": [t.to_dict() for t in self.targets]}
+
+    def raise_for_errors(self) -> Report:
+        """Raises when a target did not pass.
+
+        Returns:
+            The report itself, so that calls chain.
+
+        Raises:
+            VerificationError: A target has an error or was interrupted; the message lists the
+                targets that did not pass and their findings.
+
+        Example:
+            >>> Report(()).raise_for_errors().passed
+            True
+        """
+        if not self.passed:
+            failed = (target for target in self.targets if not target.passed)
+            raise VerificationError("\n".join(map(_listed, failed)))
+        return self
+
+    def _repr_html_(self) -> str:
+        """The report as a notebook shows it."""
+        # Only here: data need no renderer, and a report that is never shown no matplotlib.
+        from .verify.report import render_html_fragment
+
+        return render_html_fragment(self)
+
+
+def _listed(target: TargetReport) -> str:
+    """A target and its new findings, errors first, a line each."""
+    found = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
+    verdict = "not a correct dropout" if target.complete else "interrupted, no verdict"
+    lines = [f"{f.severity} {f.code} {f.name}: {f.message}" for f in found]
+    return "\n  ".join([f"{target.target}: {verdict}", *lines])
 
 
 def _plain(value: Any) -> Any:
