@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ...findings import CheckResult, Report, Rule, TargetReport
+from ._words import clean, label, total, verdict_line
 
-_LABEL = {"ok": "ok", "fail": "FAIL", "skip": "skip"}
-_ADVICE = "advice"
-_STYLE = {"ok": "green", "FAIL": "bold red", "advice": "yellow", "skip": "dim"}
-_STATUS_WIDTH = len(_ADVICE)
+_STYLE = {"ok": "green", "FAIL": "bold red", "advice": "yellow", "known": "cyan", "skip": "dim"}
+_STATUS_WIDTH = max(map(len, _STYLE))
 _INDENT = 2
 _GAP = 2
 # Below this many columns for the message, the group gets a line of its own and gives up its column.
@@ -41,18 +40,22 @@ def render_text(report: Report, *, width: int | None = None, styled: bool = Fals
     for target in report.targets:
         lines += [*_target(target, width), Text()]
     if len(report.targets) > 1:
-        lines.append(_total(report))
+        style = "bold green" if report.passed else "bold red"
+        lines.append(Text(f"{total(report)}.", style=style))
     elif lines:
         lines.pop()
     return _joined(lines, styled)
 
 
 def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -> str:
-    """What `explain` prints: the rule, what it requires, and its explanation."""
+    """What `explain` prints: the rule, what it requires, its explanation and examples."""
     head = Text.assemble((f"{rule.code} {rule.name}", "bold"), f"   {rule.group}   {rule.severity}")
     lines = [head, *_wrapped(rule.summary, width), Text()]
     for paragraph in textwrap.dedent(rule.explain).strip().split("\n\n"):
         lines += [*_paragraph(paragraph, width), Text()]
+    for title, code in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+        if code:
+            lines += [Text(title, style="bold"), Text(), *_code(code), Text()]
     return _joined(lines[:-1], styled)
 
 
@@ -74,43 +77,46 @@ def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: boo
 def _target(target: TargetReport, width: int | None) -> Iterator[Text]:
     yield from _header(target, width)
     yield Text()
-    yield from _checks(target.checks, width)
+    yield from _checks(target, width)
     yield Text()
     yield from _verdict(target, width)
 
 
 def _header(target: TargetReport, width: int | None) -> Iterator[Text]:
-    yield Text(_clean(target.target), style="bold")
+    yield Text(clean(target.target), style="bold")
     yield from _wrapped(target.description, width)
+    claim = f"spec {target.spec}   " if target.spec != "plain" else ""
     yield from _wrapped(
-        f"level {target.level}   seed {target.seed}   "
+        f"{claim}level {target.level}   seed {target.seed}   "
         f"false-alarm rate of the run {target.false_alarm_rate:.2g}",
         width,
         style="dim",
     )
 
 
-def _checks(checks: Sequence[CheckResult], width: int | None) -> Iterator[Text]:
+def _checks(target: TargetReport, width: int | None) -> Iterator[Text]:
     """A line a check, its group named where it changes."""
-    name_width = max((len(check.rule.name) for check in checks), default=0)
-    group_width = max((len(check.rule.group) for check in checks), default=0) + _GAP
+    rules = [check.rule for check in target.checks]
+    name_width = max((len(rule.name) for rule in rules), default=0)
+    group_width = max((len(rule.group) for rule in rules), default=0) + _GAP
     rest = _INDENT + _STATUS_WIDTH + _GAP + name_width + _GAP
     own_line = width is not None and width - rest - group_width < _NARROW_MESSAGE
     group = ""
-    for check in checks:
+    for check in target.checks:
         is_new, group = check.rule.group != group, check.rule.group
         if is_new and own_line:
             yield Text(f"{' ' * _INDENT}{group}", style="cyan")
         shown = group if is_new and not own_line else ""
         lead = " " * (2 * _INDENT) if own_line else f"{' ' * _INDENT}{shown:<{group_width}}"
-        yield from _check(check, lead, name_width, width)
+        yield from _check(check, label(check, target.known), lead, name_width, width)
 
 
-def _check(check: CheckResult, lead: str, name_width: int, width: int | None) -> list[Text]:
-    label = _label(check)
+def _check(
+    check: CheckResult, shown: str, lead: str, name_width: int, width: int | None
+) -> list[Text]:
     head = Text.assemble(
         (lead, "cyan"),
-        (f"{label:<{_STATUS_WIDTH}}", _STYLE[label]),
+        (f"{shown:<{_STATUS_WIDTH}}", _STYLE[shown]),
         " " * _GAP,
         f"{check.rule.name:<{name_width}}",
         " " * _GAP,
@@ -121,52 +127,15 @@ def _check(check: CheckResult, lead: str, name_width: int, width: int | None) ->
     return _hanging(head, parts, width)
 
 
-def _label(check: CheckResult) -> str:
-    """`FAIL` is for errors: a piece of advice does not fail a target."""
-    is_advice = check.status == "fail" and check.rule.severity == _ADVICE
-    return _ADVICE if is_advice else _LABEL[check.status]
-
-
 def _verdict(target: TargetReport, width: int | None) -> Iterator[Text]:
     style = "bold green" if target.passed else "bold red"
-    yield from _wrapped(_verdict_line(target), width, style=style)
-    findings = sorted(target.findings, key=lambda finding: finding.severity != "error")
+    yield from _wrapped(verdict_line(target), width, style=style)
+    findings = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
     if findings:
         pointer = (
             f"`torchdropout explain {findings[0].name}` says why it matters and how to mend it."
         )
         yield from _wrapped(pointer, width)
-
-
-def _verdict_line(target: TargetReport) -> str:
-    counts = _counts(target)
-    if not target.complete:
-        ended = _plural(len(target.checks), "check")
-        return f"interrupted after {ended} and {target.seconds:.1f} s, {counts} so far: no verdict."
-    if target.findings:
-        verdict = "a correct dropout" if target.passed else "not a correct dropout"
-        return f"{counts} in {target.seconds:.1f} s: {verdict}."
-    skipped = sum(check.status == "skip" for check in target.checks)
-    ok = len(target.checks) - skipped
-    aside = f" ({skipped} more did not apply)" if skipped else ""
-    every = f"all {ok} checks" if ok != 1 else "the 1 check"
-    return f"{every} ok in {target.seconds:.1f} s{aside}: a correct dropout."
-
-
-def _counts(target: TargetReport) -> str:
-    errors = sum(finding.severity == "error" for finding in target.findings)
-    advice = len(target.findings) - errors
-    return _plural(errors, "error") + (f", {advice} advice" if advice else "")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
-
-
-def _total(report: Report) -> Text:
-    passed = sum(target.passed for target in report.targets)
-    style = "bold green" if report.passed else "bold red"
-    return Text(f"{passed} of {len(report.targets)} targets passed.", style=style)
 
 
 def _hanging(head: Text, parts: Sequence[tuple[str, str]], width: int | None) -> list[Text]:
@@ -189,7 +158,7 @@ def _spaced(parts: Sequence[tuple[str, str]]) -> list[str | tuple[str, str]]:
     out: list[str | tuple[str, str]] = []
     for text, style in parts:
         out += ["   "] if out else []
-        out.append((_clean(text), style))
+        out.append((clean(text), style))
     return out
 
 
@@ -199,7 +168,7 @@ def _trimmed(line: Text) -> Text:
 
 
 def _wrapped(text: str, width: int | None, style: str = "") -> list[Text]:
-    lines = [_clean(text)] if width is None else _fill(text, width)
+    lines = [clean(text)] if width is None else _fill(text, width)
     return [Text(line, style=style) for line in lines]
 
 
@@ -211,14 +180,14 @@ def _paragraph(text: str, width: int | None) -> list[Text]:
     return _wrapped(text, width or 100)
 
 
+def _code(text: str) -> list[Text]:
+    """Source text, indented and never wrapped."""
+    lines = textwrap.dedent(text).strip("\n").expandtabs().splitlines()
+    return [Text(f"    {clean(line)}".rstrip()) for line in lines]
+
+
 def _fill(text: str, width: int) -> list[str]:
-    return textwrap.wrap(_clean(text), max(width, 1), break_on_hyphens=False) or [""]
-
-
-def _clean(text: str) -> str:
-    """One line, and nothing that steers a terminal: messages may quote a target's exceptions."""
-    kept = "".join(c if c.isprintable() else " " for c in text)
-    return kept if "\n" not in text and "\t" not in text else " ".join(kept.split())
+    return textwrap.wrap(clean(text), max(width, 1), break_on_hyphens=False) or [""]
 
 
 def _joined(lines: Iterable[Text], styled: bool) -> str:
