@@ -1,0 +1,458 @@
+"""Others' dropouts as callables on tensors, for the verifier: NumPy, JAX, Flax and Keras.
+
+The packages are imported when an adapter is called, and only the one it is for. Values are copied
+both ways, but for NumPy functions, which get the memory of x itself: whether they write into it is
+a question of the verifier's.
+
+Randomness comes from torch's generator: each call in training draws a seed from it, so that
+`torch.manual_seed` governs, and a call in eval draws nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
+from .targets import EVAL_NAMES, TRAINING_NAMES
+
+Arrays = Callable[..., Any]
+Factory = Callable[..., Any]
+Dropout = Callable[[torch.Tensor, bool], Any]
+
+
+def from_numpy(function: Arrays, *, rng: str | None = None) -> Callable[..., Any]:
+    """A function of arrays as one of tensors.
+
+    It takes the same arguments, of which the verifier finds x, p and the mode by their names. NumPy
+    has no bfloat16: such an x is given as float32, and a float32 result rounded.
+
+    Args:
+        function: Takes and returns arrays: `f(x, p, training)`, say.
+        rng: The argument that takes a `numpy.random.Generator`; a new one is given in each call.
+            None for a function that draws from NumPy's global generator: that is seeded for the
+            call, and put back after it.
+
+    Returns:
+        The function on tensors. It has no gradient, and says so: `has_gradient` is False.
+
+    Raises:
+        ArgumentTypeError: `function` is not callable, or its arguments cannot be read.
+        ArgumentValueError: `function` has no argument `rng`.
+
+    Example:
+        >>> def dropout(x, p, training, rng):
+        ...     if not training:
+        ...         return x
+        ...     return np.where(rng.random(x.shape) < p, 0, x / (1 - p)).astype(x.dtype)
+        >>> from_numpy(dropout, rng="rng")(torch.ones(2), 0.0, True)
+        tensor([1., 1.])
+    """
+    signature = _signature(function, rng, "rng")
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        x, args, kwargs = _first_tensor(signature, args, kwargs)
+        given = x.detach().cpu()
+        rounded = given.dtype == torch.bfloat16
+        array = (given.float() if rounded else given).numpy()
+        words = _words(4, draw=_is_training(signature, args, kwargs))
+        if rng is not None:
+            y = function(array, *args, **kwargs, **{rng: np.random.default_rng(words)})
+        else:
+            with _numpy_seeded(words):
+                y = function(array, *args, **kwargs)
+        out = _tensor(y, x.device)
+        is_own = isinstance(out, torch.Tensor) and out.dtype == torch.float32
+        return out.bfloat16() if rounded and is_own else out
+
+    return _dressed(call, function, _without(signature, rng), has_gradient=False)
+
+
+def from_jax(function: Arrays, *, key: str = "key") -> Callable[..., Any]:
+    """A pure function of JAX arrays as one of tensors, with its gradient of any order.
+
+    It takes the same arguments but for the key, of which the verifier finds x, p and the mode by
+    their names. In float64 it runs with JAX's 64-bit types enabled.
+
+    Args:
+        function: Takes and returns JAX arrays: `f(x, p, training, key)`, say. It must be pure, as
+            JAX demands: the backward pass calls it again, with the same key.
+        key: The argument that takes a `jax.random.key`; a new one is given in each call.
+
+    Returns:
+        The function on tensors.
+
+    Raises:
+        ArgumentTypeError: `function` is not callable, or its arguments cannot be read.
+        ArgumentValueError: `function` has no argument `key`.
+        TargetError: JAX is not installed.
+
+    Example:
+        >>> import equinox as eqx  # doctest: +SKIP
+        >>> def dropout(x, p, inference, key):
+        ...     return eqx.nn.Dropout(p)(x, key=key, inference=inference)
+        >>> check_dropout(from_jax(dropout))  # doctest: +SKIP
+    """
+    signature = _signature(function, key, "key")
+    jax = _import("jax", "from_jax")
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        x, args, kwargs = _first_tensor(signature, args, kwargs)
+        given = {**kwargs, key: _key(jax, draw=_is_training(signature, args, kwargs))}
+        return _apply(lambda array: function(array, *args, **given), x)
+
+    return _dressed(call, function, _without(signature, key))
+
+
+def from_flax(factory: Factory) -> Callable[[Any], Dropout]:
+    """A Flax module, Linen or NNX, without parameters, as a factory of functions of tensors.
+
+    The mode reaches a Linen module by the argument of its call that is named like one
+    (`deterministic`, `train`, ...), an NNX module by its `train()` and `eval()`. In float64 it runs
+    with JAX's 64-bit types enabled.
+
+    Args:
+        factory: Makes a module from the drop probability: `flax.linen.Dropout`,
+            `flax.nnx.Dropout`, or a function of p. One that takes `rngs` is given them.
+
+    Returns:
+        A factory of p, for the verifier.
+
+    Raises:
+        ArgumentTypeError: `factory` is not callable, or its arguments cannot be read.
+        TargetError: Flax is not installed; or, when the factory is called, it makes something
+            else, or the mode does not reach it.
+
+    Example:
+        >>> from flax import nnx  # doctest: +SKIP
+        >>> check_dropout(from_flax(nnx.Dropout))  # doctest: +SKIP
+    """
+    takes_rngs = "rngs" in _signature(_maker_of(factory), None, "factory").parameters
+    linen, nnx = _import("flax.linen", "from_flax"), _import("flax.nnx", "from_flax")
+
+    def make(p: Any) -> Dropout:
+        module = factory(p, rngs=nnx.Rngs(0)) if takes_rngs else factory(p)
+        if isinstance(module, linen.Module):
+            return _linen(module)
+        if isinstance(module, nnx.Module):
+            return _nnx(nnx, module)
+        raise _no_target("factory", "to make a Flax module", module)
+
+    return _dressed(make, factory)
+
+
+def from_keras(factory: Factory) -> Callable[[Any], Dropout]:
+    """A Keras 3 layer, on whatever backend Keras runs, as a factory of functions of tensors.
+
+    A layer is made for each dtype of x, with that dtype as its policy. On backends other than torch
+    and JAX there is no gradient, and `has_gradient` is False.
+
+    Args:
+        factory: Makes a layer from the drop probability: `keras.layers.Dropout`, or a function of
+            p.
+
+    Returns:
+        A factory of p, for the verifier.
+
+    Raises:
+        ArgumentTypeError: `factory` is not callable.
+        TargetError: Keras is not installed; or, when the factory is called, it makes something
+            else.
+
+    Example:
+        >>> import keras  # doctest: +SKIP
+        >>> check_dropout(from_keras(keras.layers.Dropout))  # doctest: +SKIP
+    """
+    _signature(factory, None, "factory")
+    keras = _import("keras", "from_keras")
+    name = keras.backend.backend()
+    run = {"torch": _keras_on_torch, "jax": _keras_on_jax}.get(name, _keras_on_arrays)
+    has_gradient = name in ("torch", "jax")
+
+    def make(p: Any) -> Dropout:
+        @functools.cache
+        def layer(dtype: torch.dtype) -> Any:
+            with _keras_policy(keras, str(dtype).removeprefix("torch.")):
+                made = factory(p)
+            if not isinstance(made, keras.Layer):
+                raise _no_target("factory", "to make a Keras layer", made)
+            return made
+
+        layer(torch.float32)  # A wrong p is refused here, not at the first call.
+
+        def call(x: torch.Tensor, training: bool) -> Any:
+            chosen = layer(x.dtype)
+            if not chosen.built:
+                chosen.build(tuple(x.shape))
+            if training:
+                for state in _seed_states(chosen):
+                    state.assign(_words(2, bits=31))
+            return run(keras, chosen, x, training)
+
+        return _dressed(call, factory, has_gradient=has_gradient)
+
+    return _dressed(make, factory, has_gradient=has_gradient)
+
+
+# --- JAX ----------------------------------------------------------------------------------------
+
+
+def _apply(function: Arrays, *inputs: torch.Tensor) -> Any:
+    return _Call.apply(function, *inputs)  # type: ignore[no-untyped-call]
+
+
+class _Call(torch.autograd.Function):
+    """A pure function of JAX arrays, applied to tensors; its gradient is again such a call."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Arrays, *inputs: torch.Tensor) -> Any:
+        ctx.function = function
+        ctx.save_for_backward(*inputs)
+        return _run_jax(function, inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> Any:
+        inputs = ctx.saved_tensors
+        return None, *(
+            _apply(_pullback(ctx.function, i), *inputs, *upstream) if needed else None
+            for i, needed in enumerate(ctx.needs_input_grad[1:])
+        )
+
+
+def _pullback(function: Arrays, wanted: int) -> Arrays:
+    """The gradient for one input, as a function of all inputs and the incoming gradient."""
+
+    def run(*arrays: Any) -> Any:
+        *inputs, upstream = arrays
+        _, pull = importlib.import_module("jax").vjp(function, *inputs)
+        return pull(upstream)[wanted]
+
+    return run
+
+
+def _run_jax(function: Arrays, inputs: Iterable[torch.Tensor]) -> Any:
+    jax = importlib.import_module("jax")
+    inputs = tuple(inputs)
+    with contextlib.ExitStack() as stack:
+        if any(x.dtype == torch.float64 for x in inputs):
+            stack.enter_context(jax.enable_x64(True))
+        # Copied: JAX may still read an input when the call has returned.
+        y = function(*(jax.numpy.array(_array(x)) for x in inputs))
+        return _tensor(np.array(y), inputs[0].device) if isinstance(y, jax.Array) else y
+
+
+def _key(jax: Any, *, draw: bool) -> Any:
+    """A fresh key, with all the bits that keys of the present kind have."""
+    count = int(jax.random.key_data(jax.random.key(0)).size)
+    return jax.random.wrap_key_data(_words(count, draw=draw))
+
+
+def _maker_of(factory: Factory) -> Any:
+    """The function whose arguments count: a metaclass of NNX hides those of its classes."""
+    inner = factory.func if isinstance(factory, functools.partial) else factory
+    return inner.__init__ if isinstance(inner, type) else inner
+
+
+def _linen(module: Any) -> Dropout:
+    jax = importlib.import_module("jax")
+    parameters = inspect.signature(type(module).__call__).parameters
+    mode = next((name for name in TRAINING_NAMES + EVAL_NAMES if name in parameters), None)
+    if mode is None:
+        raise _no_target("factory", "to make a module whose call takes `deterministic`", module)
+    collection = getattr(module, "rng_collection", "dropout")
+
+    def call(x: torch.Tensor, training: bool) -> Any:
+        flag = {mode: training is (mode in TRAINING_NAMES)}
+        rngs = {collection: _key(jax, draw=True)} if training else {}
+        return _apply(lambda array: module.apply({}, array, **flag, rngs=rngs), x)
+
+    return call
+
+
+def _nnx(nnx: Any, module: Any) -> Dropout:
+    jax = importlib.import_module("jax")
+    streams = [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.RngStream)]
+    tags = sorted({stream.tag for stream in streams})
+    graph, state = nnx.split(module)
+
+    def call(x: torch.Tensor, training: bool) -> Any:
+        key = _key(jax, draw=training)
+
+        def pure(array: Any) -> Any:
+            # Made anew: what the module counts and keeps must not outlive the trace.
+            own = nnx.merge(graph, state)
+            nnx.reseed(own, **dict(zip(tags, jax.random.split(key, len(tags)), strict=True)))
+            (own.train if training else own.eval)()
+            return own(array)
+
+        return _apply(pure, x)
+
+    return call
+
+
+# --- Keras --------------------------------------------------------------------------------------
+
+
+def _keras_on_torch(keras: Any, layer: Any, x: torch.Tensor, training: bool) -> Any:
+    return layer(x, training=training)
+
+
+def _keras_on_jax(keras: Any, layer: Any, x: torch.Tensor, training: bool) -> Any:
+    trained = [variable.value for variable in layer.trainable_variables]
+    other = [variable.value for variable in layer.non_trainable_variables]
+
+    def pure(array: Any) -> Any:
+        y, _ = layer.stateless_call(trained, other, array, training=training)
+        return y
+
+    return _apply(pure, x)
+
+
+def _keras_on_arrays(keras: Any, layer: Any, x: torch.Tensor, training: bool) -> Any:
+    y = layer(keras.ops.convert_to_tensor(_array(x)), training=training)
+    return _tensor(np.array(keras.ops.convert_to_numpy(y)), x.device)
+
+
+def _seed_states(layer: Any) -> list[Any]:
+    """The states of the seed generators of a layer and the layers in it."""
+    return [v for v in layer.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+@contextlib.contextmanager
+def _keras_policy(keras: Any, name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+# --- Values and seeds ---------------------------------------------------------------------------
+
+
+def _array(x: torch.Tensor) -> Any:
+    """The values of a tensor as an array; NumPy's bfloat16 is that of `ml_dtypes`."""
+    x = x.detach().cpu()
+    if x.dtype != torch.bfloat16:
+        return x.numpy()
+    return x.view(torch.int16).numpy().view(importlib.import_module("ml_dtypes").bfloat16)
+
+
+def _tensor(y: Any, device: torch.device) -> Any:
+    """An array as a tensor, sharing its memory; what is no array stays as it is."""
+    if not isinstance(y, (np.ndarray, np.generic)):
+        return y
+    array = np.asarray(y)
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()  # torch takes neither
+    return torch.from_numpy(array).to(device)
+
+
+def _words(count: int, *, bits: int = 32, draw: bool = True) -> Any:
+    """Random words from torch's generator; zeros where nothing may be drawn."""
+    if not draw:
+        return np.zeros(count, np.uint32)
+    return torch.randint(1 << bits, (count,), dtype=torch.int64).numpy().astype(np.uint32)
+
+
+@contextlib.contextmanager
+def _numpy_seeded(words: Any) -> Iterator[None]:
+    state = np.random.get_state()
+    np.random.seed(words)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+# --- Arguments ----------------------------------------------------------------------------------
+
+
+def _signature(function: Any, extra: str | None, role: str) -> inspect.Signature:
+    """The arguments of a function, which has the one named by `role`."""
+    if not callable(function):
+        raise ArgumentTypeError(
+            f"Expected something callable, got {function!r} ({type(function).__name__})"
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(
+            f"Expected a function whose arguments can be read, got {function!r} "
+            f"({type(function).__name__}): {error}"
+        ) from error
+    if extra is not None and extra not in signature.parameters:
+        raise ArgumentValueError(
+            f"Expected `{role}` to name an argument of the function "
+            f"({', '.join(signature.parameters)}), got {role}={extra!r} ({type(extra).__name__})"
+        )
+    return signature
+
+
+def _without(signature: inspect.Signature, extra: str | None) -> inspect.Signature:
+    kept = [p for name, p in signature.parameters.items() if name != extra]
+    return signature.replace(parameters=kept)
+
+
+def _first_tensor(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]:
+    """x, the first argument, and the others."""
+    if args:
+        return args[0], args[1:], dict(kwargs)
+    name = next(iter(signature.parameters))
+    return kwargs[name], (), {k: v for k, v in kwargs.items() if k != name}
+
+
+def _is_training(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> bool:
+    """What the mode is among the arguments after x; training where there is none."""
+    bound = signature.bind_partial(None, *args, **kwargs)
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        if name in TRAINING_NAMES + EVAL_NAMES and value is not None:
+            return bool(value) is (name in TRAINING_NAMES)
+    return True
+
+
+def _import(module: str, adapter: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        raise TargetError(
+            f"Expected the package `{package}` for `{adapter}`, got {error}; "
+            "install it with: pip install 'torchdropout[peers]'"
+        ) from error
+
+
+def _no_target(argument: str, expected: str, got: object) -> TargetError:
+    return TargetError(f"Expected `{argument}` {expected}, got {got!r} ({type(got).__name__})")
+
+
+def _dressed(
+    call: Callable[..., Any],
+    original: object,
+    signature: inspect.Signature | None = None,
+    *,
+    has_gradient: bool = True,
+) -> Callable[..., Any]:
+    """A callable under the name of the one it stands for, with what the verifier reads of it."""
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        with contextlib.suppress(AttributeError):
+            setattr(call, name, getattr(original, name))
+    if signature is not None:
+        call.__signature__ = signature  # type: ignore[attr-defined]
+    call.has_gradient = has_gradient  # type: ignore[attr-defined]
+    return call
