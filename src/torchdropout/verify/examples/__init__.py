@@ -1,0 +1,41 @@
+"""For each check a broken dropout and its mended form: what `explain` and the docs show.
+
+Programs are kept as text, one file a group of checks, so that to import them is to load strings.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from . import (
+    construction,
+    dtype,
+    edges,
+    gradient,
+    independence,
+    layout,
+    mode,
+    randomness,
+    rate,
+    scale,
+    values,
+)
+from ._example import Example as Example
+from ._example import build as build
+
+_GROUPS = (
+    mode,
+    scale,
+    rate,
+    independence,
+    gradient,
+    edges,
+    dtype,
+    randomness,
+    values,
+    layout,
+    construction,
+)
+
+EXAMPLES: Mapping[str, Example] = MappingProxyType(
+    {name: example for group in _GROUPS for name, example in group.EXAMPLES.items()}
+)

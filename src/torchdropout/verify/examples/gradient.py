@@ -1,0 +1,132 @@
+"""Gradient: examples."""
+
+from ._example import example
+
+EXAMPLES = {
+    "grad-mask": example(
+        broken="""
+            from torch.nn import functional as F
+            from torch.utils.checkpoint import checkpoint
+
+
+            def dropout(x, p, training):
+                return checkpoint(
+                    F.dropout, x, p, training, use_reentrant=False, preserve_rng_state=False
+                )
+        """,
+        mended="""
+            from torch.nn import functional as F
+            from torch.utils.checkpoint import checkpoint
+
+
+            def dropout(x, p, training):
+                return checkpoint(F.dropout, x, p, training, use_reentrant=False)
+        """,
+    ),
+    "grad-scale": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                y = x.masked_fill(drop, 0)
+                y.data *= 1 / (1 - p) if p < 1 else 0
+                return y
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                y = x.masked_fill(drop, 0)
+                y *= 1 / (1 - p) if p < 1 else 0
+                return y
+        """,
+    ),
+    "grad-at-zero": example(
+        broken="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                keep = F.dropout(x.detach(), p) != 0
+                return x * keep * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                keep = F.dropout(torch.ones_like(x), p) != 0
+                return x * keep * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "grad-finite": example(
+        broken="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                size = x.detach().square().mean().sqrt()  # no overflow in half precision
+                return F.dropout(x / size, p) * size
+        """,
+        mended="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                return F.dropout(x, p)
+        """,
+    ),
+    "grad-own-call": example(
+        broken="""
+            import torch
+            from torch import nn
+
+
+            class Dropout(nn.Module):
+                def __init__(self, p=0.5):
+                    super().__init__()
+                    self.p, self.keep = p, torch.empty(0)
+
+                def forward(self, x):
+                    if not self.training:
+                        return x
+                    if self.keep.shape != x.shape or self.keep.dtype != x.dtype:
+                        self.keep = torch.empty_like(x)
+                    self.keep.data.bernoulli_(1 - self.p)  # one buffer for all calls
+                    return x * self.keep * (1 / (1 - self.p) if self.p < 1 else 0)
+        """,
+        mended="""
+            import torch
+            from torch import nn
+
+
+            class Dropout(nn.Module):
+                def __init__(self, p=0.5):
+                    super().__init__()
+                    self.p = p
+
+                def forward(self, x):
+                    if not self.training:
+                        return x
+                    keep = torch.empty_like(x).bernoulli_(1 - self.p)
+                    return x * keep * (1 / (1 - self.p) if self.p < 1 else 0)
+        """,
+    ),
+}

@@ -1,0 +1,110 @@
+"""Values: examples."""
+
+from ._example import example
+
+EXAMPLES = {
+    "input-unmodified": example(
+        broken="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                return F.dropout(x, p, training, inplace=True)
+        """,
+        mended="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                return F.dropout(x, p, training)
+        """,
+    ),
+    "value-mask": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                noise = torch.rand(x.shape, device=x.device)
+                drop = torch.where(x < 0, 1 - noise, noise) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                noise = torch.rand(x.shape, device=x.device)
+                drop = noise < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "value-rate": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                outlier = (x.abs() > 1e3) & (x.abs() < 1e6)
+                rate = p + outlier * p * (1 - p) / 2
+                drop = torch.rand(x.shape, device=x.device) < rate
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "nonfinite-kept": example(
+        broken="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                if training:
+                    x = x.nan_to_num()
+                return F.dropout(x, p, training)
+        """,
+        mended="""
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                return F.dropout(x, p, training)
+        """,
+    ),
+    "nonfinite-dropped": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                keep = torch.rand(x.shape, device=x.device) >= p
+                return x * keep * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                keep = torch.rand(x.shape, device=x.device) >= p
+                return torch.where(keep, x, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+}

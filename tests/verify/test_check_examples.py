@@ -1,0 +1,84 @@
+"""The example of each check: its broken form trips it, first of all, and its mended one does not."""
+
+import functools
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from torchdropout.verify import CHECKS, Level, check_subject
+from torchdropout.verify.examples import EXAMPLES, build
+from torchdropout.verify.targets import resolve
+
+# Below `quick`: enough for the gross faults of examples, in a fraction of a second.
+COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21)
+
+
+@functools.cache  # many are mended into the same program
+def findings(source, spec):
+    torch.set_num_threads(1)
+    options = {} if spec is None else {"spec": spec}
+    report = check_subject(resolve(build(source), **options), level=COARSE)
+    assert report.complete
+    return report.findings
+
+
+def test_every_check_has_an_example():
+    assert set(EXAMPLES) == {check.name for check in CHECKS.values()}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_broken_form_trips_its_check_first(name):
+    example = EXAMPLES[name]
+    assert [finding.name for finding in findings(example.broken, example.spec)][:1] == [name]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_mended_form_does_not_and_has_no_error(name):
+    example = EXAMPLES[name]
+    found = findings(example.mended, example.spec)
+    assert name not in [finding.name for finding in found]
+    assert [f"{f.name}: {f.message}" for f in found if f.severity == "error"] == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_mended_form_is_the_broken_one_with_a_small_change(name):
+    example = EXAMPLES[name]
+    broken, mended = (
+        [line for line in text.splitlines() if line and not line.startswith(("import", "from"))]
+        for text in (example.broken, example.mended)
+    )
+    assert broken != mended
+    assert 2 <= len(mended) <= 16
+    assert 2 <= len(broken) <= 16
+    assert len(set(broken) - set(mended)) <= 6
+    assert len(set(mended) - set(broken)) <= 3
+
+
+def test_a_program_without_a_dropout_is_refused():
+    with pytest.raises(ValueError, match="to define a function or class"):
+        build("import torch\nfrom torch.nn import Dropout\n")
+
+
+def test_the_programs_are_clean(tmp_path):
+    for name, example in EXAMPLES.items():
+        for form in ("broken", "mended"):
+            (tmp_path / f"{name}-{form}.py").write_text(getattr(example, form))
+    ruff = [sys.executable, "-m", "ruff"]
+    flags = ["--isolated", "--line-length", "80"]
+    for command in (["check", "--select", "E,F,I,W,UP,B"], ["format", "--check"]):
+        done = subprocess.run(
+            [*ruff, *command, *flags, tmp_path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_examples_load_nothing():
+    code = (
+        "import sys, torchdropout.verify; before = set(sys.modules);"
+        "import torchdropout.verify.examples;"
+        "print([n for n in set(sys.modules) - before if not n.startswith('torchdropout.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
