@@ -1,0 +1,154 @@
+"""A comparison as text: what differs as a table, then in a few lines what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from ..comparison import Comparison, Group, Row
+from ._words import clean, plural
+from .text import _fill, _joined, _wrapped
+
+_GAP = 2
+# With less room than this for each of three columns, the sides stand under each other.
+_LEAST_COLUMN = 22
+_MOST_ASPECT = 34
+# Without a width nothing wraps: the first side is padded to this, and a longer one pushes on.
+_MOST_FIRST = 60
+_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "laws"}
+_STYLE = {"error": "bold red", "advice": "yellow"}
+_LABEL = {"error": "DIFFERS", "advice": "differs"}
+_LABEL_WIDTH = len("DIFFERS")
+
+
+def render_comparison(
+    comparison: Comparison, width: int | None = None, styled: bool = False
+) -> str:
+    """A comparison as people read it.
+
+    Args:
+        comparison: What to render.
+        width: Columns of the terminal; None to wrap nothing.
+        styled: Whether to colour it with ANSI codes.
+
+    Returns:
+        Lines that each end in a newline.
+    """
+    lines = [*_sides(comparison, width), Text()]
+    differing = list(comparison.differences)
+    if differing:
+        lines += [*_table(differing, width), Text()]
+    lines += [*_same(comparison, width), Text()]
+    lines += _verdict(comparison, differing, width)
+    return _joined(lines, styled)
+
+
+def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
+    """Which target is a and which b, and how each was understood."""
+    for letter, report in (("a", comparison.a), ("b", comparison.b)):
+        yield Text.assemble((f"{letter}  ", "cyan"), (clean(report.target), "bold"))
+        yield from _hung(Text("   "), report.description, width)
+    yield from _wrapped(
+        f"level {comparison.a.level}   seed {comparison.a.seed}   "
+        f"false-alarm rate {comparison.false_alarm_rate:.2g}",
+        width,
+        style="dim",
+    )
+
+
+def _table(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
+    """The rows, each in columns; in narrow places under each other."""
+    texts = [(clean(row.a), clean(row.b)) for row in rows]
+    aspect = min(max(len(clean(row.aspect)) for row in rows), _MOST_ASPECT)
+    lead = _LABEL_WIDTH + _GAP + aspect + _GAP
+    room = _MOST_FIRST if width is None else (width - lead - _GAP) // 2
+    if room < _LEAST_COLUMN:
+        yield from _stacked(rows, width)
+        return
+    first = min(max([1, *(len(a) for a, _ in texts)]), room)
+    last = None if width is None else width - lead - first - _GAP
+    head = f"{'':{lead}}{'a':<{first}}{'':{_GAP}}b"
+    yield Text(head, style="cyan")
+    for row, (a, b) in zip(rows, texts, strict=True):
+        label, style = _LABEL[row.severity], _STYLE[row.severity]
+        cells = (
+            [label],
+            _cell(clean(row.aspect), aspect, width),
+            _cell(a, first, width),
+            _cell(b, last or 1, width),
+        )
+        for i in range(max(map(len, cells))):
+            shown = [cell[i] if i < len(cell) else "" for cell in cells]
+            line = Text.assemble(
+                (f"{shown[0]:<{_LABEL_WIDTH}}", style),
+                " " * _GAP,
+                f"{shown[1]:<{aspect}}{'':{_GAP}}{shown[2]:<{first}}{'':{_GAP}}{shown[3]}",
+            )
+            line.rstrip()
+            yield line
+
+
+def _cell(text: str, room: int, width: int | None) -> list[str]:
+    return [text] if width is None else _fill(text, room)
+
+
+def _stacked(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
+    for row in rows:
+        label, style = _LABEL[row.severity], _STYLE[row.severity]
+        yield from _hung(Text.assemble((label, style), " " * _GAP), row.aspect, width)
+        for letter, text in (("a", row.a), ("b", row.b)):
+            yield from _hung(Text.assemble("   ", (letter, "cyan"), "  "), text, width)
+
+
+def _hung(head: Text, text: str, width: int | None) -> Iterator[Text]:
+    """The head, then the text, wrapped under where it begins."""
+    room = None if width is None else max(width - head.cell_len, _LEAST_COLUMN)
+    lines = [clean(text)] if room is None else _fill(text, room)
+    for i, line in enumerate(lines):
+        yield Text.assemble(head if not i else " " * head.cell_len, line)
+
+
+def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
+    """What does not differ, group by group, and what was not seen on both sides."""
+    parts = []
+    for group, plurals in _PLURALS.items():
+        rows = [row for row in comparison.rows if row.group == group]
+        equal = [row for row in rows if row.differs is False]
+        if not equal:
+            continue
+        some = "all" if len(equal) == len(rows) else f"{len(equal)} of"
+        names = f" ({', '.join(_brief(equal))})" if group != "check" else ""
+        parts.append(f"{some} {len(rows)} {plurals}{names}")
+    if parts:
+        yield from _hung(Text("the same: "), "; ".join(parts), width)
+    unseen = [row for row in comparison.rows if row.differs is None]
+    if unseen:
+        said = "; ".join(f"{row.aspect} (a: {row.a}; b: {row.b})" for row in unseen)
+        yield from _hung(Text("not compared: "), said, width)
+    sees = [row.sees for row in comparison.rows if row.sees and row.differs is False]
+    if sees:
+        yield from _hung(Text("seen would be: "), "; ".join(dict.fromkeys(sees)), width)
+
+
+def _brief(rows: Sequence[Row]) -> list[str]:
+    """The aspects, those with the same beginning once."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        head = row.aspect.partition(",")[0]
+        counts[head] = counts.get(head, 0) + 1
+    return [head if count == 1 else f"{head} x{count}" for head, count in counts.items()]
+
+
+def _verdict(comparison: Comparison, differing: Sequence[Row], width: int | None) -> Iterator[Text]:
+    seconds = f"{comparison.seconds:.1f} s"
+    if not comparison.complete:
+        yield from _wrapped(f"interrupted after {seconds}: no verdict.", width, style="bold red")
+        return
+    if not differing:
+        yield from _wrapped(f"no difference in {seconds}: the same.", width, style="bold green")
+        return
+    errors = sum(row.severity == "error" for row in differing)
+    count = plural(len(differing), "difference")
+    kind = f"{errors} of them in results" if errors else "none of them in results"
+    yield from _wrapped(f"{count} in {seconds}, {kind}.", width, style="bold red")

@@ -1,0 +1,60 @@
+"""Reports as workflow commands, which GitHub Actions shows beside the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...findings import Report, TargetReport
+from ._words import label, total, verdict_line
+
+_COMMAND = {"FAIL": "error", "advice": "warning", "known": "notice"}
+
+
+def render_github(report: Report) -> str:
+    """The report as workflow commands: a line a finding, errors first, and a line a verdict.
+
+    An error is `::error`, advice `::warning`; the verdict, and what a baseline accepts, `::notice`.
+    A target whose run was interrupted is an `::error`.
+
+    Args:
+        report: What to render.
+
+    Returns:
+        Lines that each end in a newline; GitHub takes them from the output of a step.
+
+    Reference:
+        GitHub, "Workflow commands for GitHub Actions".
+    """
+    lines = [line for target in report.targets for line in _target(target)]
+    if len(report.targets) > 1:
+        lines.append(_command("notice", {"title": "torchdropout verify"}, f"{total(report)}."))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _target(target: TargetReport) -> list[str]:
+    place = {"file": target.file, "line": str(target.line or "")} if target.file else {}
+    failed = [(label(c, target.known), c) for c in target.checks if c.status == "fail"]
+    failed.sort(key=lambda one: list(_COMMAND).index(one[0]))
+    lines = []
+    for shown, check in failed:
+        known = "known: " if shown == "known" else ""
+        title = f"{known}{check.rule.code} {check.rule.name}"
+        message = f"{target.target}: {check.message}"
+        lines.append(_command(_COMMAND[shown], {**place, "title": title}, message))
+    verdict = "notice" if target.complete else "error"
+    lines.append(_command(verdict, {**place, "title": target.target}, verdict_line(target)))
+    return lines
+
+
+def _command(name: str, properties: Mapping[str, str], message: str) -> str:
+    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
+    return f"::{name} {given}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    shown = "".join(c if c.isprintable() or c in "\r\n" else " " for c in text)
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
