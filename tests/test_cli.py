@@ -14,6 +14,7 @@ import torchdropout
 from torchdropout import cli
 from torchdropout.errors import TargetError
 from torchdropout.findings import CheckResult, Report, TargetReport
+from torchdropout.verify import isolation
 from torchdropout.verify.table import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
@@ -61,7 +62,7 @@ def judged(monkeypatch):
                 return report(target, *outcome[:-1], complete=False)
             return report(target, *outcome)
 
-        monkeypatch.setattr(cli, "check_dropout", check_dropout)
+        monkeypatch.setattr(isolation, "check_dropout", check_dropout)
         return calls
 
     return stub

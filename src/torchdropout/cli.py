@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypedDict, TypeVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ._version import __version__
 from .errors import ArgumentTypeError, ArgumentValueError, TargetError
-from .findings import Report, Rule, TargetReport
+from .findings import Report
 from .info import gather, text
+from .verify.baseline import Baseline, read_baseline
+from .verify.compare import compare as compare_dropouts
+from .verify.config import FORMATS, find_config, read_config
+from .verify.context import LEVELS
+from .verify.isolation import Outcome, judge, stdout_to_stderr
+from .verify.limit import can_limit
+from .verify.output import bars, look, need_writable, write, write_file
 from .verify.report import (
+    render_github,
+    render_html,
     render_json,
+    render_junit,
     render_rule,
     render_rules,
     render_rules_json,
     render_text,
 )
-from .verify.runner import check_dropout
+from .verify.report._words import total, verdict_line
+from .verify.report.compare import render_comparison
+from .verify.selection import chosen, close_to
 from .verify.table import RULES
 
 OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 _RULES = tuple(RULES.values())
+_RENDERERS: dict[str, Callable[[Report], str]] = {
+    "text": render_text,
+    "json": render_json,
+    "junit": render_junit,
+    "html": render_html,
+    "github": render_github,
+}
+# Seconds a check may take. What a check takes on a target of ordinary speed is a tenth of it.
+_TIMEOUTS = {"quick": 120.0, "standard": 120.0, "thorough": 900.0}
+_NOT_BOTH = "Expected --config or --no-config, not both"
+_WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
 
-_Tick = Callable[[int, int, Rule], None]
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -39,13 +56,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code.
 
     Args:
-        arguments: Command-line arguments; those of the process when None.
+        arguments: Command-line arguments. With None, those of the process, which is then taken to
+            be there for this alone: it is forked to judge each target in a process of its own.
 
     Returns:
         0 no error found, 1 errors (with `--strict` advice too), 2 cannot run, 130 interrupted.
     """
     try:
-        code = main(arguments, prog_name="torchdropout", standalone_mode=False)
+        code = main(
+            arguments, prog_name="torchdropout", standalone_mode=False, obj=arguments is None
+        )
     except click.ClickException as error:
         error.show()
         return CANNOT_RUN
@@ -60,74 +80,262 @@ def main() -> None:
     """Tells whether a dropout is right, and shows the figures."""
 
 
-def _formats(command: _Command) -> _Command:
-    option = click.option(
+def _formats(*names: str) -> Callable[[_Command], _Command]:
+    return click.option(
         "--format",
         "form",
-        type=click.Choice(["text", "json"]),
-        default="text",
+        type=click.Choice(names),
+        default=names[0],
         show_default=True,
         help="How to print it.",
+    )
+
+
+def _configured(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Makes the settings of a file the defaults of the command."""
+    if context.params.get("no_config"):
+        if path is not None:
+            raise click.UsageError(_NOT_BOTH)
+        return
+    try:
+        path = path or find_config(Path.cwd())
+        settings = {} if path is None else read_config(path)
+    except _WRONG as error:
+        raise click.UsageError(str(error)) from error
+    if "format" in settings:
+        settings["form"] = settings.pop("format")
+    context.default_map = settings
+
+
+def _unconfigured(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    if value and context.default_map is not None:  # --config came first
+        raise click.UsageError(_NOT_BOTH)
+    return value
+
+
+def _level(command: _Command) -> _Command:
+    option = click.option(
+        "--level",
+        type=click.Choice(list(LEVELS)),
+        default="standard",
+        show_default=True,
+        help="How small a fault to look for.",
     )
     return option(command)
 
 
+def _seed(command: _Command) -> _Command:
+    option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the run.")
+    return option(command)
+
+
+def _timeout(command: _Command) -> _Command:
+    option = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Time a check may take before it fails; 0: no limit.  "
+        f"[default: {_TIMEOUTS['standard']:g}; thorough: {_TIMEOUTS['thorough']:g}]",
+    )
+    return option(command)
+
+
+def _limit(timeout: float | None, level: str) -> float | None:
+    return (_TIMEOUTS[level] if timeout is None else timeout) or None
+
+
 @main.command()
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("targets", nargs=-1, metavar="TARGET...")
+@_level
+@_seed
 @click.option(
-    "--level",
-    type=click.Choice(["quick", "standard", "thorough"]),
-    default="standard",
-    show_default=True,
-    help="How small a fault to look for.",
+    "--select",
+    multiple=True,
+    metavar="CHECKS",
+    help="Run these checks only: codes, beginnings of codes (TD52), names or groups, with commas "
+    "between.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the run.")
-@_formats
-@click.option("--strict", is_flag=True, help="Exit with 1 on advice, too.")
+@click.option("--ignore", multiple=True, metavar="CHECKS", help="Leave these out; beats --select.")
+@_formats(*FORMATS)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the report to a file, all of it or nothing; the verdict goes to stderr.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A report by --format json: what it found is known, and no failure now.",
+)
+@click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
+@_timeout
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Targets judged at once, where processes can be forked.",
+)
+@click.option("--spec", metavar="NAME", help="What the targets claim to be, where unclear.")
+@click.option("--compile", "compiled", is_flag=True, help="Judge what torch.compile makes of them.")
+@click.option("--checkpoint", is_flag=True, help="Judge them inside torch.utils.checkpoint.")
+@click.option("--device", metavar="NAME", help="Where to judge them: cuda, mps.  [default: cpu]")
 @click.option("--p-name", metavar="NAME", help="The argument that is the drop probability.")
 @click.option("--keep-prob", metavar="NAME", help="The argument that is the keep probability.")
 @click.option("--training-name", metavar="NAME", help="The argument that says whether to drop.")
+@click.option(
+    "--no-config",
+    is_flag=True,
+    is_eager=True,
+    callback=_unconfigured,
+    help="Read no pyproject.toml.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_configured,
+    help="Read [tool.torchdropout] from here, not from the nearest pyproject.toml.",
+)
+@click.pass_context
 def verify(
+    context: click.Context,
+    /,
     targets: tuple[str, ...],
     level: str,
     seed: int,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
     form: str,
+    output: Path | None,
+    baseline: Path | None,
     strict: bool,
-    p_name: str | None,
-    keep_prob: str | None,
-    training_name: str | None,
+    timeout: float | None,
+    jobs: int,
+    compiled: bool,
+    no_config: bool,
+    **how: Any,
 ) -> int:
     """Judges each TARGET: package.module:Attribute or path/file.py:Attribute.
 
-    A TARGET is a module class, an instance, or a function f(x, p, training).
+    A TARGET is a module class, an instance, or a function f(x, p, training). Its code is run. Any
+    option that a pyproject.toml sets under [tool.torchdropout] is beaten by the command line.
 
     Exit code: 0 no error, 1 errors, 2 a target cannot be run, 130 interrupted.
     """
-    if p_name is not None and keep_prob is not None:
+    targets = targets or (context.default_map or {}).get("targets", ())
+    if not targets:
+        raise click.UsageError("Missing argument 'TARGET...', and no `targets` in a pyproject.toml")
+    if how["p_name"] is not None and how["keep_prob"] is not None:
         raise click.UsageError(
             "Expected --p-name or --keep-prob, not both, "
-            f"got --p-name {p_name} and --keep-prob {keep_prob}"
+            f"got --p-name {how['p_name']} and --keep-prob {how['keep_prob']}"
         )
-
-    def judge(target: str, tick: _Tick | None) -> Report:
-        return check_dropout(
-            target,
-            level=level,
-            seed=seed,
-            p_name=p_name,
-            keep_prob=keep_prob,
-            training_name=training_name,
-            progress=tick,
+    try:
+        chosen(select, ignore)
+        known = Baseline({}) if baseline is None else read_baseline(baseline)
+        if output is not None:
+            need_writable(output)
+    except _WRONG as error:
+        raise click.UsageError(str(error)) from error
+    how |= {"level": level, "seed": seed, "select": select, "ignore": ignore, "compile": compiled}
+    with bars() as watch:
+        outcome = judge(
+            tuple(dict.fromkeys(targets)),
+            how,
+            watch,
+            timeout=_limit(timeout, level),
+            jobs=jobs,
+            fork=context.obj,
         )
-
-    report, unable, interrupted = _judge_all(targets, judge)
-    if form == "json":
-        _write(render_json(report))
-    elif report.targets:
-        _write(render_text(report, **_look()))
-    for message in unable:
+    report = known.mark(Report(outcome.reports))
+    is_written = _publish(report, outcome, form, output)
+    for target, code in known.gone(report):
+        click.echo(f"torchdropout: {target}: {code} {RULES[code].name} is mended", err=True)
+    for message in outcome.unable:
         click.echo(f"torchdropout: {message}", err=True)
-    return _exit_code(report, bool(unable), interrupted, strict)
+    return _exit_code(report, outcome, strict) if is_written else CANNOT_RUN
+
+
+def _publish(report: Report, outcome: Outcome, form: str, output: Path | None) -> bool:
+    """Writes the report to its file, or to stdout where there is none or the run has failed.
+
+    False when a report that is whole could not be written.
+    """
+    reason = "" if output is None else _file_away(report, outcome, form, output)
+    if output is not None and not reason:
+        said = verdict_line(report.targets[0]) if len(report.targets) == 1 else total(report)
+        click.echo(f"torchdropout: {said.rstrip('.')}; see {output}", err=True)
+        return True
+    if reason:
+        click.echo(f"torchdropout: {output} is as it was: {reason}", err=True)
+    if form == "text":
+        if report.targets:
+            write(render_text(report, **look()))
+    else:
+        write(_RENDERERS[form](report))
+    return output is None or outcome.is_partial
+
+
+def _file_away(report: Report, outcome: Outcome, form: str, output: Path) -> str:
+    """Writes the report to its file; why not, where that is not done."""
+    if outcome.is_partial:
+        return "the run was interrupted" if outcome.interrupted else "a target could not be run"
+    try:
+        write_file(output, _RENDERERS[form](report))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _exit_code(report: Report, outcome: Outcome, strict: bool) -> int:
+    if outcome.interrupted:
+        return INTERRUPTED
+    if outcome.unable:
+        return CANNOT_RUN
+    return OK if report.passed and not (strict and report.new_findings) else ERRORS
+
+
+@main.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@_level
+@_seed
+@_timeout
+@_formats("text", "json")
+@click.option("--spec", metavar="NAME", help="What both claim to be, where unclear.")
+def compare(
+    a: str, b: str, level: str, seed: int, timeout: float | None, form: str, spec: str | None
+) -> int:
+    """Tells where two targets, A and B, differ: law, mode, gradient, edge cases.
+
+    Exit code: 0 no difference, 1 differences, 2 a target cannot be run, 130 interrupted.
+    """
+    limit = _limit(timeout, level) if can_limit() else None
+    try:
+        with bars() as watch, stdout_to_stderr():
+
+            def tell(i: int, total: int, rule: Any) -> None:
+                watch.at(f"{a} and {b}", i, total, rule)
+                watch.tick()
+
+            found = compare_dropouts(
+                a, b, level=level, seed=seed, spec=spec, progress=tell, timeout=limit
+            )
+    except _WRONG as error:
+        click.echo(f"torchdropout: {error}", err=True)
+        return CANNOT_RUN
+    if form == "json":
+        write(json.dumps(found.to_dict(), indent=2, allow_nan=False))
+    else:
+        write(render_comparison(found, **look()))
+    if not found.complete:
+        return INTERRUPTED
+    return OK if found.same else ERRORS
 
 
 @main.command()
@@ -137,122 +345,26 @@ def explain(name: str) -> int:
     wanted = name.strip().lower()
     rule = next((rule for rule in _RULES if wanted in (rule.name, rule.code.lower())), None)
     if rule is None:
-        raise click.UsageError(_unknown_rule(name, wanted))
-    _write(render_rule(rule, **_look()))
+        names = [key for rule in _RULES for key in (rule.name, rule.code.lower())]
+        hint = close_to(wanted, names, "`torchdropout checks` lists them")
+        raise click.UsageError(
+            f"Expected `NAME` to be the name or code of a check, got {name!r} (str); {hint}"
+        )
+    write(render_rule(rule, **look()))
     return OK
 
 
 @main.command()
-@_formats
+@_formats("text", "json")
 def checks(form: str) -> int:
     """Lists the checks: code, name, group, severity, what each requires."""
-    _write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **_look()))
+    write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **look()))
     return OK
 
 
 @main.command()
-@_formats
+@_formats("text", "json")
 def info(form: str) -> int:
     """Says what runs here: versions, the backend and why it, threads."""
     click.echo(json.dumps(gather()) if form == "json" else text())
     return OK
-
-
-def _unknown_rule(name: str, wanted: str) -> str:
-    names = [key for rule in _RULES for key in (rule.name, rule.code.lower())]
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
-    near += [key for key in names if wanted and wanted in key and key not in near][:3]
-    hint = f"close to it: {', '.join(near)}" if near else "`torchdropout checks` lists them"
-    return f"Expected `NAME` to be the name or code of a check, got {name!r} (str); {hint}"
-
-
-def _judge_all(
-    targets: Sequence[str], judge: Callable[[str, _Tick | None], Report]
-) -> tuple[Report, list[str], bool]:
-    """The reports, what could not be run and why, and whether the user has interrupted."""
-    done: list[TargetReport] = []
-    unable: list[str] = []
-    for target in targets:
-        try:
-            with _progress(target) as tick, _stdout_to_stderr():
-                report = judge(target, tick)
-        except (TargetError, ArgumentTypeError, ArgumentValueError) as error:
-            unable.append(str(error))
-            continue
-        except KeyboardInterrupt:
-            return Report(tuple(done)), unable, True
-        done += report.targets
-        if not all(part.complete for part in report.targets):
-            return Report(tuple(done)), unable, True
-    return Report(tuple(done)), unable, False
-
-
-def _exit_code(report: Report, unable: bool, interrupted: bool, strict: bool) -> int:
-    if interrupted:
-        return INTERRUPTED
-    if unable:
-        return CANNOT_RUN
-    return OK if report.passed and not (strict and report.findings) else ERRORS
-
-
-@contextlib.contextmanager
-def _progress(target: str) -> Iterator[_Tick | None]:
-    """A bar on stderr while a target is judged, where stderr is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.completed}/{task.total}  {task.fields[rule]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    # The target's own prints go to stderr as they come: rich must not take them over.
-    bar = Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
-    )
-    with bar:
-        task = bar.add_task(target, total=None, rule="")
-
-        def tick(i: int, total: int, rule: Rule) -> None:
-            bar.update(task, completed=i, total=total, rule=rule.name)
-
-        yield tick
-
-
-@contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Keeps what a target prints, from Python or below it, out of the report on stdout."""
-    with contextlib.ExitStack() as stack:
-        sys.stdout.flush()
-        with contextlib.suppress(OSError, ValueError):  # no such descriptor: nothing to keep out
-            saved = os.dup(1)
-            stack.callback(os.close, saved)
-            os.dup2(2, 1)
-            stack.callback(os.dup2, saved, 1)
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        yield
-
-
-class _Look(TypedDict):
-    width: int | None
-    styled: bool
-
-
-def _look() -> _Look:
-    """Wrapped and coloured on a terminal; plain in a pipe, a dumb terminal or with NO_COLOR."""
-    console = Console()
-    if not console.is_terminal:
-        return {"width": None, "styled": False}
-    is_plain = console.no_color or console.color_system is None
-    return {"width": console.width, "styled": not is_plain}
-
-
-def _write(text: str) -> None:
-    try:
-        click.echo(text.rstrip("\n"), color=True)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (`head`, say) has what it wanted; Python would complain of it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -91,7 +91,7 @@ def test_a_target_without_eval_is_judged_in_training():
     class TrainingOnly(Subject):
         name, kind, description, fixed_p, has_eval = "f", "function", "f(x, p)", None, False
 
-        def build(self, p):
+        def build(self, p, *, inplace=False):
             def call(x, training):
                 if not training:
                     raise TargetError("no eval")

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError
 from ..findings import CheckResult, Report, Rule, Status, TargetReport
-from .context import (
-    LEVELS,
-    Check,
-    Context,
-    Fault,
-    Level,
-    Seen,
-    Skip,
-    describe,
-    saved_generators,
-    seed_all,
-)
-from .subject import Subject
+from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
+from .limit import can_limit, time_limit
+from .selection import chosen
+from .subject import Spec, Subject
 from .table import CHECKS, RULES, STATISTICAL
 from .targets import resolve
+from .world import World, fresh_modes, own_world
 
 FALSE_ALARM_RATE = 1e-6
 
 Progress = Callable[[int, int, Rule], object]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a run has come: all that another process needs to go on with it.
+
+    Attributes:
+        results: Of the checks that have ended, in the order of the table.
+        bad_rates: See `Context`.
+    """
+
+    results: tuple[CheckResult, ...] = ()
+    bad_rates: frozenset[float] = frozenset()
 
 
 def check_dropout(
@@ -43,11 +48,19 @@ def check_dropout(
     training_name: str | None = None,
     progress: Progress | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
+    spec: str | Spec | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    timeout: float | None = None,
+    compile: bool | str = False,
+    checkpoint: bool = False,
+    device: str | torch.device | None = None,
 ) -> Report:
-    """Judges a dropout: runs every check of the table on it.
+    """Judges a dropout: runs every check of the table on it, or those selected.
 
-    The global generators of torch, NumPy and Python, the default dtype, the grad mode and the mode
-    of the target are afterwards as they were. Ctrl-C ends the run with the checks done so far.
+    The target's code runs in this process. What it can change here (see `World`) is put back after
+    each check, and at the end the caller's world is as it was. Ctrl-C ends the run with the checks
+    done so far.
 
     Args:
         target: A module class, an instance, a function `f(x, p, training)`, a string
@@ -59,6 +72,14 @@ def check_dropout(
         training_name: The parameter that takes the mode, where its name does not tell.
         progress: Called as `progress(i, total, rule)` before each check.
         false_alarm_rate: Upper bound on the chance that a correct target is accused, in (0, 1).
+        spec: What the target claims to be, by name or as a `Spec`; found out when None.
+        select: The checks to run, each by code, beginning of a code, name or group; all if empty.
+        ignore: The checks to leave out, given likewise; beats `select`.
+        timeout: Seconds a check may take before it fails; no limit when None. Python code can be
+            stopped so, a C function that does not return cannot; the command line can stop both.
+        compile: Whether to judge what `torch.compile` makes of it; a string names the backend.
+        checkpoint: Whether to judge it inside `torch.utils.checkpoint`.
+        device: The device to judge it on; the CPU when None.
 
     Returns:
         A report of one target. `passed` is true when it was not interrupted and no finding is an
@@ -66,21 +87,39 @@ def check_dropout(
 
     Raises:
         TargetError: The target cannot be found, loaded or understood.
-        ArgumentValueError: The level or the false-alarm rate is none.
+        ArgumentTypeError: An argument has a type that it does not take.
+        ArgumentValueError: The level, the false-alarm rate, the timeout or a name of a check is
+            none, no check is left, or a timeout is asked for outside of the main thread.
 
     Example:
         >>> report = check_dropout(torch.nn.Dropout, level="quick")
         >>> report.passed
         True
     """
-    _need_level(level)
+    need_level(level)
+    names = chosen(select, ignore)
     subject = (
         target
         if isinstance(target, Subject)
-        else resolve(target, p_name=p_name, keep_prob=keep_prob, training_name=training_name)
+        else resolve(
+            target,
+            p_name=p_name,
+            keep_prob=keep_prob,
+            training_name=training_name,
+            spec=spec,
+            compile=compile,
+            checkpoint=checkpoint,
+            device=device,
+        )
     )
     one = check_subject(
-        subject, level=level, seed=seed, progress=progress, false_alarm_rate=false_alarm_rate
+        subject,
+        level=level,
+        seed=seed,
+        progress=progress,
+        false_alarm_rate=false_alarm_rate,
+        only=names,
+        timeout=timeout,
     )
     return Report((one,))
 
@@ -93,66 +132,119 @@ def check_subject(
     progress: Progress | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
     only: frozenset[str] | None = None,
+    timeout: float | None = None,
+    course: Course = Course(),
+    ended: Callable[[Course], object] | None = None,
 ) -> TargetReport:
     """`check_dropout` for a target that is understood, also at a `Level` of one's own.
 
-    `only` names the checks to run.
-    With `only`, each check keeps the share of the false-alarm rate it has in a whole run.
+    `only` names the checks to run; each keeps the share of the false-alarm rate it has in a whole
+    run. A run goes on from `course`, and tells `ended` after each check how far it has come.
     """
-    chosen = level if isinstance(level, Level) else _need_level(level)
+    chosen_level = level if isinstance(level, Level) else need_level(level)
     _need_seed(seed)
     _need_rate(false_alarm_rate)
+    _need_timeout(timeout)
     start = time.perf_counter()
-    context = Context(subject, chosen, seed, false_alarm_rate, STATISTICAL)
-    codes = [code for code, check in CHECKS.items() if only is None or check.name in only]
-    results: list[CheckResult] = []
+    context = Context(subject, chosen_level, seed, false_alarm_rate, STATISTICAL)
+    context.bad_rates |= course.bad_rates
+    results = list(course.results)
+    codes = codes_of(only)
     complete = True
     try:
-        with _own_world():
+        with own_world() as world:
             for i, code in enumerate(codes):
+                if any(result.rule.code == code for result in results):
+                    continue
                 if progress is not None:
                     progress(i, len(codes), RULES[code])
-                results.append(_run(context, CHECKS[code], RULES[code], results))
+                results.append(_run(context, CHECKS[code], RULES[code], results, timeout, world))
+                if ended is not None:
+                    ended(Course(tuple(results), frozenset(context.bad_rates)))
     except KeyboardInterrupt:
         complete = False
-    return TargetReport(
-        target=subject.name,
-        description=subject.description,
-        level=chosen.name,
-        seed=seed,
-        false_alarm_rate=false_alarm_rate,
+    return replace(
+        understood(subject, level=chosen_level, seed=seed, false_alarm_rate=false_alarm_rate),
         checks=tuple(results),
         seconds=time.perf_counter() - start,
         complete=complete,
     )
 
 
-def _run(context: Context, check: Check, rule: Rule, results: list[CheckResult]) -> CheckResult:
+def understood(
+    subject: Subject,
+    *,
+    level: str | Level,
+    seed: int,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+) -> TargetReport:
+    """The report of a run that has not begun."""
+    file, line = subject.place
+    return TargetReport(
+        target=subject.name,
+        description=subject.description,
+        level=level.name if isinstance(level, Level) else level,
+        seed=seed,
+        false_alarm_rate=false_alarm_rate,
+        checks=(),
+        complete=False,
+        spec=subject.spec.name,
+        file=file,
+        line=line,
+    )
+
+
+def codes_of(only: frozenset[str] | None) -> tuple[str, ...]:
+    """The codes of the checks that `only` names, in the order of a run."""
+    return tuple(code for code, check in CHECKS.items() if only is None or check.name in only)
+
+
+def overdue(rule: Rule, limit: float, seconds: float) -> CheckResult:
+    """The result of a check that took too long."""
+    figures = {"limit": limit}
+    return CheckResult(rule, "fail", f"did not end within {limit:g} s", figures, "", seconds)
+
+
+def _run(
+    context: Context,
+    check: Check,
+    rule: Rule,
+    results: list[CheckResult],
+    timeout: float | None,
+    world: World,
+) -> CheckResult:
     """One check, to a result: whatever the target does, short of Ctrl-C."""
     start = time.perf_counter()
-
-    def result(status: Status, said: Fault | Seen) -> CheckResult:
-        seconds = time.perf_counter() - start
-        sees = said.sees if isinstance(said, Seen) else ""
-        return CheckResult(rule, status, said.message, said.figures, sees, seconds)
-
     lacking = _lacking(check, results)
+    status: Status
+    said: Fault | Seen
     if lacking is not None:
-        return result("skip", Seen(f"not judged: {lacking} failed"))
-    seed_all(context.derive(check.name))
+        status, said = "skip", Seen(f"not judged: {lacking} failed")
+    else:
+        seed_all(context.derive(check.name))
+        # Outermost is the world, so that the time is up for the target alone.
+        with fresh_modes(world), time_limit(timeout) as limit:
+            status, said = _decide(check, context)
+        if limit.is_over and timeout is not None:
+            return overdue(rule, timeout, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    sees = said.sees if isinstance(said, Seen) else ""
+    return CheckResult(rule, status, said.message, said.figures, sees, seconds)
+
+
+def _decide(check: Check, context: Context) -> tuple[Status, Fault | Seen]:
     try:
-        with _fresh_modes():
-            return result("ok", check.run(context))
+        return "ok", check.run(context)
     except Skip as skip:
-        return result("skip", Seen(str(skip)))
+        return "skip", Seen(str(skip))
     except Fault as fault:
-        return result("fail", fault)
-    except (KeyboardInterrupt, GeneratorExit):
+        return "fail", fault
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         # A target's backward, a tensor subclass's operator, an attribute of an output: its code
         # runs in more places than calls.
-        return result("fail", Fault(f"raised {describe(error)}", exception=describe(error)))
+        return "fail", Fault(f"raised {describe(error)}", exception=describe(error))
 
 
 def _lacking(check: Check, results: list[CheckResult]) -> str | None:
@@ -172,40 +264,8 @@ def _lacking(check: Check, results: list[CheckResult]) -> str | None:
     return first(check.needs)
 
 
-@contextlib.contextmanager
-def _own_world() -> Iterator[None]:
-    """A known world for the run, then the caller's: generators, dtype, device and threads."""
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    threads = torch.get_num_threads()
-    try:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(saved_generators())
-            if device.type != "cpu":
-                stack.enter_context(torch.device("cpu"))
-            torch.set_default_dtype(torch.float32)
-            torch.set_num_threads(1)
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(dtype)
-        if torch.get_default_device() != device:
-            torch.set_default_device(device)
-
-
-@contextlib.contextmanager
-def _fresh_modes() -> Iterator[None]:
-    """For one check: gradients are recorded, warnings silent, and what the target set is undone."""
-    torch.set_default_dtype(torch.float32)
-    grad = torch.is_grad_enabled()
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.set_grad_enabled(grad)
-
-
-def _need_level(level: str) -> Level:
+def need_level(level: str) -> Level:
+    """The level of a name; an error that names the levels for any other."""
     if not isinstance(level, str) or level not in LEVELS:
         raise ArgumentValueError(
             f"Expected `level` to be one of {', '.join(LEVELS)}, got level={level!r} "
@@ -226,4 +286,20 @@ def _need_rate(rate: float) -> None:
         raise ArgumentValueError(
             f"Expected `false_alarm_rate` in (0, 1), got false_alarm_rate={rate!r} "
             f"({type(rate).__name__})"
+        )
+
+
+def _need_timeout(timeout: float | None) -> None:
+    if timeout is None:
+        return
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout < math.inf:
+        raise ArgumentValueError(
+            f"Expected `timeout` to be a number of seconds above 0 or None, "
+            f"got timeout={timeout!r} ({type(timeout).__name__})"
+        )
+    if not can_limit():
+        raise ArgumentValueError(
+            "Expected `timeout` to be None outside of the main thread, where no signal comes, "
+            f"got timeout={timeout!r} ({type(timeout).__name__})"
         )

@@ -1,0 +1,427 @@
+"""Judges targets, each in a process of its own: what ends or hangs that process is a finding.
+
+A child loads the target, runs the checks, and sends each result as it is there. When it dies or
+overstays the time limit, the check that was running has failed, and another child goes on with the
+rest. Where processes cannot be forked, all runs here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any, Protocol
+
+import torch
+
+from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
+from ..findings import CheckResult, Rule, TargetReport
+from .context import describe
+from .limit import can_limit
+from .runner import Course, check_dropout, check_subject, codes_of, overdue, understood
+from .selection import chosen
+from .table import RULES
+from .targets import resolve
+
+# A child is given so much longer than a check, to stop it by itself and to go on.
+GRACE = 2.0
+# Seconds between two looks at processes that say nothing.
+_TICK = 0.1
+# Seconds for a process that has closed its end to be gone.
+_LEAVE = 1.0
+# Linux's name for "signal me when my parent ends".
+_PR_SET_PDEATHSIG = 1
+
+_UNABLE = (TargetError, ArgumentTypeError, ArgumentValueError)
+
+
+class Watch(Protocol):
+    """Who is told how the runs go."""
+
+    def at(self, target: str, done: int, total: int, rule: Rule) -> None:
+        """A check begins."""
+
+    def over(self, target: str) -> None:
+        """A target's run has ended."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of all targets.
+
+    Attributes:
+        reports: Of the targets that could be run, in their order.
+        unable: Why the others could not.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    reports: tuple[TargetReport, ...]
+    unable: tuple[str, ...]
+    interrupted: bool
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether anything is lacking."""
+        return self.interrupted or bool(self.unable)
+
+
+def judge(
+    targets: Sequence[str],
+    options: Mapping[str, Any],
+    watch: Watch,
+    *,
+    timeout: float | None = None,
+    jobs: int = 1,
+    fork: bool = True,
+) -> Outcome:
+    """Judges TARGETs.
+
+    Args:
+        targets: TARGET strings.
+        options: Arguments of `check_dropout`.
+        watch: Is told how it goes.
+        timeout: Seconds for a check, and for loading a target.
+        jobs: Targets judged at once, where processes are forked.
+        fork: Whether processes may be forked: not where torch's threads have been used in this one,
+            since what is left of them in a child never answers.
+
+    Returns:
+        What came of them.
+    """
+    if fork and can_fork():
+        return _judge_apart(targets, options, watch, timeout, jobs)
+    return _judge_here(targets, options, watch, timeout if can_limit() else None)
+
+
+def can_fork() -> bool:
+    """Whether a process that has loaded torch can be forked and used: on Linux."""
+    return sys.platform == "linux"
+
+
+# --- Here ---------------------------------------------------------------------------------------
+
+
+def _judge_here(
+    targets: Sequence[str], options: Mapping[str, Any], watch: Watch, timeout: float | None
+) -> Outcome:
+    reports: list[TargetReport] = []
+    unable: list[str] = []
+    for target in targets:
+
+        def tell(i: int, total: int, rule: Rule, target: str = target) -> None:
+            watch.at(target, i, total, rule)
+            watch.tick()
+
+        try:
+            with stdout_to_stderr():
+                report = check_dropout(target, **options, timeout=timeout, progress=tell)
+        except _UNABLE as error:
+            unable.append(str(error))
+        except KeyboardInterrupt:
+            return Outcome(tuple(reports), tuple(unable), True)
+        else:
+            reports += report.targets
+            if not all(part.complete for part in report.targets):
+                return Outcome(tuple(reports), tuple(unable), True)
+        watch.over(target)
+    return Outcome(tuple(reports), tuple(unable), False)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Keeps what a target prints, from Python or below it, out of the report on stdout."""
+    with contextlib.ExitStack() as stack:
+        sys.stdout.flush()
+        with contextlib.suppress(OSError, ValueError):  # no such descriptor: nothing to keep out
+            saved = os.dup(1)
+            stack.callback(os.close, saved)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, saved, 1)
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield
+
+
+# --- Apart: this process ------------------------------------------------------------------------
+
+
+@dataclass
+class _Case:
+    """A target, and the process that judges it."""
+
+    target: str
+    course: Course = field(default_factory=Course)
+    heading: TargetReport | None = None
+    codes: tuple[str, ...] = ()
+    began: float = 0.0
+    heard: float = 0.0
+    pid: int = 0
+    connection: Connection | None = None
+    report: TargetReport | None = None
+    unable: str = ""
+
+    @property
+    def running(self) -> str | None:
+        """The code of the check that runs."""
+        return next((c for c in self.codes if c not in self._done), None)
+
+    @property
+    def _done(self) -> frozenset[str]:
+        return frozenset(result.rule.code for result in self.course.results)
+
+    def so_far(self, complete: bool) -> TargetReport | None:
+        """The report of what has ended, once the target is understood."""
+        seconds = time.monotonic() - self.began
+        checks = self.course.results
+        return self.heading and replace(
+            self.heading, checks=checks, seconds=seconds, complete=complete
+        )
+
+
+def _judge_apart(
+    targets: Sequence[str],
+    options: Mapping[str, Any],
+    watch: Watch,
+    timeout: float | None,
+    jobs: int,
+) -> Outcome:
+    cases = [_Case(target) for target in targets]
+    waiting, running = deque(cases), list[_Case]()
+    threads = max(1, torch.get_num_threads() // max(1, min(jobs, len(cases))))
+    interrupted = False
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(waiting.popleft())
+                running[-1].began = time.monotonic()
+            for case in running:
+                if case.connection is None:
+                    _start(case, running, options, timeout, threads)
+            ready = wait([c.connection for c in running if c.connection is not None], _TICK)
+            for case in running:
+                _listen(case, case.connection in ready, timeout, watch)
+            running = [case for case in running if case.report is None and not case.unable]
+            watch.tick()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        for case in running:
+            _end(case)
+    reports = [case.report or case.so_far(complete=False) for case in cases]
+    return Outcome(
+        tuple(report for report in reports if report is not None),
+        tuple(case.unable for case in cases if case.unable),
+        interrupted,
+    )
+
+
+def _start(
+    case: _Case,
+    running: Sequence[_Case],
+    options: Mapping[str, Any],
+    timeout: float | None,
+    threads: int,
+) -> None:
+    """Forks a process for a case."""
+    ours, theirs = Pipe(duplex=False)
+    others = [ours, *(c.connection for c in running if c.connection is not None)]
+    # What is buffered would be written by both.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent = os.getpid()
+    # Ctrl-C between a process's start and the note of it would leave it behind.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with warnings.catch_warnings():
+        # Python warns of any other thread; those of NumPy's BLAS know what a fork is.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            _die_with(parent)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for connection in others:
+                connection.close()
+            _serve(_Sender(theirs), case, options, timeout, threads)
+        finally:
+            os._exit(0)  # what this process has inherited is for its parent to end
+    with contextlib.suppress(OSError):  # done by both, as either may be first
+        os.setpgid(pid, pid)
+    theirs.close()
+    case.pid, case.connection, case.heard = pid, ours, time.monotonic()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) -> None:
+    """Takes in what a case's process has said, or that it is gone or late."""
+    try:
+        while is_ready and case.connection is not None and case.connection.poll():
+            _hear(case, case.connection.recv(), watch)
+    except (EOFError, OSError):
+        _gone(case, _last_words(case))
+    late = timeout is not None and time.monotonic() > case.heard + timeout + GRACE
+    if late and timeout is not None and case.connection is not None:
+        _end(case)
+        _gone(case, None, timeout)
+    if case.report is not None or case.unable:
+        _end(case)
+        watch.over(case.target)
+
+
+def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
+    """One message of a process; `_serve` says which there are."""
+    case.heard = time.monotonic()
+    kind, *said = message
+    if kind == "understood":
+        case.heading, case.codes = said
+    elif kind == "ended":
+        result, bad_rates = said
+        case.course = Course((*case.course.results, result), bad_rates)
+    elif kind == "unable":
+        (case.unable,) = said
+    elif kind == "stopped":
+        # Ctrl-C reaches this process alone, so that it was the target's own doing.
+        _end(case)
+        _gone(case, "raised KeyboardInterrupt")
+    code = case.running
+    if code is not None:
+        watch.at(case.target, len(case.course.results), len(case.codes), RULES[code])
+    elif case.heading is not None:
+        case.report = case.so_far(complete=True)
+
+
+def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
+    """The process of a case is gone: the check that ran has failed; the rest is still to do."""
+    _end(case)
+    code, seconds = case.running, time.monotonic() - case.heard
+    if case.heading is None or code is None:
+        got = words or f"no end within {timeout:g} s"
+        case.unable = f"Expected TARGET {case.target!r} to load, got: {got}"
+        return
+    if timeout is not None:
+        result = overdue(RULES[code], timeout, seconds)
+    else:
+        message = words or ""
+        result = CheckResult(RULES[code], "fail", message, {"process": message}, "", seconds)
+    case.course = replace(case.course, results=(*case.course.results, result))
+    if case.running is None:
+        case.report = case.so_far(complete=True)
+
+
+def _last_words(case: _Case) -> str:
+    """How a process that has closed its end of the pipe has ended."""
+    deadline = time.monotonic() + _LEAVE
+    while time.monotonic() < deadline:
+        # Left to be waited for: until then no other process can get its number, or its group's.
+        end = os.waitid(os.P_PID, case.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if end is None:
+            time.sleep(0.01)
+        elif end.si_code == os.CLD_EXITED:
+            return f"the process ended with exit code {end.si_status}"
+        else:
+            return f"the process ended with {signal.Signals(end.si_status).name}"
+    return "the process closed a pipe that it did not open"
+
+
+def _end(case: _Case) -> None:
+    """Ends a case's process, and those it has started."""
+    if case.connection is not None:
+        case.connection.close()
+        case.connection = None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(case.pid, signal.SIGKILL)
+        os.waitpid(case.pid, 0)
+
+
+# --- Apart: the child ---------------------------------------------------------------------------
+
+
+def _die_with(parent: int) -> None:
+    """This process is killed when its parent ends, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class _Sender:
+    """The child's end of the pipe."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pid = os.getpid()
+
+    def __call__(self, *message: Any) -> None:
+        """Sends a message; ends the process where nobody reads, or it is not the one it was."""
+        if os.getpid() != self._pid:  # the target has forked: one voice is enough
+            os._exit(0)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()  # for this may be the last that the process does
+        try:
+            self._connection.send(message)
+        except OSError:
+            os._exit(1)
+
+
+def _serve(
+    send: _Sender,
+    case: _Case,
+    options: Mapping[str, Any],
+    timeout: float | None,
+    threads: int,
+) -> None:
+    """Judges a target and says how it goes.
+
+    Messages: `understood, heading, codes`; `ended, result, bad_rates`; instead of more of these,
+    `unable, why` or `stopped`.
+    """
+    how = dict(options)
+    level, seed = how.pop("level"), how.pop("seed")
+    names = chosen(how.pop("select"), how.pop("ignore"))
+
+    def ended(course: Course) -> None:
+        send("ended", _plain(course.results[-1]), course.bad_rates)
+
+    try:
+        with stdout_to_stderr():
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # there is no one to ask
+            torch.set_num_threads(threads)
+            subject = resolve(case.target, **how)
+            heading = understood(subject, level=level, seed=seed)
+            send("understood", heading, codes_of(names))
+            report = check_subject(
+                subject,
+                level=level,
+                seed=seed,
+                only=names,
+                timeout=timeout,
+                course=case.course,
+                ended=ended,
+            )
+        if not report.complete:
+            send("stopped")
+    except _UNABLE as error:
+        send("unable", str(error))
+    except KeyboardInterrupt:
+        send("stopped")
+    except BaseException as error:
+        traceback.print_exc()
+        send("unable", f"TARGET {case.target!r} raised outside of a check: {describe(error)}")
+
+
+def _plain(result: CheckResult) -> CheckResult:
+    """The result without a target's objects: none of its code is to run where they are read."""
+    figures = json.dumps(result.to_dict()["figures"], default=str)
+    return replace(result, figures=json.loads(figures))

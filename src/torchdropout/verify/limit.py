@@ -1,0 +1,113 @@
+"""A time limit on a stranger's code that runs in this thread."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+# Seconds between the first alarm and the next ones, for code that catches whatever it is sent.
+AGAIN = 0.05
+
+
+class Overdue(BaseException):
+    """Sent into code that runs too long; no `Exception`, as a target may catch those."""
+
+
+class TimeLimit:
+    """Whether the time was up; see `time_limit`."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.is_armed = False
+        self._traced: list[tuple[FrameType, Any]] = []
+
+    def alarm(self, number: int, frame: FrameType | None) -> None:
+        """The signal's handler."""
+        if not self.is_armed:
+            return
+        if self.is_over:
+            # What was sent was caught, perhaps by a loop that would catch it for ever.
+            self._trace(frame)
+        self.is_over = True
+        raise Overdue
+
+    def _trace(self, frame: FrameType | None) -> None:
+        """Sends the next from the first line that runs after one was caught.
+
+        Such a line is outside of the `try` that caught it.
+        """
+
+        def tracer(_frame: FrameType, event: str, _argument: Any) -> Any:
+            if event == "line" and self.is_armed and isinstance(sys.exc_info()[1], Overdue):
+                raise Overdue
+            return tracer
+
+        sys.settrace(tracer)
+        self.untrace()
+        while frame is not None:
+            self._traced.append((frame, frame.f_trace))
+            frame.f_trace = tracer
+            frame = frame.f_back
+
+    def untrace(self) -> None:
+        """Gives the frames back the trace functions they had."""
+        for frame, before in self._traced:
+            frame.f_trace = before
+        self._traced.clear()
+
+
+def can_limit() -> bool:
+    """Whether a limit can be set here: signals reach the main thread alone."""
+    has_timer = hasattr(signal, "setitimer")
+    return has_timer and threading.current_thread() is threading.main_thread()
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float | None) -> Iterator[TimeLimit]:
+    """After so many seconds the code inside is sent `Overdue`, again and again until it ends.
+
+    `Overdue` is not passed on: `is_over` tells. An alarm that the caller has set rings when it
+    would have, or at the end, and the caller's trace function is put back.
+
+    Example:
+        >>> with time_limit(0.01) as limit:
+        ...     while True:
+        ...         try:
+        ...             time.sleep(60)
+        ...         except BaseException:
+        ...             pass
+        >>> limit.is_over
+        True
+    """
+    limit = TimeLimit()
+    if seconds is None:
+        yield limit
+        return
+    handler = signal.getsignal(signal.SIGALRM) or signal.SIG_DFL
+    tracer = sys.gettrace()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+    start = time.monotonic()
+    signal.signal(signal.SIGALRM, limit.alarm)
+    try:
+        try:
+            limit.is_armed = True
+            signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+            yield limit
+        finally:
+            limit.is_armed = False
+    except Overdue:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        sys.settrace(tracer)
+        limit.untrace()
+        if left:
+            rest = left - (time.monotonic() - start)
+            signal.setitimer(signal.ITIMER_REAL, max(rest, 1e-3), interval)
