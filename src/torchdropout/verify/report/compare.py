@@ -47,7 +47,7 @@ def render_comparison(
 def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
     """Which target is a and which b, and how each was understood."""
     for letter, report in (("a", comparison.a), ("b", comparison.b)):
-        yield Text.assemble((f"{letter}  ", "cyan"), (clean(report.target), "bold"))
+        yield from _hung(Text(f"{letter}  ", style="cyan"), report.target, width, "bold")
         yield from _hung(Text("   "), report.description, width)
     yield from _wrapped(
         f"level {comparison.a.level}   seed {comparison.a.seed}   "
@@ -101,12 +101,12 @@ def _stacked(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
             yield from _hung(Text.assemble("   ", (letter, "cyan"), "  "), text, width)
 
 
-def _hung(head: Text, text: str, width: int | None) -> Iterator[Text]:
+def _hung(head: Text, text: str, width: int | None, style: str = "") -> Iterator[Text]:
     """The head, then the text, wrapped under where it begins."""
     room = None if width is None else max(width - head.cell_len, _LEAST_COLUMN)
     lines = [clean(text)] if room is None else _fill(text, room)
     for i, line in enumerate(lines):
-        yield Text.assemble(head if not i else " " * head.cell_len, line)
+        yield Text.assemble(head if not i else " " * head.cell_len, (line, style))
 
 
 def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
@@ -126,9 +126,18 @@ def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
     if unseen:
         said = "; ".join(f"{row.aspect} (a: {row.a}; b: {row.b})" for row in unseen)
         yield from _hung(Text("not compared: "), said, width)
-    sees = [row.sees for row in comparison.rows if row.sees and row.differs is False]
+    sees: dict[str, list[float]] = {}
+    for row in comparison.rows:
+        if row.sees is not None:
+            sees.setdefault(row.aspect.partition(",")[0], []).append(row.sees)
     if sees:
-        yield from _hung(Text("seen would be: "), "; ".join(dict.fromkeys(sees)), width)
+        said = "; ".join(f"{_range(least)} in {aspect}" for aspect, least in sees.items())
+        yield from _hung(Text("sees a difference of: "), said, width)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _brief(rows: Sequence[Row]) -> list[str]:
@@ -144,6 +153,11 @@ def _verdict(comparison: Comparison, differing: Sequence[Row], width: int | None
     seconds = f"{comparison.seconds:.1f} s"
     if not comparison.complete:
         yield from _wrapped(f"interrupted after {seconds}: no verdict.", width, style="bold red")
+        return
+    unseen = sum(row.differs is None for row in comparison.rows)
+    if not differing and unseen:
+        said = f"no difference seen in {seconds}, {unseen} not compared: no verdict."
+        yield from _wrapped(said, width, style="bold yellow")
         return
     if not differing:
         yield from _wrapped(f"no difference in {seconds}: the same.", width, style="bold green")

@@ -1,0 +1,65 @@
+"""Looking at a target outside of a check: an answer comes back, whatever the target does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .context import Fault, Skip
+from .limit import time_limit
+from .world import World, fresh_modes
+
+_Seen = TypeVar("_Seen")
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How a target's code is run.
+
+    Attributes:
+        world: Put back after each look.
+        timeout: Seconds that a look may take; None for no limit.
+    """
+
+    world: World
+    timeout: float | None
+
+    def at(self, run: Callable[[], _Seen]) -> _Seen | str:
+        """What `run` returns, or in words what kept it from returning; Ctrl-C passes.
+
+        Of an exception the built-in type alone: two targets that raise the same may say it in
+        different words, or in a subclass of their own.
+        """
+        seen: _Seen | str = ""
+        with fresh_modes(self.world), time_limit(self.timeout) as limit:
+            try:
+                seen = run()
+            except Skip:
+                seen = "does not apply"
+            except Fault as fault:
+                seen = _raised(fault.__cause__) if fault.__cause__ else fault.message
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:
+                seen = _raised(error)
+        if limit.is_over:
+            return f"does not end within {self.timeout:g} s"
+        return seen
+
+
+def builtin_type(error: BaseException) -> str:
+    """What code that knows nothing of the target would catch it by.
+
+    Example:
+        >>> class OwnError(ValueError):
+        ...     pass
+        >>> builtin_type(OwnError("p"))
+        'ValueError'
+    """
+    known = (kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    return next(known).__name__
+
+
+def _raised(error: BaseException) -> str:
+    return f"raises {builtin_type(error)}"

@@ -1,0 +1,309 @@
+"""What a target does in the cases that are seen exactly, in words that can be compared.
+
+An answer never holds a figure that chance decides: two targets of one law give the same answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..findings import Severity
+from ._looking import builtin_type
+from .checks._reading import same_values, seeded_mask
+from .checks.construction import WRONG
+from .context import Context, Skip, seed_torch
+
+DTYPES = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.complex64,
+    torch.int64,
+)
+SIZE = 4096
+SEED = 20_26
+
+Probe = Callable[[Context], str]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A question, what a different answer means (see `Row.severity`), and how it is put."""
+
+    aspect: str
+    severity: Severity
+    probe: Probe
+
+
+def _need_p(ctx: Context, p: float) -> None:
+    if ctx.subject.fixed_p not in (None, p):
+        raise Skip(f"the target has p={ctx.subject.fixed_p:g}")
+
+
+def _any_p(ctx: Context) -> float:
+    return 0.5 if ctx.subject.fixed_p is None else ctx.subject.fixed_p
+
+
+def _values(y: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
+    """Which of the known tensors y equals, value by value, else what it is full of."""
+    y = y.detach()
+    for name, tensor in known.items():
+        if same_values(y, tensor):
+            return name
+    nan = torch.isnan(y)
+    if bool(nan.all()):
+        return "NaN"
+    return "some NaN" if bool(nan.any()) else "other values"
+
+
+def _how_p_is_given(ctx: Context) -> str:
+    fixed = ctx.subject.fixed_p
+    return "any" if fixed is None else f"p={fixed:g}"
+
+
+def _claim(ctx: Context) -> str:
+    return ctx.spec.title
+
+
+def _modes(ctx: Context) -> str:
+    return "training and eval" if ctx.subject.has_eval else "training only"
+
+
+def _has_gradient(ctx: Context) -> str:
+    return "has one" if ctx.subject.has_gradient else "has none"
+
+
+def _at_zero(ctx: Context) -> str:
+    _need_p(ctx, 0.0)
+    x = ctx.normal(SIZE)
+    return _values(ctx.call(ctx.build(0.0), x.clone()), {"y equals x": x})
+
+
+def _at_one(ctx: Context) -> str:
+    _need_p(ctx, 1.0)
+    x = ctx.normal(SIZE)
+    known = {"zeros": torch.zeros(SIZE), "y equals x": x}
+    return _values(ctx.call(ctx.build(1.0), x.clone()), known)
+
+
+def _gradient(ctx: Context, p: float) -> str:
+    _need_p(ctx, p)
+    ctx.need_gradient()
+    leaf = ctx.normal(SIZE).requires_grad_()
+    y = ctx.call(ctx.build(p), leaf.clone())
+    if not y.requires_grad:
+        return "none recorded"
+    upstream = ctx.normal(SIZE + 1)[1:]
+    (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype), allow_unused=True)
+    if grad is None:
+        return "not connected to x"
+    return _values(grad, {"zeros": torch.zeros(SIZE), "the incoming gradient": upstream})
+
+
+def _wrong_p(ctx: Context, p: Any) -> str:
+    """Where a p that is no probability is refused, and by which exception."""
+    if ctx.subject.fixed_p is not None:
+        raise Skip("the target's p is given")
+    try:
+        built = ctx.subject.build(p)
+    except Exception as error:
+        return f"refused when built, {builtin_type(error)}"
+    try:
+        built.call(torch.ones(8), True)
+    except Exception as error:
+        return f"refused at the call, {builtin_type(error)}"
+    return "accepted"
+
+
+def _eval(ctx: Context) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """x, what it held before a call in eval, and what came back."""
+    ctx.need_eval()
+    x = ctx.normal(SIZE)
+    x[:4] = torch.tensor([0.0, math.inf, -math.inf, math.nan])
+    before = x.clone()
+    return x, before, ctx.call(ctx.build(_any_p(ctx)), x, training=False)
+
+
+def _eval_values(ctx: Context) -> str:
+    _, before, y = _eval(ctx)
+    return _values(y, {"y equals x": before})
+
+
+def _eval_object(ctx: Context) -> str:
+    x, _, y = _eval(ctx)
+    if y is x:
+        return "x itself"
+    return "a view of x" if y.data_ptr() == x.data_ptr() else "a new tensor"
+
+
+def _dtype_out(ctx: Context, dtype: torch.dtype) -> str:
+    x = torch.ones(SIZE, dtype=dtype)
+    return str(ctx.call(ctx.build(_any_p(ctx)), x).dtype).removeprefix("torch.")
+
+
+def _shape(ctx: Context, shape: tuple[int, ...]) -> str:
+    for training in ctx.modes:
+        ctx.call(ctx.build(_any_p(ctx)), torch.ones(shape), training)
+    return "a tensor of the shape of x"
+
+
+def _dropped(ctx: Context, value: float) -> str:
+    """What stands at the dropped places of an input full of one value."""
+    built = ctx.build(ctx.main_p)
+    y = ctx.call(built, torch.full((ctx.telling_size(built.p),), value)).detach()
+    zero = bool((y == 0).any())
+    nan = bool(torch.isnan(y).any())
+    if math.isnan(value):
+        return "0" if zero else "NaN"
+    return {(True, False): "0", (False, True): "NaN", (True, True): "0 or NaN"}.get(
+        (zero, nan), "neither 0 nor NaN"
+    )
+
+
+def _writes(ctx: Context) -> str:
+    written = []
+    for training in ctx.modes:
+        x = ctx.normal(SIZE)
+        before = x.clone()
+        ctx.call(ctx.build(_any_p(ctx)), x, training)
+        if not torch.equal(x, before):
+            written.append("training" if training else "eval")
+    return f"x is written in {' and '.join(written)}" if written else "x is left as it was"
+
+
+def _generators(ctx: Context, training: bool) -> str:
+    """Which of the global generators a call moves."""
+    if not training:
+        ctx.need_eval()
+    built = ctx.build(ctx.main_p)
+    before = _states()
+    ctx.call(built, ctx.normal(SIZE), training)
+    moved = [name for name, state in _states().items() if state != before[name]]
+    return " and ".join(moved) or "none"
+
+
+def _states() -> dict[str, object]:
+    name, key, *rest = np.random.get_state()
+    return {
+        "torch's": torch.random.get_rng_state().numpy().tobytes(),
+        "NumPy's": (name, np.asarray(key).tobytes(), *rest),
+        "Python's": random.getstate(),
+    }
+
+
+# A call is looked for within so many words an element.
+_MOST_WORDS = 8
+
+
+def _words(ctx: Context) -> str:
+    """How far a call moves torch's generator, in its 32-bit words."""
+    sizes = (SIZE, 2 * SIZE, 3 * SIZE)
+    moved = [_advance(ctx, size) for size in sizes]
+    first, second, third = moved
+    if first is None or second is None or third is None:
+        return "seeds it, or moves it otherwise"
+    if third - second != second - first:
+        return ", ".join(f"{n} for {size}" for n, size in zip(moved, sizes, strict=True))
+    once = 2 * first - second
+    each = (second - first) / SIZE
+    parts = [f"{n:g} {of}" for n, of in ((once, "a call"), (each, "an element")) if n]
+    return " and ".join(parts) or "none"
+
+
+def _advance(ctx: Context, size: int) -> int | None:
+    """The place in the generator's stream at which it stands after a call from its beginning."""
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(size)
+    stream = _stream(torch.Generator().manual_seed(SEED), _MOST_WORDS * size + 64)
+    seed_torch(SEED)
+    ctx.call(built, x)
+    ahead = _stream(torch.default_generator, 8)
+    first = np.flatnonzero(stream[:-7] == ahead[0])
+    found = [int(i) for i in first if np.array_equal(stream[i : i + 8], ahead)]
+    return found[0] if found else None
+
+
+def _stream(generator: torch.Generator, words: int) -> np.ndarray:
+    # A range below 2^28 takes one word a number.
+    return torch.randint(1 << 24, (words,), generator=generator).numpy()
+
+
+def _mask(ctx: Context, p: float) -> str:
+    """A name for the masks of two calls after a seed."""
+    built = ctx.build(p)
+    x = ctx.normal(max(SIZE, ctx.telling_size(p)))
+    names = []
+    for _ in range(2):
+        first = seeded_mask(ctx, built, x, SEED)
+        second = ctx.kept(built, x.clone())
+        bits = np.packbits(torch.stack([first, second]).numpy())
+        names.append(hashlib.blake2b(bits.tobytes(), digest_size=4).hexdigest())
+    return f"mask {names[0]}" if names[0] == names[1] else "not governed by torch's seed"
+
+
+def _mask_at_main(ctx: Context) -> str:
+    return _mask(ctx, ctx.main_p)
+
+
+def _layouts(ctx: Context) -> str:
+    """In which memory layouts a seed drops other logical places than in the contiguous one."""
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(6, 5, 16, math.ceil(ctx.telling_size(built.p) / 480))
+    spread = torch.empty(*x.shape[:-1], 2 * x.shape[-1])
+    spread[..., ::2] = x
+    layouts = {
+        "transposed": x.transpose(1, 3).contiguous().transpose(1, 3),
+        "channels_last": x.contiguous(memory_format=torch.channels_last),
+        "sliced": spread[..., ::2],
+    }
+    want = seeded_mask(ctx, built, x, SEED)
+    if not torch.equal(seeded_mask(ctx, built, x, SEED), want):
+        return "not governed by torch's seed"
+    moved = [
+        name
+        for name, given in layouts.items()
+        if not torch.equal(seeded_mask(ctx, built, given, SEED), want)
+    ]
+    return f"other masks: {', '.join(moved)}" if moved else "one mask for all"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+POLICIES: tuple[Policy, ...] = (
+    Policy("what it claims to be", "error", _claim),
+    Policy("p it can be judged at", "error", _how_p_is_given),
+    Policy("modes", "error", _modes),
+    Policy("output at p=0", "error", _at_zero),
+    Policy("output at p=1", "error", _at_one),
+    Policy("gradient", "error", _has_gradient),
+    Policy("gradient at p=0", "error", partial(_gradient, p=0.0)),
+    Policy("gradient at p=1", "error", partial(_gradient, p=1.0)),
+    *(Policy(f"wrong p, {p!r}", "advice", partial(_wrong_p, p=p)) for p in WRONG),
+    Policy("values in eval", "error", _eval_values),
+    Policy("object in eval", "advice", _eval_object),
+    *(Policy(f"dtype out, {_name(d)} in", "error", partial(_dtype_out, dtype=d)) for d in DTYPES),
+    Policy("0-d input", "error", partial(_shape, shape=())),
+    Policy("empty input", "error", partial(_shape, shape=(3, 0, 2))),
+    *(
+        Policy(f"{v:g} where dropped", "error", partial(_dropped, value=v))
+        for v in (math.inf, -math.inf, math.nan)
+    ),
+    Policy("input after a call", "error", _writes),
+    Policy("generators moved in training", "advice", partial(_generators, training=True)),
+    Policy("generators moved in eval", "advice", partial(_generators, training=False)),
+    Policy("words of torch's generator", "advice", _words),
+    Policy("mask for a seed", "advice", _mask_at_main),
+    Policy("mask in other layouts", "advice", _layouts),
+)

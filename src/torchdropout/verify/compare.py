@@ -1,0 +1,178 @@
+"""Whether two implementations are one dropout: same law, mode, gradient and edge policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from ..findings import CheckResult, Rule, TargetReport
+from ._laws import Plan, compare_kept, compare_laws, points_of
+from ._looking import Looking
+from ._policies import POLICIES
+from .comparison import Comparison, Row
+from .context import LEVELS, Context, Level, seed_all
+from .runner import FALSE_ALARM_RATE, check_subject
+from .subject import Built, Spec, Subject
+from .targets import resolve
+from .world import own_world
+
+# A third each for the checks of a, the checks of b, and the tests of one against the other.
+_PARTS = 3
+# Where one of these fails, calls are not independent, and samples of them say nothing of a law.
+_CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
+
+Progress = Callable[[int, int, Rule], object]
+
+
+def compare(
+    a: Any,
+    b: Any,
+    *,
+    level: str | Level = "standard",
+    seed: int = 0,
+    spec: str | Spec | None = None,
+    progress: Progress | None = None,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+    timeout: float | None = None,
+) -> Comparison:
+    """Tells where two dropouts differ.
+
+    In three parts. *Checks*: the verifier judges both; what one passes and the other fails is a
+    difference. *Policies*: cases seen exactly, side by side: p of 0 and 1, wrong p, eval, dtypes,
+    empty inputs, what becomes of infinities, which generator is drawn from and how much, the mask
+    for a seed. *Laws*: exact two-sample tests of rates at every p in every dtype, of the spread of
+    counts, moments, pairs and places.
+
+    Neither is taken for right: two that are wrong in the same way are the same. Where a is judged
+    at one p only (an instance), b is judged at that p too.
+
+    Args:
+        a: A target as `check_dropout` takes it, or a `Subject`.
+        b: The other.
+        level: `"quick"`, `"standard"` or `"thorough"`: how small a difference is looked for.
+        seed: Two runs with the same seed say the same.
+        spec: What both claim to be, where it is not inferred.
+        progress: Called as `progress(i, total, rule)` before each check.
+        false_alarm_rate: Upper bound on the chance that two correct dropouts of one law are told
+            apart, in (0, 1). (Two that have the same small fault may be told apart more easily: a
+            check may catch one of them and miss the other.)
+        timeout: Seconds that a check, or a look at one side, may take; no limit when None.
+
+    Returns:
+        The differences and all that was looked at. Ctrl-C ends the run with what was done.
+
+    Raises:
+        TargetError: A target cannot be found, loaded or understood.
+        ArgumentValueError: The level or the false-alarm rate is none.
+
+    Example:
+        >>> import torch
+        >>> found = compare(torch.nn.Dropout(0.5), torch.nn.Dropout(0.1), level="quick")
+        >>> found.same
+        False
+        >>> [row.aspect for row in found.differences][:1]
+        ['p it can be judged at']
+    """
+    start = time.perf_counter()
+    subjects = _subjects(a, b, spec)
+    rate = false_alarm_rate / _PARTS
+    reports = [
+        check_subject(
+            subject,
+            level=level,
+            seed=seed,
+            progress=progress,
+            false_alarm_rate=rate,
+            timeout=timeout,
+        )
+        for subject in subjects
+    ]
+    rows: list[Row] = []
+    complete = all(report.complete for report in reports)
+    if complete:
+        chosen = level if isinstance(level, Level) else LEVELS[level]
+        one, other = (Context(subject, chosen, seed, rate, 1) for subject in subjects)
+        try:
+            with own_world() as world:
+                for row in _rows((one, other), reports, Looking(world, timeout), rate):
+                    rows.append(row)
+        except KeyboardInterrupt:
+            complete = False
+    return Comparison(
+        a=reports[0],
+        b=reports[1],
+        rows=tuple(rows),
+        false_alarm_rate=false_alarm_rate,
+        seconds=time.perf_counter() - start,
+        complete=complete,
+    )
+
+
+def _rows(
+    contexts: tuple[Context, Context],
+    reports: Sequence[TargetReport],
+    looking: Looking,
+    rate: float,
+) -> Iterator[Row]:
+    plan = Plan(contexts, points_of(contexts), looking, rate)
+    for policy in POLICIES:
+        said = [looking.at(partial(_asked, ctx, policy.probe)) for ctx in contexts]
+        differs = said[0] != said[1]
+        yield Row("policy", policy.aspect, said[0], said[1], differs, policy.severity)
+    yield from compare_kept(plan)
+    for first, second in zip(reports[0].checks, reports[1].checks, strict=True):
+        yield _check_row(first, second)
+    a, b = map(_calls_depend, reports)
+    if a or b:
+        yield Row("law", "all", a or "not looked at", b or "not looked at", None, "error")
+    else:
+        yield from compare_laws(plan)
+
+
+def _asked(ctx: Context, probe: Callable[[Context], str]) -> str:
+    seed_all(ctx.derive("policy"))
+    return probe(ctx)
+
+
+def _check_row(a: CheckResult, b: CheckResult) -> Row:
+    """A check says nothing of a difference where it was skipped on one side."""
+    differs: bool | None = a.status != b.status
+    if differs and "skip" in (a.status, b.status):
+        differs = None
+    said = [f"{_STATUS[result.status]}: {result.message}" for result in (a, b)]
+    return Row("check", a.rule.name, said[0], said[1], differs, a.rule.severity)
+
+
+_STATUS = {"ok": "passes", "fail": "fails", "skip": "skipped"}
+
+
+def _calls_depend(report: TargetReport) -> str:
+    """Why the calls of a target are no independent sample; empty if they may be."""
+    failed = [c.rule.name for c in report.checks if c.status == "fail"]
+    return ", ".join(f"{name} fails" for name in _CALLS_DIFFER if name in failed)
+
+
+def _subjects(a: Any, b: Any, spec: str | Spec | None) -> tuple[Subject, Subject]:
+    """The targets, understood; if one has its own p only, both at that p."""
+    one, other = (t if isinstance(t, Subject) else resolve(t, spec=spec) for t in (a, b))
+    if one.fixed_p is not None and other.fixed_p is None:
+        other = _At(other, one.fixed_p)
+    elif other.fixed_p is not None and one.fixed_p is None:
+        one = _At(one, other.fixed_p)
+    return one, other
+
+
+class _At(Subject):
+    """A target held to one p."""
+
+    def __init__(self, inner: Subject, p: float) -> None:
+        self.__dict__.update(vars(inner))
+        self._of = inner
+        self.fixed_p = p
+        self.description = f"{inner.description}; at p={p:g}, as the other is"
+
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
+        """See `Subject.build`."""
+        return self._of.build(p, inplace=inplace)

@@ -1,0 +1,498 @@
+"""Two implementations side by side: what differs is listed, what does not is not."""
+
+import itertools
+import json
+import re
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+from torch import nn
+from torch.nn import functional as F
+
+import torchdropout.nn
+from torchdropout.errors import TargetError
+from torchdropout.verify._laws import (
+    UNITS,
+    location_p_value,
+    shift_seen,
+    split_p_value,
+    spread_p_value,
+)
+from torchdropout.verify.compare import compare
+from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.context import Level
+from torchdropout.verify.report.compare import render_comparison
+from torchdropout.verify.targets import resolve
+
+# Gross differences, in a few seconds.
+FAST = Level("fast", 0.02, 0.06, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 19)
+TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16)
+
+
+class Below(nn.Module):
+    """The shortest right one, in words that help."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        if not isinstance(p, float) or not 0 <= p <= 1:
+            raise ValueError(f"expected p in [0, 1], got p={p!r}")
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        drop = torch.rand(x.shape, dtype=torch.float32) < self.p
+        return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
+
+
+class DropPath(nn.Module):
+    """Whole samples."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        drop = torch.rand(x.shape[:1] + (1,) * (x.dim() - 1)) < self.p
+        return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
+
+
+def differing(comparison, group=None):
+    return {row.aspect for row in comparison.differences if group in (None, row.group)}
+
+
+def found(comparison, aspect):
+    (row,) = (row for row in comparison.rows if row.aspect == aspect)
+    return row
+
+
+@pytest.fixture(scope="module")
+def torch_and_ours():
+    return compare(nn.Dropout, torchdropout.nn.Dropout, level=FAST)
+
+
+def test_a_target_and_itself_are_the_same():
+    comparison = compare(nn.Dropout, nn.Dropout, level=FAST)
+    assert differing(comparison) == set()
+    assert comparison.same
+    assert {row.group for row in comparison.rows} == {"policy", "check", "law"}
+    assert render_comparison(comparison).endswith(": the same.\n")
+
+
+def test_torch_and_ours_differ_in_policies_alone(torch_and_ours):
+    assert not torch_and_ours.same
+    assert differing(torch_and_ours) == {
+        "wrong p, nan",
+        "dtype out, complex64 in",
+        "dtype out, int64 in",
+        "inf where dropped",
+        "-inf where dropped",
+        "nan where dropped",
+        "words of torch's generator",
+        "mask for a seed",
+        "mask in other layouts",
+        "nonfinite-dropped",
+        "layout-mask",
+        "wrong-p-refused",
+    }
+    assert all(row.differs is False for row in torch_and_ours.rows if row.group == "law")
+    row = found(torch_and_ours, "inf where dropped")
+    assert (row.a, row.b, row.severity) == ("NaN", "0", "error")
+    assert found(torch_and_ours, "words of torch's generator").b.endswith(" a call")
+
+
+def test_the_notebooks_fails_where_torchs_does_not():
+    comparison = compare(nn.Dropout, "examples/notebook_models.py:JustDropoutModelImpl", level=FAST)
+    assert {"output at p=1", "gradient at p=1", "dtype out, bfloat16 in"} < differing(comparison)
+    assert found(comparison, "output at p=1").b == "NaN"
+    assert found(comparison, "wrong p, 1.5").b == "accepted"
+    assert found(comparison, "p-one-zeros").b.startswith("fails: p=1: 4096 of 4096 values are NaN")
+    assert differing(comparison, "law") == set()
+
+
+def test_a_rate_a_little_higher_is_seen():
+    def more(x, p, training):
+        return F.dropout(x, p, training) if not 0 < p < 0.99 else scaled(x, p)
+
+    def scaled(x, p):
+        return x.masked_fill(torch.rand(x.shape) < p + 0.002, 0) / (1 - p)
+
+    def plain(x, p, training):
+        return F.dropout(x, p, training)
+
+    level = Level("rates", 0.002, 0.06, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 25)
+    comparison = compare(plain, more, level=level)
+    rates = [f"rate, float32, p={p}" for p in ("0.001", "0.00333", "0.1", "0.5", "0.9")]
+    assert set(rates) <= differing(comparison, "law")
+    assert found(comparison, "rate, float32, p=0.5").sees <= 0.0021
+    assert not found(comparison, "rate, float32, p=0.999").differs
+    assert float(found(comparison, rates[2]).b) == pytest.approx(0.102, abs=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("fault", "aspect"),
+    [
+        (lambda x, drop: drop.roll(1, -1) & drop if x.dim() == 4 else drop, "rate, float32, p=0.5"),
+        (lambda x, drop: _tied(drop), "pairs along memory that differ, p=0.5"),
+        (lambda x, drop: _exactly_half(drop), "spread of the count, p=0.5"),
+        (lambda x, drop: _uneven(drop), "rate in places modulo 16, p=0.5"),
+    ],
+    ids=["rate", "pairs", "spread", "places"],
+)
+def test_laws_that_differ_in_one_way_are_told_apart(fault, aspect):
+    def broken(x, p, training):
+        if not training:
+            return x
+        drop = torch.rand(x.shape) < p
+        # At p=1/2 and on many elements only: so that the rest is as in the other.
+        drop = fault(x, drop) if p == 0.5 and x.dim() == 4 else drop
+        return x.masked_fill(drop, 0) / (1 - p) if p < 1 else x * 0
+
+    def right(x, p, training):
+        if not training:
+            return x
+        return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p) if p < 1 else x * 0
+
+    assert aspect in differing(compare(right, broken, level=FAST), "law")
+
+
+def _tied(drop):
+    """Every second element copies its neighbour, half of the time."""
+    flat = drop.reshape(-1, 2)
+    copied = torch.where(torch.rand(len(flat)) < 0.5, flat[:, 0], flat[:, 1])
+    return torch.stack([flat[:, 0], copied], dim=1).reshape(drop.shape)
+
+
+def _exactly_half(drop):
+    order = torch.randperm(drop.numel()).reshape(drop.shape)
+    return order < drop.numel() // 2
+
+
+def _uneven(drop):
+    flat = drop.reshape(-1, 16).clone()
+    flat[:, 3] |= torch.rand(len(flat)) < 0.2
+    flat[:, 4] &= torch.rand(len(flat)) > 0.2
+    return flat.reshape(drop.shape)
+
+
+def test_drop_path_taken_for_plain_dropout_has_another_law():
+    comparison = compare(nn.Dropout, DropPath, level=FAST, spec="plain")
+    assert "spread of the count, p=0.5" in differing(comparison, "law")
+    assert "pairs along axes that differ, p=0.5" in differing(comparison, "law")
+    assert "axis-independence" in differing(comparison, "check")
+    # The rate is the same, and the test of it knows nothing of how elements depend on each other.
+    assert found(comparison, "rate, float32, p=0.5").differs is False
+
+
+def test_two_of_one_law_are_the_same_whatever_that_law_is():
+    # Elements of a sample share a bit: a test that took them for independent would accuse.
+    comparison = compare(DropPath, DropPath, level=FAST, spec="plain", seed=3)
+    assert differing(comparison) == set()
+
+
+def test_a_compiled_dropout_differs_in_nothing_but_the_mask():
+    p = 0.5
+
+    def eager(x, training):
+        return F.dropout(x, p, training)
+
+    compiled = torch.compile(eager, backend="aot_eager", dynamic=True)
+    wrapped = partial(_with_p, compiled)
+    comparison = compare(partial(_with_p, eager, p=p), partial(wrapped, p=p), level=FAST)
+    assert differing(comparison, "law") == set()
+    assert differing(comparison, "check") == set()
+    assert {row.severity for row in comparison.differences} <= {"advice"}
+
+
+def _with_p(f, x, p, training):
+    return f(x, training)
+
+
+@pytest.mark.slow
+def test_torchs_compiled_bfloat16_dropout_has_another_rate():
+    def at(p):
+        def eager(x, training):
+            return F.dropout(x, p, training)
+
+        compiled = torch.compile(eager, dynamic=True)
+        a, b = (partial(_with_p, f, p=p) for f in (eager, compiled))
+        return compare(a, b, level=FAST)
+
+    comparison = at(0.99)
+    assert "rate, bfloat16, p=0.99" in differing(comparison, "law")
+    assert "dtype-rate" in differing(comparison, "check")
+    assert found(comparison, "rate, float32, p=0.99").differs is False
+    # At p=.999 the comparison in bfloat16 drops everything.
+    assert found(at(0.999), "rate, bfloat16, p=0.999").b == "1"
+
+
+def test_an_instance_is_compared_at_its_own_p():
+    comparison = compare(nn.Dropout(0.3), Below, level=FAST)
+    laws = [row for row in comparison.rows if row.group == "law"]
+    assert {row.aspect.partition("p=")[2] for row in laws} == {"0.3"}
+    assert "at p=0.3, as the other is" in comparison.b.description
+    assert differing(comparison, "law") == set()
+    assert found(comparison, "p it can be judged at").differs is False
+
+
+def test_two_instances_of_different_p_differ_in_rate_and_scale():
+    comparison = compare(nn.Dropout(0.3), nn.Dropout(0.4), level=FAST)
+    assert {
+        "p it can be judged at",
+        "rate, float32, its own p",
+        "rate, bfloat16, its own p",
+        "kept values, float32, its own p",
+    } <= differing(comparison)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_instances_without_chance_are_compared_in_what_they_do(p):
+    comparison = compare(nn.Dropout(p), Below(p), level=FAST)
+    assert [row for row in comparison.rows if row.group == "law"] == []
+    # torch raises for complex and integer inputs, at p=0 too.
+    others = {row.aspect for row in comparison.differences if row.severity == "error"}
+    assert others <= {"dtype out, complex64 in", "dtype out, int64 in"}
+
+
+def test_kept_values_that_are_rounded_otherwise_are_the_same_and_other_scales_are_not():
+    def divided(x, p, training):
+        return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p) if training and p < 1 else x * 0
+
+    def off(x, p, training):
+        return divided(x, p, training) * 1.00001 if training else x * 0
+
+    def plain(x, p, training):
+        return F.dropout(x, p, True) if training else x * 0
+
+    assert (
+        found(compare(plain, divided, level=FAST), "kept values, float32, p=0.1").differs is False
+    )
+    row = found(compare(plain, off, level=TINY), "kept values, float32, p=0.1")
+    assert row.differs
+    assert row.b == "1.11112 x"
+
+
+def test_calls_that_repeat_each_other_are_no_sample():
+    def one_mask(x, p, training):
+        generator = torch.Generator().manual_seed(0)
+        return x.masked_fill(torch.rand(x.shape, generator=generator) < p, 0) if training else x
+
+    comparison = compare(one_mask, one_mask, level=FAST)
+    (row,) = (row for row in comparison.rows if row.group == "law")
+    assert row.differs is None
+    assert "train-stochastic fails" in row.a
+    assert not comparison.same
+    assert "1 not compared: no verdict." in render_comparison(comparison)
+
+
+# Whatever the target does
+
+
+def _exits(x, p, training):
+    raise SystemExit(3)
+
+
+def _returns_none(x, p, training):
+    return None
+
+
+def _returns_numpy(x, p, training):
+    return x.numpy()
+
+
+def _of_another_shape(x, p, training):
+    return x.reshape(-1)
+
+
+def _all_nan(x, p, training):
+    return x * float("nan")
+
+
+def _fails_at_random(x, p, training):
+    if float(torch.rand(())) < 0.3:
+        raise ValueError("unlucky")
+    return F.dropout(x, p, training)
+
+
+def _changes_the_world(x, p, training):
+    torch.set_default_dtype(torch.float64)
+    torch.set_grad_enabled(False)
+    torch.manual_seed(1)
+    return F.dropout(x, p, training)
+
+
+def _sparse(x, p, training):
+    return x.to_sparse()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        _exits,
+        _returns_none,
+        _returns_numpy,
+        _of_another_shape,
+        _all_nan,
+        _fails_at_random,
+        _changes_the_world,
+        _sparse,
+    ],
+)
+def test_nothing_that_a_target_does_ends_the_comparison(target):
+    world = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state())
+    comparison = compare(target, Below, level=TINY)
+    assert comparison.complete
+    assert not comparison.same
+    render_comparison(comparison, width=80)
+    assert torch.get_default_dtype() == world[0]
+    assert torch.is_grad_enabled() == world[1]
+    assert torch.equal(torch.random.get_rng_state(), world[2])
+
+
+def test_a_target_that_hangs_is_left_after_the_time_limit():
+    def sleeps(x, p, training):
+        if p == 1:
+            time.sleep(60)
+        return F.dropout(x, p, training)
+
+    start = time.perf_counter()
+    comparison = compare(F.dropout, sleeps, level=FAST, timeout=0.5)
+    assert time.perf_counter() - start < 30
+    assert found(comparison, "output at p=1").b == "does not end within 0.5 s"
+
+
+def test_ctrl_c_ends_it_with_what_was_done():
+    calls = []
+
+    def interrupted(x, p, training):
+        calls.append(p)
+        if p == 1 and x.numel() == 4096 and len(calls) > 400:
+            raise KeyboardInterrupt
+        return F.dropout(x, p, training)
+
+    comparison = compare(F.dropout, interrupted, level=FAST)
+    assert not comparison.complete
+    assert not comparison.same
+    assert "no verdict" in render_comparison(comparison)
+
+
+def test_a_target_that_is_none_is_an_error_of_the_caller():
+    with pytest.raises(TargetError):
+        compare(nn.Dropout, "torch.nn:NoSuchDropout", level=FAST)
+
+
+def test_a_subject_is_taken_as_it_is():
+    def keeps(x, q, training):
+        return F.dropout(x, 1 - q, training)
+
+    comparison = compare(F.dropout, resolve(keeps, keep_prob="q"), level=FAST)
+    assert differing(comparison, "law") == set()
+
+
+# The tests themselves
+
+
+@pytest.mark.parametrize(
+    "pooled",
+    [np.arange(10.0), np.array([0.0, 0, 0, 0, 1, 1, 1, 2, 2, 5]), np.array([0.0] * 6 + [1] * 4)],
+    ids=["distinct", "ties", "two values"],
+)
+@pytest.mark.parametrize("test", [split_p_value, location_p_value, spread_p_value])
+def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal(pooled, test):
+    chosen = list(itertools.combinations(range(10), 5))
+    p_values = []
+    for one in chosen:
+        rest = [i for i in range(10) if i not in one]
+        p_values.append(test(pooled[list(one)], pooled[rest]))
+    for p_value in set(p_values):
+        assert np.mean(np.array(p_values) <= p_value + 1e-12) <= p_value + 1e-12
+
+
+def test_counts_of_one_binomial_are_told_apart_no_more_often_than_stated():
+    generator = np.random.default_rng(0)
+    for p, size in ((0.5, 1000), (0.001, 1000), (0.9, 30)):
+        counts = generator.binomial(size, p, (300, 2, UNITS)).astype(float)
+        for test in (location_p_value, spread_p_value):
+            alarms = sum(test(a, b) < 0.05 for a, b in counts)
+            assert alarms <= binom.isf(1e-6, 300, 0.05)
+
+
+def test_a_shift_of_the_size_stated_is_seen():
+    generator = np.random.default_rng(0)
+    alpha = 1e-9
+    shift = shift_seen(UNITS, alpha)
+
+    def power(shift, runs=400):
+        a, b = generator.normal(size=(2, runs, UNITS))
+        return np.mean([split_p_value(x, y + shift) < alpha for x, y in zip(a, b, strict=True)])
+
+    assert power(shift) > 0.98
+    assert power(0.6 * shift) < 0.9
+
+
+def test_values_that_differ_by_rounding_alone_are_equal():
+    ones = np.ones(UNITS)
+    assert location_p_value(ones, ones * (1 + 1e-7)) == 1
+    assert location_p_value(ones, ones * 1.001) < 1e-9
+    assert location_p_value(ones * 0, ones * 0) == 1
+
+
+# As data and as text
+
+
+def test_the_data_are_json(torch_and_ours):
+    data = json.loads(json.dumps(torch_and_ours.to_dict(), allow_nan=False))
+    assert data["same"] is False
+    assert data["a"]["target"] == "torch.nn.modules.dropout:Dropout"
+    assert len(data["rows"]) == len(torch_and_ours.rows)
+    assert {row["group"] for row in data["rows"]} == {"policy", "check", "law"}
+    aspects = [(row["group"], row["aspect"]) for row in data["rows"]]
+    assert len(aspects) == len(set(aspects))
+
+
+@pytest.mark.parametrize("width", [None, 160, 100, 72, 40, 20])
+def test_what_differs_comes_first_and_then_the_same(torch_and_ours, width):
+    text = render_comparison(torch_and_ours, width)
+    lines = text.splitlines()
+    if width is not None:
+        assert max(map(len, lines)) <= max(width, 30)
+    flat = " ".join(text.split())
+    assert flat.index("wrong p, nan") < flat.index("the same:") < flat.index("12 differences in")
+    assert text.count("the same:") == 1
+    if width is None:
+        (line,) = (line for line in lines if line.startswith("DIFFERS  inf where dropped"))
+        assert line.split()[-2:] == ["NaN", "0"]
+
+
+def test_style_leaves_the_characters_as_they_are(torch_and_ours):
+    styled = render_comparison(torch_and_ours, 100, styled=True)
+    assert "\x1b[" in styled
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", styled)
+    assert plain == render_comparison(torch_and_ours, 100)
+
+
+def test_hostile_text_steers_no_terminal(torch_and_ours):
+    bad = "\x1b[2J\nx\ty\x00" + "é" * 300
+    row = Row("policy", bad, bad, bad, True, "error")
+    hostile = Comparison(
+        replace(torch_and_ours.a, target=bad, description=bad),
+        torch_and_ours.b,
+        (row, replace(row, aspect="b", differs=None), replace(row, aspect="c", differs=False)),
+        1e-6,
+    )
+    for width in (None, 100, 40):
+        text = render_comparison(hostile, width)
+        assert "\x1b" not in text
+        assert "\x00" not in text
+
+
+def test_an_empty_comparison_renders(torch_and_ours):
+    empty = Comparison(torch_and_ours.a, torch_and_ours.b, (), 1e-6, complete=False)
+    assert "interrupted" in render_comparison(empty, 80)
