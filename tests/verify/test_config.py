@@ -1,0 +1,148 @@
+"""What a pyproject.toml may say."""
+
+import os
+
+import pytest
+
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.verify.config import find_config, read_config
+
+WHOLE = """
+[project]
+name = "mine"
+
+[tool.torchdropout]
+targets = ["mine.layers:Drop", "src/mine/more.py:Drop"]
+level = "quick"
+seed = 3
+select = ["rate", "TD51"]
+ignore = ["layout-mask"]
+strict = true
+timeout = 30
+jobs = 2
+baseline = "known.json"
+format = "junit"
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a `pyproject.toml`, and the current one; returns a function that writes it."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "pyproject.toml"
+
+    def write(text):
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_everything_that_can_be_set(project):
+    assert read_config(project(WHOLE)) == {
+        "targets": ("mine.layers:Drop", "src/mine/more.py:Drop"),
+        "level": "quick",
+        "seed": 3,
+        "select": ("rate", "TD51"),
+        "ignore": ("layout-mask",),
+        "strict": True,
+        "timeout": 30.0,
+        "jobs": 2,
+        "baseline": "known.json",
+        "format": "junit",
+    }
+
+
+def test_paths_are_from_the_file_and_names_are_not_paths(project, tmp_path, monkeypatch):
+    path = project(WHOLE)
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    settings = read_config(path)
+    assert settings["targets"] == (
+        "mine.layers:Drop",
+        os.path.join("..", "src", "mine", "more.py:Drop"),  # noqa: PTH118
+    )
+    assert settings["baseline"] == os.path.join("..", "known.json")  # noqa: PTH118
+
+
+def test_absolute_paths_stay(project, tmp_path, monkeypatch):
+    path = project('[tool.torchdropout]\nbaseline = "/there/known.json"')
+    monkeypatch.chdir("/")
+    assert read_config(path) == {"baseline": "/there/known.json"}
+
+
+def test_an_empty_table_sets_nothing(project):
+    assert read_config(project("[tool.torchdropout]")) == {}
+
+
+def test_the_nearest_file_with_the_table_counts(tmp_path):
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    assert find_config(deep) is None
+    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout]\nseed = 1")
+    assert find_config(deep) == tmp_path / "pyproject.toml"
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.torchdropout]\nseed = 2")
+    (tmp_path / "a" / "b" / "pyproject.toml").write_text("[project]\nname = 'b'")
+    assert find_config(deep) == tmp_path / "a" / "pyproject.toml"
+    assert find_config(tmp_path) == tmp_path / "pyproject.toml"
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "words"),
+    [
+        ("levle = 'quick'", ArgumentValueError, "'levle'; close to it: level"),
+        ("zzz = 1", ArgumentValueError, "'zzz'; there are targets, level, .*format"),
+        ("level = 'quik'", ArgumentValueError, r"`level`.*level='quik' \(str\).*: quick"),
+        ("level = 1", ArgumentTypeError, r"`level`.*one of quick.*level=1 \(int\)"),
+        ("format = 'htm'", ArgumentValueError, "`format`.*'htm'.*html"),
+        ("seed = 0.5", ArgumentTypeError, r"`seed`.*an integer.*seed=0.5 \(float\)"),
+        ("seed = true", ArgumentTypeError, r"`seed`.*an integer.*seed=True \(bool\)"),
+        ("strict = 1", ArgumentTypeError, r"`strict`.*true or false.*1 \(int\)"),
+        ("strict = 'true'", ArgumentTypeError, r"`strict`.*'true' \(str\)"),
+        ("timeout = '5'", ArgumentTypeError, r"`timeout`.*seconds.*'5' \(str\)"),
+        ("timeout = -1", ArgumentValueError, "timeout: expected at least 0, got -1"),
+        ("timeout = nan", ArgumentValueError, "timeout: expected at least 0, got nan"),
+        ("jobs = 0", ArgumentValueError, "jobs: expected at least 1, got 0"),
+        ("jobs = 1.5", ArgumentTypeError, r"`jobs`.*an integer.*1.5 \(float\)"),
+        ("select = 'rate'", ArgumentTypeError, r"`select`.*a list.*'rate' \(str\)"),
+        ("select = ['rate', 1]", ArgumentTypeError, "`select`.*a list"),
+        ("select = ['rat']", ArgumentValueError, "'rat'.*rate"),
+        ("ignore = ['gradeint']", ArgumentValueError, "'gradeint'.*gradient"),
+        ("baseline = ['a']", ArgumentTypeError, r"`baseline`.*path.*\(list\)"),
+        ("targets = 'a:b'", ArgumentTypeError, r"`targets`.*list of TARGETs.*'a:b' \(str\)"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
+    path = project(f"[tool.torchdropout]\n{line}")
+    with pytest.raises(error, match=words) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[tool.torchdropout", "to be TOML, got: "),
+        ("[tool.other]", r"to have a table \[tool.torchdropout\], got none"),
+        ("tool = 1", "got none"),
+    ],
+)
+def test_a_file_that_says_nothing_is_told(project, text, words):
+    path = project(text)
+    with pytest.raises(ArgumentValueError, match=words) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_value_in_the_place_of_the_table(project):
+    with pytest.raises(ArgumentTypeError, match=r"to be a table, got 1 \(int\)"):
+        read_config(project("tool.torchdropout = 1"))
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(ArgumentValueError, match=r"no\.toml, got No such file"):
+        read_config(tmp_path / "no.toml")
+    path = tmp_path / "pyproject.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ArgumentValueError, match="UTF-8"):
+        find_config(tmp_path)

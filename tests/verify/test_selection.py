@@ -1,0 +1,85 @@
+"""Which checks are run, and that these are."""
+
+import pytest
+import torch
+
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.verify import RULES, check_dropout
+from torchdropout.verify.selection import chosen
+
+ALL = frozenset(rule.name for rule in RULES.values())
+
+
+def group(name):
+    return frozenset(rule.name for rule in RULES.values() if rule.group == name)
+
+
+def beginning(code):
+    return frozenset(rule.name for rule in RULES.values() if rule.code.startswith(code))
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "expected"),
+    [
+        ((), (), ALL),
+        (["TD521"], (), {"drop-rate"}),
+        (["td521"], (), {"drop-rate"}),
+        (["TD52"], (), beginning("TD52")),
+        (["TD5"], (), beginning("TD5")),
+        (["TD"], (), ALL),
+        (["drop-rate", "Scale"], (), {"drop-rate"} | group("scale")),
+        (["drop-rate,TD511", " kept-scale , "], (), {"drop-rate", "kept-scale"}),
+        ("drop-rate", (), {"drop-rate"}),
+        ((), ["gradient"], ALL - group("gradient")),
+        (["TD52"], ["drop-rate"], beginning("TD52") - {"drop-rate"}),
+        (["drop-rate", "mode"], ["TD50"], {"drop-rate"}),
+        ([], ["", " "], ALL),
+    ],
+)
+def test_what_is_chosen(select, ignore, expected):
+    assert chosen(select, ignore) == expected
+    assert len(expected) > 0
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "error", "words"),
+    [
+        (["drop-rat"], (), ArgumentValueError, r"`select`.*'drop-rat' \(str\); .*drop-rate"),
+        ((), ["gradeint"], ArgumentValueError, r"`ignore`.*'gradeint'.*gradient"),
+        (["TD9"], (), ArgumentValueError, r"`select`.*'TD9'"),
+        (["TD521x"], (), ArgumentValueError, r"`select`.*'TD521x'.*td521"),
+        (["D52"], (), ArgumentValueError, r"`select`.*'D52'"),
+        (["zzzz"], (), ArgumentValueError, "`torchdropout checks` lists them"),
+        (["drop-rate"], ["rate"], ArgumentValueError, r"leave a check.*drop-rate.*list.*'rate'"),
+        ([521], (), ArgumentTypeError, r"`select`.*521 \(int\)"),
+    ],
+)
+def test_what_names_nothing_is_told(select, ignore, error, words):
+    with pytest.raises(error, match=words):
+        chosen(select, ignore)
+
+
+def test_a_run_does_what_was_chosen_and_in_the_order_of_the_table():
+    report = check_dropout(
+        torch.nn.Dropout, level="quick", select=["edges", "kept-scale"], ignore=["p-one-zeros"]
+    )
+    ran = [check.rule.name for check in report.targets[0].checks]
+    names = group("edges") - {"p-one-zeros"} | {"kept-scale"}
+    assert ran == [rule.name for rule in RULES.values() if rule.name in names]
+
+
+def test_a_chosen_check_runs_without_those_it_needs():
+    def unscaled(x, p, training):
+        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+
+    (alone,) = check_dropout(unscaled, level="quick", select=["drop-rate"]).targets[0].checks
+    assert alone.status == "ok"
+    both = check_dropout(unscaled, level="quick", select=["drop-rate", "kept-scale"])
+    assert [check.status for check in both.targets[0].checks] == ["fail", "skip"]
+
+
+def test_a_wrong_choice_is_told_before_the_target_is_loaded(tmp_path):
+    path = tmp_path / "loud.py"
+    path.write_text("raise AssertionError('loaded')")
+    with pytest.raises(ArgumentValueError, match="`select`"):
+        check_dropout(f"{path}:Drop", select=["nothing"])
