@@ -2,6 +2,8 @@
 
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["pytester"]
+
 # Deterministic: the same examples in every run and on every machine. No deadline: the oracle is
 # slow on purpose and the machine's load varies.
 settings.register_profile(

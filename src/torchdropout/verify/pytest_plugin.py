@@ -1,0 +1,313 @@
+"""One pytest test for each check of each target, in scikit-learn's manner.
+
+The only module that imports pytest: `torchdropout.verify` loads it when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
+from ..findings import CheckResult, Figure, Rule
+from .runner import Course, check_subject, codes_of, need_level
+from .selection import chosen, close_to
+from .subject import Spec, Subject
+from .table import CHECKS, RULES
+from .targets import resolve
+
+ExpectedFailures = Mapping[str, str]
+
+_CODES = {rule.name: code for code, rule in RULES.items()}
+_NAMES = {code.lower(): rule.name for code, rule in RULES.items()}
+_PLACES = {code: place for place, code in enumerate(RULES)}
+# `Context.bad_rates`, which later checks look at, is what this one finds.
+_RATE = "drop-rate"
+_MOST_FIGURES = 8
+
+
+def parametrize_with_dropout_checks(
+    targets: Iterable[Any],
+    *,
+    level: str = "quick",
+    seed: int = 0,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    spec: str | Spec | None = None,
+    strict: bool = False,
+    expected_failures: ExpectedFailures | Callable[[Any], ExpectedFailures] | None = None,
+) -> pytest.MarkDecorator:
+    """Makes of a test function with the arguments `target` and `check` one test a check.
+
+    The function calls `check(target)`, which passes, fails with the finding and its figures, or
+    skips: where the check does not apply to the target, where it needs another check that failed,
+    and where what it found is advice. A check that is run alone first runs those it needs; what
+    has run is kept, so that all checks of a target cost one run of the verifier in a process.
+
+    A target that cannot be understood is one failing test.
+
+    Args:
+        targets: What `check_dropout` takes, one or more: classes, instances, functions, strings
+            `package.module:Attribute`.
+        level: `"quick"`, `"standard"` or `"thorough"`: how small a fault is looked for.
+        seed: Two runs with the same seed say the same.
+        select: The checks to make tests of, each by code, beginning of a code, name or group; all
+            if empty.
+        ignore: The checks to leave out, given likewise; beats `select`.
+        spec: What the targets claim to be, by name or as a `Spec`; found out when None.
+        strict: Whether advice fails a test, as an error does.
+        expected_failures: Names or codes of checks that are known to fail, each with the reason;
+            or a function from a target to these. Such a test is marked `xfail` and strict: it
+            fails when the check passes.
+
+    Returns:
+        A decorator: `pytest.mark.parametrize`. The tests are called `MyDropout-eval-identity`.
+
+    Raises:
+        ArgumentTypeError: `targets` is a single target, or a reason is no string.
+        ArgumentValueError: There is no target, no such level, or a name is that of no check.
+
+    Example:
+        >>> @parametrize_with_dropout_checks([torch.nn.Dropout], select=["mode"])
+        ... def test_dropout(target, check):
+        ...     check(target)
+        >>> [parameter.id for parameter in test_dropout.pytestmark[0].args[1]][:2]
+        ['Dropout-output-shape', 'Dropout-eval-identity']
+    """
+    need_level(level)
+    names = chosen(select, ignore)
+    taken: set[str] = set()
+    parameters = []
+    for target in _listed(targets):
+        name = _unique(_short_name(target), taken)
+        expected = _expected(expected_failures, target)
+        try:
+            subject = target if isinstance(target, Subject) else resolve(target, spec=spec)
+        # Whatever its code raises concerns this target, and not the tests beside it.
+        except (Exception, SystemExit) as error:
+            parameters.append(pytest.param(target, NotUnderstood(error), id=f"{name}-target"))
+            continue
+        run = _Run(target, subject, level, seed)
+        parameters += _parameters(run, name, names, expected, strict)
+    return pytest.mark.parametrize(("target", "check"), parameters)
+
+
+class TargetCheck:
+    """A check of one target: what a test gets as `check`, and calls with its `target`.
+
+    Attributes:
+        rule: The rule that the check decides.
+    """
+
+    def __init__(self, run: _Run, rule: Rule, *, fails_on_advice: bool) -> None:
+        self.rule = rule
+        self._run = run
+        self._fails_on_advice = fails_on_advice
+
+    def __repr__(self) -> str:
+        return f"<check {self.rule.name}>"
+
+    def __call__(self, target: Any) -> None:
+        """Runs the check, or remembers what it said.
+
+        Raises:
+            VerificationError: It found an error, or advice where that counts.
+            ArgumentValueError: The target is not the one that the test got with the check.
+        """
+        __tracebackhide__ = True
+        self._run.need(target)
+        result = self._run.result(self.rule.name)
+        if result.status == "skip":
+            pytest.skip(result.message)
+        if result.status == "ok":
+            return
+        if self.rule.severity == "advice" and not self._fails_on_advice:
+            pytest.skip(f"advice: {result.message}; `torchdropout explain {self.rule.name}`")
+        raise VerificationError(_said(result, self._run))
+
+
+class NotUnderstood:
+    """Stands for all checks of a target that cannot be found, loaded or understood."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __repr__(self) -> str:
+        return "<check target>"
+
+    def __call__(self, target: Any) -> None:
+        """Raises what understanding the target raised."""
+        __tracebackhide__ = True
+        if isinstance(self._error, TargetError):
+            # Its message says it all; the way to it leads through this package only.
+            raise TargetError(str(self._error)) from None
+        if isinstance(self._error, Exception):
+            raise self._error
+        # Raised as it is, a SystemExit would end pytest.
+        raise VerificationError(f"{target!r} raised {self._error!r}") from self._error
+
+
+class _Run:
+    """A run of the verifier on one target, in whatever order its checks are asked for."""
+
+    def __init__(self, target: Any, subject: Subject, level: str, seed: int) -> None:
+        self.subject, self.level, self.seed = subject, level, seed
+        self.target = target
+        self._course = Course()
+
+    def need(self, target: Any) -> None:
+        """Raises if the run is not of this target."""
+        if target is not self.target:
+            raise ArgumentValueError(
+                f"Expected `target` to be the one that the test got with its check, "
+                f"{self.subject.name}, got target={target!r} ({type(target).__name__})"
+            )
+
+    def result(self, name: str) -> CheckResult:
+        """What the check of this name says: the same as in a run of all."""
+        code = _CODES[name]
+        found = self._found(code)
+        if found is not None:
+            return found
+        needs = CHECKS[code].needs
+        if _PLACES[code] > _PLACES[_CODES[_RATE]]:
+            needs = (*needs, _RATE)
+        for other in needs:
+            self.result(other)
+        report = check_subject(
+            self.subject,
+            level=self.level,
+            seed=self.seed,
+            only=frozenset([name]),
+            course=self._course,
+            ended=self._keep,
+        )
+        if not report.complete:
+            raise KeyboardInterrupt
+        return report.checks[-1]
+
+    def _found(self, code: str) -> CheckResult | None:
+        return next((r for r in self._course.results if r.rule.code == code), None)
+
+    def _keep(self, course: Course) -> None:
+        self._course = course
+
+
+def _parameters(
+    run: _Run, name: str, checks: frozenset[str], expected: ExpectedFailures, strict: bool
+) -> Iterator[Any]:
+    for code in codes_of(checks):
+        rule = RULES[code]
+        reason = expected.get(rule.name)
+        marks = []
+        if reason is not None:
+            marks.append(pytest.mark.xfail(reason=reason, strict=True, raises=VerificationError))
+        check = TargetCheck(run, rule, fails_on_advice=strict or reason is not None)
+        yield pytest.param(run.target, check, id=f"{name}-{rule.name}", marks=marks)
+
+
+def _listed(targets: Iterable[Any]) -> list[Any]:
+    """The targets; a single one is most likely meant as a list of one."""
+    is_one = isinstance(targets, (str, type, torch.nn.Module))
+    if is_one or not isinstance(targets, Iterable):
+        raise ArgumentTypeError(
+            "Expected `targets` to be a list of targets, "
+            f"got targets={targets!r} ({type(targets).__name__}); put it in brackets"
+        )
+    listed = list(targets)
+    if not listed:
+        raise ArgumentValueError(
+            f"Expected `targets` to hold a target, got targets={targets!r} "
+            f"({type(targets).__name__})"
+        )
+    return listed
+
+
+def _short_name(target: Any) -> str:
+    """What a target is called in the name of a test."""
+    if isinstance(target, Subject):
+        target = target.name
+    if isinstance(target, str):
+        return target.rpartition(":")[2]
+    name = getattr(target, "__name__", None)
+    if isinstance(name, str):
+        return name
+    if isinstance(target, torch.nn.Module):
+        text = " ".join(repr(target).split())
+        if len(text) <= 60:
+            return text
+    inner = getattr(target, "func", target)
+    return getattr(inner, "__name__", None) or type(inner).__name__
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, numbered from the second target on that is called so."""
+    numbered, number = name, 1
+    while numbered in taken:
+        number += 1
+        numbered = f"{name}-{number}"
+    taken.add(numbered)
+    return numbered
+
+
+def _expected(
+    given: ExpectedFailures | Callable[[Any], ExpectedFailures] | None, target: Any
+) -> dict[str, str]:
+    """The reasons by the names of checks."""
+    told = given(target) if callable(given) else given
+    if told is None:
+        return {}
+    if not isinstance(told, Mapping):
+        raise ArgumentTypeError(
+            "Expected `expected_failures` to be a mapping from names of checks to reasons, or a "
+            f"function from a target to one, got {told!r} ({type(told).__name__})"
+        )
+    reasons = {}
+    for key, reason in told.items():
+        if not isinstance(reason, str):
+            raise ArgumentTypeError(
+                f"Expected `expected_failures` to hold reasons, got {key!r}: {reason!r} "
+                f"({type(reason).__name__})"
+            )
+        reasons[_named(key)] = reason
+    return reasons
+
+
+def _named(key: object) -> str:
+    """The name of the check that a name or code stands for."""
+    wanted = str(key).strip().lower()
+    name = _NAMES.get(wanted, wanted)
+    if name not in _CODES:
+        hint = close_to(wanted, [*_CODES, *_NAMES], "`torchdropout checks` lists them")
+        raise ArgumentValueError(
+            f"Expected `expected_failures` to give names or codes of checks, got {key!r} "
+            f"({type(key).__name__}); {hint}"
+        )
+    return name
+
+
+def _said(result: CheckResult, run: _Run) -> str:
+    """A failure as pytest shows it: finding, requirement, figures, target, where to read on."""
+    rule, subject = result.rule, run.subject
+    lines = [f"{rule.name} ({rule.code}): {result.message}", f"required: {rule.summary}"]
+    figures = [
+        f"{name}={_shown(value)}"
+        for name, value in result.figures.items()
+        if isinstance(value, (str, int, float))
+    ]
+    if figures:
+        lines.append(f"figures: {', '.join(figures[:_MOST_FIGURES])}")
+    return "\n".join(
+        [
+            *lines,
+            f"target: {subject.name}, {subject.description}; level {run.level}, seed {run.seed}",
+            f"`torchdropout explain {rule.name}` says why it matters and how to mend it.",
+        ]
+    )
+
+
+def _shown(value: Figure) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,287 @@
+"""The tests that `parametrize_with_dropout_checks` makes, run by pytest itself."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.verify import RULES, pytest_plugin
+from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
+from torchdropout.verify.targets import resolve
+
+PAGE = Path(__file__).parents[2] / "docs" / "pytest.md"
+
+TARGETS = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
+
+
+class Right(nn.Dropout):
+    pass
+
+
+class Live(nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return F.dropout(x, self.p)
+
+
+def often(x, p, training):
+    drop = torch.rand(x.shape) < 1.1 * p
+    return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0) if training else x
+
+
+class TwoArguments(nn.Module):
+    def __init__(self, p, width):
+        super().__init__()
+
+
+class Leaves(nn.Module):
+    def __init__(self, p=0.5):
+        raise SystemExit(3)
+
+
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    """`run(decorator, *flags)`: pytest on a file with the targets and one decorated test."""
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:randomly -rsxXf\n")
+
+    def run(arguments, *flags):
+        pytester.makepyfile(
+            f"{TARGETS}@parametrize_with_dropout_checks({arguments})\n"
+            "def test_dropout(target, check):\n    check(target)\n"
+        )
+        return pytester.runpytest_inprocess(*flags)
+
+    return run
+
+
+def outcomes(result):
+    """The outcome of each test, by what stands in its brackets."""
+    found = re.findall(r"test_dropout\[(.+?)\] (PASSED|FAILED|SKIPPED|XFAIL)", result.stdout.str())
+    return {test: outcome.lower() for test, outcome in found}
+
+
+def ids(mark):
+    return [parameter.id for parameter in mark.args[1]]
+
+
+def test_right_targets_pass_and_tests_are_called_after_target_and_check(run):
+    result = run("[Right, nn.Dropout(0.25)], select=['mode']", "-v")
+    names = [rule.name for rule in RULES.values() if rule.group == "mode"]
+    assert list(outcomes(result)) == [
+        f"{target}-{name}"
+        for target in ("Right", "Dropout(p=0.25, inplace=False)")
+        for name in names
+    ]
+    result.assert_outcomes(passed=2 * len(names))
+
+
+def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
+    result = run("[often], select=['drop-rate']")
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [
+            r"E .*VerificationError: drop-rate \(TD521\): p=.*: 0\.\d+ of \d+ dropped, expected .*",
+            r"E +required: The share of dropped elements is p\.",
+            r"E +figures: p_value=\S+, tests=6, alpha=6\.6e-08.*",
+            r"E +target: \S+:often, function, called as often\(x, p=p, training=training\); "
+            r"level quick, seed 0",
+            r"E +`torchdropout explain drop-rate` says why it matters and how to mend it\.",
+        ]
+    )
+    # The frames of this package are no news to the reader.
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_check_that_needs_a_failed_one_is_skipped_also_when_run_alone(run):
+    for flags in ((), ("-k", "mode-switch")):
+        result = run("[Live], select=['eval-identity', 'mode-switch']", "-v", *flags)
+        assert outcomes(result)["Live-mode-switch"] == "skipped"
+        result.stdout.fnmatch_lines(["*not judged: eval-identity failed"])
+
+
+def test_a_check_says_the_same_alone_as_after_the_others(run):
+    # It needs no other check to have passed, and yet asks what drop-rate has found.
+    result = run("[often]", "-v", "-k", "lag-independence")
+    result.assert_outcomes(skipped=1, deselected=len(RULES) - 1)
+    result.stdout.fnmatch_lines(["*not judged: the rate at p=0.5 is wrong, see drop-rate"])
+
+
+def test_what_does_not_apply_is_skipped_with_the_reason(run):
+    result = run("[nn.Dropout(0.25)], select=['p-one-zeros']")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*the target has p=0.25"])
+
+
+def test_advice_is_a_skip_unless_strict(run):
+    result = run("[Right], select=['nonfinite-dropped']")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*advice: *`torchdropout explain nonfinite-dropped`"])
+    run("[Right], select=['nonfinite-dropped'], strict=True").assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("key", ["eval-identity", "TD502", "td502"])
+def test_an_expected_failure_that_happens_is_xfailed(run, key):
+    result = run(f"[Live], select=['mode'], expected_failures={{{key!r}: 'issue 7'}}", "-v")
+    assert outcomes(result)["Live-eval-identity"] == "xfail"
+    result.assert_outcomes(xfailed=1, passed=2, skipped=2)
+    result.stdout.fnmatch_lines(["XFAIL*Live-eval-identity*issue 7"])
+
+
+def test_an_expected_failure_that_does_not_happen_fails(run):
+    result = run("[Right], select=['mode'], expected_failures={'eval-identity': 'issue 7'}", "-v")
+    assert outcomes(result)["Right-eval-identity"] == "failed"
+    result.stdout.fnmatch_lines(["*XPASS(strict)*issue 7*"])
+
+
+def test_advice_can_be_expected(run):
+    result = run("[Right], select=['values'], expected_failures={'nonfinite-dropped': 'as torch'}")
+    result.assert_outcomes(passed=4, xfailed=1)
+
+
+def test_an_expected_failure_hides_no_other_error(run, monkeypatch):
+    def raises(*args, **kwargs):
+        raise RuntimeError("of the verifier")
+
+    monkeypatch.setattr(pytest_plugin, "check_subject", raises)
+    result = run("[Live], select=['TD502'], expected_failures={'eval-identity': 'issue 7'}")
+    result.assert_outcomes(failed=1)
+
+
+def test_expected_failures_may_depend_on_the_target(run):
+    known = "lambda target: {'eval-identity': 'live'} if target is Live else {}"
+    result = run(f"[Live, Right], select=['eval-identity'], expected_failures={known}", "-v")
+    assert outcomes(result) == {"Live-eval-identity": "xfail", "Right-eval-identity": "passed"}
+
+
+def test_an_unknown_name_is_a_collection_error_with_a_suggestion(run):
+    result = run("[Right], expected_failures={'eval-identiti': 'issue 7'}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*got 'eval-identiti' (str); close to it: eval-identity*"])
+
+
+def test_a_target_that_is_not_understood_is_one_failing_test(run):
+    result = run("[TwoArguments, Leaves, 'no.such:Thing', Right], select=['TD502']", "-v")
+    assert outcomes(result) == {
+        "TwoArguments-target": "failed",
+        "Leaves-target": "failed",
+        "Thing-target": "failed",
+        "Right-eval-identity": "passed",
+    }
+    result.stdout.fnmatch_lines(
+        ["E *TargetError: Expected TARGET *TwoArguments' to be built from the drop probability*"]
+    )
+    result.stdout.fnmatch_lines(["E *VerificationError: *Leaves* raised SystemExit(3)"])
+    result.stdout.fnmatch_lines(["E *TargetError: Expected TARGET 'no.such:Thing' *"])
+
+
+def test_two_workers_say_what_one_does(run):
+    arguments = "[Right, Live], select=['mode', 'p-one-zeros']"
+    alone = run(arguments, "-v")
+    together = run(arguments, "-v", "-n", "2", "-p", "xdist")
+    assert together.parseoutcomes() == alone.parseoutcomes()
+    alone.assert_outcomes(passed=9, failed=1, skipped=2)
+
+
+def test_each_check_runs_once_whatever_the_order(monkeypatch):
+    ran = []
+
+    def counted(subject, **options):
+        ran.extend(options["only"])
+        return check_subject(subject, **options)
+
+    check_subject = pytest_plugin.check_subject
+    monkeypatch.setattr(pytest_plugin, "check_subject", counted)
+    mark = parametrize_with_dropout_checks([nn.Dropout], select=["mode", "scale", "rate"])
+    for _ in range(2):
+        for parameter in reversed(mark.args[1]):
+            target, check = parameter.values
+            check(target)
+    assert sorted(ran) == sorted(
+        rule.name for rule in RULES.values() if rule.group in ("mode", "scale", "rate")
+    )
+
+
+def test_the_callers_world_is_left_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state(), torch.get_num_threads(), torch.is_grad_enabled()
+    mark = parametrize_with_dropout_checks([nn.Dropout], select=["TD502", "TD503"])
+    for parameter in mark.args[1]:
+        target, check = parameter.values
+        check(target)
+    after = torch.get_rng_state(), torch.get_num_threads(), torch.is_grad_enabled()
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+def test_names_of_targets():
+    def closed(p):
+        return nn.Dropout(p)
+
+    targets = [
+        nn.Dropout,
+        "torch.nn:Dropout",
+        F.dropout,
+        closed,
+        nn.Sequential(nn.Dropout(0.5), nn.Identity(), nn.Identity(), nn.Identity()),
+        resolve("torch.nn:Dropout"),
+    ]
+    mark = parametrize_with_dropout_checks(targets, select=["TD502"])
+    assert [name.removesuffix("-eval-identity") for name in ids(mark)] == [
+        "Dropout",
+        "Dropout-2",
+        "dropout",
+        "closed",
+        "Sequential",
+        "Dropout-3",
+    ]
+
+
+def test_a_check_is_of_its_target():
+    mark = parametrize_with_dropout_checks([nn.Dropout], select=["TD502"])
+    target, check = mark.args[1][0].values
+    assert check.rule.name == "eval-identity"
+    assert repr(check) == "<check eval-identity>"
+    with pytest.raises(ArgumentValueError, match="the one that the test got with its check"):
+        check(nn.Dropout(0.5))
+    check(target)
+
+
+@pytest.mark.parametrize("targets", [nn.Dropout, "torch.nn:Dropout", nn.Sequential(), 3])
+def test_a_single_target_is_refused_with_advice(targets):
+    with pytest.raises(ArgumentTypeError, match="put it in brackets"):
+        parametrize_with_dropout_checks(targets)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"level": "fast"}, ArgumentValueError, "Expected `level` to be one of quick, standard"),
+        ({"select": ["eval-identiti"]}, ArgumentValueError, "close to it: eval-identity"),
+        ({"expected_failures": ["mode"]}, ArgumentTypeError, "to be a mapping"),
+        ({"expected_failures": {"drop-rate": 3}}, ArgumentTypeError, "to hold reasons"),
+        ({"expected_failures": {"mode": "a group"}}, ArgumentValueError, "names or codes"),
+        ({"expected_failures": {4: "no name"}}, ArgumentValueError, "got 4 .int."),
+    ],
+)
+def test_wrong_arguments_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        parametrize_with_dropout_checks([nn.Dropout], **options)
+
+
+def test_no_target_is_refused():
+    with pytest.raises(ArgumentValueError, match="to hold a target"):
+        parametrize_with_dropout_checks([])
