@@ -62,7 +62,7 @@ def from_numpy(function: Arrays, *, rng: str | None = None) -> Callable[..., Any
         given = x.detach().cpu()
         rounded = given.dtype == torch.bfloat16
         array = (given.float() if rounded else given).numpy()
-        words = _words(4, draw=_is_training(signature, args, kwargs))
+        words = _words((4,), draw=_is_training(signature, args, kwargs))
         if rng is not None:
             y = function(array, *args, **kwargs, **{rng: np.random.default_rng(words)})
         else:
@@ -193,7 +193,7 @@ def from_keras(factory: Factory) -> Callable[[Any], Dropout]:
                 chosen.build(tuple(x.shape))
             if training:
                 for state in _seed_states(chosen):
-                    state.assign(_words(2, bits=31))
+                    state.assign(_words((2,), bits=31))
             return run(keras, chosen, x, training)
 
         return _dressed(call, factory, has_gradient=has_gradient)
@@ -248,16 +248,18 @@ def _run_jax(function: Arrays, inputs: Iterable[torch.Tensor]) -> Any:
         return _tensor(np.array(y), inputs[0].device) if isinstance(y, jax.Array) else y
 
 
-def _key(jax: Any, *, draw: bool) -> Any:
-    """A fresh key, with all the bits that keys of the present kind have."""
-    count = int(jax.random.key_data(jax.random.key(0)).size)
-    return jax.random.wrap_key_data(_words(count, draw=draw))
+def _key(jax: Any, shape: tuple[int, ...] = (), *, draw: bool) -> Any:
+    """Fresh keys, with all the bits that keys of the present kind have."""
+    words = jax.random.key_data(jax.random.key(0)).shape
+    return jax.random.wrap_key_data(_words((*shape, *words), draw=draw))
 
 
 def _maker_of(factory: Factory) -> Any:
     """The function whose arguments count: a metaclass of NNX hides those of its classes."""
     inner = factory.func if isinstance(factory, functools.partial) else factory
-    return inner.__init__ if isinstance(inner, type) else inner
+    if not isinstance(inner, type):
+        return inner
+    return next(vars(cls)["__init__"] for cls in inner.__mro__ if "__init__" in vars(cls))
 
 
 def _linen(module: Any) -> Dropout:
@@ -278,23 +280,27 @@ def _linen(module: Any) -> Dropout:
 
 def _nnx(nnx: Any, module: Any) -> Dropout:
     jax = importlib.import_module("jax")
-    streams = [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.RngStream)]
-    tags = sorted({stream.tag for stream in streams})
     graph, state = nnx.split(module)
+    leaves, tree = jax.tree.flatten(state)
 
     def call(x: torch.Tensor, training: bool) -> Any:
-        key = _key(jax, draw=training)
+        given = [
+            _key(jax, leaf.shape, draw=training) if _is_key(jax, leaf) else leaf for leaf in leaves
+        ]
 
         def pure(array: Any) -> Any:
-            # Made anew: what the module counts and keeps must not outlive the trace.
-            own = nnx.merge(graph, state)
-            nnx.reseed(own, **dict(zip(tags, jax.random.split(key, len(tags)), strict=True)))
+            # Made anew in each trace, which what the module counts and keeps must not outlive.
+            own = nnx.merge(graph, jax.tree.unflatten(tree, given))
             (own.train if training else own.eval)()
             return own(array)
 
         return _apply(pure, x)
 
     return call
+
+
+def _is_key(jax: Any, leaf: Any) -> bool:
+    return bool(jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key))
 
 
 # --- Keras --------------------------------------------------------------------------------------
@@ -358,11 +364,11 @@ def _tensor(y: Any, device: torch.device) -> Any:
     return torch.from_numpy(array).to(device)
 
 
-def _words(count: int, *, bits: int = 32, draw: bool = True) -> Any:
+def _words(shape: tuple[int, ...], *, bits: int = 32, draw: bool = True) -> Any:
     """Random words from torch's generator; zeros where nothing may be drawn."""
     if not draw:
-        return np.zeros(count, np.uint32)
-    return torch.randint(1 << bits, (count,), dtype=torch.int64).numpy().astype(np.uint32)
+        return np.zeros(shape, np.uint32)
+    return torch.randint(1 << bits, shape, dtype=torch.int64).numpy().astype(np.uint32)
 
 
 @contextlib.contextmanager
@@ -452,7 +458,7 @@ def _dressed(
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
         with contextlib.suppress(AttributeError):
             setattr(call, name, getattr(original, name))
-    if signature is not None:
-        call.__signature__ = signature  # type: ignore[attr-defined]
+    call.__signature__ = signature or inspect.signature(call)  # type: ignore[attr-defined]
+    call.__wrapped__ = original  # type: ignore[attr-defined]
     call.has_gradient = has_gradient  # type: ignore[attr-defined]
     return call
