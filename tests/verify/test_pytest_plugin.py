@@ -1,5 +1,6 @@
 """The tests that `parametrize_with_dropout_checks` makes, run by pytest itself."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -285,3 +286,33 @@ def test_wrong_arguments_are_refused(options, error, message):
 def test_no_target_is_refused():
     with pytest.raises(ArgumentValueError, match="to hold a target"):
         parametrize_with_dropout_checks([])
+
+
+def page_blocks():
+    """The code blocks of the page: language and text."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_does_what_it_shows(pytester, monkeypatch):
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    monkeypatch.setenv("COLUMNS", "200")
+    blocks = page_blocks()
+    assert [language for language, _ in blocks].count("console") == 3
+    for language, text in blocks:
+        first, rest = text.split("\n", 1)
+        if language == "python":
+            (pytester.path / first.removeprefix("# ")).write_text(rest)
+            continue
+        flags = first.removeprefix("$ pytest ").split()
+        # Times, rules and the progress in per cent are left out of the page.
+        shown = [line.replace("[", "[[]").split() for line in rest.splitlines() if line != "..."]
+        result = pytester.runpytest_inprocess(*flags)
+        result.stdout.fnmatch_lines([f"*{'*'.join(words)}*" for words in shown])
+
+
+def test_the_page_names_every_argument():
+    arguments = inspect.signature(parametrize_with_dropout_checks).parameters
+    table = PAGE.read_text().partition("## Arguments")[2]
+    assert re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.M))) == list(
+        arguments
+    )
