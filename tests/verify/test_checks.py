@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 import torch
 
-from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, stats
+from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, rounding, stats
 from torchdropout.verify.checks import _reading as reading
 from torchdropout.verify.context import Context
 from torchdropout.verify.table import STATISTICAL
@@ -82,15 +82,15 @@ def test_an_ulp_is_the_distance_to_the_next_value(dtype):
     bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
     away = (values.view(bits) + 1).view(dtype)
     gap = (away.double() - values.double()).abs()
-    assert torch.equal(reading.ulp(values.double(), dtype), gap)
+    assert torch.equal(rounding.ulp(values.double(), dtype), gap)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("p", [0.001, 0.1, 1 / 3, 0.5, 0.9, 0.99, 0.999])
 def test_values_one_allowance_off_pass_and_two_do_not(dtype, p):
     x = torch.linspace(0.5, 2, 500, dtype=torch.float64).to(dtype)
-    want = reading.exact(x, p)
-    allowed = reading.tolerance(want, p, dtype)
+    want = rounding.exact(x, p)
+    allowed = rounding.tolerance(want, p, dtype)
     reading.split(x, want + 0.99 * allowed, p)
     reading.split(x, want.to(dtype), p)
     with pytest.raises(Exception, match="500 of 500 values are neither"):

@@ -17,7 +17,7 @@ import torch
 from ..findings import Figure, Severity
 from . import stats
 from .stats import Bits, Family
-from .subject import Built, Subject
+from .subject import Built, Spec, Subject
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,6 @@ LEVELS: Mapping[str, Level] = {
     )
 }
 
-# .001 and .999 show a threshold held to too few bits; 1/300 lies off every multiple of 1/256.
-GRID = (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.999)
 MAIN_P = 0.5
 
 # Elements a call, where the shape does not matter: small enough for the cache, large against the
@@ -128,7 +126,15 @@ def check(
         name = run.__name__.replace("_", "-")
         summary, _, explain = (inspect.getdoc(run) or name).partition("\n\n")
         group = run.__module__.rpartition(".")[2]
-        return Check(name, group, severity, summary, explain, run, tuple(needs), statistical)
+
+        def unless_exempt(ctx: Context) -> Seen:
+            reason = ctx.spec.exempt.get(name)
+            if reason is not None:
+                raise Skip(f"{ctx.spec.name}: {reason}")
+            return run(ctx)
+
+        needed = tuple(needs)
+        return Check(name, group, severity, summary, explain, unless_exempt, needed, statistical)
 
     return make
 
@@ -165,7 +171,7 @@ class Context:
         """The p to judge at: the one an instance has, else a grid. Skips where all is decided."""
         fixed = self.subject.fixed_p
         if fixed is None:
-            return GRID
+            return self.spec.grid
         if not 0 < fixed < 1:
             raise Skip(f"the instance has p={fixed:g}: nothing is random")
         return (fixed,)
@@ -181,7 +187,19 @@ class Context:
         p = self.main_p
         if p in self.bad_rates:
             raise Skip(f"not judged: the rate at p={p:g} is wrong, see drop-rate")
+        if len(set(self.spec.rates(p))) > 1:
+            raise Skip(f"p={p:g} is not held exactly, and what follows from it not known exactly")
         return p
+
+    @property
+    def spec(self) -> Spec:
+        """What the target claims to be."""
+        return self.subject.spec
+
+    @property
+    def most(self) -> int:
+        """Draws that one measurement may take."""
+        return max(1 << 10, self.level.most // self.spec.cost)
 
     # How much
 
@@ -196,7 +214,7 @@ class Context:
         So many that also no single mask is all kept or all dropped.
         """
         size = max(256, stats.bits_to_tell(p, pairs, self.coincidence))
-        if size > self.level.most:
+        if size > self.most:
             raise Skip(f"p={p:g} is too near 0 or 1 for masks to be told apart in this time")
         return size
 
@@ -206,20 +224,26 @@ class Context:
 
     def size(self, p: float, change: float, alpha: float, multiple: int = 1) -> int:
         """Events needed to see `change` of a rate `p`, within the level's limit."""
-        wanted = min(stats.size_for(p, change, alpha), self.level.most)
+        wanted = min(stats.size_for(p, change, alpha), self.most)
+        multiple = math.lcm(multiple, self.spec.multiple)
         return math.ceil(wanted / multiple) * multiple
 
     # Calling the target
 
-    def build(self, p: Any) -> Built:
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
         """The target at p; what it raises becomes a finding."""
         with self._blame(f"building it at p={p!r}"):
-            return self.subject.build(p)
+            return self.subject.build(p, inplace=inplace)
 
     def need_eval(self) -> None:
         """Skips what asks about eval where the target has none."""
         if not self.subject.has_eval:
             raise Skip("the target has no eval mode: it is judged in training only")
+
+    def need_gradient(self) -> None:
+        """Skips what asks about gradients where the target is known to have none."""
+        if not self.subject.has_gradient:
+            raise Skip("the target has no gradient")
 
     @property
     def modes(self) -> tuple[bool, ...]:
@@ -300,9 +324,10 @@ class Context:
         return torch.Generator().manual_seed(self.derive("input", *purpose))
 
     def normal(self, *shape: int) -> torch.Tensor:
-        """Values of both signs, no zeros, magnitudes in [1/2, 2): none is lost in float16."""
+        """Values of both signs, no zeros, magnitudes from 1/2 to 2: none is lost in float16."""
         generator = self.generator(shape)
-        size = 2.0 ** (2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1)
+        octaves = math.log2(2 * self.spec.largest)
+        size = 2.0 ** (octaves * torch.rand(shape, generator=generator, dtype=torch.float32) - 1)
         sign = torch.randint(0, 2, shape, generator=generator).to(torch.float32) * 2 - 1
         return size * sign
 
@@ -311,7 +336,7 @@ class Context:
         """Makes a finding of whatever the target raises, SystemExit included; Ctrl-C passes."""
         try:
             yield
-        except (KeyboardInterrupt, GeneratorExit):
+        except (KeyboardInterrupt, GeneratorExit, Fault, Skip):
             raise
         except BaseException as error:
             raise Fault(f"{doing} raised {describe(error)}", exception=describe(error)) from error

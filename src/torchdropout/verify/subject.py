@@ -1,19 +1,24 @@
 """What the checks see of a target: something that can be built at a p and called.
 
 `targets.py` makes a `Subject` out of a class, an instance, a function or a TARGET string; the
-checks know nothing of how.
+checks know nothing of how. A `Spec` says what the target claims to be, and shows it as what every
+check can judge: a plain dropout of independent draws.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 
 Kind = Literal["class", "instance", "function"]
+
+# .001 and .999 show a threshold held to too few bits; 1/300 lies off every multiple of 1/256.
+GRID = (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.999)
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,80 @@ class Built:
         p: The drop probability it was built with.
         call: `call(x, training)`: what the target returns, unchecked, with nothing else done (no
             `no_grad`, no copying of x). For a module it sets the mode with `train(training)` first.
+            Where the target's `Spec` names further inputs (`residual`, `key`), they are given by
+            these names.
         module: The module, for checks of modes and state; None for a function.
+        raw: The target itself, where this is its view through a `Spec`; else None.
     """
 
     p: float
-    call: Callable[[torch.Tensor, bool], Any]
+    call: Callable[..., Any]
     module: torch.nn.Module | None = None
+    raw: Built | None = None
+
+    @property
+    def target(self) -> Built:
+        """The target as it is called by others: without the view of a `Spec`."""
+        return self.raw or self
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a target claims to be; this one: plain dropout, one draw an element.
+
+    The checks judge a plain dropout, `y = x / (1 - p)` where kept and 0 where dropped, all draws
+    independent. A Spec shows another kind as one: `call` puts each element of x where the target
+    makes one draw (a channel, a sample, a token, ...) and reads the draw and its gradient back.
+    What such a view cannot show is left to the checks of the group `structure`.
+
+    Attributes:
+        name: What people type.
+        grid: The p to judge at.
+        cost: Elements of the target's input for one draw: how much less can be looked at.
+        multiple: Draws come in multiples of this: each place of a block as often as any other.
+        arguments: What the target is built or called with where it requires these arguments.
+        inputs: Further tensors the target takes: their name here to the names they may have.
+        exempt: Checks that do not apply, with the reason.
+        bits: How many bits p is held to, where the target says so; 0 for exact.
+        largest: Inputs of the checks have magnitudes in [1/2, largest).
+    """
+
+    name: str = "plain"
+    grid: tuple[float, ...] = GRID
+    cost: int = 1
+    multiple: int = 1
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exempt: Mapping[str, str] = field(default_factory=dict)
+    bits: int = 0
+    largest: float = 2.0
+
+    @property
+    def title(self) -> str:
+        """What a report says of it."""
+        return f"{self.name}, p held to {self.bits} bits" if self.bits else self.name
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """What the target does to independent draws, in the shape of x."""
+        return built.call(x, training)
+
+    def rates(self, p: float) -> tuple[float, float]:
+        """The lowest and the highest rate at which a target of this kind may drop."""
+        return held(p, self.bits) if self.bits else (p, p)
+
+
+def held(p: float, bits: int) -> tuple[float, float]:
+    """The multiples of 2**-bits next to p, below and above; both p if it is one.
+
+    Example:
+        >>> held(0.1, 8)
+        (0.09765625, 0.1015625)
+    """
+    steps = 2.0**bits
+    return math.floor(p * steps) / steps, math.ceil(p * steps) / steps
+
+
+PLAIN = Spec()
 
 
 class Subject(ABC):
@@ -43,6 +116,10 @@ class Subject(ABC):
             None.
         has_eval: False when nothing can put it into eval mode (a function without a training
             argument): it is judged in training only, and `call(x, False)` raises `TargetError`.
+        has_gradient: False when it is known to have no gradient, as a NumPy function has none.
+        takes_inplace: Whether it has an argument `inplace`.
+        spec: What it claims to be.
+        place: File and first line of its source, where Python knows them.
     """
 
     name: str
@@ -50,12 +127,38 @@ class Subject(ABC):
     description: str
     fixed_p: float | None
     has_eval: bool = True
+    has_gradient: bool = True
+    takes_inplace: bool = False
+    spec: Spec = PLAIN
+    place: tuple[str, int] = ("", 0)
 
     @abstractmethod
-    def build(self, p: Any) -> Built:
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
         """The target at drop probability p; raises whatever the target raises.
 
         A class is instantiated, an instance deep-copied (p must be its own), a function bound. `p`
         is passed on as it is, so that a check can offer a wrong one; a target that takes the keep
-        probability is given `1 - p`.
+        probability is given `1 - p`. `inplace` is given where `takes_inplace`.
         """
+
+
+class Viewed(Subject):
+    """A target seen through its `Spec`: a plain dropout."""
+
+    def __init__(self, inner: Subject, spec: Spec) -> None:
+        self._inner = inner
+        self.name, self.kind = inner.name, inner.kind
+        self.description = f"{inner.description}; judged as {spec.title}"
+        self.fixed_p = inner.fixed_p
+        self.has_eval, self.has_gradient = inner.has_eval, inner.has_gradient
+        self.takes_inplace, self.place = inner.takes_inplace, inner.place
+        self.spec = spec
+
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
+        """See `Subject.build`."""
+        raw = self._inner.build(p, inplace=inplace)
+
+        def call(x: torch.Tensor, training: bool) -> Any:
+            return self.spec.call(raw, x, training)
+
+        return Built(p, call, raw.module, raw)

@@ -8,6 +8,7 @@ an object. *Read*: the object's signature to the arguments that carry the input,
 from __future__ import annotations
 
 import copy
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -30,7 +31,9 @@ import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from .context import saved_generators
-from .subject import Built, Kind, Subject
+from .specs import infer, parse
+from .subject import PLAIN, Built, Kind, Spec, Subject, Viewed
+from .wrapped import Checkpointed, OnDevice
 
 # In the order of preference: an argument earlier in the list wins over a later one.
 P_NAMES = (
@@ -61,6 +64,10 @@ def resolve(
     p_name: str | None = None,
     keep_prob: str | None = None,
     training_name: str | None = None,
+    spec: str | Spec | None = None,
+    compile: bool | str = False,
+    checkpoint: bool = False,
+    device: str | torch.device | None = None,
 ) -> Subject:
     """Understands a target: what it is, and how p and the mode reach it.
 
@@ -76,6 +83,11 @@ def resolve(
         keep_prob: The argument or attribute that is the keep probability; it is given `1 - p`.
         training_name: The argument that says whether to drop. `deterministic`, `inference` and
             the like are given the opposite.
+        spec: What it claims to be: the name of a kind, or a `Spec`. Inferred for the classes and
+            functions of torch, torchvision, timm, fastai and this library; else plain.
+        compile: Whether to judge what `torch.compile` makes of it; a string names the backend.
+        checkpoint: Whether to judge it inside `torch.utils.checkpoint`.
+        device: Where to judge it: inputs are moved there, outputs back.
 
     Returns:
         The subject.
@@ -84,7 +96,7 @@ def resolve(
         TargetError: It cannot be found, loaded, understood or built; the message says what was
             expected, what there is, and how to tell what could not be guessed.
         ArgumentTypeError: A name is not a string.
-        ArgumentValueError: Both `p_name` and `keep_prob` are given.
+        ArgumentValueError: Both `p_name` and `keep_prob` are given, or there is no such kind.
 
     Example:
         >>> resolve(torch.nn.Dropout).description
@@ -92,13 +104,22 @@ def resolve(
         >>> resolve("torch.nn.functional:dropout").description
         'function, called as dropout(x, p=p, training=training)'
     """
-    told = _Told(p_name, keep_prob, training_name)
+    told = _Told(p_name, keep_prob, training_name, compile=compile)
+    kind = None if spec is None else parse(spec)
+    place = None if device is None else _device(device)
     with _world_kept():
-        if not isinstance(target, str):
-            return _understand(target, _name_of(target), told, _Home())
-        thing, home = _load(target)
+        thing, home = _load(target) if isinstance(target, str) else (target, _Home())
+        name = target if isinstance(target, str) else _name_of(target)
         with home:
-            return _understand(thing, target, told, home)
+            told = dataclasses.replace(told, spec=infer(thing) if kind is None else kind)
+            subject = _understand(thing, name, told, home)
+        subject.place = _place(thing)
+        subject.has_gradient = getattr(thing, "has_gradient", True) is not False
+    if checkpoint:
+        subject = Checkpointed(subject)
+    if place is not None:
+        subject = OnDevice(subject, place)
+    return subject if told.spec is PLAIN else Viewed(subject, told.spec)
 
 
 @dataclass(frozen=True)
@@ -108,6 +129,8 @@ class _Told:
     p: str | None
     keep: str | None
     training: str | None
+    spec: Spec = PLAIN
+    compile: bool | str = False
 
     def __post_init__(self) -> None:
         named = (("p_name", self.p), ("keep_prob", self.keep), ("training_name", self.training))
@@ -173,6 +196,29 @@ def _world_kept() -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
+
+
+def _device(device: str | torch.device) -> torch.device:
+    """The device, once a tensor could be put there."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except Exception as error:
+        raise ArgumentValueError(
+            f"Expected `device` to be a device of this machine, got device={device!r} "
+            f"({type(device).__name__}): {_said(error)}"
+        ) from error
+    return found
+
+
+def _place(thing: object) -> tuple[str, int]:
+    """File and line of a class or function, or of the class of an instance."""
+    inner = thing.func if isinstance(thing, functools.partial) else thing
+    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
+    try:
+        return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1] or 1
+    except (TypeError, OSError):
+        return "", 0
 
 
 # --- Load ---------------------------------------------------------------------------------------
@@ -604,13 +650,21 @@ class _Subject(Subject):
     """What the three kinds share."""
 
     def __init__(
-        self, name: str, kind: Kind, description: str, *, fixed_p: float | None, has_eval: bool
+        self,
+        name: str,
+        kind: Kind,
+        description: str,
+        *,
+        fixed_p: float | None,
+        has_eval: bool,
+        takes_inplace: bool,
     ) -> None:
         self.name = name
         self.kind = kind
         self.description = description
         self.fixed_p = fixed_p
         self.has_eval = has_eval
+        self.takes_inplace = takes_inplace
 
     def _check_own(self, p: Any) -> None:
         if self.fixed_p is not None and p != self.fixed_p:
@@ -624,6 +678,8 @@ class _Subject(Subject):
             raise _error(self.name, "to have a training argument", "none to put it into eval mode")
 
 
+_COMPILED = "; compiled"
+
 # A thing that was made: how it is called, and what puts it into a mode.
 _Switch = Callable[[Any, bool], None]
 
@@ -635,22 +691,68 @@ class _Use:
     slot: _Slot | None
     switch: _Switch | None
     note: str
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def bind(
-        self, thing: Any, home: _Home, check: Callable[[bool], None]
-    ) -> Callable[[torch.Tensor, bool], Any]:
+        self, thing: Any, home: _Home, check: Callable[[bool], None], compile: bool | str
+    ) -> Callable[..., Any]:
         slot, switch = self.slot, self.switch
+        run = _compiled(thing, compile)
 
-        def call(x: torch.Tensor, training: bool) -> Any:
+        def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
             check(training)
-            with home:
+            given: dict[str, Any] = _renamed(inputs, self.names)
+            if slot is not None:
+                given[slot.name] = training is not slot.flipped
+            with home, _patient(compile):
                 if switch is not None:
                     switch(thing, training)
-                if slot is None:
-                    return thing(x)
-                return thing(x, **{slot.name: training is not slot.flipped})
+                return run(x, **given)
 
         return call
+
+
+def _compiled(thing: Any, compile: bool | str) -> Any:
+    """What `torch.compile` makes of it, if asked for."""
+    if not compile:
+        return thing
+    return torch.compile(thing, backend="inductor" if compile is True else compile)
+
+
+@contextmanager
+def _patient(compile: bool | str) -> Iterator[None]:
+    """Inside, a function may be compiled anew for every p and shape: beyond a limit it runs eager.
+
+    That would be judged for the compiled one.
+    """
+    if not compile:
+        yield
+        return
+    many = {"recompile_limit": 1 << 20, "accumulated_recompile_limit": 1 << 20}
+    with torch._dynamo.config.patch(**many):
+        yield
+
+
+def _input_names(name: str, reading: _Reading, spec: Spec) -> dict[str, str]:
+    """Under which names the target takes the further inputs of its kind; a bias may be missing."""
+    found = {role: _pick(reading.free, names) for role, names in spec.inputs.items()}
+    lacking = [role for role, argument in found.items() if argument is None and role != "bias"]
+    if lacking:
+        raise _error(
+            name,
+            f"to take {_listed(lacking)}, as {spec.name} does",
+            f"the arguments ({', '.join(reading.signature.parameters)})",
+        )
+    return {role: argument for role, argument in found.items() if argument is not None}
+
+
+def _renamed(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names[role]: value for role, value in inputs.items() if role in names}
+
+
+def _constants(reading: _Reading, spec: Spec) -> dict[str, Any]:
+    """What the kind requires to be built or called with, as far as the target takes it."""
+    return {name: value for name, value in spec.arguments.items() if name in reading.free}
 
 
 def _use(thing: Any, name: str, told: _Told) -> _Use:
@@ -660,7 +762,8 @@ def _use(thing: Any, name: str, told: _Told) -> _Use:
         raise _error(name, "to make something that can be called on a tensor", _shown(thing))
     reading = _read(thing.forward if is_module else thing, ("x",))
     slot = _training_slot(name, reading, told) if told.training or not reading.assumed else None
-    given = [_first_input(reading, [slot]), slot.name if slot else None]
+    names = _input_names(name, reading, told.spec)
+    given = [_first_input(reading, [slot]), slot.name if slot else None, *names.values()]
     _require_input(name, reading, given[0])
     missing = _missing(reading, [argument for argument in given if argument])
     if missing:
@@ -679,7 +782,7 @@ def _use(thing: Any, name: str, told: _Told) -> _Use:
         note = f", called with {slot.name}={'not ' if slot.flipped else ''}training"
     else:
         note = "" if switch else "; it has no training mode to set, so eval is not judged"
-    return _Use(slot, switch, note)
+    return _Use(slot, switch, note, names)
 
 
 def _switch_by_method(thing: Any, training: bool) -> None:
@@ -712,33 +815,38 @@ class _Maker(_Subject):
     def __init__(
         self, name: str, told: _Told, home: _Home, reading: _Reading, slot: _Slot, article: str
     ) -> None:
-        self._reading, self._slot, self._home = reading, slot, home
+        self._reading, self._slot, self._home, self._told = reading, slot, home, told
+        self._given = _constants(reading, told.spec)
         fixed = _fixed_p(name, reading, slot)
         made = self._try(name)
         self._use = _use(made, name, told)
         value = "1 - p" if slot.flipped else "p"
         arguments = {} if slot.name in reading.bound else {slot.name: value}
-        shown = reading.show(arguments)
+        shown = reading.show(arguments | {k: repr(v) for k, v in self._given.items()})
         super().__init__(
             name,
             "class",
-            f"{article}, built as {shown}{self._use.note}{_guesses(reading, slot)}",
+            f"{article}, built as {shown}{self._use.note}{_guesses(reading, slot)}"
+            + _COMPILED * bool(told.compile),
             fixed_p=fixed,
             has_eval=self._use.slot is not None or self._use.switch is not None,
+            takes_inplace="inplace" in reading.free,
         )
 
-    def build(self, p: Any) -> Built:
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
         self._check_own(p)
         with self._home:
-            made = self._make(p)
+            made = self._make(p, inplace=inplace)
         module = made if isinstance(made, torch.nn.Module) else None
-        return Built(p, self._use.bind(made, self._home, self._check_mode), module)
+        bound = self._use.bind(made, self._home, self._check_mode, self._told.compile)
+        return Built(p, bound, module)
 
-    def _make(self, p: Any) -> Any:
+    def _make(self, p: Any, *, inplace: bool = False) -> Any:
         slot = self._slot
+        given = {"inplace": True, **self._given} if inplace else self._given
         if slot.name in self._reading.bound:
-            return self._reading.call({})
-        return self._reading.call({slot.name: _drop_or_keep(slot, p)})
+            return self._reading.call(given)
+        return self._reading.call({slot.name: _drop_or_keep(slot, p), **given})
 
     def _try(self, name: str) -> Any:
         """Builds once: a class that cannot be built is no target, and every check would say so."""
@@ -756,7 +864,7 @@ def _maker(thing: Callable[..., Any], name: str, told: _Told, home: _Home, artic
     slot = _p_slot(name, reading, told) or _by_position(reading, ())
     if slot is None:
         raise _no_p(name, article, reading)
-    missing = _missing(reading, [slot.name])
+    missing = _missing(reading, [slot.name, *_constants(reading, told.spec)])
     if missing:
         raise _error(
             name,
@@ -819,17 +927,22 @@ class _Instance(_Subject):
         super().__init__(
             name,
             "instance",
-            f"{article}, p={p:g} read from `{where}`{keep}{self._use.note}",
+            f"{article}, p={p:g} read from `{where}`{keep}{self._use.note}"
+            + _COMPILED * bool(told.compile),
             fixed_p=p,
             has_eval=self._use.slot is not None or self._use.switch is not None,
+            takes_inplace=isinstance(getattr(thing, "inplace", None), bool),
         )
+        self._compile = told.compile
 
-    def build(self, p: Any) -> Built:
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
         self._check_own(p)
         with self._home:
             made = copy.deepcopy(self._thing)
+        if inplace:
+            made.inplace = True
         module = made if isinstance(made, torch.nn.Module) else None
-        return Built(p, self._use.bind(made, self._home, self._check_mode), module)
+        return Built(p, self._use.bind(made, self._home, self._check_mode, self._compile), module)
 
 
 def _held_p(thing: Any, name: str, told: _Told) -> tuple[str, _Slot, float]:
@@ -889,36 +1002,49 @@ class _Function(_Subject):
         reading: _Reading,
         x: str,
         slots: tuple[_Slot, _Slot | None],
+        told: _Told,
     ) -> None:
-        self._home, self._reading, self._x = home, reading, x
+        self._home, self._x = home, x
         self._p, self._training = slots
+        self._names = _input_names(name, reading, told.spec)
+        self._given = _constants(reading, told.spec)
+        self._compile = told.compile
+        self._run = dataclasses.replace(
+            reading, function=_compiled(reading.function, told.compile)
+        )
         bound = reading.bound
         self._gives_p = self._p.name not in bound
         has_eval = self._training is not None and self._training.name not in bound
-        values = {x: "x"}
+        values = {x: "x"} | {argument: role for role, argument in self._names.items()}
         if self._gives_p:
             values[self._p.name] = "1 - p" if self._p.flipped else "p"
         if self._training is not None and has_eval:
             values[self._training.name] = "not training" if self._training.flipped else "training"
         note = "" if has_eval else "; no training argument to give, so eval is not judged"
+        shown = {argument: repr(value) for argument, value in self._given.items()}
         super().__init__(
             name,
             "function",
-            f"function, called as {reading.show(values)}{note}{_guesses(reading, self._p)}",
+            f"function, called as {reading.show(values | shown)}{note}"
+            + _guesses(reading, self._p)
+            + _COMPILED * bool(told.compile),
             fixed_p=_fixed_p(name, reading, self._p),
             has_eval=has_eval,
+            takes_inplace="inplace" in reading.free,
         )
 
-    def build(self, p: Any) -> Built:
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
         self._check_own(p)
         fixed = {self._p.name: _drop_or_keep(self._p, p)} if self._gives_p else {}
+        fixed |= {"inplace": True, **self._given} if inplace else self._given
         flag = self._training if self.has_eval else None
 
-        def call(x: torch.Tensor, training: bool) -> Any:
+        def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
             self._check_mode(training)
             mode = {flag.name: training is not flag.flipped} if flag is not None else {}
-            with self._home:
-                return self._reading.call({self._x: x, **fixed, **mode})
+            given = _renamed(inputs, self._names)
+            with self._home, _patient(self._compile):
+                return self._run.call({self._x: x, **given, **fixed, **mode})
 
         return Built(p, call)
 
@@ -935,7 +1061,8 @@ def _function(thing: Callable[..., Any], name: str, told: _Told, home: _Home) ->
         p = _by_position(reading, [n for n in (x, training and training.name) if n])
     if p is None or x is None:
         raise _no_p(name, "function", reading)
-    missing = _missing(reading, [x, p.name, *([training.name] if training else [])])
+    given = [x, p.name, *([training.name] if training else []), *_constants(reading, told.spec)]
+    missing = _missing(reading, [*given, *_input_names(name, reading, told.spec).values()])
     if missing:
         raise _error(
             name,
@@ -943,7 +1070,7 @@ def _function(thing: Callable[..., Any], name: str, told: _Told, home: _Home) ->
             f"a function that also requires {_listed(missing)}",
             "bind them with functools.partial, or name the roles with --p-name and --training-name",
         )
-    return _Function(name, home, reading, x, (p, training))
+    return _Function(name, home, reading, x, (p, training), told)
 
 
 def _assumed(thing: Callable[..., Any], name: str, told: _Told) -> _Reading:

@@ -51,8 +51,8 @@ def small_calls(ctx: Context) -> Bits:
     size = max(SMALL, stats.bits_to_tell(ctx.main_p, pairs, ctx.share / 2))
     # Far from p = 1/2 a mask must be large to be told from another: fewer fit into the time, or
     # they are cut and `few-masks` says that it cannot tell.
-    size = min(size, ctx.level.most // 16)
-    return ctx.masks(ctx.main_p, max(16, min(calls, ctx.level.most // size)), (size,))
+    size = min(size, ctx.most // 16)
+    return ctx.masks(ctx.main_p, max(16, min(calls, ctx.most // size)), (size,))
 
 
 def rows(ctx: Context) -> Bits:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from ..context import Context, Fault, Seen, check, outcome
+from ..rounding import exact, tolerance
 from ..stats import smallest_seen
 from ..subject import Built
-from ._reading import exact, split, tolerance
+from ._reading import split
 
 SIZE = 1 << 14
 

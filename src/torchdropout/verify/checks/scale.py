@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..context import Context, Seen, check
-from ._reading import ULPS, split
+from ..rounding import ULPS
+from ._reading import split
 
 
 @check(needs=["output-shape"])

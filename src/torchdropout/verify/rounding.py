@@ -1,0 +1,34 @@
+"""How far from the exact value a correct dropout's value may lie."""
+
+from __future__ import annotations
+
+import torch
+
+# x / (1 - p), x * (1 / (1 - p)), and a product with a mask that holds the rounded scale all differ
+# from the exact value by at most this many units in the last place of the dtype of x: three
+# roundings, of which each counts up to twice where the result lies just below a power of two.
+ULPS = 3.0
+
+
+def exact(x: torch.Tensor, p: float) -> torch.Tensor:
+    """What a kept x becomes, in float64."""
+    return x.detach().double() / (1 - p)
+
+
+def ulp(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The unit in the last place of a dtype at these float64 values."""
+    info = torch.finfo(dtype)
+    _, exponent = torch.frexp(value.abs().clamp_min(info.tiny))
+    return torch.ldexp(torch.full_like(value, info.eps), exponent - 1)
+
+
+def tolerance(expected: torch.Tensor, p: float, dtype: torch.dtype) -> torch.Tensor:
+    """How far from the exact value a kept value may lie.
+
+    A kernel may hold p in float32; 1 - p is then wrong by up to 2^-25, which matters where p is
+    near 1. In float64 there is no such excuse.
+    """
+    allowed = ULPS * ulp(expected, dtype)
+    if dtype != torch.float64:
+        allowed = allowed + expected.abs() * (2.0**-25 / (1 - p))
+    return allowed

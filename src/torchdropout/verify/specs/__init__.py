@@ -1,0 +1,16 @@
+"""What a target may claim to be, and how each kind is shown to the checks as a plain dropout."""
+
+from ..subject import PLAIN as PLAIN
+from ..subject import Spec as Spec
+from .blocks import Blocks as Blocks
+from .composed import Attention as Attention
+from .composed import Fused as Fused
+from .counted import Counted as Counted
+from .elementwise import Elementwise as Elementwise
+from .law import Alpha as Alpha
+from .law import Gaussian as Gaussian
+from .law import Scaled as Scaled
+from .names import SPECS as SPECS
+from .names import infer as infer
+from .names import parse as parse
+from .weights import Weights as Weights

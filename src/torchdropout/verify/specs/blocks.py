@@ -1,0 +1,68 @@
+"""DropBlock: squares of a plane are dropped together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..context import Fault
+from ..subject import Built, Spec
+from .law import AnyScale
+
+_SHAPE = "the blocks tie places together and the rate depends on the place"
+EXEMPT = {
+    **dict.fromkeys(("position-rate", "lag-independence", "axis-independence", "call-independence", "joint-counts", "count-spread", "linear-rank", "mask-repeats", "few-masks", "tiny-input", "thread-law", "compiled-law"), _SHAPE),
+    **dict.fromkeys(("kept-scale", "scale-constant", "grad-scale", "grad-at-zero", "dtype-scale"), "the scale is judged by scale-common"),
+    "p-one-zeros": "no density of blocks drops all",
+    "edge-gradients": "no density of blocks drops all",
+    **dict.fromkeys(("input-unmodified", "layout-values", "layout-rate", "layout-mask", "expanded-independent"), "its input is made by the verifier, in one layout"),
+    "nonfinite-kept": "the scale may be computed from all values",
+    "nonfinite-dropped": "the scale may be computed from all values",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Blocks(Spec):
+    """Ghiasi et al. (2018): blocks are dropped so that the expected share dropped is p.
+
+    Each element of x gets a plane of its own, and is one place of it: the places take turns, so
+    that the mean rate over all is the expected share. Draws of different planes are independent,
+    and a sum of draws of unequal rates spreads less than the binomial of their mean: the tests stay
+    exact bounds.
+
+    Attributes:
+        size: Side of a plane.
+        block: Side of a block.
+        law: How the scale is read.
+        part: Planes a call.
+    """
+
+    size: int = 16
+    block: int = 7
+    law: AnyScale = field(default_factory=AnyScale)
+    part: int = 1 << 12
+
+    @property
+    def places(self) -> int:
+        """Places of a plane."""
+        return self.size * self.size
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        parts = [self._call(built, part, training) for part in x.reshape(-1).split(self.part)]
+        return torch.cat(parts).reshape(x.shape)
+
+    def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
+        at = torch.arange(x.numel(), device=x.device)
+        # A step prime to the number of places: a few draws are spread over the plane, too.
+        place = at * 101 % self.places
+        given = x.new_ones(x.numel(), self.places).index_put((at, place), x)
+        given = given.reshape(-1, 1, self.size, self.size)
+        y = built.call(given, training)
+        if not isinstance(y, torch.Tensor) or y.shape != given.shape:
+            got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+            raise Fault(f"expected a tensor of shape {tuple(given.shape)}, got {got}")
+        own = y.reshape(-1, self.places).gather(1, place[:, None])[:, 0]
+        return self.law.decode(x, own, built.p) if training else own

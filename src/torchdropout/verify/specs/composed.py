@@ -1,0 +1,75 @@
+"""Kinds that put dropout between other operations: a residual sum, attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..context import Fault
+from ..subject import Built, Spec
+
+_MADE = "its input is made by the verifier, in one layout"
+
+
+@dataclass(frozen=True)
+class Fused(Spec):
+    """`residual + dropout(x + bias)`: with both zero, a plain dropout."""
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        bias = {"bias": x.new_zeros(x.shape[-1:])} if x.ndim else {}
+        return built.call(x, training, residual=torch.zeros_like(x), **bias)
+
+
+@dataclass(frozen=True)
+class Attention(Spec):
+    """`dropout(softmax(q k^T)) v`, seen from its output alone.
+
+    With q = k = 0 all of `keys` probabilities of a row are equal. Each element of x has a query and
+    a key of its own; v holds it in a column that no other element of its key uses, so that the
+    output shows it times its mask bit, over `keys`, which is a power of two.
+    """
+
+    keys: int = 32
+    queries: int = 4
+    heads: int = 2
+    # Elements of x a call: v holds `keys` numbers for each.
+    part: int = 1 << 14
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        parts = [self._call(built, part, training) for part in x.reshape(-1).split(self.part)]
+        return torch.cat(parts).reshape(x.shape) if len(parts) > 1 else parts[0].reshape(x.shape)
+
+    def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
+        each = self.heads * self.queries * self.keys
+        batch = -(-x.numel() // each)
+        padded = torch.nn.functional.pad(x, (0, batch * each - x.numel()), value=1.0)
+        values = padded.reshape(batch, self.heads, self.queries, self.keys)
+        # v[b, h, key, (query, key')] is the value where key' is key, else 0.
+        v = torch.diag_embed(values).movedim(-2, 2).flatten(-2)
+        query = x.new_zeros(batch, self.heads, self.queries, 8)
+        key = x.new_zeros(batch, self.heads, self.keys, 8)
+        y = built.call(query, training, key=key, value=v)
+        expected = (batch, self.heads, self.queries, self.queries * self.keys)
+        if isinstance(y, (tuple, list)) and y:
+            y = y[0]
+        if not isinstance(y, torch.Tensor) or tuple(y.shape) != expected:
+            got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+            raise Fault(f"expected an output of shape {expected}, got {got}")
+        y = y.unflatten(-1, (self.queries, self.keys)).diagonal(dim1=2, dim2=3)
+        y = y.movedim(-1, 2).reshape(-1)[: x.numel()]
+        return y * self.keys
+
+
+EXEMPT_ATTENTION = {
+    "input-unmodified": _MADE,
+    "layout-values": _MADE,
+    "layout-rate": _MADE,
+    "layout-mask": _MADE,
+    "expanded-independent": _MADE,
+    "nonfinite-kept": "an infinite value meets the zeros of others",
+    "nonfinite-dropped": "an infinite value meets the zeros of others",
+}

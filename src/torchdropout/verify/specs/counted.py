@@ -1,0 +1,95 @@
+"""Kinds that keep a fixed number of each group: tokens of a sample, n of m neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..context import Fault
+from ..subject import Built, Spec
+from .law import Scaled
+
+_MADE = "its input is made by the verifier, in one layout"
+EXEMPT = {
+    "p-one-zeros": "at least one of a group is kept",
+    "edge-gradients": "at least one of a group is kept",
+    "input-unmodified": _MADE,
+    "layout-values": _MADE,
+    "layout-rate": _MADE,
+    "layout-mask": _MADE,
+    "expanded-independent": _MADE,
+}
+
+
+@dataclass(frozen=True)
+class Counted(Spec):
+    """Of each group of `group` exactly round(group * (1 - p)) are kept, all choices equally likely.
+
+    One place of each group is looked at, another in each: these draws are independent.
+
+    Attributes:
+        group: Tokens of a sample, or m of n:m.
+        removes: Whether what is dropped is taken out (tokens), or becomes 0 (n:m).
+        law: How what is kept is scaled.
+    """
+
+    group: int = 8
+    removes: bool = True
+    law: Scaled = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
+
+    def kept_of(self, p: float) -> int:
+        """How many of a group are kept."""
+        return max(1, round(self.group * (1 - p)))
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        flat = x.reshape(-1)
+        at = torch.arange(flat.numel(), device=x.device)
+        place = at % self.group
+        given = self.groups(flat.numel(), x.dtype, x.device)
+        values = given[..., 0].index_put((at, place), flat)
+        given = torch.stack([values, given[..., 1]], dim=-1) if self.removes else values
+        y = built.call(given, training)
+        seen, is_kept = self.seen(y, given, training)
+        own = seen.gather(1, place[:, None])[:, 0]
+        if not training:
+            return own.reshape(x.shape)
+        if self.removes:
+            # What was not returned is 0 here whatever x is, NaN too.
+            there = is_kept.gather(1, place[:, None])[:, 0]
+            own = torch.where(there, own, torch.zeros_like(own))
+        return self.law.decode(flat, own, built.p).reshape(x.shape)
+
+    def groups(self, count: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Groups of ones, each with its number, from 1, beside it."""
+        numbers = torch.arange(1, self.group + 1, dtype=dtype, device=device)
+        numbers = numbers.expand(count, self.group)
+        return torch.stack([torch.ones_like(numbers), numbers], dim=-1)
+
+    def seen(
+        self, y: Any, given: torch.Tensor, training: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The values that came back, at their places in the groups, and which are there."""
+        if self.removes and isinstance(y, (tuple, list)) and y:
+            y = y[0]  # others return the indices, too
+        if not isinstance(y, torch.Tensor):
+            raise Fault(f"expected a tensor, got {type(y).__name__}", type=type(y).__name__)
+        if not self.removes or not training:
+            if y.shape != given.shape:
+                raise Fault(f"expected shape {tuple(given.shape)}, got {tuple(y.shape)}")
+            values = y[..., 0] if self.removes else y
+            return values, values.detach() != 0
+        if y.ndim != 3 or y.shape[0] != given.shape[0] or y.shape[2] != 2:
+            raise Fault(
+                f"expected shape ({given.shape[0]}, tokens kept, 2), got {tuple(y.shape)}"
+            )
+        number = y[..., 1].detach().double() - 1
+        whole = number.round().clamp(0, self.group - 1).long()
+        count = torch.zeros(given.shape[:2], dtype=torch.long, device=y.device)
+        count.scatter_add_(1, whole, torch.ones_like(whole))
+        if bool((number != whole).any()) or bool((count > 1).any()):
+            raise Fault("a token came back changed, or twice")
+        values = torch.zeros(given.shape[:2], dtype=y.dtype, device=y.device)
+        return values.scatter(1, whole, y[..., 0]), count > 0

@@ -1,0 +1,122 @@
+"""Kinds that act on x value by value, under one draw for some of its axes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..context import Fault
+from ..subject import Built, Spec
+from .law import Law, Scaled
+
+# Sizes of the axes that share a draw: unequal, and small, as they cost time and tell nothing more.
+_SHARED = (2, 3, 2)
+# Inputs of so few elements are compared with a copy after a call, for a target that writes to them.
+_COMPARED = 4096
+
+
+@dataclass(frozen=True)
+class Elementwise(Spec):
+    """`y = law(x)`, with one draw for all elements that differ in the axes marked `*` only.
+
+    Attributes:
+        pattern: The axes of an input: `n` and `c` have draws of their own, `*` shares one. Empty
+            for any number of axes and one draw an element.
+        law: What becomes of a kept and of a dropped value.
+    """
+
+    pattern: str = ""
+    law: Law = field(default_factory=Scaled)
+
+    @property
+    def shared(self) -> tuple[int, ...]:
+        """The axes that share a draw."""
+        return tuple(i for i, axis in enumerate(self.pattern.split()) if axis == "*")
+
+    @property
+    def per_draw(self) -> int:
+        """Elements that share a draw."""
+        return math.prod(_SHARED[: len(self.shared)])
+
+    def shape(self, draws: int, channels: int | None = None) -> tuple[int, ...]:
+        """An input of so many draws, in as many channels if the pattern has any."""
+        axes = self.pattern.split()
+        if channels is None:
+            channels = 64 if draws and draws % 64 == 0 else draws or 3
+        own = {"n": draws // channels if "c" in axes else draws, "c": channels}
+        sizes = iter(_SHARED)
+        return tuple(next(sizes) if axis == "*" else own[axis] for axis in axes)
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        if self.pattern and "n" not in self.pattern:  # one draw a call
+            draws = x.reshape(-1).unbind()
+            read = [self._call(built, draw.reshape(()), training) for draw in draws]
+            return torch.stack(read).reshape(x.shape) if read else x
+        return self._call(built, x, training)
+
+    def _call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        given = self.spread(x) if self.pattern else x
+        small = given.numel() <= _COMPARED and given is not x
+        before = given.detach().clone() if small else None
+        y = built.call(given, training)
+        if before is not None and not _equal(given.detach(), before):
+            with torch.no_grad():
+                x.copy_(self._first(given))
+        if not isinstance(y, torch.Tensor) or y.shape != given.shape or y.device != given.device:
+            if self.pattern and isinstance(y, torch.Tensor):
+                raise Fault(f"expected shape {tuple(given.shape)}, got {tuple(y.shape)}")
+            return y
+        decoded = self.law.decode(given, y, built.p) if training else y
+        return self.gather(decoded, x) if self.pattern else decoded
+
+    def spread(self, x: torch.Tensor) -> torch.Tensor:
+        """An input of the target with the value of each draw at all places that share it.
+
+        A strided x becomes a strided input, and an expanded one stays expanded.
+        """
+        channels = x.shape[-1] if x.ndim > 1 and x.shape[-1] else None
+        shape = self.shape(x.numel(), channels)
+        single = tuple(1 if i in self.shared else size for i, size in enumerate(shape))
+        full = x.reshape(single).expand(shape)
+        if 0 in x.stride() and x.numel() > 1:
+            return full
+        if x.is_contiguous():
+            return full.contiguous()
+        if x.ndim == 4 and len(shape) == 4 and x.is_contiguous(memory_format=torch.channels_last):
+            return full.contiguous(memory_format=torch.channels_last)
+        return full.movedim(0, -1).contiguous().movedim(-1, 0)
+
+    def gather(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """One value a draw, in the shape of x, once all that share the draw are known to be alike.
+
+        Each draw is read at another of its places, so that the values and the gradients of all
+        places are looked at.
+        """
+        rows = self._rows(y)
+        first = rows.detach()[:, :1]
+        alike = (rows.detach() == first) | (torch.isnan(rows.detach()) & torch.isnan(first))
+        if not bool(alike.all()):
+            unlike = int(torch.count_nonzero(~alike.all(1)))
+            raise Fault(
+                f"{unlike} of {len(rows)} draws differ between elements that share one "
+                f"(axes {self.pattern!r}, * shares)",
+                unlike=unlike,
+            )
+        places = torch.arange(len(rows), device=y.device) % max(rows.shape[1], 1)
+        return rows.gather(1, places[:, None]).reshape(x.shape)
+
+    def _rows(self, y: torch.Tensor) -> torch.Tensor:
+        """A row for each draw."""
+        own = [i for i in range(y.ndim) if i not in self.shared]
+        return y.permute(*own, *self.shared).reshape(-1, self.per_draw)
+
+    def _first(self, given: torch.Tensor) -> torch.Tensor:
+        return self._rows(given)[:, 0]
+
+
+def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return torch.equal(torch.nan_to_num(first, nan=12345.0), torch.nan_to_num(second, nan=12345.0))

@@ -1,0 +1,205 @@
+"""The kinds by name, and the kind that a known class or function is of."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ...errors import ArgumentTypeError, ArgumentValueError
+from ..subject import PLAIN, Spec
+from . import blocks, composed, counted, weights
+from .elementwise import Elementwise
+from .law import Alpha, Gaussian, Scaled
+
+_NOISE = {
+    **dict.fromkeys(("kept-scale", "scale-constant", "grad-mask", "dtype-scale", "dtype-rate", "nonfinite-kept", "nonfinite-dropped", "grad-at-zero", "grad-finite"), "its noise is continuous: see noise-law"),
+    "p-one-zeros": "the variance p / (1 - p) has no value at p=1",
+    "edge-gradients": "the variance p / (1 - p) has no value at p=1",
+}  # fmt: skip
+_CALLS = {
+    **dict.fromkeys(("scale-constant", "layout-values", "layout-rate", "layout-mask", "expanded-independent", "value-mask", "thread-law", "thread-mask"), "a call makes one draw"),
+    "input-unmodified": "its input is made by the verifier",
+}  # fmt: skip
+_EIGHTHS = (0.125, 0.25, 0.5, 0.75, 0.875)
+
+SPECS: Mapping[str, Spec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            PLAIN,
+            Elementwise("dropout1d", cost=4, pattern="n c *"),
+            Elementwise("dropout2d", cost=12, pattern="n c * *"),
+            Elementwise("dropout3d", cost=24, pattern="n c * * *"),
+            Elementwise(
+                "drop-path",
+                cost=12,
+                pattern="n * *",
+                arguments={"mode": "row"},
+            ),
+            Elementwise(
+                "drop-path-batch",
+                cost=1 << 10,
+                pattern="* *",
+                arguments={"mode": "batch"},
+                exempt=_CALLS,
+            ),
+            Elementwise("locked", cost=4, pattern="n * c"),
+            Elementwise("embedding", cost=4, pattern="n *"),
+            Elementwise("alpha", cost=4, law=Alpha(), largest=1.5),
+            Elementwise("feature-alpha", cost=16, pattern="n c * *", law=Alpha(), largest=1.5),
+            Elementwise("gaussian", cost=4, law=Gaussian(), exempt=_NOISE),
+            counted.Counted("tokens", _EIGHTHS, cost=32, exempt=counted.EXEMPT),
+            counted.Counted(
+                "n-of-m",
+                (0.25, 0.5, 0.75),
+                cost=8,
+                exempt=counted.EXEMPT,
+                group=4,
+                removes=False,
+                law=Scaled(unscaled=True),
+            ),
+            composed.Fused(
+                "dropout-add",
+                cost=2,
+                inputs={
+                    "residual": ("residual", "res", "residuals", "shortcut", "skip"),
+                    "bias": ("bias", "b"),
+                },
+            ),
+            composed.Attention(
+                "attention",
+                cost=64,
+                inputs={"key": ("key", "k", "keys"), "value": ("value", "v", "values")},
+                exempt=composed.EXEMPT_ATTENTION,
+            ),
+            weights.Weights("weights", cost=64, exempt=weights.EXEMPT),
+            blocks.Blocks(
+                "drop-block",
+                (0.05, 0.1, 0.25),
+                cost=512,
+                multiple=256,
+                exempt=blocks.EXEMPT,
+                arguments={"block_size": 7},
+            ),
+        )
+    }
+)
+
+# Qualified names, newest and oldest homes: none of these packages need be there.
+_KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "dropout1d": ("Dropout1d", "dropout1d"),
+        "dropout2d": ("Dropout2d", "dropout2d", "feature_dropout"),
+        "dropout3d": ("Dropout3d", "dropout3d"),
+        "alpha": ("AlphaDropout", "alpha_dropout"),
+        "feature-alpha": ("FeatureAlphaDropout", "feature_alpha_dropout"),
+        "drop-path": ("DropPath", "drop_path", "StochasticDepth", "stochastic_depth"),
+        "drop-block": ("DropBlock2d", "drop_block2d", "DropBlock2D"),
+        "tokens": ("PatchDropout", "TokenDropout", "patch_dropout", "token_dropout"),
+        "dropout-add": ("DropoutAdd", "dropout_add"),
+        "attention": ("scaled_dot_product_attention",),
+        "gaussian": ("GaussianDropout", "gaussian_dropout"),
+        "locked": ("LockedDropout", "RNNDropout", "VariationalDropout", "locked_dropout"),
+        "weights": ("DropConnect", "WeightDrop", "WeightDropout"),
+    }
+)
+_FAMILIES = re.compile(r"^(torch|torchvision|timm|torchdropout|fastai)(\.|$)")
+
+
+def parse(spec: str | Spec) -> Spec:
+    """A kind by its name, with what is told after a colon: `plain:bits=8`, `tokens:group=16`.
+
+    Raises:
+        ArgumentTypeError: It is neither a name nor a `Spec`.
+        ArgumentValueError: There is no such kind, or no such number to be told.
+
+    Example:
+        >>> parse("plain:quantised=256").title
+        'plain, p held to 8 bits'
+    """
+    if isinstance(spec, Spec):
+        return spec
+    if not isinstance(spec, str):
+        raise ArgumentTypeError(
+            f"Expected `spec` to be the name of a kind, got spec={spec!r} ({type(spec).__name__})"
+        )
+    name, _, told = spec.partition(":")
+    if name not in SPECS:
+        near = difflib.get_close_matches(name, SPECS, n=3)
+        hint = f"close to it: {', '.join(near)}" if near else f"there are: {', '.join(SPECS)}"
+        raise ArgumentValueError(
+            f"Expected `spec` to be the name of a kind, got spec={spec!r} (str); {hint}"
+        )
+    found = SPECS[name]
+    for part in filter(None, told.split(",")):
+        found = _told(found, spec, part)
+    return found
+
+
+def _told(spec: Spec, whole: str, part: str) -> Spec:
+    """A kind with one of its numbers changed."""
+    key, equals, text = part.partition("=")
+    numbers = [
+        field.name
+        for field in dataclasses.fields(spec)
+        if isinstance(getattr(spec, field.name), int)
+        and field.name not in ("cost", "multiple", "part")
+    ]
+    value = int(text) if text.isdigit() else 0
+    if key == "quantised" and value > 1 and value & (value - 1) == 0:
+        key, value = "bits", value.bit_length() - 1
+    if not equals or key not in numbers or value < 1:
+        raise ArgumentValueError(
+            f"Expected `spec` to tell one of {', '.join((*numbers, 'quantised'))} as a whole "
+            f"number (quantised: a power of two), got spec={whole!r} (str)"
+        )
+    changed: dict[str, object] = {key: value}
+    if key == "bits":
+        if not (spec is PLAIN or isinstance(spec, Elementwise)):
+            raise ArgumentValueError(
+                f"Expected a p held to few bits of a kind that scales, got spec={whole!r} (str)"
+            )
+        if spec is PLAIN:
+            return Elementwise("plain", bits=value, law=Scaled(bits=value))
+        changed["law"] = dataclasses.replace(spec.law, bits=value)  # type: ignore[type-var]
+    if key == "block":
+        changed["arguments"] = {**spec.arguments, "block_size": value}
+    if key == "size":
+        changed["multiple"] = value * value
+        changed["cost"] = 2 * value * value
+    return dataclasses.replace(spec, **changed)  # type: ignore[arg-type]
+
+
+def infer(thing: object) -> Spec:
+    """The kind of a class, instance or function of torch, torchvision, timm, fastai or this library.
+
+    A class of one's own has the kind of what it is derived from. Anything else is plain.
+
+    Example:
+        >>> import torch
+        >>> infer(torch.nn.Dropout2d(0.1)).name
+        'dropout2d'
+    """
+    inner = thing.func if isinstance(thing, functools.partial) else thing
+    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
+    for cls in kind.__mro__ if isinstance(kind, type) else (kind,):
+        module = getattr(cls, "__module__", None) or "torch"
+        if not _FAMILIES.match(module):
+            continue
+        for name, members in _KNOWN.items():
+            if getattr(cls, "__name__", "") in members:
+                return _mode(SPECS[name], thing)
+    return PLAIN
+
+
+def _mode(spec: Spec, thing: object) -> Spec:
+    """`StochasticDepth` of the mode "batch" is another kind."""
+    held = getattr(thing, "__dict__", {})
+    bound = thing.keywords if isinstance(thing, functools.partial) else held
+    is_batch = spec.name == "drop-path" and bound.get("mode") == "batch"
+    return SPECS["drop-path-batch"] if is_batch else spec

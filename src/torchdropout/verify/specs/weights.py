@@ -1,0 +1,90 @@
+"""Kinds that drop the weights of a module and not what passes through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..context import Fault
+from ..subject import Built, Spec
+
+_MADE = "what is dropped is a parameter"
+EXEMPT = {
+    "input-unmodified": _MADE,
+    "layout-values": _MADE,
+    "layout-rate": _MADE,
+    "layout-mask": _MADE,
+    "expanded-independent": _MADE,
+    "dtype-kept": "the dtype is the module's",
+    "dtype-scale": "the dtype is the module's",
+    "dtype-rate": "the dtype is the module's",
+    "empty-input": "a weight has elements",
+    "nonfinite-kept": "an infinite weight meets the zeros of the input",
+    "nonfinite-dropped": "an infinite weight meets the zeros of the input",
+}
+
+
+@dataclass(frozen=True)
+class Weights(Spec):
+    """DropConnect (Wan et al., 2013), embedding dropout (Gal, 2016): `module(x; dropout(W))`.
+
+    The matrix is read back by giving a linear layer the identity, an embedding all its rows. In an
+    embedding the elements of a row share one draw.
+    """
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        module = built.module
+        if module is None:
+            raise Fault("expected a module with a weight, got a function")
+        name, weight = _weight(module)
+        shared = _is_embedding(module)
+        each = weight.shape[0] if shared else weight.numel()
+        read = [
+            self._call(module, (name, weight, shared), part, training)
+            for part in x.reshape(-1).split(each)
+        ]
+        return torch.cat(read).reshape(x.shape)
+
+    def _call(
+        self,
+        module: torch.nn.Module,
+        where: tuple[str, torch.Tensor, bool],
+        x: torch.Tensor,
+        training: bool,
+    ) -> torch.Tensor:
+        name, weight, shared = where
+        rows, columns = weight.shape
+        room = rows if shared else rows * columns
+        full = torch.nn.functional.pad(x, (0, room - x.numel()), value=1.0)
+        matrix = full[:, None].expand(rows, columns) if shared else full.reshape(rows, columns)
+        given = torch.arange(rows) if shared else torch.eye(columns, dtype=x.dtype)
+        zeros = {n: torch.zeros_like(v) for n, v in module.named_parameters() if v.ndim == 1}
+        module.train(training)
+        y = torch.func.functional_call(module, {name: matrix, **zeros}, (given,))
+        expected = (rows, columns) if shared else (columns, rows)
+        if not isinstance(y, torch.Tensor) or tuple(y.shape) != expected:
+            got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+            raise Fault(f"expected an output of shape {expected}, got {got}")
+        if not shared:
+            return y.T.reshape(-1)[: x.numel()]
+        if not torch.equal(y.detach(), y.detach()[:, :1].expand_as(y)):
+            raise Fault("elements of one row of the embedding were treated differently")
+        return y.gather(1, (torch.arange(rows) % columns)[:, None])[: x.numel(), 0]
+
+
+def _weight(module: torch.nn.Module) -> tuple[str, torch.Tensor]:
+    """The matrix that is dropped: the only one, or else the one called so."""
+    found = [(name, value) for name, value in module.named_parameters() if value.ndim == 2]
+    if len(found) > 1:
+        found = [pair for pair in found if "weight" in pair[0]]
+    if len(found) != 1:
+        raise Fault(f"expected a module with one matrix as a parameter, got {len(found)}")
+    return found[0]
+
+
+def _is_embedding(module: torch.nn.Module) -> bool:
+    kinds = (torch.nn.Embedding,)
+    return any(isinstance(part, kinds) for part in module.modules())

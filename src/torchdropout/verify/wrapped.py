@@ -1,0 +1,67 @@
+"""A target in surroundings that a correct dropout does not notice: a checkpoint, another device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from .subject import Built, Subject
+
+
+class _Wrapped(Subject):
+    """A target of which each call is changed."""
+
+    def __init__(self, inner: Subject, note: str) -> None:
+        self._inner = inner
+        self.name, self.kind = inner.name, inner.kind
+        self.description = f"{inner.description}; {note}"
+        self.fixed_p, self.has_eval = inner.fixed_p, inner.has_eval
+        self.has_gradient, self.takes_inplace = inner.has_gradient, inner.takes_inplace
+        self.spec, self.place = inner.spec, inner.place
+
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
+        """See `Subject.build`."""
+        built = self._inner.build(p, inplace=inplace)
+
+        def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
+            return self._call(built, x, training, inputs)
+
+        return Built(p, call, built.module)
+
+    def _call(
+        self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
+    ) -> Any:
+        raise NotImplementedError
+
+
+class Checkpointed(_Wrapped):
+    """Each call runs inside `torch.utils.checkpoint`, and once more in backward."""
+
+    def __init__(self, inner: Subject) -> None:
+        super().__init__(inner, "inside torch.utils.checkpoint")
+
+    def _call(
+        self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
+    ) -> Any:
+        return checkpoint(built.call, x, training, use_reentrant=False, **inputs)
+
+
+class OnDevice(_Wrapped):
+    """Each call is given its inputs on a device; what comes back goes to the CPU."""
+
+    def __init__(self, inner: Subject, device: torch.device) -> None:
+        super().__init__(inner, f"on {device}")
+        self._device = device
+
+    def _call(
+        self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
+    ) -> Any:
+        if built.module is not None:
+            built.module.to(self._device)
+        moved = {name: value.to(self._device) for name, value in inputs.items()}
+        y = built.call(x.to(self._device), training, **moved)
+        if not isinstance(y, torch.Tensor) or y.device.type != self._device.type:
+            return y
+        return y.to(x.device)
