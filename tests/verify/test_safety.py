@@ -1,15 +1,22 @@
 """Whatever a target does, the run ends with a report and leaves the caller's world alone."""
 
+import contextlib
+import io
+import os
 import random
+import signal
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.nn.modules import module as modules
 
 from torchdropout.verify import CHECKS
+from torchdropout.verify.world import own_world
 
 
 class Unprintable(Exception):
@@ -49,10 +56,25 @@ GARBAGE = {
     "constants": returning(lambda x: torch.full_like(x, 7.0)),
     "meta": returning(lambda x: x.to("meta")),
     "sparse": returning(lambda x: x.detach().to_sparse()),
+    "sparse rows": returning(lambda x: x.detach().reshape(1, -1).to_sparse_csr()),
+    "a list": returning(lambda x: [x]),
+    "a list of numbers": returning(lambda x: x.detach().tolist()),
+    "text": returning(lambda x: "x"),
+    "the class": returning(lambda x: torch.Tensor),
+    "a generator": returning(lambda x: (v for v in x)),
+    "too many axes": returning(lambda x: x.unsqueeze(0)),
+    "a longer axis": returning(lambda x: torch.cat([x, x])),
+    "nothing": returning(lambda x: x.new_empty(0)),
+    "quantised": returning(
+        lambda x: torch.quantize_per_tensor(x.detach().float(), 0.1, 10, torch.quint8)
+    ),
+    "nested": returning(lambda x: torch.nested.nested_tensor([x.detach(), x.detach()])),
     "detached": returning(lambda x: F.dropout(x.detach(), 0.5)),
     "value error": raising(ValueError("no")),
     "system exit": raising(SystemExit(3)),
-    "generator exit from outside": raising(StopIteration()),
+    "stop iteration": raising(StopIteration()),
+    "generator exit": raising(GeneratorExit()),
+    "base exception": raising(BaseException("no")),
     "memory error": raising(MemoryError()),
     "unprintable": raising(Unprintable()),
     "assertion": raising(AssertionError("x" * 10_000)),
@@ -128,6 +150,54 @@ def vandal(x, p, training):
     return F.dropout(x, p, training)
 
 
+HELD = []
+
+
+def enter(context):
+    """Enters a context and never leaves it."""
+    context.__enter__()
+    HELD.append(context)
+
+
+def count_calls(*_):
+    """A hook, a handler."""
+
+
+MISCHIEF = {
+    "default dtype": lambda: torch.set_default_dtype(torch.float16),
+    "default device": lambda: torch.set_default_device("meta"),
+    "device mode": lambda: enter(torch.device("meta")),
+    "grad mode": lambda: torch.set_grad_enabled(False),
+    "inference mode": lambda: enter(torch.inference_mode()),
+    "autocast": lambda: enter(torch.autocast("cpu", torch.bfloat16)),
+    "autocast dtype": lambda: torch.set_autocast_dtype("cpu", torch.float16),
+    "autocast elsewhere": lambda: torch.set_autocast_enabled("cuda", True),
+    "autocast cache": lambda: torch.set_autocast_cache_enabled(False),
+    "threads": lambda: torch.set_num_threads(3),
+    "deterministic": lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    "torch generator": lambda: torch.manual_seed(0),
+    "NumPy generator": lambda: np.random.seed(0),
+    "Python generator": lambda: random.seed(0),
+    "warnings filters": lambda: warnings.simplefilter("always"),
+    "warnings filters cleared": lambda: warnings.resetwarnings(),
+    "showwarning": lambda: setattr(warnings, "showwarning", count_calls),
+    "new variable": lambda: os.environ.__setitem__("TORCHDROPOUT_TEST", "1"),
+    "changed variable": lambda: os.environ.__setitem__("PATH", "/nowhere"),
+    "lost variable": lambda: os.environ.pop("PATH", None),
+    "folder": lambda: os.chdir("/"),
+    "stdout": lambda: setattr(sys, "stdout", io.StringIO()),
+    "stderr": lambda: setattr(sys, "stderr", None),
+    "stdin": lambda: delattr(sys, "stdin") if hasattr(sys, "stdin") else None,
+    "recursion limit": lambda: sys.setrecursionlimit(3000),
+    "signal handler": lambda: signal.signal(signal.SIGUSR1, count_calls),
+    "interrupt handler": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "forward hook": lambda: modules.register_module_forward_hook(count_calls),
+    "forward pre-hook": lambda: modules.register_module_forward_pre_hook(count_calls),
+    "backward hook": lambda: modules.register_module_full_backward_hook(count_calls),
+    "hooks cleared": lambda: modules._global_forward_hooks.clear(),
+}
+
+
 class World:
     """What a run must leave as it was."""
 
@@ -143,40 +213,133 @@ class World:
             torch.is_grad_enabled(),
             torch.is_inference_mode_enabled(),
             warnings.filters[:],
+            warnings.showwarning,
+            [torch.is_autocast_enabled(device) for device in ("cpu", "cuda")],
+            [torch.get_autocast_dtype(device) for device in ("cpu", "cuda")],
+            torch.is_autocast_cache_enabled(),
+            [torch.autocast_increment_nesting(), torch.autocast_decrement_nesting()],
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+            dict(os.environ),
+            Path.cwd(),
+            [getattr(sys, name, None) for name in ("stdin", "stdout", "stderr")],
+            sys.getrecursionlimit(),
+            {s: signal.getsignal(s) for s in signal.valid_signals()},
+            {n: repr(v) for n, v in vars(modules).items() if n.startswith("_global_")},
         )
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def unchanged():
     """The generators are in a state of their own before, and the world is the same after."""
     torch.manual_seed(123)
     np.random.seed(123)
     random.seed(123)
     torch.rand(7)
-    before = World().state
-    yield
-    assert before == World().state
+    handle = modules.register_module_forward_hook(count_calls)  # the caller's own
+    try:
+        before = World()
+        yield
+        assert World().state == before.state
+    finally:
+        handle.remove()
 
 
 @pytest.mark.parametrize("name", ["good", "vandal", "system exit", "recursion", "nan"])
-def test_the_world_is_as_before(name, judge, unchanged):
-    judge({"good": F.dropout, "vandal": vandal}.get(name) or GARBAGE[name])
+def test_the_world_is_as_before(name, judge):
+    with unchanged():
+        judge({"good": F.dropout, "vandal": vandal}.get(name) or GARBAGE[name])
 
 
-def test_the_world_is_as_before_after_ctrl_c(judge, unchanged):
+FAST = frozenset(["output-shape", "empty-input", "wrong-p-refused"])
+
+
+@pytest.mark.parametrize("name", MISCHIEF)
+def test_what_a_target_changes_is_put_back(name, judge):
+    def dropout(x, p, training):
+        MISCHIEF[name]()
+        return F.dropout(x, p, training)
+
+    with unchanged():
+        judge(dropout, only=FAST)
+
+
+@pytest.mark.parametrize("name", MISCHIEF)
+def test_what_a_target_may_change_is_a_change(name):
+    with unchanged(), own_world():
+        before = World()
+        MISCHIEF[name]()
+        assert World().state != before.state
+
+
+@pytest.mark.parametrize("name", MISCHIEF)
+def test_each_check_begins_in_the_same_world(name, judge):
+    worlds = []
+
+    def begins(i, total, rule):
+        worlds.append(World().state)
+
+    def dropout(x, p, training):
+        MISCHIEF[name]()
+        return F.dropout(x, p, training)
+
+    judge(dropout, progress=begins, only=FAST)
+    assert len(worlds) == len(FAST)
+    assert worlds[0] == worlds[1] == worlds[2]
+
+
+def test_a_folder_that_is_gone_is_no_crash(judge, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+
+    def dropout(x, p, training):
+        if gone.exists():
+            gone.rmdir()
+        return F.dropout(x, p, training)
+
+    assert judge(dropout).complete
+
+
+def test_what_a_target_prints_is_left_to_the_caller(judge, capsys):
+    def dropout(x, p, training):
+        print("called")
+        return F.dropout(x, p, training)
+
+    judge(dropout, only=FAST)
+    assert "called\n" in capsys.readouterr().out
+
+
+def test_a_module_that_changes_itself_is_judged_as_a_copy(judge):
+    class Fading(torch.nn.Dropout):
+        def forward(self, x):
+            self.p = self.p * 0.9
+            self.register_forward_hook(count_calls)
+            self.register_buffer("last", x)
+            return super().forward(x)
+
+    module = Fading(0.3)
+    assert not judge(module).passed
+    assert module.p == 0.3
+    assert len(module._forward_hooks) == 0
+    assert not hasattr(module, "last")
+
+
+def test_the_world_is_as_before_after_ctrl_c(judge):
     def interrupt(i, total, rule):
         if i == 9:
             raise KeyboardInterrupt
 
-    judge(vandal, progress=interrupt)
+    with unchanged():
+        judge(vandal, progress=interrupt)
 
 
-def test_the_world_is_as_before_after_an_error_in_progress(judge, unchanged):
+def test_the_world_is_as_before_after_an_error_in_progress(judge):
     def fail(i, total, rule):
         if i == 9:
             raise LookupError("the terminal is gone")
 
-    with pytest.raises(LookupError):
+    with unchanged(), pytest.raises(LookupError):
         judge(vandal, progress=fail)
 
 
