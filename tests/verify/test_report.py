@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -112,7 +113,42 @@ def test_a_message_wraps_under_its_own_column():
     assert not rest[column].isspace()
 
 
-# checks, complete, verdict, passed
+KNOWN = frozenset({ZEROS.rule.code, NAMED.rule.code})
+
+
+def test_known_findings_are_labelled_and_fail_nothing():
+    report = Report((dataclasses.replace(target(IDENTITY, ZEROS), known=KNOWN),))
+    assert report.passed
+    lines = render_text(report).splitlines()
+    assert [line.split()[:3] for line in lines if "p-one-zeros" in line] == [
+        ["edges", "known", "p-one-zeros"]
+    ]
+    assert lines[-1] == "no new errors, 1 known in 11.4 s: accepted by the baseline."
+
+
+def test_known_advice_leaves_a_correct_dropout():
+    report = Report((dataclasses.replace(target(IDENTITY, NAMED), known=KNOWN),))
+    verdict = "no new errors, 1 known in 11.4 s: a correct dropout."
+    assert render_text(report).splitlines()[-1] == verdict
+
+
+def test_a_new_error_beside_a_known_one_fails():
+    new = dataclasses.replace(ZEROS, rule=rule("drop-rate", "rate", code="TD521"))
+    report = Report((dataclasses.replace(target(ZEROS, new, NAMED), known=KNOWN),))
+    assert not report.passed
+    assert render_text(report).splitlines()[-2:] == [
+        "1 new error, 2 known in 11.4 s: not a correct dropout.",
+        "`torchdropout explain drop-rate` says why it matters and how to mend it.",
+    ]
+
+
+def test_what_a_target_claims_to_be_is_said_unless_it_is_plain():
+    assert "spec" not in render_text(Report((target(IDENTITY),)))
+    claim = dataclasses.replace(target(IDENTITY), spec="drop-path")
+    assert "\nspec drop-path   level quick   seed 7" in render_text(Report((claim,)))
+
+
+# checks, complete, verdict
 VERDICTS = [
     ((IDENTITY, RATE), True, "all 2 checks ok in 11.4 s: a correct dropout."),
     ((IDENTITY,), True, "the 1 check ok in 11.4 s: a correct dropout."),
@@ -237,6 +273,35 @@ def test_rule_is_explained():
     )
 
 
+def test_rule_is_explained_with_its_examples():
+    broken = "    class Drop:\n\tp = 1\n\n        pass\n" + "    # long " + "x" * 200 + "\n"
+    shown = dataclasses.replace(rule("drop-rate", "rate"), broken=broken, mended="\nmended = 1\n")
+    text = render_rule(shown, width=60)
+    assert text.endswith(
+        f"""
+To mend: mend it.
+
+Broken:
+
+    class Drop:
+        p = 1
+
+        pass
+    # long {"x" * 200}
+
+Mended:
+
+    mended = 1
+"""
+    )
+    assert ANSI.sub("", render_rule(shown, width=60, styled=True)) == text
+
+
+def test_an_example_without_its_mended_form_stands_alone():
+    text = render_rule(dataclasses.replace(rule("drop-rate", "rate"), broken="x = 1"))
+    assert text.endswith("Broken:\n\n    x = 1\n")
+
+
 def test_rules_are_listed_a_line_each():
     rules = [rule("drop-rate", "rate", code="TD521"), rule("x", "construction", "advice", "TD601")]
     assert render_rules(rules) == (
@@ -258,6 +323,7 @@ def test_renderers_import_findings_only():
     for file in Path(report_package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level > 1:
-                assert node.module == "findings", f"{file.name} imports {node.module}"
+                plain_data = ("findings", "comparison")
+                assert node.module in plain_data, f"{file.name} imports {node.module}"
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 assert not (node.module or "").startswith("torchdropout"), file.name

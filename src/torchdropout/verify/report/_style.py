@@ -95,6 +95,7 @@ CSS = """
 .td-report figcaption code { color: var(--td-dim); white-space: nowrap }
 .td-report figure svg { display: block; width: 100%; height: auto; max-width: 28rem;
   margin: .6rem auto 0 }
+.td-report figure svg * { stroke-linejoin: round; stroke-linecap: butt }
 .td-report figure svg text { font-family: inherit }
 @container (max-width: 44rem) {
   .td-checks thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px;

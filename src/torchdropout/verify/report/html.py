@@ -173,19 +173,20 @@ def _explained(rule: Rule) -> str:
     parts = [_paragraph(text) for text in paragraphs if text.strip()]
     for title, code in (("Broken", rule.broken), ("Mended", rule.mended)):
         if code:
-            parts.append(f"<h4>{title}</h4>\n{_code(textwrap.dedent(code))}")
+            parts.append(f"<h4>{title}</h4>\n{_code(code)}")
     return "".join(parts)
 
 
 def _paragraph(text: str) -> str:
     """A paragraph; one with an indented line (code, a list) keeps its lines."""
     if any(line.startswith((" ", "\t", "- ")) for line in text.splitlines()):
-        return _code(textwrap.dedent(text))
+        return _code(text)
     return f"<p>{_prose(text)}</p>\n"
 
 
 def _code(text: str) -> str:
-    lines = (_escape(clean(line)) for line in text.expandtabs().strip("\n").splitlines())
+    source = textwrap.dedent(text.expandtabs()).strip("\n")
+    lines = (_escape(clean(line)) for line in source.splitlines())
     # What scrolls must be reached by keys.
     return f'<pre tabindex="0"><code>{chr(10).join(lines)}</code></pre>\n'
 

@@ -35,7 +35,8 @@ time="0.000" />
         root.append(_suite(target))
     _count(root, sum(target.seconds for target in report.targets))
     ET.indent(root)
-    return ET.tostring(root, encoding="us-ascii", xml_declaration=True).decode("ascii")
+    document: bytes = ET.tostring(root, encoding="us-ascii", xml_declaration=True)
+    return document.decode("ascii")
 
 
 def _suite(target: TargetReport) -> ET.Element:

@@ -104,7 +104,9 @@ def _svg(figure: Figure, prefix: str) -> str:
     figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # The style would reach the whole page.
+    unused = r"<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>"
+    text = re.sub(unused, "", text, flags=re.DOTALL)
     text = re.sub(r'\s(?:xmlns(?::xlink)?|version)="[^"]*"', "", text)
     text = text.replace("xlink:href", "href")
     used = set(re.findall(r"#([\w.-]+)(?:\)|\")", text))
@@ -115,9 +117,8 @@ def _svg(figure: Figure, prefix: str) -> str:
     for colour, name in _VARIABLES.items():
         text = text.replace(colour, f"var(--td-{name})")
     # The page sets the width, and the family of the letters.
-    text = re.sub(r'<svg height="[^"]*"', "<svg", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text)
-    text = re.sub(r'font: ([\d.]+)px [^;"]*', r"font-size: \1px", text)
+    text = re.sub(r"<svg[^>]*>", lambda m: re.sub(r' (?:width|height)="[^"]*"', "", m[0]), text)
+    text = re.sub(r' font-family: [^;"]*;| transform="rotate\(-0 [^"]*"', "", text)
     text = re.sub(r'\sd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     return re.sub(r">\s+<", "><", text).strip()
 
@@ -131,7 +132,7 @@ def _axes(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
 
 def _number(value: Any) -> float | None:
     """The value as a float that an axis can show, or None."""
-    if isinstance(value, bool):
+    if isinstance(value, (bool, str)):
         return None
     try:
         number = float(value)
@@ -323,12 +324,14 @@ def _mask(figures: Mapping[str, Any]) -> _Drawn | None:
     _map(ax, lines)
     ax.set_xlabel("column")
     ax.set_ylabel("row")
-    figure.legend(
+    ax.legend(
         handles=[
             Rectangle((0, 0), 1, 1, color=_SEEN, lw=0, label="dropped"),
             Rectangle((0, 0), 1, 1, color=_PALE, lw=0, label="kept"),
         ],
-        loc="outside right upper",
+        loc="upper left",
+        bbox_to_anchor=(1.03, 1),
+        borderaxespad=0,
         frameon=False,
         handlelength=0.8,
         handleheight=0.8,

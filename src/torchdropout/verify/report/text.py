@@ -182,7 +182,7 @@ def _paragraph(text: str, width: int | None) -> list[Text]:
 
 def _code(text: str) -> list[Text]:
     """Source text, indented and never wrapped."""
-    lines = textwrap.dedent(text).strip("\n").expandtabs().splitlines()
+    lines = textwrap.dedent(text.expandtabs()).strip("\n").splitlines()
     return [Text(f"    {clean(line)}".rstrip()) for line in lines]
 
 

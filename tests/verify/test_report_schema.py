@@ -1,0 +1,133 @@
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import torch
+
+from torchdropout.findings import SCHEMA, Report
+from torchdropout.verify import check_dropout
+from torchdropout.verify.report import render_json
+from verify import _reports as r
+
+FILE = Path(__file__).parents[2] / "docs" / "report.schema.json"
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
+
+
+def load(report):
+    return json.loads(render_json(report))
+
+
+class Unscaled(torch.nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return x * (torch.rand_like(x) >= self.p) if self.training else x
+
+
+@pytest.fixture(scope="module")
+def interrupted():
+    def stop(i, total, rule):
+        if i == 4:
+            raise KeyboardInterrupt
+
+    return check_dropout(torch.nn.Dropout, level="quick", progress=stop)
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
+    assert VALIDATOR.schema["properties"]["schema"]["const"] == SCHEMA
+
+
+def test_a_run_on_torch_is_valid():
+    data = load(check_dropout(torch.nn.Dropout, level="quick"))
+    VALIDATOR.validate(data)
+    assert data["targets"][0]["passed"]
+
+
+def test_a_run_on_a_broken_dropout_is_valid():
+    data = load(check_dropout(Unscaled, level="quick"))
+    VALIDATOR.validate(data)
+    assert "kept-scale" in {finding["name"] for finding in data["targets"][0]["findings"]}
+
+
+def test_an_interrupted_run_is_valid(interrupted):
+    data = load(interrupted)
+    VALIDATOR.validate(data)
+    assert data["targets"][0]["complete"] is False
+    assert len(data["targets"][0]["checks"]) == 4
+
+
+MADE = {
+    "nothing": Report(()),
+    "every status": Report((r.target(*r.EVERY, file="a.py", line=3),)),
+    "known": Report((r.target(r.ERROR, known=frozenset({"TD552"})),)),
+    "pictures": Report((r.target(*r.PICTURED), r.target(*r.PICTURED))),
+    "not finite": Report(
+        (r.target(r.check(figures={"nan": float("nan"), "list": [float("inf"), None]})),)
+    ),
+    **{name: r.saying(text) for name, text in r.HOSTILE.items()},
+}
+
+
+@pytest.mark.parametrize("report", MADE.values(), ids=MADE)
+def test_made_reports_are_valid(report):
+    VALIDATOR.validate(load(report))
+
+
+def owned(data, path=()):
+    """The paths of all objects whose members the schema names."""
+    if isinstance(data, dict) and path[-1:] != ("figures",):
+        yield path
+        for key, value in data.items():
+            yield from owned(value, (*path, key))
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            yield from owned(value, (*path, i))
+
+
+def at(data, path):
+    for key in path:
+        data = data[key]
+    return data
+
+
+def test_the_schema_refuses_what_is_missing_or_more():
+    data = load(Report((r.target(*r.EVERY),)))
+    paths = list(owned(data))
+    assert len(paths) == 2 + 2 + len(r.EVERY)  # the report, its target, findings and checks
+    for path in paths:
+        more = copy.deepcopy(data)
+        at(more, path)["surprise"] = 1
+        assert not VALIDATOR.is_valid(more), path
+        for key in at(data, path):
+            less = copy.deepcopy(data)
+            del at(less, path)[key]
+            assert not VALIDATOR.is_valid(less), (*path, key)
+            other = copy.deepcopy(data)
+            at(other, path)[key] = object()
+            assert not VALIDATOR.is_valid(other), (*path, key)
+
+
+# member of a target, a value that it never has
+WRONG = [
+    ("line", -1),
+    ("false_alarm_rate", 0),
+    ("false_alarm_rate", 1),
+    ("seconds", -0.5),
+    ("known", ["TD5"]),
+    ("known", ["TD552", "TD552"]),
+    ("spec", ""),
+    ("passed", 1),
+    ("seed", 0.5),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_the_schema_refuses_values_that_no_report_has(key, value):
+    data = load(Report((r.target(*r.EVERY),)))
+    data["targets"][0][key] = value
+    assert not VALIDATOR.is_valid(data)
