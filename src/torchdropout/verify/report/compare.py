@@ -36,7 +36,7 @@ def render_comparison(
         Lines that each end in a newline.
     """
     lines = [*_sides(comparison, width), Text()]
-    differing = list(comparison.differences)
+    differing = sorted(comparison.differences, key=lambda row: row.severity != "error")
     if differing:
         lines += [*_table(differing, width), Text()]
     lines += [*_same(comparison, width), Text()]
@@ -118,7 +118,7 @@ def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
         if not equal:
             continue
         some = "all" if len(equal) == len(rows) else f"{len(equal)} of"
-        names = f" ({', '.join(_brief(equal))})" if group != "check" else ""
+        names = f": {', '.join(_brief(equal))}" if group != "check" else ""
         parts.append(f"{some} {len(rows)} {plurals}{names}")
     if parts:
         yield from _hung(Text("the same: "), "; ".join(parts), width)
@@ -132,7 +132,7 @@ def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
             sees.setdefault(row.aspect.partition(",")[0], []).append(row.sees)
     if sees:
         said = "; ".join(f"{_range(least)} in {aspect}" for aspect, least in sees.items())
-        yield from _hung(Text("sees a difference of: "), said, width)
+        yield from _hung(Text("sees: "), f"a difference of {said}", width)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -146,7 +146,7 @@ def _brief(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         head = row.aspect.partition(",")[0]
         counts[head] = counts.get(head, 0) + 1
-    return [head if count == 1 else f"{head} x{count}" for head, count in counts.items()]
+    return [head if count == 1 else f"{head} ({count})" for head, count in counts.items()]
 
 
 def _verdict(comparison: Comparison, differing: Sequence[Row], width: int | None) -> Iterator[Text]:
