@@ -54,11 +54,8 @@ class Page(html.parser.HTMLParser):
             self.texts.append(data.strip())
 
     def named(self, tag, cls=""):
-        return [
-            a
-            for t, a in self.elements
-            if t == tag and (not cls or cls in a.get("class", "").split())
-        ]
+        every = [attributes for name, attributes in self.elements if name == tag]
+        return [a for a in every if not cls or cls in a.get("class", "").split()]
 
 
 def words(report):
@@ -242,8 +239,9 @@ for (let n = walk.nextNode(); n; n = walk.nextNode()) {
     const out = [o.left - t.left, t.right - o.right, o.top - t.top, t.bottom - o.bottom];
     if (Math.max(...out) > 1) cut.push(n.data) }
 }
-const marks = [...d.querySelectorAll("svg :is(path, use):not(defs *)")].map(e => getComputedStyle(e))
-  .filter(s => s.fill == "rgb(0, 0, 0)" || s.stroke == "rgb(0, 0, 0)").length;
+const marks = [...d.querySelectorAll("svg :is(path, use):not(defs *)")]
+  .map(e => getComputedStyle(e))
+  .filter(s => [s.fill, s.stroke].includes("rgb(0, 0, 0)")).length;
 parent.document.title = JSON.stringify({
   width: innerWidth, scroll: d.documentElement.scrollWidth, count, pale, small, cut, marks,
   dark: light(under(d.querySelector("main"))) < .2,

@@ -56,7 +56,7 @@ CSS = """
 .td-facts div { display: flex; flex-wrap: wrap; gap: 0 .4rem }
 .td-facts dt { color: var(--td-dim); font-weight: 400 }
 .td-facts dd { font-variant-numeric: tabular-nums }
-.td-badge { display: inline-block; min-width: 4.4rem; text-align: center; border-radius: 4px;
+.td-badge { display: inline-block; min-width: 4rem; text-align: center; border-radius: 4px;
   font: 600 .78rem/1.55 var(--td-mono);
   color: var(--td-mood); border: 1px solid var(--td-mood); overflow-wrap: normal }
 .td-badge.ok, .td-badge.skip, .td-badge.known { border-color: var(--td-line) }
@@ -91,7 +91,7 @@ CSS = """
 .td-report figure { background: var(--td-card); border-radius: 8px; padding: .8rem .9rem;
   min-width: 0 }
 .td-report figure.fail, .td-report figure.advice { box-shadow: inset 0 3px 0 var(--td-mood) }
-.td-report figcaption { line-height: 1.35 }
+.td-report figcaption { line-height: 1.35; text-wrap: balance }
 .td-report figcaption code { color: var(--td-dim); white-space: nowrap }
 .td-report figure svg { display: block; width: 100%; height: auto; max-width: 28rem;
   margin: .6rem auto 0 }

@@ -170,7 +170,7 @@ def _rates(figures: Mapping[str, Any]) -> _Drawn | None:
     wrong = [row for row in rows if min(row[1:3]) < row[3] or max(row[1:3]) > row[4]]
     if wrong:
         p, expected, rate, _, _ = max(wrong, key=_relative_error)
-        most = f"At p={p:g} a part of {rate:.5g} is dropped, expected {expected:.5g}"
+        most = f"At p={p:g} a share of {rate:.5g} is dropped, expected {expected:.5g}"
         title = _most_wrong(len(wrong), most)
     else:
         title = "The measured rate agrees with p " + (
