@@ -26,7 +26,7 @@ def draws_at_least(x, p, training):
         return x
     if p == 1:
         return x * 0
-    keep = torch.rand(x.shape, dtype=torch.float32) >= p
+    keep = torch.rand(x.shape, device=x.device, dtype=torch.float32) >= p
     return torch.where(keep, x / (1 - p), 0)
 
 
@@ -47,7 +47,7 @@ def integer_threshold(x, p, training):
     """Integers of 31 bits below a threshold."""
     if not training:
         return x
-    drop = torch.randint(0, 1 << 31, x.shape) < round(p * 2.0**31)
+    drop = torch.randint(0, 1 << 31, x.shape, device=x.device) < round(p * 2.0**31)
     return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
 
 
@@ -56,35 +56,35 @@ def scale_in_float32(x, p, training):
     if not training:
         return x
     compute = torch.promote_types(x.dtype, torch.float32)
-    rate = torch.tensor(p, dtype=compute)
-    drop = torch.rand(x.shape, dtype=torch.float32) < rate
-    scale = 1 / (1 - rate) if p < 1 else torch.zeros((), dtype=compute)
+    rate = torch.tensor(p, dtype=compute, device=x.device)
+    drop = torch.rand(x.shape, device=x.device, dtype=torch.float32) < rate
+    scale = 1 / (1 - rate) if p < 1 else torch.zeros((), dtype=compute, device=x.device)
     return (x.to(compute).masked_fill(drop, 0) * scale).to(x.dtype)
 
 
-class Recomputed(torch.autograd.Function):
+class _Recomputed(torch.autograd.Function):
     """Saves a seed, not a mask, and draws the mask again in backward."""
 
     @staticmethod
     def mask(x, seed, p):
         generator = torch.Generator().manual_seed(seed)
         drop = torch.rand(x.shape, generator=generator, dtype=torch.float32) < p
-        return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        return x.masked_fill(drop.to(x.device), 0) * (1 / (1 - p) if p < 1 else 0)
 
     @staticmethod
     def forward(ctx, x, p):
         # torch.Generator uses the low 32 bits of a seed: fewer than the level "thorough" can see.
         ctx.seed, ctx.p = int(torch.randint(2**32, ())), p
-        return Recomputed.mask(x, ctx.seed, p)
+        return _Recomputed.mask(x, ctx.seed, p)
 
     @staticmethod
     def backward(ctx, g):
-        return Recomputed.mask(g, ctx.seed, ctx.p), None
+        return _Recomputed.mask(g, ctx.seed, ctx.p), None
 
 
 def recomputed(x, p, training):
     """The mask is recomputed in backward, from a seed."""
-    return Recomputed.apply(x, p) if training else x
+    return _Recomputed.apply(x, p) if training else x
 
 
 def _mixed(index, seed):
@@ -111,7 +111,7 @@ class Counter(nn.Module):
         if not self.training:
             return x
         seed = int(torch.randint(2**62, ()))
-        u = _mixed(torch.arange(x.numel()), seed).reshape(x.shape)
+        u = _mixed(torch.arange(x.numel(), device=x.device), seed).reshape(x.shape)
         return x.masked_fill(u < round(self.p * 2**32), 0) * (1 / (1 - self.p) if self.p < 1 else 0)
 
 
@@ -157,7 +157,7 @@ class KeepProbability(nn.Module):
     def forward(self, x):
         if not self.training:
             return x
-        keep = torch.rand(x.shape, dtype=torch.float32) < self.keep_prob
+        keep = torch.rand(x.shape, device=x.device, dtype=torch.float32) < self.keep_prob
         return torch.where(keep, x / self.keep_prob if self.keep_prob > 0 else x, 0)
 
 

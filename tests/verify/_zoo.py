@@ -1,0 +1,66 @@
+"""Finds the broken and the correct dropouts, and reads what their docstrings say of them.
+
+A docstring may hold, a line each:
+
+- `Trips: check-name`: the check that must be the first to accuse it (broken ones only).
+- `Spec: name`: what it claims to be, where that is not plain dropout.
+- `Level: name`: the level at which its fault is seen, where that is not the coarsest.
+"""
+
+import importlib
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torchdropout.verify import CHECKS, Level
+from torchdropout.verify.targets import resolve
+
+HERE = Path(__file__).parent
+
+# Below `quick`: enough for gross faults, in a fraction of a second.
+COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21)
+
+ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A dropout of the zoo."""
+
+    name: str
+    group: str
+    target: Any
+    trips: str | None = None
+    spec: str | None = None
+    level: str | None = None
+
+    def subject(self):
+        """Understood; the spec is named only where there is one."""
+        return resolve(self.target, **({"spec": self.spec} if self.spec else {}))
+
+    def checks_up_to_the_fault(self):
+        """The checks of a run up to the one that must accuse: the first of them is the first."""
+        return frozenset(name for name, place in ORDER.items() if place <= ORDER[self.trips])
+
+
+def said(target, what):
+    """What a docstring says under a name, or None."""
+    found = re.search(rf"^{what}: (\S+)$", inspect.getdoc(target) or "", re.MULTILINE)
+    return found and found.group(1)
+
+
+def members(kind):
+    """All dropouts in the files of `broken/` or `correct/`, by name."""
+    found = {}
+    for path in sorted((HERE / kind).glob("[!_]*.py")):
+        module = importlib.import_module(f"verify.{kind}.{path.stem}")
+        for name, target in vars(module).items():
+            trips = said(target, "Trips")
+            if name.startswith("_") or not callable(target) or (kind == "broken" and not trips):
+                continue
+            assert name not in found, f"{name} is in two files"
+            spec, level = said(target, "Spec"), said(target, "Level")
+            found[name] = Member(name, path.stem, target, trips, spec, level)
+    return found

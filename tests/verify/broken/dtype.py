@@ -1,0 +1,98 @@
+"""Broken dtypes: promoted, or less exact in half precision."""
+
+import torch
+
+from verify.broken._common import check_p, draw, in_training, scale_at, select, uniform
+
+
+@in_training
+def float_mask(x, p):
+    """A float32 mask promotes half precision.
+
+    Trips: dtype-kept
+    """
+    return x * (~draw(x, p)).float() * scale_at(p)
+
+
+@in_training
+def default_dtype_mask(x, p):
+    """A mask in the default dtype, right as long as that is float32 and x is too, or half.
+
+    Trips: dtype-kept
+    """
+    mask = torch.ones(x.shape, device=x.device).masked_fill(draw(x, p), 0)
+    y = x * mask * scale_at(p)
+    return y.to(x.dtype) if x.dtype != torch.float32 else y
+
+
+@in_training
+def scale_in_dtype(x, p):
+    """1 - p computed in the dtype of x.
+
+    Trips: dtype-scale
+    """
+    one = torch.ones((), dtype=x.dtype, device=x.device)
+    keep = (
+        one - torch.tensor(p, dtype=x.dtype, device=x.device)
+        if x.dtype.itemsize == 2
+        else one * (1 - p)
+    )
+    return x.masked_fill(draw(x, p), 0) / torch.where(keep == 0, one, keep)
+
+
+@in_training
+def float32_scale(x, p):
+    """The scale in float32 for float64 values.
+
+    Trips: dtype-scale
+    """
+    return select(x.float(), draw(x, p), p).to(x.dtype)
+
+
+@in_training
+def uniform_in_dtype(x, p):
+    """Uniform numbers in the dtype of x: 8 bits in bfloat16.
+
+    Trips: dtype-rate
+    """
+    return select(x, torch.rand(x.shape, device=x.device, dtype=x.dtype) < p, p)
+
+
+def float_in_eval(x, p, training):
+    """In eval half precision comes back as float32.
+
+    Trips: dtype-kept
+    """
+    check_p(p)
+    if training:
+        return select(x, draw(x, p), p)
+    return x.float() if x.dtype.itemsize == 2 else x
+
+
+@in_training
+def p_in_dtype(x, p):
+    """p in the dtype of x, the numbers in float32: .999 is 1 in bfloat16.
+
+    Trips: dtype-rate
+    """
+    return select(x, uniform(x) < torch.tensor(p, dtype=x.dtype, device=x.device), p)
+
+
+@in_training
+def seven_bits_for_half(x, p):
+    """Half precision gets 7 random bits an element, others 24.
+
+    Trips: dtype-rate
+    """
+    if x.dtype.itemsize != 2:
+        return select(x, draw(x, p), p)
+    return select(x, torch.randint(0, 128, x.shape, device=x.device) < round(p * 128), p)
+
+
+@in_training
+def float64_at_half_rate(x, p):
+    """A kernel for float64 sees every number twice as large.
+
+    Trips: dtype-rate
+    """
+    return select(x, draw(x, p / 2 if x.dtype == torch.float64 and p < 1 else p), p)

@@ -1,0 +1,216 @@
+"""Broken gradients: backward has another mask or scale than forward."""
+
+import torch
+
+from verify.broken._common import (
+    Module,
+    custom_gradient,
+    draw,
+    in_training,
+    scale_at,
+    select,
+    uniform,
+)
+
+
+@custom_gradient
+def fresh_mask_in_backward(g, x, y, drop, scale):
+    """Another mask in backward (pytorch#190717).
+
+    Trips: grad-mask
+    """
+    return g.masked_fill(draw(g, 1 - 1 / scale if scale else 1.0), 0) * scale
+
+
+@custom_gradient
+def backward_of_all(g, x, y, drop, scale):
+    """Straight through: dropped elements get a gradient, too.
+
+    Trips: grad-mask
+    """
+    return g * scale
+
+
+@custom_gradient
+def backward_unscaled(g, x, y, drop, scale):
+    """No scale in backward.
+
+    Trips: grad-scale
+    """
+    return g.masked_fill(drop, 0)
+
+
+@custom_gradient
+def backward_from_zero_output(g, x, y, drop, scale):
+    """y == 0 taken for dropped.
+
+    Trips: grad-at-zero
+    """
+    return g * (y != 0) * scale
+
+
+@custom_gradient
+def backward_by_quotient(g, x, y, drop, scale):
+    """y / x taken for mask times scale, NaN where x is zero.
+
+    Trips: grad-at-zero
+    """
+    return g * torch.where(drop, 0.0, scale * (x / x).round())
+
+
+@custom_gradient
+def backward_overflows(g, x, y, drop, scale):
+    """Goes through the square of x, which is 0 or inf for extreme values.
+
+    Trips: grad-finite
+    """
+    square = torch.where(x == 0, 1.0, x * x)
+    return (g * scale).masked_fill(drop, 0) * (square / square)
+
+
+class MaskOnTheModule(Module):
+    """Backward looks for the mask on the module: it is that of the last call.
+
+    Trips: grad-own-call
+    """
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        scale = scale_at(self.p)
+        self.drop = draw(x, self.p)
+        y = (x.detach().masked_fill(self.drop, 0) * scale).requires_grad_(x.requires_grad)
+        return _FromModule.apply(x, self, y, scale)
+
+
+class _FromModule(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, module, y, scale):
+        ctx.module, ctx.scale = module, scale
+        return y.detach().clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.masked_fill(ctx.module.drop, 0) * ctx.scale, None, None, None
+
+
+@custom_gradient
+def backward_scaled_by_p(g, x, y, drop, scale):
+    """1/p in backward (apex#816).
+
+    Trips: grad-scale
+    """
+    return g.masked_fill(drop, 0) * (scale / (scale - 1) if scale > 1 else scale)
+
+
+@custom_gradient
+def backward_scaled_twice(g, x, y, drop, scale):
+    """The saved mask holds the scale, and the product is scaled again.
+
+    Trips: grad-scale
+    """
+    return g.masked_fill(drop, 0) * scale * scale
+
+
+@custom_gradient
+def backward_in_half(g, x, y, drop, scale):
+    """The incoming gradient goes through bfloat16.
+
+    Trips: grad-scale
+    """
+    return (g.bfloat16().to(g.dtype) * scale).masked_fill(drop, 0)
+
+
+@custom_gradient
+def mask_applied_before_its_index(g, x, y, drop, scale):
+    """The mask in backward is one place off.
+
+    Trips: grad-mask
+    """
+    return g.masked_fill(drop.reshape(-1).roll(1).reshape(drop.shape), 0) * scale
+
+
+class MaskBufferReused(Module):
+    """One buffer holds the mask of all calls: the backward of an earlier one raises.
+
+    Trips: grad-own-call
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.buffer = None
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        mask = (~draw(x, self.p)).to(x.dtype) * scale_at(self.p)
+        if self.buffer is None or self.buffer.shape != x.shape or self.buffer.dtype != x.dtype:
+            self.buffer = torch.empty_like(mask)
+        return x * self.buffer.copy_(mask)
+
+
+class _Unscaled(torch.autograd.Function):
+    """g * mask * scale, with a derivative that forgets the scale."""
+
+    @staticmethod
+    def forward(ctx, g, drop, scale):
+        ctx.save_for_backward(drop)
+        return g.masked_fill(drop, 0) * scale
+
+    @staticmethod
+    def backward(ctx, gg):
+        (drop,) = ctx.saved_tensors
+        return gg.masked_fill(drop, 0), None, None
+
+
+@custom_gradient
+def second_order_unscaled(g, x, y, drop, scale):
+    """The backward of the backward has no scale.
+
+    Trips: grad-second-order
+    """
+    return _Unscaled.apply(g, drop, scale)
+
+
+@custom_gradient
+def second_order_of_another_mask(g, x, y, drop, scale):
+    """Right values, and a derivative that lets all through.
+
+    Trips: grad-second-order
+    """
+    right = g.masked_fill(drop, 0) * scale
+    through = g * scale
+    return through + (right - through).detach()
+
+
+@custom_gradient
+def second_order_lost(g, x, y, drop, scale):
+    """The backward is cut off from the incoming gradient, in silence.
+
+    Trips: grad-second-order
+    """
+    return g.detach().masked_fill(drop, 0) * scale + 0 * g
+
+
+@in_training
+def another_kernel_without_grad(x, p):
+    """Without gradients the numbers come from another stream: a recomputation has another mask.
+
+    Trips: grad-checkpoint
+    """
+    u = uniform(x)
+    return select(x, (u if torch.is_grad_enabled() else uniform(x)) < p, p)
+
+
+class OwnCounter(Module):
+    """Numbers its calls: a recomputation is one more (OLMo-core#828, guided-diffusion#167).
+
+    Trips: grad-checkpoint
+    """
+
+    calls = 0
+
+    def where(self, x):
+        self.calls += 1
+        seed = (int(torch.randint(2**32, ())) + self.calls) % 2**32
+        return uniform(x, torch.Generator().manual_seed(seed)) < self.p

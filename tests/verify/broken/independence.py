@@ -1,0 +1,416 @@
+"""Broken independence: a mask bit says something about another."""
+
+import functools
+
+import numpy as np
+import torch
+
+from verify.broken._common import Module, draw, in_training, select, uniform
+
+
+@in_training
+def pool_of_masks(x, p):
+    """One of 50 000 masks, chosen at random.
+
+    Trips: few-masks
+    """
+    seed = int(torch.randint(50_000, ()))
+    return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
+
+
+@in_training
+def tile_repeated(x, p):
+    """One tile of 10 007 uniform numbers, repeated over a matrix.
+
+    Trips: mask-repeats
+    """
+    if x.ndim != 2:
+        return select(x, draw(x, p), p)
+    tile = torch.rand(10_007, device=x.device)
+    return select(x, tile.repeat(x.numel() // 10_007 + 1)[: x.numel()].reshape(x.shape) < p, p)
+
+
+@in_training
+def rewound_by_half(x, p):
+    """A call uses n numbers and moves the generator on by half of them.
+
+    Trips: mask-repeats
+    """
+    if x.numel() < 1000:
+        return select(x, draw(x, p), p)
+    state = torch.get_rng_state()
+    torch.rand(x.numel() // 2)
+    later = torch.get_rng_state()
+    torch.set_rng_state(state)
+    drop = draw(x, p)
+    torch.set_rng_state(later)
+    return select(x, drop, p)
+
+
+@in_training
+def rows_in_bands(x, p):
+    """Rows 32 apart share a mask (xformers#724).
+
+    Trips: mask-repeats
+    """
+    if x.ndim != 2 or x.shape[0] <= 32:
+        return select(x, draw(x, p), p)
+    band = draw(x[:32], p)
+    return select(x, band.repeat(x.shape[0] // 32 + 1, 1)[: x.shape[0]], p)
+
+
+@in_training
+def copies_its_neighbour(x, p):
+    """One bit in ten is its predecessor's.
+
+    Trips: lag-independence
+    """
+    drop = draw(x, p).reshape(-1)
+    if drop.numel() > 1:
+        copied = torch.rand(drop.numel() - 1, device=x.device) < 0.1
+        drop[1:] = torch.where(copied, drop[:-1].clone(), drop[1:])
+    return select(x, drop.reshape(x.shape), p)
+
+
+@in_training
+def one_word_for_two(x, p):
+    """Elements 4096 apart use the same number, one as u, one as 1 - u.
+
+    Trips: lag-independence
+    """
+    uniform = torch.rand(x.numel(), device=x.device)
+    if x.numel() % 8192 == 0:
+        pairs = uniform.view(-1, 2, 4096)
+        pairs[:, 1] = 1 - pairs[:, 0]
+    return select(x, uniform.reshape(x.shape) < p, p)
+
+
+@in_training
+def channels_in_fours(x, p):
+    """Groups of 4 channels share a mask (pytorch#198333).
+
+    Trips: axis-independence
+    """
+    if x.ndim != 4 or x.shape[1] % 4:
+        return select(x, draw(x, p), p)
+    return select(x, draw(x[:, ::4], p).repeat_interleave(4, dim=1), p)
+
+
+@in_training
+def samples_share(x, p):
+    """All samples of a batch of images share a mask.
+
+    Trips: axis-independence
+    """
+    return select(x, draw(x[:1], p) if x.ndim == 4 else draw(x, p), p)
+
+
+class AntitheticCalls(Module):
+    """Every second call uses 1 - u of the call before.
+
+    Trips: call-independence
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.last = None
+
+    def where(self, x):
+        if self.last is None or self.last.shape != x.shape:
+            self.last = uniform(x)
+            return self.last < self.p
+        again, self.last = 1 - self.last, None
+        return again < self.p
+
+
+@in_training
+def every_third_derived(x, p):
+    """At p = 1/2 every third bit is the exclusive or of the two before it.
+
+    Trips: joint-counts
+    """
+    drop = draw(x, p)
+    if p == 0.5:
+        flat = drop.view(-1)
+        full = flat.numel() // 3 * 3
+        threes = flat[:full].view(-1, 3)
+        threes[:, 2] = threes[:, 0] ^ threes[:, 1]
+    return select(x, drop, p)
+
+
+@in_training
+def exactly_k(x, p):
+    """Drops exactly round(p n) elements.
+
+    Trips: count-spread
+    """
+    if x.numel() < 16:
+        return select(x, draw(x, p), p)
+    order = torch.randperm(x.numel(), device=x.device).reshape(x.shape)
+    # Rounded at random, so that the rate is right for every p and n.
+    return select(x, order < int(p * x.numel() + torch.rand(()).item()), p)
+
+
+@in_training
+def pool_of_a_thousand_masks(x, p):
+    """One of 1000 masks, chosen at random.
+
+    Trips: few-masks
+    """
+    seed = int(torch.randint(1000, ()))
+    return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
+
+
+@functools.cache
+def _powers(multiplier, n):
+    """The powers of a multiplier modulo 2^32."""
+    return np.cumprod(np.full(n, multiplier, np.uint32), dtype=np.uint32)
+
+
+def _congruential(x, multiplier, seed, bits):
+    """The high bits of x_i = multiplier^i seed, as uniform numbers."""
+    states = _powers(multiplier, x.numel()) * np.uint32(seed) & np.uint32(2**bits - 1)
+    return torch.from_numpy(states / 2.0**bits).reshape(x.shape).to(x.device)
+
+
+@in_training
+def congruential_of_16_bits(x, p):
+    """A congruential generator with 16 bits of state, seeded in every call.
+
+    Trips: few-masks
+    """
+    seed = 2 * int(torch.randint(2**15, ())) + 1
+    return select(x, _congruential(x, 25173, seed, 16) < p, p)
+
+
+@in_training
+def randu(x, p):
+    """RANDU: three numbers in a row lie on one of fifteen planes.
+
+    Trips: joint-counts
+    """
+    seed = 2 * int(torch.randint(2**30, ())) + 1
+    return select(x, _congruential(x, 65539, seed, 31) < p, p)
+
+
+_SHIFTS = (13, -17, 5)
+
+
+def _xorshifted(states):
+    for shift in _SHIFTS:
+        moved = states << np.uint32(shift) if shift > 0 else states >> np.uint32(-shift)
+        states = states ^ moved
+    return states
+
+
+def _jump(columns, states):
+    """A linear map of 32 bits, given by the images of the 32 unit vectors, applied to states."""
+    out = np.zeros_like(states)
+    for bit, column in enumerate(columns):
+        out ^= np.where(states >> np.uint32(bit) & np.uint32(1), column, np.uint32(0))
+    return out
+
+
+def _xorshift(seed, n):
+    """n states in a row of Marsaglia's xorshift of 32 bits, by doubling."""
+    states = np.array([seed], np.uint32)
+    columns = _xorshifted(np.uint32(1) << np.arange(32, dtype=np.uint32))
+    while len(states) < n:
+        states = np.concatenate([states, _jump(columns, states)])
+        columns = _jump(columns, columns)
+    return states[:n]
+
+
+@in_training
+def xorshift_without_output_function(x, p):
+    """The state of a linear generator is the number: each bit is a sum of 32 earlier ones.
+
+    Trips: linear-rank
+    """
+    seed = 1 + int(torch.randint(2**32 - 1, ()))
+    numbers = torch.from_numpy(_xorshift(seed, x.numel()) / 2.0**32)
+    return select(x, numbers.reshape(x.shape).to(x.device) < p, p)
+
+
+@in_training
+def shift_register(x, p):
+    """At p = 1/2 the bits of a shift register of length 89: x^89 + x^38 + 1.
+
+    Trips: linear-rank
+    """
+    if p != 0.5:
+        return select(x, draw(x, p), p)
+    bits = (uniform(x.new_empty(89)) < 0.5).cpu().numpy()
+    while len(bits) < x.numel():
+        # The recurrence holds for the squares of the polynomial, too: longer steps at once.
+        step = 2 ** int(np.log2(len(bits) / 89))
+        old = len(bits)
+        new = bits[old - 89 * step : old - 51 * step] ^ bits[old - 38 * step : old]
+        bits = np.concatenate([bits, new])
+    return select(x, torch.from_numpy(bits[: x.numel()]).reshape(x.shape).to(x.device), p)
+
+
+@in_training
+def one_row_for_all(x, p):
+    """The mask of a matrix is one row, broadcast.
+
+    Trips: mask-repeats
+    """
+    return select(x, draw(x[:1], p) if x.ndim == 2 else draw(x, p), p)
+
+
+@in_training
+def whole_rows(x, p):
+    """The mask of a matrix is one column, broadcast: whole rows are dropped.
+
+    Trips: mask-repeats
+    """
+    return select(x, draw(x[:, :1], p) if x.ndim == 2 else draw(x, p), p)
+
+
+@in_training
+def channels_share(x, p):
+    """All channels of an image share a mask.
+
+    Trips: axis-independence
+    """
+    return select(x, draw(x[:, :1], p) if x.ndim == 4 else draw(x, p), p)
+
+
+@in_training
+def whole_channels(x, p):
+    """Dropout2d where dropout was asked for.
+
+    Trips: axis-independence
+    """
+    return select(x, draw(x[:, :, :1, :1], p) if x.ndim == 4 else draw(x, p), p)
+
+
+@in_training
+def columns_share(x, p):
+    """The last axis is not in the mask of an image.
+
+    Trips: axis-independence
+    """
+    return select(x, draw(x[..., :1], p) if x.ndim == 4 else draw(x, p), p)
+
+
+def _copied(drop, copied):
+    """Where `copied`, the bit of the last place that is not."""
+    places = torch.arange(len(drop), device=drop.device)
+    return drop[torch.where(copied, 0, places).cummax(0).values]
+
+
+@in_training
+def markov_chain(x, p):
+    """A bit stays with probability .1, else is drawn anew.
+
+    Trips: lag-independence
+    """
+    copied = torch.rand(x.numel(), device=x.device) < 0.1
+    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
+
+
+@in_training
+def markov_chain_weak(x, p):
+    """A bit stays with probability .005.
+
+    Trips: lag-independence
+    Level: standard
+    """
+    copied = torch.rand(x.numel(), device=x.device) < 0.005
+    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
+
+
+@in_training
+def runs_of_eight(x, p):
+    """One group of eight in twenty has one bit for all.
+
+    Trips: lag-independence
+    """
+    groups = torch.rand(x.numel() // 8 + 1, device=x.device) < 0.05
+    copied = groups.repeat_interleave(8)[: x.numel()]
+    copied[::8] = False
+    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
+
+
+@in_training
+def antithetic_neighbours(x, p):
+    """One pair of neighbours in ten uses u and 1 - u.
+
+    Trips: lag-independence
+    """
+    u = uniform(x).reshape(-1)
+    pairs = u[: x.numel() // 2 * 2].view(-1, 2)
+    tied = torch.rand(len(pairs), device=x.device) < 0.1
+    pairs[:, 1] = torch.where(tied, 1 - pairs[:, 0], pairs[:, 1])
+    return select(x, u.reshape(x.shape) < p, p)
+
+
+@in_training
+def copies_from_1024_before(x, p):
+    """One bit in twenty is that of the place 1024 before.
+
+    Trips: lag-independence
+    """
+    drop = draw(x, p).reshape(-1)
+    if drop.numel() > 1024:
+        copied = torch.rand(drop.numel() - 1024, device=x.device) < 0.05
+        drop[1024:] = torch.where(copied, drop[:-1024].clone(), drop[1024:])
+    return select(x, drop.reshape(x.shape), p)
+
+
+class TenthOfTheNumbersAgain(Module):
+    """A place keeps its number for the next call with probability .1.
+
+    Trips: call-independence
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.last = None
+
+    def where(self, x):
+        u = uniform(x)
+        if self.last is not None and self.last.shape == u.shape:
+            u = torch.where(uniform(x) < 0.1, self.last, u)
+        self.last = u
+        return u < self.p
+
+
+@in_training
+def parity_of_eight(x, p):
+    """At p = 1/2 every eighth bit is the parity of the seven before it.
+
+    Trips: joint-counts
+    """
+    drop = draw(x, p)
+    if p == 0.5:
+        eights = drop.view(-1)[: drop.numel() // 8 * 8].view(-1, 8)
+        eights[:, 7] = eights[:, :7].sum(1) % 2 == 1
+    return select(x, drop, p)
+
+
+@in_training
+def exactly_k_of_each_sample(x, p):
+    """Drops exactly round(p n) elements of each image.
+
+    Trips: count-spread
+    """
+    if x.ndim != 4 or not x.numel():
+        return select(x, draw(x, p), p)
+    order = uniform(x).flatten(1).argsort(1).argsort(1)
+    n = order.shape[1]
+    k = (p * n + torch.rand(len(x), 1, device=x.device)).floor()
+    return select(x, (order < k).reshape(x.shape), p)
+
+
+@in_training
+def rate_drawn_for_short_calls(x, p):
+    """A short call has a rate of its own, p on average.
+
+    Trips: count-spread
+    """
+    if not 1 < x.numel() < 1000 or x.ndim != 1 or not 0.1 < p < 0.9:
+        return select(x, draw(x, p), p)
+    return select(x, draw(x, p + (0.05 if int(torch.randint(2, ())) else -0.05)), p)

@@ -1,0 +1,90 @@
+"""Broken layouts: other memory, other values, rate or mask."""
+
+import torch
+from torch.nn import functional as F
+
+from verify.broken._common import draw, in_training, select
+
+
+@in_training
+def memory_order(x, p):
+    """Reads the memory of x as if it were contiguous.
+
+    Trips: layout-values
+    """
+    if x.requires_grad or (x._base is None and x.is_contiguous()):
+        return select(x, draw(x, p), p)
+    values = torch.as_strided(x, (x.untyped_storage().nbytes() // x.element_size(),), (1,), 0)
+    values = values[: x.numel()].repeat(x.numel() // values[: x.numel()].numel() + 1)[: x.numel()]
+    return select(values.reshape(x.shape), draw(x, p), p)
+
+
+@in_training
+def strided_half_rate(x, p):
+    """A strided input is dropped at half the rate.
+
+    Trips: layout-rate
+    """
+    return select(x, draw(x, p if x.is_contiguous() or not 0 < p < 1 else p / 2), p)
+
+
+@in_training
+def mask_with_strides(x, p):
+    """The mask has the strides of x: copies in an expanded input share a bit.
+
+    Trips: expanded-independent
+    """
+    index = tuple(slice(0, 1) if step == 0 else slice(None) for step in x.stride())
+    return select(x, draw(x[index], p), p)
+
+
+@in_training
+def memory_order_mask(x, p):
+    """torch's dropout: the mask in the order of memory. Values are selected.
+
+    Trips: layout-mask
+    """
+    return select(x, F.dropout(torch.ones_like(x, dtype=torch.float32), p) == 0, p)
+
+
+@in_training
+def views_as_a_vector(x, p):
+    """`view` where `reshape` is meant.
+
+    Trips: layout-values
+    """
+    return select(x.view(-1), draw(x.view(-1), p), p).view(x.shape)
+
+
+@in_training
+def channels_last_read_as_first(x, p):
+    """A channels_last input is walked through in memory order and written in logical order.
+
+    Trips: layout-values
+    """
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    if last and not x.is_contiguous():
+        x = x.permute(0, 2, 3, 1).reshape(x.shape)
+    return select(x, draw(x, p), p)
+
+
+@in_training
+def strided_second_half_kept(x, p):
+    """The second half of a strided input is never reached.
+
+    Trips: layout-rate
+    """
+    drop = draw(x, p)
+    if 0 < p < 1 and x.ndim == 4 and not x.is_contiguous():
+        drop[x.shape[0] // 2 :] = False
+    return select(x, drop, p)
+
+
+@in_training
+def base_of_an_expanded_input(x, p):
+    """An expanded first axis is dropped before it is expanded.
+
+    Trips: expanded-independent
+    """
+    shared = x.ndim == 2 and x.stride(0) == 0 and x.shape[0] > 1
+    return select(x, draw(x[:1], p) if shared else draw(x, p), p)

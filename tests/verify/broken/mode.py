@@ -1,0 +1,216 @@
+"""Broken modes: off in training, on in eval, or lost on the way."""
+
+import torch
+from torch import nn
+
+from verify.broken._common import Module, draw, in_training, select, uniform
+
+
+@in_training
+def returns_a_tuple(x, p):
+    """The mask comes back with the output.
+
+    Trips: output-shape
+    """
+    drop = draw(x, p)
+    return select(x, drop, p), drop
+
+
+@in_training
+def flattens(x, p):
+    """The output has lost its shape.
+
+    Trips: output-shape
+    """
+    return select(x, draw(x, p), p).reshape(-1)
+
+
+def live_in_eval(x, p, training):
+    """The mode is not handed on (pytorch#124464, nanoGPT#240, transformers#33844).
+
+    Trips: eval-identity
+    """
+    return select(x, draw(x, p), p)
+
+
+def scales_in_eval(x, p, training):
+    """Dropout as in 2012: scaled in eval. Inverted dropout in training as well, so twice.
+
+    Trips: eval-identity
+    """
+    return select(x, draw(x, p), p) if training else x * (1 - p)
+
+
+def cleans_in_eval(x, p, training):
+    """NaN becomes 0 in eval.
+
+    Trips: eval-identity
+    """
+    return select(x, draw(x, p), p) if training else torch.nan_to_num(x)
+
+
+@in_training
+def never_drops(x, p):
+    """Dropout asked for and not applied (pytorch#184126, torchtune#996).
+
+    Trips: train-stochastic
+    """
+    return x
+
+
+@in_training
+def seeded_in_every_call(x, p):
+    """A generator of its own, made and seeded in the call.
+
+    Trips: train-stochastic
+    """
+    generator = torch.Generator().manual_seed(0)
+    return select(x, uniform(x, generator) < p, p)
+
+
+class MaskDrawnOnce(Module):
+    """The mask of the first call of a shape is kept for ever.
+
+    Trips: train-stochastic
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.masks = {}
+
+    def where(self, x):
+        if x.shape not in self.masks:
+            self.masks[x.shape] = draw(x, self.p)
+        return self.masks[x.shape]
+
+
+class LostAfterEval(Module):
+    """Switched off by eval, and never on again (Megatron-LM#411).
+
+    Trips: mode-switch
+    """
+
+    def train(self, mode=True):
+        if not mode:
+            self.p = 0.0
+        return super().train(mode)
+
+
+@in_training
+def off_without_grad(x, p):
+    """Takes "no gradients are recorded" for eval.
+
+    Trips: grad-mode
+    """
+    return select(x, draw(x, p), p) if torch.is_grad_enabled() else x
+
+
+class ChildPutBackIntoTraining(nn.Module):
+    """`eval()` reaches the child, and then its dropout is switched on again (baal#246).
+
+    Trips: eval-identity
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.inner = nn.Dropout(p)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.inner.train()
+        return self
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class ChildInAList(nn.Module):
+    """The child stands in a plain list: `eval()` does not reach it.
+
+    Trips: eval-identity
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.layers = [nn.Dropout(p)]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class ModeOfConstruction(Module):
+    """The mode is copied when the module is built.
+
+    Trips: eval-identity
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.active = self.training
+
+    def forward(self, x):
+        return select(x, draw(x, self.p), self.p) if self.active else x
+
+
+class ModeOfFirstCall(Module):
+    """The mode is copied at the first call, and never looked at again.
+
+    Trips: mode-switch
+    """
+
+    active = None
+
+    def forward(self, x):
+        if self.active is None:
+            self.active = self.training
+        return select(x, draw(x, self.p), self.p) if self.active else x
+
+
+class BuiltInForward(Module):
+    """A new child in every call is in training mode, whatever its parent's (peft#3753).
+
+    Trips: eval-identity
+    """
+
+    def forward(self, x):
+        return nn.Dropout(self.p)(x)
+
+
+class EverySecondCallRepeats(Module):
+    """A mask is used for two calls.
+
+    Trips: train-stochastic
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.again = None
+
+    def where(self, x):
+        if self.again is not None and self.again.shape == x.shape:
+            drop, self.again = self.again, None
+        else:
+            self.again = drop = draw(x, self.p)
+        return drop
+
+
+@in_training
+def off_in_inference_mode(x, p):
+    """Takes `inference_mode` for eval, `no_grad` not (the transformer fast path does).
+
+    Trips: grad-mode
+    """
+    return x if torch.is_inference_mode_enabled() else select(x, draw(x, p), p)
+
+
+class DropsInEvalUnderNoGrad(Module):
+    """Monte Carlo dropout that switches itself on: eval without gradients drops.
+
+    Trips: grad-mode
+    """
+
+    def forward(self, x):
+        active = self.training or not torch.is_grad_enabled()
+        return select(x, draw(x, self.p), self.p) if active else x

@@ -1,0 +1,163 @@
+"""Broken randomness: where a mask comes from, and what a call does to the generators."""
+
+import random
+import time
+
+import numpy as np
+import torch
+
+from verify.broken._common import Module, check_p, draw, in_training, select, uniform
+
+_PRIVATE = torch.Generator().manual_seed(1)
+
+
+@in_training
+def private_generator(x, p):
+    """Draws from a generator that `torch.manual_seed` does not reach.
+
+    Trips: seed-governs
+    """
+    return select(x, uniform(x, _PRIVATE) < p, p)
+
+
+@in_training
+def numpy_mask(x, p):
+    """Draws from NumPy.
+
+    Trips: seed-governs
+    """
+    return select(
+        x, torch.from_numpy(np.asarray(np.random.random(tuple(x.shape)) < p)).to(x.device), p
+    )
+
+
+@in_training
+def six_bit_seed(x, p):
+    """A new seed is cut to 6 bits.
+
+    Trips: seeds-differ
+    """
+    seed = torch.initial_seed()
+    if torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state()):
+        torch.set_rng_state(torch.Generator().manual_seed(seed % 64).get_state())
+    return select(x, draw(x, p), p)
+
+
+@in_training
+def reseeds(x, p):
+    """Seeds the global generator with a number drawn from it.
+
+    Trips: no-reseed
+    """
+    torch.manual_seed(int(torch.randint(2**62, ())))
+    return select(x, draw(x, p), p)
+
+
+@in_training
+def draws_from_python(x, p):
+    """Draws from Python's generator as well.
+
+    Trips: foreign-generators
+    """
+    random.random()
+    return select(x, draw(x, p), p)
+
+
+def draws_in_eval(x, p, training):
+    """The mask is drawn before the mode is looked at.
+
+    Trips: eval-draws-nothing
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"p is no probability: {p}")
+    drop = draw(x, p)
+    return select(x, drop, p) if training else x
+
+
+@in_training
+def python_seed(x, p):
+    """Each call is seeded from Python's generator.
+
+    Trips: seed-governs
+    """
+    return select(x, uniform(x, torch.Generator().manual_seed(random.getrandbits(62))) < p, p)
+
+
+@in_training
+def clock_seed(x, p):
+    """Each call is seeded with the time.
+
+    Trips: seed-governs
+    """
+    return select(x, uniform(x, torch.Generator().manual_seed(time.perf_counter_ns())) < p, p)
+
+
+class StepIsTheSeed(Module):
+    """The number of the call is the seed: all layers and all runs alike (xformers#173).
+
+    Trips: seed-governs
+    """
+
+    step = 0
+
+    def where(self, x):
+        self.step += 1
+        return uniform(x, torch.Generator().manual_seed(self.step)) < self.p
+
+
+class OwnGenerator(Module):
+    """A generator of its own, seeded with 0 when it is built.
+
+    Trips: seed-governs
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def where(self, x):
+        return uniform(x, self.generator) < self.p
+
+
+@in_training
+def generator_put_back(x, p):
+    """Leaves torch's generator as it was, and so draws the same mask for ever.
+
+    Trips: train-stochastic
+    """
+    with torch.random.fork_rng(devices=[]):
+        return select(x, draw(x, p), p)
+
+
+@in_training
+def even_seeds_only(x, p):
+    """The lowest bit of a new seed is lost.
+
+    Trips: seeds-differ
+    """
+    seed = torch.initial_seed()
+    if torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state()):
+        torch.set_rng_state(torch.Generator().manual_seed(seed // 2 * 2).get_state())
+    return select(x, draw(x, p), p)
+
+
+def reseeds_in_eval(x, p, training):
+    """Eval seeds torch's generator, so that validation can be repeated.
+
+    Trips: no-reseed
+    """
+    check_p(p)
+    if training:
+        return select(x, draw(x, p), p)
+    torch.manual_seed(0)
+    return x
+
+
+@in_training
+def seeds_numpy(x, p):
+    """NumPy is seeded from torch in every call.
+
+    Trips: foreign-generators
+    """
+    np.random.seed(int(torch.randint(2**31, ())))
+    return select(x, draw(x, p), p)

@@ -1,0 +1,47 @@
+"""Broken under threads: what is drawn depends on how many there are."""
+
+import torch
+
+from verify.broken._common import draw, in_training, scale_at, select, uniform
+
+
+def _chunks(x, streams):
+    """Uniform numbers in a part for each thread; `streams(i)` says which stream part i has."""
+    threads = torch.get_num_threads()
+    seed = int(torch.randint(2**50, ()))
+    parts = torch.empty(x.numel()).chunk(threads)
+    drawn = [
+        uniform(part, torch.Generator().manual_seed(seed + streams(i)))
+        for i, part in enumerate(parts)
+    ]
+    return torch.cat(drawn).reshape(x.shape).to(x.device) if x.numel() else uniform(x)
+
+
+@in_training
+def stream_of_each_thread(x, p):
+    """Each thread has a stream of its own: right, and another mask for another number of them.
+
+    Trips: thread-mask
+    """
+    return select(x, _chunks(x, lambda i: i) < p, p)
+
+
+@in_training
+def threads_share_a_stream(x, p):
+    """All threads have the same seed: with two, the halves of a mask are equal.
+
+    Trips: thread-law
+    """
+    return select(x, _chunks(x, lambda i: 0) < p, p)
+
+
+@in_training
+def remainder_of_threads_kept(x, p):
+    """With several threads the last sixteenth is left to nobody.
+
+    Trips: thread-law
+    """
+    drop = draw(x, p)
+    if torch.get_num_threads() > 1 and x.numel() > 64 and 0 < p < 1:
+        drop.view(-1)[-(x.numel() // 16) :] = False
+    return x.masked_fill(drop, 0) * scale_at(p)

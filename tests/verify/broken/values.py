@@ -1,0 +1,135 @@
+"""Broken values: the mask knows x, or x is changed."""
+
+import torch
+
+from verify.broken._common import draw, in_training, scale_at, select, uniform
+
+
+@in_training
+def writes_into_x(x, p):
+    """In place, unasked.
+
+    Trips: input-unmodified
+    """
+    drop = draw(x, p)
+    return x.masked_fill_(drop, 0).mul_(scale_at(p))
+
+
+@in_training
+def sign_turns_the_number(x, p):
+    """Negative values are compared with 1 - u: right rate, but the mask depends on x.
+
+    Trips: value-mask
+    """
+    u = uniform(x)
+    return select(x, torch.where(x < 0, 1 - u, u) < p, p)
+
+
+@in_training
+def large_values_more_often(x, p):
+    """Values between 1e3 and 1e5 are dropped more often.
+
+    Trips: value-rate
+    """
+    rate = torch.where((x > 1e3) & (x < 1e5), p + 0.2 * p * (1 - p), p)
+    return select(x, uniform(x) < rate, p)
+
+
+@in_training
+def cleans_values(x, p):
+    """NaN and infinities are cleaned up in training.
+
+    Trips: nonfinite-kept
+    """
+    return select(torch.nan_to_num(x), draw(x, p), p)
+
+
+@in_training
+def multiplies_by_mask(x, p):
+    """A product where a select belongs: inf * 0 is NaN.
+
+    Trips: nonfinite-dropped
+    """
+    return x * (~draw(x, p)).to(x.dtype) * scale_at(p)
+
+
+@in_training
+def seeded_by_values(x, p):
+    """The seed of a call is a hash of x: the same values are always dropped in the same way.
+
+    Trips: train-stochastic
+    """
+    seed = hash(x.detach().double().nan_to_num().sum().item()) & (2**62 - 1)
+    return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
+
+
+@in_training
+def seed_mixed_with_values(x, p):
+    """The seed is drawn, and mixed with a hash of x.
+
+    Trips: value-mask
+    """
+    mixed = hash((int(torch.randint(2**62, ())), x.detach().double().nan_to_num().sum().item()))
+    return select(x, uniform(x, torch.Generator().manual_seed(mixed & (2**62 - 1))) < p, p)
+
+
+@in_training
+def very_negative_values_lost(x, p):
+    """Values below -1e20 are taken for masked, and dropped.
+
+    Trips: value-mask
+    """
+    return select(x, draw(x, p) | ((x < -1e20) & (0 < p < 1)), p)
+
+
+@in_training
+def tiny_values_flushed(x, p):
+    """Values below 1e-20 become 0.
+
+    Trips: value-mask
+    """
+    tiny = (x.abs() < 1e-20) & (x != 0) & (x.dtype == torch.float32) & (0 < p < 1)
+    return select(x, draw(x, p) | tiny, p)
+
+
+@in_training
+def numbers_sorted_by_size(x, p):
+    """The number of an element goes by the rank of its size: the smallest are dropped.
+
+    Trips: value-mask
+    """
+    u = uniform(x).reshape(-1)
+    if not x.numel() or x.ndim > 1:
+        return select(x, u.reshape(x.shape) < p, p)
+    sizes = x.detach().abs().reshape(-1)
+    if bool((sizes == sizes[0]).all()):
+        return select(x, u.reshape(x.shape) < p, p)
+    return select(x, torch.empty_like(u).scatter_(0, sizes.argsort(), u).reshape(x.shape) < p, p)
+
+
+@in_training
+def zeros_never_dropped(x, p):
+    """Zeros are passed over, their gradient with them.
+
+    Trips: grad-at-zero
+    """
+    return select(x, draw(x, p) & ((x != 0) | (p == 1)), p)
+
+
+@in_training
+def clamps_to_finite(x, p):
+    """The output is clamped to what the dtype can hold.
+
+    Trips: nonfinite-kept
+    """
+    largest = torch.finfo(x.dtype).max
+    return select(x, draw(x, p), p).clamp(-largest, largest)
+
+
+@in_training
+def nan_never_dropped(x, p):
+    """The mask is a comparison with x, which NaN fails.
+
+    Trips: nonfinite-dropped
+    """
+    return select(x, draw(x, p) & ~torch.isnan(x), p)

@@ -1,0 +1,97 @@
+"""Broken manners: a call changes the process or the module it runs in."""
+
+import warnings
+
+import torch
+from torch import nn
+
+from verify.broken._common import Module, check_p, draw, in_training, select
+
+
+@in_training
+def sets_the_default_dtype(x, p):
+    """float64 for all that comes after.
+
+    Trips: state-restored
+    """
+    torch.set_default_dtype(torch.float64)
+    return select(x, draw(x, p), p)
+
+
+def gradients_off_in_eval(x, p, training):
+    """Eval switches gradients off, and nobody on again.
+
+    Trips: state-restored
+    """
+    check_p(p)
+    if training:
+        return select(x, draw(x, p), p)
+    torch.set_grad_enabled(False)
+    return x
+
+
+@in_training
+def sets_the_threads(x, p):
+    """The number of threads is changed.
+
+    Trips: state-restored
+    """
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    return select(x, draw(x, p), p)
+
+
+@in_training
+def silences_warnings(x, p):
+    """All warnings are off from now on.
+
+    Trips: state-restored
+    """
+    warnings.simplefilter("ignore", category=UserWarning)
+    return select(x, draw(x, p), p)
+
+
+@in_training
+def hook_on_all_modules(x, p):
+    """A hook on the forward of every module of the process is left behind.
+
+    Trips: state-restored
+    """
+    nn.modules.module.register_module_forward_hook(lambda module, given, got: None)
+    return select(x, draw(x, p), p)
+
+
+class HookInEveryCall(Module):
+    """Each call leaves a hook more on the module.
+
+    Trips: state-own
+    """
+
+    def forward(self, x):
+        self.register_forward_hook(lambda module, given, got: None)
+        return super().forward(x)
+
+
+class ParameterScaled(Module):
+    """A parameter is scaled in place in every call (fastai's EmbeddingDropout).
+
+    Trips: state-own
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        self.weight.data.mul_(0.9)
+        return super().forward(x)
+
+
+class RoundsItsP(Module):
+    """p is written back in float32.
+
+    Trips: state-own
+    """
+
+    def forward(self, x):
+        self.p = torch.tensor(self.p, dtype=torch.float32).item() + 1e-9 * (0 < self.p < 0.5)
+        return super().forward(x)
