@@ -12,14 +12,22 @@ COARSE = _zoo.COARSE
 
 # Checks that are being written: their broken dropouts wait for them.
 PENDING = {
+    "alpha-moments",
+    "block-shape",
     "compiled-law",
     "device-followed",
+    "fixed-count",
+    "fused-composition",
     "grad-checkpoint",
     "grad-second-order",
     "inplace-claim",
     "linear-rank",
+    "noise-law",
+    "scale-common",
+    "shared-mask",
     "state-own",
     "state-restored",
+    "subset-uniform",
     "thread-law",
     "thread-mask",
 }

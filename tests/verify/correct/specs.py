@@ -1,0 +1,218 @@
+"""Correct dropouts of other kinds: none may be accused of an error."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+Dropout1d = nn.Dropout1d
+Dropout2d = nn.Dropout2d
+Dropout3d = nn.Dropout3d
+AlphaDropout = nn.AlphaDropout
+FeatureAlphaDropout = nn.FeatureAlphaDropout
+
+
+def _uniform(x, shape=None):
+    return torch.rand(x.shape if shape is None else shape, device=x.device, dtype=torch.float32)
+
+
+def _scaled(x, drop, p):
+    return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0.0)
+
+
+def channels(x, p, training):
+    """A number for each channel.
+
+    Spec: dropout2d
+    """
+    return _scaled(x, _uniform(x, (*x.shape[:2], 1, 1)) < p, p) if training else x
+
+
+class DropPath(nn.Module):
+    """A number for each sample, in the manner of timm.
+
+    Spec: drop-path
+    """
+
+    def __init__(self, drop_prob=0.0):
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x):
+        if self.drop_prob == 0.0 or not self.training:
+            return x
+        keep = 1 - self.drop_prob
+        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1), dtype=torch.float32)
+        mask = mask.bernoulli_(keep).to(x.dtype)
+        return x * (mask.div_(keep) if keep > 0 else mask)
+
+
+def whole_batch(x, p, training):
+    """A number for all.
+
+    Spec: drop-path-batch
+    """
+    return _scaled(x, _uniform(x, (1,) * x.ndim) < p, p) if training else x
+
+
+def locked(x, p, training):
+    """A mask for all steps of a sequence.
+
+    Spec: locked
+    """
+    return _scaled(x, _uniform(x, (x.shape[0], 1, x.shape[2])) < p, p) if training else x
+
+
+def embedding_rows(x, p, training):
+    """A number for each row of a matrix.
+
+    Spec: embedding
+    """
+    return _scaled(x, _uniform(x, (x.shape[0], 1)) < p, p) if training else x
+
+
+_ALPHA = -1.7580993408473766
+
+
+def _alpha(x, drop, p):
+    if p == 1:
+        return x * 0
+    a = ((1 - p) * (1 + p * _ALPHA**2)) ** -0.5
+    return torch.where(drop, _ALPHA, x) * a - a * p * _ALPHA
+
+
+def alpha(x, p, training):
+    """Dropped values become alpha', then all are scaled and shifted.
+
+    Spec: alpha
+    """
+    return _alpha(x, _uniform(x) < p, p).to(x.dtype) if training else x
+
+
+def feature_alpha(x, p, training):
+    """Whole channels become alpha'.
+
+    Spec: feature-alpha
+    """
+    return _alpha(x, _uniform(x, (*x.shape[:2], 1, 1)) < p, p).to(x.dtype) if training else x
+
+
+def gaussian(x, p, training):
+    """x times N(1, p / (1 - p)).
+
+    Spec: gaussian
+    """
+    if not training:
+        return x
+    noise = torch.randn(x.shape, device=x.device, dtype=torch.float32)
+    return x * (1 + noise * math.sqrt(p / (1 - p))).to(x.dtype)
+
+
+def tokens(x, p, training):
+    """Keeps the tokens of the largest numbers, in their order.
+
+    Spec: tokens
+    """
+    if not training or p == 0:
+        return x
+    count = max(1, round(x.shape[1] * (1 - p)))
+    kept = _uniform(x, x.shape[:2]).topk(count, dim=1).indices.sort(dim=1).values
+    return x.gather(1, kept[..., None].expand(-1, -1, x.shape[2]))
+
+
+def n_of_m(x, p, training):
+    """Of each four neighbours the same number is kept, unscaled.
+
+    Spec: n-of-m
+    """
+    if not training or p == 0:
+        return x
+    groups = x.reshape(-1, 4)
+    order = _uniform(groups).argsort(1).argsort(1)
+    return groups.masked_fill(order >= round(4 * (1 - p)), 0).reshape(x.shape)
+
+
+def dropout_add(x, p, training, residual, bias):
+    """The composition itself.
+
+    Spec: dropout-add
+    """
+    return residual + F.dropout(x + bias, p, training)
+
+
+def attention(query, key, value, p, training):
+    """Dropout on the probabilities.
+
+    Spec: attention
+    """
+    weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(-1)
+    return F.dropout(weights, p, training) @ value
+
+
+class DropConnect(nn.Linear):
+    """Dropout on the weights of a linear layer.
+
+    Spec: weights
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(32, 16)
+        self.p = p
+
+    def forward(self, x):
+        return F.linear(x, F.dropout(self.weight, self.p, self.training), self.bias)
+
+
+def _rate_of(density, size, block):
+    """The share dropped if each place that a block fits at is a seed with this probability."""
+    fits = size - block + 1
+    starts = torch.arange(fits, dtype=torch.float64)
+    places = torch.arange(size, dtype=torch.float64)
+    covered = (places[:, None] >= starts) & (places[:, None] < starts + block)
+    seeds = covered.sum(1).double()
+    return float((1 - (1 - density) ** (seeds[:, None] * seeds[None, :])).mean())
+
+
+def _density(p, size, block):
+    """The probability of a seed at which the share dropped is p: it grows with it."""
+    low, high = 0.0, 1.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _rate_of(middle, size, block) < p else (low, middle)
+    return high
+
+
+class DropBlock(nn.Module):
+    """The density of blocks is solved for, so that the share dropped is p.
+
+    Spec: drop-block
+    """
+
+    def __init__(self, p, block_size):
+        super().__init__()
+        self.p, self.block_size = p, block_size
+        self.densities = {}
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        size, block = x.shape[-1], self.block_size
+        if size not in self.densities:
+            self.densities[size] = _density(self.p, size, block)
+        fits = size - block + 1
+        seeds = _uniform(x, (*x.shape[:2], fits, fits)) < self.densities[size]
+        padded = F.pad(seeds.float(), (block - 1,) * 4)
+        dropped = F.max_pool2d(padded, block, stride=1) > 0
+        return x.masked_fill(dropped, 0) / (1 - self.p)
+
+
+def eight_bits(x, p, training):
+    """p held in 8 bits, and said to be.
+
+    Spec: plain:quantised=256
+    """
+    if not training:
+        return x
+    drop = torch.randint(0, 256, x.shape, device=x.device) < round(p * 256)
+    return _scaled(x, drop, p)
