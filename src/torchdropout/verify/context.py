@@ -34,6 +34,7 @@ class Level:
         run: How many mask bits are searched for a repeated run.
         zeros: How many elements are looked at for a single wrong one.
         most: Elements that one measurement may take; what it sees is computed after this limit.
+        compiled: Whether the target is compiled, too, which takes seconds.
     """
 
     name: str
@@ -44,14 +45,15 @@ class Level:
     run: int
     zeros: int
     most: int
+    compiled: bool = False
 
 
 LEVELS: Mapping[str, Level] = {
     level.name: level
     for level in (
         Level("quick", 0.004, 0.012, 0.008, 1e6, 1 << 20, 1 << 18, 1 << 23),
-        Level("standard", 0.002, 0.006, 0.004, 1e7, 1 << 22, 1 << 23, 1 << 27),
-        Level("thorough", 0.0006, 0.003, 0.001, 3e8, 1 << 24, 1 << 27, 1 << 30),
+        Level("standard", 0.002, 0.006, 0.004, 1e7, 1 << 22, 1 << 23, 1 << 27, True),
+        Level("thorough", 0.0006, 0.003, 0.001, 3e8, 1 << 24, 1 << 27, 1 << 30, True),
     )
 }
 
@@ -197,6 +199,11 @@ class Context:
         return self.subject.spec
 
     @property
+    def chunk(self) -> int:
+        """Draws of a large call."""
+        return max(1 << 12, CHUNK >> (self.spec.cost - 1).bit_length())
+
+    @property
     def most(self) -> int:
         """Draws that one measurement may take."""
         return max(1 << 10, self.level.most // self.spec.cost)
@@ -232,7 +239,7 @@ class Context:
 
     def build(self, p: Any, *, inplace: bool = False) -> Built:
         """The target at p; what it raises becomes a finding."""
-        with self._blame(f"building it at p={p!r}"):
+        with self.blame(f"building it at p={p!r}"):
             return self.subject.build(p, inplace=inplace)
 
     def need_eval(self) -> None:
@@ -252,14 +259,18 @@ class Context:
 
     def call(self, built: Built, x: torch.Tensor, training: bool = True) -> torch.Tensor:
         """The target's output, once it is known to be a tensor of x's shape and device."""
-        with self._blame(f"a call at p={built.p:g} {'in training' if training else 'in eval'}"):
+        with self.blame(f"a call at p={built.p:g} {'in training' if training else 'in eval'}"):
             # The target runs with the caller's threads, the judge with one: its operations are
             # small, and waiting for a second thread can cost more than they do.
             torch.set_num_threads(self.threads)
+            dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
             try:
                 y = built.call(x, training)
             finally:
+                # What a target changes is found by `state-restored`, and troubles no other check.
                 torch.set_num_threads(1)
+                torch.set_default_dtype(dtype)
+                torch.set_grad_enabled(grad)
         if not isinstance(y, torch.Tensor):
             raise Fault(f"expected a tensor, got {type(y).__name__}", type=type(y).__name__)
         if y.shape != x.shape:
@@ -294,13 +305,22 @@ class Context:
         return self._kept[key]
 
     def count_dropped(self, built: Built, n: int, dtype: torch.dtype = torch.float32) -> int:
-        """How many of n ones are dropped, in calls of `CHUNK`."""
+        """How many of n ones are dropped, in large calls."""
         kept = 0
-        for start in range(0, n, CHUNK):
+        for start in range(0, n, self.chunk):
             # New ones every time: the target may write into its input, which `values` reports.
-            ones = torch.ones(min(CHUNK, n - start), dtype=dtype)
+            ones = torch.ones(min(self.chunk, n - start), dtype=dtype)
             kept += int(torch.count_nonzero(self.kept(built, ones)))
         return n - kept
+
+    @contextlib.contextmanager
+    def using_threads(self, threads: int) -> Iterator[None]:
+        """Inside, the target runs with so many threads."""
+        before, self.threads = self.threads, threads
+        try:
+            yield
+        finally:
+            self.threads = before
 
     # Randomness
 
@@ -332,7 +352,7 @@ class Context:
         return size * sign
 
     @contextlib.contextmanager
-    def _blame(self, doing: str) -> Iterator[None]:
+    def blame(self, doing: str) -> Iterator[None]:
         """Makes a finding of whatever the target raises, SystemExit included; Ctrl-C passes."""
         try:
             yield

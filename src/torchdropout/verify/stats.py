@@ -83,6 +83,20 @@ def _upper_limit(n: int, p: float, alpha: float) -> int:
     return int(binom.isf(alpha / 2, n, p)) + 1
 
 
+def interval(count: int, n: int, confidence: float = 0.99) -> tuple[float, float]:
+    """The exact interval of Clopper and Pearson (1934) for the rate of events that came so often.
+
+    Example:
+        >>> low, high = interval(50, 100)
+        >>> round(low, 3), round(high, 3)
+        (0.369, 0.631)
+    """
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(count, n - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
+    return low, high
+
+
 def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int:
     """How many events show a rate of `p + change` or `p - change` for what it is, about.
 
@@ -220,6 +234,52 @@ def find_repeat(bits: Bits, width: int) -> tuple[int, int] | None:
         ):
             return first, second
     return None
+
+
+def rank_chance(size: int, lost: int) -> float:
+    """Chance that a square matrix of so many random bits has a rank of `size - lost` over GF(2).
+
+    Kovalenko (1972): a product over rows and columns, exact.
+
+    Example:
+        >>> [round(rank_chance(64, lost), 4) for lost in range(3)]
+        [0.2888, 0.5776, 0.1284]
+    """
+    rank = size - lost
+    exponent = -float(lost * lost)
+    product = 2.0**exponent if exponent > -1000 else 0.0
+    for i in range(rank):
+        product *= (1 - 2.0 ** (i - size)) ** 2 / (1 - 2.0 ** (i - rank))
+    return product
+
+
+def ranks(bits: Bits) -> NDArray[np.int64]:
+    """The ranks over GF(2) of square matrices, stacked along the first axis.
+
+    Gaussian elimination of all matrices at once, 64 columns to a word.
+    """
+    count, size, _ = bits.shape
+    packed = np.packbits(bits, axis=2)
+    words = np.ascontiguousarray(packed).view(np.uint64)
+    rank = np.zeros(count, dtype=np.int64)
+    each = np.arange(count)
+    row = np.arange(size)
+    for column in range(size):
+        # packbits puts the first bit into the highest place of a byte; bytes are little-endian.
+        word, shift = column // 64, np.uint64((column % 64) // 8 * 8 + 7 - column % 8)
+        has = ((words[:, :, word] >> shift) & np.uint64(1)).astype(bool)
+        free = has & (row >= rank[:, None])
+        found = free.any(axis=1)
+        pivot = np.where(found, free.argmax(axis=1), rank.clip(max=size - 1))
+        target = np.where(found, rank, pivot)
+        top = words[each, pivot].copy()
+        words[each, pivot] = words[each, target]
+        words[each, target] = top
+        below = ((words[:, :, word] >> shift) & np.uint64(1)).astype(bool)
+        below &= found[:, None] & (row > target[:, None])
+        words ^= np.where(below[:, :, None], top[:, None, :], np.uint64(0))
+        rank += found
+    return rank
 
 
 @dataclass(frozen=True)

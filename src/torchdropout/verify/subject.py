@@ -65,6 +65,7 @@ class Spec:
         exempt: Checks that do not apply, with the reason.
         bits: How many bits p is held to, where the target says so; 0 for exact.
         largest: Inputs of the checks have magnitudes in [1/2, largest).
+        finite: Whether only finite values can be put through the target one by one.
     """
 
     name: str = "plain"
@@ -76,6 +77,7 @@ class Spec:
     exempt: Mapping[str, str] = field(default_factory=dict)
     bits: int = 0
     largest: float = 2.0
+    finite: bool = False
 
     @property
     def title(self) -> str:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from ..findings import Rule
 from .checks import (
+    compiled,
     construction,
     dtype,
     edges,
@@ -20,7 +21,9 @@ from .checks import (
     randomness,
     rate,
     scale,
+    structure,
     values,
+    world,
 )
 
 # fmt: off
@@ -41,11 +44,13 @@ CHECKS = MappingProxyType({
     "TD535": independence.call_independence,
     "TD536": independence.joint_counts,
     "TD537": independence.count_spread,
+    "TD538": independence.linear_rank,
     "TD541": gradient.grad_mask,
     "TD542": gradient.grad_scale,
     "TD543": gradient.grad_at_zero,
     "TD544": gradient.grad_finite,
     "TD545": gradient.grad_own_call,
+    "TD546": gradient.grad_second_order,
     "TD551": edges.p_zero_identity,
     "TD552": edges.p_one_zeros,
     "TD553": edges.edge_gradients,
@@ -59,17 +64,33 @@ CHECKS = MappingProxyType({
     "TD573": randomness.no_reseed,
     "TD574": randomness.foreign_generators,
     "TD575": randomness.eval_draws_nothing,
+    "TD576": randomness.thread_mask,
+    "TD577": randomness.thread_law,
+    "TD578": randomness.grad_checkpoint,
     "TD581": values.input_unmodified,
     "TD582": values.value_mask,
     "TD583": values.value_rate,
     "TD584": values.nonfinite_kept,
     "TD585": values.nonfinite_dropped,
+    "TD586": values.inplace_claim,
     "TD591": layout.layout_values,
     "TD592": layout.layout_rate,
     "TD593": layout.expanded_independent,
     "TD594": layout.layout_mask,
+    "TD595": layout.device_followed,
     "TD601": construction.wrong_p_refused,
     "TD602": construction.wrong_p_named,
+    "TD611": world.state_restored,
+    "TD612": world.state_own,
+    "TD621": compiled.compiled_law,
+    "TD631": structure.shared_mask,
+    "TD632": structure.block_shape,
+    "TD633": structure.scale_common,
+    "TD634": structure.fixed_count,
+    "TD635": structure.subset_uniform,
+    "TD636": structure.fused_composition,
+    "TD637": structure.noise_law,
+    "TD638": structure.alpha_moments,
 })
 # fmt: on
 

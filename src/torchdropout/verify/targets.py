@@ -168,7 +168,7 @@ def _name_of(target: object) -> str:
     """What an object that was not given by name is called in a report; no addresses."""
     inner = target.func if isinstance(target, functools.partial) else target
     if _is_torch_builtin(inner):
-        return f"torch:{_call_name(inner)}"
+        return f"{_builtin_home(inner)}:{_call_name(inner)}"
     module = getattr(inner, "__module__", None)
     if isinstance(inner, type) or inspect.isroutine(inner):
         return f"{module}:{inner.__qualname__}" if module else inner.__qualname__
@@ -483,8 +483,14 @@ def _signature(function: Callable[..., Any]) -> Signature | None:
 
 
 def _is_torch_builtin(function: object) -> TypeGuard[BuiltinFunctionType]:
-    """Whether it is a builtin that torch offers at its top, which Python has no signature for."""
-    return inspect.isbuiltin(function) and getattr(torch, function.__name__, None) is function
+    """Whether it is a builtin that torch offers, which Python has no signature for."""
+    return inspect.isbuiltin(function) and _builtin_home(function) is not None
+
+
+def _builtin_home(function: BuiltinFunctionType) -> str | None:
+    homes = {"torch": torch, "torch.nn.functional": torch.nn.functional}
+    found = (n for n, home in homes.items() if getattr(home, function.__name__, None) is function)
+    return next(found, None)
 
 
 def _torch_schema(function: object) -> Any:
@@ -1009,9 +1015,7 @@ class _Function(_Subject):
         self._names = _input_names(name, reading, told.spec)
         self._given = _constants(reading, told.spec)
         self._compile = told.compile
-        self._run = dataclasses.replace(
-            reading, function=_compiled(reading.function, told.compile)
-        )
+        self._run = dataclasses.replace(reading, function=_compiled(reading.function, told.compile))
         bound = reading.bound
         self._gives_p = self._p.name not in bound
         has_eval = self._training is not None and self._training.name not in bound

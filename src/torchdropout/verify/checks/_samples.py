@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import stats
-from ..context import CHUNK, Context
+from ..context import Context
 from ..stats import Bits
 
 # Odd, prime and above two vectors of any width: no kernel divides it.
@@ -24,8 +24,8 @@ def _pairs(ctx: Context, tests: int) -> int:
 
 def stream(ctx: Context) -> Bits:
     """Large calls, a row each: enough for the correlation at a few dozen lags."""
-    calls = math.ceil(2 * _pairs(ctx, 32) / CHUNK)
-    return ctx.masks(ctx.main_p, calls, (CHUNK,))
+    calls = math.ceil(2 * _pairs(ctx, 32) / ctx.chunk)
+    return ctx.masks(ctx.main_p, calls, (ctx.chunk,))
 
 
 def volumes(ctx: Context) -> Bits:
@@ -37,8 +37,9 @@ def volumes(ctx: Context) -> Bits:
 
 def series(ctx: Context) -> Bits:
     """Many calls of one size, for the correlation of a place with itself in later calls."""
-    calls = math.ceil(2 * _pairs(ctx, 8) / CALL / 64) * 64
-    return ctx.masks(ctx.main_p, calls, (CALL,))
+    size = min(CALL, ctx.chunk // 64)
+    calls = math.ceil(2 * _pairs(ctx, 8) / size / 64) * 64
+    return ctx.masks(ctx.main_p, calls, (size,))
 
 
 def small_calls(ctx: Context) -> Bits:
@@ -57,4 +58,4 @@ def small_calls(ctx: Context) -> Bits:
 
 def rows(ctx: Context) -> Bits:
     """A few calls on a matrix, to search for repeats."""
-    return ctx.masks(ctx.main_p, 4, (ctx.level.run // 4 // ROW, ROW))
+    return ctx.masks(ctx.main_p, 4, (min(ctx.level.run, 4 * ctx.most) // 4 // ROW, ROW))

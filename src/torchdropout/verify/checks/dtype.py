@@ -8,6 +8,7 @@ import torch
 
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import smallest_seen
+from ..subject import GRID
 from ._reading import split
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -23,7 +24,8 @@ def _name(dtype: torch.dtype) -> str:
 
 def _grid(ctx: Context, dtype: torch.dtype) -> tuple[float, ...]:
     """The p whose scale does not overflow the dtype: the inputs reach up to 2."""
-    chosen = P_GRID if ctx.subject.fixed_p is None else ctx.grid
+    is_free = ctx.subject.fixed_p is None and ctx.spec.grid is GRID
+    chosen = P_GRID if is_free else ctx.grid
     return tuple(p for p in chosen if 2 / (1 - p) < torch.finfo(dtype).max)
 
 

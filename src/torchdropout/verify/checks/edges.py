@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ..context import CHUNK, Context, Fault, Seen, Skip, check, outcome
+from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import POWER, smallest_seen
 from ._reading import same_values, split
 
@@ -32,8 +32,9 @@ def p_zero_identity(ctx: Context) -> Seen:
     """
     _need_p(ctx, 0.0)
     built = ctx.build(0.0)
-    size = min(CHUNK, ctx.level.zeros)
-    for start in range(0, ctx.level.zeros, size):
+    wanted = min(ctx.level.zeros, ctx.most)
+    size = min(ctx.chunk, wanted)
+    for start in range(0, wanted, size):
         x = ctx.normal(size)
         y = ctx.call(built, x.clone())
         if not same_values(y.detach(), x):
@@ -45,8 +46,8 @@ def p_zero_identity(ctx: Context) -> Seen:
                 changed=changed,
                 zeros=zeros,
             )
-    seen = math.log(1 / (1 - POWER)) / ctx.level.zeros
-    return Seen(f"y is x, {ctx.level.zeros} values", {}, f"a drop rate of {seen:.2g}")
+    seen = math.log(1 / (1 - POWER)) / wanted
+    return Seen(f"y is x, {wanted} values", {}, f"a drop rate of {seen:.2g}")
 
 
 @check(needs=["output-shape"])
@@ -86,6 +87,7 @@ def edge_gradients(ctx: Context) -> Seen:
     To mend: keep the infinite scale out of the graph: set it to 0 at p=1, or return early.
     """
     fixed = ctx.subject.fixed_p
+    ctx.need_gradient()
     edges = [p for p in (0.0, 1.0) if fixed is None or fixed == p]
     if not edges:
         raise Skip(f"the target has p={fixed:g}")

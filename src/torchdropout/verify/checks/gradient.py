@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..context import Context, Fault, Seen, check, outcome
+from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..rounding import exact, tolerance
 from ..stats import smallest_seen
 from ..subject import Built
@@ -18,6 +18,7 @@ def _forward(ctx: Context, built: Built, x: torch.Tensor) -> tuple[torch.Tensor,
 
     The copy lets a target write into its input, which `input-unmodified` reports.
     """
+    ctx.need_gradient()
     leaf = x.clone().requires_grad_()
     return leaf, ctx.call(built, leaf.clone())
 
@@ -46,6 +47,7 @@ def grad_mask(ctx: Context) -> Seen:
 
     To mend: save the mask, or the seed and offset it came from, and use those in backward.
     """
+    picture = {}
     for p in ctx.grid:
         x = ctx.normal(SIZE)
         leaf, y = _forward(ctx, ctx.build(p), x)
@@ -58,7 +60,15 @@ def grad_mask(ctx: Context) -> Seen:
                 differ=differ,
                 n=SIZE,
             )
-    return Seen(f"zero where y is, {SIZE} places at each p")
+        if p == ctx.main_p:
+            picture = {"forward": _picture(y), "gradient": _picture(grad)}
+    return Seen(f"zero where y is, {SIZE} places at each p", {"picture": picture})
+
+
+def _picture(y: torch.Tensor) -> list[str]:
+    """The first places, for a reader to compare: 1 where it is not zero."""
+    shown = (y.detach().reshape(-1)[:256] != 0).reshape(16, 16)
+    return ["".join("1" if kept else "0" for kept in row) for row in shown.tolist()]
 
 
 @check(needs=["grad-mask"])
@@ -180,3 +190,44 @@ def grad_own_call(ctx: Context) -> Seen:
                     differ=differ,
                 )
     return Seen("two calls, then two gradients of each: own masks")
+
+
+@check(needs=["grad-scale"])
+def grad_second_order(ctx: Context) -> Seen:
+    """The derivative of the gradient has the same mask and scale.
+
+    Measured: the gradient as a function of the incoming gradient, differentiated once more; it is
+    linear, with the factor 0 or 1 / (1 - p) of the forward pass.
+
+    Gradient penalties, meta-learning and Hessian-vector products differentiate the backward pass.
+    A backward written with `.data`, with NumPy or with a fresh mask gives them zeros or noise, and
+    raises nothing.
+
+    To mend: write `backward` in differentiable torch operations, or refuse a second derivative with
+    `once_differentiable`.
+    """
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(4096)
+    leaf, y = _forward(ctx, built, x)
+    upstream = _upstream(ctx, x).requires_grad_()
+    (grad,) = torch.autograd.grad(y, leaf, upstream, create_graph=True)
+    if not grad.requires_grad:
+        raise Fault("the gradient is a constant to autograd: second derivatives are zero")
+    second = ctx.normal(2, x.numel())[1]
+    try:
+        given = torch.autograd.grad(grad, upstream, second, allow_unused=True)[0]
+    except RuntimeError as error:
+        if "once_differentiable" in str(error):
+            raise Skip("the target refuses a second derivative") from error
+        raise
+    if given is None:
+        raise Fault("the gradient does not depend on the incoming gradient")
+    kept, _ = split(second, given, built.p, "second derivative")
+    differ = int((kept != (y.detach() != 0)).sum())
+    if differ:
+        raise Fault(
+            f"p={built.p:g}: the second derivative has another mask than the forward pass at "
+            f"{differ} of {x.numel()} places",
+            differ=differ,
+        )
+    return Seen("mask and scale of the forward pass")

@@ -7,15 +7,16 @@ import math
 import numpy as np
 
 from .. import stats
-from ..context import CHUNK, Context, Fault, Seen, Skip, check, outcome
+from ...findings import Figure
+from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import Bits, Family
 from ._samples import ROW, SMALL, VOLUME, rows, series, small_calls, stream, volumes
 
-LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))
+LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))  # as far as a call reaches
 AXES = ("samples", "channels", "rows", "columns")
 CALL_LAGS = (1, 2, 3, 4, 8, 16)
 BLOCK = 8
-STRIDES = (1, 4, 32, CHUNK // BLOCK)
+STRIDES = (1, 4, 32)  # and an eighth of a call
 NEEDS = ("output-shape", "train-stochastic", "kept-scale")
 
 
@@ -26,7 +27,9 @@ def _test_pairs(family: Family, label: str, bits: Bits, lag: int, axis: int, p: 
     return n
 
 
-def _correlation_outcome(family: Family, p: float, fewest: int, where: str) -> Seen:
+def _correlation_outcome(
+    family: Family, p: float, fewest: int, where: str, **figures: Figure
+) -> Seen:
     chance = stats.pairs_differ(p)
     seen = stats.smallest_seen(fewest, chance, family.each) / chance
     return outcome(
@@ -35,6 +38,7 @@ def _correlation_outcome(family: Family, p: float, fewest: int, where: str) -> S
         lambda t: f"p={p:g}, {t.label}: {t.rate:.5g} of {t.n} pairs differ",
         f"a correlation of {seen:.2g} {where}",
         correlation=1 - family.worst.rate / chance,
+        **figures,
     )
 
 
@@ -52,10 +56,18 @@ def lag_independence(ctx: Context) -> Seen:
     To mend: give each element its own random bits; with a counter-based generator, its own counter.
     """
     p = ctx.sound_p
-    family = ctx.family(len(LAGS))
     bits = stream(ctx)
-    fewest = min(_test_pairs(family, f"lag {lag}", bits, lag, -1, p) for lag in LAGS)
-    return _correlation_outcome(family, p, fewest, f"at any of {len(LAGS)} lags")
+    lags = [lag for lag in LAGS if 2 * lag <= bits.shape[1]]
+    family = ctx.family(len(lags))
+    fewest = min(_test_pairs(family, f"lag {lag}", bits, lag, -1, p) for lag in lags)
+    chance = stats.pairs_differ(p)
+    limit = stats.smallest_seen(fewest, chance, family.each, power=0.5) / chance
+    figures = [
+        {"lag": lag, "correlation": 1 - test.rate / chance, "limit": limit}
+        for lag, test in zip(lags, family.tests, strict=True)
+    ]
+    where = f"at any of {len(lags)} lags"
+    return _correlation_outcome(family, p, fewest, where, lags=figures)
 
 
 @check(needs=NEEDS, statistical=True)
@@ -112,7 +124,8 @@ def joint_counts(ctx: Context) -> Seen:
     """All patterns of eight elements come as often as independence says.
 
     Measured: the counts of the 256 keep patterns of disjoint blocks of 8 elements, in a row and
-    4, 32 and 131072 elements apart, each an exact binomial test.
+    4, 32 and (in an eighth of a large call, mostly) 131072 elements apart, each an exact binomial
+    test.
 
     Bits can be independent in pairs and tied in threes: a third made as the exclusive or of two
     others passes every correlation. Patterns of eight show that, as well as runs, blocks and
@@ -122,13 +135,14 @@ def joint_counts(ctx: Context) -> Seen:
     """
     p = ctx.sound_p
     bits = stream(ctx)
-    family = ctx.family(len(STRIDES) << BLOCK)
+    strides = (*STRIDES, bits.shape[1] // BLOCK)
+    family = ctx.family(len(strides) << BLOCK)
     patterns = np.arange(1 << BLOCK)
     kept = np.array([int(v).bit_count() for v in patterns])
     chance = (1 - p) ** kept * p ** (BLOCK - kept)
     names = [format(v, "08b") for v in patterns]
     blocks = bits.size // BLOCK
-    for stride in STRIDES:
+    for stride in strides:
         packed = np.packbits(bits.reshape(-1, BLOCK, stride), axis=1)
         counts = np.bincount(packed.reshape(-1), minlength=1 << BLOCK)
         labels = [f"pattern {name} with stride {stride}" for name in names]
@@ -289,3 +303,56 @@ def _repeats(bits: Bits) -> list[tuple[int, int]]:
     seen: dict[bytes, int] = {}
     rows = enumerate(row.tobytes() for row in np.packbits(bits, axis=1))
     return [(first, at) for at, row in rows if (first := seen.setdefault(row, at)) != at]
+
+
+MATRIX = 64
+LARGE = 512
+
+
+@check(needs=[*NEEDS, "mask-repeats"], statistical=True)
+def linear_rank(ctx: Context) -> Seen:
+    """Mask bits are no exclusive or of earlier mask bits.
+
+    Measured: the ranks over GF(2) of matrices filled with mask bits, 64 x 64 and 512 x 512. How
+    often random ones have each rank is known exactly (Marsaglia and Tsay, 1985).
+
+    A shift register, an xorshift generator without an output function or the low bits of a linear
+    congruential one give each bit as the exclusive or of a few earlier ones. All small patterns
+    then come as often as they should; a matrix of such bits is far from full rank.
+
+    To mend: use a generator with a non-linear output function: Philox, PCG, xoshiro** or a cipher.
+    """
+    p = ctx.sound_p
+    if p != 0.5:
+        raise Skip(f"matrices of mask bits tell nothing at p={p:g}, only at p=0.5")
+    flat = stream(ctx).reshape(-1)
+    count = min(flat.size // MATRIX**2, 1 << 11)
+    # The low bits of a generator come in the order of calls as in that of elements.
+    small = stats.ranks(flat[: count * MATRIX**2].reshape(count, MATRIX, MATRIX))
+    family = ctx.family(4)
+    chances = [stats.rank_chance(MATRIX, lost) for lost in range(2)]
+    chances.append(1 - sum(chances))
+    for lost, chance in enumerate(chances):
+        times = int(
+            np.count_nonzero(MATRIX - small == lost if lost < 2 else MATRIX - small >= lost)
+        )
+        name = f"rank {MATRIX - lost}{' or less' if lost == 2 else ''} of {MATRIX}"
+        family.binomial(name, times, count, chance, 0.0)
+    larger = min(flat.size // LARGE**2, 8)
+    if larger:
+        large = stats.ranks(flat[: larger * LARGE**2].reshape(larger, LARGE, LARGE))
+        # So deep a rank that not one of them has it by chance.
+        lost = next(d for d in range(2, LARGE) if _tail(d) * larger < family.each)
+        times = int(np.count_nonzero(LARGE - large >= lost))
+        name = f"rank {LARGE - lost} or less of {LARGE}"
+        family.binomial(name, times, larger, _tail(lost), 0.0)
+    return outcome(
+        family,
+        lambda t: f"{t.label}: {t.count} of {t.n} matrices",
+        f"any linear recurrence of fewer than {LARGE if larger else MATRIX} bits",
+    )
+
+
+def _tail(lost: int) -> float:
+    """Chance that a large matrix lacks so many ranks, or more."""
+    return sum(stats.rank_chance(LARGE, d) for d in range(lost, lost + 4))

@@ -6,8 +6,11 @@ import math
 
 import torch
 
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from .. import stats
-from ..context import Context, Fault, Seen, check, outcome
+from ..context import Context, Fault, Seen, Skip, check, describe, outcome
+from ..specs.elementwise import Elementwise
 from ._reading import seeded_mask, split
 
 
@@ -128,3 +131,41 @@ def layout_mask(ctx: Context) -> Seen:
                 differ=differ,
             )
     return Seen("one mask for all layouts")
+
+
+@check(needs=["output-shape"])
+def device_followed(ctx: Context) -> Seen:
+    """The mask is made on the device of x.
+
+    Measured: a call on fake tensors of an accelerator: torch carries their device and shape through
+    every operation without the hardware, and refuses one that mixes two devices.
+
+    `torch.rand(x.shape)` is on the CPU wherever x is: tests on a CPU pass, and the first run on an
+    accelerator stops, or copies a mask in every step. The notebook's implementation does so.
+
+    To mend: `torch.rand_like(x)`, or `device=x.device`.
+    """
+    built, spec = ctx.build(ctx.main_p), ctx.spec
+    device = torch.device("cuda")
+    if built.module is not None and any(True for _ in built.module.parameters()):
+        raise Skip("the target holds parameters, which its owner moves to a device")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        x = torch.empty(6, 4, device=device)
+        try:
+            if isinstance(spec, Elementwise) and spec.pattern:
+                y = built.target.call(spec.spread(x), True)
+            else:
+                y = built.call(x, True)
+        except Exception as error:
+            if _is_mismatch(error):
+                raise Fault(f"x on {device}: {describe(error)}") from error
+            raise Skip(f"a call on fake tensors raised {describe(error)}") from error
+        if isinstance(y, torch.Tensor) and y.device.type != device.type:
+            raise Fault(f"x on {device}, y on {y.device}")
+    return Seen("the device of x, on fake tensors")
+
+
+def _is_mismatch(error: Exception) -> bool:
+    """Whether an operation got tensors of two devices; the class of the error is torch's own."""
+    text = str(error)
+    return "device" in text and ("same device" in text or "two devices" in text)

@@ -6,8 +6,10 @@ import random
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
-from ..context import Context, Fault, Seen, check, seed_torch
+from .. import stats
+from ..context import Context, Fault, Seen, check, outcome, seed_torch
 from ..stats import repeats_limit
 from ._reading import seeded_mask
 
@@ -156,3 +158,107 @@ def eval_draws_nothing(ctx: Context) -> Seen:
     if not torch.equal(torch.random.get_rng_state(), before):
         raise Fault("a call in eval drew from torch's generator")
     return Seen("nothing is drawn in eval")
+
+
+THREADS = (1, 2, 3)
+# Above the size from which torch divides an elementwise operation among threads.
+PARALLEL = 1 << 18
+
+
+@check(severity="advice", needs=["seed-governs"])
+def thread_mask(ctx: Context) -> Seen:
+    """The same seed gives the same mask with any number of threads.
+
+    Measured: masks of one large input after the same seed with 1, 2 and 3 threads.
+
+    A result that cannot be had again on a machine with other cores cannot be debugged there. Most
+    generators that hand each thread its own stream move all masks when a thread is added.
+
+    To mend: number the elements, not the threads: a counter-based generator, keyed once a call.
+    """
+    built = ctx.build(ctx.main_p)
+    size = max(PARALLEL // ctx.spec.cost, ctx.telling_size(built.p))
+    masks = {}
+    for threads in THREADS:
+        with ctx.using_threads(threads):
+            masks[threads] = seeded_mask(ctx, built, torch.ones(size), 11)
+        differ = int((masks[threads] != masks[1]).sum())
+        if differ:
+            raise Fault(
+                f"{threads} threads: another mask than with 1 after the same seed, at {differ} of "
+                f"{size} places",
+                threads=threads,
+                differ=differ,
+            )
+    return Seen("one mask with " + ", ".join(map(str, THREADS)) + " threads")
+
+
+@check(needs=["drop-rate", "lag-independence", "mask-repeats"], statistical=True)
+def thread_law(ctx: Context) -> Seen:
+    """With several threads the mask has the same law: no part repeats another.
+
+    Measured: with 2, 3 and 4 threads on a large input, the number of drops, and how often bits half,
+    a third and a quarter of the input apart differ; exact binomial tests.
+
+    Threads that each seed a generator from the same number draw the same mask for each part. With
+    one thread, as in most tests, nothing shows.
+
+    To mend: give each thread the part of one stream that belongs to its elements.
+    """
+    p = ctx.sound_p
+    built = ctx.build(p)
+    chance = stats.pairs_differ(p)
+    counts = (2, 3, 4)
+    family = ctx.family(4 * len(counts))
+    size = 12 * max(1, min(PARALLEL, ctx.chunk) // 12)
+    rounds = 4
+    for threads in counts:
+        with ctx.using_threads(threads):
+            bits = torch.stack([ctx.kept(built, torch.ones(size)) for _ in range(rounds)]).numpy()
+        name = f"{threads} threads"
+        family.binomial(f"{name}, dropped", int((~bits).sum()), bits.size, p)
+        for parts in counts:
+            pair = stats.disjoint_pairs(bits, size // parts)
+            differing, n = stats.count_differing(*pair)
+            label = f"{name}, bits a part of {parts} apart differ"
+            family.binomial(label, differing, n, chance, 2 * stats.SLACK)
+    seen = stats.smallest_seen(n, chance, family.each) / chance
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n}",
+        f"a correlation of {seen:.2g} between the parts of threads",
+    )
+
+
+@check(needs=["grad-mask", "seed-governs"])
+def grad_checkpoint(ctx: Context) -> Seen:
+    """Inside `torch.utils.checkpoint` the gradient has the mask of the forward pass.
+
+    Measured: zeros of y against zeros of the gradient, with each value of `use_reentrant`.
+
+    A checkpoint runs the forward pass again in backward, with torch's generators set back. What
+    draws from elsewhere, or draws more when gradients are recorded, gets another mask there
+    (pytorch#190717, OLMo-core#828, guided-diffusion#167).
+
+    To mend: draw from torch's generator, the same amount in every mode of autograd.
+    """
+    ctx.need_gradient()
+    built = ctx.build(ctx.main_p)
+    x = ctx.normal(ctx.telling_size(built.p))
+    upstream = ctx.normal(x.numel() + 1)[1:]
+    for reentrant in (False, True):
+        leaf = x.clone().requires_grad_()
+        # Without an early stop, which is an exception that passes through the target.
+        with set_checkpoint_early_stop(False):
+            y = checkpoint(lambda t: ctx.call(built, t.clone()), leaf, use_reentrant=reentrant)
+        y.backward(upstream)  # a reentrant checkpoint takes part in no `autograd.grad`
+        grad = torch.zeros_like(x) if leaf.grad is None else leaf.grad
+        differ = int(((y.detach() == 0) != (grad == 0)).sum())
+        if differ:
+            raise Fault(
+                f"use_reentrant={reentrant}: the gradient has another mask than y at {differ} of "
+                f"{x.numel()} places",
+                reentrant=reentrant,
+                differ=differ,
+            )
+    return Seen("the mask of y, with either value of use_reentrant")

@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from ..context import Context, Fault, Seen, check, outcome
+from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import smallest_seen
-from ._reading import seeded_mask
+from ._reading import seeded_mask, split
 
 CLASSES = {
     "negative": -1.0,
@@ -162,3 +162,32 @@ def nonfinite_dropped(ctx: Context) -> Seen:
                 value=value,
             )
     return Seen("0 where inf, -inf or NaN is dropped")
+
+
+@check(needs=["kept-scale"])
+def inplace_claim(ctx: Context) -> Seen:
+    """Asked to write into x, the target does so, and returns what it wrote.
+
+    Measured: a call in training with `inplace=True`: x afterwards against y, and y against 0 and
+    x / (1 - p).
+
+    A target that takes `inplace` and returns a new tensor costs the memory that the caller meant to
+    save; one that writes half of the values destroys activations.
+
+    To mend: write into x with in-place operations, and return x; or leave out the argument.
+    """
+    if not ctx.subject.takes_inplace:
+        raise Skip("the target has no argument `inplace`")
+    built = ctx.build(ctx.main_p, inplace=True)
+    x = ctx.normal(ctx.telling_size(built.p))
+    given = x.clone()
+    y = ctx.call(built, given).detach().clone()
+    split(x, y, built.p, "inplace=True")
+    if not torch.equal(given, y):
+        unlike = int((given != y).sum())
+        left = " x is as before the call" if torch.equal(given, x) else ""
+        raise Fault(
+            f"inplace=True: x differs from y at {unlike} of {x.numel()} places{left and ';'}{left}",
+            differ=unlike,
+        )
+    return Seen("inplace=True writes y into x")

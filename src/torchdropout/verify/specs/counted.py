@@ -82,9 +82,7 @@ class Counted(Spec):
             values = y[..., 0] if self.removes else y
             return values, values.detach() != 0
         if y.ndim != 3 or y.shape[0] != given.shape[0] or y.shape[2] != 2:
-            raise Fault(
-                f"expected shape ({given.shape[0]}, tokens kept, 2), got {tuple(y.shape)}"
-            )
+            raise Fault(f"expected shape ({given.shape[0]}, tokens kept, 2), got {tuple(y.shape)}")
         number = y[..., 1].detach().double() - 1
         whole = number.round().clamp(0, self.group - 1).long()
         count = torch.zeros(given.shape[:2], dtype=torch.long, device=y.device)

@@ -70,8 +70,9 @@ class Elementwise(Spec):
             if self.pattern and isinstance(y, torch.Tensor):
                 raise Fault(f"expected shape {tuple(given.shape)}, got {tuple(y.shape)}")
             return y
-        decoded = self.law.decode(given, y, built.p) if training else y
-        return self.gather(decoded, x) if self.pattern else decoded
+        if self.pattern:
+            y = self.gather(y, x)
+        return self.law.decode(x, y, built.p) if training else y
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
         """An input of the target with the value of each draw at all places that share it.

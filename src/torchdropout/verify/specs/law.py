@@ -60,6 +60,7 @@ def decode_affine(
     y: torch.Tensor,
     p: float,
     constants: Sequence[tuple[float, float, float]],
+    size: float = 0.0,
 ) -> torch.Tensor:
     """Reads `kept: slope * x + shift, dropped: value`; of several such laws the one that fits best.
 
@@ -68,20 +69,21 @@ def decode_affine(
         y: What came back.
         p: The drop probability.
         constants: Slope, shift and dropped value of each law.
+        size: Of the terms that the dropped value is a difference of: its rounding is theirs.
     """
     given, got = x.detach().double(), y.detach().double()
     best: tuple[int, torch.Tensor, float] | None = None
     for slope, shift, dropped in constants:
         want = slope * given + shift
-        size = (slope * given).abs().clamp_min(abs(shift))
-        allowed = ULPS * ulp(size, y.dtype)
+        terms = (slope * given).abs().clamp_min(abs(shift))
+        allowed = ULPS * ulp(terms, y.dtype)
         if y.dtype != torch.float64:  # p may be held in float32
-            allowed = allowed + size * (2.0**-24 / (1 - p))
+            allowed = allowed + terms * (2.0**-24 / (1 - p))
         # Equality first: the difference of two infinities is NaN.
         kept = (got == want) | ((got - want).abs() <= allowed)
-        slack = float(ULPS * ulp(_constant(y, dropped).cpu(), y.dtype)) * (dropped != 0)
+        slack = float(ULPS * ulp(_constant(y, size).cpu(), y.dtype)) * (size != 0)
         if y.dtype != torch.float64:
-            slack += abs(dropped) * 2.0**-24 / (1 - p)
+            slack += size * 2.0**-24 / (1 - p)
         zero = (got - dropped).abs() <= slack
         fits = int(torch.count_nonzero(kept | zero))
         value = torch.where(zero & ~kept, 0.0, (got - shift) / (slope * (1 - p)))
@@ -108,8 +110,8 @@ class Scaled(Law):
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
         """See `Law.decode`."""
-        if not 0 < p < 1:
-            return y
+        if not 0 < p < 1 or (self.inverse and not self.unscaled and not self.bits):
+            return y  # it is one already
         rates = (p, *held(p, self.bits)) if self.bits else (p,)
         scales = [1 / (1 - rate) for rate in rates if rate < 1] if self.inverse else []
         scales += [1.0] if self.unscaled else []
@@ -131,7 +133,10 @@ class Alpha(Law):
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
         """See `Law.decode`."""
-        return decode_affine(x, y, p, [self.constants(p)]) if 0 < p < 1 else y
+        if not 0 < p < 1:
+            return y
+        slope, shift, dropped = self.constants(p)
+        return decode_affine(x, y, p, [(slope, shift, dropped)], size=max(-slope * ALPHA, shift))
 
 
 @dataclass(frozen=True)

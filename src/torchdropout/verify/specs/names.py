@@ -76,8 +76,9 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 cost=64,
                 inputs={"key": ("key", "k", "keys"), "value": ("value", "v", "values")},
                 exempt=composed.EXEMPT_ATTENTION,
+                finite=True,
             ),
-            weights.Weights("weights", cost=64, exempt=weights.EXEMPT),
+            weights.Weights("weights", cost=64, exempt=weights.EXEMPT, finite=True),
             blocks.Blocks(
                 "drop-block",
                 (0.05, 0.1, 0.25),

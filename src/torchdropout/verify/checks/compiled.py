@@ -1,0 +1,65 @@
+"""Compiled: what `torch.compile` makes of the target is the same dropout."""
+
+from __future__ import annotations
+
+import torch
+
+from ..context import Context, Fault, Seen, Skip, check, describe, outcome
+from ..stats import smallest_seen
+from ._reading import split
+
+SIZE = 1 << 16
+
+
+@check(needs=["grad-mask", "grad-scale", "drop-rate"], statistical=True)
+def compiled_law(ctx: Context) -> Seen:
+    """Traced by `torch.compile`, the target drops, scales and differentiates as before.
+
+    Measured: the compiled target (backend `aot_eager`, which traces and does not generate code) in
+    training: calls differ, values and gradients are 0 or scaled, and the number of drops is exactly
+    binomial. `--compile` judges all checks on generated code.
+
+    Code that asks whether it is compiled, a mask made while tracing, or a seed read as a number
+    becomes a constant of the graph: the mask of the first call is used for ever (pytorch#192635,
+    pytorch#174078).
+
+    To mend: draw with torch operations inside `forward`; keep numbers that change in tensors.
+    """
+    if not ctx.level.compiled:
+        raise Skip(f"not compiled at level {ctx.level.name}, as that takes seconds")
+    ctx.need_gradient()
+    p = ctx.sound_p
+    built = ctx.build(p)
+    compiled = torch.compile(lambda x: built.call(x, True), backend="aot_eager")
+    x = ctx.normal(max(SIZE // ctx.spec.cost, ctx.telling_size(p)))
+    family = ctx.family(1)
+    kept, calls = 0, 4
+    masks = []
+    for _ in range(calls):
+        leaf = x.clone().requires_grad_()
+        try:
+            y = compiled(leaf.clone())
+        except (Fault, Skip):
+            raise
+        except Exception as error:
+            raise Skip(f"torch.compile raised {describe(error)}") from error
+        if not isinstance(y, torch.Tensor) or y.shape != x.shape:
+            raise Fault("compiled, the output has another type or shape")
+        mask, _ = split(x, y, p, "compiled")
+        upstream = ctx.normal(x.numel() + 1)[1:]
+        (grad,) = torch.autograd.grad(y, leaf, upstream)
+        of_gradient, _ = split(upstream, grad, p, "compiled, gradient")
+        differ = int((of_gradient != mask).sum())
+        if differ:
+            raise Fault(f"compiled: the gradient has another mask than y at {differ} places")
+        if any(torch.equal(mask, earlier) for earlier in masks):
+            raise Fault("compiled: two calls had the same mask")
+        masks.append(mask)
+        kept += int(mask.sum())
+    n = calls * x.numel()
+    family.binomial("compiled", n - kept, n, p)
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.5g} of {t.n} dropped",
+        f"a rate error of {smallest_seen(n, p, family.each):.2g}",
+    )

@@ -1,0 +1,407 @@
+"""Structure: what a kind of dropout is beyond independent draws: shared, counted, fused, noisy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TypeVar
+
+import numpy as np
+import torch
+from scipy.stats import norm
+from torch.nn import functional as F
+
+from ..context import Context, Fault, Seen, Skip, check, outcome
+from ..rounding import ULPS, ulp
+from ..specs import Alpha, Blocks, Counted, Elementwise, Fused, Gaussian
+from ..stats import smallest_seen
+from ..subject import Built, Spec
+
+_Kind = TypeVar("_Kind", bound=Spec)
+
+
+def _need(ctx: Context, kind: type[_Kind], what: str) -> _Kind:
+    if not isinstance(ctx.spec, kind):
+        raise Skip(f"asked of {what} only")
+    return ctx.spec
+
+
+def _same(ctx: Context, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
+    """The target itself on x, held to the shape of x."""
+    return ctx.call(built.target, x, training)
+
+
+@check(needs=["output-shape"])
+def shared_mask(ctx: Context) -> Seen:
+    """All elements that share a draw are dropped or kept together.
+
+    Measured: values that all differ, in the axes that share a draw and in those that do not: the
+    mask is one along the shared axes, in y and in the gradient; eval returns x.
+
+    A channel dropped in part is plain dropout under another name: neighbours fill the gap, and what
+    Dropout2d is there for does not happen. A draw for too few axes shows in the checks of
+    independence.
+
+    To mend: draw the mask with size 1 in the shared axes, and let it broadcast.
+    """
+    spec = _need(ctx, Elementwise, "kinds that share draws")
+    if not spec.shared:
+        raise Skip("asked of kinds that share draws only")
+    built = ctx.build(ctx.main_p)
+    batch = 32 if "n" in spec.pattern else 1
+    x = ctx.normal(*spec.shape(batch * (6 if "c" in spec.pattern else 1), 6))
+    if ctx.subject.has_eval:
+        y = _same(ctx, built, x.clone(), False)
+        if not torch.equal(y.detach(), x):
+            raise Fault("eval does not return x")
+    for _ in range(8):
+        leaf = x.clone().requires_grad_()
+        y = _same(ctx, built, leaf.clone(), True)
+        kept = spec.law.decode(x, y.detach(), built.p) != 0
+        _together(spec, kept, "y")
+        if ctx.subject.has_gradient:
+            (grad,) = torch.autograd.grad(y.sum(), leaf)
+            _together(spec, grad != 0, "the gradient")
+    return Seen(f"one draw along the axes marked * of {spec.pattern!r}, in y and in the gradient")
+
+
+def _together(spec: Elementwise, kept: torch.Tensor, where: str) -> None:
+    own = [i for i in range(kept.ndim) if i not in spec.shared]
+    rows = kept.permute(*own, *spec.shared).reshape(-1, spec.per_draw)
+    split = int((rows.any(1) != rows.all(1)).sum())
+    if split:
+        raise Fault(
+            f"{split} of {len(rows)} draws are kept in part, in {where}; the axes marked * of "
+            f"{spec.pattern!r} share one",
+            split=split,
+        )
+
+
+@check(needs=["output-shape"])
+def block_shape(ctx: Context) -> Seen:
+    """What is dropped is made of whole blocks.
+
+    Measured: planes at a low p: every dropped place lies in a dropped block (cut off at most by the
+    border), and the smallest area away from the border is one block.
+
+    A block of another size, or single places dropped beside the blocks, leaves the neighbourhood
+    from which the network reads the dropped value.
+
+    To mend: enlarge each seed by max-pooling with a kernel of the size of the block, stride 1.
+    """
+    spec = _need(ctx, Blocks, "DropBlock")
+    p = min(ctx.grid)
+    built = ctx.build(p)
+    ones = torch.ones(2048, 1, spec.size, spec.size)
+    dropped = (_same(ctx, built, ones, True).detach() == 0).float()
+    reach = spec.block - 1
+    # A morphological opening: what survives erosion and dilation is a union of blocks.
+    padded = F.pad(dropped, (reach,) * 4, value=1.0)
+    eroded = 1 - F.max_pool2d(1 - padded, spec.block, stride=1)
+    opened = F.max_pool2d(F.pad(eroded, (reach,) * 4), spec.block, stride=1)
+    opened = opened[..., reach : -reach or None, reach : -reach or None]
+    loose = int(((dropped > 0) & (opened == 0)).sum())
+    if loose:
+        raise Fault(
+            f"p={p:g}: {loose} dropped places are in no block of {spec.block} x {spec.block}",
+            loose=loose,
+        )
+    inner = dropped.clone()
+    inner[..., 1:-1, 1:-1] = 0
+    whole = dropped[(inner.sum((1, 2, 3)) == 0) & (dropped.sum((1, 2, 3)) > 0)]
+    if not len(whole):
+        raise Skip("no plane has a block away from its border")
+    smallest = int(whole.sum((1, 2, 3)).min())
+    if smallest != spec.block**2:
+        raise Fault(
+            f"p={p:g}: the smallest of {len(whole)} dropped areas away from the border has "
+            f"{smallest} places, expected {spec.block**2}",
+            smallest=smallest,
+        )
+    return Seen(f"whole blocks of {spec.block} x {spec.block}, {len(ones)} planes")
+
+
+@check(needs=["output-shape"])
+def scale_common(ctx: Context) -> Seen:
+    """What is kept has one scale, and the scale makes up for what was dropped.
+
+    Measured: y / x where kept, at every p: one value a call or a sample, either 1 / (1 - p) or one
+    over the share that was kept.
+
+    To mend: divide by the share kept, or by 1 - p, and use one of them for all elements.
+    """
+    spec = _need(ctx, Blocks, "DropBlock")
+    for p in ctx.grid:
+        x = ctx.normal(64, 1, spec.size, spec.size)
+        y = _same(ctx, ctx.build(p), x.clone(), True).detach().double()
+        ratio = torch.where(y == 0, torch.nan, y / x.double())
+        kept = ~torch.isnan(ratio)
+        low = torch.where(kept, ratio, math.inf).amin((1, 2, 3))
+        high = torch.where(kept, ratio, -math.inf).amax((1, 2, 3))
+        there = kept.any(-1).any(-1).any(-1)
+        if bool((high - low > 1e-5 * high)[there].any()):
+            raise Fault(f"p={p:g}: the kept values of a sample have different scales")
+        share = kept.double().mean((1, 2, 3))
+        choices = {
+            "1 / (1 - p)": torch.full_like(low, 1 / (1 - p)),
+            "one over the share kept in the call": (1 / share.mean()).expand_as(low),
+            "one over the share kept in the sample": 1 / share,
+        }
+        if not any(
+            bool(((low / scale - 1).abs() < 1e-4)[there].all()) for scale in choices.values()
+        ):
+            raise Fault(
+                f"p={p:g}: the scale of the first sample is {float(low[there][0]):.6g}, expected "
+                f"{1 / (1 - p):.6g} or one over the share kept, {float(1 / share.mean()):.6g}"
+            )
+    return Seen("one scale a call or sample, which makes up for what was dropped")
+
+
+@check(needs=["output-shape"])
+def fixed_count(ctx: Context) -> Seen:
+    """Each group keeps exactly the number asked for.
+
+    Measured: how many of each group are kept, at every p at which the number is whole, and at one at
+    which it is not: then one of the two numbers next to it, in all groups the same.
+
+    Sequences in a batch must have one length; 2:4 sparsity is a promise to the hardware.
+
+    To mend: take the first round(L * (1 - p)) of a random order.
+    """
+    spec = _need(ctx, Counted, "kinds that keep a fixed number")
+    groups = 256
+    for p in (*ctx.grid, *((0.3,) if ctx.subject.fixed_p is None else ())):
+        given = spec.groups(groups, torch.float32, torch.device("cpu"))
+        given = given if spec.removes else given[..., 0].contiguous()
+        with ctx.blame(f"a call at p={p:g} in training"):
+            y = ctx.build(p).target.call(given, True)
+        kept = spec.seen(y, given, True)[1].sum(1)
+        exact = spec.group * (1 - p)
+        allowed = {max(1, math.floor(exact + 1e-9)), max(1, math.ceil(exact - 1e-9))}
+        seen = set(kept.tolist())
+        if len(seen) > 1 or not seen <= allowed:
+            raise Fault(
+                f"p={p:g}: groups of {spec.group} keep {', '.join(map(str, sorted(seen)))}, "
+                f"expected {' or '.join(map(str, sorted(allowed)))}",
+                p=p,
+                seen=sorted(seen),
+            )
+    return Seen(f"the number asked for in each of {groups} groups, at every p")
+
+
+@check(needs=["fixed-count", "drop-rate"], statistical=True)
+def subset_uniform(ctx: Context) -> Seen:
+    """All subsets of a group are equally likely, as far as places and pairs tell.
+
+    Measured: how often each place of a group, and each pair of places, is kept together; for a
+    uniform choice of k of n the chances are k / n and k (k - 1) / (n (n - 1)).
+
+    Tokens that are kept in runs, or one of each two neighbours, have the right number and the wrong
+    law: what a model learns to fill in is not what it will meet.
+
+    To mend: order the places by independent random numbers, and take the first k.
+    """
+    spec = _need(ctx, Counted, "kinds that keep a fixed number")
+    p = ctx.sound_p
+    n, k = spec.group, spec.kept_of(p)
+    pairs = list(itertools.combinations(range(n), 2))
+    family = ctx.family(n + len(pairs))
+    together = k * (k - 1) / (n * (n - 1))
+    groups = min(ctx.size(0.25, 5 * ctx.level.rate, family.each), 1 << 20)
+    built = ctx.build(p)
+    marked = np.zeros((n, n), dtype=np.int64)
+    part = 1 << 14
+    rounds = max(1, groups // part)
+    given = spec.groups(part, torch.float32, torch.device("cpu"))
+    given = given if spec.removes else given[..., 0].contiguous()
+    for _ in range(rounds):
+        with ctx.blame(f"a call at p={p:g} in training"):
+            y = built.target.call(given.clone(), True)
+        kept = spec.seen(y, given, True)[1].double()
+        marked += (kept.T @ kept).long().numpy()
+    total = rounds * part
+    family.binomials(
+        [f"place {i + 1} of {n} kept" for i in range(n)], np.diag(marked), total, k / n
+    )
+    family.binomials(
+        [f"places {i + 1} and {j + 1} of {n} kept" for i, j in pairs],
+        [int(marked[i, j]) for i, j in pairs],
+        total,
+        together,
+    )
+    seen = smallest_seen(total, k / n, family.each)
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n}",
+        f"a rate error of {seen:.2g} of a place",
+    )
+
+
+@check(needs=["output-shape"])
+def fused_composition(ctx: Context) -> Seen:
+    """The fused operation is `residual + dropout(x + bias)`, with its gradients.
+
+    Measured: with a residual and a bias that are not zero, in training and eval: each value is
+    residual or residual + (x + bias) / (1 - p); the gradient of the residual is the incoming one,
+    that of x is masked and scaled, that of the bias is the sum of x's over all but the last axis.
+
+    A fused kernel can add the bias after the mask, drop the residual with the rest or forget to
+    reduce a gradient; each part alone looks right.
+
+    To mend: write the three lines out, and compare.
+    """
+    _need(ctx, Fused, "a fused dropout-add")
+    for p in [p for p in ctx.grid if 0.01 <= p <= 0.99]:
+        built = ctx.build(p).target
+        x, residual, bias = ctx.normal(64, 48), ctx.normal(48, 64).T.contiguous(), ctx.normal(48)
+        for training in ctx.modes:
+            leaves = [t.clone().requires_grad_() for t in (x, residual, bias)]
+            with ctx.blame(f"a call at p={p:g}"):
+                y = built.call(
+                    leaves[0].clone(), training, residual=leaves[1].clone(), bias=leaves[2].clone()
+                )
+            _fused(ctx, p if training else 0.0, y, leaves)
+    return Seen("residual + dropout(x + bias), and its three gradients")
+
+
+def _fused(ctx: Context, p: float, y: torch.Tensor, leaves: list[torch.Tensor]) -> None:
+    x, residual, bias = (leaf.detach().double() for leaf in leaves)
+    got = y.detach().double()
+    inner = (x + bias) / (1 - p)
+    terms = inner.abs() + residual.abs() + (x.abs() + bias.abs()) / (1 - p)
+    allowed = ULPS * ulp(terms, y.dtype)
+    # A target without a bias is judged without.
+    plain = x / (1 - p)
+    kept = (got - residual - inner).abs() <= allowed
+    dropped = got == residual
+    if not bool((kept | dropped).all()):
+        without = bool((((got - residual - plain).abs() <= allowed) | dropped).all())
+        raise Fault(
+            f"p={p:g}: {int((~(kept | dropped)).sum())} of {got.numel()} values are neither the "
+            "residual nor residual + (x + bias) / (1 - p)"
+            + ("; the bias is not added" if without else ""),
+            p=p,
+        )
+    upstream = ctx.normal(*got.shape)
+    of_x, of_residual, of_bias = torch.autograd.grad(y, leaves, upstream, allow_unused=True)
+    want = torch.where(kept & ~(dropped & (p > 0)), upstream.double() / (1 - p), 0.0)
+    wrong = []
+    if of_residual is None or not torch.equal(of_residual, upstream):
+        wrong.append("residual")
+    if of_x is None or bool(((of_x.double() - want).abs() > ULPS * ulp(want, y.dtype)).any()):
+        wrong.append("x")
+    total = want.sum(0)
+    if of_bias is None or bool(((of_bias.double() - total).abs() > 1e-4 * len(want)).any()):
+        wrong.append("bias")
+    if wrong:
+        raise Fault(f"p={p:g}: the gradient of {' and '.join(wrong)} is wrong", p=p, wrong=wrong)
+
+
+BINS = 32
+
+
+@check(needs=["output-shape", "train-stochastic"], statistical=True)
+def noise_law(ctx: Context) -> Seen:
+    """x is multiplied by normal noise of mean 1 and variance p / (1 - p).
+
+    Measured: at every p, how often y / x lies in each of 32 intervals that a normal variable hits
+    equally often, and in its outer thousandths; and the gradient, which is the same noise.
+
+    p for the variance, its root for it, or uniform noise leave the mean right and regularise by
+    another amount than was asked for. Means and variances alone pass noise of any shape.
+
+    To mend: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
+    """
+    spec = ctx.spec
+    if not isinstance(spec, Elementwise) or not isinstance(spec.law, Gaussian):
+        raise Skip("asked of Gaussian noise only")
+    grid = [p for p in ctx.grid if 0 < p < 1]
+    family = ctx.family(len(grid) * (BINS + 2))
+    quantiles = norm.ppf(np.arange(1, BINS) / BINS)
+    for p in grid:
+        built = ctx.build(p)
+        sigma = spec.law.spread(p)
+        n = ctx.size(1 / BINS, ctx.level.rate / 2, family.each)
+        counts, tails = np.zeros(BINS, dtype=np.int64), [0, 0]
+        x = ctx.normal(1 << 14)
+        rounds = -(-n // x.numel())
+        for _ in range(rounds):
+            leaf = x.clone().requires_grad_()
+            y = _same(ctx, built, leaf.clone(), True)
+            noise = spec.law.noise(x, y)
+            z = ((noise - 1) / sigma).numpy()
+            counts += np.bincount(np.searchsorted(quantiles, z), minlength=BINS)[:BINS]
+            edge = float(norm.isf(1e-3))
+            tails[0] += int((z < -edge).sum())
+            tails[1] += int((z > edge).sum())
+        if ctx.subject.has_gradient:
+            upstream = ctx.normal(x.numel() + 1)[1:]
+            (grad,) = torch.autograd.grad(y, leaf, upstream)
+            want = upstream.double() * noise
+            size = (upstream.double() * noise).abs() + upstream.double().abs()
+            if bool(((grad.double() - want).abs() > 4 * ULPS * ulp(size, y.dtype)).any()):
+                raise Fault(f"p={p:g}: the gradient has other noise than y")
+        n = rounds * x.numel()
+        labels = [f"p={p:.3g}, y / x in interval {i + 1} of {BINS}" for i in range(BINS)]
+        family.binomials(labels, counts, n, 1 / BINS, 1e-6)
+        family.binomials(
+            [f"p={p:.3g}, y / x in the outer thousandth {side}" for side in ("below", "above")],
+            tails,
+            n,
+            1e-3,
+            1e-6,
+        )
+    return outcome(
+        family,
+        lambda t: f"{t.label}: {t.rate:.4g} of {t.n}",
+        f"an interval hit {100 * BINS * smallest_seen(n, 1 / BINS, family.each):.2g} % too often",
+    )
+
+
+THRESHOLDS = 16
+
+
+@check(needs=["kept-scale", "drop-rate"], statistical=True)
+def alpha_moments(ctx: Context) -> Seen:
+    """Standard normal values have mean 0 and variance 1 afterwards.
+
+    Measured: at every p, standard normal input: the share of y below each of 16 thresholds, which is
+    known exactly; mean and variance are reported.
+
+    Self-normalising networks rest on it. Keras' test feeds ones, whose true standard deviation
+    is 1.088, and passes through a tolerance of 0.1.
+
+    To mend: a = ((1 - p) (1 + p alpha'^2))^(-1/2), b = -a p alpha', alpha' = -1.7580993.
+    """
+    spec = ctx.spec
+    if not isinstance(spec, Elementwise) or not isinstance(spec.law, Alpha):
+        raise Skip("asked of alpha dropout only")
+    grid = [p for p in ctx.grid if 0.01 <= p <= 0.99]
+    if not grid:
+        raise Skip("asked at p from .01 to .99")
+    family = ctx.family(len(grid) * THRESHOLDS)
+    moments = {}
+    for p in grid:
+        a, b, dropped = spec.law.constants(p)
+        n = ctx.size(0.25, 3 * ctx.level.rate, family.each, 64)
+        x = torch.randn(n, generator=ctx.generator("normal", p))
+        y = ctx.call(ctx.build(p), x)
+        # The view shows the plain dropout that y stands for: back to y's own values.
+        values = torch.where(y == 0, dropped, a * x.double() + b).detach()
+        moments[f"{p:.3g}"] = {"mean": float(values.mean()), "variance": float(values.var())}
+        at = [t for t in np.linspace(-2.5, 2.5, THRESHOLDS + 1) if abs(t - dropped) > 1e-3]
+        at = at[:THRESHOLDS]
+        chances = [p * (dropped < t) + (1 - p) * float(norm.cdf((t - b) / a)) for t in at]
+        counts = [int((values < t).sum()) for t in at]
+        labels = [f"p={p:.3g}, y below {t:.3g}" for t in at]
+        family.binomials(labels, counts, n, chances, 1e-6)
+    worst = max(moments.values(), key=lambda m: abs(m["variance"] - 1))
+    return outcome(
+        family,
+        lambda t: (
+            f"mean {worst['mean']:.2g}, variance {worst['variance']:.4g}; {t.label}: "
+            f"{t.rate:.4g} of {t.n}"
+        ),
+        f"a share off by {smallest_seen(n, 0.5, family.each):.2g}",
+        moments=moments,
+    )
