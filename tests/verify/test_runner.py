@@ -7,6 +7,7 @@ import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import CHECKS, RULES, Built, Subject, check_dropout, check_subject
+from torchdropout.verify.runner import Course
 
 
 def timeless(report):
@@ -80,6 +81,46 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(judge, broken_zoo
     # Through the check between them.
     assert checks["tiny-input"].message == "not judged: kept-scale failed"
     assert checks["eval-identity"].status == "ok"
+
+
+def test_a_run_goes_on_from_where_another_ended(judge):
+    names = frozenset(["drop-rate", "few-masks", "lag-independence", "tiny-input"])
+    courses = []
+    whole = judge(torch.nn.Dropout, only=names, ended=courses.append)
+    assert [len(course.results) for course in courses] == [1, 2, 3, 4]
+    assert courses[-1] == Course(whole.checks)
+    ran = []
+    rest = judge(
+        torch.nn.Dropout,
+        only=names,
+        course=courses[1],
+        progress=lambda i, total, rule: ran.append((i, total, rule.name)),
+    )
+    assert ran == [(2, 4, "lag-independence"), (3, 4, "tiny-input")]
+    assert rest.checks[:2] == whole.checks[:2]
+    assert [c.message for c in rest.checks] == [c.message for c in whole.checks]
+
+
+def test_rates_known_to_be_wrong_are_not_echoed(judge):
+    def wrong(x, p, training):
+        return torch.nn.functional.dropout(x, 0.6 if p == 0.5 else p, training)
+
+    courses = []
+    judge(wrong, only=frozenset(["drop-rate"]), ended=courses.append)
+    (course,) = courses
+    assert course.bad_rates == {0.5}
+    (_, alone) = judge(wrong, only=frozenset(["drop-rate", "few-masks"]), course=course).checks
+    assert alone.message == "not judged: the rate at p=0.5 is wrong, see drop-rate"
+
+
+def test_a_report_says_what_was_judged_and_where(judge):
+    def mine(x, p, training):
+        return torch.nn.functional.dropout(x, p, training)
+
+    report = judge(mine, only=frozenset(["few-masks"]))
+    assert report.file == __file__
+    assert report.line == mine.__code__.co_firstlineno
+    assert report.spec == "plain"
 
 
 def test_a_check_left_out_does_not_count_as_failed(judge):

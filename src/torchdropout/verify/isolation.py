@@ -165,6 +165,7 @@ class _Case:
     course: Course = field(default_factory=Course)
     heading: TargetReport | None = None
     codes: tuple[str, ...] = ()
+    is_loaded: bool = False
     began: float = 0.0
     heard: float = 0.0
     pid: int = 0
@@ -262,6 +263,7 @@ def _start(
         os.setpgid(pid, pid)
     theirs.close()
     case.pid, case.connection, case.heard = pid, ours, time.monotonic()
+    case.is_loaded = False
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
@@ -287,6 +289,7 @@ def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
     kind, *said = message
     if kind == "understood":
         case.heading, case.codes = said
+        case.is_loaded = True
     elif kind == "ended":
         result, bad_rates = said
         case.course = Course((*case.course.results, result), bad_rates)
@@ -307,7 +310,7 @@ def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
     """The process of a case is gone: the check that ran has failed; the rest is still to do."""
     _end(case)
     code, seconds = case.running, time.monotonic() - case.heard
-    if case.heading is None or code is None:
+    if not case.is_loaded or code is None:
         got = words or f"no end within {timeout:g} s"
         case.unable = f"Expected TARGET {case.target!r} to load, got: {got}"
         return

@@ -72,6 +72,7 @@ def can_limit() -> bool:
 def time_limit(seconds: float | None) -> Iterator[TimeLimit]:
     """After so many seconds the code inside is sent `Overdue`, again and again until it ends.
 
+    That ends a loop that catches all; not one within another, nor a C function that goes on.
     `Overdue` is not passed on: `is_over` tells. An alarm that the caller has set rings when it
     would have, or at the end, and the caller's trace function is put back.
 

@@ -1,0 +1,393 @@
+"""Each target in a process of its own: what ends or hangs it is a finding, and the rest goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import torchdropout
+from torchdropout.findings import CheckResult
+from torchdropout.verify import RULES, check_subject, isolation
+from torchdropout.verify.runner import Course
+
+pytestmark = pytest.mark.skipif(not isolation.can_fork(), reason="processes are forked on Linux")
+
+SOURCE = str(Path(torchdropout.__file__).parents[1])
+FAST = ("output-shape", "p-zero-identity", "p-one-zeros", "empty-input", "tiny-input")
+
+HEAD = """
+    import contextlib, ctypes, os, signal, sys, time
+    import torch
+    from torch.nn.functional import dropout
+
+    def inside(name):
+        "Whether a check is what has called."
+        frame = sys._getframe()
+        while frame is not None:
+            if frame.f_code.co_name == name.replace("-", "_"):
+                return True
+            frame = frame.f_back
+        return False
+"""
+
+
+class Watch:
+    """Notes what it is told; raises at one of the checks if asked to."""
+
+    def __init__(self, interrupt_at=None):
+        self.began, self.ended, self.ticks = [], [], 0
+        self._interrupt_at = interrupt_at
+
+    def at(self, target, done, total, rule):
+        self.began.append((target, done, total, rule.name))
+        if rule.name == self._interrupt_at:
+            raise KeyboardInterrupt
+
+    def over(self, target):
+        self.ended.append(target)
+
+    def tick(self):
+        self.ticks += 1
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Writes a file with a function, `dropout` but for what the text does first; its TARGET."""
+
+    def write(text, name="drop", before=""):
+        path = tmp_path / f"{name}.py"
+        body = textwrap.indent(textwrap.dedent(text), "    ")
+        path.write_text(
+            textwrap.dedent(HEAD)
+            + textwrap.dedent(before)
+            + f"\ndef {name}(x, p, training):\n{body}\n    return dropout(x, p, training)\n"
+        )
+        return f"{path}:{name}"
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left():
+    yield
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def judge(*targets, select=FAST, watch=None, fork=True, **more):
+    options = {
+        "level": "quick", "seed": 0, "select": select, "ignore": (), "p_name": None,
+        "keep_prob": None, "training_name": None, "spec": None, "compile": False,
+        "checkpoint": False, "device": None,
+    }  # fmt: skip
+    return isolation.judge(targets, options, watch or Watch(), fork=fork, **more)
+
+
+def only(outcome):
+    """The results by name of the one target that was judged, to its end."""
+    assert outcome.unable == ()
+    assert not outcome.interrupted
+    (report,) = outcome.reports
+    assert report.complete
+    results = {check.rule.name: check for check in report.checks}
+    assert len(results) == len(report.checks)
+    return results
+
+
+def failed(results):
+    return {name: check.message for name, check in results.items() if check.status == "fail"}
+
+
+def timeless(outcome):
+    data = [report.to_dict() for report in outcome.reports]
+    for one in data:
+        del one["seconds"]
+        for check in one["checks"]:
+            del check["seconds"]
+    return json.dumps(data)
+
+
+def test_it_says_what_a_run_here_says(target):
+    unscaled = target("if training: return x * (torch.rand_like(x) >= p)")
+    targets = ("torch.nn:Dropout", unscaled)
+    apart = judge(*targets, select=("mode", "scale", "rate", "edges"))
+    here = judge(*targets, select=("mode", "scale", "rate", "edges"), fork=False)
+    assert timeless(apart) == timeless(here)
+    assert [report.target for report in apart.reports] == list(targets)
+    assert failed({c.rule.name: c for c in apart.reports[1].checks})
+
+
+def test_the_watch_is_told_what_runs(target):
+    watch = Watch()
+    name = target("")
+    judge(name, watch=watch)
+    in_order = [rule.name for rule in RULES.values() if rule.name in FAST]
+    assert watch.began == [(name, i, len(FAST), rule) for i, rule in enumerate(in_order)]
+    assert watch.ended == [name]
+    assert watch.ticks > 0
+
+
+ENDS = {
+    "ctypes.string_at(0)": "the process ended with SIGSEGV",
+    "os.abort()": "the process ended with SIGABRT",
+    "os.kill(os.getpid(), signal.SIGKILL)": "the process ended with SIGKILL",
+    "os._exit(3)": "the process ended with exit code 3",
+    "os._exit(0)": "the process ended with exit code 0",
+    "os.closerange(3, 1000)": "the process ended with exit code 1",
+    "raise KeyboardInterrupt": "raised KeyboardInterrupt",
+}
+
+
+@pytest.mark.parametrize("does", ENDS)
+def test_what_ends_the_process_is_a_finding_and_the_rest_is_judged(target, does, capfd):
+    results = only(judge(target(f"if not x.numel(): {does}")))
+    assert set(results) == set(FAST)
+    assert failed(results) == {"empty-input": ENDS[does]}
+    assert results["empty-input"].figures == {"process": ENDS[does]}
+    assert all(check.status == "ok" for check in results.values() if not failed({"": check}))
+
+
+def test_each_check_may_end_the_process(target, capfd):
+    results = only(judge(target("os._exit(9)"), select=("mode", "edges")))
+    assert set(failed(results).values()) == {"the process ended with exit code 9"}
+    # Those that need a failed one are not tried: each would cost a process.
+    assert any(check.status == "skip" for check in results.values())
+
+
+def test_what_hangs_below_python_is_ended_from_outside(target, monkeypatch):
+    monkeypatch.setattr(isolation, "GRACE", 0.5)
+    hang = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM}); time.sleep(60)"
+    start = time.monotonic()
+    results = only(judge(target(f"if not x.numel(): {hang}"), timeout=2))
+    assert failed(results) == {"empty-input": "did not end within 2 s"}
+    assert 2.5 <= results["empty-input"].seconds < 30
+    assert time.monotonic() - start < 40
+
+
+def test_what_hangs_in_python_is_ended_inside(target):
+    watch = Watch()
+    hang = """
+        while not x.numel():
+            with contextlib.suppress(BaseException):
+                time.sleep(60)
+    """
+    results = only(judge(target(hang), timeout=2, watch=watch))
+    assert failed(results) == {"empty-input": "did not end within 2 s"}
+    assert results["empty-input"].seconds < 2 + isolation.GRACE
+
+
+def test_what_was_found_before_is_known_after(target):
+    wrong = """
+        if inside("empty-input"): os._exit(1)
+        if training and p == 0.5: return dropout(x, 0.6) * (0.4 / 0.5)
+    """
+    results = only(judge(target(wrong), select=("drop-rate", "empty-input", "tiny-input")))
+    assert results["drop-rate"].status == "fail"
+    assert results["empty-input"].message == "the process ended with exit code 1"
+    assert results["tiny-input"].message == "not judged: drop-rate failed"
+
+
+def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
+    def judge_twice(subject, *, course, ended, **options):
+        if not course.results:
+            ended(Course((CheckResult(RULES["TD521"], "fail", "wrong"),), frozenset({0.25})))
+            os._exit(1)
+        told = CheckResult(RULES["TD555"], "ok", f"{course.bad_rates}")
+        ended(Course((*course.results, told), course.bad_rates))
+        return check_subject(subject, only=frozenset())
+
+    monkeypatch.setattr(isolation, "check_subject", judge_twice)
+    results = only(judge(target(""), select=("drop-rate", "empty-input", "tiny-input")))
+    assert results["tiny-input"].message == "frozenset({0.25})"
+
+
+@pytest.mark.parametrize(
+    ("before", "got"),
+    [
+        ("os._exit(4)", "got: the process ended with exit code 4"),
+        ("ctypes.string_at(0)", "got: the process ended with SIGSEGV"),
+        ("time.sleep(60)", "got: no end within 0.5 s"),
+        ("raise KeyboardInterrupt", "got: raised KeyboardInterrupt"),
+        ("raise LookupError('not here')", "LookupError: not here"),
+    ],
+)
+def test_what_ends_the_process_while_it_loads(target, before, got, monkeypatch, capfd):
+    monkeypatch.setattr(isolation, "GRACE", 0.1)
+    bad, good = target("", "bad", before), target("", "good")
+    # A limit for loading, too short for a check on a slow machine: nothing is judged of the good.
+    outcome = judge(bad, good, timeout=0.5 if "sleep" in before else None, select=("empty-input",))
+    (message,) = outcome.unable
+    assert message.startswith(f"Expected TARGET {bad!r} to load")
+    assert got in message
+    assert [report.target for report in outcome.reports] == [good]
+    assert not outcome.interrupted
+    assert outcome.is_partial
+
+
+def test_a_target_that_loads_only_once(target, tmp_path, capfd):
+    mark = tmp_path / "loaded"
+    before = f"""
+        if os.path.exists({str(mark)!r}):
+            os._exit(5)
+        open({str(mark)!r}, "w").close()
+    """
+    name = target("if not x.numel(): os._exit(1)", before=before)
+    outcome = judge(name)
+    assert len(outcome.unable) == 1
+    (report,) = outcome.reports  # what was seen is not lost
+    assert not report.complete
+    assert report.checks[-1].rule.name == "empty-input"
+
+
+def test_a_target_that_forks_speaks_with_one_voice(target, tmp_path):
+    results = only(judge(target("if not x.numel(): os.fork()")))
+    assert set(results) == set(FAST)
+    assert failed(results) == {}
+
+
+def test_what_a_target_starts_is_ended_with_it(target, tmp_path):
+    note = tmp_path / "pid"
+    start = f"""
+        if not os.path.exists({str(note)!r}):
+            import subprocess
+            child = subprocess.Popen(["sleep", "60"])
+            open({str(note)!r}, "w").write(str(child.pid))
+    """
+    only(judge(target(start)))
+    assert gone(int(note.read_text()))
+
+
+def gone(pid, seconds=10):
+    """Whether a process ends, or is dead and only not waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_target_that_asks_is_told_that_nobody_is_there(target):
+    results = only(judge(target("if not x.numel(): os.read(0, 1) or 1 / 0")))
+    assert "ZeroDivisionError" in failed(results)["empty-input"]
+
+
+def test_what_a_target_prints_goes_to_stderr(target, capfd):
+    only(judge(target("print('from Python'); os.write(1, b'from below\\n')")))
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "from Python" in err
+    assert "from below" in err
+
+
+def test_what_a_target_prints_last_is_seen(target, capfd):
+    only(judge(target("if not x.numel(): print('good', 'bye', flush=True); os.abort()")))
+    assert "good bye" in capfd.readouterr().err
+
+
+MEETS = """
+    mine, other = {mine!r}, {other!r}
+    open(mine, "w").close()
+    deadline = time.monotonic() + 60
+    while not os.path.exists(other) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert os.path.exists(other)
+"""
+
+
+def test_jobs_are_done_at_once_and_reported_in_order(target, tmp_path):
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    # Either loads only while the other does; the first takes longer.
+    first = target("time.sleep(0.1)", "first", textwrap.dedent(MEETS).format(mine=a, other=b))
+    second = target("", "second", textwrap.dedent(MEETS).format(mine=b, other=a))
+    third = target("", "third")
+    watch = Watch()
+    outcome = judge(first, second, third, jobs=2, watch=watch, select=("output-shape",))
+    assert outcome.unable == ()
+    assert [report.target for report in outcome.reports] == [first, second, third]
+    assert sorted(watch.ended) == sorted([first, second, third])
+    assert watch.ended.index(second) < watch.ended.index(first)
+
+
+def test_jobs_share_the_threads(target):
+    names = [target("assert torch.get_num_threads() == 3", name) for name in ("a", "b")]
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    try:
+        outcome = judge(*names, jobs=5, select=("output-shape",))
+    finally:
+        torch.set_num_threads(before)
+    assert [report.passed for report in outcome.reports] == [True, True]
+
+
+def test_ctrl_c_leaves_what_was_done(target):
+    first, second, third = (target("", name) for name in ("first", "second", "third"))
+    watch = Watch(interrupt_at="p-one-zeros")
+    outcome = judge(first, second, third, watch=watch)
+    assert outcome.interrupted
+    assert outcome.unable == ()
+    (report,) = outcome.reports
+    assert (report.target, report.complete, report.passed) == (first, False, False)
+    order = [rule.name for rule in RULES.values() if rule.name in FAST]
+    done = order.index("p-one-zeros")
+    assert [check.rule.name for check in report.checks] == order[:done]
+
+
+def test_a_target_dies_with_the_command(target, tmp_path):
+    note = tmp_path / "pid"
+    name = target(f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
+    with subprocess.Popen(
+        [sys.executable, "-m", "torchdropout", "verify", name, "--level=quick"],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        pid = int(note.read_text())
+        assert pid != process.pid
+        process.send_signal(signal.SIGKILL)
+    assert gone(pid)
+
+
+def test_figures_are_plain_where_they_are_read():
+    class Loud:
+        def __reduce__(self):
+            return print, ("code of the target",)
+
+        def __repr__(self):
+            return "loud"
+
+    result = CheckResult(
+        RULES["TD521"], "fail", "seen", {"a": (1, 2.5), "b": Loud(), "c": float("inf"), "d": 0.1}
+    )
+    plain = isolation._plain(result)
+    assert plain.figures == {"a": [1, 2.5], "b": "loud", "c": "inf", "d": 0.1}
+    assert (plain.rule, plain.message) == (result.rule, "seen")
+
+
+def test_without_forking_the_interrupt_is_the_same(target):
+    watch = Watch(interrupt_at="p-one-zeros")
+    outcome = judge(target("", "first"), target("", "second"), watch=watch, fork=False)
+    assert outcome.interrupted
+    (report,) = outcome.reports
+    assert not report.complete
+    assert report.checks[-1].rule.name == "p-zero-identity"
+
+
+def test_without_forking_the_limit_holds(target):
+    results = only(judge(target("if not x.numel(): time.sleep(60)"), timeout=2, fork=False))
+    assert failed(results) == {"empty-input": "did not end within 2 s"}

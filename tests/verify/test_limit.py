@@ -1,0 +1,170 @@
+"""A time limit ends whatever Python code, and leaves alarms and trace functions as they were."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+
+import pytest
+from torch.nn import functional as F
+
+from torchdropout.errors import ArgumentValueError
+from torchdropout.verify import check_dropout
+from torchdropout.verify.limit import can_limit, time_limit
+
+
+def sleeps():
+    time.sleep(60)
+
+
+def spins():
+    while True:
+        pass
+
+
+def catches_exceptions():
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(60)
+
+
+def catches_everything():
+    while True:
+        try:  # noqa: SIM105
+            time.sleep(60)
+        except:  # noqa: E722
+            pass
+
+
+def catches_some():
+    for _ in range(3):
+        with contextlib.suppress(BaseException):
+            time.sleep(60)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    "hangs",
+    [sleeps, spins, catches_exceptions, catches_everything, catches_some],
+)
+def test_what_hangs_is_ended(hangs):
+    start = time.monotonic()
+    with time_limit(0.05) as limit:
+        hangs()
+    assert limit.is_over
+    assert 0.05 <= time.monotonic() - start < 20
+
+
+def test_what_ends_in_time_is_left_alone():
+    with time_limit(30) as limit:
+        time.sleep(0.01)
+    assert not limit.is_over
+    with pytest.raises(LookupError), time_limit(30) as limit:
+        raise LookupError
+    assert not limit.is_over
+
+
+def test_no_limit_sets_no_alarm():
+    before = signal.getsignal(signal.SIGALRM)
+    with time_limit(None) as limit:
+        assert signal.getsignal(signal.SIGALRM) is before
+    assert not limit.is_over
+
+
+@pytest.fixture
+def alarm():
+    """The list that the caller's own alarm rings into; restores what pytest has set."""
+    rung = []
+    handler = signal.signal(signal.SIGALRM, lambda *_: rung.append(time.monotonic()))
+    left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield rung
+    signal.setitimer(signal.ITIMER_REAL, left, interval)
+    signal.signal(signal.SIGALRM, handler)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_the_callers_alarm_rings_when_it_would_have(alarm, hangs):
+    handler = signal.getsignal(signal.SIGALRM)
+    start = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    with time_limit(0.1):
+        time.sleep(60 if hangs else 0.01)
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert not alarm
+    while not alarm and time.monotonic() < start + 20:
+        time.sleep(0.01)
+    assert len(alarm) == 1
+    assert alarm[0] - start >= 0.49
+
+
+def test_an_alarm_that_was_due_inside_rings_after(alarm):
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    with time_limit(0.3):
+        time.sleep(60)
+    time.sleep(0.1)
+    assert len(alarm) == 1
+
+
+def test_the_callers_trace_function_stays():
+    def tracer(frame, event, argument):
+        return None
+
+    before = sys.gettrace()
+    frame = sys._getframe()
+    sys.settrace(tracer)
+    try:
+        with time_limit(0.05):
+            catches_everything()
+        assert sys.gettrace() is tracer
+        assert frame.f_trace is None
+    finally:
+        sys.settrace(before)
+
+
+def test_it_can_be_set_in_the_main_thread_alone():
+    said = []
+    thread = threading.Thread(target=lambda: said.append(can_limit()))
+    thread.start()
+    thread.join()
+    assert (can_limit(), said) == (True, [False])
+
+
+def hangs_on_empty(x, p, training):
+    if not x.numel():
+        catches_everything()
+    return F.dropout(x, p, training)
+
+
+def test_a_check_that_does_not_end_has_failed_and_the_others_run():
+    names = ["p-zero-identity", "empty-input", "tiny-input"]
+    report = check_dropout(hangs_on_empty, level="quick", select=names, timeout=2)
+    (one,) = report
+    assert one.complete
+    statuses = {check.rule.name: check.status for check in one.checks}
+    assert statuses.pop("empty-input") == "fail"
+    assert set(statuses.values()) == {"ok"}
+    assert one.findings[0].message == "did not end within 2 s"
+    assert one.findings[0].figures == {"limit": 2}
+    assert 2 <= next(c.seconds for c in one.checks if c.status == "fail") < 20
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", True])
+def test_a_wrong_limit_is_told(timeout):
+    with pytest.raises(ArgumentValueError, match=r"`timeout`.*seconds above 0"):
+        check_dropout(F.dropout, timeout=timeout)
+
+
+def test_a_limit_that_cannot_be_kept_is_told():
+    raised = []
+
+    def judge():
+        try:
+            check_dropout(F.dropout, level="quick", timeout=5)
+        except ArgumentValueError as error:
+            raised.append(str(error))
+
+    thread = threading.Thread(target=judge)
+    thread.start()
+    thread.join()
+    assert "main thread" in raised[0]
