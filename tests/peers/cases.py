@@ -1,0 +1,463 @@
+"""What the verifier finds in other people's dropouts: the table behind `docs/found.md`.
+
+A case names a target, what a run at level `quick` finds in it, and what that means. `record.py`
+runs all cases and writes the page; `test_found.py` holds each case to its findings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EXAMPLES = "examples/found"
+
+# A compiled dropout takes seconds for each shape and p.
+COMPILED = "output-shape,train-stochastic,kept-scale,drop-rate,dtype-rate,dtype-scale"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A target and what is found in it.
+
+    Attributes:
+        title: Of its section.
+        package: Distribution whose version the page gives.
+        target: As on the command line; empty, where only the snippet is to be seen.
+        errors: Names of all checks that end in an error.
+        means: What it means, in the words of the page.
+        upstream: Whether the authors know.
+        options: Of the command line, beside the level.
+        modules: That must be there.
+        snippet: Code that shows the same without the verifier; prints `shows`.
+        shows: What the snippet prints, with the versions of the page.
+        backend: Of Keras, where it runs on Keras.
+    """
+
+    title: str
+    package: str
+    target: str
+    errors: frozenset[str]
+    means: str
+    upstream: str = ""
+    options: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    snippet: str = ""
+    shows: str = ""
+    backend: str = ""
+
+    @property
+    def spec(self) -> str | None:
+        """The kind, where the command line tells it."""
+        return self.options[self.options.index("--spec") + 1] if "--spec" in self.options else None
+
+    @property
+    def select(self) -> tuple[str, ...]:
+        """The checks that are run; all, if empty."""
+        if "--select" not in self.options:
+            return ()
+        return tuple(self.options[self.options.index("--select") + 1].split(","))
+
+
+FOUND = (
+    Case(
+        "torch: compiled dropout in bfloat16",
+        "torch",
+        f"{EXAMPLES}/torch_targets.py:compiled",
+        frozenset({"dtype-rate"}),
+        "Inductor draws in float32 and compares in the dtype of x. In bfloat16, whose step below 1 "
+        "is 1/256, p=0.99 drops 0.988 and the mean of y is 1.17 x; p=0.999 drops everything. Eager "
+        "is right. Rates of 0.1 to 0.5 are off by less than the level sees.",
+        "No thread known to us.",
+        options=("--select", COMPILED),
+        snippet="""\
+import torch
+torch.manual_seed(0)
+x = torch.ones(1 << 22, dtype=torch.bfloat16)
+for p in (0.99, 0.999):
+    y = torch.compile(torch.nn.functional.dropout)(x, p)
+    print(p, f"drops {(y == 0).double().mean():.4f}, mean {y.double().mean():.2f}")
+""",
+        shows="0.99 drops 0.9883, mean 1.17\n0.999 drops 1.0000, mean 0.00\n",
+    ),
+    Case(
+        "torch: Monte Carlo dropout in a transformer layer",
+        "torch",
+        f"{EXAMPLES}/torch_targets.py:MonteCarloEncoder",
+        frozenset({"grad-mode"}),
+        "The layer is in eval and its dropouts are in training, as Monte Carlo dropout sets them. "
+        "Under `no_grad` the layer takes its fast path, which looks at its own mode and skips "
+        "them: all samples are equal and the uncertainty is zero, without a word. With gradients "
+        "recorded the samples differ.",
+        "The fast path is known to look at the mode of the layer only: pytorch#88806, "
+        "pytorch#88831.",
+        options=("--select", "output-shape,train-stochastic,grad-mode"),
+        snippet="""\
+import torch
+torch.manual_seed(0)
+layer = torch.nn.TransformerEncoderLayer(32, 4, 64, dropout=0.5, batch_first=True).eval()
+for module in layer.modules():
+    if isinstance(module, torch.nn.Dropout):
+        module.train()
+x = torch.randn(1, 8, 32)
+with torch.no_grad():
+    print("no_grad", torch.stack([layer(x) for _ in range(16)]).std(0).mean().item())
+print("grad", round(torch.stack([layer(x) for _ in range(16)]).std(0).mean().item(), 2) > 0.1)
+""",
+        shows="no_grad 0.0\ngrad True\n",
+    ),
+    Case(
+        "torch: a wrong p in nn.MultiheadAttention",
+        "torch",
+        "",
+        frozenset(),
+        "Any p is accepted when it is built, and refused, if at all, at the first call in "
+        "training; `nn.Dropout` refuses 1.5 at once, and accepts NaN.",
+        "No thread known to us.",
+        snippet="""\
+import torch
+torch.nn.MultiheadAttention(8, 1, dropout=1.5)
+torch.nn.Dropout(float("nan"))
+print("built")
+""",
+        shows="built\n",
+    ),
+    Case(
+        "The notebook's JustDropoutModelImpl",
+        "torch",
+        "examples/notebook_models.py:JustDropoutModelImpl",
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-kept"}),
+        "Dropout as it is often taught. At p=1 the scale is infinite and 0 * inf is NaN; the "
+        "float32 mask promotes half precision; no p is refused. The law of its masks, scale and "
+        "gradient are right.",
+    ),
+    Case(
+        "transformers: DropPath, in 43 copies",
+        "transformers",
+        "transformers.models.swin.modeling_swin:SwinDropPath",
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
+        "`floor(rand + keep_prob)` in the dtype of x. In bfloat16, rand + keep_prob is rounded to "
+        "steps of 1/128 near 2, so at small p one sample in 256 is multiplied by 2 and none is "
+        "dropped; p=0.999 drops all. At p=1, `x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, DINOv2, "
+        "SegFormer and 38 more models hold the same text. timm's DropPath, from which it came, "
+        "draws with `bernoulli_` and is right.",
+        "No thread known to us.",
+        options=("--spec", "drop-path"),
+        modules=("transformers",),
+        snippet="""\
+import torch
+from transformers.models.swin.modeling_swin import SwinDropPath
+torch.manual_seed(0)
+x = torch.ones(1 << 20, 1, dtype=torch.bfloat16)
+values, counts = SwinDropPath(0.001).train()(x).unique(return_counts=True)
+print(dict(zip(values.tolist(), (counts / len(x)).tolist())))
+print(SwinDropPath(1.0).train()(x).isnan().all())
+""",
+        shows="{1.0: 0.9961700439453125, 2.0: 0.0038299560546875}\ntensor(True)\n",
+    ),
+    Case(
+        "transformers: StableDropout of SEW-D",
+        "transformers",
+        "transformers.models.sew_d.modeling_sew_d:StableDropout",
+        frozenset({"p-one-zeros", "edge-gradients", "grad-second-order"}),
+        "`1.0 / (1 - dropout)` raises ZeroDivisionError at p=1, and any p is accepted when it is "
+        "built. DeBERTa, for which it was written, has `nn.Dropout` in this version.",
+        "No thread known to us.",
+        modules=("transformers",),
+    ),
+    Case(
+        "Keras: AlphaDropout(1.0)",
+        "keras",
+        f"{EXAMPLES}/keras_targets.py:alpha",
+        frozenset({"p-one-zeros", "edge-gradients"}),
+        "The constructor accepts rate=1, the call raises ZeroDivisionError: "
+        "`((1 - rate) * ...) ** -0.5`.",
+        "No thread known to us.",
+        options=("--spec", "alpha"),
+        modules=("keras",),
+        backend="torch",
+    ),
+    Case(
+        "Keras: GaussianDropout(1.0)",
+        "keras",
+        "",
+        frozenset(),
+        "The same of `sqrt(rate / (1 - rate))`. The verifier has no opinion on p=1 of Gaussian "
+        "dropout, whose variance has no value there; but a rate that the constructor accepts "
+        "should not end the first training step.",
+        "That p=1 divides by zero was said when the layer was written, in 2015: keras#351.",
+        modules=("keras",),
+        snippet="""\
+import keras, torch
+layer = keras.layers.GaussianDropout(1.0)
+try:
+    layer(torch.ones(3), training=True)
+except ZeroDivisionError as error:
+    print(type(error).__name__)
+""",
+        shows="ZeroDivisionError\n",
+        backend="torch",
+    ),
+    Case(
+        "Keras: layers with seeds of their own, on torch",
+        "keras",
+        f"{EXAMPLES}/keras_targets.py:Heads",
+        frozenset({"mask-repeats", "seed-governs"}),
+        "Two layers with the seeds 1 and 2. A layer's generator holds a seed and a counter, and "
+        "the torch backend seeds torch with their sum: the second call of one layer has the mask "
+        "of the first call of the other. Layers with seeds base, base + 1, ... share masks one "
+        "step apart. On the JAX backend the pair is the key, and nothing is shared. `seed-governs` "
+        "is as Keras documents: a layer with a seed does not follow `torch.manual_seed`.",
+        "The sum came with keras-core#434, whose author was not sure of it; keras-core#650 on the "
+        "seeds in general is open.",
+        modules=("keras",),
+        snippet="""\
+import keras, torch
+x = torch.ones(4096)
+one, two = (keras.layers.Dropout(0.5, seed=seed) for seed in (1, 2))
+one(x, training=True)
+print(torch.equal(one(x, training=True), two(x, training=True)))
+""",
+        shows="True\n",
+        backend="torch",
+    ),
+    Case(
+        "Equinox: the gradient of Dropout(1.0)",
+        "equinox",
+        f"{EXAMPLES}/jax_targets.py:equinox_dropout",
+        frozenset({"edge-gradients", "grad-checkpoint"}),
+        "The output at p=1 is right, its gradient NaN: `where(mask, x / q, 0)` differentiates the "
+        "branch with q = 0, too. Flax returns zeros early, with a comment that says why.",
+        "No thread known to us.",
+        modules=("jax", "equinox", "flax"),
+        snippet="""\
+import equinox, jax
+drop = equinox.nn.Dropout(1.0)
+x, key = jax.numpy.ones(3), jax.random.key(0)
+print(drop(x, key=key), jax.grad(lambda x: drop(x, key=key).sum())(x))
+""",
+        shows="[0. 0. 0.] [nan nan nan]\n",
+    ),
+    Case(
+        "fastai: RNNDropout(1.0)",
+        "fastai",
+        "fastai.text.models.awdlstm:RNNDropout",
+        frozenset({"p-one-zeros", "edge-gradients"}),
+        "The mask is divided by 1 - p = 0: NaN. The sharing along the sequence is right.",
+        "No thread known to us.",
+        modules=("fastai.text.models.awdlstm",),
+    ),
+    Case(
+        "fastai: EmbeddingDropout and the last word",
+        "fastai",
+        f"{EXAMPLES}/fastai_targets.py:Embedding",
+        frozenset({"grad-mask", "p-one-zeros", "edge-gradients", "empty-input"}),
+        "For an embedding without `padding_idx` it passes -1, which torch reads as the last row: "
+        "the last word of the vocabulary gets no gradient, in training and in eval. AWD-LSTM sets "
+        "`padding_idx` and is not struck. At p=1 all is NaN.",
+        "No thread known to us.",
+        modules=("fastai.text.models.awdlstm",),
+        snippet="""\
+import torch
+from fastai.text.models.awdlstm import EmbeddingDropout
+dropout = EmbeddingDropout(torch.nn.Embedding(5, 1), 0.5).eval()
+dropout(torch.arange(5)).sum().backward()
+print(dropout.emb.weight.grad.flatten())
+""",
+        shows="tensor([1., 1., 1., 1., 0.])\n",
+    ),
+    Case(
+        "fastai: EmbeddingDropout writes into its weight",
+        "fastai",
+        f"{EXAMPLES}/fastai_targets.py:ScaledEmbedding",
+        frozenset({"input-unmodified"}),
+        "`scale=` is applied in place, to the weight itself in eval or at p=0: the embedding grows "
+        "with each call.",
+        "No thread known to us.",
+        options=("--select", "output-shape,eval-identity,input-unmodified"),
+        modules=("fastai.text.models.awdlstm",),
+        snippet="""\
+import torch
+from fastai.text.models.awdlstm import EmbeddingDropout
+dropout = EmbeddingDropout(torch.nn.Embedding.from_pretrained(torch.ones(2, 1)), 0.5).eval()
+print([dropout(torch.tensor([0]), scale=2).item() for _ in range(3)])
+""",
+        shows="[2.0, 4.0, 8.0]\n",
+    ),
+    Case(
+        "timm: DropBlock2d",
+        "timm",
+        "timm.layers:DropBlock2d",
+        frozenset({"drop-rate"}),
+        "Block centres are drawn on the whole plane, their density computed for the part where a "
+        "block fits: on 16 x 16 with blocks of 7, 0.184 of the elements are dropped at 0.1. timm "
+        "calls the argument the probability of dropping a block; the paper, and torchvision, mean "
+        "the share of elements. The paper's density ignores that blocks overlap, and so is an "
+        "approximation itself.",
+        "pytorch-image-models#2620 changed other parts of it.",
+        modules=("timm",),
+        snippet="""\
+import torch
+from timm.layers import DropBlock2d
+torch.manual_seed(0)
+x = torch.ones(1 << 17, 1, 16, 16)
+print(f"{(DropBlock2d(0.1, 7).train()(x) == 0).double().mean():.3f}")
+""",
+        shows="0.184\n",
+    ),
+    Case(
+        "torchvision: DropBlock2d",
+        "torchvision",
+        "torchvision.ops:DropBlock2d",
+        frozenset({"drop-rate"}),
+        "Documented as the probability of an element to be dropped. It follows the paper, whose "
+        "density ignores that blocks overlap: 0.093 at 0.1, 0.210 at 0.25.",
+        "No thread known to us.",
+        modules=("torchvision",),
+        snippet="""\
+import torch
+from torchvision.ops import DropBlock2d
+torch.manual_seed(0)
+x = torch.ones(1 << 17, 1, 16, 16)
+for p in (0.1, 0.25):
+    print(p, f"{(DropBlock2d(p, 7).train()(x) == 0).double().mean():.3f}")
+""",
+        shows="0.1 0.093\n0.25 0.210\n",
+    ),
+    Case(
+        "timm: PatchDropout keeps one patch less",
+        "timm",
+        f"{EXAMPLES}/timm_targets.py:patch_of_ten",
+        frozenset({"drop-rate"}),
+        "`int(L * (1. - prob))` truncates: 10 * (1 - 0.8) is 1.9999999999999996, so 1 patch of 10 "
+        "is kept where 2 were asked for, and 19 of 200 at 0.9. x-transformers' `dropout_seq` has "
+        "the same text. Rates that are multiples of 1/8 are right, and so is the choice.",
+        "No thread known to us.",
+        options=("--spec", "tokens:group=10", "--select", "output-shape,drop-rate"),
+        modules=("timm",),
+        snippet="""\
+import torch
+from timm.layers import PatchDropout
+print(PatchDropout(0.8, num_prefix_tokens=0).train()(torch.ones(1, 10, 1)).shape[1], "of 10")
+print(PatchDropout(0.9, num_prefix_tokens=0).train()(torch.ones(1, 200, 1)).shape[1], "of 200")
+""",
+        shows="1 of 10\n19 of 200\n",
+    ),
+    Case(
+        "x-transformers: layer_dropout",
+        "x-transformers",
+        f"{EXAMPLES}/x_transformers_targets.py:Layers",
+        frozenset({"foreign-generators"}),
+        "Whether a layer runs is drawn from Python's `random`: `torch.manual_seed` does not govern "
+        "it, data loading that uses `random` changes it, and a checkpointed recomputation, which "
+        "puts back torch's generator only, may leave out another layer.",
+        "No thread known to us.",
+        options=("--select", "output-shape,foreign-generators"),
+        modules=("x_transformers",),
+    ),
+)
+
+RIGHT = (
+    Case("torch", "torch", "torch.nn:Dropout", frozenset(), "plain"),
+    Case("torch", "torch", "torch.nn:Dropout1d", frozenset(), "channels"),
+    Case("torch", "torch", "torch.nn:Dropout2d", frozenset(), "channels"),
+    Case("torch", "torch", "torch.nn:AlphaDropout", frozenset(), "alpha"),
+    Case("torch", "torch", "torch.nn:FeatureAlphaDropout", frozenset(), "alpha, channels"),
+    Case(
+        "torchvision",
+        "torchvision",
+        "torchvision.ops:StochasticDepth",
+        frozenset(),
+        "a draw a sample",
+        modules=("torchvision",),
+    ),
+    Case(
+        "torchvision",
+        "torchvision",
+        f"{EXAMPLES}/torchvision_targets.py:depth_of_batch",
+        frozenset(),
+        "a draw a batch",
+        options=("--spec", "drop-path-batch"),
+        modules=("torchvision",),
+    ),
+    Case("timm", "timm", "timm.layers:DropPath", frozenset(), "a draw a sample", modules=("timm",)),
+    Case(
+        "timm",
+        "timm",
+        f"{EXAMPLES}/timm_targets.py:patch",
+        frozenset(),
+        "`PatchDropout`, of 8 patches",
+        options=("--spec", "tokens"),
+        modules=("timm",),
+    ),
+    Case(
+        "x-transformers",
+        "x-transformers",
+        f"{EXAMPLES}/x_transformers_targets.py:Tokens",
+        frozenset(),
+        "`dropout_seq`, of 8 tokens",
+        options=("--spec", "tokens"),
+        modules=("x_transformers",),
+    ),
+    Case(
+        "transformers",
+        "transformers",
+        f"{EXAMPLES}/transformers_targets.py:esmfold",
+        frozenset(),
+        "ESMFold's, one mask for all rows",
+        options=("--spec", "locked"),
+        modules=("transformers",),
+    ),
+    Case(
+        "Flax",
+        "flax",
+        f"{EXAMPLES}/jax_targets.py:linen_dropout",
+        frozenset(),
+        "`linen.Dropout`",
+        modules=("flax", "equinox"),
+    ),
+    Case(
+        "Flax",
+        "flax",
+        f"{EXAMPLES}/jax_targets.py:nnx_dropout",
+        frozenset(),
+        "`nnx.Dropout`",
+        modules=("flax", "equinox"),
+    ),
+    Case(
+        "Keras on torch",
+        "keras",
+        f"{EXAMPLES}/keras_targets.py:dropout",
+        frozenset(),
+        "`Dropout`",
+        modules=("keras",),
+        backend="torch",
+    ),
+    Case(
+        "Keras on JAX",
+        "keras",
+        f"{EXAMPLES}/keras_targets.py:dropout",
+        frozenset(),
+        "`Dropout`",
+        modules=("keras", "jax"),
+        backend="jax",
+    ),
+    Case(
+        "Keras on torch",
+        "keras",
+        f"{EXAMPLES}/keras_targets.py:gaussian",
+        frozenset(),
+        "`GaussianDropout`",
+        options=("--spec", "gaussian"),
+        modules=("keras",),
+        backend="torch",
+    ),
+    Case(
+        "Keras on torch",
+        "keras",
+        f"{EXAMPLES}/keras_targets.py:spatial",
+        frozenset(),
+        "`SpatialDropout1D`",
+        options=("--spec", "dropout1d"),
+        modules=("keras",),
+        backend="torch",
+    ),
+)

@@ -1,0 +1,140 @@
+"""Writes `docs/found.md`: runs every case of `cases.py`, each in a process of its own.
+
+    cd tests; python -m peers.record [FOLDER]
+
+What the runs printed is kept in FOLDER, and not run again where it is there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from peers.cases import FOUND, RIGHT, Case
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "found.md"
+
+HEAD = """\
+# Found in other packages
+
+What `torchdropout verify` says of dropouts that people use, and what it means. Each section gives
+the command and the findings as they were printed, at level `quick` with seed 0, and, where it is
+short, code that shows the same without the verifier. `python -m peers.record`, run in `tests`,
+does it all again and writes this page; `tests/peers` holds each case to its findings. The targets
+that are no name of a package are in `examples/found`.
+
+Advice (a wrong p accepted, a dropped infinity that becomes NaN) is shown with the rest and is no
+error. "No thread known to us" says no more than that: we have searched and not found one.
+"""
+
+RIGHT_HEAD = """\
+## Found right
+
+No error at level `quick`. What a run sees, and what it does not, `torchdropout verify` prints with
+each check.
+
+| package | target | kind | verdict |
+|---|---|---|---|
+"""
+
+TAIL = """\
+## Not there, or not tried
+
+- DeBERTa's `StableDropout` is gone from transformers {transformers}, which has `nn.Dropout` there;
+  the copy in SEW-D is the last. T5 calls `nn.Dropout` and `F.dropout`, with the mode handed on.
+- fastai {fastai} demands an older torch than the one tried: it was installed without its
+  dependencies, and what is judged here imports.
+- Keras on TensorFlow was not tried.
+"""
+
+
+def _command(case: Case) -> list[str]:
+    return ["torchdropout", "verify", "--level", "quick", *case.options, case.target]
+
+
+def _printed(command: list[str], case: Case, folder: Path) -> str:
+    """What a command prints, from the folder if it is there."""
+    name = hashlib.blake2b(repr((command, case.backend)).encode(), digest_size=8).hexdigest()
+    kept = folder / f"{name}.txt"
+    if not kept.exists():
+        environment = {**os.environ, "NO_COLOR": "1", "KERAS_BACKEND": case.backend or "torch"}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", *command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not done.stdout:
+            raise SystemExit(f"{shlex.join(command)}: {done.stderr}")
+        kept.write_text(done.stdout)
+    return kept.read_text()
+
+
+def _judged(case: Case, folder: Path) -> tuple[list[str], str]:
+    """The lines of the findings, and the verdict."""
+    run = _printed(["-m", *_command(case)[:2], "--no-config", *_command(case)[2:]], case, folder)
+    lines = [" ".join(line.split()) for line in run.splitlines()]
+    found = []
+    for line in lines:
+        words = line.split()
+        for word in ("FAIL", "advice"):
+            if word in words[:2]:  # the first of a group has the name of the group before it
+                found.append(line[line.index(word) :])
+    verdict = next(line for line in reversed(lines) if " in " in line and " s" in line)
+    return found, verdict
+
+
+def _section(case: Case, folder: Path) -> str:
+    parts = [f"## {case.title}\n", f"{case.package} {version(case.package)}\n"]
+    if case.target:
+        found, verdict = _judged(case, folder)
+        keras = f"KERAS_BACKEND={case.backend} " if case.backend else ""
+        parts.append(f"```\n$ {keras}{shlex.join(_command(case))}")
+        parts.append("\n".join([*found, verdict]) + "\n```\n")
+    parts.append(_filled(case.means) + "\n")
+    if case.snippet:
+        shown = _printed(["-c", case.snippet], case, folder)
+        parts.append(f"```python\n{case.snippet}```\n\n```\n{shown}```\n")
+    if case.upstream:
+        parts.append(_filled(case.upstream) + "\n")
+    return "\n".join(parts)
+
+
+def _filled(text: str, width: int = 100) -> str:
+    """Text in lines, broken at spaces only."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def _row(case: Case, folder: Path) -> str:
+    _, verdict = _judged(case, folder)
+    target = f"`{case.target}`" + (f" {' '.join(case.options)}" if case.options else "")
+    said = verdict.partition(" in ")[0]
+    return f"| {case.title} {version(case.package)} | {target} | {case.means} | {said} |\n"
+
+
+def main() -> None:
+    """Writes the page."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [HEAD, *(_section(case, folder) for case in FOUND)]
+    parts.append(RIGHT_HEAD + "".join(_row(case, folder) for case in RIGHT))
+    parts.append(TAIL.format(transformers=version("transformers"), fastai=version("fastai")))
+    PAGE.write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
