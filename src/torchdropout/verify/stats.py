@@ -276,7 +276,7 @@ def ranks(bits: Bits) -> NDArray[np.int64]:
         words[each, pivot] = words[each, target]
         words[each, target] = top
         below = ((words[:, :, word] >> shift) & np.uint64(1)).astype(bool)
-        below &= found[:, None] & (row > target[:, None])
+        below = below & found[:, None] & (row > target[:, None])
         words ^= np.where(below[:, :, None], top[:, None, :], np.uint64(0))
         rank += found
     return rank

@@ -734,8 +734,7 @@ def _patient(compile: bool | str) -> Iterator[None]:
     if not compile:
         yield
         return
-    many = {"recompile_limit": 1 << 20, "accumulated_recompile_limit": 1 << 20}
-    with torch._dynamo.config.patch(**many):
+    with torch._dynamo.config.patch(recompile_limit=1 << 20, accumulated_recompile_limit=1 << 20):
         yield
 
 

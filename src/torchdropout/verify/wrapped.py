@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -45,7 +46,8 @@ class Checkpointed(_Wrapped):
     def _call(
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
     ) -> Any:
-        return checkpoint(built.call, x, training, use_reentrant=False, **inputs)
+        call = functools.partial(built.call, **inputs)
+        return checkpoint(call, x, training, use_reentrant=False)
 
 
 class OnDevice(_Wrapped):

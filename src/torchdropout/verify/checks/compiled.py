@@ -34,7 +34,7 @@ def compiled_law(ctx: Context) -> Seen:
     x = ctx.normal(max(SIZE // ctx.spec.cost, ctx.telling_size(p)))
     family = ctx.family(1)
     kept, calls = 0, 4
-    masks = []
+    masks: list[torch.Tensor] = []
     for _ in range(calls):
         leaf = x.clone().requires_grad_()
         try:

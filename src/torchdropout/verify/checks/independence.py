@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from .. import stats
 from ...findings import Figure
+from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import Bits, Family
 from ._samples import ROW, SMALL, VOLUME, rows, series, small_calls, stream, volumes

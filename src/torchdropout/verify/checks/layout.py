@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from .. import stats

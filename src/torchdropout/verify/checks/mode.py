@@ -12,7 +12,6 @@ from ..context import Context, Fault, Seen, check
 from ..subject import Built
 from ._reading import same_values
 
-
 # Rows and columns of the mask that a report shows.
 PICTURE = 32
 

@@ -197,8 +197,8 @@ def thread_mask(ctx: Context) -> Seen:
 def thread_law(ctx: Context) -> Seen:
     """With several threads the mask has the same law: no part repeats another.
 
-    Measured: with 2, 3 and 4 threads on a large input, the number of drops, and how often bits half,
-    a third and a quarter of the input apart differ; exact binomial tests.
+    Measured: with 2, 3 and 4 threads on a large input, the number of drops, and how often bits
+    half, a third and a quarter of the input apart differ; exact binomial tests.
 
     Threads that each seed a generator from the same number draw the same mask for each part. With
     one thread, as in most tests, nothing shows.

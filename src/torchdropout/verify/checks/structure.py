@@ -161,8 +161,8 @@ def scale_common(ctx: Context) -> Seen:
 def fixed_count(ctx: Context) -> Seen:
     """Each group keeps exactly the number asked for.
 
-    Measured: how many of each group are kept, at every p at which the number is whole, and at one at
-    which it is not: then one of the two numbers next to it, in all groups the same.
+    Measured: how many of each group are kept, at every p at which the number is whole, and at one
+    at which it is not: then one of the two numbers next to it, in all groups the same.
 
     Sequences in a batch must have one length; 2:4 sparsity is a promise to the hardware.
 
@@ -302,7 +302,7 @@ BINS = 32
 
 @check(needs=["output-shape", "train-stochastic"], statistical=True)
 def noise_law(ctx: Context) -> Seen:
-    """x is multiplied by normal noise of mean 1 and variance p / (1 - p).
+    """X is multiplied by normal noise of mean 1 and variance p / (1 - p).
 
     Measured: at every p, how often y / x lies in each of 32 intervals that a normal variable hits
     equally often, and in its outer thousandths; and the gradient, which is the same noise.
@@ -365,8 +365,8 @@ THRESHOLDS = 16
 def alpha_moments(ctx: Context) -> Seen:
     """Standard normal values have mean 0 and variance 1 afterwards.
 
-    Measured: at every p, standard normal input: the share of y below each of 16 thresholds, which is
-    known exactly; mean and variance are reported.
+    Measured: at every p, standard normal input: the share of y below each of 16 thresholds, which
+    is known exactly; mean and variance are reported.
 
     Self-normalising networks rest on it. Keras' test feeds ones, whose true standard deviation
     is 1.088, and passes through a tolerance of 0.1.

@@ -7,6 +7,7 @@ import math
 import torch
 
 from ..context import Context, Fault, Seen, Skip, check, outcome
+from ..specs.elementwise import Elementwise
 from ..stats import smallest_seen
 from ._reading import seeded_mask, split
 
@@ -178,16 +179,19 @@ def inplace_claim(ctx: Context) -> Seen:
     """
     if not ctx.subject.takes_inplace:
         raise Skip("the target has no argument `inplace`")
-    built = ctx.build(ctx.main_p, inplace=True)
+    spec, built = ctx.spec, ctx.build(ctx.main_p, inplace=True)
     x = ctx.normal(ctx.telling_size(built.p))
+    split(x, ctx.call(built, x.clone()), built.p, "inplace=True")
+    # What was written is the target's own output, not its view.
+    x = spec.spread(x) if isinstance(spec, Elementwise) and spec.pattern else x
     given = x.clone()
-    y = ctx.call(built, given).detach().clone()
-    split(x, y, built.p, "inplace=True")
+    y = ctx.call(built.target, given).detach().clone()
     if not torch.equal(given, y):
         unlike = int((given != y).sum())
-        left = " x is as before the call" if torch.equal(given, x) else ""
         raise Fault(
-            f"inplace=True: x differs from y at {unlike} of {x.numel()} places{left and ';'}{left}",
+            "inplace=True: x is as before the call"
+            if torch.equal(given, x)
+            else f"inplace=True: x differs from y at {unlike} of {x.numel()} places",
             differ=unlike,
         )
     return Seen("inplace=True writes y into x")

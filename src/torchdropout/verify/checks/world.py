@@ -34,7 +34,7 @@ def _filters() -> list[Any]:
 
 
 def _set_filters(value: list[Any]) -> None:
-    warnings.filters[:] = value
+    warnings.filters[:] = value  # type: ignore[index]
 
 
 def _environment() -> dict[str, str]:
@@ -88,8 +88,8 @@ def state_restored(ctx: Context) -> Seen:
     """A call leaves the state of the process as it was.
 
     Measured: default dtype and device, grad mode, threads, deterministic algorithms, anomaly
-    detection, precision, autocast, hooks of all modules, filters of warnings, environment and working
-    directory before and after calls in training and eval.
+    detection, precision, autocast, hooks of all modules, filters of warnings, environment and
+    working directory before and after calls in training and eval.
 
     A layer that sets the default dtype for its mask, switches gradients off or silences warnings
     does so for the whole program from the first forward on.

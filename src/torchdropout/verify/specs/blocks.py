@@ -8,19 +8,29 @@ from typing import Any
 import torch
 
 from ..context import Fault
-from ..subject import Built, Spec
+from ..subject import MADE, Built, Spec, because
 from .law import AnyScale
 
-_SHAPE = "the blocks tie places together and the rate depends on the place"
 EXEMPT = {
-    **dict.fromkeys(("position-rate", "lag-independence", "axis-independence", "call-independence", "joint-counts", "count-spread", "linear-rank", "mask-repeats", "few-masks", "tiny-input", "thread-law", "compiled-law"), _SHAPE),
-    **dict.fromkeys(("kept-scale", "scale-constant", "grad-scale", "grad-at-zero", "dtype-scale"), "the scale is judged by scale-common"),
-    "p-one-zeros": "no density of blocks drops all",
-    "edge-gradients": "no density of blocks drops all",
-    **dict.fromkeys(("input-unmodified", "layout-values", "layout-rate", "layout-mask", "expanded-independent"), "its input is made by the verifier, in one layout"),
-    "nonfinite-kept": "the scale may be computed from all values",
-    "nonfinite-dropped": "the scale may be computed from all values",
-}  # fmt: skip
+    **because(
+        "the blocks tie places together, and the rate depends on the place",
+        *("position-rate", "lag-independence", "axis-independence", "call-independence"),
+        *("joint-counts", "count-spread", "linear-rank", "mask-repeats", "few-masks"),
+        *("tiny-input", "thread-law", "compiled-law"),
+    ),
+    **because(
+        "the scale is judged by scale-common",
+        *("kept-scale", "scale-constant", "grad-scale", "grad-at-zero", "dtype-scale"),
+        "grad-second-order",
+    ),
+    **because("no density of blocks drops all", "p-one-zeros", "edge-gradients"),
+    **because(
+        MADE,
+        *("input-unmodified", "inplace-claim", "layout-values", "layout-rate", "layout-mask"),
+        "expanded-independent",
+    ),
+    **because("the scale may depend on all values", "nonfinite-kept", "nonfinite-dropped"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,9 @@ class Blocks(Spec):
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
-        parts = [self._call(built, part, training) for part in x.reshape(-1).split(self.part)]
+        parts = [
+            self._call(built, part, training) for part in torch.split(x.reshape(-1), self.part)
+        ]
         return torch.cat(parts).reshape(x.shape)
 
     def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 
 from ..context import Fault
-from ..subject import Built, Spec
-
-_MADE = "its input is made by the verifier, in one layout"
+from ..subject import MADE, Built, Spec, because
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,9 @@ class Attention(Spec):
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
-        parts = [self._call(built, part, training) for part in x.reshape(-1).split(self.part)]
+        parts = [
+            self._call(built, part, training) for part in torch.split(x.reshape(-1), self.part)
+        ]
         return torch.cat(parts).reshape(x.shape) if len(parts) > 1 else parts[0].reshape(x.shape)
 
     def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
@@ -59,17 +59,15 @@ class Attention(Spec):
         if not isinstance(y, torch.Tensor) or tuple(y.shape) != expected:
             got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
             raise Fault(f"expected an output of shape {expected}, got {got}")
-        y = y.unflatten(-1, (self.queries, self.keys)).diagonal(dim1=2, dim2=3)
-        y = y.movedim(-1, 2).reshape(-1)[: x.numel()]
-        return y * self.keys
+        own = y.reshape(*y.shape[:-1], self.queries, self.keys).diagonal(dim1=2, dim2=3)
+        return own.movedim(-1, 2).reshape(-1)[: x.numel()] * self.keys
 
 
 EXEMPT_ATTENTION = {
-    "input-unmodified": _MADE,
-    "layout-values": _MADE,
-    "layout-rate": _MADE,
-    "layout-mask": _MADE,
-    "expanded-independent": _MADE,
-    "nonfinite-kept": "an infinite value meets the zeros of others",
-    "nonfinite-dropped": "an infinite value meets the zeros of others",
+    **because(
+        MADE,
+        *("input-unmodified", "inplace-claim", "layout-values", "layout-rate", "layout-mask"),
+        "expanded-independent",
+    ),
+    **because("an infinite value meets zeros", "nonfinite-kept", "nonfinite-dropped"),
 }

@@ -8,18 +8,16 @@ from typing import Any
 import torch
 
 from ..context import Fault
-from ..subject import Built, Spec
+from ..subject import MADE, Built, Spec, because
 from .law import Scaled
 
-_MADE = "its input is made by the verifier, in one layout"
 EXEMPT = {
-    "p-one-zeros": "at least one of a group is kept",
-    "edge-gradients": "at least one of a group is kept",
-    "input-unmodified": _MADE,
-    "layout-values": _MADE,
-    "layout-rate": _MADE,
-    "layout-mask": _MADE,
-    "expanded-independent": _MADE,
+    **because("at least one of a group is kept", "p-one-zeros", "edge-gradients"),
+    **because(
+        MADE,
+        *("input-unmodified", "inplace-claim", "layout-values", "layout-rate", "layout-mask"),
+        "expanded-independent",
+    ),
 }
 
 

@@ -11,20 +11,27 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ...errors import ArgumentTypeError, ArgumentValueError
-from ..subject import PLAIN, Spec
+from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
 from .elementwise import Elementwise
 from .law import Alpha, Gaussian, Scaled
 
 _NOISE = {
-    **dict.fromkeys(("kept-scale", "scale-constant", "grad-mask", "dtype-scale", "dtype-rate", "nonfinite-kept", "nonfinite-dropped", "grad-at-zero", "grad-finite"), "its noise is continuous: see noise-law"),
-    "p-one-zeros": "the variance p / (1 - p) has no value at p=1",
-    "edge-gradients": "the variance p / (1 - p) has no value at p=1",
-}  # fmt: skip
+    **because(
+        "its noise is continuous: see noise-law",
+        *("kept-scale", "scale-constant", "grad-mask", "dtype-scale", "dtype-rate"),
+        *("nonfinite-kept", "nonfinite-dropped", "grad-at-zero", "grad-finite"),
+    ),
+    **because("the variance p / (1 - p) has no value at p=1", "p-one-zeros", "edge-gradients"),
+}
 _CALLS = {
-    **dict.fromkeys(("scale-constant", "layout-values", "layout-rate", "layout-mask", "expanded-independent", "value-mask", "thread-law", "thread-mask"), "a call makes one draw"),
-    "input-unmodified": "its input is made by the verifier",
-}  # fmt: skip
+    **because(
+        "a call makes one draw",
+        *("scale-constant", "layout-values", "layout-rate", "layout-mask"),
+        *("expanded-independent", "value-mask", "thread-law", "thread-mask"),
+    ),
+    **because(MADE, "input-unmodified", "inplace-claim"),
+}
 _EIGHTHS = (0.125, 0.25, 0.5, 0.75, 0.875)
 
 SPECS: Mapping[str, Spec] = MappingProxyType(
@@ -161,13 +168,13 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
         )
     changed: dict[str, object] = {key: value}
     if key == "bits":
-        if not (spec is PLAIN or isinstance(spec, Elementwise)):
+        if spec is PLAIN:
+            return Elementwise("plain", bits=value, law=Scaled(bits=value))
+        if not isinstance(spec, Elementwise) or not isinstance(spec.law, Scaled):
             raise ArgumentValueError(
                 f"Expected a p held to few bits of a kind that scales, got spec={whole!r} (str)"
             )
-        if spec is PLAIN:
-            return Elementwise("plain", bits=value, law=Scaled(bits=value))
-        changed["law"] = dataclasses.replace(spec.law, bits=value)  # type: ignore[type-var]
+        changed["law"] = dataclasses.replace(spec.law, bits=value)
     if key == "block":
         changed["arguments"] = {**spec.arguments, "block_size": value}
     if key == "size":
@@ -177,9 +184,10 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
 
 
 def infer(thing: object) -> Spec:
-    """The kind of a class, instance or function of torch, torchvision, timm, fastai or this library.
+    """The kind of a class, instance or function that is known by its name.
 
-    A class of one's own has the kind of what it is derived from. Anything else is plain.
+    Those of torch, torchvision, timm, fastai and this library are. A class of one's own has the
+    kind of what it is derived from. Anything else is plain.
 
     Example:
         >>> import torch

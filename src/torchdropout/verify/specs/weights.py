@@ -8,21 +8,17 @@ from typing import Any
 import torch
 
 from ..context import Fault
-from ..subject import Built, Spec
+from ..subject import Built, Spec, because
 
-_MADE = "what is dropped is a parameter"
 EXEMPT = {
-    "input-unmodified": _MADE,
-    "layout-values": _MADE,
-    "layout-rate": _MADE,
-    "layout-mask": _MADE,
-    "expanded-independent": _MADE,
-    "dtype-kept": "the dtype is the module's",
-    "dtype-scale": "the dtype is the module's",
-    "dtype-rate": "the dtype is the module's",
-    "empty-input": "a weight has elements",
-    "nonfinite-kept": "an infinite weight meets the zeros of the input",
-    "nonfinite-dropped": "an infinite weight meets the zeros of the input",
+    **because(
+        "what is dropped is a parameter",
+        *("input-unmodified", "inplace-claim", "layout-values", "layout-rate", "layout-mask"),
+        "expanded-independent",
+    ),
+    **because("the dtype is the module's", "dtype-kept", "dtype-scale", "dtype-rate"),
+    **because("a weight has elements", "empty-input"),
+    **because("an infinite weight meets zeros", "nonfinite-kept", "nonfinite-dropped"),
 }
 
 
@@ -44,7 +40,7 @@ class Weights(Spec):
         each = weight.shape[0] if shared else weight.numel()
         read = [
             self._call(module, (name, weight, shared), part, training)
-            for part in x.reshape(-1).split(each)
+            for part in torch.split(x.reshape(-1), each)
         ]
         return torch.cat(read).reshape(x.shape)
 
