@@ -25,6 +25,7 @@ from .checks import (
     values,
     world,
 )
+from .examples import EXAMPLES
 
 # fmt: off
 CHECKS = MappingProxyType({
@@ -96,7 +97,16 @@ CHECKS = MappingProxyType({
 
 RULES = MappingProxyType(
     {
-        code: Rule(code, check.name, check.group, check.severity, check.summary, check.explain)
+        code: Rule(
+            code,
+            check.name,
+            check.group,
+            check.severity,
+            check.summary,
+            check.explain,
+            EXAMPLES[check.name].broken,
+            EXAMPLES[check.name].mended,
+        )
         for code, check in CHECKS.items()
     }
 )
