@@ -9,7 +9,6 @@ from pathlib import Path
 
 from torchdropout.findings import Rule
 from torchdropout.verify import CHECKS, LEVELS, RULES
-from torchdropout.verify.examples import EXAMPLES
 
 PAGE = Path(__file__).parent / "checks.md"
 
@@ -98,7 +97,6 @@ def _rule(rule: Rule) -> str:
     kind = [rule.severity, *(["statistical"] if check.statistical else [])]
     if check.needs:
         kind.append(f"needs {', '.join(check.needs)}")
-    example = EXAMPLES[rule.name]
     return "\n".join(
         [
             f"### {_title(rule)}",
@@ -109,11 +107,11 @@ def _rule(rule: Rule) -> str:
             "",
             "Broken:",
             "",
-            f"```python\n{example.broken}```",
+            f"```python\n{rule.broken}```",
             "",
             "Mended:",
             "",
-            f"```python\n{example.mended}```",
+            f"```python\n{rule.mended}```",
             "",
         ]
     )

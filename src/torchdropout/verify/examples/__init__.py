@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from . import (
+    compiled,
     construction,
     dtype,
     edges,
@@ -17,10 +18,11 @@ from . import (
     randomness,
     rate,
     scale,
+    structure,
     values,
+    world,
 )
 from ._example import Example as Example
-from ._example import build as build
 
 _GROUPS = (
     mode,
@@ -34,6 +36,9 @@ _GROUPS = (
     values,
     layout,
     construction,
+    world,
+    compiled,
+    structure,
 )
 
 EXAMPLES: Mapping[str, Example] = MappingProxyType(

@@ -129,4 +129,51 @@ EXAMPLES = {
                     return x * keep * (1 / (1 - self.p) if self.p < 1 else 0)
         """,
     ),
+    "grad-second-order": example(
+        broken="""
+            import torch
+
+
+            class Product(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x, mask):
+                    ctx.save_for_backward(mask)
+                    return x * mask
+
+                @staticmethod
+                def backward(ctx, grad):
+                    (mask,) = ctx.saved_tensors
+                    with torch.no_grad():
+                        return grad * mask, None
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                keep = (torch.rand(x.shape, device=x.device) >= p).to(x.dtype)
+                return Product.apply(x, keep * (1 / (1 - p) if p < 1 else 0))
+        """,
+        mended="""
+            import torch
+
+
+            class Product(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x, mask):
+                    ctx.save_for_backward(mask)
+                    return x * mask
+
+                @staticmethod
+                def backward(ctx, grad):
+                    (mask,) = ctx.saved_tensors
+                    return grad * mask, None
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                keep = (torch.rand(x.shape, device=x.device) >= p).to(x.dtype)
+                return Product.apply(x, keep * (1 / (1 - p) if p < 1 else 0))
+        """,
+    ),
 }

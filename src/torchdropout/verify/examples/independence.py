@@ -188,4 +188,32 @@ EXAMPLES = {
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
     ),
+    "linear-rank": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                noise = torch.randint(2**24, (89,), device=x.device)
+                while len(noise) < x.numel():  # a shift register, in ever longer steps
+                    n = 1 << (len(noise) // 89).bit_length() - 1
+                    new = noise[-89 * n : -51 * n] ^ noise[-38 * n :]
+                    noise = torch.cat([noise, new])
+                drop = noise[: x.numel()].reshape(x.shape) < p * 2**24
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                noise = torch.randint(2**24, x.shape, device=x.device)
+                drop = noise < p * 2**24
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
 }

@@ -116,4 +116,93 @@ EXAMPLES = {
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
     ),
+    "thread-mask": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                seed, noise = int(torch.randint(2**62, ())), torch.empty(x.numel())
+                for i, part in enumerate(noise.chunk(torch.get_num_threads())):
+                    part.uniform_(generator=torch.Generator().manual_seed(seed + i))
+                drop = noise.reshape(x.shape).to(x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                seed, noise = int(torch.randint(2**62, ())), torch.empty(x.numel())
+                for i, part in enumerate(noise.split(4096)):
+                    part.uniform_(generator=torch.Generator().manual_seed(seed + i))
+                drop = noise.reshape(x.shape).to(x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "thread-law": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                seed, noise = int(torch.randint(2**62, ())), torch.empty(x.numel())
+                for part in noise.chunk(torch.get_num_threads()):
+                    part.uniform_(generator=torch.Generator().manual_seed(seed))
+                drop = noise.reshape(x.shape).to(x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                seed, noise = int(torch.randint(2**62, ())), torch.empty(x.numel())
+                for i, part in enumerate(noise.chunk(torch.get_num_threads())):
+                    part.uniform_(generator=torch.Generator().manual_seed(seed + i))
+                drop = noise.reshape(x.shape).to(x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "grad-checkpoint": example(
+        broken="""
+            import torch
+            from torch.nn import functional as F
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                if not torch.is_grad_enabled():  # nothing to keep for backward
+                    return F.dropout(x, p)
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
 }

@@ -107,4 +107,31 @@ EXAMPLES = {
                 return torch.where(keep, x, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
     ),
+    "inplace-claim": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training, inplace=False):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training, inplace=False):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                y = x if inplace else x.clone()
+                return y.masked_fill_(drop, 0).mul_(1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
 }

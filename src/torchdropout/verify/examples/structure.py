@@ -1,0 +1,243 @@
+"""Structure: examples."""
+
+from ._example import example
+
+EXAMPLES = {
+    "shared-mask": example(
+        spec="dropout2d",
+        broken="""
+            from torch.nn import functional as F
+
+
+            def dropout2d(x, p, training):
+                return F.dropout(x, p, training)
+        """,
+        mended="""
+            from torch.nn import functional as F
+
+
+            def dropout2d(x, p, training):
+                return F.dropout2d(x, p, training)
+        """,
+    ),
+    "block-shape": example(
+        spec="drop-block",
+        broken="""
+            import torch
+            from torch.nn import functional as F
+
+
+            def drop_block(x, p, training, block_size=7):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                side = min(block_size, x.shape[-1] // 4)  # not too much of a small plane
+                density = 1 - (1 - p) ** (1 / side**2)
+                rows, columns = (size + side - 1 for size in x.shape[2:])
+                noise = torch.rand(*x.shape[:2], rows, columns, device=x.device)
+                drop = F.max_pool2d((noise < density).float(), side, stride=1) > 0
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+            from torch.nn import functional as F
+
+
+            def drop_block(x, p, training, block_size=7):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                side = block_size
+                density = 1 - (1 - p) ** (1 / side**2)
+                rows, columns = (size + side - 1 for size in x.shape[2:])
+                noise = torch.rand(*x.shape[:2], rows, columns, device=x.device)
+                drop = F.max_pool2d((noise < density).float(), side, stride=1) > 0
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "scale-common": example(
+        spec="drop-block",
+        broken="""
+            import torch
+            from torch.nn import functional as F
+
+
+            def drop_block(x, p, training, block_size=7):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                density = 1 - (1 - p) ** (1 / block_size**2)
+                rows, columns = (size + block_size - 1 for size in x.shape[2:])
+                noise = torch.rand(*x.shape[:2], rows, columns, device=x.device)
+                drop = F.max_pool2d((noise < density).float(), block_size, stride=1) > 0
+                return x.masked_fill(drop, 0)
+        """,
+        mended="""
+            import torch
+            from torch.nn import functional as F
+
+
+            def drop_block(x, p, training, block_size=7):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                density = 1 - (1 - p) ** (1 / block_size**2)
+                rows, columns = (size + block_size - 1 for size in x.shape[2:])
+                noise = torch.rand(*x.shape[:2], rows, columns, device=x.device)
+                drop = F.max_pool2d((noise < density).float(), block_size, stride=1) > 0
+                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "fixed-count": example(
+        spec="n-of-m",
+        broken="""
+            import torch
+
+
+            def two_of_four(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, 0)
+        """,
+        mended="""
+            import torch
+
+
+            def two_of_four(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                noise = torch.rand(x.numel() // 4, 4, device=x.device)
+                drop = noise.argsort(1).argsort(1) < round(4 * p)
+                return x.masked_fill(drop.reshape(x.shape), 0)
+        """,
+    ),
+    "subset-uniform": example(
+        spec="n-of-m",
+        broken="""
+            import torch
+
+
+            def two_of_four(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                first = torch.randint(4, (x.numel() // 4, 1), device=x.device)
+                order = (first + torch.arange(4, device=x.device)) % 4
+                drop = order < round(4 * p)
+                return x.masked_fill(drop.reshape(x.shape), 0)
+        """,
+        mended="""
+            import torch
+
+
+            def two_of_four(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                noise = torch.rand(x.numel() // 4, 4, device=x.device)
+                order = noise.argsort(1).argsort(1)
+                drop = order < round(4 * p)
+                return x.masked_fill(drop.reshape(x.shape), 0)
+        """,
+    ),
+    "fused-composition": example(
+        spec="dropout-add",
+        broken="""
+            import torch
+
+
+            def dropout_add(x, residual, bias=0, p=0.5, training=True):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return residual + x + bias
+                drop = torch.rand(x.shape, device=x.device) < p
+                scale = 1 / (1 - p) if p < 1 else 0
+                return residual + x.masked_fill(drop, 0) * scale + bias
+        """,
+        mended="""
+            import torch
+
+
+            def dropout_add(x, residual, bias=0, p=0.5, training=True):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return residual + x + bias
+                drop = torch.rand(x.shape, device=x.device) < p
+                scale = 1 / (1 - p) if p < 1 else 0
+                return residual + (x + bias).masked_fill(drop, 0) * scale
+        """,
+    ),
+    "noise-law": example(
+        spec="gaussian",
+        broken="""
+            import torch
+
+
+            def gaussian_dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                return x * (1 + p / (1 - p) * torch.randn_like(x))
+        """,
+        mended="""
+            import torch
+
+
+            def gaussian_dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                return x * (1 + (p / (1 - p)) ** 0.5 * torch.randn_like(x))
+        """,
+    ),
+    "alpha-moments": example(
+        spec="alpha",
+        broken="""
+            import torch
+
+
+            def alpha_dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                if p == 1:
+                    return torch.zeros_like(x)
+                alpha = -1.7580993408473766
+                a = ((1 - p) * (1 + p * alpha**2)) ** -0.5
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, alpha) * a
+        """,
+        mended="""
+            import torch
+
+
+            def alpha_dropout(x, p, training):
+                if not 0 <= p <= 1:
+                    raise ValueError(f"expected p in [0, 1], got p={p}")
+                if not training:
+                    return x
+                if p == 1:
+                    return torch.zeros_like(x)
+                alpha = -1.7580993408473766
+                a = ((1 - p) * (1 + p * alpha**2)) ** -0.5
+                drop = torch.rand(x.shape, device=x.device) < p
+                return x.masked_fill(drop, alpha) * a - a * p * alpha
+        """,
+    ),
+}
