@@ -15,6 +15,7 @@ from torchdropout import cli
 from torchdropout.errors import TargetError
 from torchdropout.findings import CheckResult, Report, TargetReport
 from torchdropout.verify import isolation
+from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.table import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
@@ -113,20 +114,316 @@ def test_exit_code_and_what_is_printed(judged, capsys, form, outcomes, options, 
     assert err == (f"torchdropout: {UNABLE}\n" if unable else "")
 
 
-def test_options_reach_the_runner(judged, capsys):
-    calls = judged({"a:b": GOOD})
-    options = ["--level", "quick", "--seed", "5", "--p-name", "q", "--training-name", "live"]
+HOW = {
+    "level": "standard", "seed": 0, "select": (), "ignore": (), "spec": None, "compile": False,
+    "checkpoint": False, "device": None, "p_name": None, "keep_prob": None, "training_name": None,
+}  # fmt: skip
+
+# options, what of `HOW` they change
+REACHES = [
+    ([], {}),
+    (["--level", "quick", "--seed", "5"], {"level": "quick", "seed": 5}),
+    (["--p-name", "q", "--training-name", "live"], {"p_name": "q", "training_name": "live"}),
+    (["--keep-prob", "k"], {"keep_prob": "k"}),
+    (["--select", "rate,TD51", "--select", "mode"], {"select": ("rate,TD51", "mode")}),
+    (["--ignore", "layout"], {"ignore": ("layout",)}),
+    (["--spec", "alpha"], {"spec": "alpha"}),
+    (["--compile", "--checkpoint"], {"compile": True, "checkpoint": True}),
+    (["--device", "cuda"], {"device": "cuda"}),
+]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Replaces all judging; what was asked of it."""
+    calls = []
+
+    def judge(targets, how, watch, **more):
+        calls.append((targets, how, more))
+        return isolation.Outcome(report("a:b", "ok").targets, (), False)
+
+    monkeypatch.setattr(cli, "judge", judge)
+    return calls
+
+
+@pytest.mark.parametrize(("options", "changed"), REACHES)
+def test_options_reach_the_runner(judged, asked, capsys, options, changed):
     assert cli.run(["verify", "a:b", *options]) == 0
-    (target, given), = calls  # fmt: skip
-    assert target == "a:b"
-    assert given.pop("progress") is None  # stderr is no terminal here
-    assert given == {
-        "level": "quick", "seed": 5, "p_name": "q", "keep_prob": None, "training_name": "live",
-    }  # fmt: skip
+    ((targets, how, more),) = asked
+    assert targets == ("a:b",)
+    assert how == HOW | changed
+    assert more == {"timeout": 120.0, "jobs": 1, "fork": False}
+
+
+def test_what_is_asked_reaches_check_dropout(judged, capsys):
     calls = judged({"a:b": GOOD})
-    assert cli.run(["verify", "a:b", "--keep-prob", "k"]) == 0
-    assert calls[-1][1]["keep_prob"] == "k"
-    assert calls[-1][1]["level"] == "standard"
+    assert cli.run(["verify", "a:b", "--spec", "alpha", "--timeout", "5"]) == 0
+    ((target, given),) = calls
+    assert callable(given.pop("progress"))
+    assert (target, given) == ("a:b", HOW | {"spec": "alpha", "timeout": 5.0})
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        (["--level", "quick"], 120.0),
+        (["--level", "standard"], 120.0),
+        (["--level", "thorough"], 900.0),
+        (["--level", "thorough", "--timeout", "2.5"], 2.5),
+        (["--timeout", "0"], None),
+    ],
+)
+def test_the_limit_follows_the_level(asked, capsys, options, seconds):
+    assert cli.run(["verify", "a:b", *options]) == 0
+    assert asked[0][2]["timeout"] == seconds
+
+
+def test_a_target_is_judged_once_and_jobs_are_passed_on(asked, capsys):
+    assert cli.run(["verify", "a:b", "c:d", "a:b", "--jobs", "3"]) == 0
+    assert asked[0][0] == ("a:b", "c:d")
+    assert asked[0][2]["jobs"] == 3
+
+
+@pytest.mark.parametrize("command", cli.main.commands.values(), ids=lambda command: command.name)
+def test_every_command_and_option_is_explained(command):
+    assert command.help
+    for option in command.params:
+        if option.param_type_name == "option":
+            assert option.help, option.name
+
+
+# Settings
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Writes `[tool.torchdropout]` into the `pyproject.toml` of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text, name="pyproject.toml"):
+        (tmp_path / name).write_text(f"[tool.torchdropout]\n{textwrap.dedent(text)}")
+
+    return write
+
+
+ALL_SET = """
+    targets = ["m:A", "m:B"]
+    level = "quick"
+    seed = 7
+    select = ["rate", "mode"]
+    ignore = ["TD521"]
+    strict = true
+    timeout = 5
+    jobs = 2
+    format = "json"
+"""
+
+
+def test_settings_are_what_the_command_line_leaves_open(settings, asked, capsys):
+    settings(ALL_SET)
+    assert cli.run(["verify"]) == 0
+    targets, how, more = asked[-1]
+    assert targets == ("m:A", "m:B")
+    set_here = {"level": "quick", "seed": 7, "select": ("rate", "mode"), "ignore": ("TD521",)}
+    assert how == HOW | set_here
+    assert more == {"timeout": 5.0, "jobs": 2, "fork": False}
+    assert json.loads(capsys.readouterr().out)["schema"] == 1
+
+
+def test_the_command_line_beats_the_settings(settings, asked, capsys):
+    settings(ALL_SET)
+    options = ["--level=standard", "--seed=1", "--select=edges", "--ignore=TD555", "--timeout=0",
+               "--jobs=1", "--format=text"]  # fmt: skip
+    assert cli.run(["verify", "a:b", *options]) == 0
+    targets, how, more = asked[-1]
+    assert targets == ("a:b",)
+    assert how == HOW | {"seed": 1, "select": ("edges",), "ignore": ("TD555",)}
+    assert more == {"timeout": None, "jobs": 1, "fork": False}
+    assert capsys.readouterr().out.startswith("a:b\n")
+
+
+def test_strict_is_set_and_unset(settings, judged, capsys):
+    settings("strict = true")
+    judged({"a:b": ADVISED})
+    assert cli.run(["verify", "a:b"]) == 1
+    assert cli.run(["verify", "a:b", "--no-strict"]) == 0
+    assert cli.run(["verify", "a:b", "--no-config"]) == 0
+
+
+def test_settings_elsewhere_or_none(settings, asked, capsys):
+    settings("seed = 7")
+    settings("seed = 8", "other.toml")
+    for options, seed in (([], 7), (["--config", "other.toml"], 8), (["--no-config"], 0)):
+        assert cli.run(["verify", "a:b", *options]) == 0
+        assert asked[-1][1]["seed"] == seed
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("sede = 1", [], ["pyproject.toml", "'sede'", "close to it: seed"]),
+        ("seed = 'x'", [], ["pyproject.toml", "`seed`", "an integer"]),
+        ("seed = 1", ["--config", "no.toml"], ["no.toml", "No such file"]),
+        ("seed = 1", ["--config", "pyproject.toml", "--no-config"], ["not both"]),
+        ("seed = 1", ["--no-config", "--config", "pyproject.toml"], ["not both"]),
+    ],
+)
+def test_wrong_settings_end_the_run_before_it_begins(settings, asked, capsys, text, options, words):
+    settings(text)
+    assert cli.run(["verify", "a:b", *options]) == 2
+    out, err = capsys.readouterr()
+    assert (out, asked) == ("", [])
+    for word in words:
+        assert word in err
+
+
+def test_settings_without_targets_need_some(settings, asked, capsys):
+    settings("seed = 1")
+    assert cli.run(["verify"]) == 2
+    assert "TARGET" in capsys.readouterr().err
+    assert asked == []
+
+
+# Files
+
+
+@pytest.mark.parametrize("form", ["text", "json", "junit", "html", "github"])
+def test_the_report_goes_to_its_file_and_the_verdict_to_stderr(judged, tmp_path, capsys, form):
+    judged({"a:b": FAULTY})
+    assert cli.run(["verify", "a:b", "--format", form]) == 1
+    printed, _ = capsys.readouterr()
+    path = tmp_path / "report"
+    assert cli.run(["verify", "a:b", "--format", form, "--output", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = "1 error, 1 advice in 1.0 s: not a correct dropout"
+    assert err == f"torchdropout: {said}; see {path}\n"
+    assert path.read_text().strip() == printed.strip()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_tells_of_many_targets(judged, tmp_path, capsys):
+    judged({"a:b": GOOD, "a:c": FAULTY})
+    path = tmp_path / "report"
+    assert cli.run(["verify", "a:b", "a:c", "--format=json", "--output", str(path)]) == 1
+    assert capsys.readouterr().err == f"torchdropout: 1 of 2 targets passed; see {path}\n"
+    assert len(json.loads(path.read_text())["targets"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "why"),
+    [
+        ({"a:b": GOOD, "x:y": UNABLE}, 2, "a target could not be run"),
+        ({"a:b": GOOD, "x:y": KeyboardInterrupt()}, 130, "the run was interrupted"),
+        ({"a:b": ("ok", "cut"), "x:y": GOOD}, 130, "the run was interrupted"),
+    ],
+)
+def test_a_run_that_fails_leaves_the_old_file(judged, tmp_path, capsys, table, code, why):
+    judged(table)
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    assert cli.run(["verify", *table, "--format=json", "--output", str(path)]) == code
+    out, err = capsys.readouterr()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert f"{path} is as it was: {why}" in err
+    assert json.loads(out)["targets"][0]["target"] == "a:b"  # what was done is not lost
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_run(asked, tmp_path, capsys):
+    for path, got in ((tmp_path / "no" / "report", "no folder"), (tmp_path, "a folder")):
+        assert cli.run(["verify", "a:b", "--output", str(path)]) == 2
+        assert got in capsys.readouterr().err
+    assert asked == []
+
+
+def test_a_disk_that_is_full_does_not_lose_the_report(judged, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    judged({"a:b": GOOD})
+    path = tmp_path / "report"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    assert cli.run(["verify", "a:b", "--output", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert "the 1 check ok" in out
+    assert f"{path} is as it was: No space left on device" in err
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_baseline_accepts_what_is_known(judged, tmp_path, capsys):
+    path = str(tmp_path / "known.json")
+    judged({"a:b": ("error", "advice"), "a:c": ("error",)})
+    assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1
+    assert cli.run(["verify", "a:b", "--baseline", path]) == 0
+    assert cli.run(["verify", "a:b", "--baseline", path, "--strict"]) == 0
+    capsys.readouterr()
+    assert cli.run(["verify", "a:b", "a:c", "--baseline", path]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r" known +p-one-zeros", out, re.M)
+    assert re.search(r" FAIL +p-one-zeros", out, re.M)
+    assert err == ""
+
+
+def test_what_a_baseline_knows_and_is_mended_is_told(judged, tmp_path, capsys):
+    path = str(tmp_path / "known.json")
+    judged({"a:b": ("error",)})
+    assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1
+    capsys.readouterr()
+    judged({"a:b": GOOD})
+    assert cli.run(["verify", "a:b", "--baseline", path]) == 0
+    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is mended\n"
+
+
+# Comparing
+
+
+@pytest.mark.parametrize(
+    ("same", "complete", "code"), [(True, True, 0), (False, True, 1), (False, False, 130)]
+)
+def test_a_comparison_and_its_exit_code(monkeypatch, capsys, same, complete, code):
+    asked = []
+
+    def compare(a, b, **options):
+        options["progress"](0, 1, ZEROS)
+        print("the target speaks")
+        asked.append((a, b, options))
+        rows = () if same else (Row("policy", "p = 1", "zeros", "NaN", True, "error"),)
+        one, other = (report(name, "ok").targets[0] for name in (a, b))
+        return Comparison(one, other, rows, 1e-6, 1.0, complete)
+
+    monkeypatch.setattr(cli, "compare_dropouts", compare)
+    options = ["--level=quick", "--seed=3", "--spec=alpha", "--timeout=9"]
+    assert cli.run(["compare", "m:A", "m:B", *options]) == code
+    ((a, b, given),) = asked
+    assert (a, b) == ("m:A", "m:B")
+    assert given.pop("progress")
+    assert given == {"level": "quick", "seed": 3, "spec": "alpha", "timeout": 9.0}
+    out, err = capsys.readouterr()
+    assert "m:A" in out
+    assert "m:B" in out
+    assert err == "the target speaks\n"
+    assert cli.run(["compare", "m:A", "m:B", "--format=json"]) == code
+    assert json.loads(capsys.readouterr().out)["same"] is same
+
+
+def test_a_comparison_of_what_is_not_there(capsys):
+    assert cli.run(["compare", "torch.nn:Dropout", "torch.nn:Nothing"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("torchdropout: Expected TARGET 'torch.nn:Nothing'")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_real_comparison(bad, capfd):
+    assert cli.run(["compare", bad, bad, "--level=quick", "--format=json"]) in (0, 1)
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    assert found["a"] == found["b"]
+    assert found["a"]["findings"][0] == "output-shape"
+    assert "it is called" in err
 
 
 # arguments, words on stderr
@@ -134,12 +431,18 @@ MISUSED = [
     (["verify"], ["TARGET"]),
     (["verify", "a:b", "--level", "slow"], ["--level", "'slow'", "quick", "thorough"]),
     (["verify", "a:b", "--seed", "x"], ["--seed", "'x'", "integer"]),
-    (["verify", "a:b", "--format", "xml"], ["--format", "'xml'", "json"]),
+    (["verify", "a:b", "--format", "xml"], ["--format", "'xml'", "junit"]),
     (["verify", "a:b", "--p-name", "q", "--keep-prob", "k"], ["not both", "--p-name q", "k"]),
     (["explain", "p-one-zero"], ["Expected `NAME`", "'p-one-zero' (str)", "p-one-zeros"]),
     (["explain", "TD999"], ["Expected `NAME`", "'TD999' (str)"]),
     (["explain", "qqq"], ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` lists them"]),
     (["verfy"], ["verfy"]),
+    (["verify", "a:b", "--timeout", "-1"], ["--timeout", "-1"]),
+    (["verify", "a:b", "--jobs", "0"], ["--jobs", "0"]),
+    (["verify", "a:b", "--select", "drop-rat"], ["`select`", "'drop-rat' (str)", "drop-rate"]),
+    (["verify", "a:b", "--ignore", "TD"], ["leave a check to run", "'TD'"]),
+    (["verify", "a:b", "--baseline", "/no/file"], ["`baseline`", "/no/file", "No such file"]),
+    (["compare", "a:b"], ["B"]),
 ]
 
 
@@ -304,6 +607,43 @@ def test_interrupt_while_a_target_loads(tmp_path):
     code, out, err = finish(process, 30)
     assert (code, err) == (130, "")
     assert json.loads(out) == {"schema": 1, "targets": []}
+
+
+FATAL = """
+    import os, time, torch
+    from torch.nn.functional import dropout
+
+    def dies(x, p, training):
+        if not x.numel():
+            os.abort()
+        return dropout(x, p, training)
+
+    def hangs(x, p, training):
+        while not x.numel():
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+        return dropout(x, p, training)
+"""
+
+
+def test_targets_that_die_or_hang_are_found_out(tmp_path):
+    path = tmp_path / "fatal.py"
+    path.write_text(textwrap.dedent(FATAL))
+    names = [f"{path}:dies", f"{path}:hangs"]
+    options = ["--select=output-shape,edges", "--level=quick", "--timeout=5", "--jobs=2"]
+    code, out, err = finish(start("verify", *names, *options, "--format=json"))
+    assert code == 1
+    assert "Traceback" not in err
+    found = [
+        {c["name"]: c["message"] for c in one["checks"] if c["status"] == "fail"}
+        for one in json.loads(out)["targets"]
+    ]
+    assert found == [
+        {"empty-input": "the process ended with SIGABRT"},
+        {"empty-input": "did not end within 5 s"},
+    ]
 
 
 @pytest.mark.parametrize("command", [["checks"], ["explain", "p-one-zeros"]])

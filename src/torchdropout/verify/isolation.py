@@ -182,6 +182,11 @@ class _Case:
     def _done(self) -> frozenset[str]:
         return frozenset(result.rule.code for result in self.course.results)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.report is not None or bool(self.unable)
+
     def so_far(self, complete: bool) -> TargetReport | None:
         """The report of what has ended, once the target is understood."""
         seconds = time.monotonic() - self.began
@@ -213,7 +218,7 @@ def _judge_apart(
             ready = wait([c.connection for c in running if c.connection is not None], _TICK)
             for case in running:
                 _listen(case, case.connection in ready, timeout, watch)
-            running = [case for case in running if case.report is None and not case.unable]
+            running = [case for case in running if not case.is_over]
             watch.tick()
     except KeyboardInterrupt:
         interrupted = True
@@ -257,6 +262,8 @@ def _start(
             for connection in others:
                 connection.close()
             _serve(_Sender(theirs), case, options, timeout, threads)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)  # what this process has inherited is for its parent to end
     with contextlib.suppress(OSError):  # done by both, as either may be first
@@ -270,7 +277,7 @@ def _start(
 def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) -> None:
     """Takes in what a case's process has said, or that it is gone or late."""
     try:
-        while is_ready and case.connection is not None and case.connection.poll():
+        while is_ready and not case.is_over and case.connection and case.connection.poll():
             _hear(case, case.connection.recv(), watch)
     except (EOFError, OSError):
         _gone(case, _last_words(case))
@@ -278,7 +285,7 @@ def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) ->
     if late and timeout is not None and case.connection is not None:
         _end(case)
         _gone(case, None, timeout)
-    if case.report is not None or case.unable:
+    if case.is_over:
         _end(case)
         watch.over(case.target)
 
