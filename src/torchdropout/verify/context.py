@@ -107,6 +107,7 @@ class Check:
         run: Returns what was seen, or raises `Fault` or `Skip`.
         needs: Checks without which this one says nothing: if one failed, this is skipped.
         statistical: Whether it takes a share of the false-alarm rate.
+        kind: The kind of `Spec` it is asked of; of others it is left out.
     """
 
     name: str
@@ -117,10 +118,19 @@ class Check:
     run: Callable[[Context], Seen]
     needs: tuple[str, ...]
     statistical: bool
+    kind: type[Spec] = Spec
+
+    def applies(self, spec: Spec) -> bool:
+        """Whether it is asked of targets of this kind."""
+        return isinstance(spec, self.kind)
 
 
 def check(
-    *, severity: Severity = "error", needs: Sequence[str] = (), statistical: bool = False
+    *,
+    severity: Severity = "error",
+    needs: Sequence[str] = (),
+    statistical: bool = False,
+    kind: type[Spec] = Spec,
 ) -> Callable[[Callable[[Context], Seen]], Check]:
     """Makes a check of a function: its name and docstring become the rule's name and text."""
 
@@ -135,8 +145,8 @@ def check(
                 raise Skip(f"{ctx.spec.name}: {reason}")
             return run(ctx)
 
-        needed = tuple(needs)
-        return Check(name, group, severity, summary, explain, unless_exempt, needed, statistical)
+        text = (name, group, severity, summary, explain)
+        return Check(*text, unless_exempt, tuple(needs), statistical, kind)
 
     return make
 

@@ -199,7 +199,7 @@ class _Run:
 def _parameters(
     run: _Run, name: str, checks: frozenset[str], expected: ExpectedFailures, strict: bool
 ) -> Iterator[Any]:
-    for code in codes_of(checks):
+    for code in codes_of(checks, run.subject.spec):
         rule = RULES[code]
         reason = expected.get(rule.name)
         marks = []

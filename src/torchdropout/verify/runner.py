@@ -149,7 +149,7 @@ def check_subject(
     context = Context(subject, chosen_level, seed, false_alarm_rate, STATISTICAL)
     context.bad_rates |= course.bad_rates
     results = list(course.results)
-    codes = codes_of(only)
+    codes = codes_of(only, subject.spec)
     complete = True
     try:
         with own_world() as world:
@@ -194,9 +194,13 @@ def understood(
     )
 
 
-def codes_of(only: frozenset[str] | None) -> tuple[str, ...]:
-    """The codes of the checks that `only` names, in the order of a run."""
-    return tuple(code for code, check in CHECKS.items() if only is None or check.name in only)
+def codes_of(only: frozenset[str] | None, spec: Spec) -> tuple[str, ...]:
+    """The codes of the checks that `only` names and that this kind is asked, in order of a run."""
+    return tuple(
+        code
+        for code, check in CHECKS.items()
+        if (only is None or check.name in only) and check.applies(spec)
+    )
 
 
 def overdue(rule: Rule, limit: float, seconds: float) -> CheckResult:

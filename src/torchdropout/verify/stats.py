@@ -267,7 +267,7 @@ def ranks(bits: Bits) -> NDArray[np.int64]:
     for column in range(size):
         # packbits puts the first bit into the highest place of a byte; bytes are little-endian.
         word, shift = column // 64, np.uint64((column % 64) // 8 * 8 + 7 - column % 8)
-        has = ((words[:, :, word] >> shift) & np.uint64(1)).astype(bool)
+        has: Bits = np.not_equal((words[:, :, word] >> shift) & np.uint64(1), 0)
         free = has & (row >= rank[:, None])
         found = free.any(axis=1)
         pivot = np.where(found, free.argmax(axis=1), rank.clip(max=size - 1))
@@ -275,8 +275,8 @@ def ranks(bits: Bits) -> NDArray[np.int64]:
         top = words[each, pivot].copy()
         words[each, pivot] = words[each, target]
         words[each, target] = top
-        below = ((words[:, :, word] >> shift) & np.uint64(1)).astype(bool)
-        below = below & found[:, None] & (row > target[:, None])
+        has = np.not_equal((words[:, :, word] >> shift) & np.uint64(1), 0)
+        below = has & found[:, None] & (row > target[:, None])
         words ^= np.where(below[:, :, None], top[:, None, :], np.uint64(0))
         rank += found
     return rank

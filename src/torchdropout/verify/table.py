@@ -1,7 +1,7 @@
 """Every check under its code, in the order of a run: what tells the most comes first.
 
 The codes of a group share their first four characters; TD1 to TD4 are the audit's. Codes are
-never reused or changed.
+never reused or changed, so that their order is that in which they were given.
 """
 
 from __future__ import annotations
@@ -34,6 +34,14 @@ CHECKS = MappingProxyType({
     "TD503": mode.train_stochastic,
     "TD504": mode.mode_switch,
     "TD505": mode.grad_mode,
+    "TD631": structure.shared_mask,
+    "TD632": structure.block_shape,
+    "TD633": structure.scale_common,
+    "TD634": structure.fixed_count,
+    "TD635": structure.subset_uniform,
+    "TD636": structure.fused_composition,
+    "TD637": structure.noise_law,
+    "TD638": structure.alpha_moments,
     "TD511": scale.kept_scale,
     "TD512": scale.scale_constant,
     "TD521": rate.drop_rate,
@@ -84,14 +92,6 @@ CHECKS = MappingProxyType({
     "TD611": world.state_restored,
     "TD612": world.state_own,
     "TD621": compiled.compiled_law,
-    "TD631": structure.shared_mask,
-    "TD632": structure.block_shape,
-    "TD633": structure.scale_common,
-    "TD634": structure.fixed_count,
-    "TD635": structure.subset_uniform,
-    "TD636": structure.fused_composition,
-    "TD637": structure.noise_law,
-    "TD638": structure.alpha_moments,
 })
 # fmt: on
 

@@ -31,7 +31,7 @@ def _same(ctx: Context, built: Built, x: torch.Tensor, training: bool) -> torch.
     return ctx.call(built.target, x, training)
 
 
-@check(needs=["output-shape"])
+@check(needs=["output-shape"], kind=Elementwise)
 def shared_mask(ctx: Context) -> Seen:
     """All elements that share a draw are dropped or kept together.
 
@@ -47,21 +47,22 @@ def shared_mask(ctx: Context) -> Seen:
     spec = _need(ctx, Elementwise, "kinds that share draws")
     if not spec.shared:
         raise Skip("asked of kinds that share draws only")
-    built = ctx.build(ctx.main_p)
-    batch = 32 if "n" in spec.pattern else 1
+    batch = 256 if "n" in spec.pattern else 1
     x = ctx.normal(*spec.shape(batch * (6 if "c" in spec.pattern else 1), 6))
-    if ctx.subject.has_eval:
-        y = _same(ctx, built, x.clone(), False)
-        if not torch.equal(y.detach(), x):
-            raise Fault("eval does not return x")
-    for _ in range(8):
-        leaf = x.clone().requires_grad_()
-        y = _same(ctx, built, leaf.clone(), True)
-        kept = spec.law.decode(x, y.detach(), built.p) != 0
-        _together(spec, kept, "y")
-        if ctx.subject.has_gradient:
-            (grad,) = torch.autograd.grad(y.sum(), leaf)
-            _together(spec, grad != 0, "the gradient")
+    for p in ctx.grid:
+        built = ctx.build(p)
+        if ctx.subject.has_eval:
+            y = _same(ctx, built, x.clone(), False)
+            if not torch.equal(y.detach(), x):
+                raise Fault("eval does not return x")
+        for _ in range(4):
+            leaf = x.clone().requires_grad_()
+            y = _same(ctx, built, leaf.clone(), True)
+            kept = spec.law.decode(x, y.detach(), p) != 0
+            _together(spec, kept, "y")
+            if ctx.subject.has_gradient:
+                (grad,) = torch.autograd.grad(y.sum(), leaf)
+                _together(spec, grad != 0, "the gradient")
     return Seen(f"one draw along the axes marked * of {spec.pattern!r}, in y and in the gradient")
 
 
@@ -77,7 +78,7 @@ def _together(spec: Elementwise, kept: torch.Tensor, where: str) -> None:
         )
 
 
-@check(needs=["output-shape"])
+@check(needs=["output-shape"], kind=Blocks)
 def block_shape(ctx: Context) -> Seen:
     """What is dropped is made of whole blocks.
 
@@ -121,7 +122,7 @@ def block_shape(ctx: Context) -> Seen:
     return Seen(f"whole blocks of {spec.block} x {spec.block}, {len(ones)} planes")
 
 
-@check(needs=["output-shape"])
+@check(needs=["output-shape"], kind=Blocks)
 def scale_common(ctx: Context) -> Seen:
     """What is kept has one scale, and the scale makes up for what was dropped.
 
@@ -157,7 +158,7 @@ def scale_common(ctx: Context) -> Seen:
     return Seen("one scale a call or sample, which makes up for what was dropped")
 
 
-@check(needs=["output-shape"])
+@check(needs=["output-shape"], kind=Counted)
 def fixed_count(ctx: Context) -> Seen:
     """Each group keeps exactly the number asked for.
 
@@ -189,7 +190,7 @@ def fixed_count(ctx: Context) -> Seen:
     return Seen(f"the number asked for in each of {groups} groups, at every p")
 
 
-@check(needs=["fixed-count", "drop-rate"], statistical=True)
+@check(needs=["fixed-count"], statistical=True, kind=Counted)
 def subset_uniform(ctx: Context) -> Seen:
     """All subsets of a group are equally likely, as far as places and pairs tell.
 
@@ -202,7 +203,7 @@ def subset_uniform(ctx: Context) -> Seen:
     To mend: order the places by independent random numbers, and take the first k.
     """
     spec = _need(ctx, Counted, "kinds that keep a fixed number")
-    p = ctx.sound_p
+    p = ctx.main_p
     n, k = spec.group, spec.kept_of(p)
     pairs = list(itertools.combinations(range(n), 2))
     family = ctx.family(n + len(pairs))
@@ -237,7 +238,7 @@ def subset_uniform(ctx: Context) -> Seen:
     )
 
 
-@check(needs=["output-shape"])
+@check(needs=["output-shape"], kind=Fused)
 def fused_composition(ctx: Context) -> Seen:
     """The fused operation is `residual + dropout(x + bias)`, with its gradients.
 
@@ -300,7 +301,7 @@ def _fused(ctx: Context, p: float, y: torch.Tensor, leaves: list[torch.Tensor]) 
 BINS = 32
 
 
-@check(needs=["output-shape", "train-stochastic"], statistical=True)
+@check(needs=["output-shape", "train-stochastic"], statistical=True, kind=Elementwise)
 def noise_law(ctx: Context) -> Seen:
     """X is multiplied by normal noise of mean 1 and variance p / (1 - p).
 
@@ -361,7 +362,7 @@ def noise_law(ctx: Context) -> Seen:
 THRESHOLDS = 16
 
 
-@check(needs=["kept-scale", "drop-rate"], statistical=True)
+@check(needs=["output-shape", "train-stochastic"], statistical=True, kind=Elementwise)
 def alpha_moments(ctx: Context) -> Seen:
     """Standard normal values have mean 0 and variance 1 afterwards.
 
@@ -376,6 +377,8 @@ def alpha_moments(ctx: Context) -> Seen:
     spec = ctx.spec
     if not isinstance(spec, Elementwise) or not isinstance(spec.law, Alpha):
         raise Skip("asked of alpha dropout only")
+    if spec.pattern:
+        raise Skip("asked where each element has a draw; kept-scale judges the values")
     grid = [p for p in ctx.grid if 0.01 <= p <= 0.99]
     if not grid:
         raise Skip("asked at p from .01 to .99")
@@ -385,9 +388,7 @@ def alpha_moments(ctx: Context) -> Seen:
         a, b, dropped = spec.law.constants(p)
         n = ctx.size(0.25, 3 * ctx.level.rate, family.each, 64)
         x = torch.randn(n, generator=ctx.generator("normal", p))
-        y = ctx.call(ctx.build(p), x)
-        # The view shows the plain dropout that y stands for: back to y's own values.
-        values = torch.where(y == 0, dropped, a * x.double() + b).detach()
+        values = _same(ctx, ctx.build(p), x.clone(), True).detach().double()
         moments[f"{p:.3g}"] = {"mean": float(values.mean()), "variance": float(values.var())}
         at = [t for t in np.linspace(-2.5, 2.5, THRESHOLDS + 1) if abs(t - dropped) > 1e-3]
         at = at[:THRESHOLDS]

@@ -92,22 +92,13 @@ class Elementwise(Spec):
         return full.movedim(0, -1).contiguous().movedim(-1, 0)
 
     def gather(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """One value a draw, in the shape of x, once all that share the draw are known to be alike.
+        """One value a draw, in the shape of x.
 
         Each draw is read at another of its places, so that the values and the gradients of all
-        places are looked at.
+        places are looked at; that they are alike is for `shared-mask` to see.
         """
         rows = self._rows(y)
-        first = rows.detach()[:, :1]
-        alike = (rows.detach() == first) | (torch.isnan(rows.detach()) & torch.isnan(first))
-        if not bool(alike.all()):
-            unlike = int(torch.count_nonzero(~alike.all(1)))
-            raise Fault(
-                f"{unlike} of {len(rows)} draws differ between elements that share one "
-                f"(axes {self.pattern!r}, * shares)",
-                unlike=unlike,
-            )
-        places = torch.arange(len(rows), device=y.device) % max(rows.shape[1], 1)
+        places = torch.arange(len(rows), device=y.device) % self.per_draw
         return rows.gather(1, places[:, None]).reshape(x.shape)
 
     def _rows(self, y: torch.Tensor) -> torch.Tensor:
