@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -161,3 +162,44 @@ def test_a_family_shares_its_rate_and_refuses_tests_it_was_not_sized_for():
     assert [test.label for test in family.rejected()] == ["b"]
     with pytest.raises(ValueError, match="family of 2"):
         family.binomial("c", 1, 2, 0.5)
+
+
+# Ranks over GF(2)
+
+
+def test_the_chances_of_all_ranks_add_up_to_one():
+    for size in (1, 2, 8, 64):
+        assert sum(stats.rank_chance(size, lost) for lost in range(size + 1)) == pytest.approx(1)
+
+
+def test_the_chances_are_those_of_all_small_matrices():
+    matrices = np.array(list(itertools.product([False, True], repeat=9))).reshape(-1, 3, 3)
+    wide = np.zeros((len(matrices), 64, 64), dtype=bool)
+    wide[:, :3, :3] = matrices
+    wide[:, range(3, 64), range(3, 64)] = True
+    counts = np.bincount(stats.ranks(wide) - 61, minlength=4)
+    want = [512 * stats.rank_chance(3, 3 - rank) for rank in range(4)]
+    assert counts.tolist() == pytest.approx(want)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 17, 63, 64, 100, 128])
+def test_a_product_of_two_random_factors_has_their_rank(rank):
+    generator = np.random.default_rng(rank)
+    # Triangular with ones on the diagonal: regular, so the product has the inner dimension as rank.
+    left = np.tril(generator.integers(0, 2, (4, 128, 128)), -1) + np.eye(128, dtype=int)
+    right = np.triu(generator.integers(0, 2, (4, 128, 128)), 1) + np.eye(128, dtype=int)
+    product = left[:, :, :rank] @ right[:, :rank] % 2
+    shuffled = product[:, generator.permutation(128)]
+    assert stats.ranks(shuffled.astype(bool)).tolist() == [rank] * 4
+
+
+def test_an_interval_holds_the_rate_as_often_as_it_says():
+    n, p = 60, 0.2
+    held = [
+        binom.pmf(k, n, p)
+        for k in range(n + 1)
+        if stats.interval(k, n)[0] <= p <= stats.interval(k, n)[1]
+    ]
+    assert 0.99 <= sum(held) < 0.999
+    assert stats.interval(0, 10)[0] == 0
+    assert stats.interval(10, 10)[1] == 1

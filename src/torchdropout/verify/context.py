@@ -208,6 +208,11 @@ class Context:
         """What the target claims to be."""
         return self.subject.spec
 
+    def null_rate(self, p: float) -> tuple[float, float]:
+        """The rate at p that the target claims, and how far from it that may be."""
+        low, high = self.spec.rates(p)
+        return (low + high) / 2, (high - low) / 2 + stats.SLACK
+
     @property
     def chunk(self) -> int:
         """Draws of a large call."""

@@ -98,19 +98,15 @@ def check_dropout(
     """
     need_level(level)
     names = chosen(select, ignore)
-    subject = (
-        target
-        if isinstance(target, Subject)
-        else resolve(
-            target,
-            p_name=p_name,
-            keep_prob=keep_prob,
-            training_name=training_name,
-            spec=spec,
-            compile=compile,
-            checkpoint=checkpoint,
-            device=device,
-        )
+    subject = resolve(
+        target,
+        p_name=p_name,
+        keep_prob=keep_prob,
+        training_name=training_name,
+        spec=spec,
+        compile=compile,
+        checkpoint=checkpoint,
+        device=device,
     )
     one = check_subject(
         subject,

@@ -269,14 +269,14 @@ def ranks(bits: Bits) -> NDArray[np.int64]:
         word, shift = column // 64, np.uint64((column % 64) // 8 * 8 + 7 - column % 8)
         has: Bits = np.not_equal((words[:, :, word] >> shift) & np.uint64(1), 0)
         free = has & (row >= rank[:, None])
-        found = free.any(axis=1)
+        found: Bits = np.asarray(free.any(axis=1))
         pivot = np.where(found, free.argmax(axis=1), rank.clip(max=size - 1))
         target = np.where(found, rank, pivot)
         top = words[each, pivot].copy()
         words[each, pivot] = words[each, target]
         words[each, target] = top
         has = np.not_equal((words[:, :, word] >> shift) & np.uint64(1), 0)
-        below = has & found[:, None] & (row > target[:, None])
+        below = np.logical_and(has, np.logical_and(found[:, None], row > target[:, None]))
         words ^= np.where(below[:, :, None], top[:, None, :], np.uint64(0))
         rank += found
     return rank

@@ -77,7 +77,8 @@ def resolve(
 
     Args:
         target: A TARGET string (`package.module:Attribute` or `path/file.py:Attribute`), a module
-            class, an instance, a function `f(x, p, training)`, or a `functools.partial` of one.
+            class, an instance, a function `f(x, p, training)`, or a `functools.partial` of one. A
+            `Subject` is understood already, and comes back as it is.
         p_name: The argument (of an instance: the attribute) that is the drop probability, where
             the signature does not tell.
         keep_prob: The argument or attribute that is the keep probability; it is given `1 - p`.
@@ -104,6 +105,8 @@ def resolve(
         >>> resolve("torch.nn.functional:dropout").description
         'function, called as dropout(x, p=p, training=training)'
     """
+    if isinstance(target, Subject):
+        return target
     told = _Told(p_name, keep_prob, training_name, compile=compile)
     kind = None if spec is None else parse(spec)
     place = None if device is None else _device(device)

@@ -109,7 +109,7 @@ def dtype_rate(ctx: Context) -> Seen:
     for dtype, p in cases:
         n = ctx.size(p, ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each)
         dropped = ctx.count_dropped(ctx.build(p), n, dtype)
-        family.binomial(f"{_name(dtype)}, p={p:g}", dropped, n, p)
+        family.binomial(f"{_name(dtype)}, p={p:g}", dropped, n, *ctx.null_rate(p))
         sees[p] = smallest_seen(n, p, family.each)
     return outcome(
         family,

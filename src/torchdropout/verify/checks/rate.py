@@ -35,13 +35,12 @@ def drop_rate(ctx: Context) -> Seen:
     sees, figures = [], []
     for p in ctx.grid:
         n = ctx.size(p, ctx.level.rate * math.sqrt(p * (1 - p)), family.each)
-        low, high = ctx.spec.rates(p)
-        middle, slack = (low + high) / 2, (high - low) / 2 + SLACK
+        middle, slack = ctx.null_rate(p)
         count = ctx.count_dropped(ctx.build(p), n)
         test = family.binomial(f"p={p:.3g}", count, n, middle, slack)
         if test.p_value < family.each:
             ctx.bad_rates.add(p)
-        seen = smallest_seen(n, p, family.each) + (high - low)
+        seen = smallest_seen(n, p, family.each) + 2 * (slack - SLACK)
         sees.append(f"{seen:.2g} at p={p:.3g}")
         low, high = interval(count, n)
         figures.append(

@@ -65,7 +65,7 @@ class Elementwise(Spec):
         y = built.call(given, training)
         if before is not None and not _equal(given.detach(), before):
             with torch.no_grad():
-                x.copy_(self._first(given))
+                x.copy_(self._rows(given)[:, 0].reshape(x.shape))
         if not isinstance(y, torch.Tensor) or y.shape != given.shape or y.device != given.device:
             if self.pattern and isinstance(y, torch.Tensor):
                 raise Fault(f"expected shape {tuple(given.shape)}, got {tuple(y.shape)}")
@@ -105,9 +105,6 @@ class Elementwise(Spec):
         """A row for each draw."""
         own = [i for i in range(y.ndim) if i not in self.shared]
         return y.permute(*own, *self.shared).reshape(-1, self.per_draw)
-
-    def _first(self, given: torch.Tensor) -> torch.Tensor:
-        return self._rows(given)[:, 0]
 
 
 def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
