@@ -156,6 +156,31 @@ def test_what_ends_the_process_is_a_finding_and_the_rest_is_judged(target, does,
     assert all(check.status == "ok" for check in results.values() if not failed({"": check}))
 
 
+SCRIBBLES = """
+    if not x.numel():
+        import stat
+        pipes = []
+        for descriptor in range(3, 256):
+            with contextlib.suppress(OSError):
+                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                    pipes.append(descriptor)
+        os.write(pipes[-1], (4).to_bytes(4, "big") + b"oops")  # the youngest
+        time.sleep(60)
+"""
+
+
+def test_a_target_that_writes_where_results_go_is_found_out(target):
+    results = only(judge(target(SCRIBBLES)))
+    words = "the process closed, or wrote into, a pipe that it did not open"
+    assert failed(results) == {"empty-input": words}
+
+
+def test_a_target_that_leaves_its_group_is_ended(target):
+    leave = "if not x.numel(): os.setpgid(0, os.getpgid(os.getppid())); os.closerange(3, 256)"
+    results = only(judge(target(f"{leave}; time.sleep(60)"), timeout=3))
+    assert set(failed(results)) == {"empty-input"}
+
+
 def test_each_check_may_end_the_process(target, capfd):
     results = only(judge(target("os._exit(9)"), select=("mode", "edges")))
     assert set(failed(results).values()) == {"the process ended with exit code 9"}

@@ -279,7 +279,7 @@ def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) ->
     try:
         while is_ready and not case.is_over and case.connection and case.connection.poll():
             _hear(case, case.connection.recv(), watch)
-    except (EOFError, OSError):
+    except Exception:  # its end, or what a target has written into the pipe
         _gone(case, _last_words(case))
     late = timeout is not None and time.monotonic() > case.heard + timeout + GRACE
     if late and timeout is not None and case.connection is not None:
@@ -343,7 +343,7 @@ def _last_words(case: _Case) -> str:
             return f"the process ended with exit code {end.si_status}"
         else:
             return f"the process ended with {signal.Signals(end.si_status).name}"
-    return "the process closed a pipe that it did not open"
+    return "the process closed, or wrote into, a pipe that it did not open"
 
 
 def _end(case: _Case) -> None:
@@ -351,6 +351,7 @@ def _end(case: _Case) -> None:
     if case.connection is not None:
         case.connection.close()
         case.connection = None
+        os.kill(case.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(case.pid, signal.SIGKILL)
         os.waitpid(case.pid, 0)
@@ -410,7 +411,7 @@ def _serve(
             torch.set_num_threads(threads)
             subject = resolve(case.target, **how)
             heading = understood(subject, level=level, seed=seed)
-            send("understood", heading, codes_of(names))
+            send("understood", heading, codes_of(names, subject.spec))
             report = check_subject(
                 subject,
                 level=level,

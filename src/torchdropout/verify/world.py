@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,16 @@ from torch.nn.modules import module as _module
 from torch.utils import _device
 
 _Value = TypeVar("_Value")
-_Restore = Callable[[], object]
+
+
+class _Kept(NamedTuple):
+    """A part as it was: whether it has changed since, and what puts it back."""
+
+    has_changed: Callable[[], bool]
+    restore: Callable[[], object]
+
+
+_Keep = Callable[[], _Kept]
 
 _AUTOCAST_DEVICES = ("cpu", "cuda")
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -33,7 +42,8 @@ class World:
     """What this process is like now; `restore` makes it so again.
 
     Generators of torch, NumPy and Python; default dtype and device; grad and inference mode;
-    autocast; number of threads; deterministic algorithms; environment variables, folder, standard
+    autocast; number of threads; deterministic algorithms; anomaly detection; precision of matrix
+    products; environment variables, folder, standard
     streams, recursion limit, signal handlers; torch's hooks on all modules. Each is put back by
     itself, so that a target which has broken one cannot keep another. Warnings filters are left to
     `warnings.catch_warnings`.
@@ -47,12 +57,16 @@ class World:
     """
 
     def __init__(self) -> None:
-        self._restorers = [keep() for keep in _PARTS]
+        self._parts = [(name, keep()) for name, keep in _PARTS]
+
+    def changed(self) -> list[str]:
+        """What is no longer as it was; generators, from which every dropout draws, aside."""
+        return [name for name, part in self._parts if name != _GENERATORS and part.has_changed()]
 
     def restore(self) -> None:
         """Puts everything back that has changed."""
-        for restore in self._restorers:
-            restore()
+        for _, part in self._parts:
+            part.restore()
 
 
 @contextlib.contextmanager
@@ -89,32 +103,32 @@ def fresh_modes(world: World | None = None) -> Iterator[None]:
 # Functions are bound here, at import: a target may put others in their places.
 
 
-def _pair(read: Callable[[], _Value], write: Callable[[_Value], object]) -> Callable[[], _Restore]:
+def _pair(read: Callable[[], _Value], write: Callable[[_Value], object]) -> _Keep:
     """A part that one function tells and another sets."""
 
-    def keep() -> _Restore:
+    def keep() -> _Kept:
         before = read()
 
         def restore() -> None:
             if read() != before:
                 write(before)
 
-        return restore
+        return _Kept(lambda: read() != before, restore)
 
     return keep
 
 
-def _attribute(owner: object, name: str) -> Callable[[], _Restore]:
+def _attribute(owner: object, name: str) -> _Keep:
     """A part that is an attribute."""
 
-    def keep() -> _Restore:
+    def keep() -> _Kept:
         before = getattr(owner, name)
 
         def restore() -> None:
             if getattr(owner, name, None) is not before:
                 setattr(owner, name, before)
 
-        return restore
+        return _Kept(lambda: getattr(owner, name, None) is not before, restore)
 
     return keep
 
@@ -127,7 +141,7 @@ def _generators(
     write_numpy: Callable[[Any], object] = np.random.set_state,
     read_python: Callable[[], Any] = random.getstate,
     write_python: Callable[[Any], object] = random.setstate,
-) -> _Restore:
+) -> _Kept:
     of_torch, of_numpy, of_python = read_torch(), read_numpy(), read_python()
 
     def restore() -> None:
@@ -135,7 +149,7 @@ def _generators(
         write_numpy(of_numpy)
         write_python(of_python)
 
-    return restore
+    return _Kept(lambda: True, restore)
 
 
 def _device_state() -> tuple[Any, ...]:
@@ -162,7 +176,7 @@ def _write_inference(enabled: bool) -> None:
     _HELD.append(stack)
 
 
-def _autocast(device: str) -> Callable[[], _Restore]:
+def _autocast(device: str) -> _Keep:
     def read() -> tuple[str, bool, torch.dtype]:
         return device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
 
@@ -233,7 +247,7 @@ def _write_signals(before: dict[int, Any]) -> None:
             signal.signal(number, handler)
 
 
-def _hooks(registry: dict[Any, Any]) -> Callable[[], _Restore]:
+def _hooks(registry: dict[Any, Any]) -> _Keep:
     def write(before: dict[Any, Any]) -> None:
         registry.clear()
         registry.update(before)
@@ -241,26 +255,36 @@ def _hooks(registry: dict[Any, Any]) -> Callable[[], _Restore]:
     return _pair(registry.copy, write)
 
 
-_PARTS: tuple[Callable[[], _Restore], ...] = (
-    _pair(torch.get_default_dtype, torch.set_default_dtype),
-    _pair(_device_state, _write_device),
-    _pair(torch.is_inference_mode_enabled, _write_inference),
-    _pair(torch.is_grad_enabled, torch._C._set_grad_enabled),
-    *map(_autocast, _AUTOCAST_DEVICES),
-    _pair(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
-    _pair(_autocast_nesting, _write_autocast_nesting),
-    _pair(torch.get_num_threads, torch.set_num_threads),
-    _pair(_deterministic, _write_deterministic),
-    _pair(os.environ.copy, _write_environment),
-    _pair(_folder, _write_folder),
-    *(_attribute(sys, name) for name in _STREAMS),
-    _pair(sys.getrecursionlimit, sys.setrecursionlimit),
-    _pair(_signals, _write_signals),
+_GENERATORS = "the generators"
+
+_PARTS: tuple[tuple[str, _Keep], ...] = (
+    ("the default dtype", _pair(torch.get_default_dtype, torch.set_default_dtype)),
+    ("the default device", _pair(_device_state, _write_device)),
+    ("inference mode", _pair(torch.is_inference_mode_enabled, _write_inference)),
+    ("the grad mode", _pair(torch.is_grad_enabled, torch._C._set_grad_enabled)),
+    *((f"autocast on {device}", _autocast(device)) for device in _AUTOCAST_DEVICES),
+    ("autocast", _pair(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)),
+    ("open autocasts", _pair(_autocast_nesting, _write_autocast_nesting)),
+    ("the number of threads", _pair(torch.get_num_threads, torch.set_num_threads)),
+    ("deterministic algorithms", _pair(_deterministic, _write_deterministic)),
+    ("anomaly detection", _pair(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)),
+    (
+        "the precision of matrix products",
+        _pair(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    ),
+    ("the environment", _pair(os.environ.copy, _write_environment)),
+    ("the working directory", _pair(_folder, _write_folder)),
+    *((f"sys.{name}", _attribute(sys, name)) for name in _STREAMS),
+    ("the recursion limit", _pair(sys.getrecursionlimit, sys.setrecursionlimit)),
+    ("signal handlers", _pair(_signals, _write_signals)),
     *(
-        _hooks(vars(_module)[name])
-        if isinstance(vars(_module)[name], dict)
-        else _attribute(_module, name)
+        (
+            "the hooks of all modules",
+            _hooks(vars(_module)[name])
+            if isinstance(vars(_module)[name], dict)
+            else _attribute(_module, name),
+        )
         for name in _HOOKS
     ),
-    _generators,
+    (_GENERATORS, _generators),
 )
