@@ -14,13 +14,18 @@ import torchdropout
 from torchdropout import cli
 from torchdropout.errors import TargetError
 from torchdropout.findings import CheckResult, Report, TargetReport
-from torchdropout.verify import isolation
+from torchdropout.verify import isolation, subject
 from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.runner import codes_of
+from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.table import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
 ZEROS = next(rule for rule in RULES.values() if rule.name == "p-one-zeros")
 NAMED = next(rule for rule in RULES.values() if rule.name == "wrong-p-named")
+
+# The checks that a plain dropout is asked.
+PLAIN = codes_of(None, subject.PLAIN)
 
 # A shape that is wrong is the end of it: a real run of the real runner that takes no time.
 BAD = """
@@ -549,7 +554,7 @@ def test_torch_passes_as_json_in_a_pipe():
     (one,) = json.loads(out)["targets"]
     assert one["target"] == "torch.nn:Dropout"
     assert one["passed"] is True
-    assert [check["code"] for check in one["checks"]] == list(RULES)
+    assert [check["code"] for check in one["checks"]] == list(PLAIN)
 
 
 def test_errors_and_bad_targets_in_a_pipe(bad):
@@ -594,7 +599,7 @@ def test_interrupt_leaves_a_partial_report(tmp_path, form):
     assert one["target"] == target
     assert one["complete"] is False
     assert one["passed"] is False
-    assert 1 <= len(one["checks"]) < len(RULES)
+    assert 1 <= len(one["checks"]) < len(PLAIN)
     assert one["checks"][0]["name"] == "output-shape"
 
 
@@ -679,7 +684,7 @@ def test_terminal_gets_colour_progress_and_its_width(bad):
     code, shown = on_terminal("verify", bad, "--level=quick")
     assert code == 1
     assert "\x1b[1;31mFAIL" in shown
-    assert f"/{len(RULES)}" in shown  # the bar
+    assert f"/{len(codes_of(None, PLAIN))}" in shown  # the bar
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     table = text[text.index("level quick") :]
     assert "expected shape" in table

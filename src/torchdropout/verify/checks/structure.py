@@ -129,6 +129,9 @@ def scale_common(ctx: Context) -> Seen:
     Measured: y / x where kept, at every p: one value a call or a sample, either 1 / (1 - p) or one
     over the share that was kept.
 
+    Nothing else keeps the expectation. A scale for the blocks' seeds instead of the places they
+    cover is far from it, and eval then sees activations of another size than training did.
+
     To mend: divide by the share kept, or by 1 - p, and use one of them for all elements.
     """
     spec = _need(ctx, Blocks, "DropBlock")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import torch
 
 from ..context import Context, Fault, Seen, Skip, check
+from ..world import World
 
 _HOOKS = (
     "_forward_hooks",
@@ -20,76 +17,15 @@ _HOOKS = (
     "_state_dict_hooks",
     "_load_state_dict_pre_hooks",
 )
-_GLOBAL_HOOKS = torch.nn.modules.module
 
 
-def _hooks() -> int:
-    """How many hooks are set on all modules at once."""
-    names = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
-    return sum(len(getattr(_GLOBAL_HOOKS, name, ())) for name in names)
-
-
-def _filters() -> list[Any]:
-    return list(warnings.filters)
-
-
-def _set_filters(value: list[Any]) -> None:
-    warnings.filters[:] = value  # type: ignore[index]
-
-
-def _environment() -> dict[str, str]:
-    return dict(os.environ)
-
-
-def _set_environment(value: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(value)
-
-
-# What a process has one of: how to read it, and how to put it back.
-STATE: Mapping[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
-    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the default device": (torch.get_default_device, torch.set_default_device),
-    "the grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "deterministic algorithms": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-    "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    "the matrix product precision": (
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    ),
-    "autocast": (
-        lambda: torch.is_autocast_enabled("cpu"),
-        lambda value: torch.set_autocast_enabled("cpu", value),
-    ),
-    "the hooks of all modules": (_hooks, lambda value: None),
-    "the filters of warnings": (_filters, _set_filters),
-    "the environment": (_environment, _set_environment),
-    "the working directory": (os.getcwd, os.chdir),
-}
-
-
-@contextlib.contextmanager
-def _put_back() -> Iterator[dict[str, Any]]:
-    before = {name: read() for name, (read, _) in STATE.items()}
-    try:
-        yield before
-    finally:
-        for name, (read, write) in STATE.items():
-            if read() != before[name]:
-                write(before[name])
-
-
-@check()
+@check(needs=["output-shape"])
 def state_restored(ctx: Context) -> Seen:
     """A call leaves the state of the process as it was.
 
-    Measured: default dtype and device, grad mode, threads, deterministic algorithms, anomaly
-    detection, precision, autocast, hooks of all modules, filters of warnings, environment and
-    working directory before and after calls in training and eval.
+    Measured: default dtype and device, modes of autograd and autocast, threads, deterministic
+    algorithms, precision, hooks of all modules, filters of warnings, environment, working
+    directory, standard streams and signal handlers before and after calls in training and eval.
 
     A layer that sets the default dtype for its mask, switches gradients off or silences warnings
     does so for the whole program from the first forward on.
@@ -98,13 +34,20 @@ def state_restored(ctx: Context) -> Seen:
     """
     built = ctx.build(ctx.subject.fixed_p if ctx.subject.fixed_p is not None else 0.5)
     for training in ctx.modes:
-        with _put_back() as before:
-            built.call(ctx.normal(64, 48), training)
-            changed = [name for name, (read, _) in STATE.items() if read() != before[name]]
+        x, world, filters = ctx.normal(64, 48), World(), list(warnings.filters)
+        try:
+            # Not by `ctx.call`, which puts back what would trouble other checks.
+            with ctx.blame("a call"):
+                built.call(x, training)
+            changed = world.changed()
+            changed += ["the filters of warnings"] if list(warnings.filters) != filters else []
+        finally:
+            world.restore()
         if changed:
             mode = "training" if training else "eval"
-            raise Fault(f"a call in {mode} changed {', '.join(changed)}", changed=changed)
-    return Seen(f"{len(STATE)} settings of the process as before")
+            named = ", ".join(dict.fromkeys(changed))
+            raise Fault(f"a call in {mode} changed {named}", changed=changed)
+    return Seen("dtype, device, modes, threads, environment and hooks of the process as before")
 
 
 def _numbers(module: torch.nn.Module, p: float) -> dict[str, float]:
