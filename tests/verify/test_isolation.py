@@ -158,21 +158,24 @@ def test_what_ends_the_process_is_a_finding_and_the_rest_is_judged(target, does,
 
 SCRIBBLES = """
     if not x.numel():
-        import stat
-        pipes = []
-        for descriptor in range(3, 256):
+        for name in set(os.listdir("/proc/self/fd")) - {before}:
             with contextlib.suppress(OSError):
-                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-                    pipes.append(descriptor)
-        os.write(pipes[-1], (4).to_bytes(4, "big") + b"oops")  # the youngest
-        time.sleep(60)
+                if os.readlink("/proc/self/fd/" + name).startswith("pipe:"):
+                    os.write(int(name), (4).to_bytes(4, "big") + b"oops")
+        time.sleep(5)
 """
 
 
 def test_a_target_that_writes_where_results_go_is_found_out(target):
-    results = only(judge(target(SCRIBBLES)))
+    text = SCRIBBLES.format(before={path.name for path in Path("/proc/self/fd").iterdir()})
     words = "the process closed, or wrote into, a pipe that it did not open"
-    assert failed(results) == {"empty-input": words}
+    assert failed(only(judge(target(text)))) == {"empty-input": words}
+
+
+def test_a_choice_that_does_not_apply_is_told(target):
+    outcome = judge(target(""), select=("block-shape",))
+    assert outcome.reports == ()
+    assert "(plain), got block-shape" in outcome.unable[0]
 
 
 def test_a_target_that_leaves_its_group_is_ended(target):
@@ -228,7 +231,7 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
             os._exit(1)
         told = CheckResult(RULES["TD555"], "ok", f"{course.bad_rates}")
         ended(Course((*course.results, told), course.bad_rates))
-        return check_subject(subject, only=frozenset())
+        return check_subject(subject, only=frozenset())  # nobody listens any more
 
     monkeypatch.setattr(isolation, "check_subject", judge_twice)
     results = only(judge(target(""), select=("drop-rate", "empty-input", "tiny-input")))

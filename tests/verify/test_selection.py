@@ -78,6 +78,11 @@ def test_a_chosen_check_runs_without_those_it_needs():
     assert [check.status for check in both.targets[0].checks] == ["fail", "skip"]
 
 
+def test_a_choice_that_does_not_apply_is_told():
+    with pytest.raises(ArgumentValueError, match=r"asked of .*Dropout \(plain\), got block-"):
+        check_dropout(torch.nn.Dropout, select=["block-shape"])
+
+
 def test_a_wrong_choice_is_told_before_the_target_is_loaded(tmp_path):
     path = tmp_path / "loud.py"
     path.write_text("raise AssertionError('loaded')")

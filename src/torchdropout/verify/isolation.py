@@ -28,7 +28,7 @@ from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from ..findings import CheckResult, Rule, TargetReport
 from .context import describe
 from .limit import can_limit
-from .runner import Course, check_dropout, check_subject, codes_of, overdue, understood
+from .runner import Course, check_dropout, check_subject, need_codes, overdue, understood
 from .selection import chosen
 from .table import RULES
 from .targets import resolve
@@ -411,7 +411,7 @@ def _serve(
             torch.set_num_threads(threads)
             subject = resolve(case.target, **how)
             heading = understood(subject, level=level, seed=seed)
-            send("understood", heading, codes_of(names, subject.spec))
+            send("understood", heading, need_codes(names, subject))
             report = check_subject(
                 subject,
                 level=level,

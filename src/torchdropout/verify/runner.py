@@ -108,6 +108,7 @@ def check_dropout(
         checkpoint=checkpoint,
         device=device,
     )
+    need_codes(names, subject)
     one = check_subject(
         subject,
         level=level,
@@ -197,6 +198,17 @@ def codes_of(only: frozenset[str] | None, spec: Spec) -> tuple[str, ...]:
         for code, check in CHECKS.items()
         if (only is None or check.name in only) and check.applies(spec)
     )
+
+
+def need_codes(only: frozenset[str], subject: Subject) -> tuple[str, ...]:
+    """`codes_of`, where there are any: a run without checks is not to be taken for a pass."""
+    codes = codes_of(only, subject.spec)
+    if not codes:
+        raise ArgumentValueError(
+            f"Expected `select` to give a check that is asked of {subject.name} "
+            f"({subject.spec.name}), got {', '.join(sorted(only))}"
+        )
+    return codes
 
 
 def overdue(rule: Rule, limit: float, seconds: float) -> CheckResult:
