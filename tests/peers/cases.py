@@ -392,15 +392,6 @@ RIGHT = (
         "a draw a sample",
         modules=("torchvision",),
     ),
-    Case(
-        "torchvision",
-        "torchvision",
-        f"{EXAMPLES}/torchvision_targets.py:depth_of_batch",
-        frozenset(),
-        "a draw a batch",
-        options=("--spec", "drop-path-batch"),
-        modules=("torchvision",),
-    ),
     Case("timm", "timm", "timm.layers:DropPath", frozenset(), "a draw a sample", modules=("timm",)),
     Case(
         "timm",
