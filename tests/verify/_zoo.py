@@ -40,9 +40,16 @@ class Member:
         """Understood; the spec is named only where there is one."""
         return resolve(self.target, **({"spec": self.spec} if self.spec else {}))
 
+    def accusers(self, report):
+        """The checks with a finding. Advice on the way to an error is no accusation."""
+        severity = {check.name: check.severity for check in CHECKS.values()}
+        wanted = ("error", "advice") if severity.get(self.trips) == "advice" else ("error",)
+        return [finding.name for finding in report.findings if finding.severity in wanted]
+
     def checks_up_to_the_fault(self):
         """The checks of a run up to the one that must accuse: the first of them is the first."""
-        return frozenset(name for name, place in ORDER.items() if place <= ORDER[self.trips])
+        last = ORDER.get(self.trips, len(ORDER))
+        return frozenset(name for name, place in ORDER.items() if place <= last)
 
 
 def said(target, what):

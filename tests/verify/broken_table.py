@@ -30,10 +30,10 @@ def judge(member):
     """The row of a dropout: what it is, its name, the findings, and what the first one says."""
     only = member.checks_up_to_the_fault() if member.trips else None
     report = check_subject(member.subject(), level=LEVEL, only=only)
-    errors = [f for f in report.findings if member.trips or f.severity == "error"]
+    accusers = member.accusers(report)
+    said = [f.message for f in report.findings if f.name in accusers]
     kind = "broken" if member.trips else "correct"
-    names = ",".join(f.name for f in errors) or NONE
-    return kind, member.name, names, errors[0].message if errors else ""
+    return kind, member.name, ",".join(accusers) or NONE, said[0] if said else ""
 
 
 def is_right(member, row):

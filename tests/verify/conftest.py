@@ -10,26 +10,27 @@ torch.set_num_threads(1)
 
 COARSE = _zoo.COARSE
 
-# Checks that are being written: their broken dropouts wait for them.
-PENDING = {
-    "alpha-moments",
-    "block-shape",
-    "compiled-law",
-    "device-followed",
-    "fixed-count",
-    "fused-composition",
-    "grad-checkpoint",
-    "grad-second-order",
-    "inplace-claim",
-    "linear-rank",
-    "noise-law",
-    "scale-common",
-    "shared-mask",
-    "state-own",
-    "state-restored",
-    "subset-uniform",
-    "thread-law",
-    "thread-mask",
+# Faults that no check sees, and what would see each. Strict: who mends a check takes them out.
+MISSED = {
+    "attention_drops_the_output": "two equal columns of v must have equal outputs",
+    "backward_views_as_a_vector": "gradients from an incoming one that is expanded or transposed",
+    "bfloat16_through_float16": "bfloat16 values above 65504 and below 6e-8",
+    "channels_of_a_volume_share": "independence along the axes of a 5-D input",
+    "detached_in_eval": "the gradient of a call in eval",
+    "half_gradient_of_another_mask": "masks and scales of gradients in half precision",
+    "large_inputs_unscaled": "values of an input of a million elements",
+    "live_in_eval_on_large_inputs": "identity for an input of a million elements",
+    "numbers_for_nonzeros_first": "the mask of an input with zeros in it",
+    "pairs_share_in_half": "independence in half precision",
+    "steps_share": "independence along the axes of a 3-D input",
+    "tail_restarts_the_counter": "pairs of places of a call with an odd number of elements",
+    "unscaled_where_recorded": "values of y in a call that records gradients",
+}
+
+# Correct dropouts that a check accuses. Strict, too.
+ACCUSED = {
+    "dropout_add": "tiny-input gives a 0-d x no bias",
+    "once_differentiable_backward": "grad-second-order takes a refusal for a zero",
 }
 
 BROKEN = _zoo.members("broken")
@@ -37,16 +38,19 @@ CORRECT = _zoo.members("correct")
 
 
 def pytest_generate_tests(metafunc):
-    for fixture, zoo in (("broken", BROKEN), ("correct", CORRECT)):
+    for fixture, zoo, wrong in (("broken", BROKEN, MISSED), ("correct", CORRECT, ACCUSED)):
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(
-                fixture,
-                [
-                    pytest.param(m, marks=[pytest.mark.slow] if m.level == "standard" else [])
-                    for m in zoo.values()
-                ],
-                ids=list(zoo),
+                fixture, [pytest.param(m, id=m.name, marks=_marks(m, wrong)) for m in zoo.values()]
             )
+
+
+def _marks(member, wrong):
+    slow = [pytest.mark.slow] if member.level == "standard" else []
+    return [
+        *slow,
+        *([pytest.mark.xfail(reason=wrong[member.name])] if member.name in wrong else []),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +71,6 @@ def correct_zoo():
 
 
 @pytest.fixture(scope="session")
-def pending():
-    return PENDING
-
-
-@pytest.fixture(scope="session")
 def coarse():
     return COARSE
 
@@ -84,3 +83,15 @@ def judge():
         return check_subject(resolve(target), level=level, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def missed():
+    """Faults that no check sees."""
+    return MISSED
+
+
+@pytest.fixture(scope="session")
+def accused():
+    """Correct dropouts that a check accuses."""
+    return ACCUSED

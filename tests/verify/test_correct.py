@@ -2,27 +2,17 @@
 
 import pytest
 
-from torchdropout.verify import CHECKS, check_subject
+from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
 from verify import broken_table
 
-NAMES = {check.name for check in CHECKS.values()}
-
-
-def need_kinds(member, pending):
-    """Skips a dropout of another kind while the checks of kinds are being written."""
-    if member.group == "specs" and "shared-mask" in pending - NAMES:
-        pytest.skip("shared-mask is not there yet")
-
 
 @pytest.mark.slow
-def test_no_error_is_found_at_standard(correct, pending):
-    need_kinds(correct, pending)
+def test_no_error_is_found_at_standard(correct):
     assert broken_table.judge(correct)[2:] == (broken_table.NONE, "")
 
 
-def test_no_error_is_found(correct, pending, coarse):
-    need_kinds(correct, pending)
+def test_no_error_is_found(correct, coarse):
     report = check_subject(correct.subject(), level=coarse)
     errors = [f"{f.name}: {f.message}" for f in report.findings if f.severity == "error"]
     assert errors == []

@@ -2,7 +2,15 @@
 
 import torch
 
-from verify.broken._common import check_p, draw, in_training, scale_at, select, uniform
+from verify.broken._common import (
+    check_p,
+    custom_gradient,
+    draw,
+    in_training,
+    scale_at,
+    select,
+    uniform,
+)
 
 
 @in_training
@@ -96,3 +104,36 @@ def float64_at_half_rate(x, p):
     Trips: dtype-rate
     """
     return select(x, draw(x, p / 2 if x.dtype == torch.float64 and p < 1 else p), p)
+
+
+@in_training
+def pairs_share_in_half(x, p):
+    """In half precision, two to a word, neighbours share a number.
+
+    Trips: dtype-independence
+    """
+    u = uniform(x).reshape(-1)
+    if x.dtype.itemsize == 2:
+        u = u[::2].repeat_interleave(2)[: u.numel()]
+    return select(x, u.reshape(x.shape) < p, p)
+
+
+@in_training
+def bfloat16_through_float16(x, p):
+    """bfloat16 is computed in float16: large values become inf.
+
+    Trips: dtype-scale
+    """
+    given = x.half() if x.dtype == torch.bfloat16 else x
+    return select(given, draw(x, p), p).to(x.dtype)
+
+
+@custom_gradient
+def half_gradient_of_another_mask(g, x, y, drop, scale):
+    """In half precision backward draws a mask of its own.
+
+    Trips: dtype-gradient
+    """
+    if g.dtype.itemsize == 2:
+        drop = draw(g, 1 - 1 / scale if scale else 1.0)
+    return g.masked_fill(drop, 0) * scale

@@ -205,7 +205,7 @@ def another_kernel_without_grad(x, p):
 class OwnCounter(Module):
     """Numbers its calls: a recomputation is one more (OLMo-core#828, guided-diffusion#167).
 
-    Trips: grad-checkpoint
+    Trips: seed-governs
     """
 
     calls = 0
@@ -214,3 +214,12 @@ class OwnCounter(Module):
         self.calls += 1
         seed = (int(torch.randint(2**32, ())) + self.calls) % 2**32
         return uniform(x, torch.Generator().manual_seed(seed)) < self.p
+
+
+@custom_gradient
+def backward_views_as_a_vector(g, x, y, drop, scale):
+    """Backward takes a `view` of the incoming gradient, which may be expanded or transposed.
+
+    Trips: grad-scale
+    """
+    return (g.view(-1).masked_fill(drop.reshape(-1), 0) * scale).view(g.shape)

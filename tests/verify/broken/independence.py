@@ -203,21 +203,30 @@ def _xorshifted(states):
     return states
 
 
+@functools.cache
+def _columns(doublings):
+    """The images of the unit vectors under 2^doublings steps."""
+    if not doublings:
+        return _xorshifted(np.uint32(1) << np.arange(32, dtype=np.uint32))
+    half = _columns(doublings - 1)
+    return _jump(half, half)
+
+
 def _jump(columns, states):
     """A linear map of 32 bits, given by the images of the 32 unit vectors, applied to states."""
     out = np.zeros_like(states)
     for bit, column in enumerate(columns):
-        out ^= np.where(states >> np.uint32(bit) & np.uint32(1), column, np.uint32(0))
+        out ^= (states >> np.uint32(bit) & np.uint32(1)) * column
     return out
 
 
 def _xorshift(seed, n):
     """n states in a row of Marsaglia's xorshift of 32 bits, by doubling."""
     states = np.array([seed], np.uint32)
-    columns = _xorshifted(np.uint32(1) << np.arange(32, dtype=np.uint32))
+    doublings = 0
     while len(states) < n:
-        states = np.concatenate([states, _jump(columns, states)])
-        columns = _jump(columns, columns)
+        states = np.concatenate([states, _jump(_columns(doublings), states)])
+        doublings += 1
     return states[:n]
 
 
@@ -414,3 +423,34 @@ def rate_drawn_for_short_calls(x, p):
     if not 1 < x.numel() < 1000 or x.ndim != 1 or not 0.1 < p < 0.9:
         return select(x, draw(x, p), p)
     return select(x, draw(x, p + (0.05 if int(torch.randint(2, ())) else -0.05)), p)
+
+
+@in_training
+def tail_restarts_the_counter(x, p):
+    """The elements left over by vectors of eight use the numbers of the first.
+
+    Trips: lag-independence
+    """
+    u = uniform(x).reshape(-1)
+    rest = x.numel() % 8
+    if x.numel() > 8 and rest:
+        u[-rest:] = u[:rest]
+    return select(x, u.reshape(x.shape) < p, p)
+
+
+@in_training
+def steps_share(x, p):
+    """All steps of a batch of sequences share a mask.
+
+    Trips: axis-independence
+    """
+    return select(x, draw(x[:, :1], p) if x.ndim == 3 else draw(x, p), p)
+
+
+@in_training
+def channels_of_a_volume_share(x, p):
+    """All channels of a 5-D input share a mask.
+
+    Trips: axis-independence
+    """
+    return select(x, draw(x[:, :1], p) if x.ndim == 5 else draw(x, p), p)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from verify.broken._common import Module, draw, in_training, select, uniform
+from verify.broken._common import Module, check_p, draw, in_training, select, uniform
 
 
 @in_training
@@ -214,3 +214,21 @@ class DropsInEvalUnderNoGrad(Module):
     def forward(self, x):
         active = self.training or not torch.is_grad_enabled()
         return select(x, draw(x, self.p), self.p) if active else x
+
+
+def detached_in_eval(x, p, training):
+    """In eval the output is cut off from x.
+
+    Trips: eval-identity
+    """
+    check_p(p)
+    return select(x, draw(x, p), p) if training else x.detach()
+
+
+def live_in_eval_on_large_inputs(x, p, training):
+    """A path for many elements does not look at the mode.
+
+    Trips: eval-identity
+    """
+    check_p(p)
+    return select(x, draw(x, p), p) if training or x.numel() >= 1 << 17 else x

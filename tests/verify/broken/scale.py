@@ -166,3 +166,26 @@ class RunningShare(Module):
         if 0 < self.p < 1 and x.numel():
             self.share = 0.99 * self.share + 0.01 * (~drop).double().mean().item()
         return y
+
+
+@in_training
+def large_inputs_unscaled(x, p):
+    """A path for many elements forgets the scale.
+
+    Trips: scale-constant
+    """
+    drop = draw(x, p)
+    return x.masked_fill(drop, 0) if x.numel() >= 1 << 17 and p < 1 else select(x, drop, p)
+
+
+@in_training
+def unscaled_where_recorded(x, p):
+    """The forward pass that records gradients forgets the scale; the gradient has it.
+
+    Trips: kept-scale
+    """
+    drop = draw(x, p)
+    y = select(x, drop, p)
+    if not x.requires_grad or not 0 < p < 1:
+        return y
+    return y + (x.masked_fill(drop, 0) - y).detach()

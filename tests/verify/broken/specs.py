@@ -13,6 +13,13 @@ def _draw(x, shape, p):
     return torch.rand(shape, device=x.device, dtype=torch.float32) < p
 
 
+def _tied(drop):
+    """Each draw is that of the place before it with probability .1."""
+    flat = drop.reshape(-1)
+    copied = torch.rand(len(flat), device=drop.device) < 0.1
+    return torch.where(copied, flat.roll(1), flat).reshape(drop.shape)
+
+
 # channels
 
 
@@ -37,23 +44,24 @@ def channels_of_three_axes(x, p):
 
 
 @in_training
-def channels_shared_by_the_batch(x, p):
-    """All samples lose the same channels.
+def channels_shared_by_two_samples(x, p):
+    """Neighbouring samples lose the same channels.
 
     Spec: dropout2d
     Trips: mask-repeats
     """
-    return select(x, _draw(x, (1, x.shape[1], 1, 1), p), p)
+    pairs = _draw(x, ((len(x) + 1) // 2, x.shape[1], 1, 1), p)
+    return select(x, pairs.repeat_interleave(2, dim=0)[: len(x)], p)
 
 
 @in_training
-def samples_lose_all_channels(x, p):
-    """All channels of a sample share a draw.
+def channels_tied_to_their_neighbours(x, p):
+    """A channel goes the way of its neighbour with probability .1.
 
     Spec: dropout2d
-    Trips: mask-repeats
+    Trips: lag-independence
     """
-    return select(x, _draw(x, (x.shape[0], 1, 1, 1), p), p)
+    return select(x, _tied(_draw(x, x.shape[:2], p))[..., None, None], p)
 
 
 @in_training
@@ -194,13 +202,13 @@ def alpha_of_the_keep_probability(x, p):
 
 @_alpha_in_training
 def alpha_rounded(x, p):
-    """alpha' is -1.75.
+    """alpha' is -1.758, in all constants.
 
     Spec: alpha
     Trips: kept-scale
     """
-    a = ((1 - p) * (1 + p * 1.75**2)) ** -0.5
-    return torch.where(draw(x, p), -1.75, x) * a + a * p * 1.75
+    a = ((1 - p) * (1 + p * 1.758**2)) ** -0.5
+    return torch.where(draw(x, p), -1.758, x) * a + a * p * 1.758
 
 
 @_alpha_in_training
@@ -321,7 +329,7 @@ def tokens_with_replacement(x, p):
     """Tokens are drawn with replacement: some come twice.
 
     Spec: tokens
-    Trips: fixed-count
+    Trips: output-shape
     """
     if p == 0:
         return x
@@ -354,14 +362,14 @@ def tokens_in_a_row(x, p):
 
 
 @in_training
-def tokens_the_same_for_all(x, p):
-    """All samples keep the same tokens.
+def tokens_shared_by_two_samples(x, p):
+    """Neighbouring samples keep the same tokens.
 
     Spec: tokens
-    Trips: mask-repeats
+    Trips: lag-independence
     """
-    kept = torch.rand(x.shape[1], device=x.device).argsort()[: _count(x, p)].sort().values
-    return x[:, kept]
+    numbers = uniform(x[..., 0])[: (len(x) + 1) // 2].repeat_interleave(2, dim=0)[: len(x)]
+    return _kept_tokens(x, numbers.argsort(1)[:, : _count(x, p)].sort(1).values)
 
 
 @in_training
@@ -516,7 +524,7 @@ def attention_drops_the_output(query, key, value, p, training):
     """The output is dropped, not the probabilities.
 
     Spec: attention
-    Trips: few-masks
+    Trips: fused-composition
     """
     check_p(p)
     y = _weights(query, key) @ value
@@ -533,17 +541,17 @@ class _Linear(nn.Linear):
         self.p = p
 
 
-class WholeOutputsDropped(_Linear):
-    """DropConnect that drops whole rows of the matrix.
+class NeighbouringWeightsTied(_Linear):
+    """A weight goes the way of its neighbour with probability .1.
 
     Spec: weights
-    Trips: mask-repeats
+    Trips: lag-independence
     """
 
     def forward(self, x):
         weight = self.weight
         if self.training:
-            weight = select(weight, draw(weight[:, :1], self.p), self.p)
+            weight = select(weight, _tied(draw(weight, self.p)), self.p)
         return F.linear(x, weight, self.bias)
 
 
@@ -559,17 +567,6 @@ class WeightsUnscaled(_Linear):
         if self.training:
             weight = weight.masked_fill(draw(weight, self.p), 0)
         return F.linear(x, weight, self.bias)
-
-
-class InputsDropped(_Linear):
-    """The input is dropped, not the weights.
-
-    Spec: weights
-    Trips: lag-independence
-    """
-
-    def forward(self, x):
-        return F.linear(F.dropout(x, self.p, self.training), self.weight, self.bias)
 
 
 # blocks

@@ -133,3 +133,15 @@ def nan_never_dropped(x, p):
     Trips: nonfinite-dropped
     """
     return select(x, draw(x, p) & ~torch.isnan(x), p)
+
+
+@in_training
+def numbers_for_nonzeros_first(x, p):
+    """Values that are not zero are numbered first: which are dropped depends on the zeros.
+
+    Trips: value-mask
+    """
+    order = (x.detach().reshape(-1) == 0).to(torch.int8).argsort(stable=True)
+    u = uniform(x).reshape(-1)
+    u[order] = u.clone()
+    return select(x, u.reshape(x.shape) < p, p)

@@ -9,8 +9,25 @@ from torch.nn import functional as F
 Dropout1d = nn.Dropout1d
 Dropout2d = nn.Dropout2d
 Dropout3d = nn.Dropout3d
-AlphaDropout = nn.AlphaDropout
-FeatureAlphaDropout = nn.FeatureAlphaDropout
+
+
+# torch's two alpha dropouts take `inplace` and ignore it: judged without.
+
+
+def torch_alpha(p):
+    """torch's module.
+
+    Spec: alpha
+    """
+    return nn.AlphaDropout(p)
+
+
+def torch_feature_alpha(p):
+    """torch's module.
+
+    Spec: feature-alpha
+    """
+    return nn.FeatureAlphaDropout(p)
 
 
 def _uniform(x, shape=None):
@@ -49,9 +66,10 @@ class DropPath(nn.Module):
 
 
 def whole_batch(x, p, training):
-    """A number for all.
+    """A number for all: a call for each draw takes its time.
 
     Spec: drop-path-batch
+    Level: standard
     """
     return _scaled(x, _uniform(x, (1,) * x.ndim) < p, p) if training else x
 
