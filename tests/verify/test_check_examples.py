@@ -54,7 +54,9 @@ def test_every_check_has_an_example():
 def test_the_broken_form_trips_its_check_first(name, findings):
     example = EXAMPLES[name]
     found = findings(example.broken, example.spec, name, name == COMPILED)
-    assert [finding.name for finding in found] == [name]
+    # An error may come with advice that follows from it: other threads, other masks.
+    errors = [finding.name for finding in found if finding.severity == "error"]
+    assert (errors or [finding.name for finding in found]) == [name]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -99,7 +99,7 @@ def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
         [
             r"E .*VerificationError: drop-rate \(TD521\): p=.*: 0\.\d+ of \d+ dropped, expected .*",
             r"E +required: The share of dropped elements is p\.",
-            r"E +figures: p_value=\S+, tests=6, alpha=6\.6e-08.*",
+            r"E +figures: p_value=\S+, tests=6, alpha=\S+.*",
             r"E +target: \S+:often, function, called as often\(x, p=p, training=training\); "
             r"level quick, seed 0",
             r"E +`torchdropout explain drop-rate` says why it matters and how to mend it\.",
@@ -152,7 +152,7 @@ def test_an_expected_failure_that_does_not_happen_fails(run):
 
 def test_advice_can_be_expected(run):
     result = run("[Right], select=['values'], expected_failures={'nonfinite-dropped': 'as torch'}")
-    result.assert_outcomes(passed=4, xfailed=1)
+    result.assert_outcomes(passed=5, xfailed=1)
 
 
 def test_an_expected_failure_hides_no_other_error(run, monkeypatch):
@@ -228,6 +228,17 @@ def test_the_callers_world_is_left_alone():
     after = torch.get_rng_state(), torch.get_num_threads(), torch.is_grad_enabled()
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]
+
+
+def test_a_target_gets_the_checks_of_its_kind():
+    options = {"select": ["structure", "eval-identity"]}
+    assert ids(parametrize_with_dropout_checks([F.dropout], **options)) == ["dropout-eval-identity"]
+    assert ids(parametrize_with_dropout_checks([F.dropout], spec="tokens", **options)) == [
+        "dropout-eval-identity",
+        "dropout-fixed-count",
+        "dropout-subset-uniform",
+    ]
+    assert "Dropout2d-shared-mask" in ids(parametrize_with_dropout_checks([nn.Dropout2d]))
 
 
 def test_names_of_targets():
