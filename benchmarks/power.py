@@ -284,19 +284,18 @@ CURVES: Mapping[str, Curve] = {
         factors=STEP,
     ),
     "class-256": Curve(
-        "another rate in one place of 256",
+        "another rate in one class modulo 256",
         "error of the rate there",
         "position-rate",
         lambda size: functools.partial(one_class, p=0.5, size=size, of=256),
-        number(f"{NUMBER} in one place of 256"),
+        number(f"{NUMBER} in one class modulo 256"),
     ),
-    "class-16": Curve(
-        "another rate in one place of 16",
+    "class-8": Curve(
+        "another rate in one class modulo 8",
         "error of the rate there",
         "position-rate",
-        lambda size: functools.partial(one_class, p=0.5, size=size, of=16),
-        number(f"{NUMBER} in one place of 256"),
-        factors=(0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0),
+        lambda size: functools.partial(one_class, p=0.5, size=size, of=8),
+        number(f"{NUMBER} in one class modulo 8"),
     ),
 }
 
