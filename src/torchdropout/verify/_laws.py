@@ -113,6 +113,11 @@ class Units:
     figures: dict[str, list[float]] = field(default_factory=dict)
     bits: stats.Bits | None = None
 
+    @property
+    def said(self) -> str:
+        """For a row in which the other target has none."""
+        return f"{self['zeros'].mean() / self.size:.6g}"
+
     def __getitem__(self, name: str) -> Values:
         return np.asarray(self.figures[name], dtype=float)
 
@@ -221,9 +226,9 @@ def compare_laws(plan: Plan) -> Iterator[Row]:
                 yield from _pair_rows(a.bits, b.bits, plan, at)
 
 
-def _unseen(group: Group, aspect: str, a: object, b: object) -> Row:
+def _unseen(group: Group, aspect: str, a: Units | Kept | str, b: Units | Kept | str) -> Row:
     """Where a target gave no figures: in words why."""
-    said = [seen if isinstance(seen, str) else "values" for seen in (a, b)]
+    said = [seen if isinstance(seen, str) else seen.said for seen in (a, b)]
     return Row(group, aspect, said[0], said[1], said[0] != said[1], "error")
 
 
