@@ -17,6 +17,7 @@ MISSED = {
     "bfloat16_through_float16": "bfloat16 values above 65504 and below 6e-8",
     "channels_of_a_volume_share": "independence along the axes of a 5-D input",
     "detached_in_eval": "the gradient of a call in eval",
+    "eight_bits_when_compiled": "the rate of the compiled target at a p off the multiples of 1/256",
     "half_gradient_of_another_mask": "masks and scales of gradients in half precision",
     "large_inputs_unscaled": "values of an input of a million elements",
     "live_in_eval_on_large_inputs": "identity for an input of a million elements",
