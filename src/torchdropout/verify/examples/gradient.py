@@ -10,9 +10,8 @@ EXAMPLES = {
 
 
             def dropout(x, p, training):
-                return checkpoint(
-                    F.dropout, x, p, training, use_reentrant=False, preserve_rng_state=False
-                )
+                options = {"use_reentrant": False, "preserve_rng_state": False}
+                return checkpoint(F.dropout, x, p, training, **options)
         """,
         mended="""
             from torch.nn import functional as F
@@ -20,7 +19,8 @@ EXAMPLES = {
 
 
             def dropout(x, p, training):
-                return checkpoint(F.dropout, x, p, training, use_reentrant=False)
+                options = {"use_reentrant": False}
+                return checkpoint(F.dropout, x, p, training, **options)
         """,
     ),
     "grad-scale": example(
