@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -101,6 +102,15 @@ def spoil(registry):
     registry[len(registry) + 10_000] = lambda *_: None
 
 
+HELD = []
+
+
+def enter(context):
+    """Enters a context for good: one that nobody holds would end itself."""
+    context.__enter__()
+    HELD.append(context)
+
+
 EFFECTS = {
     "nothing": lambda: None,
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
@@ -118,8 +128,8 @@ EFFECTS = {
     "stdout": lambda: setattr(sys, "stdout", None),
     "recursion limit": lambda: sys.setrecursionlimit(5000),
     "hooks": lambda: spoil(torch.nn.modules.module._global_forward_hooks),
-    "inference": lambda: torch.inference_mode().__enter__(),
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16).__enter__(),
+    "inference": lambda: enter(torch.inference_mode()),
+    "autocast": lambda: enter(torch.autocast("cpu", torch.bfloat16)),
 }
 
 
@@ -218,7 +228,8 @@ def judge_made(seeds):
     return judged, passed
 
 
-def test_a_thousand_callables_made_at_random(capfd):
-    judged, passed = judge_made(range(1000))
-    assert judged > 500
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_callables_made_at_random(count, capfd):
+    judged, passed = judge_made(range(count))
+    assert judged > count // 2
     assert 0 < passed < judged // 2
