@@ -18,7 +18,9 @@ class Embedding(nn.Module):
 
     def forward(self, x):
         self.dropout.emb.weight = x.reshape(-1, 1)
-        y = self.dropout(torch.arange(x.numel()), scale=self.scale).reshape(x.shape)
+        y = self.dropout(torch.arange(x.numel(), device=x.device), scale=self.scale).reshape(
+            x.shape
+        )
         return y if self.scale is None else y / self.scale
 
 

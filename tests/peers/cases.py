@@ -63,9 +63,9 @@ FOUND = (
         "torch",
         f"{EXAMPLES}/torch_targets.py:compiled",
         frozenset({"dtype-rate"}),
-        "Inductor draws in float32 and compares in the dtype of x. In bfloat16, whose step below 1 "
-        "is 1/256, p=0.99 drops 0.988 and the mean of y is 1.17 x; p=0.999 drops everything. Eager "
-        "is right. Rates of 0.1 to 0.5 are off by less than the level sees.",
+        "The program compares `rand_like(x)` with p in the dtype of x. bfloat16 holds 0.99 as "
+        "0.98828 and 0.999 as 1, and these are the rates: the mean of y is 1.17 x, then 0. Eager "
+        "is right.",
         "No thread known to us.",
         options=("--select", COMPILED),
         snippet="""\
@@ -149,10 +149,10 @@ for kind in (torch.nn.AlphaDropout, torch.nn.FeatureAlphaDropout, torch.nn.Dropo
         "The notebook's JustDropoutModelImpl",
         "torch",
         "examples/notebook_models.py:JustDropoutModelImpl",
-        frozenset({"p-one-zeros", "edge-gradients", "dtype-kept"}),
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-kept", "device-followed"}),
         "Dropout as it is often taught. At p=1 the scale is infinite and 0 * inf is NaN; the "
-        "float32 mask promotes half precision; no p is refused. The law of its masks, scale and "
-        "gradient are right.",
+        "float32 mask promotes half precision; the mask is made on the CPU wherever x is; no p is "
+        "refused. The law of its masks, scale and gradient are right.",
     ),
     Case(
         "transformers: DropPath, in 43 copies",
@@ -162,7 +162,7 @@ for kind in (torch.nn.AlphaDropout, torch.nn.FeatureAlphaDropout, torch.nn.Dropo
         "`floor(rand + keep_prob)` in the dtype of x. In bfloat16, rand + keep_prob is rounded to "
         "steps of 1/128 near 2, so at small p one sample in 256 is multiplied by 2 and none is "
         "dropped; p=0.999 drops all. At p=1, `x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, DINOv2, "
-        "SegFormer and 38 more models hold the same text. timm's DropPath, from which it came, "
+        "SegFormer and 38 more models hold the same text. timm's DropPath "
         "draws with `bernoulli_` and is right.",
         "No thread known to us.",
         options=("--spec", "drop-path"),
