@@ -232,4 +232,5 @@ def judge_made(seeds):
 def test_callables_made_at_random(count, capfd):
     judged, passed = judge_made(range(count))
     assert judged > count // 2
-    assert 0 < passed < judged // 2
+    assert passed < judged // 2
+    assert passed or count < 1000  # some are right
