@@ -194,7 +194,8 @@ def number(pattern: str) -> Callable[[str], float]:
 
 
 def _period_seen(sees: str) -> float:
-    return number(r"come twice in (\d+)")(sees) - number(r"any (\d+) mask bits")(sees)
+    """Where the first run comes again; the last seven places may begin none that is looked at."""
+    return number(r"come twice in (\d+)")(sees) - number(r"any (\d+) mask bits")(sees) - 7
 
 
 def _scale_seen(_: str) -> float:
@@ -698,6 +699,8 @@ def finding(curve: Curve, levels: Mapping[str, Sequence[Record]]) -> str:
             for p in points
             if (float(p["size"]) <= stated if curve.smaller else float(p["size"]) >= stated)
         ]
+        if not reach:
+            continue
         nearest = min(reach, key=lambda p: abs(float(p["size"]) - stated))
         size = float(nearest["size"])
         said.append(f"{level} finds {size:.2g} in {nearest['found']} of {nearest['runs']} runs")
