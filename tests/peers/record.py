@@ -31,7 +31,7 @@ does it all again and writes this page; `tests/peers` holds each case to its fin
 that are no name of a package are in `examples/found`.
 
 Advice (a wrong p accepted, a dropped infinity that becomes NaN) is shown with the rest and is no
-error. "No thread known to us" says no more than that: we have searched and not found one.
+error. "No thread known to us" says no more than that.
 """
 
 RIGHT_HEAD = """\
@@ -49,8 +49,8 @@ TAIL = """\
 
 - DeBERTa's `StableDropout` is gone from transformers {transformers}, which has `nn.Dropout` there;
   the copy in SEW-D is the last. T5 calls `nn.Dropout` and `F.dropout`, with the mode handed on.
-- fastai {fastai} demands an older torch than the one tried: it was installed without its
-  dependencies, and what is judged here imports.
+- fastai {fastai} was installed without the packages it declares (spaCy among them): what is judged
+  here imports without.
 - Keras on TensorFlow was not tried.
 """
 
