@@ -16,6 +16,7 @@ import torch
 
 from ..findings import Figure, Severity
 from . import stats
+from .compiling import patient
 from .stats import Bits, Family
 from .subject import Built, Spec, Subject
 
@@ -143,7 +144,8 @@ def check(
             reason = ctx.spec.exempt.get(name)
             if reason is not None:
                 raise Skip(f"{ctx.spec.name}: {reason}")
-            return run(ctx)
+            with patient():
+                return run(ctx)
 
         text = (name, group, severity, summary, explain)
         return Check(*text, unless_exempt, tuple(needs), statistical, kind)
@@ -212,6 +214,10 @@ class Context:
         """The rate at p that the target claims, and how far from it that may be."""
         low, high = self.spec.rates(p)
         return (low + high) / 2, (high - low) / 2 + stats.SLACK
+
+    def draws(self, wanted: int) -> int:
+        """As many draws as wanted, or as few as a costly kind allows."""
+        return max(256, min(wanted, (1 << 22) // self.spec.cost))
 
     @property
     def chunk(self) -> int:

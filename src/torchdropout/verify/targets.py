@@ -14,6 +14,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import itertools
 import numbers
 import os
 import sys
@@ -227,6 +228,9 @@ def _place(thing: object) -> tuple[str, int]:
 # --- Load ---------------------------------------------------------------------------------------
 
 
+_FILES = itertools.count()
+
+
 @dataclass
 class _Home:
     """The folder a target was loaded from, importable only while the target's own code runs.
@@ -305,7 +309,8 @@ def _load_file(target: str, where: str, home: _Home) -> ModuleType:
         got = "a folder" if path.is_dir() else "no such file"
         raise _error(target, f"to name a Python file, {where}", got)
     # The name meets no module that is there, whatever the file is called.
-    name = f"_torchdropout_target_{path.stem}"
+    # Nor one that was: the compiler keeps what it knows of a file under the name of its module.
+    name = f"_torchdropout_target_{path.stem}_{next(_FILES)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise _error(target, "to name a Python file, `path/file.py`", f"{where!r} (str)")
@@ -713,7 +718,7 @@ class _Use:
             given: dict[str, Any] = _renamed(inputs, self.names)
             if slot is not None:
                 given[slot.name] = training is not slot.flipped
-            with home, _patient(compile):
+            with home:
                 if switch is not None:
                     switch(thing, training)
                 return run(x, **given)
@@ -726,19 +731,6 @@ def _compiled(thing: Any, compile: bool | str) -> Any:
     if not compile:
         return thing
     return torch.compile(thing, backend="inductor" if compile is True else compile)
-
-
-@contextmanager
-def _patient(compile: bool | str) -> Iterator[None]:
-    """Inside, a function may be compiled anew for every p and shape: beyond a limit it runs eager.
-
-    That would be judged for the compiled one.
-    """
-    if not compile:
-        yield
-        return
-    with torch._dynamo.config.patch(recompile_limit=1 << 20, accumulated_recompile_limit=1 << 20):
-        yield
 
 
 def _input_names(name: str, reading: _Reading, spec: Spec) -> dict[str, str]:
@@ -1016,7 +1008,6 @@ class _Function(_Subject):
         self._p, self._training = slots
         self._names = _input_names(name, reading, told.spec)
         self._given = _constants(reading, told.spec)
-        self._compile = told.compile
         self._run = dataclasses.replace(reading, function=_compiled(reading.function, told.compile))
         bound = reading.bound
         self._gives_p = self._p.name not in bound
@@ -1049,7 +1040,7 @@ class _Function(_Subject):
             self._check_mode(training)
             mode = {flag.name: training is not flag.flipped} if flag is not None else {}
             given = _renamed(inputs, self._names)
-            with self._home, _patient(self._compile):
+            with self._home:
                 return self._run.call({self._x: x, **given, **fixed, **mode})
 
         return Built(p, call)

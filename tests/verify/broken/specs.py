@@ -524,7 +524,7 @@ def attention_drops_the_output(query, key, value, p, training):
     """The output is dropped, not the probabilities.
 
     Spec: attention
-    Trips: fused-composition
+    Trips: probabilities-dropped
     """
     check_p(p)
     y = _weights(query, key) @ value

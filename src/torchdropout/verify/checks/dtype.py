@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import smallest_seen
 from ..subject import GRID
@@ -13,6 +14,9 @@ from ._reading import split
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OTHERS = (torch.float16, torch.bfloat16, torch.float64)
+# Values beyond the range of the dtype that is taken for it.
+EXTREMES = {torch.bfloat16: (1e30, 1e-30), torch.float64: (1e200, 1e-200)}
+LAGS = (1, 2, 4, 8, 16, 32, 64)
 # 0.99 and 0.999 lie where bfloat16 has a step of 1/256, 0.001 below the step of its uniform
 # numbers.
 P_GRID = (0.001, 0.1, 0.99, 0.999)
@@ -73,7 +77,8 @@ def _demand_dtype(ctx: Context, p: float, dtype: torch.dtype) -> None:
 def dtype_scale(ctx: Context) -> Seen:
     """Kept values are x / (1 - p) to 3 ulp in float16, bfloat16 and float64 too.
 
-    Measured: in ulps of the dtype of x, at p from 0.001 to 0.999.
+    Measured: in ulps of the dtype of x, at p from 0.001 to 0.999; in bfloat16 and float64 also with
+    values that float16 and float32 do not hold.
 
     1 - p computed in bfloat16 is wrong by up to 20 % at p=0.99; a float32 scale on float64 data
     loses half of the digits.
@@ -83,9 +88,13 @@ def dtype_scale(ctx: Context) -> Seen:
     most = 0.0
     for dtype in OTHERS:
         for p in _grid(ctx, dtype):
-            x = ctx.normal(1 << 14).to(dtype)
-            _, ulps = split(x, ctx.call(ctx.build(p), x.clone()), p, _name(dtype))
+            x = ctx.normal(ctx.draws(1 << 14)).to(dtype)
+            built = ctx.build(p)
+            _, ulps = split(x, ctx.call(built, x.clone()), p, _name(dtype))
             most = max(most, ulps)
+            for size in EXTREMES.get(dtype, ()):
+                y = ctx.call(built, x * size)
+                split(x * size, y, p, f"{_name(dtype)}, values near {size:g}")
     return Seen(f"at most {most:.2g} ulp", {"ulps": most})
 
 
@@ -116,3 +125,69 @@ def dtype_rate(ctx: Context) -> Seen:
         lambda t: f"{t.label}: {t.rate:.6g} of {t.n} dropped",
         "a rate error of " + ", ".join(f"{seen:.2g} at p={p:g}" for p, seen in sees.items()),
     )
+
+
+@check(needs=["dtype-rate", "lag-independence"], statistical=True)
+def dtype_independence(ctx: Context) -> Seen:
+    """Elements are dropped independently in float16, bfloat16 and float64 too.
+
+    Measured: how often two mask bits at a lag of 1, 2, 4, ... 64 differ, over disjoint pairs, and
+    the halves of a large call, in each dtype.
+
+    Kernels for half precision move two or four elements at a time, in other loops than those for
+    float32: a random number for each word is one for two elements.
+
+    To mend: give each element its own random bits, whatever its size.
+    """
+    p = ctx.sound_p
+    chance = stats.pairs_differ(p)
+    family = ctx.family(len(OTHERS) * (len(LAGS) + 1))
+    built = ctx.build(p)
+    for dtype in OTHERS:
+        bits = ctx.kept(built, torch.ones(ctx.chunk, dtype=dtype)).numpy()
+        for lag in LAGS:
+            differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag))
+            label = f"{_name(dtype)}, lag {lag}"
+            family.binomial(label, differing, n, chance, 2 * stats.SLACK)
+        # Half of the elements against the other half: a part that is used twice.
+        differing, n = stats.count_differing(bits[: len(bits) // 2], bits[len(bits) // 2 :])
+        family.binomial(f"{_name(dtype)}, two halves", differing, n, chance, 2 * stats.SLACK)
+    seen = smallest_seen(n, chance, family.each) / chance
+    return outcome(
+        family,
+        lambda t: f"p={p:g}, {t.label}: {t.rate:.5g} of {t.n} pairs differ",
+        f"a correlation of {seen:.2g}",
+    )
+
+
+@check(needs=["dtype-scale", "grad-scale"])
+def dtype_gradient(ctx: Context) -> Seen:
+    """In float16, bfloat16 and float64 too the gradient has the mask and the scale of y.
+
+    Measured: zeros of y against zeros of the gradient, and the gradient in ulps of the dtype.
+
+    Half precision has a backward kernel of its own in most libraries, and its tests look at the
+    mean of the gradient, if at all.
+
+    To mend: test each dtype that has its own code.
+    """
+    ctx.need_gradient()
+    p = ctx.main_p
+    built = ctx.build(p)
+    most = 0.0
+    for dtype in OTHERS:
+        x = ctx.normal(ctx.draws(1 << 14)).to(dtype)
+        leaf = x.clone().requires_grad_()
+        y = ctx.call(built, leaf.clone())
+        upstream = ctx.normal(x.numel() + 1)[1:].to(dtype)
+        (grad,) = torch.autograd.grad(y, leaf, upstream)
+        kept, ulps = split(upstream, grad, p, f"{_name(dtype)}, gradient")
+        most = max(most, ulps)
+        differ = int((kept != (y.detach() != 0)).sum())
+        if differ:
+            raise Fault(
+                f"{_name(dtype)}, p={p:g}: the gradient has another mask than y at {differ} of "
+                f"{x.numel()} places",
+                differ=differ,
+            )
+    return Seen(f"the mask of y, at most {most:.2g} ulp", {"ulps": most})

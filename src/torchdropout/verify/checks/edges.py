@@ -64,7 +64,7 @@ def p_one_zeros(ctx: Context) -> Seen:
     multiplying.
     """
     _need_p(ctx, 1.0)
-    x = ctx.normal(4096)
+    x = ctx.normal(ctx.draws(4096))
     y = ctx.call(ctx.build(1.0), x.clone()).detach()
     nan = int(torch.isnan(y).sum())
     other = int((y != 0).sum()) - nan
@@ -72,7 +72,7 @@ def p_one_zeros(ctx: Context) -> Seen:
         raise Fault(f"p=1: {nan} of {y.numel()} values are NaN, expected 0", nan=nan, other=other)
     if other:
         raise Fault(f"p=1: {other} of {y.numel()} values are not 0", nan=0, other=other)
-    return Seen("all zeros, 4096 values")
+    return Seen(f"all zeros, {x.numel()} values")
 
 
 @check(needs=["output-shape"])
@@ -91,7 +91,8 @@ def edge_gradients(ctx: Context) -> Seen:
     edges = [p for p in (0.0, 1.0) if fixed is None or fixed == p]
     if not edges:
         raise Skip(f"the target has p={fixed:g}")
-    x, upstream = ctx.normal(4096), ctx.normal(4097)[1:]
+    size = ctx.draws(4096)
+    x, upstream = ctx.normal(size), ctx.normal(size + 1)[1:]
     for p in edges:
         leaf = x.clone().requires_grad_()
         y = ctx.call(ctx.build(p), leaf.clone())

@@ -13,6 +13,8 @@ from ..stats import Bits, Family
 from ._samples import ROW, SMALL, VOLUME, rows, series, small_calls, stream, volumes
 
 LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))  # as far as a call reaches
+# As many elements as VOLUME, or nearly.
+OTHER_SHAPES = ((16, 60, 112), (4, 6, 10, 16, 28))
 AXES = ("samples", "channels", "rows", "columns")
 CALL_LAGS = (1, 2, 3, 4, 8, 16)
 BLOCK = 8
@@ -47,7 +49,8 @@ def lag_independence(ctx: Context) -> Seen:
     """Elements at any distance in memory are dropped independently.
 
     Measured: how often two mask bits at a lag of 1, 2, 3, 4, 5, 7, 8, 16, ... 524288 differ, over
-    disjoint pairs, so that the count is exactly binomial.
+    disjoint pairs, so that the count is exactly binomial; and how often each two of the 131 places
+    of many short calls do.
 
     Kernels that draw one random word for several elements, or whose counter wraps, repeat or mirror
     the mask at a fixed distance: groups of 4 (pytorch#198333), bands of rows (xformers#724). The
@@ -56,9 +59,10 @@ def lag_independence(ctx: Context) -> Seen:
     To mend: give each element its own random bits; with a counter-based generator, its own counter.
     """
     p = ctx.sound_p
+    _short_calls(ctx, p)
     bits = stream(ctx)
     lags = [lag for lag in LAGS if 2 * lag <= bits.shape[1]]
-    family = ctx.family(len(lags))
+    family = Family(ctx.share / 2, len(lags))
     fewest = min(_test_pairs(family, f"lag {lag}", bits, lag, -1, p) for lag in lags)
     chance = stats.pairs_differ(p)
     limit = stats.smallest_seen(fewest, chance, family.each, power=0.5) / chance
@@ -70,11 +74,28 @@ def lag_independence(ctx: Context) -> Seen:
     return _correlation_outcome(family, p, fewest, where, lags=figures)
 
 
+def _short_calls(ctx: Context, p: float) -> None:
+    """Every pair of places of a short call: a tail has its own way to its numbers."""
+    bits = small_calls(ctx)[:, :SMALL].astype(np.float32)
+    calls, places = bits.shape
+    kept = bits.sum(0, dtype=np.float64)
+    # Sums of ones stay exact in float32 up to 2^24 calls.
+    both = (bits.T @ bits).astype(np.float64)
+    differing = kept[:, None] + kept - 2 * both
+    first, second = np.triu_indices(places, 1)
+    family = Family(ctx.share / 2, len(first))
+    labels = [f"places {i} and {j} of {SMALL}" for i, j in zip(first, second, strict=True)]
+    counts = differing[first, second].astype(np.int64)
+    family.binomials(labels, counts, calls, stats.pairs_differ(p), 2 * stats.SLACK)
+    outcome(family, lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n} calls differ", "")
+
+
 @check(needs=NEEDS, statistical=True)
 def axis_independence(ctx: Context) -> Seen:
     """Samples, channels, rows and columns are dropped independently.
 
-    Measured: how often two bits of a 4-D mask at several distances along one axis differ.
+    Measured: how often two bits of a 4-D mask at several distances along one axis differ, and of
+    3-D and 5-D ones at two distances.
 
     One mask for all samples of a batch, for groups of 4 channels (pytorch#198333) or for bands of
     32 rows (xformers#724) halves the work of the kernel and takes most of the noise that dropout is
@@ -89,7 +110,7 @@ def axis_independence(ctx: Context) -> Seen:
         name: sorted({1, 2, 3, 4, size // 4, size // 2})
         for name, size in zip(AXES, VOLUME, strict=True)
     }
-    family = ctx.family(sum(map(len, lags.values())))
+    family = ctx.family(sum(map(len, lags.values())) + sum(2 * len(s) for s in OTHER_SHAPES))
     fewest = bits.size
     for axis, name in enumerate(AXES, 1):
         # Copied once with the axis in front: comparing long rows is fast.
@@ -97,6 +118,13 @@ def axis_independence(ctx: Context) -> Seen:
         for lag in lags[name]:
             n = _test_pairs(family, f"{name} {lag} apart", turned, lag, 0, p)
             fewest = min(fewest, n)
+    for shape in OTHER_SHAPES:
+        # A fault here is one of the number of dimensions: an eighth of the calls shows it.
+        other = ctx.masks(p, max(1, len(bits) // 8), shape)
+        for axis, size in enumerate(shape):
+            turned = np.ascontiguousarray(np.moveaxis(other, axis + 1, 0))
+            for lag in (1, size // 2):
+                _test_pairs(family, f"{len(shape)}-D, axis {axis}, {lag} apart", turned, lag, 0, p)
     return _correlation_outcome(family, p, fewest, "along any axis")
 
 

@@ -30,6 +30,20 @@ def _demand_identity(ctx: Context, built: Built, x: torch.Tensor, where: str) ->
         )
 
 
+def _demand_gradient(ctx: Context, built: Built) -> None:
+    """In eval the gradient of x is the incoming one."""
+    leaf, upstream = ctx.normal(512).requires_grad_(), ctx.normal(513)[1:]
+    y = ctx.call(built, leaf.clone(), training=False)
+    if not y.requires_grad:
+        raise Fault(f"p={built.p:g}, eval: y is cut off from the gradient of x")
+    (grad,) = torch.autograd.grad(y, leaf, upstream)
+    if not torch.equal(grad, upstream):
+        wrong = int((grad != upstream).sum())
+        raise Fault(
+            f"p={built.p:g}, eval: {wrong} of {leaf.numel()} gradients are not the incoming"
+        )
+
+
 def _demand_random(ctx: Context, built: Built, x: torch.Tensor, calls: int, where: str) -> None:
     """All calls differ from each other; x is large enough that no two do so by chance."""
     outputs = [ctx.call(built, x.clone()).detach() for _ in range(calls)]
@@ -71,7 +85,8 @@ def output_shape(ctx: Context) -> Seen:
 def eval_identity(ctx: Context) -> Seen:
     """In eval, y equals x, bit for bit.
 
-    Measured: calls in eval at several p, on normal values and on zeros, infinities and NaN.
+    Measured: calls in eval at several p, on normal values, on zeros, infinities and NaN, and on a
+    million elements; the gradient is the incoming one.
 
     Dropout that stays live in eval makes predictions random; one that scales in eval makes them
     wrong by 1/(1-p). It is the most reported dropout bug of all: functional and attention dropout
@@ -84,9 +99,13 @@ def eval_identity(ctx: Context) -> Seen:
     special = torch.tensor([0.0, -0.0, 1e-30, -1e30, float("inf"), float("-inf"), float("nan")])
     for p in ctx.grid:
         built = ctx.build(p)
-        _demand_identity(ctx, built, ctx.normal(4096), "eval")
+        _demand_identity(ctx, built, ctx.normal(ctx.draws(4096)), "eval")
         if not ctx.spec.finite:
             _demand_identity(ctx, built, special, "eval, special values")
+    built = ctx.build(ctx.main_p)
+    _demand_identity(ctx, built, ctx.normal(ctx.chunk), f"eval, {ctx.chunk} elements")
+    if ctx.subject.has_gradient:
+        _demand_gradient(ctx, built)
     return Seen("y is x, at p=" + " ".join(f"{p:.3g}" for p in ctx.grid))
 
 

@@ -25,9 +25,12 @@ def kept_scale(ctx: Context) -> Seen:
     """
     errors = {}
     for p in ctx.grid:
-        x = ctx.normal(1 << 16)
-        y = ctx.call(ctx.build(p), x.clone())
-        _, errors[p] = split(x, y, p)
+        x = ctx.normal(ctx.draws(1 << 16))
+        built = ctx.build(p)
+        _, errors[p] = split(x, ctx.call(built, x.clone()), p)
+        if ctx.subject.has_gradient:
+            recorded = x[:256].clone().requires_grad_()
+            split(x[:256], ctx.call(built, recorded.clone()), p, "an x that requires a gradient")
     most = max(errors, key=lambda p: errors[p])
     return Seen(
         f"at most {errors[most]:.2g} ulp, at p={most:.3g}",
@@ -39,7 +42,8 @@ def kept_scale(ctx: Context) -> Seen:
 def scale_constant(ctx: Context) -> Seen:
     """The scale does not depend on the shape, the call or what else was dropped.
 
-    Measured: inputs of 1, 2, 3, 7, 64 and 1025 elements, twenty calls each, and a 3-D one.
+    Measured: inputs of 1, 2, 3, 7, 64 and 1025 elements, twenty calls each, a 3-D one, and one of a
+    million elements.
 
     Dividing by the share that was kept instead of by 1 - p is right on average for large inputs and
     wrong for small ones: it makes the scale random and ties the elements of a call together.
@@ -54,4 +58,7 @@ def scale_constant(ctx: Context) -> Seen:
         for _ in range(20):
             places, _ = split(x, ctx.call(built, x.clone()), built.p, f"shape {shape}")
             kept += int(torch.count_nonzero(places))
-    return Seen(f"x / (1 - p) in calls of 1 to 1025 elements, {kept} values kept")
+    x = ctx.normal(ctx.chunk)
+    places, _ = split(x, ctx.call(built, x.clone()), built.p, f"shape {tuple(x.shape)}")
+    kept += int(torch.count_nonzero(places))
+    return Seen(f"x / (1 - p) in calls of 1 to {ctx.chunk} elements, {kept} values kept")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..rounding import ULPS, ulp
-from ..specs import Alpha, Blocks, Counted, Elementwise, Fused, Gaussian
+from ..specs import Alpha, Attention, Blocks, Counted, Elementwise, Fused, Gaussian
 from ..stats import smallest_seen
 from ..subject import Built, Spec
 
@@ -409,3 +409,29 @@ def alpha_moments(ctx: Context) -> Seen:
         f"a share off by {smallest_seen(n, 0.5, family.each):.2g}",
         moments=moments,
     )
+
+
+@check(needs=["output-shape"], kind=Attention)
+def probabilities_dropped(ctx: Context) -> Seen:
+    """Attention drops probabilities, not elements of its output.
+
+    Measured: two equal columns of v give two equal columns of the output, in training, since both
+    are sums with the same weights.
+
+    Dropout on the output has the same rate and scale, and cuts single features instead of the ties
+    between positions.
+
+    To mend: drop between the softmax and the product with v.
+    """
+    spec = _need(ctx, Attention, "attention")
+    built = ctx.build(ctx.main_p).target
+    query = torch.zeros(2, spec.heads, spec.queries, 8)
+    key = torch.zeros(2, spec.heads, spec.keys, 8)
+    column = ctx.normal(2, spec.heads, spec.keys, 1)
+    with ctx.blame("a call in training"):
+        y = built.call(query, True, key=key, value=column.repeat(1, 1, 1, 8))
+    y = y[0] if isinstance(y, (tuple, list)) and y else y
+    unlike = int((y != y[..., :1]).any(-1).sum())
+    if unlike:
+        raise Fault(f"{unlike} of {y[..., 0].numel()} rows differ between equal columns of v")
+    return Seen("equal columns of v give equal outputs")

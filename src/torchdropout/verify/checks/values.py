@@ -6,9 +6,10 @@ import math
 
 import torch
 
-from ..context import Context, Fault, Seen, Skip, check, outcome
+from ..context import Context, Fault, Seen, Skip, check, outcome, seed_torch
 from ..specs.elementwise import Elementwise
 from ..stats import smallest_seen
+from ..subject import Built
 from ._reading import seeded_mask, split
 
 CLASSES = {
@@ -52,8 +53,8 @@ def input_unmodified(ctx: Context) -> Seen:
 def value_mask(ctx: Context) -> Seen:
     """The same seed gives the same mask for any values.
 
-    Measured: masks after one `torch.manual_seed` for ones, for values of both signs, and for very
-    small, very large and sorted ones.
+    Measured: masks after one `torch.manual_seed` for ones, for values of both signs, for very
+    small, very large and sorted ones, and for ones among zeros.
 
     A mask that is a function of x is not dropout: it lets information through, and recomputing
     it from changed activations gives another.
@@ -79,7 +80,23 @@ def value_mask(ctx: Context) -> Seen:
                 "places",
                 differ=differ,
             )
+    # Zeros hide their own bits, and must not move those of others.
+    sparse = ones.clone()
+    sparse[1::3] = 0
+    y = _seeded(ctx, built, sparse, 7)
+    differ = int(((y != 0) != want)[sparse != 0].sum())
+    if differ:
+        raise Fault(
+            f"an input with zeros: another mask than for ones after the same seed, at {differ} of "
+            f"{int((sparse != 0).sum())} places that are not zero",
+            differ=differ,
+        )
     return Seen("one mask for all values")
+
+
+def _seeded(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:
+    seed_torch(seed)
+    return ctx.call(built, x).detach()
 
 
 @check(needs=["drop-rate"], statistical=True)

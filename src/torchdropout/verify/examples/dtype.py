@@ -71,4 +71,74 @@ EXAMPLES = {
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
     ),
+    "dtype-independence": example(
+        broken="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                u = torch.rand(x.shape, device=x.device)
+                if x.dtype.itemsize == 2:  # two to a word
+                    u = u.flatten()[::2].repeat_interleave(2)[: x.numel()].reshape(x.shape)
+                return x.masked_fill(u < p, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+        mended="""
+            import torch
+
+
+            def dropout(x, p, training):
+                if not training:
+                    return x
+                u = torch.rand(x.shape, device=x.device)
+                return x.masked_fill(u < p, 0) * (1 / (1 - p) if p < 1 else 0)
+        """,
+    ),
+    "dtype-gradient": example(
+        broken="""
+            import torch
+
+
+            class Dropout(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x, p):
+                    drop = torch.rand(x.shape, device=x.device) < p
+                    ctx.scale = 1 / (1 - p) if p < 1 else 0
+                    y = x.masked_fill(drop, 0) * ctx.scale
+                    ctx.save_for_backward(y if x.dtype.itemsize == 2 else drop)
+                    return y
+
+                @staticmethod
+                def backward(ctx, grad):
+                    (drop,) = ctx.saved_tensors
+                    return grad.masked_fill(drop > 0, 0) * ctx.scale, None
+
+
+            def dropout(x, p, training):
+                return Dropout.apply(x, p) if training else x
+        """,
+        mended="""
+            import torch
+
+
+            class Dropout(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x, p):
+                    drop = torch.rand(x.shape, device=x.device) < p
+                    ctx.scale = 1 / (1 - p) if p < 1 else 0
+                    y = x.masked_fill(drop, 0) * ctx.scale
+                    ctx.save_for_backward(drop)
+                    return y
+
+                @staticmethod
+                def backward(ctx, grad):
+                    (drop,) = ctx.saved_tensors
+                    return grad.masked_fill(drop > 0, 0) * ctx.scale, None
+
+
+            def dropout(x, p, training):
+                return Dropout.apply(x, p) if training else x
+        """,
+    ),
 }

@@ -212,4 +212,23 @@ EXAMPLES = {
                 return x.masked_fill(drop, alpha) * a - a * p * alpha
         """,
     ),
+    "probabilities-dropped": example(
+        spec="attention",
+        broken="""
+            import torch.nn.functional as F
+
+
+            def attention(query, key, value, p, training):
+                weights = (query @ key.transpose(-1, -2)).softmax(-1)
+                return F.dropout(weights @ value, p, training)
+        """,
+        mended="""
+            import torch.nn.functional as F
+
+
+            def attention(query, key, value, p, training):
+                weights = (query @ key.transpose(-1, -2)).softmax(-1)
+                return F.dropout(weights, p, training) @ value
+        """,
+    ),
 }

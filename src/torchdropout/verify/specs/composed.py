@@ -17,8 +17,11 @@ class Fused(Spec):
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
-        bias = {"bias": x.new_zeros(x.shape[-1:])} if x.ndim else {}
-        return built.call(x, training, residual=torch.zeros_like(x), **bias)
+        if not x.ndim:  # a bias belongs to a last axis
+            y = self.call(built, x.reshape(1), training)
+            return y.reshape(()) if isinstance(y, torch.Tensor) and y.numel() == 1 else y
+        bias = x.new_zeros(x.shape[-1:])
+        return built.call(x, training, residual=torch.zeros_like(x), bias=bias)
 
 
 @dataclass(frozen=True)
