@@ -35,7 +35,7 @@ class Level:
         run: How many mask bits are searched for a repeated run.
         zeros: How many elements are looked at for a single wrong one.
         most: Elements that one measurement may take; what it sees is computed after this limit.
-        compiled: Whether the target is compiled, too, which takes seconds.
+        compiled: Whether the target is traced by the compiler, too, which takes seconds.
     """
 
     name: str
@@ -222,7 +222,7 @@ class Context:
     @property
     def chunk(self) -> int:
         """Draws of a large call."""
-        return max(1 << 12, CHUNK >> (self.spec.cost - 1).bit_length())
+        return max(1 << 12, min(self.level.most, CHUNK >> (self.spec.cost - 1).bit_length()))
 
     @property
     def most(self) -> int:

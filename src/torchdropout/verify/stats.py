@@ -41,6 +41,10 @@ def binomial_p_values(
     of a value below a under the null hypothesis is at most a, for every a.
     """
     count, middle = np.asarray(counts), np.asarray(p, dtype=float)
+    if middle.ndim == 0 and count.size > 64:  # many counts are alike, and an exact tail is slow
+        values, places = np.unique(count, return_inverse=True)
+        if values.size < count.size:
+            return binomial_p_values(values, n, p, slack)[places.reshape(count.shape)]
     low, high = np.maximum(middle - slack, 0.0), np.minimum(middle + slack, 1.0)
     nearest = np.clip(count / n, low, high)
     tail = np.minimum(binom.cdf(count, n, nearest), binom.sf(count - 1, n, nearest))
@@ -297,6 +301,11 @@ class Test:
         """The rate seen."""
         return self.count / self.n
 
+    @property
+    def share(self) -> str:
+        """The rate seen, in words where a number would be taken for a count."""
+        return {0: "none", self.n: "all"}.get(self.count, f"{self.rate:.6g}")
+
     def to_dict(self) -> dict[str, str | int | float]:
         """The test as JSON-ready data."""
         return {
@@ -347,7 +356,7 @@ class Family:
             raise ValueError(f"a family of {self.size} tests got more: {labels[0]}")
         count = np.asarray(counts)
         rates = np.broadcast_to(np.asarray(expected, dtype=float), count.shape)
-        p_values = binomial_p_values(count, n, rates, slack)
+        p_values = binomial_p_values(count, n, expected, slack)
         self.tests += [
             Test(label, int(k), int(n), float(rate), float(p_value))
             for label, k, rate, p_value in zip(labels, count, rates, p_values, strict=True)

@@ -122,7 +122,7 @@ def dtype_rate(ctx: Context) -> Seen:
         sees[p] = smallest_seen(n, p, family.each)
     return outcome(
         family,
-        lambda t: f"{t.label}: {t.rate:.6g} of {t.n} dropped",
+        lambda t: f"{t.label}: {t.share} of {t.n} dropped",
         "a rate error of " + ", ".join(f"{seen:.2g} at p={p:g}" for p, seen in sees.items()),
     )
 
@@ -143,8 +143,9 @@ def dtype_independence(ctx: Context) -> Seen:
     chance = stats.pairs_differ(p)
     family = ctx.family(len(OTHERS) * (len(LAGS) + 1))
     built = ctx.build(p)
+    size = 2 * ctx.size(chance, chance * 3 * ctx.level.correlation, family.each, 64)
     for dtype in OTHERS:
-        bits = ctx.kept(built, torch.ones(ctx.chunk, dtype=dtype)).numpy()
+        bits = ctx.kept(built, torch.ones(size, dtype=dtype)).numpy()
         for lag in LAGS:
             differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag))
             label = f"{_name(dtype)}, lag {lag}"

@@ -6,7 +6,6 @@ import random
 
 import numpy as np
 import torch
-from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from .. import stats
 from ..context import Context, Fault, Seen, check, outcome, seed_torch
@@ -232,13 +231,15 @@ def thread_law(ctx: Context) -> Seen:
 
 @check(needs=["grad-mask", "seed-governs"])
 def grad_checkpoint(ctx: Context) -> Seen:
-    """Inside `torch.utils.checkpoint` the gradient has the mask of the forward pass.
+    """Recomputed for backward, as a checkpoint does, the mask is that of the forward pass.
 
-    Measured: zeros of y against zeros of the gradient, with each value of `use_reentrant`.
+    Measured: a call without gradients and one with them, each followed by a call with gradients
+    after torch's generator was set back: zeros of the first y against zeros of the gradient. So
+    does `torch.utils.checkpoint`, with either value of `use_reentrant`; `--checkpoint` judges all
+    checks inside of it.
 
-    A checkpoint runs the forward pass again in backward, with torch's generators set back. What
-    draws from elsewhere, or draws more when gradients are recorded, gets another mask there
-    (pytorch#190717, OLMo-core#828, guided-diffusion#167).
+    What draws from elsewhere than torch's generators, or draws more when gradients are recorded,
+    gets another mask in the second pass (pytorch#190717, OLMo-core#828, guided-diffusion#167).
 
     To mend: draw from torch's generator, the same amount in every mode of autograd.
     """
@@ -247,18 +248,19 @@ def grad_checkpoint(ctx: Context) -> Seen:
     x = ctx.normal(ctx.telling_size(built.p))
     upstream = ctx.normal(x.numel() + 1)[1:]
     for reentrant in (False, True):
+        state = torch.random.get_rng_state()
+        with torch.set_grad_enabled(not reentrant):
+            y = ctx.call(built, x.clone().requires_grad_() * 1)
+        torch.random.set_rng_state(state)
         leaf = x.clone().requires_grad_()
-        # Without an early stop, which is an exception that passes through the target.
-        with set_checkpoint_early_stop(False):
-            y = checkpoint(lambda t: ctx.call(built, t.clone()), leaf, use_reentrant=reentrant)
-        y.backward(upstream)  # a reentrant checkpoint takes part in no `autograd.grad`
-        grad = torch.zeros_like(x) if leaf.grad is None else leaf.grad
+        (grad,) = torch.autograd.grad(ctx.call(built, leaf * 1), leaf, upstream)
         differ = int(((y.detach() == 0) != (grad == 0)).sum())
         if differ:
+            first = "without" if reentrant else "with"
             raise Fault(
-                f"use_reentrant={reentrant}: the gradient has another mask than y at {differ} of "
-                f"{x.numel()} places",
+                f"recomputed after a call {first} gradients, the gradient has another mask than y "
+                f"at {differ} of {x.numel()} places",
                 reentrant=reentrant,
                 differ=differ,
             )
-    return Seen("the mask of y, with either value of use_reentrant")
+    return Seen("the mask of y, after calls with and without gradients")

@@ -48,7 +48,7 @@ def drop_rate(ctx: Context) -> Seen:
         )
     return outcome(
         family,
-        lambda t: f"{t.label}: {t.rate:.6g} of {t.n} dropped",
+        lambda t: f"{t.label}: {t.share} of {t.n} dropped",
         "a rate error of " + ", ".join(sees),
         rates=figures,
     )
@@ -79,7 +79,7 @@ def position_rate(ctx: Context) -> Seen:
     )
     change = POSITION * ctx.level.rate * math.sqrt(p * (1 - p))
     n = ctx.size(p, change, family.each)  # in one of the 256 classes
-    calls = max(1, min(RESIDUES * n, ctx.most) // ctx.chunk)
+    calls = max(1, min(RESIDUES * n, ctx.most // 2) // ctx.chunk)
     classes, parts = np.zeros(RESIDUES, dtype=np.int64), np.zeros(PARTS, dtype=np.int64)
     built = ctx.build(p)
     for _ in range(calls):

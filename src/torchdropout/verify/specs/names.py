@@ -60,7 +60,13 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             Elementwise("alpha", cost=4, law=Alpha(), largest=1.5),
             Elementwise("feature-alpha", cost=16, pattern="n c * *", law=Alpha(), largest=1.5),
             Elementwise("gaussian", cost=4, law=Gaussian(), exempt=_NOISE),
-            counted.Counted("tokens", _EIGHTHS, cost=32, exempt=counted.EXEMPT),
+            counted.Counted(
+                "tokens",
+                _EIGHTHS,
+                cost=32,
+                exempt=counted.EXEMPT,
+                arguments={"num_prefix_tokens": 0},
+            ),
             counted.Counted(
                 "n-of-m",
                 (0.25, 0.5, 0.75),
