@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint package bench notebook clean
+.PHONY: demo test test-slow test-peers power checks lint package bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
@@ -17,10 +17,15 @@ demo: $(VENV)/demo.stamp
 
 # One thread a worker: the tests are spread over the cores already.
 test: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not peers"
 
 test-slow: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not peers"
+
+# The dropouts of other packages: docs/found.md.
+test-peers: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/peers
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -39,6 +44,18 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/forward_backward.py
 	$(BIN)/python benchmarks/plot.py
+
+# What the verifier sees and how rarely it accuses, measured: docs/power.md. Takes hours.
+power: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/power.py curves
+	$(BIN)/python benchmarks/power.py false-alarms
+	$(BIN)/python benchmarks/power.py plot
+	$(BIN)/python benchmarks/power.py page
+	$(BIN)/python tests/verify/broken_table.py
+
+# Writes docs/checks.md again, from the docstrings and examples of the checks.
+checks: $(VENV)/test.stamp
+	$(BIN)/python docs/make_checks.py
 
 # Writes examples/dropout.ipynb again, executed.
 notebook: $(VENV)/test.stamp

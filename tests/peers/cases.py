@@ -150,10 +150,10 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "The notebook's JustDropoutModelImpl",
         "torch",
         "examples/notebook_models.py:JustDropoutModelImpl",
-        frozenset({"p-one-zeros", "edge-gradients", "dtype-kept", "device-followed"}),
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-kept"}),
         "Dropout as it is often taught. At p=1 the scale is infinite and 0 * inf is NaN; the "
-        "float32 mask promotes half precision; the mask is made on the CPU wherever x is; no p is "
-        "refused. The law of its masks, scale and gradient are right.",
+        "float32 mask promotes half precision; the mask is made on the CPU wherever x is, which level "
+        "standard sees; no p is refused. The law of its masks, scale and gradient are right.",
     ),
     Case(
         "transformers: DropPath, in 43 copies",
