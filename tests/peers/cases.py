@@ -152,8 +152,8 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "examples/notebook_models.py:JustDropoutModelImpl",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-kept"}),
         "Dropout as it is often taught. At p=1 the scale is infinite and 0 * inf is NaN; the "
-        "float32 mask promotes half precision; the mask is made on the CPU wherever x is, which level "
-        "standard sees; no p is refused. The law of its masks, scale and gradient are right.",
+        "float32 mask promotes half precision; the mask is made on the CPU wherever x is, which "
+        "level standard sees; no p is refused. The law of its masks, scale and gradient are right.",
     ),
     Case(
         "transformers: DropPath, in 43 copies",

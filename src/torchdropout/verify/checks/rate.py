@@ -69,11 +69,12 @@ def position_rate(ctx: Context) -> Seen:
     multiple of the vector width.
     """
     p = ctx.sound_p
-    family = ctx.family(SMALL + 2 * RESIDUES - 2 + PARTS)
-    small = small_calls(ctx)
+    small = small_calls(ctx)[:, :SMALL]
+    places = small.shape[1]  # fewer where a draw is costly
+    family = ctx.family(places + 2 * RESIDUES - 2 + PARTS)
     family.binomials(
-        [f"place {i} of {SMALL}" for i in range(SMALL)],
-        np.count_nonzero(~small[:, :SMALL], axis=0),
+        [f"place {i} of {places}" for i in range(places)],
+        np.count_nonzero(~small, axis=0),
         len(small),
         p,
     )
@@ -97,7 +98,7 @@ def position_rate(ctx: Context) -> Seen:
         modulus //= 2
     family.binomials([f"part {i + 1} of {PARTS}" for i in range(PARTS)], parts, total // PARTS, p)
     figures = (
-        f"{smallest_seen(len(small), p, family.each):.2g} in one place of {SMALL}",
+        f"{smallest_seen(len(small), p, family.each):.2g} in one place of {places}",
         *(f"{seen[m]:.2g} in one class modulo {m}" for m in (RESIDUES, 8)),
         f"{smallest_seen(total // PARTS, p, family.each):.2g} in one {PARTS}th",
     )
