@@ -407,7 +407,7 @@ SELDOM = 10
 SLOW_CHECKS = ("thread-law",)
 # Correct dropouts of other kinds, and odd ones, share the checks: one seed of so many.
 MAIN_GROUP = "zoo"
-OTHER_GROUPS = 40
+OTHER_GROUPS = 200
 # A call makes one draw: its every run takes minutes.
 SLOW_TARGETS = {"whole_batch": 2}
 

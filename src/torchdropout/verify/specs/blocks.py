@@ -16,12 +16,12 @@ EXEMPT = {
         "the blocks tie places together, and the rate depends on the place",
         *("position-rate", "lag-independence", "axis-independence", "call-independence"),
         *("joint-counts", "count-spread", "linear-rank", "mask-repeats", "few-masks"),
-        *("tiny-input", "thread-law", "compiled-law"),
+        *("tiny-input", "thread-law", "compiled-law", "dtype-independence"),
     ),
     **because(
         "the scale is judged by scale-common",
         *("kept-scale", "scale-constant", "grad-scale", "grad-at-zero", "dtype-scale"),
-        "grad-second-order",
+        *("grad-second-order", "dtype-gradient"),
     ),
     **because("no density of blocks drops all", "p-one-zeros", "edge-gradients"),
     **because(

@@ -21,6 +21,7 @@ _NOISE = {
         "its noise is continuous: see noise-law",
         *("kept-scale", "scale-constant", "grad-mask", "dtype-scale", "dtype-rate"),
         *("nonfinite-kept", "nonfinite-dropped", "grad-at-zero", "grad-finite"),
+        *("dtype-independence", "dtype-gradient"),
     ),
     **because("the variance p / (1 - p) has no value at p=1", "p-one-zeros", "edge-gradients"),
 }

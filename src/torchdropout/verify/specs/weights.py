@@ -16,7 +16,10 @@ EXEMPT = {
         *("input-unmodified", "inplace-claim", "layout-values", "layout-rate", "layout-mask"),
         "expanded-independent",
     ),
-    **because("the dtype is the module's", "dtype-kept", "dtype-scale", "dtype-rate"),
+    **because(
+        "the dtype is the module's",
+        *("dtype-kept", "dtype-scale", "dtype-rate", "dtype-independence", "dtype-gradient"),
+    ),
     **because("a weight has elements", "empty-input"),
     **because("an infinite weight meets zeros", "nonfinite-kept", "nonfinite-dropped"),
 }
