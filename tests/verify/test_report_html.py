@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from torchdropout.findings import Report
+from torchdropout.verify import check_dropout
 from torchdropout.verify.report import render_html, render_html_fragment
 from verify import _reports as r
 
@@ -302,3 +304,9 @@ def test_what_measures_a_page_sees_its_faults(tmp_path):
     seen = look(tmp_path, bad, 400, False)
     assert seen["scroll"] > 400
     assert (seen["pale"][0][:4], seen["small"]) == ("pale", ["small"])
+
+
+def test_a_run_on_a_real_dropout_has_all_pictures():
+    page = render_html(check_dropout(torch.nn.Dropout, level="quick", seed=3))
+    captions = re.findall(r"<figure", page)
+    assert len(captions) == 5
