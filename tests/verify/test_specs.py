@@ -321,3 +321,15 @@ def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(ArgumentValueError, match="to be a device of this machine"):
         resolve(torch.nn.Dropout, device="nowhere")
     assert "on cpu" in resolve(torch.nn.Dropout, device="cpu").description
+
+
+def test_a_fused_target_without_a_bias_is_judged_without(judge):
+    def add(x, residual, p, training):
+        return residual + F.dropout(x, p, training)
+
+    def drops_both(x, residual, p, training):
+        return F.dropout(x + residual, p, training)
+
+    assert judge(resolve(add, spec="dropout-add")).passed
+    found = judge(resolve(drops_both, spec="dropout-add")).findings
+    assert [f.name for f in found if f.severity == "error"] == ["fused-composition"]

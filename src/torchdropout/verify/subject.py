@@ -33,12 +33,14 @@ class Built:
             these names.
         module: The module, for checks of modes and state; None for a function.
         raw: The target itself, where this is its view through a `Spec`; else None.
+        inputs: Which of the further inputs of its `Spec` it takes.
     """
 
     p: float
     call: Callable[..., Any]
     module: torch.nn.Module | None = None
     raw: Built | None = None
+    inputs: frozenset[str] = frozenset()
 
     @property
     def target(self) -> Built:

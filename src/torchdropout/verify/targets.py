@@ -839,7 +839,7 @@ class _Maker(_Subject):
             made = self._make(p, inplace=inplace)
         module = made if isinstance(made, torch.nn.Module) else None
         bound = self._use.bind(made, self._home, self._check_mode, self._told.compile)
-        return Built(p, bound, module)
+        return Built(p, bound, module, inputs=frozenset(self._use.names))
 
     def _make(self, p: Any, *, inplace: bool = False) -> Any:
         slot = self._slot
@@ -942,7 +942,8 @@ class _Instance(_Subject):
         if inplace:
             made.inplace = True
         module = made if isinstance(made, torch.nn.Module) else None
-        return Built(p, self._use.bind(made, self._home, self._check_mode, self._compile), module)
+        bound = self._use.bind(made, self._home, self._check_mode, self._compile)
+        return Built(p, bound, module, inputs=frozenset(self._use.names))
 
 
 def _held_p(thing: Any, name: str, told: _Told) -> tuple[str, _Slot, float]:
@@ -1043,7 +1044,7 @@ class _Function(_Subject):
             with self._home:
                 return self._run.call({self._x: x, **given, **fixed, **mode})
 
-        return Built(p, call)
+        return Built(p, call, inputs=frozenset(self._names))
 
 
 def _function(thing: Callable[..., Any], name: str, told: _Told, home: _Home) -> Subject:

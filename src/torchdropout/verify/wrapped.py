@@ -29,7 +29,7 @@ class _Wrapped(Subject):
         def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
             return self._call(built, x, training, inputs)
 
-        return Built(p, call, built.module)
+        return Built(p, call, built.module, inputs=built.inputs)
 
     def _call(
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]

@@ -84,9 +84,12 @@ def _short_calls(ctx: Context, p: float) -> None:
     differing = kept[:, None] + kept - 2 * both
     first, second = np.triu_indices(places, 1)
     family = Family(ctx.share / 2, len(first))
-    labels = [f"places {i} and {j} of {SMALL}" for i, j in zip(first, second, strict=True)]
+    chance = stats.pairs_differ(p)
     counts = differing[first, second].astype(np.int64)
-    family.binomials(labels, counts, calls, stats.pairs_differ(p), 2 * stats.SLACK)
+    # Of thousands of pairs the most extreme one decides.
+    worst = int(stats.binomial_p_values(counts, calls, chance, 2 * stats.SLACK).argmin())
+    label = f"places {first[worst]} and {second[worst]} of {SMALL}"
+    family.binomial(label, int(counts[worst]), calls, chance, 2 * stats.SLACK)
     outcome(family, lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n} calls differ", "")
 
 
