@@ -50,6 +50,26 @@ def test_dropout_quick(backend):
     assert not report.findings
 
 
+KINDS = [
+    td.Dropout1d,
+    td.Dropout2d,
+    td.Dropout3d,
+    td.AlphaDropout,
+    td.FeatureAlphaDropout,
+    td.DropoutAdd,
+    F.dropout2d,
+    F.alpha_dropout,
+    F.dropout_add,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_is_known_and_right(kind, judge):
+    report = judge(kind)
+    assert report.spec != "plain"
+    assert not report.findings, report.findings
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", backends.available())
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
