@@ -20,9 +20,9 @@ from ..subject import Built, Spec
 _Kind = TypeVar("_Kind", bound=Spec)
 
 
-def _need(ctx: Context, kind: type[_Kind], what: str) -> _Kind:
-    if not isinstance(ctx.spec, kind):
-        raise Skip(f"asked of {what} only")
+def _spec(ctx: Context, kind: type[_Kind]) -> _Kind:
+    """The kind, known by `check(kind=...)`, for the type checker."""
+    assert isinstance(ctx.spec, kind)
     return ctx.spec
 
 
@@ -44,7 +44,7 @@ def shared_mask(ctx: Context) -> Seen:
 
     To mend: draw the mask with size 1 in the shared axes, and let it broadcast.
     """
-    spec = _need(ctx, Elementwise, "kinds that share draws")
+    spec = _spec(ctx, Elementwise)
     if not spec.shared:
         raise Skip("asked of kinds that share draws only")
     batch = 256 if "n" in spec.pattern else 1
@@ -90,7 +90,7 @@ def block_shape(ctx: Context) -> Seen:
 
     To mend: enlarge each seed by max-pooling with a kernel of the size of the block, stride 1.
     """
-    spec = _need(ctx, Blocks, "DropBlock")
+    spec = _spec(ctx, Blocks)
     p = min(ctx.grid)
     built = ctx.build(p)
     ones = torch.ones(2048, 1, spec.size, spec.size)
@@ -134,7 +134,7 @@ def scale_common(ctx: Context) -> Seen:
 
     To mend: divide by the share kept, or by 1 - p, and use one of them for all elements.
     """
-    spec = _need(ctx, Blocks, "DropBlock")
+    spec = _spec(ctx, Blocks)
     for p in ctx.grid:
         x = ctx.normal(64, 1, spec.size, spec.size)
         y = _same(ctx, ctx.build(p), x.clone(), True).detach().double()
@@ -172,7 +172,7 @@ def fixed_count(ctx: Context) -> Seen:
 
     To mend: take the first round(L * (1 - p)) of a random order.
     """
-    spec = _need(ctx, Counted, "kinds that keep a fixed number")
+    spec = _spec(ctx, Counted)
     groups = 256
     for p in (*ctx.grid, *((0.3,) if ctx.subject.fixed_p is None else ())):
         given = spec.groups(groups, torch.float32, torch.device("cpu"))
@@ -205,7 +205,7 @@ def subset_uniform(ctx: Context) -> Seen:
 
     To mend: order the places by independent random numbers, and take the first k.
     """
-    spec = _need(ctx, Counted, "kinds that keep a fixed number")
+    spec = _spec(ctx, Counted)
     p = ctx.main_p
     n, k = spec.group, spec.kept_of(p)
     pairs = list(itertools.combinations(range(n), 2))
@@ -254,7 +254,6 @@ def fused_composition(ctx: Context) -> Seen:
 
     To mend: write the three lines out, and compare.
     """
-    _need(ctx, Fused, "a fused dropout-add")
     for p in [p for p in ctx.grid if 0.01 <= p <= 0.99]:
         built = ctx.build(p).target
         x, residual, bias = ctx.normal(64, 48), ctx.normal(48, 64).T.contiguous(), ctx.normal(48)
@@ -321,8 +320,8 @@ def noise_law(ctx: Context) -> Seen:
 
     To mend: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
     """
-    spec = ctx.spec
-    if not isinstance(spec, Elementwise) or not isinstance(spec.law, Gaussian):
+    spec = _spec(ctx, Elementwise)
+    if not isinstance(spec.law, Gaussian):
         raise Skip("asked of Gaussian noise only")
     grid = [p for p in ctx.grid if 0 < p < 1]
     family = ctx.family(len(grid) * (BINS + 2))
@@ -382,8 +381,8 @@ def alpha_moments(ctx: Context) -> Seen:
 
     To mend: a = ((1 - p) (1 + p alpha'^2))^(-1/2), b = -a p alpha', alpha' = -1.7580993.
     """
-    spec = ctx.spec
-    if not isinstance(spec, Elementwise) or not isinstance(spec.law, Alpha):
+    spec = _spec(ctx, Elementwise)
+    if not isinstance(spec.law, Alpha):
         raise Skip("asked of alpha dropout only")
     if spec.pattern:
         raise Skip("asked where each element has a draw; kept-scale judges the values")
@@ -428,7 +427,7 @@ def probabilities_dropped(ctx: Context) -> Seen:
 
     To mend: drop between the softmax and the product with v.
     """
-    spec = _need(ctx, Attention, "attention")
+    spec = _spec(ctx, Attention)
     built = ctx.build(ctx.main_p).target
     query = torch.zeros(2, spec.heads, spec.queries, 8)
     key = torch.zeros(2, spec.heads, spec.keys, 8)
