@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import stats
 from ..context import Context
 from ..stats import Bits
@@ -59,3 +61,10 @@ def small_calls(ctx: Context) -> Bits:
 def rows(ctx: Context) -> Bits:
     """A few calls on a matrix, to search for repeats."""
     return ctx.masks(ctx.main_p, 4, (min(ctx.level.run, 4 * ctx.most) // 4 // ROW, ROW))
+
+
+def repeated(bits: Bits) -> list[tuple[int, int]]:
+    """The rows that equal an earlier one, each after the first such."""
+    seen: dict[bytes, int] = {}
+    rows = enumerate(row.tobytes() for row in np.packbits(bits, axis=1))
+    return [(first, at) for at, row in rows if (first := seen.setdefault(row, at)) != at]

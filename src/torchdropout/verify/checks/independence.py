@@ -10,7 +10,7 @@ from ...findings import Figure
 from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import Bits, Family
-from ._samples import ROW, SMALL, VOLUME, rows, series, small_calls, stream, volumes
+from ._samples import ROW, SMALL, VOLUME, repeated, rows, series, small_calls, stream, volumes
 
 LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))  # as far as a call reaches
 # As many elements as VOLUME, or nearly.
@@ -280,9 +280,9 @@ def _aligned_repeats(ctx: Context, flat: Bits, p: float) -> Seen:
     if flat.size < 16 * width:
         raise Skip(f"p={p:g} is too near 0 or 1 for stretches of masks to be told apart")
     runs = flat[: flat.size // width * width].reshape(-1, width)
-    repeats = _repeats(runs)
-    if repeats:
-        first, second = repeats[0]
+    found = repeated(runs)
+    if found:
+        first, second = found[0]
         raise Fault(
             f"p={p:g}: stretch {first} of {width} mask bits comes again as stretch {second}",
             width=width,
@@ -313,7 +313,7 @@ def few_masks(ctx: Context) -> Seen:
     if calls * (calls - 1) / 2 * stats.bits_agree(p) ** size > ctx.share / 2:
         raise Skip(f"p={p:g} is too near 0 or 1 for masks of {SMALL} elements to be told apart")
     limit = stats.repeats_limit(calls, ctx.share / 2)
-    repeats = _repeats(bits)
+    repeats = repeated(bits)
     if len(repeats) >= limit:
         first, second = repeats[0]
         raise Fault(
@@ -327,13 +327,6 @@ def few_masks(ctx: Context) -> Seen:
         {"calls": calls, "distinct": calls - len(repeats), "limit": calls - limit},
         f"a pool of {stats.pool_seen(calls, limit):.2g} masks",
     )
-
-
-def _repeats(bits: Bits) -> list[tuple[int, int]]:
-    """The rows that equal an earlier one, each after the first such."""
-    seen: dict[bytes, int] = {}
-    rows = enumerate(row.tobytes() for row in np.packbits(bits, axis=1))
-    return [(first, at) for at, row in rows if (first := seen.setdefault(row, at)) != at]
 
 
 MATRIX = 64

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import torch
 
-from ..context import Context, Seen, check, outcome
+from ..context import Context, Seen, Skip, check, outcome
 from ..stats import SLACK, interval, smallest_seen
-from ._samples import SMALL, small_calls
+from ._samples import SMALL, repeated, small_calls
 
 RESIDUES = 256
 PARTS = 64
@@ -69,7 +69,11 @@ def position_rate(ctx: Context) -> Seen:
     multiple of the vector width.
     """
     p = ctx.sound_p
-    small = small_calls(ctx)[:, :SMALL]
+    small = small_calls(ctx)
+    # The places of a few masks have the rates that those masks happen to have.
+    if len(repeated(small)) > len(small) / 100:
+        raise Skip("not judged: masks come again, see few-masks")
+    small = small[:, :SMALL]
     places = small.shape[1]  # fewer where a draw is costly
     family = ctx.family(places + 2 * RESIDUES - 2 + PARTS)
     family.binomials(
