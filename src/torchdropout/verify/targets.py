@@ -242,18 +242,19 @@ class _Home:
 
     folder: str | None = None
     modules: dict[str, ModuleType] = field(default_factory=dict)
-    _undo: list[tuple[list[str], dict[str, ModuleType]]] = field(default_factory=list)
+    _undo: list[tuple[list[str], dict[str, ModuleType], bool]] = field(default_factory=list)
 
     def __enter__(self) -> None:
         if self.folder is not None:
-            self._undo.append((sys.path.copy(), sys.modules.copy()))
+            self._undo.append((sys.path.copy(), sys.modules.copy(), sys.dont_write_bytecode))
             sys.path.insert(0, self.folder)
+            sys.dont_write_bytecode = True  # a look at a file leaves no `__pycache__` beside it
             sys.modules.update(self.modules)
 
     def __exit__(self, *exception: object) -> None:
         if self.folder is None:
             return
-        path, before = self._undo.pop()
+        path, before, sys.dont_write_bytecode = self._undo.pop()
         if len(sys.modules) != len(before) or self.modules:
             self._take_back(before, owned=self.folder not in path)
         sys.path[:] = path
@@ -316,7 +317,7 @@ def _load_file(target: str, where: str, home: _Home) -> ModuleType:
         raise _error(target, "to name a Python file, `path/file.py`", f"{where!r} (str)")
     module = importlib.util.module_from_spec(spec)
     home.modules[name] = sys.modules[name] = module
-    with _importing(target, where), _no_bytecode():
+    with _importing(target, where):
         spec.loader.exec_module(module)
     return module
 
@@ -362,16 +363,6 @@ def _line_of(error: BaseException) -> str:
             place = f" ({Path(filename).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return place
-
-
-@contextmanager
-def _no_bytecode() -> Iterator[None]:
-    """A look at a file leaves no `__pycache__` beside it."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
 
 
 def _attribute(target: str, module: ModuleType, dotted: str) -> object:

@@ -26,11 +26,15 @@ def kept_scale(ctx: Context) -> Seen:
     errors = {}
     for p in ctx.grid:
         x = ctx.normal(ctx.draws(1 << 16))
-        built = ctx.build(p)
-        _, errors[p] = split(x, ctx.call(built, x.clone()), p)
+        _, errors[p] = split(x, ctx.call(ctx.build(p), x.clone()), p)
         if ctx.subject.has_gradient:
             recorded = x[:256].clone().requires_grad_()
-            split(x[:256], ctx.call(built, recorded.clone()), p, "an x that requires a gradient")
+            split(
+                x[:256],
+                ctx.call(ctx.build(p), recorded.clone()),
+                p,
+                "an x that requires a gradient",
+            )
     most = max(errors, key=lambda p: errors[p])
     return Seen(
         f"at most {errors[most]:.2g} ulp, at p={most:.3g}",
