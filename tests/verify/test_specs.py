@@ -109,14 +109,6 @@ def test_a_target_without_the_inputs_of_its_kind_is_refused():
 # The view
 
 
-def exact(x, p, training):
-    """Keeps what a fixed pattern keeps: the view must show that pattern."""
-    if not training:
-        return x
-    keep = torch.arange(x.numel()).reshape(x.shape) % 3 != 0
-    return torch.where(keep, x / (1 - p), 0)
-
-
 @pytest.mark.parametrize("pattern", KEEP)
 def test_a_draw_stands_for_all_elements_that_share_it(pattern):
     spec = SPECS[KEEP[pattern]]

@@ -85,5 +85,4 @@ def _weight(module: torch.nn.Module) -> tuple[str, torch.Tensor]:
 
 
 def _is_embedding(module: torch.nn.Module) -> bool:
-    kinds = (torch.nn.Embedding,)
-    return any(isinstance(part, kinds) for part in module.modules())
+    return any(isinstance(part, torch.nn.Embedding) for part in module.modules())
