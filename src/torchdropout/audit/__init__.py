@@ -1,0 +1,1 @@
+"""The audit: dropout mistakes found in source and in models."""
