@@ -1,0 +1,19 @@
+"""What a source file says: every name resolved, nothing imported or run."""
+
+from .code import UNKNOWN as UNKNOWN
+from .code import Assigned as Assigned
+from .code import Call as Call
+from .code import Class as Class
+from .code import Code as Code
+from .code import Function as Function
+from .code import Unknown as Unknown
+from .signatures import ATTENTION as ATTENTION
+from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
+from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON
+from .signatures import MODULES as MODULES
+from .signatures import OTHER_MODULES as OTHER_MODULES
+from .signatures import RATES as RATES
+from .signatures import RNNS as RNNS
+from .signatures import SDPA as SDPA
+from .words import speaks_of_training as speaks_of_training
+from .words import words as words

@@ -1,0 +1,208 @@
+"""Which names a scope binds, and to what: Python's own rules, read from the tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["import", "def", "value", "parameter", "other"]
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One place that gives a name a meaning.
+
+    Attributes:
+        kind: `value` where an expression is assigned, `def` for functions and classes, `other` where
+            what is bound is not written down: a loop, a `with`, an unpacking, `+=`.
+        node: The statement, or the expression where one is assigned.
+        target: The qualified name of an import.
+    """
+
+    kind: Kind
+    node: ast.AST
+    target: str = ""
+
+
+@dataclass
+class Scope:
+    """A module, a class, a function or a comprehension, and the names it binds."""
+
+    node: ast.AST
+    outer: Scope | None
+    names: dict[str, list[Binding]] = field(default_factory=dict)
+    elsewhere: dict[str, Scope] = field(default_factory=dict)  # global and nonlocal
+    stars: list[str] = field(default_factory=list)
+
+    @property
+    def is_class(self) -> bool:
+        """Names of a class are not seen from the functions in it."""
+        return isinstance(self.node, ast.ClassDef)
+
+    def bind(self, name: str, binding: Binding) -> None:
+        """Adds a meaning of a name."""
+        home = self.elsewhere.get(name, self)
+        home.names.setdefault(name, []).append(binding)
+
+    def lookup(self, name: str) -> list[Binding]:
+        """All the meanings a name may have here; none for a builtin or a name from nowhere."""
+        scope: Scope | None = self.elsewhere.get(name, self)
+        is_inner = True
+        while scope is not None:
+            if name in scope.names and (is_inner or not scope.is_class):
+                return scope.names[name]
+            if not isinstance(scope.node, _COMPREHENSIONS):  # they see the names of a class
+                is_inner = False
+            scope = scope.outer
+        return []
+
+    def holder(self) -> Scope:
+        """The scope that `:=` binds in: the nearest that is no comprehension."""
+        scope = self
+        while isinstance(scope.node, _COMPREHENSIONS) and scope.outer is not None:
+            scope = scope.outer
+        return scope
+
+
+class Scopes:
+    """The scopes of a tree, with the parent and the scope of each node.
+
+    Attributes:
+        parents: The parent of each node but the module.
+        scopes: The scope in which each node is evaluated.
+        module: The outermost scope.
+    """
+
+    def __init__(self, tree: ast.Module, package: str = "") -> None:
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self.scopes: dict[ast.AST, Scope] = {}
+        self.module = Scope(tree, None)
+        # A stack and no recursion: the depth of a tree has no bound.
+        waiting: list[tuple[ast.AST, Scope]] = [(tree, self.module)]
+        self.order: list[ast.AST] = []
+        while waiting:
+            node, scope = waiting.pop()
+            self.scopes[node] = scope
+            self.order.append(node)
+            inside = list(self._children(node, scope))
+            for child, _ in inside:
+                self.parents[child] = node
+            waiting.extend(reversed(inside))
+        # In the order of the source, when each scope knows what is global in it.
+        for node in self.order:
+            if isinstance(node, (ast.Global, ast.Nonlocal)):
+                self._declare(node)
+        for node in self.order:
+            self._bind(node)
+
+    def _children(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            inner = Scope(node, scope)
+            body = node.body if isinstance(node.body, list) else [node.body]
+            held = set(map(id, body))
+            for child in ast.iter_child_nodes(node):
+                yield child, inner if id(child) in held else scope
+            for each in ast.iter_child_nodes(node.args):
+                if isinstance(each, ast.arg):
+                    inner.bind(each.arg, Binding("parameter", each))
+        elif isinstance(node, ast.ClassDef):
+            inner = Scope(node, scope)
+            held = set(map(id, node.body))
+            for child in ast.iter_child_nodes(node):
+                yield child, inner if id(child) in held else scope
+        elif isinstance(node, _COMPREHENSIONS):
+            inner = Scope(node, scope)
+            for child in ast.iter_child_nodes(node):
+                yield child, inner
+        else:
+            for child in ast.iter_child_nodes(node):
+                yield child, scope
+
+    def _declare(self, node: ast.Global | ast.Nonlocal) -> None:
+        scope = self.scopes[node]
+        for name in node.names:
+            home: Scope | None = self.module
+            if isinstance(node, ast.Nonlocal):
+                home = scope.outer
+                while home is not None and (home.is_class or not self._is_bound(home, name)):
+                    home = home.outer
+            scope.elsewhere[name] = home or self.module
+
+    def _is_bound(self, scope: Scope, name: str) -> bool:
+        if name in scope.names:
+            return True
+        return any(
+            isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+            for node in self.order
+            if self.scopes[node] is scope
+        )
+
+    def _bind(self, node: ast.AST) -> None:
+        scope = self.scopes[node]
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            _import(node, scope)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            scope.bind(node.name, Binding("def", node))
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                _assign(target, node.value, scope, node)
+        elif isinstance(node, ast.AnnAssign):
+            if node.value is not None:
+                _assign(node.target, node.value, scope, node)
+        elif isinstance(node, ast.NamedExpr):
+            _assign(node.target, node.value, scope.holder(), node)
+        elif isinstance(node, ast.AugAssign):
+            _assign(node.target, None, scope, node)
+        elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+            _assign(node.target, None, scope, node)
+        elif isinstance(node, ast.withitem):
+            if node.optional_vars is not None:
+                _assign(node.optional_vars, None, scope, node)
+        elif isinstance(node, ast.ExceptHandler):
+            if node.name:
+                scope.bind(node.name, Binding("other", node))
+        elif isinstance(node, (ast.MatchAs, ast.MatchStar)):
+            if node.name:
+                scope.bind(node.name, Binding("other", node))
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            scope.bind(node.rest, Binding("other", node))
+
+
+def _import(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            name = alias.asname or alias.name.partition(".")[0]
+            target = alias.name if alias.asname else name
+            scope.bind(name, Binding("import", node, target))
+        return
+    origin = "." * node.level + (node.module or "")
+    for alias in node.names:
+        if alias.name == "*":
+            scope.stars.append(origin)
+        else:
+            joint = "" if origin.endswith(".") else "."
+            target = f"{origin}{joint}{alias.name}"
+            scope.bind(alias.asname or alias.name, Binding("import", node, target))
+
+
+def _assign(target: ast.expr, value: ast.expr | None, scope: Scope, statement: ast.AST) -> None:
+    """Binds the names of a target; `statement` stands in where the value is not written down."""
+    if isinstance(target, ast.Name):
+        kind: Kind = "other" if value is None else "value"
+        scope.bind(target.id, Binding(kind, statement if value is None else value))
+    elif isinstance(target, ast.Starred):
+        _assign(target.value, None, scope, statement)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        parts: list[ast.expr | None] = [None] * len(target.elts)
+        if (
+            isinstance(value, (ast.Tuple, ast.List))
+            and len(value.elts) == len(parts)
+            and not any(isinstance(e, ast.Starred) for e in (*target.elts, *value.elts))
+        ):
+            parts = list(value.elts)
+        for element, part in zip(target.elts, parts, strict=True):
+            _assign(element, part, scope, statement)

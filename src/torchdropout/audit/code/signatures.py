@@ -1,0 +1,133 @@
+"""The names of torch's dropouts and of what takes a dropout rate, with their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_DROP = ("p", "inplace")
+_RNN = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout")
+_F_DROP = ("input", "p", "training", "inplace")
+
+FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d", "3d"))
+"""The functional dropouts whose `training` is True by default."""
+
+FUNCTIONAL_OFF = ("torch.nn.functional.alpha_dropout", "torch.nn.functional.feature_alpha_dropout")
+"""The functional dropouts whose `training` is False by default."""
+
+MODULES = tuple(
+    f"torch.nn.{name}"
+    for name in (
+        "Dropout",
+        "Dropout1d",
+        "Dropout2d",
+        "Dropout3d",
+        "AlphaDropout",
+        "FeatureAlphaDropout",
+    )
+)
+"""torch's dropout modules."""
+
+OTHER_MODULES: Mapping[str, tuple[str, ...]] = {
+    "timm.layers.DropPath": ("drop_prob", "scale_by_keep"),
+    "timm.layers.DropBlock2d": ("drop_prob", "block_size", "gamma_scale"),
+    "torchvision.ops.StochasticDepth": ("p", "mode"),
+    "torchvision.ops.DropBlock2d": ("p", "block_size", "inplace", "eps"),
+    "torchvision.ops.DropBlock3d": ("p", "block_size", "inplace", "eps"),
+    **{f"torchdropout.nn.{name.rpartition('.')[2]}": _DROP for name in MODULES},
+}
+"""The dropout modules of other packages, with their parameters."""
+
+RNNS = ("torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU")
+SDPA = "torch.nn.functional.scaled_dot_product_attention"
+
+_ATTENTION: Mapping[str, tuple[str, ...]] = {
+    SDPA: ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
+    "flash_attn.flash_attn_func": ("q", "k", "v", "dropout_p"),
+    "flash_attn.flash_attn_qkvpacked_func": ("qkv", "dropout_p"),
+    "flash_attn.flash_attn_kvpacked_func": ("q", "kv", "dropout_p"),
+    "flash_attn.flash_attn_varlen_func": (
+        "q", "k", "v", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k", "dropout_p",
+    ),
+    "flash_attn.flash_attn_varlen_qkvpacked_func": ("qkv", "cu_seqlens", "max_seqlen", "dropout_p"),
+    "flash_attn.flash_attn_varlen_kvpacked_func": (
+        "q", "kv", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k", "dropout_p",
+    ),
+    "xformers.ops.memory_efficient_attention": ("query", "key", "value", "attn_bias", "p", "scale"),
+}  # fmt: skip
+
+ATTENTION: Mapping[str, str] = {
+    name: "p" if "p" in parameters else "dropout_p" for name, parameters in _ATTENTION.items()
+}
+"""The attention functions, which drop whenever they are given a rate: the rate's parameter."""
+
+RATES: Mapping[str, str] = {
+    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
+    **{name: parameters[0] for name, parameters in OTHER_MODULES.items()},
+    **dict.fromkeys(RNNS, "dropout"),
+    **dict.fromkeys(
+        (
+            "torch.nn.MultiheadAttention",
+            "torch.nn.Transformer",
+            "torch.nn.TransformerEncoderLayer",
+            "torch.nn.TransformerDecoderLayer",
+        ),
+        "dropout",
+    ),
+    **ATTENTION,
+}
+"""What takes a drop probability, and the parameter that is it."""
+
+SIGNATURES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _F_DROP),
+    "torch.dropout": ("input", "p", "train"),
+    **dict.fromkeys(MODULES, _DROP),
+    **OTHER_MODULES,
+    "torch.nn.RNN": (*_RNN[:3], "nonlinearity", *_RNN[3:]),
+    "torch.nn.LSTM": _RNN,
+    "torch.nn.GRU": _RNN,
+    "torch.nn.MultiheadAttention": ("embed_dim", "num_heads", "dropout"),
+    "torch.nn.TransformerEncoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
+    "torch.nn.TransformerDecoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
+    "torch.nn.Transformer": (
+        "d_model", "nhead", "num_encoder_layers", "num_decoder_layers", "dim_feedforward", "dropout",
+    ),
+    "torch.utils.checkpoint.checkpoint": ("function",),
+    "torch.utils.checkpoint.checkpoint_sequential": ("functions", "segments", "input"),
+    **_ATTENTION,
+}  # fmt: skip
+"""The parameters that can be given by place, in order."""
+
+_HOMES = (
+    (re.compile(r"torch\.nn\.modules\.(?:\w+\.)?(?=[A-Z])"), "torch.nn."),
+    (re.compile(r"torch\.functional\."), "torch."),
+    (
+        re.compile(r"torchvision\.ops\.(?:stochastic_depth|drop_block)\.(?=[A-Z])"),
+        "torchvision.ops.",
+    ),
+    (re.compile(r"timm\.(?:models\.layers|layers)\.(?:drop\.)?(?=\w)"), "timm.layers."),
+    (re.compile(r"flash_attn\.flash_attn_interface\."), "flash_attn."),
+    (re.compile(r"torchdropout\.nn\.\w+\.(?=[A-Z])"), "torchdropout.nn."),
+)
+
+
+def canonical(name: str) -> str:
+    """The one name of what can be imported from several places.
+
+    Example:
+        >>> canonical("torch.nn.modules.dropout.Dropout")
+        'torch.nn.Dropout'
+    """
+    for home, short in _HOMES:
+        found = home.match(name)
+        if found:
+            return short + name[found.end() :]
+    return name
+
+
+def is_public(name: str) -> bool:
+    """Whether `from module import *` brings a name that this module knows."""
+    return name in SIGNATURES or name in _STARRED
+
+
+_STARRED = frozenset(("torch.nn", "torch.nn.functional", "torch.nn.Module", "torch.nn.Sequential"))

@@ -1,0 +1,41 @@
+"""Words in names: what speaks of training, and what speaks of keeping."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_TRAINING = frozenset(
+    "train training trains eval evaluate evaluating evaluation infer inference test testing "
+    "deterministic determinism mode phase stage predict predicting prediction mc stochastic "
+    "validate validation valid val generate generating sampling".split()
+)
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+
+@lru_cache(maxsize=65536)
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    Example:
+        >>> words("isTraining_now")
+        ('is', 'training', 'now')
+    """
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+@lru_cache(maxsize=65536)
+def speaks_of_training(name: str) -> bool:
+    """Whether a name may tell training from evaluation.
+
+    Generous: what it takes for a test of training is not accused.
+
+    Example:
+        >>> [speaks_of_training(n) for n in ("is_train", "self_training", "pretrained", "istrain")]
+        [True, True, False, True]
+    """
+    said = words(name)
+    return any(
+        word in _TRAINING or (word.endswith(("train", "training")) and not word.startswith("pre"))
+        for word in said
+    ) and not (said[0] == "pre" and len(said) > 1 and said[1].startswith("train"))
