@@ -12,6 +12,7 @@ import pytest
 
 import torchdropout
 from torchdropout import cli
+from torchdropout.cli import verify
 from torchdropout.errors import TargetError
 from torchdropout.findings import CheckResult, Report, TargetReport
 from torchdropout.verify import isolation
@@ -144,7 +145,7 @@ def asked(monkeypatch):
         calls.append((targets, how, more))
         return isolation.Outcome(report("a:b", "ok").targets, (), False)
 
-    monkeypatch.setattr(cli, "judge", judge)
+    monkeypatch.setattr(verify, "judge", judge)
     return calls
 
 
@@ -186,7 +187,10 @@ def test_a_target_is_judged_once_and_jobs_are_passed_on(asked, capsys):
     assert asked[0][2]["jobs"] == 3
 
 
-@pytest.mark.parametrize("command", cli.main.commands.values(), ids=lambda command: command.name)
+COMMANDS = [cli.main.get_command(None, name) for name in cli.main.list_commands(None)]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_and_option_is_explained(command):
     assert command.help
     for option in command.params:
@@ -396,7 +400,7 @@ def test_a_comparison_and_its_exit_code(monkeypatch, capsys, same, complete, cod
         one, other = (report(name, "ok").targets[0] for name in (a, b))
         return Comparison(one, other, rows, 1e-6, 1.0, complete)
 
-    monkeypatch.setattr(cli, "compare_dropouts", compare)
+    monkeypatch.setattr(verify, "compare_dropouts", compare)
     options = ["--level=quick", "--seed=3", "--spec=alpha", "--timeout=9"]
     assert cli.run(["compare", "m:A", "m:B", *options]) == code
     ((a, b, given),) = asked
@@ -437,7 +441,10 @@ MISUSED = [
     (["verify", "a:b", "--p-name", "q", "--keep-prob", "k"], ["not both", "--p-name q", "k"]),
     (["explain", "p-one-zero"], ["Expected `NAME`", "'p-one-zero' (str)", "p-one-zeros"]),
     (["explain", "TD999"], ["Expected `NAME`", "'TD999' (str)"]),
-    (["explain", "qqq"], ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` lists them"]),
+    (
+        ["explain", "qqq"],
+        ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` and `torchdropout rules`"],
+    ),
     (["verfy"], ["verfy"]),
     (["verify", "a:b", "--timeout", "-1"], ["--timeout", "-1"]),
     (["verify", "a:b", "--jobs", "0"], ["--jobs", "0"]),

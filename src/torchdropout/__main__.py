@@ -6,12 +6,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from .extras import PACKAGES, missing
 from .info import text
 
-_EXTRA = ("click", "rich", "scipy", "numpy")
-_MISSING = (
-    'torchdropout verify needs click, rich, scipy and numpy: pip install "torchdropout[verify]"'
-)
 _INTERRUPTED = 130
 _CANNOT_RUN = 2
 
@@ -25,16 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 no error found, 1 errors, 2 cannot run, 130 interrupted.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        for name in _EXTRA:
+        for name in PACKAGES["all"]:  # the rest is asked for by the command itself
             importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:  # installed, and broken: its own words serve better than ours
+        if error.name not in PACKAGES["all"]:  # installed, and broken: its own words serve better
             raise
-        if (sys.argv[1:] if arguments is None else list(arguments)) == ["info"]:
+        if given == ["info"]:
             print(text())  # what says which parts are there needs none of them
             return 0
-        print(_MISSING, file=sys.stderr)
+        command = given[0] if given and not given[0].startswith("-") else ""
+        print(missing(command), file=sys.stderr)
         return _CANNOT_RUN
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -1,120 +1,12 @@
-"""Files that are never half written, and bars where there is a terminal."""
+"""Bars where there is a terminal."""
 
 import io
-import os
-import stat
-from pathlib import Path
 
-import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from torchdropout.errors import ArgumentValueError
 from torchdropout.verify import RULES
-from torchdropout.verify.output import Bars, need_writable, write_file
-
-
-def permissions(path):
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def test_a_file_is_written_and_nothing_else(tmp_path):
-    path = tmp_path / "report.txt"
-    write_file(path, "größer\n")
-    assert path.read_bytes() == "größer\n".encode()
-    write_file(path, "new")
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_new_file_has_the_permissions_of_any_other(tmp_path):
-    before = os.umask(0o027)
-    try:
-        write_file(tmp_path / "report", "x")
-        assert os.umask(0o027) == 0o027
-    finally:
-        os.umask(before)
-    assert permissions(tmp_path / "report") == 0o640
-
-
-def test_an_old_file_keeps_its_permissions(tmp_path):
-    path = tmp_path / "report"
-    path.write_text("old")
-    path.chmod(0o604)
-    write_file(path, "new")
-    assert permissions(path) == 0o604
-
-
-def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):
-    (tmp_path / "there").mkdir()
-    path = tmp_path / "there" / "report"
-    path.write_text("old")
-    link = tmp_path / "link"
-    link.symlink_to(path)
-    write_file(link, "new")
-    assert link.is_symlink()
-    assert path.read_text() == "new"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_what_is_no_file_is_written_into(tmp_path):
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    need_writable(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        write_file(path, "through")
-        assert os.read(reader, 100) == b"through"
-    finally:
-        os.close(reader)
-    assert stat.S_ISFIFO(path.stat().st_mode)
-    write_file(Path(os.devnull), "away")
-    assert not Path(os.devnull).is_file()
-
-
-@pytest.mark.parametrize("name", ["fsync", "replace", "chmod"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_what_fails_halfway_leaves_the_old_file(tmp_path, monkeypatch, name, error):
-    def fail(*_, **__):
-        raise error
-
-    path = tmp_path / "report"
-    path.write_text("old")
-    with monkeypatch.context() as patch:
-        patch.setattr(os, name, fail)
-        with pytest.raises(type(error)):
-            write_file(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_at_no_time_is_the_file_half_written(tmp_path, monkeypatch):
-    path = tmp_path / "report"
-    path.write_text("old")
-    seen = []
-    sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(path.read_text()), sync(fd)))
-    write_file(path, "new" * 10**6)
-    assert seen == ["old"]
-
-
-def test_what_cannot_be_written_is_told(tmp_path):
-    need_writable(tmp_path / "report")
-    (tmp_path / "file").write_text("")
-    for path, got in (
-        (tmp_path, "got a folder"),
-        (tmp_path / "no" / "report", "got no folder .*no"),
-        (tmp_path / "file" / "report", "got no folder"),
-    ):
-        with pytest.raises(ArgumentValueError, match=got) as caught:
-            need_writable(path)
-        assert str(path) in str(caught.value)
-
-
-def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may always
-    with pytest.raises(ArgumentValueError, match="may not be written"):
-        need_writable(tmp_path / "report")
+from torchdropout.verify.output import Bars
 
 
 def test_bars_show_each_target_that_is_judged():

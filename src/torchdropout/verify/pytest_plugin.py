@@ -13,8 +13,9 @@ import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
 from ..findings import CheckResult, Figure, Rule
+from ..selection import close_to
 from .runner import Course, check_subject, codes_of, need_level
-from .selection import chosen, close_to
+from .selection import chosen
 from .subject import Spec, Subject
 from .table import CHECKS, RULES
 from .targets import resolve

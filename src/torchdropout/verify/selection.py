@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from ..errors import ArgumentTypeError, ArgumentValueError
+from ..selection import Choice
 from .table import RULES
+
+CHOICE = Choice(RULES, "check", "torchdropout checks")
 
 
 def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[str]:
@@ -31,51 +31,4 @@ def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[
         >>> sorted(chosen(["rate", "TD511"], ignore=["position-rate"]))
         ['drop-rate', 'kept-scale']
     """
-    selected = _named("select", select) or frozenset(rule.name for rule in RULES.values())
-    left = selected - _named("ignore", ignore)
-    if not left:
-        raise ArgumentValueError(
-            f"Expected `select` and `ignore` to leave a check to run, got select={select!r} "
-            f"({type(select).__name__}) and ignore={ignore!r} ({type(ignore).__name__})"
-        )
-    return left
-
-
-def close_to(wanted: str, names: Iterable[str], otherwise: str = "") -> str:
-    """A hint for an unknown name: `close to it: ...`, or what to say where nothing is."""
-    known = list(names)
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    near += [name for name in known if wanted and wanted in name and name not in near][:3]
-    return f"close to it: {', '.join(near)}" if near else otherwise
-
-
-def _named(argument: str, entries: Sequence[str]) -> frozenset[str]:
-    if isinstance(entries, str):
-        entries = (entries,)
-    names: set[str] = set()
-    for entry in entries:
-        if not isinstance(entry, str):
-            raise ArgumentTypeError(
-                f"Expected `{argument}` to hold strings, got {entry!r} ({type(entry).__name__})"
-            )
-        for part in filter(None, re.split(r"[\s,]+", entry)):
-            names |= _matching(argument, part)
-    return frozenset(names)
-
-
-def _matching(argument: str, part: str) -> frozenset[str]:
-    wanted = part.lower()
-    is_code = re.fullmatch(r"td\d*", wanted)
-    names = frozenset(
-        rule.name
-        for rule in RULES.values()
-        if wanted in (rule.name, rule.group) or (is_code and rule.code.lower().startswith(wanted))
-    )
-    if not names:
-        known = {key: None for r in RULES.values() for key in (r.name, r.group, r.code.lower())}
-        hint = close_to(wanted, known, "`torchdropout checks` lists them")
-        raise ArgumentValueError(
-            f"Expected `{argument}` to give codes, names or groups of checks, "
-            f"got {part!r} (str); {hint}"
-        )
-    return names
+    return CHOICE.chosen(select, ignore)

@@ -1,8 +1,9 @@
-"""The words that all renderers share: labels, verdicts, and text made harmless."""
+"""The words that all renderers share: labels and verdicts."""
 
 from __future__ import annotations
 
 from ...findings import CheckResult, Report, TargetReport
+from ...rendering.lines import plural
 
 _LABEL = {"ok": "ok", "fail": "FAIL", "skip": "skip"}
 
@@ -58,18 +59,7 @@ def _counts(target: TargetReport) -> str:
     return ", ".join(words)
 
 
-def plural(count: int, noun: str) -> str:
-    """`no errors`, `1 error`, `2 errors`."""
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
-
-
 def total(report: Report) -> str:
     """How many of the targets passed."""
     passed = sum(target.passed for target in report.targets)
     return f"{passed} of {len(report.targets)} targets passed"
-
-
-def clean(text: str) -> str:
-    """One line, and nothing that steers a terminal: messages may quote a target's exceptions."""
-    kept = "".join(c if c.isprintable() else " " for c in text)
-    return kept if "\n" not in text and "\t" not in text else " ".join(kept.split())

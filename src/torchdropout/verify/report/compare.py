@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from ...rendering.lines import clean, fill, joined, plural, wrapped
 from ..comparison import Comparison, Group, Row
-from ._words import clean, plural
-from .text import _fill, _joined, _wrapped
 
 _GAP = 2
 # With less room than this for each of three columns, the sides stand under each other.
@@ -41,7 +40,7 @@ def render_comparison(
         lines += [*_table(differing, width), Text()]
     lines += [*_same(comparison, width), Text()]
     lines += _verdict(comparison, differing, width)
-    return _joined(lines, styled)
+    return joined(lines, styled)
 
 
 def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
@@ -49,7 +48,7 @@ def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
     for letter, report in (("a", comparison.a), ("b", comparison.b)):
         yield from _hung(Text(f"{letter}  ", style="cyan"), report.target, width, "bold")
         yield from _hung(Text("   "), report.description, width)
-    yield from _wrapped(
+    yield from wrapped(
         f"level {comparison.a.level}   seed {comparison.a.seed}   "
         f"false-alarm rate {comparison.false_alarm_rate:.2g}",
         width,
@@ -90,7 +89,7 @@ def _table(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
 
 
 def _cell(text: str, room: int, width: int | None) -> list[str]:
-    return [text] if width is None else _fill(text, room)
+    return [text] if width is None else fill(text, room)
 
 
 def _stacked(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
@@ -104,7 +103,7 @@ def _stacked(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
 def _hung(head: Text, text: str, width: int | None, style: str = "") -> Iterator[Text]:
     """The head, then the text, wrapped under where it begins."""
     room = None if width is None else max(width - head.cell_len, _LEAST_COLUMN)
-    lines = [clean(text)] if room is None else _fill(text, room)
+    lines = [clean(text)] if room is None else fill(text, room)
     for i, line in enumerate(lines):
         yield Text.assemble(head if not i else " " * head.cell_len, (line, style))
 
@@ -152,17 +151,17 @@ def _brief(rows: Sequence[Row]) -> list[str]:
 def _verdict(comparison: Comparison, differing: Sequence[Row], width: int | None) -> Iterator[Text]:
     seconds = f"{comparison.seconds:.1f} s"
     if not comparison.complete:
-        yield from _wrapped(f"interrupted after {seconds}: no verdict.", width, style="bold red")
+        yield from wrapped(f"interrupted after {seconds}: no verdict.", width, style="bold red")
         return
     unseen = sum(row.differs is None for row in comparison.rows)
     if not differing and unseen:
         said = f"no difference seen in {seconds}, {unseen} not compared: no verdict."
-        yield from _wrapped(said, width, style="bold yellow")
+        yield from wrapped(said, width, style="bold yellow")
         return
     if not differing:
-        yield from _wrapped(f"no difference in {seconds}: the same.", width, style="bold green")
+        yield from wrapped(f"no difference in {seconds}: the same.", width, style="bold green")
         return
     errors = sum(row.severity == "error" for row in differing)
     count = plural(len(differing), "difference")
     kind = f"{errors} of them in results" if errors else "none of them in results"
-    yield from _wrapped(f"{count} in {seconds}, {kind}.", width, style="bold red")
+    yield from wrapped(f"{count} in {seconds}, {kind}.", width, style="bold red")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ...findings import Report, TargetReport
+from ...rendering.github import command
 from ._words import label, total, verdict_line
 
 _COMMAND = {"FAIL": "error", "advice": "warning", "known": "notice"}
@@ -27,7 +26,7 @@ def render_github(report: Report) -> str:
     """
     lines = [line for target in report.targets for line in _target(target)]
     if len(report.targets) > 1:
-        lines.append(_command("notice", {"title": "torchdropout verify"}, f"{total(report)}."))
+        lines.append(command("notice", {"title": "torchdropout verify"}, f"{total(report)}."))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -40,21 +39,7 @@ def _target(target: TargetReport) -> list[str]:
         known = "known: " if shown == "known" else ""
         title = f"{known}{check.rule.code} {check.rule.name}"
         message = f"{target.target}: {check.message}"
-        lines.append(_command(_COMMAND[shown], {**place, "title": title}, message))
+        lines.append(command(_COMMAND[shown], {**place, "title": title}, message))
     verdict = "notice" if target.complete else "error"
-    lines.append(_command(verdict, {**place, "title": target.target}, verdict_line(target)))
+    lines.append(command(verdict, {**place, "title": target.target}, verdict_line(target)))
     return lines
-
-
-def _command(name: str, properties: Mapping[str, str], message: str) -> str:
-    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-    return f"::{name} {given}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    shown = "".join(c if c.isprintable() or c in "\r\n" else " " for c in text)
-    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...findings import CheckResult, Report, Rule, TargetReport
+from ...rendering.lines import clean, plural
 from ._style import CSS
-from ._words import clean, label, plural, tally, total, verdict
+from ._words import label, tally, total, verdict
 from .json import render_json
 
 _COMMAND = "torchdropout verify"

@@ -1,13 +1,12 @@
-"""Reports and rules as JSON."""
+"""Reports as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
-from ...findings import SCHEMA, Report, Rule
+from ...findings import Report
 
 
 def render_json(report: Report) -> str:
@@ -21,13 +20,6 @@ def render_json(report: Report) -> str:
         }
     """
     return _dump(report.to_dict())
-
-
-def render_rules_json(rules: Iterable[Rule]) -> str:
-    """The rules as JSON text: `{"schema": 1, "checks": [...]}`."""
-    keys = ("code", "name", "group", "severity", "summary")
-    listed = [{key: getattr(rule, key) for key in keys} for rule in rules]
-    return _dump({"schema": SCHEMA, "checks": listed})
 
 
 def _dump(data: Any) -> str:

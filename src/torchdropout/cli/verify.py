@@ -1,41 +1,48 @@
-"""The command line: parse, call, render, exit code."""
+"""The commands of the verifier: `verify`, `compare`, `checks`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from ._version import __version__
-from .errors import ArgumentTypeError, ArgumentValueError, TargetError
-from .findings import Report
-from .info import gather, text
-from .verify.baseline import Baseline, read_baseline
-from .verify.compare import compare as compare_dropouts
-from .verify.config import FORMATS, find_config, read_config
-from .verify.context import LEVELS
-from .verify.isolation import Outcome, judge, stdout_to_stderr
-from .verify.limit import can_limit
-from .verify.output import bars, look, need_writable, write, write_file
-from .verify.report import (
+from ..findings import Report
+from ..output import look, need_writable, write
+from ..rendering.rules import render_rules, render_rules_json
+from ..verify.baseline import Baseline, read_baseline
+from ..verify.compare import compare as compare_dropouts
+from ..verify.config import FORMATS, TABLE
+from ..verify.context import LEVELS
+from ..verify.isolation import Outcome, judge, stdout_to_stderr
+from ..verify.limit import can_limit
+from ..verify.output import bars
+from ..verify.report import (
     render_github,
     render_html,
     render_json,
     render_junit,
-    render_rule,
-    render_rules,
-    render_rules_json,
     render_text,
 )
-from .verify.report._words import total, verdict_line
-from .verify.report.compare import render_comparison
-from .verify.selection import chosen, close_to
-from .verify.table import RULES
+from ..verify.report._words import total, verdict_line
+from ..verify.report.compare import render_comparison
+from ..verify.selection import chosen
+from ..verify.table import RULES
+from ._common import (
+    CANNOT_RUN,
+    ERRORS,
+    INTERRUPTED,
+    OK,
+    WRONG,
+    formats,
+    output_option,
+    publish,
+    settings_of,
+    tell,
+)
 
-OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 _RULES = tuple(RULES.values())
 _RENDERERS: dict[str, Callable[[Report], str]] = {
     "text": render_text,
@@ -46,71 +53,8 @@ _RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 # Seconds a check may take. What a check takes on a target of ordinary speed is a tenth of it.
 _TIMEOUTS = {"quick": 120.0, "standard": 120.0, "thorough": 900.0}
-_NOT_BOTH = "Expected --config or --no-config, not both"
-_WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit code.
-
-    Args:
-        arguments: Command-line arguments. With None, those of the process, which is then taken to
-            be there for this alone: it is forked to judge each target in a process of its own.
-
-    Returns:
-        0 no error found, 1 errors (with `--strict` advice too), 2 cannot run, 130 interrupted.
-    """
-    try:
-        code = main(
-            arguments, prog_name="torchdropout", standalone_mode=False, obj=arguments is None
-        )
-    except click.ClickException as error:
-        error.show()
-        return CANNOT_RUN
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    return code if isinstance(code, int) else OK
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="torchdropout")
-def main() -> None:
-    """Tells whether a dropout is right, and shows the figures."""
-
-
-def _formats(*names: str) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(names),
-        default=names[0],
-        show_default=True,
-        help="How to print it.",
-    )
-
-
-def _configured(context: click.Context, _: click.Parameter, path: Path | None) -> None:
-    """Makes the settings of a file the defaults of the command."""
-    if context.params.get("no_config"):
-        if path is not None:
-            raise click.UsageError(_NOT_BOTH)
-        return
-    try:
-        path = path or find_config(Path.cwd())
-        settings = {} if path is None else read_config(path)
-    except _WRONG as error:
-        raise click.UsageError(str(error)) from error
-    if "format" in settings:
-        settings["form"] = settings.pop("format")
-    context.default_map = settings
-
-
-def _unconfigured(context: click.Context, _: click.Parameter, value: bool) -> bool:
-    if value and context.default_map is not None:  # --config came first
-        raise click.UsageError(_NOT_BOTH)
-    return value
 
 
 def _level(command: _Command) -> _Command:
@@ -144,7 +88,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     return (_TIMEOUTS[level] if timeout is None else timeout) or None
 
 
-@main.command()
+@click.command()
 @click.argument("targets", nargs=-1, metavar="TARGET...")
 @_level
 @_seed
@@ -156,13 +100,8 @@ def _limit(timeout: float | None, level: str) -> float | None:
     "between.",
 )
 @click.option("--ignore", multiple=True, metavar="CHECKS", help="Leave these out; beats --select.")
-@_formats(*FORMATS)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the report to a file, all of it or nothing; the verdict goes to stderr.",
-)
+@formats(*FORMATS)
+@output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
@@ -185,22 +124,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
 @click.option("--p-name", metavar="NAME", help="The argument that is the drop probability.")
 @click.option("--keep-prob", metavar="NAME", help="The argument that is the keep probability.")
 @click.option("--training-name", metavar="NAME", help="The argument that says whether to drop.")
-@click.option(
-    "--no-config",
-    is_flag=True,
-    is_eager=True,
-    callback=_unconfigured,
-    help="Read no pyproject.toml.",
-)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    is_eager=True,
-    expose_value=False,
-    callback=_configured,
-    help="Read [tool.torchdropout] from here, not from the nearest pyproject.toml.",
-)
+@settings_of(TABLE)
 @click.pass_context
 def verify(
     context: click.Context,
@@ -240,7 +164,7 @@ def verify(
         known = Baseline({}) if baseline is None else read_baseline(baseline)
         if output is not None:
             need_writable(output)
-    except _WRONG as error:
+    except WRONG as error:
         raise click.UsageError(str(error)) from error
     how |= {"level": level, "seed": seed, "select": select, "ignore": ignore, "compile": compiled}
     with bars() as watch:
@@ -255,41 +179,27 @@ def verify(
     report = known.mark(Report(outcome.reports))
     is_written = _publish(report, outcome, form, output)
     for target, code in known.gone(report):
-        click.echo(f"torchdropout: {target}: {code} {RULES[code].name} is mended", err=True)
+        tell(f"{target}: {code} {RULES[code].name} is mended")
     for message in outcome.unable:
-        click.echo(f"torchdropout: {message}", err=True)
+        tell(message)
     return _exit_code(report, outcome, strict) if is_written else CANNOT_RUN
 
 
 def _publish(report: Report, outcome: Outcome, form: str, output: Path | None) -> bool:
-    """Writes the report to its file, or to stdout where there is none or the run has failed.
+    """Writes the report; False when one that is whole could not be written."""
+    said = verdict_line(report.targets[0]) if len(report.targets) == 1 else total(report)
+    held_back = "the run was interrupted" if outcome.interrupted else "a target could not be run"
 
-    False when a report that is whole could not be written.
-    """
-    reason = "" if output is None else _file_away(report, outcome, form, output)
-    if output is not None and not reason:
-        said = verdict_line(report.targets[0]) if len(report.targets) == 1 else total(report)
-        click.echo(f"torchdropout: {said.rstrip('.')}; see {output}", err=True)
-        return True
-    if reason:
-        click.echo(f"torchdropout: {output} is as it was: {reason}", err=True)
-    if form == "text":
-        if report.targets:
-            write(render_text(report, **look()))
-    else:
-        write(_RENDERERS[form](report))
-    return output is None or outcome.is_partial
+    def shown() -> str:
+        return render_text(report, **look()) if form == "text" else _RENDERERS[form](report)
 
-
-def _file_away(report: Report, outcome: Outcome, form: str, output: Path) -> str:
-    """Writes the report to its file; why not, where that is not done."""
-    if outcome.is_partial:
-        return "the run was interrupted" if outcome.interrupted else "a target could not be run"
-    try:
-        write_file(output, _RENDERERS[form](report))
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+    return publish(
+        output,
+        said,
+        held_back if outcome.is_partial else "",
+        shown,
+        lambda: _RENDERERS[form](report),
+    )
 
 
 def _exit_code(report: Report, outcome: Outcome, strict: bool) -> int:
@@ -300,13 +210,13 @@ def _exit_code(report: Report, outcome: Outcome, strict: bool) -> int:
     return OK if report.passed and not (strict and report.new_findings) else ERRORS
 
 
-@main.command()
+@click.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @_level
 @_seed
 @_timeout
-@_formats("text", "json")
+@formats("text", "json")
 @click.option("--spec", metavar="NAME", help="What both claim to be, where unclear.")
 def compare(
     a: str, b: str, level: str, seed: int, timeout: float | None, form: str, spec: str | None
@@ -319,15 +229,15 @@ def compare(
     try:
         with bars() as watch, stdout_to_stderr():
 
-            def tell(i: int, total: int, rule: Any) -> None:
+            def at(i: int, total: int, rule: Any) -> None:
                 watch.at(f"{a} and {b}", i, total, rule)
                 watch.tick()
 
             found = compare_dropouts(
-                a, b, level=level, seed=seed, spec=spec, progress=tell, timeout=limit
+                a, b, level=level, seed=seed, spec=spec, progress=at, timeout=limit
             )
-    except _WRONG as error:
-        click.echo(f"torchdropout: {error}", err=True)
+    except WRONG as error:
+        tell(str(error))
         return CANNOT_RUN
     if form == "json":
         write(json.dumps(found.to_dict(), indent=2, allow_nan=False))
@@ -338,33 +248,9 @@ def compare(
     return OK if found.same else ERRORS
 
 
-@main.command()
-@click.argument("name")
-def explain(name: str) -> int:
-    """Explains a check, by NAME or code: what it measures, why it matters, how to mend it."""
-    wanted = name.strip().lower()
-    rule = next((rule for rule in _RULES if wanted in (rule.name, rule.code.lower())), None)
-    if rule is None:
-        names = [key for rule in _RULES for key in (rule.name, rule.code.lower())]
-        hint = close_to(wanted, names, "`torchdropout checks` lists them")
-        raise click.UsageError(
-            f"Expected `NAME` to be the name or code of a check, got {name!r} (str); {hint}"
-        )
-    write(render_rule(rule, **look()))
-    return OK
-
-
-@main.command()
-@_formats("text", "json")
+@click.command()
+@formats("text", "json")
 def checks(form: str) -> int:
     """Lists the checks: code, name, group, severity, what each requires."""
-    write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **look()))
-    return OK
-
-
-@main.command()
-@_formats("text", "json")
-def info(form: str) -> int:
-    """Says what runs here: versions, the backend and why it, threads."""
-    click.echo(json.dumps(gather()) if form == "json" else text())
+    write(render_rules_json(_RULES, "checks") if form == "json" else render_rules(_RULES, **look()))
     return OK

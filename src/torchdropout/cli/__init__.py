@@ -1,0 +1,81 @@
+"""The command line: parse, call, render, exit code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+
+import click
+
+from .._version import __version__
+from ..extras import PACKAGES, extra_of, missing
+from ._common import CANNOT_RUN, INTERRUPTED, OK
+
+# Where each command is: it is imported when it is asked for, as its extra may not be there.
+_MODULES: Mapping[str, str] = {
+    "verify": "verify",
+    "compare": "verify",
+    "checks": "verify",
+    "explain": "about",
+    "info": "about",
+}
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code.
+
+    Args:
+        arguments: Command-line arguments. With None, those of the process, which is then taken to
+            be there for this alone: it is forked to judge each target in a process of its own.
+
+    Returns:
+        0 no error found, 1 errors (with `--strict` advice too), 2 cannot run, 130 interrupted.
+    """
+    try:
+        code = main(
+            arguments, prog_name="torchdropout", standalone_mode=False, obj=arguments is None
+        )
+    except click.ClickException as error:
+        error.show()
+        return CANNOT_RUN
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else OK
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        try:
+            module = importlib.import_module(f".{_MODULES[cmd_name]}", __name__)
+        except ModuleNotFoundError as error:
+            if error.name not in PACKAGES[extra_of(cmd_name)]:
+                raise
+            return _unable(cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+
+def _unable(name: str) -> click.Command:
+    """The command in the place of one whose extra is not installed."""
+
+    def tell() -> int:
+        click.echo(missing(name), err=True)
+        return CANNOT_RUN
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    extra = extra_of(name)
+    return click.Command(
+        name, callback=tell, context_settings=anything, short_help=f"Needs torchdropout[{extra}]."
+    )
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="torchdropout")
+def main() -> None:
+    """Tells whether a dropout is right, and whether it is used right."""

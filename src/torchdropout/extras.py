@@ -1,0 +1,38 @@
+"""Which extra a command needs, and what that holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# What a command imports before it does anything; the extra may hold more.
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "verify": ("click", "rich", "scipy", "numpy"),
+    "audit": ("click", "rich", "pathspec"),
+    "all": ("click", "rich"),
+}
+EXTRAS: Mapping[str, str] = {
+    "verify": "verify",
+    "compare": "verify",
+    "checks": "verify",
+    "audit": "audit",
+    "audit-model": "audit",
+    "rules": "audit",
+}
+
+
+def extra_of(command: str) -> str:
+    """The extra that a command needs."""
+    return EXTRAS.get(command, "all")
+
+
+def missing(command: str) -> str:
+    """What to install for a command, in a line.
+
+    Example:
+        >>> missing("audit")
+        'torchdropout audit needs click, rich and pathspec: pip install "torchdropout[audit]"'
+    """
+    extra = extra_of(command)
+    *names, last = PACKAGES[extra]
+    subject = f"torchdropout {command}".rstrip()
+    return f'{subject} needs {", ".join(names)} and {last}: pip install "torchdropout[{extra}]"'

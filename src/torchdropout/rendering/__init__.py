@@ -1,0 +1,1 @@
+"""What the renderers of both judges share: strings in, strings out."""

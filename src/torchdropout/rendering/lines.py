@@ -1,0 +1,99 @@
+"""Lines of text: wrapped, coloured, and harmless to a terminal.
+
+Styles are rich's, and leave the characters as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+_LEAST_MESSAGE = 24
+
+
+def clean(text: str) -> str:
+    """One line, and nothing that steers a terminal: messages may quote a target's exceptions."""
+    kept = "".join(c if c.isprintable() else " " for c in text)
+    return kept if "\n" not in text and "\t" not in text else " ".join(kept.split())
+
+
+def plural(count: int, noun: str) -> str:
+    """`no errors`, `1 error`, `2 errors`."""
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def hanging(head: Text, parts: Sequence[tuple[str, str]], width: int | None) -> list[Text]:
+    """The head, then the parts, wrapped under the column where the first part begins."""
+    column = head.cell_len
+    room = None if width is None else max(width - column, _LEAST_MESSAGE)
+    if room is None:
+        return [_trimmed(Text.assemble(head, *_spaced(parts)))]
+    lines: list[Text] = []
+    for text, style in parts:
+        lines += [Text(line, style=style) for line in fill(text, room)]
+    if len(parts) > 1 and sum(line.cell_len for line in lines) + 3 <= room:
+        lines = [Text.assemble(*_spaced(parts))]
+    pad = " " * column
+    hung = [Text.assemble(pad if i else head, line) for i, line in enumerate(lines or [Text()])]
+    return [_trimmed(line) for line in hung]
+
+
+def _spaced(parts: Sequence[tuple[str, str]]) -> list[str | tuple[str, str]]:
+    out: list[str | tuple[str, str]] = []
+    for text, style in parts:
+        out += ["   "] if out else []
+        out.append((clean(text), style))
+    return out
+
+
+def _trimmed(line: Text) -> Text:
+    line.rstrip()
+    return line
+
+
+def wrapped(text: str, width: int | None, style: str = "") -> list[Text]:
+    """The text in lines of a width; in one without a width."""
+    lines = [clean(text)] if width is None else fill(text, width)
+    return [Text(line, style=style) for line in lines]
+
+
+def filled(text: str, width: int | None) -> list[Text]:
+    """A paragraph, filled; one with an indented line (code, a list) stays as it is."""
+    lines = text.splitlines()
+    if any(line.startswith((" ", "\t", "- ")) for line in lines):
+        return [Text(line) for line in lines]
+    return wrapped(text, width or 100)
+
+
+def listing(text: str) -> list[Text]:
+    """Source text, indented and never wrapped."""
+    lines = textwrap.dedent(text.expandtabs()).strip("\n").splitlines()
+    return [Text(f"    {clean(line)}".rstrip()) for line in lines]
+
+
+def fill(text: str, width: int) -> list[str]:
+    """The text in lines of a width, at least one."""
+    return textwrap.wrap(clean(text), max(width, 1), break_on_hyphens=False) or [""]
+
+
+def joined(lines: Iterable[Text], styled: bool) -> str:
+    """Lines that each end in a newline, with ANSI codes or plain."""
+    if not styled:
+        return "".join(f"{line.plain}\n" for line in lines)
+    buffer = io.StringIO()
+    # All is given, so that nothing is read from the environment: whether to style is decided above.
+    console = Console(
+        file=buffer,
+        force_terminal=True,
+        color_system="standard",
+        no_color=False,
+        width=10**6,
+        legacy_windows=False,
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+    return buffer.getvalue()
