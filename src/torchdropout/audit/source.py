@@ -13,7 +13,7 @@ from .table import FINDERS, SYNTAX_ERROR
 def audit_text(
     text: str, path: str = "<text>", rules: Collection[str] | None = None
 ) -> list[SourceFinding]:
-    """The findings of a Python source, in the order of their places.
+    r"""The findings of a Python source, in the order of their places.
 
     Comments that tell the audit to ignore something are not looked at.
 
@@ -26,7 +26,7 @@ def audit_text(
         The findings. A source that does not parse has one: `syntax-error`.
 
     Example:
-        >>> [found] = audit_text("import torch.nn.functional as F\\nF.dropout(x, p=1.5, training=t)")
+        >>> [found] = audit_text("import torch.nn as nn\nnn.Dropout(1.5)")
         >>> found.name, found.line
         ('p-out-of-range', 2)
     """

@@ -16,8 +16,8 @@ SYNTAX_ERROR = Rule(
     "files",
     "error",
     "The file is Python that this interpreter can read.",
-    "A file that does not parse is not audited. The parser is that of the Python that runs the audit: "
-    "a file with newer syntax needs a newer Python.",
+    "A file that does not parse is not audited. The parser is that of the Python that runs the "
+    "audit: a file with newer syntax needs a newer Python.",
 )
 
 

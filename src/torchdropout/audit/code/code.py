@@ -1,4 +1,4 @@
-"""A source file as the rules read it: its calls, classes and functions, with every name resolved."""
+"""A source file as the rules read it: calls, classes and functions, with every name resolved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cached_property
 
 from .scopes import Binding, FunctionNode, Scope, Scopes
 from .signatures import SIGNATURES, canonical, is_public
-from .words import speaks_of_training
+from .words import speaks_of_training, trains, words
 
 _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -113,7 +113,13 @@ class Function:
         decorators = (d for d in self.node.decorator_list if isinstance(d, ast.Name))
         return self.cls is not None and "staticmethod" not in {d.id for d in decorators}
 
-    def given(self, call: Call, parameter: str) -> ast.expr | None | Unknown:
+    @property
+    def is_class_method(self) -> bool:
+        """Whether its first parameter is a class."""
+        decorators = (d for d in self.node.decorator_list if isinstance(d, ast.Name))
+        return self.cls is not None and "classmethod" in {d.id for d in decorators}
+
+    def given(self, call: Call, parameter: str) -> ast.expr | Unknown | None:
         """What a call of this function gives for a parameter; its default where it gives none."""
         names = [p.arg for p in self.parameters]
         positional = [*self.node.args.posonlyargs, *self.node.args.args]
@@ -140,7 +146,7 @@ class Call:
     function: Function | None
     cls: Class | None
 
-    def argument(self, name: str) -> ast.expr | None | Unknown:
+    def argument(self, name: str) -> ast.expr | Unknown | None:
         """What is given for a parameter, by place or by name.
 
         Args:
@@ -152,9 +158,7 @@ class Call:
         return _argument(self.node, SIGNATURES.get(self.name or "", ()), name)
 
 
-def _argument(
-    node: ast.Call, places: Sequence[str], name: str
-) -> ast.expr | None | Unknown:
+def _argument(node: ast.Call, places: Sequence[str], name: str) -> ast.expr | Unknown | None:
     is_open = False
     for keyword in node.keywords:
         if keyword.arg == name:
@@ -181,6 +185,9 @@ _NO_MODULES = (
 )  # fmt: skip
 _MODULE_ROOTS = frozenset(
     ("LightningModule", "PreTrainedModel", "MessagePassing", "ModelMixin", "DataParallel")
+)
+_DELIBERATE = frozenset(
+    ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
 )
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -262,11 +269,45 @@ class Code:
             scope = scope.outer
         return None
 
+    def receiver(self, node: ast.AST) -> str | None:
+        """What a method calls its object, `self`, where a node can name it; else None."""
+        cls = self.class_of(node)
+        scope: Scope | None = self._scopes.scopes[node]
+        while scope is not None and cls is not None:
+            method = self._by_node.get(scope.node)
+            if isinstance(method, Function) and method.cls is cls:
+                plain = method.is_bound and method.parameters and not method.is_class_method
+                name = method.parameters[0].arg if plain else ""
+                found = self._scopes.scopes[node].lookup(name)
+                is_it = [b.node for b in found] == [method.parameters[0]] if plain else False
+                return name if is_it else None
+            scope = scope.outer
+        return None
+
+    def is_deliberate(self, node: ast.AST) -> bool:
+        """Whether a function or class round a node says by its name that it drops at any time."""
+        holders = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        names = (each.name for each in self.parents(node) if isinstance(each, holders))
+        return any(not _DELIBERATE.isdisjoint(words(name)) for name in names)
+
+    @cached_property
+    def is_test(self) -> bool:
+        """Whether the file is a test, by its path."""
+        *folders, name = re.split(r"[/\\]", self.path)
+        stem = name.partition(".")[0]
+        return (
+            any(folder in ("test", "tests", "testing") for folder in folders)
+            or stem.startswith("test_")
+            or stem.endswith("_test")
+            or stem == "conftest"
+        )
+
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Where a node's text begins and ends: characters from the beginning of the source."""
         assert isinstance(node, (ast.expr, ast.stmt, ast.arg, ast.keyword, ast.alias))
         end_line, end_column = node.end_lineno, node.end_col_offset
-        assert end_line is not None and end_column is not None
+        assert end_line is not None
+        assert end_column is not None
         return (self._offset(node.lineno, node.col_offset), self._offset(end_line, end_column))
 
     def _offset(self, line: int, column: int) -> int:
@@ -466,7 +507,7 @@ class Code:
         return layers
 
     def listed(self, expr: ast.expr) -> list[ast.expr] | None:
-        """The elements of a list or tuple that is written down and never changed after; else None."""
+        """The elements of a list or tuple that is written down and not changed after; else None."""
         if isinstance(expr, ast.Name):
             values = self.assigned(expr)
             if len(values) != 1 or values[0] is None or expr.id in self._changed:
@@ -509,8 +550,9 @@ class Code:
     def gated(self, node: ast.AST) -> bool:
         """Whether a test of training decides if a node is run.
 
-        An `if`, a conditional expression, an `and` or `or`, a `while`, a `match`, or a statement
-        before it that leaves. Generous: in doubt True.
+        An `if`, a conditional expression, an `and` or `or`, a `while`, a `match`, a statement
+        before it that leaves, or a function that by its name runs in training alone. Generous: in
+        doubt True.
 
         Args:
             node: A node.
@@ -526,6 +568,8 @@ class Code:
             elif isinstance(parent, ast.Match) and self.depends_on_training(parent.subject):
                 return True
             if isinstance(node, ast.stmt) and self._is_after_exit(node, parent):
+                return True
+            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and trains(parent.name):
                 return True
             node = parent
         return False
@@ -610,7 +654,7 @@ class Code:
                 return False  # a builtin
             name = self.name(node.func)
             return name is None or not name.startswith(("torch.", "math.", "numpy."))
-        # A method of a base that is elsewhere may look at `self.training`; that of a tensor does not.
+        # A method of a base that is elsewhere may look at `self.training`.
         return (
             isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Name)
@@ -684,8 +728,10 @@ class Code:
             cls.is_module = cls.is_surely_module or (
                 may_be
                 and cls.method("forward") is not None
-                and not any(name and name.endswith(("Function", "Layer")) and _is_no_module(name)
-                            for _, name in bases)
+                and not any(
+                    name and name.endswith(("Function", "Layer")) and _is_no_module(name)
+                    for _, name in bases
+                )
                 and not any(name == "torch.autograd.Function" for _, name in bases)
             )
 

@@ -17,8 +17,8 @@ class Binding:
     """One place that gives a name a meaning.
 
     Attributes:
-        kind: `value` where an expression is assigned, `def` for functions and classes, `other` where
-            what is bound is not written down: a loop, a `with`, an unpacking, `+=`.
+        kind: `value` where an expression is assigned, `def` for functions and classes, `other`
+            where what is bound is not written down: a loop, a `with`, an unpacking, `+=`.
         node: The statement, or the expression where one is assigned.
         target: The qualified name of an import.
     """
@@ -155,17 +155,12 @@ class Scopes:
                 _assign(node.target, node.value, scope, node)
         elif isinstance(node, ast.NamedExpr):
             _assign(node.target, node.value, scope.holder(), node)
-        elif isinstance(node, ast.AugAssign):
-            _assign(node.target, None, scope, node)
-        elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+        elif isinstance(node, (ast.AugAssign, ast.For, ast.AsyncFor, ast.comprehension)):
             _assign(node.target, None, scope, node)
         elif isinstance(node, ast.withitem):
             if node.optional_vars is not None:
                 _assign(node.optional_vars, None, scope, node)
-        elif isinstance(node, ast.ExceptHandler):
-            if node.name:
-                scope.bind(node.name, Binding("other", node))
-        elif isinstance(node, (ast.MatchAs, ast.MatchStar)):
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
             if node.name:
                 scope.bind(node.name, Binding("other", node))
         elif isinstance(node, ast.MatchMapping) and node.rest:

@@ -90,7 +90,8 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "torch.nn.TransformerEncoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
     "torch.nn.TransformerDecoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
     "torch.nn.Transformer": (
-        "d_model", "nhead", "num_encoder_layers", "num_decoder_layers", "dim_feedforward", "dropout",
+        "d_model", "nhead", "num_encoder_layers", "num_decoder_layers", "dim_feedforward",
+        "dropout",
     ),
     "torch.utils.checkpoint.checkpoint": ("function",),
     "torch.utils.checkpoint.checkpoint_sequential": ("functions", "segments", "input"),

@@ -6,9 +6,12 @@ import re
 from functools import lru_cache
 
 _TRAINING = frozenset(
-    "train training trains eval evaluate evaluating evaluation infer inference test testing "
-    "deterministic determinism mode phase stage predict predicting prediction mc stochastic "
-    "validate validation valid val generate generating sampling".split()
+    (
+        *("train", "training", "trains", "eval", "evaluate", "evaluating", "evaluation"),
+        *("infer", "inference", "test", "testing", "deterministic", "determinism", "mode"),
+        *("phase", "stage", "predict", "predicting", "prediction", "mc", "stochastic"),
+        *("validate", "validation", "valid", "val", "generate", "generating", "sampling"),
+    )
 )
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -39,3 +42,16 @@ def speaks_of_training(name: str) -> bool:
         word in _TRAINING or (word.endswith(("train", "training")) and not word.startswith("pre"))
         for word in said
     ) and not (said[0] == "pre" and len(said) > 1 and said[1].startswith("train"))
+
+
+def trains(name: str) -> bool:
+    """Whether a function, by its name, runs in training alone: `training_step`, `forward_train`.
+
+    Example:
+        >>> [trains(n) for n in ("training_step", "train_and_evaluate", "forward")]
+        [True, False, False]
+    """
+    said = words(name)
+    return any(word in ("train", "training") for word in said) and not any(
+        word in _TRAINING - {"train", "training"} for word in said
+    )

@@ -49,7 +49,7 @@ def rule(
     evidence: str,
     severity: Severity = "error",
 ) -> Callable[[Finder], SourceRule]:
-    """Makes a function a rule: its name with hyphens, its docstring the summary and the explanation.
+    """Makes a function a rule: its name with hyphens, its docstring summary and explanation.
 
     Args:
         code: The rule's code.

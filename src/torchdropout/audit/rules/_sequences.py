@@ -1,0 +1,270 @@
+"""Layers one after another: in a `Sequential`, and in a `forward` that applies them in turn."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, UNKNOWN, Call, Code
+
+_DROPOUTS = frozenset(
+    (*MODULES, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout")
+    + tuple(f"torchdropout.nn.{name.rpartition('.')[2]}" for name in MODULES)
+)
+_TENSOR_METHODS = frozenset(
+    "relu relu_ sigmoid sigmoid_ tanh tanh_ softmax log_softmax contiguous float".split()
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a path.
+
+    Attributes:
+        node: What a finding marks: the layer in its `Sequential`, or the call that applies it.
+        name: The qualified name of the module or function; empty where it is not known.
+        call: The call that builds the module or applies the function: it has the arguments.
+    """
+
+    node: ast.expr
+    name: str = ""
+    call: Call | None = None
+
+
+@dataclass(frozen=True)
+class Path:
+    """A layer that is applied, and what was applied before it.
+
+    Attributes:
+        layers: In the order in which they are applied; the layer itself is the last.
+        ends: Nothing comes after it: it ends a `Sequential`, or is returned.
+        whole: What it ends: the call of the `Sequential`, or the `return`.
+    """
+
+    layers: tuple[Layer, ...]
+    ends: bool
+    whole: ast.AST
+
+    @property
+    def last(self) -> Layer:
+        """The layer."""
+        return self.layers[-1]
+
+    def before(self) -> Iterator[Layer]:
+        """What was applied before it, nearest first, as far as it is known."""
+        for layer in reversed(self.layers[:-1]):
+            if not layer.name:
+                return
+            yield layer
+
+
+def paths(code: Code) -> Sequence[Path]:
+    """Every layer that is known to be applied, with those before it.
+
+    Args:
+        code: A file.
+
+    Returns:
+        A path for each layer. One that is applied in a `Sequential` and is known where the
+        `Sequential` is applied is in more than one.
+    """
+    return _paths(code)
+
+
+@lru_cache(maxsize=1)  # several rules ask for those of one file in turn
+def _paths(code: Code) -> tuple[Path, ...]:
+    return tuple(_Reader(code).read())
+
+
+def kind(layer: Layer) -> str:
+    """The last part of a layer's name: `Dropout2d`, `batch_norm`."""
+    return layer.name.rpartition(".")[2]
+
+
+def drops(code: Code, layer: Layer) -> bool:
+    """Whether a layer is a dropout that can act: its p is not known to be 0.
+
+    Args:
+        code: The file.
+        layer: A layer.
+    """
+    if layer.name not in _DROPOUTS or layer.call is None:
+        return False
+    p = layer.call.argument("p")
+    training = layer.call.argument("train" if layer.name == "torch.dropout" else "training")
+    if isinstance(training, ast.expr) and code.value(training) is False:
+        return False
+    if training is None and layer.name in FUNCTIONAL_OFF:
+        return False
+    return not (isinstance(p, ast.expr) and code.value(p) == 0)
+
+
+class _Reader:
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.calls = {call.node: call for call in code.calls}
+
+    def read(self) -> Iterator[Path]:
+        nested = set()
+        for call in self.code.calls:  # the outer one of nested calls comes first
+            layers = self._sequential(call, nested)
+            if layers is None or call.node in nested:
+                continue
+            for n in range(len(layers)):
+                yield Path(tuple(layers[: n + 1]), n + 1 == len(layers), call.node)
+        for function in self.code.functions:
+            if function.name != "__init__":
+                yield from self._block(function.node.body, {})
+
+    # --- What is built --------------------------------------------------------------------------
+
+    def _sequential(self, call: Call, nested: set[ast.AST], depth: int = 0) -> list[Layer] | None:
+        """The layers of a `Sequential`, those of a `Sequential` in it too; None for another call."""
+        children = self.code.sequence(call)
+        if children is None:
+            return None
+        found: list[Layer] = []
+        for child in children:
+            inner = self.calls.get(child) if isinstance(child, ast.Call) else None
+            layers = None
+            if inner is not None and depth < 8:
+                layers = self._sequential(inner, nested, depth + 1)
+            if layers is not None and isinstance(child, ast.Call):
+                nested.add(child)
+                found += layers
+            else:
+                found.append(self._built(child, child))
+        return found
+
+    def _built(self, expr: ast.expr | None, node: ast.expr) -> Layer:
+        """The layer that an expression builds; without a name where that is not known."""
+        if isinstance(expr, ast.IfExp):  # `nn.Dropout(p) if p > 0 else nn.Identity()`
+            sides = [self._built(side, node) for side in (expr.body, expr.orelse)]
+            named = [side for side in sides if side.name not in ("", "torch.nn.Identity")]
+            is_none = [isinstance(s, ast.Constant) for s in (expr.body, expr.orelse)]
+            sure = all(s.name or none for s, none in zip(sides, is_none, strict=True))
+            return named[0] if len(named) == 1 and sure else Layer(node)
+        if isinstance(expr, (ast.Name, ast.Attribute)):
+            values = self.code.assigned(expr)
+            if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
+                return Layer(node)
+            return self._built(values[0], node)
+        call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
+        if call is None or call.name is None:
+            return Layer(node)
+        return Layer(node, call.name, call)
+
+    # --- What is applied ------------------------------------------------------------------------
+
+    def _block(
+        self, block: Sequence[ast.stmt], known: dict[str, tuple[Layer, ...]]
+    ) -> Iterator[Path]:
+        """Follows the values of local names through statements.
+
+        Args:
+            block: Statements.
+            known: By name, the layers that its value has come through; changed in place.
+        """
+        for statement in block:
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                known.pop(statement.name, None)
+                continue
+            if isinstance(statement, (ast.With, ast.AsyncWith)):
+                yield from self._block(statement.body, known)
+                continue
+            inner = [
+                body
+                for name in ("body", "orelse", "finalbody")
+                if (body := getattr(statement, name, None)) and isinstance(body, list)
+            ]
+            if inner:
+                stored = _stored(statement)
+                # A second turn of a loop begins with what the first left.
+                is_loop = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
+                for body in inner:
+                    yield from self._block(
+                        body, {k: v for k, v in known.items() if not (is_loop and k in stored)}
+                    )
+                for name in stored:
+                    known.pop(name, None)
+                continue
+            yield from self._simple(statement, known)
+
+    def _simple(self, statement: ast.stmt, known: dict[str, tuple[Layer, ...]]) -> Iterator[Path]:
+        value = getattr(statement, "value", None)
+        target = _target(statement)
+        passed: tuple[Layer, ...] = ()
+        if isinstance(value, ast.expr) and (target or isinstance(statement, ast.Return)):
+            source, layers = self._applied(value)
+            passed = known.get(source, ()) if source else ()
+            before = len(passed)
+            passed += tuple(layers)
+            for n in range(before, len(passed)):
+                ends = n + 1 == len(passed) and isinstance(statement, ast.Return)
+                yield Path(passed[: n + 1], ends, statement)
+        for name in _stored(statement):
+            known.pop(name, None)
+        if target and passed:
+            known[target] = passed
+
+    def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
+        """The name whose value an expression passes through layers, and those layers in order."""
+        outer: list[Layer] = []
+        while isinstance(expr, ast.Call):
+            call = self.calls.get(expr)
+            layers, source = self._step(expr, call)
+            outer = [*layers, *outer]
+            if source is None:
+                return "", outer
+            expr = source
+        if isinstance(expr, ast.Name):
+            return expr.id, outer
+        return "", [Layer(expr), *outer]
+
+    def _step(self, expr: ast.Call, call: Call | None) -> tuple[list[Layer], ast.expr | None]:
+        """The layers that a call applies, and what it applies them to."""
+        func = expr.func
+        first = expr.args[0] if expr.args and not isinstance(expr.args[0], ast.Starred) else None
+        if isinstance(func, ast.Attribute) and call is not None and call.name is None:
+            if func.attr in _TENSOR_METHODS and not self.code.assigned(func):
+                return [Layer(expr, f"torch.{func.attr.rstrip('_')}", call)], func.value
+        if first is None:
+            return [Layer(expr)], None
+        if call is not None and call.name is not None:
+            if call.name.startswith("torch.nn.") and not call.name.startswith(
+                "torch.nn.functional."
+            ):
+                return [Layer(expr)], first  # a module is built here, or a name of torch.nn's parts
+            return [Layer(expr, call.name, call)], first
+        if isinstance(func, ast.Call):
+            return [self._built(func, expr)], first
+        values = self.code.assigned(func)
+        if len(values) == 1 and isinstance(values[0], ast.Call):
+            built = self.calls.get(values[0])
+            layers = None if built is None else self._sequential(built, set())
+            if layers is not None:
+                return layers, first
+        return [self._built(func, expr)], first
+
+
+def _target(statement: ast.stmt) -> str:
+    """The name that a statement gives a value: that of the output where it unpacks an RNN's."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign):
+        target = statement.target
+    else:
+        return ""
+    if isinstance(target, (ast.Tuple, ast.List)) and target.elts:
+        target = target.elts[0]
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _stored(statement: ast.stmt) -> set[str]:
+    return {
+        node.id
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }

@@ -1,0 +1,169 @@
+"""A rate given to an attention function in evaluation too."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import ATTENTION, UNKNOWN, Call, Code, Function
+from ._edits import gate_rate
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, p=0.1):
+        super().__init__()
+        self.p = p
+
+    def forward(self, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)
+"""
+
+MENDED = BROKEN.replace("dropout_p=self.p", "dropout_p=self.p if self.training else 0.0")
+
+_Found = tuple[ast.expr, str]
+
+
+@rule(
+    "TD105",
+    group="attention",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791",
+)
+def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
+    """An attention function is given a drop rate in evaluation too.
+
+    `scaled_dot_product_attention`, flash-attention's functions and xformers'
+    `memory_efficient_attention` know nothing of a Module's mode: they drop whenever the rate is not
+    0. A model that passes `dropout_p=self.p` drops in evaluation.
+
+    An error where a Module gives a constant or an attribute that no test of training gates; through
+    local variables and one call within the file too. A rate that is a plain parameter is its
+    caller's matter. Advice where it is not known whether a Module calls.
+
+    To mend: `dropout_p=self.p if self.training else 0.0`.
+    """
+    marked = set()
+    for call in code.calls:
+        parameter = ATTENTION.get(call.name or "")
+        if parameter is None:
+            continue
+        rate = call.argument(parameter)
+        if rate is None or rate is UNKNOWN or code.is_deliberate(call.node):
+            continue
+        assert isinstance(rate, ast.expr)
+        for node, given_by in _ungated(code, rate, call):
+            if node in marked:
+                continue
+            marked.add(node)
+            yield _hit(code, node, given_by, call)
+
+
+def _hit(code: Code, node: ast.expr, given_by: str, call: Call) -> Hit:
+    cls, function = code.class_of(node), code.function_of(node)
+    in_module = (cls is not None and cls.is_module) or (function is not None and function.is_step)
+    what = (call.name or "").rpartition(".")[2]
+    said = f"{what} drops in eval too: {given_by} is its rate in both modes"
+    is_sure = in_module and not code.is_test and _is_known(code, node)
+    fix = gate_rate(code, node) if in_module else None
+    return Hit(
+        node, said, fix.does if fix else "give 0.0 in eval", fix, None if is_sure else "advice"
+    )
+
+
+def _is_known(code: Code, rate: ast.expr) -> bool:
+    """False for an attribute that a base elsewhere may define as a property that tests training."""
+    while isinstance(rate, ast.Attribute) and isinstance(rate.value, ast.Attribute):
+        rate = rate.value
+    if not isinstance(rate, ast.Attribute) or not isinstance(rate.value, ast.Name):
+        return True
+    cls = code.class_of(rate)
+    if cls is None or rate.value.id != "self" or cls.assigned(rate.attr):
+        return True
+    return all(
+        code.name(base) == "torch.nn.Module" or code.local(base) is not None
+        for one in cls.lineage()
+        for base in one.node.bases
+    )
+
+
+def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
+    """The expressions, here or in a caller, that give the rate whatever the mode."""
+    if code.gated(call.node) or code.depends_on_training(rate):
+        return
+    source = _source(code, rate, 0)
+    if source is None:
+        return
+    if isinstance(source, ast.arg):
+        owner = _owner(code, source, call.function)
+        if owner is not None:
+            yield from _from_callers(code, owner, source.arg)
+    else:
+        yield rate, code.text_of(source)
+
+
+def _from_callers(code: Code, function: Function, parameter: str) -> Iterator[_Found]:
+    for call in function.callers:
+        in_step = call.function is not None and call.function.is_step
+        if not in_step or code.gated(call.node) or code.is_deliberate(call.node):
+            continue
+        given = function.given(call, parameter)
+        if given is None or given is UNKNOWN:
+            continue
+        assert isinstance(given, ast.expr)
+        if given is function.defaults.get(parameter) or code.depends_on_training(given):
+            continue
+        source = _source(code, given, 0)
+        if source is not None and not isinstance(source, ast.arg):
+            yield given, code.text_of(source)
+
+
+def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None:
+    """The constant, the attribute or the parameter that a rate comes from; None where unknown."""
+    if depth > 4 or code.value(rate) in (0, None):
+        return None
+    if isinstance(rate, ast.Constant):
+        return rate if isinstance(rate.value, (int, float)) else None
+    if isinstance(rate, ast.Attribute):
+        return rate
+    if isinstance(rate, ast.BoolOp) and isinstance(rate.op, ast.Or):
+        return _source(code, rate.values[0], depth + 1)
+    if isinstance(rate, ast.IfExp) and _only_of(rate.test, rate.body):
+        return _source(code, rate.body, depth + 1)
+    if isinstance(rate, ast.Call) and isinstance(rate.func, ast.Name) and rate.func.id == "float":
+        return _source(code, rate.args[0], depth + 1) if rate.args else None
+    if isinstance(rate, ast.Name):
+        bindings = code.bindings(rate)
+        if len(bindings) != 1:
+            return None
+        if isinstance(bindings[0].node, ast.arg):
+            return bindings[0].node
+        if bindings[0].kind == "value" and isinstance(bindings[0].node, ast.expr):
+            return _source(code, bindings[0].node, depth + 1)
+    return None
+
+
+def _only_of(test: ast.expr, body: ast.expr) -> bool:
+    """Whether a test looks at nothing but the value it guards: `p if p > 0 else 0.0`."""
+    wanted = ast.dump(body)
+    named = [n for n in ast.walk(test) if isinstance(n, (ast.Attribute, ast.Name))]
+    outer = [
+        n
+        for n in named
+        if not any(n is inner for m in named if m is not n for inner in ast.walk(m))
+    ]
+    return bool(outer) and all(ast.dump(n) == wanted for n in outer)
+
+
+def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:
+    """The function, this one or one round it, that has the parameter."""
+    while function is not None:
+        if any(each is parameter for each in function.parameters):
+            return function
+        function = code.function_of(function.node)
+    return None

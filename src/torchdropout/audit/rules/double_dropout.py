@@ -1,0 +1,66 @@
+"""TD143 double-dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..code import Code
+from ._rule import Hit, rule
+from ._sequences import drops, kind, paths
+
+BROKEN = """
+from torch import nn
+
+head = nn.Sequential(
+    nn.Linear(64, 64),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Dropout(0.5),
+    nn.Linear(64, 10),
+)
+"""
+MENDED = """
+from torch import nn
+
+head = nn.Sequential(
+    nn.Linear(64, 64),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Linear(64, 10),
+)
+"""
+
+
+@rule(
+    "TD143",
+    group="order",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="ConvE#19 (after the embedding and again before the convolution), "
+    "seq2seq#79 (two dropouts stacked in a loop).",
+)
+def double_dropout(code: Code) -> Iterator[Hit]:
+    """A dropout is not applied to what has just come through a dropout.
+
+    Looked at: the layers of a Sequential, those of one nested in it too, and what a function applies
+    in turn to one value.
+
+    Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the source
+    says so. Most often one of them was left behind when a layer between them went.
+
+    To mend: keep one, with the rate that is meant.
+    """
+    seen = set()
+    for path in paths(code):
+        before = next(path.before(), None)
+        if before is None or path.last.node in seen:
+            continue
+        if drops(code, path.last) and drops(code, before):
+            seen.add(path.last.node)
+            yield Hit(
+                path.last.node,
+                f"{kind(path.last)} right after {kind(before)}: together they drop more than either "
+                "says",
+                "keep one, with the rate that is meant",
+            )

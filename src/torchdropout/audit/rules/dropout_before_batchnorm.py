@@ -1,0 +1,89 @@
+"""TD141 dropout-before-batchnorm."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import Code
+from ._rule import Hit, rule
+from ._sequences import Layer, drops, kind, paths
+
+BROKEN = """
+from torch import nn
+
+net = nn.Sequential(
+    nn.Linear(64, 64),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Linear(64, 64),
+    nn.BatchNorm1d(64),
+    nn.ReLU(),
+    nn.Linear(64, 10),
+)
+"""
+MENDED = """
+from torch import nn
+
+net = nn.Sequential(
+    nn.Linear(64, 64),
+    nn.ReLU(),
+    nn.Linear(64, 64),
+    nn.BatchNorm1d(64),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Linear(64, 10),
+)
+"""
+
+_BATCH_NORMS = frozenset(
+    ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d")
+    + ("LazyBatchNorm2d", "LazyBatchNorm3d")
+)
+
+
+@rule(
+    "TD141",
+    group="order",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="Li et al. 2018, arXiv 1801.05134 (DenseNet, ResNet, ResNeXt and Wide ResNet are worse "
+    "with a dropout before the last BatchNorm); mlcolvar#205.",
+)
+def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
+    """No BatchNorm stands behind a dropout.
+
+    Looked at: the layers of a Sequential, and what a function applies in turn to one value. Layers
+    between the two change nothing, but for another normalisation. Alpha dropout keeps the variance
+    and is not meant.
+
+    Dropout raises the variance in training, not in eval. BatchNorm keeps the variance of training
+    and divides by it in eval, where it is too large: behind a ReLU and a dropout of p=0.5 what
+    BatchNorm gives has a standard deviation of 1 in training and of 0.64 in eval.
+
+    To mend: put the dropout behind the last BatchNorm, or use LayerNorm or GroupNorm, which keep no
+    statistics.
+    """
+    seen = set()
+    for path in paths(code):
+        if kind(path.last) not in _BATCH_NORMS or not _keeps_statistics(code, path.last):
+            continue
+        for before in path.before():
+            if "Norm" in kind(before) or "_norm" in kind(before):
+                break
+            if drops(code, before) and "lpha" not in kind(before):
+                if before.node not in seen:
+                    seen.add(before.node)
+                    yield Hit(
+                        before.node,
+                        f"{kind(before)} before {kind(path.last)}, which keeps the variance of "
+                        "dropped values and divides by it in eval",
+                        "put the dropout behind the last BatchNorm",
+                    )
+                break
+
+
+def _keeps_statistics(code: Code, layer: Layer) -> bool:
+    given = layer.call.argument("track_running_stats") if layer.call is not None else None
+    return not (isinstance(given, ast.expr) and code.value(given) is False)

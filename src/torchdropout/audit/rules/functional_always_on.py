@@ -1,0 +1,93 @@
+"""`F.dropout` without `training`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Code, Function
+from ._edits import add_training
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, p=0.1):
+        super().__init__()
+        self.p = p
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return F.dropout(self.linear(x), self.p)
+"""
+
+MENDED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
+
+
+@rule(
+    "TD101",
+    group="functional",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="pytorch#26338, pytorch#99293; torchtune#1791",
+)
+def functional_always_on(code: Code) -> Iterator[Hit]:
+    """F.dropout without `training` drops in evaluation too.
+
+    `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d` have `training=True` by
+    default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are then random, and
+    worse than the model is; nothing says so.
+
+    An error in a method of a Module and in a function that such a method calls in the same file;
+    advice elsewhere, where the caller may be training always. Not reported where a test of training
+    decides: `if self.training`, `p if self.training else 0.0`, `p * self.training`, an early
+    return.
+
+    To mend: `training=self.training`, or an `nn.Dropout` in `__init__`.
+    """
+    for call in code.calls:
+        if call.name not in FUNCTIONAL_ON or call.argument("training") is not None:
+            continue
+        p = call.argument("p")
+        if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
+            continue
+        if p is not None and (code.depends_on_training(p) or code.value(p) == 0):
+            continue
+        said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
+        hint = "give training="
+        if call.cls is not None and call.cls.is_module:
+            fix = add_training(code, call)
+            yield Hit(call.node, said, fix.does if fix else hint, fix)
+        elif call.function is not None and (step := _step(code, call.function, call)) is not None:
+            line = step.node.lineno
+            yield Hit(
+                call.node, f"{said}; a Module calls {call.function.name} in line {line}", hint
+            )
+        elif not code.is_test:
+            yield Hit(call.node, said, hint, severity="advice")
+
+
+def _step(code: Code, function: Function, drop: Call) -> Call | None:
+    """A call of the function by a Module, directly or not, that no test of training gates."""
+    p = drop.argument("p")
+    passed = getattr(p, "id", "")
+    seen = {function}
+    waiting = [(function, passed)]
+    while waiting:
+        called, parameter = waiting.pop()
+        for call in called.callers:
+            if code.gated(call.node) or code.is_deliberate(call.node):
+                continue
+            given = called.given(call, parameter) if parameter else None
+            if given is UNKNOWN:
+                continue
+            if given is not None and (code.depends_on_training(given) or code.value(given) == 0):
+                continue
+            if call.cls is not None and call.cls.is_module:
+                return call
+            if call.function is not None and call.function not in seen:
+                seen.add(call.function)
+                waiting.append((call.function, getattr(given, "id", "")))
+    return None

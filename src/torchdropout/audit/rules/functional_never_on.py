@@ -1,0 +1,48 @@
+"""`F.alpha_dropout` without `training`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..code import FUNCTIONAL_OFF, Code
+from ._edits import add_training
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return F.alpha_dropout(F.selu(self.linear(x)), 0.1)
+"""
+
+MENDED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
+
+
+@rule(
+    "TD102",
+    group="functional",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="torch's signatures: `dropout` and `dropout2d` have True, these two False",
+)
+def functional_never_on(code: Code) -> Iterator[Hit]:
+    """F.alpha_dropout and F.feature_alpha_dropout without `training` never drop.
+
+    Unlike `F.dropout`, the two have `training=False` by default: the call returns its input, in
+    training too, and the model trains without the dropout that its source shows.
+
+    To mend: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
+    """
+    for call in code.calls:
+        if call.name in FUNCTIONAL_OFF and call.argument("training") is None:
+            said = f"{code.text_of(call.node.func)} never drops: training defaults to False"
+            is_module = call.cls is not None and call.cls.is_module
+            fix = add_training(code, call) if is_module else None
+            yield Hit(call.node, said, fix.does if fix else "give training=", fix)

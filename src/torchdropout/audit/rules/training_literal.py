@@ -1,0 +1,58 @@
+"""`training=True`, written out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Code
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+
+class Block(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1, training=True)
+"""
+
+MENDED = BROKEN.replace("training=True", "training=self.training")
+
+_PARAMETER = {
+    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), "training"),
+    "torch.dropout": "train",
+}
+
+
+@rule(
+    "TD104",
+    group="functional",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="pytorch#99293",
+)
+def training_literal(code: Code) -> Iterator[Hit]:
+    """`training` is given as a literal: always on, or never.
+
+    `training=True` drops in evaluation too, `training=False` never. Either may be meant, in
+    Monte-Carlo dropout for one: mark such a line, or the file, with `# torchdropout: mc-dropout`.
+    Not reported in tests, where a test of training decides whether the call runs, and in functions
+    and classes whose name speaks of Monte-Carlo or Bayesian dropout.
+
+    To mend: `training=self.training`.
+    """
+    if code.is_test:
+        return
+    for call in code.calls:
+        training = call.argument(_PARAMETER.get(call.name or "", ""))
+        if not isinstance(training, ast.Constant) or not isinstance(training.value, bool):
+            continue
+        if code.gated(call.node) or code.is_deliberate(call.node):
+            continue
+        does = "drops in eval too" if training.value else "never drops"
+        yield Hit(
+            training, f"training is always {training.value}: the call {does}", "self.training"
+        )
