@@ -1,0 +1,13 @@
+from flash_attn import flash_attn_func
+from torch import nn
+
+
+class Attention(nn.Module):
+    def forward(self, q, k, v):
+        return flash_attn_func(
+            q,
+            k,
+            v,
+            dropout_p=self.p if self.training else 0.0,
+            causal=True,
+        )

@@ -1,0 +1,10 @@
+from torch import nn
+
+
+def scaled_dot_product_attention(q, k, v, dropout_p=0.0):
+    return q @ k.transpose(-1, -2) @ v
+
+
+class Attention(nn.Module):
+    def forward(self, q, k, v):
+        return scaled_dot_product_attention(q, k, v, dropout_p=self.p)

@@ -1,0 +1,12 @@
+from torch import nn
+
+from .memory import checkpoint
+
+
+class Net(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.drop = nn.Dropout(p)
+
+    def forward(self, x):
+        return checkpoint(self.drop, x, preserve_rng_state=False)

@@ -1,0 +1,3 @@
+from torch import nn
+
+drop = nn.Dropout(inplace=True)

@@ -1,0 +1,5 @@
+from torch import nn
+
+
+def make(dropout):
+    return nn.Dropout(dropout)

@@ -1,0 +1,3 @@
+from keras import Sequential, layers
+
+net = Sequential([layers.Dense(8), layers.Dropout(0.5), layers.BatchNormalization()])

@@ -1,0 +1,15 @@
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.classifier = nn.Sequential(
+            nn.Linear(512, 256),
+            nn.ReLU(),
+            nn.Linear(256, num_classes),
+            nn.Dropout(0.5),  #! dropout-on-logits advice
+        )
+
+    def forward(self, x):
+        return self.classifier(x)

@@ -1,0 +1,5 @@
+from torch import nn
+
+
+def make(keep_prob):
+    return nn.Dropout(1 - keep_prob)

@@ -1,0 +1,3 @@
+import keras
+
+drop = keras.layers.Dropout(1.0)

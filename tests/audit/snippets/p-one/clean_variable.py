@@ -1,0 +1,5 @@
+from torch import nn
+
+
+def make(p):
+    return nn.Dropout(p)

@@ -1,0 +1,3 @@
+from keras.layers import Dropout
+
+drop = Dropout(50)

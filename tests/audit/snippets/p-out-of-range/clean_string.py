@@ -1,0 +1,3 @@
+"""nn.Dropout(50) drops nothing: it raises."""
+
+EXAMPLE = "nn.Dropout(50)"

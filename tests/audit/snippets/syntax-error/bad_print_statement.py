@@ -1,0 +1,6 @@
+import torch.nn.functional as F
+
+
+def forward(x):
+    print "dropout", x  #! syntax-error
+    return F.dropout(x)
