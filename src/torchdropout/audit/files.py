@@ -14,6 +14,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from ..findings import Rule
+
 SUFFIXES = (".py", ".ipynb")
 
 # Folders that hold no source of one's own. Only what lies below a named folder is left out.
@@ -50,7 +52,27 @@ NOT_SOURCE = frozenset(
 
 
 class UnreadableError(Exception):
-    """A file has no text: its message says why, in a few words."""
+    """A file holds no source: its message says why, in a few words.
+
+    Attributes:
+        line: Where that shows.
+    """
+
+    def __init__(self, message: str, line: int = 1) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+UNREADABLE = Rule(
+    "TD002",
+    "unreadable",
+    "files",
+    "error",
+    "The file holds text, or a notebook, that can be read.",
+    "A source is decoded as Python does it: by its byte order mark or its coding comment, else as "
+    "UTF-8. A notebook is JSON of nbformat 4. A file that speaks of dropout and is neither is not "
+    "audited.",
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +123,7 @@ def read_source(data: bytes) -> Source:
         return Source(data.decode(encoding), encoding.removesuffix("-sig"), bom)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UnreadableError(f"line {line} is not {encoding.removesuffix('-sig')}") from error
+        raise UnreadableError(f"not {encoding.removesuffix('-sig')}", line) from error
     except (LookupError, ValueError) as error:  # `rot13`: a codec, and not one of text
         raise UnreadableError(f"{encoding} is not an encoding of text") from error
 
@@ -167,7 +189,7 @@ def find_files(
         >>> find_files(["no/such/place"])
         ([], ['no/such/place: no such file or folder'])
     """
-    excluded = _Excluded(Path.cwd() if root is None else Path(root), exclude)
+    excluded = Patterns(Path.cwd() if root is None else Path(root), exclude)
     files: dict[str, str] = {}  # by what it really is, so that none comes twice
     problems: list[str] = []
     for path in map(str, paths):
@@ -206,14 +228,20 @@ def _holds_any(files: dict[str, str], folder: str) -> bool:
     return any(file.startswith(inside) for file in files)
 
 
-class _Excluded:
-    """Whether the patterns of `exclude` name a path."""
+class Patterns:
+    """Whether patterns in the manner of a `.gitignore` name a path.
+
+    Args:
+        root: The folder that they are relative to.
+        patterns: One or more of them, as lines.
+    """
 
     def __init__(self, root: Path, patterns: Sequence[str]) -> None:
         self._root = os.path.realpath(root)
         self._spec = GitIgnoreSpec.from_lines(patterns) if patterns else None
 
     def __call__(self, path: str, is_folder: bool = False) -> bool:
+        """Whether they name the file, or the folder, of a path."""
         if self._spec is None:
             return False
         # Not the real path of the file: a link goes by its own name.
@@ -225,7 +253,7 @@ class _Excluded:
 class _Walk:
     """The files below a folder."""
 
-    def __init__(self, excluded: _Excluded, problems: list[str], respect_gitignore: bool) -> None:
+    def __init__(self, excluded: Patterns, problems: list[str], respect_gitignore: bool) -> None:
         self._excluded = excluded
         self._problems = problems
         self._respect_gitignore = respect_gitignore

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,15 +26,19 @@ _SEPARATOR = f"{_MARK}\ue000\n"
 # The cell magics whose body is Python; that of any other is of another language, or is a file.
 _PYTHON_MAGICS = frozenset({"capture", "lprun", "memit", "mprun", "prun", "time", "timeit"})
 
-_CELL_MAGIC = re.compile(
+_CELL_MAGIC = re.compile(r"\s*%%(\w*)")
+# At the beginning of a statement: what stays, and what IPython takes: `%magic`, `!shell`, `?help`,
+# `x = %magic`; `,call`, `help?`.
+_MAGIC = re.compile(
     r"(?P<before>[ \t]*(?:[\w.,\[\]][\w.,\[\] \t]*?=[ \t]*)?)(?P<ipython>[%!?][^\n]*)"
     r"|(?P<indent>[ \t]*)(?:[,;/][^\n]*|(?=[\w.*%])[\w.*%\[\]'\"]+\?\??[ \t]*(?=\r?\n|$))"
 )
 _PIECE = re.compile(
-    r"""(?:[rbuft]{0,2})(?P<triple>\"{3}|'{3})(?:\\.|(?!(?P=triple)).)*(?:(?P=triple)|$)
+    r"""(?P<triple>\"{3}|'{3})(?:\\.|(?!(?P=triple)).)*(?:(?P=triple)|$)
       | "(?:\\.|[^"\\\n])*"? | '(?:\\.|[^'\\\n])*'?
-      | \#[^\n]* | \\\r?\n | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<newline>\n) | .""",
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+      | \#[^\n]* | \\\r?\n | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<newline>\n)
+      | [^"'\#\\\n()\[\]{}]+ | .""",
+    re.VERBOSE | re.DOTALL,
 )
 _WHITE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
@@ -44,7 +49,6 @@ class _Cell:
     number: int  # among all cells, from 1
     source: str
     text: str  # the source with what is not Python behind marks
-    is_python: bool
     error: SyntaxError | None = None
 
 
@@ -127,9 +131,7 @@ def _parsed(text: str) -> list[Any]:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UnreadableError(
-            f"not a notebook: line {error.lineno} is not JSON: {error.msg}"
-        ) from error
+        raise UnreadableError(f"not a notebook: no JSON here: {error.msg}", error.lineno) from error
     except RecursionError as error:
         raise UnreadableError("not a notebook: nested too deep") from error
     if isinstance(data, dict) and isinstance(data.get("worksheets"), list):
@@ -162,19 +164,21 @@ def _code_cells(cells: list[Any]) -> Iterator[_Cell]:
 def _as_python(number: int, source: str) -> _Cell:
     magic = _CELL_MAGIC.match(source)
     if _MARK in source or (magic and magic[1] not in _PYTHON_MAGICS):
-        return _Cell(number, source, _commented(source), False)
+        return _Cell(number, source, _commented(source))
     if _error_of(source) is None:
-        return _Cell(number, source, source, True)
+        return _Cell(number, source, source)
     text = _without_magics(source)
     error = _error_of(text)
     if error is None:
-        return _Cell(number, source, text, True)
-    return _Cell(number, source, _commented(source), False, error)
+        return _Cell(number, source, text)
+    return _Cell(number, source, _commented(source), error)
 
 
 def _error_of(text: str) -> SyntaxError | None:
     try:
-        ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
     except SyntaxError as error:
         return error
     except (RecursionError, MemoryError):

@@ -1,0 +1,326 @@
+"""Audits files: finds them, reads them in parallel, remembers what was found, mends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ..findings import Rule, SourceFinding, SourceReport
+from .cache import Cache, cache_folder, key_of
+from .comments import suppress
+from .files import UNREADABLE, Patterns, UnreadableError, find_files, read_source, why, write_over
+from .fix import mend
+from .notebooks import Notebook
+from .source import audit_text
+from .table import FINDERS, SYNTAX_ERROR
+from .workers import CrashError, NoWorkerError, can_start, run_all
+
+WORDS = (
+    b"ropout",
+    b"rop_path",
+    b"ropPath",
+    b"ropBlock",
+    b"rop_block",
+    b"tochasticDepth",
+    b"tochastic_depth",
+    b"scaled_dot_product_attention",
+    b"attn_func",
+    b"preserve_rng_state",
+    b"LSTM",
+    b"GRU",
+    b"RNN",
+)
+"""A file that holds none of these breaks no rule, and is not parsed."""
+
+MOST = 2_000_000
+"""Characters of the longest source that is parsed: its tree takes up to 300 bytes for each."""
+
+_WORTH_A_PROCESS = 400_000  # bytes to parse, below which a process takes longer to start than to do
+_MOST_JOBS = 8
+_ROUNDS = 10
+
+
+def may_break_a_rule(data: bytes) -> bool:
+    """Whether a file holds a word without which no rule has anything to say.
+
+    Example:
+        >>> may_break_a_rule(b"import os"), may_break_a_rule(b"nn.Dropout(.1)")
+        (False, True)
+    """
+    if any(word in data for word in WORDS):
+        return True
+    # A loop that leaves a model in eval mode: any model.
+    return b".eval(" in data and (b"backward" in data or b".step(" in data)
+
+
+def audit_paths(
+    paths: Sequence[str | Path],
+    *,
+    rules: Collection[str] | None = None,
+    exclude: Sequence[str] = (),
+    per_file_ignores: Mapping[str, Collection[str]] | None = None,
+    root: str | Path | None = None,
+    respect_gitignore: bool = True,
+    jobs: int | None = None,
+    cache: bool = True,
+    fix: Literal["safe", "unsafe"] | None = None,
+    changed: Callable[[str, str, str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SourceReport:
+    """Audits files and folders.
+
+    Files without a word that a rule could mean are not parsed; what was found before in a file
+    that has not changed is remembered; and where there is much to parse, processes share it.
+
+    Args:
+        paths: What to audit, as `find_files` takes it.
+        rules: Names of the rules to apply; all of them with None.
+        exclude: Patterns in the manner of a `.gitignore`: what is not audited.
+        per_file_ignores: Names of rules that are not applied to the files a pattern names.
+        root: The folder that patterns are relative to; the current one with None.
+        respect_gitignore: False to audit what git ignores.
+        jobs: How many processes may work; with None as many as there are processors, up to 8.
+        cache: Whether to remember what is found.
+        fix: Whether to mend files: what can only be meant so, or whatever can be mended.
+        changed: Called with the path, the old text and the new one of each file that `fix` would
+            change, instead of writing it.
+        progress: Called with how many files are done, and of how many, as the work goes on.
+
+    Returns:
+        The report. Ctrl-C ends the run with what there is: the report is not complete.
+
+    Example:
+        >>> audit_paths(["no/such/place"], cache=False).problems
+        ('no/such/place: no such file or folder',)
+    """
+    began = time.monotonic()
+    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, progress)
+    complete = True
+    try:
+        files, problems = find_files(
+            paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
+        )
+    except KeyboardInterrupt:
+        return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
+    with Cache(cache_folder() if cache else None) as remembered:
+        try:
+            run.audit(files, remembered, jobs or _processors())
+        except KeyboardInterrupt:
+            complete = False
+    outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
+    return SourceReport(
+        tuple(finding for outcome in outcomes for finding in outcome.findings),
+        sum(outcome.is_audited for outcome in outcomes),
+        (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
+        time.monotonic() - began,
+        sum(outcome.mended for outcome in outcomes),
+        complete,
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A file, and what is to be done with it."""
+
+    path: str
+    rules: frozenset[str]
+    fix: Literal["safe", "unsafe"] | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What mending makes of a file."""
+
+    old: bytes
+    new: bytes
+    old_text: str
+    new_text: str
+    mended: int
+    after: _Outcome
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a file."""
+
+    findings: tuple[SourceFinding, ...] = ()
+    problem: str = ""
+    is_audited: bool = True
+    key: bytes = b""
+    change: _Change | None = None
+    mended: int = 0
+
+
+class _Run:
+    """One audit: the files that are done, under their paths."""
+
+    def __init__(
+        self,
+        rules: Collection[str] | None,
+        per_file_ignores: Mapping[str, Collection[str]],
+        root: str | Path,
+        fix: Literal["safe", "unsafe"] | None,
+        changed: Callable[[str, str, str], None] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._rules = frozenset(FINDERS if rules is None else rules)
+        self._ignores = [
+            (Patterns(Path(root), [pattern]), frozenset(names))
+            for pattern, names in per_file_ignores.items()
+        ]
+        self._fix = fix
+        self._changed = changed
+        self._progress = progress
+        self._total = 0
+        self.outcomes: dict[str, _Outcome] = {}
+
+    def audit(self, files: Sequence[str], cache: Cache, jobs: int) -> None:
+        """Audits files, in no order; `outcomes` holds what is done."""
+        self._total = len(files)
+        tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
+        # The longest first: then no process has one left when the others have ended.
+        tasks.sort(key=lambda task: task.size, reverse=True)
+        for task, outcome in _outcomes(tasks, jobs):
+            if outcome.key:
+                cache.put(outcome.key, outcome.findings)
+            self._end(task.path, self._written(task, outcome, cache))
+
+    def _begun(self, path: str, cache: Cache) -> _Task | None:
+        """What is left to do for a file; None where it is done."""
+        ignored = {name for names in self._ignores if names[0](path) for name in names[1]}
+        rules = self._rules - ignored
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            self._end(path, _Outcome(problem=f"{path}: {why(error)}", is_audited=False))
+            return None
+        if not may_break_a_rule(data):
+            self._end(path, _Outcome())
+            return None
+        known = cache.get(key_of(data, path, rules))
+        if known is None or (self._fix and any(_is_mendable(f, self._fix) for f in known)):
+            return _Task(path, rules, self._fix, len(data))
+        self._end(path, _Outcome(tuple(known)))
+        return None
+
+    def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
+        """The outcome after the file is mended, where it is to be."""
+        change = outcome.change
+        if change is None:
+            return outcome
+        if self._changed is not None:
+            self._changed(task.path, change.old_text, change.new_text)
+            return outcome
+        try:
+            is_written = write_over(task.path, change.old, change.new)
+        except OSError as error:
+            return replace(outcome, problem=f"{task.path}: not mended: {why(error)}")
+        if not is_written:
+            return replace(outcome, problem=f"{task.path}: not mended: it has just changed")
+        cache.put(change.after.key, change.after.findings)
+        return replace(change.after, mended=change.mended)
+
+    def _end(self, path: str, outcome: _Outcome) -> None:
+        self.outcomes[path] = outcome
+        if self._progress is not None:
+            self._progress(len(self.outcomes), self._total)
+
+
+def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outcome]]:
+    """Does tasks, in processes where that is worth it."""
+    jobs = min(jobs, len(tasks))
+    left = {task.path: task for task in tasks}
+    if jobs > 1 and can_start() and sum(task.size for task in tasks) > _WORTH_A_PROCESS:
+        try:
+            for task, outcome in run_all(audit_file, tasks, jobs):
+                del left[task.path]
+                yield task, _crashed(task, outcome) if isinstance(outcome, CrashError) else outcome
+        except NoWorkerError:
+            pass  # what is left is done here
+    for task in left.values():
+        yield task, audit_file(task)
+
+
+def _crashed(task: _Task, error: CrashError) -> _Outcome:
+    return _Outcome(problem=f"{task.path}: the parser crashed: {error}", is_audited=False)
+
+
+def audit_file(task: _Task) -> _Outcome:
+    """Audits one file, and mends its text where asked; writes nothing, and raises nothing."""
+    path = task.path
+    try:
+        return _audited(task, Path(path).read_bytes())
+    except OSError as error:
+        return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
+    except Exception as error:  # a fault of a rule's: the other files are audited
+        said = f"{type(error).__name__}: {error}"
+        return _Outcome(problem=f"{path}: the audit failed: {said}", is_audited=False)
+
+
+def _audited(task: _Task, data: bytes) -> _Outcome:
+    path = task.path
+    key = key_of(data, path, task.rules)
+    try:
+        source = read_source(data)
+        notebook = Notebook(source) if path.endswith(".ipynb") else None
+    except UnreadableError as error:
+        return _Outcome((_wrong(UNREADABLE, path, str(error), error.line),), key=key)
+    text = source.text if notebook is None else notebook.text
+    if len(text) > MOST:
+        said = f"{len(text):,} characters are more than the {MOST:,} of the longest source audited"
+        return _Outcome(problem=f"{path}: {said}", is_audited=False)
+    broken = () if notebook is None else _broken_cells(notebook, path)
+    found = _found(text, task)
+
+    findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
+    placed = findings if notebook is None else map(notebook.placed, findings)
+    outcome = _Outcome(tuple(placed), key=key)
+    new, mended = text, 0
+    for _ in range(_ROUNDS if task.fix else 0):  # what overlaps takes more than one
+        new, count = mend(new, found, unsafe=task.fix == "unsafe")
+        if count == 0:
+            break
+        mended += count
+        found = _found(new, task)
+    if mended == 0:
+        return outcome
+    try:
+        new_text = new if notebook is None else notebook.mended(new)
+        new_data = source.encoded(new_text)
+    except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
+        return replace(outcome, problem=f"{path}: not mended: {error}")
+    after = _audited(replace(task, fix=None), new_data)
+    change = _Change(data, new_data, source.text, new_text, mended, after)
+    return replace(outcome, change=change)
+
+
+def _found(text: str, task: _Task) -> list[SourceFinding]:
+    found = audit_text(text, task.path, task.rules)
+    return suppress(found, text, task.path, task.rules)
+
+
+def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
+    """Of cells that do not parse: no more than advice, for a notebook may hold a sketch."""
+    return tuple(
+        replace(_wrong(SYNTAX_ERROR, path, error.msg, line), severity="advice")
+        for line, error in notebook.broken.items()
+    )
+
+
+def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
+    return SourceFinding(path, line, 1, line, 1, rule.code, rule.name, rule.severity, message)
+
+
+def _is_mendable(finding: SourceFinding, fix: str) -> bool:
+    return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
+
+
+def _processors() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(count, _MOST_JOBS)
