@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Code, Function
@@ -56,23 +57,36 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         if p is not None and (code.depends_on_training(p) or code.value(p) == 0):
             continue
         said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
-        hint = "give training="
-        if call.cls is not None and call.cls.is_module:
-            fix = add_training(code, call)
-            yield Hit(call.node, said, fix.does if fix else hint, fix)
-        elif call.function is not None and (step := _step(code, call.function, call)) is not None:
-            line = step.node.lineno
-            yield Hit(
-                call.node, f"{said}; a Module calls {call.function.name} in line {line}", hint
-            )
-        elif not code.is_test:
+        in_module = call.cls is not None and call.cls.is_module
+        fix = add_training(code, call) if in_module else None
+        hint = fix.does if fix else "give training="
+        passed = _parameter(call.function, p)
+        if in_module and not passed:
+            yield Hit(call.node, said, hint, fix)
+            continue
+        step = None if call.function is None else _step(code, call.function, passed)
+        if step is not None:
+            said += f"; {code.text_of(step.node.func)} is called in line {step.node.lineno}"
+            yield Hit(call.node, said, hint, fix)
+        elif not in_module and not code.is_test:
             yield Hit(call.node, said, hint, severity="advice")
 
 
-def _step(code: Code, function: Function, drop: Call) -> Call | None:
-    """A call of the function by a Module, directly or not, that no test of training gates."""
-    p = drop.argument("p")
-    passed = getattr(p, "id", "")
+def _parameter(function: Function | None, p: object) -> str:
+    """The parameter of the function that is passed on as p; empty where p is something else."""
+    name = p.id if isinstance(p, ast.Name) else ""
+    is_one = function is not None and any(each.arg == name for each in function.parameters)
+    return name if is_one else ""
+
+
+def _step(code: Code, function: Function, passed: str) -> Call | None:
+    """A call of the function by a Module, directly or not, that no test of training gates.
+
+    Args:
+        code: The source.
+        function: The function that drops.
+        passed: Its parameter that is p, if one is: what the caller gives for it counts.
+    """
     seen = {function}
     waiting = [(function, passed)]
     while waiting:
@@ -85,9 +99,10 @@ def _step(code: Code, function: Function, drop: Call) -> Call | None:
                 continue
             if given is not None and (code.depends_on_training(given) or code.value(given) == 0):
                 continue
-            if call.cls is not None and call.cls.is_module:
+            onward = _parameter(call.function, given)
+            if call.cls is not None and call.cls.is_module and not onward:
                 return call
             if call.function is not None and call.function not in seen:
                 seen.add(call.function)
-                waiting.append((call.function, getattr(given, "id", "")))
+                waiting.append((call.function, onward))
     return None
