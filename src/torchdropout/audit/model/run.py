@@ -1,0 +1,216 @@
+"""Runs a model in training, in eval and in training under `no_grad`, and tells where it drops."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
+from torch.utils import _pytree
+
+from ...errors import ArgumentTypeError, TargetError
+from .judge import config_of, judge, looked
+from .state import kept, seed_all
+from .table import Sites
+from .watch import ATTENTION, Declared, Record, Watch, declared
+
+_COMPILED = "_orig_mod"
+_PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+
+
+def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
+    """Finds every place where dropout acts in a real forward pass of a model.
+
+    The model is called as `model(*args, **kwargs)` in training, in eval under `no_grad` and in
+    training under `no_grad`; one with `nn.TransformerEncoderLayer` once more, to see whether Monte
+    Carlo dropout would work. Afterwards each module's mode, attributes and hooks, parameters,
+    gradients, buffers, the inputs and all generators are as before, whatever happened. No backward
+    pass is run: what acts only there is not seen, and a checkpointed part is seen once.
+
+    What a compiled model compiles is run eagerly, of a `DataParallel` its module, of a model with
+    lazy modules a copy. In a scripted module, and in any function that is not known, a dropout is
+    seen by its mask, as an "unknown random op". On the meta device there are no masks to measure.
+
+    Args:
+        model: The model.
+        *args: What it is called with.
+        **kwargs: The same, by name.
+
+    Returns:
+        The sites and the findings.
+
+    Raises:
+        ArgumentTypeError: `model` is no module.
+        TargetError: The model fails; the message tells in which pass and why.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Dropout(0.25))
+        >>> (site,) = sites(model, torch.ones(8, 64))
+        >>> site.name, site.kind, site.asked, site.train, site.eval, site.kept
+        ('1', 'Dropout', 0.25, True, False, 2048)
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentTypeError(
+            f"Expected `model` to be a torch.nn.Module, got model={model!r} "
+            f"({type(model).__name__})"
+        )
+    began = time.perf_counter()
+    name = type(getattr(model, _COMPILED, model)).__name__
+    given = _pytree.tree_leaves((args, kwargs))
+    model, notes = _runnable(model, given, args, kwargs)
+    paths = _paths(model)
+    names = {key: known[0] for key, known in paths.items()}
+    passes = {
+        "train": Watch(names),
+        "eval": Watch(names),
+        "train under no_grad": Watch(names),
+    }
+    for title, watch in passes.items():
+        _run(model, args, kwargs, given, title, watch)
+    fast: list[str] = []
+    if any(isinstance(m, torch.nn.TransformerEncoderLayer) for m in model.modules()):
+        watch = Watch(names, functions=False)
+        _run(model, args, kwargs, given, "eval with its dropouts in train", watch)
+        fast = watch.fast
+
+    train, evaluation, no_grad = (watch.records for watch in passes.values())
+    also = {known[0]: tuple(known[1:]) for known in paths.values()}
+    found = [
+        looked(train.get(key), evaluation.get(key), no_grad.get(key), also.get(key[0], ()))
+        for key in dict.fromkeys([*train, *evaluation, *no_grad])
+    ]
+    # Attention that is asked for no dropout is no place of dropout.
+    found = [one for one in found if one.site.acts or one.site.kind not in ATTENTION]
+    called = set().union(*(watch.called for watch in passes.values()))
+    uncalled = _uncalled(model, names, called)
+    return Sites(
+        name,
+        tuple(one.site for one in found),
+        judge(found, uncalled, fast, config_of(model)),
+        notes,
+        time.perf_counter() - began,
+    )
+
+
+def _runnable(
+    model: torch.nn.Module, given: list[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """What of a model is run, and why not itself."""
+    notes = []
+    if isinstance(model, _PARALLEL):
+        notes.append(f"{type(model).__name__}: its module was run")
+        model = model.module
+    if hasattr(model, _COMPILED) or any(m._compiled_call_impl is not None for m in model.modules()):
+        notes.append("compiled: run eagerly")
+    if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        notes.append("scripted: dropout inside is seen by its masks")
+    if any(isinstance(m, LazyModuleMixin) for m in model.modules()) and any(
+        map(is_lazy, [*model.parameters(), *model.buffers()])
+    ):
+        notes.append("lazy: a copy was run")
+        try:
+            model = copy.deepcopy(model)
+        except Exception as error:
+            raise TargetError(
+                "Expected a model with lazy modules to have been run once, or to be one that can "
+                f"be copied, got {_told(error)}"
+            ) from error
+        with kept(torch.nn.Module(), given), _passing("first", args, kwargs):
+            seed_all(0)
+            with torch.no_grad():
+                model.eval()(*args, **kwargs)
+    return model, tuple(notes)
+
+
+def _run(
+    model: torch.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    given: list[Any],
+    title: str,
+    watch: Watch,
+) -> None:
+    """One pass, of which nothing stays but what was seen."""
+    with kept(model, given), _passing(title, args, kwargs):
+        model.train(title.startswith("train"))
+        if title.startswith("eval with"):
+            for module in model.modules():
+                if declared(module) is not None and not module._modules:
+                    module.train()
+        seed_all(0)
+        with torch.set_grad_enabled(title == "train"), watch.looking():
+            model(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _passing(title: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """The surroundings of a pass; what fails inside is told as the pass's failure."""
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            stack.enter_context(torch.inference_mode(False))
+            if "torch._dynamo" in sys.modules:  # seconds to load; what is compiled has loaded it
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
+    except Exception as error:
+        raise TargetError(
+            f"Expected the model to run in the pass {title!r} with {_shapes(args, kwargs)}, "
+            f"got {_told(error)}"
+        ) from error
+
+
+def _told(error: Exception) -> str:
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _shapes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    named = [*(("", a) for a in args), *((f"{k}=", v) for k, v in kwargs.items())]
+    return ", ".join(name + _shape(value) for name, value in named) or "no arguments"
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        size = "x".join(map(str, value.shape)) or "a number"
+        return f"{size} {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__
+
+
+def _paths(model: torch.nn.Module) -> dict[int, list[str]]:
+    """Each module's paths in the model, by its id; a compiled module's wrapper is left out."""
+    paths: dict[int, list[str]] = {}
+
+    stack: list[tuple[torch.nn.Module, str, frozenset[int]]] = [(model, "", frozenset())]
+    while stack:
+        module, path, above = stack.pop()
+        paths.setdefault(id(module), []).append(path)
+        inside = above | {id(module)}
+        children = [(n, c) for n, c in module._modules.items() if c is not None]
+        for name, child in reversed(children):
+            if id(child) not in inside:
+                own = path if name == _COMPILED else f"{path}.{name}" if path else name
+                stack.append((child, own, inside))
+    return paths
+
+
+def _uncalled(
+    model: torch.nn.Module, names: Mapping[int, str], called: set[int]
+) -> dict[str, Declared]:
+    """The dropouts that no pass called; of a scripted module's inside nothing is known."""
+    found = {}
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule) or id(module) in called:
+            continue
+        known = declared(module)
+        if known is not None:
+            found[names[id(module)]] = known
+    return found
