@@ -1,0 +1,49 @@
+"""TD123: a rate of 1, which leaves nothing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import RATES, Code
+from ._dropouts import is_number, is_refused, is_test
+from ._rule import Hit, rule
+
+BROKEN = """\
+from torch import nn
+
+drop = nn.Dropout(1.0)
+"""
+MENDED = BROKEN.replace("1.0", "0.1")
+
+
+@rule(
+    "TD123",
+    group="rate",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 is "
+    "no dropout",
+)
+def p_one(code: Code) -> Iterator[Hit]:
+    """A rate of 1 drops everything.
+
+    Looked for: the literal 1 or 1.0 as the rate of a dropout, an RNN, an attention or a Transformer
+    layer, outside tests.
+
+    In training the output is all zeros and no gradient passes. In TensorFlow 1 the number was the
+    probability to keep, and 1.0 meant no dropout.
+
+    To mend: 0 for no dropout, or leave it out.
+    """
+    if is_test(code.path):
+        return
+    for call in code.calls:
+        parameter = RATES.get(call.name or "")
+        given = None if parameter is None else call.argument(parameter)
+        if isinstance(given, ast.Constant) and is_number(given.value) and given.value == 1:
+            if not is_refused(code, call.node):
+                yield Hit(
+                    given, f"`{parameter}={given.value}` drops everything in training", "0 is off"
+                )

@@ -1,0 +1,63 @@
+"""TD124: a rate of 0, which does nothing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, RATES, Code
+from ._dropouts import BUILDERS, is_number, is_test
+from ._rule import Hit, rule
+
+BROKEN = """\
+from torch import nn
+
+net = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.0), nn.Linear(8, 2))
+"""
+MENDED = BROKEN.replace("nn.Dropout(0.0), ", "")
+_DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
+
+
+@rule(
+    "TD124",
+    group="rate",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="timm 1.0 models/iformer.py:201; transformers 5 models/layoutlmv3/"
+    "modeling_layoutlmv3.py:549",
+)
+def p_zero(code: Code) -> Iterator[Hit]:
+    """A dropout with a rate of 0 does nothing.
+
+    Looked for: the literal 0 or 0.0 as the rate of a dropout, outside tests and where the file does
+    not set the rate later. Attention and RNNs, whose rate is an option of theirs, are not meant, nor
+    are defaults.
+
+    It reads as if the model had dropout, and costs a call a step. Where it is kept so that the
+    names of a state stay the same, say so: `# torchdropout: ignore[p-zero]`.
+
+    To mend: leave it out, or make the rate a parameter.
+    """
+    if is_test(code.path) or _sets_rate(code):
+        return
+    for call in code.calls:
+        if call.name not in _DROPOUTS:
+            continue
+        given = call.argument(RATES[call.name])
+        if isinstance(given, ast.Constant) and is_number(given.value) and given.value == 0:
+            what = ast.unparse(call.node.func)
+            yield Hit(given, f"`{what}` with a rate of {given.value} does nothing", "leave it out")
+
+
+def _sets_rate(code: Code) -> bool:
+    """Whether the file gives a module another rate: `self.drop.p = rate`."""
+    for node in ast.walk(code.tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and node.attr in ("p", "drop_prob")
+            and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+        ):
+            return True
+    return False

@@ -1,0 +1,117 @@
+"""TD113: a dropout whose result is thrown away."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ...findings import Edit, Fix, Severity
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, UNKNOWN, Call, Code
+from ._dropouts import BUILDERS, around, is_refused, is_test
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+class Head(nn.Module):
+    def forward(self, x):
+        F.dropout(x, 0.5, self.training)
+        return x.relu()
+"""
+MENDED = BROKEN.replace("        F.dropout", "        x = F.dropout")
+_FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
+
+
+@rule(
+    "TD113",
+    group="modules",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="Dropout asked for and silently not applied: pytorch#184126, torchtune#996",
+)
+def result_unused(code: Code) -> Iterator[Hit]:
+    """The result of a dropout is used.
+
+    Looked for: a call of a dropout that is a statement of its own, `F.dropout(x, p, self.training)`
+    or `self.drop(x)`, where the dropout is not in place. Advice outside a Module.
+
+    Dropout returns a new tensor and leaves its input as it is. Without an assignment the line has no
+    effect but to advance the generator: the model is trained without dropout.
+
+    To mend: `x = self.drop(x)`.
+    """
+    made = {call.node: call for call in code.calls}
+    for call in code.calls:
+        statement = next(code.parents(call.node))
+        if not isinstance(statement, ast.Expr) or call.function is None:
+            continue
+        if not call.node.args or not _is_out_of_place(code, call, made):
+            continue
+        if is_refused(code, statement):
+            continue
+        severity = _severity(code, call)
+        if severity is not None:
+            what = ast.unparse(call.node.func)
+            yield Hit(
+                call.node,
+                f"the result of `{what}` is thrown away: it is not in place, so nothing is dropped",
+                "assign the result",
+                _fix(code, call),
+                severity,
+            )
+
+
+def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool:
+    """Whether what is called surely is a dropout, and surely not in place."""
+    if call.name in _FUNCTIONS:
+        return _is_false(code, call.argument("inplace"))
+    func = call.node.func
+    builders = [func] if isinstance(func, ast.Call) else code.assigned(func)
+    if not builders:
+        return False
+    for builder in builders:
+        built = made.get(builder) if isinstance(builder, ast.Call) else None
+        if built is None or built.name not in BUILDERS:
+            return False
+        if not _is_false(code, built.argument("inplace")):
+            return False
+    return True
+
+
+def _is_false(code: Code, argument: object) -> bool:
+    if argument is None:
+        return True
+    return (
+        isinstance(argument, ast.expr) and code.value(argument) is False and argument is not UNKNOWN
+    )
+
+
+def _severity(code: Code, call: Call) -> Severity | None:
+    """Error in a Module; elsewhere it may be a benchmark: advice where the input is used after."""
+    if call.cls is not None and call.cls.is_module and not is_test(code.path):
+        return "error"
+    if any(function.is_step for function in around(code, call.function)):
+        return "error"
+    if is_test(code.path) or call.function is None or not isinstance(call.node.args[0], ast.Name):
+        return None
+    x = call.node.args[0]
+    for parent in code.parents(call.node):
+        if isinstance(parent, (ast.For, ast.While, ast.With)):
+            return None  # timed, profiled or traced
+        if parent is call.function.node:
+            break
+    is_read = any(
+        isinstance(node, ast.Name) and node.id == x.id and node.lineno > x.lineno
+        for node in ast.walk(call.function.node)
+    )
+    return "advice" if is_read else None
+
+
+def _fix(code: Code, call: Call) -> Fix | None:
+    x = call.node.args[0]
+    if not isinstance(x, ast.Name):
+        return None
+    start = code.span(call.node)[0]
+    # What was trained without dropout is trained with it: what was meant, but another program.
+    return Fix(f"assign it to `{x.id}`", (Edit(start, start, f"{x.id} = "),), safe=False)
