@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import warnings
 from bisect import bisect_right
@@ -178,13 +179,21 @@ _STEPS = frozenset(
     ("forward", "__call__", "training_step", "validation_step", "test_step", "predict_step")
 )
 _NO_MODULES = (
-    "torch.autograd.", "torch.utils.", "torch.distributions.", "torch.optim.", "torch.fx.",
+    "torch.autograd.", "torch.utils.", "torch.distributions.", "torch.optim.",
     "flax.", "jax.", "haiku.", "equinox.", "keras.", "tensorflow.", "tf_keras.", "paddle.",
-    "mxnet.", "chainer.", "mindspore.", "mlx.", "tinygrad.", "jittor.", "oneflow.", "abc.",
-    "typing.", "enum.", "collections.", "builtins.", "numpy.", "sklearn.", "unittest.", "triton.",
+    "mxnet.", "chainer.", "mindspore.", "mlx.", "tinygrad.", "jittor.", "oneflow.",
+    "enum.", "collections.", "numpy.", "sklearn.", "unittest.", "triton.",
 )  # fmt: skip
 _MODULE_ROOTS = frozenset(
-    ("LightningModule", "PreTrainedModel", "MessagePassing", "ModelMixin", "DataParallel")
+    (
+        "LightningModule",
+        "PreTrainedModel",
+        "MessagePassing",
+        "ModelMixin",
+        "DataParallel",
+        "ScriptModule",
+        "GraphModule",
+    )
 )
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
@@ -730,16 +739,10 @@ class Code:
                 if not isinstance(self.local(base), Class)
             ]
             cls.is_surely_module = any(map(_is_module_name, (name for _, name in bases)))
-            may_be = any(not _is_no_module(name) and _is_open(base, name) for base, name in bases)
-            cls.is_module = cls.is_surely_module or (
-                may_be
-                and cls.method("forward") is not None
-                and not any(
-                    name and name.endswith(("Function", "Layer")) and _is_no_module(name)
-                    for _, name in bases
-                )
-                and not any(name == "torch.autograd.Function" for _, name in bases)
+            may_be = any(_is_open(base, name) for base, name in bases) and not any(
+                _is_no_module(name) for _, name in bases
             )
+            cls.is_module = cls.is_surely_module or (may_be and cls.method("forward") is not None)
 
     def _link(self) -> None:
         for node in self._scopes.order:
@@ -819,10 +822,12 @@ def _is_no_module(name: str | None) -> bool:
 
 
 def _is_open(base: ast.expr, name: str | None) -> bool:
-    """Whether a base is a class from elsewhere; `object` and subscripts of typing are not."""
-    if isinstance(base, ast.Name) and base.id in ("object", "Exception", "dict", "list", "tuple"):
-        return False
-    return name is not None or not isinstance(base, ast.Subscript)
+    """Whether a base is a class from elsewhere that may be a Module."""
+    if name is not None:
+        # What is torch's is judged by its name.
+        return not name.startswith(("torch.", "abc.", "typing.", "typing_extensions."))
+    is_plain = isinstance(base, ast.Name) and base.id in dir(builtins)
+    return not is_plain and not isinstance(base, ast.Subscript)
 
 
 def _place(block: Sequence[ast.AST], node: ast.AST) -> int:
