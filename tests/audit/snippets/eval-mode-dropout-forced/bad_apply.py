@@ -2,8 +2,8 @@ import torch.nn as nn
 
 
 def apply_dropout(m):
-    if type(m) == nn.Dropout:  #! eval-mode-dropout-forced advice
-        m.train()
+    if type(m) == nn.Dropout:
+        m.train()  #! eval-mode-dropout-forced advice
 
 
 def predict(model, x, n):
