@@ -7,15 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, UNKNOWN, Call, Code
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Code
 
 _DROPOUTS = frozenset(
     (*MODULES, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout")
     + tuple(f"torchdropout.nn.{name.rpartition('.')[2]}" for name in MODULES)
 )
-_TENSOR_METHODS = frozenset(
-    "relu relu_ sigmoid sigmoid_ tanh tanh_ softmax log_softmax contiguous float".split()
-)
+_TENSOR_METHODS = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class _Reader:
         self.calls = {call.node: call for call in code.calls}
 
     def read(self) -> Iterator[Path]:
-        nested = set()
+        nested: set[ast.AST] = set()
         for call in self.code.calls:  # the outer one of nested calls comes first
             layers = self._sequential(call, nested)
             if layers is None or call.node in nested:
@@ -121,7 +119,7 @@ class _Reader:
     # --- What is built --------------------------------------------------------------------------
 
     def _sequential(self, call: Call, nested: set[ast.AST], depth: int = 0) -> list[Layer] | None:
-        """The layers of a `Sequential`, those of a `Sequential` in it too; None for another call."""
+        """The layers of a `Sequential`, those of one in it too; None for another call."""
         children = self.code.sequence(call)
         if children is None:
             return None
@@ -227,9 +225,14 @@ class _Reader:
         """The layers that a call applies, and what it applies them to."""
         func = expr.func
         first = expr.args[0] if expr.args and not isinstance(expr.args[0], ast.Starred) else None
-        if isinstance(func, ast.Attribute) and call is not None and call.name is None:
-            if func.attr in _TENSOR_METHODS and not self.code.assigned(func):
-                return [Layer(expr, f"torch.{func.attr.rstrip('_')}", call)], func.value
+        if (
+            isinstance(func, ast.Attribute)
+            and func.attr.rstrip("_") in _TENSOR_METHODS
+            and call is not None
+            and call.name is None
+            and not self.code.assigned(func)
+        ):
+            return [Layer(expr, f"torch.{func.attr.rstrip('_')}", call)], func.value
         if first is None:
             return [Layer(expr)], None
         if call is not None and call.name is not None:

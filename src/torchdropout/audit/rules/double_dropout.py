@@ -37,17 +37,17 @@ head = nn.Sequential(
     severity="advice",
     broken=BROKEN,
     mended=MENDED,
-    evidence="ConvE#19 (after the embedding and again before the convolution), "
-    "seq2seq#79 (two dropouts stacked in a loop).",
+    evidence="ConvE#19 (once after the embedding and again), seq2seq#79 (two stacked in a loop), "
+    "the embeddings of blt and kosmos-2.5 in transformers.",
 )
 def double_dropout(code: Code) -> Iterator[Hit]:
     """A dropout is not applied to what has just come through a dropout.
 
-    Looked at: the layers of a Sequential, those of one nested in it too, and what a function applies
-    in turn to one value.
+    Looked at: the layers of a Sequential, those of one nested in it too, and what a function
+    applies in turn to one value.
 
-    Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the source
-    says so. Most often one of them was left behind when a layer between them went.
+    Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
+    source says so. Most often one of them was left behind when a layer between them went.
 
     To mend: keep one, with the rate that is meant.
     """
@@ -60,7 +60,7 @@ def double_dropout(code: Code) -> Iterator[Hit]:
             seen.add(path.last.node)
             yield Hit(
                 path.last.node,
-                f"{kind(path.last)} right after {kind(before)}: together they drop more than either "
-                "says",
+                f"{kind(path.last)} right after {kind(before)}: together they drop more than "
+                "either says",
                 "keep one, with the rate that is meant",
             )

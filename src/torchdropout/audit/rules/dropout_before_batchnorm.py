@@ -48,8 +48,8 @@ _BATCH_NORMS = frozenset(
     severity="advice",
     broken=BROKEN,
     mended=MENDED,
-    evidence="Li et al. 2018, arXiv 1801.05134 (DenseNet, ResNet, ResNeXt and Wide ResNet are worse "
-    "with a dropout before the last BatchNorm); mlcolvar#205.",
+    evidence="Li et al. 2018, arXiv 1801.05134 (on DenseNet, ResNet, ResNeXt and Wide ResNet); "
+    "mlcolvar#205.",
 )
 def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm stands behind a dropout.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..code import Code
+from ..code import RNNS, Code
 from ._rule import Hit, rule
-from ._sequences import Layer, kind, paths
+from ._sequences import drops, kind, paths
 
 BROKEN = """
 from torch import nn
@@ -30,21 +30,16 @@ net = nn.Sequential(
 
 _FEATURE = re.compile(r"[dD]ropout([123])d")
 _SPATIAL = re.compile(
-    r"(?:Lazy)?(?:Conv|ConvTranspose|BatchNorm|InstanceNorm|MaxPool|AvgPool|AdaptiveAvgPool"
-    r"|AdaptiveMaxPool|LPPool|ReflectionPad|ReplicationPad|ZeroPad|ConstantPad)([123])d"
+    r"(?:Lazy)?(?:Conv|ConvTranspose|BatchNorm|InstanceNorm|MaxPool|AvgPool|LPPool|AdaptiveAvgPool"
+    r"|AdaptiveMaxPool|ReflectionPad|ReplicationPad|ZeroPad|ConstantPad)([123])d"
 )
-_RNNS = ("torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU")
-_SAME = frozenset(
-    "ReLU ReLU6 LeakyReLU PReLU RReLU ELU SELU CELU GELU SiLU Mish Sigmoid Tanh Softplus Softsign "
-    "Hardswish Hardsigmoid Hardtanh Identity LayerNorm RMSNorm GroupNorm Dropout AlphaDropout "
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish sigmoid tanh softplus hardswish "
-    "dropout alpha_dropout contiguous float".split()
-)
-_FAULT = {
-    1: "fails on what is not 2-D or 3-D",
-    2: "takes a 3-D input for one without a width, with a warning, and may come to take it otherwise",
-    3: "takes a 4-D input for one without a batch and drops whole samples",
-}
+_SAME = frozenset((
+    "ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish",
+    "Sigmoid", "Tanh", "Softplus", "Softsign", "Hardswish", "Hardsigmoid", "Hardtanh", "Identity",
+    "LayerNorm", "RMSNorm", "GroupNorm", "Dropout", "AlphaDropout", "relu", "relu6", "leaky_relu",
+    "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh",
+    "softplus", "hardswish", "dropout", "alpha_dropout", "contiguous", "float",
+))  # fmt: skip
 
 
 @rule(
@@ -56,29 +51,50 @@ _FAULT = {
     evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
 )
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
-    """Dropout1d, 2d and 3d stand behind layers that give as many dimensions.
+    """Dropout1d, 2d and 3d stand behind a layer that gives as many dimensions.
 
     Looked at: the nearest layer before it that says what the dimensions are, with nothing between
     the two but what keeps a shape: activations, LayerNorm, plain dropout.
 
-    They drop whole slices of dimension 1, and read from the number of dimensions whether there is a
+    They drop whole slices of dimension 1, and tell by the number of dimensions whether there is a
     batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d would;
-    Dropout3d on 4-D input takes the batch for channels and drops whole samples; so does Dropout1d on
-    2-D input, as a Linear behind a Flatten gives it; Dropout1d fails on 4-D input. Linear and RNN
-    have their features in the last dimension: there dimension 1 is the time, or the sample.
+    Dropout3d on 4-D input takes samples for channels and drops whole samples, and so does Dropout1d
+    on 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their features in the last
+    dimension: there dimension 1 is the time, and where there is none the sample is dropped.
 
     To mend: take the dropout of as many dimensions as the layer before it; behind a Linear or an
     RNN plain Dropout, or transpose first.
     """
     seen = set()
     for path in paths(code):
-        found = _FEATURE.fullmatch(kind(path.last))
-        if found is None or not path.last.name.startswith(("torch.", "torchdropout."))
+        dropout = _FEATURE.fullmatch(kind(path.last))
+        if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue
-        if path.last.node in seen:
+        giver = next((layer for layer in path.before() if kind(layer) not in _SAME), None)
+        if giver is None or not giver.name.startswith("torch."):
             continue
-        giver = next((b for b in path.before() if kind(b) not in _SAME), None)
-        message = giver and _wrong(int(found[1]), kind(path.last), giver)
-        if message:
+        spatial = _SPATIAL.fullmatch(kind(giver))
+        if spatial is not None and spatial[1] != dropout[1]:
             seen.add(path.last.node)
-            yield Hit(path.last.node, message, _instead(giver))
+            fault = _fault(int(dropout[1]), int(spatial[1]))
+            yield Hit(
+                path.last.node,
+                f"{kind(path.last)} behind {kind(giver)}: {fault}",
+                kind(path.last).replace(dropout[1], spatial[1]),
+            )
+        elif kind(giver) == "Linear" or giver.name in RNNS:
+            seen.add(path.last.node)
+            yield Hit(
+                path.last.node,
+                f"{kind(path.last)} behind {kind(giver)}: it drops slices of dimension 1, and the "
+                "features are in the last",
+                "plain dropout, or transpose first",
+            )
+
+
+def _fault(dropout: int, given: int) -> str:
+    if dropout == 1:
+        return f"it fails on {given + 2}-D input"
+    if dropout == 3:
+        return f"it takes {given + 2}-D input for one without a batch and drops whole samples"
+    return f"{given + 2}-D input is not what it is for: torch warns, and will treat it otherwise"

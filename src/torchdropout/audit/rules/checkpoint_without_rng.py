@@ -1,0 +1,264 @@
+"""TD151 checkpoint-without-rng."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..code import FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Class, Code, Function
+from ._rule import Hit, rule
+
+BROKEN = """
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.Dropout(0.1))
+
+    def forward(self, x):
+        return checkpoint(self.net, x, use_reentrant=False, preserve_rng_state=False)
+"""
+MENDED = """
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.Dropout(0.1))
+
+    def forward(self, x):
+        return checkpoint(self.net, x, use_reentrant=False)
+"""
+
+_CHECKPOINTS = {
+    "torch.utils.checkpoint.checkpoint": "function",
+    "torch.utils.checkpoint.checkpoint_sequential": "functions",
+    "torch.distributed.algorithms._checkpoint.checkpoint_wrapper.checkpoint_wrapper": "module",
+}
+_TRANSFORMERS = (
+    "torch.nn.Transformer",
+    "torch.nn.TransformerEncoderLayer",
+    "torch.nn.TransformerDecoderLayer",
+)
+_OFF_BY_DEFAULT = ("torch.nn.MultiheadAttention", "timm.layers.DropPath", *RNNS)
+_WRAPPERS = ("enumerate", "zip", "reversed", "list", "tuple", "iter", "tqdm", "sorted")
+_DEEPEST = 8
+
+
+@rule(
+    "TD151",
+    group="checkpointing",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="PIDM#66 (300 epochs that failed), OLMo#702 and OLMo-core#828 (cross-entropy 2.49 "
+    "instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.",
+)
+def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
+    """A checkpoint round a dropout restores the state of the generators.
+
+    Looked at: `checkpoint`, `checkpoint_sequential` and `checkpoint_wrapper` with
+    `preserve_rng_state=False`, round what this file shows to hold a dropout: a module or a function
+    of this file, a list of modules over which a loop goes, a Transformer layer with its default of
+    0.1. Where the rate is a parameter that is 0 by default it is advice.
+
+    A checkpoint runs the forward a second time in the backward pass. Without the state of the
+    generators that run draws another mask: the gradients belong to another sample than the loss,
+    and flow through places that were dropped. Training gets worse, or diverges, without an error.
+
+    To mend: leave `preserve_rng_state` at its default, True, or give the rate: True where it is
+    above 0.
+    """
+    for call in code.calls:
+        parameter = _CHECKPOINTS.get(call.name or "")
+        if parameter is None:
+            continue
+        given = next((k.value for k in call.node.keywords if k.arg == "preserve_rng_state"), None)
+        if given is None or code.value(given) is not False:
+            continue
+        what = next((k.value for k in call.node.keywords if k.arg == parameter), None)
+        if what is None:
+            what = call.node.args[0] if call.node.args else None
+        if what is None or isinstance(what, ast.Starred):
+            continue
+        held = _Search(code).expression(what)
+        if held:
+            drop = next((each for each in held if each.is_on), held[0])
+            line = f"{code.text_of(drop.call.node.func)} in line {drop.call.node.lineno}"
+            yield Hit(
+                call.node,
+                f"the second run of {code.text_of(what)} draws other masks than the first ({line})",
+                "leave preserve_rng_state at True",
+                severity=None if drop.is_on else "advice",
+            )
+
+
+@dataclass(frozen=True)
+class _Drop:
+    """A dropout that was found; `is_on` unless its rate is known to be 0 by default."""
+
+    call: Call
+    is_on: bool
+
+
+@dataclass
+class _Search:
+    """Looks for dropouts in what a file says an expression holds or runs."""
+
+    code: Code
+    seen: set[ast.AST] = field(default_factory=set)
+
+    def expression(self, expr: ast.expr | None, depth: int = 0) -> list[_Drop]:
+        """The dropouts in a module or function that an expression stands for."""
+        if expr is None or depth > _DEEPEST:
+            return []
+        if isinstance(expr, ast.Call):
+            return self._call(expr, depth)
+        if isinstance(expr, ast.Lambda):
+            return self._inside(expr.body)
+        if isinstance(expr, ast.Subscript):
+            return self.expression(expr.value, depth + 1)
+        if isinstance(expr, (ast.List, ast.Tuple)):
+            return self._all(expr.elts, depth)
+        if isinstance(expr, (ast.ListComp, ast.GeneratorExp)):
+            return self.expression(expr.elt, depth + 1)
+        if isinstance(expr, (ast.Starred, ast.NamedExpr)):
+            return self.expression(expr.value, depth + 1)
+        if not isinstance(expr, (ast.Name, ast.Attribute)):
+            return []
+        known = self.code.local(expr)
+        if isinstance(known, Function):
+            return self._function(known)
+        if isinstance(expr, ast.Attribute) and expr.attr in ("forward", "__call__"):
+            return self.expression(expr.value, depth + 1)
+        if isinstance(expr, ast.Name):
+            if expr.id == "self":
+                return self._class(self.code.class_of(expr))
+            turn = self._turn(expr, depth)
+            if turn:
+                return turn
+        found = [self.expression(value, depth + 1) for value in self.code.assigned(expr)]
+        return found[0] if found and all(found) else []
+
+    def _all(self, expressions: Iterable[ast.expr], depth: int) -> list[_Drop]:
+        return [each for expr in expressions for each in self.expression(expr, depth + 1)]
+
+    def _call(self, expr: ast.Call, depth: int) -> list[_Drop]:
+        """What a call builds, wraps or gives back."""
+        name = self.code.name(expr.func)
+        if name in RATES:
+            return self._rate(expr)
+        known = self.code.local(expr.func)
+        if isinstance(known, Class):
+            return self._class(known)
+        given = [*expr.args, *(keyword.value for keyword in expr.keywords)]
+        if isinstance(known, Function):  # `run(block)` that gives back a function which calls block
+            is_factory = any(isinstance(e, ast.FunctionDef) for e in known.node.body)
+            return self._all(given, depth) if is_factory else []
+        if name == "functools.partial":
+            return self._all(expr.args[:1], depth)
+        if name is not None and name.startswith("torch.nn."):
+            return self._all(given, depth)  # Sequential, ModuleList, TransformerEncoder
+        return []
+
+    def _turn(self, name: ast.Name, depth: int) -> list[_Drop]:
+        """The modules that a loop gives to a name: `for block in self.blocks`."""
+        bindings = self.code.bindings(name)
+        if len(bindings) != 1 or bindings[0].kind != "other":
+            return []
+        loop = bindings[0].node
+        if not isinstance(loop, (ast.For, ast.comprehension)):
+            return []
+        return self._element(loop.target, loop.iter, name.id, depth)
+
+    def _element(self, target: ast.expr, source: ast.expr, name: str, depth: int) -> list[_Drop]:
+        if isinstance(source, ast.Call):
+            func = source.func
+            called = func.id if isinstance(func, ast.Name) else ""
+            if isinstance(target, ast.Tuple) and called in ("enumerate", "zip"):
+                place = next((i for i, e in enumerate(target.elts) if name in _names(e)), 0)
+                if called == "enumerate":
+                    place -= 1
+                if not 0 <= place < len(source.args):
+                    return []
+                inner = target.elts[place + (called == "enumerate")]
+                return self._element(inner, source.args[place], name, depth)
+            if called in _WRAPPERS and source.args:
+                return self._element(target, source.args[0], name, depth)
+            if isinstance(func, ast.Attribute) and func.attr in ("values", "items", "children"):
+                return self.expression(func.value, depth + 1)
+        return self.expression(source, depth + 1)
+
+    def _class(self, cls: Class | None) -> list[_Drop]:
+        """The dropouts that a class of this file, or a base of it here, builds and calls."""
+        if cls is None or cls.node in self.seen or not cls.is_module:
+            return []
+        self.seen.add(cls.node)
+        return [each for one in cls.lineage() for each in self._inside(one.node)]
+
+    def _function(self, function: Function) -> list[_Drop]:
+        """The dropouts that a function of this file calls."""
+        if function.node in self.seen:
+            return []
+        self.seen.add(function.node)
+        found: list[_Drop] = []
+        for statement in function.node.body:
+            found += self._inside(statement)
+        return found
+
+    def _inside(self, node: ast.AST) -> list[_Drop]:
+        found: list[_Drop] = []
+        for each in ast.walk(node):
+            if not isinstance(each, ast.Call):
+                continue
+            if self.code.name(each.func) in RATES:
+                found += self._rate(each)
+                continue
+            known = self.code.local(each.func)
+            if isinstance(known, Function):
+                found += self._function(known)
+            elif isinstance(known, Class):
+                found += self._class(known)
+            elif not isinstance(node, ast.ClassDef):  # a class counts what it builds
+                found += self.expression(each.func, 1)
+        return found
+
+    def _rate(self, node: ast.Call) -> list[_Drop]:
+        """The dropout that a call is or builds, unless it is known never to act."""
+        call = next(c for c in self.code.calls if c.node is node)
+        name = call.name or ""
+        given = call.argument(RATES[name])
+        training = call.argument("training")
+        if given is UNKNOWN or training is UNKNOWN:
+            return []
+        if isinstance(training, ast.expr) and self.code.value(training) is False:
+            return []
+        if given is None:
+            is_always_on = name not in _OFF_BY_DEFAULT and not name.startswith(("flash_", "xf"))
+            is_on = is_always_on and "scaled_dot" not in name and name not in FUNCTIONAL_OFF
+            return [_Drop(call, True)] if is_on else []
+        assert isinstance(given, ast.expr)
+        if name in FUNCTIONAL_OFF and training is None:
+            return []
+        value = self.code.value(given)
+        if value is not UNKNOWN:
+            return [_Drop(call, True)] if value not in (0, None) else []
+        return [_Drop(call, not self._is_off_by_default(given))]
+
+    def _is_off_by_default(self, rate: ast.expr) -> bool:
+        """Whether a rate is a parameter whose default is 0."""
+        if isinstance(rate, ast.Attribute):
+            values = self.code.assigned(rate)
+            return len(values) == 1 and values[0] is not None and self._is_off_by_default(values[0])
+        function = self.code.function_of(rate)
+        default = (
+            function.defaults.get(rate.id) if function and isinstance(rate, ast.Name) else None
+        )
+        return isinstance(default, ast.Constant) and not default.value
+
+
+def _names(expr: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(expr) if isinstance(node, ast.Name)}

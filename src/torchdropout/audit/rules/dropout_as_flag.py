@@ -1,0 +1,87 @@
+"""TD125 dropout-as-flag."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import MODULES, Code
+from ._rule import Hit, rule
+
+BROKEN = """
+from torch import nn
+
+head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(True), nn.Linear(128, 10))
+"""
+MENDED = """
+from torch import nn
+
+head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(128, 10))
+"""
+
+
+@rule(
+    "TD125",
+    group="rates",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="`nn.Dropout(True)` beside `nn.ReLU(True)` in heads of VGG and of ResNet in public "
+    "repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.",
+)
+def dropout_as_flag(code: Code) -> Iterator[Hit]:
+    """A dropout's p is a number, not a flag.
+
+    Looked at: a bool given for p to one of torch's dropout modules (an error), and a name that is a
+    flag: `inplace`, or a parameter whose default or annotation is a bool (advice).
+
+    torch takes True for p=1 and False for p=0 and says nothing: `nn.Dropout(True)` gives zeros in
+    training, `nn.Dropout(False)` does nothing. It is written beside `nn.ReLU(True)`, whose first
+    argument is `inplace`.
+
+    To mend: `nn.Dropout(0.5, inplace=True)`, or plain `nn.Dropout(0.5)`.
+    """
+    for call in code.calls:
+        if call.name not in MODULES and not (call.name or "").startswith("torchdropout.nn."):
+            continue
+        p = call.argument("p")
+        if not isinstance(p, ast.expr):
+            continue
+        value = code.value(p)
+        if isinstance(value, bool):
+            does = "drops everything in training" if value else "drops nothing"
+            yield Hit(
+                call.node, f"p={value} is p={int(value)}: it {does}", "give p, then inplace=True"
+            )
+        elif _is_flag(code, p):
+            yield Hit(
+                call.node,
+                f"{code.text_of(p)} is a flag, and the first argument of a dropout is p: True "
+                "drops everything",
+                f"p, then inplace={code.text_of(p)}" if _says_inplace(p) else "give p a number",
+                severity="advice",
+            )
+
+
+def _says_inplace(p: ast.expr) -> bool:
+    name = p.attr if isinstance(p, ast.Attribute) else p.id if isinstance(p, ast.Name) else ""
+    return name.lower() in ("inplace", "in_place")
+
+
+def _is_flag(code: Code, p: ast.expr) -> bool:
+    """Whether a name is surely a bool: by what it says, or as the parameter that it is."""
+    if _says_inplace(p):
+        return True
+    if not isinstance(p, ast.Name):
+        return False
+    bindings = code.bindings(p)
+    if len(bindings) != 1 or bindings[0].kind != "parameter":
+        return False
+    node = bindings[0].node
+    annotation = node.annotation if isinstance(node, ast.arg) else None
+    if isinstance(annotation, ast.Name) and annotation.id == "bool":
+        return True
+    function = code.function_of(p)
+    default = function.defaults.get(p.id) if function is not None else None
+    return (
+        annotation is None and isinstance(default, ast.Constant) and isinstance(default.value, bool)
+    )

@@ -1,0 +1,114 @@
+"""TD142 dropout-on-logits."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ..code import Call, Code, words
+from ._rule import Hit, rule
+from ._sequences import Path, drops, kind, paths
+
+BROKEN = """
+from torch import nn
+
+classifier = nn.Sequential(
+    nn.Linear(512, 128),
+    nn.ReLU(),
+    nn.Linear(128, 10),
+    nn.Dropout(0.5),
+)
+"""
+MENDED = """
+from torch import nn
+
+classifier = nn.Sequential(
+    nn.Linear(512, 128),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Linear(128, 10),
+)
+"""
+
+_SOFTMAX = ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
+_PROJECTIONS = re.compile(r"(?:Lazy)?(?:Linear|Conv[123]d|Bilinear)")
+_CLASSES = frozenset(
+    ("class", "classes", "label", "labels", "categories", "vocab", "vocabulary", "logits")
+)
+_HEADS = frozenset(("classifier", "logits", "logit"))
+
+
+@rule(
+    "TD142",
+    group="order",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="Parakeet#74 (dropout put before a softmax as a fix), reverted by Parakeet#75.",
+)
+def dropout_on_logits(code: Code) -> Iterator[Hit]:
+    """No dropout acts on logits.
+
+    Looked at: a dropout right before a softmax; and one right behind a Linear or a convolution that
+    ends what is known to give logits: it has as many outputs as there are classes, labels or words,
+    its name says classifier or logits, or it ends a whole model in a variable. The Linear and
+    dropout that end the feed-forward block of a transformer are not meant: what they give is added
+    to something.
+
+    A logit that is dropped becomes 0, which is a score like any other: the class that is wanted
+    loses its score at random, the loss cannot be small, and no gradient flows for it. In an
+    attention a score of 0 is not "no attention" either.
+
+    To mend: put the dropout before the last layer; in an attention behind the softmax.
+    """
+    seen = set()
+    for path in paths(code):
+        before = next(path.before(), None)
+        if before is None:
+            continue
+        if kind(path.last) in _SOFTMAX and drops(code, before):
+            hit = Hit(
+                before.node,
+                f"{kind(before)} right before {kind(path.last)}: a dropped logit is 0, a score "
+                "like any other",
+                "put it before the last layer, or behind the softmax of an attention",
+            )
+        elif (
+            path.ends
+            and drops(code, path.last)
+            and _PROJECTIONS.fullmatch(kind(before))
+            and before.call is not None
+            and _are_logits(code, path, before.call)
+        ):
+            hit = Hit(
+                path.last.node,
+                f"{kind(path.last)} on the logits: a dropped logit is 0, a score like any other",
+                f"put it before {kind(before)}",
+            )
+        else:
+            continue
+        if hit.node not in seen:
+            seen.add(hit.node)
+            yield hit
+
+
+def _are_logits(code: Code, path: Path, projection: Call) -> bool:
+    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
+    if any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size)):
+        return True
+    parent = next(code.parents(path.whole), None)
+    if isinstance(parent, ast.Assign) and isinstance(path.whole, ast.Call):
+        target = parent.targets[0]
+        if isinstance(target, ast.Name):
+            return code.function_of(path.whole) is None or bool(_HEADS & set(words(target.id)))
+        return isinstance(target, ast.Attribute) and bool(_HEADS & set(words(target.attr)))
+    return False
+
+
+def _names(expr: ast.expr) -> Iterator[str]:
+    for node in ast.walk(expr):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr

