@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,10 +15,10 @@ from ..findings import Rule, SourceFinding, SourceReport
 from .cache import Cache, cache_folder, key_of
 from .comments import suppress
 from .files import UNREADABLE, Patterns, UnreadableError, find_files, read_source, why, write_over
-from .fix import mend
+from .fix import mend_all, without_tried
 from .notebooks import Notebook
 from .source import audit_text
-from .table import FINDERS, SYNTAX_ERROR
+from .table import RULES, SYNTAX_ERROR
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 WORDS = (
@@ -40,8 +42,8 @@ MOST = 2_000_000
 """Characters of the longest source that is parsed: its tree takes up to 300 bytes for each."""
 
 _WORTH_A_PROCESS = 400_000  # bytes to parse, below which a process takes longer to start than to do
+_WORTH_COLLECTING = 300_000  # bytes, of which the trees may wait to be freed
 _MOST_JOBS = 8
-_ROUNDS = 10
 
 
 def may_break_a_rule(data: bytes) -> bool:
@@ -122,6 +124,52 @@ def audit_paths(
     )
 
 
+def audit_data(
+    data: bytes,
+    path: str,
+    *,
+    rules: Collection[str] | None = None,
+    per_file_ignores: Mapping[str, Collection[str]] | None = None,
+    root: str | Path | None = None,
+    fix: Literal["safe", "unsafe"] | None = None,
+    changed: Callable[[str, str, str], None] | None = None,
+) -> tuple[SourceReport, bytes]:
+    """Audits what a file holds, or would hold: nothing is read or written.
+
+    Args:
+        data: The bytes of a Python source or, where the path ends so, a notebook.
+        path: Its path, for the findings and for `per_file_ignores`.
+        rules: As for `audit_paths`.
+        per_file_ignores: As for `audit_paths`.
+        root: As for `audit_paths`.
+        fix: As for `audit_paths`.
+        changed: As for `audit_paths`; where it is given, the report is of the data as they are.
+
+    Returns:
+        The report, and the data, mended where they are to be.
+
+    Example:
+        >>> audit_data(b"x = 1", "<stdin>")[0].findings
+        ()
+    """
+    began = time.monotonic()
+    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, None)
+    outcome = run.audit_data(path, data)
+    change = outcome.change
+    if change is not None and changed is not None:
+        changed(path, change.old_text, change.new_text)
+    elif change is not None:
+        data, outcome = change.new, replace(change.after, mended=change.mended)
+    report = SourceReport(
+        outcome.findings,
+        int(outcome.is_audited),
+        (outcome.problem,) if outcome.problem else (),
+        time.monotonic() - began,
+        outcome.mended,
+    )
+    return report, data
+
+
 @dataclass(frozen=True)
 class _Task:
     """A file, and what is to be done with it."""
@@ -168,7 +216,7 @@ class _Run:
         changed: Callable[[str, str, str], None] | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self._rules = frozenset(FINDERS if rules is None else rules)
+        self._rules = frozenset(RULES if rules is None else rules)
         self._ignores = [
             (Patterns(Path(root), [pattern]), frozenset(names))
             for pattern, names in per_file_ignores.items()
@@ -190,10 +238,21 @@ class _Run:
                 cache.put(outcome.key, outcome.findings)
             self._end(task.path, self._written(task, outcome, cache))
 
+    def audit_data(self, path: str, data: bytes) -> _Outcome:
+        """Audits what a file holds, and mends it; nothing is read or written."""
+        task = _Task(path, self._rules_for(path), self._fix)
+        try:
+            return _audited(task, data)
+        except Exception as error:
+            return _failed(path, error)
+
+    def _rules_for(self, path: str) -> frozenset[str]:
+        ignored = {name for names in self._ignores if names[0](path) for name in names[1]}
+        return self._rules - ignored
+
     def _begun(self, path: str, cache: Cache) -> _Task | None:
         """What is left to do for a file; None where it is done."""
-        ignored = {name for names in self._ignores if names[0](path) for name in names[1]}
-        rules = self._rules - ignored
+        rules = self._rules_for(path)
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -246,6 +305,11 @@ def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outco
         yield task, audit_file(task)
 
 
+def _failed(path: str, error: Exception) -> _Outcome:
+    said = f"{type(error).__name__}: {error}"
+    return _Outcome(problem=f"{path}: the audit failed: {said}", is_audited=False)
+
+
 def _crashed(task: _Task, error: CrashError) -> _Outcome:
     return _Outcome(problem=f"{task.path}: the parser crashed: {error}", is_audited=False)
 
@@ -254,12 +318,35 @@ def audit_file(task: _Task) -> _Outcome:
     """Audits one file, and mends its text where asked; writes nothing, and raises nothing."""
     path = task.path
     try:
-        return _audited(task, Path(path).read_bytes())
+        with _collected_seldom(task.size):
+            return _audited(task, Path(path).read_bytes())
     except OSError as error:
         return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
     except Exception as error:  # a fault of a rule's: the other files are audited
-        said = f"{type(error).__name__}: {error}"
-        return _Outcome(problem=f"{path}: the audit failed: {said}", is_audited=False)
+        return _failed(path, error)
+
+
+_uncollected = 0
+
+
+@contextmanager
+def _collected_seldom(size: int) -> Iterator[None]:
+    """Keeps the garbage collector from looking through a tree that is still growing.
+
+    It would take as long as the parser and more, and find nothing.
+    """
+    global _uncollected
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        _uncollected += size
+        if _uncollected > _WORTH_COLLECTING:
+            _uncollected = 0
+            gc.collect()
+        if was_enabled:
+            gc.enable()
 
 
 def _audited(task: _Task, data: bytes) -> _Outcome:
@@ -280,22 +367,21 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     placed = findings if notebook is None else map(notebook.placed, findings)
     outcome = _Outcome(tuple(placed), key=key)
-    new, mended = text, 0
-    for _ in range(_ROUNDS if task.fix else 0):  # what overlaps takes more than one
-        new, count = mend(new, found, unsafe=task.fix == "unsafe")
-        if count == 0:
-            break
-        mended += count
-        found = _found(new, task)
-    if mended == 0:
+    if task.fix is None:
         return outcome
+    unsafe = task.fix == "unsafe"
+    mended = mend_all(text, lambda new: _found(new, task), unsafe)
+    if not mended.count:
+        return replace(outcome, findings=without_tried(outcome.findings, unsafe))
+    new = mended.text
     try:
         new_text = new if notebook is None else notebook.mended(new)
         new_data = source.encoded(new_text)
     except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
         return replace(outcome, problem=f"{path}: not mended: {error}")
     after = _audited(replace(task, fix=None), new_data)
-    change = _Change(data, new_data, source.text, new_text, mended, after)
+    after = replace(after, findings=without_tried(after.findings, unsafe))
+    change = _Change(data, new_data, source.text, new_text, mended.count, after)
     return replace(outcome, change=change)
 
 

@@ -1,4 +1,4 @@
-"""The rules of the audit: a module of `rules/` each, in the order of their codes."""
+"""The rules of the audit: of files, of sources (a module of `rules/` each), of models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pkgutil import iter_modules
 
 from ..findings import Rule
 from . import rules
+from .files import UNREADABLE
+from .model_rules import MODEL_RULES
 from .rules._rule import SourceRule
 
 SYNTAX_ERROR = Rule(
@@ -18,6 +20,22 @@ SYNTAX_ERROR = Rule(
     "The file is Python that this interpreter can read.",
     "A file that does not parse is not audited. The parser is that of the Python that runs the "
     "audit: a file with newer syntax needs a newer Python.",
+)
+UNUSED_IGNORE = Rule(
+    "TD003",
+    "unused-ignore",
+    "files",
+    "advice",
+    "Every `# torchdropout: ignore` silences something.",
+    """
+An ignore that silences nothing is left over from code that was mended or moved, or names no rule.
+It would silence the next mistake on its line, which nobody has looked at.
+
+To mend: take it out; `--fix` does. One whose rules were not applied in the run, because of
+`--select`, `--ignore` or `per-file-ignores`, is not reported.
+""",
+    "x = 1  # torchdropout: ignore[p-one]\n",
+    "x = 1\n",
 )
 
 
@@ -34,3 +52,15 @@ def _load() -> dict[str, SourceRule]:
 
 FINDERS: Mapping[str, SourceRule] = _load()
 """The rules that look at a source, by name."""
+
+RULES: Mapping[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        SYNTAX_ERROR,
+        UNREADABLE,
+        UNUSED_IGNORE,
+        *(finder.rule for finder in FINDERS.values()),
+        *MODEL_RULES.values(),
+    )
+}
+"""Every rule, by name."""

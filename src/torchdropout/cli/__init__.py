@@ -16,6 +16,9 @@ _MODULES: Mapping[str, str] = {
     "verify": "verify",
     "compare": "verify",
     "checks": "verify",
+    "audit": "audit",
+    "audit-model": "audit_model",
+    "rules": "audit",
     "explain": "about",
     "info": "about",
 }

@@ -15,6 +15,7 @@ from ..output import write, write_file
 OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 # What a person gave and that is wrong: told in a line.
 WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
+_SETTINGS = "torchdropout.settings"  # the file they are from, in the context
 _NOT_BOTH = "Expected --config or --no-config, not both"
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -62,6 +63,7 @@ def settings_of(table: Table) -> Callable[[_Command], _Command]:
         if "format" in settings:
             settings["form"] = settings.pop("format")
         context.default_map = settings
+        context.meta[_SETTINGS] = path
 
     def decorate(command: _Command) -> _Command:
         command = click.option(
@@ -82,6 +84,12 @@ def settings_of(table: Table) -> Callable[[_Command], _Command]:
         )(command)
 
     return decorate
+
+
+def folder_of_settings(context: click.Context) -> Path:
+    """The folder of the file with the settings, else the current one: what patterns start at."""
+    path: Path | None = context.meta.get(_SETTINGS)
+    return Path.cwd() if path is None else path.resolve().parent
 
 
 def _unconfigured(context: click.Context, _: click.Parameter, value: bool) -> bool:

@@ -17,7 +17,7 @@ from ..selection import close_to
 from ._common import OK, formats
 
 # The tables of rules, and the extra that reading one needs.
-_TABLES = (("verify.table", "verify"),)
+_TABLES = (("verify.table", "verify"), ("audit.table", "audit"))
 
 
 @click.command()
