@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import stat
 import tempfile
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,7 +239,7 @@ class Patterns:
 
     def __init__(self, root: Path, patterns: Sequence[str]) -> None:
         self._root = os.path.realpath(root)
-        self._spec = GitIgnoreSpec.from_lines(patterns) if patterns else None
+        self._spec = _spec(patterns) if patterns else None
 
     def __call__(self, path: str, is_folder: bool = False) -> bool:
         """Whether they name the file, or the folder, of a path."""
@@ -277,9 +278,9 @@ class _Walk:
             path = os.path.normpath(entry.path)
             inside = os.path.join(real, entry.name)  # noqa: PTH118
             try:
-                if entry.is_dir():
-                    # A link to a folder could lead round for ever, or out of the project.
-                    if not entry.is_symlink() and self._is_source(entry, path, inside, ignored):
+                # A link to a folder is none: it could lead round for ever, or out of the project.
+                if entry.is_dir(follow_symlinks=False):
+                    if self._is_source(entry, path, inside, ignored):
                         folders.append((path, inside))
                     continue
                 if not entry.name.endswith(SUFFIXES) or self._is_out(path, inside, ignored):
@@ -338,8 +339,7 @@ class _Ignored:
     def with_file(self, path: Path, folder: str) -> _Ignored:
         """With what a file says of the paths in a folder."""
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            spec = GitIgnoreSpec.from_lines(lines)
+            spec = _spec(path.read_text(encoding="utf-8", errors="replace").splitlines())
         except (OSError, ValueError):  # none there, or a line that is no pattern: git goes on too
             return self
         return _Ignored(((folder, spec), *self._specs))
@@ -350,6 +350,11 @@ class _Ignored:
             if said is not None:
                 return said
         return False
+
+
+def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
+    # pathspec takes `x/**` to mean x as well; git means what is in it.
+    return GitIgnoreSpec.from_lines(re.sub(r"/\*\*[ \t]*$", "/**/*", line) for line in lines)
 
 
 def _says(spec: GitIgnoreSpec, relative: str, is_folder: bool) -> bool | None:

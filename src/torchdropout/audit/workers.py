@@ -8,6 +8,7 @@ when one of them ends a process, as a source can that overflows the parser's sta
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import queue
@@ -80,6 +81,7 @@ def serve() -> None:
     os.dup2(2, 1)
     try:
         work = pickle.load(sys.stdin.buffer)
+        gc.freeze()  # what is loaded by now stays
         _send(out, "ready")
         while True:
             _send(out, work(pickle.load(sys.stdin.buffer)))
