@@ -1,18 +1,19 @@
-"""What several rules ask of a source: which calls build a dropout, and which are not meant to work."""
+"""What several rules ask: what builds a dropout, what a rate stands for, what is meant to fail."""
 
 from __future__ import annotations
 
 import ast
 import re
-from pathlib import PurePath
+from collections.abc import Iterator
 
-from ..code import MODULES, OTHER_MODULES, Class, Code, Function, words
+from ..code import MODULES, OTHER_MODULES, Call, Class, Code, Function, words
 
 BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 """What builds a dropout module."""
 
 _MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
-_REFUSALS = re.compile(r"(?i)(?:^|_|\.)(?:assert_?)?raises|^warns$|suppress$")
+_ROOTS = re.compile(r"forward|__call__|(?!training_)\w+_step")
+_REFUSALS = re.compile(r"(?i)^(?:assert_?)?raises|^suppress$")
 
 
 def builds(code: Code, expr: ast.AST | None) -> bool:
@@ -33,27 +34,34 @@ def builds(code: Code, expr: ast.AST | None) -> bool:
 
 
 def whole(code: Code, node: ast.expr) -> ast.expr:
-    """The expression whose value is a module built here: with `.to(device)`, in its `Sequential`."""
+    """The module that a dropout is built for: with its `.to(device)`, in its `Sequential`."""
     for parent in code.parents(node):
-        if isinstance(parent, ast.Attribute):
-            if parent.attr not in _MOVES:
-                break
-        elif isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute):
-            is_moved = parent.func.value is node
-            if not is_moved and code.name(parent.func) != "torch.nn.Sequential":
-                break
-            if not is_moved and node not in parent.args:
+        if isinstance(parent, ast.IfExp) and node is not parent.test:
+            node = parent
+        elif isinstance(parent, ast.Call) and node in parent.args:
+            if code.name(parent.func) != "torch.nn.Sequential":
                 break
             node = parent
-        elif isinstance(parent, ast.Call):
-            if code.name(parent.func) != "torch.nn.Sequential" or node not in parent.args:
-                break
-            node = parent
-        elif isinstance(parent, ast.IfExp) and node is not parent.test:
+        elif isinstance(parent, ast.Attribute) and parent.attr in _MOVES:
+            continue  # the call of it is next
+        elif (
+            isinstance(parent, ast.Call)
+            and isinstance(parent.func, ast.Attribute)
+            and parent.func.value is node
+        ):
             node = parent
         else:
             break
     return node
+
+
+def called(code: Code, module: ast.expr) -> ast.Call | None:
+    """The call of a module, plain or by its `forward`; None where it is used otherwise."""
+    parents = code.parents(module)
+    parent = next(parents)
+    if isinstance(parent, ast.Attribute) and parent.attr == "forward":
+        module, parent = parent, next(parents)
+    return parent if isinstance(parent, ast.Call) and parent.func is module else None
 
 
 def around(code: Code, function: Function | None) -> list[Function]:
@@ -65,48 +73,68 @@ def around(code: Code, function: Function | None) -> list[Function]:
     return found
 
 
-def is_step(code: Code, function: Function | None) -> bool:
-    """Whether a function, or one that it is nested in, runs at each step in evaluation too."""
-    return any(f.is_step and f.name != "training_step" for f in around(code, function))
+def is_step(code: Code, function: Function | None, rate: ast.AST | None = None) -> bool:
+    """Whether a function runs at each step, in evaluation too.
 
-
-def is_test(path: str) -> bool:
-    """Whether a path is that of a test.
-
-    Example:
-        >>> [is_test(p) for p in ("tests/nn/layers.py", "src/test_model.py", "src/latest.py")]
-        [True, True, False]
+    It is a `forward`, or is called from one and not only where a test of training decides; so may
+    one that is nested in it and passed on, to `checkpoint`. A call that gives a parameter of `rate`
+    a value that depends on training is such a test.
     """
-    parts = PurePath(path.replace("\\", "/")).parts
-    name = parts[-1] if parts else ""
-    return (
-        name.startswith(("test_", "conftest"))
-        or name.endswith(("_test.py", "_tests.py"))
-        or name == "tests.py"
-        or any(part in ("test", "tests", "testing") for part in parts[:-1])
-    )
+    waiting, seen = [function], set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or one in seen:
+            continue
+        seen.add(one)
+        if one.is_step and _ROOTS.fullmatch(one.name):
+            return True
+        for call in one.callers:
+            if not code.gated(call.node) and not (
+                one is function and _is_gate(code, one, call, rate)
+            ):
+                waiting.append(call.function)
+        if not one.callers:
+            waiting += _holders(code, one)
+    return False
+
+
+def _is_gate(code: Code, function: Function, call: Call, rate: ast.AST | None) -> bool:
+    names = {n.id for n in ast.walk(rate) if isinstance(n, ast.Name)} if rate else set()
+    given = [function.given(call, p.arg) for p in function.parameters if p.arg in names]
+    return any(isinstance(each, ast.expr) and code.depends_on_training(each) for each in given)
+
+
+def _holders(code: Code, function: Function) -> Iterator[Function]:
+    """The function that a nested one is passed on from, where no test of training decides."""
+    outer = code.function_of(function.node)
+    for node in ast.walk(outer.node) if outer else ():
+        if isinstance(node, ast.Name) and node.id == function.name and not code.gated(node):
+            holder = code.function_of(node)
+            if holder is not None:
+                yield holder
 
 
 def is_refused(code: Code, node: ast.AST) -> bool:
     """Whether the source expects that a call raises: `pytest.raises`, `assertRaises`, `try`."""
     for parent in code.parents(node):
-        if isinstance(parent, (ast.With, ast.AsyncWith)):
-            calls = [item.context_expr for item in parent.items]
-        elif isinstance(parent, ast.Call):
-            calls = [parent]
-        elif isinstance(parent, ast.Try):
-            if parent.handlers and any(node is each for each in parent.body):
-                return True
-            calls = []
-        else:
-            calls = []
-        for call in calls:
-            func = call.func if isinstance(call, ast.Call) else call
-            last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-            if last and _REFUSALS.search(last):
-                return True
+        if isinstance(parent, ast.Try) and parent.handlers and node in parent.body:
+            return True
+        if any(_REFUSALS.search(name) for name in _callees(parent)):
+            return True
         node = parent
     return False
+
+
+def _callees(node: ast.AST) -> Iterator[str]:
+    """The last part of the name of what a call or a `with` calls."""
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        for item in node.items:
+            yield from _callees(item.context_expr)
+    elif isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute):
+            yield node.func.attr
+        elif isinstance(node.func, ast.Name):
+            yield node.func.id
 
 
 def is_number(value: object) -> bool:

@@ -54,12 +54,13 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
             continue
         if _is_complement(given):
             assert isinstance(given, ast.BinOp)
-            if _DROPS.search(_said(given.right)) and not _KEEPS.search(_said(given.right)):
+            inner = _said(given.right)
+            if _DROPS.search(inner) and not _KEEPS.search(inner):
                 text = code.text_of(given)
                 yield Hit(
                     given,
-                    f"`{text}` is the probability to keep; `{parameter}` is the probability to drop",
-                    f"`{parameter}={code.text_of(given.right)}`",
+                    f"{text} reads as the probability to keep; {parameter} is the one to drop",
+                    f"{code.text_of(given.right)}, if it is the probability to drop",
                     severity="advice",
                 )
         elif _KEEPS.search(_said(given)) and not _is_turned(code, given):
@@ -68,25 +69,16 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
 
 def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
     text = code.text_of(given)
+    said = f"{text} says keep, and {parameter} is the probability to drop"
     usual = default_of(code, given)
     if isinstance(usual, (int, float)) and usual < 0.5:
-        return Hit(
-            given,
-            f"`{text}` says keep and is given as the probability to drop; at {usual:g} it may be "
-            "the name that is wrong",
-            "rename it, or give `1 -` it",
-            severity="advice",
-        )
+        hint = f"it is {usual:g} by default: perhaps the name is wrong"
+        return Hit(given, said, hint, severity="advice")
     fix = None
     if isinstance(given, (ast.Name, ast.Attribute)):
         start, _ = code.span(given)
-        fix = Fix(f"give `1 - {text}`", (Edit(start, start, "1 - "),))
-    return Hit(
-        given,
-        f"`{text}` says keep, but `{parameter}` is the probability to drop",
-        f"`1 - {text}`",
-        fix,
-    )
+        fix = Fix(f"give 1 - {text}", (Edit(start, start, "1 - "),))
+    return Hit(given, said, f"give 1 - {text}", fix)
 
 
 def _said(expr: ast.AST) -> str:

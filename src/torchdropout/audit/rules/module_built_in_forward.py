@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...findings import Edit, Fix
 from ..code import MODULES, UNKNOWN, Call, Code, Function
-from ._dropouts import BUILDERS, around, is_step, whole
+from ._dropouts import BUILDERS, called, is_step, whole
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -53,8 +53,10 @@ _BUILDING = (
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
     """A dropout that is built where it is used drops in eval too.
 
-    Looked for: `nn.Dropout(p)(x)`, `drop = nn.Dropout(p)` that is then called, and
-    `self.drop = nn.Dropout(p)`, each in `forward` or in a function of the file that `forward` calls.
+    Looked for in `forward`, and in functions of the file that `forward` calls: `nn.Dropout(p)(x)`,
+    `drop = nn.Dropout(p)` that is then called, and `self.drop = nn.Dropout(p)`. Not reported where
+    a test of training decides, where the mode of the new module is set, and in what says by its
+    name that it drops at any time, `MCDropout`.
 
     A new module is in training mode, whatever mode the model is in: `model.eval()` reached the one
     that was built at the step before, if any. Predictions are random, and nothing tells so.
@@ -64,14 +66,16 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     for call in code.calls:
         if call.name not in BUILDERS or call.function is None:
             continue
+        if code.is_deliberate(call.node):
+            continue
         built = whole(code, call.node)
         if code.gated(call.node) or any(map(code.depends_on_training, _given(call.node))):
             continue
-        parent = next(code.parents(built))
-        step = is_step(code, call.function)
-        if isinstance(parent, ast.Call) and parent.func is built:
+        parent, use = next(code.parents(built)), called(code, built)
+        step = is_step(code, call.function, call.node)
+        if use is not None:
             if step or _is_method_with_input(call):
-                yield _hit(code, call, _fix(code, call, parent) if built is call.node else None)
+                yield _hit(code, call, _fix(code, call, use) if built is call.node else None)
         elif not step:
             continue
         elif isinstance(parent, ast.NamedExpr):
@@ -89,13 +93,12 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
 
 
 def _hit(code: Code, call: Call, fix: Fix | None = None) -> Hit:
-    what = ast.unparse(call.node.func)
     assert call.function is not None
     return Hit(
         call.node,
-        f"`{what}` is built in `{call.function.name}`: a new module is in training mode, so it "
-        f"drops in eval too",
-        "build it in `__init__`, or call `F.dropout(x, p, self.training)`",
+        f"{code.text_of(call.node.func)} is built in {call.function.name}: a new module is in "
+        "training mode, so it drops in eval too",
+        fix.does if fix else "build it in __init__",
         fix,
     )
 
@@ -127,14 +130,14 @@ def _is_method_with_input(call: Call) -> bool:
 def _is_called(code: Code, name: ast.Name, function: Function | None) -> bool:
     """Whether a local dropout is called as it was built: its mode not set, nor passed on."""
     is_called = False
-    for node in ast.walk(around(code, function)[0].node) if function else ():
+    for node in ast.walk(function.node) if function else ():
         if not isinstance(node, ast.Name) or node.id != name.id or node is name:
             continue
         if not isinstance(node.ctx, ast.Load):
             continue
-        parent = next(code.parents(node))
-        if isinstance(parent, ast.Call) and parent.func is node:
-            is_called |= not code.gated(parent)
+        use, parent = called(code, node), next(code.parents(node))
+        if use is not None:
+            is_called |= not code.gated(use)
         elif not isinstance(parent, ast.Attribute) or parent.attr in _MODES:
             return False
     return is_called
@@ -194,31 +197,26 @@ def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
     """`nn.Dropout(p)(x)` -> `nn.functional.dropout(x, p, self.training)`."""
     if call.name not in MODULES or len(outer.args) != 1 or outer.keywords:
         return None
-    if isinstance(outer.args[0], ast.Starred) or "#" in code.text_of(outer):
+    if isinstance(outer.args[0], (ast.Starred, ast.Yield, ast.YieldFrom)):
         return None
-    functional = _functional(code, call)
-    method = next((f for f in around(code, call.function) if f.cls is not None), None)
-    if (
-        functional is None
-        or method is None
-        or method.cls is None
-        or not method.cls.is_surely_module
-    ):
-        return None
-    if [parameter.arg for parameter in method.parameters][:1] != ["self"]:
+    if "#" in code.text_of(outer):
+        return None  # a comment would be lost
+    functional, receiver = _functional(code, call), code.receiver(outer)
+    if functional is None or receiver is None or call.cls is None:
         return None
     p, inplace = call.argument("p"), call.argument("inplace")
     if p is UNKNOWN or inplace is UNKNOWN:
         return None
     rate = code.text_of(p) if isinstance(p, ast.AST) else "0.5"
-    given = [code.text_of(outer.args[0]), rate, "self.training"]
+    given = [code.text_of(outer.args[0]), rate, f"{receiver}.training"]
     if isinstance(inplace, ast.AST):
         given.append(f"inplace={code.text_of(inplace)}")
     assert call.name is not None
     function = _FUNCTIONS[call.name.rpartition(".")[2]]
     start, end = code.span(outer)
     edit = Edit(start, end, f"{functional}.{function}({', '.join(given)})")
-    return Fix("call the function with `self.training`", (edit,))
+    does = f"call {functional}.{function} with {receiver}.training"
+    return Fix(does, (edit,), call.cls.is_surely_module)
 
 
 def _functional(code: Code, call: Call) -> str | None:

@@ -30,8 +30,8 @@ _PLAIN = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
 _MAKERS = frozenset(("list", "tuple", "dict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault", "appendleft"))
 _READERS = frozenset(
-    ("len", "zip", "enumerate", "reversed", "range", "iter", "print", "isinstance", "sorted", "list",
-     "tuple", "repr", "str", "id", "any", "all", "bool")
+    ("len", "zip", "enumerate", "reversed", "range", "iter", "print", "isinstance", "sorted",
+     "list", "tuple", "repr", "str", "id", "any", "all", "bool")
 )  # fmt: skip
 _OVERRIDDEN = ("train", "eval", "children", "named_children", "modules", "named_modules")
 _REGISTERING = frozenset(("add_module", "register_module"))
@@ -56,6 +56,8 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
 
     To mend: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
     """
+    if not any(_is_dropout(code, call.node) is not None for call in code.calls):
+        return
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
             continue
@@ -88,17 +90,18 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
     if any(holder.is_passed_on() for holder in holders):
         return
     contents += (added for holder in holders for added in holder.added())
-    found = [kind for expr in contents for kind in _dropouts(code, expr)]
+    found = [each for expr in contents for each in _dropouts(code, expr)]
     if not found:
         return
     severity: Severity = "error" if True in found else "advice"
     first = next(each for each in given if _is_container(code, each.value))
     assert first.value is not None
+    kind = _kind(code, first.value)
     yield Hit(
         first.value,
-        f"the dropouts in `{name}` are in a plain {_kind(code, first.value)}: `eval()` does not "
-        "reach them, so they drop in eval too",
-        "use `nn.ModuleDict`" if _kind(code, first.value) == "dict" else "use `nn.ModuleList`",
+        f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
+        "in eval too",
+        f"make it an nn.Module{'Dict' if kind == 'dict' else 'List'}",
         _fix(code, cls, first.value),
         severity,
     )
@@ -122,19 +125,30 @@ def _is_container(code: Code, value: ast.expr | None, follow: bool = True) -> bo
 
 def _makes(expr: ast.AST | None) -> bool:
     """Whether an expression is `list(...)`, `tuple(...)` or `dict(...)`."""
-    return (
-        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id in _MAKERS
-    )
+    return isinstance(expr, ast.Call) and _callee(expr) in _MAKERS
+
+
+def _callee(call: ast.Call) -> str:
+    """The plain name that is called; empty where something else is."""
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
 def _kind(code: Code, value: ast.expr) -> str:
     if isinstance(value, ast.Name):
         value = next(v for v in code.assigned(value) if v is not None)
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-        return value.func.id
+    if isinstance(value, ast.Call):
+        return _callee(value)
     if isinstance(value, (ast.Dict, ast.DictComp)):
         return "dict"
     return "tuple" if isinstance(value, ast.Tuple) else "list"
+
+
+def _is_dropout(code: Code, call: ast.Call) -> bool | None:
+    """Whether a call builds a dropout: True, False where only its name says so, None if not."""
+    if builds(code, call) or is_local_dropout(code, call):
+        return True
+    name = code.name(call.func)
+    return False if name is not None and names_dropout(name.rpartition(".")[2]) else None
 
 
 def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
@@ -143,11 +157,9 @@ def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
     while waiting:
         each = waiting.pop()
         if isinstance(each, ast.Call):
-            name = code.name(each.func)
-            if builds(code, each) or is_local_dropout(code, each):
-                yield True
-            elif name is not None and names_dropout(name.rpartition(".")[2]):
-                yield False
+            is_sure = _is_dropout(code, each)
+            if is_sure is not None:
+                yield is_sure
             elif _makes(each):
                 waiting += each.args
                 waiting += [keyword.value for keyword in each.keywords]
@@ -217,60 +229,56 @@ class _Holder:
 
     def is_passed_on(self) -> bool:
         """Whether it, or what is in it, is given to something that may register it."""
-        for use in self.uses:
-            node: ast.AST = use
-            for parent in self.code.parents(use):
-                if isinstance(parent, ast.Subscript) and parent.value is node:
-                    node = parent
-                    continue
-                if isinstance(parent, (ast.Starred, ast.BinOp, ast.keyword)):
-                    node = parent
-                    continue
-                if isinstance(parent, ast.Call) and parent.func is not node:
-                    func = parent.func
-                    if not (isinstance(func, ast.Name) and func.id in _READERS):
-                        return True
-                    node = parent
-                    continue
-                if isinstance(parent, ast.Attribute) and parent.attr in ("values", "items"):
-                    node = next(self.code.parents(parent))
-                    if not isinstance(node, ast.Call):
-                        return True
-                    if self._is_looped_on(node):
-                        return True
-                    break
-                if isinstance(parent, (ast.Assign, ast.AnnAssign)) and parent.value is node:
-                    # `self.act = self.acts[name]` registers it; `x = layers[0]` may.
-                    if node is not use or self.of_self:
-                        return True
-                if isinstance(parent, (ast.Return, ast.Yield)) and not isinstance(
-                    node, ast.Subscript
-                ):
+        return any(map(self._passes, self.uses))
+
+    def _passes(self, use: ast.AST) -> bool:
+        node = use
+        for parent in self.code.parents(use):
+            if isinstance(parent, ast.Call) and parent.func is not node:
+                if _callee(parent) not in _READERS:
                     return True
-                if self._is_loop(parent, node):
-                    return True
-                break
+            elif isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is node:
+                return self._loop_passes(parent)
+            elif isinstance(parent, (ast.Assign, ast.AnnAssign)) and parent.value is node:
+                # `self.drop = self.drops[0]` registers it; so may who gets `drops = self.drops`.
+                return self.of_self or node is not use
+            elif isinstance(parent, (ast.Return, ast.Yield)):
+                return True
+            elif isinstance(parent, ast.Attribute):
+                if parent.attr not in ("values", "items"):
+                    return False
+            elif isinstance(parent, ast.Call):
+                # `self.drops.values()` is looked at further, `self.drops[0](x)` is a result.
+                if not isinstance(node, ast.Attribute):
+                    return False
+            elif isinstance(parent, ast.Subscript):
+                if parent.value is not node:
+                    return False
+            elif not isinstance(parent, (ast.Starred, ast.BinOp, ast.keyword)):
+                return False
+            node = parent
         return False
 
-    def _is_looped_on(self, node: ast.AST) -> bool:
-        return self._is_loop(next(self.code.parents(node)), node)
-
-    def _is_loop(self, parent: ast.AST, iterated: ast.AST) -> bool:
-        """Whether a loop over it passes an element on."""
-        if not isinstance(parent, (ast.For, ast.comprehension)) or parent.iter is not iterated:
-            return False
-        names = {n.id for n in ast.walk(parent.target) if isinstance(n, ast.Name)}
-        if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Name):
-            if iterated.func.id == "enumerate" and isinstance(parent.target, ast.Tuple):
-                names = {n.id for n in ast.walk(parent.target.elts[1]) if isinstance(n, ast.Name)}
-        body = parent if isinstance(parent, ast.For) else next(self.code.parents(parent))
+    def _loop_passes(self, loop: ast.For | ast.comprehension) -> bool:
+        """Whether a loop over it passes an element on, or sets its mode."""
+        target = loop.target
+        is_counted = isinstance(loop.iter, ast.Call) and _callee(loop.iter) == "enumerate"
+        if is_counted and isinstance(target, ast.Tuple):
+            target = target.elts[-1]  # the first is a number
+        names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+        body = loop if isinstance(loop, ast.For) else next(self.code.parents(loop))
         for node in ast.walk(body):
-            if isinstance(node, ast.Call):
-                given = [*node.args, *(keyword.value for keyword in node.keywords)]
-                if any(isinstance(each, ast.Name) and each.id in names for each in given):
+            if isinstance(node, ast.Name) and node.id in names:
+                parent = next(self.code.parents(node))
+                if isinstance(parent, ast.Call) and node in parent.args:
                     return True
-            elif isinstance(node, ast.Attribute) and node.attr in ("train", "eval", "training"):
-                if isinstance(node.value, ast.Name) and node.value.id in names:
+                if isinstance(parent, ast.keyword):
+                    return True
+                if isinstance(parent, ast.Attribute) and parent.attr in (
+                    "train",
+                    "eval",
+                    "training",
+                ):
                     return True
         return False
 
@@ -286,5 +294,5 @@ def _fix(code: Code, cls: Class, value: ast.expr) -> Fix | None:
                 return None
             opened = Edit(start, start, f"{code.text_of(base.value)}.ModuleList(")
             # The keys of the state, and what a list can do, change with it.
-            return Fix("make it a `ModuleList`", (opened, Edit(end, end, ")")), safe=False)
+            return Fix("make it an nn.ModuleList", (opened, Edit(end, end, ")")), safe=False)
     return None

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import RATES, Code
-from ._dropouts import is_number, is_refused, is_test
+from ._dropouts import is_number, is_refused
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -37,13 +37,13 @@ def p_one(code: Code) -> Iterator[Hit]:
 
     To mend: 0 for no dropout, or leave it out.
     """
-    if is_test(code.path):
+    if code.is_test:
         return
     for call in code.calls:
         parameter = RATES.get(call.name or "")
         given = None if parameter is None else call.argument(parameter)
-        if isinstance(given, ast.Constant) and is_number(given.value) and given.value == 1:
-            if not is_refused(code, call.node):
-                yield Hit(
-                    given, f"`{parameter}={given.value}` drops everything in training", "0 is off"
-                )
+        if not isinstance(given, ast.Constant) or not is_number(given.value) or given.value != 1:
+            continue
+        if not is_refused(code, call.node):
+            said = f"{parameter}={code.text_of(given)} drops everything in training"
+            yield Hit(given, said, "give 0 for no dropout")

@@ -29,9 +29,9 @@ MENDED = BROKEN.replace("50", "0.5")
 def p_out_of_range(code: Code) -> Iterator[Hit]:
     """A rate is between 0 and 1.
 
-    Looked for: a number outside [0, 1], or NaN, given as the rate of a dropout, an RNN, an attention
-    or a Transformer layer; names that are bound once to a number are followed. A call that is
-    expected to raise is not looked at.
+    Looked for: a number outside [0, 1], or NaN, given as the rate of a dropout, an RNN, an
+    attention or a Transformer layer; names that are bound once to a number are followed. A call
+    that is expected to raise is not looked at.
 
     Some of them raise when they are built, some only when they are called in training, and
     `float("nan")` raises nowhere.
@@ -49,7 +49,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
         percent = 1 < p <= 100 and p == int(p)
         yield Hit(
             given,
-            f"`{parameter}` is a probability, in [0, 1]; this is {p:g}",
+            f"{parameter} is a probability, in [0, 1]; this is {p:g}",
             f"{p:g} % is {p / 100:g}" if percent else "give a number in [0, 1]",
         )
 

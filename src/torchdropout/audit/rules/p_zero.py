@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, RATES, Code
-from ._dropouts import BUILDERS, is_number, is_test
+from ._dropouts import BUILDERS, is_number
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -31,23 +31,28 @@ def p_zero(code: Code) -> Iterator[Hit]:
     """A dropout with a rate of 0 does nothing.
 
     Looked for: the literal 0 or 0.0 as the rate of a dropout, outside tests and where the file does
-    not set the rate later. Attention and RNNs, whose rate is an option of theirs, are not meant, nor
-    are defaults.
+    not set the rate later. Attention and RNNs, whose rate is an option of theirs, are not meant,
+    nor are defaults.
 
     It reads as if the model had dropout, and costs a call a step. Where it is kept so that the
     names of a state stay the same, say so: `# torchdropout: ignore[p-zero]`.
 
     To mend: leave it out, or make the rate a parameter.
     """
-    if is_test(code.path) or _sets_rate(code):
-        return
-    for call in code.calls:
+    for call in () if code.is_test else code.calls:
         if call.name not in _DROPOUTS:
             continue
         given = call.argument(RATES[call.name])
-        if isinstance(given, ast.Constant) and is_number(given.value) and given.value == 0:
-            what = ast.unparse(call.node.func)
-            yield Hit(given, f"`{what}` with a rate of {given.value} does nothing", "leave it out")
+        if (
+            isinstance(given, ast.Constant)
+            and is_number(given.value)
+            and given.value == 0
+            and not _sets_rate(code)
+        ):
+            what = code.text_of(call.node.func)
+            yield Hit(
+                given, f"{what} with a rate of {code.text_of(given)} does nothing", "leave it out"
+            )
 
 
 def _sets_rate(code: Code) -> bool:

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ...findings import Edit, Fix, Severity
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, UNKNOWN, Call, Code
-from ._dropouts import BUILDERS, around, is_refused, is_test
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code
+from ._dropouts import BUILDERS, is_refused, is_step
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -36,8 +36,8 @@ def result_unused(code: Code) -> Iterator[Hit]:
     Looked for: a call of a dropout that is a statement of its own, `F.dropout(x, p, self.training)`
     or `self.drop(x)`, where the dropout is not in place. Advice outside a Module.
 
-    Dropout returns a new tensor and leaves its input as it is. Without an assignment the line has no
-    effect but to advance the generator: the model is trained without dropout.
+    Dropout returns a new tensor and leaves its input as it is. Without an assignment the line does
+    nothing but advance the generator: the model is trained without dropout.
 
     To mend: `x = self.drop(x)`.
     """
@@ -52,12 +52,13 @@ def result_unused(code: Code) -> Iterator[Hit]:
             continue
         severity = _severity(code, call)
         if severity is not None:
-            what = ast.unparse(call.node.func)
+            fix = _fix(code, call)
             yield Hit(
                 call.node,
-                f"the result of `{what}` is thrown away: it is not in place, so nothing is dropped",
-                "assign the result",
-                _fix(code, call),
+                f"the result of {code.text_of(call.node.func)} is thrown away: it is not in place, "
+                "so nothing is dropped",
+                fix.does if fix else "assign the result",
+                fix,
                 severity,
             )
 
@@ -67,6 +68,8 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
     if call.name in _FUNCTIONS:
         return _is_false(code, call.argument("inplace"))
     func = call.node.func
+    if isinstance(func, ast.Attribute) and func.attr == "forward":
+        func = func.value
     builders = [func] if isinstance(func, ast.Call) else code.assigned(func)
     if not builders:
         return False
@@ -80,20 +83,18 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
 
 
 def _is_false(code: Code, argument: object) -> bool:
-    if argument is None:
-        return True
-    return (
-        isinstance(argument, ast.expr) and code.value(argument) is False and argument is not UNKNOWN
-    )
+    if isinstance(argument, ast.expr):
+        return code.value(argument) is False
+    return argument is None
 
 
 def _severity(code: Code, call: Call) -> Severity | None:
     """Error in a Module; elsewhere it may be a benchmark: advice where the input is used after."""
-    if call.cls is not None and call.cls.is_module and not is_test(code.path):
+    if call.cls is not None and call.cls.is_module and not code.is_test:
         return "error"
-    if any(function.is_step for function in around(code, call.function)):
+    if is_step(code, call.function):
         return "error"
-    if is_test(code.path) or call.function is None or not isinstance(call.node.args[0], ast.Name):
+    if code.is_test or call.function is None or not isinstance(call.node.args[0], ast.Name):
         return None
     x = call.node.args[0]
     for parent in code.parents(call.node):
@@ -114,4 +115,4 @@ def _fix(code: Code, call: Call) -> Fix | None:
         return None
     start = code.span(call.node)[0]
     # What was trained without dropout is trained with it: what was meant, but another program.
-    return Fix(f"assign it to `{x.id}`", (Edit(start, start, f"{x.id} = "),), safe=False)
+    return Fix(f"assign it to {x.id}", (Edit(start, start, f"{x.id} = "),), safe=False)

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ...findings import Severity
-from ..code import RNNS, UNKNOWN, Call, Code
-from ._dropouts import default_of, is_number, is_refused, is_test
+from ..code import RNNS, Call, Code
+from ._dropouts import default_of, is_number, is_refused
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -33,8 +33,8 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     default. Advice where one layer is sure and the rate is not known. Where the number of layers is
     not known, nothing is said.
 
-    The dropout of an RNN acts between its layers, on the output of each but the last. With one layer
-    it acts nowhere; torch warns once, when the module is built.
+    The dropout of an RNN acts between its layers, on the output of each but the last. With one
+    layer it acts nowhere; torch warns once, when the module is built.
 
     To mend: a dropout of its own after the RNN, or more layers.
     """
@@ -45,12 +45,12 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         if not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
         severity = _severity(code, given)
-        if severity is None or (severity == "advice" and is_test(code.path)):
+        if severity is None or (severity == "advice" and code.is_test):
             continue
         kind = call.name.rpartition(".")[2]
         yield Hit(
             given,
-            f"the dropout of `{kind}` acts between its layers, and this one has one layer: it has "
+            f"the dropout of {kind} acts between its layers, and this one has one layer: it has "
             "no effect",
             "add a dropout after it, or layers",
             severity=severity,
@@ -61,7 +61,7 @@ def _has_one_layer(code: Code, call: Call) -> bool:
     layers = call.argument("num_layers")
     if layers is None:
         return True
-    return isinstance(layers, ast.expr) and layers is not UNKNOWN and code.value(layers) == 1
+    return isinstance(layers, ast.expr) and code.value(layers) == 1
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:
