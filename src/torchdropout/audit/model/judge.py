@@ -87,7 +87,7 @@ def judge(
                 "fast-path-skips-dropout",
                 f"{names[0] or 'the model'}{more}: in eval under no_grad with its dropouts set to "
                 "train, nothing is dropped: the fast path has no dropout",
-                sites=names,
+                {"sites": names},
             )
         )
     found += _config(config, sites)
@@ -106,14 +106,14 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
         )
         severity: Severity = "error" if looked.known else "advice"
         yield _finding(
-            "alive-in-eval", f"{where(site)} drops in eval{asked}{lost}", severity, **figures
+            "alive-in-eval", f"{where(site)} drops in eval{asked}{lost}", figures, severity
         )
     is_dead = site.train is False and bool(site.asked) and not looked.empty
     if is_dead and looked.layers == 1:
         yield _finding(
             "rnn-site-without-effect",
             f"{where(site)} has dropout={site.asked:g} and one layer: nothing is dropped",
-            **figures,
+            figures,
         )
     elif is_dead:
         why = ": the module round it is in eval while the model is in training"
@@ -121,14 +121,14 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
             "dead-in-train",
             f"{where(site)} is called{asked} and drops nothing in training"
             + (why if looked.frozen else ""),
+            figures,
             "advice" if looked.frozen else "error",
-            **figures,
         )
     if site.train and site.no_grad is False:
         yield _finding(
             "off-under-no-grad",
             f"{where(site)} drops in training, but not under no_grad",
-            **figures,
+            figures,
         )
 
 
@@ -141,9 +141,7 @@ def _uncalled(uncalled: Mapping[str, Declared], sites: list[Looked]) -> Iterator
             yield _finding(
                 "never-called",
                 f"{name} {kind} with p={p:g} was called in no pass",
-                site=name,
-                kind=kind,
-                line="",
+                {"site": name, "kind": kind, "p": p},
             )
 
 
@@ -157,9 +155,7 @@ def _config(config: Any, sites: list[Looked]) -> Iterator[Finding]:
             yield _finding(
                 "config-p-without-site",
                 f"config.{key} is {p:g}, and no site was asked for it: {got}",
-                key=key,
-                p=p,
-                asked=sorted(asked),
+                {"key": key, "p": p, "asked": sorted(asked)},
             )
 
 
@@ -193,7 +189,7 @@ def where(site: Site) -> str:
 
 
 def _finding(
-    name: str, message: str, severity: Severity | None = None, **figures: Figure
+    name: str, message: str, figures: Mapping[str, Figure], severity: Severity | None = None
 ) -> Finding:
     rule = MODEL_RULES[name]
     return Finding(rule.code, rule.name, severity or rule.severity, message, figures)

@@ -100,9 +100,9 @@ def load(target: str, inputs: Sequence[Input] = ()) -> Loaded:
             f"{type(error).__name__}: {error}"
         ) from error
     parts = given if isinstance(given, tuple) else (given,)
-    model, args, kwargs = (*parts, (), {})[:3] if len(parts) < 3 else parts[:3]
+    model, args, kwargs = (*parts, *((), {})[len(parts) - 1 :])[:3] if parts else (None, (), {})
     is_right = (
-        0 < len(parts) <= 3
+        len(parts) <= 3
         and isinstance(model, torch.nn.Module)
         and isinstance(args, (tuple, list))
         and isinstance(kwargs, Mapping)

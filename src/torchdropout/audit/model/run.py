@@ -19,7 +19,7 @@ from ...errors import ArgumentTypeError, TargetError
 from .judge import config_of, judge, looked
 from .state import kept, seed_all
 from .table import Sites
-from .watch import ATTENTION, Declared, Record, Watch, declared
+from .watch import ATTENTION, Declared, Watch, declared
 
 _COMPILED = "_orig_mod"
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)

@@ -90,17 +90,22 @@ class _Attributes:
             (value.extend if isinstance(value, list) else value.update)(before)
 
 
-class _Guard(TorchDispatchMode):
+class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Copies a tensor's data before an operator first writes it."""
 
     def __init__(self, tensors: list[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._watched: dict[int, list[torch.Tensor]] = {}
         self._copies: list[tuple[torch.Tensor, torch.Tensor]] = []
         for tensor in tensors:
             key = storage_key(tensor)
             if key is not None:
                 self._watched.setdefault(key, []).append(tensor.detach())
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Nothing is compiled in here, and telling the compiler so takes seconds to load it.
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -134,7 +139,7 @@ def _written(func: Any) -> tuple[tuple[int, str], ...]:
 def storage_key(tensor: torch.Tensor) -> int | None:
     """What tensors of the same memory share; None for those without memory of their own."""
     try:
-        return tensor.untyped_storage()._cdata
+        return tensor.untyped_storage()._cdata  # type: ignore[no-any-return]
     except (NotImplementedError, RuntimeError):  # sparse, nested, some wrappers
         return None
 
@@ -151,7 +156,7 @@ def _generators(own: list[torch.Generator]) -> list[Callable[[], object]]:
     put_back: list[Callable[[], object]] = [
         functools.partial(g.set_state, g.get_state()) for g in [torch.default_generator, *own]
     ]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states = torch.cuda.get_rng_state_all()
         put_back.append(functools.partial(torch.cuda.set_rng_state_all, states))
     put_back.append(functools.partial(random.setstate, random.getstate()))

@@ -140,8 +140,9 @@ def declared(module: torch.nn.Module) -> Declared | None:
 
 def _number(module: torch.nn.Module, name: str) -> float | None:
     value = getattr(module, name, None)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else None  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
 
 
 class Watch:
@@ -176,7 +177,7 @@ class Watch:
                     self._leave,
                 ),
             ):
-                handle = register(hook)  # type: ignore[operator]
+                handle = register(hook)
                 stack.callback(handle.remove)
             if torch.is_grad_enabled():
                 hooks = torch.autograd.graph.saved_tensors_hooks(self._save, lambda saved: saved)
@@ -354,7 +355,7 @@ class Watch:
     def _mark(self, tensor: torch.Tensor, record: Record, two_valued: bool) -> None:
         key = storage_key(tensor)
         if key is not None:
-            reference = StorageWeakRef(tensor.untyped_storage())
+            reference = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
             self._marks[key] = _Mark(reference, record, two_valued)
 
     def _save(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -367,10 +368,14 @@ class Watch:
         return tensor.detach()
 
 
-class _Operators(TorchDispatchMode):
+class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, watch: Watch) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._watch = watch
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # see `state`
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.rpartition("::")[2]

@@ -1,0 +1,83 @@
+"""The command of the model audit: `audit-model`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..audit.model import Sites, sites
+from ..audit.model.load import load, read_input
+from ..audit.report.sites import (
+    render_sites,
+    render_sites_html,
+    render_sites_json,
+    verdict_line,
+)
+from ..output import look, need_writable
+from ._common import CANNOT_RUN, ERRORS, OK, WRONG, formats, output_option, publish, tell
+
+_RENDERERS: dict[str, Callable[[Sites], str]] = {
+    "json": render_sites_json,
+    "html": render_sites_html,
+}
+
+
+@click.command("audit-model")
+@click.argument("target", metavar="TARGET")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]SHAPE[:DTYPE]",
+    help="An input to make, in the place of the factory's: 2x3x224x224, ids=2x16:int64.",
+)
+@formats("text", "json", "html")
+@output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
+@click.option("--all", "every", is_flag=True, help="List sites at p=0, too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on advice, too.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
+def audit_model(
+    target: str,
+    inputs: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    every: bool,
+    strict: bool,
+    exit_zero: bool,
+) -> int:
+    """Tells where dropout acts in a model.
+
+    TARGET is package.module:factory or path/file.py:factory, which is called with no arguments and
+    gives a model, (model, args) or (model, args, kwargs). The model is run in training, in eval and
+    in training without gradients.
+
+    Exit code: 0 no error, 1 errors, 2 the model cannot be run, 130 interrupted.
+    """
+    try:
+        made = [read_input(text) for text in inputs]
+        if output is not None:
+            need_writable(output)
+    except WRONG as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what the model prints is no report
+            loaded = load(target, made)
+            found = sites(loaded.model, *loaded.args, **loaded.kwargs)
+    except WRONG as error:
+        tell(str(error))
+        return CANNOT_RUN
+
+    def rendered(**how: Any) -> str:
+        if form == "text":
+            return render_sites(found, every=every, **how)
+        return _RENDERERS[form](found)
+
+    if not publish(output, verdict_line(found), "", lambda: rendered(**look()), rendered):
+        return CANNOT_RUN
+    failed = not found.passed or (strict and found.findings)
+    return ERRORS if failed and not exit_zero else OK
