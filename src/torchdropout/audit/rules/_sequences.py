@@ -51,9 +51,9 @@ class Path:
         return self.layers[-1]
 
     def before(self) -> Iterator[Layer]:
-        """What was applied before it, nearest first, as far as it is known."""
+        """What was applied before it, nearest first, up to a layer that is not torch's."""
         for layer in reversed(self.layers[:-1]):
-            if not layer.name:
+            if not layer.name.startswith(("torch.", "torchdropout.")):
                 return
             yield layer
 

@@ -116,9 +116,9 @@ def _conditions(
     """
     found: list[ast.expr] = []
     for parent in code.parents(node):
-        if isinstance(parent, ast.If) and any(node is each for each in parent.body):
-            found.append(parent.test)
-        elif isinstance(parent, ast.IfExp) and node is parent.body:
+        if (isinstance(parent, ast.If) and any(node is each for each in parent.body)) or (
+            isinstance(parent, ast.IfExp) and node is parent.body
+        ):
             found.append(parent.test)
         elif isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And):
             found += [value for value in parent.values if value is not node]
@@ -143,7 +143,7 @@ def _passed(block: list[ast.stmt], node: ast.AST) -> list[ast.expr]:
     """The conditions that a node of a loop stands behind: `if not condition: continue`."""
     return [
         each.test.operand
-        for each in block[: next(i for i, e in enumerate(block) if e is node)]
+        for each in block[: next((i for i, e in enumerate(block) if e is node), 0)]
         if isinstance(each, ast.If)
         and isinstance(each.body[-1], ast.Continue)
         and isinstance(each.test, ast.UnaryOp)
