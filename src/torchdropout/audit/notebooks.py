@@ -30,16 +30,17 @@ _CELL_MAGIC = re.compile(r"\s*%%(\w*)")
 # At the beginning of a statement: what stays, and what IPython takes: `%magic`, `!shell`, `?help`,
 # `x = %magic`; `,call`, `help?`.
 _MAGIC = re.compile(
-    r"(?P<before>[ \t]*(?:[\w.,\[\]][\w.,\[\] \t]*?=[ \t]*)?)(?P<ipython>[%!?][^\n]*)"
-    r"|(?P<indent>[ \t]*)(?:[,;/][^\n]*|(?=[\w.*%])[\w.*%\[\]'\"]+\?\??[ \t]*(?=\r?\n|$))"
+    r"(?P<before>[ \t]*(?:[\w.,\[\]][\w.,\[\] \t]*?=[ \t]*)?)(?P<ipython>[%!?][^\r\n]*)"
+    r"|(?P<indent>[ \t]*)(?:[,;/][^\r\n]*|(?=[\w.*%])[\w.*%\[\]'\"]+\?\??[ \t]*(?=[\r\n]|\Z))"
 )
 _PIECE = re.compile(
-    r"""(?P<triple>\"{3}|'{3})(?:\\.|(?!(?P=triple)).)*(?:(?P=triple)|$)
-      | "(?:\\.|[^"\\\n])*"? | '(?:\\.|[^'\\\n])*'?
-      | \#[^\n]* | \\\r?\n | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<newline>\n)
-      | [^"'\#\\\n()\[\]{}]+ | .""",
+    r"""(?P<triple>\"{3}|'{3})(?:\\.|(?!(?P=triple)).)*(?:(?P=triple)|\Z)
+      | "(?:\\(?:\r\n|.)|[^"\\\r\n])*"? | '(?:\\(?:\r\n|.)|[^'\\\r\n])*'?
+      | \#[^\r\n]* | \\(?:\r\n|.) | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<newline>\r\n|\r|\n)
+      | [^"'\#\\\r\n()\[\]{}]+ | .""",
     re.VERBOSE | re.DOTALL,
 )
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _WHITE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
 
@@ -113,8 +114,7 @@ class Notebook:
         new = {}
         for cell, part in zip(self._cells, parts, strict=True):
             if part.removesuffix("\n") != cell.text:
-                unmarked = re.sub(f"_ {_MARK}|(?m:^){_MARK}", "", part.removesuffix("\n"))
-                new[cell.number - 1] = unmarked
+                new[cell.number - 1] = re.sub(f"(?:_ )?{_MARK}", "", part.removesuffix("\n"))
         file = self._file
         spans = _spans_of_sources(file)
         for number in sorted(new, reverse=True):  # from the last: spans before it stay right
@@ -189,7 +189,8 @@ def _error_of(text: str) -> SyntaxError | None:
 
 
 def _commented(source: str) -> str:
-    return "\n".join(_MARK + line for line in source.split("\n"))
+    """As many lines of comment: what they hold is not needed, for they never change."""
+    return "\n".join(_MARK for _ in _lines(source))
 
 
 def _without_magics(source: str) -> str:
@@ -198,19 +199,23 @@ def _without_magics(source: str) -> str:
     at = 0
     while at < len(source):
         magic = _MAGIC.match(source, at)
-        if magic:
-            before = magic["before"] if magic["ipython"] else magic["indent"]
-            end = magic.end()
-            parts.append(f"{before}_ {_MARK}{source[at + len(before) : end]}")
-            while source[at:end].rstrip("\r").endswith("\\") and end < len(source):
-                at, end = end + 1, (source + "\n").index("\n", end + 1)
-                parts.append(f"\n{_MARK}{source[at:end]}")
-            parts.append(source[end : end + 1])
-            at = end + 1
-        else:
+        if magic is None:
             end = _end_of_statement(source, at)
             parts.append(source[at:end])
             at = end
+            continue
+        before = magic["before"] if magic["ipython"] else magic["indent"]
+        line = source[at + len(before) : magic.end()]
+        parts.append(f"{before}_ {_MARK}{line}")
+        at = magic.end()
+        while (end_of_line := _LINE_END.match(source, at)) is not None:
+            parts.append(end_of_line.group())
+            at = end_of_line.end()
+            if not line.endswith("\\"):
+                break
+            line = _LINE_END.split(source[at:], 1)[0]
+            parts.append(_MARK + line)
+            at += len(line)
     return "".join(parts)
 
 
@@ -229,7 +234,7 @@ def _end_of_statement(source: str, at: int) -> int:
 
 def _lines(text: str) -> list[str]:
     """Lines as Python's parser counts them."""
-    return re.split(r"\r\n|\r|\n", text)
+    return _LINE_END.split(text)
 
 
 # --- Writing ------------------------------------------------------------------------------------

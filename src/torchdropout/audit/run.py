@@ -393,7 +393,11 @@ def _found(text: str, task: _Task) -> list[SourceFinding]:
 def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
     """Of cells that do not parse: no more than advice, for a notebook may hold a sketch."""
     return tuple(
-        replace(_wrong(SYNTAX_ERROR, path, error.msg, line), severity="advice")
+        replace(
+            _wrong(SYNTAX_ERROR, path, error.msg, line),
+            severity="advice",
+            source=(error.text or "").rstrip("\r\n"),
+        )
         for line, error in notebook.broken.items()
     )
 
