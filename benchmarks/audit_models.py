@@ -71,7 +71,7 @@ def of_timm(name: str, size: int, **more: Any) -> Build:
 # --- torchvision ----------------------------------------------------------------------------------
 
 _TORCHVISION = {
-    "alexnet": 64, "vgg11": 64, "googlenet": 64, "inception_v3": 96, "densenet121": 64,
+    "alexnet": 64, "vgg11": 64, "googlenet": 64, "inception_v3": 299, "densenet121": 64,
     "mobilenet_v2": 64, "mobilenet_v3_small": 64, "efficientnet_b0": 64, "efficientnet_v2_s": 64,
     "convnext_tiny": 64, "vit_b_32": 224, "swin_t": 224, "swin_v2_t": 256, "maxvit_t": 224,
     "squeezenet1_0": 64, "mnasnet0_5": 64, "shufflenet_v2_x0_5": 64, "resnet18": 64,
@@ -113,16 +113,99 @@ _TEXT = (
     "deberta-v2", "xlnet", "funnel", "squeezebert", "mobilebert", "nystromformer", "roformer",
     "layoutlm", "gpt2", "openai-gpt", "gpt_neox", "gptj", "codegen", "opt", "bloom", "falcon",
     "xglm", "llama", "mistral", "qwen2", "gemma", "phi", "stablelm", "olmo", "biogpt", "mpt",
-    "modernbert",
+    "modernbert", "rembert", "ibert", "xmod", "ernie", "megatron-bert", "convbert", "fnet",
+    "big_bird", "longformer", "roc_bert", "esm", "xlm", "flaubert", "ctrl", "persimmon",
+    "starcoder2", "mixtral", "phi3", "granite", "cohere", "nemotron", "glm", "gpt_neo", "gpt_bigcode", "luke",
+    "splinter", "mega", "xlm-roberta", "bert-generation", "data2vec-text", "cpmant", "lxmert",
+    "canine", "mistral3", "gemma2", "qwen3", "olmo2", "recurrent_gemma", "jamba", "bitnet",
 )  # fmt: skip
-_BOTH = ("t5", "bart", "pegasus", "marian", "mbart", "m2m_100", "blenderbot", "mt5", "prophetnet")
-_VISION = ("vit", "deit", "beit", "convnext", "dinov2", "vit_mae", "yolos")
-_AUDIO = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
+_BOTH = (
+    "t5",
+    "bart",
+    "pegasus",
+    "marian",
+    "mbart",
+    "m2m_100",
+    "blenderbot",
+    "mt5",
+    "prophetnet",
+    "led",
+    "bigbird_pegasus",
+    "plbart",
+    "mvp",
+    "umt5",
+    "longt5",
+    "switch_transformers",
+    "fsmt",
+    "nllb-moe",
+    "blenderbot-small",
+    "pegasus_x",
+    "trocr",
+)
+_VISION = (
+    "vit",
+    "deit",
+    "beit",
+    "convnext",
+    "dinov2",
+    "vit_mae",
+    "yolos",
+    "segformer",
+    "pvt",
+    "swinv2",
+    "cvt",
+    "levit",
+    "mobilevit",
+    "mobilevitv2",
+    "regnet",
+    "resnet",
+    "poolformer",
+    "focalnet",
+    "donut-swin",
+    "swin2sr",
+    "ijepa",
+    "convnextv2",
+    "data2vec-vision",
+    "vit_msn",
+    "bit",
+    "dinat",
+    "pvt_v2",
+    "efficientnet",
+    "hiera",
+    "glpn",
+    "dinov2_with_registers",
+    "mobilenet_v2",
+    "siglip_vision_model",
+    "swiftformer",
+)
+_AUDIO = (
+    "wav2vec2",
+    "hubert",
+    "wavlm",
+    "data2vec-audio",
+    "unispeech",
+    "unispeech-sat",
+    "sew",
+    "sew-d",
+    "wav2vec2-conformer",
+)
 _HEADS = {
     "BertForSequenceClassification": "bert", "BertForTokenClassification": "bert",
     "GPT2ForSequenceClassification": "gpt2", "DistilBertForSequenceClassification": "distilbert",
-    "T5ForConditionalGeneration": "t5", "BartForSequenceClassification": "bart",
+    "T5ForConditionalGeneration": "t5", "BartForConditionalGeneration": "bart",
     "LlamaForCausalLM": "llama", "XLNetForSequenceClassification": "xlnet",
+}  # fmt: skip
+
+
+_UNSIZED = {
+    "xlnet": ("max_position_embeddings",), "falcon": ("head_dim",), "convnext": ("hidden_size",),
+    "funnel": ("num_hidden_layers", "num_attention_heads"), "convnextv2": ("hidden_size",),
+    "prophetnet": ("num_hidden_layers",), "segformer": ("hidden_size",),
+    "swinv2": ("num_hidden_layers", "num_heads", "hidden_size", "num_layers"),
+    "hiera": ("num_hidden_layers", "num_heads", "hidden_size", "num_layers"),
+    "focalnet": ("hidden_size",), "donut-swin": ("num_hidden_layers", "num_heads", "num_layers"),
+    "pvt": ("num_attention_heads",), "pvt_v2": ("num_attention_heads",),
+    "cvt": ("num_heads",), "levit": ("num_attention_heads", "hidden_sizes"),
 }  # fmt: skip
 
 
@@ -130,7 +213,8 @@ def configured(kind: str, **more: Any) -> Any:
     from transformers import AutoConfig
 
     default = AutoConfig.for_model(kind)
-    given = {key: size for key, size in _SIZES.items() if hasattr(default, key)}
+    left_out = _UNSIZED.get(kind, ())
+    given = {k: size for k, size in _SIZES.items() if hasattr(default, k) and k not in left_out}
     return AutoConfig.for_model(kind, **{**given, **more})
 
 

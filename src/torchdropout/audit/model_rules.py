@@ -131,8 +131,8 @@ for m in model.modules():
             """
 Numbers above 0 in `model.config`, and in the configs inside it, under a name with "drop" in it, are
 compared with the p that the sites were asked for in training. One that no site has is perhaps not
-read, or overwritten: changing it changes nothing. Probabilities of skipping whole layers
-("layerdrop") have no site and are left out.
+read, or overwritten: changing it changes nothing. Left out are probabilities of skipping whole
+layers ("layerdrop"), which have no site, and those of a head, which this model may not have.
 
 To mend: hand the configured number to the dropout, or take it out of the config.
 """,

@@ -14,7 +14,8 @@ from ..model_rules import MODEL_RULES
 from .table import Site
 from .watch import Declared, Record
 
-_NO_SITE = "layerdrop"  # skips layers, and has no mask
+# Skips whole layers, and has no mask; or is of a head that not each model has.
+_NO_SITE = ("layerdrop", "classif", "summary", "head", "final", "cls")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,9 @@ def _configured(config: Any) -> Iterator[tuple[str, float]]:
             yield from ((f"{key}.{inner}", p) for inner, p in _configured(value))
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         name = str(key).lower()
-        if is_number and 0 < value <= 1 and "drop" in name and _NO_SITE not in name:
+        if any(part in name for part in _NO_SITE):
+            continue
+        if is_number and 0 < value <= 1 and "drop" in name:
             yield str(key), float(value)
 
 

@@ -116,18 +116,26 @@ def _runnable(
         map(is_lazy, [*model.parameters(), *model.buffers()])
     ):
         notes.append("lazy: a copy was run")
-        try:
-            model = copy.deepcopy(model)
-        except Exception as error:
-            raise TargetError(
-                "Expected a model with lazy modules to have been run once, or to be one that can "
-                f"be copied, got {_told(error)}"
-            ) from error
+        model = _copy(model)
         with kept(torch.nn.Module(), given), _passing("first", args, kwargs):
             seed_all(0)
             with torch.no_grad():
                 model.eval()(*args, **kwargs)
     return model, tuple(notes)
+
+
+def _copy(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a model with lazy modules; of buffers without values torch makes none itself."""
+    memo: dict[int, Any] = {
+        id(b): type(b)(device=b.device, dtype=b.dtype) for b in model.buffers() if is_lazy(b)
+    }
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise TargetError(
+            "Expected a model with lazy modules to have been run once, or to be one that can "
+            f"be copied, got {_told(error)}"
+        ) from error
 
 
 def _run(

@@ -274,6 +274,7 @@ class Watch:
         elif _draws(func, args):
             record = self._drawn()
             if name == "native_dropout":
+                record = self._of_site(record)
                 self._count(record, outputs[1])
                 outputs = outputs[1:]
             for tensor in outputs:
@@ -309,16 +310,21 @@ class Watch:
                 rest = mask[~dropped]
                 if rest.numel() and not bool((rest == rest.flatten()[0]).all()):
                     return
-        if not record.known:
-            known = self._record(record)
-            if known is not record:
-                known.calls += record.calls
-                record.calls = 0
-            record = known
-            record.on = True
+        record = self._of_site(record)
         if dropped is not None:
             record.zeros += int(dropped.sum())
             record.values += dropped.numel()
+
+    def _of_site(self, record: Record) -> Record:
+        """The site's record for a draw of which it is now known that it is a dropout's."""
+        if record.known:
+            return record
+        known = self._record(record)
+        if known is not record:
+            known.calls += record.calls
+            record.calls = 0
+        known.on = True
+        return known
 
     def _count(self, record: Record, kept: torch.Tensor) -> None:
         if not kept.is_meta:
