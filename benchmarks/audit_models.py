@@ -115,7 +115,8 @@ _TEXT = (
     "xglm", "llama", "mistral", "qwen2", "gemma", "phi", "stablelm", "olmo", "biogpt", "mpt",
     "modernbert", "rembert", "ibert", "xmod", "ernie", "megatron-bert", "convbert", "fnet",
     "big_bird", "longformer", "roc_bert", "esm", "xlm", "flaubert", "ctrl", "persimmon",
-    "starcoder2", "mixtral", "phi3", "granite", "cohere", "nemotron", "glm", "gpt_neo", "gpt_bigcode", "luke",
+    "starcoder2", "mixtral", "phi3", "granite", "cohere", "nemotron", "glm", "gpt_neo",
+    "gpt_bigcode", "luke",
     "splinter", "mega", "xlm-roberta", "bert-generation", "data2vec-text", "cpmant", "lxmert",
     "canine", "mistral3", "gemma2", "qwen3", "olmo2", "recurrent_gemma", "jamba", "bitnet",
 )  # fmt: skip
