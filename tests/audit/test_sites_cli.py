@@ -1,0 +1,126 @@
+"""`torchdropout audit-model`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchdropout.audit.model.load import Input, load, read_input
+from torchdropout.cli import run
+from torchdropout.errors import ArgumentValueError, TargetError
+
+FAULTY = Path(__file__).parent / "models" / "faulty.py"
+
+
+def audit(*arguments):
+    return run(["audit-model", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", ["alive", "named"])
+def test_errors(name, capsys):
+    assert audit(f"{FAULTY}:{name}") == 1
+    out, err = capsys.readouterr()
+    assert "TD301 alive-in-eval  the model F.dropout" in out
+    assert "drop " in out
+    assert err == ""
+
+
+def test_inputs_are_made(capsys):
+    assert audit(f"{FAULTY}:bare", "--input", "4x64", "--format", "json") == 1
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert [site["kind"] for site in data["sites"]] == ["Dropout", "F.dropout"]
+    assert err == "printed by the factory\n"
+
+
+def test_a_named_input(capsys):
+    assert audit(f"{FAULTY}:bare", "--input", "x=4x64:float32") == 1
+
+
+@pytest.mark.parametrize("target", ["instance", "Alive"])
+def test_an_instance_or_a_class(target):
+    assert audit(f"{FAULTY}:{target}", "--input", "4x64") == 1
+
+
+def test_a_package(capsys):
+    assert audit("torchvision.models:squeezenet1_1", "--input", "2x3x64x64") == 0
+    assert "classifier.0  Dropout  0.5" in capsys.readouterr().out
+
+
+def test_advice_fails_only_when_strict(capsys):
+    assert audit(f"{FAULTY}:never") == 0
+    assert audit(f"{FAULTY}:never", "--strict") == 1
+    assert audit(f"{FAULTY}:never", "--strict", "--exit-zero") == 0
+    assert audit(f"{FAULTY}:alive", "--exit-zero") == 0
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_a_file(form, tmp_path, capsys):
+    file = tmp_path / "report"
+    assert audit(f"{FAULTY}:alive", "--format", form, "--output", file) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("torchdropout: 1 error at 2 sites in")
+    assert "alive-in-eval" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("nothing", "Expected a target as package.module:factory or path/file.py:factory"),
+        ("no.such.package:f", "Expected no.such.package to be importable"),
+        ("nowhere.py:f", "Expected a file nowhere.py, got none"),
+        (f"{FAULTY}:gone", "to have 'gone'"),
+        (f"{FAULTY}:no_model", "to give a model, (model, args) or (model, args, kwargs), got int"),
+        (f"{FAULTY}:broken", "RuntimeError: no weights"),
+        (f"{FAULTY}:bare", "in the pass 'train' with no arguments"),
+    ],
+)
+def test_what_cannot_be_run(target, said, capsys):
+    assert audit(target) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+
+
+@pytest.mark.parametrize("text", ["", "x", "4x", "4x-1", "4:nothing", "a-b=4", "4:Tensor", "3.5"])
+def test_inputs_that_are_none(text, capsys):
+    with pytest.raises(ArgumentValueError, match="Expected `--input` to be"):
+        read_input(text)
+    assert audit(f"{FAULTY}:bare", "--input", text) == 2
+
+
+def test_inputs():
+    assert read_input("2") == Input("", (2,), torch.float32)
+    ids = read_input("ids=3x5:int64").make(torch.device("cpu"))
+    assert ids.dtype == torch.int64
+    assert set(ids.flatten().tolist()) <= {0, 1}
+    assert bool(read_input("4:bool").make(torch.device("cpu")).all())
+    assert read_input("4:bfloat16").make(torch.device("meta")).is_meta
+    before = torch.get_rng_state()
+    read_input("4x4").make(torch.device("cpu"))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_tuple_of_something_else():
+    with pytest.raises(TargetError, match=r"got \(int, int, int, int\)"):
+        load("test_sites_cli_targets:four")
+
+
+@pytest.fixture(autouse=True)
+def targets(tmp_path, monkeypatch):
+    """A module in the current folder."""
+    (tmp_path / "test_sites_cli_targets.py").write_text(
+        "def four():\n    return 1, 2, 3, 4\n\ndef empty():\n    return ()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    yield
+    import sys
+
+    sys.modules.pop("test_sites_cli_targets", None)
+
+
+def test_an_empty_tuple():
+    with pytest.raises(TargetError, match=r"got \(\)"):
+        load("test_sites_cli_targets:empty")
