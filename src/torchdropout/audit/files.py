@@ -17,6 +17,8 @@ from pathspec import GitIgnoreSpec
 
 from ..findings import Rule
 
+_BOM = b"\xef\xbb\xbf"
+
 SUFFIXES = (".py", ".ipynb")
 
 # Folders that hold no source of one's own. Only what lies below a named folder is left out.
@@ -96,14 +98,15 @@ class Source:
         Raises:
             UnicodeEncodeError: The file's codec lacks a character.
         """
-        return (b"\xef\xbb\xbf" if self.bom else b"") + text.encode(self.encoding)
+        return (_BOM if self.bom else b"") + text.encode(self.encoding)
 
 
-def read_source(data: bytes) -> Source:
+def read_source(data: bytes, *, is_python: bool = True) -> Source:
     r"""Decodes a Python source as Python does: by its byte order mark or its coding comment.
 
     Args:
         data: The bytes of the file.
+        is_python: False for a notebook, which is UTF-8 whatever it says.
 
     Returns:
         The text and how it was coded.
@@ -115,16 +118,19 @@ def read_source(data: bytes) -> Source:
         >>> read_source(b"# coding: latin-1\ns = '\xe9'\n").text
         "# coding: latin-1\ns = 'é'\n"
     """
+    bom = data.startswith(_BOM)
+    encoding = "utf-8"
+    if is_python:
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        except SyntaxError as error:
+            raise UnreadableError(f"{error.msg}, by the rules of PEP 263") from error
+        encoding = encoding.removesuffix("-sig")
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-    except SyntaxError as error:
-        raise UnreadableError(f"{error.msg}, by the rules of PEP 263") from error
-    bom = encoding == "utf-8-sig"
-    try:
-        return Source(data.decode(encoding), encoding.removesuffix("-sig"), bom)
+        return Source(data.removeprefix(_BOM).decode(encoding), encoding, bom)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UnreadableError(f"not {encoding.removesuffix('-sig')}", line) from error
+        raise UnreadableError(f"not {encoding}", line) from error
     except (LookupError, ValueError) as error:  # `rot13`: a codec, and not one of text
         raise UnreadableError(f"{encoding} is not an encoding of text") from error
 

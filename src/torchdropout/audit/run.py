@@ -35,6 +35,10 @@ WORDS = (
     b"LSTM",
     b"GRU",
     b"RNN",
+    b"MultiheadAttention",
+    b"TransformerEncoder",
+    b"TransformerDecoder",
+    b"Transformer(",
 )
 """A file that holds none of these breaks no rule, and is not parsed."""
 
@@ -158,8 +162,10 @@ def audit_data(
     change = outcome.change
     if change is not None and changed is not None:
         changed(path, change.old_text, change.new_text)
-    elif change is not None:
-        data, outcome = change.new, replace(change.after, mended=change.mended)
+    else:
+        if change is not None:
+            data, outcome = change.new, replace(change.after, mended=change.mended)
+        outcome = run.tried(outcome)
     report = SourceReport(
         outcome.findings,
         int(outcome.is_audited),
@@ -271,7 +277,7 @@ class _Run:
         """The outcome after the file is mended, where it is to be."""
         change = outcome.change
         if change is None:
-            return outcome
+            return self.tried(outcome)
         if self._changed is not None:
             self._changed(task.path, change.old_text, change.new_text)
             return outcome
@@ -282,7 +288,13 @@ class _Run:
         if not is_written:
             return replace(outcome, problem=f"{task.path}: not mended: it has just changed")
         cache.put(change.after.key, change.after.findings)
-        return replace(change.after, mended=change.mended)
+        return self.tried(replace(change.after, mended=change.mended))
+
+    def tried(self, outcome: _Outcome) -> _Outcome:
+        """The outcome without the fixes that were tried and left what they should mend."""
+        if self._fix is None:
+            return outcome
+        return replace(outcome, findings=without_tried(outcome.findings, self._fix == "unsafe"))
 
     def _end(self, path: str, outcome: _Outcome) -> None:
         self.outcomes[path] = outcome
@@ -353,8 +365,9 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     path = task.path
     key = key_of(data, path, task.rules)
     try:
-        source = read_source(data)
-        notebook = Notebook(source) if path.endswith(".ipynb") else None
+        is_notebook = path.endswith(".ipynb")
+        source = read_source(data, is_python=not is_notebook)
+        notebook = Notebook(source) if is_notebook else None
     except UnreadableError as error:
         return _Outcome((_wrong(UNREADABLE, path, str(error), error.line),), key=key)
     text = source.text if notebook is None else notebook.text
@@ -369,10 +382,9 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     outcome = _Outcome(tuple(placed), key=key)
     if task.fix is None:
         return outcome
-    unsafe = task.fix == "unsafe"
-    mended = mend_all(text, lambda new: _found(new, task), unsafe)
+    mended = mend_all(text, lambda new: _found(new, task), task.fix == "unsafe")
     if not mended.count:
-        return replace(outcome, findings=without_tried(outcome.findings, unsafe))
+        return outcome
     new = mended.text
     try:
         new_text = new if notebook is None else notebook.mended(new)
@@ -380,7 +392,6 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
         return replace(outcome, problem=f"{path}: not mended: {error}")
     after = _audited(replace(task, fix=None), new_data)
-    after = replace(after, findings=without_tried(after.findings, unsafe))
     change = _Change(data, new_data, source.text, new_text, mended.count, after)
     return replace(outcome, change=change)
 
