@@ -384,7 +384,7 @@ class Code:
         bindings = self.bindings(expr)
         if not bindings:
             return self._starred(expr.id)
-        found = set()
+        found: set[str | None] = set()
         for binding in bindings:
             if binding.kind == "import":
                 found.add(canonical(binding.target))
@@ -594,14 +594,14 @@ class Code:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(parent, name, None)
             if isinstance(block, list) and any(each is node for each in block):
-                for before in block[: _place(block, node)]:
-                    if (
-                        isinstance(before, ast.If)
-                        and any(isinstance(each, _LEAVING) for each in ast.walk(before))
-                        and self.depends_on_training(before.test)
-                    ):
-                        return True
+                return any(map(self._leaves, block[: _place(block, node)]))
         return False
+
+    def _leaves(self, node: ast.stmt) -> bool:
+        if isinstance(node, ast.If):
+            is_exit = any(isinstance(each, _LEAVING) for each in ast.walk(node))
+            return is_exit and self.depends_on_training(node.test)
+        return isinstance(node, ast.Assert) and self.depends_on_training(node.test)
 
     def depends_on_training(self, expr: ast.AST) -> bool:
         """Whether a value may be another in training than in evaluation.

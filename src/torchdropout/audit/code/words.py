@@ -10,7 +10,7 @@ _TRAINING = frozenset(
         *("train", "training", "trains", "eval", "evaluate", "evaluating", "evaluation"),
         *("infer", "inference", "test", "testing", "deterministic", "determinism", "mode"),
         *("phase", "stage", "predict", "predicting", "prediction", "mc", "stochastic"),
-        *("validate", "validation", "valid", "val", "generate", "generating", "sampling"),
+        *("validate", "validation", "valid", "val", "generate", "generating", "sampling", "grad"),
     )
 )
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")

@@ -38,9 +38,9 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
     return Edit(place, place, added)
 
 
-def _last(node: ast.Call) -> ast.AST:
+def _last(node: ast.Call) -> ast.expr | ast.keyword:
     """The argument that is written last; of a keyword, all of it."""
-    places = [*node.args, *node.keywords]
+    places: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
     return max(places, key=lambda each: (each.lineno, each.col_offset))
 
 

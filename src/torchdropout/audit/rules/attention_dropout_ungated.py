@@ -61,7 +61,9 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
             if node in marked:
                 continue
             marked.add(node)
-            yield _hit(code, node, given_by, call)
+            hit = _hit(code, node, given_by, call)
+            if hit.severity is None or not code.is_test:
+                yield hit
 
 
 def _hit(code: Code, node: ast.expr, given_by: str, call: Call) -> Hit:
@@ -69,7 +71,7 @@ def _hit(code: Code, node: ast.expr, given_by: str, call: Call) -> Hit:
     in_module = (cls is not None and cls.is_module) or (function is not None and function.is_step)
     what = (call.name or "").rpartition(".")[2]
     said = f"{what} drops in eval too: {given_by} is its rate in both modes"
-    is_sure = in_module and not code.is_test and _is_known(code, node)
+    is_sure = in_module and _is_known(code, node)
     fix = gate_rate(code, node) if in_module else None
     return Hit(
         node, said, fix.does if fix else "give 0.0 in eval", fix, None if is_sure else "advice"
@@ -133,8 +135,9 @@ def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None
         return rate
     if isinstance(rate, ast.BoolOp) and isinstance(rate.op, ast.Or):
         return _source(code, rate.values[0], depth + 1)
-    if isinstance(rate, ast.IfExp) and _only_of(rate.test, rate.body):
-        return _source(code, rate.body, depth + 1)
+    if isinstance(rate, ast.IfExp):
+        body = _source(code, rate.body, depth + 1)
+        return _source(code, rate.orelse, depth + 1) if body is None else body
     if isinstance(rate, ast.Call) and isinstance(rate.func, ast.Name) and rate.func.id == "float":
         return _source(code, rate.args[0], depth + 1) if rate.args else None
     if isinstance(rate, ast.Name):
@@ -146,18 +149,6 @@ def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None
         if bindings[0].kind == "value" and isinstance(bindings[0].node, ast.expr):
             return _source(code, bindings[0].node, depth + 1)
     return None
-
-
-def _only_of(test: ast.expr, body: ast.expr) -> bool:
-    """Whether a test looks at nothing but the value it guards: `p if p > 0 else 0.0`."""
-    wanted = ast.dump(body)
-    named = [n for n in ast.walk(test) if isinstance(n, (ast.Attribute, ast.Name))]
-    outer = [
-        n
-        for n in named
-        if not any(n is inner for m in named if m is not n for inner in ast.walk(m))
-    ]
-    return bool(outer) and all(ast.dump(n) == wanted for n in outer)
 
 
 def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Code, Function
+from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Code, Function, words
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -25,6 +25,8 @@ class Block(nn.Module):
 """
 
 MENDED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
+
+_Caller = tuple[Call, object]
 
 
 @rule(
@@ -54,22 +56,33 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         p = call.argument("p")
         if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
             continue
-        if p is not None and (code.depends_on_training(p) or code.value(p) == 0):
+        if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
+            continue
+        if _is_initial(call.function):
+            continue
+        in_module = call.cls is not None and call.cls.is_module
+        passed = _parameter(call.function, p)
+        callers = _open_callers(code, call.function, passed)
+        if call.function is not None and call.function.callers and not callers:
             continue
         said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
-        in_module = call.cls is not None and call.cls.is_module
         fix = add_training(code, call) if in_module else None
         hint = fix.does if fix else "give training="
-        passed = _parameter(call.function, p)
         if in_module and not passed:
             yield Hit(call.node, said, hint, fix)
             continue
-        step = None if call.function is None else _step(code, call.function, passed)
+        step = _step(code, callers)
         if step is not None:
             said += f"; {code.text_of(step.node.func)} is called in line {step.node.lineno}"
             yield Hit(call.node, said, hint, fix)
         elif not in_module and not code.is_test:
             yield Hit(call.node, said, hint, severity="advice")
+
+
+def _is_initial(function: Function | None) -> bool:
+    """Whether it sets up weights: it runs once."""
+    first = words(function.name)[:1] if function is not None and not function.is_step else ()
+    return first in (("init",), ("initialize",), ("reset",))
 
 
 def _parameter(function: Function | None, p: object) -> str:
@@ -79,30 +92,34 @@ def _parameter(function: Function | None, p: object) -> str:
     return name if is_one else ""
 
 
-def _step(code: Code, function: Function, passed: str) -> Call | None:
-    """A call of the function by a Module, directly or not, that no test of training gates.
+def _open_callers(code: Code, function: Function | None, parameter: str) -> list[_Caller]:
+    """The calls of a function that no test of training gates, with what each gives for p."""
+    found: list[_Caller] = []
+    for call in function.callers if function is not None else ():
+        if code.gated(call.node) or code.is_deliberate(call.node):
+            continue
+        assert function is not None
+        given = function.given(call, parameter) if parameter else None
+        if given is UNKNOWN:
+            continue
+        if isinstance(given, ast.expr) and (
+            code.depends_on_training(given) or code.value(given) == 0
+        ):
+            continue
+        found.append((call, given))
+    return found
 
-    Args:
-        code: The source.
-        function: The function that drops.
-        passed: Its parameter that is p, if one is: what the caller gives for it counts.
-    """
-    seen = {function}
-    waiting = [(function, passed)]
+
+def _step(code: Code, callers: list[_Caller]) -> Call | None:
+    """A call by a Module among the callers, theirs and so on, that decides on p."""
+    seen = set()
+    waiting = list(callers)
     while waiting:
-        called, parameter = waiting.pop()
-        for call in called.callers:
-            if code.gated(call.node) or code.is_deliberate(call.node):
-                continue
-            given = called.given(call, parameter) if parameter else None
-            if given is UNKNOWN:
-                continue
-            if given is not None and (code.depends_on_training(given) or code.value(given) == 0):
-                continue
-            onward = _parameter(call.function, given)
-            if call.cls is not None and call.cls.is_module and not onward:
-                return call
-            if call.function is not None and call.function not in seen:
-                seen.add(call.function)
-                waiting.append((call.function, onward))
+        call, given = waiting.pop(0)
+        onward = _parameter(call.function, given)
+        if call.cls is not None and call.cls.is_module and not onward:
+            return call
+        if call.function is not None and call.function not in seen:
+            seen.add(call.function)
+            waiting += _open_callers(code, call.function, onward)
     return None

@@ -39,8 +39,8 @@ def training_literal(code: Code) -> Iterator[Hit]:
 
     `training=True` drops in evaluation too, `training=False` never. Either may be meant, in
     Monte-Carlo dropout for one: mark such a line, or the file, with `# torchdropout: mc-dropout`.
-    Not reported in tests, where a test of training decides whether the call runs, and in functions
-    and classes whose name speaks of Monte-Carlo or Bayesian dropout.
+    Not reported in tests, where a test of training decides whether the call runs or what p is, and
+    in functions and classes whose name speaks of Monte-Carlo or Bayesian dropout.
 
     To mend: `training=self.training`.
     """
@@ -51,6 +51,9 @@ def training_literal(code: Code) -> Iterator[Hit]:
         if not isinstance(training, ast.Constant) or not isinstance(training.value, bool):
             continue
         if code.gated(call.node) or code.is_deliberate(call.node):
+            continue
+        p = call.argument("p")
+        if isinstance(p, ast.expr) and code.depends_on_training(p):
             continue
         does = "drops in eval too" if training.value else "never drops"
         yield Hit(
