@@ -13,7 +13,12 @@ BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 
 _MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
 _ROOTS = re.compile(r"forward|__call__|(?!training_)\w+_step")
-_REFUSALS = re.compile(r"(?i)^(?:assert_?)?raises|^suppress$")
+_REFUSALS = re.compile(r"(?i)^(?:assert_?)?(?:raises|warns)|^suppress$")
+
+
+def one_line(code: Code, node: ast.AST) -> str:
+    """The text of a node, for a message."""
+    return " ".join(code.text_of(node).split())
 
 
 def builds(code: Code, expr: ast.AST | None) -> bool:
@@ -115,7 +120,7 @@ def _holders(code: Code, function: Function) -> Iterator[Function]:
 
 
 def is_refused(code: Code, node: ast.AST) -> bool:
-    """Whether the source expects that a call raises: `pytest.raises`, `assertRaises`, `try`."""
+    """Whether a call is expected to raise or to warn: `pytest.raises`, `assertWarns`, `try`."""
     for parent in code.parents(node):
         if isinstance(parent, ast.Try) and parent.handlers and node in parent.body:
             return True

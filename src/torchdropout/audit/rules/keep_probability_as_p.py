@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ...findings import Edit, Fix
 from ..code import RATES, Code, words
-from ._dropouts import default_of
+from ._dropouts import default_of, one_line
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -29,7 +29,7 @@ _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
 
 @rule(
     "TD121",
-    group="rate",
+    group="rates",
     broken=BROKEN,
     mended=MENDED,
     evidence="apex#816; theanets#123; numpy-ml#94; tensorforce#111",
@@ -56,11 +56,11 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
             assert isinstance(given, ast.BinOp)
             inner = _said(given.right)
             if _DROPS.search(inner) and not _KEEPS.search(inner):
-                text = code.text_of(given)
+                text = one_line(code, given)
                 yield Hit(
                     given,
                     f"{text} reads as the probability to keep; {parameter} is the one to drop",
-                    f"{code.text_of(given.right)}, if it is the probability to drop",
+                    f"{one_line(code, given.right)}, if it is the probability to drop",
                     severity="advice",
                 )
         elif _KEEPS.search(_said(given)) and not _is_turned(code, given):
@@ -68,7 +68,7 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
 
 
 def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
-    text = code.text_of(given)
+    text = one_line(code, given)
     said = f"{text} says keep, and {parameter} is the probability to drop"
     usual = default_of(code, given)
     if isinstance(usual, (int, float)) and usual < 0.5:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...findings import Edit, Fix
 from ..code import MODULES, UNKNOWN, Call, Code, Function
-from ._dropouts import BUILDERS, called, is_step, whole
+from ._dropouts import BUILDERS, called, is_step, one_line, whole
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -96,7 +96,7 @@ def _hit(code: Code, call: Call, fix: Fix | None = None) -> Hit:
     assert call.function is not None
     return Hit(
         call.node,
-        f"{code.text_of(call.node.func)} is built in {call.function.name}: a new module is in "
+        f"{one_line(code, call.node.func)} is built in {call.function.name}: a new module is in "
         "training mode, so it drops in eval too",
         fix.does if fix else "build it in __init__",
         fix,
@@ -197,7 +197,7 @@ def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
     """`nn.Dropout(p)(x)` -> `nn.functional.dropout(x, p, self.training)`."""
     if call.name not in MODULES or len(outer.args) != 1 or outer.keywords:
         return None
-    if isinstance(outer.args[0], (ast.Starred, ast.Yield, ast.YieldFrom)):
+    if any(isinstance(n, (ast.Starred, ast.Yield, ast.YieldFrom)) for n in ast.walk(outer)):
         return None
     if "#" in code.text_of(outer):
         return None  # a comment would be lost

@@ -285,13 +285,11 @@ class _Holder:
 
 def _fix(code: Code, cls: Class, value: ast.expr) -> Fix | None:
     """`[...]` -> `nn.ModuleList([...])`, where the file has a name for `torch.nn`."""
-    if not isinstance(value, (ast.List, ast.ListComp, ast.Tuple)):
+    if not isinstance(value, (ast.List, ast.ListComp)):
         return None
     for base in cls.node.bases:
         if isinstance(base, ast.Attribute) and code.name(base.value) == "torch.nn":
             start, end = code.span(value)
-            if isinstance(value, ast.Tuple) and code.text[start] != "(":
-                return None
             opened = Edit(start, start, f"{code.text_of(base.value)}.ModuleList(")
             # The keys of the state, and what a list can do, change with it.
             return Fix("make it an nn.ModuleList", (opened, Edit(end, end, ")")), safe=False)

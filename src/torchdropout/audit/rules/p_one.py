@@ -19,7 +19,7 @@ MENDED = BROKEN.replace("1.0", "0.1")
 
 @rule(
     "TD123",
-    group="rate",
+    group="rates",
     severity="advice",
     broken=BROKEN,
     mended=MENDED,

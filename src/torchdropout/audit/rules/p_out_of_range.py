@@ -20,7 +20,7 @@ MENDED = BROKEN.replace("50", "0.5")
 
 @rule(
     "TD122",
-    group="rate",
+    group="rates",
     broken=BROKEN,
     mended=MENDED,
     evidence="nni#855; `nn.MultiheadAttention(dropout=1.5)` and `nn.Dropout(float('nan'))` are "

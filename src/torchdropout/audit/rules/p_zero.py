@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, RATES, Code
-from ._dropouts import BUILDERS, is_number
+from ._dropouts import BUILDERS, is_number, one_line
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -20,7 +20,7 @@ _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropou
 
 @rule(
     "TD124",
-    group="rate",
+    group="rates",
     severity="advice",
     broken=BROKEN,
     mended=MENDED,
@@ -49,7 +49,7 @@ def p_zero(code: Code) -> Iterator[Hit]:
             and given.value == 0
             and not _sets_rate(code)
         ):
-            what = code.text_of(call.node.func)
+            what = one_line(code, call.node.func)
             yield Hit(
                 given, f"{what} with a rate of {code.text_of(given)} does nothing", "leave it out"
             )

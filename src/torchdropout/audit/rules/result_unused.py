@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...findings import Edit, Fix, Severity
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code
-from ._dropouts import BUILDERS, is_refused, is_step
+from ._dropouts import BUILDERS, is_refused, is_step, one_line
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -52,11 +52,11 @@ def result_unused(code: Code) -> Iterator[Hit]:
             continue
         severity = _severity(code, call)
         if severity is not None:
-            fix = _fix(code, call)
+            fix = _fix(code, call, statement)
             yield Hit(
                 call.node,
-                f"the result of {code.text_of(call.node.func)} is thrown away: it is not in place, "
-                "so nothing is dropped",
+                f"the result of {one_line(code, call.node.func)} is thrown away: it is not in "
+                "place, so nothing is dropped",
                 fix.does if fix else "assign the result",
                 fix,
                 severity,
@@ -109,10 +109,20 @@ def _severity(code: Code, call: Call) -> Severity | None:
     return "advice" if is_read else None
 
 
-def _fix(code: Code, call: Call) -> Fix | None:
+def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
+    """`F.dropout(x)` -> `x = F.dropout(x)`, where `x` is the function's own."""
     x = call.node.args[0]
-    if not isinstance(x, ast.Name):
+    if not isinstance(x, ast.Name) or call.function is None:
         return None
-    start = code.span(call.node)[0]
+    is_parameter = x.id in {parameter.arg for parameter in call.function.parameters}
+    if not is_parameter and not any(
+        isinstance(node, ast.Name)
+        and node.id == x.id
+        and isinstance(node.ctx, ast.Store)
+        and code.function_of(node) is call.function
+        for node in ast.walk(call.function.node)
+    ):
+        return None
+    start = code.span(statement)[0]
     # What was trained without dropout is trained with it: what was meant, but another program.
     return Fix(f"assign it to {x.id}", (Edit(start, start, f"{x.id} = "),), safe=False)
