@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from torchdropout.audit.model import sites
+from torchdropout.audit.model_rules import MODEL_RULES
 from torchdropout.errors import ArgumentTypeError, TargetError
 
 SIZE = 64
@@ -184,7 +185,13 @@ MASKS = [
     lambda x: x * torch.empty_like(x).bernoulli_(0.7).div_(0.7),
     lambda x: x.clone().mul_(torch.rand(x.shape).lt(0.7).float()),
     lambda x: x * torch.floor(torch.rand(x.shape) + 0.7),
+    lambda x: _indexed(x.clone(), torch.rand(x.shape) < 0.3),
 ]
+
+
+def _indexed(x, mask):
+    x[mask] = 0
+    return x
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=range(len(MASKS)))
@@ -203,6 +210,7 @@ NOISE = [
     lambda x: x * (1 + 0.1 * torch.randn_like(x)),
     lambda x: x[torch.randperm(len(x))],
     lambda x: torch.where(torch.rand_like(x) < 0.5, x, -x),
+    lambda x: x.masked_fill(torch.rand_like(x) < 0.5, 1.0),
     lambda x: F.rrelu(x, training=True),
     lambda x: F.gumbel_softmax(x),
     lambda x: x * (torch.rand(x.shape) + 1),
@@ -445,6 +453,34 @@ def test_config():
     assert [f.figures["key"] for f in found.findings] == ["text.dropout"]
 
 
+@pytest.mark.parametrize("rule", MODEL_RULES.values(), ids=MODEL_RULES)
+def test_the_examples_of_a_rule(rule):
+    def found(source):
+        namespace = {"torch": torch, "nn": nn, "F": F}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of dropout in one layer
+            exec(source, namespace)
+            model = namespace["Net"]()
+        return names(sites(model, X))
+
+    try:
+        assert found(rule.broken) == [(rule.name, rule.severity)]
+        assert found(rule.mended) == []
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def test_rules_are_whole():
+    codes = [rule.code for rule in MODEL_RULES.values()]
+    assert codes == sorted(set(codes))
+    assert all(code.startswith("TD3") for code in codes)
+    for name, rule in MODEL_RULES.items():
+        assert (rule.name, rule.group) == (name, "model")
+        assert rule.summary.endswith(".")
+        assert "To mend:" in rule.explain
+        assert rule.evidence
+
+
 # --- Models that are not plain --------------------------------------------------------------------
 
 
@@ -504,6 +540,16 @@ def test_meta():
         ("unknown random op", None, True, True),
         ("F.dropout", None, True, True),
     ]
+
+
+def test_fake_tensors():
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode():
+        model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.1))
+        site = only(sites(model, torch.empty(4, 8)))
+    assert is_gated(site)
+    assert site.seen is None
 
 
 def test_quantised():

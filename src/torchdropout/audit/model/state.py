@@ -57,7 +57,7 @@ class _State:
                 parameter.requires_grad_(requires_grad)
             for buffer, data, copy, requires_grad in self._buffers:
                 _put_data(buffer, data)
-                if not (buffer.is_meta or torch.equal(buffer, copy)):
+                if has_values(buffer) and not torch.equal(buffer, copy):
                     buffer.copy_(copy)
                 if buffer.requires_grad != requires_grad:
                     buffer.requires_grad_(requires_grad)
@@ -142,6 +142,11 @@ def storage_key(tensor: torch.Tensor) -> int | None:
         return tensor.untyped_storage()._cdata  # type: ignore[no-any-return]
     except (NotImplementedError, RuntimeError):  # sparse, nested, some wrappers
         return None
+
+
+def has_values(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's values can be read: not on the meta device, nor where they are faked."""
+    return not tensor.is_meta and type(tensor).__name__ != "FakeTensor"
 
 
 def _put_data(tensor: torch.Tensor, data: torch.Tensor) -> None:

@@ -31,7 +31,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .state import storage_key
+from .state import has_values, storage_key
 from .table import UNKNOWN_KIND
 
 _P_NAMES = ("p", "drop_prob", "dropout_prob", "dropout_p", "drop_rate", "dropout_rate", "dropout",
@@ -40,7 +40,7 @@ _NAMED_DROPOUT = re.compile(
     r"Drop(out|Path|Block|Connect|Head|Layer|Token)|StochasticDepth|LayerDrop"
 )
 _FAST_PATHS = ("_transformer_encoder_layer_fwd", "_native_multi_head_attention")
-_FILLS = ("masked_fill", "masked_fill_")
+_FILLS = ("masked_fill", "masked_fill_", "index_put", "index_put_")
 _PRODUCTS = ("mul", "mul_", "where", *_FILLS)
 # Whatever goes in, two values come out.
 _TWO_VALUED = ("lt", "le", "gt", "ge", "eq", "ne", "logical_not", "bitwise_not", "floor", "floor_",
@@ -302,7 +302,7 @@ class Watch:
             return
         is_filled = name in _FILLS or (name == "where" and len(args) > 2 and _is_zero(args[1]))
         dropped: torch.Tensor | None = None
-        if not mask.is_meta:
+        if has_values(mask):
             if mask.dtype == torch.bool:
                 dropped = mask if is_filled else ~mask
             else:
@@ -327,7 +327,7 @@ class Watch:
         return known
 
     def _count(self, record: Record, kept: torch.Tensor) -> None:
-        if not kept.is_meta:
+        if has_values(kept):
             record.zeros += int((~kept.bool()).sum())
             record.values += kept.numel()
 
@@ -338,7 +338,7 @@ class Watch:
         # A key of the caller's was not drawn here.
         record = mark.record if mark is not None else self._drawn()
         record.on = True
-        if not y.is_meta:
+        if has_values(y):
             zero = torch.tensor(drop_value, dtype=y.dtype)
             tells = x != zero
             record.zeros += int((tells & (y == zero)).sum())
@@ -486,7 +486,8 @@ def _is_masked(
     if not any(x.is_floating_point() or x.is_complex() for x in others):
         return False  # masks are combined
     if name in _FILLS:
-        return mask is args[1] and (_is_zero(args[2]) or args[2] == -math.inf)
+        is_mask = mask.dtype == torch.bool and any(mask is t for t in _tensors(args[1:2]))
+        return is_mask and (_is_zero(args[2]) or args[2] == -math.inf)
     if name == "where":
         return mask is args[0] and len(args) > 2 and any(map(_is_zero, args[1:]))
     return True
@@ -494,7 +495,7 @@ def _is_masked(
 
 def _is_zero(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
-        return value.ndim == 0 and not value.is_meta and not bool(value)
+        return value.ndim == 0 and has_values(value) and not bool(value)
     return not isinstance(value, bool) and value == 0
 
 
