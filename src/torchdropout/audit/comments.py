@@ -130,8 +130,8 @@ def suppress(
 
     Example:
         >>> [unused] = suppress([], "x = 1  # torchdropout: ignore[p-one]\n", "f.py")
-        >>> unused.name, unused.column, unused.fix.does
-        ('unused-ignore', 8, 'remove it')
+        >>> unused.message, unused.fix.does
+        ('`ignore[p-one]` silences nothing', 'remove it')
     """
     if not _MENTION.search(text):
         return list(findings)

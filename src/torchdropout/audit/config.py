@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pathspec import GitIgnoreSpec
 
 from ..config import Table, count, exactly, moved, one_of, strings
+from ..errors import ArgumentValueError
 from .selection import CHOICE, chosen
 
 FORMATS = ("text", "json", "sarif", "github")
@@ -35,6 +36,18 @@ def read_config(path: Path) -> dict[str, Any]:
     return TABLE.read(path)
 
 
+def need_patterns(argument: str, patterns: Sequence[str]) -> None:
+    """Raises `ArgumentValueError` where one of the patterns is none."""
+    for pattern in patterns:
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except ValueError as error:
+            raise ArgumentValueError(
+                f"Expected `{argument}` to be a pattern as in a .gitignore, "
+                f"got {pattern!r} ({type(pattern).__name__})"
+            ) from error
+
+
 def _paths(value: Any, folder: Path) -> tuple[str, ...]:
     return tuple(moved(entry, folder) for entry in strings(value, folder))
 
@@ -47,7 +60,7 @@ def _rules(value: Any, folder: Path) -> tuple[str, ...]:
 
 def _patterns(value: Any, folder: Path) -> tuple[str, ...]:
     entries = strings(value, folder)
-    GitIgnoreSpec.from_lines(entries)  # ValueError for what is no pattern
+    need_patterns("pattern", entries)
     return entries
 
 

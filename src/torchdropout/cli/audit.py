@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from .._version import __version__
-from ..audit.config import FORMATS, TABLE
+from ..audit.config import FORMATS, TABLE, need_patterns
 from ..audit.files import UNREADABLE
 from ..audit.report import (
     render_diff,
@@ -132,6 +132,8 @@ def audit(
         raise click.UsageError("Expected --diff or --format, not both")
     try:
         rules = chosen(how.pop("select"), how.pop("ignore"))
+        exclude = (*how["exclude"], *how["extend_exclude"])
+        need_patterns("exclude", exclude)
         if output is not None:
             need_writable(output)
     except WRONG as error:
@@ -155,7 +157,7 @@ def audit(
         with _bar() as progress:
             report = audit_paths(
                 paths,
-                exclude=(*how["exclude"], *how["extend_exclude"]),
+                exclude=exclude,
                 respect_gitignore=not how["no_gitignore"],
                 jobs=how["jobs"],
                 cache=not no_cache,
