@@ -43,6 +43,8 @@ BAD = [
     init("self.drops = {}  #!\nself.drops['a'] = nn.Dropout(p)"),
     init("drops = []\ndrops.append(nn.Dropout(p))\nself.drops = drops  #!"),
     init("drops = [nn.Dropout(p)]\nself.drops = drops  #!"),
+    init("drop = nn.Dropout(p)\nself.drops = [drop]  #!"),
+    init("self.drops = []  #!\nfor _ in 'ab':\n    d = nn.Dropout(p)\n    self.drops.append(d)"),
     init("self.drops = None\nself.drops = [nn.Dropout(p)]  #!"),
     init(
         "self.drops = [nn.Dropout(p)]  #!",
@@ -93,6 +95,9 @@ CLEAN = [
         "    def forward(self, x):\n        return run(self.drops, x)\n",
     ),
     init("self.drops = [nn.Dropout(p)]", "    def layers(self):\n        return self.drops\n"),
+    init("drop = nn.Dropout(p)\nself.drops = [drop]\nself.drop = drop"),
+    init("d = nn.Dropout(p)\nself.__setattr__('d', d)\nself.drops = [d, nn.Dropout(p)]"),
+    init("self.drops = [m for m in self.modules() if isinstance(m, nn.Dropout)]"),
     init("self.a = nn.Dropout(p)\nself.drops = [self.a]"),
     init("self.drops = [nn.Dropout, nn.Identity]"),
     init("self.drops = [p, 0.1]"),

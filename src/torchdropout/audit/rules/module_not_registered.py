@@ -34,7 +34,7 @@ _READERS = frozenset(
      "list", "tuple", "repr", "str", "id", "any", "all", "bool")
 )  # fmt: skip
 _OVERRIDDEN = ("train", "eval", "children", "named_children", "modules", "named_modules")
-_REGISTERING = frozenset(("add_module", "register_module"))
+_REGISTERING = frozenset(("add_module", "register_module", "__setattr__", "_modules", "__dict__"))
 
 
 @rule(
@@ -56,20 +56,25 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
 
     To mend: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
     """
-    if not any(_is_dropout(code, call.node) is not None for call in code.calls):
-        return
+    loose = [call.node.lineno for call in code.calls if _is_loose(code, call.node)]
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
             continue
-        candidates = {
-            name: given
-            for name, given in cls.attributes.items()
-            if any(_is_container(code, each.value) for each in given)
-        }
-        if not candidates or _registers(cls):
+        if not any(cls.node.lineno <= line <= (cls.node.end_lineno or 0) for line in loose):
             continue
-        for name, given in candidates.items():
-            yield from _judge(code, cls, name, given)
+        if _registers(cls):
+            continue
+        for name, given in cls.attributes.items():
+            if any(_is_container(code, each.value) for each in given):
+                yield from _judge(code, cls, name, given)
+
+
+def _is_loose(code: Code, call: ast.Call) -> bool:
+    """Whether a call builds a dropout that is not at once an attribute of its own."""
+    if _is_dropout(code, call) is None:
+        return False
+    parent = next(code.parents(call))
+    return not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Attribute)
 
 
 def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator[Hit]:
@@ -163,6 +168,8 @@ def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
             elif _makes(each):
                 waiting += each.args
                 waiting += [keyword.value for keyword in each.keywords]
+        elif isinstance(each, ast.Name):
+            waiting += _held_only_here(code, each)
         elif isinstance(each, (ast.List, ast.Tuple)):
             waiting += each.elts
         elif isinstance(each, ast.Dict):
@@ -177,18 +184,27 @@ def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
             waiting += [each.body, each.orelse]
 
 
+def _held_only_here(code: Code, name: ast.Name) -> list[ast.expr]:
+    """What a local variable is given, where nothing else in its function reads it."""
+    function = code.function_of(name)
+    given = [each for each in code.assigned(name) if isinstance(each, ast.Call)]
+    if function is None or len(given) != 1:
+        return []
+    reads = [
+        node
+        for node in ast.walk(function.node)
+        if isinstance(node, ast.Name) and node.id == name.id and isinstance(node.ctx, ast.Load)
+    ]
+    return list(given) if reads == [name] else []
+
+
 def _registers(cls: Class) -> bool:
     """Whether a class registers children by hand."""
-    for node in ast.walk(cls.node):
-        if isinstance(node, ast.Call):
-            func = node.func
-            if isinstance(func, ast.Attribute) and func.attr in _REGISTERING:
-                return True
-            if isinstance(func, ast.Name) and func.id == "setattr":
-                return True
-        elif isinstance(node, ast.Attribute) and node.attr in ("_modules", "__dict__"):
-            return True
-    return False
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in _REGISTERING)
+        or (isinstance(node, ast.Name) and node.id == "setattr")
+        for node in ast.walk(cls.node)
+    )
 
 
 class _Holder:
