@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.utils import _pytree
 
 from ...errors import ArgumentTypeError, TargetError
@@ -126,9 +126,9 @@ def _runnable(
 
 def _copy(model: torch.nn.Module) -> torch.nn.Module:
     """A copy of a model with lazy modules; of buffers without values torch makes none itself."""
-    memo: dict[int, Any] = {
-        id(b): type(b)(device=b.device, dtype=b.dtype) for b in model.buffers() if is_lazy(b)
-    }
+    make: Any = UninitializedBuffer
+    lazy = filter(is_lazy, model.buffers())
+    memo: dict[int, Any] = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
     try:
         return copy.deepcopy(model, memo)
     except Exception as error:
