@@ -162,3 +162,41 @@ def test_the_gradient_is_that_of_another_mask():
         y = checkpoint(drop, x, use_reentrant=False, preserve_rng_state=preserve)
         y.sum().backward()
         assert torch.equal(x.grad, y.detach()) is preserve
+
+
+def test_attributes_that_stand_for_each_other():
+    text = HEAD.replace("self.p = p", "self.p = self.q\n        self.q = self.p")
+    line = f"        return checkpoint(self.quiet, x, {OFF})\n"
+    (hit,) = audit_text(text + line, rules={"checkpoint-without-rng"})
+    assert hit.severity == "error"
+
+
+def test_modules_that_hold_themselves():
+    lines = ["y = nn.Sequential(y, y)"] * 6
+    assert found(*lines, f"return checkpoint(y, x, {OFF})") == []
+
+
+def test_a_class_that_is_built_in_two_places():
+    lines = ["if x is None:", "    one = Block(0.1)", "else:", "    one = Block(0.2)"]
+    (hit,) = found(*lines, f"return checkpoint(one, x, {OFF})")
+    assert hit.severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("rnn", "severities"),
+    [
+        ("nn.GRU(8, 8, dropout=0.1)", []),
+        ("nn.GRU(8, 8, 1, dropout=0.1)", []),
+        ("nn.GRU(8, 8, 2)", []),
+        ("nn.GRU(8, 8, 2, dropout=0.1)", ["error"]),
+        ("nn.LSTM(8, 8, num_layers=self.n, dropout=0.1)", ["error"]),
+    ],
+)
+def test_rnns(rnn, severities):
+    hits = found(f"return checkpoint({rnn}, x, {OFF})")
+    assert [hit.severity for hit in hits] == severities
+
+
+def test_a_message_is_one_line():
+    (hit,) = found("return checkpoint(lambda y: (", "    self.drop(y) +", f"    y), x, {OFF})")
+    assert "\n" not in hit.message

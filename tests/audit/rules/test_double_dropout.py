@@ -103,3 +103,8 @@ def test_message_names_both():
         "Dropout right after Dropout",
         "Dropout2d right after Dropout",
     ]
+
+
+def test_a_layer_that_stands_for_itself():
+    text = "from torch import nn\nx = nn.Dropout(0.1) if f else x\nnet = nn.Sequential(x, x)\n"
+    assert audit_text(text, rules={"double-dropout"}) == []

@@ -46,6 +46,13 @@ def fit(model, loader, optimizer):
             STEP
         model.train(False)  #!
 """,
+    "train(mode=False)": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        model.train(mode=False)  #!
+""",
     "in functions": """
 def train(loader, model, optimizer):
         for x in loader:
@@ -206,3 +213,16 @@ def test_found(name):
 @pytest.mark.parametrize("name", CLEAN)
 def test_clean(name):
     assert of(CLEAN[name]) == ([], [])
+
+
+def test_one_finding_a_loop_and_model():
+    lines = FOUND["epochs"].rstrip() + "\n        model.eval()\n"
+    found, marked = of(lines)
+    assert found == marked
+    assert len(found) == 1
+
+
+def test_long_chains_of_calls():
+    chain = ".a()" * 900
+    found, _ = of(f"for x in y:\n    model.eval()\n    model(x).backward()\n    x{chain}.step()\n")
+    assert found == [2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +13,7 @@ _DROPOUTS = frozenset(
     (*MODULES, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout")
     + tuple(f"torchdropout.nn.{name.rpartition('.')[2]}" for name in MODULES)
 )
+_DEEPEST = 8  # names that stand for names: a circle, or beyond any reader
 _TENSOR_METHODS = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
 
 
@@ -65,14 +66,16 @@ def paths(code: Code) -> Sequence[Path]:
         code: A file.
 
     Returns:
-        A path for each layer. One that is applied in a `Sequential` and is known where the
-        `Sequential` is applied is in more than one.
+        A path for each layer; more than one for a layer of a `Sequential` that is applied where it
+        is known. Nothing for a file without a dropout of torch's.
     """
     return _paths(code)
 
 
 @lru_cache(maxsize=1)  # several rules ask for those of one file in turn
 def _paths(code: Code) -> tuple[Path, ...]:
+    if not any(call.name in _DROPOUTS for call in code.calls):
+        return ()
     return tuple(_Reader(code).read())
 
 
@@ -103,6 +106,7 @@ class _Reader:
     def __init__(self, code: Code) -> None:
         self.code = code
         self.calls = {call.node: call for call in code.calls}
+        self.has_walrus = ":=" in code.text
 
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
@@ -127,7 +131,7 @@ class _Reader:
         for child in children:
             inner = self.calls.get(child) if isinstance(child, ast.Call) else None
             layers = None
-            if inner is not None and depth < 8:
+            if inner is not None and depth < _DEEPEST:
                 layers = self._sequential(inner, nested, depth + 1)
             if layers is not None and isinstance(child, ast.Call):
                 nested.add(child)
@@ -136,10 +140,12 @@ class _Reader:
                 found.append(self._built(child, child))
         return found
 
-    def _built(self, expr: ast.expr | None, node: ast.expr) -> Layer:
+    def _built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
         """The layer that an expression builds; without a name where that is not known."""
+        if depth > _DEEPEST:
+            return Layer(node)
         if isinstance(expr, ast.IfExp):  # `nn.Dropout(p) if p > 0 else nn.Identity()`
-            sides = [self._built(side, node) for side in (expr.body, expr.orelse)]
+            sides = [self._built(side, node, depth + 1) for side in (expr.body, expr.orelse)]
             named = [side for side in sides if side.name not in ("", "torch.nn.Identity")]
             is_none = [isinstance(s, ast.Constant) for s in (expr.body, expr.orelse)]
             sure = all(s.name or none for s, none in zip(sides, is_none, strict=True))
@@ -148,7 +154,7 @@ class _Reader:
             values = self.code.assigned(expr)
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
                 return Layer(node)
-            return self._built(values[0], node)
+            return self._built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
         if call is None or call.name is None:
             return Layer(node)
@@ -158,39 +164,49 @@ class _Reader:
 
     def _block(
         self, block: Sequence[ast.stmt], known: dict[str, tuple[Layer, ...]]
-    ) -> Iterator[Path]:
+    ) -> Generator[Path, None, set[str]]:
         """Follows the values of local names through statements.
 
         Args:
             block: Statements.
             known: By name, the layers that its value has come through; changed in place.
-        """
-        for statement in block:
-            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                known.pop(statement.name, None)
-                continue
-            if isinstance(statement, (ast.With, ast.AsyncWith)):
-                yield from self._block(statement.body, known)
-                continue
-            inner = [
-                body
-                for name in ("body", "orelse", "finalbody")
-                if (body := getattr(statement, name, None)) and isinstance(body, list)
-            ]
-            if inner:
-                stored = _stored(statement)
-                # A second turn of a loop begins with what the first left.
-                is_loop = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
-                for body in inner:
-                    yield from self._block(
-                        body, {k: v for k, v in known.items() if not (is_loop and k in stored)}
-                    )
-                for name in stored:
-                    known.pop(name, None)
-                continue
-            yield from self._simple(statement, known)
 
-    def _simple(self, statement: ast.stmt, known: dict[str, tuple[Layer, ...]]) -> Iterator[Path]:
+        Yields:
+            The paths.
+
+        Returns:
+            The names that the statements bind.
+        """
+        bound: set[str] = set()
+        for statement in block:
+            bodies = _bodies(statement)
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                now = {statement.name}
+            elif not bodies:
+                now = yield from self._simple(statement, known)
+                bound |= now
+                continue
+            elif isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
+                now = _stored(statement)
+                # The second turn begins with what the first left.
+                before = {name: layers for name, layers in known.items() if name not in now}
+                for body in bodies:
+                    yield from self._block(body, dict(before))
+            elif isinstance(statement, (ast.With, ast.AsyncWith)):
+                bound |= yield from self._block(statement.body, known)
+                now = {n for each in statement.items for n in _stored(each.optional_vars)}
+            else:
+                now = set()
+                for body in bodies:
+                    now |= yield from self._block(body, dict(known))
+            for name in now:
+                known.pop(name, None)
+            bound |= now
+        return bound
+
+    def _simple(
+        self, statement: ast.stmt, known: dict[str, tuple[Layer, ...]]
+    ) -> Generator[Path, None, set[str]]:
         value = getattr(statement, "value", None)
         target = _target(statement)
         passed: tuple[Layer, ...] = ()
@@ -202,10 +218,17 @@ class _Reader:
             for n in range(before, len(passed)):
                 ends = n + 1 == len(passed) and isinstance(statement, ast.Return)
                 yield Path(passed[: n + 1], ends, statement)
-        for name in _stored(statement):
+        if isinstance(statement, ast.Assign) and not self.has_walrus:
+            bound = {name for each in statement.targets for name in _stored(each)}
+        elif isinstance(statement, (ast.Expr, ast.Return)) and not self.has_walrus:
+            bound = set()
+        else:
+            bound = _stored(statement)
+        for name in bound:
             known.pop(name, None)
         if target and passed:
             known[target] = passed
+        return bound
 
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
         """The name whose value an expression passes through layers, and those layers in order."""
@@ -265,9 +288,25 @@ def _target(statement: ast.stmt) -> str:
     return target.id if isinstance(target, ast.Name) else ""
 
 
-def _stored(statement: ast.stmt) -> set[str]:
+def _bodies(statement: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks of a compound statement."""
+    found = [getattr(statement, name, None) for name in ("body", "finalbody")]
+    after = getattr(statement, "orelse", None)
+    while isinstance(after, list) and len(after) == 1 and isinstance(after[0], ast.If):
+        found.append(after[0].body)  # a chain of `elif` may be long: no recursion
+        after = after[0].orelse
+    found.append(after)
+    for name in ("handlers", "cases"):
+        found += [each.body for each in getattr(statement, name, ())]
+    return [body for body in found if isinstance(body, list) and body]
+
+
+def _stored(node: ast.AST | None) -> set[str]:
+    """The names that a node binds."""
+    if isinstance(node, ast.Name):
+        return {node.id}  # a target, by far the most common
     return {
-        node.id
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        each.id
+        for each in (() if node is None else ast.walk(node))
+        if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)
     }

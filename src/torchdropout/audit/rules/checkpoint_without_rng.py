@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ..code import FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Class, Code, Function
+from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Class, Code, Function
 from ._rule import Hit, rule
 
 BROKEN = """
@@ -39,12 +39,7 @@ _CHECKPOINTS = {
     "torch.utils.checkpoint.checkpoint_sequential": "functions",
     "torch.distributed.algorithms._checkpoint.checkpoint_wrapper.checkpoint_wrapper": "module",
 }
-_TRANSFORMERS = (
-    "torch.nn.Transformer",
-    "torch.nn.TransformerEncoderLayer",
-    "torch.nn.TransformerDecoderLayer",
-)
-_OFF_BY_DEFAULT = ("torch.nn.MultiheadAttention", "timm.layers.DropPath", *RNNS)
+_OFF_BY_DEFAULT = ("torch.nn.MultiheadAttention", "timm.layers.DropPath", *RNNS, *ATTENTION)
 _WRAPPERS = ("enumerate", "zip", "reversed", "list", "tuple", "iter", "tqdm", "sorted")
 _DEEPEST = 8
 
@@ -87,13 +82,18 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         held = _Search(code).expression(what)
         if held:
             drop = next((each for each in held if each.is_on), held[0])
-            line = f"{code.text_of(drop.call.node.func)} in line {drop.call.node.lineno}"
+            line = f"{_said(code, drop.call.node.func)} in line {drop.call.node.lineno}"
             yield Hit(
                 call.node,
-                f"the second run of {code.text_of(what)} draws other masks than the first ({line})",
+                f"the second run of {_said(code, what)} draws other masks than the first ({line})",
                 "leave preserve_rng_state at True",
                 severity=None if drop.is_on else "advice",
             )
+
+
+def _said(code: Code, expr: ast.expr) -> str:
+    text = " ".join(code.text_of(expr).split())
+    return text if len(text) < 40 else f"{text[:36]} ..."
 
 
 @dataclass(frozen=True)
@@ -104,29 +104,34 @@ class _Drop:
     is_on: bool
 
 
-@dataclass
 class _Search:
     """Looks for dropouts in what a file says an expression holds or runs."""
 
-    code: Code
-    seen: set[ast.AST] = field(default_factory=set)
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.calls = {call.node: call for call in code.calls}
+        self.known: dict[ast.AST, list[_Drop]] = {}
 
     def expression(self, expr: ast.expr | None, depth: int = 0) -> list[_Drop]:
         """The dropouts in a module or function that an expression stands for."""
         if expr is None or depth > _DEEPEST:
             return []
+        if expr not in self.known:
+            self.known[expr] = []  # what holds itself adds nothing
+            self.known[expr] = self._look(expr, depth)
+        return self.known[expr]
+
+    def _look(self, expr: ast.expr, depth: int) -> list[_Drop]:
         if isinstance(expr, ast.Call):
             return self._call(expr, depth)
         if isinstance(expr, ast.Lambda):
-            return self._inside(expr.body)
-        if isinstance(expr, ast.Subscript):
+            return self._inside([expr.body])
+        if isinstance(expr, (ast.Subscript, ast.Starred, ast.NamedExpr)):
             return self.expression(expr.value, depth + 1)
         if isinstance(expr, (ast.List, ast.Tuple)):
             return self._all(expr.elts, depth)
         if isinstance(expr, (ast.ListComp, ast.GeneratorExp)):
             return self.expression(expr.elt, depth + 1)
-        if isinstance(expr, (ast.Starred, ast.NamedExpr)):
-            return self.expression(expr.value, depth + 1)
         if not isinstance(expr, (ast.Name, ast.Attribute)):
             return []
         known = self.code.local(expr)
@@ -194,65 +199,69 @@ class _Search:
 
     def _class(self, cls: Class | None) -> list[_Drop]:
         """The dropouts that a class of this file, or a base of it here, builds and calls."""
-        if cls is None or cls.node in self.seen or not cls.is_module:
+        if cls is None or not cls.is_module:
             return []
-        self.seen.add(cls.node)
-        return [each for one in cls.lineage() for each in self._inside(one.node)]
+        if cls.node not in self.known:
+            self.known[cls.node] = []
+            self.known[cls.node] = self._inside([one.node for one in cls.lineage()])
+        return self.known[cls.node]
 
     def _function(self, function: Function) -> list[_Drop]:
         """The dropouts that a function of this file calls."""
-        if function.node in self.seen:
-            return []
-        self.seen.add(function.node)
-        found: list[_Drop] = []
-        for statement in function.node.body:
-            found += self._inside(statement)
-        return found
+        if function.node not in self.known:
+            self.known[function.node] = []
+            self.known[function.node] = self._inside(function.node.body)
+        return self.known[function.node]
 
-    def _inside(self, node: ast.AST) -> list[_Drop]:
+    def _inside(self, nodes: Sequence[ast.AST]) -> list[_Drop]:
+        """The dropouts that code calls or builds."""
         found: list[_Drop] = []
-        for each in ast.walk(node):
-            if not isinstance(each, ast.Call):
-                continue
-            if self.code.name(each.func) in RATES:
-                found += self._rate(each)
-                continue
-            known = self.code.local(each.func)
-            if isinstance(known, Function):
-                found += self._function(known)
-            elif isinstance(known, Class):
-                found += self._class(known)
-            elif not isinstance(node, ast.ClassDef):  # a class counts what it builds
-                found += self.expression(each.func, 1)
+        for node in nodes:
+            for each in ast.walk(node):
+                if not isinstance(each, ast.Call):
+                    continue
+                known = self.code.local(each.func)
+                if self.code.name(each.func) in RATES:
+                    found += self._rate(each)
+                elif isinstance(known, Function):
+                    found += self._function(known)
+                elif isinstance(known, Class):
+                    found += self._class(known)
+                elif not isinstance(node, ast.ClassDef):  # a class counts what it builds
+                    found += self.expression(each.func, 1)
         return found
 
     def _rate(self, node: ast.Call) -> list[_Drop]:
         """The dropout that a call is or builds, unless it is known never to act."""
-        call = next(c for c in self.code.calls if c.node is node)
+        call = self.calls[node]
         name = call.name or ""
         given = call.argument(RATES[name])
-        training = call.argument("training")
+        training = call.argument("train" if name == "torch.dropout" else "training")
         if given is UNKNOWN or training is UNKNOWN:
             return []
         if isinstance(training, ast.expr) and self.code.value(training) is False:
             return []
-        if given is None:
-            is_always_on = name not in _OFF_BY_DEFAULT and not name.startswith(("flash_", "xf"))
-            is_on = is_always_on and "scaled_dot" not in name and name not in FUNCTIONAL_OFF
-            return [_Drop(call, True)] if is_on else []
-        assert isinstance(given, ast.expr)
         if name in FUNCTIONAL_OFF and training is None:
             return []
+        layers = call.argument("num_layers") if name in RNNS else None
+        if name in RNNS and (layers is None or layers is UNKNOWN):
+            return []  # one layer: nothing is dropped
+        if isinstance(layers, ast.expr) and self.code.value(layers) == 1:
+            return []
+        if not isinstance(given, ast.expr):
+            return [] if name in _OFF_BY_DEFAULT else [_Drop(call, True)]
         value = self.code.value(given)
         if value is not UNKNOWN:
             return [_Drop(call, True)] if value not in (0, None) else []
         return [_Drop(call, not self._is_off_by_default(given))]
 
     def _is_off_by_default(self, rate: ast.expr) -> bool:
-        """Whether a rate is a parameter whose default is 0."""
+        """Whether a rate is a parameter whose default is 0, or an attribute that is given one."""
         if isinstance(rate, ast.Attribute):
             values = self.code.assigned(rate)
-            return len(values) == 1 and values[0] is not None and self._is_off_by_default(values[0])
+            if len(values) != 1 or not isinstance(values[0], ast.Name):
+                return False
+            rate = values[0]
         function = self.code.function_of(rate)
         default = (
             function.defaults.get(rate.id) if function and isinstance(rate, ast.Name) else None

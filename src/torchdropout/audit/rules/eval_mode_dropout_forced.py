@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from operator import contains, eq
+from typing import TypeGuard
 
 from ..code import MODULES, Code
 from ._rule import Hit, rule
@@ -29,6 +31,7 @@ def enable_dropout(model):
 _KINDS = tuple(name.rpartition(".")[2] for name in MODULES)
 _BASE = "torch.nn.modules.dropout._DropoutNd"
 _HINT = "isinstance(m, nn.modules.dropout._DropoutNd) is true of all dropout modules"
+_PUTS = re.compile(r"\.train\s*\(|\.training\s*=(?!=)")
 Test = Callable[[str], bool]
 
 
@@ -58,6 +61,8 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
     To mend: `isinstance(m, nn.modules.dropout._DropoutNd)` is true of all six; add the modules that
     hold a dropout of their own, and see that two passes differ.
     """
+    if not _PUTS.search(code.text):
+        return
     found: dict[ast.AST, tuple[ast.AST, set[str]]] = {}
     for node in ast.walk(code.tree):
         subject = _put_in_training(code, node)
@@ -201,13 +206,14 @@ def _of_class(code: Code, test: ast.expr, subject: str) -> Test | None:
 
 def _one_of(code: Code, classes: ast.expr, *, derived: bool) -> Test | None:
     elements = code.listed(classes)
-    if elements is None and isinstance(classes, ast.BinOp) and isinstance(classes.op, ast.BitOr):
-        sides = [_one_of(code, s, derived=derived) for s in (classes.left, classes.right)]
-        return None if None in sides else lambda name: any(s(name) for s in sides if s is not None)
-    classes_of = [classes] if elements is None else elements
-    names = [code.name(each) for each in classes_of]
-    known = (n is not None or code.local(c) for n, c in zip(names, classes_of, strict=True))
-    if not all(known):
+    if elements is None:
+        elements = []
+        while isinstance(classes, ast.BinOp) and isinstance(classes.op, ast.BitOr):
+            elements.append(classes.right)
+            classes = classes.left
+        elements.append(classes)
+    names = [code.name(each) for each in elements]
+    if any(n is None and code.local(c) is None for n, c in zip(names, elements, strict=True)):
         return None
     return lambda name: f"torch.nn.{name}" in names or (derived and _BASE in names)
 
@@ -244,34 +250,31 @@ def _of_text(
 
 def _class_name(expr: ast.expr, subject: str) -> Callable[[str], str] | None:
     """`m.__class__.__name__`, `type(m).__name__`, `str(type(m))`, and these in lower case."""
-    if isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute) and not expr.args:
-        inner = _class_name(expr.func.value, subject)
-        if expr.func.attr == "lower" and inner is not None:
-            return lambda kind: inner(kind).lower()
+    is_lower = False
+    while isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute):
+        if expr.func.attr != "lower":
+            return None
+        is_lower, expr = True, expr.func.value
     if isinstance(expr, ast.Attribute) and expr.attr in ("__name__", "__qualname__"):
-        return str if _is_type(expr.value, subject) else None
-    if (
-        isinstance(expr, ast.Call)
-        and isinstance(expr.func, ast.Name)
-        and expr.func.id == "str"
-        and len(expr.args) == 1
-        and _is_type(expr.args[0], subject)
-    ):
-        return lambda kind: f"<class 'torch.nn.modules.dropout.{kind}'>"
-    return None
+        inner, form = expr.value, "{}"
+    elif _is_call_of(expr, "str"):
+        inner, form = expr.args[0], "<class 'torch.nn.modules.dropout.{}'>"
+    else:
+        return None
+    if not _is_type(inner, subject):
+        return None
+    return lambda kind: form.format(kind).lower() if is_lower else form.format(kind)
 
 
 def _is_type(expr: ast.expr, subject: str) -> bool:
     if isinstance(expr, ast.Attribute) and expr.attr == "__class__":
         return _is(expr.value, subject)
-    return (
-        isinstance(expr, ast.Call)
-        and isinstance(expr.func, ast.Name)
-        and expr.func.id == "type"
-        and len(expr.args) == 1
-        and _is(expr.args[0], subject)
-    )
+    return _is_call_of(expr, "type") and _is(expr.args[0], subject)
 
 
-def _is(expr: ast.AST, subject: str) -> bool:
-    return isinstance(expr, ast.Name) and expr.id == subject
+def _is_call_of(expr: ast.expr, name: str) -> TypeGuard[ast.Call]:
+    return isinstance(expr, ast.Call) and _is(expr.func, name) and len(expr.args) == 1
+
+
+def _is(expr: ast.AST, name: str) -> bool:
+    return isinstance(expr, ast.Name) and expr.id == name

@@ -36,6 +36,7 @@ def fit(model, loader, valid, optimizer, epochs):
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_NO_GRADIENT = ("no_grad", "inference_mode")
 _DEEPEST = 4
 
 
@@ -65,6 +66,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     if ".eval(" not in code.text and ".train(" not in code.text:
         return
     reader = _Reader(code)
+    said: set[tuple[ast.AST, str]] = set()
     for call in code.calls:
         for model in reader.left_in_eval(call.node):
             loop = reader.training_loop(call.node)
@@ -72,11 +74,13 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
                 continue
             if _is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
-            by = "" if reader.receiver(call.node, "eval") else f"{code.text_of(call.node.func)}: "
+            if (loop, model) in said:
+                break
+            said.add((loop, model))
             yield Hit(
                 call.node,
-                f"{by}{model} is put in eval in a training loop and never back: dropout is off "
-                "from here on",
+                f"{model} is put in eval in a training loop and never back: dropout is off from "
+                "here on",
                 f"{model}.train() at the head of the loop",
             )
             break
@@ -109,7 +113,12 @@ class _Reader:
         func = node.func
         if not isinstance(func, ast.Attribute) or func.attr != method:
             return ""
-        return ast.unparse(func.value) if _is_dotted(func.value) else ""
+        return _dotted(func.value)
+
+    def is_off(self, node: ast.Call) -> bool:
+        """Whether a call gives False: `model.train(False)`, `model.train(mode=False)`."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        return len(given) == 1 and self.code.value(given[0]) is False
 
     def left_in_eval(self, node: ast.Call) -> set[str]:
         """The models that a call leaves in eval mode, named as at the call."""
@@ -117,7 +126,7 @@ class _Reader:
         if model and not node.args and not node.keywords:
             return {model}
         model = self.receiver(node, "train")
-        if model and node.args and self.code.value(node.args[0]) is False:
+        if model and self.is_off(node):
             return {model}
         function = self.code.local(node.func)
         if not isinstance(function, Function):
@@ -132,7 +141,7 @@ class _Reader:
         root, dot, rest = model.partition(".")
         if root == "self" and function.cls is not None:
             func = node.func
-            is_own = isinstance(func, ast.Attribute) and ast.unparse(func.value) == "self"
+            is_own = isinstance(func, ast.Attribute) and _dotted(func.value) == "self"
             return model if is_own else ""
         if root not in {p.arg for p in function.parameters}:
             return ""
@@ -141,9 +150,8 @@ class _Reader:
         place = names.index(root) if root in names else len(node.args)
         if not given and not any(isinstance(a, ast.Starred) for a in node.args):
             given = node.args[place : place + 1]
-        if not given or not _is_dotted(given[0]):
-            return ""
-        return ast.unparse(given[0]) + dot + rest
+        outer = _dotted(given[0]) if given else ""
+        return outer and outer + dot + rest
 
     # --- Of a loop ------------------------------------------------------------------------------
 
@@ -180,8 +188,7 @@ class _Reader:
                 return True
         return any(
             isinstance(node, ast.Call)
-            and _is_dotted(node.func)
-            and ast.unparse(node.func) == model
+            and _dotted(node.func) == model
             and not self._is_without_gradient(node)
             for node in ast.walk(loop)
         )
@@ -189,9 +196,7 @@ class _Reader:
     def _is_without_gradient(self, node: ast.AST) -> bool:
         return any(
             isinstance(parent, (ast.With, ast.AsyncWith))
-            and any(
-                "no_grad" in ast.unparse(i) or "inference" in ast.unparse(i) for i in parent.items
-            )
+            and any(_last(item.context_expr) in _NO_GRADIENT for item in parent.items)
             for parent in self.code.parents(node)
         )
 
@@ -216,14 +221,10 @@ class _Reader:
     def _add(self, node: ast.Call, found: _Inside, depth: int) -> None:
         func = node.func
         method = func.attr if isinstance(func, ast.Attribute) else ""
-        mode = node.args[0] if node.args else next((k.value for k in node.keywords), None)
-        if method == "eval" and mode is None:
+        if method == "eval" or (method == "train" and self.is_off(node)):
             found.evals |= self.left_in_eval(node)
-        elif method == "train" and isinstance(func, ast.Attribute):
-            if mode is not None and self.code.value(mode) is False:
-                found.evals |= self.left_in_eval(node)
-            else:
-                found.restores = True
+        elif method == "train":
+            found.restores = True
         elif method == "backward" or (method == "step" and _says_optimizer(func)):
             found.backward = True
         function = self.code.local(func)
@@ -243,23 +244,37 @@ def _is_made_in(loop: ast.AST, model: str) -> bool:
     return any(
         isinstance(node, (ast.Name, ast.Attribute))
         and isinstance(node.ctx, ast.Store)
-        and ast.unparse(node) in names
+        and _dotted(node) in names
         for node in ast.walk(loop)
     )
 
 
 def _may_restore(func: ast.expr) -> bool:
     """Whether a function that is not in this file has a name that speaks of training."""
-    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-    return "train" in name.lower().replace("pretrain", "")
+    return "train" in _last(func).lower().replace("pretrain", "")
 
 
 def _says_optimizer(func: ast.expr) -> bool:
-    text = ast.unparse(func.value).lower() if isinstance(func, ast.Attribute) else ""
+    """Whether a `.step` is that of an optimizer: by the names that it is reached by."""
+    said = []
+    while isinstance(func, (ast.Attribute, ast.Call, ast.Subscript)):
+        said.append(_last(func))
+        func = func.func if isinstance(func, ast.Call) else func.value
+    text = " ".join([*said, _last(func)]).lower()
     return "opt" in text or "scaler" in text
 
 
-def _is_dotted(expr: ast.expr) -> bool:
+def _last(expr: ast.expr) -> str:
+    """The last name of what is called, or of an attribute."""
+    if isinstance(expr, ast.Call):
+        expr = expr.func
+    return expr.attr if isinstance(expr, ast.Attribute) else getattr(expr, "id", "")
+
+
+def _dotted(expr: ast.expr) -> str:
+    """A name, or attributes of one, as text; empty for everything else."""
+    said = []
     while isinstance(expr, ast.Attribute):
+        said.append(expr.attr)
         expr = expr.value
-    return isinstance(expr, ast.Name)
+    return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
