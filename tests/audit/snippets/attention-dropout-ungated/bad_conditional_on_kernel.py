@@ -1,0 +1,10 @@
+import torch.nn.functional as F
+from torch import nn
+
+
+class Attention(nn.Module):
+    def forward(self, q, k, v):
+        p = 0.0
+        if q.is_cuda:  # where it runs, not when
+            p = self.p
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=p)  #! attention-dropout-ungated

@@ -1,0 +1,3 @@
+from torch.nn.modules import dropout
+
+drop = dropout.Dropout2d(False)  #! dropout-as-flag

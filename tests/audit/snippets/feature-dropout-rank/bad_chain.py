@@ -1,0 +1,13 @@
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(4, 8, 3)
+        self.drop = nn.Dropout2d(0.1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        x = self.drop(x)  #! feature-dropout-rank advice
+        return x

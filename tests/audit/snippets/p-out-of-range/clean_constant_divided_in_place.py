@@ -1,0 +1,5 @@
+from torch import nn
+
+P = 50
+P /= 100
+drop = nn.Dropout(P)

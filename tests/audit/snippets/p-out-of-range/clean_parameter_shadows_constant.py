@@ -1,0 +1,7 @@
+from torch import nn
+
+P = 50
+
+
+def make(P):
+    return nn.Dropout(P)
