@@ -94,6 +94,12 @@ def test_lines_are_counted_as_the_parser_does(end):
     assert [place[1:3] for place in places(book)] == [(1, tree.body[-1].lineno), (2, 1)]
 
 
+@pytest.mark.parametrize("end", ["", "\r", "\n", "\r\n", "\n\n"])
+def test_ends_of_cells(end):
+    book = opened(code("", source=f"import torch.nn as nn{end}"), "nn.Dropout(8)")
+    assert [place[1:3] for place in places(book)] == [(2, 1)]
+
+
 # --- What is IPython's --------------------------------------------------------------------------
 
 MAGICS = """\

@@ -74,7 +74,8 @@ class Notebook:
         self._file = source.text
         self._cells = list(_code_cells(_parsed(source.text)))
         self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
-        lengths = [1 + len(_lines(cell.text)) for cell in self._cells]
+        # With its line end: after a cell that ends in `\\r` it is half of one.
+        lengths = [len(_lines(f"{cell.text}\n")) for cell in self._cells]
         # The line in the text before the first of each cell, which is that of its separator.
         self._before = [1 + sum for sum in accumulate(lengths, initial=0)][:-1]
         self.broken: Mapping[int, SyntaxError] = {
