@@ -1,12 +1,15 @@
 """Comments that silence the audit, and those that silence nothing."""
 
+import ast
 import textwrap
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit._reports import finding
 from torchdropout.audit.comments import ON_PURPOSE, suppress
-from torchdropout.audit.fix import mend_all
+from torchdropout.audit.fix import mend_all, parses
 from torchdropout.audit.source import audit_text
 from torchdropout.audit.table import FINDERS, RULES
 
@@ -313,3 +316,38 @@ def test_an_ignore_can_be_kept():
     assert audit("x = 1  # torchdropout: ignore[p-one]  # torchdropout: ignore[TD003]\n") == []
     kept = "# torchdropout: ignore-file[unused-ignore]\nx = 1  # torchdropout: ignore[p-one]\n"
     assert audit(kept) == []
+
+
+LINES = st.sampled_from(
+    [
+        "x = 1",
+        "if x:",
+        "    y = (",
+        "        2,",
+        "    )",
+        '"""',
+        "'#",
+        "\t",
+        "\f",
+        "\\",
+        "# torchdropout: ignore",
+        "  # torchdropout: ignore[p-one, no]",
+        "# torchdropout: mc-dropout",
+        "# torchdropout: ignore-file[TD1",
+        " # torchdropout: ignore[] # noqa",
+        "größer = '日本'",
+        "\0",
+    ]
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "", " "])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(LINES, ENDS), max_size=12))
+def test_whatever_the_text_comments_alone_are_taken_out(parts):
+    text = "".join(line + end for line, end in parts)
+    done = mend_all(text, audit)
+    if not parses(text):
+        return
+    assert ast.dump(ast.parse(done.text)) == ast.dump(ast.parse(text))
+    assert not any(f.name == "unused-ignore" and f.fix for f in audit(done.text))

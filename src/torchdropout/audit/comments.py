@@ -194,7 +194,8 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
 def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
     """The tokens of a text, as far as it can be read."""
     # CPython's tokenizer ends a line at `\n` alone; a character a character, so that columns stay.
-    plain = re.sub(r"\r(?!\n)", "\n", text)
+    # At a NUL, where the text stops being Python, some versions raise SystemError.
+    plain = re.sub(r"\r(?!\n)", "\n", text.partition("\0")[0])
     try:
         yield from tokenize.generate_tokens(io.StringIO(plain, newline="").readline)
     except (tokenize.TokenError, SyntaxError):
