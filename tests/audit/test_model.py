@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -381,6 +382,32 @@ def test_p_zero_and_p_one_are_not_dead():
     zero, one = found
     assert (zero.train, zero.acts, one.train, one.eval) == (False, False, True, False)
     assert not found.findings
+
+
+def test_a_recurrent_module_at_p_one_is_not_dead():
+    found = of(lambda self, x: self.rnn(x)[0], rnn=nn.RNN(SIZE, SIZE, 2, dropout=1.0))
+    assert is_gated(only(found))
+    assert not found.findings
+
+
+def test_a_class_that_is_known_by_name_only_may_draw_from_elsewhere():
+    class NumpyDropPath(nn.Module):
+        p = 0.5
+
+        def forward(self, x):
+            return x * (np.random.rand() >= self.p) if self.training else x
+
+    found = of(lambda self, x: self.path(x), path=NumpyDropPath())
+    assert names(found) == [("dead-in-train", "advice")]
+
+
+def test_monte_carlo_dropout_is_meant():
+    class MCDropout(nn.Dropout):
+        def forward(self, x):
+            return F.dropout(x, self.p)
+
+    found = of(lambda self, x: self.drop(x), drop=MCDropout(0.5))
+    assert names(found) == [("alive-in-eval", "advice")]
 
 
 def test_an_empty_input_is_not_dead():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from .watch import Declared, Record
 # Skips whole layers, and has no mask; or is of a head that not each model has.
 _NO_SITE = ("layerdrop", "classif", "summary", "head", "final", "cls")
 
+# Monte Carlo dropout is to stay on.
+_MEANT = re.compile(r"MC|MonteCarlo|Bayes")
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -24,6 +28,7 @@ class Looked:
 
     Attributes:
         known: A dropout was recognised.
+        sure: By more than the name of a class.
         frozen: The module round it was in eval while the model was in training.
         is_lost: Its module is not in the model's tree.
         layers: How many layers a recurrent module has; 0 for others.
@@ -32,6 +37,7 @@ class Looked:
 
     site: Site
     known: bool
+    sure: bool
     frozen: bool
     is_lost: bool
     layers: int
@@ -60,7 +66,9 @@ def looked(
         also=also,
     )
     is_empty = train is not None and train.empty >= train.calls > 0
-    return Looked(site, first.known, first.frozen, first.is_lost, first.layers, is_empty)
+    return Looked(
+        site, first.known, first.sure, first.frozen, first.is_lost, first.layers, is_empty
+    )
 
 
 def judge(
@@ -105,7 +113,8 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
             if looked.is_lost
             else ""
         )
-        severity: Severity = "error" if looked.known else "advice"
+        is_meant = _MEANT.search(site.kind) is not None
+        severity: Severity = "error" if looked.known and not is_meant else "advice"
         yield _finding(
             "alive-in-eval", f"{where(site)} drops in eval{asked}{lost}", figures, severity
         )
@@ -123,7 +132,8 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
             f"{where(site)} is called{asked} and drops nothing in training"
             + (why if looked.frozen else ""),
             figures,
-            "advice" if looked.frozen else "error",
+            # A class of somebody's own may draw from elsewhere than torch.
+            "advice" if looked.frozen or not looked.sure else "error",
         )
     if site.train and site.no_grad is False:
         yield _finding(
@@ -136,7 +146,7 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
 def _uncalled(uncalled: Mapping[str, Declared], sites: list[Looked]) -> Iterator[Finding]:
     """A module whose p is read by a function in the module that holds it is used all the same."""
     asked = {(s.site.name, s.site.asked) for s in sites}
-    for name, (kind, p, _) in uncalled.items():
+    for name, (kind, p, *_) in uncalled.items():
         holder = name.rpartition(".")[0]
         if p and (holder, p) not in asked:
             yield _finding(

@@ -58,6 +58,7 @@ class Record:
 
     Attributes:
         known: True where a dropout was recognised, and False for an unknown random mask.
+        sure: Recognised by more than the name of a class.
         frozen: The module round it is in eval although the model is in training.
         is_lost: No module of the model's tree: built in `forward`, or held in a plain list.
         is_module: A module's own dropout, not that of a function.
@@ -71,6 +72,7 @@ class Record:
     line: str
     asked: float | None = None
     known: bool = True
+    sure: bool = True
     frozen: bool = False
     is_lost: bool = False
     layers: int = 0
@@ -100,6 +102,7 @@ class Declared(NamedTuple):
     kind: str
     asked: float | None
     layers: int = 0
+    sure: bool = True  # its class is known, not only its name
 
 
 class _Mark(NamedTuple):
@@ -134,7 +137,8 @@ def declared(module: torch.nn.Module) -> Declared | None:
         return Declared(kind, p, int(layers)) if p else None
     if _NAMED_DROPOUT.search(kind) and not module._modules:
         numbers = (_number(module, name) for name in _P_NAMES)
-        return Declared(kind, next((p for p in numbers if p is not None), None))
+        p = next((p for p in numbers if p is not None), None)
+        return Declared(kind, p, sure=home.startswith(("timm.", "torchvision.")))
     return None
 
 
@@ -208,11 +212,14 @@ class Watch:
                     frozen=not round_it.training,
                     is_lost=id(module) not in self._names,
                     layers=found.layers,
+                    sure=found.sure,
                     is_module=True,
                 )
             )
             record.ask(found.asked)
             record.calls += 1
+            if found.layers > 1 and module.training and found.asked == 1:
+                record.on = True  # all is zero between the layers: nothing is drawn
         self._open.append(_Open(module, name, record))
 
     def _leave(self, module: torch.nn.Module, _: Any, __: Any) -> None:
@@ -263,13 +270,12 @@ class Watch:
 
     def after(self, func: Any, name: str, args: tuple[Any, ...], out: Any) -> None:
         """Marks what an operator has written."""
-        if name in _FAST_PATHS and any(
-            isinstance(m, _DropoutNd) and m.training and m.p > 0
-            for m in self._open[-1].module.modules()
-        ):
-            self.fast.append(self._name)
+        if name in _FAST_PATHS and self._open:
+            inside = self._open[-1].module.modules()
+            if any(isinstance(m, _DropoutNd) and m.training and m.p > 0 for m in inside):
+                self.fast.append(self._name)
         outputs = list(_tensors(out if isinstance(out, (list, tuple)) else (out,)))
-        if name == "masked_affine":
+        if name == "torchdropout::masked_affine":
             self._ours(args, outputs[0])
         elif _draws(func, args):
             record = self._drawn()
@@ -384,7 +390,7 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # see `state`
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name.rpartition("::")[2]
+        name = func._schema.name.removeprefix("aten::")
         with torch.no_grad():
             self._watch.before(func, name, args)
         out = func(*args, **(kwargs or {}))
