@@ -159,6 +159,14 @@ def fit(model, teacher, loader, optimizer):
         for x in loader:
             STEP
 """,
+    "a frozen part": """
+def fit(model, features, loader, optimizer):
+    model.train()
+    for x in loader:
+        features.eval()
+        features(model(x)).sum().backward()
+        optimizer.step()
+""",
     "a new model each turn": """
 def folds(make, loader):
     for fold in range(9):

@@ -55,8 +55,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     Looked at: a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a model
     is put in eval, by the loop itself or by a function of this file that it calls. Any `train()` in
     the loop, or in what it calls, clears it. A model counts as trained where this file calls its
-    `train()` or gives its `parameters()` away, or where the loop calls it outside `no_grad`. A
-    source without `.eval(` or `.train(`, or without `backward` and `.step(`, has no such loop.
+    `train()` or gives its `parameters()` away; in a function that does neither to any model, where
+    the loop calls it outside `no_grad`. A source without `.eval(` or `.train(`, or without `backward` and `.step(`, has no such loop.
 
     From the first evaluation on dropout is off and BatchNorm's statistics stand still, while
     training goes on: nothing fails, and all but the first epoch is not regularised.
@@ -181,12 +181,17 @@ class _Reader:
 
     def trains(self, model: str, loop: ast.AST) -> bool:
         """Whether a model is one that is trained here."""
+        function = self.code.function_of(loop)
+        has_other = False
         for call in self.code.calls:
-            if self.receiver(call.node, "parameters") == model:
+            named = self.receiver(call.node, "parameters")
+            if not named and not self.is_off(call.node):
+                named = self.receiver(call.node, "train")
+            if named == model:
                 return True
-            if self.receiver(call.node, "train") == model and not call.node.args:
-                return True
-        return any(
+            has_other |= bool(named) and call.function is function
+        # Where another model is said to be trained, one that is only called may be a frozen part.
+        return not has_other and any(
             isinstance(node, ast.Call)
             and _dotted(node.func) == model
             and not self._is_without_gradient(node)
