@@ -56,7 +56,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     is put in eval, by the loop itself or by a function of this file that it calls. Any `train()` in
     the loop, or in what it calls, clears it. A model counts as trained where this file calls its
     `train()` or gives its `parameters()` away; in a function that does neither to any model, where
-    the loop calls it outside `no_grad`. A source without `.eval(` or `.train(`, or without `backward` and `.step(`, has no such loop.
+    the loop calls it outside `no_grad`. A source without `.eval(` and `.train(`, or without
+    `backward` and `.step(`, has no such loop.
 
     From the first evaluation on dropout is off and BatchNorm's statistics stand still, while
     training goes on: nothing fails, and all but the first epoch is not regularised.
