@@ -70,6 +70,23 @@ CLEAN = [
         "return helper(x, self.p if self.training else 0.0)",
         rest="def helper(x, p):\n    return nn.Dropout(p)(x)",
     ),
+    forward("self.fetch()", rest="    @cache\n    def fetch(self):\n        self.d = nn.Dropout()"),
+    forward(
+        "if self.d is None:\n    self.ready()",
+        rest="    def ready(self):\n        self.d = nn.Dropout()",
+    ),
+    forward("try:\n    return self.d(x)\nexcept AttributeError:\n    self.d = nn.Dropout()"),
+    forward(
+        "return x", rest="    def size(self):\n        return nn.Dropout()(torch.ones(8)).shape"
+    ),
+    forward(
+        "def inner(y):\n    return nn.Dropout(0.5)(y)\n"
+        "return checkpoint(inner, x) if self.training else inner_free(x)"
+    ),
+    forward(
+        "return x",
+        rest="    def training_step(self, x):\n        drop = nn.Dropout()\n        return drop(x)",
+    ),
     forward("return nn.Dropout(0.5)(x)", head="class MCHead(nn.Module):"),
     forward("return nn.Dropout(0.5)(x)", head="class A(torch.autograd.Function):"),
     forward("return x", rest="    def training_step(self, x):\n        return nn.Dropout()(x)"),
@@ -116,6 +133,7 @@ def test_fix(before, after):
     "body",
     [
         "return nn.Dropout(0.1)(*x)",
+        "return nn.Dropout(0.1)((yield))",
         "return nn.Dropout(0.1)(\n    x  # a word\n)",
         "return nn.Dropout(**self.options)(x)",
         "return nn.Sequential(nn.Dropout(0.1))(x)",
