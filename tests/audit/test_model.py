@@ -475,7 +475,7 @@ def test_config():
     assert found.findings[0].message == (
         "config.hidden_dropout_prob is 0.3, and no site was asked for it: 0.1"
     )
-    nested = {"text": {"dropout": 0.2}, "drop_path": 0.1}
+    nested = {"text": {"dropout": 0.2}, "drop_path_rate": 0.12}  # a schedule stays below its end
     found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=nested)
     assert [f.figures["key"] for f in found.findings] == ["text.dropout"]
 
