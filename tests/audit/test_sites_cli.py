@@ -1,6 +1,7 @@
 """`torchdropout audit-model`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torchdropout.audit.model.load import Input, load, read_input
 from torchdropout.cli import run
 from torchdropout.errors import ArgumentValueError, TargetError
 
+PAGE = Path(__file__).parents[2] / "docs" / "audit-model.md"
 FAULTY = Path(__file__).parent / "models" / "faulty.py"
 
 
@@ -24,6 +26,24 @@ def test_errors(name, capsys):
     assert "TD301 alive-in-eval  the model F.dropout" in out
     assert "drop " in out
     assert err == ""
+
+
+def test_the_page_shows_what_is_printed(capsys, monkeypatch):
+    """All but times and measured rates."""
+    monkeypatch.chdir(FAULTY.parent)
+    assert audit("my_model.py:build") == 1
+    printed = capsys.readouterr().out
+    blocks = PAGE.read_text(encoding="utf-8").split("```")
+    command = "\n$ torchdropout audit-model my_model.py:build\n"
+    shown = next(block.removeprefix(command) for block in blocks if block.startswith(command))
+    source = (FAULTY.parent / "my_model.py").read_text()
+    assert f"python\n{source}" in blocks
+
+    def plain(text):
+        words = (re.sub(r"0\.\d{3,}|\d+\.\d s", "#", line).split() for line in text.splitlines())
+        return list(words)
+
+    assert plain(printed) == plain(shown)
 
 
 def test_inputs_are_made(capsys):

@@ -329,7 +329,8 @@ def test_what_is_no_gate(body):
         ("p = 0. if not self.training else self.p\nq = p\nF.dropout(x, q)", ""),
         ("F.dropout(x, self.rate)", "\n    @property\n    def rate(self):\n"
          "        return self.p if self.training else 0"),
-        ("F.dropout(x, self.rate())", "\n    def rate(self):\n        return self.p * self.training"),
+        ("F.dropout(x, self.rate())", "\n    def rate(self):\n"
+         "        return self.p * self.training"),
         ("F.dropout(x, self.p)", "\n    def train(self, mode=True):\n        self.p = 0.1 * mode"),
         ("F.dropout(x, rate(self))", "\nfrom x import rate"),
     ],
