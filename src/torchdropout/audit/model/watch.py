@@ -525,9 +525,12 @@ def _user_line() -> str:
 
 @functools.cache
 def _short(path: str) -> str:
-    """A path from the current folder or from the folder of packages, where it is in one."""
+    """A path from the current folder, or for what is imported from elsewhere as it is imported."""
     given = Path(path)
+    shorter = [path]
     for folder in (Path.cwd(), *map(Path, filter(None, sys.path))):
         with contextlib.suppress(ValueError):
-            return given.relative_to(folder).as_posix()
-    return path
+            shorter.append(given.relative_to(folder).as_posix())
+            if len(shorter) == 2 and "site-packages" not in path:
+                break
+    return min(shorter, key=len)
