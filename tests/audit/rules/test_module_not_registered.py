@@ -84,6 +84,7 @@ CLEAN = [
     ),
     init("self.drops = [nn.Dropout(p)]\nfor d in self.drops:\n    setattr(self, 'd', d)"),
     init("self.drops = [nn.Dropout(p)]\nsuper().__init__(*self.drops)"),
+    init("self.drops = [nn.Dropout(p)]\nfor d in self.drops:\n    self.put(module=d)"),
     init("self.drops = [nn.Dropout(p)]", LOOP + "    def train(self, mode=True):\n        ...\n"),
     init(
         "self.drops = [nn.Dropout(p)]",

@@ -12,7 +12,7 @@ BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 """What builds a dropout module."""
 
 _MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
-_ROOTS = re.compile(r"forward|__call__|(?!training_)\w+_step")
+_ROOTS = re.compile(r"forward|__call__|\w+_step")
 _REFUSALS = re.compile(r"(?i)^(?:assert_?)?(?:raises|warns)|^suppress$")
 
 

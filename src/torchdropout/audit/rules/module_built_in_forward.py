@@ -48,7 +48,8 @@ _BUILDING = (
     group="modules",
     broken=BROKEN,
     mended=MENDED,
-    evidence="ewrfcas/face_attribute_classification_pytorch#1; peft#3753",
+    evidence="ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0 "
+    "models/torch_models/dtnn.py:141",
 )
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
     """A dropout that is built where it is used drops in eval too.
@@ -108,7 +109,7 @@ def _given(call: ast.Call) -> list[ast.expr]:
 
 
 def _is_builder(function: Function) -> bool:
-    return function.name.strip("_").startswith(_BUILDING) or function.name == "training_step"
+    return function.name.strip("_").startswith(_BUILDING)
 
 
 def _is_method_with_input(call: Call) -> bool:
@@ -197,7 +198,7 @@ def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
     """`nn.Dropout(p)(x)` -> `nn.functional.dropout(x, p, self.training)`."""
     if call.name not in MODULES or len(outer.args) != 1 or outer.keywords:
         return None
-    if any(isinstance(n, (ast.Starred, ast.Yield, ast.YieldFrom)) for n in ast.walk(outer)):
+    if isinstance(outer.args[0], ast.Starred):
         return None
     if "#" in code.text_of(outer):
         return None  # a comment would be lost
