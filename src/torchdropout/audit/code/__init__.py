@@ -12,6 +12,8 @@ from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON
 from .signatures import MODULES as MODULES
 from .signatures import OTHER_MODULES as OTHER_MODULES
+from .signatures import OTHER_OFF as OTHER_OFF
+from .signatures import OTHER_ON as OTHER_ON
 from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .scopes import Binding, FunctionNode, Scope, Scopes
+from .scopes import COMPREHENSIONS, Binding, FunctionNode, Scope, Scopes
 from .signatures import SIGNATURES, canonical, is_public
 from .words import speaks_of_training, trains, words
 
@@ -237,6 +237,7 @@ class Code:
         self._scopes = Scopes(self.tree)
         self._names: dict[ast.AST, str | None] = {}
         self._trains: dict[ast.AST, bool] = {}
+        self._gates: dict[ast.AST, bool] = {}
         self._by_node: dict[ast.AST, Function | Class] = {}
         self.classes: list[Class] = []
         self.functions: list[Function] = []
@@ -566,8 +567,8 @@ class Code:
         """Whether a test of training decides if a node is run.
 
         An `if`, a conditional expression, an `and` or `or`, a `while`, a `match`, a statement
-        before it that leaves, or a function that by its name runs in training alone. Generous: in
-        doubt True.
+        before it that leaves, or a function that by its name or by all its calls in this file runs
+        in training alone. Generous: in doubt True.
 
         Args:
             node: A node.
@@ -582,12 +583,27 @@ class Code:
                     return True
             elif isinstance(parent, ast.Match) and self.depends_on_training(parent.subject):
                 return True
+            elif isinstance(parent, COMPREHENSIONS):
+                tests = (test for each in parent.generators for test in each.ifs)
+                if any(map(self.depends_on_training, tests)):
+                    return True
             if isinstance(node, ast.stmt) and self._is_after_exit(node, parent):
                 return True
-            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and trains(parent.name):
+            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
+                trains(parent.name) or self._is_called_when_gated(parent)
+            ):
                 return True
             node = parent
         return False
+
+    def _is_called_when_gated(self, node: FunctionNode) -> bool:
+        """Whether there are calls of a function in this file, and all of them are gated."""
+        if node not in self._gates:
+            self._gates[node] = False  # what calls itself
+            function = self._by_node.get(node)
+            callers = function.callers if isinstance(function, Function) else ()
+            self._gates[node] = bool(callers) and all(self.gated(c.node) for c in callers)
+        return self._gates[node]
 
     def _is_after_exit(self, node: ast.stmt, parent: ast.AST) -> bool:
         """Whether a statement before this one leaves the function by a test of training."""
@@ -649,10 +665,11 @@ class Code:
         for each in owner.assigned(node.attr):
             if each.function is not None and each.function.name in _SETTERS:
                 return True
-            # A value that tests training when the object is made, not when it runs, is fixed then;
-            # but who tests it there means it.
-            if self.gated(each.node) or (
-                each.value is not None and self.depends_on_training(each.value)
+            # In `__init__` a Module is in training: `self.training` tests nothing there.
+            is_made = each.function is not None and each.function.name == "__init__"
+            parts = () if each.value is None else ast.walk(each.value)
+            if self.gated(each.node) or any(
+                self._speaks(part) for part in parts if not (is_made and _is_own_mode(part))
             ):
                 return True
         return False
@@ -793,6 +810,15 @@ def _defaults(node: FunctionNode) -> dict[str, ast.expr]:
 
 def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_own_mode(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == "training"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
 
 
 def _source_of(node: ast.AST) -> ast.AST:

@@ -9,7 +9,7 @@ from typing import Literal
 
 Kind = Literal["import", "def", "value", "parameter", "other"]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Scope:
         while scope is not None:
             if name in scope.names and (is_inner or not scope.is_class):
                 return scope.names[name]
-            if not isinstance(scope.node, _COMPREHENSIONS):  # they see the names of a class
+            if not isinstance(scope.node, COMPREHENSIONS):  # they see the names of a class
                 is_inner = False
             scope = scope.outer
         return []
@@ -63,7 +63,7 @@ class Scope:
     def holder(self) -> Scope:
         """The scope that `:=` binds in: the nearest that is no comprehension."""
         scope = self
-        while isinstance(scope.node, _COMPREHENSIONS) and scope.outer is not None:
+        while isinstance(scope.node, COMPREHENSIONS) and scope.outer is not None:
             scope = scope.outer
         return scope
 
@@ -114,7 +114,7 @@ class Scopes:
             held = set(map(id, node.body))
             for child in ast.iter_child_nodes(node):
                 yield child, inner if id(child) in held else scope
-        elif isinstance(node, _COMPREHENSIONS):
+        elif isinstance(node, COMPREHENSIONS):
             inner = Scope(node, scope)
             for child in ast.iter_child_nodes(node):
                 yield child, inner

@@ -15,6 +15,18 @@ FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d"
 FUNCTIONAL_OFF = ("torch.nn.functional.alpha_dropout", "torch.nn.functional.feature_alpha_dropout")
 """The functional dropouts whose `training` is False by default."""
 
+OTHER_ON: dict[str, tuple[str, ...]] = {
+    "torchvision.ops.stochastic_depth": ("input", "p", "mode", "training"),
+    "torchvision.ops.drop_block2d": ("input", "p", "block_size", "inplace", "eps", "training"),
+    "torchvision.ops.drop_block3d": ("input", "p", "block_size", "inplace", "eps", "training"),
+}
+"""The same in other packages, with their parameters."""
+
+OTHER_OFF: dict[str, tuple[str, ...]] = {
+    "timm.layers.drop_path": ("x", "drop_prob", "training", "scale_by_keep"),
+}
+"""Those of other packages whose `training` is False by default."""
+
 MODULES = tuple(
     f"torch.nn.{name}"
     for name in (
@@ -64,6 +76,7 @@ ATTENTION: Mapping[str, str] = {
 RATES: Mapping[str, str] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
     **{name: parameters[0] for name, parameters in OTHER_MODULES.items()},
+    **{name: parameters[1] for name, parameters in (OTHER_ON | OTHER_OFF).items()},
     **dict.fromkeys(RNNS, "dropout"),
     **dict.fromkeys(
         (
@@ -83,6 +96,8 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "torch.dropout": ("input", "p", "train"),
     **dict.fromkeys(MODULES, _DROP),
     **OTHER_MODULES,
+    **OTHER_ON,
+    **OTHER_OFF,
     "torch.nn.RNN": (*_RNN[:3], "nonlinearity", *_RNN[3:]),
     "torch.nn.LSTM": _RNN,
     "torch.nn.GRU": _RNN,
@@ -103,7 +118,7 @@ _HOMES = (
     (re.compile(r"torch\.nn\.modules\.(?:\w+\.)?(?=[A-Z])"), "torch.nn."),
     (re.compile(r"torch\.functional\."), "torch."),
     (
-        re.compile(r"torchvision\.ops\.(?:stochastic_depth|drop_block)\.(?=[A-Z])"),
+        re.compile(r"torchvision\.ops\.(?:stochastic_depth|drop_block)\.(?=\w)"),
         "torchvision.ops.",
     ),
     (re.compile(r"timm\.(?:models\.layers|layers)\.(?:drop\.)?(?=\w)"), "timm.layers."),

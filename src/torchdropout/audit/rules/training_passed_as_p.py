@@ -44,9 +44,7 @@ def training_passed_as_p(code: Code) -> Iterator[Hit]:
         if call.name not in FUNCTIONAL_ON and call.name not in FUNCTIONAL_OFF:
             continue
         p = call.argument("p")
-        flag = p.operand if isinstance(p, ast.UnaryOp) and isinstance(p.op, ast.Not) else p
-        name = getattr(flag, "attr", getattr(flag, "id", ""))
-        if not isinstance(p, ast.expr) or (flag is p and name not in _FLAGS):
+        if not isinstance(p, ast.expr) or not _is_flag(code, p):
             continue
         said = f"{code.text_of(p)} is passed as p: True drops everything, False nothing"
         fix = None
@@ -54,3 +52,22 @@ def training_passed_as_p(code: Code) -> Iterator[Hit]:
             start = code.span(p)[0]
             fix = Fix("name it training=", (Edit(start, start, "training="),), safe=False)
         yield Hit(p, said, "give p, then training", fix)
+
+
+def _is_flag(code: Code, p: ast.expr) -> bool:
+    """Whether an expression is a bool: by its name, its annotation, its default or its operator."""
+    if isinstance(p, ast.UnaryOp):
+        return isinstance(p.op, ast.Not)
+    if isinstance(p, ast.Attribute):
+        return p.attr in _FLAGS
+    if not isinstance(p, ast.Name):
+        return False
+    if p.id in _FLAGS:
+        return True
+    bindings, function = code.bindings(p), code.function_of(p)
+    if len(bindings) != 1 or function is None or not isinstance(bindings[0].node, ast.arg):
+        return False
+    parameter = bindings[0].node
+    default = function.defaults.get(parameter.arg) if parameter in function.parameters else None
+    is_annotated = getattr(parameter.annotation, "id", "") == "bool"
+    return is_annotated or (default is not None and isinstance(code.value(default), bool))
