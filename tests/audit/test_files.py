@@ -1,6 +1,7 @@
 """Which files are found, and how they are read and written."""
 
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -212,6 +213,45 @@ def test_git_agrees(tree):
     expected = sorted(filter(None, listed.stdout.split("\0")))
     assert 0 < len(expected) < 13
     assert sorted(found(".")) == expected
+
+
+PATTERNS = [
+    *("a", "*.py", "!a.py", "/a", "a/", "b/*", "!b/", "log/**", "**/a", "**/log/*.py", "a/**/b"),
+    *("x?", "x[0-9].py", "!x1.py", "foo.*", "!**/b.py", "b/a.py", "/log/b/", "*", "!*/", "# c", ""),
+    *(" a", "b.py ", "!log/**", "**", "[ab]", "[!a].py", "[^a-f]*", "[]x]1.py", "[z-a].py", "[a"),
+    *(
+        "\\!b.py",
+        "\\a.py",
+        "a\\ ",
+        "a**",
+        "**.py",
+        "[[]",
+        "x[\\0-9].py",
+        "/*/a.py",
+        "a//b",
+        "!",
+        "/",
+    ),
+]
+NAMES = ["a", "b", "log", "x1", "foo.d", "!b", "[", "]1"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("seed", range(30))
+def test_git_agrees_about_patterns_drawn_at_random(tree, seed):
+    chance = random.Random(seed)
+    tree()
+    for _ in range(16):
+        folders = chance.choices(NAMES, k=chance.randrange(4))
+        write(Path(*folders, f"{chance.choice(NAMES)}.py"), "")
+    for folder in (".", *NAMES):
+        if Path(folder).is_dir() and (folder == "." or chance.random() < 0.4):
+            write(Path(folder, ".gitignore"), "\n".join(chance.sample(PATTERNS, 5)) + "\n")
+    git = ["git", "-c", "core.excludesFile="]
+    subprocess.run([*git, "init", "-q"], check=True)
+    command = [*git, "ls-files", "-z", "--others", "--exclude-standard", "*.py"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert sorted(find_files(["."])[0]) == sorted(filter(None, listed.stdout.split("\0")))
 
 
 # --- What cannot be had -------------------------------------------------------------------------

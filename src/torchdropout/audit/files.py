@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from ..findings import Rule
 
 _BOM = b"\xef\xbb\xbf"
@@ -235,8 +233,18 @@ def _holds_any(files: dict[str, str], folder: str) -> bool:
     return any(file.startswith(inside) for file in files)
 
 
+def is_pattern(line: str) -> bool:
+    """Whether a line names anything, in the manner of a `.gitignore`.
+
+    Example:
+        >>> [is_pattern(line) for line in ("tests/*_gen.py", "!", "# a comment")]
+        [True, False, False]
+    """
+    return bool(_read_patterns([line]))
+
+
 class Patterns:
-    """Whether patterns in the manner of a `.gitignore` name a path.
+    """Whether patterns in the manner of a `.gitignore` name a path, or a folder that it is in.
 
     Args:
         root: The folder that they are relative to.
@@ -245,16 +253,20 @@ class Patterns:
 
     def __init__(self, root: Path, patterns: Sequence[str]) -> None:
         self._root = os.path.realpath(root)
-        self._spec = _spec(patterns) if patterns else None
+        self._patterns = _read_patterns(patterns)
 
     def __call__(self, path: str, is_folder: bool = False) -> bool:
         """Whether they name the file, or the folder, of a path."""
-        if self._spec is None:
+        if not self._patterns:
             return False
         # Not the real path of the file: a link goes by its own name.
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
         relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
-        return _says(self._spec, relative, is_folder) is True
+        steps = Path(relative).parts
+        return ".." not in steps and any(
+            _says(self._patterns, "/".join(steps[:depth]), is_folder or depth < len(steps))
+            for depth in range(1, len(steps) + 1)
+        )
 
 
 class _Walk:
@@ -316,8 +328,8 @@ class _Walk:
 class _Ignored:
     """What the `.gitignore` files of a work tree say; the nearest to a path has the last word."""
 
-    def __init__(self, specs: tuple[tuple[str, GitIgnoreSpec], ...]) -> None:
-        self._specs = specs  # nearest first
+    def __init__(self, patterns: tuple[tuple[str, list[_Pattern]], ...]) -> None:
+        self._patterns = patterns  # nearest first
 
     @classmethod
     def above(cls, start: Path) -> _Ignored | None:
@@ -345,27 +357,82 @@ class _Ignored:
     def with_file(self, path: Path, folder: str) -> _Ignored:
         """With what a file says of the paths in a folder."""
         try:
-            spec = _spec(path.read_text(encoding="utf-8", errors="replace").splitlines())
-        except (OSError, ValueError):  # none there, or a line that is no pattern: git goes on too
+            patterns = _read_patterns(path.read_bytes().decode(errors="replace").split("\n"))
+        except OSError:  # there is none
             return self
-        return _Ignored(((folder, spec), *self._specs))
+        return _Ignored(((folder, patterns), *self._patterns))
 
     def __call__(self, path: str, is_folder: bool = False) -> bool:
-        for folder, spec in self._specs:
-            said = _says(spec, os.path.relpath(path, folder), is_folder)
+        for folder, patterns in self._patterns:
+            relative = path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
+            said = _says(patterns, relative, is_folder)
             if said is not None:
                 return said
         return False
 
 
-def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
-    # pathspec takes `x/**` to mean x as well; git means what is in it.
-    return GitIgnoreSpec.from_lines(re.sub(r"/\*\*[ \t]*$", "/**/*", line) for line in lines)
+@dataclass(frozen=True)
+class _Pattern:
+    """A line of a `.gitignore`."""
+
+    regex: re.Pattern[str]
+    takes_back: bool
+    is_of_folders: bool
 
 
-def _says(spec: GitIgnoreSpec, relative: str, is_folder: bool) -> bool | None:
-    """True for ignored, False for taken back by a `!`, None for not mentioned."""
-    if relative.startswith(".."):
-        return None
-    name = relative.replace(os.sep, "/")
-    return spec.check_file(f"{name}/" if is_folder else name).include
+def _says(patterns: Sequence[_Pattern], relative: str, is_folder: bool) -> bool | None:
+    """True for ignored, False for taken back by a `!`, None for not mentioned.
+
+    Asked of a path alone: what is in a folder that is ignored no one comes to ask about.
+    """
+    for pattern in reversed(patterns):
+        if (is_folder or not pattern.is_of_folders) and pattern.regex.fullmatch(relative):
+            return not pattern.takes_back
+    return None
+
+
+def _read_patterns(lines: Iterable[str]) -> list[_Pattern]:
+    """The patterns of lines; https://git-scm.com/docs/gitignore#_pattern_format."""
+    found = []
+    for line in lines:
+        text = re.sub(r"(?<!\\) +$", "", line.rstrip("\r"))
+        if not text or text.startswith("#"):
+            continue
+        takes_back = text.startswith("!")
+        text = text.removeprefix("!")
+        is_of_folders = text.endswith("/")
+        text = text.removesuffix("/")
+        if not text:
+            continue
+        anywhere = "" if "/" in text else "(?:.*/)?"
+        with contextlib.suppress(re.error):  # no pattern, as `[z-a]`: git goes on too
+            regex = re.compile(anywhere + _regex(text.removeprefix("/")), re.DOTALL)
+            found.append(_Pattern(regex, takes_back, is_of_folders))
+    return found
+
+
+_GLOB = re.compile(
+    r"(?P<folders>(?:(?<=/)|^)\*\*/)|(?P<all>(?<=/)\*\*$)|(?P<some>\*+)|(?P<one>\?)"
+    r"|\[(?P<no>[!^]?)(?P<set>\]?(?:\\.|[^\]\\])*)\]|\\(?P<plain>.)|(?P<open>\[)|.",
+    re.DOTALL,
+)
+
+
+def _regex(glob: str) -> str:
+    def translated(match: re.Match[str]) -> str:
+        for name, regex in (
+            ("folders", "(?:.*/)?"),
+            ("all", ".+"),
+            ("some", "[^/]*"),
+            ("one", "[^/]"),
+        ):
+            if match[name]:
+                return regex
+        if match["set"]:
+            inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
+            return f"(?!/)[{'^' if match['no'] else ''}{inside}]"
+        if match["open"]:  # and never closed: it matches nothing
+            return "(?!)"
+        return re.escape(match["plain"] or match.group())
+
+    return _GLOB.sub(translated, glob)
