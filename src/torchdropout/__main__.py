@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from .extras import PACKAGES, missing
-from .info import text
 
 _INTERRUPTED = 130
 _CANNOT_RUN = 2
@@ -30,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name not in PACKAGES["all"]:  # installed, and broken: its own words serve better
             raise
         if given == ["info"]:
-            print(text())  # what says which parts are there needs none of them
+            from .info import text  # which parts are there is told without them
+
+            print(text())
             return 0
         command = given[0] if given and not given[0].startswith("-") else ""
         print(missing(command), file=sys.stderr)

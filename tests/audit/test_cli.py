@@ -222,6 +222,15 @@ def test_stdin_is_mended_to_stdout_and_all_else_is_kept(stdin, capfdbinary):
         assert capfdbinary.readouterr().out == same
 
 
+def test_mended_stdin_and_a_report_in_a_file(stdin, capsys):
+    stdin(BAD.encode())
+    assert run("-", "--fix", "--format=json", "--output", "report.json") == 0
+    out, err = capsys.readouterr()
+    assert out == MENDED
+    assert err.startswith("torchdropout: 1 mended; no errors in 1 file (")
+    assert json.loads(Path("report.json").read_text())["mended"] == 1
+
+
 def test_a_diff_of_stdin(stdin, capsys):
     stdin(BAD.encode())
     assert run("-", "--diff") == 1

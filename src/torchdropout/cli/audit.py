@@ -166,9 +166,13 @@ def audit(
             )
     if diff:
         return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
+    if form == "text":  # the others hold them
+        for problem in report.problems:
+            tell(problem)
     is_filter = mended is not None and mending is not None
-    if is_filter and output is None:  # the source to stdout, then what is said of it elsewhere
+    if is_filter:  # the source goes to stdout, and what is said of it elsewhere
         _pass_on(mended or b"")
+    if is_filter and output is None:
         click.echo(_RENDERERS[form](report), err=True, nl=False)
     elif not _publish(report, form, output):
         return CANNOT_RUN
@@ -178,9 +182,6 @@ def audit(
 
 def _publish(report: SourceReport, form: str, output: Path | None) -> bool:
     """Writes the report; False when one that is whole could not be written."""
-    if form == "text":  # the others hold them
-        for problem in report.problems:
-            tell(problem)
     return publish(
         output,
         verdict_line(report),
