@@ -188,7 +188,7 @@ def fuzz(seed, size):
 def test_a_few_sources_bent_at_random():
     counts = fuzz(seed=0, size=500)
     # Else nothing of all that was tried.
-    assert counts["python"] > 150
+    assert counts["python"] > 90
     assert counts["mended"] > 10
 
 
@@ -197,7 +197,7 @@ def test_a_few_sources_bent_at_random():
 def test_100_000_sources_bent_at_random(seed):
     counts = fuzz(seed, size=5_000)
     print(dict(counts))
-    assert counts["python"] > 1_500
+    assert counts["python"] > 900
     assert counts["mended"] > 100
     assert counts["cells mended"] > 10
 
