@@ -75,6 +75,27 @@ def test_found(models, name):
     assert names(audited(models, name)) == FOUND[name]
 
 
+@pytest.mark.parametrize(("training", "rule"), [(True, "alive-in-eval"), (False, "dead-in-train")])
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("timm/convnext_atto", "stages.1.blocks.1.drop_path"),
+        ("transformers/bert", "encoder.layer.1.output.dropout"),
+        ("transformers/swin", "encoder.layers.1.blocks.0.drop_path"),
+    ],
+)
+def test_a_broken_dropout_in_a_right_model(models, name, broken, training, rule):
+    pytest.importorskip(name.partition("/")[0], exc_type=ImportError)
+    torch.manual_seed(0)
+    model, args, kwargs = models[name]()
+    module = model.get_submodule(broken)
+    module.training, module.train = training, lambda mode=True: module
+    found = sites(model, *args, **kwargs)
+    assert [(finding.name, finding.figures["site"]) for finding in found.findings] == [
+        (rule, broken)
+    ]
+
+
 def test_each_finding_in_the_table_has_a_verdict():
     with TABLE.open(newline="") as file:
         rows = list(csv.DictReader(file))
