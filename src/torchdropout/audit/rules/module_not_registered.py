@@ -113,11 +113,22 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
 
 
 def _is_container(code: Code, value: ast.expr | None, follow: bool = True) -> bool:
-    """Whether a value is a plain list, tuple or dict, or two of them added."""
+    """Whether a value is a plain list, tuple or dict, two of them added, or one of two."""
     if isinstance(value, ast.Name):
         given = code.assigned(value) if follow else []
         known = [each for each in given if each is not None]
         return bool(known) and all(_is_container(code, each, follow=False) for each in known)
+    branches = [value]
+    while any(isinstance(each, ast.IfExp) for each in branches):
+        branches = [
+            branch
+            for each in branches
+            for branch in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
+        ]
+    return value is not None and all(map(_is_plain, branches))
+
+
+def _is_plain(value: ast.expr | None) -> bool:
     waiting = [value]
     while waiting:
         each = waiting.pop()

@@ -46,7 +46,7 @@ def result_unused(code: Code) -> Iterator[Hit]:
         statement = next(code.parents(call.node))
         if not isinstance(statement, ast.Expr) or call.function is None:
             continue
-        if not call.node.args or not _is_out_of_place(code, call, made):
+        if _input(call) is None or not _is_out_of_place(code, call, made):
             continue
         if is_refused(code, statement):
             continue
@@ -71,7 +71,7 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
     if isinstance(func, ast.Attribute) and func.attr == "forward":
         func = func.value
     builders = [func] if isinstance(func, ast.Call) else code.assigned(func)
-    if not builders:
+    if not builders or _sets_inplace(code):
         return False
     for builder in builders:
         built = made.get(builder) if isinstance(builder, ast.Call) else None
@@ -80,6 +80,24 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
         if not _is_false(code, built.argument("inplace")):
             return False
     return True
+
+
+def _sets_inplace(code: Code) -> bool:
+    """Whether the file makes modules in place after they are built: `self.drop.inplace = True`."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "inplace"
+        and isinstance(node.ctx, ast.Store)
+        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+        for node in ast.walk(code.tree)
+    )
+
+
+def _input(call: Call) -> ast.expr | None:
+    """What the dropout is applied to."""
+    if call.node.args:
+        return call.node.args[0]
+    return next((k.value for k in call.node.keywords if k.arg == "input"), None)
 
 
 def _is_false(code: Code, argument: object) -> bool:
@@ -94,9 +112,9 @@ def _severity(code: Code, call: Call) -> Severity | None:
         return "error"
     if is_step(code, call.function):
         return "error"
-    if code.is_test or call.function is None or not isinstance(call.node.args[0], ast.Name):
+    x = _input(call)
+    if code.is_test or call.function is None or not isinstance(x, ast.Name):
         return None
-    x = call.node.args[0]
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.For, ast.While, ast.With)):
             return None  # timed, profiled or traced
@@ -111,7 +129,7 @@ def _severity(code: Code, call: Call) -> Severity | None:
 
 def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
     """`F.dropout(x)` -> `x = F.dropout(x)`, where `x` is the function's own."""
-    x = call.node.args[0]
+    x = _input(call)
     if not isinstance(x, ast.Name) or call.function is None:
         return None
     is_parameter = x.id in {parameter.arg for parameter in call.function.parameters}
