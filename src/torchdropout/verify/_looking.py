@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from .compiling import patient
 from .context import Fault, Skip
 from .limit import time_limit
 from .world import World, fresh_modes
@@ -32,7 +33,7 @@ class Looking:
         different words, or in a subclass of their own.
         """
         seen: _Seen | str = ""
-        with fresh_modes(self.world), time_limit(self.timeout) as limit:
+        with patient(), fresh_modes(self.world), time_limit(self.timeout) as limit:
             try:
                 seen = run()
             except Skip:

@@ -383,3 +383,11 @@ def test_what_a_method_calls_its_object(source, expected):
 def test_what_is_deliberate_by_its_name(name, expected):
     code, call = drop_in(method("F.dropout(x)").replace("class A", f"class {name}"))
     assert code.is_deliberate(call.node) is expected
+
+
+def test_what_stands_for_itself_ends():
+    code, call = drop_in(
+        method("self.forward(F.dropout(x, self.cfg.p))", init="self.cfg = self.cfg")
+    )
+    assert not code.gated(call.node)
+    assert not code.depends_on_training(call.argument("p"))

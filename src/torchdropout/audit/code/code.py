@@ -573,6 +573,12 @@ class Code:
         Args:
             node: A node.
         """
+        if node not in self._gates:
+            self._gates[node] = False  # what is gated by itself
+            self._gates[node] = self._is_gated(node)
+        return self._gates[node]
+
+    def _is_gated(self, node: ast.AST) -> bool:
         for parent in self.parents(node):
             if isinstance(parent, (ast.If, ast.While, ast.IfExp)):
                 if node is not parent.test and self.depends_on_training(parent.test):
@@ -598,12 +604,9 @@ class Code:
 
     def _is_called_when_gated(self, node: FunctionNode) -> bool:
         """Whether there are calls of a function in this file, and all of them are gated."""
-        if node not in self._gates:
-            self._gates[node] = False  # what calls itself
-            function = self._by_node.get(node)
-            callers = function.callers if isinstance(function, Function) else ()
-            self._gates[node] = bool(callers) and all(self.gated(c.node) for c in callers)
-        return self._gates[node]
+        function = self._by_node.get(node)
+        callers = function.callers if isinstance(function, Function) else ()
+        return bool(callers) and all(self.gated(c.node) for c in callers)
 
     def _is_after_exit(self, node: ast.stmt, parent: ast.AST) -> bool:
         """Whether a statement before this one leaves the function by a test of training."""
@@ -667,10 +670,10 @@ class Code:
                 return True
             # In `__init__` a Module is in training: `self.training` tests nothing there.
             is_made = each.function is not None and each.function.name == "__init__"
-            parts = () if each.value is None else ast.walk(each.value)
-            if self.gated(each.node) or any(
-                self._speaks(part) for part in parts if not (is_made and _is_own_mode(part))
-            ):
+            value = each.value
+            if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
+                continue
+            if self.gated(each.node) or (value is not None and self.depends_on_training(value)):
                 return True
         return False
 
