@@ -61,8 +61,8 @@ def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
         rule.code,
         rule.name,
         hit.severity or rule.severity,
-        hit.message,
-        hit.hint,
+        " ".join(hit.message.split()),  # source text in it may have several lines
+        " ".join(hit.hint.split()),
         code.line(line),
         hit.fix,
     )

@@ -199,6 +199,7 @@ _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
 )
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
+_OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -684,11 +685,11 @@ class Code:
         if isinstance(known, Class):
             return False
         if isinstance(node.func, ast.Name):
-            bound = bool(self.bindings(node.func))
-            if not bound:
+            if not self.bindings(node.func):
                 return False  # a builtin
-            name = self.name(node.func)
-            return name is None or not name.startswith(("torch.", "math.", "numpy."))
+            # It can look at a mode that it is given with its object, or that it keeps itself.
+            given = [each.id for each in node.args if isinstance(each, ast.Name)]
+            return not (node.args or node.keywords) or not _OBJECTS.isdisjoint(given)
         # A method of a base that is elsewhere may look at `self.training`.
         return (
             isinstance(node.func, ast.Attribute)
