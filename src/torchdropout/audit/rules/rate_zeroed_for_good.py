@@ -1,0 +1,173 @@
+"""TD164: a rate that evaluation sets to 0 and nothing sets back."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import RATES, Class, Code, words
+from ._dropouts import builds, is_number
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, p=0.1):
+        super().__init__()
+        self.dropout_p = p
+
+    def forward(self, q, k, v):
+        if not self.training:
+            self.dropout_p = 0.0
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout_p)
+"""
+MENDED = BROKEN.replace(
+    "        if not self.training:\n            self.dropout_p = 0.0\n",
+    "        p = self.dropout_p if self.training else 0.0\n",
+).replace("dropout_p=self.dropout_p)", "dropout_p=p)")
+
+
+@rule(
+    "TD164",
+    group="modes",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="Megatron-LM#411, Megatron-DeepSpeed#295 (FlashSelfAttention.dropout_p)",
+)
+def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
+    """A rate that is set to 0 in evaluation is set back in training.
+
+    Looked for: in a `forward`, or in what it calls, an attribute that is a drop probability and is
+    given 0 where `self.training` is false, and that nothing in the file gives a value again, other
+    than `__init__`.
+
+    The attribute stays when the pass is over. The first evaluation turns dropout off for the rest
+    of the training: no error, and the curves before it look right.
+
+    To mend: a local variable, `p = self.dropout_p if self.training else 0.0`; a dropout module
+    needs nothing, `eval()` turns it off.
+    """
+    for cls in code.classes:
+        if not cls.is_module:
+            continue
+        for function in cls.methods.values():
+            if not function.is_step:
+                continue
+            for node in ast.walk(function.node):
+                if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+                    continue
+                target = node.targets[0]
+                if (
+                    isinstance(target, ast.Attribute)
+                    and code.receiver(node) is not None
+                    and _is_zeroed(code, node, target)
+                    and _is_rate(code, cls, target)
+                    and not _is_set_back(code, cls, node, target)
+                ):
+                    yield Hit(
+                        node,
+                        f"{code.text_of(target)} is 0 for good after the first pass in eval: "
+                        "nothing sets it back",
+                        "use a local variable, or let eval() turn the dropout off",
+                    )
+
+
+def _is_zeroed(code: Code, node: ast.Assign, target: ast.Attribute) -> bool:
+    """Whether an assignment gives 0, and does so in evaluation alone."""
+    value = node.value
+    if isinstance(value, ast.IfExp):  # `self.p = self.p if self.training else 0.0`
+        mode = _mode(code, value.test)
+        if mode is None:
+            return False
+        kept, given = (value.body, value.orelse) if mode else (value.orelse, value.body)
+        return _is_zero(code, given) and code.text_of(kept) == code.text_of(target)
+    return _is_zero(code, value) and _is_in_eval_alone(code, node)
+
+
+def _is_zero(code: Code, expr: ast.expr) -> bool:
+    value = code.value(expr)
+    return is_number(value) and value == 0
+
+
+def _is_in_eval_alone(code: Code, node: ast.stmt) -> bool:
+    inner: ast.AST = node
+    for parent in code.parents(node):
+        if isinstance(parent, ast.If):
+            mode = _mode(code, parent.test)
+            if mode is not None and inner in (parent.orelse if mode else parent.body):
+                # With an `and` the other side runs in both modes.
+                return not (mode and isinstance(parent.test, ast.BoolOp))
+        elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return False
+        inner = parent
+    return False
+
+
+def _mode(code: Code, test: ast.expr) -> bool | None:
+    """The mode in which a test is true: `self.training`, `not self.training`; None for another."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return next((m for m in (_mode(code, each) for each in test.values) if m is not None), None)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = _mode(code, test.operand)
+        is_plain = inner is not None and not isinstance(test.operand, ast.BoolOp)
+        return not inner if is_plain else None
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.Eq)):
+        value = code.value(test.comparators[0])
+        inner = _mode(code, test.left)
+        return inner is value if isinstance(value, bool) and inner is not None else None
+    is_it = (
+        isinstance(test, ast.Attribute)
+        and test.attr == "training"
+        and isinstance(test.value, ast.Name)
+        and test.value.id == code.receiver(test)
+    )
+    return True if is_it else None
+
+
+def _is_rate(code: Code, cls: Class, target: ast.Attribute) -> bool:
+    """Whether an attribute is a drop probability: by its name, its owner, or where it is given."""
+    receiver = code.receiver(target)
+    owner = target.value
+    if isinstance(owner, ast.Attribute):  # `self.drop.p`, `self.lstm.dropout`
+        made = code.assigned(owner)
+        if target.attr == "p":
+            return any(builds(code, each) for each in made) or _says_drop(owner.attr)
+        return _says_drop(target.attr)
+    if not isinstance(owner, ast.Name) or owner.id != receiver:
+        return False
+    if any(isinstance(each, ast.Call) for each in code.assigned(target)):
+        return False  # a module: what is given 0 is another thing
+    if _says_drop(target.attr):
+        return True
+    for call in code.calls:
+        given = call.argument(RATES.get(call.name or "", "")) if call.cls is cls else None
+        if isinstance(given, ast.expr) and code.text_of(given) == code.text_of(target):
+            return True
+    return False
+
+
+def _says_drop(name: str) -> bool:
+    said = words(name)
+    return "keep" not in said and any(word.startswith("drop") for word in said)
+
+
+def _is_set_back(code: Code, cls: Class, node: ast.Assign, target: ast.Attribute) -> bool:
+    """Whether something in the file gives such an attribute a value again."""
+    for each in ast.walk(code.tree):
+        if isinstance(each, ast.Name) and each.id == "setattr":
+            return True
+        if (
+            isinstance(each, ast.Attribute)
+            and each.attr == target.attr
+            and isinstance(each.ctx, ast.Store)
+            and each is not target
+        ):
+            function = code.function_of(each)
+            statement = next(code.parents(each))
+            is_zero = isinstance(statement, ast.Assign) and _is_zeroed(code, statement, each)
+            if is_zero or (function is not None and function.name == "__init__"):
+                continue
+            return True
+    return False
