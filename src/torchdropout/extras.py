@@ -7,7 +7,7 @@ from collections.abc import Mapping
 # What a command imports before it does anything; the extra may hold more.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "verify": ("click", "rich", "scipy", "numpy"),
-    "audit": ("click", "rich", "pathspec"),
+    "audit": ("click", "rich"),
     "all": ("click", "rich"),
 }
 EXTRAS: Mapping[str, str] = {
@@ -30,7 +30,7 @@ def missing(command: str) -> str:
 
     Example:
         >>> missing("audit")
-        'torchdropout audit needs click, rich and pathspec: pip install "torchdropout[audit]"'
+        'torchdropout audit needs click and rich: pip install "torchdropout[audit]"'
     """
     extra = extra_of(command)
     *names, last = PACKAGES[extra]

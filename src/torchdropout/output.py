@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import TypedDict
 
 import click
 from rich.console import Console
 
+from .atomic import replace_file
 from .errors import ArgumentValueError
 
 
@@ -69,30 +67,9 @@ def write_file(path: Path, text: str) -> None:
     data = text.encode()
     if _is_special(path):  # /dev/stdout, a pipe: nothing to put in its place
         path.write_bytes(data)
-        return
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(path))  # noqa: PTH101
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        raise
+    else:
+        replace_file(path, data)
 
 
 def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
-
-
-def _mode(path: Path) -> int:
-    """The permissions of the old file, or those a new one gets."""
-    with contextlib.suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask

@@ -444,8 +444,8 @@ def test_what_the_audit_needs_is_told():
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "pathspec":
-            raise ModuleNotFoundError("No module named 'pathspec'", name="pathspec")
+        if name.partition(".")[0] == "rich":
+            raise ModuleNotFoundError("No module named 'rich'", name="rich")
 sys.meta_path.insert(0, Block())
 from torchdropout.__main__ import main
 sys.exit(main(["audit", "--strict", "a.py"]))
@@ -454,5 +454,5 @@ sys.exit(main(["audit", "--strict", "a.py"]))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        'torchdropout audit needs click, rich and pathspec: pip install "torchdropout[audit]"\n'
+        'torchdropout audit needs click and rich: pip install "torchdropout[audit]"\n'
     )

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pathspec import GitIgnoreSpec
-
 from ..config import Table, count, exactly, moved, one_of, strings
 from ..errors import ArgumentValueError
+from .files import is_pattern
 from .selection import CHOICE, chosen
 
 FORMATS = ("text", "json", "sarif", "github")
@@ -39,13 +38,11 @@ def read_config(path: Path) -> dict[str, Any]:
 def need_patterns(argument: str, patterns: Sequence[str]) -> None:
     """Raises `ArgumentValueError` where one of the patterns is none."""
     for pattern in patterns:
-        try:
-            GitIgnoreSpec.from_lines([pattern])
-        except ValueError as error:
+        if not is_pattern(pattern):
             raise ArgumentValueError(
                 f"Expected `{argument}` to be a pattern as in a .gitignore, "
                 f"got {pattern!r} ({type(pattern).__name__})"
-            ) from error
+            )
 
 
 def _paths(value: Any, folder: Path) -> tuple[str, ...]:

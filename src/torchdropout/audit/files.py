@@ -7,12 +7,12 @@ import io
 import os
 import re
 import stat
-import tempfile
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic import replace_file
 from ..findings import Rule
 
 _BOM = b"\xef\xbb\xbf"
@@ -150,19 +150,7 @@ def write_over(path: str, old: bytes, new: bytes) -> bool:
     target = Path(path).resolve()
     if target.read_bytes() != old:
         return False
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    replace_file(target, new)
     return True
 
 
