@@ -14,6 +14,8 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/torchdropout verify examples/notebook_models.py:JustDropoutModelImpl; test $$? -eq 1
 	@echo
 	$(BIN)/torchdropout verify --strict torchdropout.nn:Dropout
+	@echo
+	$(BIN)/torchdropout audit --no-config examples/mistakes.py; test $$? -eq 1
 
 # One thread a worker: the tests are spread over the cores already.
 test: $(VENV)/test.stamp
@@ -32,6 +34,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/torchdropout audit
 
 # The source distribution, a wheel made from it, and each installed where nothing else is.
 package: $(VENV)/test.stamp
@@ -53,9 +56,10 @@ power: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/power.py page
 	$(BIN)/python tests/verify/broken_table.py
 
-# Writes docs/checks.md again, from the docstrings and examples of the checks.
+# Writes docs/checks.md and docs/rules.md again, from the docstrings and examples of checks and rules.
 checks: $(VENV)/test.stamp
 	$(BIN)/python docs/make_checks.py
+	$(BIN)/python docs/make_rules.py
 
 # Writes examples/dropout.ipynb again, executed.
 notebook: $(VENV)/test.stamp
@@ -63,7 +67,7 @@ notebook: $(VENV)/test.stamp
 
 $(VENV)/demo.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[verify]"
+	$(BIN)/python -m pip install --quiet --editable ".[all]"
 	touch $@
 
 $(VENV)/test.stamp: $(SOURCES)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 import torchdropout as td
+from torchdropout.audit.table import FINDERS
 from torchdropout.verify import RULES
 
 ROOT = Path(__file__).parents[1]
@@ -38,3 +39,7 @@ def test_its_links_lead_somewhere():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert len(links) >= 4
     assert all((ROOT / link).exists() for link in links)
+
+
+def test_the_number_of_rules_is_that_of_the_table():
+    assert f"{len(FINDERS)} rules ([docs/rules.md]" in README

@@ -23,7 +23,7 @@ def audit(*arguments):
 def test_errors(name, capsys):
     assert audit(f"{FAULTY}:{name}") == 1
     out, err = capsys.readouterr()
-    assert "TD301 alive-in-eval  the model F.dropout" in out
+    assert "TD301 alive-in-eval  the model's own F.dropout" in out
     assert "drop " in out
     assert err == ""
 

@@ -29,7 +29,7 @@ TABLE = Sites(
         Site("head.net.drop", "Dropout", "net.py:12", 0.25, 0.25, 4, 1, True, None, True, 3 << 20),
     ),
     (
-        Finding("TD301", "alive-in-eval", "error", "the model F.dropout drops in eval"),
+        Finding("TD301", "alive-in-eval", "error", "the model's own F.dropout drops in eval"),
         Finding("TD303", "never-called", "advice", "x Dropout with p=0.1 was called in no pass"),
     ),
     ("compiled: run eagerly",),
@@ -54,7 +54,7 @@ head.net.drop       Dropout             0.25     0.25    1      on           on 
 
 1 site at p=0: --all lists them
 
-error   TD301 alive-in-eval  the model F.dropout drops in eval
+error   TD301 alive-in-eval  the model's own F.dropout drops in eval
 advice  TD303 never-called  x Dropout with p=0.1 was called in no pass
 
 1 error, 1 advice at 5 sites in 1.2 s.

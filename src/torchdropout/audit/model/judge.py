@@ -202,7 +202,8 @@ def config_of(model: torch.nn.Module) -> Any:
 def where(site: Site) -> str:
     """A site in a message: name, kind and line."""
     place = f" ({site.line})" if site.line else ""
-    return f"{site.name or 'the model'} {site.kind}{place}"
+    holder = site.name or "the model's own"
+    return f"{holder} {site.kind}{place}"
 
 
 def _finding(
