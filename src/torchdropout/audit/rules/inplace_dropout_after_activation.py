@@ -48,7 +48,7 @@ _WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
     broken=BROKEN,
     mended=MENDED,
     evidence="pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118, "
-    "yoyodyne#298, bottom-up-attention-vqa#6",
+    "bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0",
 )
 def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     """No dropout in place follows an activation whose backward uses its output.

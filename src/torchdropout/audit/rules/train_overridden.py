@@ -40,7 +40,7 @@ _SWITCHES = frozenset(
     broken=BROKEN,
     mended=MENDED,
     evidence="DA-RNN#21, minimalRL#2, metal#71, ultralytics#9112 (eval() begins to train), "
-    "ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.0 llm/models/glem.py:153",
+    "ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.1 llm/models/glem.py:153",
 )
 def train_overridden(code: Code) -> Iterator[Hit]:
     """A Module's `train` takes the mode that `eval` gives it.
