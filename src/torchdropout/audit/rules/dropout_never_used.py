@@ -39,8 +39,8 @@ _LOOKING = frozenset(("super", "isinstance", "type", "id", "len", "print", "repr
     severity="advice",
     broken=BROKEN,
     mended=MENDED,
-    evidence="Informer2020#97, tirex#19; timm 1.0.31 models/coat.py:121, dgl 2.1.0 nn/pytorch/glob.py:701, "
-    "neuralforecast models/informer.py:90",
+    evidence="Informer2020#97, tirex#19; timm 1.0.31 models/coat.py:121, dgl 2.1.0 "
+    "nn/pytorch/glob.py:701, neuralforecast models/informer.py:90",
 )
 def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module makes is applied.
