@@ -96,7 +96,7 @@ def _is_known(code: Code, rate: ast.expr) -> bool:
 
 def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
     """The expressions, here or in a caller, that give the rate whatever the mode."""
-    if code.gated(call.node) or code.depends_on_training(rate):
+    if code.gated(call.node) or code.depends_on_training(rate) or _is_zero_there(code, rate, call):
         return
     source = _source(code, rate, 0)
     if source is None:
@@ -107,6 +107,31 @@ def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
             yield from _from_callers(code, owner, source.arg)
     else:
         yield rate, code.text_of(source)
+
+
+def _is_zero_there(code: Code, rate: ast.expr, call: Call) -> bool:
+    """Whether the call is made only where the rate is 0: `if self.p == 0.0`, itself or by name."""
+    node: ast.AST = call.node
+    for parent in code.parents(call.node):
+        if isinstance(parent, ast.If) and any(each is node for each in parent.body):
+            test = parent.test
+            values = code.assigned(test) if isinstance(test, (ast.Name, ast.Attribute)) else [test]
+            if len(values) == 1 and _says_zero(code, rate, values[0]):
+                return True
+        node = parent
+    return False
+
+
+def _says_zero(code: Code, rate: ast.expr, test: ast.expr | None) -> bool:
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return code.text_of(test.operand) == code.text_of(rate)
+    return (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.Eq)
+        and len(test.ops) == 1
+        and code.text_of(test.left) == code.text_of(rate)
+        and code.value(test.comparators[0]) == 0
+    )
 
 
 def _from_callers(code: Code, function: Function, parameter: str) -> Iterator[_Found]:

@@ -48,7 +48,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     An error in a method of a Module and in a function that such a method calls in the same file;
     advice elsewhere, where the caller may be training always. Not reported where a test of training
     decides: `if self.training`, `p if self.training else 0.0`, `p * self.training`, an early
-    return.
+    return; nor where a flag that the function is given does: `if use_dropout`.
 
     To mend: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
@@ -59,6 +59,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
             continue
         if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
+            continue
+        if _is_asked_for(code, call, p):
             continue
         # What a lambda does is not done where it is written.
         is_kept = any(isinstance(each, ast.Lambda) for each in code.parents(call.node))
@@ -82,6 +84,37 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             yield Hit(call.node, said, hint, fix)
         elif not in_module and not code.is_test:
             yield Hit(call.node, said, hint, severity="advice")
+
+
+def _is_asked_for(code: Code, call: Call, p: object) -> bool:
+    """Whether a flag decides that the function is given, and that is not on unless told."""
+    rate = {each.id for each in ast.walk(p) if isinstance(each, ast.Name)} if p else set()  # type: ignore[arg-type]
+    for parent in code.parents(call.node):
+        if isinstance(parent, (ast.If, ast.IfExp)):
+            test = parent.test
+            is_and = isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)
+            for each in test.values if is_and else [test]:  # type: ignore[attr-defined]
+                if isinstance(each, ast.Name) and each.id not in rate and _is_given(code, each):
+                    return True
+    return False
+
+
+def _is_given(code: Code, name: ast.Name) -> bool:
+    """Whether a name stands for a parameter without a default that is true, or a part of one."""
+    bindings = code.bindings(name)
+    if len(bindings) != 1:
+        return False
+    node = bindings[0].node
+    if isinstance(node, ast.arg):
+        function = code.function_of(name)
+        default = function.defaults.get(node.arg) if function is not None else None
+        return default is None or not code.value(default)
+    return (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+        and isinstance(node.value, ast.Name)
+        and _is_given(code, node.value)
+    )
 
 
 def _is_initial(function: Function | None) -> bool:
