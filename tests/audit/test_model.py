@@ -320,7 +320,9 @@ def test_alive_in_eval():
     found = of(lambda self, x: F.dropout(x, 0.3))
     assert names(found) == [("alive-in-eval", "error")]
     assert not found.passed
-    assert found.findings[0].message.startswith("the model's own F.dropout (tests/audit/test_model.py:")
+    assert found.findings[0].message.startswith(
+        "the model's own F.dropout (tests/audit/test_model.py:"
+    )
 
 
 def test_attention_alive_in_eval():

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,13 @@ def test_the_examples_do_not_import_what_torch_lacks():
             elif isinstance(node, ast.ImportFrom):
                 roots.add(node.module.split(".")[0])
     assert roots <= {"torch", "torchdropout", "collections"}
+
+
+def test_the_examples_are_formatted(tmp_path):
+    for name, finder in FINDERS.items():
+        (tmp_path / f"{name}-broken.py").write_text(finder.rule.broken)
+        (tmp_path / f"{name}-mended.py").write_text(finder.rule.mended)
+    command = [sys.executable, "-m", "ruff", "format", "--check", "--isolated"]
+    command += ["--line-length", "100", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

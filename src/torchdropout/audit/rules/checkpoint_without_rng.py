@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Class, Code, Function
 from ._rule import Hit, rule
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
 
 class Block(nn.Module):
     def __init__(self):
@@ -21,9 +22,10 @@ class Block(nn.Module):
     def forward(self, x):
         return checkpoint(self.net, x, use_reentrant=False, preserve_rng_state=False)
 """
-MENDED = """
+MENDED = """\
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
 
 class Block(nn.Module):
     def __init__(self):

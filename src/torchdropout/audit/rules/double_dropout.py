@@ -8,7 +8,7 @@ from ..code import Code
 from ._rule import Hit, rule
 from ._sequences import drops, kind, paths
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 
 head = nn.Sequential(
@@ -19,7 +19,7 @@ head = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-MENDED = """
+MENDED = """\
 from torch import nn
 
 head = nn.Sequential(

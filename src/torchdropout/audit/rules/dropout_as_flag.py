@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from ..code import MODULES, Code
 from ._rule import Hit, rule
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(True), nn.Linear(128, 10))
 """
-MENDED = """
+MENDED = """\
 from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(128, 10))

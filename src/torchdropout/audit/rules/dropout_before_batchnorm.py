@@ -9,7 +9,7 @@ from ..code import Code
 from ._rule import Hit, rule
 from ._sequences import Layer, drops, kind, paths
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 
 net = nn.Sequential(
@@ -22,7 +22,7 @@ net = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-MENDED = """
+MENDED = """\
 from torch import nn
 
 net = nn.Sequential(

@@ -14,6 +14,7 @@ from ._rule import Hit, rule
 BROKEN = """\
 from torch import nn
 
+
 class Head(nn.Module):
     def __init__(self, p=0.1):
         super().__init__()

@@ -10,7 +10,7 @@ from ..code import Call, Code, words
 from ._rule import Hit, rule
 from ._sequences import Path, drops, kind, paths
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 
 classifier = nn.Sequential(
@@ -20,7 +20,7 @@ classifier = nn.Sequential(
     nn.Dropout(0.5),
 )
 """
-MENDED = """
+MENDED = """\
 from torch import nn
 
 classifier = nn.Sequential(

@@ -11,16 +11,18 @@ from typing import TypeGuard
 from ..code import MODULES, Code
 from ._rule import Hit, rule
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
+
 
 def enable_dropout(model):
     for module in model.modules():
         if type(module) == nn.Dropout:
             module.train()
 """
-MENDED = """
+MENDED = """\
 from torch import nn
+
 
 def enable_dropout(model):
     for module in model.modules():

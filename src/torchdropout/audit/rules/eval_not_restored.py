@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..code import Code, Function
 from ._rule import Hit, rule
 
-BROKEN = """
+BROKEN = """\
 def fit(model, loader, valid, optimizer, epochs):
     model.train()
     for epoch in range(epochs):
@@ -21,7 +21,7 @@ def fit(model, loader, valid, optimizer, epochs):
         model.eval()
         print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
 """
-MENDED = """
+MENDED = """\
 def fit(model, loader, valid, optimizer, epochs):
     for epoch in range(epochs):
         model.train()

@@ -9,7 +9,7 @@ from ..code import RNNS, Code
 from ._rule import Hit, rule
 from ._sequences import drops, kind, paths
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 
 net = nn.Sequential(
@@ -18,7 +18,7 @@ net = nn.Sequential(
     nn.Dropout2d(0.2),
 )
 """
-MENDED = """
+MENDED = """\
 from torch import nn
 
 net = nn.Sequential(

@@ -11,7 +11,7 @@ from ._dropouts import is_refused, is_step
 from ._rule import Hit, rule
 from ._sequences import Layer, Path, drops, kind, paths
 
-BROKEN = """
+BROKEN = """\
 from torch import nn
 
 head = nn.Sequential(

@@ -14,6 +14,7 @@ from ._rule import Hit, rule
 BROKEN = """\
 from torch import nn
 
+
 def head(keep_prob):
     return nn.Sequential(nn.Dropout(keep_prob), nn.Linear(8, 2))
 """

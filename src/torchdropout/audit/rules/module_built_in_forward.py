@@ -13,12 +13,14 @@ from ._rule import Hit, rule
 BROKEN = """\
 from torch import nn
 
+
 class Head(nn.Module):
     def forward(self, x):
         return nn.Dropout(0.5)(x)
 """
 MENDED = """\
 from torch import nn
+
 
 class Head(nn.Module):
     def __init__(self):

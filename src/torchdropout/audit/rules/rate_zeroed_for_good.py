@@ -13,6 +13,7 @@ BROKEN = """\
 import torch.nn.functional as F
 from torch import nn
 
+
 class Attention(nn.Module):
     def __init__(self, p=0.1):
         super().__init__()

@@ -14,6 +14,7 @@ BROKEN = """\
 import torch.nn.functional as F
 from torch import nn
 
+
 class Head(nn.Module):
     def forward(self, x):
         F.dropout(x, 0.5, self.training)

@@ -13,6 +13,7 @@ from ._rule import Hit, rule
 BROKEN = """\
 from torch import nn
 
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
