@@ -1,8 +1,10 @@
 """Audits packages and says what it cost: files, seconds, memory of all processes, findings.
 
     python benchmarks/audit.py site-packages/transformers site-packages/timm ...
+    python benchmarks/audit.py unpacked/timm-1.0.31 unpacked/transformers-5.24.0 ...
 
-Writes `docs/audit/packages.csv`, a row a package: those of packages not given stay.
+A folder is a package beside its `*.dist-info`, or a wheel or source distribution unpacked into
+NAME-VERSION. Writes `docs/audit/packages.csv`, a row a package: those of packages not given stay.
 """
 
 from __future__ import annotations
@@ -38,12 +40,12 @@ def main() -> None:
     for package in arguments.packages:
         row = measure(package, arguments.jobs or len(os.sched_getaffinity(0)), arguments.rounds)
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-        rows[str(row["package"])] = row
+        rows[f"{row['package']} {row['version']}"] = row
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows[name] for name in sorted(rows))
+        writer.writerows(rows[name] for name in sorted(rows, key=str.lower))
 
 
 def measure(package: Path, jobs: int, rounds: int) -> dict[str, object]:
@@ -61,9 +63,10 @@ def measure(package: Path, jobs: int, rounds: int) -> dict[str, object]:
         again = audit_paths([package], jobs=jobs)
     assert again.findings == report.findings
     counts = Counter(finding.severity for finding in report.findings)
+    name, number = name_and_version(package)
     return {
-        "package": package.name,
-        "version": version(package),
+        "package": name,
+        "version": number,
         "files": report.files,
         "MB": f"{sum(sizes.values()) / 1e6:.2f}",
         "files parsed": len(parsed),
@@ -86,16 +89,19 @@ def by_rule(report: SourceReport) -> str:
     return "; ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
-def version(package: Path) -> str:
-    """Of a package among others in a `site-packages`, from what stands beside it."""
+def name_and_version(package: Path) -> tuple[str, str]:
+    """From the folder's own name, or, in a `site-packages`, from what stands beside it."""
+    stem, _, number = package.name.rpartition("-")
+    if stem and number[:1].isdigit():
+        return stem, number
     name = package.name.replace("-", "_").lower()
     for info in package.parent.glob("*.dist-info"):
         named, _, number = info.name.removesuffix(".dist-info").rpartition("-")
         listed = info / "top_level.txt"
         tops = listed.read_text().split() if listed.exists() else [named]
         if name in {top.replace("-", "_").lower() for top in (*tops, named)}:
-            return number
-    return ""
+            return package.name, number
+    return package.name, ""
 
 
 @contextmanager
@@ -137,7 +143,7 @@ def read_rows() -> dict[str, dict[str, object]]:
     if not RESULTS.exists():
         return {}
     with RESULTS.open(newline="") as file:
-        return {row["package"]: dict(row) for row in csv.DictReader(file)}
+        return {f"{row['package']} {row['version']}": dict(row) for row in csv.DictReader(file)}
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ WORDS = (
     b"tochasticDepth",
     b"tochastic_depth",
     b"scaled_dot_product_attention",
+    b"efficient_attention",
     b"attn_func",
     b"preserve_rng_state",
     b"LSTM",
@@ -60,7 +61,8 @@ def may_break_a_rule(data: bytes) -> bool:
     if any(word in data for word in WORDS):
         return True
     # A loop that leaves a model in eval mode: any model.
-    return b".eval(" in data and (b"backward" in data or b".step(" in data)
+    leaves_training = b".eval(" in data or b".train(False" in data
+    return leaves_training and (b"backward" in data or b".step(" in data)
 
 
 def audit_paths(
