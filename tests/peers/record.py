@@ -13,9 +13,10 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 
+from peers.audit_cases import SOURCES, Source
 from peers.cases import FOUND, RIGHT, Case
 
 ROOT = Path(__file__).parents[2]
@@ -24,14 +25,24 @@ PAGE = ROOT / "docs" / "found.md"
 HEAD = """\
 # Found in other packages
 
-What `torchdropout verify` says of dropouts that people use, and what it means. Each section gives
-the command and the findings as they were printed, at level `quick` with seed 0, and, where it is
-short, code that shows the same without the verifier. `python -m peers.record`, run in `tests`,
-does it all again and writes this page; `tests/peers` holds each case to its findings. The targets
-that are no name of a package are in `examples/found`.
+What `torchdropout verify` says of dropouts that people use, and [`torchdropout
+audit`](#found-by-the-audit-of-sources) of sources, and what it means. Each section gives the
+command and the findings as they were printed, of `verify` at level `quick` with seed 0, and, where
+it is short, code that shows the same without. `python -m peers.record`, run in `tests`, does it all
+again and writes this page; `tests/peers` holds each case to its findings. The targets that are no
+name of a package are in `examples/found`.
 
 Advice (a wrong p accepted, a dropped infinity that becomes NaN) is shown with the rest and is no
 error. "No thread known to us" says no more than that.
+"""
+
+SOURCES_HEAD = """\
+## Found by the audit of sources
+
+What `torchdropout audit` says of sources in packages, each with code that shows it on the package
+itself. These are the ones that change what is trained or predicted, in versions that are current;
+[audit/labels.csv](audit/labels.csv) has all that was found in the packages of
+[audit/precision.md](audit/precision.md), read one by one. No threads known to us.
 """
 
 RIGHT_HEAD = """\
@@ -59,15 +70,15 @@ def _command(case: Case) -> list[str]:
     return ["torchdropout", "verify", "--level", "quick", *case.options, case.target]
 
 
-def _printed(command: list[str], case: Case, folder: Path) -> str:
+def _printed(command: list[str], folder: Path, backend: str = "", cwd: Path = ROOT) -> str:
     """What a command prints, from the folder if it is there."""
-    name = hashlib.blake2b(repr((command, case.backend)).encode(), digest_size=8).hexdigest()
+    name = hashlib.blake2b(repr((command, backend)).encode(), digest_size=8).hexdigest()
     kept = folder / f"{name}.txt"
     if not kept.exists():
-        environment = {**os.environ, "NO_COLOR": "1", "KERAS_BACKEND": case.backend or "torch"}
+        environment = {**os.environ, "NO_COLOR": "1", "KERAS_BACKEND": backend or "torch"}
         done = subprocess.run(
             [sys.executable, "-W", "ignore", *command],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             capture_output=True,
             text=True,
@@ -81,7 +92,9 @@ def _printed(command: list[str], case: Case, folder: Path) -> str:
 
 def _judged(case: Case, folder: Path) -> tuple[list[str], str]:
     """The lines of the findings, and the verdict."""
-    run = _printed(["-m", *_command(case)[:2], "--no-config", *_command(case)[2:]], case, folder)
+    run = _printed(
+        ["-m", *_command(case)[:2], "--no-config", *_command(case)[2:]], folder, case.backend
+    )
     lines = [" ".join(line.split()) for line in run.splitlines()]
     found = []
     for line in lines:
@@ -102,11 +115,24 @@ def _section(case: Case, folder: Path) -> str:
         parts.append("\n".join([*found, verdict]) + "\n```\n")
     parts.append(_filled(case.means) + "\n")
     if case.snippet:
-        shown = _printed(["-c", case.snippet], case, folder)
+        shown = _printed(["-c", case.snippet], folder, case.backend)
         parts.append(f"```python\n{case.snippet}```\n\n```\n{shown}```\n")
     if case.upstream:
         parts.append(_filled(case.upstream) + "\n")
     return "\n".join(parts)
+
+
+def _source_section(case: Source, folder: Path) -> str:
+    command = ["torchdropout", "audit", *case.paths]
+    site = Path(str(distribution(case.package).locate_file("")))
+    run = _printed(["-m", *command, "--no-config", "--no-cache"], folder, cwd=site)
+    shown = _printed(["-c", case.snippet], folder)
+    found = "\n".join(line for line in run.splitlines() if line.startswith(case.paths))
+    return (
+        f"### {case.title}\n\n{case.package} {version(case.package)}\n\n"
+        f"```\n$ {shlex.join(command)}\n{found}\n```\n\n{_filled(case.means)}\n\n"
+        f"```python\n{case.snippet}```\n\n```\n{shown}```\n"
+    )
 
 
 def _filled(text: str, width: int = 100) -> str:
@@ -131,6 +157,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD, *(_section(case, folder) for case in FOUND)]
+    parts += [SOURCES_HEAD, *(_source_section(case, folder) for case in SOURCES)]
     parts.append(RIGHT_HEAD + "".join(_row(case, folder) for case in RIGHT))
     parts.append(TAIL.format(transformers=version("transformers"), fastai=version("fastai")))
     PAGE.write_text("\n".join(parts))
