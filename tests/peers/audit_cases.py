@@ -124,7 +124,8 @@ print(torch.equal(model(q, q.mT, q)[0], model(q, q.mT, q)[0]))
         frozenset({"functional-always-on"}),
         "`F.dropout(x, p=...)` without `training` in `forward`: the loss that validation reports "
         "is a random one, and `RNNP` encodes with dropout in decoding. The transducer's auxiliary "
-        "CTC loss has the same, and so have FunASR's copies of the three.",
+        "CTC loss has the same, and so have FunASR's copies of the three. espnet#3539 mended "
+        "ESPnet 1's CTC loss; a comment on espnet#1784 is about the encoder's.",
         """\
 import numpy, torch
 from espnet2.asr.ctc import CTC
@@ -206,7 +207,8 @@ def hook(module, args):
 
 
 model.layers[0].register_forward_pre_hook(hook)
-model(torch.zeros(1, 512).long(), patch_embeds=torch.zeros(1, 1, 64))
+words = torch.zeros(1, 512).long()
+model(words, patch_embeds=torch.zeros(1, 1, 64), num_patches=1, patch_ids=words)
 """,
         "0.75\n",
         "transformers",

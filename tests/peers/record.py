@@ -42,7 +42,7 @@ SOURCES_HEAD = """\
 What `torchdropout audit` says of sources in packages, each with code that shows it on the package
 itself. These are the ones that change what is trained or predicted, in versions that are current;
 [audit/labels.csv](audit/labels.csv) has all that was found in the packages of
-[audit/precision.md](audit/precision.md), read one by one. No threads known to us.
+[audit/precision.md](audit/precision.md), read one by one. Threads are named where we know of one.
 """
 
 RIGHT_HEAD = """\
