@@ -2,6 +2,9 @@
 
 from .alpha_dropout import alpha_dropout as alpha_dropout
 from .alpha_dropout import feature_alpha_dropout as feature_alpha_dropout
+from .drop_block import drop_block1d as drop_block1d
+from .drop_block import drop_block2d as drop_block2d
+from .drop_block import drop_block3d as drop_block3d
 from .dropout import dropout as dropout
 from .dropout_add import dropout_add as dropout_add
 from .feature_dropout import dropout1d as dropout1d

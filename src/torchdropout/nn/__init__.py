@@ -2,6 +2,9 @@
 
 from .alpha_dropout import AlphaDropout as AlphaDropout
 from .alpha_dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from .drop_block import DropBlock1d as DropBlock1d
+from .drop_block import DropBlock2d as DropBlock2d
+from .drop_block import DropBlock3d as DropBlock3d
 from .dropout import Dropout as Dropout
 from .dropout_add import DropoutAdd as DropoutAdd
 from .feature_dropout import Dropout1d as Dropout1d

@@ -1,0 +1,363 @@
+"""DropBlock: contiguous regions of a feature map are dropped together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .._validate import check_bool, check_dims, is_integer, wrong_type, wrong_value
+from ..random import Key
+from ..spec.keep import scale as by_expectation
+from ..spec.layout import MaskLayout, row_major
+from ._bernoulli import (
+    _refuse_as_torch_does,
+    _undrawn_if_refused,
+    check_call,
+    key_of,
+    key_tensor,
+    mask_map,
+)
+from ._blocks import Plan, drop_blocks, seed_rate, seed_sizes
+from ._override import overridable
+from .feature_dropout import refuse_rank
+
+SCALES = ("expectation", "count")
+
+
+def check_block_size(block_size: Any) -> int:
+    """The side of a block.
+
+    Raises:
+        ArgumentTypeError: It is no integer.
+        ArgumentValueError: It is below 1.
+    """
+    if not is_integer(block_size):
+        wrong_type("block_size", "an integer of 1 or more, the side of a block", block_size)
+    if block_size < 1:
+        wrong_value("block_size", "1 or more, the side of a block", block_size)
+    return block_size
+
+
+def check_eps(eps: Any) -> float:
+    """What is added to a count before it divides.
+
+    Raises:
+        ArgumentTypeError: It is no number.
+        ArgumentValueError: It is negative, infinite or NaN.
+    """
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
+        wrong_type("eps", "a number of 0 or more", eps)
+    if not 0 <= eps < math.inf:
+        wrong_value("eps", "a finite number of 0 or more", eps)
+    return float(eps)
+
+
+def check_scale(scale: Any) -> str:
+    """How what is kept makes up for what is dropped.
+
+    Raises:
+        ArgumentTypeError: It is no string.
+        ArgumentValueError: There is no such way.
+    """
+    if not isinstance(scale, str):
+        wrong_type("scale", "'expectation' or 'count'", scale)
+    if scale not in SCALES:
+        wrong_value("scale", "'expectation' or 'count'", scale)
+    return scale
+
+
+@overridable
+def drop_block1d(
+    input: torch.Tensor,
+    p: float = 0.1,
+    block_size: int = 7,
+    inplace: bool = False,
+    eps: float = 1e-6,
+    training: bool = True,
+    *,
+    per_channel: bool = True,
+    scale: str = "expectation",
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Drop stretches of block_size places of a sequence; identity in eval.
+
+    `y = x / (1 - p)` where no block lies, else 0. Blocks lie anywhere, cut off at the border, each
+    independently with probability `1 - (1 - p) ** (1 / n)`; here `n = block_size` is the
+    number of them that can cover a place, and is the same for every place, also at the border: so
+    each is dropped with probability p, whatever the size of the map.
+
+    Args:
+        input: Floating-point tensor.
+        p: Probability in [0, 1] that a place is dropped.
+        block_size: Length of a block, odd or even.
+        inplace: Write into `input` and return it.
+        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        training: False returns `input` itself.
+        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
+            places of the sample over the number kept of it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
+        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        `(N, C, L)` or `(C, L)`; the output has the shape of the input. Blocks are
+        numbered row-major over the seed map, which is longer than the input by `block_size - 1` in
+        its last dimension: the seed i of one covers the places `i - block_size + 1` to i.
+
+    Raises:
+        ShapeError: Another number of dimensions; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`; block_size is no integer, eps no number, scale no string.
+        ArgumentValueError: As `dropout`; in training, block_size is greater than the map.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.drop_block1d(torch.ones(1, 10), 0.5, 3, key=td.Key(0))
+        tensor([[2., 2., 2., 2., 2., 2., 2., 2., 0., 0.]])
+
+    Reference:
+        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
+        networks", NeurIPS 2018.
+    """
+    return _drop_block(
+        1,
+        *(input, p, block_size, inplace, eps, training, per_channel, scale),
+        *(key, generator, broadcast_dims, layout, out),
+    )
+
+
+@overridable
+def drop_block2d(
+    input: torch.Tensor,
+    p: float = 0.1,
+    block_size: int = 7,
+    inplace: bool = False,
+    eps: float = 1e-6,
+    training: bool = True,
+    *,
+    per_channel: bool = True,
+    scale: str = "expectation",
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Drop squares of block_size by block_size places of a map; identity in eval.
+
+    `y = x / (1 - p)` where no block lies, else 0. Blocks lie anywhere, cut off at the border, each
+    independently with probability `1 - (1 - p) ** (1 / n)`; here `n = block_size ** 2` is the
+    number of them that can cover a place, and is the same for every place, also at the border: so
+    each is dropped with probability p, whatever the size of the map. The order of arguments
+    is that of `torchvision.ops.drop_block2d`.
+
+    Args:
+        input: Floating-point tensor.
+        p: Probability in [0, 1] that a place is dropped.
+        block_size: Side of a block, odd or even.
+        inplace: Write into `input` and return it.
+        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        training: False returns `input` itself.
+        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
+            places of the sample over the number kept of it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
+        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input. Blocks are
+        numbered row-major over the seed map, which is longer than the input by `block_size - 1` in
+        its last two dimensions: the seed i of one covers the places `i - block_size + 1` to i.
+
+    Raises:
+        ShapeError: Another number of dimensions; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`; block_size is no integer, eps no number, scale no string.
+        ArgumentValueError: As `dropout`; in training, block_size is greater than the map.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.drop_block2d(torch.ones(1, 4, 5), 0.5, 2, key=td.Key(0))
+        tensor([[[2., 2., 2., 0., 0.],
+                 [2., 2., 0., 0., 0.],
+                 [2., 0., 0., 0., 0.],
+                 [2., 0., 0., 0., 0.]]])
+
+    Reference:
+        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
+        networks", NeurIPS 2018.
+    """
+    return _drop_block(
+        2,
+        *(input, p, block_size, inplace, eps, training, per_channel, scale),
+        *(key, generator, broadcast_dims, layout, out),
+    )
+
+
+@overridable
+def drop_block3d(
+    input: torch.Tensor,
+    p: float = 0.1,
+    block_size: int = 7,
+    inplace: bool = False,
+    eps: float = 1e-6,
+    training: bool = True,
+    *,
+    per_channel: bool = True,
+    scale: str = "expectation",
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Drop cubes of side block_size of a volume; identity in eval.
+
+    `y = x / (1 - p)` where no block lies, else 0. Blocks lie anywhere, cut off at the border, each
+    independently with probability `1 - (1 - p) ** (1 / n)`; here `n = block_size ** 3` is the
+    number of them that can cover a place, and is the same for every place, also at the border: so
+    each is dropped with probability p, whatever the size of the map. The order of arguments
+    is that of `torchvision.ops.drop_block3d`.
+
+    Args:
+        input: Floating-point tensor.
+        p: Probability in [0, 1] that a place is dropped.
+        block_size: Side of a block, odd or even.
+        inplace: Write into `input` and return it.
+        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        training: False returns `input` itself.
+        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
+            places of the sample over the number kept of it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
+        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input. Blocks are
+        numbered row-major over the seed map, which is longer than the input by `block_size - 1` in
+        its last three dimensions: the seed i of one covers the places `i - block_size + 1` to i.
+
+    Raises:
+        ShapeError: Another number of dimensions; also a `RuntimeError`.
+        ArgumentTypeError: As `dropout`; block_size is no integer, eps no number, scale no string.
+        ArgumentValueError: As `dropout`; in training, block_size is greater than the map.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.drop_block3d(torch.ones(1, 2, 2, 5), 0.5, 2, key=td.Key(0))
+        tensor([[[[2., 0., 0., 0., 0.],
+                  [2., 2., 0., 0., 0.]],
+        <BLANKLINE>
+                 [[0., 0., 0., 0., 0.],
+                  [0., 0., 2., 0., 0.]]]])
+
+    Reference:
+        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
+        networks", NeurIPS 2018.
+    """
+    return _drop_block(
+        3,
+        *(input, p, block_size, inplace, eps, training, per_channel, scale),
+        *(key, generator, broadcast_dims, layout, out),
+    )
+
+
+def _drop_block(
+    dims: int,
+    input: Any,
+    p: Any,
+    block_size: Any,
+    inplace: Any,
+    eps: Any,
+    training: Any,
+    per_channel: Any,
+    scale: Any,
+    key: Any,
+    generator: Any,
+    broadcast_dims: Any,
+    layout: Any,
+    out: Any,
+) -> torch.Tensor:
+    call = check_call(
+        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
+    )
+    x = call.x
+    block, eps = check_block_size(block_size), check_eps(eps)
+    check_bool("per_channel", per_channel)
+    factor = by_expectation(call.p) if check_scale(scale) == "expectation" else None
+    if x.is_nested:
+        wrong_type("input", "no nested tensor", x)
+    if x.ndim not in (dims + 1, dims + 2):
+        single = ", ".join(("C", *"DHW"[-dims:])) if dims > 1 else "C, L"
+        accepted = f"{dims + 1}D or {dims + 2}D input, ({single}) or (N, {single})"
+        refuse_rank(f"drop_block{dims}d", x, accepted)
+    sizes = seed_sizes(x.shape, dims, block)
+    base, strides = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
+    if training and x.numel() > 0:
+        # Whatever p is: one that grows from 0 shall not fail at its second step.
+        _check_fits(block, x.shape[-dims:])
+    into = x if inplace else out
+    if not call.active:
+        return x if into is None or into is x else into.copy_(x)
+    # Along a dimension that shares its seeds one is enough.
+    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(sizes, strides, strict=True)]
+    rate = seed_rate(call.p, block, dims)
+    plan = Plan(dims, block, rate, factor, eps, base, tuple(sizes), tuple(strides))
+    if into is None:
+        return drop_blocks(x, key_tensor(key_of(key, generator)), plan)
+    _refuse_as_torch_does(into)
+    with _undrawn_if_refused(call):
+        return into.copy_(drop_blocks(x, key_tensor(key_of(key, generator)), plan))
+
+
+def _seed_map(
+    sizes: Sequence[int], dims: int, per_channel: bool, broadcast_dims: Any, layout: Any
+) -> tuple[int, list[int]]:
+    """Base and strides of the mask indices of the seeds."""
+    first = len(sizes) - dims
+    for dim in check_dims("broadcast_dims", broadcast_dims, len(sizes)):
+        if dim >= first:
+            wrong_value(
+                "broadcast_dims",
+                f"dimensions before the map, below {first}: a block has its own size along those",
+                broadcast_dims,
+            )
+    shared = () if per_channel else (first - 1,)
+    base, strides = mask_map(sizes, shared, broadcast_dims, layout)
+    if strides is None:
+        strides = row_major(sizes)
+    reach = 0
+    for size, stride in zip(reversed(sizes[first:]), reversed(strides[first:]), strict=True):
+        if size > 1 and stride <= reach:
+            wrong_value(
+                "layout",
+                f"one that gives each seed of a map an index of its own: its strides are those of "
+                f"the seed map, here of shape {tuple(sizes)}",
+                layout,
+            )
+        reach += (size - 1) * stride
+    return base, strides
+
+
+def _check_fits(block: int, sizes: Sequence[int]) -> None:
+    smallest = min(sizes)
+    if block > smallest:
+        wrong_value(
+            "block_size",
+            f"at most {smallest}, the shortest side of the input's map {tuple(sizes)}",
+            block,
+        )

@@ -1,0 +1,180 @@
+"""DropBlock, as modules."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from .._validate import check_bool
+from ..functional.drop_block import check_block_size, check_eps, check_scale
+from ._module import DropoutModule
+
+
+class _DropBlock(DropoutModule):
+    """State of the three: p, block_size, inplace and eps, checked, and how the mask is used."""
+
+    def __init__(
+        self,
+        p: float = 0.1,
+        block_size: int = 7,
+        inplace: bool = False,
+        eps: float = 1e-6,
+        *,
+        per_channel: bool = True,
+        scale: str = "expectation",
+    ) -> None:
+        super().__init__(p, inplace)
+        self.block_size = check_block_size(block_size)
+        self.eps = check_eps(eps)
+        self.per_channel = check_bool("per_channel", per_channel)
+        self.scale = check_scale(scale)
+
+    def extra_repr(self) -> str:
+        """p, block_size and inplace, as torchvision prints them; the rest where it is not usual."""
+        text = f"p={self.p}, block_size={self.block_size}, inplace={self.inplace}"
+        if not self.per_channel:
+            text += ", per_channel=False"
+        return text if self.scale == "expectation" else f"{text}, scale={self.scale!r}"
+
+
+class DropBlock1d(_DropBlock):
+    r"""Drop stretches of a sequence with probability p in training; the identity in eval.
+
+    Each place is dropped with probability p exactly, `y = x / (1 - p)` where it is kept. See
+    `functional.drop_block1d`.
+
+    Args:
+        p: Probability in [0, 1] that a place is dropped.
+        block_size: Length of a block, odd or even.
+        inplace: Write into the input.
+        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        scale: "expectation", or "count": by what was kept of the sample.
+
+    Shape:
+        `(N, C, L)` or `(C, L)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
+            finite, scale another; at the call in training, block_size is greater than the map.
+        ShapeError: At the call, another number of dimensions.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> drop = td.nn.DropBlock1d(0.1, block_size=3)
+        >>> drop
+        DropBlock1d(p=0.1, block_size=3, inplace=False)
+        >>> y = drop(torch.ones(64, 64, 128))
+        >>> abs((y == 0).float().mean().item() - 0.1) < 0.01
+        True
+
+    Reference:
+        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
+        networks", NeurIPS 2018.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.drop_block1d` with this module's state and mode."""
+        return F.drop_block1d(
+            input,
+            *(self.p, self.block_size, self.inplace, self.eps, self.training),
+            per_channel=self.per_channel,
+            scale=self.scale,
+        )
+
+
+class DropBlock2d(_DropBlock):
+    r"""Drop squares of a map with probability p in training; the identity in eval.
+
+    Each place is dropped with probability p exactly, `y = x / (1 - p)` where it is kept. See
+    `functional.drop_block2d`. The order of arguments is that of
+    `torchvision.ops.DropBlock2d`.
+
+    Args:
+        p: Probability in [0, 1] that a place is dropped.
+        block_size: Side of a block, odd or even.
+        inplace: Write into the input.
+        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        scale: "expectation", or "count": by what was kept of the sample.
+
+    Shape:
+        `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
+            finite, scale another; at the call in training, block_size is greater than the map.
+        ShapeError: At the call, another number of dimensions.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> drop = td.nn.DropBlock2d(0.1, block_size=3)
+        >>> drop
+        DropBlock2d(p=0.1, block_size=3, inplace=False)
+        >>> y = drop(torch.ones(64, 64, 16, 16))
+        >>> abs((y == 0).float().mean().item() - 0.1) < 0.01
+        True
+
+    Reference:
+        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
+        networks", NeurIPS 2018.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.drop_block2d` with this module's state and mode."""
+        return F.drop_block2d(
+            input,
+            *(self.p, self.block_size, self.inplace, self.eps, self.training),
+            per_channel=self.per_channel,
+            scale=self.scale,
+        )
+
+
+class DropBlock3d(_DropBlock):
+    r"""Drop cubes of a volume with probability p in training; the identity in eval.
+
+    Each place is dropped with probability p exactly, `y = x / (1 - p)` where it is kept. See
+    `functional.drop_block3d`. The order of arguments is that of
+    `torchvision.ops.DropBlock3d`.
+
+    Args:
+        p: Probability in [0, 1] that a place is dropped.
+        block_size: Side of a block, odd or even.
+        inplace: Write into the input.
+        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        scale: "expectation", or "count": by what was kept of the sample.
+
+    Shape:
+        `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
+            finite, scale another; at the call in training, block_size is greater than the map.
+        ShapeError: At the call, another number of dimensions.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> drop = td.nn.DropBlock3d(0.1, block_size=3)
+        >>> drop
+        DropBlock3d(p=0.1, block_size=3, inplace=False)
+        >>> y = drop(torch.ones(64, 64, 8, 8, 8))
+        >>> abs((y == 0).float().mean().item() - 0.1) < 0.01
+        True
+
+    Reference:
+        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
+        networks", NeurIPS 2018.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.drop_block3d` with this module's state and mode."""
+        return F.drop_block3d(
+            input,
+            *(self.p, self.block_size, self.inplace, self.eps, self.training),
+            per_channel=self.per_channel,
+            scale=self.scale,
+        )
