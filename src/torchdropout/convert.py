@@ -1,0 +1,420 @@
+"""Replaces the dropout modules of a model by ours, and puts them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch.nn.modules.dropout import _DropoutNd
+
+from . import nn
+from ._validate import check_bool, wrong_type, wrong_value
+from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
+
+Builder = Callable[[torch.nn.Module], torch.nn.Module]
+Rules = Mapping[type[torch.nn.Module], Builder | None]
+
+_HOOKS = tuple(name for name in vars(torch.nn.Module()) if "hook" in name)
+_STATE = ("_parameters", "_buffers", "_modules")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A class of ours, and its arguments by the attributes of the other that hold them."""
+
+    ours: type[torch.nn.Module]
+    arguments: Mapping[str, str]
+
+    def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
+        return self.ours(**{a: getattr(module, theirs) for theirs, a in self.arguments.items()})
+
+
+_PLAIN = {"p": "p", "inplace": "inplace"}
+_PATH = {"drop_prob": "p"}
+
+# By the class itself, never a subclass, whose forward may be another.
+_TORCH: dict[type[torch.nn.Module], _Rule] = {
+    torch.nn.Dropout: _Rule(nn.Dropout, _PLAIN),
+    torch.nn.Dropout1d: _Rule(nn.Dropout1d, _PLAIN),
+    torch.nn.Dropout2d: _Rule(nn.Dropout2d, _PLAIN),
+    torch.nn.Dropout3d: _Rule(nn.Dropout3d, _PLAIN),
+    # torch ignores their `inplace`, which ours would honour.
+    torch.nn.AlphaDropout: _Rule(nn.AlphaDropout, {"p": "p"}),
+    torch.nn.FeatureAlphaDropout: _Rule(nn.FeatureAlphaDropout, {"p": "p"}),
+}
+# By name, as none of these packages is needed.
+_NAMED: dict[str, _Rule] = {
+    "timm.layers.drop.DropPath": _Rule(
+        nn.DropPath, {"drop_prob": "p", "scale_by_keep": "scale_by_keep"}
+    ),
+    "torchvision.ops.stochastic_depth.StochasticDepth": _Rule(
+        nn.StochasticDepth, {"p": "p", "mode": "mode"}
+    ),
+}
+
+# Layers that drop by a function, under a rate of their own.
+_FUNCTIONAL: tuple[tuple[type[torch.nn.Module], str], ...] = (
+    (torch.nn.MultiheadAttention, "attention drops in torch.nn.functional"),
+    (torch.nn.RNNBase, "drops between layers, in torch's own recurrence"),
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A module that was replaced.
+
+    Attributes:
+        names: Its names in the model, more than one where it is shared.
+        old: The object that was there.
+        new: The object that is there now.
+    """
+
+    names: tuple[str, ...]
+    old: torch.nn.Module
+    new: torch.nn.Module
+    _arguments: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return f"{' = '.join(map(_shown, self.names))}: {_class(self.old)} -> {self.new!r}"
+
+
+@dataclass(frozen=True)
+class Left:
+    """A place that was not converted.
+
+    Attributes:
+        name: Of the module.
+        kind: Its class.
+        why: The reason.
+    """
+
+    name: str
+    kind: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{_shown(self.name)}: {self.kind}: {self.why}"
+
+
+@dataclass
+class Conversion:
+    """What `convert` did; its `str` says it.
+
+    Attributes:
+        model: The model; the replacement itself, where the model is nothing but a dropout.
+        changes: What was replaced, or would be by a dry run.
+        left: What was not, and why.
+        already: How many dropouts were ours before.
+        state: `"converted"`, `"dry run"` or `"undone"`.
+    """
+
+    model: torch.nn.Module
+    changes: tuple[Change, ...]
+    left: tuple[Left, ...]
+    already: int
+    state: Literal["converted", "dry run", "undone"]
+    _root: torch.nn.Module = field(repr=False)
+    _lost: tuple[str, ...] = ()
+
+    def undo(self) -> torch.nn.Module:
+        """Puts back the very objects that were replaced.
+
+        All else stays as it is now: parameters, buffers, and the mode, rate and hooks of each
+        dropout, which the object put back takes over. A place where something else has been put
+        since is left alone, and `str` names it. Undoing twice changes nothing.
+
+        Returns:
+            The model, or the dropout that it was.
+
+        Example:
+            >>> import torch
+            >>> model = torch.nn.Sequential(torch.nn.Dropout(0.1))
+            >>> before = model[0]
+            >>> convert(model).undo()[0] is before
+            True
+        """
+        if self.state != "converted":
+            return self._root
+        lost = []
+        for change in self.changes:
+            _hand_back(change)
+            for name in change.names:
+                if not name:
+                    continue
+                parent, key = _slot(self._root, name)
+                there = None if parent is None else parent._modules.get(key)
+                if parent is not None and there is change.new:
+                    parent._modules[key] = change.old
+                elif there is not change.old:  # which it is by the other name of a shared parent
+                    lost.append(name)
+        self._lost = tuple(lost)
+        self.model, self.state = self._root, "undone"
+        return self._root
+
+    def __str__(self) -> str:
+        """One line a change, and one for each place that was left."""
+        lines = [self._headline()]
+        lines += [f"  {change}" for change in self.changes]
+        if self._lost:
+            lines.append("not put back, as something else stands there now:")
+            lines += [f"  {name}" for name in self._lost]
+        if self.left:
+            lines.append(f"not converted: {len(self.left)}")
+            lines += [f"  {left}" for left in self.left]
+        return "\n".join(lines)
+
+    def _headline(self) -> str:
+        count, name = _count(len(self.changes)), type(self._root).__name__
+        also = f"; {self.already} already of torchdropout" if self.already else ""
+        if not self.changes:
+            return f"{name}: nothing to convert{also}"
+        if self.state == "undone":
+            return (
+                f"{name}: {count} put back; parameters, buffers, modes, rates and hooks are as "
+                "they were when it was undone"
+            )
+        return f"{name}: {count} {'would be ' * (self.state == 'dry run')}converted{also}"
+
+
+def convert(
+    model: torch.nn.Module, rules: Rules | None = None, *, dry_run: bool = False
+) -> Conversion:
+    """Replaces, inside a model, the dropouts of torch, timm, torchvision and transformers by ours.
+
+    Converted are `torch.nn`'s six dropouts, timm's `DropPath`, torchvision's `StochasticDepth`, and
+    transformers' classes whose names end in `DropPath`; by their very class, as a subclass may
+    compute something else. A replacement has the mode, the hooks and the further attributes of what
+    it replaces; a module in two places stays one. No parameter is touched: `state_dict` and the
+    output in eval are the same as before. In training the masks are others, of the same
+    distribution.
+
+    Dropout that is no module cannot be replaced: in `nn.MultiheadAttention`, between the layers of
+    `nn.LSTM`, in a call of `F.dropout`. What is known to hold a rate for it is listed in
+    `Conversion.left`; `torchdropout audit-model` finds where a model drops by running it.
+
+    Args:
+        model: Changed in place.
+        rules: From a class to a function that takes a module of it and returns the replacement, or
+            to None, to leave that class alone. They come before the rules above.
+        dry_run: Only say what would be done.
+
+    Returns:
+        What was done, and how to undo it.
+
+    Raises:
+        ArgumentTypeError: `model` is no module; a rule is none, or returns no module or one with
+            parameters.
+        ArgumentValueError: A part of the model is compiled, scripted or wrapped by FSDP: convert
+            before that; or a dropout has a rate outside [0, 1]. Nothing is changed.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> from torchdropout.convert import convert
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.1))
+        >>> conversion = convert(model)
+        >>> print(conversion)
+        Sequential: 1 dropout converted
+          1: torch.nn.modules.dropout.Dropout -> Dropout(p=0.1, inplace=False)
+        >>> isinstance(model[1], td.nn.Dropout)
+        True
+    """
+    if not isinstance(model, torch.nn.Module):
+        wrong_type("model", "a torch.nn.Module", model)
+    check_bool("dry_run", dry_run)
+    rules = _check_rules(rules)
+    for name, module in model.named_modules():
+        _refuse(name, module)
+
+    names: dict[torch.nn.Module, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+    changes, left, already = [], [], 0
+    for module, known in names.items():
+        already += _is_ours(module)
+        rule = _rule_for(module, rules)
+        why = _obstacle(module) if rule else _remark(module, rules)
+        if why:
+            left.append(Left(known[0], _class(module), why))
+        elif rule:
+            new = _replacement(known[0], module, rule)
+            arguments = rule.arguments if isinstance(rule, _Rule) else {}
+            changes.append(Change(tuple(known), module, new, arguments))
+    replaced = {change.old for change in changes}
+    left += [left for module, known in names.items() for left in _held(known[0], module, replaced)]
+
+    conversion = Conversion(
+        model, tuple(changes), tuple(left), already, "dry run" if dry_run else "converted", model
+    )
+    if not dry_run:
+        _swap(conversion)
+    return conversion
+
+
+def _swap(conversion: Conversion) -> None:
+    """Nothing here can fail: each place was found above, and is a plain dict's."""
+    for change in conversion.changes:
+        for name in change.names:
+            parent, key = _slot(conversion._root, name)
+            if not name:
+                conversion.model = change.new
+            elif parent is not None:
+                parent._modules[key] = change.new
+
+
+def _slot(root: torch.nn.Module, name: str) -> tuple[torch.nn.Module | None, str]:
+    """The module that holds a name, and the last part of it."""
+    *path, key = name.split(".")
+    parent: torch.nn.Module | None = root
+    for part in path:
+        parent = parent._modules.get(part) if parent is not None else None
+    return parent, key
+
+
+def _check_rules(rules: Any) -> Rules:
+    if rules is None:
+        return {}
+    if not isinstance(rules, Mapping):
+        wrong_type("rules", "a dict from a module class to a function or None", rules)
+    for kind, rule in rules.items():
+        if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
+            wrong_type("rules", "a dict whose keys are module classes", kind)
+        if not (rule is None or callable(rule)):
+            wrong_type("rules", "a dict whose values are functions or None", rule)
+    return rules
+
+
+def _refuse(name: str, module: torch.nn.Module) -> None:
+    """Of these, what runs is not what the modules say, or holds them by another way."""
+    kinds = {kind.__name__ for kind in type(module).__mro__}
+    if isinstance(module, torch.jit.ScriptModule):
+        state, when = "scripted", "scripting"
+    elif "OptimizedModule" in kinds or module._compiled_call_impl is not None:
+        state, when = "compiled", "compiling"
+    elif kinds & {"FullyShardedDataParallel", "FSDPModule"}:
+        state, when = "wrapped by FSDP", "wrapping"
+    else:
+        return
+    raise ArgumentValueError(
+        f"Expected `model` to be converted before {when} it, got {_shown(name)} "
+        f"({type(module).__name__}), which is {state}."
+    )
+
+
+def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
+    kind = type(module)
+    if kind in rules:
+        return rules[kind]
+    known = _TORCH.get(kind) or _NAMED.get(_class(module))
+    if known is None and _is_transformers_path(module):
+        return _Rule(nn.DropPath, _PATH)
+    return known
+
+
+def _is_transformers_path(module: torch.nn.Module) -> bool:
+    kind = type(module)
+    return (
+        kind.__module__.startswith("transformers.models.")
+        and kind.__name__.endswith("DropPath")
+        and "drop_prob" in vars(module)
+    )
+
+
+def _is_ours(module: torch.nn.Module) -> bool:
+    return type(module).__module__.startswith(nn.__name__ + ".")
+
+
+def _obstacle(module: torch.nn.Module) -> str:
+    """Why a module is left although there is a rule for its class."""
+    if "forward" in vars(module):
+        return "its forward was replaced on the object"
+    if any(getattr(module, name) for name in _STATE):
+        return "it has parameters, buffers or modules"
+    return ""
+
+
+def _remark(module: torch.nn.Module, rules: Rules) -> str:
+    """Why a module without a rule may drop nevertheless; empty where nothing speaks for it."""
+    kind = type(module)
+    if kind in rules:
+        return "left, as the rules say"
+    if _is_ours(module):
+        return ""
+    for layer, why in _FUNCTIONAL:
+        if isinstance(module, layer):
+            rate = module.dropout
+            drops = rate and getattr(module, "num_layers", 2) > 1
+            return f"{why} (dropout={rate})" if drops else ""
+    if getattr(module, "fused_attn", False) and getattr(
+        getattr(module, "attn_drop", None), "p", 0.0
+    ):
+        return "attention drops in scaled_dot_product_attention, which reads attn_drop.p"
+    rates = [
+        f"{name}={value}"
+        for name, value in vars(module).items()
+        if "drop" in name and isinstance(value, float) and 0.0 < value <= 1.0
+    ]
+    is_named = "drop" in kind.__name__.lower() or "StochasticDepth" in kind.__name__
+    if not module._modules and (is_named or isinstance(module, _DropoutNd)):
+        return "no rule for this class; one can be given by `rules`"
+    return f"holds {', '.join(rates)}, perhaps for a functional call" if rates else ""
+
+
+def _held(name: str, module: torch.nn.Module, replaced: set[torch.nn.Module]) -> Iterator[Left]:
+    """Attributes that hold a replaced module beside the tree of modules."""
+    for attribute, value in vars(module).items():
+        if attribute in _STATE or attribute in _HOOKS:
+            continue
+        if isinstance(value, dict):
+            inside = list(value.values())
+        else:
+            inside = list(value) if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(one, torch.nn.Module) and one in replaced for one in inside):
+            why = f"attribute {attribute} holds a replaced dropout outside the tree of modules"
+            yield Left(name, _class(module), f"{why}, and keeps it")
+
+
+def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Module:
+    try:
+        new = rule(old)
+    except TorchDropoutError as error:
+        raise type(error)(f"In {_shown(name)}: {error}") from error
+    if not isinstance(new, torch.nn.Module):
+        wrong_type("rules", f"functions that return a module, as for {_shown(name)}", new)
+    if any(True for _ in new.state_dict()):
+        raise ArgumentTypeError(
+            "Expected `rules` to give modules without parameters and buffers, which would change "
+            f"the state_dict, got {_class(new)} for {_shown(name)}."
+        )
+    if new is old:
+        wrong_value("rules", f"functions that return another module, as for {_shown(name)}", new)
+    new.training = old.training
+    taken = set(rule.arguments) if isinstance(rule, _Rule) else set()
+    for key, value in vars(old).items():
+        # The dict itself: a handle removes its hook from there.
+        if key in _HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):
+            vars(new)[key] = value
+    return new
+
+
+def _hand_back(change: Change) -> None:
+    """Mode, rate and hooks go on from where they are."""
+    old, new = change.old, change.new
+    old.training = new.training
+    vars(old).update({key: vars(new)[key] for key in _HOOKS})
+    for theirs, ours in change._arguments.items():
+        setattr(old, theirs, getattr(new, ours))
+
+
+def _class(module: torch.nn.Module) -> str:
+    kind = type(module)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _shown(name: str) -> str:
+    return name or "(the model)"
+
+
+def _count(n: int) -> str:
+    return f"{n} dropout" if n == 1 else f"{n} dropouts"

@@ -1,0 +1,550 @@
+"""Drop probabilities that change while a model is trained, and over its depth."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch.nn.modules.dropout import _DropoutNd
+
+from ._validate import check_p, got, is_integer, wrong_type, wrong_value
+from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
+
+Schedule = Callable[[int], float]
+
+# Layers that drop without a dropout module, by a rate of this name.
+_LAYERS = (torch.nn.MultiheadAttention, torch.nn.RNNBase)
+_PATHS = ("DropPath", "StochasticDepth")
+_OURS = "torchdropout.nn."
+
+
+def _check_steps(name: str, value: Any) -> None:
+    if not is_integer(value):
+        wrong_type(name, "an integer of 1 or more", value)
+    if value < 1:
+        wrong_value(name, "an integer of 1 or more", value)
+
+
+def _check_factor(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        wrong_type(name, "a number in [0, 1], a share of each module's own p", value)
+    if not 0.0 <= float(value) <= 1.0:
+        wrong_value(name, "in [0, 1], a share of each module's own p", value)
+
+
+class _Product:
+    """What all schedules can do: be multiplied, and follow one another."""
+
+    def __call__(self, epoch: int) -> float:
+        raise NotImplementedError
+
+    def __mul__(self, other: Schedule) -> Chain:
+        return Chain((self, other))
+
+    def __rmul__(self, other: Schedule) -> Chain:
+        return Chain((other, self))
+
+
+@dataclass(frozen=True)
+class Chain(_Product):
+    """The product of schedules; `a * b` makes one.
+
+    Args:
+        schedules: At least one; each a function of the epoch.
+
+    Raises:
+        ArgumentTypeError: One cannot be called.
+        ArgumentValueError: There are none.
+
+    Example:
+        >>> schedule = Curriculum(0.5) * Early(3)
+        >>> [round(schedule(epoch), 3) for epoch in range(4)]
+        [0.0, 0.393, 0.632, 0.0]
+    """
+
+    schedules: tuple[Schedule, ...]
+
+    def __post_init__(self) -> None:
+        if not self.schedules:
+            wrong_value("schedules", "at least one schedule", self.schedules)
+        for schedule in self.schedules:
+            _check_schedule(schedule)
+
+    def __call__(self, epoch: int) -> float:
+        """The product of the factors at an epoch."""
+        return math.prod(schedule(epoch) for schedule in self.schedules)
+
+
+@dataclass(frozen=True)
+class Linear(_Product):
+    """From one share of p to another in equal steps, and constant from then on.
+
+    `start + (end - start) * min(epoch, steps) / steps`
+
+    Args:
+        steps: Epochs until `end` is reached.
+        start: Share of a module's own p at epoch 0, in [0, 1].
+        end: The same at epoch `steps` and later.
+
+    Raises:
+        ArgumentTypeError: `steps` is no integer, or a share no number.
+        ArgumentValueError: `steps` is less than 1, or a share outside [0, 1].
+
+    Example:
+        >>> [Linear(4)(epoch) for epoch in range(6)]
+        [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+
+    steps: int
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_steps("steps", self.steps)
+        _check_factor("start", self.start)
+        _check_factor("end", self.end)
+
+    def __call__(self, epoch: int) -> float:
+        """The factor at an epoch."""
+        done = min(epoch, self.steps) / self.steps
+        return self.start * (1.0 - done) + self.end * done
+
+
+@dataclass(frozen=True)
+class Cosine(_Product):
+    """From one share of p to another along half a cosine, and constant from then on.
+
+    `end + (start - end) * (1 + cos(pi * min(epoch, steps) / steps)) / 2`
+
+    Args:
+        steps: Epochs until `end` is reached.
+        start: Share of a module's own p at epoch 0, in [0, 1].
+        end: The same at epoch `steps` and later.
+
+    Raises:
+        ArgumentTypeError: `steps` is no integer, or a share no number.
+        ArgumentValueError: `steps` is less than 1, or a share outside [0, 1].
+
+    Example:
+        >>> [round(Cosine(4)(epoch), 3) for epoch in range(6)]
+        [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+
+    Reference:
+        The form of I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm
+        restarts", ICLR 2017, without restarts.
+    """
+
+    steps: int
+    start: float = 1.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_steps("steps", self.steps)
+        _check_factor("start", self.start)
+        _check_factor("end", self.end)
+
+    def __call__(self, epoch: int) -> float:
+        """The factor at an epoch."""
+        left = (1.0 + math.cos(math.pi * min(epoch, self.steps) / self.steps)) / 2.0
+        return self.start * left + self.end * (1.0 - left)
+
+
+@dataclass(frozen=True)
+class Curriculum(_Product):
+    """Dropout that starts at 0 and approaches p: training examples get harder.
+
+    `1 - exp(-gamma * epoch)`. With theta = 1 - p kept in the end, that is the paper's keep
+    probability `(1 - theta) * exp(-gamma * t) + theta`.
+
+    Args:
+        gamma: Above 0. The paper takes 10 over the number of gradient steps.
+
+    Raises:
+        ArgumentTypeError: `gamma` is no number.
+        ArgumentValueError: `gamma` is not above 0 and finite.
+
+    Example:
+        >>> [round(Curriculum(0.5)(epoch), 3) for epoch in (0, 1, 2, 20)]
+        [0.0, 0.393, 0.632, 1.0]
+
+    Reference:
+        P. Morerio et al., "Curriculum dropout", ICCV 2017.
+    """
+
+    gamma: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.gamma, bool) or not isinstance(self.gamma, numbers.Real):
+            wrong_type("gamma", "a number above 0", self.gamma)
+        if not 0.0 < self.gamma < math.inf:
+            wrong_value("gamma", "a number above 0", self.gamma)
+
+    def __call__(self, epoch: int) -> float:
+        """The factor at an epoch."""
+        return -math.expm1(-self.gamma * epoch)
+
+
+@dataclass(frozen=True)
+class Early(_Product):
+    """Dropout in the first epochs only, against underfitting.
+
+    Constant: 1 in the first `steps` epochs. Linear: from 1 to 0 over them, `1 - epoch / (steps -
+    1)`. Then 0.
+
+    Args:
+        steps: Epochs with dropout.
+        shape: `"constant"` or `"linear"`.
+
+    Raises:
+        ArgumentTypeError: `steps` is no integer.
+        ArgumentValueError: `steps` is less than 1, or `shape` another word.
+
+    Example:
+        >>> [Early(3)(epoch) for epoch in range(5)]
+        [1.0, 1.0, 1.0, 0.0, 0.0]
+        >>> [Early(3, "linear")(epoch) for epoch in range(5)]
+        [1.0, 0.5, 0.0, 0.0, 0.0]
+
+    Reference:
+        Z. Liu et al., "Dropout reduces underfitting", ICML 2023.
+    """
+
+    steps: int
+    shape: Literal["constant", "linear"] = "constant"
+
+    def __post_init__(self) -> None:
+        _check_steps("steps", self.steps)
+        if self.shape not in ("constant", "linear"):
+            wrong_value("shape", "'constant' or 'linear'", self.shape)
+
+    def __call__(self, epoch: int) -> float:
+        """The factor at an epoch."""
+        if epoch >= self.steps:
+            return 0.0
+        return 1.0 if self.shape == "constant" else 1.0 - epoch / max(self.steps - 1, 1)
+
+
+@dataclass(frozen=True)
+class Late(_Product):
+    """No dropout in the first epochs, all of it afterwards, against overfitting.
+
+    Args:
+        steps: Epochs without dropout.
+
+    Raises:
+        ArgumentTypeError: `steps` is no integer.
+        ArgumentValueError: `steps` is less than 1.
+
+    Example:
+        >>> [Late(3)(epoch) for epoch in range(5)]
+        [0.0, 0.0, 0.0, 1.0, 1.0]
+
+    Reference:
+        Z. Liu et al., "Dropout reduces underfitting", ICML 2023.
+    """
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_steps("steps", self.steps)
+
+    def __call__(self, epoch: int) -> float:
+        """The factor at an epoch."""
+        return 0.0 if epoch < self.steps else 1.0
+
+
+@dataclass
+class _Rate:
+    """Where a drop probability stands."""
+
+    name: str
+    module: torch.nn.Module
+    attribute: str
+    base: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            self.base = check_p(self.get())
+        except TorchDropoutError as error:
+            raise type(error)(f"In {self.name}.{self.attribute}: {error}") from None
+
+    def get(self) -> float:
+        return getattr(self.module, self.attribute)  # type: ignore[no-any-return]
+
+    def set(self, p: float) -> None:
+        setattr(self.module, self.attribute, p)
+
+
+class DropoutScheduler:
+    """Sets the drop probability of every dropout in a model, epoch by epoch.
+
+    `p = schedule(epoch) * base_p`, where `base_p` is what a module had when the scheduler was made:
+    rates that differ from module to module stay in proportion. Used as the schedulers of
+    `torch.optim.lr_scheduler` are: making it sets epoch 0, `step()` goes to the next; an epoch is
+    whatever lies between two steps. Schedules are chained by `*`.
+
+    Taken are torch's dropouts and this library's; modules whose class name ends in DropPath or
+    StochasticDepth; and the `dropout` of `nn.MultiheadAttention` and of `nn.LSTM`, `nn.GRU` and
+    `nn.RNN`. A p that is a parameter, as in concrete dropout, is learned and left alone.
+
+    Args:
+        model: A model, of which all dropouts are taken, or the modules to take.
+        schedule: From the number of the epoch to a factor.
+
+    Attributes:
+        last_epoch: The epoch that is set.
+        base_ps: p of each module at factor 1.
+
+    Raises:
+        ArgumentTypeError: `model` is no module and holds others than modules, or `schedule` cannot
+            be called, or gives no number.
+        ArgumentValueError: There is no dropout, or a p would be outside [0, 1]; nothing is changed.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> from torchdropout.schedule import DropoutScheduler, Linear
+        >>> model = torch.nn.Sequential(td.nn.Dropout(0.5), torch.nn.Linear(3, 3))
+        >>> scheduler = DropoutScheduler(model, Linear(2))
+        >>> for epoch in range(3):
+        ...     print(epoch, model[0].p)  # train here
+        ...     scheduler.step()
+        0 0.0
+        1 0.25
+        2 0.5
+    """
+
+    def __init__(
+        self, model: torch.nn.Module | Iterable[torch.nn.Module], schedule: Schedule
+    ) -> None:
+        _check_schedule(schedule)
+        self._rates = _rates(model)
+        self.schedule = schedule
+        self.last_epoch = 0
+        self._last_p: list[float] = []
+        self._go_to(0)
+
+    @property
+    def base_ps(self) -> list[float]:
+        """The p of each module at factor 1."""
+        return [rate.base for rate in self._rates]
+
+    def step(self) -> None:
+        """Go to the next epoch.
+
+        Raises:
+            ArgumentTypeError: The schedule gives no number.
+            ArgumentValueError: A p would be outside [0, 1]; p and epoch are as before.
+        """
+        self._go_to(self.last_epoch + 1)
+
+    def get_last_p(self) -> list[float]:
+        """The p of each module as the last step set it, in the order of `model.modules()`."""
+        return list(self._last_p)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes: the epoch, and each module's own p by name.
+
+        The schedule is not in it, as functions cannot be saved: make the scheduler with the same.
+        """
+        return {
+            "last_epoch": self.last_epoch,
+            "base_ps": {rate.name: rate.base for rate in self._rates},
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to the epoch of a state, and set p: it is in no model's `state_dict`.
+
+        Args:
+            state_dict: From `state_dict`.
+
+        Raises:
+            ArgumentTypeError: It is no such dict.
+            ArgumentValueError: It is one of a model with other dropouts, or a p in it or by the
+                schedule is outside [0, 1]; nothing is changed.
+        """
+        if not isinstance(state_dict, dict) or state_dict.keys() != self.state_dict().keys():
+            wrong_type("state_dict", "what `state_dict` gave", state_dict)
+        epoch, base_ps = state_dict["last_epoch"], state_dict["base_ps"]
+        if not is_integer(epoch):
+            wrong_type("last_epoch", "an integer of 0 or more", epoch)
+        if epoch < 0:
+            wrong_value("last_epoch", "an integer of 0 or more", epoch)
+        if not isinstance(base_ps, dict):
+            wrong_type("base_ps", "a dict of drop probabilities by name", base_ps)
+        names = [rate.name for rate in self._rates]
+        if list(base_ps) != names:
+            odd = sorted(set(names) ^ set(base_ps)) or "the same in another order"
+            raise ArgumentValueError(
+                f"Expected a state of the same {len(names)} dropouts, got {len(base_ps)}; not in "
+                f"both: {odd}."
+            )
+        self._go_to(epoch, [check_p(p) for p in base_ps.values()])
+
+    def _go_to(self, epoch: int, base_ps: Sequence[float] | None = None) -> None:
+        """All is computed and checked before anything is set."""
+        base_ps = self.base_ps if base_ps is None else base_ps
+        factor = self.schedule(epoch)
+        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
+            raise ArgumentTypeError(
+                f"Expected `schedule` to give a number, {got(f'schedule({epoch})', factor)}."
+            )
+        ps = [float(factor) * base for base in base_ps]
+        for rate, base, p in zip(self._rates, base_ps, ps, strict=True):
+            if not 0.0 <= p <= 1.0:
+                raise ArgumentValueError(
+                    f"Expected `schedule` to keep p in [0, 1], got schedule({epoch}) = {factor!r}, "
+                    f"which makes p = {p!r} of {base!r} in {rate.name}."
+                )
+        for rate, base, p in zip(self._rates, base_ps, ps, strict=True):
+            rate.base = base
+            rate.set(p)
+        self.last_epoch = epoch
+        self._last_p = ps
+
+
+def linear_drop_path(
+    blocks: Sequence[torch.nn.Module] | torch.nn.ModuleList | torch.nn.Sequential,
+    p_max: float,
+    *,
+    rule: Literal["timm", "efficientnet", "paper"] = "timm",
+) -> list[float]:
+    """Sets the rate of every DropPath by the depth of its block: the linear decay rule.
+
+    Of `L` blocks, block `i`, counted from 0, gets `p_max * i / (L - 1)` by the rule of timm's
+    transformers and of ConvNeXt, `p_max * i / L` by that of EfficientNet, and
+    `p_max * (i + 1) / L` by the paper's. All paths inside a block get its rate.
+
+    Args:
+        blocks: The residual blocks of a model, in order.
+        p_max: Of the last block by the rules of timm and the paper, in [0, 1].
+        rule: Whose.
+
+    Returns:
+        The rate of each block.
+
+    Raises:
+        ArgumentTypeError: `blocks` holds no modules, or `p_max` is no number.
+        ArgumentValueError: `p_max` is outside [0, 1], `rule` another word, or a block that should
+            drop has no DropPath; nothing is changed.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> blocks = torch.nn.Sequential(*(td.nn.DropPath(0.5) for _ in range(3)))
+        >>> linear_drop_path(blocks, 0.5)
+        [0.0, 0.25, 0.5]
+        >>> blocks[1].p
+        0.25
+
+    Reference:
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016.
+    """
+    found = list(_modules(blocks))
+    if not found:
+        wrong_value("blocks", "at least one block", blocks)
+    ps = linear_rates(len(found), p_max, rule=rule)
+    paths = [[m for m in block.modules() if _is_path(m)] for block in found]
+    for index, (block, p) in enumerate(zip(found, ps, strict=True)):
+        if p > 0.0 and not paths[index]:
+            raise ArgumentValueError(
+                f"Expected a DropPath in each block that is to drop, got none in block {index} "
+                f"({type(block).__name__}), which is to drop with p={p!r}."
+            )
+    for inside, p in zip(paths, ps, strict=True):
+        for module in inside:
+            setattr(module, _rate_of(module) or "p", p)
+    return ps
+
+
+def linear_rates(
+    depth: int, p_max: float, *, rule: Literal["timm", "efficientnet", "paper"] = "timm"
+) -> list[float]:
+    """The rates that `linear_drop_path` sets, to build a model with.
+
+    Args:
+        depth: Number of blocks.
+        p_max: As for `linear_drop_path`.
+        rule: The same.
+
+    Returns:
+        A rate for each block.
+
+    Raises:
+        ArgumentTypeError: `depth` is no integer, or `p_max` no number.
+        ArgumentValueError: `depth` is less than 1, `p_max` outside [0, 1], or `rule` another word.
+
+    Example:
+        >>> linear_rates(2, 0.5, rule="paper")
+        [0.25, 0.5]
+        >>> linear_rates(2, 0.5, rule="efficientnet")
+        [0.0, 0.25]
+
+    Reference:
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016.
+    """
+    _check_steps("depth", depth)
+    p_max = check_p(p_max)
+    first, whole = {
+        "timm": (0, max(depth - 1, 1)),
+        "efficientnet": (0, depth),
+        "paper": (1, depth),
+    }.get(rule, (None, 1))
+    if first is None:
+        wrong_value("rule", "'timm', 'efficientnet' or 'paper'", rule)
+    return [p_max * (first + i) / whole for i in range(depth)]
+
+
+def _check_schedule(schedule: Any) -> None:
+    if not callable(schedule):
+        wrong_type("schedule", "a function from the epoch to a factor", schedule)
+
+
+def _modules(given: Any) -> Iterable[torch.nn.Module]:
+    if isinstance(given, (str, torch.Tensor)) or not isinstance(given, Iterable):
+        wrong_type("modules", "modules", given)
+    found = list(given)
+    for module in found:
+        if not isinstance(module, torch.nn.Module):
+            wrong_type("modules", "modules and nothing else", module)
+    return found
+
+
+def _rates(given: Any) -> list[_Rate]:
+    if isinstance(given, torch.nn.Module):
+        rates = [
+            _Rate(name or "the model", module, attribute)
+            for name, module in given.named_modules()
+            if (attribute := _rate_of(module)) is not None
+        ]
+    else:
+        rates = []
+        for index, module in enumerate(dict.fromkeys(_modules(given))):
+            attribute = _rate_of(module)
+            if attribute is None:
+                wrong_value("modules", "dropouts with a rate that is a number", module)
+            rates.append(_Rate(str(index), module, attribute))
+    if not rates:
+        raise ArgumentValueError("Expected a dropout in `model`, got none.")
+    return rates
+
+
+def _is_path(module: torch.nn.Module) -> bool:
+    return type(module).__name__.endswith(_PATHS) and _rate_of(module) is not None
+
+
+def _rate_of(module: torch.nn.Module) -> str | None:
+    """The attribute with a module's drop probability; None where it has none of its own."""
+    own = type(module)
+    if isinstance(module, _LAYERS):
+        candidates: tuple[str, ...] = ("dropout",)
+    elif isinstance(module, _DropoutNd) or own.__module__.startswith(_OURS):
+        candidates = ("p",)
+    elif own.__name__.endswith(_PATHS):
+        candidates = ("p", "drop_prob")
+    else:
+        return None
+    # Among the instance's own attributes, a parameter or a property is not found: it is learned.
+    return next((a for a in candidates if isinstance(vars(module).get(a), numbers.Real)), None)

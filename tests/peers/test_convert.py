@@ -1,0 +1,217 @@
+"""Whole models of timm, torchvision and transformers, converted and put back."""
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout.convert import convert
+from torchdropout.schedule import DropoutScheduler, Linear
+
+TIMM = {
+    "vit_tiny_patch16_224": 32,
+    "deit_tiny_patch16_224": 32,
+    "beit_base_patch16_224": 32,
+    "eva02_tiny_patch14_224": 28,
+    "swin_tiny_patch4_window7_224": 224,
+    "convnext_atto": 32,
+    "convnextv2_atto": 32,
+    "resnet18": 32,
+    "resnext50_32x4d": 32,
+    "efficientnet_b0": 32,
+    "densenet121": 32,
+    "inception_next_atto": 64,
+    "regnety_002": 32,
+    "mixer_s32_224": 224,
+    "cait_xxs24_224": 224,
+    "poolformer_s12": 64,
+    "pvt_v2_b0": 64,
+    "xcit_nano_12_p16_224": 64,
+    "repvit_m0_9": 64,
+}
+TORCHVISION = {
+    "alexnet": 64,
+    "mobilenet_v2": 32,
+    "mobilenet_v3_small": 32,
+    "efficientnet_b0": 32,
+    "convnext_tiny": 32,
+    "swin_t": 64,
+    "swin_v2_t": 64,
+    "squeezenet1_0": 64,
+    "vit_b_16": 224,
+    "maxvit_t": 224,
+    "googlenet": 64,
+    "mnasnet0_5": 32,
+}
+TEXT = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+SMALL = {**TEXT, "intermediate_size": 24, "max_position_embeddings": 40}
+IMAGE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "image_size": 32,
+    "patch_size": 8,
+}
+STAGES = {"depths": [1, 1, 1, 1], "drop_path_rate": 0.2}
+TRANSFORMERS = {
+    "Bert": SMALL,
+    "Roberta": SMALL,
+    "Electra": {**SMALL, "embedding_size": 16},
+    "Albert": {**SMALL, "embedding_size": 16, "hidden_dropout_prob": 0.1},
+    "DistilBert": {"vocab_size": 60, "dim": 16, "hidden_dim": 24, "n_layers": 2, "n_heads": 2},
+    "GPT2": {"vocab_size": 60, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 40},
+    "T5": {
+        "vocab_size": 60,
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 24,
+        "num_layers": 2,
+        "num_heads": 2,
+    },
+    "DebertaV2": SMALL,
+    "Beit": {**IMAGE, "drop_path_rate": 0.2},
+    "Dinov2": {**IMAGE, "drop_path_rate": 0.2},
+    "ViT": {**IMAGE, "hidden_dropout_prob": 0.1},
+    "ConvNext": {"hidden_sizes": [8, 8, 8, 8], **STAGES},
+    "Swin": {
+        "image_size": 32,
+        "patch_size": 2,
+        "window_size": 2,
+        "embed_dim": 8,
+        "num_heads": [1, 1, 1, 1],
+        **STAGES,
+    },
+    "Segformer": {
+        "hidden_sizes": [8, 8, 8, 8],
+        "num_attention_heads": [1, 1, 1, 1],
+        **STAGES,
+    },
+    "PoolFormer": {"hidden_sizes": [8, 8, 8, 8], **STAGES},
+}
+
+
+def build_timm(name):
+    timm = pytest.importorskip("timm")
+    size = TIMM[name]
+    options = {"drop_rate": 0.1, "num_classes": 5}
+    if not any(word in name for word in ("mixer", "repvit", "densenet")):
+        options["drop_path_rate"] = 0.2
+    if any(word in name for word in ("vit_tiny", "deit", "beit", "eva")):
+        options["img_size"] = size
+    return timm.create_model(name, **options), (torch.randn(2, 3, size, size),)
+
+
+def build_torchvision(name):
+    torchvision = pytest.importorskip("torchvision")
+    options = {"num_classes": 5}
+    if name == "googlenet":
+        options.update(init_weights=False, aux_logits=False)
+    if name == "vit_b_16":
+        options.update(dropout=0.1)
+    size = TORCHVISION[name]
+    return getattr(torchvision.models, name)(**options), (torch.randn(2, 3, size, size),)
+
+
+def build_transformers(name):
+    transformers = pytest.importorskip("transformers")
+    config = getattr(transformers, f"{name}Config")(**TRANSFORMERS[name])
+    model = getattr(transformers, f"{name}Model")(config)
+    if model.main_input_name == "pixel_values":
+        return model, (torch.randn(2, 3, 32, 32),)
+    ids = torch.randint(3, 60, (2, 7))
+    if name == "T5":
+        return model, (ids, None, ids)
+    return model, (ids,)
+
+
+CASES = [
+    *((build_timm, name) for name in TIMM),
+    *((build_torchvision, name) for name in TORCHVISION),
+    *((build_transformers, name) for name in TRANSFORMERS),
+]
+
+
+def tensor_of(output):
+    return output if isinstance(output, torch.Tensor) else output[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("build", "name"), CASES, ids=[f"{build.__name__[6:]}-{name}" for build, name in CASES]
+)
+def test_round_trip(build, name):
+    torch.manual_seed(0)
+    model, x = build(name)
+    keys, objects = list(model.state_dict()), list(model.modules())
+    with torch.no_grad():
+        expected = tensor_of(model.eval()(*x))
+    conversion = convert(model)
+    assert conversion.changes
+    assert list(model.state_dict()) == keys
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd) or (
+            type(module).__name__.endswith(("DropPath", "StochasticDepth"))
+        ):
+            assert type(module).__module__.startswith("torchdropout.nn."), type(module)
+    with torch.no_grad():
+        assert torch.equal(tensor_of(model(*x)), expected)
+
+    def trained():
+        torch.manual_seed(1)
+        model.train().zero_grad()
+        y = tensor_of(model(*x))
+        y.float().square().mean().backward()
+        return y.detach()
+
+    first = trained()
+    assert torch.equal(trained(), first)
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert grads
+    assert all(bool(g.isfinite().all()) for g in grads)
+    rates = DropoutScheduler(model, Linear(1)).get_last_p()
+    assert rates == [0.0] * len(rates)
+
+    conversion.undo()
+    assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+
+
+def test_drop_path_with_its_residual_drops_whole_samples():
+    """`residual + drop_path(...)`: a sample is its residual or gets the branch, scaled."""
+    timm = pytest.importorskip("timm")
+    block = timm.create_model("vit_tiny_patch16_224", drop_path_rate=0.5).blocks[-1]
+    conversion = convert(block)
+    assert {type(change.new) for change in conversion.changes} >= {td.nn.DropPath}
+    block.mlp = torch.nn.Identity()
+    block.norm2 = torch.nn.Identity()
+    block.drop_path1.p = 1.0
+    x = torch.ones(64, 4, 192)
+    y = block.train()(x)
+    assert set(y.flatten(1).unique(dim=1).flatten().tolist()) == {1.0, 3.0}
+
+
+def test_a_functional_dropout_is_listed():
+    """timm's MobileNetV3 calls F.dropout before its classifier."""
+    timm = pytest.importorskip("timm")
+    conversion = convert(timm.create_model("mobilenetv3_small_050", drop_rate=0.1))
+    assert not conversion.changes
+    assert "holds drop_rate=0.1, perhaps for a functional call" in str(conversion)
+
+
+def test_a_fused_attention_is_listed():
+    timm = pytest.importorskip("timm")
+    block = timm.create_model("vit_tiny_patch16_224", attn_drop_rate=0.1).blocks[0]
+    block.attn.fused_attn = True
+    (left,) = convert(block).left
+    assert left.name == "attn"
+    assert "scaled_dot_product_attention" in left.why
+
+
+def test_a_path_of_another_package_is_left_and_named():
+    class FooDropPath(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop_prob = 0.1
+
+    conversion = convert(torch.nn.Sequential(FooDropPath()))
+    assert not conversion.changes
+    assert "no rule for this class" in str(conversion)
