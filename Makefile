@@ -56,10 +56,12 @@ power: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/power.py page
 	$(BIN)/python tests/verify/broken_table.py
 
-# Writes docs/checks.md and docs/rules.md again, from the docstrings and examples of checks and rules.
+# Writes docs/checks.md, docs/rules.md and docs/audit/precision.md again, from the checks, the rules,
+# their examples and labels.
 checks: $(VENV)/test.stamp
 	$(BIN)/python docs/make_checks.py
 	$(BIN)/python docs/make_rules.py
+	$(BIN)/python docs/make_precision.py
 
 # Writes examples/dropout.ipynb again, executed.
 notebook: $(VENV)/test.stamp

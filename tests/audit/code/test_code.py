@@ -391,3 +391,9 @@ def test_what_stands_for_itself_ends():
     )
     assert not code.gated(call.node)
     assert not code.depends_on_training(call.argument("p"))
+
+
+def test_a_path_says_what_is_deliberate_too():
+    for path, expected in (("net/bayesian/weight_drop.py", True), ("net/model.py", False)):
+        code = code_of(method("F.dropout(x)"), path)
+        assert code.is_deliberate(code.calls[-1].node) is expected

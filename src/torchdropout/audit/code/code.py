@@ -296,13 +296,14 @@ class Code:
         return None
 
     def is_deliberate(self, node: ast.AST) -> bool:
-        """Whether a function or class round a node says by its name that it drops at any time.
+        """Whether a function or class round a node, or the path, says that it drops at any time.
 
         Monte-Carlo and Bayesian dropout, and the pre-net of Tacotron 2, whose dropout stays on in
         inference (Shen et al. 2018).
         """
         holders = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         names = [each.name for each in self.parents(node) if isinstance(each, holders)]
+        names += re.split(r"[/\\]", self.path)
         return any(
             not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower() for name in names
         )
