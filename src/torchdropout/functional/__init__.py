@@ -5,9 +5,12 @@ from .alpha_dropout import feature_alpha_dropout as feature_alpha_dropout
 from .drop_block import drop_block1d as drop_block1d
 from .drop_block import drop_block2d as drop_block2d
 from .drop_block import drop_block3d as drop_block3d
+from .drop_path import drop_path as drop_path
 from .dropout import dropout as dropout
 from .dropout_add import dropout_add as dropout_add
+from .embedding_dropout import embedding_dropout as embedding_dropout
 from .feature_dropout import dropout1d as dropout1d
 from .feature_dropout import dropout2d as dropout2d
 from .feature_dropout import dropout3d as dropout3d
 from .keep_mask import keep_mask as keep_mask
+from .locked_dropout import locked_dropout as locked_dropout

@@ -5,8 +5,13 @@ from .alpha_dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from .drop_block import DropBlock1d as DropBlock1d
 from .drop_block import DropBlock2d as DropBlock2d
 from .drop_block import DropBlock3d as DropBlock3d
+from .drop_path import DropPath as DropPath
+from .drop_path import StochasticDepth as StochasticDepth
 from .dropout import Dropout as Dropout
 from .dropout_add import DropoutAdd as DropoutAdd
+from .embedding_dropout import EmbeddingDropout as EmbeddingDropout
 from .feature_dropout import Dropout1d as Dropout1d
 from .feature_dropout import Dropout2d as Dropout2d
 from .feature_dropout import Dropout3d as Dropout3d
+from .layer_drop import LayerDrop as LayerDrop
+from .locked_dropout import LockedDropout as LockedDropout

@@ -1,0 +1,87 @@
+"""Dropout of a residual branch: a sample of it at once, or the whole batch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+
+from .._validate import check_bool, wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import bernoulli, check_call, plain
+from ._override import overridable
+
+Mode = Literal["row", "batch"]
+
+
+@overridable
+def drop_path(
+    input: torch.Tensor,
+    p: float,
+    training: bool,
+    scale_by_keep: bool = True,
+    *,
+    mode: Mode = "row",
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Drop the branch of whole samples with probability p (stochastic depth); identity in eval.
+
+    `y[n] = x[n] / (1 - p)` where sample n is kept, else 0: one draw a sample, or with
+    `mode="batch"` one for all. The order of the arguments is timm's. `p` and `training` must be
+    given: timm's defaults are a rate of 0 and eval, torchvision's are training and no rate.
+
+    Args:
+        input: Floating-point or complex tensor: the branch, before it is added to the residual.
+        p: Drop probability in [0, 1].
+        training: False returns `input` itself.
+        scale_by_keep: False leaves what is kept as it is, instead of scaling it by 1 / (1 - p).
+        mode: `"row"`, a draw for each index of the first dimension, or `"batch"`, one draw.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        layout: Mask indices, instead of those of the mode: of a shard or a micro-batch, say.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        `(N, ...)`, or no dimension, which is one sample; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; scale_by_keep is no bool, mode no string, or the input a
+            nested tensor.
+        ArgumentValueError: As `dropout`; mode is another word.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.drop_path(torch.ones(3, 2), 0.5, True, key=td.Key(0))
+        tensor([[2., 2.],
+                [0., 0.],
+                [2., 2.]])
+
+    Reference:
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016 (a draw a mini-batch); a
+        draw a sample: G. Larsson et al., "FractalNet", ICLR 2017, and timm's `drop_path`.
+    """
+    call = check_call(input, p, training, False, key, generator, (), layout, out)
+    check_bool("scale_by_keep", scale_by_keep)
+    check_mode(mode)
+    if call.x.is_nested:
+        wrong_type("input", "no nested tensor", call.x)
+    affine = plain(call.p) if scale_by_keep else (1.0, 0.0, 0.0)
+    return bernoulli(call, affine, range(1 if mode == "row" else 0, call.x.ndim))
+
+
+def check_mode(mode: Any) -> Mode:
+    """What shares a draw: a sample, or the batch.
+
+    Raises:
+        ArgumentTypeError: It is no string.
+        ArgumentValueError: It is another word.
+    """
+    if not isinstance(mode, str):
+        wrong_type("mode", "'row' or 'batch'", mode)
+    if mode not in ("row", "batch"):
+        wrong_value("mode", "'row' or 'batch'", mode)
+    return mode  # type: ignore[return-value]

@@ -1,0 +1,147 @@
+"""Dropout of whole rows of an embedding: a word is there wherever it stands, or nowhere."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import torch
+
+from .._validate import wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import check_call, mask_map, plain
+from ._override import overridable
+from .keep_mask import keep_mask
+
+
+@overridable
+def embedding_dropout(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    p: float = 0.1,
+    training: bool = True,
+    *,
+    scale: float | None = None,
+    padding_idx: int | None = None,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Look words up in a table whose rows are dropped with probability p; a look-up in eval.
+
+    `y[i] = weight[input[i]] / (1 - p)` where that row is kept, else 0: one draw a row of the table,
+    so that a word is kept or dropped wherever it stands in the batch. The mask index is the number
+    of the row: a word's draw does not depend on which others are looked up. Only rows that are
+    looked up are read and scaled, and `weight` is never written to.
+
+    Args:
+        input: Words: an int64 or int32 tensor of row numbers.
+        weight: The table, floating-point or complex.
+        p: Drop probability in [0, 1].
+        training: False looks up without dropping.
+        scale: Multiplies the output too, in training and in eval.
+        padding_idx: A row that gets no gradient; as in `torch.nn.functional.embedding`.
+        scale_grad_by_freq: As there: divide gradients by the frequency of the words.
+        sparse: As there: the gradient of `weight` is a sparse tensor of the rows looked up.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        layout: Mask indices of the rows, of one dimension: of a shard of a larger table, say.
+
+    Shape:
+        input any, weight `(V, E)`; the output is `(*input.shape, E)`.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: As `dropout`; weight has another number of dimensions, or scale is
+            infinite or NaN.
+        IndexError: A word is outside the table.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> words, table = torch.tensor([0, 1, 2, 1]), torch.ones(3, 2)
+        >>> td.functional.embedding_dropout(words, table, 0.5, key=td.Key(0))
+        tensor([[2., 2.],
+                [0., 0.],
+                [2., 2.],
+                [0., 0.]])
+
+    Reference:
+        Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+        neural networks", NIPS 2016, section 4.2; `embedded_dropout` of AWD-LSTM.
+    """
+    check_words(input)
+    call = check_call(weight, p, training, False, key, generator, (), layout)
+    if weight.is_nested or weight.ndim != 2:
+        wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
+    # Before anything is drawn: torch refuses a word outside the table.
+    found = torch.nn.functional.embedding(
+        input, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
+    )
+    return drop_rows(
+        found,
+        input,
+        weight.shape[0],
+        call.p,
+        training,
+        scale,
+        key=key,
+        generator=generator,
+        layout=layout,
+    )
+
+
+def check_words(words: Any) -> torch.Tensor:
+    """Row numbers.
+
+    Raises:
+        ArgumentTypeError: It is no tensor, or of another dtype than int64 and int32.
+    """
+    if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
+        wrong_type("input", "a tensor of int64 or int32, the words", words)
+    return words
+
+
+@overridable
+def drop_rows(
+    found: torch.Tensor,
+    words: torch.Tensor,
+    rows: int,
+    p: float,
+    training: bool,
+    scale: float | None = None,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    """What was found for words in a table of so many rows, with rows of the table dropped.
+
+    A mask of the table, and not of the words: a bit a row costs less than Philox on indices.
+
+    Raises:
+        ArgumentTypeError: The words are no integers, or scale is no number.
+        ArgumentValueError: Scale is infinite or NaN.
+    """
+    check_words(words)
+    factor = _check_scale(scale)
+    mask_map((rows,), (), (), layout)
+    if not (training and p > 0.0):
+        return found if scale is None else found * factor
+    device = found.device
+    keep = keep_mask((rows,), p, key=key, generator=generator, device=device, layout=layout)
+    # A select: what is not finite in a dropped row is 0 in the output, and has a gradient of 0.
+    return torch.where(keep[words].unsqueeze(-1), found * (plain(p)[0] * factor), 0.0)
+
+
+def _check_scale(scale: Any) -> float:
+    if scale is None:
+        return 1.0
+    if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
+        wrong_type("scale", "a number that multiplies the output, or None", scale)
+    if not math.isfinite(scale):
+        wrong_value("scale", "finite", scale)
+    return float(scale)

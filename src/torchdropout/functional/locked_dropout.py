@@ -1,0 +1,82 @@
+"""Dropout with one mask for all time steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .._validate import check_dims, is_integer, wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import bernoulli, check_call, plain
+from ._override import overridable
+
+
+@overridable
+def locked_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    time_dim: int = 1,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Drop features of a sequence with one mask for all its time steps; identity in eval.
+
+    `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0: what is dropped at one step is
+    dropped at all, so that a recurrent network does not see a new mask at every step.
+
+    Args:
+        input: Floating-point or complex tensor.
+        p: Drop probability in [0, 1].
+        training: False returns `input` itself.
+        time_dim: The dimension of time: 1 for a batch-first sequence, 0 for a time-first one.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices, instead of those of the variant.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        `(B, T, F)`, or any that has the dimension of time; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; time_dim is no integer, or the input a nested tensor.
+        ArgumentValueError: As `dropout`; the input has no such dimension.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.locked_dropout(torch.ones(1, 2, 4), 0.5, key=td.Key(0))
+        tensor([[[2., 0., 2., 2.],
+                 [2., 0., 2., 2.]]])
+
+    Reference:
+        Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+        neural networks", NIPS 2016; "locked" in S. Merity et al., "Regularizing and optimizing LSTM
+        language models", ICLR 2018.
+    """
+    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout, out)
+    if call.x.is_nested:
+        wrong_type("input", "no nested tensor", call.x)
+    check_time_dim(time_dim)
+    ndim = call.x.ndim
+    if not -ndim <= time_dim < ndim:
+        wrong_value("time_dim", f"a dimension in [{-ndim}, {ndim}) of a {ndim}-D input", time_dim)
+    return bernoulli(call, plain(call.p), check_dims("time_dim", (time_dim,), ndim))
+
+
+def check_time_dim(time_dim: Any) -> int:
+    """The dimension of time, of an input that is not yet there.
+
+    Raises:
+        ArgumentTypeError: It is no integer.
+    """
+    if not is_integer(time_dim):
+        wrong_type("time_dim", "an integer, the dimension of time", time_dim)
+    return time_dim

@@ -1,0 +1,98 @@
+"""Dropout of a residual branch, as modules."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from .._validate import check_bool
+from ..functional.drop_path import Mode, check_mode
+from ._module import DropoutModule
+
+
+class DropPath(DropoutModule):
+    r"""Drop the branch of whole samples with probability p in training; the identity in eval.
+
+    `y[n] = x[n] / (1 - p)` where sample n is kept, else 0. The arguments are those of timm's
+    `DropPath`, in its order; timm's attribute `drop_prob` is another name of `p`.
+
+    Args:
+        p: Drop probability in [0, 1].
+        scale_by_keep: False leaves what is kept as it is, instead of scaling it by 1 / (1 - p).
+
+    Shape:
+        `(N, ...)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or scale_by_keep no bool.
+        ArgumentValueError: p is NaN or outside [0, 1].
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.DropPath(0.5)(torch.ones(4, 8, 16))
+        >>> bool((y == y[:, :1, :1]).all())
+        True
+
+    Reference:
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016; by sample as in timm.
+    """
+
+    def __init__(self, p: float = 0.0, scale_by_keep: bool = True) -> None:
+        super().__init__(p)
+        self.scale_by_keep = check_bool("scale_by_keep", scale_by_keep)
+
+    @property
+    def drop_prob(self) -> float:
+        """Timm's name of p, for code that reads or schedules it."""
+        return self.p
+
+    @drop_prob.setter
+    def drop_prob(self, value: float) -> None:
+        self.p = value
+
+    def extra_repr(self) -> str:
+        """The drop probability, and how what is kept is scaled."""
+        return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.drop_path` with this module's p and mode."""
+        return F.drop_path(input, self.p, self.training, self.scale_by_keep)
+
+
+class StochasticDepth(DropoutModule):
+    r"""Drop a branch with probability p in training, by sample or for the whole batch.
+
+    The arguments are those of `torchvision.ops.StochasticDepth`, both of which must be given.
+
+    Args:
+        p: Drop probability in [0, 1].
+        mode: `"row"`, a draw for each sample, or `"batch"`, one draw a call.
+
+    Shape:
+        `(N, ...)`; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or mode no string.
+        ArgumentValueError: p is NaN or outside [0, 1], or mode another word.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.StochasticDepth(0.5, "batch")(torch.ones(4, 8))
+        >>> bool((y == y[0, 0]).all())
+        True
+
+    Reference:
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016.
+    """
+
+    def __init__(self, p: float, mode: Mode) -> None:
+        super().__init__(p)
+        self.mode: Mode = check_mode(mode)
+
+    def extra_repr(self) -> str:
+        """The drop probability, and what shares a draw."""
+        return f"p={self.p}, mode={self.mode}"
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.drop_path` with this module's p and mode."""
+        return F.drop_path(input, self.p, self.training, mode=self.mode)

@@ -1,0 +1,66 @@
+"""Dropout of whole rows of an embedding, as a module around it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+
+from .._validate import check_p, wrong_type
+from ..functional.embedding_dropout import drop_rows
+from ._module import DropoutModule
+
+
+class EmbeddingDropout(DropoutModule):
+    r"""An embedding whose rows are dropped with probability p in training; the embedding in eval.
+
+    `y[i] = weight[words[i]] / (1 - p)` where that row is kept, else 0: a word is kept or dropped
+    wherever it stands in the batch. The embedding itself is called, with its hooks, its
+    `padding_idx` and all else it has, and its weight is never written to (but by torch, if the
+    embedding has a `max_norm`). A drop-in for fastai's `EmbeddingDropout`: the embedding is `emb`,
+    and the keys of the `state_dict` are the same, `emb.weight`.
+
+    Args:
+        emb: The embedding, or a module like it: with a `weight` of a row a word.
+        p: Drop probability in [0, 1].
+
+    Shape:
+        words any; the output has a dimension of features more.
+
+    Raises:
+        ArgumentTypeError: p is no number, or emb no such module.
+        ArgumentValueError: p is NaN or outside [0, 1].
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.EmbeddingDropout(torch.nn.Embedding(100, 8), 0.5)
+        >>> y = layer(torch.tensor([3, 4, 3]))
+        >>> torch.equal(y[0], y[2])
+        True
+
+    Reference:
+        Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+        neural networks", NIPS 2016, section 4.2.
+    """
+
+    def __init__(self, emb: torch.nn.Module, p: float = 0.1) -> None:
+        super().__init__(p)
+        if not isinstance(emb, torch.nn.Module) or not hasattr(emb, "weight"):
+            wrong_type("emb", "a torch.nn.Embedding, or a module with its `weight`", emb)
+        self.emb = emb
+
+    def extra_repr(self) -> str:
+        """The drop probability."""
+        return f"p={self.p}"
+
+    def forward(self, words: torch.Tensor, scale: float | None = None) -> torch.Tensor:
+        """The embedding of words, rows dropped as in `functional.embedding_dropout`.
+
+        Args:
+            words: Row numbers.
+            scale: Multiplies the output too, in training and in eval.
+        """
+        p = check_p(self.p)
+        found = self.emb(words)
+        weight = cast("torch.Tensor", self.emb.weight)
+        return drop_rows(found, words, weight.shape[0], p, self.training, scale)

@@ -1,0 +1,103 @@
+"""A residual branch that is not computed when it is dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.overrides import has_torch_function_unary
+
+from .. import functional as F
+from .._validate import check_bool, check_p, wrong_type, wrong_value
+from ..spec.keep import scale
+
+
+class LayerDrop(torch.nn.Module):
+    r"""A residual branch, skipped with probability p in training and always taken in eval.
+
+    `y = x + branch(x)` where kept; `y = x`, and the branch is not computed, where dropped: one draw
+    a call. So a step saves the time and the memory of the branches it drops, which `DropPath` does
+    not; but all samples of a batch are dropped together. The parameters of a dropped branch get no
+    gradient (`None`, not zeros), which `DistributedDataParallel` has to be told by
+    `find_unused_parameters=True`; where ranks must skip the same branches, seed them alike.
+
+    Under `torch.compile` the draw, which decides what is computed, breaks the graph: what lies
+    before and behind is compiled, and the branch too. `fullgraph=True` and `torch.export` refuse
+    it in training and take it in eval.
+
+    Args:
+        branch: A module of x (and of what else the call is given) that returns a tensor.
+        p: Drop probability in [0, 1].
+        scale_by_keep: True scales the branch by 1 / (1 - p) in training, so that the expected
+            output of training is that of eval. The original, and what others do, does not scale.
+        residual: False for a layer that has its residual sum inside: `y = branch(x)` where kept.
+
+    Shape:
+        Of the branch; with its residual sum, that of x.
+
+    Raises:
+        ArgumentTypeError: branch is no module, p no number, or another argument no bool; at the
+            call, x or what the branch returned is no tensor.
+        ArgumentValueError: p is NaN or outside [0, 1]; at the call, the branch returned a tensor of
+            another shape than x.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.LayerDrop(torch.nn.Linear(8, 8), 0.2)
+        >>> sorted(layer.state_dict())
+        ['branch.bias', 'branch.weight']
+        >>> x = torch.randn(4, 8)
+        >>> torch.equal(layer.eval()(x), x + layer.branch(x))
+        True
+
+    Reference:
+        A. Fan et al., "Reducing transformer depth on demand with structured dropout", ICLR 2020;
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016.
+    """
+
+    def __init__(
+        self,
+        branch: torch.nn.Module,
+        p: float = 0.5,
+        *,
+        scale_by_keep: bool = False,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        if not isinstance(branch, torch.nn.Module):
+            wrong_type("branch", "a module", branch)
+        self.branch = branch
+        self.p = check_p(p)
+        self.scale_by_keep = check_bool("scale_by_keep", scale_by_keep)
+        self.residual = check_bool("residual", residual)
+
+    def extra_repr(self) -> str:
+        """The drop probability, the scale, and where the residual sum is."""
+        return f"p={self.p}, scale_by_keep={self.scale_by_keep}, residual={self.residual}"
+
+    def forward(self, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The residual sum, or `input` itself where the branch is dropped.
+
+        Args:
+            input: What is added to, and the branch's first argument.
+            args: Further arguments of the branch.
+            kwargs: The same, by name.
+        """
+        p = check_p(self.p)
+        active = self.training and p > 0.0
+        if active:
+            if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
+                wrong_type("input", "a tensor", input)
+            # On the CPU: the answer is needed here, and must not wait for a device.
+            if not F.keep_mask((), p, device="cpu"):
+                return input
+        y: torch.Tensor = self.branch(input, *args, **kwargs)
+        if not has_torch_function_unary(input):
+            if not isinstance(y, torch.Tensor):
+                wrong_type("branch(input)", "a tensor", y)
+            if y.shape != input.shape:
+                wrong_value("branch(input)", f"of the input's shape, {tuple(input.shape)}", y)
+        factor = scale(p) if active and self.scale_by_keep else 1.0
+        if self.residual:
+            return input + (y if factor == 1.0 else y * factor)
+        return y if factor == 1.0 else input + (y - input) * factor

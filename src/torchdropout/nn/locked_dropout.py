@@ -1,0 +1,51 @@
+"""Dropout with one mask for all time steps, as a module."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from ..functional.locked_dropout import check_time_dim
+from ._module import DropoutModule
+
+
+class LockedDropout(DropoutModule):
+    r"""Drop features with one mask for all time steps in training; the identity in eval.
+
+    `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0. With the default it takes the
+    place of fastai's `RNNDropout`, with `time_dim=0` that of AWD-LSTM's `LockedDropout`.
+
+    Args:
+        p: Drop probability in [0, 1].
+        time_dim: The dimension of time: 1 for a batch-first sequence, 0 for a time-first one.
+
+    Shape:
+        `(B, T, F)`, or any that has the dimension of time; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or time_dim no integer.
+        ArgumentValueError: p is NaN or outside [0, 1]; at the call, the input has no such
+            dimension.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> y = td.nn.LockedDropout(0.5)(torch.ones(4, 7, 8))
+        >>> bool((y == y[:, :1]).all())
+        True
+
+    Reference:
+        Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+        neural networks", NIPS 2016.
+    """
+
+    def __init__(self, p: float = 0.5, time_dim: int = 1) -> None:
+        super().__init__(p)
+        self.time_dim = check_time_dim(time_dim)
+
+    def extra_repr(self) -> str:
+        """The drop probability and the dimension of time."""
+        return f"p={self.p}, time_dim={self.time_dim}"
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.locked_dropout` with this module's p and mode."""
+        return F.locked_dropout(input, self.p, self.training, time_dim=self.time_dim)
