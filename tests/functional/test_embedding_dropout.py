@@ -1,0 +1,189 @@
+"""Embedding dropout: a draw a row of the table, wherever a word stands."""
+
+import functools
+
+import pytest
+import torch
+
+from oracle import DTYPES, dropout, same_bits
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.verify import check_dropout
+
+KEY = Key(8, 9)
+ROWS = 20
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def table(dtype=torch.float32, **kwargs):
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    values = torch.randn(ROWS, 3, dtype=wide, generator=torch.Generator().manual_seed(1))
+    return values.to(dtype).requires_grad_(kwargs.pop("requires_grad", False))
+
+
+def words(*shape, dtype=torch.int64):
+    return torch.randint(ROWS, shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d is not torch.complex32], ids=str)
+def test_is_a_look_up_in_the_table_with_rows_dropped(dtype):
+    weight = table(dtype)
+    dropped = dropout(weight, 0.4, KEY, MaskLayout.of((ROWS, 3), (1,)))
+    for shape in ((), (0,), (30,), (5, 7)):
+        for index in (torch.int64, torch.int32):
+            asked = words(*shape, dtype=index)
+            y = F.embedding_dropout(asked, weight, 0.4, key=KEY)
+            assert same_bits(y, torch.nn.functional.embedding(asked, dropped))
+
+
+def test_a_words_draw_does_not_depend_on_the_others():
+    weight, asked = table(), words(30)
+    y = F.embedding_dropout(asked, weight, 0.4, key=KEY)
+    for i in (0, 7, 29):
+        assert torch.equal(F.embedding_dropout(asked[i], weight, 0.4, key=KEY), y[i])
+
+
+def test_a_table_of_no_rows_and_of_no_features():
+    none = torch.empty(0, dtype=torch.int64)
+    assert F.embedding_dropout(none, torch.empty(0, 3), 0.4).shape == (0, 3)
+    assert F.embedding_dropout(words(4), torch.empty(ROWS, 0), 0.4).shape == (4, 0)
+
+
+@pytest.mark.parametrize(("p", "training"), [(0.0, True), (0, True), (0.4, False), (1.0, False)])
+@pytest.mark.parametrize("scale", [None, 1.5])
+def test_a_plain_look_up_draws_nothing(p, training, scale):
+    weight, before = table(), torch.get_rng_state()
+    y = F.embedding_dropout(words(5, 7), weight, p, training, scale=scale)
+    assert torch.equal(y, weight[words(5, 7)] * (scale or 1.0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_scale_multiplies_the_output_and_writes_nowhere(training):
+    """fastai multiplies the weight itself in eval: each call makes it larger."""
+    weight = table()
+    before, version = weight.clone(), weight._version
+    y = F.embedding_dropout(words(30), weight, 0.5, training, scale=4.0, key=KEY)
+    assert torch.equal(y, 4.0 * F.embedding_dropout(words(30), weight, 0.5, training, key=KEY))
+    assert torch.equal(weight, before)
+    assert weight._version == version
+
+
+def test_what_is_not_finite_is_dropped_to_zero():
+    weight = torch.full((ROWS, 3), torch.nan, requires_grad=True)
+    y = F.embedding_dropout(words(30), weight, 1.0)
+    (gradient,) = torch.autograd.grad(y.sum(), weight)
+    assert same_bits(y.detach(), torch.zeros(30, 3))
+    assert torch.equal(gradient, torch.zeros(ROWS, 3))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"padding_idx": 4}, {"padding_idx": -1}, {"scale_grad_by_freq": True}, {"sparse": True}],
+    ids=str,
+)
+def test_the_gradient_is_that_of_the_table_with_rows_dropped(options):
+    weight, asked = table(torch.float64, requires_grad=True), words(5, 7)
+    F.embedding_dropout(asked, weight, 0.4, key=KEY, **options).pow(2).sum().backward()
+    other = table(torch.float64, requires_grad=True)
+    dropped = F.dropout(other, 0.4, key=KEY, broadcast_dims=(1,))
+    dense = {k: v for k, v in options.items() if k != "sparse"}
+    torch.nn.functional.embedding(asked, dropped, **dense).pow(2).sum().backward()
+    assert weight.grad.is_sparse is options.get("sparse", False)
+    torch.testing.assert_close(weight.grad.to_dense(), other.grad, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_of_both_orders():
+    weight = table(torch.float64, requires_grad=True)
+    function = functools.partial(F.embedding_dropout, words(9), p=0.4, key=KEY, scale=1.5)
+    assert torch.autograd.gradcheck(function, weight)
+    assert torch.autograd.gradgradcheck(lambda w: function(w) ** 3, weight)
+
+
+def test_randomness():
+    run = functools.partial(F.embedding_dropout, words(5, 7), table(), 0.4)
+    assert torch.equal(seeded(run), seeded(run))
+    drawn = seeded(Key.draw)
+    assert torch.equal(seeded(run), run(key=drawn))
+    generators = [torch.Generator().manual_seed(1) for _ in range(2)]
+    before = torch.get_rng_state()
+    y = run(generator=generators[0])
+    assert torch.equal(y, run(key=Key.draw(generators[1])))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_shard_of_the_table_has_the_rows_draws():
+    weight = table()
+    layout = MaskLayout.of((ROWS,)).at((8,))
+    y = F.embedding_dropout(torch.arange(ROWS - 8), weight[8:], 0.4, key=KEY, layout=layout)
+    assert torch.equal(y, F.embedding_dropout(torch.arange(8, ROWS), weight, 0.4, key=KEY))
+
+
+def test_transforms():
+    weight, asked = table(), words(6, 7)
+    y = torch.func.vmap(lambda i: F.embedding_dropout(i, weight, 0.4, key=KEY))(asked)
+    assert torch.equal(y, F.embedding_dropout(asked, weight, 0.4, key=KEY))
+    ones = torch.ones(ROWS, 1)
+    run = torch.func.vmap(lambda i: F.embedding_dropout(i, ones, 0.5), randomness="different")
+    each = seeded(run, torch.arange(ROWS).expand(6, ROWS))[..., 0]
+    assert len(each.unique(dim=0)) == 6
+    step = torch.func.grad(lambda w: F.embedding_dropout(asked, w, 0.4, key=KEY).sum())
+    leaf = table(requires_grad=True)
+    F.embedding_dropout(asked, leaf, 0.4, key=KEY).sum().backward()
+    assert torch.equal(step(weight), leaf.grad)
+
+
+def test_compiles_in_one_graph():
+    torch._dynamo.reset()
+    weight, asked = table(requires_grad=True), words(5, 7)
+
+    def step(function):
+        y = function(asked, weight, 0.4)
+        return y, torch.autograd.grad((y * y).sum(), weight)[0], torch.rand(1)
+
+    compiled = torch.compile(F.embedding_dropout, fullgraph=True, backend="aot_eager")
+    got, expected = seeded(step, compiled), seeded(step, F.embedding_dropout)
+    assert all(map(torch.equal, got, expected))
+
+
+@pytest.mark.parametrize(
+    ("asked", "kwargs", "error", "words_"),
+    [
+        ([0, 1], {}, ArgumentTypeError, r"`input` to be a tensor of int64 or int32, .* \(list\)"),
+        (torch.ones(2), {}, ArgumentTypeError, "`input` .* torch.float32"),
+        (torch.tensor([ROWS]), {}, IndexError, "out of range"),
+        (torch.tensor([-1]), {}, IndexError, "out of range"),
+        (None, {"p": 1.5}, ArgumentValueError, r"got p=1.5 \(float\)"),
+        (None, {"weight": torch.ones(3)}, ArgumentValueError, "`weight` to be a table of 2 dim"),
+        (None, {"weight": torch.ones(3, 2).int()}, ArgumentTypeError, "torch.int32"),
+        (None, {"scale": "2"}, ArgumentTypeError, r"`scale` .* got scale='2' \(str\)"),
+        (None, {"scale": float("inf")}, ArgumentValueError, "`scale` to be finite, got scale=inf"),
+        (None, {"key": 1}, ArgumentTypeError, "`key`"),
+        (None, {"layout": MaskLayout(0, (1, 1))}, ArgumentValueError, "`layout`"),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_refusals_draw_nothing(training, asked, kwargs, error, words_):
+    asked = words(3) % 3 if asked is None else asked
+    given = {"weight": table(), "training": training, **kwargs}
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=words_):
+        F.embedding_dropout(asked, **given)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def rows(x, p, training):
+    """A table whose rows are those of x, each looked up once."""
+    flat = x.reshape(len(x), -1)
+    return F.embedding_dropout(torch.arange(len(x)), flat, p, training).reshape(x.shape)
+
+
+@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
+def test_verified(level):
+    """No check of the identity: what comes back of a table is never the table itself."""
+    assert not check_dropout(rows, level=level, spec="embedding").errors

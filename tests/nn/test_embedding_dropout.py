@@ -1,0 +1,110 @@
+"""nn.EmbeddingDropout: around an embedding, with fastai's names in its state."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.functional.embedding_dropout import drop_rows
+from torchdropout.verify import check_dropout
+
+WORDS = torch.tensor([[0, 5, 1], [5, 9, 5]])
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def layer(p=0.4, **kwargs):
+    torch.manual_seed(0)
+    return td.nn.EmbeddingDropout(torch.nn.Embedding(10, 4, **kwargs), p)
+
+
+@pytest.mark.parametrize("p", [0, 0.4, 1.0])
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_train_is_the_function_and_eval_the_embedding(p, scale):
+    module = layer(p)
+    y = seeded(module, WORDS, scale)
+    weight = module.emb.weight
+    assert torch.equal(y, seeded(F.embedding_dropout, WORDS, weight, p, scale=scale))
+    before, version = torch.get_rng_state(), weight._version
+    expected = module.emb(WORDS) * (scale or 1.0)
+    for _ in range(2):
+        assert torch.equal(module.eval()(WORDS, scale), expected)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert weight._version == version
+
+
+def test_what_the_embedding_has_is_kept():
+    module = layer(padding_idx=5, sparse=True)
+    seeded(module, WORDS).sum().backward()
+    gradient = module.emb.weight.grad
+    assert gradient.is_sparse
+    assert not gradient.to_dense()[5].any()
+    seen = []
+    module.emb.register_forward_hook(lambda *_: seen.append(True))
+    torch.nn.utils.parametrize.register_parametrization(module.emb, "weight", torch.nn.Tanh())
+    y = seeded(module, WORDS)
+    assert seen == [True]
+    assert y.abs().max() <= 1 / 0.6
+
+
+def test_state_repr_and_copies():
+    module = layer()
+    assert list(module.state_dict()) == ["emb.weight"]
+    assert repr(module).startswith("EmbeddingDropout(\n  p=0.4\n  (emb): Embedding(10, 4)")
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        assert repr(other) == repr(module)
+        assert torch.equal(seeded(other, WORDS), seeded(module, WORDS))
+
+
+def test_a_tied_table_learns_from_both_uses():
+    module = layer(0.5)
+    decoder = torch.nn.Linear(4, 10, bias=False)
+    decoder.weight = module.emb.weight
+    decoder(seeded(module, WORDS)).sum().backward()
+    assert module.emb.weight.grad.abs().sum() > 0
+    assert decoder.weight.grad is module.emb.weight.grad
+
+
+def test_wrong_arguments():
+    with pytest.raises(ArgumentTypeError, match=r"`emb` to be a torch.nn.Embedding.*got emb=3"):
+        td.nn.EmbeddingDropout(3)
+    with pytest.raises(ArgumentTypeError, match="`emb`"):
+        td.nn.EmbeddingDropout(torch.nn.ReLU())
+    with pytest.raises(ArgumentValueError, match=r"got p=1.5 \(float\)"):
+        layer(1.5)
+    module = layer().eval()
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match="`scale`"):
+        module(WORDS, "2")
+    with pytest.raises(IndexError):
+        module.train()(torch.tensor([10]))
+    module.p = 2
+    with pytest.raises(ArgumentValueError, match="got p=2"):
+        module.eval()(WORDS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_is_traced_and_compiled():
+    torch._dynamo.reset()
+    module = layer()
+    graph = torch.fx.symbolic_trace(module, concrete_args={"scale": None})
+    assert torch.equal(seeded(graph, WORDS, None), seeded(module, WORDS))
+    calls = [n.target for n in graph.graph.nodes if n.op == "call_function"]
+    assert drop_rows in calls
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    assert torch.equal(seeded(compiled, WORDS), seeded(module, WORDS))
+
+
+@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
+def test_verified(level):
+    def build(p):
+        return td.nn.EmbeddingDropout(torch.nn.Embedding(256, 4), p)
+
+    assert not check_dropout(build, level=level, spec="weights").errors

@@ -1,0 +1,248 @@
+"""nn.LayerDrop: a dropped branch is not computed; a kept one is added to the residual."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+import torchdropout as td
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.verify import check_dropout
+
+
+class Branch(torch.nn.Module):
+    """Counts its calls, and draws as any branch may."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 4)
+        self.calls = 0
+
+    def forward(self, x, offset=0.0):
+        self.calls += 1
+        return self.linear(x) + offset
+
+
+def layer(p=0.4, **kwargs):
+    torch.manual_seed(0)
+    return td.nn.LayerDrop(Branch(), p, **kwargs)
+
+
+def with_draw(keep, p=0.4):
+    """The generator before a call that keeps, or drops."""
+    for seed in range(100):
+        torch.manual_seed(seed)
+        if bool(F.keep_mask((), p)) is keep:
+            torch.manual_seed(seed)
+            return
+    raise AssertionError(keep)
+
+
+X = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_kept_and_dropped(scaled, residual):
+    module = layer(scale_by_keep=scaled, residual=residual)
+    branch = module.branch.linear(X)
+    change = branch if residual else branch - X
+    with_draw(keep=True)
+    torch.testing.assert_close(module(X), X + change * (1 / 0.6 if scaled else 1.0))
+    assert module.branch.calls == 1
+    with_draw(keep=False)
+    assert module(X) is X
+    assert module.branch.calls == 1
+
+
+def test_an_unscaled_sum_is_the_sum_itself():
+    module = layer()
+    with_draw(keep=True)
+    assert torch.equal(module(X, offset=2.0), X + module.branch(X, 2.0))
+    inside = layer(residual=False)
+    with_draw(keep=True)
+    assert torch.equal(inside(X, 2.0), inside.branch(X, 2.0))
+
+
+@pytest.mark.parametrize(("p", "training"), [(0.0, True), (0, True), (0.4, False), (1.0, False)])
+@pytest.mark.parametrize("residual", [True, False])
+def test_eval_and_p_zero_take_the_branch_and_draw_nothing(p, training, residual):
+    module = layer(p, scale_by_keep=True, residual=residual).train(training)
+    before = torch.get_rng_state()
+    branch = module.branch(X)
+    assert torch.equal(module(X), X + branch if residual else branch)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_p_one_never_computes_the_branch():
+    module = layer(1.0, scale_by_keep=True)
+    x = X.clone().requires_grad_()
+    module(x).sum().backward()
+    assert module.branch.calls == 0
+    assert torch.equal(x.grad, torch.ones_like(X))
+    assert module.branch.linear.weight.grad is None
+
+
+def test_one_draw_a_call_at_the_rate():
+    module = layer(0.3)
+    before = torch.get_rng_state()
+    for _ in range(2000):
+        module(X)
+    kept = module.branch.calls
+    assert abs(kept / 2000 - 0.7) < 6 * (0.21 / 2000) ** 0.5
+    torch.set_rng_state(before)
+    for _ in range(2000):
+        td.Key.draw()
+    expected = torch.get_rng_state()
+    torch.set_rng_state(before)
+    for _ in range(2000):
+        module(X)
+    assert module.branch.calls == 2 * kept
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_a_checkpoint_skips_the_same_branches(use_reentrant):
+    layers = torch.nn.Sequential(*[td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5) for _ in range(8)])
+
+    def gradients(run):
+        x = X.clone().requires_grad_()
+        torch.manual_seed(5)
+        run(x).sum().backward()
+        found = [x.grad, *(p.grad for p in layers.parameters())]
+        layers.zero_grad()
+        return found
+
+    plain = gradients(layers)
+    again = gradients(lambda x: checkpoint(layers, x, use_reentrant=use_reentrant))
+    assert 0 < sum(g is None for g in plain) < 16
+    for a, b in zip(plain, again, strict=True):
+        assert (a is None and b is None) or torch.equal(a, b)
+
+
+def test_hooks_of_the_branch_run_where_it_does():
+    module, seen = layer(), []
+    module.branch.register_forward_hook(lambda *_: seen.append(True))
+    with_draw(keep=False)
+    module(X)
+    assert seen == []
+    with_draw(keep=True)
+    module(X)
+    assert seen == [True]
+
+
+def test_state_repr_and_copies():
+    module = layer(0.2, scale_by_keep=True)
+    assert list(module.state_dict()) == ["branch.linear.weight", "branch.linear.bias"]
+    shown = "LayerDrop(\n  p=0.2, scale_by_keep=True, residual=True\n  (branch): Branch("
+    assert repr(module).startswith(shown)
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        assert repr(other) == repr(module)
+        with_draw(keep=True, p=0.2)
+        y = module(X)
+        with_draw(keep=True, p=0.2)
+        assert torch.equal(other(X), y)
+
+
+def test_around_a_layer_of_a_transformer():
+    inner = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module, x = td.nn.LayerDrop(inner, 0.5, residual=False), torch.randn(2, 5, 8)
+    with_draw(keep=False, p=0.5)
+    assert module(x) is x
+    module.eval()
+    assert torch.equal(module(x), inner(x))
+
+
+class TestCompiled:
+    @pytest.fixture(autouse=True)
+    def _fresh(self):
+        torch._dynamo.reset()
+        yield
+        torch._dynamo.reset()
+
+    def test_has_the_draws_of_eager_with_a_break_of_the_graph(self):
+        module = td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5)
+        compiled = torch.compile(module, backend="aot_eager")
+        kept = 0
+        for seed in range(8):
+            torch.manual_seed(seed)
+            got, drawn = compiled(X), torch.rand(1)
+            torch.manual_seed(seed)
+            assert torch.equal(got, module(X))
+            assert torch.equal(drawn, torch.rand(1))
+            kept += not torch.equal(got, X)
+        assert 0 < kept < 8
+
+    def test_one_graph_in_eval_and_a_refusal_in_training(self):
+        module = td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5).eval()
+        compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(X), module(X))
+        module.train()
+        with pytest.raises(torch._dynamo.exc.Unsupported, match=r"[Dd]ata.dependent"):
+            compiled(X)
+
+
+def test_symbolic_tracing_takes_eval_and_refuses_a_draw():
+    """A draw while tracing would hold for every call of the graph."""
+    module = torch.nn.Sequential(td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5))
+    with pytest.raises(ArgumentTypeError, match="Expected `input` to be a tensor"):
+        torch.fx.symbolic_trace(module)
+    assert torch.equal(torch.fx.symbolic_trace(module.eval())(X), module(X))
+
+
+def test_wrong_arguments():
+    linear = torch.nn.Linear(4, 4)
+    with pytest.raises(ArgumentTypeError, match=r"`branch` to be a module, got branch=3 \(int\)"):
+        td.nn.LayerDrop(3)
+    with pytest.raises(ArgumentValueError, match=r"got p=1.5 \(float\)"):
+        td.nn.LayerDrop(linear, 1.5)
+    for name in ("scale_by_keep", "residual"):
+        with pytest.raises(ArgumentTypeError, match=f"`{name}` to be a bool"):
+            td.nn.LayerDrop(linear, 0.5, **{name: 1})
+    module, before = td.nn.LayerDrop(linear, 0.5), torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor"):
+        module([1.0])
+    module.p = "0.5"
+    with pytest.raises(ArgumentTypeError, match="`p` to be a number"):
+        module.eval()(X)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("branch", "error", "words"),
+    [
+        (torch.nn.Linear(4, 1), ArgumentValueError, r"of the input's shape, \(3, 4\)"),
+        (
+            torch.nn.MaxPool1d(1, return_indices=True),
+            ArgumentTypeError,
+            r"a tensor, got [\s\S]* \(tuple\)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_branch_that_returns_something_else(training, branch, error, words):
+    module = td.nn.LayerDrop(branch, 0.4).train(training)
+    with_draw(keep=True)
+    with pytest.raises(error, match=words):
+        module(X)
+
+
+class Given(torch.nn.Module):
+    """Returns its second argument."""
+
+    def forward(self, x, value):
+        return value
+
+
+def added_to_zero(x, p, training):
+    """With nothing to add to, a scaled branch is x dropped as a whole."""
+    module = td.nn.LayerDrop(Given(), p, scale_by_keep=True).train(training)
+    return module(torch.zeros_like(x), x) if training and p else x
+
+
+@pytest.mark.slow
+def test_verified():
+    assert not check_dropout(added_to_zero, level="quick", spec="drop-path-batch").findings
