@@ -179,11 +179,9 @@ def test_refusals_draw_nothing(training, asked, kwargs, error, words_):
 
 def rows(x, p, training):
     """A table whose rows are those of x, each looked up once."""
-    flat = x.reshape(len(x), -1)
-    return F.embedding_dropout(torch.arange(len(x)), flat, p, training).reshape(x.shape)
+    return F.embedding_dropout(torch.arange(len(x)), x, p, training)
 
 
 @pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
 def test_verified(level):
-    """No check of the identity: what comes back of a table is never the table itself."""
-    assert not check_dropout(rows, level=level, spec="embedding").errors
+    assert not check_dropout(rows, level=level, spec="embedding").findings

@@ -107,4 +107,4 @@ def test_verified(level):
     def build(p):
         return td.nn.EmbeddingDropout(torch.nn.Embedding(256, 4), p)
 
-    assert not check_dropout(build, level=level, spec="weights").errors
+    assert not check_dropout(build, level=level, spec="weights").findings
