@@ -5,7 +5,7 @@ import torch
 
 from torchdropout import Key
 from torchdropout import functional as F
-from torchdropout.errors import ShapeError
+from torchdropout.errors import ArgumentTypeError, ShapeError
 
 KEY = Key(8, 9)
 
@@ -112,3 +112,12 @@ def test_channels_last_has_the_mask_of_contiguous():
     y = F.dropout2d(last, key=KEY)
     assert torch.equal(y, F.dropout2d(x, key=KEY))
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_nested_tensor_is_refused_and_draws_nothing():
+    # Its components have no common channel dimension to share draws along.
+    x = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=torch.jagged)
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match="nested"):
+        F.dropout1d(x, 0.5)
+    assert torch.equal(torch.get_rng_state(), before)

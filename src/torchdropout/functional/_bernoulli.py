@@ -205,6 +205,8 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
     """
     x = call.x
     if x.is_nested:
+        if shared and call.active:
+            wrong_type("input", "no nested tensor where elements share a draw", x)
         return _nested(call, affine)
     base, strides = mask_map(x.shape, shared, call.broadcast_dims, call.layout)
     into = x if call.inplace else call.out
