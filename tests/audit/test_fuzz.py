@@ -196,6 +196,7 @@ def test_a_few_sources_bent_at_random():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(1, 21))
 def test_100_000_sources_bent_at_random(seed):
     counts = fuzz(seed, size=5_000)

@@ -88,12 +88,14 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
 
 def _is_asked_for(code: Code, call: Call, p: object) -> bool:
     """Whether a flag decides that the function is given, and that is not on unless told."""
-    rate = {each.id for each in ast.walk(p) if isinstance(each, ast.Name)} if p else set()  # type: ignore[arg-type]
+    parts = ast.walk(p) if isinstance(p, ast.expr) else ()
+    rate = {each.id for each in parts if isinstance(each, ast.Name)}
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.If, ast.IfExp)):
-            test = parent.test
-            is_and = isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)
-            for each in test.values if is_and else [test]:  # type: ignore[attr-defined]
+            test, tests = parent.test, [parent.test]
+            if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+                tests = test.values
+            for each in tests:
                 if isinstance(each, ast.Name) and each.id not in rate and _is_given(code, each):
                     return True
     return False
@@ -108,7 +110,7 @@ def _is_given(code: Code, name: ast.Name) -> bool:
     if isinstance(node, ast.arg):
         function = code.function_of(name)
         default = function.defaults.get(node.arg) if function is not None else None
-        return default is None or not code.value(default)
+        return default is None or code.value(default) in (False, None)
     return (
         isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Tuple)
