@@ -21,7 +21,7 @@ def test_equals_the_definition():
     """Every dtype, memory layout, key, p, and a way to share: over 10**5 elements."""
     elements = 0
 
-    @settings(max_examples=2000)
+    @settings(max_examples=2200)
     @given(st.data())
     def property_(data):
         nonlocal elements
