@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -17,12 +16,7 @@ from ..spec.keep import (
     threshold,
     words_tensor,
 )
-from ..spec.layout import row_major
-from ..spec.seed import as_int64
-
-# Elements worked on at a time. Philox holds about ten int64 temporaries an eighth that long: they
-# stay in a second-level cache, and the memory beyond input and output does not grow with the input.
-CHUNK = 2**18
+from ._fill import CHUNK, fill
 
 
 def masked_affine(
@@ -114,34 +108,16 @@ def keep_bits(
     keys = key.reshape(-1, 2).to(device)
     out = torch.empty((keys.shape[0], *sizes), dtype=torch.bool, device=device)
     if out.numel() > 0:
-        _fill(out, keys, threshold(p), base, list(strides))
+        limit = threshold(p)
+        fill(
+            out,
+            keys,
+            base,
+            list(strides),
+            lambda keys, base, n: _keep_range(keys, limit, base, n),
+            lambda keys, index: _keep_indices(keys, limit, index),
+        )
     return out.view((*key.shape[:-1], *sizes))
-
-
-def _fill(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int, strides: list[int]) -> None:
-    sizes = out.shape[1:]
-    if out.numel() > CHUNK:
-        dim = next(d for d, size in enumerate(out.shape) if size > 1)
-        step = max(1, out.shape[dim] * CHUNK // out.numel())
-        for start in range(0, out.shape[dim], step):
-            part = out.narrow(dim, start, min(step, out.shape[dim] - start))
-            if dim == 0:
-                _fill(part, keys[start : start + step], limit, base, strides)
-            else:
-                _fill(part, keys, limit, base + start * strides[dim - 1], strides)
-        return
-    if _is_row_major(sizes, strides):
-        out.copy_(_keep_range(keys, limit, base, math.prod(sizes)).view(out.shape))
-    else:
-        index = torch.tensor(as_int64(base % 2**64), device=out.device)
-        for size, stride in zip(sizes, strides, strict=True):
-            index = index.unsqueeze(-1) + torch.arange(size, device=out.device) * stride
-        out.copy_(_keep_indices(keys, limit, index.reshape(-1)).view(out.shape))
-
-
-def _is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:
-    expected = row_major(sizes)
-    return all(n == 1 or s == e for n, s, e in zip(sizes, strides, expected, strict=True))
 
 
 def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tensor:

@@ -1,0 +1,77 @@
+"""Continuous noise in torch operations, any device, straight from `spec.noise`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..spec.keep import compute_dtype
+from ..spec.noise import Law, noise_of_words, words_at, words_range
+from ._fill import fill
+
+
+def noise_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    law: int,
+    factor: float,
+    addend: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`y = x * (1 + factor * e) + addend * e`, with a number e of noise for each element.
+
+    Args:
+        x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`:
+            each has its own noise.
+        key: `(..., 2)` int64 on the CPU: seed and stream.
+        law: Of e: a `spec.noise.Law`.
+        factor: `1 + factor * e` is computed in float64 and rounded once to the compute type; the
+            product is taken in that. With a factor of 0 there is none.
+        addend: `addend * e`, likewise; with an addend of 0 nothing is added, so that a -0.0 keeps
+            its sign.
+        base: Index of the first element, its 64 bits as int64.
+        strides: Mask strides of the dimensions of x behind those of `key`.
+
+    Returns:
+        A new tensor laid out as `torch.empty_like(x)`: values of the compute type, rounded to the
+        type of x.
+    """
+    compute = compute_dtype(x.dtype)
+    e = noise_numbers(key, x.shape[key.ndim - 1 :], law, base, strides, x.device)
+    y = x.to(compute)
+    if factor != 0.0:
+        y = y * (1.0 + factor * e).to(compute)
+    if addend != 0.0:
+        y = y + (addend * e).to(compute)
+    return torch.empty_like(x).copy_(y)
+
+
+def noise_numbers(
+    key: torch.Tensor,
+    shape: Sequence[int],
+    law: int,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The noise of tensors of `shape`, one for each key; size 1 along shared dimensions.
+
+    Returns:
+        A float64 tensor of shape `(*key.shape[:-1], *sizes)`.
+    """
+    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+    keys = key.reshape(-1, 2).to(device)
+    out = torch.empty((keys.shape[0], *sizes), dtype=torch.float64, device=device)
+    if out.numel() > 0:
+        of = Law(law)
+        fill(
+            out,
+            keys,
+            base,
+            list(strides),
+            lambda keys, base, n: noise_of_words(words_range(keys, of, base, n), of),
+            lambda keys, index: noise_of_words(words_at(keys, of, index), of),
+        )
+    return out.view((*key.shape[:-1], *sizes))

@@ -1,0 +1,15 @@
+"""The torch operators: schema, fake kernel, gradient, forward derivative, vmap rule.
+
+`masked_affine` carries the Bernoulli variants, `noise_affine` those with continuous noise, and
+`draw_keys` is the one place where a call consumes randomness. Everything torch does to a program
+(autograd, torch.func, torch.compile, export, checkpointing) meets dropout here and in `direct.py`,
+the short way for calls that only autograd looks at, and nowhere else.
+"""
+
+from ..kernels import cpu
+from ._keys import draw_key as draw_key
+from ._masked_affine import masked_affine as masked_affine
+from ._noise_affine import noise_affine as noise_affine
+
+# With the operators defined, the extension can register its kernels for the CPU.
+cpu.start()

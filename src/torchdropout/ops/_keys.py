@@ -1,0 +1,68 @@
+"""`draw_keys`: the one place where a call consumes randomness.
+
+Two things are less obvious than they look; docs/decisions/0002-one-operator.md has the evidence.
+
+* It takes a fresh empty tensor that it does not read. Without it all draws in a compiled graph are
+  the same expression, and common-subexpression elimination gives every dropout one key. It also
+  tells the partitioner that the generator to save for a recomputation is the CPU's.
+* A draw under vmap has no batched input, so a vmap rule would never be asked. The kernel is
+  registered for the vmap mode itself, as torch does for its own random operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_current_functorch_interpreter
+
+from ..spec.seed import draw_seeds
+from ._library import library
+
+library.define(
+    "draw_keys(Tensor like, SymInt[] size) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
+)
+_draw_keys = torch.ops.torchdropout.draw_keys.default
+
+
+def draw_key() -> torch.Tensor:
+    """A key from torch's default CPU generator, as a tensor of seed and stream.
+
+    Under `torch.func.vmap` it follows the `randomness` of the transform, as torch's operators do.
+    """
+    like = torch.empty(0, dtype=torch.int64, device=torch.device("cpu"))
+    key: torch.Tensor = _draw_keys(like, [])
+    return key
+
+
+def _kernel(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    seeds = draw_seeds(size)
+    return torch.stack((seeds, torch.zeros_like(seeds)), dim=-1)
+
+
+def _fake(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    return like.new_empty((*size, 2))
+
+
+def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    interpreter = retrieve_current_functorch_interpreter()
+    assert isinstance(interpreter, VmapInterpreter)
+    randomness = interpreter.randomness()
+    if randomness == "error":
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Pass "
+            "randomness='different' (a mask for each sample) or randomness='same' (one mask for "
+            "all) to vmap, or give the dropout a key."
+        )
+    # The draw below must not come back here; an outer vmap has its own turn further down.
+    this_mode = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
+    with torch._C._ExcludeDispatchKeyGuard(this_mode):
+        if randomness == "same":
+            return _draw_keys(like, size)  # type: ignore[no-any-return]
+        keys = _draw_keys(like, [interpreter.batch_size(), *size])
+    return torch._C._functorch._add_batch_dim(keys, 0, interpreter.level())
+
+
+library.impl("draw_keys", _kernel, "CompositeExplicitAutograd")
+library.impl("draw_keys", _vmap, "FuncTorchVmapMode")
+torch.library.register_fake("torchdropout::draw_keys", _fake, lib=library)

@@ -1,0 +1,107 @@
+"""What the operators share that map x by a key: gradient, forward derivative, vmap rule, fake.
+
+Such an operator is `y = f(x; key, *constants, base, strides)`, affine in x, and its derivative is
+the same operator with other constants: nothing but the key need be saved, 16 bytes.
+
+It has its own autograd kernel, and not `torch.library.register_autograd`, because torch.func
+refuses the latter's autograd.Function. A single-level function is what torch.func itself runs at
+each level of nested transforms; docs/decisions/0002-one-operator.md has the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch._functorch.utils import enable_single_level_autograd_function
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
+from torch.autograd.function import _SingleLevelFunction
+
+from ._library import library
+
+# From the constants of an operator to those of its derivative.
+Derivative = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def define_map(
+    name: str, constants: str, kernel: Callable[..., torch.Tensor], derivative: Derivative
+) -> Any:
+    """Define the operator, with everything that torch may ask of it.
+
+    Args:
+        name: Of the operator.
+        constants: The schema of the arguments between `key` and `base`.
+        kernel: The reference kernel, for any device.
+        derivative: Constants of the derivative, from the constants.
+
+    Returns:
+        The operator: `(x, key, *constants, base, strides) -> y`, y laid out as `empty_like(x)`.
+    """
+    schema = f"(Tensor x, Tensor key, {constants}, SymInt base, SymInt[] strides) -> Tensor"
+    library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
+    # What the extension's kernel calls where the reference was selected or a type is unknown to it.
+    library.define(f"{name}_reference" + schema)
+    operator = getattr(torch.ops.torchdropout, name).default
+
+    def linear_part(gradient: torch.Tensor, key: torch.Tensor, rest: Sequence[Any]) -> torch.Tensor:
+        *own, base, strides = rest
+        y: torch.Tensor = operator(gradient, key, *derivative(own), base, strides)
+        return y
+
+    class Map(_SingleLevelFunction):
+        @staticmethod
+        def forward(keyset: Any, *args: Any) -> Any:
+            # A Function's forward runs without gradients; an outer level of nested transforms has
+            # its own tracking below this one, which must not be switched off with it.
+            below = torch._C._AutoDispatchBelowAutograd()
+            with below, torch.enable_grad(), _set_fwd_grad_enabled(True):
+                return operator.redispatch(keyset & torch._C._after_autograd_keyset, *args)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            _keyset, _x, key, *rest = inputs
+            ctx.rest = tuple(rest)
+            ctx.save_for_backward(key)
+            ctx.save_for_forward(key)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+            (key,) = ctx.saved_tensors
+            nothing = [None] * (1 + len(ctx.rest))
+            return (None, linear_part(gradient, key, ctx.rest), *nothing)
+
+        @staticmethod
+        def jvp(ctx: Any, _keyset: None, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+            (key,) = ctx.saved_tensors
+            return linear_part(tangent, key, ctx.rest)
+
+    def autograd(keyset: Any, *args: Any) -> Any:
+        with enable_single_level_autograd_function():
+            return Map.apply(keyset, *args)  # type: ignore[attr-defined]
+
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], x: torch.Tensor, key: torch.Tensor, *rest: Any
+    ) -> tuple[torch.Tensor, int]:
+        *own, base, strides = rest
+        x_dim, key_dim = in_dims[:2]
+        if key_dim is None:
+            # One draw for all samples: a new dimension, behind those of the key, that shares it.
+            assert x_dim is not None
+            place = key.ndim - 1
+            x = x.movedim(x_dim, place)
+            strides = [0, *strides]
+        else:
+            # A draw for each sample: a new leading dimension of the keys.
+            place = 0
+            key = key.movedim(key_dim, 0)
+            x = x.expand(info.batch_size, *x.shape) if x_dim is None else x.movedim(x_dim, 0)
+        return operator(x, key, *own, base, strides), place
+
+    qualified = f"torchdropout::{name}"
+    library.impl(name, kernel, "CompositeExplicitAutograd")
+    library.impl(f"{name}_reference", kernel, "CompositeExplicitAutograd")
+    library.impl(name, autograd, "Autograd", with_keyset=True)
+    torch.library.register_fake(qualified, lambda x, *_: torch.empty_like(x), lib=library)
+    torch.library.register_vmap(qualified, vmap, lib=library)
+    return operator

@@ -1,0 +1,33 @@
+"""`masked_affine`: the operator of every Bernoulli variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..kernels import reference
+from ._maps import define_map
+
+_masked_affine = define_map(
+    "masked_affine",
+    "float p, float scale, float shift, float drop_value",
+    reference.masked_affine,
+    # The same mask, without the map's additive constants.
+    lambda own: (*own[:2], 0.0, 0.0),
+)
+
+
+def masked_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    p: float,
+    scale: float,
+    shift: float,
+    drop_value: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`y = keep ? x * scale + shift : drop_value`; see `kernels.reference.masked_affine`."""
+    y: torch.Tensor = _masked_affine(x, key, p, scale, shift, drop_value, base, strides)
+    return y

@@ -1,0 +1,33 @@
+"""`noise_affine`: the operator of every variant with continuous noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..kernels import noise
+from ..spec.noise import Law
+from ._maps import define_map
+
+_noise_affine = define_map(
+    "noise_affine",
+    "int law, float factor, float addend",
+    noise.noise_affine,
+    # The same noise; what was added has no part in the derivative.
+    lambda own: (*own[:2], 0.0),
+)
+
+
+def noise_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    law: Law,
+    factor: float,
+    addend: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`y = x * (1 + factor * e) + addend * e`; see `kernels.noise.noise_affine`."""
+    y: torch.Tensor = _noise_affine(x, key, int(law), factor, addend, base, strides)
+    return y
