@@ -1,0 +1,156 @@
+"""A function of x, p and training."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import Any, cast
+
+import torch
+
+from ..subject import Built, Subject
+from ._load import Home
+from ._numbers import bound_p
+from ._reading import Reading, read_call, unfilled
+from ._roles import (
+    Slot,
+    constants,
+    drop_or_keep,
+    first_input,
+    first_rate,
+    guesses,
+    input_names,
+    no_p,
+    p_slot,
+    require_input,
+    training_slot,
+)
+from ._target import TRIAL_P, Target
+from ._told import Told
+from ._use import COMPILED, compiled, renamed
+from ._words import listed, one_line, target_error
+
+
+class _Function(Target):
+    """A function of x, p and training."""
+
+    def __init__(
+        self,
+        name: str,
+        home: Home,
+        reading: Reading,
+        x: str,
+        slots: tuple[Slot, Slot | None],
+        told: Told,
+    ) -> None:
+        self._home, self._x = home, x
+        self._p, self._training = slots
+        self._names = input_names(name, reading, told.spec)
+        self._given = constants(reading, told.spec)
+        self._run = dataclasses.replace(reading, function=compiled(reading.function, told.compile))
+        bound = reading.bound
+        self._gives_p = self._p.name not in bound
+        has_eval = self._training is not None and self._training.name not in bound
+        values = {x: "x"} | {argument: role for role, argument in self._names.items()}
+        if self._gives_p:
+            values[self._p.name] = "1 - p" if self._p.flipped else "p"
+        if self._training is not None and has_eval:
+            values[self._training.name] = "not training" if self._training.flipped else "training"
+        note = "" if has_eval else "; no training argument to give, so eval is not judged"
+        shown = {argument: repr(value) for argument, value in self._given.items()}
+        super().__init__(
+            name,
+            "function",
+            f"function, called as {reading.show(values | shown)}{note}"
+            + guesses(reading, self._p)
+            + COMPILED * bool(told.compile),
+            fixed_p=bound_p(name, reading, self._p),
+            has_eval=has_eval,
+            takes_inplace="inplace" in reading.free,
+        )
+
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
+        self._check_own(p)
+        fixed = {self._p.name: drop_or_keep(self._p, p)} if self._gives_p else {}
+        fixed |= {"inplace": True, **self._given} if inplace else self._given
+        flag = self._training if self.has_eval else None
+
+        def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
+            self._check_mode(training)
+            mode = {flag.name: training is not flag.flipped} if flag is not None else {}
+            given = renamed(inputs, self._names)
+            with self._home:
+                return self._run.call({self._x: x, **given, **fixed, **mode})
+
+        return Built(p, call, inputs=frozenset(self._names))
+
+
+def function_subject(thing: Callable[..., Any], name: str, told: Told, home: Home) -> Subject:
+    reading = read_call(thing, ("x", "p", "training"))
+    if reading.assumed:
+        reading = _assumed(thing, name, told)
+    training = training_slot(name, reading, told)
+    p = p_slot(name, reading, told)
+    x = first_input(reading, [p, training])
+    require_input(name, reading, x)
+    if p is None:
+        p = first_rate(reading, [n for n in (x, training and training.name) if n])
+    if p is None or x is None:
+        raise no_p(name, "function", reading)
+    given = [x, p.name, *([training.name] if training else []), *constants(reading, told.spec)]
+    missing = unfilled(reading, [*given, *input_names(name, reading, told.spec).values()])
+    if missing:
+        raise target_error(
+            name,
+            "to be called as f(x, p, training)",
+            f"a function that also requires {listed(missing)}",
+            "bind them with functools.partial, or name the roles with --p-name and --training-name",
+        )
+    return _Function(name, home, reading, x, (p, training), told)
+
+
+def _assumed(thing: Callable[..., Any], name: str, told: Told) -> Reading:
+    """The signature of a function that Python cannot read: the first that a trial call accepts."""
+    refused = []
+    doubtful = None
+    for with_training in (True, False):
+        reading = _guessed_reading(thing, told, with_training)
+        error = _trial(reading, told)
+        if error is None:
+            return reading
+        if not isinstance(error, TypeError):  # it may have taken the arguments, and not this x
+            doubtful = doubtful or reading
+        shown = reading.show({argument: argument for argument in reading.signature.parameters})
+        refused.append(f"{shown} raised {one_line(error)}")
+    if doubtful is not None:
+        return doubtful
+    raise target_error(
+        name, "to be called as f(x, p, training)", "; ".join(refused), "wrap it in a function"
+    )
+
+
+def _guessed_reading(thing: Callable[..., Any], told: Told, with_training: bool) -> Reading:
+    """x, p and perhaps training by position, what was told by name."""
+    roles = [("x", None), ("p", told.p or told.keep)]
+    if with_training or told.training is not None:
+        roles.append(("training", told.training))
+    by_position = [Parameter(r, Parameter.POSITIONAL_ONLY) for r, name in roles if name is None]
+    by_name = [Parameter(name, Parameter.KEYWORD_ONLY) for _, name in roles if name is not None]
+    return Reading(thing, Signature([*by_position, *by_name]), {}, assumed=True)
+
+
+def _trial(reading: Reading, told: Told) -> Exception | None:
+    """What one call raises."""
+    values: dict[str, Any] = dict.fromkeys(reading.signature.parameters, TRIAL_P)
+    values["x"] = torch.ones(2, 3, 4)
+    for flag in {"training", told.training} & values.keys():
+        values[cast(str, flag)] = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reading.call(values)
+    except Exception as error:
+        return error
+    return None

@@ -1,0 +1,53 @@
+"""An instance: copied at the p it has."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from ..subject import Built
+from ._load import Home
+from ._numbers import held_p
+from ._target import Target
+from ._told import Told
+from ._use import COMPILED, use_of
+from ._words import one_line, target_error
+
+
+class Instance(Target):
+    """A module, or another callable that holds its p: copied for each build."""
+
+    def __init__(self, thing: Any, name: str, told: Told, home: Home) -> None:
+        where, slot, p = held_p(thing, name, told)
+        self._home = home
+        self._thing = thing
+        # What the checks do to a build must not reach the caller's object.
+        try:
+            made = copy.deepcopy(thing)
+        except Exception as error:
+            raise target_error(name, "to survive copy.deepcopy", one_line(error)) from error
+        self._use = use_of(made, name, told)
+        article = "module instance" if isinstance(thing, torch.nn.Module) else "callable object"
+        keep = ", read as a keep probability" if slot.flipped else ""
+        super().__init__(
+            name,
+            "instance",
+            f"{article}, p={p:g} read from `{where}`{keep}{self._use.note}"
+            + COMPILED * bool(told.compile),
+            fixed_p=p,
+            has_eval=self._use.slot is not None or self._use.switch is not None,
+            takes_inplace=isinstance(getattr(thing, "inplace", None), bool),
+        )
+        self._compile = told.compile
+
+    def build(self, p: Any, *, inplace: bool = False) -> Built:
+        self._check_own(p)
+        with self._home:
+            made = copy.deepcopy(self._thing)
+        if inplace:
+            made.inplace = True
+        module = made if isinstance(made, torch.nn.Module) else None
+        bound = self._use.bind(made, self._home, self._check_mode, self._compile)
+        return Built(p, bound, module, inputs=frozenset(self._use.names))

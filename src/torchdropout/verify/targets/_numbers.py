@@ -1,0 +1,84 @@
+"""The p that a target has already: bound by a partial, or held by an instance."""
+
+from __future__ import annotations
+
+import functools
+import numbers
+from typing import Any, cast
+
+import torch
+
+from ._reading import Reading
+from ._roles import KEEP_NAMES, P_NAMES, Slot, pick
+from ._told import Told
+from ._words import listed, one_line, shown_value, target_error
+
+
+def as_number(value: object) -> float | None:
+    """The value of a number or of a one-element tensor, else None."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex():
+        return float(value)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return float(cast(float, value)) if is_number else None
+
+
+def as_p(name: str, where: str, value: object, flipped: bool) -> float:
+    """A number, or a tensor of one element, as a drop probability."""
+    number = as_number(value)
+    if number is None or not 0 <= number <= 1:
+        raise target_error(name, f"to have a probability in [0, 1] in {where}", shown_value(value))
+    return 1 - number if flipped else number
+
+
+def bound_p(name: str, reading: Reading, slot: Slot) -> float | None:
+    """The p that a partial has bound, if it has."""
+    if slot.name not in reading.bound:
+        return None
+    return as_p(name, f"`{slot.name}`", reading.bound[slot.name], slot.flipped)
+
+
+def held_p(thing: Any, name: str, told: Told) -> tuple[str, Slot, float]:
+    """Where an instance holds its p: as told, in an attribute of its own, or in one submodule."""
+    wanted = told.p or told.keep
+    if wanted is not None:
+        slot = Slot(wanted, flipped=told.keep is not None)
+        try:
+            value = functools.reduce(getattr, wanted.split("."), thing)
+        except AttributeError as error:
+            flag = "--p-name" if told.p else "--keep-prob"
+            raise target_error(
+                name, f"to have the attribute {wanted!r} that {flag} names", one_line(error)
+            ) from error
+        return wanted, slot, as_p(name, f"`{wanted}`", value, slot.flipped)
+    own = _attribute_p(thing)
+    if own is not None:
+        return own.name, own, as_p(name, f"`{own.name}`", getattr(thing, own.name), own.flipped)
+    return _p_of_submodule(thing, name)
+
+
+def _attribute_p(thing: object) -> Slot | None:
+    """The attribute of this object that holds a number under a name for p."""
+    names = [n for n in dir(thing) if pick([n], P_NAMES + KEEP_NAMES)]
+    held = [n for n in names if as_number(getattr(thing, n, None)) is not None]
+    drop, keep = pick(held, P_NAMES), pick(held, KEEP_NAMES)
+    if drop is not None:
+        return Slot(drop)
+    return Slot(keep, flipped=True) if keep is not None else None
+
+
+def _p_of_submodule(thing: Any, name: str) -> tuple[str, Slot, float]:
+    """The p of the only submodule that has one."""
+    inner = thing.named_modules() if isinstance(thing, torch.nn.Module) else ()
+    found = [(path, m, slot) for path, m in inner if path and (slot := _attribute_p(m))]
+    if len(found) == 1:
+        path, module, slot = found[0]
+        where = f"{path}.{slot.name}"
+        return where, slot, as_p(name, f"`{where}`", getattr(module, slot.name), slot.flipped)
+    places = [f"{path}.{slot.name}" for path, _, slot in found]
+    got = f"several: {listed(places)}" if found else "none (tried " + ", ".join(P_NAMES) + ")"
+    raise target_error(
+        name,
+        "to hold its drop probability in one attribute",
+        got,
+        "tell it with --p-name NAME, or point to a class or a factory f(p)",
+    )

@@ -1,0 +1,184 @@
+"""From whatever the caller gave to a `Subject`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ...errors import ArgumentValueError, TargetError
+from ..context import saved_generators
+from ..specs import infer, parse
+from ..subject import PLAIN, Spec, Subject, Viewed
+from ..wrapped import Checkpointed, OnDevice
+from ._function import function_subject
+from ._instance import Instance
+from ._load import Home, load
+from ._maker import maker_subject
+from ._reading import builtin_home, call_name, is_torch_builtin, read_call, torch_schema, unfilled
+from ._roles import Slot, p_slot
+from ._told import Told
+from ._words import one_line, shown_value, target_error
+
+
+def resolve(
+    target: object,
+    *,
+    p_name: str | None = None,
+    keep_prob: str | None = None,
+    training_name: str | None = None,
+    spec: str | Spec | None = None,
+    compile: bool | str = False,
+    checkpoint: bool = False,
+    device: str | torch.device | None = None,
+) -> Subject:
+    """Understands a target: what it is, and how p and the mode reach it.
+
+    A class, and a factory function whose only argument is p, are built once at p=0.5 to see that
+    they can be. Loading and building leave torch's, NumPy's and Python's generators, the default
+    dtype, the grad mode, `sys.path` and `sys.modules` as they were.
+
+    Args:
+        target: A TARGET string (`package.module:Attribute` or `path/file.py:Attribute`), a module
+            class, an instance, a function `f(x, p, training)`, or a `functools.partial` of one. A
+            `Subject` is understood already, and comes back as it is.
+        p_name: The argument (of an instance: the attribute) that is the drop probability, where
+            the signature does not tell.
+        keep_prob: The argument or attribute that is the keep probability; it is given `1 - p`.
+        training_name: The argument that says whether to drop. `deterministic`, `inference` and
+            the like are given the opposite.
+        spec: What it claims to be: the name of a kind, or a `Spec`. Inferred for the classes and
+            functions of torch, torchvision, timm, fastai and this library; else plain.
+        compile: Whether to judge what `torch.compile` makes of it; a string names the backend.
+        checkpoint: Whether to judge it inside `torch.utils.checkpoint`.
+        device: Where to judge it: inputs are moved there, outputs back.
+
+    Returns:
+        The subject.
+
+    Raises:
+        TargetError: It cannot be found, loaded, understood or built; the message says what was
+            expected, what there is, and how to tell what could not be guessed.
+        ArgumentTypeError: A name is not a string.
+        ArgumentValueError: Both `p_name` and `keep_prob` are given, or there is no such kind.
+
+    Example:
+        >>> resolve(torch.nn.Dropout).description
+        'module class, built as Dropout(p=p)'
+        >>> resolve("torch.nn.functional:dropout").description
+        'function, called as dropout(x, p=p, training=training)'
+    """
+    if isinstance(target, Subject):
+        return target
+    told = Told(p_name, keep_prob, training_name, compile=compile)
+    kind = None if spec is None else parse(spec)
+    place = None if device is None else _device(device)
+    with _world_kept():
+        thing, home = load(target) if isinstance(target, str) else (target, Home())
+        name = target if isinstance(target, str) else _name_of(target)
+        with home:
+            told = dataclasses.replace(told, spec=infer(thing) if kind is None else kind)
+            subject = _understand(thing, name, told, home)
+        subject.place = _place(thing)
+        subject.has_gradient = getattr(thing, "has_gradient", True) is not False
+    if checkpoint:
+        subject = Checkpointed(subject)
+    if place is not None:
+        subject = OnDevice(subject, place)
+    return subject if told.spec is PLAIN else Viewed(subject, told.spec)
+
+
+def _understand(thing: object, name: str, told: Told, home: Home) -> Subject:
+    """An object to its subject."""
+    if isinstance(thing, torch.nn.Module):
+        return Instance(thing, name, told, home)
+    if not callable(thing):
+        raise target_error(
+            name, "to be a module class, an instance or a function", shown_value(thing)
+        )
+    inner = thing.func if isinstance(thing, functools.partial) else thing
+    if isinstance(inner, type):
+        return maker_subject(
+            thing, name, told, home, "module class" if _is_module(inner) else "class"
+        )
+    if _is_factory(thing, told):
+        return maker_subject(thing, name, told, home, "factory")
+    has_signature = inspect.isroutine(inner) or isinstance(inner, torch.jit.ScriptFunction)
+    if not has_signature and _p_slot_or_none(thing, told) is None:
+        return Instance(thing, name, told, home)
+    return function_subject(thing, name, told, home)
+
+
+def _is_module(cls: type) -> bool:
+    return issubclass(cls, torch.nn.Module)
+
+
+def _p_slot_or_none(thing: Callable[..., Any], told: Told) -> Slot | None:
+    try:
+        return p_slot("", read_call(thing, ()), told)
+    except TargetError:
+        return None
+
+
+def _is_factory(thing: Callable[..., Any], told: Told) -> bool:
+    """Whether the one argument left is p: then a call makes a dropout and does not apply one."""
+    reading = read_call(thing, ("x", "p", "training"))
+    slot = _p_slot_or_none(thing, told)
+    required = unfilled(reading, ())
+    if slot is None or list(reading.free)[:1] != [slot.name]:
+        return False
+    return required in ([slot.name], [])
+
+
+def _name_of(target: object) -> str:
+    """What an object that was not given by name is called in a report; no addresses."""
+    inner = target.func if isinstance(target, functools.partial) else target
+    if is_torch_builtin(inner):
+        return f"{builtin_home(inner)}:{call_name(inner)}"
+    module = getattr(inner, "__module__", None)
+    if isinstance(inner, type) or inspect.isroutine(inner):
+        return f"{module}:{inner.__qualname__}" if module else inner.__qualname__
+    if torch_schema(inner) is not None:
+        return call_name(inner)
+    text = " ".join(repr(inner).split()) if isinstance(inner, torch.nn.Module) else ""
+    return text if 0 < len(text) <= 60 else type(inner).__qualname__
+
+
+@contextmanager
+def _world_kept() -> Iterator[None]:
+    """Puts back what loading and building a stranger's code may change in this process."""
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        with saved_generators():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+
+
+def _device(device: str | torch.device) -> torch.device:
+    """The device, once a tensor could be put there."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except Exception as error:
+        raise ArgumentValueError(
+            f"Expected `device` to be a device of this machine, got device={device!r} "
+            f"({type(device).__name__}): {one_line(error)}"
+        ) from error
+    return found
+
+
+def _place(thing: object) -> tuple[str, int]:
+    """File and line of a class or function, or of the class of an instance."""
+    inner = thing.func if isinstance(thing, functools.partial) else thing
+    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
+    try:
+        return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1] or 1
+    except (TypeError, OSError):
+        return "", 0

@@ -1,0 +1,174 @@
+"""Which argument carries x, p and the mode: as told, by its name, or by its place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any, cast
+
+from ...errors import TargetError
+from ..subject import Spec
+from ._reading import Reading
+from ._told import Told
+from ._words import HOW_TO_TELL, listed, target_error
+
+# In the order of preference: an argument earlier in the list wins over a later one.
+P_NAMES = (
+    "p", "drop_prob", "dropout_prob", "dropout_p", "drop_p", "p_drop", "p_dropout", "drop_rate",
+    "dropout_rate", "drop_probability", "dropout_probability", "drop_ratio", "dropout_ratio",
+    "rate", "dropout", "drop", "prob", "probability", "ratio",
+)  # fmt: skip
+
+
+KEEP_NAMES = (
+    "keep_prob", "keep_p", "p_keep", "keep_rate", "keep_probability", "keep_ratio", "survival_prob",
+    "survival_rate", "survival_probability", "retain_prob", "retain_rate", "retain_probability",
+)  # fmt: skip
+
+
+TRAINING_NAMES = ("training", "train", "is_training", "is_train", "train_mode", "training_mode")
+
+
+# True for these means "do not drop": Flax says `deterministic`, Equinox `inference`.
+EVAL_NAMES = ("deterministic", "inference", "eval_mode", "is_eval", "inference_mode")
+
+
+POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An argument with a role. `flipped`: it takes 1 - p, or the opposite of training."""
+
+    name: str
+    flipped: bool = False
+    guessed: bool = False
+
+
+def _squeezed(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def pick(names: Iterable[str], wanted: Iterable[str]) -> str | None:
+    """The first wanted name that is there; `dropProb` and `drop_prob_` are `drop_prob`."""
+    there = {_squeezed(name): name for name in names}
+    return next((there[_squeezed(w)] for w in wanted if _squeezed(w) in there), None)
+
+
+def p_slot(name: str, reading: Reading, told: Told) -> Slot | None:
+    """The argument that carries p, as told or by its name."""
+    if told.p is not None or told.keep is not None:
+        flag = "--p-name" if told.p is not None else "--keep-prob"
+        slot = Slot(cast(str, told.p or told.keep), flipped=told.p is None)
+        _check_told(name, reading, slot.name, flag)
+        return slot
+    names = reading.signature.parameters.keys()
+    drop, keep = pick(names, P_NAMES), pick(names, KEEP_NAMES)
+    if drop is not None:
+        return Slot(drop)
+    return Slot(keep, flipped=True) if keep is not None else None
+
+
+def training_slot(name: str, reading: Reading, told: Told) -> Slot | None:
+    """The argument that says whether to drop, as told or by its name."""
+    if told.training is not None:
+        _check_told(name, reading, told.training, "--training-name")
+        return Slot(told.training, flipped=pick([told.training], EVAL_NAMES) is not None)
+    names = reading.signature.parameters.keys()
+    live, still = pick(names, TRAINING_NAMES), pick(names, EVAL_NAMES)
+    if live is not None:
+        return Slot(live)
+    return Slot(still, flipped=True) if still is not None else None
+
+
+def _check_told(name: str, reading: Reading, argument: str, flag: str) -> None:
+    if argument in reading.signature.parameters or reading.takes_any_keyword or reading.assumed:
+        return
+    names = list(reading.signature.parameters)
+    near = difflib.get_close_matches(argument, names, n=2)
+    raise target_error(
+        name,
+        f"to take the argument {argument!r} that {flag} names",
+        f"the arguments ({', '.join(names)})",
+        f"close to it: {', '.join(near)}" if near else "",
+    )
+
+
+def first_rate(reading: Reading, taken: Iterable[str]) -> Slot | None:
+    """The first argument left that could be a probability: no flag, no text, no tensor."""
+    for name, parameter in reading.free.items():
+        if name not in taken and parameter.kind in POSITIONAL:
+            return Slot(name, guessed=True) if _may_be_rate(parameter) else None
+    return None
+
+
+def _may_be_rate(parameter: Parameter) -> bool:
+    annotation, default = parameter.annotation, parameter.default
+    if annotation is not Parameter.empty and annotation not in (float, Any, "float", "Any"):
+        return False
+    is_number = isinstance(default, (int, float)) and not isinstance(default, bool)
+    return default is Parameter.empty or is_number
+
+
+def first_input(reading: Reading, roles: Iterable[Slot | None]) -> str | None:
+    """The argument that takes x: the first that has no other role."""
+    taken = {slot.name for slot in roles if slot is not None}
+    return next((n for n, p in reading.free.items() if n not in taken), None)
+
+
+def require_input(name: str, reading: Reading, argument: str | None) -> None:
+    takes_args = any(
+        p.kind is Parameter.VAR_POSITIONAL for p in reading.signature.parameters.values()
+    )
+    if argument is None and not takes_args:
+        raise target_error(
+            name,
+            "to take a tensor as its first argument",
+            f"the arguments ({', '.join(reading.signature.parameters)})",
+        )
+
+
+def input_names(name: str, reading: Reading, spec: Spec) -> dict[str, str]:
+    """Under which names the target takes the further inputs of its kind; a bias may be missing."""
+    found = {role: pick(reading.free, names) for role, names in spec.inputs.items()}
+    lacking = [role for role, argument in found.items() if argument is None and role != "bias"]
+    if lacking:
+        raise target_error(
+            name,
+            f"to take {listed(lacking)}, as {spec.name} does",
+            f"the arguments ({', '.join(reading.signature.parameters)})",
+        )
+    return {role: argument for role, argument in found.items() if argument is not None}
+
+
+def constants(reading: Reading, spec: Spec) -> dict[str, Any]:
+    """What the kind requires to be built or called with, as far as the target takes it."""
+    return {name: value for name, value in spec.arguments.items() if name in reading.free}
+
+
+def no_p(name: str, article: str, reading: Reading) -> TargetError:
+    arguments = ", ".join(reading.signature.parameters)
+    return target_error(
+        name,
+        "to take the drop probability",
+        f"a {article} with the arguments ({arguments}), none of them named like one "
+        f"({', '.join(P_NAMES[:4])}, ..., {KEEP_NAMES[0]}, ...)",
+        HOW_TO_TELL,
+    )
+
+
+def drop_or_keep(slot: Slot, p: Any) -> Any:
+    """What the argument is given for p. A wrong p goes on as it is, for the target to refuse."""
+    is_number = isinstance(p, (int, float)) and not isinstance(p, bool)
+    return 1 - p if slot.flipped and is_number else p
+
+
+def guesses(reading: Reading, slot: Slot) -> str:
+    """What the reader of a report should know of how p was found."""
+    if reading.assumed:
+        return "; no readable signature, so p is passed by position"
+    if slot.guessed:
+        return f"; `{slot.name}` is taken for p, as the first argument that can be"
+    return f"; `{slot.name}` is read as a keep probability" if slot.flipped else ""

@@ -1,0 +1,100 @@
+"""How a thing that was made, a module or another callable, is put into a mode and called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ._load import Home
+from ._reading import read_call, unfilled
+from ._roles import Slot, first_input, input_names, require_input, training_slot
+from ._told import Told
+from ._words import listed, shown_value, target_error
+
+COMPILED = "; compiled"
+
+
+# A thing that was made: how it is called, and what puts it into a mode.
+_Switch = Callable[[Any, bool], None]
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a made thing, a module or another callable, is put into a mode and called."""
+
+    slot: Slot | None
+    switch: _Switch | None
+    note: str
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def bind(
+        self, thing: Any, home: Home, check: Callable[[bool], None], compile: bool | str
+    ) -> Callable[..., Any]:
+        slot, switch = self.slot, self.switch
+        run = compiled(thing, compile)
+
+        def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
+            check(training)
+            given: dict[str, Any] = renamed(inputs, self.names)
+            if slot is not None:
+                given[slot.name] = training is not slot.flipped
+            with home:
+                if switch is not None:
+                    switch(thing, training)
+                return run(x, **given)
+
+        return call
+
+
+def compiled(thing: Any, compile: bool | str) -> Any:
+    """What `torch.compile` makes of it, if asked for."""
+    if not compile:
+        return thing
+    return torch.compile(thing, backend="inductor" if compile is True else compile)
+
+
+def renamed(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names[role]: value for role, value in inputs.items() if role in names}
+
+
+def use_of(thing: Any, name: str, told: Told) -> Use:
+    """Reads how a made thing is called."""
+    is_module = isinstance(thing, torch.nn.Module)
+    if not callable(thing):
+        raise target_error(
+            name, "to make something that can be called on a tensor", shown_value(thing)
+        )
+    reading = read_call(thing.forward if is_module else thing, ("x",))
+    slot = training_slot(name, reading, told) if told.training or not reading.assumed else None
+    names = input_names(name, reading, told.spec)
+    given = [first_input(reading, [slot]), slot.name if slot else None, *names.values()]
+    require_input(name, reading, given[0])
+    missing = unfilled(reading, [argument for argument in given if argument])
+    if missing:
+        raise target_error(
+            name,
+            "to be called on a tensor alone",
+            f"{type(thing).__qualname__}, whose call also requires {listed(missing)}",
+            "point to a function f(x, p, training) that gives them",
+        )
+    switch: _Switch | None = None
+    if is_module or callable(getattr(thing, "train", None)):
+        switch = _switch_by_method
+    elif isinstance(getattr(thing, "training", None), bool):
+        switch = _switch_by_attribute
+    if slot is not None:
+        note = f", called with {slot.name}={'not ' if slot.flipped else ''}training"
+    else:
+        note = "" if switch else "; it has no training mode to set, so eval is not judged"
+    return Use(slot, switch, note, names)
+
+
+def _switch_by_method(thing: Any, training: bool) -> None:
+    thing.train(training)
+
+
+def _switch_by_attribute(thing: Any, training: bool) -> None:
+    thing.training = training
