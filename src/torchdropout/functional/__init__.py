@@ -12,5 +12,8 @@ from .embedding_dropout import embedding_dropout as embedding_dropout
 from .feature_dropout import dropout1d as dropout1d
 from .feature_dropout import dropout2d as dropout2d
 from .feature_dropout import dropout3d as dropout3d
+from .gaussian_dropout import gaussian_dropout as gaussian_dropout
+from .gaussian_noise import gaussian_noise as gaussian_noise
 from .keep_mask import keep_mask as keep_mask
 from .locked_dropout import locked_dropout as locked_dropout
+from .uniform_dropout import uniform_dropout as uniform_dropout

@@ -213,11 +213,11 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
     if not call.active:
         return x if into is None or into is x else into.copy_(x)
     if into is not None:
-        _refuse_as_torch_does(into)
+        refuse_as_torch_does(into)
     if into is None:
         return masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
     if not (direct.takes(x) and _writable(into)):
-        with _undrawn_if_refused(call):
+        with undrawn_if_refused(call.key, call.generator):
             y = masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
             return into.copy_(y)
     numbers = drawn_map(call, affine, base, strides)
@@ -251,12 +251,12 @@ def _writable(into: torch.Tensor) -> bool:
 
 
 @contextlib.contextmanager
-def _undrawn_if_refused(call: Call) -> Iterator[None]:
+def undrawn_if_refused(key: Key | None, generator: torch.Generator | None) -> Iterator[None]:
     """Puts the generator back where torch refuses to write: of views it says so only then."""
-    if call.key is not None or torch.compiler.is_compiling():
+    if key is not None or torch.compiler.is_compiling():
         yield
         return
-    generator = call.generator or torch.default_generator
+    generator = generator or torch.default_generator
     before = generator.get_state()
     try:
         yield
@@ -265,7 +265,7 @@ def _undrawn_if_refused(call: Call) -> Iterator[None]:
         raise
 
 
-def _refuse_as_torch_does(x: torch.Tensor) -> None:
+def refuse_as_torch_does(x: torch.Tensor) -> None:
     """Let torch raise what it raises for writing into x, before anything is drawn.
 
     Multiplying by one changes no value, and torch makes all its checks before it writes.

@@ -13,12 +13,12 @@ from ..random import Key
 from ..spec.keep import scale as by_expectation
 from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import (
-    _refuse_as_torch_does,
-    _undrawn_if_refused,
     check_call,
     key_of,
     key_tensor,
     mask_map,
+    refuse_as_torch_does,
+    undrawn_if_refused,
 )
 from ._blocks import Plan, drop_blocks, seed_rate, seed_sizes
 from ._override import overridable
@@ -319,8 +319,8 @@ def _drop_block(
     plan = Plan(dims, block, rate, factor, eps, base, tuple(sizes), tuple(strides))
     if into is None:
         return drop_blocks(x, key_tensor(key_of(key, generator)), plan)
-    _refuse_as_torch_does(into)
-    with _undrawn_if_refused(call):
+    refuse_as_torch_does(into)
+    with undrawn_if_refused(call.key, call.generator):
         return into.copy_(drop_blocks(x, key_tensor(key_of(key, generator)), plan))
 
 

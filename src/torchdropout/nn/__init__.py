@@ -13,5 +13,8 @@ from .embedding_dropout import EmbeddingDropout as EmbeddingDropout
 from .feature_dropout import Dropout1d as Dropout1d
 from .feature_dropout import Dropout2d as Dropout2d
 from .feature_dropout import Dropout3d as Dropout3d
+from .gaussian_dropout import GaussianDropout as GaussianDropout
+from .gaussian_noise import GaussianNoise as GaussianNoise
 from .layer_drop import LayerDrop as LayerDrop
 from .locked_dropout import LockedDropout as LockedDropout
+from .uniform_dropout import UniformDropout as UniformDropout

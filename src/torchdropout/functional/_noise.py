@@ -1,0 +1,152 @@
+"""What the variants with continuous noise share: validate, lay the noise out, get a key, call."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from typing import Any, NamedTuple
+
+import torch
+
+from .. import ops
+from .._validate import check_bool, check_input, wrong_type, wrong_value
+from ..random import Key
+from ..spec.keep import compute_dtype
+from ..spec.layout import MaskLayout, row_major
+from ..spec.noise import Law
+from ._bernoulli import (
+    check_out,
+    check_source,
+    key_of,
+    key_tensor,
+    mask_map,
+    refuse_as_torch_does,
+    undrawn_if_refused,
+)
+
+
+class Noise(NamedTuple):
+    """What happens to an element: `y = x * (1 + factor * e) + addend * e`, e of a standard law."""
+
+    law: Law
+    factor: float
+    addend: float
+
+    @property
+    def none(self) -> bool:
+        """True where it is the identity."""
+        return self.factor == 0.0 and self.addend == 0.0
+
+
+class Call(NamedTuple):
+    """The checked arguments of a call."""
+
+    x: torch.Tensor
+    training: bool
+    inplace: bool
+    key: Key | None
+    generator: torch.Generator | None
+    broadcast_dims: Any
+    layout: MaskLayout | None
+    out: torch.Tensor | None
+
+
+def check_call(
+    x: Any,
+    training: Any,
+    inplace: Any,
+    key: Any,
+    generator: Any,
+    broadcast_dims: Any,
+    layout: Any,
+    out: Any,
+) -> Call:
+    """The arguments every variant with noise takes, checked, but for its own.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken: a complex input, say, of
+            which no peer says whether its parts share their noise.
+        ArgumentValueError: Arguments exclude one another.
+    """
+    x = check_input(x, complex_ok=False)
+    if x.is_nested:
+        wrong_type("input", "no nested tensor", x)
+    check_bool("training", training)
+    check_bool("inplace", inplace)
+    if key is not None or generator is not None:
+        check_source(key, generator, x)
+    if out is not None:
+        check_out(out, x, inplace)
+    return Call(x, training, inplace, key, generator, broadcast_dims, layout, out)
+
+
+def check_size(name: str, value: Any, below: float, what: str) -> float:
+    """How large the noise is: a number from 0 up, as a float.
+
+    Args:
+        name: Of the argument.
+        value: What was given for it.
+        below: It has to be less; infinity where every finite number will do.
+        what: It says, for the message.
+
+    Raises:
+        ArgumentTypeError: It is no real number.
+        ArgumentValueError: It is NaN, negative, or too large.
+    """
+    interval = "0 or more and finite" if math.isinf(below) else f"in [0, {below:g})"
+    if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
+        wrong_type(name, f"a number {interval}, {what}", value)
+    number: Any = value
+    # NaN, which compares false to everything, is refused too; and an integer that is no float.
+    if not 0.0 <= number < below or number > sys.float_info.max:
+        wrong_value(name, f"{interval}, {what}", value)
+    return float(number)
+
+
+def noisy(call: Call, noise: Noise) -> torch.Tensor:
+    """The input with noise; the input itself where there is none, and then nothing is drawn."""
+    x = call.x
+    base, strides = mask_map(x.shape, (), call.broadcast_dims, call.layout)
+    into = x if call.inplace else call.out
+    if not call.training or noise.none:
+        return x if into is None or into is x else into.copy_(x)
+    if strides is None:
+        strides = row_major(x.shape)
+    if into is None:
+        key = key_tensor(key_of(call.key, call.generator))
+        return ops.noise_affine(x, key, *noise, base, strides)
+    refuse_as_torch_does(into)
+    with undrawn_if_refused(call.key, call.generator):
+        key = key_tensor(key_of(call.key, call.generator))
+        return into.copy_(ops.noise_affine(x, key, *noise, base, strides))
+
+
+def standard_noise(
+    like: torch.Tensor,
+    law: Law,
+    key: Key | torch.Tensor | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Any = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    """The noise itself, for variants that are no affine map of it; no gradient passes.
+
+    Args:
+        like: Of the shape, device and memory layout of the result; its values are not read.
+        law: Uniform on (-1, 1), of mean 0 and variance 1, or `log(u / (1 - u))`.
+        key: Names the noise; as a tensor, as `key_tensor` gives one, it can be kept for a backward.
+        generator: Draws the key, as everywhere.
+        broadcast_dims: Dimensions along which all elements share a number.
+        layout: Mask indices of a shard or a micro-batch.
+
+    Returns:
+        float64 for a float64 `like`, else float32.
+    """
+    base, strides = mask_map(like.shape, (), broadcast_dims, layout)
+    zeros = torch.zeros_like(like, dtype=compute_dtype(like.dtype), requires_grad=False)
+    if not isinstance(key, torch.Tensor):
+        key = key_tensor(key_of(key, generator))
+    return ops.noise_affine(
+        zeros, key, law, 0.0, 1.0, base, row_major(like.shape) if strides is None else strides
+    )

@@ -1,0 +1,82 @@
+"""Dropout's multiplicative noise, normal instead of Bernoulli."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .._validate import check_p, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ..spec.noise import Law
+from ._noise import Noise, check_call, noisy
+from ._override import overridable
+
+
+@overridable
+def gaussian_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Multiply by normal noise of mean 1 and dropout's variance, p/(1-p); identity in eval.
+
+    `y[i] = x[i] * (1 + sqrt(p / (1 - p)) * e[i])` with `e ~ N(0, 1)`: the mean of y is x, and its
+    variance is that of `dropout` with the same p. The noise is a pure function of (key, index), the
+    same whatever the dtype, memory layout, device or threads; the backward makes it again.
+
+    Args:
+        input: Floating-point tensor of 16 bits or more.
+        p: Dropout's p, in [0, 1). At 1 the variance would be infinite.
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the noise; nothing is drawn. By default a call draws one 64-bit seed from torch's
+            default CPU generator, so that `torch.manual_seed` governs it.
+        generator: Draws the key from this generator instead.
+        broadcast_dims: Dimensions along which all elements share their noise.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        Any; the output has the shape, dtype and device of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
+        ArgumentValueError: p is NaN or outside [0, 1), both key and generator are given, or
+            broadcast_dims or layout do not fit the input; also a `ValueError`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.gaussian_dropout(torch.ones(4), 0.2, key=td.Key(0))
+        tensor([2.0086, 1.5561, 1.5186, 0.9764])
+
+    Reference:
+        N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
+        JMLR 15 (2014), section 10; the name and p are those of Keras' layer.
+    """
+    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
+    p = check_p_below_one(p)
+    return noisy(call, Noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0))
+
+
+def check_p_below_one(p: Any) -> float:
+    """A p whose noise has a finite variance.
+
+    Raises:
+        ArgumentTypeError: It is no real number.
+        ArgumentValueError: It is NaN or outside [0, 1).
+    """
+    value = check_p(p)
+    if value == 1.0:
+        wrong_value("p", "in [0, 1): the variance of the noise is p / (1 - p)", p)
+    return value

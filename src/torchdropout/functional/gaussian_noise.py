@@ -1,0 +1,68 @@
+"""Additive normal noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ..spec.noise import Law
+from ._noise import Noise, check_call, check_size, noisy
+from ._override import overridable
+
+SIGMA = ("sigma", math.inf, "the standard deviation of the noise")
+
+
+@overridable
+def gaussian_noise(
+    input: torch.Tensor,
+    sigma: float,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Add normal noise of mean 0 and standard deviation sigma; identity in eval.
+
+    `y[i] = x[i] + sigma * e[i]` with `e ~ N(0, 1)`. The noise is a pure function of (key, index),
+    the same whatever the dtype, memory layout, device or threads; the gradient passes unchanged.
+
+    Args:
+        input: Floating-point tensor of 16 bits or more.
+        sigma: Standard deviation of the noise: 0 or more, finite.
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the noise; nothing is drawn. By default a call draws one 64-bit seed from torch's
+            default CPU generator, so that `torch.manual_seed` governs it.
+        generator: Draws the key from this generator instead.
+        broadcast_dims: Dimensions along which all elements share their noise.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        Any; the output has the shape, dtype and device of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
+        ArgumentValueError: sigma is NaN, infinite or negative, both key and generator are given, or
+            broadcast_dims or layout do not fit the input; also a `ValueError`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.gaussian_noise(torch.zeros(4), 0.5, key=td.Key(0))
+        tensor([ 1.0086,  0.5561,  0.5186, -0.0236])
+
+    Reference:
+        C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural
+        Computation 7 (1995); Keras' `GaussianNoise`, whose `stddev` is sigma.
+    """
+    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
+    name, below, what = SIGMA
+    return noisy(call, Noise(Law.NORMAL, 0.0, check_size(name, sigma, below, what)))

@@ -1,0 +1,69 @@
+"""Dropout's multiplicative noise, uniform instead of Bernoulli."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ..spec.noise import Law
+from ._noise import Noise, check_call, check_size, noisy
+from ._override import overridable
+
+BETA = ("beta", 1.0, "half the width of the noise")
+
+
+@overridable
+def uniform_dropout(
+    input: torch.Tensor,
+    beta: float,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Multiply by noise that is uniform between 1 - beta and 1 + beta ("Uout"); identity in eval.
+
+    `y[i] = x[i] * (1 + beta * e[i])` with `e ~ U(-1, 1)`: the mean of y is x, and the variance of
+    the noise, beta^2 / 3, at most a third: where batch normalisation follows, the variance that it
+    sees in training is closer to that in eval than with dropout. The noise is a pure function of
+    (key, index); the backward makes it again.
+
+    Args:
+        input: Floating-point tensor of 16 bits or more.
+        beta: Half the width of the noise, in [0, 1).
+        training: False returns `input` itself.
+        inplace: Write into `input` and return it.
+        key: Names the noise; nothing is drawn. By default a call draws one 64-bit seed from torch's
+            default CPU generator, so that `torch.manual_seed` governs it.
+        generator: Draws the key from this generator instead.
+        broadcast_dims: Dimensions along which all elements share their noise.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+        out: Written into and returned; as `dropout`.
+
+    Shape:
+        Any; the output has the shape, dtype and device of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
+        ArgumentValueError: beta is NaN or outside [0, 1), both key and generator are given, or
+            broadcast_dims or layout do not fit the input; also a `ValueError`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.uniform_dropout(torch.ones(4), 0.5, key=td.Key(0))
+        tensor([0.8456, 1.3005, 0.8665, 1.2453])
+
+    Reference:
+        X. Li et al., "Understanding the disharmony between dropout and batch normalization by
+        variance shift", arXiv:1801.05134 (2018): "Uout".
+    """
+    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
+    name, below, what = BETA
+    return noisy(call, Noise(Law.UNIFORM, check_size(name, beta, below, what), 0.0))

@@ -1,0 +1,48 @@
+"""Dropout's multiplicative noise, normal instead of Bernoulli, as a module."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from ..functional.gaussian_dropout import check_p_below_one
+from ._module import DropoutModule
+
+
+class GaussianDropout(DropoutModule):
+    r"""Multiply by noise ~ N(1, p/(1-p)) in training; the identity in eval.
+
+    `y[i] = x[i] * (1 + sqrt(p / (1 - p)) * e[i])` with `e ~ N(0, 1)`: mean and variance of y are
+    those of `Dropout` with the same p. Nothing of the size of the input is kept for backward.
+
+    Args:
+        p: Dropout's p, in [0, 1): at 1 the variance would be infinite.
+        inplace: Write into the input.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentValueError: p is NaN or outside [0, 1).
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.GaussianDropout(0.2)
+        >>> layer
+        GaussianDropout(p=0.2, inplace=False)
+        >>> x = torch.ones(3)
+        >>> layer.eval()(x) is x
+        True
+
+    Reference:
+        N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
+        JMLR 15 (2014), section 10.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__(check_p_below_one(p), inplace)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.gaussian_dropout` with this module's p and mode."""
+        return F.gaussian_dropout(input, self.p, self.training, self.inplace)

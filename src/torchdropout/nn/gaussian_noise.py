@@ -1,0 +1,55 @@
+"""Additive normal noise, as a module."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import functional as F
+from .._validate import check_bool
+from ..functional._noise import check_size
+from ..functional.gaussian_noise import SIGMA
+
+
+class GaussianNoise(torch.nn.Module):
+    r"""Add noise ~ N(0, sigma^2) in training; the identity in eval.
+
+    `y[i] = x[i] + sigma * e[i]` with `e ~ N(0, 1)`. Nothing is kept for backward.
+
+    Args:
+        sigma: Standard deviation of the noise: 0 or more, finite.
+        inplace: Write into the input.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: sigma is no number, or inplace no bool.
+        ArgumentValueError: sigma is NaN, infinite or negative.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.GaussianNoise(0.1)
+        >>> layer
+        GaussianNoise(sigma=0.1, inplace=False)
+        >>> x = torch.ones(3)
+        >>> layer.eval()(x) is x
+        True
+
+    Reference:
+        C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural
+        Computation 7 (1995).
+    """
+
+    def __init__(self, sigma: float, inplace: bool = False) -> None:
+        super().__init__()
+        name, below, what = SIGMA
+        self.sigma = check_size(name, sigma, below, what)
+        self.inplace = check_bool("inplace", inplace)
+
+    def extra_repr(self) -> str:
+        """The standard deviation, and where is written."""
+        return f"sigma={self.sigma}, inplace={self.inplace}"
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.gaussian_noise` with this module's sigma and mode."""
+        return F.gaussian_noise(input, self.sigma, self.training, self.inplace)
