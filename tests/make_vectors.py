@@ -5,9 +5,11 @@ The Random123 lines are copied from that library's `kat_vectors`; nothing here c
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from torchdropout.spec import keep_bit, threshold, uniform
+from torchdropout.spec.noise import Law, noise, word
 
 PATH = Path(__file__).parents[1] / "src" / "torchdropout" / "spec" / "vectors.txt"
 
@@ -18,6 +20,8 @@ HEADER = """\
 #                                        (Random123's three vectors)
 # uniform SEED STREAM INDEX U            the 32-bit uniform of a mask index
 # keep SEED STREAM THRESHOLD INDEX BITS  keep bits (1 kept) of the indices from INDEX on
+# noise LAW SEED STREAM INDEX W BITS     the 32-bit word of an index under a law (1 uniform, 2
+#                                        normal, 3 logistic), and the bits of its float64
 philox 00000000 00000000 00000000 00000000 00000000 00000000 6627e8d5 e169c58d bc57ac4c 9b00dbd8
 philox ffffffff ffffffff ffffffff ffffffff ffffffff ffffffff 408f276d 41c83b0e a20bc7c6 6d5451fd
 philox 243f6a88 85a308d3 13198a2e 03707344 a4093822 299f31d0 d16cfe09 94fdcceb 5001e420 24126ea1
@@ -31,6 +35,13 @@ KEYS = (
     (0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFF),
 )
 STARTS = (0, 2**32, 2**33, 2**63)
+# Around the words where a high half of a counter changes, and at both ends.
+NOISE_STARTS = (0, 2**32, 2**34, 2**62, 2**64 - 9)
+# Of the key zero: indices with words next to 0 and 2**32, then next to where AS 241 changes.
+RARE = {
+    Law.NORMAL: (7408030, 21770688, 2312967, 19552816, 18989954, 9412799, 21186653),
+    Law.LOGISTIC: (11095877, 18735436, 7378865, 6130112),
+}
 # 0 and 1/2**32; 2**16 with its neighbours, where the low half decides; then rates in use.
 PROBABILITIES = (0.0, 2.0**-32, (2**16 - 1) / 2**32, 2.0**-16, (2**16 + 1) / 2**32, 0.1, 0.5, 1.0)
 
@@ -50,7 +61,7 @@ def lines() -> list[str]:
                 found.append(
                     f"keep {seed:016x} {stream:015x} {threshold(p):09x} {index:016x} {bits}"
                 )
-    return found + ties()
+    return found + ties() + noises()
 
 
 def ties() -> list[str]:
@@ -62,6 +73,24 @@ def ties() -> list[str]:
             for limit in (u, u + 1):
                 bit = int(keep_bit(seed, stream, limit / 2**32, index))
                 found.append(f"keep {seed:016x} {stream:015x} {limit:09x} {index:016x} {bit}")
+    return found
+
+
+def noises() -> list[str]:
+    """Words and numbers of noise."""
+    found = []
+    for law in Law:
+        places = [
+            (seed, stream, index)
+            for seed, stream in KEYS
+            for start in NOISE_STARTS
+            for index in range(max(start - 3, 0), min(start + 9, 2**64))
+        ]
+        places += [(0, 0, index) for index in RARE.get(law, ())]
+        for seed, stream, index in places:
+            bits = struct.pack(">d", noise(seed, stream, law, index)).hex()
+            w = word(seed, stream, law, index)
+            found.append(f"noise {law:x} {seed:016x} {stream:015x} {index:016x} {w:08x} {bits}")
     return found
 
 

@@ -72,9 +72,9 @@ def noise(seed: int, stream: int, law: Law, index: int) -> float:
         value = _centred(w)
     elif law == Law.NORMAL:
         q = _centred(w) / 2
-        value = _central(q) if abs(q) <= _SPLIT else math.copysign(_tail(_log_of(_rarer(w))), q)
+        value = _central(q) if abs(q) <= _SPLIT else math.copysign(_tail(_rarer(w)), q)
     else:
-        value = _log_of(2 * w + 1) - _log_of(2**33 - (2 * w + 1))
+        value = math.copysign(_log_odds(_rarer(w)), _centred(w))
     return value
 
 
@@ -113,10 +113,10 @@ def noise_of_words(w: torch.Tensor, law: Law) -> torch.Tensor:
         value = _centred(w)
     elif law == Law.NORMAL:
         q = _centred(w) / 2
-        tail = _tail(_log_of(_rarer(w)))
-        value = torch.where(q.abs() <= _SPLIT, _central(q), tail.copysign(q))
+        tail = _tail(_rarer(w)).copysign(q)
+        value = torch.where(q.abs() <= _SPLIT, _central(q), tail)
     else:
-        value = _log_of(2 * w + 1) - _log_of(2**33 - (2 * w + 1))
+        value = _log_odds(_rarer(w)).copysign(_centred(w))
     return value
 
 
@@ -134,10 +134,10 @@ def _float(n: Any) -> Any:
 
 
 def _rarer(w: Any) -> Any:
-    """`min(u, 1 - u) * 2**33`: an odd integer below 2**32."""
+    """`min(u, 1 - u) * 2**33`: an odd number below 2**32, exact."""
     if isinstance(w, torch.Tensor):
-        return torch.minimum(2 * w + 1, 2**33 - (2 * w + 1))
-    return min(2 * w + 1, 2**33 - (2 * w + 1))
+        return _float(torch.minimum(2 * w + 1, 2**33 - (2 * w + 1)))
+    return _float(min(2 * w + 1, 2**33 - (2 * w + 1)))
 
 
 def _horner(coefficients: Sequence[float], x: Any) -> Any:
@@ -199,11 +199,15 @@ def _central(q: Any) -> Any:
     return q * _horner(_A, r) / _horner(_B, r)
 
 
-def _tail(log: Any) -> Any:
-    """The positive quantile; `log` is that of `min(u, 1 - u) * 2**33`."""
-    exponent = 33 * _LN2 - log
-    r = _root(exponent) - 1.6
+def _tail(n: Any) -> Any:
+    """The positive quantile; `n = min(u, 1 - u) * 2**33`."""
+    r = _root(33 * _LN2 - _log(n)) - 1.6
     return _horner(_C, r) / _horner(_D, r)
+
+
+def _log_odds(n: Any) -> Any:
+    """The positive logarithm of odds; `n = min(u, 1 - u) * 2**33`."""
+    return _log((2.0**33 - n) / n)
 
 
 def _root(x: Any) -> Any:
@@ -238,9 +242,9 @@ _LOG = (
 _ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2)
 
 
-def _log_of(n: Any) -> Any:
-    """The natural logarithm of an integer from 1 to 2**33."""
-    k, m = _split(n)
+def _log(x: Any) -> Any:
+    """The natural logarithm of a number from 1 to 2**33."""
+    k, m = _split(x)
     f = m - 1.0
     s = f / (f + 2.0)
     z = s * s
@@ -249,13 +253,13 @@ def _log_of(n: Any) -> Any:
     return k * _LN2_HIGH - ((half - (s * (half + r) + k * _LN2_LOW)) - f)
 
 
-def _split(n: Any) -> tuple[Any, Any]:
-    """`n = m * 2**k`, with m from sqrt(1/2) to sqrt(2); as floats."""
-    if isinstance(n, torch.Tensor):
-        bits = _float(n).view(torch.int64)
+def _split(x: Any) -> tuple[Any, Any]:
+    """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2)."""
+    if isinstance(x, torch.Tensor):
+        bits = x.view(torch.int64)
         k = (bits - _ROOT_HALF) >> 52
         return _float(k), (bits - (k << 52)).view(torch.float64)
-    m, k = math.frexp(n)
+    m, k = math.frexp(x)
     if m < math.sqrt(0.5):
         m, k = 2 * m, k - 1
     return float(k), m
