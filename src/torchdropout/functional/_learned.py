@@ -1,0 +1,178 @@
+"""Multiplicative noise whose law has a learned parameter: its gradient, and what is kept for it."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from .. import ops
+from .._validate import REAL, wrong_type, wrong_value
+from ..random import Key
+from ..spec.keep import compute_dtype
+from ..spec.layout import row_major
+from ..spec.noise import Law
+from ._bernoulli import key_of, key_tensor, mask_map
+
+
+class Factor(Protocol):
+    """The factor w of an element, a function of the parameter and of standard noise e."""
+
+    @property
+    def law(self) -> Law:
+        """Of e."""
+
+    def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """The factor w."""
+
+    def slope(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """The derivative of w by the parameter."""
+
+
+class Place(NamedTuple):
+    """Which noise an element has: mask indices over a shape that is 1 where draws are shared."""
+
+    base: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shape: Sequence[int], broadcast_dims: Any, layout: Any) -> Place:
+        """Of the arguments of a call, checked.
+
+        Raises:
+            ArgumentTypeError: As `mask_map`.
+            ArgumentValueError: As `mask_map`.
+        """
+        base, found = mask_map(shape, (), broadcast_dims, layout)
+        strides = row_major(shape) if found is None else found
+        sizes = [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+        return cls(base, tuple(sizes), tuple(strides))
+
+    def noise(
+        self, law: Law, key: torch.Tensor, dtype: torch.dtype, device: torch.device
+    ) -> torch.Tensor:
+        """Standard noise, float64 or float32; the only thing that is made again for a backward."""
+        zeros = torch.zeros(self.sizes, dtype=compute_dtype(dtype), device=device)
+        return ops.noise_affine(zeros, key, law, 0.0, 1.0, self.base, self.strides)
+
+
+def check_number(name: str, expected: str, value: Any) -> float:
+    """A real number as a float.
+
+    Raises:
+        ArgumentTypeError: It is none; a bool and a tensor are none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
+        wrong_type(name, expected, value)
+    return float(value)
+
+
+def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> torch.Tensor:
+    """A learned parameter of x: of one element, or of a shape that broadcasts to that of x.
+
+    Raises:
+        ArgumentTypeError: It is no floating-point tensor.
+        ArgumentValueError: It does not broadcast to the shape of x, or lies on another device.
+    """
+    if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
+        wrong_type(name, f"a floating-point tensor, {what}", parameter)
+    if parameter.is_nested:
+        wrong_type(name, "no nested tensor", parameter)
+    if parameter.device != x.device:
+        wrong_value(
+            name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter
+        )
+    if parameter.numel() == 1:
+        return parameter.reshape(())
+    ends = zip(reversed(parameter.shape), reversed(x.shape), strict=False)
+    if parameter.ndim > x.ndim or not all(n in (1, size) for n, size in ends):
+        expected = f"of one element, or of a shape that broadcasts to the input's, {tuple(x.shape)}"
+        wrong_value(name, expected, parameter)
+    return parameter
+
+
+def multiplied(
+    x: torch.Tensor,
+    parameter: torch.Tensor,
+    factor: Factor,
+    place: Place,
+    key: Key | None,
+    generator: torch.Generator | None,
+) -> torch.Tensor:
+    """`x * w(parameter, e)`; draws the key, and so comes after all checks."""
+    drawn = key_tensor(key_of(key, generator))
+    if torch.compiler.is_compiling():
+        # It takes no Function with rules of its own for vmap and forward derivatives; what to keep
+        # and what to make again it decides itself.
+        return _product(x, parameter, drawn, factor, place)
+    y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, place)  # type: ignore[no-untyped-call]
+    return y
+
+
+def _product(
+    x: torch.Tensor, parameter: torch.Tensor, key: torch.Tensor, factor: Factor, place: Place
+) -> torch.Tensor:
+    wide, parameter, e = _wide(x, parameter, key, factor, place)
+    return (wide * factor.value(parameter, e)).to(x.dtype)
+
+
+def _wide(
+    x: torch.Tensor, parameter: torch.Tensor, key: torch.Tensor, factor: Factor, place: Place
+) -> tuple[torch.Tensor, ...]:
+    """x, its parameter and its noise in the compute type."""
+    compute = compute_dtype(x.dtype)
+    e = place.noise(factor.law, key, x.dtype, x.device)
+    return x.to(compute), parameter.to(compute), e
+
+
+class _Multiplied(torch.autograd.Function):
+    """Keeps x, the parameter and the key, and makes the noise again.
+
+    The composition of torch's operations would keep several tensors of the size of x. The backward
+    is such a composition, so that it has derivatives of its own.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        x: torch.Tensor, parameter: torch.Tensor, key: torch.Tensor, factor: Factor, place: Place
+    ) -> torch.Tensor:
+        return _product(x, parameter, key, factor, place)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, parameter, key, ctx.factor, ctx.place = inputs
+        ctx.save_for_backward(x, parameter, key)
+        ctx.save_for_forward(x, parameter, key)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        x, parameter, key = ctx.saved_tensors
+        wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
+        gradient = gradient.to(wide.dtype)
+        of_x = of_parameter = None
+        if ctx.needs_input_grad[0]:
+            of_x = (gradient * ctx.factor.value(wide_parameter, e)).to(x.dtype)
+        if ctx.needs_input_grad[1]:
+            each = gradient * wide * ctx.factor.slope(wide_parameter, e)
+            of_parameter = each.sum_to_size(parameter.shape).to(parameter.dtype)
+        return of_x, of_parameter, None, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, of_x: torch.Tensor | None, of_parameter: torch.Tensor | None, *_: Any
+    ) -> torch.Tensor:
+        x, parameter, key = ctx.saved_tensors
+        wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
+        tangent: Any = 0.0
+        if of_x is not None:
+            tangent = tangent + of_x.to(wide.dtype) * ctx.factor.value(wide_parameter, e)
+        if of_parameter is not None:
+            slope = ctx.factor.slope(wide_parameter, e)
+            tangent = tangent + wide * slope * of_parameter.to(wide.dtype)
+        result: torch.Tensor = tangent.to(x.dtype)
+        return result

@@ -1,0 +1,124 @@
+"""Concrete dropout: a relaxed mask through which the drop probability itself is learned."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import softplus
+
+from .._validate import wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ..spec.noise import Law
+from ._learned import Place, check_number, check_parameter, multiplied
+from ._noise import check_call
+from ._override import overridable
+
+
+@overridable
+def concrete_dropout(
+    input: torch.Tensor,
+    p_logit: torch.Tensor,
+    training: bool = True,
+    temperature: float = 0.1,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Any = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Dropout with a differentiable, nearly binary mask, and a gradient for p; identity in eval.
+
+    `y = x * (1 - z) / (1 - p)` with `z = sigmoid((logit(p) + logit(u)) / t)`, u uniform on (0, 1),
+    t the temperature. An element is more dropped than kept, `z > 1/2`, with probability exactly p;
+    as t goes to 0, z becomes a draw of 0 or 1. p is given as its logit, which is what is learned:
+    its logarithm and that of 1 - p would lose their digits where p is near 0 or 1.
+
+    The mean of `(1 - z) / (1 - p)` is 1 at p = 1/2 and in the limit of a low temperature; it is
+    0.9987 at p = 0.1 and t = 0.1.
+
+    Args:
+        input: Floating-point tensor.
+        p_logit: `log(p / (1 - p))`: a floating-point tensor of one element, or of a shape that
+            broadcasts to that of the input, such as `(C, 1, 1)` for a p for each channel.
+        training: False returns `input` itself.
+        temperature: More than 0. The gradient of p is steeper, and its variance larger, the lower
+            the temperature.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions along which all elements share a draw: `(-2, -1)` for whole
+            channels of an image.
+        layout: Mask indices: of a shard or a micro-batch, say.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken; the input is complex or
+            nested.
+        ArgumentValueError: temperature is not above 0 or not finite, p_logit does not broadcast to
+            the input or is on another device, or as `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> p_logit = torch.tensor(0.3).logit().requires_grad_()
+        >>> y = td.functional.concrete_dropout(torch.ones(6), p_logit, key=td.Key(0))
+        >>> y.detach().round(decimals=3)
+        tensor([0.6850, 0.0050, 1.4280, 1.4290, 0.0190, 1.4290])
+        >>> y.sum().backward()
+        >>> bool(p_logit.grad < 0)
+        True
+
+    Reference:
+        Y. Gal, J. Hron, A. Kendall, "Concrete dropout", NIPS 2017; the relaxation: C. J. Maddison,
+        A. Mnih, Y. W. Teh, "The concrete distribution", ICLR 2017.
+    """
+    call = check_call(input, training, False, key, generator, broadcast_dims, layout, None)
+    parameter = check_parameter("p_logit", "log(p / (1 - p))", p_logit, call.x)
+    factor = Relaxed(check_temperature(temperature))
+    place = Place.of(call.x.shape, broadcast_dims, layout)
+    if not training:
+        return call.x
+    return multiplied(call.x, parameter, factor, place, key, generator)
+
+
+def check_temperature(temperature: Any) -> float:
+    """Of the relaxation, as a float.
+
+    Raises:
+        ArgumentTypeError: It is no number.
+        ArgumentValueError: It is not above 0, or not finite.
+    """
+    value = check_number("temperature", "a number above 0, of the relaxation", temperature)
+    if not 0.0 < value < math.inf:
+        wrong_value("temperature", "above 0 and finite, of the relaxation", temperature)
+    return value
+
+
+# Beyond it p is 1 to a float64, and `(1 - z) / (1 - p)` is 0 for a temperature below 1. An infinite
+# logit, a p of exactly 1, would give inf - inf.
+_LARGEST_LOGIT = 1e4
+
+
+class Relaxed(NamedTuple):
+    """The factor `(1 - z) / (1 - p)`; e = logit(u) is logistic noise."""
+
+    temperature: float
+
+    @property
+    def law(self) -> Law:
+        """Of e."""
+        return Law.LOGISTIC
+
+    def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """As `exp(log(1 - z) - log(1 - p))`, which neither overflows nor divides by 0."""
+        logit = parameter.clamp(max=_LARGEST_LOGIT)
+        return (softplus(logit) - softplus((logit + e) / self.temperature)).exp()
+
+    def slope(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """The factor times `p - z / t`."""
+        logit = parameter.clamp(max=_LARGEST_LOGIT)
+        z = ((logit + e) / self.temperature).sigmoid()
+        return self.value(parameter, e) * (logit.sigmoid() - z / self.temperature)

@@ -1,0 +1,257 @@
+"""nn.ConcreteDropout: around a layer or before it, and what it adds to the loss."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def around(**kwargs):
+    torch.manual_seed(0)
+    return td.nn.ConcreteDropout(torch.nn.Linear(4, 3), 0.02, 0.3, 0.2, 0.2, **kwargs)
+
+
+def by_the_paper(p, squares, input_dim, weight_regularizer=0.02, dropout_regularizer=0.3):
+    entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+    return weight_regularizer * squares / (1 - p) - dropout_regularizer * input_dim * entropy
+
+
+def test_train_drops_what_the_layer_gets_and_eval_is_the_layer():
+    module, x = around(temperature=0.5), torch.randn(32, 4)
+    dropped = seeded(F.concrete_dropout, x, module.p_logit, True, 0.5)
+    assert torch.equal(seeded(module, x), module.layer(dropped))
+    before = torch.get_rng_state()
+    assert torch.equal(module.eval()(x), module.layer(x))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_before_a_layer_is_the_same_without_calling_it():
+    wrapped, x = around(), torch.randn(32, 4)
+    linear = copy.deepcopy(wrapped.layer)
+    drop = td.nn.ConcreteDropout(None, 0.02, 0.3, 0.2, 0.2, before=linear)
+    model = torch.nn.Sequential(drop, linear)
+    assert torch.equal(seeded(model, x), seeded(wrapped, x))
+    assert torch.equal(drop.regularisation(), wrapped.regularisation())
+    assert sorted(model.state_dict()) == ["0.p_logit", "1.bias", "1.weight"]
+    assert len(list(model.parameters())) == 3
+    assert drop.eval()(x) is x
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        with torch.no_grad():
+            other[1].weight.zero_()  # it is the copy's own layer that the copy regularises
+        assert other[0].regularisation() < drop.regularisation()
+
+
+def test_a_convolution_drops_whole_channels():
+    module = td.nn.ConcreteDropout(torch.nn.Conv2d(6, 2, 3), init_min=0.5, init_max=0.5)
+    assert (module.broadcast_dims, module.input_dim) == ((-2, -1), 6)
+    seen = []
+    module.layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    seeded(module, torch.ones(4, 6, 5, 5))
+    assert torch.equal(seen[0], seen[0][..., :1, :1].expand(4, 6, 5, 5))
+    assert len(seen[0][..., 0, 0].unique()) > 15  # of 24; kept ones may round alike
+    module(torch.ones(6, 5, 5))  # without a batch
+    each = td.nn.ConcreteDropout(torch.nn.Conv1d(6, 2, 3), broadcast_dims=())
+    each.layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    each(torch.ones(4, 6, 5))
+    assert len(seen[-1].unique()) > 24
+    inner = td.nn.ConcreteDropout(torch.nn.Sequential(torch.nn.Conv3d(6, 2, 3), torch.nn.ReLU()))
+    assert inner.broadcast_dims == (-3, -2, -1)
+
+
+def test_the_regulariser_is_the_papers_over_weights_alone():
+    module = around()
+    squares = module.layer.weight.square().sum().item()
+    expected = by_the_paper(0.2, squares, 4)
+    assert module.regularisation().item() == pytest.approx(expected, rel=1e-6)
+    with torch.no_grad():
+        module.layer.bias.fill_(100.0)
+    assert module.regularisation().item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_gradient_of_the_regulariser():
+    module = around().double()
+    module.regularisation().backward()
+
+    def at(logit):
+        squares = module.layer.weight.square().sum().item()
+        return by_the_paper(1 / (1 + math.exp(-logit)), squares, 4)
+
+    logit, step = module.p_logit.item(), 1e-6
+    slope = (at(logit + step) - at(logit - step)) / (2 * step)
+    assert module.p_logit.grad.item() == pytest.approx(slope, rel=1e-6)
+    expected = 2 * 0.02 * module.layer.weight.detach() / 0.8
+    torch.testing.assert_close(module.layer.weight.grad, expected)
+    assert module.layer.bias.grad is None
+
+
+@pytest.mark.parametrize("logit", [-200.0, -30.0, 30.0])
+def test_the_regulariser_is_finite_where_p_leaves_float32(logit):
+    module = around()
+    with torch.no_grad():
+        module.p_logit.fill_(logit)
+    value = module.regularisation()
+    value.backward()
+    assert math.isfinite(value.item())
+    assert torch.isfinite(module.p_logit.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes"),
+    [
+        (torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3)), [(3, 4)]),
+        (torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 3)), [(3, 4)]),
+        (torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 3)), [(3, 4)]),
+        (torch.nn.GRU(4, 3), [(9, 4), (9, 3)]),
+        (torch.nn.Conv2d(4, 6, 3, groups=2), [(6, 2, 3, 3)]),
+        (
+            torch.nn.Sequential(
+                torch.nn.Linear(4, 3), td.nn.ConcreteDropout(torch.nn.Linear(3, 2))
+            ),
+            [(3, 4)],
+        ),
+    ],
+    ids=["norm", "weight-norm", "spectral-norm", "gru", "groups", "nested"],
+)
+def test_which_weights_count(layer, shapes):
+    from torchdropout.nn.concrete_dropout import weights
+
+    found = list(weights(layer))
+    assert [tuple(w.shape) for w in found] == shapes
+    module = td.nn.ConcreteDropout(layer.eval(), 1.0, 0.0, 0.5, 0.5)
+    expected = 2 * sum(w.square().sum() for w in weights(layer))
+    assert module.input_dim == 4
+    assert module.regularisation().item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_regularisation_of_a_model_counts_each_module_once():
+    first, second = around(), around()
+    shared = torch.nn.ModuleList([first, second, first, torch.nn.Dropout(0.5)])
+    total = td.nn.regularisation(shared)
+    torch.testing.assert_close(total, first.regularisation() + second.regularisation())
+    total.backward()
+    assert first.p_logit.grad is not None
+    assert td.nn.regularisation(torch.nn.Linear(2, 2)) == 0
+    with pytest.raises(ArgumentTypeError, match=r"`model` to be a torch.nn.Module, got model=3"):
+        td.nn.regularisation(3)
+
+
+def test_p_is_learned_where_the_terms_balance():
+    """Without data p goes where the derivative of the two terms is 0."""
+    module = around().double()
+    module.layer.requires_grad_(False)
+    optimizer = torch.optim.Adam([module.p_logit], 0.05)
+    for _ in range(600):
+        optimizer.zero_grad()
+        module.regularisation().backward()
+        optimizer.step()
+    squares, p = module.layer.weight.square().sum().item(), module.p
+    slope = 0.02 * squares / (1 - p) ** 2 + 0.3 * 4 * math.log(p / (1 - p))
+    assert slope == pytest.approx(0, abs=1e-3)
+    assert 0.4 < p < 0.5
+
+
+def test_initial_p():
+    ps = [seeded(lambda: td.nn.ConcreteDropout(torch.nn.Linear(2, 2), init_max=0.4)).p]
+    ps += [td.nn.ConcreteDropout(torch.nn.Linear(2, 2), init_max=0.4).p for _ in range(50)]
+    assert 0.1 <= min(ps) < max(ps) <= 0.4
+    layer = torch.nn.Linear(2, 2, dtype=torch.float64)
+    before = torch.get_rng_state()
+    module = td.nn.ConcreteDropout(layer)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert module.p == pytest.approx(0.1, rel=1e-12)
+    assert module.p_logit.dtype == torch.float64
+
+
+def test_state_repr_and_copies():
+    module, x = around(), torch.randn(5, 4)
+    assert sorted(module.state_dict()) == ["layer.bias", "layer.weight", "p_logit"]
+    assert module.p_logit.shape == (1,)
+    assert repr(module).startswith(
+        "ConcreteDropout(\n"
+        "  p=0.2, weight_regularizer=0.02, dropout_regularizer=0.3, input_dim=4\n  (layer): Linear("
+    )
+    assert "p=?" in repr(td.nn.ConcreteDropout(torch.nn.Linear(4, 3, device="meta")))
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        assert repr(other) == repr(module)
+        assert torch.equal(seeded(other, x), seeded(module, x))
+        assert torch.equal(other.regularisation(), module.regularisation())
+    with pytest.raises(AttributeError):
+        module.p = 0.3
+
+
+def test_is_traced_and_compiled():
+    torch._dynamo.reset()
+    module, x = around(), torch.randn(5, 4)
+    graph = torch.fx.symbolic_trace(module)
+    assert F.concrete_dropout in [n.target for n in graph.graph.nodes]
+    compiled = torch.compile(
+        lambda x: (module(x), td.nn.regularisation(module)), fullgraph=True, backend="aot_eager"
+    )
+    y, penalty = seeded(compiled, x)
+    assert torch.equal(y, seeded(module, x))
+    torch.testing.assert_close(penalty, module.regularisation())
+
+
+LINEAR = torch.nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({}, ArgumentValueError, "`layer`, which is called .* and not both, got layer=None"),
+        ({"layer": LINEAR, "before": LINEAR}, ArgumentValueError, r"got before=Linear\("),
+        ({"layer": 3}, ArgumentTypeError, r"`layer` to be a torch.nn.Module, got layer=3 \(int\)"),
+        ({"before": "fc"}, ArgumentTypeError, "`before` to be a torch.nn.Module"),
+        (
+            {"layer": torch.nn.ReLU()},
+            ArgumentValueError,
+            r"`layer` to be a layer with weights, .*, got layer=ReLU\(\) \(ReLU\)",
+        ),
+        ({"layer": torch.nn.LayerNorm(3)}, ArgumentValueError, "a layer with weights"),
+        ({"layer": LINEAR, "init_min": 0.0}, ArgumentValueError, r"`init_min` to be in \(0, 1\)"),
+        ({"layer": LINEAR, "init_max": 1}, ArgumentValueError, r"got init_max=1 \(int\)"),
+        ({"layer": LINEAR, "init_max": math.nan}, ArgumentValueError, "got init_max=nan"),
+        ({"layer": LINEAR, "init_min": "0.1"}, ArgumentTypeError, r"got init_min='0.1' \(str\)"),
+        (
+            {"layer": LINEAR, "init_min": 0.3, "init_max": 0.2},
+            ArgumentValueError,
+            r"`init_min` to be at most `init_max`, got init_min=0.3 \(float\) and got init_max=0.2",
+        ),
+        ({"layer": LINEAR, "weight_regularizer": -1}, ArgumentValueError, "got weight_regularizer"),
+        (
+            {"layer": LINEAR, "dropout_regularizer": math.inf},
+            ArgumentValueError,
+            "`dropout_regularizer` to be 0 or more and finite, .* got dropout_regularizer=inf",
+        ),
+        ({"layer": LINEAR, "weight_regularizer": None}, ArgumentTypeError, "a number, a factor"),
+        ({"layer": LINEAR, "temperature": 0.0}, ArgumentValueError, "got temperature=0.0"),
+        ({"layer": LINEAR, "input_dim": 0}, ArgumentValueError, r"got input_dim=0 \(int\)"),
+        ({"layer": LINEAR, "input_dim": 2.0}, ArgumentTypeError, r"got input_dim=2.0 \(float\)"),
+        ({"layer": torch.nn.Embedding(3, 2)}, ArgumentValueError, "Expected `input_dim`"),
+        ({"layer": LINEAR, "broadcast_dims": 1}, ArgumentTypeError, "`broadcast_dims`"),
+    ],
+)
+def test_wrong_arguments(arguments, error, words):
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=words):
+        td.nn.ConcreteDropout(**arguments)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_input_without_those_dimensions_is_refused():
+    module = td.nn.ConcreteDropout(torch.nn.Linear(4, 3), broadcast_dims=(2,))
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentValueError, match="`broadcast_dims`"):
+        module(torch.ones(2, 4))
+    assert torch.equal(torch.get_rng_state(), before)
