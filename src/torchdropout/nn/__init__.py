@@ -2,6 +2,8 @@
 
 from .alpha_dropout import AlphaDropout as AlphaDropout
 from .alpha_dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from .concrete_dropout import ConcreteDropout as ConcreteDropout
+from .concrete_dropout import regularisation as regularisation
 from .drop_block import DropBlock1d as DropBlock1d
 from .drop_block import DropBlock2d as DropBlock2d
 from .drop_block import DropBlock3d as DropBlock3d
@@ -18,3 +20,10 @@ from .gaussian_noise import GaussianNoise as GaussianNoise
 from .layer_drop import LayerDrop as LayerDrop
 from .locked_dropout import LockedDropout as LockedDropout
 from .uniform_dropout import UniformDropout as UniformDropout
+from .variational_dropout import VariationalConv2d as VariationalConv2d
+from .variational_dropout import VariationalDropout as VariationalDropout
+from .variational_dropout import VariationalLinear as VariationalLinear
+from .variational_dropout import kl as kl
+from .variational_dropout import sparsity as sparsity
+from .weight_drop import WeightDrop as WeightDrop
+from .zoneout import Zoneout as Zoneout

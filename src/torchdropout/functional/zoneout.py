@@ -1,0 +1,213 @@
+"""Zoneout: a state keeps its old value instead of being dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.overrides import handle_torch_function, has_torch_function
+
+from .. import ops
+from .._validate import check_bool, check_input, check_p, wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout, row_major
+from ._bernoulli import check_source, key_of, key_tensor, mask_map
+from ._override import given
+
+
+def zoneout(
+    new: torch.Tensor,
+    old: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Keep the old value of each unit of a state with probability p; the expectation in eval.
+
+    In training `y[i] = new[i]` where kept and `y[i] = old[i]` where dropped, bit for bit: nothing
+    is scaled. In eval `y = p * old + (1 - p) * new`. The mask is that of `dropout`, and the
+    backward makes it again from the key.
+
+    Args:
+        new: The state that a step computed, floating-point or complex.
+        old: The state before the step.
+        p: Probability in [0, 1] that a unit keeps its old value: the drop probability of `new`.
+        training: False takes the expectation. At p = 0 either returns `new`
+            itself, and at p = 1 this one `old`.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions that share their draws.
+        layout: Mask indices of a shard, a micro-batch or a time step within something larger.
+
+    Shape:
+        new and old any, the same; the output has it too.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; old is no tensor of the dtype of new, or either is nested.
+        ArgumentValueError: As `dropout`; old has another shape or device than new.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> new, old = torch.ones(4), torch.zeros(4)
+        >>> td.functional.zoneout(new, old, 0.5, key=td.Key(0))
+        tensor([1., 0., 1., 1.])
+        >>> td.functional.zoneout(new, old, 0.1, training=False)
+        tensor([0.9000, 0.9000, 0.9000, 0.9000])
+
+    Reference:
+        D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations",
+        ICLR 2017.
+    """
+    if has_torch_function((new, old)):
+        overridden: torch.Tensor = handle_torch_function(
+            zoneout,
+            (new, old),
+            new,
+            old,
+            p,
+            training,
+            **given(
+                key=key,
+                generator=generator,
+                broadcast_dims=broadcast_dims or None,
+                layout=layout,
+            ),
+        )
+        return overridden
+    p = check_states(new, old, p)
+    check_bool("training", training)
+    check_source(key, generator, new)
+    base, strides = mask_map(new.shape, (), broadcast_dims, layout)
+    if p == 0.0:
+        return new
+    if not training:
+        if p == 1.0:
+            return old
+        # Not `new + p * (old - new)`, which is NaN where new is infinite.
+        return old * p + new * (1.0 - p)
+    if strides is None:
+        strides = row_major(new.shape)
+    return select(new, old, key_tensor(key_of(key, generator)), p, base, strides)
+
+
+def check_states(new: Any, old: Any, p: Any) -> float:
+    """A state, what it was before, and the probability to keep that; the last is returned.
+
+    Raises:
+        ArgumentTypeError: One has a type that cannot be taken, or old another dtype than new.
+        ArgumentValueError: p is outside [0, 1], or old has another shape or device than new.
+    """
+    for name, state in (("new", new), ("old", old)):
+        check_input(state, name)
+        if state.is_nested:
+            wrong_type(name, "no nested tensor", state)
+    rate = check_p(p)
+    if old.dtype != new.dtype:
+        wrong_type("old", f"of the dtype of `new`, {new.dtype}", old)
+    if old.shape != new.shape:
+        wrong_value("old", f"of the shape of `new`, {tuple(new.shape)}", old)
+    if old.device != new.device:
+        wrong_value("old", f"on the device of `new`, {new.device}, and not on {old.device}", old)
+    return rate
+
+
+def select(
+    new: torch.Tensor,
+    old: torch.Tensor,
+    key: torch.Tensor,
+    p: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`keep ? new : old`, with the key as the operator takes it; differentiable in both."""
+    if torch.compiler.is_compiling():
+        # It takes no Function with a vmap rule of its own; what it keeps is a byte an element.
+        return torch.where(_kept(new, key, p, base, strides), new, old)
+    return _Select.apply(new, old, key, p, base, strides)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Select(torch.autograd.Function):
+    """Saves the key, 16 bytes, where `torch.where` would save a mask of a byte an element."""
+
+    @staticmethod
+    def forward(
+        new: torch.Tensor,
+        old: torch.Tensor,
+        key: torch.Tensor,
+        p: float,
+        base: int,
+        strides: Sequence[int],
+    ) -> torch.Tensor:
+        return torch.where(_kept(new, key, p, base, strides), new, old)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _new, _old, key, *ctx.rest = inputs
+        ctx.save_for_backward(key)
+        ctx.save_for_forward(key)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        (key,) = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        none = torch.zeros_like(gradient)
+        # By the function itself, so that a second derivative keeps no mask either.
+        of_new = select(gradient, none, key, *ctx.rest) if wanted[0] else None
+        of_old = select(none, gradient, key, *ctx.rest) if wanted[1] else None
+        return of_new, of_old, None, None, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, new: torch.Tensor | None, old: torch.Tensor | None, *_: Any
+    ) -> torch.Tensor | None:
+        (key,) = ctx.saved_tensors
+        if new is None:
+            assert old is not None
+            new = torch.zeros_like(old)
+        elif old is None:
+            old = torch.zeros_like(new)
+        return select(new, old, key, *ctx.rest)
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        new: torch.Tensor,
+        old: torch.Tensor,
+        key: torch.Tensor,
+        p: float,
+        base: int,
+        strides: Sequence[int],
+    ) -> tuple[torch.Tensor, int]:
+        *state_dims, key_dim = in_dims[:3]
+        if key_dim is None:
+            # One draw for all samples: a new dimension, behind those of the key, that shares it.
+            place = key.ndim - 1
+            strides = [0, *strides]
+        else:
+            # A draw for each sample: a new leading dimension of the keys.
+            place = 0
+            key = key.movedim(key_dim, 0)
+
+        def at_place(state: torch.Tensor, dim: int | None) -> torch.Tensor:
+            if dim is not None:
+                return state.movedim(dim, place)
+            sizes = [*state.shape]
+            sizes.insert(place, info.batch_size)
+            return state.unsqueeze(place).expand(sizes)
+
+        new, old = at_place(new, state_dims[0]), at_place(old, state_dims[1])
+        return select(new, old, key, p, base, strides), place
+
+
+def _kept(
+    like: torch.Tensor, key: torch.Tensor, p: float, base: int, strides: Sequence[int]
+) -> torch.Tensor:
+    # Half precision is enough to tell 1 from 0.
+    ones = torch.ones(like.shape, dtype=torch.bfloat16, device=like.device)
+    return ops.masked_affine(ones, key, p, 1.0, 0.0, 0.0, base, strides) != 0

@@ -1,0 +1,327 @@
+"""Dropout of the weights of a module, one mask a call, as a module around it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
+
+from .. import ops
+from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
+from ..spec.keep import scale
+from ..spec.layout import row_major
+from ._module import DropoutModule
+
+
+class WeightDrop(DropoutModule):
+    r"""A module whose weights are dropped with probability p in training; the module in eval.
+
+    `v[i, j] = w[i, j] / (1 - p)` where kept, else 0, and the module computes with v: one mask for
+    all samples, and for whatever is read of a weight within a call of this module, such as all
+    steps of a recurrent layer. At any other time the weights read as they are.
+
+    The weights are parametrized (`torch.nn.utils.parametrize`): what the optimiser sees is the very
+    `Parameter` that was there, under the name `module.parametrizations.<name>.original`, which is
+    its key in the `state_dict` too. Loading also takes the plain key `module.<name>` and those of
+    fastai and AWD-LSTM, `<name>_raw` and `module.<name>_raw`. A weight that is tied to another
+    stays tied; those named here that are one parameter are dropped with one mask. `remove()` gives
+    the plain module back. As torch has it, a parametrized module cannot be pickled, but copied and
+    saved by its `state_dict`.
+
+    A call draws one key. The mask indices of the first weight are those of `drop_connect`, those of
+    the next begin where they end.
+
+    Args:
+        module: A recurrent, linear or convolutional layer, an embedding, or a model of any size.
+        p: Drop probability in [0, 1].
+        names: Of one or more of its parameters; those of submodules as `"rnn.weight_hh_l0"`.
+        broadcast_dims: Dimensions of the weights that share their draws: `(1,)` drops whole rows.
+
+    Shape:
+        Of the module.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken, or a named parameter one
+            that cannot be dropped.
+        ArgumentValueError: p is NaN or outside [0, 1], there is no such parameter, it is named
+            twice or already in a `WeightDrop`, or has no such dimensions. Nothing was changed.
+        RuntimeError: In the backward: a checkpointed part of the module is computed again.
+            Checkpoint the call of the `WeightDrop` as a whole.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> lstm = td.nn.WeightDrop(torch.nn.LSTM(4, 8), 0.5, "weight_hh_l0")
+        >>> y, (h, c) = lstm(torch.randn(5, 3, 4))
+        >>> list(lstm.state_dict())[-1]
+        'module.parametrizations.weight_hh_l0.original'
+        >>> type(lstm.remove())
+        <class 'torch.nn.modules.rnn.LSTM'>
+
+    Reference:
+        L. Wan et al., "Regularization of neural networks using DropConnect", ICML 2013; S. Merity
+        et al., "Regularizing and optimizing LSTM language models", ICLR 2018. The arguments are
+        those of fastai's `WeightDropout`, in its order.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        p: float,
+        names: str | Sequence[str] = "weight_hh_l0",
+        *,
+        broadcast_dims: Sequence[int] = (),
+    ) -> None:
+        super().__init__(p)
+        if not isinstance(module, torch.nn.Module):
+            wrong_type("module", "a module", module)
+        self.names = _check_names(names, module)
+        for name in self.names:
+            check_dims("broadcast_dims", broadcast_dims, _read(module, name).ndim)
+        self.broadcast_dims = tuple(broadcast_dims)
+        self.module = module
+        done: list[str] = []
+        try:
+            for name in self.names:
+                owner, attribute = _place(module, name)
+                parametrize.register_parametrization(owner, attribute, DroppedWeight())
+                done.append(name)
+        except BaseException:
+            _take_off(module, done)
+            raise
+
+    def extra_repr(self) -> str:
+        """The drop probability, the names, and what shares draws."""
+        shared = f", broadcast_dims={self.broadcast_dims}" if self.broadcast_dims else ""
+        return f"p={self.p}, names={self.names}{shared}"
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The module, called with these arguments and, in training, with dropped weights."""
+        p = check_p(self.p)
+        if not (self.training and p > 0.0 and self.names):
+            return self.module(*args, **kwargs)
+        with _undrawn_if_it_fails(), self._dropped(p):
+            return self.module(*args, **kwargs)
+
+    def remove(self) -> torch.nn.Module:
+        """Take the parametrizations off again.
+
+        Returns:
+            The module, with the parameters it has now under their plain names.
+        """
+        _take_off(self.module, self.names)
+        self.names = ()
+        return self.module
+
+    @contextlib.contextmanager
+    def _dropped(self, p: float) -> Iterator[None]:
+        """Within it, the weights read as dropped, by a key that is drawn here."""
+        places = [_place(self.module, name) for name in self.names]
+        before = []
+        key = ops.draw_key()
+        seen: list[tuple[object, _Mask]] = []
+        base = 0
+        for owner, attribute in places:
+            chain = _chain(owner, attribute)
+            drop = _drop_of(chain)
+            drop.was_used = False  # in a backward, too, this call may read it
+            parameter = getattr(chain, "original", None)
+            mask = next((m for other, m in seen if other is parameter), None)
+            if mask is None:
+                shape = _read(owner, attribute).shape
+                dims = check_dims("broadcast_dims", self.broadcast_dims, len(shape))
+                mask = _Mask(key, p, base, row_major(shape, dims))
+                base += math.prod([n for d, n in enumerate(shape) if d not in dims])
+                if parameter is not None:
+                    seen.append((parameter, mask))
+            before.append((drop, drop.mask, drop.value))
+            drop.mask, drop.value, drop.was_used = mask, None, True
+        try:
+            with _restored({id(owner): owner for owner, _ in places}.values()):
+                yield
+        finally:
+            for drop, mask, value in before:
+                drop.mask, drop.value = mask, value
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        for name in self.names:
+            path, dot, attribute = name.rpartition(".")
+            inside = f"{prefix}module.{path}{dot}"
+            ours = f"{inside}parametrizations.{attribute}.original"
+            # A raw weight first: some checkpoints hold what was last computed from it as well.
+            others = (f"{prefix}{name}_raw", f"{inside}{attribute}_raw", f"{inside}{attribute}")
+            for other in others:
+                if other in state_dict:
+                    value = state_dict.pop(other)
+                    state_dict.setdefault(ours, value)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class _Mask(NamedTuple):
+    """What the operator needs to know of a weight's mask."""
+
+    key: torch.Tensor
+    p: float
+    base: int
+    strides: list[int]
+
+
+class DroppedWeight(torch.nn.Module):
+    """The parametrization of a weight: the identity, but within a call of its `WeightDrop`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask: _Mask | None = None
+        self.value: torch.Tensor | None = None
+        self.was_used = False
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight itself, or within a call what that computes with."""
+        if self.mask is None:
+            if self.training and self.was_used and _in_backward():
+                raise RuntimeError(
+                    "A weight that WeightDrop drops was read in the backward, outside of a call of "
+                    "the WeightDrop: a checkpointed part of the module is computed again, and "
+                    "would be without the mask. Checkpoint the call of the WeightDrop as a whole."
+                )
+            return weight
+        # One tensor for all reads: a recurrent layer reads each weight three times. But one that
+        # was first read under no_grad must not cut the gradient of the next.
+        tracked = weight.requires_grad and torch.is_grad_enabled()
+        if self.value is None or self.value.requires_grad != tracked:
+            key, p, base, strides = self.mask
+            self.value = ops.masked_affine(weight, key, p, scale(p), 0.0, 0.0, base, strides)
+        return self.value
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        """What is assigned to a weight is assigned to its parameter."""
+        return weight
+
+
+def _in_backward() -> bool:
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+
+
+@contextlib.contextmanager
+def _undrawn_if_it_fails() -> Iterator[None]:
+    """Puts the default generator back where the module refuses what it was given."""
+    if torch.compiler.is_compiling():
+        yield
+        return
+    before = torch.get_rng_state()
+    try:
+        yield
+    except BaseException:
+        torch.set_rng_state(before)
+        raise
+
+
+@contextlib.contextmanager
+def _restored(owners: Any) -> Iterator[None]:
+    """Recurrent layers of torch hold a list of their weights: after a call the one from before.
+
+    It would hold on to the dropped weights and their graph, and could not be copied.
+    """
+    layers = [owner for owner in owners if isinstance(owner, torch.nn.RNNBase)]
+    if not layers:
+        yield
+        return
+    before = [(layer, layer._flat_weights, layer._flat_weight_refs) for layer in layers]
+    on_cuda = any(w is not None and w.is_cuda for _, weights, _ in before for w in weights)
+    try:
+        with contextlib.ExitStack() as stack:
+            if on_cuda:
+                # Packing the dropped weights for cuDNN would write into tensors of the graph; it
+                # takes them unpacked, and warns that it had to copy.
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", message=".*single contiguous chunk of memory")
+                for layer in layers:
+                    layer.__dict__["flatten_parameters"] = _nothing
+            yield
+    finally:
+        for layer, weights, references in before:
+            layer._flat_weights, layer._flat_weight_refs = weights, references
+            layer.__dict__.pop("flatten_parameters", None)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _place(module: torch.nn.Module, name: str) -> tuple[torch.nn.Module, str]:
+    """The submodule that has a parameter, and what it calls it."""
+    path, _, attribute = name.rpartition(".")
+    return module.get_submodule(path), attribute
+
+
+def _read(module: torch.nn.Module, name: str) -> torch.Tensor:
+    owner, attribute = _place(module, name)
+    return cast("torch.Tensor", getattr(owner, attribute))
+
+
+def _chain(owner: torch.nn.Module, attribute: str) -> Any:
+    """The parametrizations of a weight."""
+    return cast("Any", owner.parametrizations)[attribute]
+
+
+def _drop_of(chain: Any) -> DroppedWeight:
+    return next(part for part in chain if isinstance(part, DroppedWeight))
+
+
+def _take_off(module: torch.nn.Module, names: Sequence[str]) -> None:
+    for name in names:
+        owner, attribute = _place(module, name)
+        chain = _chain(owner, attribute)
+        if len(chain) == 1:
+            parametrize.remove_parametrizations(owner, attribute, leave_parametrized=False)
+        else:
+            del chain[next(i for i, part in enumerate(chain) if isinstance(part, DroppedWeight))]
+
+
+def _check_names(names: Any, module: torch.nn.Module) -> tuple[str, ...]:
+    """Names of parameters that can be dropped and are not yet.
+
+    Raises:
+        ArgumentTypeError: It is no name and no sequence of names, or of a parameter that is no
+            floating-point or complex tensor.
+        ArgumentValueError: There is no such parameter, or it has no shape yet, is named twice, or
+            already in a `WeightDrop`.
+    """
+    given = (names,) if isinstance(names, str) else names
+    if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        wrong_type("names", "the name of a parameter, or a sequence of names", names)
+    there = _parameter_names(module)
+    unknown = [name for name in given if name not in there]
+    if unknown or not given:
+        shown = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if there[20:] else "")
+        has = f"which are {shown}" if there else "which has none"
+        wrong_value("names", f"among the parameters of the {type(module).__name__}, {has}", names)
+    if len(set(given)) != len(given):
+        wrong_value("names", "names that are each given once", names)
+    for name in given:
+        owner, attribute = _place(module, name)
+        if parametrize.is_parametrized(owner, attribute):
+            if any(isinstance(part, DroppedWeight) for part in _chain(owner, attribute)):
+                wrong_value("names", f"weights that no WeightDrop drops yet, as {name!r}", names)
+        elif is_lazy(getattr(owner, attribute)):
+            wrong_value("names", f"weights that have a shape, which {name!r} gets later", names)
+        check_input(_read(module, name), name)
+    return tuple(given)
+
+
+def _parameter_names(module: torch.nn.Module) -> list[str]:
+    """As the module is written: a parametrized one has its plain name, and is there once."""
+    found: dict[str, None] = {}
+    for name, _ in module.named_parameters(remove_duplicate=False):
+        head, inside, tail = name.rpartition("parametrizations.")
+        if inside:
+            name = head + tail.rsplit(".", 1)[0]
+        found[name] = None
+    return list(found)

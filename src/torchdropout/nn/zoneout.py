@@ -1,0 +1,51 @@
+"""Zoneout as a module."""
+
+from __future__ import annotations
+
+import torch
+
+from ..functional.zoneout import zoneout
+from ._module import DropoutModule
+
+
+class Zoneout(DropoutModule):
+    r"""Keep the old value of each unit of a state with probability p; the expectation in eval.
+
+    In training `y[i] = new[i]` where kept, `y[i] = old[i]` where dropped; in eval
+    `y = p * old + (1 - p) * new`. For a loop over a cell; `LSTM` and `GRU` of this package take
+    `zoneout_hidden` and `zoneout_cell`.
+
+    Args:
+        p: Probability in [0, 1] that a unit keeps its old value.
+
+    Shape:
+        new and old any, the same; the output has it too.
+
+    Raises:
+        ArgumentTypeError: p is no number.
+        ArgumentValueError: p is NaN or outside [0, 1].
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> cell, zoneout = torch.nn.GRUCell(4, 8), td.nn.Zoneout(0.15)
+        >>> h = torch.zeros(3, 8)
+        >>> for x in torch.randn(5, 3, 4):
+        ...     h = zoneout(cell(x, h), h)
+        >>> h.shape
+        torch.Size([3, 8])
+
+    Reference:
+        D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations",
+        ICLR 2017.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(p)
+
+    def extra_repr(self) -> str:
+        """The probability to keep the old value."""
+        return f"p={self.p}"
+
+    def forward(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
+        """`functional.zoneout` with this module's p and mode."""
+        return zoneout(new, old, self.p, self.training)

@@ -1,0 +1,548 @@
+"""nn.WeightDrop: one mask a call on what a module computes with; the parameters stay themselves."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.nn.utils import parametrizations, parametrize
+from torch.utils.checkpoint import checkpoint
+
+import torchdropout as td
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.verify import check_dropout
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def drawn():
+    return seeded(Key.draw)
+
+
+def first(y):
+    return y[0] if isinstance(y, tuple) else y
+
+
+LAYERS = {
+    "linear": (lambda: torch.nn.Linear(5, 6), "weight", lambda: torch.randn(3, 5)),
+    "bias": (lambda: torch.nn.Linear(5, 6), "bias", lambda: torch.randn(3, 5)),
+    "conv": (lambda: torch.nn.Conv2d(2, 3, 3), "weight", lambda: torch.randn(2, 2, 6, 7)),
+    "transposed": (lambda: torch.nn.ConvTranspose1d(2, 3, 3), "weight", lambda: torch.randn(2, 6)),
+    "embedding": (lambda: torch.nn.Embedding(9, 4), "weight", lambda: torch.arange(9)),
+    "lstm": (lambda: torch.nn.LSTM(5, 6), "weight_hh_l0", lambda: torch.randn(4, 3, 5)),
+    "lstm-2": (
+        lambda: torch.nn.LSTM(5, 6, 2, bidirectional=True, proj_size=3),
+        ("weight_hh_l0", "weight_hh_l1_reverse", "weight_hr_l1"),
+        lambda: torch.randn(4, 3, 5),
+    ),
+    "gru": (lambda: torch.nn.GRU(5, 6), "weight_hh_l0", lambda: torch.randn(4, 3, 5)),
+    "rnn": (lambda: torch.nn.RNN(5, 6), "weight_ih_l0", lambda: torch.randn(4, 3, 5)),
+    "cell": (lambda: torch.nn.LSTMCell(5, 6), "weight_ih", lambda: torch.randn(3, 5)),
+}
+
+
+def built(kind, p=0.4, **kwargs):
+    torch.manual_seed(0)
+    make, names, x = LAYERS[kind]
+    plain = make()
+    return td.nn.WeightDrop(copy.deepcopy(plain), p, names, **kwargs), plain, x()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+class TestLayers:
+    def test_in_training_it_is_the_layer_with_dropped_weights(self, kind):
+        """Output and gradients of the layer by `functional_call`, its weights dropped by hand."""
+        module, plain, x = built(kind)
+        dropped, base = {}, 0
+        leaves = {name: value.detach().requires_grad_() for name, value in plain.named_parameters()}
+        for name in module.names:
+            value = leaves[name]
+            layout = MaskLayout(base, MaskLayout.of(value.shape).strides)
+            dropped[name] = F.drop_connect(value, 0.4, key=drawn(), layout=layout)
+            base += value.numel()
+        expected = first(torch.func.functional_call(plain, {**leaves, **dropped}, (x,)))
+        y = first(seeded(module, x))
+        assert torch.equal(y, expected)
+        y.square().sum().backward()
+        expected.square().sum().backward()
+        found = {
+            name.replace("parametrizations.", "").replace(".original", ""): value.grad
+            for name, value in module.module.named_parameters()
+        }
+        for name, leaf in leaves.items():
+            torch.testing.assert_close(found[name], leaf.grad)
+        for name in module.names:
+            assert found[name].abs().sum() > 0
+            assert (found[name] == 0).any()
+
+    def test_in_eval_it_is_the_layer(self, kind):
+        module, plain, x = built(kind)
+        seeded(module, x)
+        before = torch.get_rng_state()
+        assert torch.equal(first(module.eval()(x)), first(plain(x)))
+        module.train()
+        module.p = 0.0
+        assert torch.equal(first(module(x)), first(plain(x)))
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_the_state_goes_both_ways_and_remove_gives_the_layer_back(self, kind):
+        module, plain, x = built(kind)
+        parameters = set(map(id, module.parameters()))
+        expected = {f"module.{name}" for name in plain.state_dict()}
+        for name in module.names:
+            expected.remove(f"module.{name}")
+            expected.add(f"module.parametrizations.{name}.original")
+        assert set(module.state_dict()) == expected
+        other, *_ = built(kind)
+        torch.nn.init.zeros_(next(other.parameters()))
+        other.load_state_dict(module.state_dict())
+        assert torch.equal(first(seeded(other, x)), first(seeded(module, x)))
+        layer = module.remove()
+        assert type(layer) is type(plain)
+        assert set(layer.state_dict()) == set(plain.state_dict())
+        assert set(map(id, layer.parameters())) == parameters
+        assert torch.equal(first(layer(x)), first(plain(x)))
+        assert module.names == ()
+        assert torch.equal(first(module(x)), first(plain(x)))
+
+    def test_copies(self, kind):
+        module, _, x = built(kind)
+        first(seeded(module, x)).sum().backward()
+        other = copy.deepcopy(module)
+        assert torch.equal(first(seeded(other, x)), first(seeded(module, x)))
+        with torch.no_grad():
+            for value in other.parameters():
+                value.zero_()
+        assert any(value.abs().sum() > 0 for value in module.parameters())
+        assert not first(seeded(other, x)).any() or kind == "embedding"
+
+
+def test_p_one_is_a_layer_without_the_weight():
+    module, plain, x = built("linear", 1.0)
+    y = module(x)
+    assert torch.equal(y, plain.bias.expand(3, 6))
+    y.sum().backward()
+    gradient = module.module.parametrizations.weight.original.grad
+    assert torch.equal(gradient, torch.zeros(6, 5))
+
+
+def test_rows_dropped_whole():
+    module, plain, _ = built("linear", 0.5, broadcast_dims=(1,))
+    weight = F.drop_connect(plain.weight, 0.5, key=drawn(), broadcast_dims=(1,))
+    y = seeded(module, torch.eye(5)) - plain.bias
+    torch.testing.assert_close(y.T, weight)
+    assert repr(module).startswith("WeightDrop(\n  p=0.5, names=('weight',), broadcast_dims=(1,)\n")
+
+
+class Reader(torch.nn.Module):
+    """Reads its weight as often as it is asked to, in every way."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(40, 3))
+        self.reads = []
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.reads = [self.weight]
+        self.reads += [self.weight, self.weight]
+        with torch.no_grad():
+            self.reads.append(self.weight)
+        self.reads.append(self.weight)
+        return x @ self.reads[-1].T
+
+
+def test_all_reads_within_a_call_see_one_mask_and_the_next_call_another():
+    module = td.nn.WeightDrop(Reader(), 0.5, "weight")
+    reader = module.module
+    module(torch.ones(1, 3)).sum().backward()
+    one = reader.reads
+    assert all(torch.equal(read, one[0]) for read in one)
+    assert set(one[0].unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(reader.parametrizations.weight.original.grad, one[0].detach())
+    module(torch.ones(1, 3))
+    assert not torch.equal(reader.reads[0], one[0])
+
+
+def test_outside_of_a_call_a_weight_reads_as_its_parameter():
+    module = td.nn.WeightDrop(Reader(), 0.5, "weight")
+    original = module.module.parametrizations.weight.original
+    assert module.module.weight is original
+    module(torch.ones(1, 3))
+    assert module.module.weight is original
+    with torch.no_grad():
+        torch.nn.init.constant_(module.module.weight, 3.0)
+    assert (original == 3.0).all()
+    module.module.weight = torch.full((40, 3), 2.0)
+    assert module.module.weight is original
+    assert (original == 2.0).all()
+
+
+def test_nothing_is_held_after_a_call_nor_after_one_that_failed():
+    module, _, x = built("lstm")
+    raw = list(module.module._flat_weights)
+    seen = []
+    handle = module.module.register_forward_hook(
+        lambda layer, *_: seen.append(weakref.ref(layer.weight_hh_l0))
+    )
+    y, _ = module(x)
+    handle.remove()
+    assert seen[0]() is not raw[1]
+    with pytest.raises(RuntimeError, match=r"input\.size"):
+        module(torch.randn(4, 3, 7))
+    assert all(a is b for a, b in zip(module.module._flat_weights, raw, strict=True))
+    drop = module.module.parametrizations.weight_hh_l0[0]
+    assert (drop.mask, drop.value) == (None, None)
+    del y, _
+    gc.collect()
+    assert seen[0]() is None
+
+
+def test_a_call_that_fails_draws_nothing():
+    module, *_ = built("linear")
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError):
+        module(torch.ones(2, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Tied(torch.nn.Module):
+    def __init__(self, tied=True):
+        super().__init__()
+        self.encoder = torch.nn.Embedding(9, 4)
+        self.decoder = torch.nn.Linear(4, 9, bias=False)
+        if tied:
+            self.decoder.weight = self.encoder.weight
+        self.seen = ()
+
+    def forward(self, words):
+        self.seen = (self.encoder.weight, self.decoder.weight)
+        return self.decoder(self.encoder(words))
+
+
+class TestTied:
+    names = ("encoder.weight", "decoder.weight")
+
+    def test_stay_tied_and_have_one_mask(self):
+        model = Tied()
+        parameter = model.encoder.weight
+        module = td.nn.WeightDrop(model, 0.5, self.names)
+        assert list(module.parameters()) == [parameter]
+        module(torch.arange(9)).sum().backward()
+        encoder, decoder = model.seen
+        assert torch.equal(encoder, decoder)
+        assert (encoder == 0).any()
+        dropped = encoder.detach()
+        leaf = dropped.clone().requires_grad_()
+        (leaf @ leaf.T).sum().backward()
+        torch.testing.assert_close(parameter.grad, torch.where(dropped == 0, 0.0, leaf.grad * 2))
+        model.seen = ()
+        other = copy.deepcopy(module)
+        assert len(list(other.parameters())) == 1
+        seeded(other, torch.arange(9))
+        assert torch.equal(*other.module.seen)
+
+    def test_one_alone_is_dropped_alone(self):
+        model = Tied()
+        module = td.nn.WeightDrop(model, 0.5, self.names[:1])
+        module(torch.arange(9))
+        encoder, decoder = model.seen
+        assert (encoder == 0).any()
+        assert decoder is model.encoder.parametrizations.weight.original
+
+    def test_what_is_not_tied_has_masks_of_its_own(self):
+        model = Tied(tied=False)
+        seeded(td.nn.WeightDrop(model, 0.5, self.names), torch.arange(9))
+        layout = MaskLayout(36, (4, 1))
+        keep = F.keep_mask((9, 4), 0.5, key=drawn(), layout=layout)
+        assert torch.equal(model.seen[1] != 0, keep)
+        assert torch.equal(model.seen[0] != 0, F.keep_mask((9, 4), 0.5, key=drawn()))
+
+    def test_come_back_tied(self):
+        model = td.nn.WeightDrop(Tied(), 0.5, self.names).remove()
+        assert model.encoder.weight is model.decoder.weight
+
+
+def test_a_cell_in_a_loop_has_one_mask_for_all_steps():
+    class Loop(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = torch.nn.GRUCell(5, 6)
+
+        def forward(self, xs):
+            h, hs = xs.new_zeros(xs.shape[1], 6), []
+            for x in xs:
+                h = self.cell(x, h)
+                hs.append(h)
+            return torch.stack(hs)
+
+    torch.manual_seed(0)
+    loop, layer, x = Loop(), torch.nn.GRU(5, 6), torch.randn(4, 3, 5)
+    layer.load_state_dict({f"{n}_l0": v for n, v in loop.cell.state_dict().items()})
+    y = seeded(td.nn.WeightDrop(loop, 0.4, "cell.weight_hh"), x)
+    torch.testing.assert_close(y, seeded(td.nn.WeightDrop(layer, 0.4), x)[0])
+
+
+def test_over_another_parametrization():
+    """What is dropped is what the other computed; either can be taken off."""
+    linear, x = parametrizations.weight_norm(torch.nn.Linear(5, 6)), torch.randn(3, 5)
+    weight = linear.weight.detach()
+    module = td.nn.WeightDrop(linear, 0.4, "weight")
+    y = seeded(module, x)
+    dropped = F.drop_connect(weight, 0.4, key=drawn())
+    torch.testing.assert_close(y, torch.nn.functional.linear(x, dropped, linear.bias))
+    y.sum().backward()
+    assert linear.parametrizations.weight.original0.grad.abs().sum() > 0
+    module.remove()
+    assert len(linear.parametrizations.weight) == 1
+    assert torch.equal(linear.weight, weight)
+
+
+def test_one_around_another():
+    lstm = torch.nn.LSTM(5, 6)
+    inner = td.nn.WeightDrop(lstm, 0.4)
+    outer = td.nn.WeightDrop(inner, 0.4, "module.weight_ih_l0")
+    y, _ = outer(torch.randn(4, 3, 5))
+    y.sum().backward()
+    for name in ("weight_hh_l0", "weight_ih_l0"):
+        assert (lstm.parametrizations[name].original.grad == 0).any()
+    outer.remove()
+    assert inner.remove() is lstm
+    assert type(lstm) is torch.nn.LSTM
+
+
+@pytest.mark.parametrize("style", ["plain", "fastai", "awd", "both"])
+def test_other_peoples_checkpoints(style):
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(5, 6)
+    state = {f"0.module.{name}": value for name, value in lstm.state_dict().items()}
+    if style != "plain":
+        raw = state.pop("0.module.weight_hh_l0")
+        state["0.module.weight_hh_l0_raw" if style == "awd" else "0.weight_hh_l0_raw"] = raw
+    if style == "both":
+        state["0.module.weight_hh_l0"] = torch.zeros(24, 6)
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(td.nn.WeightDrop(torch.nn.LSTM(5, 6), 0.5))
+    model.load_state_dict(state)
+    x = torch.randn(4, 3, 5)
+    assert torch.equal(model.eval()(x)[0], lstm(x)[0])
+
+
+class TestCheckpointing:
+    x = torch.randn(3, 5, requires_grad=True)
+
+    def gradients(self, module, run):
+        module.zero_grad()
+        seeded(run, self.x).square().sum().backward()
+        return [value.grad.clone() for value in module.parameters()]
+
+    @pytest.mark.parametrize("use_reentrant", [False, True])
+    def test_of_the_whole_call(self, use_reentrant):
+        module, *_ = built("linear")
+        again = self.gradients(module, lambda x: checkpoint(module, x, use_reentrant=use_reentrant))
+        assert all(map(torch.equal, again, self.gradients(module, module)))
+
+    def test_of_a_part_of_the_module_is_refused(self):
+        class Inside(torch.nn.Linear):
+            def forward(self, x):
+                return checkpoint(super().forward, x, use_reentrant=False)
+
+        module = td.nn.WeightDrop(Inside(5, 6), 0.5, "weight")
+        y = module(self.x)
+        with pytest.raises(RuntimeError, match="Checkpoint the call of the WeightDrop as a whole"):
+            y.sum().backward()
+        module.eval()(self.x).sum().backward()
+
+
+class TestTransforms:
+    def test_vmap_shares_a_mask_or_has_one_for_each(self):
+        module = td.nn.WeightDrop(torch.nn.Linear(3, 40, bias=False), 0.5, "weight")
+        x = torch.randn(3).expand(7, 3)
+        for randomness, count in (("same", 1), ("different", 7)):
+            y = torch.func.vmap(module, randomness=randomness)(x)
+            assert len((y == 0).unique(dim=0)) == len(y.unique(dim=0)) == count
+
+    def test_functional_call_and_grad(self):
+        module, _, x = built("linear")
+        state = {k: v.detach() for k, v in module.named_parameters()}
+
+        def loss(state):
+            return torch.func.functional_call(module, state, (x,)).square().sum()
+
+        gradients = seeded(torch.func.grad(loss), state)
+        seeded(module, x).square().sum().backward()
+        for name, value in module.named_parameters():
+            torch.testing.assert_close(gradients[name], value.grad)
+
+    @pytest.mark.parametrize("kind", ["linear", "conv", "embedding"])
+    def test_compiles_in_one_graph_and_once(self, kind):
+        torch._dynamo.reset()
+        module, _, x = built(kind)
+        counter = CompileCounterWithBackend("aot_eager")
+        compiled = torch.compile(module, fullgraph=True, backend=counter)
+        gradients = []
+        for function in (module, compiled, compiled):
+            module.zero_grad()
+            y = seeded(function, x)
+            y.sum().backward()
+            gradients.append([y.detach(), *(v.grad.clone() for v in module.parameters())])
+        for found in gradients[1:]:
+            assert all(map(torch.equal, found, gradients[0]))
+        assert counter.frame_count == 1
+
+    def test_compiled_around_a_recurrent_layer(self):
+        torch._dynamo.reset()
+        module, _, x = built("lstm")
+        compiled = torch.compile(module, backend="aot_eager")
+        assert torch.equal(seeded(compiled, x)[0], seeded(module, x)[0])
+
+
+def test_what_is_kept_for_the_backward():
+    """The dropped weight, which the product needs, and the key: no mask."""
+    module, _, x = built("linear")
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        module(x.requires_grad_())
+    assert sorted(t.nbytes for t in kept) == [16, x.nbytes, 5 * 6 * 4]
+
+
+def test_conversions_of_the_whole_model():
+    module, _, x = built("lstm")
+    module.double()
+    y, _ = module(x.double())
+    assert y.dtype == torch.float64
+    assert all(v.dtype == torch.float64 for v in module.module._flat_weights)
+
+
+def test_pickles_by_its_state_alone():
+    module, *_ = built("lstm")
+    with pytest.raises(RuntimeError, match="state_dict"):
+        pickle.dumps(module)
+
+
+def test_p_is_taken_at_the_call():
+    module, plain, _ = built("linear", 0.0)
+    module.p = 1.0
+    assert torch.equal(module(torch.ones(2, 5)), plain.bias.expand(2, 6))
+    module.p = 1.5
+    for mode in (True, False):
+        with pytest.raises(ArgumentValueError, match=r"got p=1.5 \(float\)"):
+            module.train(mode)(torch.ones(2, 5))
+
+
+def test_the_law():
+    """Of 2^20 weights: a rate off by 6 standard errors is found, a false alarm is below 1e-8."""
+    module = td.nn.WeightDrop(torch.nn.Linear(1 << 10, 1 << 10, bias=False), 0.3, "weight")
+    torch.nn.init.ones_(module.module.weight)
+    torch.manual_seed(5)
+    y = module(torch.eye(1 << 10)).detach()
+    rate = (y == 0).double().mean().item()
+    assert abs(rate - 0.3) < 6 * (0.3 * 0.7 / (1 << 20)) ** 0.5
+    assert y.unique().tolist() == [0.0, pytest.approx(1 / 0.7)]
+
+
+SEQUENTIAL = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("module", "p", "names", "kwargs", "error", "words"),
+    [
+        ("lstm", 0.5, "w", {}, ArgumentTypeError, r"`module` to be a module, got module='lstm'"),
+        (
+            torch.nn.LSTM(2, 3),
+            0.5,
+            "weight_hh",
+            {},
+            ArgumentValueError,
+            r"`names` to be among the parameters of the LSTM, which are weight_ih_l0, "
+            r"weight_hh_l0, bias_ih_l0, bias_hh_l0, got names='weight_hh' \(str\)",
+        ),
+        (
+            SEQUENTIAL,
+            0.5,
+            ("0.weight", "1.weight"),
+            {},
+            ArgumentValueError,
+            "0.weight, 0.bias, got",
+        ),
+        (SEQUENTIAL, 0.5, "2.weight", {}, ArgumentValueError, "0.weight, 0.bias, got"),
+        (SEQUENTIAL, 0.5, (), {}, ArgumentValueError, r"got names=\(\) \(tuple\)"),
+        (SEQUENTIAL, 0.5, 3, {}, ArgumentTypeError, r"or a sequence of names, got names=3 \(int\)"),
+        (SEQUENTIAL, 0.5, ("0.weight", 3), {}, ArgumentTypeError, "sequence of names"),
+        (SEQUENTIAL, 0.5, ("0.weight",) * 2, {}, ArgumentValueError, "each given once"),
+        (SEQUENTIAL, 1.5, "0.weight", {}, ArgumentValueError, r"got p=1.5 \(float\)"),
+        (SEQUENTIAL, True, "0.weight", {}, ArgumentTypeError, r"got p=True \(bool\)"),
+        (
+            SEQUENTIAL,
+            0.5,
+            ("0.weight", "0.bias"),
+            {"broadcast_dims": (1,)},
+            ArgumentValueError,
+            "of a 1-D input",
+        ),
+        (SEQUENTIAL, 0.5, "0.weight", {"broadcast_dims": 1}, ArgumentTypeError, "`broadcast_dims`"),
+        (torch.nn.ReLU(), 0.5, "weight", {}, ArgumentValueError, "of the ReLU, which has none"),
+        (torch.nn.BatchNorm1d(3), 0.5, "running_mean", {}, ArgumentValueError, "weight, bias, got"),
+        (torch.nn.LazyLinear(3), 0.5, "weight", {}, ArgumentValueError, "'weight' gets later"),
+    ],
+)
+def test_refusals_change_nothing(module, p, names, kwargs, error, words):
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=words):
+        td.nn.WeightDrop(module, p, names, **kwargs)
+    assert torch.equal(torch.get_rng_state(), before)
+    if isinstance(module, torch.nn.Module):
+        assert not any(map(parametrize.is_parametrized, module.modules()))
+
+
+def test_an_integer_parameter_is_refused():
+    module = torch.nn.Linear(2, 3)
+    module.codes = torch.nn.Parameter(torch.ones(3, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(ArgumentTypeError, match=r"`codes` to be a floating-point .* torch.int8"):
+        td.nn.WeightDrop(module, 0.5, ("weight", "codes"))
+    assert not parametrize.is_parametrized(module)
+
+
+def test_a_weight_that_is_dropped_already_is_refused():
+    lstm = torch.nn.LSTM(2, 3)
+    td.nn.WeightDrop(lstm, 0.5)
+    with pytest.raises(
+        ArgumentValueError, match="that no WeightDrop drops yet, as 'weight_hh_l0', got names="
+    ):
+        td.nn.WeightDrop(lstm, 0.5, ("weight_ih_l0", "weight_hh_l0"))
+    assert not parametrize.is_parametrized(lstm, "weight_ih_l0")
+    with pytest.raises(ArgumentValueError, match=r"which are .*weight_hh_l0, got names='weight'"):
+        td.nn.WeightDrop(lstm, 0.5, "weight")
+
+
+def test_a_failure_half_way_takes_off_what_was_put_on(monkeypatch):
+    module = torch.nn.Linear(2, 3)
+    register = parametrize.register_parametrization
+
+    def fails(owner, name, part):
+        if name == "bias":
+            raise RuntimeError("no")
+        return register(owner, name, part)
+
+    monkeypatch.setattr(parametrize, "register_parametrization", fails)
+    with pytest.raises(RuntimeError, match="no"):
+        td.nn.WeightDrop(module, 0.5, ("weight", "bias"))
+    assert type(module) is torch.nn.Linear
+    assert set(module.state_dict()) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
+def test_verified(level):
+    def build(p):
+        return td.nn.WeightDrop(torch.nn.Linear(32, 32), p, "weight")
+
+    assert not check_dropout(build, level=level, spec="weights").findings
