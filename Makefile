@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-peers power checks lint package bench notebook clean
+.PHONY: demo test test-slow test-peers power checks docs docs-links lint package bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
@@ -62,6 +62,15 @@ checks: $(VENV)/test.stamp
 	$(BIN)/python docs/make_checks.py
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_precision.py
+
+# The pictures of docs/family, then the site: build/site/index.html. A warning is an error.
+docs: $(VENV)/test.stamp
+	$(BIN)/python docs/pictures.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+
+# Whether the links to other sites still lead somewhere. Needs a network.
+docs-links: $(VENV)/test.stamp
+	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
 
 # Writes examples/dropout.ipynb again, executed.
 notebook: $(VENV)/test.stamp

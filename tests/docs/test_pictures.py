@@ -1,0 +1,100 @@
+"""The committed pictures are what the library makes, and each page shows its own."""
+
+import importlib.util
+import re
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def loaded():
+    spec = importlib.util.spec_from_file_location("docs_pictures", DOCS / "pictures.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+p = loaded()
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def grids(text):
+    """The values of the cells of each panel of an SVG."""
+    found = []
+    for group in ET.fromstring(text).iter(f"{SVG}g"):
+        cells = {}
+        for path in group.iter(f"{SVG}path"):
+            if "data-value" not in path.attrib:
+                continue
+            places = re.findall(r"M(\d+) (\d+)h1v1h-1z", path.attrib["d"])
+            assert "".join(f"M{c} {r}h1v1h-1z" for c, r in places) == path.attrib["d"]
+            cells |= {(int(r), int(c)): float(path.attrib["data-value"]) for c, r in places}
+        rows, columns = (1 + max(place[axis] for place in cells) for axis in (0, 1))
+        assert len(cells) == rows * columns
+        every = [[cells[r, c] for c in range(columns)] for r in range(rows)]
+        found.append(torch.tensor(every, dtype=torch.float64))
+    return found
+
+
+def lines(text):
+    """The points of each line of an SVG."""
+    every = ET.fromstring(text).iter(f"{SVG}polyline")
+    return [re.findall(r"[-\d.]+", line.attrib["points"]) for line in every]
+
+
+@pytest.mark.parametrize("name", p.PICTURES)
+def test_the_committed_picture_is_what_the_library_makes(name):
+    alt, make = p.PICTURES[name]
+    committed, picture = p.path(name).read_text(encoding="utf-8"), make()
+    if isinstance(picture, p.Curves):
+        assert lines(committed) == lines(p.svg(picture, alt))
+        assert len(lines(committed)) == len(picture.lines)
+        return
+    drawn, made = grids(committed), picture.levels()
+    assert len(drawn) == len(made)
+    for one, other in zip(drawn, made, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", p.PICTURES)
+def test_a_page_shows_its_picture_under_its_title(name):
+    title, _, third, *_ = (DOCS / f"family/{name}.md").read_text(encoding="utf-8").split("\n")
+    assert title.startswith("# ")
+    assert third == p.line(name)
+
+
+def test_every_variant_has_a_picture():
+    pages = {page.stem for page in (DOCS / "family").glob("*.md")}
+    assert pages - {"index", "convert"} == set(p.PICTURES)
+    assert {f"family-{name}.svg" for name in p.PICTURES} == {
+        file.name for file in (DOCS / "plots").glob("family-*")
+    }
+
+
+def test_a_picture_reads_back_as_what_was_drawn():
+    values = torch.tensor([[0.0, 2.0, 1.0], [2.0, -0.5, 0.0]])
+    text = p.svg(p.Grids([p.Panel(values, "a < b")]), "x & y")
+    (read,) = grids(text)
+    assert torch.equal(read, values.double())
+    other = p.svg(p.Grids([p.Panel(values.flip(0), "a < b")]), "x & y")
+    assert not torch.equal(grids(other)[0], read)
+
+
+def test_no_word_of_a_picture_is_cut_off():
+    for name in p.PICTURES:
+        root = ET.fromstring(p.path(name).read_text(encoding="utf-8"))
+        width, height = float(root.attrib["width"]), float(root.attrib["height"])
+        for text in root.iter(f"{SVG}text"):
+            x, y = float(text.attrib["x"]), float(text.attrib["y"])
+            long = 6.0 * len(text.text)
+            if "transform" in text.attrib:
+                assert long / 2 <= y <= height - long / 2, (name, text.text)
+            elif text.attrib.get("text-anchor") is None:
+                assert x + long <= width, (name, text.text)
+            assert y <= height
