@@ -27,6 +27,7 @@ nitpicky = True
 html_theme = "furo"
 html_title = "torchdropout"
 html_static_path = ["_static"]
+html_favicon = "_static/mark.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
