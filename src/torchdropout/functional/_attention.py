@@ -1,0 +1,410 @@
+"""The mechanism of attention dropout: blocks of probabilities, made again for the backward.
+
+The square of probabilities exists a block at a time, in the forward and in the backward: all keys
+of some queries, of some heads. Kept for the backward are the inputs alone; the mask of a block is
+that of its indices, so that no bit depends on how the square is cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.autograd import forward_ad
+
+from .. import direct, ops
+from ..random import Key
+from ..spec.keep import compute_dtype, scale
+from ..spec.seed import as_int64
+from ._bernoulli import masked_affine, plain
+
+# Probabilities a block: on a CPU a few of these stay in the cache of a core; elsewhere a kernel
+# shall have enough to do.
+BLOCK = 1 << 18
+BLOCK_ELSEWHERE = 1 << 24
+# Queries a block of causal attention: its keys end at the last of them.
+CAUSAL_ROWS = 128
+
+
+class Plan(NamedTuple):
+    """What a call computes, but for its tensors and its key.
+
+    Attributes:
+        p: Drop probability.
+        scale: Factor of the scores.
+        causal: True where a query sees no key behind its own place.
+        base: Mask index of the first probability, its 64 bits as int64.
+        strides: Mask strides of the probabilities: batch dimensions, head, query, key.
+    """
+
+    p: float
+    scale: float
+    causal: bool
+    base: int
+    strides: tuple[int, ...]
+
+
+def blocks_possible(*tensors: torch.Tensor | None) -> bool:
+    """True where nobody but autograd looks at the operations, and first derivatives will do.
+
+    Elsewhere (transforms, the compiler, forward mode, modes, subclasses) attention is composed.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch._C._is_torch_function_mode_enabled()
+        and torch._C._get_tracing_state() is None
+        and forward_ad._current_level < 0
+        and all(t is None or type(t) in (torch.Tensor, torch.nn.Parameter) for t in tensors)
+    )
+
+
+@contextlib.contextmanager
+def as_typed(device: torch.device) -> Iterator[None]:
+    """Every operation in the dtype of its tensors: no autocast."""
+    if not torch.is_autocast_enabled(device.type):
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield
+
+
+def composed(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    plan: Plan,
+    key: Key | None,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention in torch's operations, each of which autograd and every transform knows.
+
+    Args:
+        q: `(*batch, heads, queries, features)`.
+        k: `(*batch, groups, keys, features)`; each head of them serves `heads / groups` of q.
+        v: `(*batch, groups, keys, features of v)`.
+        mask: Bool, False where a query does not see a key, or added to the scores; of the
+            dimensions of q, each of its size or 1.
+        plan: The rest.
+        key: Names the mask; drawn without one, and last.
+        generator: From here, if not from torch's default one.
+
+    Returns:
+        The output, and the probabilities after dropout, in the compute type.
+    """
+    with as_typed(q.device):
+        compute = compute_dtype(q.dtype)
+        shared = q.shape[-3] // max(k.shape[-3], 1)
+        if shared > 1:
+            k, v = (t.repeat_interleave(shared, -3) for t in (k, v))
+        scores = (q.to(compute) * plan.scale) @ k.to(compute).transpose(-2, -1)
+        if plan.causal:
+            ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+            scores = scores.masked_fill(ahead, -torch.inf)
+        dead = None
+        if mask is not None:
+            if mask.dtype == torch.bool:
+                scores = scores.masked_fill(~mask, -torch.inf)
+            else:
+                scores = scores + mask.to(compute)
+            if scores.shape[-1] > 0:
+                # A query that sees no key: its probabilities are 0, and no gradient is NaN.
+                dead = scores.detach().amax(-1, keepdim=True) == -torch.inf
+                scores = scores.masked_fill(dead, 0.0)
+        weights = scores.softmax(-1)
+        if dead is not None:
+            weights = weights.masked_fill(dead, 0.0)
+        if plan.p > 0.0:
+            weights = masked_affine(
+                weights, plan.p, plain(plan.p), plan.base, plan.strides, key, generator
+            )
+        return (weights @ v.to(compute)).to(q.dtype), weights
+
+
+def in_blocks(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    plan: Plan,
+    key: Key,
+) -> torch.Tensor:
+    """The output of `composed`, where `blocks_possible`."""
+    return _Attention.apply(q, k, v, mask, plan, key)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Attention(torch.autograd.Function):
+    """Keeps its inputs and numbers, and makes the probabilities again, dropped ones and all."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        mask: torch.Tensor | None,
+        plan: Plan,
+        key: Key,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(q, k, v, mask)
+        ctx.plan, ctx.key = plan, key
+        with as_typed(q.device):
+            return _Square(q, k, v, mask, plan, key).output()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        q, k, v, mask = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:4]
+        if torch.is_grad_enabled():
+            # Gradients of this gradient: they go through the composition. The views tell q, k
+            # and v apart where they are one tensor.
+            q, k, v = (t.view_as(t) for t in (q, k, v))
+            mask = None if mask is None else mask.view_as(mask)
+            output, _ = composed(q, k, v, mask, ctx.plan, ctx.key)
+            inputs = [t for t, want in zip((q, k, v, mask), wanted, strict=True) if want]
+            found = iter(torch.autograd.grad(output, inputs, gradient, create_graph=True))
+            return *(next(found) if want else None for want in wanted), None, None
+        with as_typed(q.device):
+            return (
+                *_Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted),
+                None,
+                None,
+            )
+
+
+class _Block(NamedTuple):
+    """Groups `g` to `g_end` of the queries `row` to `row_end`, and the first `keys` keys."""
+
+    g: int
+    g_end: int
+    row: int
+    row_end: int
+    keys: int
+
+
+class _Square:
+    """The probabilities of a call, by blocks.
+
+    A group is a head of k and v, with all heads of q that it serves.
+    """
+
+    def __init__(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        mask: torch.Tensor | None,
+        plan: Plan,
+        key: Key,
+    ) -> None:
+        *self.lead, self.keys, _ = k.shape
+        self.groups = math.prod(self.lead)
+        self.heads = q.shape[-3] // k.shape[-3]
+        self.queries = q.shape[-2]
+        self.shape = (*q.shape[:-1], v.shape[-1])
+        self.q = q.reshape(self.groups, self.heads, *q.shape[-2:])
+        self.k = k.reshape(self.groups, *k.shape[-2:])
+        self.v = v.reshape(self.groups, *v.shape[-2:])
+        self.compute = compute_dtype(q.dtype)
+        self.plan, self.key = plan, key
+        *outer, head, query, place = plan.strides
+        self.inner = (head, query, place)
+        self.outer = (*outer, head * self.heads)
+        self.step = _step(self.lead, self.outer)
+        self.mask = None if mask is None else _Mask(mask, self.lead, self.heads)
+
+    def blocks(self) -> Iterator[tuple[int, int, list[_Block]]]:
+        """Runs of groups, each with the blocks of its queries."""
+        size = BLOCK if self.q.device.type == "cpu" else BLOCK_ELSEWHERE
+        rows = max(1, min(self.queries, size // (self.heads * self.keys)))
+        if self.plan.causal:
+            rows = min(rows, CAUSAL_ROWS)
+        groups = 1
+        if self.step is not None:
+            groups = max(1, min(self.groups, size // (self.heads * rows * self.keys)))
+        for g in range(0, self.groups, groups):
+            g_end = min(g + groups, self.groups)
+            run = []
+            for row in range(0, self.queries, rows):
+                row_end = min(row + rows, self.queries)
+                keys = min(row_end, self.keys) if self.plan.causal else self.keys
+                run.append(_Block(g, g_end, row, row_end, keys))
+            yield g, g_end, run
+
+    def rows(self, t: torch.Tensor, b: _Block) -> torch.Tensor:
+        """Those of a block, a matrix a group, in the compute type."""
+        part = t[b.g : b.g_end, :, b.row : b.row_end].to(self.compute)
+        return part.reshape(b.g_end - b.g, -1, t.shape[-1])
+
+    def wide(self, t: torch.Tensor, g: int, g_end: int) -> torch.Tensor:
+        return t[g:g_end].to(self.compute)
+
+    def square(self, t: torch.Tensor, b: _Block) -> torch.Tensor:
+        """A block with a dimension for each mask stride."""
+        return t.view(b.g_end - b.g, self.heads, b.row_end - b.row, b.keys)
+
+    def probabilities(self, q: torch.Tensor, k: torch.Tensor, b: _Block) -> torch.Tensor:
+        """Before dropout."""
+        scores = torch.bmm(q, k[:, : b.keys].transpose(1, 2))
+        square = self.square(scores, b)
+        if self.plan.causal and b.row + 1 < b.keys:
+            ahead = square[..., b.row + 1 :]
+            size = ahead.shape[-2:]
+            never = torch.ones(size, dtype=torch.bool, device=q.device).triu()
+            ahead.masked_fill_(never, -torch.inf)
+        if self.mask is None:
+            return scores.softmax(-1)
+        part = self.mask.of(b)
+        if part.dtype == torch.bool:
+            square.masked_fill_(~part, -torch.inf)
+        else:
+            square.add_(part)
+        dead = scores.amax(-1, keepdim=True) == -torch.inf
+        return scores.softmax(-1).masked_fill_(dead, 0.0)
+
+    def dropped(self, weights: torch.Tensor, b: _Block, *, inplace: bool) -> torch.Tensor:
+        """After dropout."""
+        plan, square = self.plan, self.square(weights, b)
+        if self.step is None:
+            offset = _offset(b.g, self.lead, self.outer)
+            step = 0
+        else:
+            offset, step = b.g * self.step, self.step
+        base = as_int64((plan.base + offset + b.row * self.inner[1]) % 2**64)
+        strides = (step, *self.inner)
+        if direct.takes(square):
+            call = direct.Map(
+                self.key.seed, self.key.stream, plan.p, base, scale(plan.p), 0.0, 0.0, strides
+            )
+            into = square if inplace else torch.empty_like(square)
+            direct.masked_affine_out(into, square, call)
+        else:
+            key = self.key.tensor()
+            into = ops.masked_affine(square, key, plan.p, *plain(plan.p), base, strides)
+        return into.view(weights.shape)
+
+    def output(self) -> torch.Tensor:
+        out = self.q.new_empty((*self.q.shape[:-1], self.v.shape[-1]))
+        for g, g_end, run in self.blocks():
+            k, v = self.wide(self.k, g, g_end), self.wide(self.v, g, g_end)
+            for b in run:
+                weights = self.probabilities(self.rows(self.q, b) * self.plan.scale, k, b)
+                weights = self.dropped(weights, b, inplace=True)
+                part = torch.bmm(weights, v[:, : b.keys])
+                place = out[g:g_end, :, b.row : b.row_end]
+                place.copy_(part.view(place.shape))
+        return out.view(self.shape)
+
+    def gradients(self, gradient: torch.Tensor, wanted: Sequence[bool]) -> list[Any]:
+        """Of q, k, v and the mask, those that are wanted.
+
+        With w the probabilities and d the dropped ones, `o = d v`: the gradient of the scores is
+        `d * (g v^T) - w * rowsum(d * (g v^T))`, for dropout multiplies by one number forward and
+        backward, and it is 0 wherever w is.
+        """
+        for_q, for_k, for_v, for_mask = wanted
+        g_out = gradient.reshape(*self.q.shape[:-1], self.v.shape[-1])
+        q_grad = torch.empty_like(self.q) if for_q else None
+        k_grad = torch.empty_like(self.k) if for_k else None
+        v_grad = torch.empty_like(self.v) if for_v else None
+        m_grad = self.mask.zeros(self.compute) if for_mask and self.mask is not None else None
+        for g, g_end, run in self.blocks():
+            k, v = self.wide(self.k, g, g_end), self.wide(self.v, g, g_end)
+            k_sum, v_sum = torch.zeros_like(k), torch.zeros_like(v)
+            for b in run:
+                q, g_rows = self.rows(self.q, b) * self.plan.scale, self.rows(g_out, b)
+                weights = self.probabilities(q, k, b)
+                dropped = self.dropped(weights, b, inplace=False)
+                if for_v:
+                    v_sum[:, : b.keys].baddbmm_(dropped.transpose(1, 2), g_rows)
+                if not (for_q or for_k or for_mask):
+                    continue
+                scores = torch.bmm(g_rows, v[:, : b.keys].transpose(1, 2)).mul_(dropped)
+                scores.addcmul_(weights, scores.sum(-1, keepdim=True), value=-1.0)
+                if m_grad is not None and self.mask is not None:
+                    self.mask.add(m_grad, self.square(scores, b), b)
+                if q_grad is not None:
+                    place = q_grad[g:g_end, :, b.row : b.row_end]
+                    part = torch.bmm(scores, k[:, : b.keys]).mul_(self.plan.scale)
+                    place.copy_(part.view(place.shape))
+                if for_k:
+                    k_sum[:, : b.keys].baddbmm_(scores.transpose(1, 2), q)
+            if k_grad is not None:
+                k_grad[g:g_end] = k_sum
+            if v_grad is not None:
+                v_grad[g:g_end] = v_sum
+        heads = (*self.lead[:-1], self.lead[-1] * self.heads)
+        return [
+            None if q_grad is None else q_grad.view(*heads, *q_grad.shape[-2:]),
+            None if k_grad is None else k_grad.view(*self.lead, *k_grad.shape[-2:]),
+            None if v_grad is None else v_grad.view(*self.lead, *v_grad.shape[-2:]),
+            None if m_grad is None or self.mask is None else self.mask.like_given(m_grad),
+        ]
+
+
+class _Mask:
+    """A mask of any sizes of 1, and what of it a block needs: never more than that is copied."""
+
+    def __init__(self, mask: torch.Tensor, lead: Sequence[int], heads: int) -> None:
+        self.given = mask
+        *outer, head = mask.shape[:-2]
+        # The heads of a group are neighbours in the mask, if it tells heads apart at all.
+        inner = heads if head > 1 else 1
+        outer.append(head // inner)
+        self.values = mask.reshape(math.prod(outer), inner, *mask.shape[-2:])
+        numbers = torch.arange(self.values.shape[0], device=mask.device)
+        self.which = numbers.view(outer).expand(tuple(lead)).reshape(-1)
+
+    def of(self, b: _Block) -> torch.Tensor:
+        """Broadcasts with the block."""
+        part = self._crop(self.values, b)
+        return part if len(part) == 1 else part.index_select(0, self.which[b.g : b.g_end])
+
+    def zeros(self, dtype: torch.dtype) -> torch.Tensor:
+        return torch.zeros(self.values.shape, dtype=dtype, device=self.given.device)
+
+    def add(self, total: torch.Tensor, scores: torch.Tensor, b: _Block) -> None:
+        """The gradient of a block's scores, summed over what shares a number of the mask."""
+        place = self._crop(total, b)
+        shared = [dim for dim in (1, 2, 3) if place.shape[dim] == 1 < scores.shape[dim]]
+        if shared:
+            scores = scores.sum(shared, keepdim=True)
+        place.index_add_(0, self.which[b.g : b.g_end], scores)
+
+    def like_given(self, total: torch.Tensor) -> torch.Tensor:
+        return total.view(self.given.shape).to(self.given.dtype)
+
+    @staticmethod
+    def _crop(t: torch.Tensor, b: _Block) -> torch.Tensor:
+        if t.shape[-2] > 1:
+            t = t[:, :, b.row : b.row_end]
+        return t[..., : b.keys] if t.shape[-1] > 1 else t
+
+
+def _step(sizes: Sequence[int], strides: Sequence[int]) -> int | None:
+    """The stride of the dimensions taken as one, row-major; None where there is none."""
+    step: int | None = None
+    span = 0
+    for size, stride in zip(reversed(sizes), reversed(strides), strict=True):
+        if size == 1:
+            continue
+        if step is None:
+            step = stride
+        elif stride != span:
+            return None
+        span = stride * size
+    return 0 if step is None else step
+
+
+def _offset(place: int, sizes: Sequence[int], strides: Sequence[int]) -> int:
+    """Of the element at a row-major place."""
+    offset = 0
+    for size, stride in zip(reversed(sizes), reversed(strides), strict=True):
+        place, coordinate = divmod(place, size)
+        offset += coordinate * stride
+    return offset

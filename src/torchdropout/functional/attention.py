@@ -1,0 +1,287 @@
+"""Attention whose probabilities are dropped."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.overrides import handle_torch_function, has_torch_function
+
+from .._validate import (
+    check_bool,
+    check_generator,
+    check_input,
+    got,
+    wrong_type,
+    wrong_value,
+)
+from ..errors import ArgumentValueError
+from ..random import Key
+from ..spec.layout import MaskLayout, row_major
+from ._attention import Plan, blocks_possible, composed, in_blocks
+from ._bernoulli import mask_map
+from ._override import given
+
+
+def scaled_dot_product_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    dropout_key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""`dropout(softmax(query key^T * scale + attn_mask)) value`: torch's attention, p exact.
+
+    A drop-in for `torch.nn.functional.scaled_dot_product_attention`: with `dropout_p=0` it *is*
+    torch's. Otherwise each probability is dropped with probability p, the others scaled by
+    1/(1-p), with the mask that `dropout` gives a tensor of their shape, `(..., head, query, key)`.
+    There is no `training`, as in torch: pass 0 in eval.
+
+    The probabilities are made in blocks, and made again in the backward, for which query, key,
+    value and mask are kept and nothing of the size queries times keys. Under `torch.compile`,
+    `torch.func` and in forward mode it is composed of torch's operations, which keep what they
+    keep. Half types are computed in float32 and rounded once.
+
+    Args:
+        query: Floating-point tensor.
+        key: The keys, of query's dtype.
+        value: The values, of query's dtype.
+        attn_mask: Bool, True where a query sees a key; or of query's dtype or float32, added to the
+            scores. A query that sees no key gets zeros, and gives gradients of 0.
+        dropout_p: Drop probability in [0, 1].
+        is_causal: Query i sees the keys 0 to i. Not with a mask.
+        scale: Factor of the scores; `1 / sqrt(E)` without one.
+        enable_gqa: The heads of query are shared out among the fewer of key and value.
+        dropout_key: Names the mask; nothing is drawn. It is `key` elsewhere in this library; here
+            torch's `key` are the keys.
+        generator: Draws the key of the mask from this generator instead of torch's default one.
+        broadcast_dims: Dimensions of the probabilities along which all share one draw; `(-2, -1)`
+            drops whole heads.
+        layout: Mask indices of the probabilities, of a shard or a micro-batch within larger ones.
+
+    Shape:
+        query `(..., H, L, E)`, key `(..., H, S, E)`, value `(..., H, S, Ev)`; the output is
+        `(..., H, L, Ev)`. Dimensions before the last two broadcast, and there may be none;
+        attn_mask broadcasts to `(..., H, L, S)`.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken, or dtypes differ.
+        ArgumentValueError: p is NaN or outside [0, 1], shapes or devices do not fit, there is a
+            mask and is_causal, or both dropout_key and generator are given.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> q, k, v = torch.zeros(2, 4), torch.zeros(4, 4), torch.eye(4)
+        >>> td.functional.scaled_dot_product_attention(q, k, v, None, 0.5, dropout_key=td.Key(0))
+        tensor([[0.5000, 0.0000, 0.5000, 0.5000],
+                [0.5000, 0.5000, 0.5000, 0.5000]])
+
+    Reference:
+        A. Vaswani et al., "Attention is all you need", NIPS 2017, section 5.4, and its code; the
+        signature and what is computed are those of PyTorch's function of that name.
+    """
+    if has_torch_function((query, key, value, attn_mask)):
+        return handle_torch_function(
+            scaled_dot_product_attention,
+            (query, key, value, attn_mask),
+            *(query, key, value, attn_mask, dropout_p, is_causal),
+            **given(
+                scale=scale,
+                enable_gqa=enable_gqa or None,
+                dropout_key=dropout_key,
+                generator=generator,
+                broadcast_dims=broadcast_dims or None,
+                layout=layout,
+            ),
+        )
+    p = check_probability("dropout_p", dropout_p)
+    check_bool("is_causal", is_causal)
+    check_bool("enable_gqa", enable_gqa)
+    check_scale(scale)
+    sizes = _check_tensors(query, key, value, enable_gqa)
+    _check_mask(attn_mask, query, sizes.scores, is_causal)
+    _check_source(dropout_key, generator, query)
+    base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
+    if p == 0.0:
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
+    if strides is None:
+        strides = row_major(sizes.scores)
+    query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
+    features = query.shape[-1]
+    factor = 1.0 / math.sqrt(features or 1) if scale is None else float(scale)
+    # All have a head from here on.
+    ndim = max(3, len(sizes.scores))
+    strides = [*[0] * (ndim - len(strides)), *strides]
+    plan = Plan(p, factor, is_causal, base, tuple(strides))
+    q = _expand(query, ndim, sizes.batch, sizes.heads)
+    k = _expand(key, ndim, sizes.batch, sizes.groups)
+    v = _expand(value, ndim, sizes.batch, sizes.groups)
+    mask = attn_mask if attn_mask is None else _leading(attn_mask, ndim)
+    if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
+        drawn = Key.draw(generator) if dropout_key is None else dropout_key
+        output = in_blocks(q, k, v, mask, plan, drawn)
+    else:
+        output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
+    return output.reshape(*sizes.scores[:-1], value.shape[-1])
+
+
+class _Sizes(NamedTuple):
+    """Of the scores, `(..., L, S)`, and of what is before the queries, where it is at least 1."""
+
+    scores: tuple[int, ...]
+    batch: tuple[int, ...]
+    heads: int
+    groups: int  # heads of key and value
+
+
+def check_probability(name: str, p: Any) -> float:
+    """`check_p` for an argument of another name.
+
+    Raises:
+        ArgumentTypeError: It is no real number.
+        ArgumentValueError: It is NaN or outside [0, 1].
+    """
+    if isinstance(p, bool) or not isinstance(p, (int, float, numbers.Real)):
+        wrong_type(name, "a number in [0, 1], the drop probability", p)
+    if not 0.0 <= float(p) <= 1.0:
+        wrong_value(name, "in [0, 1], the drop probability", p)
+    return float(p)
+
+
+def check_scale(scale: Any) -> None:
+    """Factor of the scores.
+
+    Raises:
+        ArgumentTypeError: It is neither None nor a number.
+    """
+    if scale is None or isinstance(scale, (torch.SymFloat, torch.SymInt)):
+        return
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)):
+        wrong_type("scale", "a number or None", scale)
+
+
+def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes:
+    named = {"query": query, "key": key, "value": value}
+    for name, t in named.items():
+        check_input(t, name, complex_ok=False)
+        if t.is_nested:
+            wrong_type(name, "no nested tensor", t)
+        if t.ndim < 2:
+            wrong_value(name, "of 2 dimensions or more, (..., length, features)", t)
+        if t.dtype != query.dtype:
+            wrong_type(name, f"of query's dtype, {query.dtype}", t)
+        if t.device != query.device:
+            wrong_value(name, f"on query's device, {query.device}, and not on {t.device}", t)
+    if key.shape[-1] != query.shape[-1]:
+        wrong_value("key", f"of query's {query.shape[-1]} features", key)
+    if value.shape[-2] != key.shape[-2]:
+        wrong_value("value", f"of key's length, {key.shape[-2]}", value)
+    leads = [tuple(t.shape[:-2]) for t in named.values()]
+    length = (query.shape[-2], key.shape[-2])
+    if enable_gqa:
+        heads, groups = _check_groups(query, key, value)
+        batch = _broadcast([lead[:-1] for lead in leads], named)
+        return _Sizes((*batch, heads, *length), batch, heads, groups)
+    lead = _broadcast(leads, named)
+    if not lead:
+        return _Sizes(length, (), 1, 1)
+    of_key, of_value = (t.shape[-3] if t.ndim > 2 else 1 for t in (key, value))
+    # One head of key and value serves all of query: they need not be copied for each.
+    groups = of_key if of_key == of_value else lead[-1]
+    return _Sizes((*lead, *length), lead[:-1], lead[-1], groups)
+
+
+def _check_groups(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[int, int]:
+    for name, t in (("query", query), ("key", key), ("value", value)):
+        if t.ndim < 3:
+            wrong_value(name, "of 3 dimensions or more with enable_gqa=True, for its heads", t)
+    heads, groups = query.shape[-3], key.shape[-3]
+    if value.shape[-3] != groups:
+        wrong_value("value", f"of key's {groups} heads with enable_gqa=True", value)
+    if groups == 0 or heads % groups != 0:
+        expected = f"of a number of heads that divides query's {heads} with enable_gqa=True"
+        wrong_value("key", expected, key)
+    return heads, groups
+
+
+def _broadcast(leads: Sequence[tuple[int, ...]], named: dict[str, Any]) -> tuple[int, ...]:
+    try:
+        return tuple(torch.broadcast_shapes(*leads))  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        pass
+    all_got = ", ".join(f"{name}={tuple(t.shape)}" for name, t in named.items())
+    raise ArgumentValueError(
+        "Expected `query`, `key` and `value` to have batch dimensions and heads that broadcast, "
+        f"got shapes {all_got}."
+    )
+
+
+def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_causal: bool) -> None:
+    if mask is None:
+        return
+    if not isinstance(mask, torch.Tensor):
+        wrong_type("attn_mask", "a tensor or None", mask)
+    if mask.is_nested:
+        wrong_type("attn_mask", "no nested tensor", mask)
+    if is_causal:
+        raise ArgumentValueError(
+            f"Expected `attn_mask` or `is_causal`, not both, {got('attn_mask', mask)} and "
+            f"{got('is_causal', is_causal)}."
+        )
+    if mask.dtype not in (torch.bool, query.dtype, torch.float32):
+        wrong_type("attn_mask", f"of dtype bool, {query.dtype} or float32", mask)
+    if mask.device != query.device:
+        expected = f"on query's device, {query.device}, and not on {mask.device}"
+        wrong_value("attn_mask", expected, mask)
+    fits = mask.ndim <= len(scores) and all(
+        m in (1, s) for m, s in zip(reversed(mask.shape), reversed(scores), strict=False)
+    )
+    if not fits:
+        wrong_value("attn_mask", f"of a shape that broadcasts to the scores', {scores}", mask)
+
+
+def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
+    if key is not None and not isinstance(key, Key):
+        wrong_type("dropout_key", "a torchdropout.Key", key)
+    if generator is None:
+        return
+    check_generator(generator, query.device)
+    if key is not None:
+        raise ArgumentValueError(
+            "Expected `dropout_key` or `generator`, not both: a key is used as it is and draws "
+            f"nothing, {got('dropout_key', key)} and {got('generator', generator)}."
+        )
+
+
+def _as_autocast(*tensors: torch.Tensor | None) -> Any:
+    """In the dtype that autocast would give them: torch's attention is one it casts."""
+    assert tensors[0] is not None
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    narrow = (torch.float32, torch.float16, torch.bfloat16)
+    return tuple(t.to(dtype) if t is not None and t.dtype in narrow else t for t in tensors)
+
+
+def _leading(t: torch.Tensor, ndim: int) -> torch.Tensor:
+    return t.reshape(*[1] * (ndim - t.ndim), *t.shape) if t.ndim < ndim else t
+
+
+def _expand(t: torch.Tensor, ndim: int, batch: tuple[int, ...], heads: int) -> torch.Tensor:
+    t = _leading(t, ndim)
+    shape = (*batch, heads, *t.shape[-2:])
+    return t if t.shape == shape else t.expand(shape)

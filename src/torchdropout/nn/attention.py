@@ -1,0 +1,257 @@
+"""Multi-head attention whose probabilities are dropped by our masks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.nn import functional as torch_F
+
+from .. import functional as F
+from .._validate import wrong_type, wrong_value
+from ..errors import ArgumentValueError
+from ..functional._attention import Plan, composed
+from ..functional.attention import check_probability
+from ..spec.layout import row_major
+
+
+class MultiheadAttention(torch.nn.MultiheadAttention):
+    r"""`torch.nn.MultiheadAttention` whose `dropout` is exact, checked, and ours.
+
+    In training with `dropout > 0` the attention probabilities are dropped as in
+    `functional.scaled_dot_product_attention`; in eval, and with `dropout=0`, the forward *is*
+    torch's, bit for bit. The arguments, parameters and keys of the `state_dict` are torch's.
+
+    With `need_weights=True` the weights returned in training are those after dropout, scaled by
+    1/(1-p), as torch's are; the masks do not depend on `need_weights`, but all the probabilities
+    are kept for the backward with it, and made again without.
+
+    Dropout that is on in a model that is in eval (Monte Carlo dropout) stays on: a
+    `torch.nn.TransformerEncoderLayer` in eval goes round its attention by a fast path, and does not
+    where this module is in training. For that `_qkv_same_embed_dim` reads False then. Make a
+    `torch.nn.TransformerEncoder` around it with `enable_nested_tensor=False`: nested tensors are
+    for that fast path alone, and are refused in training.
+
+    Args:
+        embed_dim: Features of the model.
+        num_heads: Heads; each has `embed_dim / num_heads` features.
+        dropout: Drop probability of the attention probabilities, in [0, 1].
+        bias: Biases in the projections.
+        add_bias_kv: A learned key and value more.
+        add_zero_attn: A key and value of zeros more.
+        kdim: Features of the keys; `embed_dim` without.
+        vdim: Features of the values; `embed_dim` without.
+        batch_first: `(N, L, E)` instead of `(L, N, E)`.
+        device: Of the parameters.
+        dtype: Of the parameters.
+
+    Shape:
+        As torch's: query `(L, N, E)`, key and value `(S, N, E)`, or with `batch_first=True`
+        `(N, L, E)`, or without the batch; the output has query's shape, the weights are `(N, L, S)`
+        or, with `average_attn_weights=False`, `(N, heads, L, S)`.
+
+    Raises:
+        ArgumentTypeError: dropout is no number.
+        ArgumentValueError: dropout is NaN or outside [0, 1].
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True)
+        >>> x = torch.randn(3, 5, 8)
+        >>> y, weights = layer(x, x, x)
+        >>> y.shape, weights.shape
+        (torch.Size([3, 5, 8]), torch.Size([3, 5, 5]))
+
+    Reference:
+        A. Vaswani et al., "Attention is all you need", NIPS 2017; PyTorch's module of that name.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        p = check_probability("dropout", dropout)
+        super().__init__(
+            *(embed_dim, num_heads, 0.0, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first),
+            device,
+            dtype,
+        )
+        self.dropout = p  # only now: torch's constructor reads `_qkv_same_embed_dim`
+
+    @property
+    def _qkv_same_embed_dim(self) -> bool:
+        # What torch's encoder layers ask before they go round this module by their fast path.
+        return self._same_embed_dim and not (self.training and self.dropout > 0.0)
+
+    @_qkv_same_embed_dim.setter
+    def _qkv_same_embed_dim(self, value: bool) -> None:
+        self._same_embed_dim = value
+
+    def extra_repr(self) -> str:
+        """Sizes, the drop probability and the order of dimensions."""
+        return (
+            f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}, "
+            f"batch_first={self.batch_first}"
+        )
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        key_padding_mask: torch.Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: torch.Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As torch's; see there for the masks, where True means *not* to attend."""
+        p = check_probability("dropout", self.dropout)
+        if not self.training or p == 0.0:
+            return super().forward(
+                *(query, key, value, key_padding_mask, need_weights, attn_mask),
+                average_attn_weights=average_attn_weights,
+                is_causal=is_causal,
+            )
+        _check_shapes(query, key, value, self.batch_first)
+        q, k, v = map(self._heads_apart, self._projected(query, key, value))
+        lengths = q.shape[-2], k.shape[-2]
+        mask, causal = self._mask(
+            query, len(q), lengths, key_padding_mask, attn_mask, is_causal, need_weights
+        )
+        k, v, mask = self._further_keys(k, v, mask)
+        weights: torch.Tensor | None = None
+        if need_weights:
+            strides = tuple(row_major((*q.shape[:-1], k.shape[-2])))
+            plan = Plan(p, 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
+            output, weights = composed(q, k, v, mask, plan, None)
+            weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
+        else:
+            output = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
+        if query.ndim == 2:
+            output = output.squeeze(0).transpose(0, 1)
+            weights = None if weights is None else weights.squeeze(0)
+        else:
+            output = output.transpose(1, 2) if self.batch_first else output.permute(2, 0, 1, 3)
+        return self.out_proj(output.flatten(-2)), weights
+
+    def _projected(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> list[torch.Tensor]:
+        bias: Any = self.in_proj_bias
+        if not self._same_embed_dim:
+            biases = (None, None, None) if bias is None else bias.chunk(3)
+            weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+            return [
+                torch_F.linear(x, w, b)
+                for x, w, b in zip((query, key, value), weights, biases, strict=True)
+            ]
+        weight = self.in_proj_weight
+        # Of one tensor, its projections are one product.
+        if key is value and query is key:
+            return list(torch_F.linear(query, weight, bias).chunk(3, -1))
+        parts: list[torch.Tensor] = []
+        first = 0
+        sources = ((query, 1), (key, 2)) if key is value else ((query, 1), (key, 1), (value, 1))
+        for x, number in sources:
+            rows = slice(first * self.embed_dim, (first + number) * self.embed_dim)
+            y = torch_F.linear(x, weight[rows], None if bias is None else bias[rows])
+            parts += y.chunk(number, -1)
+            first += number
+        return parts
+
+    def _heads_apart(self, x: torch.Tensor) -> torch.Tensor:
+        """`(N, heads, length, features of a head)`."""
+        if x.ndim == 2:
+            x = x.unsqueeze(0)
+        elif not self.batch_first:
+            x = x.transpose(0, 1)
+        return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+
+    def _mask(
+        self,
+        query: torch.Tensor,
+        batch: int,
+        lengths: tuple[int, int],
+        padding: torch.Tensor | None,
+        mask: torch.Tensor | None,
+        is_causal: bool,
+        need_weights: bool,
+    ) -> tuple[torch.Tensor | None, bool]:
+        """Both masks as one that is added, and whether causality says it all instead."""
+        if is_causal and mask is None:
+            raise ArgumentValueError(
+                "Expected `attn_mask` with `is_causal`, which only says that it is the causal one, "
+                "got attn_mask=None (NoneType) and is_causal=True (bool)."
+            )
+        other = None if mask is None else mask.dtype
+        padding = torch_F._canonical_mask(
+            padding, "key_padding_mask", other, "attn_mask", query.dtype
+        )
+        if is_causal and padding is None and not need_weights:
+            return None, True
+        mask = torch_F._canonical_mask(mask, "attn_mask", None, "", query.dtype, False)
+        if mask is not None:
+            squares = (lengths, (batch * self.num_heads, *lengths))
+            if tuple(mask.shape) not in squares:
+                wrong_value("attn_mask", f"of shape {squares[0]} or {squares[1]}", mask)
+            lead = (1, 1) if mask.ndim == 2 else (batch, self.num_heads)
+            mask = mask.reshape(*lead, *lengths)
+        if padding is None:
+            return mask, False
+        if padding.ndim == 1:
+            padding = padding.unsqueeze(0)
+        if padding.shape != (batch, lengths[1]):
+            expected = f"of shape {(batch, lengths[1])}, a number a key"
+            wrong_value("key_padding_mask", expected, padding)
+        padding = padding[:, None, None]
+        return padding if mask is None else mask + padding, False
+
+    def _further_keys(
+        self, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Behind those given: a learned one, one of zeros; both always seen."""
+        shape = (len(k), self.num_heads, 1, self.head_dim)
+        further: list[tuple[Any, Any]] = []
+        if self.bias_k is not None and self.bias_v is not None:
+            learned = (t.view(1, *shape[1:]).expand(shape) for t in (self.bias_k, self.bias_v))
+            further.append(tuple(learned))  # type: ignore[arg-type]
+        if self.add_zero_attn:
+            further.append((k.new_zeros(shape), v.new_zeros(shape)))
+        if further:
+            more_k, more_v = zip(*further, strict=True)
+            k, v = torch.cat([k, *more_k], 2), torch.cat([v, *more_v], 2)
+            mask = None if mask is None else torch_F.pad(mask, (0, len(further)))
+        return k, v, mask
+
+
+def _check_shapes(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch_first: bool
+) -> None:
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        if x.is_nested:
+            wrong_type(
+                name,
+                "no nested tensor in training (make the torch.nn.TransformerEncoder, if it is one, "
+                "with enable_nested_tensor=False)",
+                x,
+            )
+        if x.ndim not in (2, 3) or x.ndim != query.ndim:
+            expected = "of 3 dimensions, or of 2 without a batch, as many as query"
+            wrong_value(name, expected, x)
+    if value.shape[:-1] != key.shape[:-1]:
+        wrong_value("value", f"of key's length and batch, {tuple(key.shape[:-1])}", value)
+    place = 0 if batch_first else 1
+    if query.ndim == 3 and key.shape[place] != query.shape[place]:
+        wrong_value("key", f"of query's batch, {query.shape[place]}", key)
