@@ -19,6 +19,8 @@ from .gaussian_dropout import gaussian_dropout as gaussian_dropout
 from .gaussian_noise import gaussian_noise as gaussian_noise
 from .keep_mask import keep_mask as keep_mask
 from .locked_dropout import locked_dropout as locked_dropout
+from .multi_sample import multi_sample_dropout as multi_sample_dropout
+from .r_drop import r_drop as r_drop
 from .uniform_dropout import uniform_dropout as uniform_dropout
 from .variational_dropout import variational_conv2d as variational_conv2d
 from .variational_dropout import variational_dropout as variational_dropout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from .._validate import (
     check_bool,
     check_generator,
     check_input,
+    check_p,
     got,
     wrong_type,
     wrong_value,
@@ -105,7 +105,7 @@ def scaled_dot_product_attention(
                 layout=layout,
             ),
         )
-    p = check_probability("dropout_p", dropout_p)
+    p = check_p(dropout_p, "dropout_p")
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)
     check_scale(scale)
@@ -145,20 +145,6 @@ class _Sizes(NamedTuple):
     batch: tuple[int, ...]
     heads: int
     groups: int  # heads of key and value
-
-
-def check_probability(name: str, p: Any) -> float:
-    """`check_p` for an argument of another name.
-
-    Raises:
-        ArgumentTypeError: It is no real number.
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
-    if isinstance(p, bool) or not isinstance(p, (int, float, numbers.Real)):
-        wrong_type(name, "a number in [0, 1], the drop probability", p)
-    if not 0.0 <= float(p) <= 1.0:
-        wrong_value(name, "in [0, 1], the drop probability", p)
-    return float(p)
 
 
 def check_scale(scale: Any) -> None:

@@ -2,6 +2,7 @@
 
 from .alpha_dropout import AlphaDropout as AlphaDropout
 from .alpha_dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from .attention import MultiheadAttention as MultiheadAttention
 from .concrete_dropout import ConcreteDropout as ConcreteDropout
 from .concrete_dropout import regularisation as regularisation
 from .drop_block import DropBlock1d as DropBlock1d
@@ -19,6 +20,7 @@ from .gaussian_dropout import GaussianDropout as GaussianDropout
 from .gaussian_noise import GaussianNoise as GaussianNoise
 from .layer_drop import LayerDrop as LayerDrop
 from .locked_dropout import LockedDropout as LockedDropout
+from .multi_sample import MultiSampleDropout as MultiSampleDropout
 from .uniform_dropout import UniformDropout as UniformDropout
 from .variational_dropout import VariationalConv2d as VariationalConv2d
 from .variational_dropout import VariationalDropout as VariationalDropout

@@ -9,10 +9,9 @@ import torch
 from torch.nn import functional as torch_F
 
 from .. import functional as F
-from .._validate import wrong_type, wrong_value
+from .._validate import check_p, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 from ..functional._attention import Plan, composed
-from ..functional.attention import check_probability
 from ..spec.layout import row_major
 
 
@@ -81,7 +80,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        p = check_probability("dropout", dropout)
+        p = check_p(dropout, "dropout")
         super().__init__(
             *(embed_dim, num_heads, 0.0, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first),
             device,
@@ -117,7 +116,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         is_causal: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As torch's; see there for the masks, where True means *not* to attend."""
-        p = check_probability("dropout", self.dropout)
+        p = check_p(self.dropout, "dropout")
         if not self.training or p == 0.0:
             return super().forward(
                 *(query, key, value, key_padding_mask, need_weights, attn_mask),

@@ -1,0 +1,99 @@
+"""Several masks of one input, for a head that is trained on all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .._validate import is_integer, wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import bernoulli, check_call, plain
+from ._override import overridable
+
+
+@overridable
+def multi_sample_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    samples: int = 8,
+    training: bool = True,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Dropout of the same input with several masks, stacked: `y[s] = dropout(x)` by the mask s.
+
+    It is `dropout` of `input` repeated along a new first dimension, with one key: sample s has the
+    mask indices from `s * input.numel()` on. The gradient of `input` is the sum over the samples,
+    and nothing is kept for the backward.
+
+    Args:
+        input: Floating-point or complex tensor.
+        p: Drop probability in [0, 1].
+        samples: How many masks, 1 or more.
+        training: False drops nothing.
+        key: Names the masks; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions of the output along which all elements share one draw; 0 is the
+            dimension of the samples.
+        layout: Mask indices of the output, of a micro-batch within a batch, say.
+
+    Shape:
+        Any; the output is `(samples, *input.shape)`. Where nothing is dropped (in eval or at
+        `p=0`) it is a view of the input, expanded: do not write into it.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; samples is no integer, or the input a nested tensor.
+        ArgumentValueError: As `dropout`; samples is below 1.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.multi_sample_dropout(torch.ones(5), 0.5, 3, key=td.Key(0))
+        tensor([[2., 0., 2., 2., 2.],
+                [2., 2., 2., 2., 2.],
+                [0., 0., 0., 2., 2.]])
+
+    Reference:
+        H. Inoue, "Multi-sample dropout for accelerated training and better generalization", 2019,
+        arXiv:1905.09788.
+    """
+    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout)
+    samples = check_samples(samples)
+    if call.x.is_nested:
+        wrong_type("input", "no nested tensor", call.x)
+    # Of what is dropped the operator makes a new tensor: the copies are never made.
+    repeated = call.x.expand(samples, *call.x.shape)
+    return bernoulli(call._replace(x=repeated), plain(call.p))
+
+
+def check_samples(samples: Any) -> int:
+    """How many masks.
+
+    Raises:
+        ArgumentTypeError: It is no integer.
+        ArgumentValueError: It is below 1.
+    """
+    if not is_integer(samples):
+        wrong_type("samples", "an integer, 1 or more", samples)
+    if samples < 1:
+        wrong_value("samples", "1 or more", samples)
+    return samples
+
+
+def check_reduce(reduce: Any) -> str:
+    """What becomes of the samples' outputs.
+
+    Raises:
+        ArgumentTypeError: It is no string.
+        ArgumentValueError: It is another word.
+    """
+    if not isinstance(reduce, str):
+        wrong_type("reduce", "'mean' or 'none'", reduce)
+    if reduce not in ("mean", "none"):
+        wrong_value("reduce", "'mean' or 'none'", reduce)
+    return reduce

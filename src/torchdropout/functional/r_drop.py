@@ -1,0 +1,232 @@
+"""R-Drop: two passes with two masks shall say the same."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, Literal
+
+import torch
+from torch.nn import functional as torch_F
+from torch.overrides import handle_torch_function, has_torch_function
+
+from .._validate import check_input, got, is_integer, wrong_type, wrong_value
+from ..errors import ArgumentValueError
+from ..spec.keep import compute_dtype
+from ._override import given
+
+Reduction = Literal["none", "mean", "sum"]
+
+
+def r_drop(
+    logits_a: torch.Tensor,
+    logits_b: torch.Tensor,
+    target: torch.Tensor | None = None,
+    alpha: float = 1.0,
+    *,
+    weight: torch.Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+    padding_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Cross-entropy of two passes, and how far their distributions are apart.
+
+    `(CE(a) + CE(b)) / 2 + alpha * (KL(P_a || P_b) + KL(P_b || P_a)) / 2`, with P the softmax of the
+    logits: the loss of the authors' code. That of the paper is twice this with half the alpha,
+    `CE(a) + CE(b) + alpha' / 2 * (KL + KL)`: its alpha' is 2 alpha. Without a target the
+    divergence is all there is.
+
+    The divergence is summed over the classes and, like the cross-entropy, averaged over the places
+    of the batch that count. It is computed in float32 or float64, as
+    `sum((P_a - P_b) * (log P_a - log P_b))`, none of whose terms is negative, and is 0 for a class
+    that is impossible (a logit of -inf) in both.
+
+    Args:
+        logits_a: Of the first pass, not normalised.
+        logits_b: Of the second: the same shape and dtype.
+        target: Classes, or their probabilities, as `torch.nn.functional.cross_entropy` takes them.
+        alpha: Weight of the divergence, 0 or more.
+        weight: Of the classes, in the cross-entropy alone.
+        ignore_index: A target that does not count, nor does its divergence.
+        reduction: `"mean"` over what counts, `"sum"`, or `"none"`. With `weight`, the mean of the
+            cross-entropy is torch's weighted one, that of the divergence the plain one.
+        label_smoothing: Of the cross-entropy, in [0, 1].
+        padding_mask: Bool, of the places of the batch, True where one does not count.
+
+    Shape:
+        logits `(N, C)`, `(C)` or `(N, C, d1, d2, ...)`; target `(N)`, `()` or `(N, d1, d2, ...)`,
+        or probabilities of the shape of the logits; padding_mask the shape of the places. The loss
+        has no dimension, or with `reduction="none"` the shape of the places; and the dtype of the
+        logits.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: Shapes or devices differ, alpha is negative or not finite, or reduction
+            is another word.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> a, b = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+        >>> td.functional.r_drop(a, a, torch.tensor([0]), alpha=5.0)  # they agree: cross-entropy
+        tensor(0.1269)
+        >>> td.functional.r_drop(a, b)  # the divergence alone
+        tensor(0.0749)
+
+    Reference:
+        X. Liang, L. Wu et al., "R-Drop: Regularized dropout for neural networks", NeurIPS 2021,
+        arXiv:2106.14448, equations 2 to 4, and the authors' code.
+    """
+    tensors = (logits_a, logits_b, target, weight, padding_mask)
+    if has_torch_function(tensors):
+        return handle_torch_function(
+            r_drop,
+            tensors,
+            *(logits_a, logits_b, target, alpha),
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+            **given(weight=weight, padding_mask=padding_mask),
+        )
+    _check_logits(logits_a, logits_b)
+    alpha = _check_alpha(alpha)
+    if not isinstance(reduction, str):
+        wrong_type("reduction", "'none', 'mean' or 'sum'", reduction)
+    if reduction not in ("none", "mean", "sum"):
+        wrong_value("reduction", "'none', 'mean' or 'sum'", reduction)
+    if not is_integer(ignore_index):
+        wrong_type("ignore_index", "an integer", ignore_index)
+    dim = 1 if logits_a.ndim > 1 else 0
+    places = (*logits_a.shape[:dim], *logits_a.shape[dim + 1 :])
+    _check_padding(padding_mask, logits_a, places)
+    _check_target(target, logits_a, places)
+    if target is None:
+        for name, value in (("weight", weight), ("label_smoothing", label_smoothing or None)):
+            if value is not None:
+                raise ArgumentValueError(
+                    f"Expected no `{name}` without a target, {got(name, value)}."
+                )
+    counted = _counted(target, ignore_index, padding_mask)
+    compute = compute_dtype(logits_a.dtype)
+    a, b = logits_a.to(compute), logits_b.to(compute)
+    if counted is not None:
+        # Before anything is computed of them: a place of padding may hold anything, NaN too.
+        skipped = ~counted.unsqueeze(dim)
+        a, b = a.masked_fill(skipped, 0.0), b.masked_fill(skipped, 0.0)
+    loss = alpha * _reduced(_divergence(a, b, dim) / 2, counted, reduction)
+    if target is not None:
+        if padding_mask is not None and not target.is_floating_point():
+            target = target.masked_fill(padding_mask, ignore_index)
+        for x in (a, b):
+            loss = (
+                loss
+                + _cross_entropy(
+                    x, target, counted, weight, ignore_index, reduction, label_smoothing
+                )
+                / 2
+            )
+    return loss.to(logits_a.dtype)
+
+
+def _divergence(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
+    """`KL(P_a || P_b) + KL(P_b || P_a)` of each place."""
+    log_a, log_b = a.log_softmax(dim), b.log_softmax(dim)
+    impossible = (log_a == -torch.inf) & (log_b == -torch.inf)
+    # log P_a - log P_b is -inf + inf there, and its gradient NaN, unless it is replaced before.
+    log_a, log_b = log_a.masked_fill(impossible, 0.0), log_b.masked_fill(impossible, 0.0)
+    terms = (log_a.exp() - log_b.exp()) * (log_a - log_b)
+    return terms.sum(dim)
+
+
+def _reduced(x: torch.Tensor, counted: torch.Tensor | None, reduction: str) -> torch.Tensor:
+    if reduction == "none":
+        return x
+    if reduction == "sum":
+        return x.sum()
+    return x.mean() if counted is None else x.sum() / counted.sum()
+
+
+def _cross_entropy(
+    x: torch.Tensor,
+    target: torch.Tensor,
+    counted: torch.Tensor | None,
+    weight: torch.Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> torch.Tensor:
+    weight = None if weight is None else weight.to(x.dtype)
+    options: Any = {"weight": weight, "label_smoothing": label_smoothing}
+    if not target.is_floating_point():
+        return torch_F.cross_entropy(
+            x, target, ignore_index=ignore_index, reduction=reduction, **options
+        )
+    target = target.to(x.dtype)
+    if counted is None:
+        return torch_F.cross_entropy(x, target, reduction=reduction, **options)
+    # torch has no index to ignore among probabilities.
+    each = torch_F.cross_entropy(x, target, reduction="none", **options)
+    return _reduced(each.masked_fill(~counted, 0.0), counted, reduction)
+
+
+def _counted(
+    target: torch.Tensor | None,
+    ignore_index: int,
+    padding_mask: torch.Tensor | None,
+) -> torch.Tensor | None:
+    """True for the places that count; None where all do."""
+    counted = None if padding_mask is None else ~padding_mask
+    if target is not None and not target.is_floating_point():
+        kept = target != ignore_index
+        counted = kept if counted is None else counted & kept
+    return counted
+
+
+def _check_logits(a: Any, b: Any) -> None:
+    for name, x in (("logits_a", a), ("logits_b", b)):
+        check_input(x, name, complex_ok=False)
+        if x.is_nested:
+            wrong_type(name, "no nested tensor", x)
+    if a.ndim == 0:
+        wrong_value("logits_a", "of 1 dimension or more, (C), (N, C) or (N, C, d1, ...)", a)
+    if b.dtype != a.dtype:
+        wrong_type("logits_b", f"of the dtype of logits_a, {a.dtype}", b)
+    if b.shape != a.shape:
+        wrong_value("logits_b", f"of the shape of logits_a, {tuple(a.shape)}", b)
+    if b.device != a.device:
+        wrong_value("logits_b", f"on the device of logits_a, {a.device}, not on {b.device}", b)
+
+
+def _check_alpha(alpha: Any) -> float:
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, numbers.Real)):
+        wrong_type("alpha", "a number, 0 or more", alpha)
+    if not 0.0 <= float(alpha) < math.inf:
+        wrong_value("alpha", "a finite number, 0 or more", alpha)
+    return float(alpha)
+
+
+def _check_padding(padding: Any, a: torch.Tensor, places: tuple[int, ...]) -> None:
+    if padding is None:
+        return
+    if not isinstance(padding, torch.Tensor) or padding.dtype != torch.bool:
+        wrong_type("padding_mask", "a tensor of dtype bool", padding)
+    if padding.shape != places:
+        wrong_value(
+            "padding_mask", f"of the shape of the logits without classes, {places}", padding
+        )
+    if padding.device != a.device:
+        expected = f"on the device of the logits, {a.device}, not on {padding.device}"
+        wrong_value("padding_mask", expected, padding)
+
+
+def _check_target(target: Any, a: torch.Tensor, places: tuple[int, ...]) -> None:
+    if target is None:
+        return
+    if not isinstance(target, torch.Tensor):
+        wrong_type("target", "a tensor of classes or of their probabilities, or None", target)
+    if target.is_floating_point():
+        if target.shape != a.shape:
+            expected = f"of the shape of the logits, {tuple(a.shape)}, as it is floating-point"
+            wrong_value("target", expected, target)
+    elif target.shape != places:
+        wrong_value("target", f"of the shape of the logits without classes, {places}", target)

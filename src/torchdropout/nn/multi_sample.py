@@ -1,0 +1,89 @@
+"""A head that sees several masks of its input in training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import torch
+
+from .. import functional as F
+from .._validate import check_bool, check_p, wrong_type
+from ..functional.multi_sample import check_reduce, check_samples
+from ._module import DropoutModule
+
+
+class MultiSampleDropout(DropoutModule):
+    r"""A head on several dropped samples of its input in training; on the input itself in eval.
+
+    In training `head(dropout_1(x)), ..., head(dropout_S(x))` with S masks and the same weights, and
+    with `reduce="mean"` their mean. Where the loss is to be averaged, and not the outputs, which is
+    what the paper does, take `reduce="none"`: the output is `(S, ...)` in training and `(1, ...)`
+    in eval, and `torch.stack([loss(y, target) for y in output]).mean()` is right in both.
+
+    Everything before the head is computed once, so that S samples cost little where the head is
+    small. One key is drawn for all of them: sample s has the mask of `multi_sample_dropout`'s s.
+
+    Args:
+        p: Drop probability in [0, 1].
+        head: What follows the dropout: one module, called once a sample.
+        samples: How many masks, 1 or more.
+        reduce: `"mean"` of the outputs, or `"none"`, all of them stacked.
+        batched: Call the head once, on all samples as one batch S times as large, instead: quicker
+            for small heads. The same, up to rounding, if the head treats the samples of a batch
+            separately, and another thing if it does not: batch norm.
+
+    Shape:
+        x is `(N, ...)` with `batched=True`, else any that the head takes. The output is that of the
+        head, with a dimension of samples before it for `reduce="none"`.
+
+    Raises:
+        ArgumentTypeError: p is no number, head no module, samples no integer, reduce no string or
+            batched no bool.
+        ArgumentValueError: p is NaN or outside [0, 1], samples below 1 or reduce another word.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> head = td.nn.MultiSampleDropout(0.5, torch.nn.Linear(8, 3), samples=4)
+        >>> head(torch.randn(2, 8)).shape
+        torch.Size([2, 3])
+
+    Reference:
+        H. Inoue, "Multi-sample dropout for accelerated training and better generalization", 2019,
+        arXiv:1905.09788.
+    """
+
+    def __init__(
+        self,
+        p: float,
+        head: torch.nn.Module,
+        samples: int = 8,
+        reduce: Literal["mean", "none"] = "mean",
+        *,
+        batched: bool = False,
+    ) -> None:
+        super().__init__(p)
+        if not isinstance(head, torch.nn.Module):
+            wrong_type("head", "a torch.nn.Module", head)
+        self.samples = check_samples(samples)
+        self.reduce = check_reduce(reduce)
+        self.batched = check_bool("batched", batched)
+        self.head = head
+
+    def extra_repr(self) -> str:
+        """The drop probability, the number of samples, and what becomes of them."""
+        return f"p={self.p}, samples={self.samples}, reduce={self.reduce!r}, batched={self.batched}"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The head's output: of the samples in training, of x in eval."""
+        p, reduce = check_p(self.p), check_reduce(self.reduce)
+        if not self.training or p == 0.0:
+            output = self.head(x)
+            return cast("torch.Tensor", output if reduce == "mean" else output.unsqueeze(0))
+        dropped = F.multi_sample_dropout(x, p, self.samples)
+        outputs: Any
+        if self.batched:
+            outputs = self.head(dropped.flatten(0, 1))
+            outputs = outputs.reshape(self.samples, x.shape[0], *outputs.shape[1:])
+        else:
+            outputs = torch.stack([self.head(sample) for sample in dropped.unbind()])
+        return cast("torch.Tensor", outputs.mean(0) if reduce == "mean" else outputs)
