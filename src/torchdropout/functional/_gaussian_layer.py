@@ -1,0 +1,189 @@
+"""The output of a layer whose weights are independent normals: sampled itself, not its weights.
+
+`y = f(x, mean of the weights) + sqrt(f(x^2, their variance)) * e` has the law of `f(x, W)` (local
+reparametrisation, Kingma et al. 2015) with a number of noise for each output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from ..spec.keep import compute_dtype
+from ..spec.noise import Law
+from ._learned import Place
+
+
+class Bilinear(Protocol):
+    """A layer without its bias, as a function of its input and its weights."""
+
+    def value(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """The output."""
+
+    def gradients(
+        self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of the input and the weights."""
+
+
+class Linear(NamedTuple):
+    """`x @ weight.T`."""
+
+    def value(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """The output."""
+        return torch.nn.functional.linear(x, weight)
+
+    def gradients(
+        self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of the input and the weights."""
+        rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, weight.shape[0])
+        return gradient @ weight, columns.T @ rows
+
+
+class Convolution(NamedTuple):
+    """A convolution in two dimensions, of an input that has a batch dimension."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    def value(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """The output."""
+        return torch.nn.functional.conv2d(x, weight, None, *self)
+
+    def gradients(
+        self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of the input and the weights."""
+        stride, padding, dilation, groups = self
+        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+            *(gradient, x, weight, None, stride, padding, dilation),
+            *(False, [0, 0], groups, [True, True, False]),
+        )
+        return of_x, of_weight
+
+
+def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
+    """`layer(x^2, exp(log_sigma2))`: the variance of each output."""
+    if torch.compiler.is_compiling():
+        return layer.value(x.square(), log_sigma2.exp())
+    y: torch.Tensor = _Variance.apply(x, log_sigma2, layer)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Variance(torch.autograd.Function):
+    """Keeps x and the parameter, which are kept anyway, and squares them again."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
+        return layer.value(x.square(), log_sigma2.exp())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, log_sigma2, ctx.layer = inputs
+        ctx.save_for_backward(x, log_sigma2)
+        ctx.save_for_forward(x, log_sigma2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        x, log_sigma2 = ctx.saved_tensors
+        # Under autocast the output has a narrower type than what is kept, and x may have too.
+        dtype = torch.promote_types(x.dtype, log_sigma2.dtype)
+        sigma2 = log_sigma2.to(dtype).exp()
+        of_square, of_sigma2 = ctx.layer.gradients(gradient.to(dtype), x.to(dtype).square(), sigma2)
+        of_x, of_log = of_square * 2 * x, of_sigma2 * sigma2
+        return of_x.to(x.dtype), of_log.to(log_sigma2.dtype), None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, of_x: torch.Tensor | None, of_log: torch.Tensor | None, *_: Any
+    ) -> torch.Tensor:
+        x, log_sigma2 = ctx.saved_tensors
+        sigma2 = log_sigma2.exp()
+        tangent: Any = 0.0
+        if of_x is not None:
+            tangent = tangent + ctx.layer.value(2 * x * of_x, sigma2)
+        if of_log is not None:
+            tangent = tangent + ctx.layer.value(x.square(), sigma2 * of_log)
+        return tangent  # type: ignore[no-any-return]
+
+
+def sampled(
+    mean: torch.Tensor, variance: torch.Tensor, place: Place, key: torch.Tensor
+) -> torch.Tensor:
+    """`mean + sqrt(variance) * e`, e standard normal."""
+    if torch.compiler.is_compiling():
+        return _sum(mean, variance, key, place)
+    y: torch.Tensor = _Sampled.apply(mean, variance, key, place)  # type: ignore[no-untyped-call]
+    return y
+
+
+def _sum(
+    mean: torch.Tensor, variance: torch.Tensor, key: torch.Tensor, place: Place
+) -> torch.Tensor:
+    compute = compute_dtype(mean.dtype)
+    e = place.noise(Law.NORMAL, key, mean.dtype, mean.device)
+    positive, safe = _positive(variance.to(compute))
+    return (mean.to(compute) + torch.where(positive, safe.sqrt(), 0.0) * e).to(mean.dtype)
+
+
+def _positive(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where there is a variance, and itself, but 1 elsewhere: its root has no slope at 0.
+
+    There the noise is 0 whatever e is, and so is what we call its derivative; not NaN. The common
+    1e-8 added under the root would be noise of its own in every output.
+    """
+    positive = variance > 0
+    return positive, torch.where(positive, variance, 1.0)
+
+
+class _Sampled(torch.autograd.Function):
+    """Keeps the variance, which would cost a layer's time to make again, and the key."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        mean: torch.Tensor, variance: torch.Tensor, key: torch.Tensor, place: Place
+    ) -> torch.Tensor:
+        return _sum(mean, variance, key, place)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _mean, variance, key, ctx.place = inputs
+        ctx.save_for_backward(variance, key)
+        ctx.save_for_forward(variance, key)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        variance, key = ctx.saved_tensors
+        of_variance = gradient * _slope(variance, key, ctx.place)
+        return gradient, of_variance.to(variance.dtype), None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, of_mean: torch.Tensor | None, of_variance: torch.Tensor | None, *_: Any
+    ) -> torch.Tensor:
+        variance, key = ctx.saved_tensors
+        tangent: Any = 0.0 if of_mean is None else of_mean
+        if of_variance is not None:
+            tangent = tangent + of_variance * _slope(variance, key, ctx.place)
+        return tangent.to(variance.dtype)  # type: ignore[no-any-return]
+
+
+def _slope(variance: torch.Tensor, key: torch.Tensor, place: Place) -> torch.Tensor:
+    """The derivative of the output by its variance, in the compute type."""
+    e = place.noise(Law.NORMAL, key, variance.dtype, variance.device)
+    positive, safe = _positive(variance.to(e.dtype))
+    return torch.where(positive, e * 0.5 * safe.rsqrt(), 0.0)
+
+
+def pair(value: Sequence[int] | int) -> tuple[int, ...]:
+    """One number for both dimensions, or one for each."""
+    return (value, value) if isinstance(value, int) else tuple(value)

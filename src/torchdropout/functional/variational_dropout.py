@@ -1,0 +1,326 @@
+"""Variational dropout: normal noise whose variance is learned, up to leaving a weight out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import softplus
+
+from .._validate import REAL, check_bool, check_input, wrong_type, wrong_value
+from ..random import Key
+from ..spec.keep import compute_dtype
+from ..spec.layout import MaskLayout
+from ..spec.noise import Law
+from ._bernoulli import check_source, key_of, key_tensor
+from ._gaussian_layer import Bilinear, Convolution, Linear, pair, sampled, variance
+from ._learned import Place, check_number, check_parameter, multiplied
+from ._noise import check_call
+from ._override import overridable
+
+
+@overridable
+def variational_dropout(
+    input: torch.Tensor,
+    log_alpha: torch.Tensor,
+    training: bool = True,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Multiply by normal noise of a learned variance alpha; identity in eval.
+
+    `y = x * (1 + sqrt(alpha) * e)` with `e ~ N(0, 1)`: Gaussian dropout, `alpha = p / (1 - p)`,
+    with a gradient for alpha. The noise is that of `gaussian_dropout` with the same key.
+
+    Args:
+        input: Floating-point tensor.
+        log_alpha: Of one element, or of a shape that broadcasts to that of the input.
+        training: False returns `input` itself.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions along which all elements share their noise.
+        layout: Mask indices: of a shard or a micro-batch, say.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken; the input is complex or
+            nested.
+        ArgumentValueError: log_alpha does not broadcast to the input or is on another device, or as
+            `dropout`.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> log_alpha = torch.tensor(0.25).log().requires_grad_()
+        >>> y = td.functional.variational_dropout(torch.ones(4), log_alpha, key=td.Key(0))
+        >>> torch.allclose(y, td.functional.gaussian_dropout(torch.ones(4), 0.2, key=td.Key(0)))
+        True
+
+    Reference:
+        D. P. Kingma, T. Salimans, M. Welling, "Variational dropout and the local reparameterization
+        trick", NIPS 2015, section 3.1.
+    """
+    call = check_call(input, training, False, key, generator, broadcast_dims, layout, None)
+    parameter = check_parameter("log_alpha", "the logarithm of the variance", log_alpha, call.x)
+    place = Place.of(call.x.shape, broadcast_dims, layout)
+    if not training:
+        return call.x
+    return multiplied(call.x, parameter, Scaled(), place, key, generator)
+
+
+class Scaled(NamedTuple):
+    """The factor `1 + sqrt(alpha) * e`."""
+
+    @property
+    def law(self) -> Law:
+        """Of e."""
+        return Law.NORMAL
+
+    def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """The factor."""
+        return 1.0 + (0.5 * parameter).exp() * e
+
+    def slope(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """Its derivative by log alpha."""
+        return 0.5 * (0.5 * parameter).exp() * e
+
+
+@overridable
+def variational_linear(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    log_sigma2: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    training: bool = True,
+    threshold: float = 3.0,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""A linear layer whose weights are normal, of learned means and variances; pruned in eval.
+
+    In training each output is drawn from the law it has under weights `W ~ N(weight, sigma2)`, all
+    independent:
+
+        y = x @ weight.T + bias + sqrt(x^2 @ sigma2.T) * e,   e ~ N(0, 1) for each output
+
+    In eval `y = x @ weight.T + bias` without the weights whose `log alpha`, the logarithm of
+    `sigma2 / weight^2`, is above the threshold: they are more noise than signal.
+
+    Args:
+        input: `(*, in_features)`, floating-point.
+        weight: `(out_features, in_features)`, the means.
+        log_sigma2: Logarithms of the variances, of the shape of weight.
+        bias: `(out_features,)`, without noise.
+        training: False leaves the noise out and prunes.
+        threshold: Of log alpha; 3 is that of the paper: `alpha / (1 + alpha)`, the p of a dropout
+            with that variance, is 0.95. `math.inf` prunes nothing.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        layout: Mask indices of the output: of a shard or a micro-batch, say.
+
+    Shape:
+        As `torch.nn.functional.linear`.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
+        RuntimeError: The shapes do not fit, as torch says.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> weight, log_sigma2 = torch.ones(1, 2), torch.tensor([[-10.0, 4.0]])
+        >>> x = torch.tensor([[1.0, 1.0]])
+        >>> td.functional.variational_linear(x, weight, log_sigma2, training=False)
+        tensor([[1.]])
+
+    Reference:
+        D. Molchanov, A. Ashukha, D. Vetrov, "Variational dropout sparsifies deep neural networks",
+        ICML 2017; the sampled outputs: D. P. Kingma et al., NIPS 2015.
+    """
+    check_layer_call(input, weight, log_sigma2, training, threshold, key, generator)
+    if not training:
+        kept = pruned(weight, log_sigma2, threshold)
+        return torch.nn.functional.linear(input, kept, bias)
+    mean = torch.nn.functional.linear(input, weight, bias)
+    return _with_noise(mean, input, log_sigma2, Linear(), key, generator, layout)
+
+
+@overridable
+def variational_conv2d(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    log_sigma2: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Sequence[int] | int = 1,
+    padding: Sequence[int] | int | str = 0,
+    dilation: Sequence[int] | int = 1,
+    groups: int = 1,
+    training: bool = True,
+    threshold: float = 3.0,
+    *,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""A convolution whose weights are normal, of learned means and variances; pruned in eval.
+
+    `variational_linear` for a convolution: in training
+
+        y = conv(x, weight) + bias + sqrt(conv(x^2, sigma2)) * e,   e ~ N(0, 1) for each output
+
+    and in eval the convolution without the weights whose log alpha is above the threshold. The
+    outputs of a map are drawn independently, each from its own law, as published; they would be
+    dependent if one draw of the weights made them all.
+
+    Args:
+        input: `(N, C, H, W)` or `(C, H, W)`, floating-point.
+        weight: `(out_channels, in_channels / groups, kH, kW)`, the means.
+        log_sigma2: Logarithms of the variances, of the shape of weight.
+        bias: `(out_channels,)`, without noise.
+        stride: As `torch.nn.functional.conv2d`, and so the next three.
+        padding: Numbers, `"valid"` or `"same"`.
+        dilation: As there.
+        groups: As there.
+        training: False leaves the noise out and prunes.
+        threshold: Of log alpha, as `variational_linear`.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        layout: Mask indices of the output: of a shard or a micro-batch, say.
+
+    Shape:
+        As `torch.nn.functional.conv2d`.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
+        RuntimeError: The shapes do not fit, as torch says.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> weight = torch.ones(1, 1, 1, 2)
+        >>> log_sigma2 = torch.tensor([-10.0, 4.0]).view(1, 1, 1, 2)
+        >>> x = torch.tensor([[[1.0, 2.0, 3.0]]])
+        >>> td.functional.variational_conv2d(x, weight, log_sigma2, training=False)
+        tensor([[[1., 2.]]])
+
+    Reference:
+        D. Molchanov, A. Ashukha, D. Vetrov, "Variational dropout sparsifies deep neural networks",
+        ICML 2017.
+    """
+    check_layer_call(input, weight, log_sigma2, training, threshold, key, generator)
+    conv2d = torch.nn.functional.conv2d
+    if not training:
+        kept = pruned(weight, log_sigma2, threshold)
+        return conv2d(input, kept, bias, stride, padding, dilation, groups)
+    mean = conv2d(input, weight, bias, stride, padding, dilation, groups)  # torch's checks
+    if isinstance(padding, str):
+        if padding == "same":
+            input = _padded_to_same(input, weight.shape[-2:], pair(dilation))
+        padding = 0
+    layer = Convolution(pair(stride), pair(padding), pair(dilation), groups)
+    if input.ndim == 4:
+        return _with_noise(mean, input, log_sigma2, layer, key, generator, layout)
+    place = Place.of(mean.shape, (), layout)
+    y = variance(input.unsqueeze(0), log_sigma2, layer).squeeze(0)
+    return sampled(mean, y, place, key_tensor(key_of(key, generator)))
+
+
+def _padded_to_same(
+    x: torch.Tensor, kernel: Sequence[int], dilation: Sequence[int]
+) -> torch.Tensor:
+    """An odd one more at the end, as torch pads."""
+    amounts: list[int] = []
+    for size, step in zip(reversed(kernel), reversed(dilation), strict=True):
+        total = step * (size - 1)
+        amounts += [total // 2, total - total // 2]
+    return torch.nn.functional.pad(x, amounts)
+
+
+def _with_noise(
+    mean: torch.Tensor,
+    x: torch.Tensor,
+    log_sigma2: torch.Tensor,
+    layer: Bilinear,
+    key: Key | None,
+    generator: torch.Generator | None,
+    layout: MaskLayout | None,
+) -> torch.Tensor:
+    place = Place.of(mean.shape, (), layout)
+    of = variance(x, log_sigma2, layer)
+    return sampled(mean, of, place, key_tensor(key_of(key, generator)))
+
+
+def check_layer_call(
+    x: Any,
+    weight: Any,
+    log_sigma2: Any,
+    training: Any,
+    threshold: Any,
+    key: Any,
+    generator: Any,
+) -> None:
+    """What both layers take, but for what torch checks.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
+    """
+    x = check_input(x, complex_ok=False)
+    if x.is_nested:
+        wrong_type("input", "no nested tensor", x)
+    for name, tensor in (("weight", weight), ("log_sigma2", log_sigma2)):
+        if not isinstance(tensor, torch.Tensor) or tensor.dtype not in REAL:
+            wrong_type(name, "a floating-point tensor", tensor)
+    if log_sigma2.shape != weight.shape:
+        wrong_value("log_sigma2", f"of the weight's shape, {tuple(weight.shape)}", log_sigma2)
+    check_bool("training", training)
+    check_threshold(threshold)
+    if key is not None or generator is not None:
+        check_source(key, generator, x)
+
+
+def check_threshold(threshold: Any) -> float:
+    """Of log alpha, above which a weight is pruned.
+
+    Raises:
+        ArgumentTypeError: It is no number.
+        ArgumentValueError: It is NaN.
+    """
+    value = check_number("threshold", "a number, above which log alpha prunes", threshold)
+    if math.isnan(value):
+        wrong_value("threshold", "a number, above which log alpha prunes", threshold)
+    return value
+
+
+def log_alpha_of(weight: torch.Tensor, log_sigma2: torch.Tensor) -> torch.Tensor:
+    """`log(sigma2 / weight^2)`, float32 at least; finite for a weight of 0."""
+    compute = compute_dtype(weight.dtype)
+    # Far below the square of any weight that matters, and within float32.
+    return log_sigma2.to(compute) - (weight.to(compute).square() + 1e-16).log()
+
+
+def pruned(weight: torch.Tensor, log_sigma2: torch.Tensor, threshold: float) -> torch.Tensor:
+    """The weights whose log alpha is at most the threshold; 0 for the others."""
+    return torch.where(log_alpha_of(weight, log_sigma2) > threshold, 0.0, weight)
+
+
+# Molchanov et al. 2017, section 4.2.
+_K1, _K2, _K3 = 0.63576, 1.87320, 1.48695
+
+
+def kl_of(log_alpha: torch.Tensor) -> torch.Tensor:
+    """The divergence of `N(w, alpha w^2)` from the log-uniform prior, up to a constant; each.
+
+    `k1 - k1 * sigmoid(k2 + k3 * log alpha) + log(1 + 1 / alpha) / 2`: an approximation, 0 in the
+    limit of a large alpha, within 0.01 of the integral for every alpha.
+    """
+    rising = (_K2 + _K3 * log_alpha).sigmoid()
+    return _K1 * (1.0 - rising) + 0.5 * softplus(-log_alpha)

@@ -1,0 +1,366 @@
+"""Variational dropout as modules: learned noise, and layers that prune themselves by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .. import functional as F
+from .._validate import is_integer, wrong_type, wrong_value
+from ..functional._learned import check_number
+from ..functional.gaussian_dropout import check_p_below_one
+from ..functional.variational_dropout import check_threshold, kl_of, log_alpha_of
+
+
+class VariationalDropout(torch.nn.Module):
+    r"""Multiply by noise ~ N(1, alpha) in training, alpha learned; the identity in eval.
+
+    Gaussian dropout, `alpha = p / (1 - p)`, whose p is a parameter. It is learned by gradient
+    descent on the mean negative log-likelihood of N samples plus `kl(model) / N`, the divergence
+    from a log-uniform prior: alone, it would have as much noise as possible.
+
+    Args:
+        p: At first, in (0, 1).
+        num_features: An alpha for each feature; without it, one for all.
+        dim: Which dimension of the input the features are.
+        weights: How many weights of the layer that follows have the noise of one alpha, by which
+            its divergence is multiplied: `out_features`, or, with one alpha for all, the number of
+            weights. With 1 the noise itself is what has the prior.
+        broadcast_dims: Dimensions along which all elements share their noise.
+
+    Attributes:
+        log_alpha: The parameter, of shape `(num_features,)` or `(1,)`.
+        p: `alpha / (1 + alpha)` at present, of the same shape, without a gradient.
+
+    Shape:
+        Any; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentValueError: p is outside (0, 1), or a count is below 1; at the call, the input has
+            another number of features.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> drop = td.nn.VariationalDropout(0.2, num_features=3, weights=5)
+        >>> model = torch.nn.Sequential(drop, torch.nn.Linear(3, 5))
+        >>> loss = model(torch.randn(8, 3)).square().mean() + td.nn.kl(model) / 1000
+        >>> loss.backward()
+        >>> drop.log_alpha.grad.shape, drop.p
+        (torch.Size([3]), tensor([0.2000, 0.2000, 0.2000]))
+
+    Reference:
+        D. P. Kingma, T. Salimans, M. Welling, "Variational dropout and the local reparameterization
+        trick", NIPS 2015; the divergence: D. Molchanov et al., ICML 2017, for every alpha.
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        num_features: int | None = None,
+        *,
+        dim: int = -1,
+        weights: int = 1,
+        broadcast_dims: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        p = check_p_below_one(p)
+        if p == 0.0:
+            wrong_value("p", "in (0, 1): at 0 there is no noise to learn from", p)
+        self.num_features = (
+            1 if num_features is None else _check_count("num_features", num_features)
+        )
+        if not is_integer(dim):
+            wrong_type("dim", "an integer, the dimension of the features", dim)
+        self.dim = dim
+        self.weights = _check_count("weights", weights)
+        self.broadcast_dims = tuple(broadcast_dims)
+        start = math.log(p) - math.log1p(-p)
+        self.log_alpha = torch.nn.Parameter(torch.full((self.num_features,), start))
+
+    @property
+    def p(self) -> torch.Tensor:
+        """The drop probability of a dropout with as much noise, at present."""
+        return self.log_alpha.detach().sigmoid()
+
+    def kl(self) -> torch.Tensor:
+        """The divergence from the prior, summed over the weights that this noise stands for."""
+        return self.weights * kl_of(self.log_alpha).sum()
+
+    def extra_repr(self) -> str:
+        """The drop probability at present: its mean."""
+        p = "?" if self.log_alpha.is_meta else f"{self.p.mean().item():.3g}"
+        return f"p={p}, num_features={self.num_features}, weights={self.weights}"
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.variational_dropout` with this module's alpha and mode."""
+        log_alpha: torch.Tensor = self.log_alpha
+        if self.num_features > 1:
+            behind = -self.dim - 1 if self.dim < 0 else input.ndim - self.dim - 1
+            log_alpha = log_alpha.reshape(-1, *[1] * behind)
+        return F.variational_dropout(
+            input, log_alpha, self.training, broadcast_dims=self.broadcast_dims
+        )
+
+
+class _Variational(torch.nn.Module):
+    """What the layers with normal weights share; `weight` holds their means."""
+
+    weight: torch.Tensor
+    log_sigma2: torch.Tensor
+    threshold: float
+
+    @property
+    def log_alpha(self) -> torch.Tensor:
+        """`log(sigma2 / weight^2)` of each weight: how much more noise than signal it is."""
+        return log_alpha_of(self.weight, self.log_sigma2)
+
+    def kl(self) -> torch.Tensor:
+        """The divergence of the weights' law from the log-uniform prior, summed."""
+        return kl_of(self.log_alpha).sum()
+
+    def sparsity(self) -> float:
+        """The share of the weights that eval leaves out."""
+        return (self.log_alpha.detach() > self.threshold).double().mean().item()
+
+    def extra_repr(self) -> str:
+        """As the layer, and the threshold."""
+        return f"{super().extra_repr()}, threshold={self.threshold:g}"
+
+
+class VariationalLinear(_Variational, torch.nn.Linear):
+    r"""A linear layer that learns how noisy each weight may be, and prunes the noisiest in eval.
+
+    `y = x @ weight.T + bias + sqrt(x^2 @ sigma2.T) * e` in training, and in eval the layer without
+    the weights whose log alpha is above the threshold; see `functional.variational_linear`. Train
+    on the mean negative log-likelihood of N samples plus `kl(model) / N`. A `torch.nn.Linear` in
+    all else: its `state_dict` has one key more, `log_sigma2`, and one of a trained linear layer is
+    loaded by `load_state_dict(state, strict=False)`.
+
+    Args:
+        in_features: As `torch.nn.Linear`, and so the next four.
+        out_features: As there.
+        bias: As there; it has no noise.
+        device: As there.
+        dtype: As there.
+        threshold: Of log alpha.
+        init_log_sigma2: Logarithm of the variances at first: -10, almost none.
+
+    Attributes:
+        log_sigma2: The parameter, of the shape of weight.
+        log_alpha: `log(sigma2 / weight^2)`.
+
+    Shape:
+        `(*, in_features)` to `(*, out_features)`.
+
+    Raises:
+        ArgumentTypeError: threshold or init_log_sigma2 is no number.
+        ArgumentValueError: threshold is NaN, or init_log_sigma2 not finite.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.VariationalLinear(8, 4)
+        >>> loss = layer(torch.randn(5, 8)).square().mean() + td.nn.kl(layer) / 1000
+        >>> loss.backward()
+        >>> layer
+        VariationalLinear(in_features=8, out_features=4, bias=True, threshold=3)
+        >>> with torch.no_grad():
+        ...     _, _ = layer.weight.fill_(1.0), layer.log_sigma2[:, :2].fill_(4.0)
+        >>> layer.sparsity()
+        0.25
+
+    Reference:
+        D. Molchanov, A. Ashukha, D. Vetrov, "Variational dropout sparsifies deep neural networks",
+        ICML 2017.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        threshold: float = 3.0,
+        init_log_sigma2: float = -10.0,
+    ) -> None:
+        threshold, start = check_threshold(threshold), _check_start(init_log_sigma2)
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.threshold = threshold
+        self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.variational_linear` with this module's parameters and mode."""
+        return F.variational_linear(
+            input, self.weight, self.log_sigma2, self.bias, self.training, self.threshold
+        )
+
+
+class VariationalConv2d(_Variational, torch.nn.Conv2d):
+    r"""A convolution that learns how noisy each weight may be, and prunes the noisiest in eval.
+
+    `VariationalLinear` for a convolution; see `functional.variational_conv2d`. A `torch.nn.Conv2d`
+    in all else.
+
+    Args:
+        in_channels: As `torch.nn.Conv2d`, and so the next ten.
+        out_channels: As there.
+        kernel_size: As there.
+        stride: As there.
+        padding: As there.
+        dilation: As there.
+        groups: As there.
+        bias: As there; it has no noise.
+        padding_mode: As there.
+        device: As there.
+        dtype: As there.
+        threshold: Of log alpha.
+        init_log_sigma2: Logarithm of the variances at first: -10, almost none.
+
+    Attributes:
+        log_sigma2: The parameter, of the shape of weight.
+        log_alpha: `log(sigma2 / weight^2)`.
+
+    Shape:
+        As `torch.nn.Conv2d`.
+
+    Raises:
+        ArgumentTypeError: threshold or init_log_sigma2 is no number.
+        ArgumentValueError: threshold is NaN, or init_log_sigma2 not finite.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> layer = td.nn.VariationalConv2d(3, 8, 3, padding="same")
+        >>> layer(torch.randn(2, 3, 10, 10)).shape
+        torch.Size([2, 8, 10, 10])
+
+    Reference:
+        D. Molchanov, A. Ashukha, D. Vetrov, "Variational dropout sparsifies deep neural networks",
+        ICML 2017.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: str | int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        threshold: float = 3.0,
+        init_log_sigma2: float = -10.0,
+    ) -> None:
+        threshold, start = check_threshold(threshold), _check_start(init_log_sigma2)
+        super().__init__(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias),
+            *(padding_mode, device, dtype),  # type: ignore[arg-type]
+        )
+        self.threshold = threshold
+        self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`functional.variational_conv2d` with this module's parameters and mode."""
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            amounts = self._reversed_padding_repeated_twice
+            input = torch.nn.functional.pad(input, amounts, mode=self.padding_mode)
+            padding = 0
+        return F.variational_conv2d(
+            *(input, self.weight, self.log_sigma2, self.bias),
+            *(self.stride, padding, self.dilation, self.groups),
+            *(self.training, self.threshold),
+        )
+
+
+def kl(model: torch.nn.Module) -> torch.Tensor:
+    """The sum of the divergences from the prior over a model: what each module's `kl` says.
+
+    Args:
+        model: Any module. Each variational module in it counts once, however often it is used.
+
+    Returns:
+        A scalar; 0 where there is none. Divide it by the number of samples, where the loss is a
+        mean over samples.
+
+    Raises:
+        ArgumentTypeError: It is no module.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> model = torch.nn.Sequential(td.nn.VariationalLinear(8, 4), td.nn.VariationalDropout())
+        >>> torch.equal(td.nn.kl(model), model[0].kl() + model[1].kl())
+        True
+    """
+    found = [
+        m.kl() for m in _check_model(model) if isinstance(m, (VariationalDropout, _Variational))
+    ]
+    if not found:
+        return torch.zeros(())
+    total = found[0]
+    for term in found[1:]:
+        total = total + term.to(total.device)
+    return total
+
+
+def sparsity(model: torch.nn.Module) -> float:
+    """The share of the weights of a model's variational layers that eval leaves out.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        In [0, 1]; NaN where there is no variational layer.
+
+    Raises:
+        ArgumentTypeError: It is no module.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> model = torch.nn.Sequential(
+        ...     td.nn.VariationalLinear(8, 3, init_log_sigma2=20.0), td.nn.VariationalLinear(3, 8)
+        ... )
+        >>> td.nn.sparsity(model)
+        0.5
+    """
+    found = [m for m in _check_model(model) if isinstance(m, _Variational)]
+    total = sum(m.weight.numel() for m in found)
+    if total == 0:
+        return math.nan
+    return sum(m.sparsity() * m.weight.numel() for m in found) / total
+
+
+def _check_model(model: Any) -> list[torch.nn.Module]:
+    """All modules of a model, each once.
+
+    Raises:
+        ArgumentTypeError: It is no module.
+    """
+    if not isinstance(model, torch.nn.Module):
+        wrong_type("model", "a torch.nn.Module", model)
+    return list(model.modules())
+
+
+def _check_count(name: str, value: Any) -> int:
+    if not is_integer(value):
+        wrong_type(name, "an integer, 1 or more", value)
+    if value < 1:
+        wrong_value(name, "1 or more", value)
+    return value
+
+
+def _check_start(value: Any) -> float:
+    name = "init_log_sigma2"
+    start = check_number(name, "a number, the logarithm of a variance", value)
+    if not math.isfinite(start):
+        wrong_value(name, "finite, the logarithm of a variance", value)
+    return start

@@ -1,0 +1,392 @@
+"""Variational dropout: learned normal noise on the input, and layers with normal weights."""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from torch.utils.checkpoint import checkpoint
+
+from oracle import FLOATS, layouts_of, same_bits
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.functional.variational_dropout import kl_of, log_alpha_of
+from torchdropout.spec.noise import Law, noise
+
+KEY = Key(8, 9)
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def randn(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
+
+
+def normal(shape, key=KEY, layout=None):
+    """Standard normal noise of each element, by the definition."""
+    layout = layout or MaskLayout.of(tuple(shape))
+    e = [
+        noise(key.seed, key.stream, Law.NORMAL, layout.index(place))
+        for place in itertools.product(*map(range, shape))
+    ]
+    return torch.tensor(e, dtype=torch.float64).reshape(tuple(shape))
+
+
+class TestMultiplied:
+    @pytest.mark.parametrize("alpha", [0.01, 1.0, 30.0])
+    def test_equals_the_definition(self, alpha):
+        log_alpha = torch.tensor(alpha, dtype=torch.float64).log()
+        for shape in ((), (7,), (5, 4, 3), (0, 3)):
+            x = randn(*shape)
+            y = F.variational_dropout(x, log_alpha, key=KEY)
+            expected = x * (1 + math.sqrt(alpha) * normal(shape))
+            torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
+
+    @pytest.mark.parametrize("dtype", FLOATS, ids=str)
+    def test_is_gaussian_dropout_in_every_dtype_and_layout(self, dtype):
+        x, log_alpha = randn(5, 4, 3, 2).to(dtype), torch.tensor(0.25).log()
+        y = F.variational_dropout(x, log_alpha, key=KEY)
+        rounding = max(1e-6, torch.finfo(dtype).eps)  # a float32 log alpha
+        expected = F.gaussian_dropout(x, 0.2, key=KEY)
+        torch.testing.assert_close(y, expected, rtol=rounding, atol=rounding)
+        for laid_out in layouts_of(x).values():
+            z = F.variational_dropout(laid_out, log_alpha, key=KEY)
+            assert same_bits(z, y)
+            assert z.stride() == torch.empty_like(laid_out).stride()
+
+    def test_the_law(self):
+        """KS on 200,000 draws: at a level of 1e-6 it sees a distance of 0.006."""
+        x = torch.full((200_000,), 2.0, dtype=torch.float64)
+        y = F.variational_dropout(x, torch.tensor(0.3, dtype=torch.float64).log(), key=Key(0))
+        assert stats.kstest(y.numpy(), stats.norm(2, 2 * math.sqrt(0.3)).cdf).pvalue > 1e-6
+
+    def test_gradients_of_both_orders_and_modes(self):
+        x, log_alpha = randn(4, 3).requires_grad_(), randn(4, 1).requires_grad_()
+        function = functools.partial(F.variational_dropout, key=KEY)
+        assert torch.autograd.gradcheck(
+            function, (x, log_alpha), check_forward_ad=True, check_batched_grad=True
+        )
+        assert torch.autograd.gradgradcheck(function, (x, log_alpha), check_fwd_over_rev=True)
+
+    def test_shared_noise_and_micro_batches(self):
+        x, log_alpha = randn(4, 5, 6), torch.tensor(-1.0, dtype=torch.float64)
+        y = F.variational_dropout(x, log_alpha, key=KEY, broadcast_dims=(1,))
+        layout = MaskLayout.of((4, 5, 6), (1,))
+        part = F.variational_dropout(x[1:3], log_alpha, key=KEY, layout=layout.at((1, 0, 0)))
+        assert torch.equal(part, y[1:3])
+        factor = y / x
+        torch.testing.assert_close(factor, factor[:, :1].expand_as(factor))
+
+    def test_no_variance_and_eval(self):
+        x, before = randn(4, 3), torch.get_rng_state()
+        assert F.variational_dropout(x, torch.zeros(()), False) is x
+        assert torch.equal(torch.get_rng_state(), before)
+        log_alpha = torch.tensor(-math.inf, dtype=torch.float64, requires_grad=True)
+        y = F.variational_dropout(x, log_alpha)
+        assert torch.equal(y, x)
+        assert torch.autograd.grad(y.sum(), log_alpha)[0] == 0
+
+    def test_only_x_the_parameter_and_the_key_are_kept(self):
+        x, log_alpha = randn(64, 33).requires_grad_(), torch.zeros(1).requires_grad_()
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            F.variational_dropout(x, log_alpha)
+        assert sum(t.nbytes for t in kept) == x.nbytes + 4 + 16
+        assert x.data_ptr() in {t.data_ptr() for t in kept}
+
+    @pytest.mark.parametrize(
+        ("change", "error", "words"),
+        [
+            ({"log_alpha": 0.1}, ArgumentTypeError, "`log_alpha` to be a floating-point tensor, "),
+            (
+                {"log_alpha": torch.zeros(2)},
+                ArgumentValueError,
+                r"broadcasts to the input's, \(2, 3\), got log_alpha=<tensor of shape \(2,\)",
+            ),
+            ({"input": torch.ones(2, 3) * 1j}, ArgumentTypeError, "a floating-point tensor"),
+            ({"training": None}, ArgumentTypeError, "got training=None"),
+            ({"generator": 3}, ArgumentTypeError, "`generator` to be a torch.Generator"),
+            ({"broadcast_dims": (0, 0)}, ArgumentValueError, "each named once"),
+        ],
+    )
+    def test_refusals_draw_nothing(self, change, error, words):
+        before = torch.get_rng_state()
+        with pytest.raises(error, match=words):
+            F.variational_dropout(
+                **{"input": torch.ones(2, 3), "log_alpha": torch.zeros(1)} | change
+            )
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+CONVOLUTIONS = {
+    "plain": {},
+    "strided": {"stride": 2, "padding": 1},
+    "grouped": {"groups": 2, "padding": (1, 0), "dilation": (1, 2)},
+    "same": {"padding": "same", "dilation": 2},
+    "valid": {"padding": "valid"},
+}
+
+
+def linear(x, weight, log_sigma2, bias=None, **kwargs):
+    return F.variational_linear(x, weight, log_sigma2, bias, **kwargs)
+
+
+def inputs(kind, dtype=torch.float64):
+    """Arguments of a layer, and torch's function of them."""
+    if kind == "linear":
+        shapes, run, plain = ((5, 4), (3, 4), (3,)), linear, torch.nn.functional.linear
+    else:
+        given = CONVOLUTIONS[kind]
+        weight = (4, 4 // given.get("groups", 1), 3, 2)  # an even side, for "same"
+        shapes = ((2, 4, 6, 5), weight, (4,))
+        run = functools.partial(F.variational_conv2d, **given)
+        plain = functools.partial(torch.nn.functional.conv2d, **given)
+    x, weight, bias = (randn(*shape, seed=i).to(dtype) for i, shape in enumerate(shapes))
+    log_sigma2 = randn(*weight.shape, seed=9).to(dtype) - 1
+    return (x, weight, log_sigma2, bias), run, plain
+
+
+LAYERS = ["linear", *CONVOLUTIONS]
+
+
+# What torch says itself of an even kernel with padding="same".
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize("kind", LAYERS)
+class TestLayers:
+    def test_the_output_has_its_mean_and_variance(self, kind):
+        (x, weight, log_sigma2, bias), run, plain = inputs(kind)
+        y = run(x, weight, log_sigma2, bias, key=KEY)
+        mean, variance = plain(x, weight, bias), plain(x**2, log_sigma2.exp())
+        expected = mean + variance.sqrt() * normal(mean.shape)
+        torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+        if kind != "linear":  # without a batch dimension
+            single = run(x[0], weight, log_sigma2, bias, key=KEY)
+            torch.testing.assert_close(single, y[0], rtol=1e-12, atol=1e-12)
+
+    def test_gradients_of_both_orders_and_modes(self, kind):
+        arguments, run, _ = inputs(kind)
+        arguments = [t.requires_grad_() for t in arguments]
+        function = functools.partial(run, key=KEY)
+        assert torch.autograd.gradcheck(
+            function, arguments, fast_mode=True, check_forward_ad=True, check_batched_grad=True
+        )
+        assert torch.autograd.gradgradcheck(function, arguments, fast_mode=True)
+
+    def test_gradients_are_those_of_the_composition(self, kind):
+        arguments, run, plain = inputs(kind)
+        x, weight, log_sigma2, bias = arguments = [t.requires_grad_() for t in arguments]
+        y = run(*arguments, key=KEY)
+        noise = normal(y.shape)
+        z = plain(x, weight, bias) + plain(x**2, log_sigma2.exp()).sqrt() * noise
+        got = torch.autograd.grad(y.sin().sum(), arguments)
+        expected = torch.autograd.grad(z.sin().sum(), arguments)
+        for a, b in zip(got, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+    def test_eval_prunes_and_draws_nothing(self, kind):
+        (x, weight, log_sigma2, bias), run, plain = inputs(kind)
+        before = torch.get_rng_state()
+        y = run(x, weight, log_sigma2, bias, training=False, threshold=0.5)
+        noisy = log_sigma2.exp() / weight**2 > math.exp(0.5)
+        assert 0 < noisy.sum() < noisy.numel()
+        torch.testing.assert_close(y, plain(x, weight.masked_fill(noisy, 0.0), bias))
+        all_of_them = run(x, weight, log_sigma2, bias, training=False, threshold=math.inf)
+        assert torch.equal(all_of_them, plain(x, weight, bias))
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_randomness_and_transforms(self, kind):
+        arguments, run, _ = inputs(kind)
+        assert torch.equal(seeded(run, *arguments), run(*arguments, key=seeded(Key.draw)))
+        generators = [torch.Generator().manual_seed(1) for _ in range(2)]
+        y = run(*arguments, generator=generators[0])
+        assert torch.equal(y, run(*arguments, key=Key.draw(generators[1])))
+        x, *rest = arguments
+        stacked = torch.stack([x, x + 1])
+        each = torch.func.vmap(lambda x: run(x, *rest, key=KEY))(stacked)
+        torch.testing.assert_close(each, torch.stack([run(x, *rest, key=KEY) for x in stacked]))
+        grads = torch.func.vmap(
+            torch.func.grad(lambda w, x: run(x, w, *rest[1:], key=KEY).sin().sum()), (None, 0)
+        )(rest[0], stacked)
+        weight = rest[0].clone().requires_grad_()
+        (one,) = torch.autograd.grad(run(x, weight, *rest[1:], key=KEY).sin().sum(), weight)
+        torch.testing.assert_close(grads[0], one)
+        noises = seeded(
+            torch.func.vmap(lambda x: run(x, *rest), randomness="different"), x.expand(8, *x.shape)
+        )
+        assert len(noises.unique(dim=0)) == 8
+
+    def test_a_micro_batch(self, kind):
+        (x, *rest), run, _ = inputs(kind)
+        y = run(x, *rest, key=KEY)
+        layout = MaskLayout.of(tuple(y.shape)).at((1,) + (0,) * (y.ndim - 1))
+        torch.testing.assert_close(run(x[1:], *rest, key=KEY, layout=layout), y[1:])
+
+    def test_nothing_is_kept_but_the_variance(self, kind):
+        arguments, run, _ = inputs(kind)
+        arguments = [t.requires_grad_() for t in arguments]
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            y = run(*arguments)
+        # Of a linear layer the weight is kept transposed: the same memory.
+        known = {t.data_ptr() for t in arguments}
+        extra = {t.data_ptr(): t.nbytes for t in kept if t.data_ptr() not in known}
+        # What an even kernel needs padded is kept padded: by torch, and by us.
+        padded = 2 * torch.empty(2, 4, 6 + 4, 5 + 2, dtype=y.dtype).nbytes if kind == "same" else 0
+        assert sum(extra.values()) <= y.nbytes + 16 + padded
+
+    def test_a_row_of_zeros_has_no_noise_and_a_finite_gradient(self, kind):
+        arguments, run, plain = inputs(kind)
+        x = torch.zeros_like(arguments[0]).requires_grad_()
+        log_sigma2 = arguments[2].requires_grad_()
+        y = run(x, arguments[1], log_sigma2, arguments[3])
+        torch.testing.assert_close(y, plain(x, arguments[1], arguments[3]))
+        for gradient in torch.autograd.grad(y.sum(), (x, log_sigma2)):
+            assert torch.isfinite(gradient).all()
+
+    def test_half_precision_and_autocast(self, kind):
+        arguments, run, _ = inputs(kind)
+        exact = run(*arguments, key=KEY)
+        half = run(*(t.bfloat16() for t in arguments), key=KEY)
+        assert half.dtype == torch.bfloat16
+        torch.testing.assert_close(half.double(), exact, rtol=0.05, atol=0.15)
+        x, weight, log_sigma2, bias = [t.float().requires_grad_() for t in arguments]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = run(x, weight, log_sigma2, bias, key=KEY)
+        assert y.dtype == torch.bfloat16
+        torch.testing.assert_close(y.double(), exact, rtol=0.05, atol=0.15)
+        gradients = torch.autograd.grad(y.float().sum(), (x, weight, log_sigma2, bias))
+        assert all(g.dtype == torch.float32 for g in gradients)
+
+
+@pytest.mark.parametrize("kind", ["linear", "strided"])
+def test_compiles_in_one_graph(kind):
+    torch._dynamo.reset()
+    arguments, run, _ = inputs(kind, torch.float32)
+    arguments = [t.requires_grad_() for t in arguments]
+
+    def step(function):
+        y = function(*arguments)
+        return y, *torch.autograd.grad(y.square().sum(), arguments)
+
+    compiled = torch.compile(lambda *a: run(*a), fullgraph=True, backend="aot_eager")
+    for a, b in zip(seeded(step, compiled), seeded(step, run), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_dropout_compiles_in_one_graph():
+    torch._dynamo.reset()
+    x, log_alpha = torch.ones(5, 3, requires_grad=True), torch.zeros(3, requires_grad=True)
+
+    def step(function):
+        y = function(x, log_alpha)
+        return y, *torch.autograd.grad(y.square().sum(), (x, log_alpha))
+
+    compiled = torch.compile(
+        lambda x, a: F.variational_dropout(x, a), fullgraph=True, backend="aot_eager"
+    )
+    got, expected = seeded(step, compiled), seeded(step, F.variational_dropout)
+    assert all(map(torch.equal, got[:2], expected[:2]))
+    torch.testing.assert_close(got[2], expected[2])
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_checkpointing_makes_the_same_noise_again(use_reentrant):
+    arguments, run, _ = inputs("linear")
+    arguments = [t.requires_grad_() for t in arguments]
+    plain = torch.autograd.grad(seeded(run, *arguments).square().sum(), arguments)
+    y = seeded(checkpoint, run, *arguments, use_reentrant=use_reentrant)
+    y.square().sum().backward()
+    assert all(torch.equal(t.grad, g) for t, g in zip(arguments, plain, strict=True))
+
+
+def test_sampling_outputs_is_sampling_weights():
+    """Mean and variance of one output over 20,000 draws of the weights: within 6 sigma."""
+    (x, weight, log_sigma2, bias), run, _ = inputs("linear")
+    n = 20_000
+    generator = torch.Generator().manual_seed(5)
+    e = torch.randn((n, *weight.shape), dtype=torch.float64, generator=generator)
+    drawn = weight + (0.5 * log_sigma2).exp() * e
+    by_weights = drawn[:, 1] @ x[2] + bias[1]
+    by_outputs = run(x[2].expand(n, -1), weight, log_sigma2, bias, key=KEY)[:, 1]
+    for sample in (by_weights, by_outputs):
+        mean, std = (weight @ x[2] + bias)[1], (log_sigma2.exp() @ x[2] ** 2)[1].sqrt()
+        assert abs(sample.mean() - mean) < 6 * std / math.sqrt(n)
+        assert abs(sample.var() / std**2 - 1) < 6 * math.sqrt(2 / n)
+
+
+def test_log_alpha_is_finite_for_a_weight_of_zero():
+    weight = torch.tensor([0.0, 1e-30, 2.0], requires_grad=True)
+    log_alpha = log_alpha_of(weight, torch.zeros(3))
+    assert log_alpha[2].item() == pytest.approx(-math.log(4), rel=1e-6)
+    (gradient,) = torch.autograd.grad(kl_of(log_alpha).sum(), weight)
+    assert torch.isfinite(gradient).all()
+    assert log_alpha_of(torch.ones(2).half(), torch.zeros(2).half()).dtype == torch.float32
+
+
+def test_the_divergence_is_within_a_hundredth_of_the_integral():
+    """`E[log |1 + sqrt(alpha) e|] - log(alpha) / 2`, and what makes it 0 in the limit."""
+
+    def exact(log_alpha):
+        root = math.exp(log_alpha / 2)
+
+        def integrand(e):
+            return np.log(np.abs(1 + root * e)) * stats.norm.pdf(e)
+
+        ends = sorted({-12.0, max(-12.0, -1 / root), 12.0})  # the logarithm's pole
+        pairs = itertools.pairwise(ends)
+        expected = sum(integrate.quad(integrand, *pair, limit=200)[0] for pair in pairs)
+        return expected - log_alpha / 2 + (np.euler_gamma + math.log(2)) / 2
+
+    points = torch.linspace(-8, 8, 17, dtype=torch.float64)
+    far = max(abs(kl_of(a).item() - exact(a.item())) for a in points)
+    assert 0.001 < far < 0.01
+    assert kl_of(torch.tensor(50.0)).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"input": torch.ones(2, 4, dtype=torch.int32)}, ArgumentTypeError, "convert it first"),
+        ({"weight": [1.0]}, ArgumentTypeError, "`weight` to be a floating-point tensor, got"),
+        ({"log_sigma2": None}, ArgumentTypeError, "`log_sigma2` to be a floating-point tensor"),
+        (
+            {"log_sigma2": torch.zeros(4)},
+            ArgumentValueError,
+            r"of the weight's shape, \(3, 4\), got log_sigma2=<tensor of shape \(4,\)",
+        ),
+        ({"training": 1}, ArgumentTypeError, "`training` to be a bool"),
+        ({"threshold": math.nan}, ArgumentValueError, "`threshold` to be a number.* threshold=nan"),
+        ({"threshold": "3"}, ArgumentTypeError, r"got threshold='3' \(str\)"),
+        ({"key": 3}, ArgumentTypeError, "`key` to be a torchdropout.Key"),
+        ({"layout": MaskLayout(0, (1,))}, ArgumentValueError, "`layout`"),
+        ({"input": torch.ones(2, 5)}, RuntimeError, "shapes"),
+        ({"bias": torch.ones(7)}, RuntimeError, "expand|size"),
+    ],
+)
+def test_refusals_of_layers_draw_nothing(change, error, words):
+    before = torch.get_rng_state()
+    given = {
+        "input": torch.ones(2, 4),
+        "weight": torch.ones(3, 4),
+        "log_sigma2": torch.zeros(3, 4),
+    }
+    with pytest.raises(error, match=words):
+        F.variational_linear(**given | change)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "function", [F.variational_dropout, F.variational_linear, F.variational_conv2d]
+)
+def test_is_traced_as_one_call(function):
+    graph = torch.fx.symbolic_trace(lambda x: function(x, torch.ones(1), True))
+    calls = [n.target for n in graph.graph.nodes if n.op == "call_function"]
+    assert calls == [function]

@@ -1,0 +1,250 @@
+"""nn.VariationalDropout, VariationalLinear and VariationalConv2d: state, divergence, pruning."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def divergence(log_alpha):
+    """Molchanov et al. 2017, equation 14, without its constant."""
+    k1, k2, k3 = 0.63576, 1.87320, 1.48695
+    rising = 1 / (1 + math.exp(-(k2 + k3 * log_alpha)))
+    return -(k1 * rising - 0.5 * math.log1p(math.exp(-log_alpha)) - k1)
+
+
+def layers():
+    torch.manual_seed(0)
+    return [
+        (td.nn.VariationalLinear(4, 3, init_log_sigma2=-1.0), torch.randn(6, 4)),
+        (td.nn.VariationalLinear(4, 3, bias=False, threshold=1.0), torch.randn(2, 5, 4)),
+        (td.nn.VariationalConv2d(2, 3, 3, padding=1, stride=2), torch.randn(2, 2, 6, 5)),
+        (
+            td.nn.VariationalConv2d(2, 4, 3, padding="same", padding_mode="circular", groups=2),
+            torch.randn(2, 2, 6, 5),
+        ),
+    ]
+
+
+IDS = ["linear", "no-bias", "conv", "circular"]
+
+
+@pytest.mark.parametrize("which", range(4), ids=IDS)
+class TestLayers:
+    def test_train_is_the_function_and_eval_the_pruned_layer(self, which):
+        module, x = layers()[which]
+        parent = torch.nn.Linear if which < 2 else torch.nn.Conv2d
+        assert isinstance(module, parent)
+        with torch.no_grad():
+            module.log_sigma2.normal_(0, 3)
+            plain = parent.forward(module, x)
+            y = seeded(module, x)
+            assert y.shape == plain.shape
+            assert not torch.allclose(y, plain)
+            assert torch.equal(y, seeded(module, x))
+            if which < 2:
+                given = (module.weight, module.log_sigma2, module.bias)
+                assert torch.equal(y, seeded(F.variational_linear, x, *given))
+            before = torch.get_rng_state()
+            pruned = module.eval()(x)
+            noisy = module.log_sigma2.exp() > math.exp(module.threshold) * module.weight**2
+            module.weight[noisy] = 0.0
+            torch.testing.assert_close(pruned, parent.forward(module, x))
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_without_noise_it_is_the_plain_layer(self, which):
+        module, x = layers()[which]
+        parent = torch.nn.Linear if which < 2 else torch.nn.Conv2d
+        with torch.no_grad():
+            module.log_sigma2.fill_(-80.0)
+        torch.testing.assert_close(module(x), parent.forward(module, x))
+
+    def test_divergence_and_sparsity(self, which):
+        module, _ = layers()[which]
+        with torch.no_grad():
+            module.log_sigma2.normal_(0, 3)
+        log_alpha = (module.log_sigma2 - module.weight.square().log()).double().flatten().tolist()
+        expected = sum(map(divergence, log_alpha))
+        assert module.kl().item() == pytest.approx(expected, rel=1e-5)
+        share = sum(a > module.threshold for a in log_alpha) / len(log_alpha)
+        assert 0 < share < 1
+        assert module.sparsity() == pytest.approx(share, rel=1e-12)
+
+    def test_state_repr_and_copies(self, which):
+        module, x = layers()[which]
+        parent = torch.nn.Linear if which < 2 else torch.nn.Conv2d
+        names = {"weight", "log_sigma2"} | ({"bias"} if module.bias is not None else set())
+        assert set(module.state_dict()) == names
+        text = repr(module)
+        assert text.endswith(f", threshold={module.threshold:g})")
+        plain = repr(parent(*([4, 3] if which < 2 else [2, 3, 3])))
+        assert text[: text.index("(")] == f"Variational{plain[: plain.index('(')]}"
+        for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+            assert repr(other) == text
+            assert torch.equal(seeded(other, x), seeded(module, x))
+
+    def test_is_traced_and_compiled(self, which):
+        torch._dynamo.reset()
+        module, x = layers()[which]
+        # A leaf to torch.fx by default, as all of torch.nn's own modules; here it looks inside.
+        graph = torch.fx.symbolic_trace(module)
+        assert torch.equal(seeded(graph, x), seeded(module, x))
+        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(seeded(compiled, x), seeded(module, x))
+
+
+def test_takes_the_state_of_a_trained_layer():
+    for parent, ours in (
+        (torch.nn.Linear(4, 3), td.nn.VariationalLinear(4, 3)),
+        (torch.nn.Conv2d(2, 3, 3), td.nn.VariationalConv2d(2, 3, 3)),
+    ):
+        missing, unexpected = ours.load_state_dict(parent.state_dict(), strict=False)
+        assert (missing, unexpected) == (["log_sigma2"], [])
+        assert torch.equal(ours.weight, parent.weight)
+    layer = td.nn.VariationalLinear(4, 3, dtype=torch.float64, device="meta")
+    assert layer.log_sigma2.dtype == torch.float64
+    assert layer.log_sigma2.is_meta
+
+
+def test_irrelevant_inputs_are_pruned():
+    """Of 13 inputs the first 3 matter: their weights stay, and most of the others go."""
+    torch.manual_seed(0)
+    n, s = 200, 0.5
+    x = torch.randn(n, 13)
+    y = x[:, :3] @ torch.tensor([[1.0], [-2.0], [0.5]]) + s * torch.randn(n, 1)
+    layer = td.nn.VariationalLinear(13, 1)
+    optimizer = torch.optim.Adam(layer.parameters(), 0.1)
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.02, 400)
+    assert layer.sparsity() < 0.1  # weights that start near 0
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss = (layer(x) - y).square().mean() / (2 * s**2)
+        (loss + td.nn.kl(layer) / n).backward()
+        optimizer.step()
+        slower.step()
+    gone = (layer.log_alpha > layer.threshold).squeeze(0)
+    assert not gone[:3].any()
+    assert gone[3:].sum() >= 8
+    assert layer.sparsity() == pytest.approx(gone.double().mean().item())
+    layer.eval()
+    assert (layer(x) - y).square().mean() < 1.1 * s**2
+
+
+class TestDropout:
+    def test_train_is_the_function_and_eval_the_identity(self):
+        module, x = td.nn.VariationalDropout(0.2), torch.randn(8, 4)
+        expected = seeded(F.gaussian_dropout, x, 0.2)
+        torch.testing.assert_close(seeded(module, x), expected)
+        before = torch.get_rng_state()
+        assert module.eval()(x) is x
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize(("dim", "shape"), [(-1, (6, 5, 4)), (1, (6, 4, 5)), (0, (4, 5))])
+    def test_an_alpha_for_each_feature(self, dim, shape):
+        module = td.nn.VariationalDropout(0.5, 4, dim=dim)
+        with torch.no_grad():
+            module.log_alpha[1:3] = -60.0
+        x = torch.randn(shape)
+        noisy = ((seeded(module, x) - x).abs() > 1e-6).movedim(dim, 0).flatten(1).any(1)
+        assert noisy.tolist() == [True, False, False, True]
+        assert module.p.tolist() == pytest.approx([0.5, 0, 0, 0.5])
+        with pytest.raises(ArgumentValueError, match=r"`log_alpha` .* broadcasts to the input's"):
+            module(torch.randn(*(7 for _ in shape)))
+
+    def test_divergence(self):
+        module = td.nn.VariationalDropout(0.3, 4, weights=10)
+        expected = 40 * divergence(math.log(0.3 / 0.7))
+        assert module.kl().item() == pytest.approx(expected, rel=1e-6)
+
+    def test_alpha_is_learned(self):
+        """Of two features one is noise that hurts, the other is never used."""
+        torch.manual_seed(0)
+        module = td.nn.VariationalDropout(0.5, 2)
+        optimizer = torch.optim.Adam(module.parameters(), 0.05)
+        x = torch.randn(256, 2)
+        for _ in range(300):
+            optimizer.zero_grad()
+            loss = (module(x) - x)[:, 0].square().mean() / (2 * 0.1**2)
+            (loss + td.nn.kl(module) / 256).backward()
+            optimizer.step()
+        assert module.p[0] < 0.05
+        assert module.p[1] > 0.9
+
+    def test_state_repr_and_copies(self):
+        module, x = td.nn.VariationalDropout(0.2, 4, weights=3), torch.randn(8, 4)
+        assert list(module.state_dict()) == ["log_alpha"]
+        assert repr(module) == "VariationalDropout(p=0.2, num_features=4, weights=3)"
+        assert "p=?" in repr(td.nn.VariationalDropout().to("meta"))
+        for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+            assert repr(other) == repr(module)
+            assert torch.equal(seeded(other, x), seeded(module, x))
+
+    def test_is_traced_and_compiled(self):
+        torch._dynamo.reset()
+        module, x = td.nn.VariationalDropout(0.2), torch.randn(8, 4)
+        graph = torch.fx.symbolic_trace(module)
+        assert F.variational_dropout in [n.target for n in graph.graph.nodes]
+        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+        assert torch.equal(seeded(compiled, x), seeded(module, x))
+
+
+def test_kl_and_sparsity_of_a_model():
+    shared = td.nn.VariationalLinear(4, 4)
+    model = torch.nn.Sequential(
+        shared, torch.nn.ReLU(), shared, td.nn.VariationalDropout(), torch.nn.Linear(4, 2)
+    )
+    torch.testing.assert_close(td.nn.kl(model), shared.kl() + model[3].kl())
+    assert td.nn.kl(torch.nn.Linear(2, 2)) == 0
+    assert math.isnan(td.nn.sparsity(torch.nn.Linear(2, 2)))
+    big = td.nn.VariationalLinear(4, 12, init_log_sigma2=30.0)
+    assert td.nn.sparsity(torch.nn.Sequential(shared, big)) == pytest.approx(0.75, abs=0.02)
+    for function in (td.nn.kl, td.nn.sparsity):
+        with pytest.raises(ArgumentTypeError, match=r"`model` to be a torch.nn.Module, got model="):
+            function([shared])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: td.nn.VariationalDropout(0.0), ArgumentValueError, r"in \(0, 1\).* got p=0.0"),
+        (lambda: td.nn.VariationalDropout(1.0), ArgumentValueError, "got p=1.0"),
+        (lambda: td.nn.VariationalDropout("0.5"), ArgumentTypeError, r"got p='0.5' \(str\)"),
+        (lambda: td.nn.VariationalDropout(0.5, 0), ArgumentValueError, "got num_features=0"),
+        (lambda: td.nn.VariationalDropout(0.5, 2.0), ArgumentTypeError, "`num_features` to be an"),
+        (lambda: td.nn.VariationalDropout(dim=None), ArgumentTypeError, "`dim` to be an integer"),
+        (lambda: td.nn.VariationalDropout(weights=0), ArgumentValueError, r"got weights=0 \(int\)"),
+        (
+            lambda: td.nn.VariationalLinear(2, 2, threshold=math.nan),
+            ArgumentValueError,
+            r"`threshold` to be a number, above which log alpha prunes, got threshold=nan",
+        ),
+        (
+            lambda: td.nn.VariationalLinear(2, 2, init_log_sigma2=math.inf),
+            ArgumentValueError,
+            "`init_log_sigma2` to be finite, the logarithm of a variance, got init_log_sigma2=inf",
+        ),
+        (
+            lambda: td.nn.VariationalConv2d(2, 2, 3, init_log_sigma2="-10"),
+            ArgumentTypeError,
+            r"got init_log_sigma2='-10' \(str\)",
+        ),
+        (lambda: td.nn.VariationalConv2d(2, 2, 3, threshold=None), ArgumentTypeError, "threshold"),
+        (lambda: td.nn.VariationalConv2d(2, 3, 3, groups=2), ValueError, "divisible"),
+    ],
+)
+def test_wrong_arguments(make, error, words):
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=words):
+        make()
+    assert torch.equal(torch.get_rng_state(), before)
