@@ -1,0 +1,468 @@
+"""Attention dropout: torch's attention with the contract's mask on its probabilities."""
+
+import functools
+import math
+
+import pytest
+import torch
+from torch.nn import functional as torch_F
+from torch.utils.checkpoint import checkpoint
+
+from oracle import mask as defined_mask
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.functional import _attention
+from torchdropout.verify import check_dropout
+
+KEY = Key(8, 9)
+attention = functools.partial(F.scaled_dot_product_attention, dropout_key=KEY)
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def randn(*shape, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, dtype=dtype, generator=generator).requires_grad_()
+
+
+def bools(*shape):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape))) > 0.4
+
+
+def defined(
+    q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, layout=None, dims=()
+):
+    """The formula, in the dtype given, with keep bits from the definition of the contract."""
+    if gqa:
+        k, v = (t.repeat_interleave(q.shape[-3] // t.shape[-3], -3) for t in (k, v))
+    scores = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    seen = torch.ones(scores.shape, dtype=torch.bool)
+    if causal:
+        seen = seen.tril()
+    if mask is not None and mask.dtype == torch.bool:
+        seen = seen & mask
+    elif mask is not None:
+        scores = scores + mask
+        seen = seen & (scores > -math.inf)
+    exps = torch.where(seen, (scores - scores.detach().amax(-1, keepdim=True)).exp(), 0.0)
+    sums = exps.sum(-1, keepdim=True)
+    weights = exps / torch.where(sums == 0.0, 1.0, sums)
+    layout = layout or MaskLayout.of(tuple(weights.shape), dims)
+    keep = defined_mask(KEY, p, weights.shape, layout)
+    return torch.where(keep, weights / (1 - p), 0.0) @ v
+
+
+QKV = (randn(2, 6, 5, 4), randn(2, 6, 7, 4), randn(2, 6, 7, 3))
+GROUPED = (randn(2, 6, 5, 4), randn(2, 2, 7, 4), randn(2, 2, 7, 3))
+CUT = MaskLayout.of((4, 8, 10, 7)).at((1, 1, 2))
+FIRST_THREE_UNSEEING = torch.tensor([False, False, False, True, True])[:, None].expand(5, 7)
+CASES = {
+    "no batch": ((randn(5, 4), randn(7, 4), randn(7, 3)), {}),
+    "3-D": ((randn(6, 5, 4), randn(6, 7, 4), randn(6, 7, 3)), {}),
+    "4-D": (QKV, {}),
+    "5-D": ((randn(2, 3, 2, 5, 4), randn(2, 3, 2, 7, 4), randn(2, 3, 2, 7, 3)), {}),
+    "causal, fewer queries": (QKV, {"causal": True}),
+    "causal, fewer keys": (
+        (randn(2, 3, 9, 4), randn(2, 3, 7, 4), randn(2, 3, 7, 3)),
+        {"causal": 1},
+    ),
+    "grouped": (GROUPED, {"gqa": True}),
+    "grouped, causal": (GROUPED, {"gqa": True, "causal": True}),
+    "one head serves all": ((randn(2, 6, 5, 4), randn(2, 1, 7, 4), randn(1, 1, 7, 3)), {}),
+    "keys of one head": ((randn(1, 6, 5, 4), randn(2, 1, 7, 4), randn(2, 6, 7, 3)), {}),
+    "queries without batch": ((randn(5, 4), randn(2, 3, 7, 4), randn(3, 7, 3)), {}),
+    "one query": ((randn(2, 6, 1, 4), randn(2, 6, 7, 4), randn(2, 6, 7, 3)), {"causal": True}),
+    "mask": (QKV, {"mask": bools(5, 7)}),
+    "mask of padding": (QKV, {"mask": bools(2, 1, 1, 7)}),
+    "mask of each": (QKV, {"mask": bools(2, 6, 5, 7)}),
+    "queries that see no key": (QKV, {"mask": FIRST_THREE_UNSEEING}),
+    "added to each head": (QKV, {"mask": randn(6, 5, 7)}),
+    "added to each": (QKV, {"mask": randn(2, 6, 5, 7)}),
+    "added to each key": (QKV, {"mask": randn(7)}),
+    "added to each head's key, grouped": (GROUPED, {"gqa": True, "mask": randn(2, 6, 1, 7)}),
+    "added to each query, grouped": (GROUPED, {"gqa": True, "mask": randn(2, 1, 5, 1)}),
+    "layout": (QKV, {"layout": CUT}),
+    "layout, grouped, causal": (GROUPED, {"gqa": True, "causal": True, "layout": CUT}),
+    "whole heads": (QKV, {"dims": (-2, -1)}),
+    "heads share": (QKV, {"dims": (1,)}),
+    "samples share": (QKV, {"dims": (0,)}),
+    "scale": (QKV, {"scale": -0.3}),
+}
+
+
+def called(q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, layout=None, dims=()):
+    return attention(
+        *(q, k, v, mask, p, bool(causal)),
+        **{"scale": scale, "enable_gqa": gqa, "layout": layout, "broadcast_dims": dims},
+    )
+
+
+@pytest.mark.parametrize("block", [1, 40, 100, 1 << 18])
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_definition(name, block, monkeypatch):
+    """Output and gradients, however the square is cut into blocks."""
+    monkeypatch.setattr(_attention, "BLOCK", block)
+    monkeypatch.setattr(_attention, "CAUSAL_ROWS", 3)
+    qkv, given = CASES[name]
+    y, expected = called(*qkv, **given), defined(*qkv, **given)
+    assert y.shape == expected.shape
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-13)
+    mask = given.get("mask")
+    inputs = [*qkv, *([mask] if mask is not None and mask.requires_grad else [])]
+    gradient = randn(*y.shape).detach()
+    found = torch.autograd.grad(y, inputs, gradient)
+    for got, wanted in zip(found, torch.autograd.grad(expected, inputs, gradient), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Dropout mask should only be used for testing:UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("name", ["4-D", "causal, fewer keys", "grouped", "mask of padding"])
+def test_is_torchs_with_the_mask_of_dropout(name, dtype):
+    """What torch computes by the path that takes a dropout mask, in each dtype."""
+    qkv, given = CASES[name]
+    qkv = [t.detach().to(dtype) for t in qkv]
+    y = called(*qkv, **given)
+    keep = F.keep_mask((*y.shape[:-1], qkv[1].shape[-2]), 0.3, key=KEY)
+    mask = given.get("mask")
+    added = None if mask is None else torch.zeros(mask.shape, dtype=dtype)
+    added = added if mask is None else added.masked_fill(~mask, -math.inf)
+    expected, _ = torch._scaled_dot_product_attention_math(
+        *(*qkv, added, 0.3, bool(given.get("causal")), keep),
+        enable_gqa=given.get("gqa", False),
+    )
+    assert y.dtype == expected.dtype == dtype
+    atol = 1e-6 if dtype == torch.float32 else 1e-3
+    torch.testing.assert_close(y, expected, rtol=2 * torch.finfo(dtype).eps, atol=atol)
+
+
+def seen_mask(dtype=torch.float32, heads=2, p=0.3, **kwargs):
+    """With equal scores and values that tell the keys apart, the output is the mask."""
+    q, k = torch.zeros(3, heads, 16, 4, dtype=dtype), torch.zeros(3, heads, 32, 4, dtype=dtype)
+    v = torch.eye(32, dtype=dtype).expand(3, heads, 32, 32)
+    return attention(q, k, v, None, p, **kwargs) != 0
+
+
+def test_the_mask_is_dropouts_in_every_dtype_and_with_any_threads():
+    expected = F.dropout(torch.ones(3, 2, 16, 32), 0.3, key=KEY) != 0
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        assert torch.equal(seen_mask(dtype), expected)
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            assert torch.equal(seen_mask(), expected)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_rate_is_p():
+    """Of 4 million probabilities a share of p is dropped, within 6 sigma: a chance of 2e-9.
+
+    A p held in a byte would be 26/256 or 25/256, which are 10 and 16 sigma away.
+    """
+    q, v = torch.zeros(32, 512, 4), torch.eye(256).expand(32, 256, 256)
+    y = attention(q, torch.zeros(32, 256, 4), v, None, 0.1)
+    share = (y == 0).double().mean().item()
+    assert abs(share - 0.1) < 6 * (0.09 / y.numel()) ** 0.5
+    assert torch.equal(y[y != 0].unique(), torch.tensor([1 / 256 / 0.9]))
+
+
+def test_memory_layout_changes_no_bit_of_the_mask():
+    q, k, v = (t.detach() for t in QKV)
+    expected = attention(q, k, v, None, 0.3)
+    apart = [t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k, v)]
+    strided = [t.repeat_interleave(2, -1)[..., ::2] for t in (q, k, v)]
+    for other in (apart, strided):
+        torch.testing.assert_close(attention(*other, None, 0.3), expected, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("part", ["batch", "head", "query", "key"])
+def test_a_shard_has_its_part_of_the_mask(part):
+    whole, layout = seen_mask(), MaskLayout.of((3, 2, 16, 32))
+    q, k, v = torch.zeros(3, 2, 16, 4), torch.zeros(3, 2, 32, 4), torch.eye(32).expand(3, 2, 32, 32)
+    if part == "batch":
+        y = attention(q[1:], k[1:], v[1:], None, 0.3, layout=layout.at((1,)))
+        assert torch.equal(y != 0, whole[1:])
+    elif part == "head":
+        y = attention(q[:, 1:], k[:, 1:], v[:, 1:], None, 0.3, layout=layout.at((0, 1)))
+        assert torch.equal(y != 0, whole[:, 1:])
+    elif part == "query":
+        y = attention(q[:, :, 5:], k, v, None, 0.3, layout=layout.at((0, 0, 5)))
+        assert torch.equal(y != 0, whole[:, :, 5:])
+    else:
+        y = attention(q, k[:, :, 7:], v[:, :, 7:], None, 0.3, layout=layout.at((0, 0, 0, 7)))
+        assert torch.equal(y[..., 7:] != 0, whole[..., 7:])
+
+
+def test_without_dropout_it_is_torchs_and_draws_nothing():
+    before = torch.get_rng_state()
+    q, k, v = (t.detach().float() for t in QKV)
+    for given in ({}, {"is_causal": True}, {"attn_mask": bools(5, 7)}, {"scale": 0.7}):
+        for p in (0, 0.0):
+            y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, **given)
+            assert torch.equal(y, torch_F.scaled_dot_product_attention(q, k, v, **given))
+        assert torch.equal(F.scaled_dot_product_attention(q, k, v, **given), y)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_p_one_is_zeros_with_gradients_of_zero():
+    y = F.scaled_dot_product_attention(*QKV, None, 1.0)
+    assert torch.equal(y.detach(), torch.zeros_like(y))
+    for gradient in torch.autograd.grad(y.sum(), QKV):
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+def test_randomness():
+    run = functools.partial(F.scaled_dot_product_attention, *(t.detach() for t in QKV), None, 0.3)
+    first = seeded(run)
+    assert torch.equal(first, seeded(run))
+    assert not torch.equal(first, run())
+    assert torch.equal(first, run(dropout_key=seeded(Key.draw)))
+    generators = [torch.Generator().manual_seed(1) for _ in range(2)]
+    before = torch.get_rng_state()
+    y = run(generator=generators[0])
+    assert torch.equal(y, run(dropout_key=Key.draw(generators[1])))
+    assert torch.equal(torch.get_rng_state(), before)
+    # As much of the generator as a dropout takes, whatever way the call goes.
+    seeded(run)
+    after = torch.get_rng_state()
+    seeded(F.dropout, torch.ones(2))
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_gradients_of_both_orders_and_forward(monkeypatch):
+    monkeypatch.setattr(_attention, "BLOCK", 10)
+    inputs = randn(1, 4, 2, 1), randn(1, 2, 3, 1), randn(1, 2, 3, 2), randn(4, 1, 3)
+
+    def function(q, k, v, mask):
+        return attention(q, k, v, mask, 0.3, enable_gqa=True)
+
+    assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(function, inputs)
+    x = randn(2, 3, 2)  # one tensor as q, k and v
+    assert torch.autograd.gradcheck(lambda x: attention(x, x, x, None, 0.3, True), x)
+    assert torch.autograd.gradgradcheck(lambda x: attention(x, x, x, None, 0.3, True), x)
+
+
+@pytest.mark.parametrize("wanted", range(4))
+def test_one_gradient_alone(wanted):
+    inputs = [t.detach() for t in (*QKV, randn(6, 5, 7))]
+    inputs[wanted].requires_grad_()
+    found = torch.autograd.grad(attention(*inputs, 0.3).sum(), inputs[wanted])
+    expected = torch.autograd.grad(defined(*inputs).sum(), inputs[wanted])
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch):
+    sizes = []
+    dropped = _attention._Square.dropped
+
+    def spy(self, weights, block, **given):
+        sizes.append(weights.numel())
+        return dropped(self, weights, block, **given)
+
+    monkeypatch.setattr(_attention._Square, "dropped", spy)
+    q, k, v = (randn(2, 4, 512, 16, dtype=torch.float32) for _ in range(3))
+    kept = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t)
+    with hooks:
+        y = F.scaled_dot_product_attention(q, k, v, None, 0.1, True)
+    places = {t.untyped_storage().data_ptr() for t in (q, k, v)}
+    assert {t.untyped_storage().data_ptr() for t in kept} == places  # 3 inputs, no byte more
+    torch.autograd.grad(y.sum(), (q, k, v))
+    assert max(sizes) <= _attention.BLOCK < y.shape[:-1].numel() * 512
+    assert sum(sizes) < 2 * 0.65 * y.shape[:-1].numel() * 512  # the blocks of a causal square
+
+
+def test_a_mask_of_padding_is_never_copied_for_each_query(monkeypatch):
+    sizes = []
+    of = _attention._Mask.of
+
+    def spy(self, block):
+        part = of(self, block)
+        sizes.append(part.numel())
+        return part
+
+    monkeypatch.setattr(_attention._Mask, "of", spy)
+    q = randn(4, 8, 64, 8).detach()
+    attention(q, q, q, bools(4, 1, 1, 64), 0.1)
+    assert max(sizes) <= 4 * 8 * 64
+
+
+def test_transforms():
+    q, k, v = (t.detach() for t in QKV)
+    batched = torch.func.vmap(lambda q, k, v: attention(q, k, v, None, 0.3))(q, k, v)
+    each = [attention(*t, None, 0.3) for t in zip(q, k, v, strict=True)]
+    torch.testing.assert_close(batched, torch.stack(each), rtol=1e-12, atol=1e-13)
+
+    def run(x):
+        return F.scaled_dot_product_attention(q, k, v, None, 0.5) + x
+
+    xs = torch.zeros(2)
+    y = seeded(torch.func.vmap(run, randomness="different"), xs)
+    assert not torch.equal(y[0], y[1])
+    y = seeded(torch.func.vmap(run, randomness="same"), xs)
+    assert torch.equal(y[0], y[1])
+
+    def loss(q):
+        return attention(q, k[0], v[0], None, 0.3).square().sum()
+
+    grads = torch.func.vmap(torch.func.grad(loss))(q)
+    by_one = [torch.autograd.grad(loss(x), x)[0] for x in q.clone().requires_grad_().unbind()]
+    torch.testing.assert_close(grads, torch.stack(by_one), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_compiles_in_one_graph(masked):
+    torch._dynamo.reset()
+    q, k, v = (t.detach().requires_grad_() for t in QKV)
+    mask = bools(2, 1, 1, 7) if masked else None
+
+    def function(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, mask, 0.3, not masked)
+
+    def step(function):
+        y = function(q, k, v)
+        return y, *torch.autograd.grad((y * y).sum(), (q, k, v))
+
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    got, expected = seeded(step, compiled), seeded(step, function)
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
+
+
+def test_checkpoint_recomputes_the_mask():
+    q, k, v = QKV
+    run = functools.partial(F.scaled_dot_product_attention, dropout_p=0.3)
+
+    def step(function):
+        y = function(q, k, v)
+        return y, *torch.autograd.grad((y * y).sum(), (q, k, v))
+
+    plain = seeded(step, run)
+    again = seeded(step, functools.partial(checkpoint, run, use_reentrant=False))
+    assert all(map(torch.equal, plain, again))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_autocast_is_torchs(dtype):
+    q, k, v = (t.detach().float().requires_grad_() for t in QKV)
+    mask = torch.zeros(5, 7)
+    with torch.autocast("cpu", dtype):
+        y = attention(q, k, v, mask, 0.3)
+        assert y.dtype == torch_F.scaled_dot_product_attention(q, k, v, mask, 0.3).dtype == dtype
+    narrow = attention(*(t.to(dtype) for t in (q, k, v)), mask.to(dtype), 0.3)
+    assert torch.equal(y, narrow)
+    (gradient,) = torch.autograd.grad(y.float().sum(), q)
+    assert gradient.dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3), (2, 3, 0)])
+def test_empty(shape):
+    batch, queries, keys = shape
+    q, k, v = randn(batch, 2, queries, 4), randn(batch, 2, keys, 4), randn(batch, 2, keys, 3)
+    y = attention(q, k, v, None, 0.3)
+    assert torch.equal(y.detach(), torch.zeros(batch, 2, queries, 3, dtype=torch.float64))
+    gradients = torch.autograd.grad(y.sum(), (q, k, v))
+    assert [g.shape for g in gradients] == [t.shape for t in (q, k, v)]
+
+
+def test_is_traced_as_one_call():
+    def call(q, k, v):
+        return F.scaled_dot_product_attention(q, k, value=v, dropout_p=0.3, is_causal=True)
+
+    graph = torch.fx.symbolic_trace(call)
+    calls = [node.target for node in graph.graph.nodes if node.op == "call_function"]
+    assert calls == [F.scaled_dot_product_attention]
+    assert torch.equal(seeded(graph, *QKV), seeded(call, *QKV))
+
+
+Q, K, V = (t.detach() for t in QKV)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (
+            {"dropout_p": 1.5},
+            ArgumentValueError,
+            r"`dropout_p` to be in \[0, 1\], .* got dropout_p=1.5",
+        ),
+        ({"dropout_p": math.nan}, ArgumentValueError, r"got dropout_p=nan \(float\)"),
+        ({"dropout_p": "0.1"}, ArgumentTypeError, r"got dropout_p='0.1' \(str\)"),
+        ({"is_causal": 1}, ArgumentTypeError, r"`is_causal` to be a bool, got is_causal=1 \(int\)"),
+        ({"enable_gqa": None}, ArgumentTypeError, r"`enable_gqa` to be a bool, got .*None"),
+        (
+            {"scale": "1"},
+            ArgumentTypeError,
+            r"`scale` to be a number or None, got scale='1' \(str\)",
+        ),
+        ({"query": [1.0]}, ArgumentTypeError, r"`query` to be a tensor"),
+        ({"key": K.long()}, ArgumentTypeError, r"`key` to be a floating-point tensor"),
+        ({"value": V.float()}, ArgumentTypeError, r"`value` to be of query's dtype, torch.float64"),
+        ({"key": K[0, 0, 0]}, ArgumentValueError, r"`key` to be of 2 dimensions or more"),
+        ({"key": K[..., :3]}, ArgumentValueError, r"`key` to be of query's 4 features, got key=<"),
+        ({"value": V[..., :6, :]}, ArgumentValueError, r"`value` to be of key's length, 7"),
+        (
+            {"key": K[:, :4]},
+            ArgumentValueError,
+            r"that broadcast, got shapes query=\(2, 6, 5, 4\), key",
+        ),
+        ({"value": V.to("meta")}, ArgumentValueError, r"`value` to be on query's device, cpu"),
+        (
+            {"enable_gqa": True, "key": K[:, :4]},
+            ArgumentValueError,
+            "`value` to be of key's 4 heads",
+        ),
+        (
+            {"enable_gqa": True, "key": K[:, :4], "value": V[:, :4]},
+            ArgumentValueError,
+            "`key` to be of a number of heads that divides query's 6",
+        ),
+        ({"enable_gqa": True, "key": K[0, 0]}, ArgumentValueError, "`key` to be of 3 dimensions"),
+        ({"attn_mask": True}, ArgumentTypeError, r"`attn_mask` to be a tensor or None"),
+        (
+            {"attn_mask": torch.ones(5, 7).long()},
+            ArgumentTypeError,
+            "bool, torch.float64 or float32",
+        ),
+        ({"attn_mask": bools(4, 7)}, ArgumentValueError, r"the scores', \(2, 6, 5, 7\), got"),
+        ({"attn_mask": bools(1, 2, 6, 5, 7)}, ArgumentValueError, "broadcasts to the scores'"),
+        (
+            {"attn_mask": bools(5, 7), "is_causal": True},
+            ArgumentValueError,
+            "`attn_mask` or `is_causal`",
+        ),
+        ({"dropout_key": 3}, ArgumentTypeError, r"`dropout_key` to be a torchdropout.Key, got"),
+        ({"generator": 3}, ArgumentTypeError, "`generator`"),
+        (
+            {"dropout_key": KEY, "generator": torch.Generator()},
+            ArgumentValueError,
+            "`dropout_key` or `generator`, not both",
+        ),
+        ({"layout": MaskLayout.of((5, 7))}, ArgumentValueError, r"shape \(2, 6, 5, 7\)"),
+        ({"broadcast_dims": (4,)}, ArgumentValueError, "`broadcast_dims`"),
+    ],
+)
+@pytest.mark.parametrize("p", [0.0, 0.3])
+def test_refusals_draw_nothing(change, error, words, p):
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=words):
+        F.scaled_dot_product_attention(
+            **{"query": Q, "key": K, "value": V, "dropout_p": p, **change}
+        )
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_verified_quick():
+    assert not check_dropout(F.scaled_dot_product_attention, level="quick").findings
+
+
+@pytest.mark.slow
+def test_verified_longer():
+    assert not check_dropout(F.scaled_dot_product_attention, level="standard").findings
