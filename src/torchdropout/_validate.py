@@ -51,7 +51,7 @@ def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
 
 
-def check_p(p: Any) -> float:
+def check_p(p: Any, name: str = "p") -> float:
     """The drop probability as a float in [0, 1].
 
     Raises:
@@ -60,13 +60,13 @@ def check_p(p: Any) -> float:
     """
     if not isinstance(p, float):
         if isinstance(p, bool) or not isinstance(p, (int, numbers.Real)):
-            wrong_type("p", "a number in [0, 1], the drop probability", p)
+            wrong_type(name, "a number in [0, 1], the drop probability", p)
         value = float(p)
     else:
         value = p
     # Written so that NaN, which compares false to everything, is refused too.
     if not 0.0 <= value <= 1.0:
-        wrong_value("p", "in [0, 1], the drop probability", p)
+        wrong_value(name, "in [0, 1], the drop probability", p)
     return value
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
 
-from .. import ops
+from .. import direct, ops
 from .._validate import check_bool, check_input, check_p, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout, row_major
-from ._bernoulli import check_source, key_of, key_tensor, mask_map
+from ._bernoulli import check_source, mask_map, masked_affine
 from ._override import given
 
 
@@ -92,7 +92,7 @@ def zoneout(
         return old * p + new * (1.0 - p)
     if strides is None:
         strides = row_major(new.shape)
-    return select(new, old, key_tensor(key_of(key, generator)), p, base, strides)
+    return select(new, old, draw(new, key, generator), p, base, strides)
 
 
 def check_states(new: Any, old: Any, p: Any) -> float:
@@ -116,29 +116,39 @@ def check_states(new: Any, old: Any, p: Any) -> float:
     return rate
 
 
+def draw(x: torch.Tensor, key: Key | None, generator: torch.Generator | None) -> Key | torch.Tensor:
+    """The key of a call: given, or drawn; as a tensor where a transform or compiler looks on."""
+    if key is not None:
+        return key
+    if generator is not None or direct.takes(x):
+        return Key.draw(generator)
+    return ops.draw_key()
+
+
 def select(
     new: torch.Tensor,
     old: torch.Tensor,
-    key: torch.Tensor,
+    key: Key | torch.Tensor,
     p: float,
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`keep ? new : old`, with the key as the operator takes it; differentiable in both."""
+    """`keep ? new : old`, differentiable in both; base has its 64 bits as int64."""
     if torch.compiler.is_compiling():
         # It takes no Function with a vmap rule of its own; what it keeps is a byte an element.
         return torch.where(_kept(new, key, p, base, strides), new, old)
-    return _Select.apply(new, old, key, p, base, strides)  # type: ignore[no-any-return, no-untyped-call]
+    apply = _apply if direct.takes(new) and direct.takes(old) else _Select.apply
+    return apply(new, old, key, p, base, strides)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Select(torch.autograd.Function):
-    """Saves the key, 16 bytes, where `torch.where` would save a mask of a byte an element."""
+    """Keeps the key, 16 bytes, where `torch.where` would save a mask of a byte an element."""
 
     @staticmethod
     def forward(
         new: torch.Tensor,
         old: torch.Tensor,
-        key: torch.Tensor,
+        key: Key | torch.Tensor,
         p: float,
         base: int,
         strides: Sequence[int],
@@ -147,14 +157,21 @@ class _Select(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        _new, _old, key, *ctx.rest = inputs
-        ctx.save_for_backward(key)
-        ctx.save_for_forward(key)
+        _new, _old, ctx.key, *ctx.rest = inputs
+        if isinstance(ctx.key, torch.Tensor):
+            ctx.save_for_backward(ctx.key)
+            ctx.save_for_forward(ctx.key)
+            ctx.key = None
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        (key,) = ctx.saved_tensors
+        key = _key(ctx)
         wanted = ctx.needs_input_grad
+        if not torch.is_grad_enabled() and isinstance(key, Key):
+            keep = _kept(gradient, key, *ctx.rest)
+            of_new = torch.where(keep, gradient, 0.0) if wanted[0] else None
+            of_old = torch.where(keep, 0.0, gradient) if wanted[1] else None
+            return of_new, of_old, None, None, None, None
         none = torch.zeros_like(gradient)
         # By the function itself, so that a second derivative keeps no mask either.
         of_new = select(gradient, none, key, *ctx.rest) if wanted[0] else None
@@ -165,13 +182,12 @@ class _Select(torch.autograd.Function):
     def jvp(
         ctx: Any, new: torch.Tensor | None, old: torch.Tensor | None, *_: Any
     ) -> torch.Tensor | None:
-        (key,) = ctx.saved_tensors
         if new is None:
             assert old is not None
             new = torch.zeros_like(old)
         elif old is None:
             old = torch.zeros_like(new)
-        return select(new, old, key, *ctx.rest)
+        return select(new, old, _key(ctx), *ctx.rest)
 
     @staticmethod
     def vmap(
@@ -179,15 +195,15 @@ class _Select(torch.autograd.Function):
         in_dims: tuple[int | None, ...],
         new: torch.Tensor,
         old: torch.Tensor,
-        key: torch.Tensor,
+        key: Key | torch.Tensor,
         p: float,
         base: int,
         strides: Sequence[int],
     ) -> tuple[torch.Tensor, int]:
         *state_dims, key_dim = in_dims[:3]
-        if key_dim is None:
+        if key_dim is None or isinstance(key, Key):
             # One draw for all samples: a new dimension, behind those of the key, that shares it.
-            place = key.ndim - 1
+            place = 0 if isinstance(key, Key) else key.ndim - 1
             strides = [0, *strides]
         else:
             # A draw for each sample: a new leading dimension of the keys.
@@ -205,9 +221,28 @@ class _Select(torch.autograd.Function):
         return select(new, old, key, p, base, strides), place
 
 
+# What `Function.apply` calls where no transform is active. What it does before that, it reads the
+# signature of `forward`, takes longer than all the rest on a state of usual size.
+_apply = super(torch.autograd.Function, _Select).apply
+
+
+def _key(ctx: Any) -> Key | torch.Tensor:
+    if ctx.key is not None:
+        return ctx.key  # type: ignore[no-any-return]
+    (key,) = ctx.saved_tensors
+    return key  # type: ignore[no-any-return]
+
+
 def _kept(
-    like: torch.Tensor, key: torch.Tensor, p: float, base: int, strides: Sequence[int]
+    like: torch.Tensor,
+    key: Key | torch.Tensor,
+    p: float,
+    base: int,
+    strides: Sequence[int],
 ) -> torch.Tensor:
     # Half precision is enough to tell 1 from 0.
     ones = torch.ones(like.shape, dtype=torch.bfloat16, device=like.device)
-    return ops.masked_affine(ones, key, p, 1.0, 0.0, 0.0, base, strides) != 0
+    affine = (1.0, 0.0, 0.0)
+    if isinstance(key, Key):
+        return masked_affine(ones, p, affine, base, strides, key, None).bool()
+    return ops.masked_affine(ones, key, p, *affine, base, strides).bool()

@@ -21,6 +21,8 @@ from .gaussian_noise import GaussianNoise as GaussianNoise
 from .layer_drop import LayerDrop as LayerDrop
 from .locked_dropout import LockedDropout as LockedDropout
 from .multi_sample import MultiSampleDropout as MultiSampleDropout
+from .recurrent import GRU as GRU
+from .recurrent import LSTM as LSTM
 from .uniform_dropout import UniformDropout as UniformDropout
 from .variational_dropout import VariationalConv2d as VariationalConv2d
 from .variational_dropout import VariationalDropout as VariationalDropout

@@ -1,0 +1,290 @@
+"""The mechanism of the recurrent layers: masks of a whole call from one key, and the steps."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import PackedSequence
+
+from .. import ops
+from ..random import Key
+from ..spec.seed import as_int64
+from ._bernoulli import masked_affine, plain
+from .zoneout import select
+
+Mode = Literal["state", "update"]
+States = tuple[torch.Tensor, ...]
+Drop = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Rates(NamedTuple):
+    """The probabilities of a recurrent layer; those it has no use for are 0.
+
+    Attributes:
+        input: Of the features of the input, one draw for all steps.
+        between: Of the output of each layer but the last.
+        locked: True where `between` makes one draw for all steps.
+        recurrent: Of the recurrent state or its update.
+        mode: Which of the two.
+        zoneout: Of each state, in the order of the states.
+    """
+
+    input: float
+    between: float
+    locked: bool
+    recurrent: float
+    mode: Mode
+    zoneout: tuple[float, ...]
+
+
+class Site(NamedTuple):
+    """A place of the network where masks are used, and which numbers of a sample's are its own."""
+
+    offset: int
+    width: int
+    per_step: bool
+
+    def first(self, step: int) -> int:
+        """The first of those of a step."""
+        return self.offset + (step * self.width if self.per_step else 0)
+
+
+class Sites(NamedTuple):
+    """All the places of a call.
+
+    Attributes:
+        input: Before the first layer.
+        between: Before each further layer.
+        recurrent: Of each layer and direction.
+        zoneout: Of each layer and direction, one for each state.
+        per_sample: How many numbers a sample has in all.
+    """
+
+    input: Site
+    between: list[Site]
+    recurrent: list[Site]
+    zoneout: list[list[Site]]
+    per_sample: int
+
+
+def sites_of(
+    steps: int,
+    rates: Rates,
+    features: int,
+    widths: Sequence[int],
+    update: int,
+    shape: Sequence[int],
+) -> Sites:
+    """Mask indices are row-major over samples, then places in the order of the layers.
+
+    Within a place they are row-major over steps, unless all steps share a draw, and features. A
+    place has its numbers whether its rate is 0 or not: no rate moves the masks of another.
+
+    Args:
+        steps: Of the sequence.
+        rates: Which places share a draw.
+        features: Of the input.
+        widths: Of each state; that of the output first.
+        update: Width of the update of the state.
+        shape: Number of layers, and of directions.
+    """
+    layers, directions = shape
+    end = 0
+
+    def place(width: int, per_step: bool) -> Site:
+        nonlocal end
+        site = Site(end, width, per_step)
+        end += width * (steps if per_step else 1)
+        return site
+
+    by_update = rates.mode == "update"
+    first = place(features, False)
+    between, recurrent, zoneout = [], [], []
+    for layer in range(layers):
+        if layer > 0:
+            between.append(place(widths[0] * directions, not rates.locked))
+        for _ in range(directions):
+            recurrent.append(place(update if by_update else widths[0], by_update))
+            zoneout.append([place(width, True) for width in widths])
+    return Sites(first, between, recurrent, zoneout, end)
+
+
+class Draws:
+    """The masks of one call: one key, and an index for each sample, place, step and feature."""
+
+    def __init__(self, key: Key | torch.Tensor, per_sample: int, batch_start: int) -> None:
+        self.key = key
+        self.per_sample = per_sample
+        self.start = batch_start * per_sample
+
+    def of_sequence(self, x: torch.Tensor, p: float, site: Site) -> torch.Tensor:
+        """Dropout of a sequence `(T, N, F)`."""
+        strides = [site.width if site.per_step else 0, self.per_sample, 1]
+        return self._drop(x, p, site.offset, strides)
+
+    def of_step(self, x: torch.Tensor, p: float, site: Site, step: int) -> torch.Tensor:
+        """Dropout of what a step has, `(N, F)`."""
+        return self._drop(x, p, site.first(step), [self.per_sample, 1])
+
+    def zoneout(
+        self, new: torch.Tensor, old: torch.Tensor, p: float, site: Site, step: int
+    ) -> torch.Tensor:
+        """Zoneout of a state `(N, F)` of a step."""
+        base = as_int64(self.start + site.first(step))
+        return select(new, old, self.key, p, base, [self.per_sample, 1])
+
+    def _drop(self, x: torch.Tensor, p: float, base: int, strides: list[int]) -> torch.Tensor:
+        if p == 0.0:
+            return x
+        base = as_int64(self.start + base)
+        if isinstance(self.key, Key):
+            return masked_affine(x, p, plain(p), base, strides, self.key, None)
+        return ops.masked_affine(x, self.key, p, *plain(p), base, strides)
+
+
+class Masks(NamedTuple):
+    """What a layer and direction drops in its steps; in eval there are no draws."""
+
+    draws: Draws | None
+    rates: Rates
+    recurrent: Site
+    zoneout: list[Site]
+
+    def of_state(self, step: int) -> Drop:
+        """What happens to the recurrent state before it is multiplied by the weights."""
+        return self._drop(step) if self.rates.mode == "state" else _identity
+
+    def of_update(self, step: int) -> Drop:
+        """What happens to the update of the state."""
+        return self._drop(step) if self.rates.mode == "update" else _identity
+
+    def _drop(self, step: int) -> Drop:
+        draws, p = self.draws, self.rates.recurrent
+        if draws is None or p == 0.0:
+            return _identity
+        return lambda x: draws.of_step(x, p, self.recurrent, step)
+
+    def zoned(self, new: States, old: States, step: int) -> States:
+        """The states after a step."""
+        after = []
+        for n, o, p, site in zip(new, old, self.rates.zoneout, self.zoneout, strict=True):
+            if p == 0.0:
+                after.append(n)
+            elif self.draws is not None:
+                after.append(self.draws.zoneout(n, o, p, site, step))
+            else:
+                after.append(o if p == 1.0 else o * p + n * (1.0 - p))
+        return tuple(after)
+
+
+def _identity(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+Cell = Callable[[torch.Tensor, States, Sequence[torch.Tensor], Drop, Drop], States]
+
+
+def lstm_cell(
+    projected: torch.Tensor,
+    states: States,
+    weights: Sequence[torch.Tensor],
+    of_state: Drop,
+    of_update: Drop,
+) -> States:
+    """A step of an LSTM, after the input was multiplied by its weights.
+
+    Args:
+        projected: `W_ih x + b_ih`.
+        states: h and c.
+        weights: W_hh, b_hh or None, W_hr or None.
+        of_state: Applied to h before it is multiplied.
+        of_update: Applied to the candidate g before it is added to c.
+    """
+    h, c = states
+    w_hh, b_hh, w_hr = weights
+    gates = projected + linear(of_state(h), w_hh, b_hh)
+    i, f, g, o = gates.chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * of_update(g.tanh())
+    h = o.sigmoid() * c.tanh()
+    return (h if w_hr is None else linear(h, w_hr)), c
+
+
+def gru_cell(
+    projected: torch.Tensor,
+    states: States,
+    weights: Sequence[torch.Tensor],
+    of_state: Drop,
+    of_update: Drop,
+) -> States:
+    """A step of a GRU; as `lstm_cell`, with h alone, whose candidate is n."""
+    (h,) = states
+    w_hh, b_hh, _ = weights
+    x_r, x_z, x_n = projected.chunk(3, -1)
+    h_r, h_z, h_n = linear(of_state(h), w_hh, b_hh).chunk(3, -1)
+    z = (x_z + h_z).sigmoid()
+    n = (x_n + (x_r + h_r).sigmoid() * h_n).tanh()
+    return ((1.0 - z) * of_update(n) + z * h,)
+
+
+def run(
+    cell: Cell,
+    x: torch.Tensor,
+    states: States,
+    weights: Sequence[torch.Tensor],
+    masks: Masks,
+    there: Sequence[torch.Tensor] | None,
+    *,
+    reverse: bool,
+) -> tuple[torch.Tensor, States]:
+    """The steps of a layer in one direction.
+
+    Args:
+        cell: A step.
+        x: `(T, N, F)`.
+        states: Before the first step.
+        weights: W_ih, b_ih or None, then those of the cell.
+        masks: What is dropped.
+        there: For each step, `(N, 1)`, False where a sequence has ended; None where none has.
+        reverse: From the last step to the first.
+    """
+    w_ih, b_ih, *own = weights
+    # Unbound, and not indexed: the gradient of an index is of the size of all steps.
+    projected = linear(x, w_ih, b_ih).unbind(0)
+    steps = range(len(projected))
+    outputs: list[torch.Tensor] = []
+    for step in reversed(steps) if reverse else steps:
+        of_state, of_update = masks.of_state(step), masks.of_update(step)
+        new = cell(projected[step], states, own, of_state, of_update)
+        new = masks.zoned(new, states, step)
+        if there is not None:
+            old = states
+            new = tuple(torch.where(there[step], n, o) for n, o in zip(new, old, strict=True))
+        states = new
+        outputs.append(states[0])
+    return torch.stack(outputs[::-1] if reverse else outputs), states
+
+
+def pack_like(x: torch.Tensor, packed: PackedSequence) -> PackedSequence:
+    """Pack a padded sequence `(T, N, F)` as another is packed."""
+    batch_sizes = packed.batch_sizes
+    if packed.sorted_indices is not None:
+        x = x.index_select(1, packed.sorted_indices)
+    there = torch.arange(x.shape[1]) < batch_sizes[:, None]
+    data = x[there.to(x.device)]
+    return PackedSequence(data, batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+
+
+@contextlib.contextmanager
+def unpacked_weights(on_cuda: bool) -> Iterator[None]:
+    """For cuDNN with weights that do not lie behind one another: it copies them, and warns."""
+    if not on_cuda:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*single contiguous chunk of memory")
+        yield

@@ -1,0 +1,583 @@
+"""nn.LSTM and nn.GRU: torch's layers where nothing is dropped, the published ones where it is."""
+
+import copy
+import itertools
+import math
+import pickle
+
+import pytest
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.utils.checkpoint import checkpoint
+
+import torchdropout as td
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:LSTM with projections is not supported with oneDNN:UserWarning"
+)
+
+KEY = Key(11, 3)
+STEPS, BATCH, FEATURES, HIDDEN = 5, 4, 3, 6
+CLASSES = {"LSTM": (td.nn.LSTM, torch.nn.LSTM), "GRU": (td.nn.GRU, torch.nn.GRU)}
+SHAPES = [
+    {},
+    {"num_layers": 2, "bidirectional": True, "batch_first": True},
+    {"num_layers": 3, "bias": False},
+]
+RATES = [
+    {"input_dropout": 0.4},
+    {"dropout": 0.4, "num_layers": 2},
+    {"dropout": 0.4, "num_layers": 2, "locked": True, "bidirectional": True},
+    {"recurrent_dropout": 0.4},
+    {"recurrent_dropout": 0.4, "recurrent_mode": "update", "num_layers": 2, "bidirectional": True},
+    {"zoneout_hidden": 0.4},
+    {
+        "input_dropout": 0.2,
+        "dropout": 0.3,
+        "recurrent_dropout": 0.4,
+        "zoneout_hidden": 0.2,
+        "num_layers": 2,
+        "bidirectional": True,
+        "bias": False,
+    },
+]
+OF_LSTM = [
+    {"zoneout_cell": 0.4, "zoneout_hidden": 0.1, "num_layers": 2, "dropout": 0.2},
+    {"recurrent_dropout": 0.4, "zoneout_cell": 0.2, "proj_size": 2, "bidirectional": True},
+    {"recurrent_dropout": 0.4, "recurrent_mode": "update", "proj_size": 2, "num_layers": 2},
+]
+CASES = [
+    *itertools.product(CLASSES, RATES),
+    *(("LSTM", rates) for rates in OF_LSTM),
+]
+
+
+def seeded(function, *args, **kwargs):
+    torch.manual_seed(3)
+    return function(*args, **kwargs)
+
+
+def layer(kind="LSTM", **kwargs):
+    torch.manual_seed(0)
+    module = CLASSES[kind][0](FEATURES, HIDDEN, **kwargs)
+    with torch.no_grad():
+        for value in module.parameters():
+            value.mul_(2.0)  # so that gates are not all near a half
+    return module
+
+
+def plain(module):
+    """The layer of torch, with the same weights."""
+    kwargs = {"proj_size": module.proj_size} if module.mode == "LSTM" else {}
+    other = CLASSES[module.mode][1](
+        FEATURES,
+        HIDDEN,
+        module.num_layers,
+        module.bias,
+        module.batch_first,
+        0.0,
+        module.bidirectional,
+        **kwargs,
+        dtype=module.weight_ih_l0.dtype,
+    )
+    other.load_state_dict(module.state_dict())
+    return other
+
+
+def sequence(batch_first=False, **kwargs):
+    x = torch.randn(STEPS, BATCH, FEATURES, generator=torch.Generator().manual_seed(1), **kwargs)
+    return x.transpose(0, 1) if batch_first else x
+
+
+def flat(result):
+    y, hx = result
+    y = y.data if isinstance(y, PackedSequence) else y
+    return (y, *hx) if isinstance(hx, tuple) else (y, hx)
+
+
+def same(a, b):
+    return all(map(torch.equal, flat(a), flat(b)))
+
+
+def close(a, b, **kwargs):
+    for x, y in zip(flat(a), flat(b), strict=True):
+        torch.testing.assert_close(x, y, **kwargs)
+
+
+class Definition:
+    """Every step as published, one at a time, with keep masks of indices counted out by hand."""
+
+    def __init__(self, module, key, steps, batch):
+        self.m, self.key, self.steps, self.batch = module, key, steps, batch
+        self.lstm = module.mode == "LSTM"
+        self.out = module.proj_size or HIDDEN
+        update = module.recurrent_mode == "update"
+        order = [("input", 1, FEATURES)]
+        directions = 2 if module.bidirectional else 1
+        for index in range(module.num_layers):
+            if index:
+                times = 1 if module.locked else steps
+                order.append((f"between{index}", times, self.out * directions))
+            for direction in range(directions):
+                name = f"{index}.{direction}"
+                width = HIDDEN if update else self.out
+                order.append((f"recurrent{name}", steps if update else 1, width))
+                order.append((f"h{name}", steps, self.out))
+                if self.lstm:
+                    order.append((f"c{name}", steps, HIDDEN))
+        self.first, self.times, self.width, end = {}, {}, {}, 0
+        for name, times, width in order:
+            self.first[name], self.times[name], self.width[name] = end, times, width
+            end += times * width
+        self.total = end
+
+    def keep(self, name, p, step):
+        step = step if self.times[name] > 1 else 0
+        base = self.first[name] + step * self.width[name]
+        layout = MaskLayout(base, (self.total, 1))
+        return F.keep_mask((self.batch, self.width[name]), p, key=self.key, layout=layout)
+
+    def drop(self, x, name, p, step):
+        return torch.where(self.keep(name, p, step), x / (1 - p), 0.0) if p else x
+
+    def zoned(self, new, old, name, p, step):
+        if not self.m.training:
+            return p * old + (1 - p) * new
+        return torch.where(self.keep(name, p, step), new, old) if p else new
+
+    def step(self, x, states, name, suffix, t):
+        m = self.m
+        w_ih, w_hh = (getattr(m, f"weight_{part}_l{suffix}") for part in ("ih", "hh"))
+        b_ih, b_hh = (getattr(m, f"bias_{part}_l{suffix}", 0.0) for part in ("ih", "hh"))
+        p = m.recurrent_dropout if m.training else 0.0
+        by_state = m.recurrent_mode == "state"
+        h = self.drop(states[0], f"recurrent{name}", p, t) if by_state else states[0]
+        a, b = x @ w_ih.T + b_ih, h @ w_hh.T + b_hh
+        if self.lstm:
+            i, f, g, o = (a + b).split(HIDDEN, -1)
+            g = g.tanh()
+            g = g if by_state else self.drop(g, f"recurrent{name}", p, t)
+            c = f.sigmoid() * states[1] + i.sigmoid() * g
+            h = o.sigmoid() * c.tanh()
+            if m.proj_size:
+                h = h @ getattr(m, f"weight_hr_l{suffix}").T
+            return (
+                self.zoned(h, states[0], f"h{name}", m.zoneout_hidden, t),
+                self.zoned(c, states[1], f"c{name}", m.zoneout_cell, t),
+            )
+        (a_r, a_z, a_n), (b_r, b_z, b_n) = a.split(HIDDEN, -1), b.split(HIDDEN, -1)
+        z = (a_z + b_z).sigmoid()
+        n = (a_n + (a_r + b_r).sigmoid() * b_n).tanh()
+        n = n if by_state else self.drop(n, f"recurrent{name}", p, t)
+        h = (1 - z) * n + z * states[0]
+        return (self.zoned(h, states[0], f"h{name}", m.zoneout_hidden, t),)
+
+    def __call__(self, x):
+        m, after = self.m, []
+        rates = (m.input_dropout, m.dropout) if m.training else (0.0, 0.0)
+        for index in range(m.num_layers):
+            name, p = (f"between{index}", rates[1]) if index else ("input", rates[0])
+            x = torch.stack([self.drop(x[t], name, p, t) for t in range(self.steps)])
+            outputs = []
+            for direction in range(2 if m.bidirectional else 1):
+                widths = (self.out, HIDDEN) if self.lstm else (self.out,)
+                states, hs = tuple(x.new_zeros(self.batch, w) for w in widths), {}
+                order = range(self.steps)
+                for t in reversed(order) if direction else order:
+                    suffix = f"{index}_reverse" if direction else f"{index}"
+                    states = self.step(x[t], states, f"{index}.{direction}", suffix, t)
+                    hs[t] = states[0]
+                outputs.append(torch.stack([hs[t] for t in order]))
+                after.append(states)
+            x = torch.cat(outputs, -1)
+        after = tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+        return x, after if self.lstm else after[0]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+class TestAsTorch:
+    def test_with_rates_of_zero_and_in_eval_it_is_torchs_bit_for_bit(self, kind, shape):
+        module, x = layer(kind, **shape), sequence(shape.get("batch_first", False))
+        expected = plain(module)(x)
+        before = torch.get_rng_state()
+        assert same(module(x), expected)
+        module.input_dropout = module.recurrent_dropout = module.dropout = 0.5
+        assert same(module.eval()(x), expected)
+        assert same(module(x, key=KEY), expected)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_the_steps_are_torchs_where_next_to_nothing_is_dropped(self, kind, shape):
+        """At p = 2^-34 all is computed here and nothing dropped, by either way and in each form."""
+        x = sequence(shape.get("batch_first", False))
+        for rate in ("zoneout_hidden", "recurrent_dropout", "input_dropout"):
+            module = layer(kind, **shape, **{rate: 2.0**-34})
+            expected = plain(module)
+            close(module(x), expected(x), rtol=1e-5, atol=1e-6)
+            rows = module.num_layers * (2 if module.bidirectional else 1)
+            state = torch.randn(rows, BATCH, HIDDEN)
+            hx = (state, state.flip(0)) if kind == "LSTM" else state
+            close(module(x, hx), expected(x, hx), rtol=1e-5, atol=1e-6)
+            one = x[0] if module.batch_first else x[:, 0]
+            hx = (state[:, 0], state.flip(0)[:, 0]) if kind == "LSTM" else state[:, 0]
+            close(module(one), expected(one), rtol=1e-5, atol=1e-6)
+            close(module(one, hx), expected(one, hx), rtol=1e-5, atol=1e-6)
+
+    def test_parameters_are_those_of_torch(self, kind, shape):
+        ours, torchs = CLASSES[kind]
+        modules = [seeded(cls, FEATURES, HIDDEN, **shape) for cls in (ours, torchs)]
+        states = [module.state_dict() for module in modules]
+        assert list(states[0]) == list(states[1])
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+        assert isinstance(modules[0], torchs)
+        assert repr(modules[0]) == repr(modules[1])
+
+
+@pytest.mark.parametrize(("kind", "rates"), CASES, ids=str)
+class TestDefinition:
+    def test_in_training(self, kind, rates):
+        module, x = layer(kind, **rates).double(), sequence(dtype=torch.float64)
+        expected = Definition(module, KEY, STEPS, BATCH)(x)
+        close(module(x, key=KEY), expected, rtol=1e-10, atol=1e-12)
+        parameters = list(module.parameters())
+        sums = [
+            sum(part.square().sum() for part in flat(r)) for r in (module(x, key=KEY), expected)
+        ]
+        gradients = [torch.autograd.grad(s, parameters) for s in sums]
+        for ours, defined in zip(*gradients, strict=True):
+            torch.testing.assert_close(ours, defined, rtol=1e-9, atol=1e-11)
+
+    def test_in_eval(self, kind, rates):
+        module, x = layer(kind, **rates).double().eval(), sequence(dtype=torch.float64)
+        before = torch.get_rng_state()
+        close(module(x), Definition(module, KEY, STEPS, BATCH)(x), rtol=1e-10, atol=1e-12)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_call_draws_one_key(self, kind, rates):
+        module, x = layer(kind, **rates), sequence()
+        y = seeded(module, x)
+        after = torch.get_rng_state()
+        assert same(y, module(x, key=seeded(Key.draw)))
+        assert torch.equal(after, torch.get_rng_state())
+        generator = torch.Generator().manual_seed(3)
+        assert same(module(x, generator=generator), y)
+        assert not same(module(x), y)
+
+    def test_a_sample_has_its_masks_in_any_split_of_the_batch(self, kind, rates):
+        module, x = layer(kind, **rates), sequence()
+        y, hx = module(x, key=KEY)
+        for part in (slice(0, 1), slice(1, 4)):
+            got = module(x[:, part], key=KEY, batch_start=part.start)
+            states = tuple(s[:, part] for s in hx) if kind == "LSTM" else hx[:, part]
+            close(got, (y[:, part], states), rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [2, 5, 1, 4], [1, 3, 3, 2]])
+    def test_packed_is_padded(self, kind, rates, lengths):
+        """Each sample of a packed sequence: as if it was alone, cut to its length."""
+        module, x = layer(kind, **rates), sequence()
+        steps = max(lengths)
+        packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
+        got, states = module(packed, key=KEY)
+        template = plain(module)(packed)[0]
+        assert torch.equal(got.batch_sizes, template.batch_sizes)
+        assert torch.equal(got.sorted_indices, template.sorted_indices)
+        y, found = pad_packed_sequence(got)
+        assert found.tolist() == lengths
+        for n, length in enumerate(lengths):
+            if length == steps:
+                alone, last = module(x[:steps, n : n + 1], key=KEY, batch_start=n)
+                torch.testing.assert_close(y[:, n : n + 1], alone, rtol=1e-5, atol=1e-6)
+                for whole, one in zip(flat((y, states))[1:], flat((y, last))[1:], strict=True):
+                    torch.testing.assert_close(whole[:, n : n + 1], one, rtol=1e-5, atol=1e-6)
+        if not module.bidirectional:
+            padded, _ = module(x[:steps], key=KEY)
+            for n, length in enumerate(lengths):
+                torch.testing.assert_close(y[:length, n], padded[:length, n], rtol=1e-5, atol=1e-6)
+                assert not y[length:, n].any()
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("rate", ["zoneout_hidden", "recurrent_dropout", "input_dropout"])
+def test_packed_as_torch_with_states_in_both_directions(kind, rate):
+    module = layer(kind, num_layers=2, bidirectional=True, **{rate: 2.0**-34})
+    lengths = torch.tensor([2, 5, 1, 4])
+    packed = pack_padded_sequence(sequence(), lengths, enforce_sorted=False)
+    state = torch.randn(4, BATCH, HIDDEN)
+    hx = (state, state.flip(0)) if kind == "LSTM" else state
+    close(module(packed, hx), plain(module)(packed, hx), rtol=1e-5, atol=1e-6)
+    order = pack_padded_sequence(sequence(), torch.tensor([5, 4, 2, 1]))
+    close(module(order, hx), plain(module)(order, hx), rtol=1e-5, atol=1e-6)
+    assert module(order)[0].sorted_indices is None
+
+
+class TestAtOne:
+    @pytest.mark.parametrize("kind", CLASSES)
+    def test_of_the_state_it_is_a_layer_without_recurrent_weights(self, kind):
+        module = layer(kind, recurrent_dropout=1.0)
+        other = plain(module)
+        with torch.no_grad():
+            other.weight_hh_l0.zero_()
+        close(module(sequence()), other(sequence()), rtol=1e-5, atol=1e-6)
+        module(sequence())[0].sum().backward()
+        assert torch.equal(module.weight_hh_l0.grad, torch.zeros_like(module.weight_hh_l0))
+
+    @pytest.mark.parametrize("kind", CLASSES)
+    def test_of_the_update_nothing_is_ever_written(self, kind):
+        module = layer(kind, recurrent_dropout=1.0, recurrent_mode="update")
+        y, _ = module(sequence())
+        assert not y.any()
+        y.sum().backward()
+        assert all(not torch.isnan(p.grad).any() for p in module.parameters())
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_zoneout_keeps_the_first_state(self, training):
+        module = layer(zoneout_hidden=1.0, zoneout_cell=1.0).train(training)
+        hx = (torch.randn(1, BATCH, HIDDEN), torch.randn(1, BATCH, HIDDEN))
+        y, (h, c) = module(sequence(), hx)
+        assert torch.equal(y, hx[0].expand_as(y))
+        assert torch.equal(h, hx[0])
+        assert torch.equal(c, hx[1])
+
+    def test_of_the_input_it_sees_zeros(self):
+        module, x = layer(input_dropout=1.0), torch.full((STEPS, BATCH, FEATURES), math.nan)
+        assert same(module(x), plain(module)(torch.zeros_like(x)))
+
+
+def test_update_mode_forgets_nothing():
+    """Semeniuta's reason: with f = 1 and i = 0 the cell stays, whatever is dropped; Gal's h not."""
+    module = layer(recurrent_dropout=0.5, recurrent_mode="update")
+    with torch.no_grad():
+        for value in module.parameters():
+            value.zero_()
+        module.bias_ih_l0[HIDDEN : 2 * HIDDEN] = 50.0
+        module.bias_ih_l0[:HIDDEN] = -200.0
+    hx = (torch.zeros(1, BATCH, HIDDEN), torch.randn(1, BATCH, HIDDEN))
+    _, (_, c) = module(sequence(), hx)
+    assert torch.equal(c, hx[1])
+
+
+def test_the_law_of_zoneout_over_steps():
+    """Of 2^18 units of 64 steps: a rate off by 6 standard errors is found; by chance below 1e-8.
+
+    Without weights h is the same at each step, so that a unit is zero until it is first new.
+    """
+    module = td.nn.GRU(1, 1 << 12, zoneout_hidden=0.3)
+    with torch.no_grad():
+        for value in module.parameters():
+            value.zero_()
+        module.bias_ih_l0[-(1 << 12) :] = 1.0
+    y, _ = module(torch.zeros(2, 64, 1), key=Key(5))
+    count = 64 << 12
+    for step, p in enumerate((0.3, 0.09)):
+        old = (y[step] == 0).double().mean().item()
+        assert abs(old - p) < 6 * math.sqrt(p * (1 - p) / count)
+
+
+class TestDerivatives:
+    @pytest.mark.parametrize(
+        ("kind", "rates"),
+        [
+            ("LSTM", {"recurrent_dropout": 0.4, "zoneout_cell": 0.3, "input_dropout": 0.3}),
+            ("GRU", {"recurrent_dropout": 0.4, "recurrent_mode": "update", "zoneout_hidden": 0.2}),
+        ],
+    )
+    def test_of_both_orders(self, kind, rates):
+        module = layer(kind, **rates).double()
+        x = sequence(dtype=torch.float64)[:3, :2].requires_grad_()
+
+        def run(x):
+            return flat(module(x, key=KEY))
+
+        assert torch.autograd.gradcheck(run, x)
+        assert torch.autograd.gradgradcheck(run, x)
+
+    @pytest.mark.parametrize(
+        "rates",
+        [{"recurrent_dropout": 0.4}, {"zoneout_hidden": 0.4}, {"input_dropout": 0.4}],
+        ids=str,
+    )
+    def test_no_mask_is_kept_for_the_backward(self, rates):
+        """But for values in float32 and torch's workspace in uint8: keys at most, 16 bytes each."""
+
+        found = {}
+        hooks = torch.autograd.graph.saved_tensors_hooks(
+            lambda t: found.update({(t.data_ptr(), t.dtype): t}), lambda t: None
+        )
+        with hooks:
+            layer(**rates)(sequence())
+        assert torch.float32 in {t.dtype for t in found.values()}
+        others = [t for t in found.values() if t.dtype not in (torch.float32, torch.uint8)]
+        assert all(t.nbytes == 16 for t in others)
+
+    def test_checkpointed(self):
+        module = layer(recurrent_dropout=0.4, zoneout_hidden=0.2, num_layers=2, dropout=0.3)
+        gradients = []
+        for run in (module, lambda x: checkpoint(module, x, use_reentrant=False)):
+            module.zero_grad()
+            seeded(run, sequence())[0].square().sum().backward()
+            gradients.append([p.grad.clone() for p in module.parameters()])
+        assert all(map(torch.equal, *gradients))
+
+
+WITHIN = {"recurrent_dropout": 0.4, "zoneout_hidden": 0.2, "zoneout_cell": 0.1}
+
+
+class TestTransforms:
+    def test_functional_call_and_grad(self):
+        module, x = layer(**WITHIN), sequence()
+        state = {name: value.detach() for name, value in module.named_parameters()}
+
+        def loss(state):
+            return torch.func.functional_call(module, state, (x,))[0].square().sum()
+
+        gradients = seeded(torch.func.grad(loss), state)
+        seeded(module, x)[0].square().sum().backward()
+        for name, value in module.named_parameters():
+            torch.testing.assert_close(gradients[name], value.grad)
+
+    def test_an_ensemble_by_vmap(self):
+        modules, x = [layer(**WITHIN) for _ in range(3)], sequence()
+        with torch.no_grad():
+            modules[1].weight_hh_l0.add_(0.1)
+        state, _ = torch.func.stack_module_state(modules)
+
+        def run(state):
+            return torch.func.functional_call(modules[0], state, (x,))[0]
+
+        y = seeded(torch.func.vmap(run, randomness="same"), state)
+        for member, module in zip(y, modules, strict=True):
+            torch.testing.assert_close(member, seeded(module, x)[0], rtol=1e-5, atol=1e-6)
+        y = seeded(torch.func.vmap(run, randomness="different"), state)
+        assert not torch.allclose(y[0], y[2])
+        with pytest.raises(RuntimeError, match="randomness"):
+            torch.func.vmap(run)(state)
+
+    def test_compiled_as_torch_compiles_its_own(self, monkeypatch):
+        """By default dynamo leaves recurrent layers to eager; with `allow_rnn` it is one graph."""
+        module, x = layer(**WITHIN), sequence()
+        expected = seeded(module, x)
+        torch._dynamo.reset()
+        assert same(seeded(torch.compile(module, backend="aot_eager"), x), expected)
+        torch._dynamo.reset()
+        monkeypatch.setattr("torch._dynamo.config.allow_rnn", True)
+        compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+        close(seeded(compiled, x), expected)
+
+    def test_under_autocast(self):
+        module, x = layer(**WITHIN, input_dropout=0.2), sequence()
+        expected = module(x, key=KEY)
+        with torch.autocast("cpu", torch.bfloat16):
+            y, _ = module(x, key=KEY)
+        y.float().sum().backward()
+        torch.testing.assert_close(y.float(), expected[0], rtol=0.1, atol=0.1)
+
+
+def test_a_layer_of_double_precision_has_the_masks_of_single():
+    for rates in ({"recurrent_dropout": 0.4}, {"zoneout_hidden": 0.4}, {"input_dropout": 0.4}):
+        module, x = layer(**rates), sequence()
+        y = module(x, key=KEY)[0]
+        wide = module.double()(x.double(), key=KEY)[0]
+        torch.testing.assert_close(y.double(), wide, rtol=1e-5, atol=1e-6)
+
+
+def test_within_a_weight_drop():
+    """The dropped weights are those that the steps use, by either way."""
+    for rates in ({"input_dropout": 2.0**-34}, {"zoneout_hidden": 2.0**-34}, {}):
+        other = plain(layer(num_layers=2, **rates))
+        module = td.nn.WeightDrop(layer(num_layers=2, **rates), 0.4, ("weight_hh_l0",))
+        dropped = F.drop_connect(other.weight_hh_l0, 0.4, key=seeded(Key.draw))
+        expected = torch.func.functional_call(other, {"weight_hh_l0": dropped}, (sequence(),))
+        close(seeded(module, sequence()), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_state_repr_and_copies():
+    module = layer(
+        num_layers=2,
+        dropout=0.1,
+        input_dropout=0.2,
+        recurrent_dropout=0.3,
+        recurrent_mode="update",
+        locked=True,
+        zoneout_cell=0.4,
+    )
+    assert repr(module) == (
+        "LSTM(3, 6, num_layers=2, dropout=0.1, input_dropout=0.2, recurrent_dropout=0.3, "
+        "zoneout_cell=0.4, recurrent_mode='update', locked=True)"
+    )
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        assert repr(other) == repr(module)
+        assert same(seeded(other, sequence()), seeded(module, sequence()))
+
+
+def test_the_warning_of_torch_for_a_dropout_between_no_layers():
+    with pytest.warns(UserWarning, match="non-zero dropout expects num_layers greater than 1"):
+        module = td.nn.LSTM(FEATURES, HIDDEN, dropout=0.5)
+    expected, before = plain(module)(sequence()), torch.get_rng_state()
+    assert same(module(sequence()), expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(
+    "name", ["dropout", "input_dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell"]
+)
+def test_wrong_rates(kind, name):
+    if (kind, name) == ("GRU", "zoneout_cell"):
+        with pytest.raises(TypeError, match="zoneout_cell"):
+            CLASSES[kind][0](FEATURES, HIDDEN, zoneout_cell=0.1)
+        return
+    for value, error in ((1.7, ArgumentValueError), (math.nan, ArgumentValueError)):
+        with pytest.raises(error, match=rf"`{name}` to be in \[0, 1\].*got {name}={value} \(fl"):
+            CLASSES[kind][0](FEATURES, HIDDEN, **{name: value})
+    with pytest.raises(ArgumentTypeError, match=rf"got {name}='0.1' \(str\)"):
+        CLASSES[kind][0](FEATURES, HIDDEN, **{name: "0.1"})
+    module = layer(kind)
+    setattr(module, name, 2.0)
+    before = torch.get_rng_state()
+    for mode in (True, False):
+        with pytest.raises(ArgumentValueError, match=f"got {name}=2.0"):
+            module.train(mode)(sequence())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_wrong_modes():
+    with pytest.raises(ArgumentValueError, match="'state' or 'update', got recurrent_mode='gal'"):
+        td.nn.LSTM(FEATURES, HIDDEN, recurrent_mode="gal")
+    with pytest.raises(ArgumentTypeError, match=r"got recurrent_mode=1 \(int\)"):
+        td.nn.GRU(FEATURES, HIDDEN, recurrent_mode=1)
+    with pytest.raises(ArgumentTypeError, match=r"`locked` to be a bool, got locked=1 \(int\)"):
+        td.nn.GRU(FEATURES, HIDDEN, locked=1)
+
+
+@pytest.mark.parametrize(
+    ("x", "hx", "kwargs", "error", "words"),
+    [
+        ([1.0], None, {}, ArgumentTypeError, r"`input` to be a tensor, got input=\[1.0\]"),
+        (torch.ones(2, 3, 4, 3), None, {}, ArgumentValueError, "or of 3, with a batch, got input"),
+        (torch.ones(2, 4, 7), None, {}, RuntimeError, r"input.size\(-1\) must be equal"),
+        (torch.ones(2, 4, 3).double(), None, {}, ValueError, "does not match weight dtype"),
+        (torch.ones(2, 4, 3).int(), None, {}, ArgumentTypeError, "torch.int32"),
+        (None, torch.ones(1, 4, 6), {}, ArgumentTypeError, r"two tensors, \(h, c\), got hx=<"),
+        (None, (torch.ones(4, 6),) * 2, {}, ArgumentValueError, "3 dimensions, as the input"),
+        (None, (torch.ones(1, 5, 6),) * 2, {}, RuntimeError, r"Expected hidden\[0\] size"),
+        (None, None, {"key": 3}, ArgumentTypeError, r"got key=3 \(int\)"),
+        (
+            None,
+            None,
+            {"key": KEY, "generator": torch.Generator()},
+            ArgumentValueError,
+            "not both",
+        ),
+        (None, None, {"batch_start": -1}, ArgumentValueError, "got batch_start=-1"),
+        (None, None, {"batch_start": 0.0}, ArgumentTypeError, r"got batch_start=0.0 \(float\)"),
+    ],
+)
+def test_refusals_draw_nothing(x, hx, kwargs, error, words):
+    module = layer(recurrent_dropout=0.4)
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=words):
+        module(sequence() if x is None else x, hx, **kwargs)
+    assert torch.equal(torch.get_rng_state(), before)
