@@ -5,7 +5,7 @@ Python numbers kept beside them are not counted, on either side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,12 @@ FUNCTIONS: dict[str, Dropout] = {OURS: td.dropout, TORCH: F.dropout, "torch.nati
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-def kept_bytes(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> int:
-    """Of one forward on x, which takes a gradient."""
+def kept_bytes(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    x: torch.Tensor,
+    parameters: Iterable[torch.Tensor] = (),
+) -> int:
+    """Of one forward on x; x or the parameters take a gradient."""
     storages: dict[int, int] = {}
 
     def pack(saved: torch.Tensor) -> torch.Tensor:
@@ -32,7 +36,8 @@ def kept_bytes(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
         y = function(x)
-    storages.pop(x.untyped_storage().data_ptr(), None)
+    for given in (x, *parameters):
+        storages.pop(given.untyped_storage().data_ptr(), None)
     del y  # alive until here, so that no address is used twice
     return sum(storages.values())
 

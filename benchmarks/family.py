@@ -1,0 +1,293 @@
+"""The family beside its peers: time, bytes saved, rate, edges, half precision, `manual_seed`.
+
+    python benchmarks/family.py            measure; results/family.json and docs/family/peers.md
+    python benchmarks/family.py --page     write the page again from the results
+
+Needs `.[dev,peers]`. A peer that cannot be imported is left out, and named.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import statistics
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import harness
+import machine
+import torch
+from family_rows import FORMULA, OURS, ROWS, Function, Row, Way
+from harness import Candidate, Case, Interval, Plan
+from memory import kept_bytes
+
+PAGE = Path(__file__).parent.parent / "docs" / "family" / "peers.md"
+THREADS = 1
+PLAN = Plan(budget_s=3.0, fewest=9, most=41)
+# A rate is the mean over calls: until this many elements were looked at, within these bounds.
+ELEMENTS, FEWEST, MOST = 2**25, 16, 400
+
+
+def there(way: Way) -> bool:
+    """Whether its package is installed."""
+    return way.package in (OURS, FORMULA) or importlib.util.find_spec(way.package) is not None
+
+
+def tensor(y: Any) -> torch.Tensor:
+    """The output, where more is returned."""
+    return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
+
+
+def make_input(row: Row) -> torch.Tensor:
+    """What a training step gives the dropout."""
+    torch.manual_seed(0)
+    return row.make_input() if row.make_input else torch.randn(row.shape).requires_grad_()
+
+
+def make_probe(row: Row) -> torch.Tensor:
+    """What shows in the output what was dropped."""
+    return row.probe() if row.probe else torch.ones(row.shape)
+
+
+def parameters(function: Function) -> list[torch.Tensor]:
+    """Of a module."""
+    return list(function.parameters()) if isinstance(function, torch.nn.Module) else []
+
+
+def training_step(row: Row, way: Way) -> Candidate:
+    """Forward and backward."""
+    function, x = way.make(row.p), make_input(row)
+    inputs = [t for t in (x, *parameters(function)) if t.requires_grad]
+    with torch.no_grad():
+        gradient = torch.ones_like(tensor(function(x)))
+    return Candidate(
+        harness.forward_backward(lambda: tensor(function(x)), gradient, inputs),
+    )
+
+
+def times(row: Row, ways: dict[str, Way], plan: Plan) -> harness.Result:
+    """All in alternation."""
+    case = Case(
+        row.variant,
+        lambda _: {name: training_step(row, way) for name, way in ways.items()},
+        row.shape,
+        p=row.p,
+        threads=THREADS,
+    )
+    return harness.measure(case, plan)
+
+
+def saved(row: Row, way: Way) -> int:
+    """Bytes kept for the backward, beside the input and the parameters."""
+    function, x = way.make(row.p), make_input(row)
+    with torch.no_grad():
+        function(x)  # what is made once, at the first call, is not for the backward
+    return kept_bytes(lambda x: tensor(function(x)), x, parameters(function))
+
+
+def rate(row: Row, way: Way, quick: bool) -> tuple[float, float] | None:
+    """The mean figure and its standard error."""
+    if row.figure is None:
+        return None
+    function, probe = way.make(row.p), make_probe(row)
+    torch.manual_seed(1)
+    calls = FEWEST if quick else min(MOST, max(FEWEST, math.ceil(ELEMENTS / probe.numel())))
+    with torch.no_grad():
+        found = [row.figure(tensor(function(probe))) for _ in range(calls)]
+    return statistics.fmean(found), statistics.stdev(found) / math.sqrt(calls)
+
+
+def at_edge(row: Row, way: Way, p: float) -> str:
+    """What becomes of an input, in a word or two."""
+    if p not in row.edges:
+        return "-"
+    x = make_input(row)
+    try:
+        function = way.make(p)
+        before = torch.get_rng_state()
+        y = tensor(function(x))
+        drew = not torch.equal(before, torch.get_rng_state())
+        (gradient,) = torch.autograd.grad(y.sum(), _leaf(function, x), allow_unused=True)
+    except Exception as error:
+        return type(error).__name__
+    if not y.isfinite().all():
+        return "NaN"
+    if gradient is not None and not gradient.isfinite().all():
+        return "NaN in the gradient"
+    if p == 1.0:
+        return "zeros" if not y.any() else "some kept" if not _same(y, x) else "x"
+    return ("x itself" if y is x else "x" if _same(y, x) else "as in eval") + ", draws" * drew
+
+
+def _leaf(function: Function, x: torch.Tensor) -> torch.Tensor:
+    return x if x.requires_grad else parameters(function)[0]
+
+
+def _same(y: torch.Tensor, x: torch.Tensor) -> bool:
+    return y.shape == x.shape and torch.equal(y, x)
+
+
+def in_half(row: Row, way: Way) -> str:
+    """The dtype that comes out where bfloat16 goes in, if it is another, and the figure."""
+    probe = make_probe(row)
+    try:
+        function = way.make(row.p)
+        if isinstance(function, torch.nn.Module):
+            function = function.bfloat16()
+        if probe.is_floating_point():
+            probe = probe.bfloat16()
+        torch.manual_seed(1)
+        with torch.no_grad():
+            y = tensor(function(probe))
+            if row.figure is None:
+                found = "runs"
+            else:
+                figures = [row.figure(tensor(function(probe))) for _ in range(FEWEST)]
+                found = f"{statistics.fmean(figures):.4f}"
+    except Exception as error:
+        return type(error).__name__
+    return found if y.dtype == torch.bfloat16 else f"{found}, {harness.dtype_name(y.dtype)}"
+
+
+def repeats(row: Row, way: Way) -> str:
+    """Whether `torch.manual_seed` gives the same output again."""
+    function, x = way.make(row.p if row.figure else 0.5), make_input(row)
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            runs.append([tensor(function(x)).clone() for _ in range(4)])
+    return "yes" if all(map(torch.equal, *runs)) else "no"
+
+
+def measure(row: Row, quick: bool) -> dict[str, Any]:
+    """Everything about a row."""
+    ways = {way.title: way for way in row.ways if there(way)}
+    result = times(row, ways, harness.QUICK if quick else PLAN)
+    ratios = result.ratios()
+    found: dict[str, Any] = {
+        "variant": row.variant,
+        "shape": list(row.shape),
+        "p": row.p,
+        "expected": row.expected(row.p),
+        "elementwise": row.elementwise,
+        "missing": [way.name for way in row.ways if not there(way)],
+        "ways": {},
+    }
+    for title, way in ways.items():
+        figure = rate(row, way, quick)
+        found["ways"][title] = {
+            "seconds": result.samples[title].median,
+            "time_over_ours": asdict(ratios.get(title, Interval(1.0, 1.0, 1.0))),
+            "saved": saved(row, way),
+            "figure": figure,
+            "p_zero": at_edge(row, way, 0.0),
+            "p_one": at_edge(row, way, 1.0),
+            "half": in_half(row, way),
+            "seeded": repeats(row, way),
+        }
+    return found
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+HEAD = """\
+# The family beside its peers
+
+    python benchmarks/family.py
+
+One run of that command, {threads} thread, on: {machine}. *Time* is that of a forward and
+a backward in float32 over that of ours, medians of calls in alternation, with a 95 % interval:
+above 1, ours is faster. *Saved* is what autograd keeps for the backward beside the input and the
+parameters. *Measured* is the dropped part of ones, or what is said beside the variant, with two
+standard errors; *bfloat16* the same there, and the dtype that came out if it was another. *Draws*:
+the generator was used though nothing is dropped. *Seeded*: the same again after
+`torch.manual_seed`.
+"""
+
+
+def page(document: dict[str, Any]) -> str:
+    """Of the results."""
+    (run,) = document["runs"]
+    about = run["machine"]
+    parts = [HEAD.format(machine=machine.describe(about), threads=THREADS)]
+    parts.append("\n".join(summary(run["results"])))
+    parts += ["\n".join(section(found)) for found in run["results"]]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def short_of(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, float]]:
+    """Peers that are faster than ours, the interval of their ratio below 1."""
+    for found in results:
+        for title, way in found["ways"].items():
+            if way["time_over_ours"]["high"] < 1.0:
+                yield found["variant"], title, way["time_over_ours"]["value"]
+
+
+def summary(results: list[dict[str, Any]]) -> Iterator[str]:
+    slower = list(short_of(results))
+    peers = sum(len(found["ways"]) - 1 for found in results)
+    yield f"Of {peers} peers, {peers - len(slower)} are no faster than ours."
+    for variant, title, ratio in slower:
+        yield f"Faster: {title} at {variant}, {ratio:.2f} of our time."
+
+
+def section(found: dict[str, Any]) -> Iterator[str]:
+    shape = " x ".join(map(str, found["shape"]))
+    yield f"## {found['variant']}"
+    yield ""
+    yield f"`{shape}`, p = {found['p']:g}; expected {found['expected']:.4g}."
+    yield ""
+    yield "| | time | saved | measured | bfloat16 | p = 0 | p = 1 | seeded |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for title, way in found["ways"].items():
+        ratio = way["time_over_ours"]
+        ours = ratio["low"] == ratio["high"] == 1.0
+        time = harness.duration(way["seconds"]) if ours else spread(ratio)
+        figure = way["figure"]
+        rate = "-" if figure is None else f"{figure[0]:.5f} ± {2 * figure[1]:.5f}"
+        cells = (time, size(way["saved"]), rate, way["half"], way["p_zero"], way["p_one"])
+        yield f"| {title} | {' | '.join(cells)} | {way['seeded']} |"
+
+
+def spread(ratio: dict[str, float]) -> str:
+    return f"{ratio['value']:.3g} [{ratio['low']:.3g}, {ratio['high']:.3g}]"
+
+
+def size(count: int) -> str:
+    """In a unit that fits."""
+    for unit, one in (("MiB", 2**20), ("KiB", 2**10)):
+        if count >= one:
+            return f"{count / one:.3g} {unit}"
+    return f"{count} B"
+
+
+def main() -> None:
+    accepted = harness.parser(__doc__)
+    accepted.add_argument("--page", action="store_true", help="from the results, without measuring")
+    accepted.add_argument("--only", help="variants whose name contains this; no page is written")
+    options = harness.parse(__file__, accepted)
+    if not options.page:
+        harness.become_warm()
+        warnings.simplefilter("ignore")  # the peers' own
+        results = []
+        for row in ROWS:
+            if options.only is None or options.only in row.variant:
+                results.append(measure(row, options.quick))
+                print("\n".join(section(results[-1])), flush=True)
+        run = {"machine": machine.record(), "results": results}
+        document = {"script": "family", "runs": [run]}
+        if options.only is None:
+            harness.write(options.out, document)
+    else:
+        document = json.loads(options.out.read_text())
+    if options.only is None and not options.quick:
+        PAGE.write_text(page(document))
+
+
+if __name__ == "__main__":
+    main()

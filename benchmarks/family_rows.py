@@ -1,0 +1,406 @@
+"""The family and its peers, as data for `family.py`: who has which variant, and how it is called.
+
+A way is built for a p and is then a function, or a module in training, of one tensor. What a
+package has no layer for stands here by its formula, as its authors published it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import torchdropout as td
+import torchdropout.functional as tdf
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+OURS = "torchdropout"
+FORMULA = "by formula"
+
+Function = Callable[[torch.Tensor], Any]
+
+
+def zeros(y: torch.Tensor) -> float:
+    """The dropped part of what was made of a probe without zeros."""
+    return (y == 0).double().mean().item()
+
+
+def spread(y: torch.Tensor) -> float:
+    """The standard deviation of what was made of ones."""
+    return y.double().std().item()
+
+
+@dataclass(frozen=True)
+class Way:
+    """One implementation of a variant.
+
+    Args:
+        name: Of the function or class.
+        make: From p to the function in training.
+        package: Distribution it is from.
+    """
+
+    name: str
+    make: Callable[[float], Function]
+    package: str = OURS
+
+    @property
+    def title(self) -> str:
+        """With the version."""
+        if self.package == OURS:
+            return f"**`{self.name}`**"
+        if self.package == FORMULA:
+            return f"{self.name}, by formula"
+        return f"{self.package} {version(self.package)} `{self.name}`"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant, ours first.
+
+    Args:
+        variant: Its name.
+        shape: Of the input that is timed.
+        ways: Implementations.
+        p: That is timed and counted.
+        make_input: What is timed, instead of normal numbers of the shape.
+        probe: What is looked at, instead of ones of the shape.
+        figure: Of what was made of the probe: the dropped part, or what stands for it; its mean is
+            to be `expected`. None where there is nothing to count.
+        expected: From p to the figure; p itself without it.
+        elementwise: Whether the peers draw a number for each element.
+        edges: Which p of 0 and 1 can be asked for.
+    """
+
+    variant: str
+    shape: tuple[int, ...]
+    ways: tuple[Way, ...]
+    p: float = 0.1
+    make_input: Callable[[], torch.Tensor] | None = None
+    probe: Callable[[], torch.Tensor] | None = None
+    figure: Callable[[torch.Tensor], float] | None = zeros
+    expected: Callable[[float], float] = float
+    elementwise: bool = False
+    edges: tuple[float, ...] = (0.0, 1.0)
+
+
+def keras(layer: str, **arguments: Any) -> Callable[[float], Function]:
+    """A layer of Keras on torch, in training."""
+
+    def make(p: float) -> Function:
+        made = getattr(importlib.import_module("keras").layers, layer)(p, **arguments)
+        return lambda x: made(x, training=True)
+
+    return make
+
+
+def load(path: str) -> Any:
+    """`package.module:name`, imported when it is first used."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def trained(path: str, *more: Any, **arguments: Any) -> Callable[[float], Function]:
+    """A module class whose first argument is p, in training."""
+    return lambda p: load(path)(p, *more, **arguments).train()
+
+
+# --- by formula -----------------------------------------------------------------------------------
+
+
+def awd_locked(p: float) -> Function:
+    """salesforce/awd-lstm-lm, locked_dropout.py; there the input is (time, batch, features)."""
+
+    def locked(x: torch.Tensor) -> torch.Tensor:
+        mask = x.data.new(x.size(0), 1, x.size(2)).bernoulli_(1 - p)
+        return mask.div_(1 - p).expand_as(x) * x
+
+    return locked
+
+
+class AwdEmbedding(torch.nn.Module):
+    """salesforce/awd-lstm-lm, embed_regularize.py."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p, self.emb = p, table()
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        """Rows of the masked table."""
+        weight = self.emb.weight
+        mask = weight.data.new().resize_((weight.size(0), 1)).bernoulli_(1 - self.p)
+        return F.embedding(words, mask.expand_as(weight) / (1 - self.p) * weight)
+
+
+def uout(b: float) -> Function:
+    """Li et al. 2019: x + x r, r uniform on [-b, b]."""
+    return lambda x: x + x * torch.empty_like(x).uniform_(-b, b)
+
+
+def gaussian(p: float) -> Function:
+    """Srivastava et al. 2014."""
+    size = math.sqrt(p / (1 - p))
+    return lambda x: x * (1 + size * torch.randn_like(x))
+
+
+def added(p: float) -> Function:
+    """The composition, as transformer blocks have it."""
+    return lambda x: x[0] + F.dropout(x[1], p)
+
+
+class Coin(torch.nn.Module):
+    """x-transformers: Python's random number decides whether the branch is computed; no scale."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p, self.branch = p, mlp()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The residual branch, or x."""
+        return x if random.random() < self.p else x + self.branch(x)
+
+
+def stack(layer: Callable[[float], torch.nn.Module]) -> Callable[[float], Function]:
+    """So many layers that about a share of p is skipped at each call."""
+    return lambda p: torch.nn.Sequential(*(layer(p) for _ in range(32)))
+
+
+# --- what several rows use ------------------------------------------------------------------------
+
+VOCABULARY, WIDTH = 30000, 400
+
+
+def table() -> torch.nn.Embedding:
+    """An embedding without a zero in it."""
+    torch.manual_seed(0)
+    made = torch.nn.Embedding(VOCABULARY, WIDTH)
+    with torch.no_grad():
+        made.weight.add_(100)
+    return made
+
+
+def mlp() -> torch.nn.Module:
+    """A branch."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(384, 1536), torch.nn.GELU(), torch.nn.Linear(1536, 384)
+    )
+
+
+def words() -> torch.Tensor:
+    """Token ids of a batch."""
+    torch.manual_seed(0)
+    return torch.randint(VOCABULARY, (64, 70))
+
+
+MAP = (32, 256, 28, 28)
+SEQUENCE = (128, 197, 384)
+HIDDEN = (4096, 1024)
+
+ROWS = (
+    Row(
+        "dropout",
+        HIDDEN,
+        (
+            Way("dropout", lambda p: lambda x: tdf.dropout(x, p)),
+            Way("F.dropout", lambda p: lambda x: F.dropout(x, p), "torch"),
+            Way("Dropout", keras("Dropout"), "keras"),
+        ),
+        elementwise=True,
+    ),
+    Row(
+        "dropout_add",
+        (2, *HIDDEN),
+        (
+            Way("dropout_add", lambda p: lambda x: tdf.dropout_add(x[1], x[0], p)),
+            Way("x + F.dropout(y)", added, "torch"),
+        ),
+        figure=lambda y: (y == 1).double().mean().item(),
+        elementwise=True,
+    ),
+    Row(
+        "dropout2d",
+        MAP,
+        (
+            Way("dropout2d", lambda p: lambda x: tdf.dropout2d(x, p)),
+            Way("F.dropout2d", lambda p: lambda x: F.dropout2d(x, p), "torch"),
+            Way(
+                "SpatialDropout2D",
+                keras("SpatialDropout2D", data_format="channels_first"),
+                "keras",
+            ),
+        ),
+    ),
+    Row(
+        "a shared mask",
+        (64, 128, 1024),
+        (
+            Way(
+                "dropout(broadcast_dims=(1,))",
+                lambda p: lambda x: tdf.dropout(x, p, broadcast_dims=(1,)),
+            ),
+            Way("Dropout(noise_shape)", keras("Dropout", noise_shape=(None, 1, None)), "keras"),
+        ),
+    ),
+    Row(
+        "alpha_dropout",
+        HIDDEN,
+        (
+            Way("alpha_dropout", lambda p: lambda x: tdf.alpha_dropout(x, p, True)),
+            Way("F.alpha_dropout", lambda p: lambda x: F.alpha_dropout(x, p, True), "torch"),
+            Way("AlphaDropout", keras("AlphaDropout"), "keras"),
+        ),
+        figure=lambda y: (y < 0).double().mean().item(),
+        elementwise=True,
+    ),
+    Row(
+        "feature_alpha_dropout",
+        MAP,
+        (
+            Way("feature_alpha_dropout", lambda p: lambda x: tdf.feature_alpha_dropout(x, p, True)),
+            Way(
+                "F.feature_alpha_dropout",
+                lambda p: lambda x: F.feature_alpha_dropout(x, p, True),
+                "torch",
+            ),
+        ),
+        figure=lambda y: (y < 0).double().mean().item(),
+    ),
+    Row(
+        "gaussian_dropout",
+        HIDDEN,
+        (
+            Way("gaussian_dropout", lambda p: lambda x: tdf.gaussian_dropout(x, p)),
+            Way("GaussianDropout", keras("GaussianDropout"), "keras"),
+            Way("x * (1 + s * randn)", gaussian, FORMULA),
+        ),
+        figure=spread,
+        expected=lambda p: math.sqrt(p / (1 - p)),
+        elementwise=True,
+        edges=(0.0,),
+    ),
+    Row(
+        "gaussian_noise",
+        HIDDEN,
+        (
+            Way("gaussian_noise", lambda p: lambda x: tdf.gaussian_noise(x, p)),
+            Way("GaussianNoise", keras("GaussianNoise"), "keras"),
+        ),
+        figure=spread,
+        elementwise=True,
+        edges=(0.0,),
+    ),
+    Row(
+        "uniform_dropout",
+        HIDDEN,
+        (
+            Way("uniform_dropout", lambda p: lambda x: tdf.uniform_dropout(x, p)),
+            Way("x + x * uniform", uout, FORMULA),
+        ),
+        figure=spread,
+        expected=lambda p: p / math.sqrt(3),
+        elementwise=True,
+        edges=(0.0,),
+    ),
+    Row(
+        "drop_path, row",
+        SEQUENCE,
+        (
+            Way("DropPath", lambda p: td.nn.DropPath(p)),
+            Way("DropPath", trained("timm.layers:DropPath"), "timm"),
+            Way(
+                "StochasticDepth", trained("torchvision.ops:StochasticDepth", "row"), "torchvision"
+            ),
+            Way(
+                "SwinDropPath",
+                trained("transformers.models.swin.modeling_swin:SwinDropPath"),
+                "transformers",
+            ),
+        ),
+    ),
+    Row(
+        "stochastic depth, batch",
+        SEQUENCE,
+        (
+            Way("StochasticDepth", lambda p: td.nn.StochasticDepth(p, "batch")),
+            Way(
+                "StochasticDepth",
+                trained("torchvision.ops:StochasticDepth", "batch"),
+                "torchvision",
+            ),
+        ),
+    ),
+    Row(
+        "layer_drop, 32 layers",
+        (2, 197, 384),
+        (
+            Way("LayerDrop", stack(lambda p: td.nn.LayerDrop(mlp(), p))),
+            Way("layer_dropout of x-transformers", stack(Coin), FORMULA),
+        ),
+        p=0.5,
+        figure=None,
+    ),
+    Row(
+        "drop_block2d, a mask a channel",
+        MAP,
+        (
+            Way("DropBlock2d", lambda p: td.nn.DropBlock2d(p, block_size=7)),
+            Way("DropBlock2d", trained("torchvision.ops:DropBlock2d", 7), "torchvision"),
+        ),
+        elementwise=True,
+    ),
+    Row(
+        "drop_block2d, a mask a sample",
+        MAP,
+        (
+            Way(
+                "DropBlock2d(per_channel=False)",
+                lambda p: td.nn.DropBlock2d(p, block_size=7, per_channel=False),
+            ),
+            Way("DropBlock2d", trained("timm.layers:DropBlock2d", 7), "timm"),
+        ),
+    ),
+    Row(
+        "drop_block3d",
+        (8, 64, 16, 28, 28),
+        (
+            Way("DropBlock3d", lambda p: td.nn.DropBlock3d(p, block_size=3)),
+            Way("DropBlock3d", trained("torchvision.ops:DropBlock3d", 3), "torchvision"),
+        ),
+        elementwise=True,
+    ),
+    Row(
+        "locked_dropout",
+        (64, 70, 1150),
+        (
+            Way("LockedDropout", lambda p: td.nn.LockedDropout(p)),
+            Way("RNNDropout", trained("fastai.text.models.awdlstm:RNNDropout"), "fastai"),
+            Way("LockedDropout of awd-lstm", awd_locked, FORMULA),
+        ),
+    ),
+    Row(
+        "embedding_dropout",
+        (64, 70),
+        (
+            Way("EmbeddingDropout", lambda p: td.nn.EmbeddingDropout(table(), p)),
+            Way(
+                "EmbeddingDropout",
+                lambda p: load("fastai.text.models.awdlstm:EmbeddingDropout")(table(), p).train(),
+                "fastai",
+            ),
+            Way("embedded_dropout of awd-lstm", AwdEmbedding, FORMULA),
+        ),
+        make_input=words,
+        probe=lambda: torch.arange(VOCABULARY),
+    ),
+)
