@@ -21,6 +21,9 @@ from .keep_mask import keep_mask as keep_mask
 from .locked_dropout import locked_dropout as locked_dropout
 from .multi_sample import multi_sample_dropout as multi_sample_dropout
 from .r_drop import r_drop as r_drop
+from .structured_mask import column_dropout as column_dropout
+from .structured_mask import n_m_dropout as n_m_dropout
+from .token_dropout import token_dropout as token_dropout
 from .uniform_dropout import uniform_dropout as uniform_dropout
 from .variational_dropout import variational_conv2d as variational_conv2d
 from .variational_dropout import variational_dropout as variational_dropout

@@ -23,6 +23,9 @@ from .locked_dropout import LockedDropout as LockedDropout
 from .multi_sample import MultiSampleDropout as MultiSampleDropout
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
+from .structured_mask import ColumnDropout as ColumnDropout
+from .structured_mask import NMDropout as NMDropout
+from .token_dropout import TokenDropout as TokenDropout
 from .uniform_dropout import UniformDropout as UniformDropout
 from .variational_dropout import VariationalConv2d as VariationalConv2d
 from .variational_dropout import VariationalDropout as VariationalDropout

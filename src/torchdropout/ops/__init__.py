@@ -10,6 +10,8 @@ from ..kernels import cpu
 from ._keys import draw_key as draw_key
 from ._masked_affine import masked_affine as masked_affine
 from ._noise_affine import noise_affine as noise_affine
+from ._order import choose as choose
+from ._order import counted_affine as counted_affine
 
 # With the operators defined, the extension can register its kernels for the CPU.
 cpu.start()

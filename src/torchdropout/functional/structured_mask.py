@@ -1,0 +1,179 @@
+"""Masks that drop a fixed count of each group: n of m neighbours kept, or of the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .._validate import check_bool, is_integer, wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import check_call
+from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
+from ._override import overridable
+from .drop_path import Mode, check_mode
+
+
+@overridable
+def n_m_dropout(
+    input: torch.Tensor,
+    n: int = 2,
+    m: int = 4,
+    training: bool = True,
+    *,
+    dim: int = -1,
+    scale_by_keep: bool = True,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Keep n of each m neighbours along a dimension, drop the others; identity in eval.
+
+    `y = x * m / n` at n places of each group of m that follow one another, else 0; each choice of n
+    of m is equally likely. 2 of 4, the default, is the pattern of structured sparsity that
+    hardware multiplies at twice the speed. n says how many are *kept*: an element is dropped with
+    probability `p = 1 - n / m`.
+
+    Args:
+        input: Floating-point tensor.
+        n: How many of a group are kept, from 1 to m.
+        m: Size of a group.
+        training: False returns `input` itself.
+        dim: The dimension along which groups lie.
+        scale_by_keep: False leaves what is kept as it is, instead of scaling it by m / n.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Other dimensions, along which all elements share one choice.
+        layout: Mask indices of a shard or a micro-batch within a larger tensor.
+
+    Shape:
+        Any with a multiple of m elements along dim; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; n, m or dim is no integer, or the input is nested.
+        ArgumentValueError: As `dropout`; n is outside [1, m], the input has no such dimension or
+            no multiple of m along it, or broadcast_dims or layout share a choice along it.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.n_m_dropout(torch.ones(2, 8), 2, 4, key=td.Key(0))
+        tensor([[0., 2., 0., 2., 2., 0., 2., 0.],
+                [2., 2., 0., 0., 2., 2., 0., 0.]])
+
+    Reference:
+        The pattern: A. Mishra et al., "Accelerating sparse deep neural networks",
+        [arXiv:2104.08378](https://arxiv.org/abs/2104.08378), 2021.
+    """
+    n, m = check_n_of_m(n, m)
+    call = check_call(
+        input,
+        1.0 - n / m,
+        training,
+        False,
+        key,
+        generator,
+        broadcast_dims,
+        layout,
+        complex_ok=False,
+    )
+    x = _checked(call.x, scale_by_keep)
+    at = check_dim(dim, x)
+    if x.shape[at] % m != 0:
+        wrong_value("input", f"of a multiple of m={m} elements along dimension {at}", x)
+    base, strides = choice_map(x.shape, (), at, call)
+    if not call.active:
+        return x
+    return drop_to_count(call, n, m, at, scale_by_keep, base, strides)
+
+
+@overridable
+def column_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    dim: int = -1,
+    mode: Mode = "batch",
+    scale_by_keep: bool = True,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    r"""Drop a fixed count of columns, for the whole call or in each sample; identity in eval.
+
+    Of the F columns along dim, `max(1, round(F * (1 - p)))` are kept, halves rounded to the even
+    number, each choice of so many equally likely; they are scaled by F over that count, so that
+    E[y] = x exactly also where `F * p` is no whole number. At p = 1 none is kept.
+
+    Args:
+        input: Floating-point tensor.
+        p: Drop probability in [0, 1]: the share of the columns that is dropped.
+        training: False returns `input` itself.
+        dim: The dimension whose indices are the columns.
+        mode: `"batch"`, the same columns wherever they stand in the input, or `"row"`, a choice
+            for each index of the first dimension.
+        scale_by_keep: False leaves what is kept as it is.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        layout: Mask indices, instead of those of the mode: of a shard or a micro-batch, say.
+
+    Shape:
+        Any with a dimension; the output has the shape of the input.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; dim is no integer, mode no string, or the input nested.
+        ArgumentValueError: As `dropout`; the input has no such dimension, mode is another word or
+            `"row"` where dim is the first dimension, or in training there is no column.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.functional.column_dropout(torch.ones(2, 6), 0.5, key=td.Key(0))
+        tensor([[0., 2., 0., 2., 2., 0.],
+                [0., 2., 0., 2., 2., 0.]])
+
+    Reference:
+        A fixed share of the columns for each tree: T. K. Ho, "The random subspace method for
+        constructing decision forests", IEEE TPAMI 20 (1998); XGBoost's `colsample_bytree`.
+    """
+    call = check_call(input, p, training, False, key, generator, (), layout, complex_ok=False)
+    x = _checked(call.x, scale_by_keep)
+    at = check_dim(dim, x)
+    if check_mode(mode) == "row" and at == 0:
+        wrong_value("mode", "'batch' where the columns are those of the first dimension", mode)
+    samples = (0,) if mode == "row" else ()
+    shared = [d for d in range(x.ndim) if d != at and d not in samples]
+    base, strides = choice_map(x.shape, shared, at, call)
+    size = x.shape[at]
+    if training and size == 0:
+        wrong_value("input", f"of a column or more along dimension {at}, to keep one", x)
+    if not call.active:
+        return x
+    kept = count_kept(size, call.p) if call.p < 1.0 else 0
+    return drop_to_count(call, kept, size, at, scale_by_keep, base, strides)
+
+
+def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
+    """How many of how many are kept.
+
+    Raises:
+        ArgumentTypeError: One is no integer.
+        ArgumentValueError: m is below 1, or n outside [1, m].
+    """
+    for name, value in (("n", n), ("m", m)):
+        if not is_integer(value):
+            wrong_type(name, "an integer: n of each m neighbours are kept", value)
+    if m < 1:
+        wrong_value("m", "1 or more, the size of a group", m)
+    if not 1 <= n <= m:
+        wrong_value("n", f"in [1, {m}], how many of {m} are kept", n)
+    return n, m
+
+
+def _checked(x: torch.Tensor, scale_by_keep: Any) -> torch.Tensor:
+    check_bool("scale_by_keep", scale_by_keep)
+    if x.is_nested:
+        wrong_type("input", "no nested tensor", x)
+    return x

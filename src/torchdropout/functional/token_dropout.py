@@ -1,0 +1,150 @@
+"""Dropout of whole tokens: a fixed count of each sequence is kept, the others are taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+import torch
+
+from .._validate import check_bool, is_integer, wrong_type, wrong_value
+from ..random import Key
+from ..spec.layout import MaskLayout
+from ._bernoulli import check_call
+from ._fixed_count import choice_map, choose, count_kept
+from ._override import overridable
+
+
+@overload
+def token_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    num_prefix_tokens: int = 0,
+    ordered: bool = False,
+    return_indices: Literal[False] = False,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> torch.Tensor: ...
+
+
+@overload
+def token_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    num_prefix_tokens: int = 0,
+    ordered: bool = False,
+    return_indices: bool,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> Any: ...
+
+
+@overridable
+def token_dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    num_prefix_tokens: int = 0,
+    ordered: bool = False,
+    return_indices: bool = False,
+    key: Key | None = None,
+    generator: torch.Generator | None = None,
+    broadcast_dims: Sequence[int] = (),
+    layout: MaskLayout | None = None,
+) -> Any:
+    r"""Take tokens out of each sequence, a fixed count of them; identity in eval.
+
+    Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, halves rounded to the
+    even number: the same count in each sample, each choice of so many equally likely. They are
+    not scaled, and the others are not zeroed but gone: the output is shorter. Known as patch
+    dropout. Where p is so small that all are kept, they still come in their random order.
+
+    Args:
+        input: Floating-point or complex tensor.
+        p: Drop probability in [0, 1]. At 1 one token is kept.
+        training: False returns `input` itself.
+        num_prefix_tokens: So many tokens, the first, are kept and not counted: class tokens, say.
+        ordered: Keep the tokens in the order of the sequence; otherwise they come in a random one.
+        return_indices: Return the places of the kept tokens, too.
+        key: Names the choice; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: `(0,)` keeps the same tokens of all samples.
+        layout: Mask indices of the `(N, L)` tokens behind the prefix: of a micro-batch, say.
+
+    Returns:
+        The output, or with return_indices a tuple: the output, and an int64 tensor of the places
+        of the kept tokens, counted behind the prefix (None where nothing was drawn).
+
+    Shape:
+        `(N, num_prefix_tokens + L, ...)`; the output `(N, num_prefix_tokens + kept, ...)`, the
+        indices `(N, kept)`.
+
+    Raises:
+        ArgumentTypeError: As `dropout`; num_prefix_tokens is no integer, or the input nested.
+        ArgumentValueError: As `dropout`; the input has fewer than two dimensions or fewer tokens
+            than num_prefix_tokens; in training, it has none behind the prefix.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> x = torch.arange(12.0).view(2, 6, 1)
+        >>> y = td.functional.token_dropout(x, 0.5, ordered=True, key=td.Key(0))
+        >>> y.squeeze(-1)
+        tensor([[1., 4., 5.],
+                [6., 7., 8.]])
+
+    Reference:
+        Y. Liu et al., "PatchDropout: Economizing vision transformers using patch dropout", WACV
+        2023; arguments and the unscaled output as in timm's `PatchDropout`.
+    """
+    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout)
+    x = call.x
+    check_prefix(num_prefix_tokens)
+    check_bool("ordered", ordered)
+    check_bool("return_indices", return_indices)
+    if x.is_nested:
+        wrong_type("input", "no nested tensor", x)
+    if x.ndim < 2:
+        wrong_value("input", "of 2 dimensions or more, (samples, tokens, ...)", x)
+    prefix, size = num_prefix_tokens, x.shape[1] - num_prefix_tokens
+    if size < 0:
+        wrong_value(
+            "num_prefix_tokens",
+            f"at most {x.shape[1]}, the tokens of an input of shape {tuple(x.shape)}",
+            num_prefix_tokens,
+        )
+    base, strides = choice_map((x.shape[0], size), (), 1, call)
+    if training and size == 0:
+        # Whatever p is: one that grows from 0 shall not fail at its second step.
+        wrong_value("input", f"of a token or more behind a prefix of {prefix}, to keep one", x)
+    if not call.active:
+        return (x, None) if return_indices else x
+    places = choose(call, size, count_kept(size, call.p), base, strides, ordered)
+    at = places + prefix
+    if prefix > 0:
+        first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
+        at = torch.cat((first, at), dim=1)
+    y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
+    return (y, places) if return_indices else y
+
+
+def check_prefix(num_prefix_tokens: Any) -> int:
+    """How many tokens are kept in any case.
+
+    Raises:
+        ArgumentTypeError: It is no integer.
+        ArgumentValueError: It is negative.
+    """
+    if not is_integer(num_prefix_tokens):
+        wrong_type("num_prefix_tokens", "an integer of 0 or more", num_prefix_tokens)
+    if num_prefix_tokens < 0:
+        wrong_value("num_prefix_tokens", "0 or more", num_prefix_tokens)
+    return num_prefix_tokens

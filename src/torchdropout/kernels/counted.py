@@ -1,0 +1,167 @@
+"""A fixed count of places of each group, in torch operations, any device.
+
+The places of a group are in the order of their words, the 32-bit numbers of `spec.noise`'s domain
+for this, and the first of them are kept. Words of two places that are equal leave them in the order
+of the places. So each choice of n of m places is equally likely, but for the 2**-32 m of two
+words being equal, and depends on nothing but the key and the mask indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..spec.noise import DOMAIN_ORDER, words_at, words_range
+from ._fill import CHUNK, fill
+
+_PLACE_BITS = 31
+_FEW = 16  # up to here comparing all pairs is faster than selecting in each group
+
+
+def choose(
+    key: torch.Tensor,
+    shape: Sequence[int],
+    kept: int,
+    ordered: bool,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The places that are kept along the last dimension.
+
+    Args:
+        key: `(..., 2)` int64 on the CPU: seed and stream.
+        shape: Of a tensor of places, one for each key.
+        kept: How many of the last dimension, from 1 to its size.
+        ordered: Whether they ascend, or are in the order of their words.
+        base: Index of the first place, its 64 bits as int64.
+        strides: Mask strides, one for each of `shape`; the last is not 0.
+        device: Of the result.
+
+    Returns:
+        int64, of shape `(*key.shape[:-1], *sizes, kept)`: the sizes are those of `shape` but for
+        the last, and 1 along shared dimensions.
+    """
+    sizes = [*sizes_drawn(shape[:-1], strides[:-1]), shape[-1]]
+    words = torch.empty((*key.shape[:-1], *sizes), dtype=torch.int64, device=device)
+    if words.numel() == 0:
+        return words[..., :kept]
+    keys = key.reshape(-1, 2).to(device)
+    _fill_words(words.view(keys.shape[0], *sizes), keys, base, strides)
+    # The numbers and not the places: of numbers no two are equal, so that they have one order.
+    first = _packed(words).topk(kept, dim=-1, largest=False, sorted=not ordered).values
+    places = first & (1 << _PLACE_BITS) - 1
+    return places.sort(dim=-1).values if ordered else places
+
+
+def sizes_drawn(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The shape of what is drawn: of size 1 where all places share it."""
+    return [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+
+
+def counted_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    kept: int,
+    group: int,
+    dim: int,
+    scale: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`y = x * scale` where kept, else 0: of each group, the `kept` places that come first.
+
+    Args:
+        x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`:
+            each has choices of its own.
+        key: `(..., 2)` int64 on the CPU: seed and stream.
+        kept: How many of a group, from 0 to `group`.
+        group: A group is so many places that follow one another along a dimension, whose size is
+            a multiple.
+        dim: That dimension, counted from the end: below 0.
+        scale: The product is taken in the compute type.
+        base: Index of the first element, its 64 bits as int64.
+        strides: Mask strides of the dimensions of x behind those of `key`.
+
+    Returns:
+        A new tensor laid out as `torch.empty_like(x)`.
+    """
+    # A select and not a product with the mask: what is dropped may be inf or NaN. The product with
+    # a number is taken in the compute type, and written into, it stays laid out as empty_like(x).
+    y = x * scale if scale != 1.0 else torch.empty_like(x).copy_(x)
+    if kept == group:
+        return y
+    if kept == 0:
+        return y.zero_()
+    sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
+    keep = torch.empty((*key.shape[:-1], *sizes), dtype=torch.bool, device=x.device)
+    if keep.numel() > 0:
+        keys = key.reshape(-1, 2).to(x.device)
+        of = keep.view(keys.shape[0], *sizes)
+        _fill_kept(of, keys, kept, group, dim, base, strides)
+    return y.masked_fill_(~keep, 0.0)
+
+
+def _packed(words: torch.Tensor) -> torch.Tensor:
+    """Word and place in the last dimension in one number each, no two of a group alike."""
+    places = torch.arange(words.shape[-1], device=words.device)
+    return words << _PLACE_BITS | places
+
+
+def _fill_words(out: torch.Tensor, keys: torch.Tensor, base: int, strides: Sequence[int]) -> None:
+    fill(
+        out,
+        keys,
+        base,
+        list(strides),
+        lambda keys, base, n: words_range(keys, DOMAIN_ORDER, base, n),
+        lambda keys, index: words_at(keys, DOMAIN_ORDER, index),
+    )
+
+
+def _fill_kept(
+    keep: torch.Tensor,
+    keys: torch.Tensor,
+    kept: int,
+    group: int,
+    dim: int,
+    base: int,
+    strides: Sequence[int],
+) -> None:
+    """Write which places are kept, chunk by chunk of whole groups: a byte a place stays of them."""
+    if keep.numel() > CHUNK:
+        along = keep.ndim + dim
+        for d, size in enumerate(keep.shape):
+            unit = group if d == along else 1
+            if size > unit:
+                break
+        if size > unit:
+            step = max(1, size * CHUNK // keep.numel() // unit) * unit
+            for start in range(0, size, step):
+                part = keep.narrow(d, start, min(step, size - start))
+                of = keys[start : start + step] if d == 0 else keys
+                at = base if d == 0 else base + start * strides[d - 1]
+                _fill_kept(part, of, kept, group, dim, at, strides)
+            return
+    words = torch.empty(keep.shape, dtype=torch.int64, device=keep.device)
+    _fill_words(words, keys, base, strides)
+    words = words.movedim(dim, -1)
+    first = _first(words.reshape(*words.shape[:-1], -1, group), kept)
+    keep.copy_(first.flatten(-2).movedim(-1, dim))
+
+
+def _first(words: torch.Tensor, kept: int) -> torch.Tensor:
+    """True where a place is one of the first `kept` of its last dimension."""
+    group = words.shape[-1]
+    if group > _FEW:
+        numbers = _packed(words)
+        return numbers <= numbers.kthvalue(kept, dim=-1, keepdim=True).values
+    columns = words.movedim(-1, 0).contiguous()
+    before = torch.zeros(columns.shape, dtype=torch.int8, device=words.device)
+    for j in range(1, group):
+        for i in range(j):
+            i_first = columns[i] <= columns[j]
+            before[j] += i_first
+            before[i] += ~i_first
+    return (before < kept).movedim(0, -1)

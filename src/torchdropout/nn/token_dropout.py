@@ -1,0 +1,83 @@
+"""Dropout of whole tokens, as a module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .. import functional as F
+from .._validate import check_bool
+from ..functional.token_dropout import check_prefix
+from ._module import DropoutModule
+
+
+class TokenDropout(DropoutModule):
+    r"""Take tokens out of each sequence in training, a fixed count of them; the identity in eval.
+
+    Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, unscaled, and the
+    output is so much shorter. The arguments are those of timm's `PatchDropout`, in its order and
+    with its defaults: the first token is kept. timm's attribute `prob` is another name of `p`.
+
+    Args:
+        p: Drop probability in [0, 1]. At 1 one token is kept.
+        num_prefix_tokens: So many tokens, the first, are kept and not counted.
+        ordered: Keep the tokens in the order of the sequence; otherwise they come in a random one.
+        return_indices: Return the places of the kept tokens, too, counted behind the prefix; None
+            in their stead where nothing was drawn.
+
+    Shape:
+        `(N, num_prefix_tokens + L, ...)`; the output `(N, num_prefix_tokens + kept, ...)`.
+
+    Raises:
+        ArgumentTypeError: p is no number, num_prefix_tokens no integer, or a flag no bool.
+        ArgumentValueError: p is NaN or outside [0, 1], or num_prefix_tokens negative.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> td.nn.TokenDropout(0.5)(torch.ones(2, 197, 8)).shape
+        torch.Size([2, 99, 8])
+
+    Reference:
+        Y. Liu et al., "PatchDropout: Economizing vision transformers using patch dropout", WACV
+        2023.
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        num_prefix_tokens: int = 1,
+        ordered: bool = False,
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__(p)
+        self.num_prefix_tokens = check_prefix(num_prefix_tokens)
+        self.ordered = check_bool("ordered", ordered)
+        self.return_indices = check_bool("return_indices", return_indices)
+
+    @property
+    def prob(self) -> float:
+        """Timm's name of p, for code that reads or schedules it."""
+        return self.p
+
+    @prob.setter
+    def prob(self, value: float) -> None:
+        self.p = value
+
+    def extra_repr(self) -> str:
+        """The drop probability, and what is not the default."""
+        text = f"p={self.p}, num_prefix_tokens={self.num_prefix_tokens}"
+        for name in ("ordered", "return_indices"):
+            text += f", {name}=True" if getattr(self, name) else ""
+        return text
+
+    def forward(self, input: torch.Tensor) -> Any:
+        """`functional.token_dropout` with this module's state."""
+        return F.token_dropout(
+            input,
+            self.p,
+            self.training,
+            num_prefix_tokens=self.num_prefix_tokens,
+            ordered=self.ordered,
+            return_indices=self.return_indices,
+        )

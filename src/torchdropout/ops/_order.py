@@ -1,0 +1,82 @@
+"""A fixed count of places: `choose` says which are kept, `counted_affine` drops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..kernels import counted
+from ._library import library
+from ._maps import define_map
+
+library.define(
+    "choose(Tensor key, SymInt[] shape, SymInt kept, bool ordered, SymInt base, SymInt[] strides, "
+    "Device device) -> Tensor",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+_choose = torch.ops.torchdropout.choose.default
+
+_counted_affine = define_map(
+    "counted_affine",
+    "SymInt kept, SymInt group, int dim, float scale",
+    counted.counted_affine,
+    # Linear in x: its own derivative.
+    lambda own: own,
+)
+
+
+def choose(
+    key: torch.Tensor,
+    shape: Sequence[int],
+    kept: int,
+    ordered: bool,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The places that are kept; see `kernels.counted.choose`."""
+    places: torch.Tensor = _choose(key, shape, kept, ordered, base, strides, device)
+    return places
+
+
+def counted_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    kept: int,
+    group: int,
+    dim: int,
+    scale: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`y = x * scale` at a fixed count of each group; see `kernels.counted.counted_affine`."""
+    y: torch.Tensor = _counted_affine(x, key, kept, group, dim, scale, base, strides)
+    return y
+
+
+def _fake(
+    key: torch.Tensor,
+    shape: Sequence[int],
+    kept: int,
+    ordered: bool,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    sizes = counted.sizes_drawn(shape[:-1], strides[:-1])
+    return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
+
+
+def _vmap(
+    info: Any, in_dims: tuple[int | None, ...], key: torch.Tensor, *rest: Any
+) -> tuple[torch.Tensor, int]:
+    # Asked only where there is a key for each sample: a new leading dimension of the keys.
+    assert in_dims[0] is not None
+    return _choose(key.movedim(in_dims[0], 0), *rest), 0
+
+
+library.impl("choose", counted.choose, "CompositeExplicitAutograd")
+torch.library.register_fake("torchdropout::choose", _fake, lib=library)
+torch.library.register_vmap("torchdropout::choose", _vmap, lib=library)

@@ -1,0 +1,457 @@
+"""Token dropout: which tokens are kept, by the definition; nothing else is done to them."""
+
+import copy
+import itertools
+import pickle
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+import torchdropout as td
+from oracle import DTYPES, layouts_of, same_bits
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.spec.noise import DOMAIN_ORDER, word
+from torchdropout.verify import check_dropout
+
+KEY = Key(2**63 + 5, 6)
+
+
+def defined(key, samples, size, p, layout=None):
+    """The definition in plain Python: places in the order of (word, place), the first kept."""
+    layout = layout or MaskLayout.of((samples, size))
+    kept = max(1, round(size * (1 - p)))
+    found = []
+    for n in range(samples):
+        words = [
+            word(key.seed, key.stream, DOMAIN_ORDER, layout.index((n, i))) for i in range(size)
+        ]
+        found.append(sorted(range(size), key=lambda i, words=words: (words[i], i))[:kept])
+    return torch.tensor(found, dtype=torch.int64).reshape(samples, kept)
+
+
+def tokens(samples=5, size=13, *rest, dtype=torch.float32):
+    torch.manual_seed(0)
+    return torch.randn(samples, size, *(rest or (3,)), dtype=torch.float32).to(dtype)
+
+
+def taken(x, places, prefix=0):
+    """Each sample's rows one by one."""
+    rows = [
+        torch.cat((s[:prefix], torch.stack([s[prefix + i] for i in at])))
+        for s, at in zip(x, places.tolist(), strict=True)
+    ]
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("p", [1e-9, 0.1, 0.3, 0.5, 0.77, 0.999, 1.0])
+@pytest.mark.parametrize("prefix", [0, 1, 4])
+@pytest.mark.parametrize("rest", [(), (3,), (2, 3)])
+def test_it_is_the_definition(p, prefix, rest):
+    x = torch.randn(5, prefix + 13, *rest)
+    y, places = F.token_dropout(x, p, num_prefix_tokens=prefix, return_indices=True, key=KEY)
+    assert torch.equal(places, defined(KEY, 5, 13, p))
+    assert torch.equal(y, taken(x, places, prefix))
+    assert torch.equal(F.token_dropout(x, p, num_prefix_tokens=prefix, key=KEY), y)
+
+
+def test_ordered_is_the_same_tokens_in_the_order_of_the_sequence():
+    x = tokens()
+    y, places = F.token_dropout(x, 0.5, ordered=True, return_indices=True, key=KEY)
+    assert torch.equal(places, defined(KEY, 5, 13, 0.5).sort(1).values)
+    assert torch.equal(y, taken(x, places))
+
+
+@pytest.mark.parametrize(
+    ("size", "p", "kept"),
+    [
+        (196, 0.5, 98),
+        (10, 0.8, 2),
+        (5, 0.5, 2),
+        (7, 0.5, 4),
+        (200, 0.9, 20),
+        (3, 0.9, 1),
+        (1, 1, 1),
+    ],
+)
+def test_counts_are_rounded_to_the_nearest_and_halves_to_even(size, p, kept):
+    """timm truncates: of 10 tokens at p = 0.8 it keeps 1, of 200 at 0.9 it keeps 19."""
+    assert F.token_dropout(torch.ones(2, size, 1), p).shape == (2, kept, 1)
+
+
+def test_equal_words_leave_the_places_in_their_order():
+    """Ties, which are too rare to meet, made by a layout that repeats its indices."""
+    layout = MaskLayout(3, (100, -1))
+    assert torch.equal(
+        F.token_dropout(tokens(2, 4), 0.5, return_indices=True, key=KEY, layout=layout)[1],
+        defined(KEY, 2, 4, 0.5, layout),
+    )
+    from torchdropout.kernels import counted
+
+    equal = torch.tensor([[7, 7, 3, 7, 2**32 - 1, 3]])
+    numbers = counted._packed(equal)
+    assert numbers.argsort().tolist() == [[2, 5, 0, 1, 3, 4]]
+    for group in (6, counted._FEW + 6):
+        words = torch.cat((equal, torch.full((1, group - 6), 2**32 - 1)), dim=1)
+        assert counted._first(words, 4).nonzero()[:, 1].tolist() == [0, 1, 2, 5]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_choice_and_every_bit_in_every_dtype(dtype):
+    x = tokens(dtype=dtype)
+    y = F.token_dropout(x, 0.5, key=KEY)
+    assert same_bits(y, taken(x, defined(KEY, 5, 13, 0.5)))
+
+
+def test_the_choice_in_every_memory_layout():
+    x = tokens(5, 13, 2, 3)
+    expected = F.token_dropout(x, 0.5, key=KEY)
+    for other in layouts_of(x).values():
+        assert torch.equal(F.token_dropout(other, 0.5, key=KEY), expected)
+
+
+def test_the_choice_with_any_number_of_threads():
+    x, threads = torch.randn(512, 600, 1), torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(F.token_dropout(x, 0.5, key=KEY))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)  # 307,200 words: more than a chunk
+    assert torch.equal(
+        F.token_dropout(x[300:302], 0.5, key=KEY, layout=MaskLayout.of((512, 600)).at((300,))),
+        found[0][300:302],
+    )
+
+
+@pytest.mark.parametrize("start", [0, 2, 4])
+def test_a_micro_batch_has_the_choices_of_its_part_of_the_batch(start):
+    x = tokens()
+    whole = F.token_dropout(x, 0.3, num_prefix_tokens=2, key=KEY)
+    layout = MaskLayout.of((5, 11)).at((start,))
+    part = F.token_dropout(x[start:], 0.3, num_prefix_tokens=2, key=KEY, layout=layout)
+    assert torch.equal(part, whole[start:])
+
+
+def test_one_choice_for_all_samples():
+    x = tokens()
+    y, places = F.token_dropout(x, 0.5, broadcast_dims=(0,), return_indices=True, key=KEY)
+    assert torch.equal(places, defined(KEY, 1, 13, 0.5).expand(5, -1))
+    assert torch.equal(y, taken(x, places))
+
+
+def test_eval_and_p_zero_return_the_input_and_draw_nothing():
+    x, before = tokens(), torch.get_rng_state()
+    for p, training in ((0.5, False), (0.0, True), (0, False)):
+        assert F.token_dropout(x, p, training) is x
+        y, places = F.token_dropout(x, p, training, return_indices=True)
+        assert y is x
+        assert places is None
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_empty_batch_and_tokens_without_features():
+    assert F.token_dropout(torch.ones(0, 9, 3), 0.5, num_prefix_tokens=1).shape == (0, 5, 3)
+    assert F.token_dropout(torch.ones(2, 8, 0), 0.5).shape == (2, 4, 0)
+    empty = torch.ones(0, 9, 3, requires_grad=True)
+    F.token_dropout(empty, 0.5).sum().backward()
+    assert empty.grad.shape == (0, 9, 3)
+
+
+class TestGradient:
+    @pytest.mark.parametrize("prefix", [0, 2])
+    def test_is_one_where_kept_and_zero_elsewhere(self, prefix):
+        x = tokens().requires_grad_()
+        y, places = F.token_dropout(x, 0.5, num_prefix_tokens=prefix, return_indices=True, key=KEY)
+        incoming = torch.randn_like(y)
+        (gradient,) = torch.autograd.grad(y, x, incoming)
+        expected = torch.zeros_like(x)
+        for n, row in enumerate(places.tolist()):
+            for i, at in enumerate([*range(prefix), *(prefix + a for a in row)]):
+                expected[n, at] = incoming[n, i]
+        assert torch.equal(gradient, expected)
+
+    def test_of_both_orders_and_modes(self):
+        x = tokens(2, 4, 2, dtype=torch.float64).requires_grad_()
+
+        def drop(x):
+            return F.token_dropout(x, 0.5, num_prefix_tokens=1, key=KEY)
+
+        assert torch.autograd.gradcheck(drop, (x,), check_forward_ad=True, check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(drop, (x,))
+
+    def test_keeps_nothing_but_indices(self):
+        kept = []
+        x = torch.randn(4, 17, 64, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: kept.append((t.dtype, t.numel())), lambda t: t
+        ):
+            F.token_dropout(x, 0.5, num_prefix_tokens=1)
+        assert {dtype for dtype, _ in kept} == {torch.int64}
+        assert sum(count for _, count in kept) <= 4 * 9 + 4
+
+    @pytest.mark.parametrize("reentrant", [True, False])
+    def test_checkpointed(self, reentrant):
+        gradients = []
+        for run in (lambda f, x: f(x), lambda f, x: checkpoint(f, x, use_reentrant=reentrant)):
+            x = tokens().requires_grad_()
+            torch.manual_seed(4)
+            run(lambda x: F.token_dropout(x, 0.5).square(), x).sum().backward()
+            gradients.append(x.grad)
+        assert torch.equal(*gradients)
+        assert gradients[0].any()
+
+
+class TestTransforms:
+    x = torch.randn(4, 3, 8, 2)
+
+    def test_with_a_key_all_samples_have_one_choice(self):
+        y = torch.func.vmap(lambda x: F.token_dropout(x, 0.5, key=KEY))(self.x)
+        assert torch.equal(y, torch.stack([F.token_dropout(x, 0.5, key=KEY) for x in self.x]))
+
+    def test_randomness(self):
+        def drop(x):
+            return F.token_dropout(x, 0.5, return_indices=True)[1]
+
+        same = torch.func.vmap(drop, randomness="same")(self.x)
+        assert torch.equal(same, same[:1].expand_as(same))
+        different = torch.func.vmap(drop, randomness="different")(self.x)
+        assert different.shape == (4, 3, 4)
+        assert len({tuple(row.flatten().tolist()) for row in different}) == 4
+        unbatched = torch.func.vmap(lambda _: drop(self.x[0]), randomness="different")(self.x)
+        assert len({tuple(row.flatten().tolist()) for row in unbatched}) == 4
+        with pytest.raises(RuntimeError, match="randomness error mode"):
+            torch.func.vmap(drop)(self.x)
+
+    def test_gradient_for_each_sample(self):
+        def loss(x):
+            return F.token_dropout(x, 0.5, key=KEY).square().sum()
+
+        gradient = torch.func.vmap(torch.func.grad(loss))(self.x)
+        x = self.x.clone().requires_grad_()
+        torch.stack([F.token_dropout(part, 0.5, key=KEY) for part in x]).square().sum().backward()
+        assert torch.equal(gradient, x.grad)
+
+    @pytest.mark.parametrize("ordered", [True, False])
+    def test_compiled_is_eager(self, ordered):
+        torch._dynamo.reset()
+
+        def drop(x):
+            return (
+                F.token_dropout(x, 0.5, num_prefix_tokens=1, ordered=ordered),
+                F.token_dropout(x, 0.25, return_indices=True),
+            )
+
+        compiled = torch.compile(drop, fullgraph=True, backend="aot_eager")
+        x = tokens().requires_grad_()
+        results = []
+        for function in (drop, compiled):
+            torch.manual_seed(3)
+            y, (z, places) = function(x)
+            results.append((y, z, places, torch.autograd.grad(y.sum() + z.square().sum(), x)[0]))
+        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+    @pytest.mark.slow
+    def test_compiled_for_any_size(self):
+        torch._dynamo.reset()
+
+        def drop(x):
+            return F.token_dropout(x, 0.5, num_prefix_tokens=1, key=KEY)
+
+        compiled = torch.compile(drop, fullgraph=True, dynamic=True)
+        for samples, size in ((5, 13), (7, 24), (2, 9)):
+            x = tokens(samples, size)
+            assert torch.equal(compiled(x), drop(x))
+
+    def test_a_tracer_records_one_call(self):
+        graph = torch.fx.symbolic_trace(lambda x: F.token_dropout(x, 0.5, key=None))
+        targets = [n.target for n in graph.graph.nodes if n.op == "call_function"]
+        assert targets == [F.token_dropout]
+
+
+def test_sources_of_randomness():
+    x = tokens()
+    torch.manual_seed(3)
+    first, second = (F.token_dropout(x, 0.5) for _ in range(2))
+    torch.manual_seed(3)
+    seed = int(torch.empty((), dtype=torch.int64).random_(-(2**63), None)) % 2**64
+    assert torch.equal(F.token_dropout(x, 0.5, key=Key(seed)), first)
+    assert not torch.equal(first, second)
+    before = torch.get_rng_state()
+    generator = torch.Generator().manual_seed(3)
+    assert torch.equal(F.token_dropout(x, 0.5, generator=generator), first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_order_of_the_kept_is_equally_likely():
+    """Chi-square over all 60 ordered choices of 3 of 5, 120,000 samples.
+
+    It sees a choice off by a tenth of its rate nearly always (noncentrality 20 for one choice,
+    1,200 for all), and a uniform one fails it once in 10^6: 122.3 is that quantile of chi-square
+    with 59 degrees of freedom.
+    """
+    n = 120_000
+    _, places = F.token_dropout(torch.ones(n, 5, 1), 0.4, return_indices=True, key=Key(11))
+    code = (places * torch.tensor([25, 5, 1])).sum(1)
+    orders = [a * 25 + b * 5 + c for a, b, c in itertools.permutations(range(5), 3)]
+    counts = torch.bincount(code, minlength=125)[orders].double()
+    assert counts.sum() == n
+    assert ((counts - n / 60) ** 2 / (n / 60)).sum() < 122.3
+
+
+class TestRefuses:
+    @pytest.fixture(autouse=True)
+    def _draws_nothing(self):
+        before = torch.get_rng_state()
+        yield
+        assert torch.equal(torch.get_rng_state(), before)
+
+    x = torch.ones(2, 5, 3)
+
+    @pytest.mark.parametrize(
+        ("error", "message", "given"),
+        [
+            (
+                ArgumentValueError,
+                "Expected `num_prefix_tokens` to be at most 5, the tokens of an input of shape "
+                "(2, 5, 3), got num_prefix_tokens=6 (int).",
+                {"num_prefix_tokens": 6},
+            ),
+            (
+                ArgumentValueError,
+                "Expected `num_prefix_tokens` to be 0 or more, got num_prefix_tokens=-1 (int).",
+                {"num_prefix_tokens": -1},
+            ),
+            (
+                ArgumentTypeError,
+                "Expected `num_prefix_tokens` to be an integer of 0 or more, got "
+                "num_prefix_tokens=True (bool).",
+                {"num_prefix_tokens": True},
+            ),
+            (
+                ArgumentValueError,
+                "Expected `input` to be of a token or more behind a prefix of 5, to keep one, got "
+                "input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
+                {"num_prefix_tokens": 5},
+            ),
+            (
+                ArgumentValueError,
+                "Expected `p` to be in [0, 1], the drop probability, got p=1.7 (float).",
+                {"p": 1.7},
+            ),
+            (
+                ArgumentTypeError,
+                "Expected `ordered` to be a bool, got ordered=1 (int).",
+                {"ordered": 1},
+            ),
+            (
+                ArgumentTypeError,
+                "Expected `return_indices` to be a bool, got return_indices=None (NoneType).",
+                {"return_indices": None},
+            ),
+            (
+                ArgumentValueError,
+                "Expected `broadcast_dims` to be one that gives the places along dimension 1 "
+                "indices of their own: they are what is chosen among, got broadcast_dims=(1,) "
+                "(tuple).",
+                {"broadcast_dims": (1,)},
+            ),
+            (
+                ArgumentValueError,
+                "Expected `layout` to be one that gives the places along dimension 1 indices of "
+                "their own: they are what is chosen among, got layout=MaskLayout(base=0, "
+                "strides=(1, 0)) (MaskLayout).",
+                {"layout": MaskLayout(0, (1, 0))},
+            ),
+        ],
+    )
+    def test_arguments(self, error, message, given):
+        with pytest.raises(error) as caught:
+            F.token_dropout(self.x, **given)
+        assert str(caught.value) == message
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_inputs(self, training):
+        with pytest.raises(ArgumentValueError, match=r"`input` to be of 2 dimensions or more"):
+            F.token_dropout(torch.ones(5), 0.5, training)
+        with pytest.raises(ArgumentTypeError, match="convert it first"):
+            F.token_dropout(torch.ones(2, 5, dtype=torch.int64), 0.5, training)
+        with pytest.raises(ArgumentValueError, match="at most 5"):
+            F.token_dropout(self.x, 0.5, training, num_prefix_tokens=9)
+        with pytest.raises(ArgumentValueError, match="not both"):
+            F.token_dropout(self.x, 0.5, training, key=KEY, generator=torch.Generator())
+
+    @pytest.mark.parametrize("p", [0.0, 0.5])
+    def test_a_fixed_count_of_nothing(self, p):
+        with pytest.raises(ArgumentValueError, match="a token or more behind a prefix of 0"):
+            F.token_dropout(torch.ones(2, 0, 3), p)
+        empty = torch.ones(2, 0, 3)
+        assert F.token_dropout(empty, p, False) is empty
+
+
+class TestModule:
+    def test_it_is_the_function_with_its_state(self):
+        x = tokens()
+        for ordered, indices in itertools.product((True, False), repeat=2):
+            module = td.nn.TokenDropout(0.4, 2, ordered, indices)
+            torch.manual_seed(1)
+            found = module(x)
+            torch.manual_seed(1)
+            y, places = F.token_dropout(
+                x, 0.4, num_prefix_tokens=2, ordered=ordered, return_indices=True
+            )
+            if indices:
+                assert torch.equal(found[1], places)
+                found = found[0]
+            assert torch.equal(found, y)
+            before = torch.get_rng_state()
+            at_rest = module.eval()(x)
+            assert (at_rest == (x, None)) if indices else (at_rest is x)
+            assert torch.equal(torch.get_rng_state(), before)
+
+    def test_timms_order_of_arguments_and_name_of_p(self):
+        module = td.nn.TokenDropout()
+        assert (module.p, module.num_prefix_tokens, module.ordered) == (0.5, 1, False)
+        assert isinstance(module, torch.nn.modules.dropout._DropoutNd)
+        module.prob = 0.25
+        assert module.p == module.prob == 0.25
+        assert module(torch.ones(2, 9, 1)).shape == (2, 7, 1)
+
+    def test_repr_state_and_copies(self):
+        module = td.nn.TokenDropout(0.3, 2, True, True)
+        inner = "p=0.3, num_prefix_tokens=2, ordered=True, return_indices=True"
+        assert repr(module) == f"TokenDropout({inner})"
+        assert repr(td.nn.TokenDropout(0.3)) == "TokenDropout(p=0.3, num_prefix_tokens=1)"
+        assert not module.state_dict()
+        x = tokens()
+        for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+            torch.manual_seed(1)
+            expected = module(x)[0]
+            torch.manual_seed(1)
+            assert torch.equal(other(x)[0], expected)
+
+    @pytest.mark.parametrize(
+        ("error", "words", "given"),
+        [
+            (ArgumentValueError, r"got p=nan \(float\)", {"p": float("nan")}),
+            (ArgumentTypeError, r"got num_prefix_tokens=1.0 \(float\)", {"num_prefix_tokens": 1.0}),
+            (ArgumentValueError, r"got num_prefix_tokens=-1 \(int\)", {"num_prefix_tokens": -1}),
+            (ArgumentTypeError, r"got ordered=0 \(int\)", {"ordered": 0}),
+            (ArgumentTypeError, r"got return_indices=0 \(int\)", {"return_indices": 0}),
+        ],
+    )
+    def test_refused_at_construction(self, error, words, given):
+        with pytest.raises(error, match=words):
+            td.nn.TokenDropout(**given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["quick", "standard"])
+@pytest.mark.parametrize("target", [td.nn.TokenDropout, F.token_dropout])
+def test_the_verifier_finds_nothing(target, level):
+    report = check_dropout(target, level=level, spec="tokens")
+    assert not report.findings, report.findings
