@@ -1,0 +1,48 @@
+"""Continuous noise once more, element by element: what every backend must equal.
+
+The numbers are those of `spec.noise.noise`, one call an element; the rest is NumPy's arithmetic.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from torchdropout import Key, MaskLayout
+from torchdropout.spec.noise import Law, noise
+
+cached_noise = functools.lru_cache(maxsize=1 << 18)(noise)
+
+
+def numbers(law: Law, key: Key, shape: Sequence[int], layout: MaskLayout) -> torch.Tensor:
+    """The noise in logical order, float64."""
+    found = [
+        cached_noise(key.seed, key.stream, law, layout.index(coordinates) % 2**64)
+        for coordinates in itertools.product(*map(range, shape))
+    ]
+    return torch.tensor(found, dtype=torch.float64).reshape(tuple(shape))
+
+
+def noisy(
+    x: torch.Tensor,
+    law: Law,
+    factor: float,
+    addend: float,
+    key: Key,
+    layout: MaskLayout | None = None,
+) -> torch.Tensor:
+    """`x * (1 + factor * e) + addend * e`, rounded where the contract says so."""
+    layout = layout or MaskLayout.of(tuple(x.shape))
+    compute = np.float64 if x.dtype == torch.float64 else np.float32
+    e = numbers(law, key, x.shape, layout).numpy()
+    y = x.contiguous().to(torch.float64).numpy().astype(compute)  # exact
+    with np.errstate(over="ignore", invalid="ignore"):
+        if factor != 0.0:
+            y = y * (1.0 + factor * e).astype(compute)
+        if addend != 0.0:
+            y = y + (addend * e).astype(compute)
+    return torch.from_numpy(np.asarray(y)).to(x.dtype)
