@@ -37,6 +37,7 @@ myst_heading_anchors = 4  # `#td501-output-shape`, as code hosts make them
 default_role = "code"  # docstrings say code in single backticks, as Markdown does
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True

@@ -62,16 +62,16 @@ class Curves:
 Picture = Grids | Curves
 
 
-def colour(value: float, top: float, discrete: bool) -> str:
+def colour(value: float, ends: tuple[float, float], discrete: bool) -> str:
     """White for 0, pale for 1, blue above, orange below."""
     if value == 0.0 and discrete:
         return ZERO
     if value >= 1.0:
-        share = min((value - 1.0) / max(top - 1.0, 1e-9), 1.0)
-        ends = (ONE, KEPT)
+        share, to = (value - 1.0) / max(ends[1] - 1.0, 1e-9), KEPT
     else:
-        share, ends = min(1.0 - value, 1.0), (ONE, LOW)
-    return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in zip(*ends, strict=True))
+        share, to = (1.0 - value) / (1.0 - ends[0]), LOW
+    mixed = (a + share * (b - a) for a, b in zip(ONE, to, strict=True))
+    return "#" + "".join(f"{round(part):02x}" for part in mixed)
 
 
 def svg(picture: Picture, alt: str) -> str:
@@ -97,7 +97,7 @@ def _grids(picture: Grids) -> tuple[str, int, int]:
     levels = picture.levels()
     seen = torch.cat([grid.flatten() for grid in levels]).unique().tolist()
     discrete = len(seen) <= 5
-    top = max(*seen, 2.0) if not discrete else max(*seen, 1.0 + 1e-9)
+    ends = (min(seen[0], 0.0), seen[-1] if discrete else max(seen[-1], 2.0))
     titled = any(panel.title for panel in picture.panels)
     labelled = any(panel.columns for panel in picture.panels)
     y = MARGIN + (18 if titled else 0)
@@ -117,7 +117,7 @@ def _grids(picture: Grids) -> tuple[str, int, int]:
         parts.append(f'<g transform="translate({x} {y}) scale({CELL})">\n')
         for value in grid.unique().tolist():
             cells = "".join(f"M{c} {r}h1v1h-1z" for r, c in (grid == value).nonzero().tolist())
-            fill = colour(value, top, discrete)
+            fill = colour(value, ends, discrete)
             parts.append(f'<path data-value="{value:.6g}" fill="{fill}" d="{cells}"/>\n')
         lines = [f"M0 {r}h{columns}" for r in range(rows + 1)]
         lines += [f"M{c} 0v{rows}" for c in range(columns + 1)]
@@ -126,15 +126,13 @@ def _grids(picture: Grids) -> tuple[str, int, int]:
         bottom = max(bottom, y + high)
     width = x - GAP + MARGIN
     at, y = float(MARGIN), bottom + (40 if labelled else 24)
-    shown = (
-        seen if discrete else [v for v in (-1.0, 0.0, 1.0, 2.0, 3.0) if seen[0] <= v <= seen[-1]]
-    )
+    marks = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+    shown = seen if discrete else [mark for mark in marks if seen[0] <= mark <= seen[-1]]
     for value in shown:
-        words = f"{value:.3g}"
-        words += f": {picture.words[value]}" if value in picture.words else _usual(value, discrete)
+        words = picture.words.get(value) or f"{value:.3g}" + _usual(value, discrete)
         if at > MARGIN and at + 20 + _wide(words) > max(width, 430):
             at, y = float(MARGIN), y + 18
-        fill = colour(value, top, discrete)
+        fill = colour(value, ends, discrete)
         parts.append(
             f'<rect class="key" x="{at:g}" y="{y - 9}" width="10" height="10" fill="{fill}" '
             f'stroke="{LINE}"/>\n'
@@ -199,7 +197,7 @@ def alpha() -> Picture:
     """Dropped elements at the value of saturated SELU."""
     y = F.alpha_dropout(torch.ones(12, 32), 0.5, True, key=KEY)
     kept, dropped = y.max().item(), y.min().item()
-    words = {float(kept): "kept, a + b", float(dropped): "dropped, a alpha' + b"}
+    words = {kept: f"{kept:.3g}: kept, a + b", dropped: f"{dropped:.3g}: dropped, a alpha' + b"}
     return Grids([Panel(y, rows="samples", columns="features, all 1 before")], words)
 
 
@@ -207,7 +205,7 @@ def fused() -> Picture:
     """A residual of 1 and what is added to it."""
     x, residual = torch.full((12, 32), 0.5), torch.ones(12, 32)
     y = F.dropout_add(x, residual, 0.5, key=KEY)
-    words = {1.0: "residual alone", 2.0: "residual 1 and 0.5 / (1 - 0.5)"}
+    words = {1.0: "1: the residual alone", 2.0: "2: with 0.5 / (1 - 0.5)"}
     return Grids([Panel(y, rows="rows", columns="columns")], words)
 
 
@@ -262,6 +260,129 @@ def words_of_a_table() -> Picture:
     return Grids([Panel(y, rows="words", columns=names)])
 
 
+def normal() -> Picture:
+    """Normal noise that multiplies, and that adds."""
+    x = torch.ones(12, 16)
+    one, other = F.gaussian_dropout(x, 0.3, key=KEY), F.gaussian_noise(x, 0.4, key=KEY)
+    times = Panel(one, "gaussian_dropout, p=0.3", "samples", "features")
+    return Grids([times, Panel(other, "gaussian_noise, sigma=0.4")])
+
+
+def uniform() -> Picture:
+    """Uniform noise that multiplies."""
+    y = F.uniform_dropout(torch.ones(12, 32), 0.6, key=KEY)
+    return Grids([Panel(y, rows="samples", columns="features")])
+
+
+def relaxed() -> Picture:
+    """The relaxed mask at two temperatures."""
+    x, even = torch.ones(12, 16), torch.tensor(0.0)  # p is 1/2
+    kinds = {t: F.concrete_dropout(x, even, temperature=t, key=KEY) for t in (0.1, 0.8)}
+    panels = [Panel(y, f"temperature {t}") for t, y in kinds.items()]
+    return Grids(panels)
+
+
+def learned() -> Picture:
+    """Noise whose variance grows from column to column."""
+    log_alpha = torch.linspace(-5.0, 0.5, 32)
+    y = F.variational_dropout(torch.ones(12, 32), log_alpha.expand(12, 32), key=KEY)
+    return Grids([Panel(y, rows="samples", columns="features, log alpha from -5 to 0.5")])
+
+
+def weights() -> Picture:
+    """One mask of a weight matrix for a call, another for the next."""
+    calls = [F.drop_connect(torch.ones(12, 18), 0.5, key=KEY.fold_in(i)) for i in range(2)]
+    names = ("of one call", "of the next")
+    return Grids([Panel(w, n, "outputs", "inputs") for w, n in zip(calls, names, strict=True)])
+
+
+def zones() -> Picture:
+    """Which units of a state take their new value, step after step."""
+    state, steps = torch.zeros(32), []
+    for step in range(1, 13):
+        new = torch.full((32,), float(step))
+        state = F.zoneout(new, state, 0.3, key=KEY.fold_in(step))
+        steps.append(state == new)
+    words = {0.0: "the value before", 1.0: "the new value"}
+    return Grids([Panel(torch.stack(steps), rows="time", columns="units of the state")], words)
+
+
+def probabilities() -> Picture:
+    """Attention probabilities, of which what is kept is scaled; each row was even before."""
+    size = 14
+    even, values = torch.zeros(2, size, 4), torch.eye(size).expand(2, size, size)
+    got = F.scaled_dot_product_attention(
+        even, even, values, dropout_p=0.5, is_causal=True, dropout_key=KEY
+    )
+    seen = torch.ones(size, size).tril()
+    factors = (got * seen.sum(1, keepdim=True)).round()
+    panels = [
+        Panel(factors[head] + (1 - seen), f"head {head}", "queries", "keys") for head in range(2)
+    ]
+    return Grids(panels, {1.0: "later keys, which causal attention does not see"})
+
+
+def several() -> Picture:
+    """One input under several masks."""
+    every = F.multi_sample_dropout(torch.ones(8, 11), 0.5, 4, key=KEY)
+    return Grids([Panel(y, f"sample {i}") for i, y in enumerate(every)])
+
+
+def twice() -> Picture:
+    """The masks of two passes, and where they differ."""
+    passes = [F.dropout(torch.ones(12, 14), 0.3, key=KEY.fold_in(i)) for i in range(2)]
+    same = (passes[0] == passes[1]).float()
+    panels = [Panel(passes[0], "first pass"), Panel(passes[1], "second pass")]
+    words = {0.0: "0: dropped; right: they differ", 1.0: "1: they agree"}
+    return Grids([*panels, Panel(same, "where they agree")], words)
+
+
+def recurrent() -> Picture:
+    """Where the state is dropped on its way to the next step; where its update is.
+
+    The weights are such that h shows it: gates open or shut, and small numbers.
+    """
+    units, steps, small = 16, 12, 0.01
+    panels = []
+    for mode, forget in (("state", -30.0), ("update", 30.0)):
+        layer = td.nn.LSTM(1, units, recurrent_dropout=0.5, recurrent_mode=mode)
+        with torch.no_grad():
+            for weight in layer.parameters():
+                weight.zero_()
+            gates = layer.bias_ih_l0.view(4, units)  # i, f, g, o
+            gates[0], gates[1], gates[2], gates[3] = 30.0, forget, small, 30.0
+            layer.weight_hh_l0.view(4, units, units)[2] = torch.eye(units) * (mode == "state")
+            start = torch.full((1, 1, units), small), torch.zeros(1, 1, units)
+            h = layer(torch.zeros(steps, 1, 1), start, key=KEY)[0][:, 0]
+        if mode == "state":  # h = small + 2 h of the step before where kept, small where dropped
+            kept = h > 1.5 * small
+        else:  # h grows by 2 small where kept, and stays where dropped
+            kept = torch.diff(h, dim=0, prepend=torch.zeros(1, units)) > 0.5 * small
+        panels.append(Panel(2.0 * kept, f'recurrent_mode="{mode}"', "time", "units"))
+    return Grids(panels)
+
+
+def tokens() -> Picture:
+    """The same number of patches of each image."""
+    side, x = 14, torch.ones(3, 14 * 14, 1)
+    _, kept = F.token_dropout(x, 0.5, return_indices=True, key=KEY)
+    grids = torch.zeros(3, side * side).scatter(1, kept, 1.0).view(3, side, side)
+    words = {0.0: "dropped: not computed further", 1.0: "98 of 196 kept, as they were"}
+    panels = [Panel(grid, f"image {i}", "", "14 x 14 patches") for i, grid in enumerate(grids)]
+    return Grids(panels, words)
+
+
+def structured() -> Picture:
+    """Two of each four; eight of sixteen columns, of a call and of each sample."""
+    x = torch.ones(12, 16)
+    panels = [
+        Panel(F.n_m_dropout(x, 2, 4, key=KEY), "2 of each 4", "samples", "features"),
+        Panel(F.column_dropout(x, 0.5, key=KEY), "columns"),
+        Panel(F.column_dropout(x, 0.5, mode="row", key=KEY), 'columns, mode="row"'),
+    ]
+    return Grids(panels)
+
+
 def schedules() -> Picture:
     """Factors over epochs."""
     steps = range(31)
@@ -283,6 +404,14 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
     "alpha_dropout": (
         "A grid of elements: about half have one common negative value, the others one positive.",
         alpha,
+    ),
+    "attention": (
+        "Two heads of causal attention: of the probabilities below the diagonal half are dropped.",
+        probabilities,
+    ),
+    "concrete": (
+        "Two grids: at temperature 0.1 nearly all values are near 0 or 2, at 0.8 many between.",
+        relaxed,
     ),
     "drop_block": (
         "Three channels of a feature map: squares of 5 by 5 are dropped, each channel's own.",
@@ -308,12 +437,34 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         "Two samples of six channels, each channel of a sample kept whole or dropped whole.",
         features,
     ),
+    "gaussian": (
+        "Two grids of continuous values around 1: noise that multiplies, and noise that adds.",
+        normal,
+    ),
     "layer_drop": ("Six layers over 32 calls: in each call some layers are skipped.", layers),
     "locked_dropout": (
         "Two sequences: the same features are dropped at every time step of a sequence.",
         locked,
     ),
+    "multi_sample": ("One input under four masks, which differ.", several),
+    "r_drop": ("The masks of two passes over one input, and where they agree.", twice),
+    "recurrent": (
+        "Two grids, time by units: the same units at each step; then other units at each step.",
+        recurrent,
+    ),
     "schedule": ("Five schedules over 30 epochs: the factor of p.", schedules),
+    "structured_masks": (
+        "Three grids: two of each four features kept; half the columns; half of each row.",
+        structured,
+    ),
+    "token_dropout": ("Three images of 14 by 14 patches: half of each one's are kept.", tokens),
+    "uniform": ("A grid of continuous values around 1, none farther from it than 0.6.", uniform),
+    "variational": ("A grid whose values scatter more from column to column.", learned),
+    "weight_drop": ("The weights of a layer in two calls: a mask of its own for each.", weights),
+    "zoneout": (
+        "A state over twelve steps: each unit takes its new value or keeps the one before.",
+        zones,
+    ),
 }
 
 
