@@ -4,6 +4,7 @@
 #if defined(__AVX2__) && defined(__F16C__)
 #include <immintrin.h>
 
+#include "noise_run.h"
 #include "packs.h"
 
 namespace torchdropout {
@@ -32,11 +33,44 @@ struct Avx2 : OnPacks<Avx2> {
     return keep;
   }
 
-  // Philox with a block a 64-bit lane: a product leaves its high word where a shift finds it and
-  // its low word where the next product reads it. What stands above a word is never read.
   template <int n>
   static void make_keep(const Folded& folded, const IndexedMask& mask, uint64_t block, Keep* keep) {
-    constexpr int kParts = 2 * n;  // of 32 elements
+    const __m256i limit = _mm256_set1_epi16(static_cast<int16_t>(mask.threshold.high));
+    __m256i ties[2 * n][2], any = _mm256_setzero_si256();
+    philox<n>(folded, block, [&](int i, __m256i first, __m256i last) {
+      const __m256i halves[2] = {first, last};
+      for (int j = 0; j < 2; ++j) {
+        // Unsigned "at least": there is no comparison for it.
+        keep[i / 2].at[i % 2 * 2 + j] =
+            _mm256_cmpeq_epi16(_mm256_max_epu16(halves[j], limit), halves[j]);
+        ties[i][j] = _mm256_cmpeq_epi16(halves[j], limit);
+        any = _mm256_or_si256(any, ties[i][j]);
+      }
+    });
+    if (__builtin_expect(!_mm256_testz_si256(any, any), 0)) {
+      for (int i = 0; i < n; ++i) {
+        const Keep tied = {{ties[2 * i][0], ties[2 * i][1], ties[2 * i + 1][0], ties[2 * i + 1][1]}};
+        keep[i] = from_bits(drop_ties(mask, block + kGroup / kPerBlock * i, to_bits(keep[i]),
+                                      to_bits(tied)));
+      }
+    }
+  }
+
+  template <int n>
+  static void make_words(const Folded& folded, const Key&, uint32_t, uint64_t block, uint32_t* w) {
+    philox<n>(folded, block, [&](int i, __m256i first, __m256i last) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(w + 16 * i), first);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(w + 16 * i + 8), last);
+    });
+  }
+
+ private:
+  // Philox with a block a 64-bit lane: a product leaves its high word where a shift finds it and
+  // its low word where the next product reads it. What stands above a word is never read. `each`
+  // gets 2n times the words of four blocks in order: (i, those of the first two, of the last).
+  template <int n, class Each>
+  static void philox(const Folded& folded, uint64_t block, const Each& each) {
+    constexpr int kParts = 2 * n;  // of four blocks
     const __m256i m0 = _mm256_set1_epi64x(kMultiplier0);
     const __m256i m1 = _mm256_set1_epi64x(kMultiplier1);
     const __m256i second = _mm256_set1_epi64x(folded.second);
@@ -46,8 +80,8 @@ struct Avx2 : OnPacks<Avx2> {
     const __m256i lane = _mm256_set_epi64x(3, 1, 2, 0);
     __m256i c0[kParts], c1[kParts], c2[kParts], c3[kParts];
     for (int i = 0; i < kParts; ++i) {
-      const __m256i counter = _mm256_add_epi64(
-          lane, _mm256_set1_epi64x(static_cast<int64_t>(block + kGroup / kPerBlock / 2 * i)));
+      const __m256i counter =
+          _mm256_add_epi64(lane, _mm256_set1_epi64x(static_cast<int64_t>(block + kBlocks / 2 * i)));
       c3[i] = _mm256_mul_epu32(counter, m0);
       c1[i] = _mm256_mul_epu32(_mm256_xor_si256(high(c3[i]), second), m1);
       c0[i] = _mm256_xor_si256(high(c1[i]), third);
@@ -66,31 +100,13 @@ struct Avx2 : OnPacks<Avx2> {
         c3[i] = product0;
       }
     }
-    const __m256i limit = _mm256_set1_epi16(static_cast<int16_t>(mask.threshold.high));
-    __m256i ties[kParts][2], any = _mm256_setzero_si256();
     for (int i = 0; i < kParts; ++i) {
       const __m256i low4 = odd_words(c0[i], c1[i]);
       const __m256i high4 = odd_words(c2[i], c3[i]);
-      const __m256i halves[2] = {_mm256_unpacklo_epi64(low4, high4),
-                                 _mm256_unpackhi_epi64(low4, high4)};
-      for (int j = 0; j < 2; ++j) {
-        // Unsigned "at least": there is no comparison for it.
-        keep[i / 2].at[i % 2 * 2 + j] =
-            _mm256_cmpeq_epi16(_mm256_max_epu16(halves[j], limit), halves[j]);
-        ties[i][j] = _mm256_cmpeq_epi16(halves[j], limit);
-        any = _mm256_or_si256(any, ties[i][j]);
-      }
-    }
-    if (__builtin_expect(!_mm256_testz_si256(any, any), 0)) {
-      for (int i = 0; i < n; ++i) {
-        const Keep tied = {{ties[2 * i][0], ties[2 * i][1], ties[2 * i + 1][0], ties[2 * i + 1][1]}};
-        keep[i] = from_bits(drop_ties(mask, block + kGroup / kPerBlock * i, to_bits(keep[i]),
-                                      to_bits(tied)));
-      }
+      each(i, _mm256_unpacklo_epi64(low4, high4), _mm256_unpackhi_epi64(low4, high4));
     }
   }
 
- private:
   static __m256i high(__m256i product) { return _mm256_srli_epi64(product, 32); }
   // The low words of the lanes of a, and above each that of b.
   static __m256i odd_words(__m256i a, __m256i b) {
@@ -229,7 +245,81 @@ struct Avx2::Pack<double> {
   }
 };
 
-constexpr Kernels kKernels = {"avx2", runs<Avx2>, keep_bits<Avx2>};
+// For each set of four lanes, their numbers side by side; and of their halves, for a permutation.
+struct LanesOf {
+  alignas(32) int32_t lanes[16][4] = {};
+  alignas(32) int32_t halves[16][8] = {};
+
+  constexpr LanesOf() {
+    for (int bits = 0; bits < 16; ++bits) {
+      for (int lane = 0, at = 0; lane < 4; ++lane) {
+        if ((bits >> lane & 1) == 0) continue;
+        lanes[bits][at] = lane;
+        halves[bits][2 * at] = 2 * lane;
+        halves[bits][2 * at + 1] = 2 * lane + 1;
+        ++at;
+      }
+    }
+  }
+};
+constexpr LanesOf kLanesOf;
+
+struct Avx2Doubles {
+  using D = __m256d;
+  static constexpr int kLanes = 4;
+  static constexpr int kStrip = 4;
+
+  static D set(double value) { return _mm256_set1_pd(value); }
+  static D load(const double* p) { return _mm256_loadu_pd(p); }
+  static void store(double* p, D value) { _mm256_storeu_pd(p, value); }
+  static D root(D x) { return _mm256_sqrt_pd(x); }
+  static D magnitude(D x) { return _mm256_andnot_pd(set(-0.0), x); }
+  static D with_sign(D magnitude, D sign) {
+    return _mm256_or_pd(magnitude, _mm256_and_pd(set(-0.0), sign));
+  }
+  static D centred(const uint32_t* words) {
+    const __m256i wide =
+        _mm256_cvtepu32_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i*>(words)));
+    const __m256i odd =
+        _mm256_or_si256(_mm256_slli_epi64(wide, 1), _mm256_set1_epi64x(kCentredBits));
+    return _mm256_castsi256_pd(odd) - set(kCentredMiddle);
+  }
+  static void split(D x, D* k, D* m) {
+    const __m256i bits = _mm256_castpd_si256(x);
+    const __m256i exponent =
+        _mm256_srli_epi64(_mm256_sub_epi64(bits, _mm256_set1_epi64x(kRootHalf)), 52);
+    *k = _mm256_castsi256_pd(_mm256_or_si256(exponent, _mm256_set1_epi64x(kIntegerBits))) -
+         set(kIntegerZero);
+    *m = _mm256_castsi256_pd(_mm256_sub_epi64(bits, _mm256_slli_epi64(exponent, 52)));
+  }
+  static int collect(D q, int place, int count, double* rare, int32_t* places) {
+    const int beyond = _mm256_movemask_pd(_mm256_cmp_pd(magnitude(q), set(kSplit), _CMP_GT_OQ));
+    const __m256i halves = _mm256_load_si256(
+        reinterpret_cast<const __m256i*>(kLanesOf.halves[beyond]));
+    const __m128i lanes = _mm_load_si128(reinterpret_cast<const __m128i*>(kLanesOf.lanes[beyond]));
+    store(rare + count, _mm256_castsi256_pd(
+                            _mm256_permutevar8x32_epi32(_mm256_castpd_si256(q), halves)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(places + count),
+                     _mm_add_epi32(lanes, _mm_set1_epi32(place)));
+    return count + __builtin_popcount(static_cast<unsigned>(beyond));
+  }
+  static Avx2::Pack<float> rounded(const D* v, float) {
+    return {joined(v[0], v[1]), joined(v[2], v[3])};
+  }
+  static Avx2::Pack<double> rounded(const D* v, double) { return {v[0], v[1]}; }
+
+ private:
+  static __m256 joined(D low, D high) {
+    return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
+  }
+};
+
+constexpr Kernels kKernels = {"avx2",
+                              runs<Avx2>,
+                              keep_bits<Avx2>,
+                              noise_words<Avx2>,
+                              noise<Avx2Doubles>,
+                              run_noise<Avx2, Avx2Doubles>};
 
 }  // namespace
 

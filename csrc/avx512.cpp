@@ -5,6 +5,7 @@
     defined(__AVX512DQ__) && defined(__BMI2__)
 #include <immintrin.h>
 
+#include "noise_run.h"
 #include "packs.h"
 
 namespace torchdropout {
@@ -24,10 +25,41 @@ struct Avx512 : OnPacks<Avx512> {
     return {{static_cast<__mmask32>(bits), static_cast<__mmask32>(bits >> 32)}};
   }
 
-  // Philox with a block a 64-bit lane: a product leaves its high word where a shuffle finds it and
-  // its low word where the next product reads it. What stands above a word is never read.
   template <int n>
   static void make_keep(const Folded& folded, const IndexedMask& mask, uint64_t block, Keep* keep) {
+    const __m512i limit = _mm512_set1_epi16(static_cast<int16_t>(mask.threshold.high));
+    __mmask32 ties[n][2], any = 0;
+    philox<n>(folded, block, [&](int i, __m512i first, __m512i last) {
+      const __m512i halves[2] = {first, last};
+      for (int j = 0; j < 2; ++j) {
+        keep[i].at[j] = _mm512_cmpge_epu16_mask(halves[j], limit);
+        ties[i][j] = _mm512_cmpeq_epi16_mask(halves[j], limit);
+        any |= ties[i][j];
+      }
+    });
+    if (__builtin_expect(any != 0, 0)) {
+      for (int i = 0; i < n; ++i) {
+        const uint64_t tied = to_bits({{ties[i][0], ties[i][1]}});
+        keep[i] = from_bits(
+            drop_ties(mask, block + kGroup / kPerBlock * i, to_bits(keep[i]), tied));
+      }
+    }
+  }
+
+  template <int n>
+  static void make_words(const Folded& folded, const Key&, uint32_t, uint64_t block, uint32_t* w) {
+    philox<n>(folded, block, [&](int i, __m512i first, __m512i last) {
+      _mm512_storeu_si512(w + 32 * i, first);
+      _mm512_storeu_si512(w + 32 * i + 16, last);
+    });
+  }
+
+ private:
+  // Philox with a block a 64-bit lane: a product leaves its high word where a shuffle finds it and
+  // its low word where the next product reads it. What stands above a word is never read. `each`
+  // gets n times the words of eight blocks in order: (i, those of the first four, of the last).
+  template <int n, class Each>
+  static void philox(const Folded& folded, uint64_t block, const Each& each) {
     const __m512i m0 = _mm512_set1_epi64(kMultiplier0);
     const __m512i m1 = _mm512_set1_epi64(kMultiplier1);
     const __m512i second = _mm512_set1_epi64(folded.second);
@@ -37,8 +69,8 @@ struct Avx512 : OnPacks<Avx512> {
     const __m512i lane = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
     __m512i c0[n], c1[n], c2[n], c3[n];
     for (int i = 0; i < n; ++i) {
-      const __m512i counter = _mm512_add_epi64(
-          lane, _mm512_set1_epi64(static_cast<int64_t>(block + kGroup / kPerBlock * i)));
+      const __m512i counter =
+          _mm512_add_epi64(lane, _mm512_set1_epi64(static_cast<int64_t>(block + kBlocks * i)));
       c3[i] = _mm512_mul_epu32(counter, m0);
       c1[i] = _mm512_mul_epu32(_mm512_xor_si512(high(c3[i]), second), m1);
       c0[i] = _mm512_xor_si512(high(c1[i]), third);
@@ -57,29 +89,13 @@ struct Avx512 : OnPacks<Avx512> {
         c3[i] = product0;
       }
     }
-    const __m512i limit = _mm512_set1_epi16(static_cast<int16_t>(mask.threshold.high));
-    __mmask32 ties[n][2], any = 0;
     for (int i = 0; i < n; ++i) {
       const __m512i low4 = _mm512_mask_shuffle_epi32(c0[i], 0xAAAA, c1[i], _MM_PERM_CCAA);
       const __m512i high4 = _mm512_mask_shuffle_epi32(c2[i], 0xAAAA, c3[i], _MM_PERM_CCAA);
-      const __m512i halves[2] = {_mm512_unpacklo_epi64(low4, high4),
-                                 _mm512_unpackhi_epi64(low4, high4)};
-      for (int j = 0; j < 2; ++j) {
-        keep[i].at[j] = _mm512_cmpge_epu16_mask(halves[j], limit);
-        ties[i][j] = _mm512_cmpeq_epi16_mask(halves[j], limit);
-        any |= ties[i][j];
-      }
-    }
-    if (__builtin_expect(any != 0, 0)) {
-      for (int i = 0; i < n; ++i) {
-        const uint64_t tied = to_bits({{ties[i][0], ties[i][1]}});
-        keep[i] = from_bits(
-            drop_ties(mask, block + kGroup / kPerBlock * i, to_bits(keep[i]), tied));
-      }
+      each(i, _mm512_unpacklo_epi64(low4, high4), _mm512_unpackhi_epi64(low4, high4));
     }
   }
 
- private:
   // A shuffle and not a shift: the port that shifts is busy with the products.
   static __m512i high(__m512i product) { return _mm512_shuffle_epi32(product, _MM_PERM_DDBB); }
   static __m512i xor3(__m512i a, __m512i b, __m512i c) {
@@ -221,7 +237,60 @@ struct Avx512::Pack<double> {
   }
 };
 
-constexpr Kernels kKernels = {"avx512", runs<Avx512>, keep_bits<Avx512>};
+struct Avx512Doubles {
+  using D = __m512d;
+  static constexpr int kLanes = 8;
+  static constexpr int kStrip = 4;
+
+  static D set(double value) { return _mm512_set1_pd(value); }
+  static D load(const double* p) { return _mm512_loadu_pd(p); }
+  static void store(double* p, D value) { _mm512_storeu_pd(p, value); }
+  static D root(D x) { return _mm512_sqrt_pd(x); }
+  static D magnitude(D x) { return _mm512_abs_pd(x); }
+  static D with_sign(D magnitude, D sign) {
+    const __m512i top = _mm512_set1_epi64(INT64_MIN);
+    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(  // top ? sign : magnitude
+        top, _mm512_castpd_si512(sign), _mm512_castpd_si512(magnitude), 0xCA));
+  }
+  static D centred(const uint32_t* words) {
+    const __m512i wide = _mm512_cvtepu32_epi64(_mm256_loadu_si256(
+        reinterpret_cast<const __m256i*>(words)));
+    const __m512i odd = _mm512_or_si512(_mm512_slli_epi64(wide, 1), _mm512_set1_epi64(kCentredBits));
+    return _mm512_castsi512_pd(odd) - set(kCentredMiddle);
+  }
+  static void split(D x, D* k, D* m) {
+    const __m512i bits = _mm512_castpd_si512(x);
+    const __m512i exponent = _mm512_srli_epi64(_mm512_sub_epi64(bits, _mm512_set1_epi64(kRootHalf)), 52);
+    *k = _mm512_castsi512_pd(_mm512_or_si512(exponent, _mm512_set1_epi64(kIntegerBits))) -
+         set(kIntegerZero);
+    *m = _mm512_castsi512_pd(_mm512_sub_epi64(bits, _mm512_slli_epi64(exponent, 52)));
+  }
+  static int collect(D q, int place, int count, double* rare, int32_t* places) {
+    const __mmask8 beyond = _mm512_cmp_pd_mask(magnitude(q), set(kSplit), _CMP_GT_OQ);
+    const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    _mm512_storeu_pd(rare + count, _mm512_maskz_compress_pd(beyond, q));
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i*>(places + count),
+        _mm256_maskz_compress_epi32(beyond, _mm256_add_epi32(lane, _mm256_set1_epi32(place))));
+    return count + __builtin_popcount(beyond);
+  }
+  static Avx512::Pack<float> rounded(const D* v, float) {
+    return {joined(v[0], v[1]), joined(v[2], v[3])};
+  }
+  static Avx512::Pack<double> rounded(const D* v, double) { return {v[0], v[1]}; }
+
+ private:
+  static __m512 joined(D low, D high) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+  }
+};
+
+constexpr Kernels kKernels = {"avx512",
+                              runs<Avx512>,
+                              keep_bits<Avx512>,
+                              noise_words<Avx512>,
+                              noise<Avx512Doubles>,
+                              run_noise<Avx512, Avx512Doubles>};
 
 }  // namespace
 

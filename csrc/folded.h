@@ -20,14 +20,15 @@ struct Folded {
   uint32_t second, third, fourth;
   uint32_t key0[kLeft], key1[kLeft];
 
-  Folded(const Key& key, uint32_t block_high) {
+  Folded(const Key& key, uint32_t block_high, uint32_t high_mask = kBlockHighMask,
+         uint32_t domain = kDomainHigh) {
     uint32_t k0 = static_cast<uint32_t>(key.seed);
     uint32_t k1 = static_cast<uint32_t>(key.seed >> 32);
     const auto c2 = static_cast<uint32_t>(key.stream);
-    const uint32_t c3 = static_cast<uint32_t>(key.stream >> 32) | kDomainHigh << 28;
+    const uint32_t c3 = static_cast<uint32_t>(key.stream >> 32) | domain << 28;
     const uint64_t product1 = uint64_t{kMultiplier1} * c2;
     const uint32_t c0 =
-        static_cast<uint32_t>(product1 >> 32) ^ (block_high & kBlockHighMask) ^ k0;
+        static_cast<uint32_t>(product1 >> 32) ^ (block_high & high_mask) ^ k0;
     const auto c1 = static_cast<uint32_t>(product1);
     second = c3 ^ k1;
     k0 += kWeyl0;

@@ -42,6 +42,24 @@ using ParallelFor = void (*)(int64_t n, int64_t grain, void (*work)(void*, int64
 
 void run(const Kernels& kernels, const Job& job, ParallelFor parallel_for);
 
+// Noise: `y = x * (1 + factor * e) + addend * e`, all of one type.
+struct NoiseJob {
+  DType type;
+  Law law;
+  NoiseAffine affine;
+  const void* x;
+  void* y;
+  std::vector<Dim> dims;
+  const Key* keys;
+  uint64_t base;
+
+  void add_dim(int64_t size, int64_t x, int64_t y, uint64_t mask, int64_t key = 0) {
+    dims.push_back({size, {x, y, 0, 0}, mask, key});
+  }
+};
+
+void run(const Kernels& kernels, const NoiseJob& job, ParallelFor parallel_for);
+
 // The gradient of `residual + dropout(x + bias)` for x and the bias, of a contiguous matrix:
 //   y = keep ? x * scale : 0,   sums[column] = its sum over the rows, in the compute type.
 // Rows are summed in blocks of a fixed size, so that the sums do not depend on the threads.

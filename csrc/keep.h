@@ -34,9 +34,10 @@ struct Threshold {
 constexpr uint32_t kBlockHighMask = 0xFFFFFFFF / kPerBlock;
 
 // The Philox call that serves mask indices 8 * block to 8 * block + 7 in one domain.
-static inline Words block_words(const Key& key, uint32_t domain, uint64_t block) {
+static inline Words block_words(const Key& key, uint32_t domain, uint64_t block,
+                                uint32_t high_mask = kBlockHighMask) {
   const Words counter = {{static_cast<uint32_t>(block),
-                          static_cast<uint32_t>(block >> 32) & kBlockHighMask,
+                          static_cast<uint32_t>(block >> 32) & high_mask,
                           static_cast<uint32_t>(key.stream),
                           static_cast<uint32_t>(key.stream >> 32) | domain << 28}};
   return philox4x32(counter, static_cast<uint32_t>(key.seed), static_cast<uint32_t>(key.seed >> 32));

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "keep.h"
+#include "noise.h"
 
 namespace torchdropout {
 
@@ -56,12 +57,30 @@ struct Runs {
   RunBits bits;
 };
 
+// y = x * (1 + factor * e) + addend * e, with a number e of noise for each element: the sum and the
+// products in it in double, each rounded to the compute type, and a part whose constant is 0 left out.
+struct NoiseAffine {
+  double factor;
+  double addend;
+};
+
+constexpr int64_t kNoisePiece = 512;  // numbers that are made together
+
+// A run of up to kNoisePiece elements. y may be x.
+using RunNoise = void (*)(const NoiseAffine&, const void* x, void* y, int64_t n, const double* e);
+
 struct Kernels {
   const char* name;
   // x's type and y's; {nullptr, nullptr} where there is none.
   Runs (*runs)(Op, DType x, DType y);
   // Keep bits of n elements from mask.index on, as `RunBits` reads them; bits past n are anything.
   void (*keep_bits)(const IndexedMask& mask, int64_t n, uint64_t* bits);
+
+  // Of up to kNoisePiece indices from `index` on. Words and numbers have room for kNoisePiece, and
+  // past n anything may be written (and be read: what is there must be initialised).
+  void (*noise_words)(const Key& key, uint32_t domain, uint64_t index, int64_t n, uint32_t* words);
+  void (*noise)(Law law, int64_t n, const uint32_t* words, double* e);
+  RunNoise (*run_noise)(DType type);
 };
 
 // One a file: scalar.cpp, avx2.cpp, avx512.cpp. The vector ones are null where they are not built.

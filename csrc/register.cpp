@@ -1,4 +1,4 @@
-// The operator's CPU kernel: what the dispatcher calls, under every transform and from compiled code.
+// The operators' CPU kernels: what the dispatcher calls, under every transform and from compiled code.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -47,29 +47,40 @@ std::vector<Key> read_keys(const Tensor& key) {
   return keys;
 }
 
-Tensor reference(const Tensor& x, const Tensor& key, double p, double scale, double shift,
-                 double drop_value, int64_t base, const std::vector<int64_t>& strides) {
+template <class... Arguments>
+Tensor reference(const char* name, const Arguments&... arguments) {
   using torch::stable::detail::from;
-  StableIValue stack[] = {from(x),     from(key),        from(p),    from(scale),
-                          from(shift), from(drop_value), from(base), from(strides)};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("torchdropout::masked_affine_reference", "",
-                                                      stack, TORCH_ABI_VERSION));
+  StableIValue stack[] = {from(arguments)...};
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(name, "", stack, TORCH_ABI_VERSION));
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
-// What the kernel relies on: it reads as many keys and strides as x has dimensions for.
-void check(const Tensor& x, const Tensor& key, const std::vector<int64_t>& strides) {
+// What the kernels rely on: they read as many keys and strides as x has dimensions for.
+void check(const char* name, const Tensor& x, const Tensor& key,
+           const std::vector<int64_t>& strides) {
   STD_TORCH_CHECK(key.scalar_type() == ScalarType::Long && key.dim() >= 1 &&
                       key.size(key.dim() - 1) == 2,
-                  "torchdropout::masked_affine: expected `key` to be an int64 tensor of shape (..., 2)");
+                  name, ": expected `key` to be an int64 tensor of shape (..., 2)");
   const int64_t lead = key.dim() - 1;
-  STD_TORCH_CHECK(lead + static_cast<int64_t>(strides.size()) == x.dim(),
-                  "torchdropout::masked_affine: expected a dimension of `key` or one of `strides` for "
-                  "each of the ", x.dim(), " dimensions of `x`, got ", lead, " and ", strides.size());
+  STD_TORCH_CHECK(lead + static_cast<int64_t>(strides.size()) == x.dim(), name,
+                  ": expected a dimension of `key` or one of `strides` for each of the ", x.dim(),
+                  " dimensions of `x`, got ", lead, " and ", strides.size());
   for (int64_t d = 0; d < lead; ++d) {
-    STD_TORCH_CHECK(key.size(d) == x.size(d) || key.size(d) == 1,
-                    "torchdropout::masked_affine: expected dimension ", d, " of `key` to be of size ",
-                    x.size(d), " or 1, got ", key.size(d));
+    STD_TORCH_CHECK(key.size(d) == x.size(d) || key.size(d) == 1, name, ": expected dimension ", d,
+                    " of `key` to be of size ", x.size(d), " or 1, got ", key.size(d));
+  }
+}
+
+template <class Job>
+void lay_out(Job& job, const Tensor& x, const Tensor& y, int64_t item, const Tensor& key,
+             int64_t keys, const std::vector<int64_t>& strides) {
+  const int64_t lead = key.dim() - 1;
+  int64_t keys_apart = keys;
+  for (int64_t d = 0; d < x.dim(); ++d) {
+    if (d < lead) keys_apart /= key.size(d);
+    job.add_dim(x.size(d), x.stride(d) * item, y.stride(d) * item,
+                d < lead ? 0 : static_cast<uint64_t>(strides[d - lead]),
+                d < lead && key.size(d) > 1 ? keys_apart : 0);
   }
 }
 
@@ -77,9 +88,10 @@ Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift,
                      int64_t base, std::vector<int64_t> strides) {
   const std::optional<ElementType> type = element_type(x);
   if (selection.reference || !type) {
-    return reference(x, key, p, scale, shift, drop_value, base, strides);
+    return reference("torchdropout::masked_affine_reference", x, key, p, scale, shift, drop_value,
+                     base, strides);
   }
-  check(x, key, strides);
+  check("torchdropout::masked_affine", x, key, strides);
   Tensor y = torch::stable::empty_like(x);
   if (x.numel() == 0) return y;
   const std::vector<Key> keys = read_keys(key);
@@ -92,16 +104,31 @@ Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift,
              keys.data(),
              Threshold::of(p),
              static_cast<uint64_t>(base)};
-  const int64_t item = item_size(type->real);
-  const int64_t lead = key.dim() - 1;
-  int64_t keys_apart = static_cast<int64_t>(keys.size());
-  for (int64_t d = 0; d < x.dim(); ++d) {
-    if (d < lead) keys_apart /= key.size(d);
-    job.add_dim(x.size(d), x.stride(d) * item, y.stride(d) * item,
-                d < lead ? 0 : static_cast<uint64_t>(strides[d - lead]),
-                d < lead && key.size(d) > 1 ? keys_apart : 0);
-  }
+  lay_out(job, x, y, item_size(type->real), key, static_cast<int64_t>(keys.size()), strides);
   if (type->complex) add_pair(job);
+  run(*selection.kernels, job, on_torch_threads);
+  return y;
+}
+
+Tensor noise_affine(Tensor x, Tensor key, int64_t law, double factor, double addend, int64_t base,
+                    std::vector<int64_t> strides) {
+  const std::optional<ElementType> type = element_type(x);
+  STD_TORCH_CHECK(law >= static_cast<int64_t>(Law::kUniform) &&
+                      law <= static_cast<int64_t>(Law::kLogistic),
+                  "torchdropout::noise_affine: expected `law` to be 1 (uniform), 2 (normal) or 3 "
+                  "(logistic), got ", law);
+  if (selection.reference || !type || type->complex) {
+    return reference("torchdropout::noise_affine_reference", x, key, law, factor, addend, base,
+                     strides);
+  }
+  check("torchdropout::noise_affine", x, key, strides);
+  Tensor y = torch::stable::empty_like(x);
+  if (x.numel() == 0) return y;
+  const std::vector<Key> keys = read_keys(key);
+  NoiseJob job = {type->real,         static_cast<Law>(law), {factor, addend},
+                  x.const_data_ptr(), y.mutable_data_ptr(),  {},
+                  keys.data(),        static_cast<uint64_t>(base)};
+  lay_out(job, x, y, item_size(type->real), key, static_cast<int64_t>(keys.size()), strides);
   run(*selection.kernels, job, on_torch_threads);
   return y;
 }
@@ -111,4 +138,5 @@ Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift,
 
 STABLE_TORCH_LIBRARY_IMPL(torchdropout, CPU, m) {
   m.impl("masked_affine", TORCH_BOX(&torchdropout::masked_affine));
+  m.impl("noise_affine", TORCH_BOX(&torchdropout::noise_affine));
 }

@@ -25,6 +25,8 @@
 
 namespace torchdropout {
 
+constexpr int kBlocks = kGroup / kPerBlock;  // Philox calls to a group
+
 // Elementwise work does not care in which lane an element is, as long as all operands agree. Where
 // all are bfloat16 the even and the odd elements go apart, which takes one shift and one mask.
 enum class Order { kSequential, kEvenOdd };
@@ -224,7 +226,6 @@ class Runner {
 // Keep bits of whole groups from `block` on, 64 mask indices a word.
 template <class Isa>
 void keep_groups(const IndexedMask& mask, uint64_t block, int64_t n, uint64_t* words) {
-  constexpr int kBlocks = kGroup / kPerBlock;
   const auto folded_at = [&](uint64_t b) {
     return Folded(mask.key, static_cast<uint32_t>(b >> 32));
   };

@@ -1,4 +1,7 @@
 // The portable kernel, one element at a time: the readable one, for any processor.
+#include <cmath>
+
+#include "noise_run.h"
 #include "run.h"
 
 namespace torchdropout {
@@ -27,6 +30,15 @@ struct Scalar {
         }
       }
       keep[group] = drop_ties(mask, block, bits, ties);
+    }
+  }
+
+  template <int n>
+  static void make_words(const Folded&, const Key& key, uint32_t domain, uint64_t block,
+                         uint32_t* w) {
+    for (int i = 0; i < n * kBlocks; ++i) {
+      const Words four = block_words(key, domain, block + i, kNoiseHighMask);
+      for (int place = 0; place < kPerNoiseBlock; ++place) *w++ = four.at[place];
     }
   }
 
@@ -66,7 +78,51 @@ struct Scalar {
   }
 };
 
-constexpr Kernels kKernels = {"scalar", runs<Scalar>, keep_bits<Scalar>};
+struct ScalarDoubles {
+  using D = double;
+  static constexpr int kLanes = 1;
+  static constexpr int kStrip = 1;
+
+  static D set(double value) { return value; }
+  static D load(const double* p) { return *p; }
+  static void store(double* p, D value) { *p = value; }
+  static D root(D x) { return std::sqrt(x); }
+  static D magnitude(D x) { return std::fabs(x); }
+  static D with_sign(D magnitude, D sign) { return std::copysign(magnitude, sign); }
+  static D centred(const uint32_t* words) {
+    return of_bits(uint64_t{*words} << 1 | kCentredBits) - kCentredMiddle;
+  }
+  static void split(D x, D* k, D* m) {
+    uint64_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    const uint64_t exponent = (bits - kRootHalf) >> 52;
+    *k = static_cast<double>(exponent);
+    *m = of_bits(bits - (exponent << 52));
+  }
+  static int collect(D q, int place, int count, double* rare, int32_t* places) {
+    rare[count] = q;
+    places[count] = place;
+    return count + (magnitude(q) > kSplit);
+  }
+  template <class C>
+  static Scalar::Pack<C> rounded(const D* v, C) {
+    return {static_cast<C>(*v)};
+  }
+
+ private:
+  static double of_bits(uint64_t bits) {
+    double value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  }
+};
+
+constexpr Kernels kKernels = {"scalar",
+                              runs<Scalar>,
+                              keep_bits<Scalar>,
+                              noise_words<Scalar>,
+                              noise<ScalarDoubles>,
+                              run_noise<Scalar, ScalarDoubles>};
 
 }  // namespace
 

@@ -59,6 +59,19 @@ BREAKS = {
     "gap": "jobs",
     "base-high": "jobs",
     "lost-piece": "jobs",
+    "noise-carry": "noise",
+    "noise-stream": "noise",
+    "noise-domain": "noise",
+    "noise-word": "noise",
+    "noise-ulp": "noise",
+    "noise-tail": "noise",
+    "noise-sign": "noise",
+    "noise-addend": "noise",
+    "noise-factor": "noise",
+    "noise-overrun": "noise",
+    "noise-key-stride": "noise",
+    "noise-mask-stride": "noise",
+    "noise-base": "noise",
 }
 
 

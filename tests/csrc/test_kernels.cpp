@@ -36,6 +36,10 @@ using torchdropout::IndexedMask;
 using torchdropout::Job;
 using torchdropout::Kernels;
 using torchdropout::Key;
+using torchdropout::kNoisePiece;
+using torchdropout::Law;
+using torchdropout::NoiseAffine;
+using torchdropout::NoiseJob;
 using torchdropout::Op;
 using torchdropout::Operands;
 using torchdropout::ParallelFor;
@@ -508,6 +512,43 @@ Runs damaged_runs(Op op, DType x, DType y) {
   if (healthy->runs(op, x, y).indexed == nullptr) return {nullptr, nullptr};
   asked = {op, x, y};
   return {damaged_indexed, damaged_bits};
+}
+
+void damaged_noise_words(const Key& key, uint32_t domain, uint64_t index, int64_t n,
+                         uint32_t* words) {
+  Key k = key;
+  if (breaks("noise-carry")) index %= uint64_t{1} << 34;
+  if (breaks("noise-stream")) k.stream &= 0xFFFFFFFF;
+  if (breaks("noise-domain")) domain &= 1;
+  healthy->noise_words(k, domain, index, n, words);
+  if (breaks("noise-word") && n % 32 == 1) words[n - 1] ^= 1;
+}
+
+void damaged_noise(Law law, int64_t n, const uint32_t* words, double* e) {
+  healthy->noise(law, n, words, e);
+  for (int64_t i = 0; i < n; ++i) {
+    const double q = (words[i] + 0.5) / 0x1p32 - 0.5;
+    if (breaks("noise-ulp") && words[i] % 1024 == 7) e[i] = std::nextafter(e[i], 9);
+    if (breaks("noise-tail") && std::fabs(q) > 0.499) e[i] = std::nextafter(e[i], 0);
+    if (breaks("noise-sign") && std::fabs(q) > 0.425) e[i] = std::fabs(e[i]);
+  }
+}
+
+DType noise_type;
+
+void damaged_run_noise(const NoiseAffine& affine, const void* x, void* y, int64_t n,
+                       const double* e) {
+  NoiseAffine a = affine;
+  if (breaks("noise-addend") && n % 16 != 0) a.addend = 0;
+  if (breaks("noise-factor")) a.factor = std::nextafter(a.factor, 1e9);
+  healthy->run_noise(noise_type)(a, x, y, n, e);
+  const int size = noise_type == DType::kFloat64 ? 8 : noise_type == DType::kFloat32 ? 4 : 2;
+  if (breaks("noise-overrun")) static_cast<unsigned char*>(y)[n * size] ^= 1;
+}
+
+torchdropout::RunNoise damaged_run_noises(DType type) {
+  noise_type = type;
+  return damaged_run_noise;
 }
 
 std::vector<const Kernels*> under_test;
@@ -1522,6 +1563,261 @@ void test_sums() {
 
 // --- the rest -----------------------------------------------------------------------------------
 
+// --- noise --------------------------------------------------------------------------------------
+
+// Section 7 of docs/contract.md, in plain doubles; the flags allow no fused operation.
+uint32_t word_of_noise(const Key& key, uint32_t domain, uint64_t index) {
+  const uint64_t block = index / 4;
+  const uint32_t counter[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                               static_cast<uint32_t>(key.stream),
+                               static_cast<uint32_t>(key.stream >> 32) | domain << 28};
+  const uint32_t k[2] = {static_cast<uint32_t>(key.seed), static_cast<uint32_t>(key.seed >> 32)};
+  uint32_t out[4];
+  philox(counter, k, out);
+  return out[index % 4];
+}
+
+double horner(const std::vector<double>& c, double x) {
+  double value = c.back();
+  for (size_t i = c.size() - 1; i-- > 0;) value = value * x + c[i];
+  return value;
+}
+
+double logarithm(double x) {
+  int k;
+  double m = std::frexp(x, &k);
+  if (m < std::sqrt(0.5)) m *= 2, --k;
+  const double f = m - 1, s = f / (f + 2), z = s * s;
+  const double r =
+      z * horner({6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
+                  2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
+                  1.479819860510658591e-01},
+                 z);
+  const double half = 0.5 * f * f;
+  return k * 6.93147180369123816490e-01 -
+         ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
+}
+
+double noise_of(Law law, uint32_t word) {
+  const double odd = 2.0 * word + 1, q = odd / 0x1p33 - 0.5, rare = std::min(odd, 0x1p33 - odd);
+  if (law == Law::kUniform) return 2 * q;
+  if (law == Law::kLogistic) return std::copysign(logarithm((0x1p33 - rare) / rare), q);
+  if (std::fabs(q) <= 0.425) {
+    const double r = 0.180625 - q * q;
+    return q *
+           horner({3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
+                   1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
+                   3.3430575583588128105e4, 2.5090809287301226727e3},
+                  r) /
+           horner({1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
+                   2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4,
+                   5.2264952788528545610e3},
+                  r);
+  }
+  const double r = std::sqrt(33 * 6.93147180559945286227e-01 - logarithm(rare)) - 1.6;
+  const double value =
+      horner({1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
+              3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
+              2.27238449892691845833e-2, 7.74545014278341407640e-4},
+             r) /
+      horner({1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
+              1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
+              1.05075007164441684324e-9},
+             r);
+  return std::copysign(value, q);
+}
+
+template <class C>
+double with_noise(const NoiseAffine& affine, double x, double e) {
+  auto y = static_cast<C>(x);
+  if (affine.factor != 0) y = y * static_cast<C>(1.0 + affine.factor * e);
+  if (affine.addend != 0) y = y + static_cast<C>(affine.addend * e);
+  return y;
+}
+
+constexpr Law kLaws[] = {Law::kUniform, Law::kNormal, Law::kLogistic};
+constexpr uint64_t kNoiseCarry = uint64_t{1} << 34;  // 4 * 2**32
+constexpr uint64_t kNoiseBases[] = {0, kNoiseCarry - 100, 3 * kNoiseCarry - 512,
+                                    uint64_t{1} << 63, uint64_t{0} - 300};
+
+void check_words(Rng& rng, const Kernels& kernels) {
+  const Key key = random_key(rng);
+  const uint64_t index = rng.of(kNoiseBases) + static_cast<uint64_t>(rng.below(600));
+  const auto domain = static_cast<uint32_t>(rng.below(16));
+  const int64_t n = rng.chance(0.3) ? 32 * rng.between(1, 16) : rng.between(1, kNoisePiece);
+  uint32_t words[kNoisePiece + 1];
+  words[kNoisePiece] = 0xA5A5A5A5;
+  kernels.noise_words(key, domain, index, n, words);
+  ++checks;
+  if (words[kNoisePiece] != 0xA5A5A5A5) fail("%s: a word too many written", kernels.name);
+  for (int64_t i = 0; i < n; ++i) {
+    if (words[i] != word_of_noise(key, domain, index + static_cast<uint64_t>(i))) {
+      fail("%s, seed=%llu stream=%llu domain=%u index=%llu n=%lld: word %lld", kernels.name,
+           static_cast<unsigned long long>(key.seed), static_cast<unsigned long long>(key.stream),
+           domain, static_cast<unsigned long long>(index), static_cast<long long>(n),
+           static_cast<long long>(i));
+    }
+  }
+}
+
+// Words at both ends, next to powers of two and to where AS 241 changes, and any.
+uint32_t word_for_noise(Rng& rng) {
+  const uint32_t places[] = {0, 0x80000000, 0x13333333, 0xECCCCCCC, 1u << rng.below(32),
+                             ~(1u << rng.below(32))};
+  if (rng.chance(0.5)) return static_cast<uint32_t>(rng.next());
+  if (rng.chance(0.3)) return static_cast<uint32_t>(rng.next() >> rng.between(32, 63));
+  return rng.of(places) + static_cast<uint32_t>(rng.between(-4, 4));
+}
+
+void check_numbers(Rng& rng, const Kernels& kernels, Law law) {
+  uint32_t words[kNoisePiece];
+  double e[kNoisePiece + 1];
+  const int64_t n = rng.between(1, kNoisePiece);
+  const bool all_rare = rng.chance(0.1);
+  for (auto& word : words) {
+    word = all_rare ? static_cast<uint32_t>(rng.next() >> 40) : word_for_noise(rng);
+  }
+  e[kNoisePiece] = -77;
+  kernels.noise(law, n, words, e);
+  ++checks;
+  if (e[kNoisePiece] != -77) fail("%s: a number too many written", kernels.name);
+  for (int64_t i = 0; i < n; ++i) {
+    const double expected = noise_of(law, words[i]);
+    if (std::memcmp(&e[i], &expected, sizeof expected) != 0) {
+      fail("%s, law %d, word %08x at %lld of %lld: %a, expected %a", kernels.name,
+           static_cast<int>(law), words[i], static_cast<long long>(i), static_cast<long long>(n),
+           e[i], expected);
+    }
+  }
+}
+
+void check_noise_run(Rng& rng, const Kernels& kernels, const Arena& from, const Arena& to) {
+  const DType type = rng.of(kTypes);
+  const int size = size_of(type);
+  const int64_t n = rng.between(1, kNoisePiece);
+  double e[kNoisePiece];
+  for (auto& number : e) number = noise_of(rng.of(kLaws), word_for_noise(rng));
+  const double values[] = {0.0, 0.5, -1.75, 1e-3, 1e6};
+  const NoiseAffine affine = {rng.of(values), rng.of(values)};
+  // At the end of a page, or at its start.
+  const bool at_end = rng.chance(0.5), in_place = rng.chance(0.2);
+  unsigned char* const y = at_end ? to.end() - n * size : to.begin();
+  to.guard(y, n * size);
+  unsigned char* const x = in_place ? y : at_end ? from.end() - n * size : from.begin();
+  from_pool(rng, type, Values::kAny, x, n);
+  std::vector<unsigned char> expected(static_cast<size_t>(n * size));
+  for (int64_t i = 0; i < n; ++i) {
+    const double value = decode(type, x + i * size);
+    encode(type, type == DType::kFloat64 ? with_noise<double>(affine, value, e[i])
+                                         : with_noise<float>(affine, value, e[i]),
+           &expected[static_cast<size_t>(i * size)]);
+  }
+  kernels.run_noise(type)(affine, x, y, n, e);
+  ++checks;
+  const int64_t different = first_difference(type, y, expected.data(), n);
+  if (different >= 0) {
+    fail("%s, %s, factor %a, addend %a: element %lld of %lld", kernels.name, name(type),
+         affine.factor, affine.addend, static_cast<long long>(different),
+         static_cast<long long>(n));
+  }
+  if (!to.untouched_around(y, n * size)) fail("%s: written outside of y", kernels.name);
+}
+
+void check_noise_job(const Kernels& kernels, uint64_t number, ParallelFor parallel_for,
+                     bool large) {
+  Rng rng = {number << 8 | 9};
+  const DType type = rng.of(kTypes);
+  const int64_t item = size_of(type);
+  std::vector<int64_t> sizes = random_sizes(rng, large);
+  // Channels: all side by side, and the last dimension shares its number.
+  const bool channels = rng.chance(0.15);
+  if (channels) sizes = {rng.between(1, 3), rng.between(2, 70), rng.between(2, 90)};
+  const size_t dims = sizes.size();
+  const std::vector<int> order = channels || rng.chance(0.6) ? identity(dims) : shuffled(rng, dims);
+  const bool own = rng.chance(0.3), gaps = !channels && rng.chance(0.3);
+  const Layout to = random_layout(rng, sizes, order, item, gaps ? 0.4 : 0, 0);
+  const bool in_place = rng.chance(0.15);
+  const Layout from = in_place ? to
+                               : random_layout(rng, sizes, own ? shuffled(rng, dims) : order, item,
+                                               gaps ? 0.4 : 0, 0);
+  std::vector<uint64_t> mask =
+      channels ? row_major(sizes, order, {false, false, true}) : random_mask(rng, sizes);
+  std::vector<Key> keys;
+  const bool keyed = dims > 0 && rng.chance(0.3);
+  for (int64_t i = 0; i < (keyed ? std::max<int64_t>(1, sizes[0]) : 1); ++i) {
+    keys.push_back(random_key(rng));
+  }
+  if (keyed) mask[0] = 0;
+  NoiseJob job = {type,        rng.of(kLaws), {rng.chance(0.5) ? 0.5 : 0.0, rng.chance(0.5) ? 2.0 : 0.0},
+                  nullptr,     nullptr,       {},
+                  keys.data(), rng.chance(0.5) ? rng.of(kNoiseBases) : rng.next()};
+  for (size_t d = 0; d < dims; ++d) {
+    job.add_dim(sizes[d], from.stride[d], to.stride[d], mask[d], keyed && d == 0 ? 1 : 0);
+  }
+  constexpr int64_t kAround = 64;
+  std::vector<unsigned char> x(static_cast<size_t>(from.bytes + 2 * kAround), kCanary);
+  std::vector<unsigned char> y(static_cast<size_t>(to.bytes + 2 * kAround), kCanary);
+  unsigned char* const x_first = (in_place ? y : x).data() + kAround;
+  from_pool(rng, type, Values::kAny, x_first, (in_place ? to : from).bytes / item);
+  std::vector<unsigned char> expected = y;
+  each_coordinate(sizes, [&](const std::vector<int64_t>& at) {
+    int64_t x_offset = 0, y_offset = 0;
+    uint64_t index = job.base;
+    for (size_t d = 0; d < dims; ++d) {
+      x_offset += at[d] * from.stride[d];
+      y_offset += at[d] * to.stride[d];
+      index += mask[d] * static_cast<uint64_t>(at[d]);
+    }
+    const Key& key = keys[keyed ? static_cast<size_t>(at[0]) : 0];
+    const double e = noise_of(job.law, word_of_noise(key, static_cast<uint32_t>(job.law), index));
+    const double value = decode(type, x_first + x_offset);
+    encode(type, type == DType::kFloat64 ? with_noise<double>(job.affine, value, e)
+                                         : with_noise<float>(job.affine, value, e),
+           &expected[static_cast<size_t>(kAround + y_offset)]);
+  });
+  job.x = x_first;
+  job.y = y.data() + kAround;
+  if (!job.dims.empty()) {
+    Dim& dim = job.dims[job.dims.size() / 2];
+    if (breaks("noise-key-stride")) job.dims[0].key = 0;
+    if (breaks("noise-mask-stride")) dim.mask += 1;
+  }
+  if (breaks("noise-base")) job.base &= 0xFFFFFFFF;
+  torchdropout::run(kernels, job, parallel_for);
+  ++checks;
+  // Element by element: any NaN for a NaN. Between elements are canaries.
+  for (size_t i = 0; i < y.size(); i += static_cast<size_t>(item)) {
+    const auto length = std::min(static_cast<size_t>(item), y.size() - i);
+    if (std::memcmp(&y[i], &expected[i], length) != 0 &&
+        !(length == static_cast<size_t>(item) && same_element(type, &y[i], &expected[i]))) {
+      fail("%s, job %llu, %s, law %d: at byte %zu of %zu", kernels.name,
+           static_cast<unsigned long long>(number), name(type), static_cast<int>(job.law), i,
+           y.size());
+    }
+  }
+}
+
+void test_noise() {
+  const double known = noise_of(Law::kNormal, word_of_noise({0, 0}, 2, 0));
+  if (known != 2.017189901691312) fail("the definition: %a", known);
+  const uint64_t cases = std::max<uint64_t>(40, options.cases / 20 / static_cast<uint64_t>(options.thin));
+  const Arena from(kNoisePiece * 8), to(kNoisePiece * 8);
+  Rng rng = {8};
+  for (const Kernels* kernels : under_test) {
+    for (uint64_t i = 0; i < cases; ++i) {
+      check_words(rng, *kernels);
+      check_noise_run(rng, *kernels, from, to);
+    }
+    for (Law law : kLaws) {
+      for (uint64_t i = 0; i < cases; ++i) check_numbers(rng, *kernels, law);
+    }
+    const uint64_t ways = sizeof kWays / sizeof kWays[0];
+    for (uint64_t number = 0; number < cases; ++number) {
+      check_noise_job(*kernels, number, kWays[number % ways], number % 100 == 7);
+    }
+  }
+}
+
 void test_definition() {
   // Random123's known answers: this file's Philox is the published one.
   const uint32_t known[3][10] = {
@@ -1572,7 +1868,10 @@ constexpr const char* kBreaks[] = {
     "overrun",        "streaming",     "dropped-product", "dropped-sign",    "nan-to-infinity",
     "subnormal-to-zero", "ties-away",  "fused",          "sum-of-rounded",   "sum-overwritten",
     "mask-stride",    "mask-stride-high", "x-stride",    "residual-stride",  "bias-stride",
-    "key-stride",     "gap",           "base-high",      "lost-piece"};
+    "key-stride",     "gap",           "base-high",      "lost-piece",       "noise-carry",
+    "noise-stream",   "noise-domain",  "noise-word",     "noise-ulp",        "noise-tail",
+    "noise-sign",     "noise-addend",  "noise-factor",   "noise-overrun",    "noise-key-stride",
+    "noise-mask-stride", "noise-base"};
 
 constexpr struct {
   const char* name;
@@ -1581,7 +1880,8 @@ constexpr struct {
                  {"keep", test_keep_bits},        {"runs", test_runs},
                  {"rounding", test_rounding},     {"nan", test_nan_constants},
                  {"guard", test_guard_pages},     {"sums", test_sums},
-                 {"jobs", test_jobs},             {"streaming", test_streaming_jobs}};
+                 {"jobs", test_jobs},             {"streaming", test_streaming_jobs},
+                 {"noise", test_noise}};
 
 void read_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -1630,7 +1930,8 @@ int main(int argc, char** argv) {
   }
   if (!options.broken.empty()) {
     healthy = under_test.back();
-    damaged = {healthy->name, damaged_runs, damaged_keep_bits};
+    damaged = {healthy->name,       damaged_runs,  damaged_keep_bits,
+               damaged_noise_words, damaged_noise, damaged_run_noises};
     under_test.assign(1, &damaged);
   }
   std::printf("kernels:");

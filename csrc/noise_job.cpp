@@ -1,0 +1,138 @@
+// Noise on tensors of any strides: words, numbers and elements, some hundred at a time.
+#include <algorithm>
+
+#include "walk.h"
+
+namespace torchdropout {
+namespace {
+
+constexpr int64_t kGrain = 8192;  // elements worth a thread: four times what a mask costs
+
+static_assert(kNoisePiece >= kGathered && kNoisePiece >= kGroup, "ways take a piece at a time");
+
+class NoiseWalk final : public Walk {
+ public:
+  NoiseWalk(const Kernels& kernels, const NoiseJob& job)
+      : Walk(job.type, job.type, {job.x, job.y, nullptr, nullptr, nullptr}, job.dims, false, false,
+             kGrain),
+        kernels_(kernels),
+        job_(job),
+        run_(kernels.run_noise(job.type)) {}
+
+ private:
+  struct Words {
+    alignas(64) uint32_t at[kNoisePiece] = {};
+  };
+  struct Numbers {
+    alignas(64) double at[kNoisePiece];
+  };
+
+  void indexed(const Place& start, int64_t n) const override {
+    Words words;
+    Numbers e;
+    for (int64_t i = 0; i < n; i += kNoisePiece) {
+      const Place at = start.moved_by(inner(), i);
+      const int64_t here = std::min(kNoisePiece, n - i);
+      words_along(at, here, words.at);
+      numbers(here, words, e);
+      elements(at, here, e.at);
+    }
+  }
+
+  void constant(const Place& start, int64_t n) const override {
+    Numbers e;
+    std::fill_n(e.at, std::min(kNoisePiece, n), number(start));
+    for (int64_t i = 0; i < n; i += kNoisePiece) {
+      elements(start.moved_by(inner(), i), std::min(kNoisePiece, n - i), e.at);
+    }
+  }
+
+  void repeated(const Place& at, int64_t n) const override {
+    Words words;
+    Numbers once, e;
+    words_along(at, n, words.at);
+    numbers(n, words, once);
+    // As many stretches at a time as there is room for.
+    const int64_t times = inner().size, together = kNoisePiece / times;
+    for (int64_t i = 0; i < n; i += together) {
+      const int64_t here = std::min(together, n - i);
+      for (int64_t j = 0; j < here; ++j) std::fill_n(e.at + j * times, times, once.at[i + j]);
+      elements(at.moved_by(other_, i), here * times, e.at);
+    }
+  }
+
+  // A square of 64 by 64 at a time: words are made along the index and used across it.
+  void transposed(const Place& at, int64_t n) const override {
+    alignas(64) uint32_t square[kGroup][kGroup];
+    Words along, words;
+    Numbers e;
+    for (int64_t start = 0; start < inner().size; start += kGroup) {
+      const int64_t width = std::min<int64_t>(kGroup, inner().size - start);
+      const Place corner = at.moved_by(inner(), start);
+      for (int64_t j = 0; j < width; ++j) {
+        words_along(corner.moved_by(inner(), j), n, along.at);
+        for (int64_t i = 0; i < n; ++i) square[i][j] = along.at[i];
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        std::copy_n(square[i], width, words.at);
+        numbers(width, words, e);
+        elements(corner.moved_by(other_, i), width, e.at);
+      }
+    }
+  }
+
+  void gathered(const Place& at, int64_t n) const override {
+    alignas(64) char x[kGathered * sizeof(double)], y[kGathered * sizeof(double)];
+    Words words;
+    Numbers e;
+    const Dim& dim = inner();
+    if (runs_along_mask(dim)) {
+      words_along(at, n, words.at);
+      numbers(n, words, e);
+    } else if (dim.mask == 0 && dim.key == 0) {
+      std::fill_n(e.at, n, number(at));
+    } else {
+      for (int64_t i = 0; i < n; ++i) words.at[i] = word(at.moved_by(dim, i));
+      numbers(n, words, e);
+    }
+    const int64_t item = item_[Dim::kX];
+    copy(item, x, item, address(Dim::kX, at), dim.stride[Dim::kX], n);
+    run_(job_.affine, x, y, n, e.at);
+    copy(item, operands(at).y, dim.stride[Dim::kY], y, item, n);
+  }
+
+  uint32_t domain() const { return static_cast<uint32_t>(job_.law); }
+  const Key& key(const Place& at) const { return job_.keys[at.key]; }
+  uint32_t word(const Place& at) const {
+    return noise_word(key(at), domain(), job_.base + at.mask);
+  }
+  void words_along(const Place& at, int64_t n, uint32_t* words) const {
+    kernels_.noise_words(key(at), domain(), job_.base + at.mask, n, words);
+  }
+  void numbers(int64_t n, const Words& words, Numbers& e) const {
+    kernels_.noise(job_.law, n, words.at, e.at);
+  }
+  double number(const Place& at) const {
+    Words words;
+    Numbers e;
+    words.at[0] = word(at);
+    numbers(1, words, e);
+    return e.at[0];
+  }
+  void elements(const Place& at, int64_t n, const double* e) const {
+    const Operands here = operands(at);
+    run_(job_.affine, here.x, here.y, n, e);
+  }
+
+  const Kernels& kernels_;
+  const NoiseJob& job_;
+  const RunNoise run_;
+};
+
+}  // namespace
+
+void run(const Kernels& kernels, const NoiseJob& job, ParallelFor parallel_for) {
+  NoiseWalk(kernels, job)(parallel_for);
+}
+
+}  // namespace torchdropout

@@ -1,0 +1,101 @@
+// How a call goes through its elements: the order of dimensions, and the way along the innermost one.
+//
+// A mask or noise is made along its index where that follows the elements in memory, and otherwise
+// made once and repeated, or made along another dimension. `Walk` decides, cuts the work in pieces
+// and spreads them over threads; its children do a piece in each of the ways.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "job.h"
+
+namespace torchdropout {
+
+constexpr int64_t kPiece = 4096;    // elements of a run that are handed out together
+constexpr int64_t kGathered = 512;  // elements that go through buffers together
+constexpr int64_t kMaxRepeat = 64;
+
+template <class T>
+T* moved(T* p, int64_t bytes) {
+  using Byte = std::conditional_t<std::is_const<T>::value, const char, char>;
+  return p == nullptr ? nullptr : reinterpret_cast<Byte*>(p) + bytes;
+}
+
+// Where the element at some coordinates is.
+struct Place {
+  int64_t offset[Dim::kOperands] = {};
+  uint64_t mask = 0;
+  int64_t key = 0;
+
+  Place moved_by(const Dim& dim, int64_t steps) const {
+    Place place = *this;
+    for (int i = 0; i < Dim::kOperands; ++i) place.offset[i] += dim.stride[i] * steps;
+    place.mask += dim.mask * static_cast<uint64_t>(steps);
+    place.key += dim.key * steps;
+    return place;
+  }
+};
+
+class Walk {
+ public:
+  virtual ~Walk() = default;
+  void operator()(ParallelFor parallel_for);
+
+ protected:
+  // `grain`: elements worth a thread.
+  Walk(DType x_type, DType y_type, const Operands& at, const std::vector<Dim>& dims, bool residual,
+       bool bias, int64_t grain);
+
+  // n elements from `at` on, in the one or the other way.
+  virtual void indexed(const Place& at, int64_t n) const = 0;
+  virtual void constant(const Place& at, int64_t n) const = 0;
+  virtual void gathered(const Place& at, int64_t n) const = 0;  // n <= kGathered
+  // n <= kGroup stretches of the innermost dimension, along `other_`.
+  virtual void repeated(const Place& at, int64_t n) const = 0;
+  virtual void transposed(const Place& at, int64_t n) const = 0;
+
+  const Dim& inner() const { return dims_.back(); }
+  static bool runs_along_mask(const Dim& dim) { return dim.mask == 1 && dim.key == 0; }
+  const void* address(int operand, const Place& at) const;
+  Operands operands(const Place& at) const;
+  // n elements of `size` bytes.
+  static void copy(int64_t size, void* to, int64_t to_stride, const void* from, int64_t from_stride,
+                   int64_t n);
+
+  const Operands at_;
+  Dim other_ = {};  // the second dimension of a row, for kRepeated and kTransposed
+  int64_t item_[Dim::kOperands] = {};
+  bool used_[Dim::kOperands] = {};
+  bool streaming_ = false;
+
+ private:
+  // How the innermost dimension is gone through.
+  enum class Way {
+    kIndexed,     // mask indices follow one another as the elements do in memory
+    kConstant,    // one draw for all
+    kRepeated,    // short constant stretches, side by side: draws of the dimension around, repeated
+    kTransposed,  // mask indices follow one another along another dimension
+    kGathered,    // whatever is left
+  };
+
+  bool contiguous(const Dim& dim, int64_t times = 1) const;
+  void simplify();
+  bool joins(const Dim& outer, const Dim& dim) const;
+  void plan();
+  Way way() const;
+  void work(int64_t begin, int64_t end) const;
+  Place row(int64_t number) const;
+  void pieces(const Place& start, int64_t first, int64_t n) const;
+
+  std::vector<Dim> dims_;   // outermost first
+  std::vector<Dim> outer_;  // those around a row
+  const int64_t grain_;
+  Way way_ = Way::kGathered;
+  int64_t piece_ = 0;   // length of what is handed out together
+  int64_t length_ = 0;  // of a row, along the dimension that is cut in pieces
+  int64_t pieces_ = 0;  // of a row
+};
+
+}  // namespace torchdropout
