@@ -158,6 +158,106 @@ def added(p: float) -> Function:
     return lambda x: x[0] + F.dropout(x[1], p)
 
 
+def relaxed(p: float) -> Function:
+    """The code of Gal et al. 2017: noise in the dtype of x, an epsilon in each logarithm."""
+    p_logit = torch.nn.Parameter(torch.tensor(math.log(p / (1 - p))))
+
+    def concrete(x: torch.Tensor) -> torch.Tensor:
+        eps, temperature, p = 1e-7, 0.1, torch.sigmoid(p_logit)
+        u = torch.rand_like(x)
+        z = (p + eps).log() - (1 - p + eps).log() + (u + eps).log() - (1 - u + eps).log()
+        return x * (1 - torch.sigmoid(z / temperature)) / (1 - p)
+
+    return concrete
+
+
+def ours_relaxed(p: float) -> Function:
+    """The same p, learned."""
+    p_logit = torch.nn.Parameter(torch.tensor(math.log(p / (1 - p))))
+    return lambda x: tdf.concrete_dropout(x, p_logit)
+
+
+class Sparse(torch.nn.Linear):
+    """Molchanov et al. 2017: a linear layer with a variance for each weight."""
+
+    def __init__(self) -> None:
+        super().__init__(1024, 1024)
+        self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, -10.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """By the local reparametrisation."""
+        mean = F.linear(x, self.weight, self.bias)
+        variance = F.linear(x * x, self.log_sigma2.exp())
+        return mean + (variance + 1e-8).sqrt() * torch.randn_like(mean)
+
+
+def n_of_m(x: torch.Tensor) -> torch.Tensor:
+    """Two of each four are kept: those with the greatest random numbers."""
+    groups = x.unflatten(-1, (-1, 4))
+    kept = torch.rand_like(groups).topk(2, -1).indices
+    mask = torch.zeros_like(groups).scatter_(-1, kept, 2.0)
+    return (groups * mask).flatten(-2)
+
+
+class Samples(torch.nn.Module):
+    """Inoue 2019, as it is usually written: a loop over dropouts before one head."""
+
+    def __init__(self, p: float, dropout: Callable[[float], torch.nn.Module]) -> None:
+        super().__init__()
+        self.head, self.dropouts = head(), torch.nn.ModuleList(dropout(p) for _ in range(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean of the logits."""
+        return torch.stack([self.head(drop(x)) for drop in self.dropouts]).mean(0)
+
+
+class KerasLSTM(torch.nn.Module):
+    """Of Keras on torch, with the mask of the state."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        layers = importlib.import_module("keras").layers
+        self.lstm = layers.LSTM(256, recurrent_dropout=p, return_sequences=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """In training."""
+        return self.lstm(x, training=True)  # type: ignore[no-any-return]
+
+
+def attention(drop: Callable[..., torch.Tensor]) -> Callable[[float], Function]:
+    """Of queries, keys and values that lie in one tensor."""
+    return lambda p: lambda x: drop(*x.unbind(0), dropout_p=p)
+
+
+def uniform_attention() -> torch.Tensor:
+    """Equal scores, and values that put each probability into a place of the output."""
+    eye = torch.eye(64).expand(8, 8, 64, 64)
+    return torch.stack([torch.zeros_like(eye), torch.zeros_like(eye), eye])
+
+
+def missing_tokens(y: torch.Tensor) -> float:
+    """The part of 196 tokens behind the first that is not there."""
+    return 1 - (y.shape[1] - 1) / (SEQUENCE[1] - 1)
+
+
+def identity() -> torch.Tensor:
+    """Its product with the weights is the weights."""
+    return torch.eye(1024)
+
+
+class Connected(torch.nn.Module):
+    """A linear layer without a zero, its weights masked."""
+
+    def __init__(self, p: float, drop: Callable[[torch.Tensor, float], torch.Tensor]) -> None:
+        super().__init__()
+        self.p, self.drop = p, drop
+        self.weight = torch.nn.Parameter(torch.full((1024, 1024), 0.03))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The product."""
+        return F.linear(x, self.drop(self.weight, self.p))
+
+
 class Coin(torch.nn.Module):
     """x-transformers: Python's random number decides whether the branch is computed; no scale."""
 
@@ -195,6 +295,18 @@ def mlp() -> torch.nn.Module:
     return torch.nn.Sequential(
         torch.nn.Linear(384, 1536), torch.nn.GELU(), torch.nn.Linear(1536, 384)
     )
+
+
+def head() -> torch.nn.Module:
+    """Of a classifier."""
+    torch.manual_seed(0)
+    return torch.nn.Linear(768, 1000)
+
+
+def lstm() -> torch.nn.LSTM:
+    """Of an AWD-LSTM, the first layer, with fewer units."""
+    torch.manual_seed(0)
+    return torch.nn.LSTM(400, 512, batch_first=True)
 
 
 def words() -> torch.Tensor:
@@ -402,5 +514,117 @@ ROWS = (
         ),
         make_input=words,
         probe=lambda: torch.arange(VOCABULARY),
+    ),
+    Row(
+        "drop_connect",
+        (64, 1024),
+        (
+            Way("drop_connect", lambda p: Connected(p, tdf.drop_connect)),
+            Way("F.dropout of the weight", lambda p: Connected(p, F.dropout), "torch"),
+        ),
+        probe=identity,
+        elementwise=True,
+    ),
+    Row(
+        "weight drop of an LSTM",
+        (16, 35, 400),
+        (
+            Way("WeightDrop", lambda p: td.nn.WeightDrop(lstm(), p, "weight_hh_l0")),
+            Way(
+                "WeightDropout",
+                lambda p: load("fastai.text.models.awdlstm:WeightDropout")(lstm(), p).train(),
+                "fastai",
+            ),
+        ),
+        p=0.5,
+        figure=None,
+        elementwise=True,
+    ),
+    Row(
+        "an LSTM with recurrent dropout",
+        (16, 35, 256),
+        (
+            Way(
+                "LSTM(recurrent_dropout)",
+                lambda p: td.nn.LSTM(256, 256, batch_first=True, recurrent_dropout=p),
+            ),
+            Way("LSTM(recurrent_dropout)", KerasLSTM, "keras"),
+        ),
+        figure=None,
+        edges=(0.0,),
+    ),
+    Row(
+        "token_dropout",
+        SEQUENCE,
+        (
+            Way("TokenDropout", lambda p: td.nn.TokenDropout(p, num_prefix_tokens=1)),
+            Way("PatchDropout", trained("timm.layers:PatchDropout", 1), "timm"),
+        ),
+        p=0.5,
+        figure=missing_tokens,
+    ),
+    Row(
+        "n_m_dropout",
+        HIDDEN,
+        (
+            Way("n_m_dropout(2, 4)", lambda p: lambda x: tdf.n_m_dropout(x, 2, 4)),
+            Way("two of four by topk", lambda p: n_of_m, FORMULA),
+        ),
+        p=0.5,
+        elementwise=True,
+        edges=(),
+    ),
+    Row(
+        "attention",
+        (3, 8, 8, 512, 64),
+        (
+            Way(
+                "scaled_dot_product_attention",
+                attention(tdf.scaled_dot_product_attention),
+            ),
+            Way(
+                "F.scaled_dot_product_attention",
+                attention(F.scaled_dot_product_attention),
+                "torch",
+            ),
+        ),
+        probe=uniform_attention,
+        elementwise=True,
+    ),
+    Row(
+        "concrete_dropout",
+        (1024, 1024),
+        (
+            Way("concrete_dropout", ours_relaxed),
+            Way("the code of Gal et al.", relaxed, FORMULA),
+        ),
+        figure=lambda y: (y < 0.5).double().mean().item(),
+        elementwise=True,
+        edges=(),
+    ),
+    Row(
+        "a variational linear layer",
+        HIDDEN,
+        (
+            Way("VariationalLinear", lambda p: td.nn.VariationalLinear(1024, 1024)),
+            Way("the layer of Molchanov et al.", lambda p: Sparse(), FORMULA),
+        ),
+        figure=None,
+        edges=(),
+    ),
+    Row(
+        "multi-sample dropout",
+        (256, 768),
+        (
+            Way("MultiSampleDropout", lambda p: td.nn.MultiSampleDropout(p, head(), samples=8)),
+            Way(
+                "a loop over nn.Dropout",
+                lambda p: Samples(p, torch.nn.Dropout),
+                "torch",
+            ),
+        ),
+        p=0.5,
+        figure=None,
+        elementwise=True,
     ),
 )
