@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import warnings
 import weakref
 
 import pytest
@@ -213,6 +214,28 @@ def test_a_call_that_fails_draws_nothing():
     with pytest.raises(RuntimeError):
         module(torch.ones(2, 2))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_dropped_weights_are_not_packed_for_cudnn(monkeypatch):
+    """As on a GPU: nothing writes into them, its warning is not passed on, and all is undone."""
+    module, _, x = built("lstm")
+    lstm, calls = module.module, []
+    expected = seeded(module, x)[0]
+    monkeypatch.setattr("torchdropout.nn.weight_drop._packs", lambda layer: True)
+    monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", lambda self: calls.append(self))
+
+    def warn(*_):
+        warnings.warn(
+            "RNN module weights are not part of single contiguous chunk of memory.", stacklevel=1
+        )
+
+    handle = lstm.register_forward_pre_hook(warn)
+    assert torch.equal(seeded(module, x)[0], expected)
+    handle.remove()
+    assert calls == []
+    assert "flatten_parameters" not in vars(lstm)
+    lstm.flatten_parameters()
+    assert calls == [lstm]
 
 
 class Tied(torch.nn.Module):

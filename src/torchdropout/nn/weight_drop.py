@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -14,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from .. import ops
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
+from ..functional._recurrent import unpacked_weights
 from ..spec.keep import scale
 from ..spec.layout import row_major
 from ._module import DropoutModule
@@ -234,14 +234,11 @@ def _restored(owners: Any) -> Iterator[None]:
         yield
         return
     before = [(layer, layer._flat_weights, layer._flat_weight_refs) for layer in layers]
-    on_cuda = any(w is not None and w.is_cuda for _, weights, _ in before for w in weights)
+    packed = any(map(_packs, layers))
     try:
-        with contextlib.ExitStack() as stack:
-            if on_cuda:
-                # Packing the dropped weights for cuDNN would write into tensors of the graph; it
-                # takes them unpacked, and warns that it had to copy.
-                stack.enter_context(warnings.catch_warnings())
-                warnings.filterwarnings("ignore", message=".*single contiguous chunk of memory")
+        with unpacked_weights(packed):
+            if packed:
+                # To pack the dropped weights for cuDNN would be to write into tensors of the graph.
                 for layer in layers:
                     layer.__dict__["flatten_parameters"] = _nothing
             yield
@@ -249,6 +246,11 @@ def _restored(owners: Any) -> Iterator[None]:
         for layer, weights, references in before:
             layer._flat_weights, layer._flat_weight_refs = weights, references
             layer.__dict__.pop("flatten_parameters", None)
+
+
+def _packs(layer: torch.nn.RNNBase) -> bool:
+    """True where torch packs the weights of a layer into one piece of memory, for cuDNN."""
+    return any(w is not None and w.is_cuda for w in layer._flat_weights)
 
 
 def _nothing() -> None:
