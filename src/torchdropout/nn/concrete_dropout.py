@@ -75,8 +75,8 @@ class ConcreteDropout(torch.nn.Module):
         torch.Size([1])
 
     Reference:
-        Y. Gal, J. Hron, A. Kendall, "Concrete dropout", NIPS 2017; arguments and `state_dict` as in
-        its code.
+        Y. Gal, J. Hron, A. Kendall, "Concrete dropout", NIPS 2017; the arguments are those of its
+        authors' Keras layer.
     """
 
     def __init__(
