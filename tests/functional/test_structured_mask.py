@@ -191,7 +191,7 @@ class TestGradient:
     @each_call
     def test_of_both_orders_and_modes(self, name):
         drop = CALLS[name][0]
-        x = torch.randn(4, 12, dtype=torch.float64, requires_grad=True)
+        x = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(drop, (x,), check_forward_ad=True, check_batched_grad=True)
         assert torch.autograd.gradgradcheck(drop, (x,))
 
@@ -263,6 +263,17 @@ class TestTransforms:
         for shape in ((3, 8), (5, 16), (7, 40)):
             x = torch.randn(shape)
             torch.testing.assert_close(compiled(x), drop(x))
+
+    @pytest.mark.parametrize("dim", [-1, -2])
+    def test_the_operator_passes_torchs_checks(self, dim):
+        x = torch.randn(4, 8, requires_grad=True)
+        args = (x, KEY.tensor(), 2, 4, dim, 2.0, 3, [8, 1])
+        torch.library.opcheck(torch.ops.torchdropout.counted_affine.default, args)
+
+    def test_without_values(self):
+        y = F.n_m_dropout(torch.ones(2, 8, device="meta"))
+        assert y.is_meta
+        assert y.shape == (2, 8)
 
     def test_a_tracer_records_one_call(self):
         for call, function in (

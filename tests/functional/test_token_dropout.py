@@ -267,6 +267,25 @@ class TestTransforms:
             x = tokens(samples, size)
             assert torch.equal(compiled(x), drop(x))
 
+    def test_exported_and_without_values(self):
+        module = td.nn.TokenDropout(0.5, return_indices=True).train()
+        x = tokens(3, 9, 4)
+        exported = torch.export.export(module, (x,)).module()
+        results = []
+        for function in (module, exported):
+            torch.manual_seed(3)
+            results.append(function(x))
+        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+        y, places = module(x.to("meta"))
+        assert (y.shape, places.shape) == ((3, 5, 4), (3, 4))
+        assert y.is_meta
+        assert places.is_meta
+
+    @pytest.mark.parametrize("strides", [[8, 1], [0, 1]])
+    def test_the_operator_passes_torchs_checks(self, strides):
+        args = ([4, 8], 3, False, 2, strides, torch.device("cpu"))
+        torch.library.opcheck(torch.ops.torchdropout.choose.default, (KEY.tensor(), *args))
+
     def test_a_tracer_records_one_call(self):
         graph = torch.fx.symbolic_trace(lambda x: F.token_dropout(x, 0.5, key=None))
         targets = [n.target for n in graph.graph.nodes if n.op == "call_function"]
