@@ -13,6 +13,7 @@ import torchdropout as td
 from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
+from torchdropout._validate import check_p
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.kernels import counted
 from torchdropout.spec.noise import DOMAIN_ORDER, word
@@ -496,11 +497,11 @@ class TestModules:
 
 
 def two_of_four(x, p, training):
-    return F.n_m_dropout(x, round(4 * (1 - p)), 4, training)
+    return F.n_m_dropout(x, round(4 * (1 - check_p(p))), 4, training)
 
 
 def two_of_four_unscaled(x, p, training):
-    return F.n_m_dropout(x, round(4 * (1 - p)), 4, training, scale_by_keep=False)
+    return F.n_m_dropout(x, round(4 * (1 - check_p(p))), 4, training, scale_by_keep=False)
 
 
 def columns_of_each_row(x, p, training):
