@@ -35,6 +35,8 @@ def test_a_kind_is_found_by_its_name(name):
         ("tokens:group=16", "group", 16),
         ("drop-block:block=5", "block", 5),
         ("attention:keys=64", "keys", 64),
+        ("drop-block3d:size=4", "multiple", 64),
+        ("drop-block1d:block=3", "arguments", {"block_size": 3}),
     ],
 )
 def test_a_number_is_told_after_a_colon(told, attribute, value):
@@ -146,7 +148,9 @@ def test_the_view_has_the_shape_of_x(name, shape):
 
     if spec.inputs:
 
-        def target(x, residual=None, bias=None, key=None, value=None, p=0.5, training=True):
+        def target(
+            x, residual=None, bias=None, key=None, value=None, old=None, p=0.5, training=True
+        ):
             return identity(x, p, training, key=key, value=value)
 
     else:

@@ -227,7 +227,7 @@ def _run(
 ) -> CheckResult:
     """One check, to a result: whatever the target does, short of Ctrl-C."""
     start = time.perf_counter()
-    lacking = _lacking(check, results)
+    lacking = _lacking(check, context.spec, results)
     status: Status
     said: Fault | Seen
     if lacking is not None:
@@ -259,21 +259,24 @@ def _decide(check: Check, context: Context) -> tuple[Status, Fault | Seen]:
         return "fail", Fault(f"raised {describe(error)}", exception=describe(error))
 
 
-def _lacking(check: Check, results: list[CheckResult]) -> str | None:
+def _lacking(check: Check, spec: Spec, results: list[CheckResult]) -> str | None:
     """The first check needed that failed, also through what it needs itself."""
     failed = {r.rule.name for r in results if r.status == "fail"}
     by_name = {c.name: c for c in CHECKS.values()}
+
+    def needed(of: Check) -> tuple[str, ...]:
+        return (*of.needs, *spec.needs.get(of.name, ()))
 
     def first(names: tuple[str, ...]) -> str | None:
         for name in names:
             if name in failed:
                 return name
-            deeper = first(by_name[name].needs)
+            deeper = first(needed(by_name[name]))
             if deeper is not None:
                 return deeper
         return None
 
-    return first(check.needs)
+    return first(needed(check))
 
 
 def need_level(level: str) -> Level:

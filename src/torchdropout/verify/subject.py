@@ -1,6 +1,6 @@
 """What the checks see of a target: something that can be built at a p and called.
 
-`targets.py` makes a `Subject` out of a class, an instance, a function or a TARGET string; the
+`targets` makes a `Subject` out of a class, an instance, a function or a TARGET string; the
 checks know nothing of how. A `Spec` says what the target claims to be, and shows it as what every
 check can judge: a plain dropout of independent draws.
 """
@@ -65,6 +65,8 @@ class Spec:
         arguments: What the target is built or called with where it requires these arguments.
         inputs: Further tensors the target takes: their name here to the names they may have.
         exempt: Checks that do not apply, with the reason.
+        needs: Checks without which another, the key, says nothing of this kind, beside its own.
+        parameters: Names of the argument that is judged in the place of p, where it is not p.
         bits: How many bits p is held to, where the target says so; 0 for exact.
         largest: Inputs of the checks have magnitudes in [1/2, largest).
         finite: Whether only finite values can be put through the target one by one.
@@ -77,6 +79,8 @@ class Spec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exempt: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
     bits: int = 0
     largest: float = 2.0
     finite: bool = False
@@ -89,6 +93,11 @@ class Spec:
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """What the target does to independent draws, in the shape of x."""
         return built.call(x, training)
+
+    @property
+    def is_drawn_by_call(self) -> bool:
+        """Whether a call of the target makes one draw, so that a view of many makes many calls."""
+        return False
 
     def rates(self, p: float) -> tuple[float, float]:
         """The lowest and the highest rate at which a target of this kind may drop."""

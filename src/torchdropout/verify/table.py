@@ -43,6 +43,7 @@ CHECKS = MappingProxyType({
     "TD637": structure.noise_law,
     "TD638": structure.alpha_moments,
     "TD639": structure.probabilities_dropped,
+    "TD630": structure.states_mixed,
     "TD511": scale.kept_scale,
     "TD512": scale.scale_constant,
     "TD521": rate.drop_rate,

@@ -302,6 +302,165 @@ def gaussian_clipped(x, p):
     return _times(x, noise.clamp_min(0))
 
 
+# uniform, added, relaxed
+
+
+@in_training
+def uniform_of_half_the_width(x, p):
+    """The noise lies between 1 - beta / 2 and 1 + beta / 2.
+
+    Spec: uniform
+    Trips: noise-law
+    """
+    return _times(x, 1 + p / 2 * (2 * uniform(x) - 1))
+
+
+@in_training
+def uniform_is_normal(x, p):
+    """Normal noise of the right variance.
+
+    Spec: uniform
+    Trips: noise-law
+    """
+    return _times(x, 1 + p / math.sqrt(3) * torch.randn(x.shape, device=x.device))
+
+
+@in_training
+def noise_of_variance_sigma(x, p):
+    """sigma is taken for the variance.
+
+    Spec: gaussian-noise
+    Trips: noise-law
+    """
+    return x + (math.sqrt(p) * torch.randn(x.shape, device=x.device)).to(x.dtype)
+
+
+@in_training
+def noise_in_proportion(x, p):
+    """The noise is multiplied with x, and not added to it.
+
+    Spec: gaussian-noise
+    Trips: noise-law
+    """
+    return _times(x, 1 + p * torch.randn(x.shape, device=x.device))
+
+
+@in_training
+def noise_two_percent_wide(x, p):
+    """The deviation is 2 % too large.
+
+    Spec: gaussian-noise
+    Trips: noise-law
+    """
+    return x + (1.02 * p * torch.randn(x.shape, device=x.device)).to(x.dtype)
+
+
+def _relaxed(x, p, temperature):
+    u = uniform(x).clamp(2.0**-24, 1 - 2.0**-24)
+    return 1 - ((math.log(p / (1 - p)) + torch.logit(u)) / temperature).sigmoid()
+
+
+@in_training
+def relaxed_too_warm(x, p):
+    """The temperature is 0.12, not 0.1: as often dropped, by less.
+
+    Spec: concrete
+    Trips: noise-law
+    """
+    return _times(x, _relaxed(x, p, 0.12) / (1 - p))
+
+
+@in_training
+def relaxed_of_the_keep_probability(x, p):
+    """p is taken for the probability to keep, in mask and scale.
+
+    Spec: concrete
+    Trips: noise-law
+    """
+    return _times(x, _relaxed(x, 1 - p, 0.1) / p)
+
+
+@in_training
+def relaxed_made_hard(x, p):
+    """The mask is rounded to 0 and 1: plain dropout.
+
+    Spec: concrete
+    Trips: noise-law
+    """
+    return _times(x, _relaxed(x, p, 0.1).round() / (1 - p))
+
+
+# zoneout
+
+
+def zoneout_scaled(new, old, p, training):
+    """The new state is scaled as dropout scales.
+
+    Spec: zoneout
+    Trips: states-mixed
+    """
+    check_p(p)
+    if not training:
+        return p * old + (1 - p) * new
+    return torch.where(draw(new, p), old, new * scale_at(p))
+
+
+def zoneout_without_expectation(new, old, p, training):
+    """In eval the new state comes back.
+
+    Spec: zoneout
+    Trips: states-mixed
+    """
+    check_p(p)
+    return torch.where(draw(new, p), old, new) if training else new
+
+
+def zoneout_expects_the_other(new, old, p, training):
+    """In eval p is the share of the new state.
+
+    Spec: zoneout
+    Trips: eval-identity
+    """
+    check_p(p)
+    return torch.where(draw(new, p), old, new) if training else (1 - p) * old + p * new
+
+
+def zoneout_keeps_with_probability_p(new, old, p, training):
+    """In training p is the probability of the new state.
+
+    Spec: zoneout
+    Trips: drop-rate
+    """
+    check_p(p)
+    if not training:
+        return p * old + (1 - p) * new
+    return torch.where(uniform(new) < p, new, old)
+
+
+def zoneout_to_zero(new, old, p, training):
+    """What is dropped is 0, and not the old state.
+
+    Spec: zoneout
+    Trips: states-mixed
+    """
+    check_p(p)
+    if not training:
+        return p * old + (1 - p) * new
+    return new.masked_fill(draw(new, p), 0)
+
+
+def zoneout_forgets_the_gradient(new, old, p, training):
+    """The gradient does not go on to the old state.
+
+    Spec: zoneout
+    Trips: states-mixed
+    """
+    check_p(p)
+    if not training:
+        return p * old + (1 - p) * new
+    return torch.where(draw(new, p), old.detach(), new)
+
+
 # tokens
 
 
@@ -644,6 +803,53 @@ class BlocksOfAnotherSize(_Block):
         seeds = self.seeds(x, size - block + 1, _density(self.p, size, block))
         padded = F.pad(seeds.float(), (block - 1,) * 4)
         return self.scaled(x, F.max_pool2d(padded, block, stride=1) > 0)
+
+
+class SomeKeptAtOne(_Block):
+    """The density is held below 0.9, so that something is kept at p=1.
+
+    Spec: drop-block
+    Trips: p-one-zeros
+    """
+
+    def rule(self, x, size, block):
+        seeds = self.seeds(x, size - block + 1, min(_density(self.p, size, block), 0.9))
+        padded = F.pad(seeds.float(), (block - 1,) * 4)
+        dropped = F.max_pool2d(padded, block, stride=1) > 0
+        return select(x, dropped, self.p) if self.p < 1 else x.masked_fill(dropped, 0)
+
+
+class StretchesWithGaps(_Block):
+    """Every second place of a stretch is kept.
+
+    Spec: drop-block1d
+    Trips: block-shape
+    """
+
+    def rule(self, x, size, block):
+        fits = size - block + 1
+        seeds = F.pad(self.seeds_along(x, fits, self.p / 2), (block - 1,) * 2)
+        kernel = torch.ones(block, device=x.device)
+        kernel[1::2] = 0
+        channels = seeds.reshape(-1, 1, seeds.shape[-1])
+        dropped = F.conv1d(channels, kernel[None, None]).reshape(x.shape) > 0
+        return self.scaled(x, dropped)
+
+    def seeds_along(self, x, fits, density):
+        return _draw(x, (*x.shape[:2], fits), density).float()
+
+
+class CubesAsDenseAsPlaces(_Block):
+    """p is the density of the seeds, and each drops a cube.
+
+    Spec: drop-block3d
+    Trips: drop-rate
+    """
+
+    def rule(self, x, size, block):
+        fits = size - block + 1
+        seeds = _draw(x, (*x.shape[:2], fits, fits, fits), self.p).float()
+        return self.scaled(x, F.max_pool3d(F.pad(seeds, (block - 1,) * 6), block, stride=1) > 0)
 
 
 class SingleElements(_Block):

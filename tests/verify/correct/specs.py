@@ -127,6 +127,46 @@ def gaussian(x, p, training):
     return x * (1 + noise * math.sqrt(p / (1 - p))).to(x.dtype)
 
 
+def uniform_noise(x, beta, training):
+    """x times U(1 - beta, 1 + beta).
+
+    Spec: uniform
+    """
+    return x * (1 + beta * (2 * _uniform(x) - 1)).to(x.dtype) if training else x
+
+
+def gaussian_noise(x, stddev, training):
+    """x plus N(0, stddev^2).
+
+    Spec: gaussian-noise
+    """
+    if not training:
+        return x
+    return x + (stddev * torch.randn(x.shape, device=x.device, dtype=torch.float32)).to(x.dtype)
+
+
+def relaxed(x, p, training):
+    """The relaxed mask of concrete dropout, in the manner of the reference: 1 - z in float32.
+
+    Spec: concrete
+    """
+    if not training:
+        return x
+    u = _uniform(x).clamp(2.0**-24, 1 - 2.0**-24)
+    z = ((math.log(p / (1 - p)) + torch.logit(u)) / 0.1).sigmoid()
+    return x * ((1 - z) / (1 - p)).to(x.dtype)
+
+
+def zoneout(new, old, p, training):
+    """The new state or the old one; in eval their mean.
+
+    Spec: zoneout
+    """
+    if not training:
+        return p * old + (1 - p) * new
+    return torch.where(_uniform(new) < p, old, new)
+
+
 def tokens(x, p, training):
     """Keeps the tokens of the largest numbers, in their order.
 
@@ -182,22 +222,24 @@ class DropConnect(nn.Linear):
         return F.linear(x, F.dropout(self.weight, self.p, self.training), self.bias)
 
 
-def _rate_of(density, size, block):
+def _rate_of(density, size, block, dims):
     """The share dropped if each place that a block fits at is a seed with this probability."""
     fits = size - block + 1
     starts = torch.arange(fits, dtype=torch.float64)
     places = torch.arange(size, dtype=torch.float64)
     covered = (places[:, None] >= starts) & (places[:, None] < starts + block)
-    seeds = covered.sum(1).double()
-    return float((1 - (1 - density) ** (seeds[:, None] * seeds[None, :])).mean())
+    seeds = along = covered.sum(1).double()
+    for _ in range(dims - 1):
+        seeds = seeds[..., None] * along
+    return float((1 - (1 - density) ** seeds).mean())
 
 
-def _density(p, size, block):
+def _density(p, size, block, dims):
     """The probability of a seed at which the share dropped is p: it grows with it."""
     low, high = 0.0, 1.0
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if _rate_of(middle, size, block) < p else (low, middle)
+        low, high = (middle, high) if _rate_of(middle, size, block, dims) < p else (low, middle)
     return high
 
 
@@ -207,6 +249,8 @@ class DropBlock(nn.Module):
     Spec: drop-block
     """
 
+    dims = 2
+
     def __init__(self, p, block_size):
         super().__init__()
         self.p, self.block_size = p, block_size
@@ -215,14 +259,32 @@ class DropBlock(nn.Module):
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
-        size, block = x.shape[-1], self.block_size
+        size, block, dims = x.shape[-1], self.block_size, self.dims
         if size not in self.densities:
-            self.densities[size] = _density(self.p, size, block)
+            self.densities[size] = _density(self.p, size, block, dims)
         fits = size - block + 1
-        seeds = _uniform(x, (*x.shape[:2], fits, fits)) < self.densities[size]
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        dropped = F.max_pool2d(padded, block, stride=1) > 0
-        return x.masked_fill(dropped, 0) / (1 - self.p)
+        seeds = _uniform(x, (*x.shape[:2], *[fits] * dims)) < self.densities[size]
+        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
+        dropped = pool(F.pad(seeds.float(), (block - 1,) * (2 * dims)), block, stride=1) > 0
+        return _scaled(x, dropped, self.p)
+
+
+class DropBlock1d(DropBlock):
+    """Stretches of a line.
+
+    Spec: drop-block1d
+    """
+
+    dims = 1
+
+
+class DropBlock3d(DropBlock):
+    """Cubes of a volume.
+
+    Spec: drop-block3d
+    """
+
+    dims = 3
 
 
 def eight_bits(x, p, training):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def compiled_law(ctx: Context) -> Seen:
     ctx.need_gradient()
     p = ctx.sound_p
     built = ctx.build(p)
-    compiled = _compiled(built)
+    compiled = _compiled(ctx, built)
     x = ctx.normal(max(SIZE // ctx.spec.cost, ctx.telling_size(p)))
     # A p off the multiples of 1/256 shows a threshold that compiling has rounded.
     odd = [q for q in (1 / 300,) if q in ctx.grid and q not in ctx.bad_rates]
@@ -69,7 +70,7 @@ def compiled_law(ctx: Context) -> Seen:
     for q in odd:
         ones = torch.ones(ctx.chunk)
         with patient():
-            y = _compiled(ctx.build(q))(ones.clone())
+            y = _compiled(ctx, ctx.build(q))(ones.clone())
         family.binomial(f"p={q:.3g}", int((y == 0).sum()), len(ones), *ctx.null_rate(q))
     return outcome(
         family,
@@ -78,7 +79,12 @@ def compiled_law(ctx: Context) -> Seen:
     )
 
 
-def _compiled(built: Built) -> Callable[[torch.Tensor], Any]:
+def _compiled(ctx: Context, built: Built) -> Callable[[torch.Tensor], Any]:
+    if ctx.spec.is_drawn_by_call:  # a program of all the calls would take minutes to trace
+        raw = built.target
+        target = replace(raw, call=torch.compile(raw.call, backend="aot_eager"))
+        return lambda x: ctx.spec.call(target, x, True)
+
     def call(x: torch.Tensor) -> Any:
         return built.call(x, True)
 

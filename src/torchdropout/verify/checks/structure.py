@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..rounding import ULPS, ulp
-from ..specs import Alpha, Attention, Blocks, Counted, Elementwise, Fused, Gaussian
+from ..specs import Alpha, Attention, Between, Blocks, Counted, Elementwise, Fused, Noise, expected
 from ..stats import smallest_seen
 from ..subject import Built, Spec
 
@@ -93,33 +93,39 @@ def block_shape(ctx: Context) -> Seen:
     spec = _spec(ctx, Blocks)
     p = min(ctx.grid)
     built = ctx.build(p)
-    ones = torch.ones(2048, 1, spec.size, spec.size)
+    ones = torch.ones(2048, 1, *[spec.size] * spec.dims)
     dropped = (_same(ctx, built, ones, True).detach() == 0).float()
     reach = spec.block - 1
     # A morphological opening: what survives erosion and dilation is a union of blocks.
-    padded = F.pad(dropped, (reach,) * 4, value=1.0)
-    eroded = 1 - F.max_pool2d(1 - padded, spec.block, stride=1)
-    opened = F.max_pool2d(F.pad(eroded, (reach,) * 4), spec.block, stride=1)
-    opened = opened[..., reach : -reach or None, reach : -reach or None]
+    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[spec.dims]
+    around = (reach,) * (2 * spec.dims)
+    padded = F.pad(dropped, around, value=1.0)
+    eroded = 1 - pool(1 - padded, spec.block, stride=1)
+    opened = pool(F.pad(eroded, around), spec.block, stride=1)
+    opened = F.pad(opened, tuple(-side for side in around))
     loose = int(((dropped > 0) & (opened == 0)).sum())
     if loose:
         raise Fault(
-            f"p={p:g}: {loose} dropped places are in no block of {spec.block} x {spec.block}",
+            f"p={p:g}: {loose} dropped places are in no block of {_sides(spec)}",
             loose=loose,
         )
-    inner = dropped.clone()
-    inner[..., 1:-1, 1:-1] = 0
-    whole = dropped[(inner.sum((1, 2, 3)) == 0) & (dropped.sum((1, 2, 3)) > 0)]
+    within = F.pad(torch.ones([spec.size - 2] * spec.dims), (1,) * (2 * spec.dims))
+    border = (dropped * (1 - within)).flatten(1).sum(1)
+    whole = dropped[(border == 0) & (dropped.flatten(1).sum(1) > 0)]
     if not len(whole):
         raise Skip("no plane has a block away from its border")
-    smallest = int(whole.sum((1, 2, 3)).min())
-    if smallest != spec.block**2:
+    smallest = int(whole.flatten(1).sum(1).min())
+    if smallest != spec.block**spec.dims:
         raise Fault(
             f"p={p:g}: the smallest of {len(whole)} dropped areas away from the border has "
-            f"{smallest} places, expected {spec.block**2}",
+            f"{smallest} places, expected {spec.block**spec.dims}",
             smallest=smallest,
         )
-    return Seen(f"whole blocks of {spec.block} x {spec.block}, {len(ones)} planes")
+    return Seen(f"whole blocks of {_sides(spec)}, {len(ones)} planes")
+
+
+def _sides(spec: Blocks) -> str:
+    return " x ".join([str(spec.block)] * spec.dims)
 
 
 @check(needs=["output-shape"], kind=Blocks)
@@ -136,16 +142,16 @@ def scale_common(ctx: Context) -> Seen:
     """
     spec = _spec(ctx, Blocks)
     for p in ctx.grid:
-        x = ctx.normal(64, 1, spec.size, spec.size)
+        x = ctx.normal(64, 1, *[spec.size] * spec.dims)
         y = _same(ctx, ctx.build(p), x.clone(), True).detach().double()
-        ratio = torch.where(y == 0, torch.nan, y / x.double())
+        ratio = torch.where(y == 0, torch.nan, y / x.double()).flatten(1)
         kept = ~torch.isnan(ratio)
-        low = torch.where(kept, ratio, math.inf).amin((1, 2, 3))
-        high = torch.where(kept, ratio, -math.inf).amax((1, 2, 3))
-        there = kept.any(-1).any(-1).any(-1)
+        low = torch.where(kept, ratio, math.inf).amin(1)
+        high = torch.where(kept, ratio, -math.inf).amax(1)
+        there = kept.any(1)
         if bool((high - low > 1e-5 * high)[there].any()):
             raise Fault(f"p={p:g}: the kept values of a sample have different scales")
-        share = kept.double().mean((1, 2, 3))
+        share = kept.double().mean(1)
         choices = {
             "1 / (1 - p)": torch.full_like(low, 1 / (1 - p)),
             "one over the share kept in the call": (1 / share.mean()).expand_as(low),
@@ -305,15 +311,71 @@ def _fused(
         raise Fault(f"p={p:g}: the gradient of {' and '.join(wrong)} is wrong", p=p, wrong=wrong)
 
 
+@check(needs=["output-shape"], kind=Between)
+def states_mixed(ctx: Context) -> Seen:
+    """Zoneout takes each unit of a state from the new or the old one, and in eval their mean.
+
+    Measured: two states that are not zero: in training each value is that of one of them, bit for
+    bit, and the gradient goes to that one alone, unscaled; in eval the values are
+    p * old + (1 - p) * new, and the gradients p and 1 - p times the incoming one.
+
+    A scale by 1 / (1 - p), as dropout has it, makes a state grow with every step it is kept; the
+    expectation left out in eval gives a network that was never trained.
+
+    To mend: `torch.where(dropped, old, new)` in training, `p * old + (1 - p) * new` in eval.
+    """
+    for p in [p for p in ctx.grid if 0.01 <= p <= 0.99]:
+        built = ctx.build(p).target
+        for training in ctx.modes:
+            new, old = ctx.normal(64, 48), ctx.normal(48, 64).T.contiguous()
+            leaves = [t.clone().requires_grad_() for t in (new, old)]
+            with ctx.blame(f"a call at p={p:g}"):
+                y = built.call(leaves[0].clone(), training, old=leaves[1].clone())
+            _mixed(ctx, p, y, leaves, training)
+    return Seen("new or old in training, their expectation in eval, and the gradients of both")
+
+
+def _mixed(
+    ctx: Context, p: float, y: torch.Tensor, leaves: list[torch.Tensor], training: bool
+) -> None:
+    new, old = (leaf.detach() for leaf in leaves)
+    got, upstream = y.detach(), ctx.normal(*y.shape)
+    if training:
+        right = (got == new) | (got == old)
+        shares = [(got == new).double(), (got == old).double()]
+        what = "neither the new nor the old state"
+    else:
+        right = expected(new, old, got, p)
+        shares = [torch.full(y.shape, 1 - p).double(), torch.full(y.shape, p).double()]
+        what = "not p * old + (1 - p) * new"
+    mode = "training" if training else "eval"
+    if not bool(right.all()):
+        wrong = int((~right).sum())
+        raise Fault(f"p={p:g}, {mode}: {wrong} of {got.numel()} values are {what}", p=p)
+    if not ctx.subject.has_gradient:
+        return
+    grads = torch.autograd.grad(y, leaves, upstream, allow_unused=True)
+    for name, grad, share in zip(("new", "old"), grads, shares, strict=True):
+        want = share * upstream.double()
+        allowed = ULPS * ulp(upstream.double(), y.dtype) * (0 if training else 1)
+        if grad is None or bool(((grad.double() - want).abs() > allowed).any()):
+            raise Fault(f"p={p:g}, {mode}: the gradient of the {name} state is wrong", p=p)
+
+
 BINS = 32
+TAIL = 1e-3
 
 
 @check(needs=["output-shape", "train-stochastic"], statistical=True, kind=Elementwise)
 def noise_law(ctx: Context) -> Seen:
-    """X is multiplied by normal noise of mean 1 and variance p / (1 - p).
+    """The noise that x is multiplied by, or that is added to it, has the law asked for.
 
-    Measured: at every p, how often y / x lies in each of 32 intervals that a normal variable hits
-    equally often, and in its outer thousandths; and the gradient, which is the same noise.
+    Measured: at every p, how often the noise lies below each of the 31 quantiles at multiples of
+    1/32 (the statistic of Kolmogorov and Smirnov, at points where its law is exactly known), how
+    often between two neighbours of them, and in its outer thousandths; and the gradient, which
+    has the same noise. Quantiles that rounding moves are left out. Gaussian dropout: normal, mean
+    1, variance p / (1 - p). Uniform dropout: uniform from 1 - p to 1 + p. Gaussian noise: normal,
+    mean 0, deviation p, added. Concrete dropout: the relaxed mask at temperature 0.1.
 
     p for the variance, its root for it, or uniform noise leave the mean right and regularise by
     another amount than was asked for. Means and variances alone pass noise of any shape.
@@ -321,49 +383,64 @@ def noise_law(ctx: Context) -> Seen:
     To mend: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
     """
     spec = _spec(ctx, Elementwise)
-    if not isinstance(spec.law, Gaussian):
-        raise Skip("asked of Gaussian noise only")
+    law = spec.law
+    if not isinstance(law, Noise):
+        raise Skip("asked of continuous noise only")
     grid = [p for p in ctx.grid if 0 < p < 1]
-    family = ctx.family(len(grid) * (BINS + 2))
-    quantiles = norm.ppf(np.arange(1, BINS) / BINS)
+    cuts = {p: _cuts(law, p) for p in grid}
+    family = ctx.family(sum(2 * len(inner) + 1 + len(outer) for inner, outer in cuts.values()))
+    n = ctx.size(1 / BINS, ctx.level.rate / 2, family.each)
+    x = ctx.normal(min(1 << 14, n))
+    rounds = -(-n // x.numel())
+    n = rounds * x.numel()
+    what = "y - x" if law.added else "y / x"
     for p in grid:
-        built = ctx.build(p)
-        sigma = spec.law.spread(p)
-        n = ctx.size(1 / BINS, ctx.level.rate / 2, family.each)
-        counts, tails = np.zeros(BINS, dtype=np.int64), [0, 0]
-        x = ctx.normal(1 << 14)
-        rounds = -(-n // x.numel())
+        built, (inner, outer) = ctx.build(p), cuts[p]
+        at, ends = law.of(p).ppf(np.array(inner)), law.of(p).ppf(np.array(outer))
+        counts, tails = np.zeros(len(inner) + 1, dtype=np.int64), [0] * len(outer)
         for _ in range(rounds):
             leaf = x.clone().requires_grad_()
             y = _same(ctx, built, leaf.clone(), True)
-            noise = spec.law.noise(x, y)
-            z = ((noise - 1) / sigma).numpy()
-            counts += np.bincount(np.searchsorted(quantiles, z), minlength=BINS)[:BINS]
-            edge = float(norm.isf(1e-3))
-            tails[0] += int((z < -edge).sum())
-            tails[1] += int((z > edge).sum())
+            noise = law.noise(x, y)
+            seen = noise.numpy()
+            counts += np.bincount(np.searchsorted(at, seen), minlength=len(counts))[: len(counts)]
+            for i, (chance, end) in enumerate(zip(outer, ends, strict=True)):
+                tails[i] += int(((seen < end) if chance < 0.5 else (seen > end)).sum())
         if ctx.subject.has_gradient:
             upstream = ctx.normal(x.numel() + 1)[1:]
             (grad,) = torch.autograd.grad(y, leaf, upstream)
-            want = upstream.double() * noise
-            size = (upstream.double() * noise).abs() + upstream.double().abs()
+            want = upstream.double() * (1.0 if law.added else noise)
+            size = want.abs() + upstream.double().abs() * law.size(p)
             if bool(((grad.double() - want).abs() > 4 * ULPS * ulp(size, y.dtype)).any()):
                 raise Fault(f"p={p:g}: the gradient has other noise than y")
-        n = rounds * x.numel()
-        labels = [f"p={p:.3g}, y / x in interval {i + 1} of {BINS}" for i in range(BINS)]
-        family.binomials(labels, counts, n, 1 / BINS, 1e-6)
         family.binomials(
-            [f"p={p:.3g}, y / x in the outer thousandth {side}" for side in ("below", "above")],
-            tails,
+            [f"p={p:.3g}, {what} below its {chance:g}-quantile" for chance in inner],
+            np.cumsum(counts)[:-1],
             n,
-            1e-3,
+            inner,
             1e-6,
         )
+        family.binomials(
+            [f"p={p:.3g}, {what} in interval {i + 1} of {len(counts)}" for i in range(len(counts))],
+            counts,
+            n,
+            np.diff([0.0, *inner, 1.0]),
+            1e-6,
+        )
+        sides = ["below" if chance < 0.5 else "above" for chance in outer]
+        labels = [f"p={p:.3g}, {what} in the outer thousandth {side}" for side in sides]
+        family.binomials(labels, tails, n, TAIL, 1e-6)
     return outcome(
         family,
         lambda t: f"{t.label}: {t.rate:.4g} of {t.n}",
-        f"an interval hit {100 * BINS * smallest_seen(n, 1 / BINS, family.each):.2g} % too often",
+        f"a distribution function off by {smallest_seen(n, 0.5, family.each):.2g}, an interval hit "
+        f"{100 * BINS * smallest_seen(n, 1 / BINS, family.each):.2g} % too often",
     )
+
+
+def _cuts(law: Noise, p: float) -> tuple[list[float], list[float]]:
+    """The chances at whose quantiles the law is looked at, and those of its ends."""
+    return law.resolved(p, [k / BINS for k in range(1, BINS)]), law.resolved(p, [TAIL, 1 - TAIL])
 
 
 THRESHOLDS = 16

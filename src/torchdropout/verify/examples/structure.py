@@ -181,6 +181,29 @@ EXAMPLES = {
                 return x * (1 + (p / (1 - p)) ** 0.5 * torch.randn_like(x))
         """,
     ),
+    "states-mixed": example(
+        spec="zoneout",
+        broken="""
+            import torch
+
+
+            def zoneout(new, old, p, training):
+                if not training:
+                    return new
+                drop = torch.rand(new.shape, device=new.device) < p
+                return torch.where(drop, old, new)
+        """,
+        mended="""
+            import torch
+
+
+            def zoneout(new, old, p, training):
+                if not training:
+                    return p * old + (1 - p) * new
+                drop = torch.rand(new.shape, device=new.device) < p
+                return torch.where(drop, old, new)
+        """,
+    ),
     "alpha-moments": example(
         spec="alpha",
         broken="""

@@ -4,11 +4,13 @@ from ..subject import PLAIN as PLAIN
 from ..subject import Spec as Spec
 from .blocks import Blocks as Blocks
 from .composed import Attention as Attention
+from .composed import Between as Between
 from .composed import Fused as Fused
+from .composed import expected as expected
 from .counted import Counted as Counted
 from .elementwise import Elementwise as Elementwise
 from .law import Alpha as Alpha
-from .law import Gaussian as Gaussian
+from .law import Noise as Noise
 from .law import Scaled as Scaled
 from .names import SPECS as SPECS
 from .names import infer as infer

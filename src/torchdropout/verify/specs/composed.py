@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from ..context import Fault
+from ..rounding import ULPS, ulp
 from ..subject import MADE, Built, Spec, because
+from .law import Law, Scaled
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,35 @@ class Fused(Spec):
             return y.reshape(()) if isinstance(y, torch.Tensor) and y.numel() == 1 else y
         bias = x.new_zeros(x.shape[-1:])
         return built.call(x, training, residual=torch.zeros_like(x), bias=bias)
+
+
+@dataclass(frozen=True)
+class Between(Spec):
+    """Zoneout (Krueger et al., 2017): `new` where kept, `old` where dropped, nothing scaled.
+
+    With old = 0 it is a dropout that does not scale. In eval `p * old + (1 - p) * new` comes back,
+    and x is read from it; that it does, and how it gets its gradient, is for `states-mixed` to see.
+    """
+
+    law: Law = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
+
+    def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        """See `Spec.call`."""
+        y = built.call(x, training, old=torch.zeros_like(x))
+        if not isinstance(y, torch.Tensor) or y.shape != x.shape or y.device != x.device:
+            return y
+        if training:
+            return self.law.decode(x, y, built.p)
+        return torch.where(expected(x, torch.zeros_like(x), y, built.p), x, y)
+
+
+def expected(new: torch.Tensor, old: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
+    """Where y is `p * old + (1 - p) * new`, but for rounding."""
+    was, now, got = (t.detach().double() for t in (old, new, y))
+    want = p * was + (1 - p) * now
+    terms = (p * was).abs() + (now.abs() if y.dtype != torch.float64 else (1 - p) * now.abs())
+    near = (got - want).abs() <= ULPS * ulp(terms, y.dtype)
+    return near | (got == want) | (torch.isnan(got) & torch.isnan(want))
 
 
 @dataclass(frozen=True)
@@ -65,6 +96,8 @@ class Attention(Spec):
         own = y.reshape(*y.shape[:-1], self.queries, self.keys).diagonal(dim1=2, dim2=3)
         return own.movedim(-1, 2).reshape(-1)[: x.numel()] * self.keys
 
+
+EXEMPT_BETWEEN = because("it is told to write into neither state", "inplace-claim")
 
 EXEMPT_ATTENTION = {
     **because(

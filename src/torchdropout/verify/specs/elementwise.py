@@ -50,15 +50,15 @@ class Elementwise(Spec):
         sizes = iter(_SHARED)
         return tuple(next(sizes) if axis == "*" else own[axis] for axis in axes)
 
+    @property
+    def is_drawn_by_call(self) -> bool:
+        """See `Spec.is_drawn_by_call`."""
+        return bool(self.pattern) and "n" not in self.pattern
+
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
-        if self.pattern and "n" not in self.pattern:  # one draw a call
-            draws = x.reshape(-1).unbind()
-            read = [self._call(built, draw.reshape(()), training) for draw in draws]
-            return torch.stack(read).reshape(x.shape) if read else x
-        return self._call(built, x, training)
-
-    def _call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
+        if self.is_drawn_by_call:
+            return self._calls(built, x, training)
         given = self.spread(x) if self.pattern else x
         small = given.numel() <= _COMPARED and given is not x
         before = given.detach().clone() if small else None
@@ -72,6 +72,23 @@ class Elementwise(Spec):
             return y
         if self.pattern:
             y = self.gather(y, x)
+        return self.law.decode(x, y, built.p) if training else y
+
+    def _calls(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
+        """A call for each draw; what can be done for all of them at once is, as there are many."""
+        shape = _SHARED[: len(self.shared)]
+        given = x.reshape(-1, *[1] * len(shape)).expand(-1, *shape).contiguous()
+        read = []
+        for i in range(len(given)):
+            y = built.call(given[i], training)
+            if not isinstance(y, torch.Tensor) or y.shape != shape:
+                got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+                raise Fault(f"expected shape {shape}, got {got}")
+            read.append(y)
+        if not read:
+            return x
+        rows = torch.stack(read).reshape(len(read), self.per_draw)
+        y = self._places(rows).reshape(x.shape)
         return self.law.decode(x, y, built.p) if training else y
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
@@ -97,9 +114,12 @@ class Elementwise(Spec):
         Each draw is read at another of its places, so that the values and the gradients of all
         places are looked at; that they are alike is for `shared-mask` to see.
         """
-        rows = self._rows(y)
-        places = torch.arange(len(rows), device=y.device) % self.per_draw
-        return rows.gather(1, places[:, None]).reshape(x.shape)
+        return self._places(self._rows(y)).reshape(x.shape)
+
+    def _places(self, rows: torch.Tensor) -> torch.Tensor:
+        """Of each row another place, in turn."""
+        places = torch.arange(len(rows), device=rows.device) % self.per_draw
+        return rows.gather(1, places[:, None])[:, 0]
 
     def _rows(self, y: torch.Tensor) -> torch.Tensor:
         """A row for each draw."""

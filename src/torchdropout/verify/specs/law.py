@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
-from scipy.stats import norm
+from scipy.special import expit, logit
+from scipy.stats import norm, uniform
 
 from ..rounding import ULPS, ulp
 from ..subject import held
 
 # Klambauer et al. (2017): the value that SELU tends to for x to minus infinity, -scale * alpha.
 ALPHA = -1.7580993408473766
+# The chance that noise comes so near to a number that rounding decides on which side it falls.
+RESOLVED = 1e-4
 
 
 class Law(ABC):
@@ -140,31 +145,144 @@ class Alpha(Law):
         return decode_affine(x, y, p, [(slope, shift, dropped)], size=max(-slope * ALPHA, shift))
 
 
-@dataclass(frozen=True)
-class Gaussian(Law):
-    """Srivastava et al. (2014): x times N(1, p / (1 - p)).
+class Distribution(Protocol):
+    """A continuous law of one number, as SciPy's are."""
 
-    "Dropped" is what was multiplied by less than the p-quantile: it happens with probability p.
+    def cdf(self, value: Any) -> Any:
+        """The chance of a number up to `value`."""
+
+    def ppf(self, chance: Any) -> Any:
+        """The number below which the chance is `chance`."""
+
+
+class Noise(Law):
+    """Every value meets a number of a continuous law: `y = x * noise`, or `y = x + noise`.
+
+    "Dropped" is what met a number below the p-quantile of the law: it happens with probability p,
+    whatever the law is. The law itself is for `noise-law` to judge.
+
+    Attributes:
+        added: Whether the noise is added and not multiplied with.
     """
 
-    def noise(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """What x was multiplied by, in float64."""
-        return y.detach().double() / x.detach().double()
+    added: ClassVar[bool] = False
 
-    def spread(self, p: float) -> float:
-        """The standard deviation of the noise."""
-        return float((p / (1 - p)) ** 0.5)
+    @abstractmethod
+    def of(self, p: float) -> Distribution:
+        """The law of the noise at p."""
+
+    @abstractmethod
+    def size(self, p: float) -> float:
+        """Of the numbers that noise at p is made of: it is rounded as they are."""
+
+    def noise(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """What x was multiplied by, or what was added to it, in float64."""
+        given, got = x.detach().double(), y.detach().double()
+        return got - given if self.added else got / given
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
         """See `Law.decode`."""
         if not 0 < p < 1:
             return y
         noise = self.noise(x, y)
-        kept = noise > 1 + self.spread(p) * float(norm.ppf(p))
+        kept = noise > _quantile(self, p)
         values = torch.where(kept, x.detach().double() / (1 - p), 0.0)
         # A noise that is no number is nobody's draw: it stays one for the checks to find.
         values = torch.where(torch.isnan(noise), noise, values)
-        return _read(y, values, torch.where(kept, 1 / ((1 - p) * noise), 0.0))
+        slope = torch.ones_like(noise) if self.added else noise
+        return _read(y, values, torch.where(kept, 1 / ((1 - p) * slope), 0.0))
+
+    def resolved(self, p: float, chances: Sequence[float]) -> list[float]:
+        """Of the chances those whose quantiles float32 tells from the numbers beside them.
+
+        Where a law piles up against an end, as a relaxed mask does at 0 and 1, rounding has the
+        last word there, and not the law.
+        """
+        law, step = self.of(p), 4 * 2.0**-24 * self.size(p)
+        return [
+            chance
+            for chance, at in zip(chances, law.ppf(np.array(chances)), strict=True)
+            if law.cdf(at + step) - law.cdf(at - step) < RESOLVED
+        ]
+
+
+@functools.cache
+def _quantile(law: Noise, p: float) -> float:
+    """The p-quantile of a law: found once, where calls are many and small."""
+    return float(law.of(p).ppf(p))
+
+
+@dataclass(frozen=True)
+class Gaussian(Noise):
+    """Srivastava et al. (2014): x times N(1, p / (1 - p))."""
+
+    def of(self, p: float) -> Distribution:
+        """See `Noise.of`."""
+        return norm(1.0, (p / (1 - p)) ** 0.5)  # type: ignore[no-any-return]
+
+    def size(self, p: float) -> float:
+        """See `Noise.size`."""
+        return float(1 + (p / (1 - p)) ** 0.5)
+
+
+@dataclass(frozen=True)
+class Uniform(Noise):
+    """Li et al. (2019), "Uout": x times U(1 - beta, 1 + beta); beta is in the place of p."""
+
+    def of(self, p: float) -> Distribution:
+        """See `Noise.of`."""
+        return uniform(1 - p, 2 * p)  # type: ignore[no-any-return]
+
+    def size(self, p: float) -> float:
+        """See `Noise.size`."""
+        return 1 + p
+
+
+@dataclass(frozen=True)
+class Added(Noise):
+    """x plus N(0, sigma^2); sigma is in the place of p."""
+
+    added: ClassVar[bool] = True
+
+    def of(self, p: float) -> Distribution:
+        """See `Noise.of`."""
+        return norm(0.0, p)  # type: ignore[no-any-return]
+
+    def size(self, p: float) -> float:
+        """See `Noise.size`."""
+        return 2 + p
+
+
+@dataclass(frozen=True)
+class Relaxed(Noise):
+    """Gal et al. (2017): x times (1 - z) / (1 - p), z = sigmoid((logit p + logit u) / temperature).
+
+    Its p-quantile is where z = 1/2.
+    """
+
+    temperature: float = 0.1
+
+    def of(self, p: float) -> Distribution:
+        """See `Noise.of`."""
+        return _Relaxed(p, self.temperature)
+
+    def size(self, p: float) -> float:
+        """See `Noise.size`."""
+        return 1 / (1 - p)
+
+
+@dataclass(frozen=True)
+class _Relaxed:
+    """The law of (1 - z) / (1 - p): w = 1 - z has P(w < s) = sigmoid(logit p + t logit s)."""
+
+    p: float
+    temperature: float
+
+    def cdf(self, value: Any) -> Any:
+        return expit(logit(self.p) + self.temperature * logit(np.clip(value * (1 - self.p), 0, 1)))
+
+    def ppf(self, chance: Any) -> Any:
+        return expit((logit(chance) - logit(self.p)) / self.temperature) / (1 - self.p)
 
 
 @dataclass(frozen=True)

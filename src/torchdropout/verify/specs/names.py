@@ -14,7 +14,7 @@ from ...errors import ArgumentTypeError, ArgumentValueError
 from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
 from .elementwise import Elementwise
-from .law import Alpha, Gaussian, Scaled
+from .law import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
 
 _NOISE = {
     **because(
@@ -23,13 +23,14 @@ _NOISE = {
         *("nonfinite-kept", "nonfinite-dropped", "grad-at-zero", "grad-finite"),
         *("dtype-independence", "dtype-gradient"),
     ),
-    **because("the variance p / (1 - p) has no value at p=1", "p-one-zeros", "edge-gradients"),
 }
+_NO_ONE = ("p-one-zeros", "edge-gradients")
 _CALLS = {
     **because(
         "a call makes one draw",
         *("scale-constant", "layout-values", "layout-rate", "layout-mask"),
         *("expanded-independent", "value-mask", "thread-law", "thread-mask"),
+        *("axis-independence", "count-spread"),
     ),
     **because(MADE, "input-unmodified", "inplace-claim"),
 }
@@ -60,7 +61,46 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             Elementwise("embedding", cost=4, pattern="n *"),
             Elementwise("alpha", cost=4, law=Alpha(), largest=1.5),
             Elementwise("feature-alpha", cost=16, pattern="n c * *", law=Alpha(), largest=1.5),
-            Elementwise("gaussian", cost=4, law=Gaussian(), exempt=_NOISE),
+            Elementwise(
+                "gaussian",
+                cost=4,
+                law=Gaussian(),
+                exempt={
+                    **_NOISE,
+                    **because("the variance p / (1 - p) has no value at p=1", *_NO_ONE),
+                },
+            ),
+            Elementwise(
+                "uniform",
+                (0.1, 0.5, 0.9),
+                cost=4,
+                law=Uniform(),
+                exempt={**_NOISE, **because("beta is below 1", *_NO_ONE)},
+                parameters=("beta",),
+            ),
+            Elementwise(
+                "gaussian-noise",
+                (0.1, 0.5, 0.9),
+                cost=4,
+                law=Added(),
+                exempt={
+                    **_NOISE,
+                    **because("at sigma=1 there is noise as at any other", *_NO_ONE),
+                    **because("any sigma from 0 on is right", "wrong-p-refused"),
+                    **because("a large x swallows what is added", "value-mask", "value-rate"),
+                },
+                parameters=("sigma", "stddev", "std"),
+            ),
+            Elementwise(
+                "concrete",
+                (0.05, 0.1, 0.5, 0.9),
+                cost=4,
+                law=Relaxed(),
+                exempt={
+                    **_NOISE,
+                    **because("a learned p is inside (0, 1)", "p-zero-identity", *_NO_ONE),
+                },
+            ),
             counted.Counted(
                 "tokens",
                 _EIGHTHS,
@@ -92,14 +132,31 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 exempt=composed.EXEMPT_ATTENTION,
                 finite=True,
             ),
+            composed.Between(
+                "zoneout",
+                cost=2,
+                inputs={"old": ("old", "previous", "prev", "old_state", "prev_state", "state")},
+                exempt=composed.EXEMPT_BETWEEN,
+            ),
             weights.Weights("weights", cost=64, exempt=weights.EXEMPT, finite=True),
-            blocks.Blocks(
-                "drop-block",
-                (0.05, 0.1, 0.25),
-                cost=512,
-                multiple=256,
-                exempt=blocks.EXEMPT,
-                arguments={"block_size": 7},
+            *(
+                blocks.Blocks(
+                    name,
+                    (0.05, 0.1, 0.25),
+                    cost=2 * size**dims,
+                    multiple=size**dims,
+                    exempt=blocks.EXEMPT,
+                    needs=blocks.NEEDS,
+                    arguments={"block_size": block},
+                    dims=dims,
+                    size=size,
+                    block=block,
+                )
+                for name, dims, size, block in (
+                    ("drop-block1d", 1, 16, 7),
+                    ("drop-block", 2, 16, 7),
+                    ("drop-block3d", 3, 8, 3),
+                )
             ),
         )
     }
@@ -114,13 +171,19 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "alpha": ("AlphaDropout", "alpha_dropout"),
         "feature-alpha": ("FeatureAlphaDropout", "feature_alpha_dropout"),
         "drop-path": ("DropPath", "drop_path", "StochasticDepth", "stochastic_depth"),
+        "drop-block1d": ("DropBlock1d", "drop_block1d"),
         "drop-block": ("DropBlock2d", "drop_block2d", "DropBlock2D"),
+        "drop-block3d": ("DropBlock3d", "drop_block3d"),
         "tokens": ("PatchDropout", "TokenDropout", "patch_dropout", "token_dropout"),
         "dropout-add": ("DropoutAdd", "dropout_add"),
         "attention": ("scaled_dot_product_attention",),
         "gaussian": ("GaussianDropout", "gaussian_dropout"),
-        "locked": ("LockedDropout", "RNNDropout", "VariationalDropout", "locked_dropout"),
-        "weights": ("DropConnect", "WeightDrop", "WeightDropout"),
+        "gaussian-noise": ("GaussianNoise", "gaussian_noise"),
+        "uniform": ("UniformDropout", "uniform_dropout"),
+        "concrete": ("ConcreteDropout", "concrete_dropout"),
+        "locked": ("LockedDropout", "RNNDropout", "locked_dropout"),
+        "weights": ("DropConnect", "EmbeddingDropout", "WeightDrop", "WeightDropout"),
+        "zoneout": ("Zoneout", "zoneout"),
     }
 )
 _FAMILIES = re.compile(r"^(torch|torchvision|timm|torchdropout|fastai)(\.|$)")
@@ -163,7 +226,7 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
         field.name
         for field in dataclasses.fields(spec)
         if isinstance(getattr(spec, field.name), int)
-        and field.name not in ("cost", "multiple", "part")
+        and field.name not in ("cost", "multiple", "part", "dims")
     ]
     value = int(text) if text.isdigit() else 0
     if key == "quantised" and value > 1 and value & (value - 1) == 0:
@@ -185,8 +248,8 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
     if key == "block":
         changed["arguments"] = {**spec.arguments, "block_size": value}
     if key == "size":
-        changed["multiple"] = value * value
-        changed["cost"] = 2 * value * value
+        places = int(value ** getattr(spec, "dims", 1))
+        changed["multiple"], changed["cost"] = places, 2 * places
     return dataclasses.replace(spec, **changed)  # type: ignore[arg-type]
 
 

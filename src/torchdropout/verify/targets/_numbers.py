@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from ..subject import Spec
 from ._reading import Reading
 from ._roles import KEEP_NAMES, P_NAMES, Slot, pick
 from ._told import Told
@@ -50,26 +51,27 @@ def held_p(thing: Any, name: str, told: Told) -> tuple[str, Slot, float]:
                 name, f"to have the attribute {wanted!r} that {flag} names", one_line(error)
             ) from error
         return wanted, slot, as_p(name, f"`{wanted}`", value, slot.flipped)
-    own = _attribute_p(thing)
+    own = _attribute_p(thing, told.spec)
     if own is not None:
         return own.name, own, as_p(name, f"`{own.name}`", getattr(thing, own.name), own.flipped)
-    return _p_of_submodule(thing, name)
+    return _p_of_submodule(thing, name, told.spec)
 
 
-def _attribute_p(thing: object) -> Slot | None:
+def _attribute_p(thing: object, spec: Spec) -> Slot | None:
     """The attribute of this object that holds a number under a name for p."""
-    names = [n for n in dir(thing) if pick([n], P_NAMES + KEEP_NAMES)]
+    drops = spec.parameters + P_NAMES
+    names = [n for n in dir(thing) if pick([n], drops + KEEP_NAMES)]
     held = [n for n in names if as_number(getattr(thing, n, None)) is not None]
-    drop, keep = pick(held, P_NAMES), pick(held, KEEP_NAMES)
+    drop, keep = pick(held, drops), pick(held, KEEP_NAMES)
     if drop is not None:
         return Slot(drop)
     return Slot(keep, flipped=True) if keep is not None else None
 
 
-def _p_of_submodule(thing: Any, name: str) -> tuple[str, Slot, float]:
+def _p_of_submodule(thing: Any, name: str, spec: Spec) -> tuple[str, Slot, float]:
     """The p of the only submodule that has one."""
     inner = thing.named_modules() if isinstance(thing, torch.nn.Module) else ()
-    found = [(path, m, slot) for path, m in inner if path and (slot := _attribute_p(m))]
+    found = [(path, m, slot) for path, m in inner if path and (slot := _attribute_p(m, spec))]
     if len(found) == 1:
         path, module, slot = found[0]
         where = f"{path}.{slot.name}"

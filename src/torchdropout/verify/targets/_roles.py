@@ -65,7 +65,8 @@ def p_slot(name: str, reading: Reading, told: Told) -> Slot | None:
         _check_told(name, reading, slot.name, flag)
         return slot
     names = reading.signature.parameters.keys()
-    drop, keep = pick(names, P_NAMES), pick(names, KEEP_NAMES)
+    drop = pick(names, told.spec.parameters + P_NAMES)
+    keep = pick(names, KEEP_NAMES)
     if drop is not None:
         return Slot(drop)
     return Slot(keep, flipped=True) if keep is not None else None
