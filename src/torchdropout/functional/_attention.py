@@ -217,6 +217,7 @@ class _Square:
         self.outer = (*outer, head * self.heads)
         self.step = _step(self.lead, self.outer)
         self.mask = None if mask is None else _Mask(mask, self.lead, self.heads)
+        self.memory: dict[str, torch.Tensor] = {}
 
     def blocks(self) -> Iterator[tuple[int, int, list[_Block]]]:
         """Runs of groups, each with the blocks of its queries."""
@@ -236,6 +237,14 @@ class _Square:
                 run.append(_Block(g, g_end, row, row_end, keys))
             yield g, g_end, run
 
+    def scratch(self, name: str, b: _Block) -> torch.Tensor:
+        """Memory for a block, the same for each: new pages would cost as much as the arithmetic."""
+        shape = (b.g_end - b.g, self.heads * (b.row_end - b.row), b.keys)
+        size = math.prod(shape)
+        if name not in self.memory or self.memory[name].numel() < size:
+            self.memory[name] = self.q.new_empty(size, dtype=self.compute)
+        return self.memory[name][:size].view(shape)
+
     def rows(self, t: torch.Tensor, b: _Block) -> torch.Tensor:
         """Those of a block, a matrix a group, in the compute type."""
         part = t[b.g : b.g_end, :, b.row : b.row_end].to(self.compute)
@@ -250,7 +259,8 @@ class _Square:
 
     def probabilities(self, q: torch.Tensor, k: torch.Tensor, b: _Block) -> torch.Tensor:
         """Before dropout."""
-        scores = torch.bmm(q, k[:, : b.keys].transpose(1, 2))
+        scores, weights = self.scratch("scores", b), self.scratch("weights", b)
+        torch.bmm(q, k[:, : b.keys].transpose(1, 2), out=scores)
         square = self.square(scores, b)
         if self.plan.causal and b.row + 1 < b.keys:
             ahead = square[..., b.row + 1 :]
@@ -258,14 +268,14 @@ class _Square:
             never = torch.ones(size, dtype=torch.bool, device=q.device).triu()
             ahead.masked_fill_(never, -torch.inf)
         if self.mask is None:
-            return scores.softmax(-1)
+            return torch.softmax(scores, -1, out=weights)
         part = self.mask.of(b)
         if part.dtype == torch.bool:
             square.masked_fill_(~part, -torch.inf)
         else:
             square.add_(part)
         dead = scores.amax(-1, keepdim=True) == -torch.inf
-        return scores.softmax(-1).masked_fill_(dead, 0.0)
+        return torch.softmax(scores, -1, out=weights).masked_fill_(dead, 0.0)
 
     def dropped(self, weights: torch.Tensor, b: _Block, *, inplace: bool) -> torch.Tensor:
         """After dropout."""
@@ -281,7 +291,7 @@ class _Square:
             call = direct.Map(
                 self.key.seed, self.key.stream, plan.p, base, scale(plan.p), 0.0, 0.0, strides
             )
-            into = square if inplace else torch.empty_like(square)
+            into = square if inplace else self.square(self.scratch("dropped", b), b)
             direct.masked_affine_out(into, square, call)
         else:
             key = self.key.tensor()
@@ -324,7 +334,9 @@ class _Square:
                     v_sum[:, : b.keys].baddbmm_(dropped.transpose(1, 2), g_rows)
                 if not (for_q or for_k or for_mask):
                     continue
-                scores = torch.bmm(g_rows, v[:, : b.keys].transpose(1, 2)).mul_(dropped)
+                scores = self.scratch("scores", b)
+                torch.bmm(g_rows, v[:, : b.keys].transpose(1, 2), out=scores)
+                scores.mul_(dropped)
                 scores.addcmul_(weights, scores.sum(-1, keepdim=True), value=-1.0)
                 if m_grad is not None and self.mask is not None:
                     self.mask.add(m_grad, self.square(scores, b), b)
