@@ -27,8 +27,10 @@ class Factor(Protocol):
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
         """The factor w."""
 
-    def slope(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-        """The derivative of w by the parameter."""
+    def with_slope(
+        self, parameter: torch.Tensor, e: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The factor w, and its derivative by the parameter."""
 
 
 class Place(NamedTuple):
@@ -154,12 +156,14 @@ class _Multiplied(torch.autograd.Function):
         x, parameter, key = ctx.saved_tensors
         wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
         gradient = gradient.to(wide.dtype)
-        of_x = of_parameter = None
-        if ctx.needs_input_grad[0]:
-            of_x = (gradient * ctx.factor.value(wide_parameter, e)).to(x.dtype)
+        of_parameter = None
         if ctx.needs_input_grad[1]:
-            each = gradient * wide * ctx.factor.slope(wide_parameter, e)
+            value, slope = ctx.factor.with_slope(wide_parameter, e)
+            each = gradient * wide * slope
             of_parameter = each.sum_to_size(parameter.shape).to(parameter.dtype)
+        else:
+            value = ctx.factor.value(wide_parameter, e)
+        of_x = (gradient * value).to(x.dtype) if ctx.needs_input_grad[0] else None
         return of_x, of_parameter, None, None, None
 
     @staticmethod
@@ -168,11 +172,11 @@ class _Multiplied(torch.autograd.Function):
     ) -> torch.Tensor:
         x, parameter, key = ctx.saved_tensors
         wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
+        value, slope = ctx.factor.with_slope(wide_parameter, e)
         tangent: Any = 0.0
         if of_x is not None:
-            tangent = tangent + of_x.to(wide.dtype) * ctx.factor.value(wide_parameter, e)
+            tangent = tangent + of_x.to(wide.dtype) * value
         if of_parameter is not None:
-            slope = ctx.factor.slope(wide_parameter, e)
             tangent = tangent + wide * slope * of_parameter.to(wide.dtype)
         result: torch.Tensor = tangent.to(x.dtype)
         return result

@@ -6,7 +6,6 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import softplus
 
 from .._validate import wrong_value
 from ..random import Key
@@ -97,11 +96,6 @@ def check_temperature(temperature: Any) -> float:
     return value
 
 
-# Beyond it p is 1 to a float64, and `(1 - z) / (1 - p)` is 0 for a temperature below 1. An infinite
-# logit, a p of exactly 1, would give inf - inf.
-_LARGEST_LOGIT = 1e4
-
-
 class Relaxed(NamedTuple):
     """The factor `(1 - z) / (1 - p)`; e = logit(u) is logistic noise."""
 
@@ -113,12 +107,21 @@ class Relaxed(NamedTuple):
         return Law.LOGISTIC
 
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-        """As `exp(log(1 - z) - log(1 - p))`, which neither overflows nor divides by 0."""
-        logit = parameter.clamp(max=_LARGEST_LOGIT)
-        return (softplus(logit) - softplus((logit + e) / self.temperature)).exp()
+        """As `sigmoid(-s) * (1 + exp(logit))`, with z = sigmoid(s): nothing is divided by 0."""
+        logit = _bounded(parameter)
+        return ((logit + e) / -self.temperature).sigmoid() * (1.0 + logit.exp())
 
-    def slope(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-        """The factor times `p - z / t`."""
-        logit = parameter.clamp(max=_LARGEST_LOGIT)
-        z = ((logit + e) / self.temperature).sigmoid()
-        return self.value(parameter, e) * (logit.sigmoid() - z / self.temperature)
+    def with_slope(
+        self, parameter: torch.Tensor, e: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The factor, and the factor times `p - z / t`."""
+        logit = _bounded(parameter)
+        minus = (logit + e) / -self.temperature
+        value = minus.sigmoid() * (1.0 + logit.exp())
+        z = (-minus).sigmoid()
+        return value, value * (logit.sigmoid() - z / self.temperature)
+
+
+def _bounded(logit: torch.Tensor) -> torch.Tensor:
+    """Where its exponential is finite; p is 1 to all digits at the bound, and the factor 0."""
+    return logit.clamp(max=700.0 if logit.dtype == torch.float64 else 80.0)

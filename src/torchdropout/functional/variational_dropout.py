@@ -86,9 +86,12 @@ class Scaled(NamedTuple):
         """The factor."""
         return 1.0 + (0.5 * parameter).exp() * e
 
-    def slope(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-        """Its derivative by log alpha."""
-        return 0.5 * (0.5 * parameter).exp() * e
+    def with_slope(
+        self, parameter: torch.Tensor, e: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The factor, and its derivative by log alpha."""
+        deviation = (0.5 * parameter).exp() * e
+        return 1.0 + deviation, 0.5 * deviation
 
 
 @overridable
