@@ -362,6 +362,22 @@ def test_autocast_is_torchs(dtype):
     assert gradient.dtype == torch.float32
 
 
+def test_tensors_without_values():
+    q, k, v = (t.detach().to("meta").requires_grad_() for t in QKV)
+    y = F.scaled_dot_product_attention(q, k, v, None, 0.3, True)
+    assert y.device.type == "meta"
+    assert y.shape == (2, 6, 5, 3)
+    assert torch.autograd.grad(y.sum(), q)[0].shape == q.shape
+
+
+def test_inference_mode():
+    expected = attention(*QKV, None, 0.3)
+    with torch.inference_mode():
+        y = attention(*QKV, None, 0.3)
+        assert y.is_inference()
+        assert torch.equal(y, expected)
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3), (2, 3, 0)])
 def test_empty(shape):
     batch, queries, keys = shape

@@ -63,10 +63,15 @@ def blocks_possible(*tensors: torch.Tensor | None) -> bool:
     )
 
 
+def autocasts(device: torch.device) -> bool:
+    """True where autocast is on for the device; torch raises for one that has none, as meta."""
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
 @contextlib.contextmanager
 def as_typed(device: torch.device) -> Iterator[None]:
     """Every operation in the dtype of its tensors: no autocast."""
-    if not torch.is_autocast_enabled(device.type):
+    if not autocasts(device):
         yield
         return
     with torch.autocast(device.type, enabled=False):

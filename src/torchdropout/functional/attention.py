@@ -21,7 +21,7 @@ from .._validate import (
 from ..errors import ArgumentValueError
 from ..random import Key
 from ..spec.layout import MaskLayout, row_major
-from ._attention import Plan, blocks_possible, composed, in_blocks
+from ._attention import Plan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import mask_map
 from ._override import given
 
@@ -255,10 +255,9 @@ def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
 def _as_autocast(*tensors: torch.Tensor | None) -> Any:
     """In the dtype that autocast would give them: torch's attention is one it casts."""
     assert tensors[0] is not None
-    kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
+    if not autocasts(tensors[0].device):
         return tensors
-    dtype = torch.get_autocast_dtype(kind)
+    dtype = torch.get_autocast_dtype(tensors[0].device.type)
     narrow = (torch.float32, torch.float16, torch.bfloat16)
     return tuple(t.to(dtype) if t is not None and t.dtype in narrow else t for t in tensors)
 
