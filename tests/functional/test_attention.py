@@ -101,7 +101,7 @@ def called(q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, la
     )
 
 
-@pytest.mark.parametrize("block", [1, 40, 100, 1 << 18])
+@pytest.mark.parametrize("block", [1, 40, 1 << 18])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name, block, monkeypatch):
     """Output and gradients, however the square is cut into blocks."""
