@@ -23,15 +23,16 @@ KEY = Key(2**63 + 5, 2**59 + 6)
 
 
 def defined(shape, dim, group, kept, layout, key=KEY):
-    """The keep mask in plain Python: of each group the places of the smallest (word, place)."""
+    """The keep mask in plain Python: of each group the places of the smallest (word, index)."""
     keep = torch.zeros(shape, dtype=torch.bool)
     dim %= len(shape)
     others = [range(n) for d, n in enumerate(shape) if d != dim]
     for rest in itertools.product(*others):
         for start in range(0, shape[dim], group):
             places = [(*rest[:dim], start + i, *rest[dim:]) for i in range(group)]
-            words = [word(key.seed, key.stream, DOMAIN_ORDER, layout.index(at)) for at in places]
-            for i in sorted(range(group), key=lambda i, words=words: (words[i], i))[:kept]:
+            index = [layout.index(at) for at in places]
+            rank = [(word(key.seed, key.stream, DOMAIN_ORDER, i), i) for i in index]
+            for i in sorted(range(group), key=rank.__getitem__)[:kept]:
                 keep[places[i]] = True
     return keep
 

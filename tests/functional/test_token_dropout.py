@@ -13,22 +13,22 @@ from oracle import DTYPES, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.spec.noise import DOMAIN_ORDER, word
+from torchdropout.kernels import counted
+from torchdropout.spec.noise import DOMAIN_ORDER, word, words_range
 from torchdropout.verify import check_dropout
 
 KEY = Key(2**63 + 5, 6)
 
 
 def defined(key, samples, size, p, layout=None):
-    """The definition in plain Python: places in the order of (word, place), the first kept."""
+    """The definition in plain Python: places in the order of (word, index), the first kept."""
     layout = layout or MaskLayout.of((samples, size))
     kept = max(1, round(size * (1 - p)))
     found = []
     for n in range(samples):
-        words = [
-            word(key.seed, key.stream, DOMAIN_ORDER, layout.index((n, i))) for i in range(size)
-        ]
-        found.append(sorted(range(size), key=lambda i, words=words: (words[i], i))[:kept])
+        index = [layout.index((n, i)) for i in range(size)]
+        rank = [(word(key.seed, key.stream, DOMAIN_ORDER, at), at) for at in index]
+        found.append(sorted(range(size), key=rank.__getitem__)[:kept])
     return torch.tensor(found, dtype=torch.int64).reshape(samples, kept)
 
 
@@ -81,21 +81,44 @@ def test_counts_are_rounded_to_the_nearest_and_halves_to_even(size, p, kept):
     assert F.token_dropout(torch.ones(2, size, 1), p).shape == (2, kept, 1)
 
 
-def test_equal_words_leave_the_places_in_their_order():
-    """Ties, which are too rare to meet, made by a layout that repeats its indices."""
-    layout = MaskLayout(3, (100, -1))
-    assert torch.equal(
-        F.token_dropout(tokens(2, 4), 0.5, return_indices=True, key=KEY, layout=layout)[1],
-        defined(KEY, 2, 4, 0.5, layout),
-    )
-    from torchdropout.kernels import counted
-
-    equal = torch.tensor([[7, 7, 3, 7, 2**32 - 1, 3]])
-    numbers = counted._packed(equal)
-    assert numbers.argsort().tolist() == [[2, 5, 0, 1, 3, 4]]
+def test_places_with_equal_words_are_in_the_order_of_their_indices():
+    """Ties are rare: one is looked for, and made neighbours by a layout, in both directions."""
+    words = words_range(KEY.tensor()[None], DOMAIN_ORDER, 0, 300_000)[0]
+    ordered = words.sort(stable=True)
+    tied = int((ordered.values[1:] == ordered.values[:-1]).nonzero()[0])
+    low, high = ordered.indices[tied : tied + 2].tolist()
+    assert low < high
+    for base, stride, kept in ((low, high - low, 0), (high, low - high, 1)):
+        layout = MaskLayout(base, (0, stride))
+        x = torch.tensor([[1.0, 2.0]])
+        for in_order in (True, False):
+            y, places = F.token_dropout(
+                x, 0.5, ordered=in_order, return_indices=True, key=KEY, layout=layout
+            )
+            assert places.tolist() == [[kept]]
+            assert y.tolist() == [[1.0 + kept]]
+        expected = [[2.0, 0.0], [0.0, 4.0]][kept]
+        assert F.n_m_dropout(x, 1, 2, key=KEY, layout=layout).tolist() == [expected]
+        # And beyond the size up to which all pairs are compared: the tie is between the kept.
+        many = MaskLayout(base, (0, stride, 0))
+        assert F.column_dropout(x[..., None], 0.5, dim=1, key=KEY, layout=many).any(
+            -1
+        ).tolist() == [[kept == 0, kept == 1]]
     for group in (6, counted._FEW + 6):
-        words = torch.cat((equal, torch.full((1, group - 6), 2**32 - 1)), dim=1)
+        words = torch.full((1, group), 2**32 - 1)
+        words[0, :6] = torch.tensor([7, 7, 3, 7, 9, 3])
         assert counted._first(words, 4).nonzero()[:, 1].tolist() == [0, 1, 2, 5]
+
+
+@pytest.mark.parametrize("layout", [MaskLayout(50, (100, -1)), MaskLayout(7, (1, 2**40))])
+def test_any_layout(layout):
+    """Indices that descend, or lie apart."""
+    x = tokens(5, 20)
+    places = F.token_dropout(x, 0.5, return_indices=True, key=KEY, layout=layout)[1]
+    assert torch.equal(places, defined(KEY, 5, 20, 0.5, layout))
+    keep = F.n_m_dropout(x[..., 0], 5, 20, key=KEY, layout=layout) != 0
+    first = defined(KEY, 5, 20, 0.75, layout).sort(1).values
+    assert torch.equal(keep.nonzero()[:, 1].view(5, 5), first)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,9 +1,9 @@
 """A fixed count of places of each group, in torch operations, any device.
 
 The places of a group are in the order of their words, the 32-bit numbers of `spec.noise`'s domain
-for this, and the first of them are kept. Words of two places that are equal leave them in the order
-of the places. So each choice of n of m places is equally likely, but for the 2**-32 m of two
-words being equal, and depends on nothing but the key and the mask indices.
+for this, and the first of them are kept; places with equal words are in the order of their mask
+indices. So a choice depends on the key and the mask indices alone, and each of n of m places is
+equally likely, but for the rare pair of equal words.
 """
 
 from __future__ import annotations
@@ -49,9 +49,14 @@ def choose(
         return words[..., :kept]
     keys = key.reshape(-1, 2).to(device)
     _fill_words(words.view(keys.shape[0], *sizes), keys, base, strides)
+    backwards = strides[-1] < 0  # indices descend: of equal words the last place has the lowest
+    if backwards:
+        words = words.flip(-1)
     # The numbers and not the places: of numbers no two are equal, so that they have one order.
     first = _packed(words).topk(kept, dim=-1, largest=False, sorted=not ordered).values
     places = first & (1 << _PLACE_BITS) - 1
+    if backwards:
+        places = shape[-1] - 1 - places
     return places.sort(dim=-1).values if ordered else places
 
 
@@ -147,7 +152,10 @@ def _fill_kept(
     words = torch.empty(keep.shape, dtype=torch.int64, device=keep.device)
     _fill_words(words, keys, base, strides)
     words = words.movedim(dim, -1)
-    first = _first(words.reshape(*words.shape[:-1], -1, group), kept)
+    words = words.reshape(*words.shape[:-1], -1, group)
+    backwards = strides[dim] < 0  # as in `choose`
+    first = _first(words.flip(-1) if backwards else words, kept)
+    first = first.flip(-1) if backwards else first
     keep.copy_(first.flatten(-2).movedim(-1, dim))
 
 
