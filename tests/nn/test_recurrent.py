@@ -360,17 +360,17 @@ def test_update_mode_forgets_nothing():
 
 
 def test_the_law_of_zoneout_over_steps():
-    """Of 2^18 units of 64 steps: a rate off by 6 standard errors is found; by chance below 1e-8.
+    """Of 2^16 units: a rate off by 6 standard errors is found; by chance below 1e-8.
 
     Without weights h is the same at each step, so that a unit is zero until it is first new.
     """
-    module = td.nn.GRU(1, 1 << 12, zoneout_hidden=0.3)
+    module = td.nn.GRU(1, 1 << 10, zoneout_hidden=0.3)
     with torch.no_grad():
         for value in module.parameters():
             value.zero_()
-        module.bias_ih_l0[-(1 << 12) :] = 1.0
+        module.bias_ih_l0[-(1 << 10) :] = 1.0
     y, _ = module(torch.zeros(2, 64, 1), key=Key(5))
-    count = 64 << 12
+    count = 64 << 10
     for step, p in enumerate((0.3, 0.09)):
         old = (y[step] == 0).double().mean().item()
         assert abs(old - p) < 6 * math.sqrt(p * (1 - p) / count)
@@ -455,16 +455,16 @@ class TestTransforms:
         with pytest.raises(RuntimeError, match="randomness"):
             torch.func.vmap(run)(state)
 
-    def test_compiled_as_torch_compiles_its_own(self, monkeypatch):
+    def test_compiled_as_torch_compiles_its_own(self):
         """By default dynamo leaves recurrent layers to eager; with `allow_rnn` it is one graph."""
-        module, x = layer(**WITHIN), sequence()
+        module, x = layer(recurrent_dropout=0.4, zoneout_hidden=0.2), sequence()[:2]
         expected = seeded(module, x)
         torch._dynamo.reset()
-        assert same(seeded(torch.compile(module, backend="aot_eager"), x), expected)
+        assert same(seeded(torch.compile(module, backend="eager"), x), expected)
         torch._dynamo.reset()
-        monkeypatch.setattr("torch._dynamo.config.allow_rnn", True)
-        compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
-        close(seeded(compiled, x), expected)
+        with torch._dynamo.config.patch(allow_rnn=True):
+            compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+            close(seeded(compiled, x), expected)
 
     def test_under_autocast(self):
         module, x = layer(**WITHIN, input_dropout=0.2), sequence()
