@@ -257,8 +257,8 @@ def _split(x: Any) -> tuple[Any, Any]:
     """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2)."""
     if isinstance(x, torch.Tensor):
         bits = x.view(torch.int64)
-        k = (bits - _ROOT_HALF) >> 52
-        return _float(k), (bits - (k << 52)).view(torch.float64)
+        exponent = (bits - _ROOT_HALF) >> 52
+        return _float(exponent), (bits - (exponent << 52)).view(torch.float64)
     m, k = math.frexp(x)
     if m < math.sqrt(0.5):
         m, k = 2 * m, k - 1
