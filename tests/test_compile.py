@@ -1,15 +1,20 @@
 """torch.compile and torch.export: the bits of eager, for a key and for a seed."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
 from torch._dynamo.utils import counters
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from oracle import DTYPES, dropout, layouts_of, same_bits
 from strategies import keys
 from torchdropout import functional as F
+from torchdropout.schedule import DropoutScheduler, Linear
 
 
 @pytest.fixture(autouse=True)
@@ -237,3 +242,310 @@ def test_nested(layout):
 def test_wrong_arguments_raise_the_same_error():
     with pytest.raises(Exception, match=r"Expected `p` to be in \[0, 1\]"):
         compiled(F.dropout)(torch.ones(3), 1.5)
+
+
+class Twice(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+
+
+class AddBiased(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = td.nn.DropoutAdd(0.1)
+        # No parameter: its gradient is a sum, which the compiler may take in another order.
+        self.register_buffer("bias", torch.randn(6))
+
+    def forward(self, x):
+        return self.drop(x, x * 2, self.bias)
+
+
+class Embedded(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = td.nn.EmbeddingDropout(torch.nn.Embedding(6, 6), 0.1)
+
+    def forward(self, x):
+        return x * self.drop(torch.arange(6), 1.5)
+
+
+# Each for an x of (64, 3, 6, 6).
+MODULES = {
+    "Dropout": lambda: td.nn.Dropout(0.1),
+    "Dropout in place": lambda: torch.nn.Sequential(Twice(), td.nn.Dropout(0.1, True)),
+    "Dropout1d": lambda: torch.nn.Sequential(torch.nn.Flatten(2), td.nn.Dropout1d(0.1)),
+    "Dropout2d": lambda: td.nn.Dropout2d(0.1),
+    "Dropout3d": lambda: td.nn.Dropout3d(0.1),
+    "AlphaDropout": lambda: td.nn.AlphaDropout(0.1),
+    "FeatureAlphaDropout": lambda: td.nn.FeatureAlphaDropout(0.1),
+    "DropPath": lambda: td.nn.DropPath(0.1),
+    "DropPath, unscaled": lambda: td.nn.DropPath(0.1, scale_by_keep=False),
+    "StochasticDepth": lambda: td.nn.StochasticDepth(0.1, "batch"),
+    "LockedDropout": lambda: td.nn.LockedDropout(0.1),
+    "EmbeddingDropout": Embedded,
+    "DropoutAdd": AddBiased,
+    "DropBlock1d": lambda: torch.nn.Sequential(torch.nn.Flatten(2), td.nn.DropBlock1d(0.1, 4)),
+    "DropBlock2d": lambda: td.nn.DropBlock2d(0.1, 3),
+    "DropBlock2d by count": lambda: td.nn.DropBlock2d(0.1, 2, scale="count", per_channel=False),
+    "DropBlock3d": lambda: td.nn.DropBlock3d(0.1, 2),
+}
+# Rising, falling, the ends: 1 has the graph of the others, 0 another.
+POSITIVE = [0.1, 0.2, 1 / 3, 0.5, 0.999, 1.0, 1e-9, 0.25]
+
+
+def set_p(model, p):
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+            module.p = p
+
+
+def whole_step(function, model, x):
+    """Output, all gradients, and what the generator gives next."""
+    x = x.clone().requires_grad_()
+    torch.manual_seed(5)
+    y = function(x)
+    with torch.no_grad():
+        weight = torch.linspace(-1, 2, y.numel()).reshape(y.shape)
+    learned = [p for p in model.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad((y * weight).sum(), (x, *learned))
+    return y.detach(), *gradients, torch.rand(1)
+
+
+def assert_same_step(function, model, x):
+    for got, expected in zip(
+        whole_step(function, model, x), whole_step(model, model, x), strict=True
+    ):
+        assert torch.equal(got, expected)
+
+
+def graphs():
+    return counters["stats"]["unique_graphs"]
+
+
+@pytest.mark.filterwarnings("ignore:dropout3d.*Received a 4-D")
+class TestPIsAnInputOfTheGraph:
+    """docs/decisions/0009: one graph for every p above 0, with the bits of eager at each."""
+
+    @pytest.mark.parametrize("name", MODULES)
+    def test_one_graph_for_all_p_above_zero_and_one_for_zero(self, name):
+        model, x = MODULES[name](), torch.randn(64, 3, 6, 6)
+        function = compiled(model, backend="aot_eager")
+        for p in POSITIVE:
+            set_p(model, p)
+            assert_same_step(function, model, x)
+        assert graphs() == 1
+        set_p(model, 0.0)
+        assert_same_step(function, model, x)
+        assert graphs() == 2
+        set_p(model, 0.7)
+        assert_same_step(function, model, x)
+        assert graphs() == 2
+
+    @pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
+    def test_a_schedule_of_twenty_steps(self, backend):
+        """A model of many kinds: as many graphs as with one p, and one more at p = 0."""
+        names = [name for name in MODULES if "1d" not in name]
+        if backend == "inductor":  # whose compiler takes its time
+            names = ["Dropout", "AlphaDropout", "DropPath", "DropBlock2d"]
+        kinds = [MODULES[name]() for name in names]
+        model = torch.nn.Sequential(*kinds)
+        model.requires_grad_(False)  # sums, which the compiler may take in another order
+        scheduler = DropoutScheduler(model, Linear(19))
+        function, x = compiled(model, backend=backend), torch.randn(64, 3, 6, 6)
+        seen, ps = [], set()
+        for _ in range(20):
+            ps.add(model[0].p)
+            assert_same_step(function, model, x)
+            seen.append(graphs())
+            scheduler.step()
+        assert len(ps) == 20
+        assert seen == [1] + [2] * 19
+
+    def test_dtypes(self):
+        model = torch.nn.Sequential(*(MODULES[k]() for k in ("Dropout", "AlphaDropout")))
+        for dtype in (torch.float16, torch.bfloat16, torch.float64):
+            torch._dynamo.reset()
+            function, x = compiled(model, backend="aot_eager"), torch.randn(40).to(dtype)
+            for p in (0.3, 1.0):
+                set_p(model, p)
+                assert_same_step(function, model, x)
+
+    def test_a_complex_input_and_a_nested_one(self):
+        drop = td.nn.Dropout(0.3)
+        function = compiled(drop, backend="aot_eager")
+        z = torch.randn(40, dtype=torch.complex64)
+        parts = [torch.randn(2, 3), torch.randn(4, 3)]
+        nested = torch.nested.nested_tensor(parts, layout=torch.jagged)
+        for p in POSITIVE[:3]:
+            drop.p = p
+            assert torch.equal(seeded(function, z)[0], seeded(drop, z)[0])
+            got, expected = seeded(function, nested)[0], seeded(drop, nested)[0]
+            assert torch.equal(got.values(), expected.values())
+        assert graphs() == 2  # one for each input
+
+    def test_transforms(self):
+        model = torch.nn.Sequential(torch.nn.Linear(6, 6), td.nn.Dropout(0.3), td.nn.DropPath(0.2))
+        parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+        def loss(parameters, row):
+            return torch.func.functional_call(model, parameters, (row,)).square().sum()
+
+        gradient = torch.func.grad(loss)
+        per_sample = torch.func.vmap(gradient, in_dims=(None, 0), randomness="different")
+        functions = [compiled(f, backend="aot_eager") for f in (gradient, per_sample)]
+        x = torch.randn(5, 4, 6)
+        for p in (0.3, 0.5, 0.7):
+            set_p(model, p)
+            for function, plain in zip(functions, (gradient, per_sample), strict=True):
+                got, expected = seeded(function, parameters, x)[0], seeded(plain, parameters, x)[0]
+                for name in parameters:
+                    torch.testing.assert_close(got[name], expected[name])
+        assert graphs() == 2
+
+    def test_dynamic_shapes(self):
+        model = torch.nn.Sequential(td.nn.Dropout(0.1), td.nn.DropBlock1d(0.1, 2))
+        function = compiled(model, backend="aot_eager", dynamic=True)
+        for n, p in enumerate((0.3, 0.5, 0.7)):
+            set_p(model, p)
+            assert_same_step(function, model, torch.randn(5 + n, 3, 9 - n))
+        assert graphs() == 1
+
+    def test_checkpointing(self):
+        model = torch.nn.Sequential(Twice(), td.nn.Dropout(0.3), td.nn.AlphaDropout(0.2))
+        function = compiled(
+            lambda x: checkpoint(model, x, use_reentrant=False), backend="aot_eager"
+        )
+        for p in (0.3, 0.5, 0.7):
+            set_p(model, p)
+            assert_same_step(function, model, torch.randn(64))
+        assert graphs() == 1
+
+    def test_p_set_between_forward_and_backward(self):
+        drop, x = td.nn.Dropout(0.2), torch.ones(64, requires_grad=True)
+        y = compiled(drop, backend="aot_eager")(x)
+        drop.p = 0.9
+        assert torch.equal(torch.autograd.grad(y.sum(), x)[0], y)
+
+    def test_other_attributes_that_the_constants_come_from(self):
+        path, block = td.nn.DropPath(0.3), td.nn.DropBlock1d(0.3, 2)
+        x = torch.randn(16, 3, 9)
+        for module, name, values in (
+            (path, "scale_by_keep", (False, True)),
+            (block, "block_size", (3, 1)),
+            (block, "scale", ("count",)),
+            (block, "eps", (0.5,)),
+        ):
+            for value in values:
+                setattr(module, name, value)
+                assert_same_step(compiled(module, backend="aot_eager"), module, x)
+        for name, bad in (("block_size", 0), ("scale", "some"), ("eps", -1.0)):
+            before = getattr(block, name)
+            with pytest.raises(ValueError, match=f"Expected `{name}`"):
+                setattr(block, name, bad)
+            assert getattr(block, name) == before
+
+    def test_set_inside_of_compiled_code(self):
+        drop = td.nn.Dropout(0.3)
+
+        def function(x):
+            drop.p = 0.6
+            drop.eval()
+            y = drop(x)
+            drop.train()
+            return y + drop(x)
+
+        assert_same(compiled(function, backend="aot_eager"), function, torch.randn(64))
+        assert drop.p == 0.6
+        assert drop._rate.constants[0] == 0.6
+
+    def test_what_reads_p_itself_has_it_as_a_constant(self):
+        """A subclass with a forward of its own, or a function: right, at a graph for each p."""
+
+        class Own(td.nn.Dropout):
+            def forward(self, x):
+                return F.dropout(x, self.p, self.training) * 2
+
+        own = Own(0.3)
+        function = compiled(own, backend="aot_eager")
+        for n, p in enumerate((0.3, 0.5, 0.7)):
+            own.p = p
+            assert_same_step(function, own, torch.randn(64))
+            assert graphs() == n + 1
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_an_exported_program_holds_p_as_a_number(self, strict):
+        model = torch.nn.Sequential(td.nn.Dropout(0.3), td.nn.DropBlock1d(0.3, 2)).train()
+        x = torch.randn(4, 3, 9)
+        program = torch.export.export(model, (x,), strict=strict)
+        assert not program.constants
+        assert_same(program.module(), model, x)
+
+
+class TestTheStateBesideP:
+    """It is in no pickle and no state_dict, and follows p wherever a module goes."""
+
+    def test_pickles_have_none_and_get_one(self):
+        drop = td.nn.DropBlock2d(0.3, 3)
+        state = drop.__getstate__()
+        assert not [name for name, value in state.items() if isinstance(value, torch.Tensor)]
+        older = td.nn.DropBlock2d.__new__(td.nn.DropBlock2d)
+        older.__setstate__(state)
+        for other in (
+            older,
+            copy.copy(drop),
+            copy.deepcopy(drop),
+            pickle.loads(pickle.dumps(drop)),
+        ):
+            assert torch.equal(other._rate.constants, drop._rate.constants)
+            other.p = 0.6
+        assert drop.p == 0.3
+        assert torch.equal(drop._rate.constants, td.nn.DropBlock2d(0.3, 3)._rate.constants)
+
+    def test_a_replica_has_its_own_from_when_it_is_set(self):
+        drop = td.nn.Dropout(0.3)
+        replica = drop._replicate_for_data_parallel()
+        replica.p = 0.6
+        assert (drop._rate.constants[0], replica._rate.constants[0]) == (0.3, 0.6)
+
+    def test_made_or_set_in_inference_mode(self):
+        with torch.inference_mode():
+            drop = td.nn.Dropout(0.3)
+            drop.p = 0.4
+        assert_same_step(compiled(drop, backend="aot_eager"), drop, torch.randn(64))
+
+    def test_made_under_other_modes_and_devices(self):
+        with FakeTensorMode():
+            fake = td.nn.Dropout(0.3)
+        with torch.device("meta"):
+            meta = td.nn.Dropout(0.3)
+        for drop in (fake, meta):
+            function = compiled(drop, backend="aot_eager")
+            for p in (0.3, 0.4, 0.5):
+                drop.p = p
+                assert_same_step(function, drop, torch.randn(64))
+
+    def test_tracers_record_a_number(self):
+        graph = torch.fx.symbolic_trace(torch.nn.Sequential(td.nn.Dropout(0.3)))
+        (call,) = [n for n in graph.graph.nodes if n.op == "call_function"]
+        assert call.target is F.dropout
+        assert call.args[1] == 0.3
+
+
+def saved_bytes(function, x):
+    saved = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.nbytes) or t, lambda t: t
+    )
+    with hooks:
+        function(x)
+    return sum(saved)
+
+
+@pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
+@pytest.mark.parametrize(
+    ("module", "most"), [(td.nn.Dropout(0.3), 16 + 32), (td.nn.DropBlock2d(0.3, 3), 16 + 24)]
+)
+def test_a_compiled_module_saves_its_key_and_its_constants(backend, module, most):
+    """DropBlock as well, whose mask of a byte an element the compiler would keep."""
+    x = torch.randn(2, 3, 16, 16, requires_grad=True)
+    assert saved_bytes(compiled(module, backend=backend), x) == most

@@ -62,6 +62,48 @@ def test_torchvisions_stochastic_depth(mode):
     assert (y[:, 0, 0].unique().numel() == 1) is (mode == "batch")
 
 
+def of_fastai(name, attributes):
+    """A class that `convert` takes for fastai's, which the tests of peers have; and a module."""
+    kind = type(name, (nn.Module,), {"__module__": "fastai.text.models.awdlstm"})
+    module = kind()
+    for attribute, value in attributes.items():
+        setattr(module, attribute, value)
+    return module
+
+
+def test_fastais_rnn_dropout():
+    model = nn.Sequential(of_fastai("RNNDropout", {"p": 0.4}))
+    convert(model)
+    assert type(model[0]) is td.nn.LockedDropout
+    assert (model[0].p, model[0].time_dim) == (0.4, 1)
+
+
+def test_fastais_embedding_dropout_stays_around_its_embedding():
+    embedding = nn.Embedding(10, 4)
+    old = of_fastai("EmbeddingDropout", {"emb": embedding, "embed_p": 0.4})
+    model = nn.ModuleDict({"encoder": embedding, "dropped": old}).eval()
+    keys = list(model.state_dict())
+    conversion = convert(model)
+    new = model["dropped"]
+    assert type(new) is td.nn.EmbeddingDropout
+    assert (new.p, new.embed_p, new.training) == (0.4, 0.4, False)
+    assert new.emb is embedding is model["encoder"]
+    assert list(model.state_dict()) == keys
+    new.embed_p = 0.2
+    assert new.p == 0.2
+    conversion.undo()
+    assert model["dropped"] is old
+    assert (old.embed_p, old.emb) == (0.2, embedding)
+
+
+def test_parameters_beside_those_taken_over_keep_a_module_as_it_is():
+    old = of_fastai("EmbeddingDropout", {"emb": nn.Embedding(10, 4), "embed_p": 0.4})
+    old.more = nn.Parameter(torch.ones(1))
+    model = nn.Sequential(old)
+    assert "parameters, buffers or modules" in str(convert(model))
+    assert model[0] is old
+
+
 @pytest.mark.parametrize("name", VISION)
 def test_torchvision_models(name):
     torch.manual_seed(0)

@@ -52,6 +52,10 @@ _NAMED: dict[str, _Rule] = {
     "torchvision.ops.stochastic_depth.StochasticDepth": _Rule(
         nn.StochasticDepth, {"p": "p", "mode": "mode"}
     ),
+    "fastai.text.models.awdlstm.RNNDropout": _Rule(nn.LockedDropout, {"p": "p"}),
+    "fastai.text.models.awdlstm.EmbeddingDropout": _Rule(
+        nn.EmbeddingDropout, {"emb": "emb", "embed_p": "p"}
+    ),
 }
 
 # Layers that drop by a function, under a rate of their own.
@@ -181,14 +185,14 @@ class Conversion:
 def convert(
     model: torch.nn.Module, rules: Rules | None = None, *, dry_run: bool = False
 ) -> Conversion:
-    """Replaces, inside a model, the dropouts of torch, timm, torchvision and transformers by ours.
+    """Replaces, inside a model, the dropouts of torch, timm, torchvision and others by ours.
 
-    Converted are `torch.nn`'s six dropouts, timm's `DropPath`, torchvision's `StochasticDepth`, and
-    transformers' classes whose names end in `DropPath`; by their very class, as a subclass may
-    compute something else. A replacement has the mode, the hooks and the further attributes of what
-    it replaces; a module in two places stays one. No parameter is touched: `state_dict` and the
-    output in eval are the same as before. In training the masks are others, of the same
-    distribution.
+    Converted are `torch.nn`'s six dropouts, timm's `DropPath`, torchvision's `StochasticDepth`,
+    transformers' classes whose names end in `DropPath`, and fastai's `RNNDropout` and
+    `EmbeddingDropout`; by their very class, as a subclass may compute something else. A replacement
+    has the mode, the hooks and the further attributes of what it replaces; a module in two places
+    stays one. No parameter is touched: `state_dict` and the output in eval are the same as before.
+    In training the masks are others, of the same distribution.
 
     Dropout that is no module cannot be replaced: in `nn.MultiheadAttention`, between the layers of
     `nn.LSTM`, in a call of `F.dropout`. What is known to hold a rate for it is listed in
@@ -234,7 +238,7 @@ def convert(
     for module, known in names.items():
         already += _is_ours(module)
         rule = _rule_for(module, rules)
-        why = _obstacle(module) if rule else _remark(module, rules)
+        why = _obstacle(module, rule) if rule else _remark(module, rules)
         if why:
             left.append(Left(known[0], _class(module), why))
         elif rule:
@@ -312,6 +316,11 @@ def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
     return known
 
 
+def _taken(rule: Builder) -> set[str]:
+    """Attributes that a replacement is made with."""
+    return set(rule.arguments) if isinstance(rule, _Rule) else set()
+
+
 def _is_transformers_path(module: torch.nn.Module) -> bool:
     kind = type(module)
     return (
@@ -325,11 +334,11 @@ def _is_ours(module: torch.nn.Module) -> bool:
     return type(module).__module__.startswith(nn.__name__ + ".")
 
 
-def _obstacle(module: torch.nn.Module) -> str:
+def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
     """Why a module is left although there is a rule for its class."""
     if "forward" in vars(module):
         return "its forward was replaced on the object"
-    if any(getattr(module, name) for name in _STATE):
+    if any(getattr(module, name).keys() - _taken(rule) for name in _STATE):
         return "it has parameters, buffers or modules"
     return ""
 
@@ -382,7 +391,7 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
         raise type(error)(f"In {_shown(name)}: {error}") from error
     if not isinstance(new, torch.nn.Module):
         wrong_type("rules", f"functions that return a module, as for {_shown(name)}", new)
-    if any(True for _ in new.state_dict()):
+    if not _same(new.state_dict(keep_vars=True), old.state_dict(keep_vars=True)):
         raise ArgumentTypeError(
             "Expected `rules` to give modules without parameters and buffers, which would change "
             f"the state_dict, got {_class(new)} for {_shown(name)}."
@@ -390,12 +399,17 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
     if new is old:
         wrong_value("rules", f"functions that return another module, as for {_shown(name)}", new)
     new.training = old.training
-    taken = set(rule.arguments) if isinstance(rule, _Rule) else set()
+    taken = _taken(rule)
     for key, value in vars(old).items():
         # The dict itself: a handle removes its hook from there.
         if key in _HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):
             vars(new)[key] = value
     return new
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether both are the same objects by the same names."""
+    return one.keys() == other.keys() and all(one[key] is other[key] for key in one)
 
 
 def _hand_back(change: Change) -> None:

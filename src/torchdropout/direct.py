@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.autograd import forward_ad, profiler
+from torch.compiler import is_dynamo_compiling
 
 from . import ops
 from .kernels import cpu
@@ -42,7 +43,7 @@ def takes(x: torch.Tensor) -> bool:
     It is closed to subclasses, other devices and layouts, lazily conjugated or negated tensors, and
     under modes, transforms, tracers, forward-mode levels, the profiler and the compiler.
     """
-    return not torch.compiler.is_dynamo_compiling() and _C is not None and _C.plain(x)
+    return not is_dynamo_compiling() and _C is not None and _C.plain(x)
 
 
 def draw_seed() -> int:
@@ -57,7 +58,7 @@ def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None
         x: The input.
         call: The fields of `Map`, as a plain tuple, which is quicker to make.
     """
-    if _C is None or torch.compiler.is_dynamo_compiling():
+    if _C is None or is_dynamo_compiling():
         return None
     y = _C.masked_affine(x, call)
     return None if y is NotImplemented else y
@@ -68,7 +69,7 @@ def dropout(x: Any, p: Any) -> torch.Tensor | None:
 
     The shortest way there is, for what almost every call is.
     """
-    if _C is None or torch.compiler.is_dynamo_compiling():
+    if _C is None or is_dynamo_compiling():
         return None
     y = _C.dropout(x, p)
     return None if y is NotImplemented else y

@@ -42,12 +42,14 @@ class TestModules:
             assert repr(other) == repr(module)
             assert torch.equal(seeded(other, x), seeded(module, x))
 
-    def test_p_is_checked_when_made_and_when_called(self, make, given):
+    def test_p_is_checked_when_made_when_set_and_when_called(self, make, given):
         for p, error in ((1.5, ArgumentValueError), ("0.1", ArgumentTypeError)):
             with pytest.raises(error, match="Expected `p`"):
                 make(p)
             module = make(0.1).eval()
-            module.p = p
+            with pytest.raises(error, match="Expected `p`"):
+                module.p = p
+            vars(module)["p"] = p
             with pytest.raises(error, match="Expected `p`"):
                 module(torch.ones(2))
 

@@ -86,12 +86,14 @@ class TestModule:
                 seeded(other.train(), x, residual), seeded(F.dropout_add, x, residual, 0.3)
             )
 
-    def test_p_may_be_changed_and_is_checked_at_the_call(self):
+    def test_p_may_be_changed_and_is_checked_then_and_at_the_call(self):
         module = td.nn.DropoutAdd(0.3)
         x, residual, _ = inputs()
         module.p = 1.0
         assert torch.equal(module(x, residual), residual)
-        module.p = math.nan
+        with pytest.raises(ArgumentValueError, match="got p=nan"):
+            module.p = math.nan
+        vars(module)["p"] = math.nan
         before = torch.get_rng_state()
         for training in (True, False):
             with pytest.raises(ArgumentValueError, match="got p=nan"):

@@ -85,9 +85,9 @@ def test_wrong_arguments():
         module(WORDS, "2")
     with pytest.raises(IndexError):
         module.train()(torch.tensor([10]))
-    module.p = 2
     with pytest.raises(ArgumentValueError, match="got p=2"):
-        module.eval()(WORDS)
+        module.p = 2
+    assert module.p == 0.4
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -78,11 +78,16 @@ class TestDropIn:
         module, x = getattr(td.nn, name)(0.3), sample(name)
         assert torch.equal(seeded(module._replicate_for_data_parallel(), x), seeded(module, x))
 
-    def test_p_may_be_changed_and_is_checked_at_the_call(self, name):
+    def test_p_may_be_changed_and_is_checked_then_and_at_the_call(self, name):
         module, x = getattr(td.nn, name)(0.3), sample(name)
-        module.p = 1.0
+        module.p = 1
         assert bool((module(x) == 0).all())
-        module.p = math.nan
+        for p, error in ((math.nan, ArgumentValueError), (None, ArgumentTypeError)):
+            with pytest.raises(error, match=f"got p={p}"):
+                module.p = p
+        assert module.p == 1.0
+        assert torch.equal(module._rate.constants, type(module)(1.0)._rate.constants)
+        vars(module)["p"] = math.nan
         with pytest.raises(ArgumentValueError, match="got p=nan"):
             module(x)
 

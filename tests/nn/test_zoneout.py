@@ -40,7 +40,7 @@ def test_wrong_arguments():
     module = td.nn.Zoneout()
     with pytest.raises(ArgumentTypeError, match="`old` to be a tensor"):
         module(torch.ones(3), None)
-    module.p = "0.5"
+    vars(module)["p"] = "0.5"
     with pytest.raises(ArgumentTypeError, match=r"got p='0.5' \(str\)"):
         module.eval()(torch.ones(3), torch.ones(3))
 

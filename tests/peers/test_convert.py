@@ -175,6 +175,39 @@ def test_round_trip(build, name):
     assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_fastais_language_model():
+    """AWD-LSTM, whose decoder is tied to the embedding that is dropped."""
+    awd = pytest.importorskip("fastai.text.models.awdlstm")
+    core = pytest.importorskip("fastai.text.models.core")
+    config = {**awd.awd_lstm_lm_config, "emb_sz": 8, "n_hid": 12, "n_layers": 2}
+    model = core.get_language_model(awd.AWD_LSTM, 30, config=config)
+    words = torch.randint(30, (3, 5), generator=torch.Generator().manual_seed(0))
+
+    def logits():
+        model.reset()
+        return model(words)[0]
+
+    keys, objects = list(model.state_dict()), list(model.modules())
+    with torch.no_grad():
+        expected = model.eval() and logits()
+    conversion = convert(model)
+    counts = {}
+    for change in conversion.changes:
+        counts[type(change.new)] = counts.get(type(change.new), 0) + 1
+    assert counts == {td.nn.EmbeddingDropout: 1, td.nn.LockedDropout: 4}
+    assert list(model.state_dict()) == keys
+    assert model[0].encoder_dp.emb is model[0].encoder
+    assert model[1].decoder.weight is model[0].encoder.weight
+    with torch.no_grad():
+        assert torch.equal(logits(), expected)
+    model.train()
+    logits().square().mean().backward()
+    assert bool(model[0].encoder.weight.grad.isfinite().all())
+    conversion.undo()
+    assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+
+
 def test_drop_path_with_its_residual_drops_whole_samples():
     """`residual + drop_path(...)`: a sample is its residual or gets the branch, scaled."""
     timm = pytest.importorskip("timm")

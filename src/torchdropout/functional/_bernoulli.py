@@ -25,8 +25,11 @@ from ..spec.keep import scale
 from ..spec.layout import MaskLayout, row_major
 from ..spec.seed import as_int64
 from ._memory import has_address, overlaps_itself, overlaps_partially
+from ._rate import Rate
 
-# What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers.
+# What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers. In code
+# that is compiled a `Rate`, which has them and p, may stand for both on the way from module to
+# operator. The types below do not say so: nothing between the two looks at it.
 Affine = tuple[float, float, float]
 
 
@@ -46,12 +49,13 @@ class Call(NamedTuple):
     @property
     def active(self) -> bool:
         """False where the call returns its input and draws nothing."""
-        return self.training and self.p > 0.0
+        p: Any = self.p
+        return self.training and (p.active if type(p) is Rate else p > 0.0)
 
 
 def plain(p: float) -> Affine:
     """Inverted dropout: kept elements are scaled, dropped ones 0."""
-    return scale(p), 0.0, 0.0
+    return p if isinstance(p, Rate) else (scale(p), 0.0, 0.0)
 
 
 def check_call(
@@ -74,7 +78,8 @@ def check_call(
         ArgumentValueError: p is outside [0, 1], or arguments exclude one another.
     """
     x = check_input(x, complex_ok=complex_ok)
-    p = check_p(p)
+    if type(p) is not float or not 0.0 <= p <= 1.0:  # the shortest test of what almost every p is
+        p = p if isinstance(p, Rate) else check_p(p)
     check_bool("training", training)
     check_bool("inplace", inplace)
     if key is not None or generator is not None:
@@ -242,7 +247,21 @@ def masked_affine(
         return y
     if strides is None:
         strides = row_major(x.shape)
-    return ops.masked_affine(x, key_tensor(key), p, *affine, base, strides)
+    return operator(x, key_tensor(key), p, affine, base, strides)
+
+
+def operator(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    p: float,
+    affine: Affine,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`ops.masked_affine` by numbers, or by the tensor that has them."""
+    if isinstance(affine, Rate):
+        return ops.masked_affine_of(x, key, affine.constants, base, strides)
+    return ops.masked_affine(x, key, p, *affine, base, strides)
 
 
 def _writable(into: torch.Tensor) -> bool:
@@ -295,12 +314,12 @@ def _nested(call: Call, affine: Affine) -> torch.Tensor:
     if x.layout == torch.jagged:
         jagged: Any = x
         values = jagged.values()
-        dropped = ops.masked_affine(values, key, call.p, *affine, 0, row_major(values.shape))
+        dropped = operator(values, key, call.p, affine, 0, row_major(values.shape))
         return torch.nested.nested_tensor_from_jagged(
             dropped, jagged.offsets(), jagged.lengths(), jagged_dim=jagged._ragged_idx
         )
     parts, base = [], 0
     for part in x.unbind():
-        parts.append(ops.masked_affine(part, key, call.p, *affine, base, row_major(part.shape)))
+        parts.append(operator(part, key, call.p, affine, base, row_major(part.shape)))
         base += part.numel()
     return torch.nested.as_nested_tensor(parts)

@@ -11,13 +11,16 @@ from ..random import Key
 from ..spec.layout import MaskLayout
 from ._bernoulli import Affine, bernoulli, check_call
 from ._override import overridable
+from ._rate import Rate
 from .feature_dropout import refuse_rank, spatial_dims
 
 ALPHA_PRIME = -1.7580993408473766  # -scale * alpha of SELU: its value at minus infinity
 
 
-def _alpha(p: float) -> Affine:
+def alpha(p: float) -> Affine:
     """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
+    if isinstance(p, Rate):
+        return p
     if p == 1.0:
         # As torch: with nothing kept there is no variance to restore.
         return 0.0, 0.0, 0.0
@@ -75,7 +78,7 @@ def alpha_dropout(
     call = check_call(
         input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
     )
-    return bernoulli(call, _alpha(call.p))
+    return bernoulli(call, alpha(call.p))
 
 
 @overridable
@@ -132,4 +135,4 @@ def feature_alpha_dropout(
     )
     if call.x.ndim < 2 and call.active:
         refuse_rank("feature_alpha_dropout", call.x, "at least 2 dimensions, (N, C, ...)")
-    return bernoulli(call, _alpha(call.p), spatial_dims(call.x, channel=1))
+    return bernoulli(call, alpha(call.p), spatial_dims(call.x, channel=1))

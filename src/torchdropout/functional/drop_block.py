@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from .. import ops
 from .._validate import check_bool, check_dims, is_integer, wrong_type, wrong_value
 from ..random import Key
-from ..spec.keep import scale as by_expectation
 from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import (
     check_call,
@@ -20,7 +20,7 @@ from ._bernoulli import (
     refuse_as_torch_does,
     undrawn_if_refused,
 )
-from ._blocks import Plan, drop_blocks, seed_rate, seed_sizes
+from ._blocks import Blocks, drop_blocks
 from ._override import overridable
 from .feature_dropout import refuse_rank
 
@@ -298,14 +298,14 @@ def _drop_block(
     x = call.x
     block, eps = check_block_size(block_size), check_eps(eps)
     check_bool("per_channel", per_channel)
-    factor = by_expectation(call.p) if check_scale(scale) == "expectation" else None
+    count = check_scale(scale) == "count"
     if x.is_nested:
         wrong_type("input", "no nested tensor", x)
     if x.ndim not in (dims + 1, dims + 2):
         single = ", ".join(("C", *"DHW"[-dims:])) if dims > 1 else "C, L"
         accepted = f"{dims + 1}D or {dims + 2}D input, ({single}) or (N, {single})"
         refuse_rank(f"drop_block{dims}d", x, accepted)
-    sizes = seed_sizes(x.shape, dims, block)
+    sizes = ops.seed_sizes(x.shape, dims, block)
     base, strides = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
     if training and x.numel() > 0:
         # Whatever p is: one that grows from 0 shall not fail at its second step.
@@ -313,15 +313,14 @@ def _drop_block(
     into = x if inplace else out
     if not call.active:
         return x if into is None or into is x else into.copy_(x)
-    # Along a dimension that shares its seeds one is enough.
-    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(sizes, strides, strict=True)]
-    rate = seed_rate(call.p, block, dims)
-    plan = Plan(dims, block, rate, factor, eps, base, tuple(sizes), tuple(strides))
+    blocks = Blocks(dims, block, count, eps)
     if into is None:
-        return drop_blocks(x, key_tensor(key_of(key, generator)), plan)
+        drawn = key_tensor(key_of(key, generator))
+        return drop_blocks(x, drawn, call.p, blocks, base, strides)
     refuse_as_torch_does(into)
     with undrawn_if_refused(call.key, call.generator):
-        return into.copy_(drop_blocks(x, key_tensor(key_of(key, generator)), plan))
+        drawn = key_tensor(key_of(key, generator))
+        return into.copy_(drop_blocks(x, drawn, call.p, blocks, base, strides))
 
 
 def _seed_map(

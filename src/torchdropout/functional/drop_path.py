@@ -9,8 +9,9 @@ import torch
 from .._validate import check_bool, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import Affine, bernoulli, check_call, plain
 from ._override import overridable
+from ._rate import Rate
 
 Mode = Literal["row", "batch"]
 
@@ -69,8 +70,14 @@ def drop_path(
     check_mode(mode)
     if call.x.is_nested:
         wrong_type("input", "no nested tensor", call.x)
-    affine = plain(call.p) if scale_by_keep else (1.0, 0.0, 0.0)
-    return bernoulli(call, affine, range(1 if mode == "row" else 0, call.x.ndim))
+    return bernoulli(
+        call, by_sample(call.p, scale_by_keep), range(1 if mode == "row" else 0, call.x.ndim)
+    )
+
+
+def by_sample(p: float, scale_by_keep: bool) -> Affine:
+    """What happens to a sample."""
+    return plain(p) if scale_by_keep or isinstance(p, Rate) else (1.0, 0.0, 0.0)
 
 
 def check_mode(mode: Any) -> Mode:

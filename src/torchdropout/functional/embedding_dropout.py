@@ -11,9 +11,9 @@ import torch
 from .._validate import wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call, mask_map, plain
+from ._bernoulli import check_call, mask_map, masked_affine, plain
 from ._override import overridable
-from .keep_mask import keep_mask
+from ._rate import Rate, drops
 
 
 @overridable
@@ -128,13 +128,16 @@ def drop_rows(
     """
     check_words(words)
     factor = _check_scale(scale)
-    mask_map((rows,), (), (), layout)
-    if not (training and p > 0.0):
+    mask = mask_map((rows,), (), (), layout)
+    if not (training and drops(p)):
         return found if scale is None else found * factor
-    device = found.device
-    keep = keep_mask((rows,), p, key=key, generator=generator, device=device, layout=layout)
+    # One for each row; half precision is enough to tell what is dropped.
+    ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
+    affine = plain(p)
+    keep = masked_affine(ones, p, affine, *mask, key, generator) != 0
+    scaled = found * ((affine.constants[1] if isinstance(affine, Rate) else affine[0]) * factor)
     # A select: what is not finite in a dropped row is 0 in the output, and has a gradient of 0.
-    return torch.where(keep[words].unsqueeze(-1), found * (plain(p)[0] * factor), 0.0)
+    return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
 
 
 def _check_scale(scale: Any) -> float:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, cast
+
+from torch.compiler import is_exporting
 from torch.nn.modules.dropout import _DropoutNd
 
 from .._validate import check_bool, check_p
+from ..functional._bernoulli import plain
+from ..functional._rate import Rate
 
 
 class DropoutModule(_DropoutNd):
@@ -12,7 +18,43 @@ class DropoutModule(_DropoutNd):
 
     Placed before torch's class among the bases, so that an `isinstance` test against `torch.nn`'s
     dropout finds ours too.
+
+    A compiled graph does not read p, which would be a constant of it, but a tensor that is kept in
+    step with p: see `functional._rate`.
     """
+
+    # The attributes that the operator's constants are computed from, each with its check.
+    _given: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"p": check_p}
+    _rate: Rate | None = None
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__(check_p(p), check_bool("inplace", inplace))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        check = self._given.get(name)
+        super().__setattr__(name, value if check is None else check(value))
+        if check is not None:
+            self._keep_in_step()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_rate"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._keep_in_step()
+
+    def _keep_in_step(self) -> None:
+        """Not by writing into the tensor: it may be saved for a backward, or be a replica's too."""
+        if all(name in vars(self) for name in self._given):
+            vars(self)["_rate"] = Rate.of(self.p, self._constants())
+
+    def _constants(self) -> tuple[float, ...]:
+        """Of the operator: p, scale, shift and drop value."""
+        return (self.p, *plain(self.p))
+
+    def _traced_p(self) -> float:
+        """What stands for p in a graph that is compiled; an exported program holds p as a number.
+
+        `forward` asks for it only under torch.compile: a call from there costs as much as the rest.
+        """
+        return self.p if is_exporting() or self._rate is None else cast("float", self._rate)

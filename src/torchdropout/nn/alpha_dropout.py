@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
+from ..functional.alpha_dropout import alpha
 from ._module import DropoutModule
 
 
@@ -36,9 +38,13 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
 
+    def _constants(self) -> tuple[float, ...]:
+        return (self.p, *alpha(self.p))
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.alpha_dropout` with this module's p and mode."""
-        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.alpha_dropout(input, p, self.training, self.inplace)
 
 
 class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
@@ -71,6 +77,10 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
         is torch's.
     """
 
+    def _constants(self) -> tuple[float, ...]:
+        return (self.p, *alpha(self.p))
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.feature_alpha_dropout` with this module's p and mode."""
-        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.feature_alpha_dropout(input, p, self.training, self.inplace)

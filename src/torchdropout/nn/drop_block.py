@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool
+from .._validate import check_bool, check_p
+from ..functional._blocks import Blocks
 from ..functional.drop_block import check_block_size, check_eps, check_scale
 from ._module import DropoutModule
 
 
 class _DropBlock(DropoutModule):
     """State of the three: p, block_size, inplace and eps, checked, and how the mask is used."""
+
+    _dims: int
+    _given: ClassVar = {
+        "p": check_p,
+        "block_size": check_block_size,
+        "eps": check_eps,
+        "scale": check_scale,
+    }
 
     def __init__(
         self,
@@ -24,10 +36,14 @@ class _DropBlock(DropoutModule):
         scale: str = "expectation",
     ) -> None:
         super().__init__(p, inplace)
-        self.block_size = check_block_size(block_size)
-        self.eps = check_eps(eps)
+        self.block_size = block_size
+        self.eps = eps
         self.per_channel = check_bool("per_channel", per_channel)
-        self.scale = check_scale(scale)
+        self.scale = scale
+
+    def _constants(self) -> tuple[float, ...]:
+        count = self.scale == "count"
+        return Blocks(self._dims, self.block_size, count, self.eps).constants(self.p)
 
     def extra_repr(self) -> str:
         """p, block_size and inplace, as torchvision prints them; the rest where it is not usual."""
@@ -74,11 +90,14 @@ class DropBlock1d(_DropBlock):
         networks", NeurIPS 2018.
     """
 
+    _dims = 1
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.drop_block1d` with this module's state and mode."""
+        p = self._traced_p() if is_dynamo_compiling() else self.p
         return F.drop_block1d(
             input,
-            *(self.p, self.block_size, self.inplace, self.eps, self.training),
+            *(p, self.block_size, self.inplace, self.eps, self.training),
             per_channel=self.per_channel,
             scale=self.scale,
         )
@@ -122,11 +141,14 @@ class DropBlock2d(_DropBlock):
         networks", NeurIPS 2018.
     """
 
+    _dims = 2
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.drop_block2d` with this module's state and mode."""
+        p = self._traced_p() if is_dynamo_compiling() else self.p
         return F.drop_block2d(
             input,
-            *(self.p, self.block_size, self.inplace, self.eps, self.training),
+            *(p, self.block_size, self.inplace, self.eps, self.training),
             per_channel=self.per_channel,
             scale=self.scale,
         )
@@ -170,11 +192,14 @@ class DropBlock3d(_DropBlock):
         networks", NeurIPS 2018.
     """
 
+    _dims = 3
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.drop_block3d` with this module's state and mode."""
+        p = self._traced_p() if is_dynamo_compiling() else self.p
         return F.drop_block3d(
             input,
-            *(self.p, self.block_size, self.inplace, self.eps, self.training),
+            *(p, self.block_size, self.inplace, self.eps, self.training),
             per_channel=self.per_channel,
             scale=self.scale,
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar
+
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool
-from ..functional.drop_path import Mode, check_mode
+from .._validate import check_bool, check_p
+from ..functional.drop_path import Mode, by_sample, check_mode
 from ._module import DropoutModule
 
 
@@ -37,9 +41,11 @@ class DropPath(DropoutModule):
         G. Huang et al., "Deep networks with stochastic depth", ECCV 2016; by sample as in timm.
     """
 
+    _given: ClassVar = {"p": check_p, "scale_by_keep": partial(check_bool, "scale_by_keep")}
+
     def __init__(self, p: float = 0.0, scale_by_keep: bool = True) -> None:
         super().__init__(p)
-        self.scale_by_keep = check_bool("scale_by_keep", scale_by_keep)
+        self.scale_by_keep = scale_by_keep
 
     @property
     def drop_prob(self) -> float:
@@ -50,13 +56,17 @@ class DropPath(DropoutModule):
     def drop_prob(self, value: float) -> None:
         self.p = value
 
+    def _constants(self) -> tuple[float, ...]:
+        return (self.p, *by_sample(self.p, self.scale_by_keep))
+
     def extra_repr(self) -> str:
         """The drop probability, and how what is kept is scaled."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.drop_path` with this module's p and mode."""
-        return F.drop_path(input, self.p, self.training, self.scale_by_keep)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.drop_path(input, p, self.training, self.scale_by_keep)
 
 
 class StochasticDepth(DropoutModule):
@@ -95,4 +105,5 @@ class StochasticDepth(DropoutModule):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.drop_path` with this module's p and mode."""
-        return F.drop_path(input, self.p, self.training, mode=self.mode)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.drop_path(input, p, self.training, mode=self.mode)

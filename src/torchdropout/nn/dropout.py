@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ._module import DropoutModule
@@ -43,4 +44,5 @@ class Dropout(DropoutModule, torch.nn.Dropout):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.dropout` with this module's p and mode."""
-        return F.dropout(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.dropout(input, p, self.training, self.inplace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ._module import DropoutModule
@@ -49,4 +50,5 @@ class DropoutAdd(DropoutModule):
         self, input: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
         """`functional.dropout_add` with this module's p and mode."""
-        return F.dropout_add(input, residual, self.p, self.training, bias=bias)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.dropout_add(input, residual, p, self.training, bias=bias)

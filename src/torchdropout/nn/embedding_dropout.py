@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
-from .._validate import check_p, wrong_type
+from .._validate import wrong_type
 from ..functional.embedding_dropout import drop_rows
 from ._module import DropoutModule
 
@@ -18,7 +19,7 @@ class EmbeddingDropout(DropoutModule):
     wherever it stands in the batch. The embedding itself is called, with its hooks, its
     `padding_idx` and all else it has, and its weight is never written to (but by torch, if the
     embedding has a `max_norm`). A drop-in for fastai's `EmbeddingDropout`: the embedding is `emb`,
-    and the keys of the `state_dict` are the same, `emb.weight`.
+    the keys of the `state_dict` are the same, `emb.weight`, and `embed_p` is another name of `p`.
 
     Args:
         emb: The embedding, or a module like it: with a `weight` of a row a word.
@@ -49,6 +50,15 @@ class EmbeddingDropout(DropoutModule):
             wrong_type("emb", "a torch.nn.Embedding, or a module with its `weight`", emb)
         self.emb = emb
 
+    @property
+    def embed_p(self) -> float:
+        """Fastai's name of p, for code that reads or sets it."""
+        return self.p
+
+    @embed_p.setter
+    def embed_p(self, value: float) -> None:
+        self.p = value
+
     def extra_repr(self) -> str:
         """The drop probability."""
         return f"p={self.p}"
@@ -60,7 +70,7 @@ class EmbeddingDropout(DropoutModule):
             words: Row numbers.
             scale: Multiplies the output too, in training and in eval.
         """
-        p = check_p(self.p)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
         found = self.emb(words)
         weight = cast("torch.Tensor", self.emb.weight)
         return drop_rows(found, words, weight.shape[0], p, self.training, scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ._module import DropoutModule
@@ -38,7 +39,8 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.dropout1d` with this module's p and mode."""
-        return F.dropout1d(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.dropout1d(input, p, self.training, self.inplace)
 
 
 class Dropout2d(DropoutModule, torch.nn.Dropout2d):
@@ -72,7 +74,8 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.dropout2d` with this module's p and mode."""
-        return F.dropout2d(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.dropout2d(input, p, self.training, self.inplace)
 
 
 class Dropout3d(DropoutModule, torch.nn.Dropout3d):
@@ -105,4 +108,5 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.dropout3d` with this module's p and mode."""
-        return F.dropout3d(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.dropout3d(input, p, self.training, self.inplace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ..functional.locked_dropout import check_time_dim
@@ -48,4 +49,5 @@ class LockedDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.locked_dropout` with this module's p and mode."""
-        return F.locked_dropout(input, self.p, self.training, time_dim=self.time_dim)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.locked_dropout(input, p, self.training, time_dim=self.time_dim)

@@ -1,14 +1,18 @@
 """The torch operators: schema, fake kernel, gradient, forward derivative, vmap rule.
 
-`masked_affine` carries the Bernoulli variants, `noise_affine` those with continuous noise, and
-`draw_keys` is the one place where a call consumes randomness. Everything torch does to a program
-(autograd, torch.func, torch.compile, export, checkpointing) meets dropout here and in `direct.py`,
-the short way for calls that only autograd looks at, and nowhere else.
+`masked_affine` carries the Bernoulli variants, `drop_blocks` those of blocks, `noise_affine` those
+with continuous noise, and `draw_keys` is the one place where a call consumes randomness. Everything
+torch does to a program (autograd, torch.func, torch.compile, export, checkpointing) meets dropout
+here and in `direct.py`, the short way for calls that only autograd looks at, and nowhere else.
 """
 
 from ..kernels import cpu
+from ._drop_blocks import drop_blocks as drop_blocks
+from ._drop_blocks import drop_blocks_of as drop_blocks_of
+from ._drop_blocks import seed_sizes as seed_sizes
 from ._keys import draw_key as draw_key
 from ._masked_affine import masked_affine as masked_affine
+from ._masked_affine import masked_affine_of as masked_affine_of
 from ._noise_affine import noise_affine as noise_affine
 from ._order import choose as choose
 from ._order import counted_affine as counted_affine

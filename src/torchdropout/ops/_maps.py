@@ -27,22 +27,62 @@ Derivative = Callable[[Sequence[Any]], Sequence[Any]]
 def define_map(
     name: str, constants: str, kernel: Callable[..., torch.Tensor], derivative: Derivative
 ) -> Any:
-    """Define the operator, with everything that torch may ask of it.
+    """Define the operator, with everything that torch may ask of it, in two forms.
+
+    The form that is returned takes its constants as numbers, which are constants of a compiled
+    graph too. The overload `tensor` takes those that are floats as one float64 tensor on the CPU,
+    an input of a graph, which need not be compiled again for others:
+    `(x, key, constants, *integers, linear, base, strides) -> y`, where `linear` asks for the
+    derivative. docs/decisions/0009-p-as-an-input-of-a-graph.md has the evidence.
 
     Args:
         name: Of the operator.
-        constants: The schema of the arguments between `key` and `base`.
+        constants: The schema of the arguments between `key` and `base`: floats, integers, bools.
         kernel: The reference kernel, for any device.
         derivative: Constants of the derivative, from the constants.
 
     Returns:
         The operator: `(x, key, *constants, base, strides) -> y`, y laid out as `empty_like(x)`.
     """
-    schema = f"(Tensor x, Tensor key, {constants}, SymInt base, SymInt[] strides) -> Tensor"
-    library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
     # What the extension's kernel calls where the reference was selected or a type is unknown to it.
-    library.define(f"{name}_reference" + schema)
-    operator = getattr(torch.ops.torchdropout, name).default
+    library.define(f"{name}_reference" + _schema(constants))
+    library.impl(f"{name}_reference", kernel, "CompositeExplicitAutograd")
+    operator = _define(name, "default", constants, kernel, derivative)
+
+    is_float = [argument.startswith("float ") for argument in constants.split(", ")]
+    others = [c for c, f in zip(constants.split(", "), is_float, strict=True) if not f]
+
+    def of_tensor(
+        x: torch.Tensor, key: torch.Tensor, tensor: torch.Tensor, *rest: Any
+    ) -> torch.Tensor:
+        *integers, linear, base, strides = rest
+        numbers, others = iter(tensor.tolist()), iter(integers)
+        own: Sequence[Any] = [next(numbers if f else others) for f in is_float]
+        if linear:
+            own = derivative(own)
+        y: torch.Tensor = operator(x, key, *own, base, strides)
+        return y
+
+    arguments = ", ".join(("Tensor constants", *others, "bool linear"))
+    _define(name, "tensor", arguments, of_tensor, lambda own: (*own[:-1], True))
+    return operator
+
+
+def _schema(arguments: str) -> str:
+    return f"(Tensor x, Tensor key, {arguments}, SymInt base, SymInt[] strides) -> Tensor"
+
+
+def _define(
+    name: str,
+    overload: str,
+    arguments: str,
+    kernel: Callable[..., torch.Tensor],
+    derivative: Derivative,
+) -> Any:
+    """One form of an operator."""
+    own_name = name if overload == "default" else f"{name}.{overload}"
+    library.define(own_name + _schema(arguments), tags=(torch.Tag.pt2_compliant_tag,))
+    operator = getattr(getattr(torch.ops.torchdropout, name), overload)
 
     def linear_part(gradient: torch.Tensor, key: torch.Tensor, rest: Sequence[Any]) -> torch.Tensor:
         *own, base, strides = rest
@@ -60,21 +100,22 @@ def define_map(
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            _keyset, _x, key, *rest = inputs
-            ctx.rest = tuple(rest)
-            ctx.save_for_backward(key)
-            ctx.save_for_forward(key)
+            _keyset, _x, key, first, *rest = inputs
+            tensors = (key, first) if overload == "tensor" else (key,)
+            ctx.rest = tuple(rest) if overload == "tensor" else (first, *rest)
+            ctx.save_for_backward(*tensors)
+            ctx.save_for_forward(*tensors)
 
         @staticmethod
         def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-            (key,) = ctx.saved_tensors
-            nothing = [None] * (1 + len(ctx.rest))
-            return (None, linear_part(gradient, key, ctx.rest), *nothing)
+            key, *first = ctx.saved_tensors
+            nothing = [None] * (1 + len(first) + len(ctx.rest))
+            return (None, linear_part(gradient, key, (*first, *ctx.rest)), *nothing)
 
         @staticmethod
         def jvp(ctx: Any, _keyset: None, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
-            (key,) = ctx.saved_tensors
-            return linear_part(tangent, key, ctx.rest)
+            key, *first = ctx.saved_tensors
+            return linear_part(tangent, key, (*first, *ctx.rest))
 
     def autograd(keyset: Any, *args: Any) -> Any:
         with enable_single_level_autograd_function():
@@ -98,10 +139,9 @@ def define_map(
             x = x.expand(info.batch_size, *x.shape) if x_dim is None else x.movedim(x_dim, 0)
         return operator(x, key, *own, base, strides), place
 
-    qualified = f"torchdropout::{name}"
-    library.impl(name, kernel, "CompositeExplicitAutograd")
-    library.impl(f"{name}_reference", kernel, "CompositeExplicitAutograd")
-    library.impl(name, autograd, "Autograd", with_keyset=True)
+    qualified = f"torchdropout::{own_name}"
+    library.impl(own_name, kernel, "CompositeExplicitAutograd")
+    library.impl(own_name, autograd, "Autograd", with_keyset=True)
     torch.library.register_fake(qualified, lambda x, *_: torch.empty_like(x), lib=library)
     torch.library.register_vmap(qualified, vmap, lib=library)
     return operator

@@ -31,3 +31,19 @@ def masked_affine(
     """`y = keep ? x * scale + shift : drop_value`; see `kernels.reference.masked_affine`."""
     y: torch.Tensor = _masked_affine(x, key, p, scale, shift, drop_value, base, strides)
     return y
+
+
+def masked_affine_of(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    constants: torch.Tensor,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """The same with p, scale, shift and drop value in one float64 tensor on the CPU.
+
+    A compiled graph takes the tensor as an input, and numbers as constants of it.
+    """
+    operator = torch.ops.torchdropout.masked_affine.tensor
+    y: torch.Tensor = operator(x, key, constants, False, base, strides)
+    return y

@@ -1,0 +1,153 @@
+"""`drop_blocks`: the operator of DropBlock, seeds from the contract's keep bits grown to blocks.
+
+One operator, and not the composition of `masked_affine` with torch's operations, which would keep a
+mask of a byte an element for the backward, also in compiled code: the key and the constants are all
+that is kept. Its kernel is that composition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from ..spec.keep import compute_dtype
+from ._maps import define_map
+from ._masked_affine import masked_affine
+
+_WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of an element
+
+
+def _kernel(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    dims: int,
+    block: int,
+    count: bool,
+    rate: float,
+    scale: float,
+    eps: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    sizes = seed_sizes(x.shape[key.ndim - 1 :], dims, block)
+    # Along a dimension that shares its seeds one is enough.
+    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(sizes, strides, strict=True)]
+    words = _keep_words(key, sizes, dims, block, rate, base, strides, x.device)
+    factor: float | torch.Tensor = (
+        scale  # a number, with which torch multiplies in the compute type
+    )
+    if count:
+        sample = tuple(range(-dims - 1, 0))
+        total = math.prod([words.shape[dim] for dim in sample])
+        kept = -words.sum(sample, keepdim=True, dtype=torch.int64)
+        factor = total / (kept.to(compute_dtype(x.dtype)) + eps)
+    # The product is laid out as empty_like(x); written into, it stays so. What is dropped is
+    # selected and not multiplied away: it may be inf or NaN.
+    y = (x * factor).to(x.dtype)
+    bits = y.view(_WORDS[y.element_size()])
+    bits &= words.to(bits.dtype)
+    return y
+
+
+def _keep_words(
+    key: torch.Tensor,
+    sizes: Sequence[int],
+    dims: int,
+    block: int,
+    rate: float,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """int16, 0 where a block lies and -1, all bits, elsewhere; of size 1 along what is shared.
+
+    The place i is covered by the seeds i to i + block - 1 of each dimension of the seed map.
+    """
+    ones = torch.ones((*key.shape[:-1], *sizes), dtype=torch.bfloat16, device=device)
+    # What is kept is -1.0, whose sign bit tells it from 0.0 and stays where all of them are kept.
+    kept = masked_affine(ones, key, rate, -1.0, 0.0, 0.0, base, strides)
+    words = kept.view(torch.int16)
+    for dim in range(-dims, 0):
+        words = _all_of_next(words, dim, block)
+    return words >> 15
+
+
+def _all_of_next(words: torch.Tensor, dim: int, count: int) -> torch.Tensor:
+    """`y[i] = words[i] & ... & words[i + count - 1]`, in log2(count) steps.
+
+    Max pooling of what is dropped is the same in count ** dims comparisons a place.
+    """
+    width = 1
+    while width < count:
+        step = min(width, count - width)
+        size = words.shape[dim] - step
+        words = words.narrow(dim, 0, size) & words.narrow(dim, step, size)
+        width += step
+    return words
+
+
+def seed_sizes(shape: Sequence[int], dims: int, block: int) -> list[int]:
+    """The seed map of an input: wherever a block may lie that covers a place of the map.
+
+    Example:
+        >>> seed_sizes((8, 3, 10, 12), 2, 7)
+        [8, 3, 16, 18]
+    """
+    return [*shape[:-dims], *(size + block - 1 for size in shape[-dims:])]
+
+
+_drop_blocks = define_map(
+    "drop_blocks",
+    "int dims, int block, bool count, float rate, float scale, float eps",
+    _kernel,
+    lambda own: own,  # linear: its own derivative
+)
+
+
+def drop_blocks(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    dims: int,
+    block: int,
+    count: bool,
+    rate: float,
+    scale: float,
+    eps: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`keep ? x * scale : 0`, where what is not kept are blocks.
+
+    Args:
+        x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`.
+        key: `(..., 2)` int64 on the CPU: seed and stream.
+        dims: How many trailing dimensions a block extends along; the channel lies before them.
+        block: Side of a block.
+        count: Whether the scale is the size of a sample's mask over what is kept of it.
+        rate: Probability of a seed.
+        scale: Factor of what is kept, without `count`.
+        eps: Added to the number kept in that quotient.
+        base: Mask index of the first seed, its 64 bits as int64.
+        strides: Mask strides of the seed map; its sizes are those of x, and along the dimensions of
+            blocks `block - 1` more.
+    """
+    y: torch.Tensor = _drop_blocks(x, key, dims, block, count, rate, scale, eps, base, strides)
+    return y
+
+
+def drop_blocks_of(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    constants: torch.Tensor,
+    dims: int,
+    block: int,
+    count: bool,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """The same with rate, scale and eps in one float64 tensor on the CPU."""
+    operator = torch.ops.torchdropout.drop_blocks.tensor
+    y: torch.Tensor = operator(x, key, constants, dims, block, count, False, base, strides)
+    return y
