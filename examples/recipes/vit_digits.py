@@ -128,7 +128,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def table(curves: Mapping[str, Sequence[Curve]]) -> str:
     """The last epoch, and its paired difference from no dropout, seed by seed."""
     lines = [
-        "| | test loss | test accuracy, % | accuracy less that without, % |",
+        "| | test loss | test accuracy, % | more than without, points |",
         "|---|---|---|---|",
     ]
     plain = curves["no dropout"]
@@ -150,12 +150,10 @@ def finding(curves: Mapping[str, Sequence[Curve]]) -> str:
     pairs = list(zip(ours, plain, strict=True))
     gain, half = interval([100 * (a[-1][2] - b[-1][2]) for a, b in pairs])
     low, high = gain - half, gain + half
-    what = "more" if low > 0 else "fewer" if high < 0 else None
+    what = "more" if low > 0 else "less" if high < 0 else None
     if what is None:
-        return (
-            f"All three together: {gain:+.1f} ± {half:.1f} % of digits right, no clear difference"
-        )
-    return f"All three together get {abs(gain):.1f} ± {half:.1f} % {what} of the digits right"
+        return f"All three dropouts: {gain:+.1f} ± {half:.1f} points of accuracy, no clear change"
+    return f"All three dropouts: {abs(gain):.1f} ± {half:.1f} points {what} of accuracy than none"
 
 
 def draw(curves: Mapping[str, Sequence[Curve]], path: Path) -> None:

@@ -81,12 +81,12 @@ def test_a_small_run(recipe, tmp_path, capsys):
         values = [100 * float(r["accuracy"]) for r in rows if r["recipe"] == name]
         assert f"| {name} |" in printed
         assert f"| {sum(values) / 2:.2f} ± " in printed
-    assert "All three together" in printed
+    assert "All three dropouts" in printed
     assert (tmp_path / "vit_digits.svg").read_text().startswith("<?xml")
 
 
 @pytest.mark.parametrize(
-    ("gains", "words"), [((0.02, 0.03, 0.02), "more"), ((-0.02, -0.03, -0.02), "fewer")]
+    ("gains", "words"), [((0.02, 0.03, 0.02), "more"), ((-0.02, -0.03, -0.02), "less")]
 )
 def test_the_title_states_what_was_found(recipe, gains, words):
     plain = [[(4, 0.5, 0.9)]] * 3
@@ -94,4 +94,4 @@ def test_the_title_states_what_was_found(recipe, gains, words):
     found = recipe.finding({"no dropout": plain, "all three": ours})
     assert words in found
     unclear = recipe.finding({"no dropout": plain, "all three": [plain[0], ours[0], ours[1]]})
-    assert "no clear difference" in unclear
+    assert "no clear change" in unclear
