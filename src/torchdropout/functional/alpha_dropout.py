@@ -46,7 +46,7 @@ def alpha_dropout(
 
     `y = a * x + b` where kept and `a * alpha' + b` where dropped, with `alpha' = -1.7580993...`,
     `a = ((1 - p)(1 + p * alpha'**2)) ** -1/2` and `b = -a * p * alpha'`. A drop-in for
-    `torch.nn.functional.alpha_dropout`, with its default: **`training` is False unless you say
+    `torch.nn.functional.alpha_dropout`, with its default: `training` is **False unless you say
     otherwise**, unlike that of every other dropout.
 
     Args:
@@ -97,8 +97,8 @@ def feature_alpha_dropout(
     r"""Alpha dropout of whole channels: one draw for each (sample, channel).
 
     The map of `alpha_dropout`, with the draw shared along all dimensions but the first two. A
-    drop-in for `torch.nn.functional.feature_alpha_dropout`, with its default: **`training` is
-    False**.
+    drop-in for `torch.nn.functional.feature_alpha_dropout`, with its default: `training` is
+    **False**.
 
     Args:
         input: Floating-point tensor.
