@@ -303,6 +303,40 @@ PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
   return new_reference(owned.get());
 }
 
+// A call with noise: (seed, stream, law, factor, addend, base, mask strides).
+PyObject* noise_of(PyObject* x_object, PyObject* tuple) {
+  if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 7) {
+    PyErr_SetString(PyExc_TypeError, "expected a map: a tuple of seven");
+    throw PythonError();
+  }
+  const auto at = [&](int i) { return PyTuple_GetItem(tuple, i); };
+  const Key key = {bits_of(at(0)), bits_of(at(1))};
+  const uint64_t law = bits_of(at(2));
+  const NoiseAffine affine = {PyFloat_AsDouble(at(3)), PyFloat_AsDouble(at(4))};
+  const uint64_t base = bits_of(at(5));
+  without_error(0);
+  const View x = read_or_throw(x_object);
+  if (law < 1 || law > 3 || x.type.complex) {
+    PyErr_SetString(PyExc_ValueError, "expected a law of 1 to 3, and a tensor that is not complex");
+    throw PythonError();
+  }
+  const Owned owned(empty_like(x_object));
+  const View y = read_or_throw(owned.get());
+  NoiseJob job = {x.type.real, static_cast<Law>(law), affine, x.data(), y.data(), {}, &key, base};
+  const int64_t item = item_size(job.type);
+  if (at(6) == Py_None && x.contiguous() && y.contiguous()) {
+    job.add_dim(x.elements(), item, item, 1);
+  } else {
+    const std::vector<uint64_t> mask = mask_strides(at(6), x);
+    for (int d = 0; d < x.dl.ndim; ++d) {
+      job.add_dim(x.size(d), x.stride(d) * item, y.stride(d) * item, mask[d]);
+    }
+  }
+  without_gil(x.elements(),
+              [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+  return new_reference(owned.get());
+}
+
 uint64_t draw() {
   using torch::stable::detail::from;
   StableIValue stack[] = {from(*torch_side.seed), from(std::numeric_limits<int64_t>::min()),
@@ -497,6 +531,14 @@ PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 2);
+    PyObject* const x = in.object();
+    return noise_of(x, in.object());
+  });
+}
+
 PyObject* usable(PyObject*, PyObject*) {
   return guarded([] {
     const std::vector<const Kernels*> kernels = usable_kernels();
@@ -558,6 +600,7 @@ PyMethodDef methods[] = {
      "affine_backward(ctx, gradient) -> (gradient, None, None)"},
     {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},
     {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
+    {"noise", as_method(noise), METH_FASTCALL, "noise(x, map) -> y"},
     {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},
     {"why_not", why_not, METH_O, "what is missing to run the kernels of a name"},
     {"select", select, METH_O, "run the kernels of a name from now on; None: the reference"},

@@ -204,6 +204,46 @@ def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, 
     return wide.to(ctx.x_dtype), sums.to(ctx.bias_dtype)
 
 
+# --- continuous noise ----------------------------------------------------------------------------
+
+
+def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
+    """`ops.noise_affine`, or None where this way is closed to x; nothing is drawn then.
+
+    Args:
+        x: The input, not complex.
+        call: Seed (None: to be drawn), stream, law, factor, addend, base, mask strides or None.
+    """
+    if not takes(x):
+        return None
+    if call[0] is None:
+        call = (draw_seed(), *call[1:])
+    if x.requires_grad and torch.is_grad_enabled():
+        return _NoiseAffine.apply(x, call)  # type: ignore[no-any-return]
+    return _C.noise(x, call)  # type: ignore[no-any-return]
+
+
+class _NoiseAffine(torch.autograd.Function):
+    """Keeps numbers, no tensor, for the backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
+        ctx.call = call
+        return _C.noise(x, call)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        seed, stream, law, factor, _addend, base, strides = ctx.call
+        if factor == 0.0:  # what was added has no part in the derivative
+            return gradient, None
+        if _is_final(gradient):
+            return _C.noise(gradient, (seed, stream, law, factor, 0.0, base, strides)), None
+        key = torch.tensor([as_int64(seed), stream], dtype=torch.int64, device="cpu")
+        if strides is None:
+            strides = row_major(gradient.shape)
+        return ops.noise_affine(gradient, key, law, factor, 0.0, base, strides), None
+
+
 if _C is not None:
     # Each returns something false where nobody but autograd looks at operators.
     _WATCHERS = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import numbers
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
-from .. import ops
+from .. import direct, ops
 from .._validate import check_bool, check_input, wrong_type, wrong_value
 from ..random import Key
 from ..spec.keep import compute_dtype
@@ -18,6 +19,7 @@ from ..spec.noise import Law
 from ._bernoulli import (
     check_out,
     check_source,
+    key_numbers,
     key_of,
     key_tensor,
     mask_map,
@@ -111,15 +113,24 @@ def noisy(call: Call, noise: Noise) -> torch.Tensor:
     into = x if call.inplace else call.out
     if not call.training or noise.none:
         return x if into is None or into is x else into.copy_(x)
-    if strides is None:
-        strides = row_major(x.shape)
     if into is None:
-        key = key_tensor(key_of(call.key, call.generator))
-        return ops.noise_affine(x, key, *noise, base, strides)
+        return _noise_affine(x, noise, base, strides, call)
     refuse_as_torch_does(into)
     with undrawn_if_refused(call.key, call.generator):
-        key = key_tensor(key_of(call.key, call.generator))
-        return into.copy_(ops.noise_affine(x, key, *noise, base, strides))
+        return into.copy_(_noise_affine(x, noise, base, strides, call))
+
+
+def _noise_affine(
+    x: torch.Tensor, noise: Noise, base: int, strides: Sequence[int] | None, call: Call
+) -> torch.Tensor:
+    """By the shortest way there is; the key last, drawn."""
+    key = key_of(call.key, call.generator)
+    y = direct.noise_affine(x, (*key_numbers(key), *noise, base, strides))
+    if y is not None:
+        return y
+    if strides is None:
+        strides = row_major(x.shape)
+    return ops.noise_affine(x, key_tensor(key), *noise, base, strides)
 
 
 def standard_noise(
