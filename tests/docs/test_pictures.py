@@ -71,7 +71,7 @@ def test_a_page_shows_its_picture_under_its_title(name):
 
 def test_every_variant_has_a_picture():
     pages = {page.stem for page in (DOCS / "family").glob("*.md")}
-    assert pages - {"index", "convert"} == set(p.PICTURES)
+    assert pages - {"index", "convert", "peers"} == set(p.PICTURES)
     assert {f"family-{name}.svg" for name in p.PICTURES} == {
         file.name for file in (DOCS / "plots").glob("family-*")
     }
