@@ -6,7 +6,10 @@ import torch
 from torchdropout import backends
 from torchdropout import functional as F
 from torchdropout import nn as td
-from torchdropout.verify import check_dropout
+from torchdropout.verify import CHECKS, check_dropout, check_subject
+from torchdropout.verify.specs import infer
+from torchdropout.verify.targets import resolve
+from verify import _ours, ours_table
 
 
 def _active(x, p, training):
@@ -50,24 +53,53 @@ def test_dropout_quick(backend):
     assert not report.findings
 
 
-KINDS = [
-    td.Dropout1d,
-    td.Dropout2d,
-    td.Dropout3d,
-    td.AlphaDropout,
-    td.FeatureAlphaDropout,
-    td.DropoutAdd,
-    F.dropout2d,
-    F.alpha_dropout,
-    F.dropout_add,
-]
+def test_every_public_name_is_judged_or_said_why_not():
+    judged = {name.partition(",")[0] for name in _ours.CASES}
+    assert judged | _ours.NOT_JUDGED.keys() == _ours.public()
+    assert not judged & _ours.NOT_JUDGED.keys()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_is_known_and_right(kind, judge):
-    report = judge(kind)
-    assert report.spec != "plain"
+@pytest.mark.parametrize("name", [n for n, case in _ours.CASES.items() if case.spec is None])
+def test_its_kind_is_known_by_its_name(name):
+    assert (infer(_ours.CASES[name].target).name == "plain") == (name in _ours.PLAIN)
+
+
+# Many small calls: these take most of the time of a run, and are left to the slow test.
+LONG = {
+    "few-masks",
+    "position-rate",
+    "thread-law",
+    "tiny-input",
+    "seeds-differ",
+    "scale-constant",
+    "dtype-rate",
+}
+SHORT = frozenset(check.name for check in CHECKS.values()) - LONG
+
+
+def _judged(name, level, only=None):
+    case = _ours.CASES[name]
+    return check_subject(resolve(case.target, spec=case.spec), level=level, only=only)
+
+
+@pytest.mark.parametrize("name", _ours.CASES)
+def test_every_variant_is_right(name, coarse):
+    report = _judged(name, coarse, SHORT)
     assert not report.findings, report.findings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _ours.CASES)
+def test_every_variant_is_right_at_standard(name):
+    report = _judged(name, "standard")
+    assert not report.findings, report.findings
+
+
+@pytest.mark.skipif(not ours_table.TABLE.exists(), reason="no table was written")
+def test_the_table_has_every_variant_and_no_finding():
+    rows = ours_table.read()
+    assert list(rows) == list(_ours.CASES)
+    assert {name for name, row in rows.items() if row.said != ours_table.NONE} == set()
 
 
 @pytest.mark.slow

@@ -79,8 +79,9 @@ class Elementwise(Spec):
         shape = _SHARED[: len(self.shared)]
         given = x.reshape(-1, *[1] * len(shape)).expand(-1, *shape).contiguous()
         read = []
-        for i in range(len(given)):
-            y = built.call(given[i], training)
+        for part in given.unbind():
+            # Of many views of one tensor none may be written to while a gradient is recorded.
+            y = built.call(part.clone() if part.requires_grad else part, training)
             if not isinstance(y, torch.Tensor) or y.shape != shape:
                 got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
                 raise Fault(f"expected shape {shape}, got {got}")

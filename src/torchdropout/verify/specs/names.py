@@ -71,6 +71,16 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 },
             ),
             Elementwise(
+                "variational",
+                (0.1, 0.5, 0.9),
+                cost=4,
+                law=Gaussian(),
+                exempt={
+                    **_NOISE,
+                    **because("a learned p is inside (0, 1)", "p-zero-identity", *_NO_ONE),
+                },
+            ),
+            Elementwise(
                 "uniform",
                 (0.1, 0.5, 0.9),
                 cost=4,
@@ -183,6 +193,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "concrete": ("ConcreteDropout", "concrete_dropout"),
         "locked": ("LockedDropout", "RNNDropout", "locked_dropout"),
         "weights": ("DropConnect", "EmbeddingDropout", "WeightDrop", "WeightDropout"),
+        "variational": ("VariationalDropout",),
         "zoneout": ("Zoneout", "zoneout"),
     }
 )
