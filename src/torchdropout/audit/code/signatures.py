@@ -15,7 +15,40 @@ FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d"
 FUNCTIONAL_OFF = ("torch.nn.functional.alpha_dropout", "torch.nn.functional.feature_alpha_dropout")
 """The functional dropouts whose `training` is False by default."""
 
+_OWN_ON: dict[str, tuple[str, ...]] = {
+    **{f"torchdropout.functional.dropout{d}": _F_DROP for d in ("", "1d", "2d", "3d")},
+    "torchdropout.functional.dropout_add": ("input", "residual", "p", "training"),
+    **{
+        f"torchdropout.functional.drop_block{d}": (
+            *("input", "p", "block_size", "inplace", "eps", "training"),
+        )
+        for d in ("1d", "2d", "3d")
+    },
+    "torchdropout.functional.locked_dropout": ("input", "p", "training"),
+    "torchdropout.functional.embedding_dropout": ("input", "weight", "p", "training"),
+    "torchdropout.functional.drop_connect": ("input", "p", "training"),
+    "torchdropout.functional.gaussian_dropout": _F_DROP,
+    "torchdropout.functional.gaussian_noise": ("input", "sigma", "training", "inplace"),
+    "torchdropout.functional.uniform_dropout": ("input", "beta", "training", "inplace"),
+    "torchdropout.functional.concrete_dropout": ("input", "p_logit", "training", "temperature"),
+    "torchdropout.functional.variational_dropout": ("input", "log_alpha", "training"),
+    "torchdropout.functional.zoneout": ("new", "old", "p", "training"),
+    "torchdropout.functional.token_dropout": ("input", "p", "training"),
+    "torchdropout.functional.n_m_dropout": ("input", "n", "m", "training"),
+    "torchdropout.functional.column_dropout": ("input", "p", "training"),
+    "torchdropout.functional.multi_sample_dropout": ("input", "p", "samples", "training"),
+}
+# `training` must be given.
+_OWN_ASKED: dict[str, tuple[str, ...]] = {
+    "torchdropout.functional.drop_path": ("input", "p", "training", "scale_by_keep"),
+}
+_OWN_OFF: dict[str, tuple[str, ...]] = {
+    f"torchdropout.functional.{name}": _F_DROP
+    for name in ("alpha_dropout", "feature_alpha_dropout")
+}
+
 OTHER_ON: dict[str, tuple[str, ...]] = {
+    **_OWN_ON,
     "torchvision.ops.stochastic_depth": ("input", "p", "mode", "training"),
     "torchvision.ops.drop_block2d": ("input", "p", "block_size", "inplace", "eps", "training"),
     "torchvision.ops.drop_block3d": ("input", "p", "block_size", "inplace", "eps", "training"),
@@ -23,6 +56,7 @@ OTHER_ON: dict[str, tuple[str, ...]] = {
 """The same in other packages, with their parameters."""
 
 OTHER_OFF: dict[str, tuple[str, ...]] = {
+    **_OWN_OFF,
     "timm.layers.drop_path": ("x", "drop_prob", "training", "scale_by_keep"),
 }
 """Those of other packages whose `training` is False by default."""
@@ -47,6 +81,25 @@ OTHER_MODULES: Mapping[str, tuple[str, ...]] = {
     "torchvision.ops.DropBlock2d": ("p", "block_size", "inplace", "eps"),
     "torchvision.ops.DropBlock3d": ("p", "block_size", "inplace", "eps"),
     **{f"torchdropout.nn.{name.rpartition('.')[2]}": _DROP for name in MODULES},
+    "torchdropout.nn.ColumnDropout": ("p",),
+    "torchdropout.nn.ConcreteDropout": (
+        *("layer", "weight_regularizer", "dropout_regularizer", "init_min", "init_max"),
+    ),
+    **{
+        f"torchdropout.nn.DropBlock{d}": ("p", "block_size", "inplace", "eps")
+        for d in ("1d", "2d", "3d")
+    },
+    "torchdropout.nn.DropPath": ("p", "scale_by_keep"),
+    "torchdropout.nn.DropoutAdd": ("p",),
+    "torchdropout.nn.GaussianDropout": _DROP,
+    "torchdropout.nn.GaussianNoise": ("sigma", "inplace"),
+    "torchdropout.nn.LockedDropout": ("p", "time_dim"),
+    "torchdropout.nn.NMDropout": ("n", "m"),
+    "torchdropout.nn.StochasticDepth": ("p", "mode"),
+    "torchdropout.nn.TokenDropout": ("p", "num_prefix_tokens", "ordered", "return_indices"),
+    "torchdropout.nn.UniformDropout": ("beta", "inplace"),
+    "torchdropout.nn.VariationalDropout": ("p", "num_features"),
+    "torchdropout.nn.Zoneout": ("p",),
 }
 """The dropout modules of other packages, with their parameters."""
 
@@ -75,8 +128,12 @@ ATTENTION: Mapping[str, str] = {
 
 RATES: Mapping[str, str] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
-    **{name: parameters[0] for name, parameters in OTHER_MODULES.items()},
-    **{name: parameters[1] for name, parameters in (OTHER_ON | OTHER_OFF).items()},
+    **{
+        name: rate
+        for name, parameters in {**OTHER_MODULES, **OTHER_ON, **OTHER_OFF, **_OWN_ASKED}.items()
+        for rate in ("p", "drop_prob")
+        if rate in parameters
+    },
     **dict.fromkeys(RNNS, "dropout"),
     **dict.fromkeys(
         (
@@ -98,6 +155,7 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     **OTHER_MODULES,
     **OTHER_ON,
     **OTHER_OFF,
+    **_OWN_ASKED,
     "torch.nn.RNN": (*_RNN[:3], "nonlinearity", *_RNN[3:]),
     "torch.nn.LSTM": _RNN,
     "torch.nn.GRU": _RNN,
@@ -124,6 +182,7 @@ _HOMES = (
     (re.compile(r"timm\.(?:models\.layers|layers)\.(?:drop\.)?(?=\w)"), "timm.layers."),
     (re.compile(r"flash_attn\.flash_attn_interface\."), "flash_attn."),
     (re.compile(r"torchdropout\.nn\.\w+\.(?=[A-Z])"), "torchdropout.nn."),
+    (re.compile(r"torchdropout\.functional\.\w+\.(?=[a-z])"), "torchdropout.functional."),
 )
 
 

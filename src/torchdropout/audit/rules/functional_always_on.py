@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
+from ..code.signatures import SIGNATURES
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -55,7 +56,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     for call in code.calls:
         if call.name not in _ALWAYS_ON or call.argument("training") is not None:
             continue
-        p = call.argument(RATES[call.name])
+        # Noise has an amount in the place of a probability.
+        p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
         if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
             continue
         if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
