@@ -75,4 +75,23 @@ struct SumsJob {
 
 void run(const Kernels& kernels, const SumsJob& job, ParallelFor parallel_for);
 
+// Contiguous x and y of float32 or float64, and words of 0 or -1, all bits:
+//   y = word ? x * scale : 0
+struct WordsJob {
+  struct Dim {
+    int64_t size, stride;  // between words; 0: shared
+  };
+  DType type;
+  double scale;
+  const void* x;
+  void* y;
+  const int16_t* words;
+  std::vector<Dim> dims;
+
+  void add_dim(int64_t size, int64_t stride);  // outermost first
+};
+
+// False, and nothing was done, for another type or words that lie apart.
+bool run(const WordsJob& job, ParallelFor parallel_for);
+
 }  // namespace torchdropout

@@ -156,8 +156,10 @@ bool is_plain(PyObject* object) {
   if (selection.reference || torch_side.exchange == nullptr) return false;
   auto* const type = reinterpret_cast<PyObject*>(Py_TYPE(object));
   if (type != torch_side.tensor_type && type != torch_side.parameter_type) return false;
+  // Asked first: of a tensor that a transform has wrapped, reading fails by a slow exception.
+  if (is_watched()) return false;
   View view;
-  if (!read(object, &view) || is_watched()) return false;
+  if (!read(object, &view)) return false;
   // Lazily negated or conjugated: the memory does not hold the values.
   return !method_is_true(object, torch_side.is_neg) &&
          !(view.type.complex && method_is_true(object, torch_side.is_conj));
@@ -539,6 +541,41 @@ PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+// A view of words, which are integers: unlike `read`, which knows the types of dropout.
+DLTensor read_words(PyObject* object) {
+  DLTensor words;
+  if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &words) != 0) {
+    throw PythonError();
+  }
+  return words;
+}
+
+PyObject* select_words(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    Arguments in(args, n, 3);
+    PyObject* const x_object = in.object();
+    if (selection.reference || !is_plain(x_object)) Py_RETURN_NOTIMPLEMENTED;
+    const View x = read_or_throw(x_object);
+    const DLTensor words = read_words(in.object());
+    const double scale = PyFloat_AsDouble(in.object());
+    if (PyErr_Occurred() != nullptr) throw PythonError();
+    if (x.type.complex || !x.contiguous() || x.dl.ndim != words.ndim) Py_RETURN_NOTIMPLEMENTED;
+    const Owned y_object(empty_like(x_object));
+    const View y = read_or_throw(y_object.get());
+    WordsJob job = {x.type.real, scale, x.data(), y.data(), nullptr, {}};
+    job.words = reinterpret_cast<const int16_t*>(static_cast<const char*>(words.data) +
+                                                 words.byte_offset);
+    for (int d = 0; d < x.dl.ndim; ++d) {
+      if (words.shape[d] != x.size(d) && words.shape[d] != 1) Py_RETURN_NOTIMPLEMENTED;
+      job.add_dim(x.size(d), words.shape[d] == 1 ? 0 : words.strides[d]);
+    }
+    bool done = false;
+    without_gil(x.elements(), [&] { done = torchdropout::run(job, on_torch_threads); });
+    if (!done) Py_RETURN_NOTIMPLEMENTED;
+    return new_reference(y_object.get());
+  });
+}
+
 PyObject* usable(PyObject*, PyObject*) {
   return guarded([] {
     const std::vector<const Kernels*> kernels = usable_kernels();
@@ -601,6 +638,8 @@ PyMethodDef methods[] = {
     {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},
     {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
     {"noise", as_method(noise), METH_FASTCALL, "noise(x, map) -> y"},
+    {"select_words", as_method(select_words), METH_FASTCALL,
+     "select_words(x, words, scale) -> y, or NotImplemented; words are int16, 0 or -1"},
     {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},
     {"why_not", why_not, METH_O, "what is missing to run the kernels of a name"},
     {"select", select, METH_O, "run the kernels of a name from now on; None: the reference"},

@@ -72,6 +72,7 @@ BREAKS = {
     "noise-key-stride": "noise",
     "noise-mask-stride": "noise",
     "noise-base": "noise",
+    "word-stride": "words",
 }
 
 

@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <thread>
 #include <utility>
@@ -1818,6 +1819,69 @@ void test_noise() {
   }
 }
 
+// --- a mask that lies in memory ------------------------------------------------------------------
+
+template <class T>
+void check_selection(Rng& rng, DType type, ParallelFor parallel_for) {
+  const int64_t ndim = rng.between(0, 4);
+  std::vector<int64_t> sizes, strides(static_cast<size_t>(ndim));
+  std::vector<bool> shared;
+  for (int64_t d = 0; d < ndim; ++d) {
+    sizes.push_back(rng.chance(0.05) ? 0 : rng.between(1, rng.chance(0.3) ? 70 : 9));
+    shared.push_back(rng.chance(0.3));
+  }
+  int64_t count = 1, elements = 1;
+  for (size_t d = sizes.size(); d-- > 0;) {
+    strides[d] = shared[d] ? 0 : count;
+    if (!shared[d]) count *= sizes[d];
+    elements *= sizes[d];
+  }
+  std::vector<int16_t> words(static_cast<size_t>(std::max<int64_t>(1, count)));
+  for (int16_t& word : words) word = rng.chance(0.5) ? -1 : 0;
+  std::vector<T> x(static_cast<size_t>(elements)), y(x.size() + 1, T{7});
+  for (T& value : x) {
+    value = rng.chance(0.1) ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(rng.between(-9, 9));
+    if (value == 0) value = -value;
+  }
+  torchdropout::WordsJob job = {type, 1.0 / 0.7, x.data(), y.data(), words.data(), {}};
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    const bool broken = breaks("word-stride") && strides[d] > 1;
+    job.add_dim(sizes[d], strides[d] - (broken ? 1 : 0));
+  }
+  if (!torchdropout::run(job, parallel_for)) fail("not taken");
+  for (int64_t i = 0; i < elements; ++i) {
+    int64_t rest = i, at = 0;
+    for (size_t d = sizes.size(); d-- > 0;) {
+      at += rest % sizes[d] * strides[d];
+      rest /= sizes[d];
+    }
+    const auto place = static_cast<size_t>(i);
+    const T expected = words[static_cast<size_t>(at)] ? x[place] * static_cast<T>(1.0 / 0.7) : T{0};
+    ++checks;
+    if (std::memcmp(&y[place], &expected, sizeof expected) != 0 &&
+        !(std::isnan(y[place]) && std::isnan(expected))) {
+      fail("element %lld of %lld", static_cast<long long>(i), static_cast<long long>(elements));
+    }
+  }
+  if (y.back() != T{7}) fail("written past the end");
+}
+
+void test_selections() {
+  Rng rng = {9};
+  const uint64_t ways = sizeof kWays / sizeof kWays[0];
+  for (uint64_t number = 0; number < std::max<uint64_t>(200, options.cases / 20); ++number) {
+    check_selection<float>(rng, DType::kFloat32, kWays[number % ways]);
+    check_selection<double>(rng, DType::kFloat64, kWays[number % ways]);
+  }
+  torchdropout::WordsJob job = {DType::kBFloat16, 1.0, nullptr, nullptr, nullptr, {}};
+  job.add_dim(3, 1);
+  if (torchdropout::run(job, in_order)) fail("another type was taken");
+  job = {DType::kFloat32, 1.0, nullptr, nullptr, nullptr, {}};
+  job.add_dim(2, 6);
+  job.add_dim(3, 2);
+  if (torchdropout::run(job, in_order)) fail("words that lie apart were taken");
+}
+
 void test_definition() {
   // Random123's known answers: this file's Philox is the published one.
   const uint32_t known[3][10] = {
@@ -1871,7 +1935,8 @@ constexpr const char* kBreaks[] = {
     "key-stride",     "gap",           "base-high",      "lost-piece",       "noise-carry",
     "noise-stream",   "noise-domain",  "noise-word",     "noise-ulp",        "noise-tail",
     "noise-sign",     "noise-addend",  "noise-factor",   "noise-overrun",    "noise-key-stride",
-    "noise-mask-stride", "noise-base"};
+    "noise-mask-stride", "noise-base", "word-stride",
+};
 
 constexpr struct {
   const char* name;
@@ -1881,7 +1946,7 @@ constexpr struct {
                  {"rounding", test_rounding},     {"nan", test_nan_constants},
                  {"guard", test_guard_pages},     {"sums", test_sums},
                  {"jobs", test_jobs},             {"streaming", test_streaming_jobs},
-                 {"noise", test_noise}};
+                 {"noise", test_noise},           {"words", test_selections}};
 
 void read_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as torch_F
 
-from torchdropout import Key, MaskLayout
+from oracle import same_bits
+from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
 from torchdropout.functional._blocks import seed_rate
@@ -150,6 +151,29 @@ def test_any_memory_layout_has_the_mask_of_contiguous(order, scale):
     assert y.stride() == torch.empty_like(other).stride()
     (gradient,) = torch.autograd.grad(y, other, torch.ones_like(other))
     assert gradient.stride() == other.stride()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("shape", [(3, 5, 9, 12), (2, 1, 7, 7), (5, 8, 9), (1, 3, 300, 200)])
+def test_backends_give_the_same_bits(shape, per_channel, dtype):
+    x = torch.randn(shape, dtype=dtype)
+    x.view(-1)[::7] = -0.0
+    x.view(-1)[::11] = float("nan")
+    found = []
+    for name in backends.available():
+        with backends.use(name):
+            found.append(F.drop_block2d(x, 0.3, 3, per_channel=per_channel, key=Key(4)))
+    assert not found[0].isnan().all()
+    assert all(same_bits(found[0], y) for y in found[1:])
+
+
+def test_blocks_shared_by_a_batch_or_along_odd_strides():
+    x = torch.randn(4, 6, 11, 13)
+    for broadcast_dims in ((0,), (1,), (0, 1)):
+        with backends.use("reference"):
+            y = F.drop_block2d(x, 0.3, 4, broadcast_dims=broadcast_dims, key=Key(4))
+        assert same_bits(F.drop_block2d(x, 0.3, 4, broadcast_dims=broadcast_dims, key=Key(4)), y)
 
 
 def test_a_micro_batch_has_the_mask_of_its_part_of_the_batch():

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..kernels import cpu
 from ..spec.keep import compute_dtype
 from ._maps import define_map
 from ._masked_affine import masked_affine
@@ -35,9 +36,9 @@ def _kernel(
     # Along a dimension that shares its seeds one is enough.
     sizes = [1 if s == 0 and n > 0 else n for n, s in zip(sizes, strides, strict=True)]
     words = _keep_words(key, sizes, dims, block, rate, base, strides, x.device)
-    factor: float | torch.Tensor = (
-        scale  # a number, with which torch multiplies in the compute type
-    )
+    factor: float | torch.Tensor = scale  # with a number torch multiplies in the compute type
+    if not count and (y := _in_one_pass(x, words, scale)) is not None:
+        return y
     if count:
         sample = tuple(range(-dims - 1, 0))
         total = math.prod([words.shape[dim] for dim in sample])
@@ -49,6 +50,14 @@ def _kernel(
     bits = y.view(_WORDS[y.element_size()])
     bits &= words.to(bits.dtype)
     return y
+
+
+def _in_one_pass(x: torch.Tensor, words: torch.Tensor, scale: float) -> torch.Tensor | None:
+    """`word ? x * scale : 0` by a compiled kernel, which is there for contiguous float32 and 64."""
+    if cpu.extension is None:
+        return None
+    y = cpu.extension.select_words(x, words, scale)
+    return None if y is NotImplemented else y
 
 
 def _keep_words(
