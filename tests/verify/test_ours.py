@@ -82,7 +82,11 @@ def _judged(name, level, only=None):
     return check_subject(resolve(case.target, spec=case.spec), level=level, only=only)
 
 
-@pytest.mark.parametrize("name", _ours.CASES)
+# A call makes one draw of these: half a minute each.
+BY_CALL = {"functional.drop_path, batch", "nn.StochasticDepth, batch", "nn.LayerDrop"}
+
+
+@pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in BY_CALL])
 def test_every_variant_is_right(name, coarse):
     report = _judged(name, coarse, SHORT)
     assert not report.findings, report.findings

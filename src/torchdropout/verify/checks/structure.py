@@ -60,7 +60,8 @@ def shared_mask(ctx: Context) -> Seen:
             y = _same(ctx, built, leaf.clone(), True)
             kept = spec.law.decode(x, y.detach(), p) != 0
             _together(spec, kept, "y")
-            if ctx.subject.has_gradient:
+            # A constant zero, of a layer that was not computed, has the gradient zero.
+            if ctx.subject.has_gradient and (y.requires_grad or bool(kept.any())):
                 (grad,) = torch.autograd.grad(y.sum(), leaf)
                 _together(spec, grad != 0, "the gradient")
     return Seen(f"one draw along the axes marked * of {spec.pattern!r}, in y and in the gradient")
