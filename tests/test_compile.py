@@ -269,6 +269,15 @@ class Embedded(torch.nn.Module):
         return x * self.drop(torch.arange(6), 1.5)
 
 
+class ZonedOut(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.zoneout = td.nn.Zoneout(0.1)
+
+    def forward(self, x):
+        return self.zoneout(x * 2, x)
+
+
 # Each for an x of (64, 3, 6, 6).
 MODULES = {
     "Dropout": lambda: td.nn.Dropout(0.1),
@@ -288,6 +297,17 @@ MODULES = {
     "DropBlock2d": lambda: td.nn.DropBlock2d(0.1, 3),
     "DropBlock2d by count": lambda: td.nn.DropBlock2d(0.1, 2, scale="count", per_channel=False),
     "DropBlock3d": lambda: td.nn.DropBlock3d(0.1, 2),
+    "MultiSampleDropout": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3),
+    "MultiSampleDropout, batched": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3, batched=True),
+    "Zoneout": ZonedOut,
+    "WeightDrop": lambda: td.nn.WeightDrop(torch.nn.Linear(6, 6), 0.1, ("weight", "bias")),
+}
+# Noise by the attribute that says how much.
+NOISE = {
+    "GaussianDropout": (lambda: td.nn.GaussianDropout(0.1), "p"),
+    "GaussianDropout in place": (lambda: td.nn.GaussianDropout(0.1, True), "p"),
+    "GaussianNoise": (lambda: td.nn.GaussianNoise(0.1), "sigma"),
+    "UniformDropout": (lambda: td.nn.UniformDropout(0.1), "beta"),
 }
 # Rising, falling, the ends: 1 has the graph of the others, 0 another.
 POSITIVE = [0.1, 0.2, 1 / 3, 0.5, 0.999, 1.0, 1e-9, 0.25]
@@ -340,6 +360,42 @@ class TestPIsAnInputOfTheGraph:
         set_p(model, 0.7)
         assert_same_step(function, model, x)
         assert graphs() == 2
+
+    @pytest.mark.parametrize("name", NOISE)
+    def test_noise_of_any_size_has_one_graph_and_none_another(self, name):
+        make, attribute = NOISE[name]
+        module, x = make(), torch.randn(64, 3)
+        model = torch.nn.Sequential(Twice(), module)
+        function = compiled(model, backend="aot_eager")
+        for amount in (0.1, 1 / 3, 0.999, 1e-9, 0.25):
+            setattr(module, attribute, amount)
+            assert_same_step(function, model, x)
+        assert graphs() == 1
+        for amount in (0.0, 0.7):
+            setattr(module, attribute, amount)
+            assert_same_step(function, model, x)
+        assert graphs() == 2
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            setattr(other[1], attribute, 0.6)
+            assert_same_step(compiled(other, backend="aot_eager"), other, x)
+        with pytest.raises(ValueError, match=f"Expected `{attribute}`"):
+            setattr(module, attribute, float("nan"))
+        assert getattr(module, attribute) == 0.7
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+    def test_the_expectation_that_zoneout_takes_in_eval(self, dtype):
+        """One graph for all p between 0 and 1, and one for each end, where a state is returned."""
+        zoneout = td.nn.Zoneout(0.1).eval()
+        function = compiled(zoneout, backend="aot_eager")
+        old = torch.randn(40).to(dtype)
+        new = torch.where(torch.arange(40) < 3, torch.inf, torch.randn(40)).to(dtype)
+        for p in POSITIVE:
+            zoneout.p = p
+            assert same_bits(function(new, old), zoneout(new, old))
+        assert graphs() == 2
+        zoneout.p = 0.0
+        assert same_bits(function(new, old), new)
+        assert graphs() == 3
 
     @pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
     def test_a_schedule_of_twenty_steps(self, backend):

@@ -26,6 +26,7 @@ from ._bernoulli import (
     refuse_as_torch_does,
     undrawn_if_refused,
 )
+from ._rate import Rate
 
 
 class Noise(NamedTuple):
@@ -39,6 +40,18 @@ class Noise(NamedTuple):
     def none(self) -> bool:
         """True where it is the identity."""
         return self.factor == 0.0 and self.addend == 0.0
+
+
+class TracedNoise(NamedTuple):
+    """The same in code that is compiled, where a module's `Rate` has factor and addend."""
+
+    law: Law
+    rate: Rate
+
+    @property
+    def none(self) -> bool:
+        """True where it is the identity."""
+        return not self.rate.active
 
 
 class Call(NamedTuple):
@@ -106,7 +119,7 @@ def check_size(name: str, value: Any, below: float, what: str) -> float:
     return float(number)
 
 
-def noisy(call: Call, noise: Noise) -> torch.Tensor:
+def noisy(call: Call, noise: Noise | TracedNoise) -> torch.Tensor:
     """The input with noise; the input itself where there is none, and then nothing is drawn."""
     x = call.x
     base, strides = mask_map(x.shape, (), call.broadcast_dims, call.layout)
@@ -121,10 +134,18 @@ def noisy(call: Call, noise: Noise) -> torch.Tensor:
 
 
 def _noise_affine(
-    x: torch.Tensor, noise: Noise, base: int, strides: Sequence[int] | None, call: Call
+    x: torch.Tensor,
+    noise: Noise | TracedNoise,
+    base: int,
+    strides: Sequence[int] | None,
+    call: Call,
 ) -> torch.Tensor:
     """By the shortest way there is; the key last, drawn."""
     key = key_of(call.key, call.generator)
+    if isinstance(noise, TracedNoise):
+        strides = row_major(x.shape) if strides is None else strides
+        law, rate = noise
+        return ops.noise_affine_of(x, key_tensor(key), law, rate.constants, base, strides)
     y = direct.noise_affine(x, (*key_numbers(key), *noise, base, strides))
     if y is not None:
         return y

@@ -12,8 +12,9 @@ from .._validate import check_p, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ..spec.noise import Law
-from ._noise import Noise, check_call, noisy
+from ._noise import Noise, TracedNoise, check_call, noisy
 from ._override import overridable
+from ._rate import Rate
 
 
 @overridable
@@ -65,8 +66,20 @@ def gaussian_dropout(
         JMLR 15 (2014), section 10; the name and p are those of Keras' layer.
     """
     call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
+    if isinstance(p, Rate):
+        return noisy(call, TracedNoise(Law.NORMAL, p))
+    return noisy(call, noise_of(p))
+
+
+def noise_of(p: Any) -> Noise:
+    """The noise of the same variance as dropout's.
+
+    Raises:
+        ArgumentTypeError: p is no real number.
+        ArgumentValueError: It is NaN or outside [0, 1).
+    """
     p = check_p_below_one(p)
-    return noisy(call, Noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0))
+    return Noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0)
 
 
 def check_p_below_one(p: Any) -> float:

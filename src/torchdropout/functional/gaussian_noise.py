@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ..spec.noise import Law
-from ._noise import Noise, check_call, check_size, noisy
+from ._noise import Noise, TracedNoise, check_call, check_size, noisy
 from ._override import overridable
-
-SIGMA = ("sigma", math.inf, "the standard deviation of the noise")
+from ._rate import Rate
 
 
 @overridable
@@ -64,5 +64,21 @@ def gaussian_noise(
         Computation 7 (1995); Keras' `GaussianNoise`, whose `stddev` is sigma.
     """
     call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
-    name, below, what = SIGMA
-    return noisy(call, Noise(Law.NORMAL, 0.0, check_size(name, sigma, below, what)))
+    if isinstance(sigma, Rate):
+        return noisy(call, TracedNoise(Law.NORMAL, sigma))
+    return noisy(call, noise_of(sigma))
+
+
+def check_sigma(sigma: Any) -> float:
+    """A standard deviation.
+
+    Raises:
+        ArgumentTypeError: It is no real number.
+        ArgumentValueError: It is NaN, infinite or negative.
+    """
+    return check_size("sigma", sigma, math.inf, "the standard deviation of the noise")
+
+
+def noise_of(sigma: Any) -> Noise:
+    """Noise that is added; raises what `check_sigma` does."""
+    return Noise(Law.NORMAL, 0.0, check_sigma(sigma))

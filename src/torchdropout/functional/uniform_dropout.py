@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ..spec.noise import Law
-from ._noise import Noise, check_call, check_size, noisy
+from ._noise import Noise, TracedNoise, check_call, check_size, noisy
 from ._override import overridable
-
-BETA = ("beta", 1.0, "half the width of the noise")
+from ._rate import Rate
 
 
 @overridable
@@ -65,5 +65,21 @@ def uniform_dropout(
         variance shift", arXiv:1801.05134 (2018): "Uout".
     """
     call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
-    name, below, what = BETA
-    return noisy(call, Noise(Law.UNIFORM, check_size(name, beta, below, what), 0.0))
+    if isinstance(beta, Rate):
+        return noisy(call, TracedNoise(Law.UNIFORM, beta))
+    return noisy(call, noise_of(beta))
+
+
+def check_beta(beta: Any) -> float:
+    """Half a width.
+
+    Raises:
+        ArgumentTypeError: It is no real number.
+        ArgumentValueError: It is NaN or outside [0, 1).
+    """
+    return check_size("beta", beta, 1.0, "half the width of the noise")
+
+
+def noise_of(beta: Any) -> Noise:
+    """Noise that is a factor; raises what `check_beta` does."""
+    return Noise(Law.UNIFORM, check_beta(beta), 0.0)

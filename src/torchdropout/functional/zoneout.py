@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
@@ -14,6 +14,7 @@ from ..random import Key
 from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import check_source, mask_map, masked_affine
 from ._override import given
+from ._rate import Rate, drops
 
 
 def zoneout(
@@ -83,10 +84,12 @@ def zoneout(
     check_bool("training", training)
     check_source(key, generator, new)
     base, strides = mask_map(new.shape, (), broadcast_dims, layout)
-    if p == 0.0:
+    if not drops(p):
         return new
     if not training:
-        if p == 1.0:
+        if isinstance(p, Rate):  # below 1: its module sees to that
+            p = cast("float", p.constants[0])
+        elif p == 1.0:
             return old
         # Not `new + p * (old - new)`, which is NaN where new is infinite.
         return old * p + new * (1.0 - p)
@@ -106,7 +109,7 @@ def check_states(new: Any, old: Any, p: Any) -> float:
         check_input(state, name)
         if state.is_nested:
             wrong_type(name, "no nested tensor", state)
-    rate = check_p(p)
+    rate = cast("float", p) if isinstance(p, Rate) else check_p(p)
     if old.dtype != new.dtype:
         wrong_type("old", f"of the dtype of `new`, {new.dtype}", old)
     if old.shape != new.shape:
@@ -245,4 +248,6 @@ def _kept(
     affine = (1.0, 0.0, 0.0)
     if isinstance(key, Key):
         return masked_affine(ones, p, affine, base, strides, key, None).bool()
+    if isinstance(p, Rate):
+        return ops.masked_affine_of(ones, key, p.constants, base, strides).bool()
     return ops.masked_affine(ones, key, p, *affine, base, strides).bool()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
+import torch
 from torch.compiler import is_exporting
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -13,22 +14,18 @@ from ..functional._bernoulli import plain
 from ..functional._rate import Rate
 
 
-class DropoutModule(_DropoutNd):
-    """State of a dropout module: p and inplace, checked; torch's `repr` and empty `state_dict`.
+class RateModule(torch.nn.Module):
+    """A module with a number that says how much it drops, or how much noise it makes: its rate.
 
-    Placed before torch's class among the bases, so that an `isinstance` test against `torch.nn`'s
-    dropout finds ours too.
-
-    A compiled graph does not read p, which would be a constant of it, but a tensor that is kept in
-    step with p: see `functional._rate`.
+    A compiled graph does not read the rate, which would be a constant of it, but a tensor that is
+    kept in step with it: see `functional._rate`.
     """
 
-    # The attributes that the operator's constants are computed from, each with its check.
+    # Which attribute is the rate; and all that the operator's constants are computed from, each
+    # with its check.
+    _rate_name: ClassVar[str] = "p"
     _given: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"p": check_p}
     _rate: Rate | None = None
-
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__(check_p(p), check_bool("inplace", inplace))
 
     def __setattr__(self, name: str, value: Any) -> None:
         check = self._given.get(name)
@@ -46,15 +43,32 @@ class DropoutModule(_DropoutNd):
     def _keep_in_step(self) -> None:
         """Not by writing into the tensor: it may be saved for a backward, or be a replica's too."""
         if all(name in vars(self) for name in self._given):
-            vars(self)["_rate"] = Rate.of(self.p, self._constants())
+            vars(self)["_rate"] = Rate.of(getattr(self, self._rate_name), self._constants())
+
+    def _constants(self) -> tuple[float, ...]:
+        """Of the operator, in its order."""
+        raise NotImplementedError
+
+    def _traced_p(self) -> float:
+        """What stands for the rate in a graph that is compiled; an exported program has its number.
+
+        `forward` asks for it only under torch.compile: a call from there costs as much as the rest.
+        """
+        if is_exporting() or self._rate is None:
+            return cast("float", getattr(self, self._rate_name))
+        return cast("float", self._rate)
+
+
+class DropoutModule(RateModule, _DropoutNd):
+    """State of a dropout module: p and inplace, checked; torch's `repr` and empty `state_dict`.
+
+    Placed before torch's class among the bases, so that an `isinstance` test against `torch.nn`'s
+    dropout finds ours too.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__(check_p(p), check_bool("inplace", inplace))
 
     def _constants(self) -> tuple[float, ...]:
         """Of the operator: p, scale, shift and drop value."""
         return (self.p, *plain(self.p))
-
-    def _traced_p(self) -> float:
-        """What stands for p in a graph that is compiled; an exported program holds p as a number.
-
-        `forward` asks for it only under torch.compile: a call from there costs as much as the rest.
-        """
-        return self.p if is_exporting() or self._rate is None else cast("float", self._rate)

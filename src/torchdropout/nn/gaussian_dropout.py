@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from ..functional.gaussian_dropout import check_p_below_one
+from ..functional.gaussian_dropout import check_p_below_one, noise_of
 from ._module import DropoutModule
 
 
@@ -40,9 +43,16 @@ class GaussianDropout(DropoutModule):
         JMLR 15 (2014), section 10.
     """
 
+    _given: ClassVar = {"p": check_p_below_one}
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__(check_p_below_one(p), inplace)
 
+    def _constants(self) -> tuple[float, ...]:
+        _, factor, addend = noise_of(self.p)
+        return factor, addend
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.gaussian_dropout` with this module's p and mode."""
-        return F.gaussian_dropout(input, self.p, self.training, self.inplace)
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return F.gaussian_dropout(input, p, self.training, self.inplace)

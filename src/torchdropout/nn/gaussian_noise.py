@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool
-from ..functional._noise import check_size
-from ..functional.gaussian_noise import SIGMA
+from ..functional.gaussian_noise import check_sigma, noise_of
+from ._module import RateModule
 
 
-class GaussianNoise(torch.nn.Module):
+class GaussianNoise(RateModule):
     r"""Add noise ~ N(0, sigma^2) in training; the identity in eval.
 
     `y[i] = x[i] + sigma * e[i]` with `e ~ N(0, 1)`. Nothing is kept for backward.
@@ -40,11 +43,18 @@ class GaussianNoise(torch.nn.Module):
         Computation 7 (1995).
     """
 
+    sigma: float
+    _rate_name = "sigma"
+    _given: ClassVar = {"sigma": check_sigma}
+
     def __init__(self, sigma: float, inplace: bool = False) -> None:
         super().__init__()
-        name, below, what = SIGMA
-        self.sigma = check_size(name, sigma, below, what)
+        self.sigma = sigma
         self.inplace = check_bool("inplace", inplace)
+
+    def _constants(self) -> tuple[float, ...]:
+        _, factor, addend = noise_of(self.sigma)
+        return factor, addend
 
     def extra_repr(self) -> str:
         """The standard deviation, and where is written."""
@@ -52,4 +62,5 @@ class GaussianNoise(torch.nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.gaussian_noise` with this module's sigma and mode."""
-        return F.gaussian_noise(input, self.sigma, self.training, self.inplace)
+        sigma = self._traced_p() if is_dynamo_compiling() else self.sigma
+        return F.gaussian_noise(input, sigma, self.training, self.inplace)

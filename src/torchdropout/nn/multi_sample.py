@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type
+from ..functional._rate import drops
 from ..functional.multi_sample import check_reduce, check_samples
 from ._module import DropoutModule
 
@@ -75,8 +77,9 @@ class MultiSampleDropout(DropoutModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The head's output: of the samples in training, of x in eval."""
-        p, reduce = check_p(self.p), check_reduce(self.reduce)
-        if not self.training or p == 0.0:
+        p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
+        reduce = check_reduce(self.reduce)
+        if not (self.training and drops(p)):
             output = self.head(x)
             return cast("torch.Tensor", output if reduce == "mean" else output.unsqueeze(0))
         dropped = F.multi_sample_dropout(x, p, self.samples)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool
-from ..functional._noise import check_size
-from ..functional.uniform_dropout import BETA
+from ..functional.uniform_dropout import check_beta, noise_of
+from ._module import RateModule
 
 
-class UniformDropout(torch.nn.Module):
+class UniformDropout(RateModule):
     r"""Multiply by noise ~ U(1 - beta, 1 + beta) in training ("Uout"); the identity in eval.
 
     `y[i] = x[i] * (1 + beta * e[i])` with `e ~ U(-1, 1)`. Nothing of the size of the input is kept
@@ -41,11 +44,18 @@ class UniformDropout(torch.nn.Module):
         variance shift", arXiv:1801.05134 (2018): "Uout".
     """
 
+    beta: float
+    _rate_name = "beta"
+    _given: ClassVar = {"beta": check_beta}
+
     def __init__(self, beta: float, inplace: bool = False) -> None:
         super().__init__()
-        name, below, what = BETA
-        self.beta = check_size(name, beta, below, what)
+        self.beta = beta
         self.inplace = check_bool("inplace", inplace)
+
+    def _constants(self) -> tuple[float, ...]:
+        _, factor, addend = noise_of(self.beta)
+        return factor, addend
 
     def extra_repr(self) -> str:
         """Half the width of the noise, and where is written."""
@@ -53,4 +63,5 @@ class UniformDropout(torch.nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.uniform_dropout` with this module's beta and mode."""
-        return F.uniform_dropout(input, self.beta, self.training, self.inplace)
+        beta = self._traced_p() if is_dynamo_compiling() else self.beta
+        return F.uniform_dropout(input, beta, self.training, self.inplace)

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
+from torch.compiler import is_dynamo_compiling
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from .. import ops
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
+from ..functional._bernoulli import operator, plain
+from ..functional._rate import drops
 from ..functional._recurrent import unpacked_weights
-from ..spec.keep import scale
 from ..spec.layout import row_major
 from ._module import DropoutModule
 
@@ -102,8 +104,8 @@ class WeightDrop(DropoutModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module, called with these arguments and, in training, with dropped weights."""
-        p = check_p(self.p)
-        if not (self.training and p > 0.0 and self.names):
+        p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
+        if not (self.training and drops(p) and self.names):
             return self.module(*args, **kwargs)
         with _undrawn_if_it_fails(), self._dropped(p):
             return self.module(*args, **kwargs)
@@ -197,7 +199,7 @@ class DroppedWeight(torch.nn.Module):
         tracked = weight.requires_grad and torch.is_grad_enabled()
         if self.value is None or self.value.requires_grad != tracked:
             key, p, base, strides = self.mask
-            self.value = ops.masked_affine(weight, key, p, scale(p), 0.0, 0.0, base, strides)
+            self.value = operator(weight, key, p, plain(p), base, strides)
         return self.value
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:

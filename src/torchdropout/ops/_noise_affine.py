@@ -31,3 +31,17 @@ def noise_affine(
     """`y = x * (1 + factor * e) + addend * e`; see `kernels.noise.noise_affine`."""
     y: torch.Tensor = _noise_affine(x, key, int(law), factor, addend, base, strides)
     return y
+
+
+def noise_affine_of(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    law: Law,
+    constants: torch.Tensor,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """The same with factor and addend in one float64 tensor on the CPU; see `masked_affine_of`."""
+    operator = torch.ops.torchdropout.noise_affine.tensor
+    y: torch.Tensor = operator(x, key, constants, int(law), False, base, strides)
+    return y
