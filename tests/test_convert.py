@@ -256,17 +256,30 @@ def test_a_subclass_is_left_and_named():
     assert "no rule for this class" in str(conversion)
 
 
+class Attention(nn.MultiheadAttention):
+    """A subclass, which may compute something else."""
+
+
+class Recurrent(nn.LSTM):
+    """The same of a recurrent layer."""
+
+
 @pytest.mark.parametrize(
     ("module", "says"),
     [
-        (nn.MultiheadAttention(4, 2, dropout=0.1), "attention drops"),
-        (nn.LSTM(4, 4, 2, dropout=0.1), "between layers"),
+        (Attention(4, 2, dropout=0.1), "attention drops"),
+        (Recurrent(4, 4, 2, dropout=0.1), "between layers"),
+        (nn.RNN(4, 4, 2, dropout=0.1), "between layers"),
+        (nn.RNN(4, 4), None),
         (nn.MultiheadAttention(4, 2), None),
         (nn.LSTM(4, 4), None),
+        (nn.GRU(4, 4, 2), None),
     ],
+    ids=lambda value: type(value).__name__,
 )
 def test_functional_dropout_in_known_layers_is_listed(module, says):
     conversion = convert(nn.Sequential(module))
+    assert not conversion.changes
     assert [left.name for left in conversion.left] == ["0"] * (says is not None)
     assert says is None or says in str(conversion)
 
@@ -285,8 +298,301 @@ def test_a_transformer_encoder_layer():
         expected = model.eval()(x)
         conversion = convert(model)
         assert torch.equal(model(x), expected)
-    assert len(conversion.changes) == 3
-    assert [left.name for left in conversion.left] == ["self_attn"]
+    assert [change.names for change in conversion.changes] == [
+        ("self_attn",),
+        ("dropout",),
+        ("dropout1",),
+        ("dropout2",),
+    ]
+    assert not conversion.left
+
+
+LAYERS = {
+    "MultiheadAttention": lambda: nn.MultiheadAttention(8, 2, dropout=0.3, batch_first=True),
+    "MultiheadAttention of other widths": lambda: nn.MultiheadAttention(
+        *(8, 2), dropout=0.3, batch_first=True, add_bias_kv=True, kdim=6, vdim=5, bias=False
+    ),
+    "LSTM": lambda: nn.LSTM(8, 6, 3, dropout=0.3, batch_first=True),
+    "LSTM both ways, projected": lambda: nn.LSTM(
+        8, 6, 2, dropout=0.3, bidirectional=True, proj_size=3, bias=False
+    ),
+    "GRU": lambda: nn.GRU(8, 6, 2, dropout=0.3),
+}
+
+
+def called(layer, seed=0):
+    """All that a layer returns for an input of its widths."""
+    numbers = torch.Generator().manual_seed(seed)
+    widths = [8]
+    if isinstance(layer, nn.MultiheadAttention):
+        widths = [8, layer.kdim, layer.vdim]
+    torch.manual_seed(seed)
+    output = layer(*(torch.randn(4, 5, width, generator=numbers) for width in widths))
+    first, rest = output
+    return [first, *(rest if isinstance(rest, tuple) else [rest])]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize("name", LAYERS)
+class TestLayersThatDropByAFunction:
+    """Attention and recurrent layers: of our class, with the very parameters they have."""
+
+    def test_is_ours_with_the_same_parameters(self, name):
+        old = LAYERS[name]()
+        old.note = "mine"
+        model = nn.Sequential(old).eval()
+        state = model.state_dict(keep_vars=True)
+        expected = called(old)
+        conversion = convert(model)
+        new = model[0]
+        assert type(new) is getattr(td.nn, type(old).__name__)
+        assert (new.dropout, new.training, new.note) == (0.3, False, "mine")
+        after = model.state_dict(keep_vars=True)
+        assert list(after) == list(state)
+        assert all(after[key] is state[key] for key in state)
+        assert all(map(torch.equal, called(new), expected))
+        # As if it had been made so.
+        if isinstance(old, nn.MultiheadAttention):
+            made = td.nn.MultiheadAttention(8, 2, 0.3, add_bias_kv=old.bias_k is not None)
+        else:
+            made = type(new)(8, 6, 2, dropout=0.3)
+        assert vars(new).keys() == {*vars(made), "note"}
+        assert not conversion.left
+
+    def test_drops_as_ours_does(self, name):
+        model = nn.Sequential(LAYERS[name]())
+        expected_of = copy.deepcopy(model)
+        convert(model)
+        new = model[0]
+        first = called(new, 1)
+        assert all(map(torch.equal, called(new, 1), first))
+        assert not torch.equal(called(expected_of[0], 1)[0], first[0])
+        new.dropout = 0.0
+        without = called(new, 1)
+        assert torch.equal(without[0], called(expected_of.eval()[0], 1)[0])
+        assert not torch.equal(without[0], first[0])
+
+    def test_trains(self, name):
+        model = nn.Sequential(LAYERS[name]())
+        convert(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        sum(part.square().sum() for part in called(model[0], 2)).backward()
+        optimizer.step()
+        assert all(not torch.equal(before[key], p) for key, p in model.named_parameters())
+
+    def test_is_put_back(self, name):
+        old = LAYERS[name]()
+        model = nn.ModuleList([old, nn.Sequential(old)])
+        attributes = set(vars(old))
+        calls = []
+        handle = old.register_forward_hook(lambda *_: calls.append("before"))
+        conversion = convert(model)
+        new = model[0]
+        assert new is model[1][0]
+        assert conversion.changes[0].names == ("0", "1.0")
+        new.register_forward_hook(lambda *_: calls.append("after"))
+        new.eval()
+        new.dropout = 0.7
+        model.double()
+        trained = {k: torch.randn_like(v) for k, v in new.state_dict().items()}
+        new.load_state_dict(trained, assign=True)
+        parameters = dict(new.named_parameters())
+        numbers = called(new.float())
+        assert calls == ["before", "after"]
+        conversion.undo()
+        assert model[0] is old
+        assert model[1][0] is old
+        assert set(vars(old)) == attributes
+        assert type(old).__module__.startswith("torch.nn.")
+        assert (old.dropout, old.training) == (0.7, False)
+        assert dict(old.named_parameters()).keys() == parameters.keys()
+        assert all(a is b for a, b in zip(old.parameters(), new.parameters(), strict=True))
+        handle.remove()
+        assert all(map(torch.equal, called(old), numbers))
+        assert calls == ["before", "after", "after"]
+        old.train()
+        called(old)
+
+    def test_is_copied_pickled_and_converted_once(self, name):
+        model = nn.Sequential(LAYERS[name]())
+        convert(model)
+        expected = called(model[0], 3)
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert type(other[0]) is type(model[0])
+            assert all(map(torch.equal, called(other[0], 3), expected))
+        again = convert(model)
+        assert not again.changes
+        assert not again.left
+        assert again.already == 1
+
+    @pytest.mark.parametrize("bad", [1.5, math.nan, -0.1])
+    def test_a_rate_that_is_none_is_refused(self, name, bad):
+        model = nn.Sequential(nn.Dropout(0.1), LAYERS[name]())
+        model[1].dropout = bad
+        objects = list(model.modules())
+        with pytest.raises(ArgumentValueError, match="In 1: Expected `dropout` to be in"):
+            convert(model)
+        assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+
+    def test_left_where_its_forward_was_replaced(self, name):
+        model = nn.Sequential(LAYERS[name]())
+        model[0].forward = lambda x: x
+        conversion = convert(model)
+        assert not conversion.changes
+        assert conversion.left[0].why == "its forward was replaced on the object"
+
+    def test_the_model_itself(self, name):
+        layer = LAYERS[name]()
+        conversion = convert(layer)
+        assert type(conversion.model) is getattr(td.nn, type(layer).__name__)
+        assert conversion.undo() is layer
+
+
+def test_a_dropout_inside_of_a_layer():
+    """Old and new layer share what they hold, so it does not matter which is replaced first."""
+    model = nn.Sequential(nn.MultiheadAttention(8, 2, dropout=0.1))
+    model[0].further = inner = nn.Dropout(0.2)
+    conversion = convert(model)
+    assert type(model[0]) is td.nn.MultiheadAttention
+    assert type(model[0].further) is td.nn.Dropout
+    conversion.undo()
+    assert type(model[0]) is nn.MultiheadAttention
+    assert model[0].further is inner
+
+
+class TestTransformerEncoder:
+    """torch's encoder, whose fast path in eval goes round our attention as round its own."""
+
+    @pytest.fixture
+    def model(self):
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(16, 4, 32, 0.2, batch_first=True)
+        return nn.TransformerEncoder(layer, 2)
+
+    @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+    @pytest.mark.parametrize("padded", [False, True])
+    @pytest.mark.parametrize("tracked", [False, True])
+    def test_the_same_output_in_eval(self, model, padded, tracked):
+        x = torch.randn(3, 6, 16)
+        padding = (torch.arange(6) >= torch.tensor([[6], [4], [2]])) if padded else None
+        model.eval()
+        paths = []
+        fast = torch._transformer_encoder_layer_fwd
+
+        def watched(*args):
+            paths.append(len(args))
+            return fast(*args)
+
+        with pytest.MonkeyPatch.context() as patch, torch.set_grad_enabled(tracked):
+            patch.setattr(torch, "_transformer_encoder_layer_fwd", watched)
+            expected = model(x, src_key_padding_mask=padding)
+            taken = list(paths)
+            convert(model)
+            got = model(x, src_key_padding_mask=padding)
+        assert torch.equal(got, expected)
+        assert len(taken) == (0 if tracked else 2)
+        assert paths == taken * 2
+
+    def test_trains_and_is_put_back(self, model):
+        objects, keys = list(model.modules()), list(model.state_dict())
+        conversion = convert(model)
+        assert len(conversion.changes) == 8
+        assert not conversion.left
+        assert [type(layer.self_attn) for layer in model.layers] == [td.nn.MultiheadAttention] * 2
+        x = torch.randn(3, 6, 16)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        losses = []
+        for _ in range(20):
+            loss = (model(x) - x.flip(1)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < losses[0]
+        assert list(model.state_dict()) == keys
+        conversion.undo()
+        assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 8)
+        self.rnn = nn.LSTM(8, 12, 2, dropout=0.3, batch_first=True, bidirectional=True)
+        self.drop, self.head = nn.Dropout(0.2), nn.Linear(24, 2)
+
+    def forward(self, words):
+        return self.head(self.drop(self.rnn(self.embedding(words))[0].mean(1)))
+
+
+def test_a_recurrent_classifier():
+    torch.manual_seed(0)
+    model = Classifier().eval()
+    words = torch.randint(20, (16, 7))
+    labels = (words == 3).any(1).long()
+    keys, objects, expected = list(model.state_dict()), list(model.modules()), model(words)
+    conversion = convert(model)
+    assert str(conversion) == (
+        "Classifier: 2 dropouts converted\n"
+        "  rnn: torch.nn.modules.rnn.LSTM -> "
+        "LSTM(8, 12, num_layers=2, batch_first=True, dropout=0.3, bidirectional=True)\n"
+        "  drop: torch.nn.modules.dropout.Dropout -> Dropout(p=0.2, inplace=False)"
+    )
+    assert list(model.state_dict()) == keys
+    assert torch.equal(model(words), expected)
+    optimizer = torch.optim.Adam(model.train().parameters(), 0.02)
+    for _ in range(20):
+        loss = nn.functional.cross_entropy(model(words), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.4
+    trained = model.eval()(words)
+    conversion.undo()
+    assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+    assert torch.equal(model(words), trained)
+
+
+def of_timm(name, **attributes):
+    """A class that `convert` takes for timm's, which the tests of peers have; and a module."""
+    module = type(name, (nn.Module,), {"__module__": "timm.layers.patch_dropout"})()
+    for attribute, value in attributes.items():
+        setattr(module, attribute, value)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("old", "indices"),
+    [
+        (of_timm("PatchDropout", prob=0.5, num_prefix_tokens=2, ordered=True), False),
+        (of_timm("PatchDropoutWithIndices", prob=0.5, num_prefix_tokens=2, ordered=True), True),
+        # As timm had it before there were two.
+        (
+            of_timm(
+                *("PatchDropout",), prob=0.5, num_prefix_tokens=2, ordered=True, return_indices=True
+            ),
+            True,
+        ),
+    ],
+    ids=["plain", "with indices", "older"],
+)
+def test_timms_patch_dropout(old, indices):
+    attributes = set(vars(old))
+    model = nn.Sequential(old)
+    conversion = convert(model)
+    new = model[0]
+    assert type(new) is td.nn.TokenDropout
+    assert (new.p, new.num_prefix_tokens, new.ordered) == (0.5, 2, True)
+    assert new.return_indices is indices
+    y = model(torch.ones(3, 12, 4))
+    assert isinstance(y, tuple) is indices
+    assert (y[0] if indices else y).shape == (3, 7, 4)
+    new.prob = 0.25
+    conversion.undo()
+    assert model[0] is old
+    assert old.prob == 0.25
+    assert set(vars(old)) == attributes
 
 
 def test_what_cannot_be_replaced_is_left_and_named():

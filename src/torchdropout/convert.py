@@ -10,7 +10,7 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 
 from . import nn
-from ._validate import check_bool, wrong_type, wrong_value
+from ._validate import check_bool, check_p, wrong_type, wrong_value
 from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
 Builder = Callable[[torch.nn.Module], torch.nn.Module]
@@ -22,17 +22,73 @@ _STATE = ("_parameters", "_buffers", "_modules")
 
 @dataclass(frozen=True)
 class _Rule:
-    """A class of ours, and its arguments by the attributes of the other that hold them."""
+    """A class of ours, and its arguments by the attributes of the other that hold them.
+
+    One that the other lacks, in another version of its package, keeps our default.
+    """
 
     ours: type[torch.nn.Module]
     arguments: Mapping[str, str]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
-        return self.ours(**{a: getattr(module, theirs) for theirs, a in self.arguments.items()})
+        found = {a: getattr(module, b) for b, a in self.arguments.items() if hasattr(module, b)}
+        return self.ours(**found, **self.fixed)
+
+    def taken(self) -> set[str]:
+        """Attributes that a replacement is made with."""
+        return set(self.arguments)
+
+    def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
+        """Mode, rate and hooks go on from where they are."""
+        old.training = new.training
+        vars(old).update({key: vars(new)[key] for key in _HOOKS})
+        for theirs, ours in self.arguments.items():
+            if hasattr(old, theirs):
+                setattr(old, theirs, getattr(new, ours))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A subclass of ours of a layer with parameters: the same object inside, of another class.
+
+    Old and new have the very dicts of parameters, buffers and modules, so that what is put into
+    one, by `load_state_dict(assign=True)` say, is in the other as well.
+    """
+
+    ours: type[torch.nn.Module]
+    further: Mapping[str, Any] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
+        check_p(module.dropout, "dropout")
+        new = self.ours.__new__(self.ours)
+        vars(new).update({self.renamed.get(key, key): v for key, v in vars(module).items()})
+        vars(new).update(self.further)
+        return new
+
+    def taken(self) -> set[str]:
+        """Attributes that a replacement is made with."""
+        return set()
+
+    def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
+        """All that torch's layer has, as it is now."""
+        theirs = {ours: key for key, ours in self.renamed.items()}
+        state = {theirs.get(k, k): v for k, v in vars(new).items() if k not in self.further}
+        vars(old).clear()
+        vars(old).update(state)
 
 
 _PLAIN = {"p": "p", "inplace": "inplace"}
 _PATH = {"drop_prob": "p"}
+_PATCH = {"prob": "p", "num_prefix_tokens": "num_prefix_tokens", "ordered": "ordered"}
+_RECURRENT = {
+    "input_dropout": 0.0,
+    "recurrent_dropout": 0.0,
+    "recurrent_mode": "state",
+    "locked": False,
+    "zoneout_hidden": 0.0,
+}
 
 # By the class itself, never a subclass, whose forward may be another.
 _TORCH: dict[type[torch.nn.Module], _Rule] = {
@@ -44,10 +100,28 @@ _TORCH: dict[type[torch.nn.Module], _Rule] = {
     torch.nn.AlphaDropout: _Rule(nn.AlphaDropout, {"p": "p"}),
     torch.nn.FeatureAlphaDropout: _Rule(nn.FeatureAlphaDropout, {"p": "p"}),
 }
+# Converted where they drop; their parameters stay the very objects.
+_LAYERS: dict[type[torch.nn.Module], _Layer] = {
+    torch.nn.MultiheadAttention: _Layer(
+        # A property of ours, by which a fast path asks whether it may go round the dropout.
+        nn.MultiheadAttention,
+        renamed={"_qkv_same_embed_dim": "_same_embed_dim"},
+    ),
+    torch.nn.LSTM: _Layer(nn.LSTM, {**_RECURRENT, "zoneout_cell": 0.0}),
+    torch.nn.GRU: _Layer(nn.GRU, _RECURRENT),
+}
 # By name, as none of these packages is needed.
 _NAMED: dict[str, _Rule] = {
     "timm.layers.drop.DropPath": _Rule(
         nn.DropPath, {"drop_prob": "p", "scale_by_keep": "scale_by_keep"}
+    ),
+    "timm.layers.patch_dropout.PatchDropout": _Rule(
+        # Older versions of timm have one class for both.
+        nn.TokenDropout,
+        {**_PATCH, "return_indices": "return_indices"},
+    ),
+    "timm.layers.patch_dropout.PatchDropoutWithIndices": _Rule(
+        nn.TokenDropout, _PATCH, {"return_indices": True}
     ),
     "torchvision.ops.stochastic_depth.StochasticDepth": _Rule(
         nn.StochasticDepth, {"p": "p", "mode": "mode"}
@@ -78,10 +152,11 @@ class Change:
     names: tuple[str, ...]
     old: torch.nn.Module
     new: torch.nn.Module
-    _arguments: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _rule: _Rule | _Layer = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{' = '.join(map(_shown, self.names))}: {_class(self.old)} -> {self.new!r}"
+        new = f"{type(self.new).__name__}({self.new.extra_repr()})"
+        return f"{' = '.join(map(_shown, self.names))}: {_class(self.old)} -> {new}"
 
 
 @dataclass(frozen=True)
@@ -143,7 +218,7 @@ class Conversion:
             return self._root
         lost = []
         for change in self.changes:
-            _hand_back(change)
+            change._rule.hand_back(change.new, change.old)
             for name in change.names:
                 if not name:
                     continue
@@ -188,15 +263,17 @@ def convert(
     """Replaces, inside a model, the dropouts of torch, timm, torchvision and others by ours.
 
     Converted are `torch.nn`'s six dropouts, timm's `DropPath`, torchvision's `StochasticDepth`,
-    transformers' classes whose names end in `DropPath`, and fastai's `RNNDropout` and
-    `EmbeddingDropout`; by their very class, as a subclass may compute something else. A replacement
-    has the mode, the hooks and the further attributes of what it replaces; a module in two places
-    stays one. No parameter is touched: `state_dict` and the output in eval are the same as before.
-    In training the masks are others, of the same distribution.
+    transformers' classes whose names end in `DropPath`, timm's `PatchDropout`, and fastai's
+    `RNNDropout` and `EmbeddingDropout`; and, where they drop, `nn.MultiheadAttention`, `nn.LSTM`
+    and `nn.GRU`, which keep the very parameters they have. All by their very class, as a subclass
+    may compute something else. A replacement has the mode, the hooks and the further attributes of
+    what it replaces; a module in two places stays one. No parameter is touched: `state_dict` and
+    the output in eval are the same as before. In training the masks are others, of the same
+    distribution.
 
-    Dropout that is no module cannot be replaced: in `nn.MultiheadAttention`, between the layers of
-    `nn.LSTM`, in a call of `F.dropout`. What is known to hold a rate for it is listed in
-    `Conversion.left`; `torchdropout audit-model` finds where a model drops by running it.
+    Dropout that is in no such module cannot be replaced, as a call of `F.dropout`. What is known to
+    hold a rate for one is listed in `Conversion.left`; `torchdropout audit-model` finds where a
+    model drops by running it.
 
     Args:
         model: Changed in place.
@@ -243,8 +320,8 @@ def convert(
             left.append(Left(known[0], _class(module), why))
         elif rule:
             new = _replacement(known[0], module, rule)
-            arguments = rule.arguments if isinstance(rule, _Rule) else {}
-            changes.append(Change(tuple(known), module, new, arguments))
+            own = rule if isinstance(rule, (_Rule, _Layer)) else _Rule(type(new), {})
+            changes.append(Change(tuple(known), module, new, own))
     replaced = {change.old for change in changes}
     left += [left for module, known in names.items() for left in _held(known[0], module, replaced)]
 
@@ -310,15 +387,17 @@ def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
     kind = type(module)
     if kind in rules:
         return rules[kind]
-    known = _TORCH.get(kind) or _NAMED.get(_class(module))
+    known: Builder | None = _TORCH.get(kind) or _NAMED.get(_class(module))
+    if kind in _LAYERS and _drops_between(module):
+        known = _LAYERS[kind]
     if known is None and _is_transformers_path(module):
         return _Rule(nn.DropPath, _PATH)
     return known
 
 
-def _taken(rule: Builder) -> set[str]:
-    """Attributes that a replacement is made with."""
-    return set(rule.arguments) if isinstance(rule, _Rule) else set()
+def _drops_between(layer: Any) -> bool:
+    """Whether a layer drops by a function: attention always, a recurrence between its layers."""
+    return bool(layer.dropout != 0.0 and getattr(layer, "num_layers", 2) > 1)
 
 
 def _is_transformers_path(module: torch.nn.Module) -> bool:
@@ -338,7 +417,10 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
     """Why a module is left although there is a rule for its class."""
     if "forward" in vars(module):
         return "its forward was replaced on the object"
-    if any(getattr(module, name).keys() - _taken(rule) for name in _STATE):
+    if isinstance(rule, _Layer):
+        return ""
+    taken = rule.taken() if isinstance(rule, _Rule) else set()
+    if any(getattr(module, name).keys() - taken for name in _STATE):
         return "it has parameters, buffers or modules"
     return ""
 
@@ -352,9 +434,7 @@ def _remark(module: torch.nn.Module, rules: Rules) -> str:
         return ""
     for layer, why in _FUNCTIONAL:
         if isinstance(module, layer):
-            rate = module.dropout
-            drops = rate and getattr(module, "num_layers", 2) > 1
-            return f"{why} (dropout={rate})" if drops else ""
+            return f"{why} (dropout={module.dropout})" if _drops_between(module) else ""
     if getattr(module, "fused_attn", False) and getattr(
         getattr(module, "attn_drop", None), "p", 0.0
     ):
@@ -399,7 +479,7 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
     if new is old:
         wrong_value("rules", f"functions that return another module, as for {_shown(name)}", new)
     new.training = old.training
-    taken = _taken(rule)
+    taken = rule.taken() if isinstance(rule, (_Rule, _Layer)) else set()
     for key, value in vars(old).items():
         # The dict itself: a handle removes its hook from there.
         if key in _HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):
@@ -410,15 +490,6 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether both are the same objects by the same names."""
     return one.keys() == other.keys() and all(one[key] is other[key] for key in one)
-
-
-def _hand_back(change: Change) -> None:
-    """Mode, rate and hooks go on from where they are."""
-    old, new = change.old, change.new
-    old.training = new.training
-    vars(old).update({key: vars(new)[key] for key in _HOOKS})
-    for theirs, ours in change._arguments.items():
-        setattr(old, theirs, getattr(new, ours))
 
 
 def _class(module: torch.nn.Module) -> str:

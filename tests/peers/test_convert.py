@@ -176,6 +176,61 @@ def test_round_trip(build, name):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "kept"), [("vit_tiny_patch16_224", 9), ("eva02_tiny_patch14_224", 9)]
+)
+def test_timms_patch_dropout(name, kept):
+    """Of 16 patches half, and the class token: of the EVA with the places, for its rotations."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    patch = 8
+    options = {"img_size": 4 * patch, "patch_size": patch, "depth": 2, "drop_path_rate": 0.1}
+    model = timm.create_model(name, num_classes=5, patch_drop_rate=0.5, **options).eval()
+    x, old = torch.randn(4, 3, 32, 32), model.patch_drop
+    keys = list(model.state_dict())
+    with torch.no_grad():
+        expected = model(x)
+    conversion = convert(model)
+    assert type(model.patch_drop) is td.nn.TokenDropout
+    assert model.patch_drop.return_indices is ("Indices" in type(old).__name__)
+    assert list(model.state_dict()) == keys
+    with torch.no_grad():
+        assert torch.equal(model(x), expected)
+    lengths = []
+    hook = model.blocks[0].register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape))
+    model.train()(x).square().mean().backward()
+    assert lengths[0][1] == kept
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    DropoutScheduler(model, Linear(1))
+    model(x)
+    assert lengths[1][1] == 17
+    hook.remove()
+    conversion.undo()
+    assert model.patch_drop is old
+    assert old.prob == 0.0
+
+
+def test_torchvisions_attention():
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    options = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2}
+    sizes = {"hidden_dim": 16, "mlp_dim": 24, "num_classes": 5}
+    model = torchvision.models.VisionTransformer(**options, **sizes, attention_dropout=0.3)
+    x, objects = torch.randn(2, 3, 32, 32), list(model.modules())
+    with torch.no_grad():
+        expected = model.eval()(x)
+        conversion = convert(model)
+        # The model itself, which keeps the number it was built with.
+        assert [left.name for left in conversion.left] == [""]
+        assert torch.equal(model(x), expected)
+    kinds = [type(m) for m in model.modules() if isinstance(m, torch.nn.MultiheadAttention)]
+    assert kinds == [td.nn.MultiheadAttention] * 2
+    model.train()(x).square().mean().backward()
+    conversion.undo()
+    assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_fastais_language_model():
     """AWD-LSTM, whose decoder is tied to the embedding that is dropped."""
     awd = pytest.importorskip("fastai.text.models.awdlstm")
