@@ -1,5 +1,6 @@
 """What importing loads, proven in a fresh process."""
 
+import importlib
 import subprocess
 import sys
 
@@ -59,3 +60,6 @@ def test_public_names():
     assert td.__version__
     for name in ("Key", "MaskLayout", "keep_mask", "functional", "nn"):
         assert hasattr(td, name)
+    # The module, and not its function of that name, which would hide it.
+    assert td.convert.convert is importlib.import_module("torchdropout.convert").convert
+    assert td.schedule.DropoutScheduler

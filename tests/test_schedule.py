@@ -120,12 +120,94 @@ def test_p_acts():
         (torchvision.ops.StochasticDepth(0.5, "row"), "p"),
         (nn.MultiheadAttention(4, 2, dropout=0.5), "dropout"),
         (nn.LSTM(4, 4, 2, dropout=0.5), "dropout"),
+        (td.nn.MultiheadAttention(4, 2, dropout=0.5), "dropout"),
+        (td.nn.TokenDropout(0.5), "p"),
+        (td.nn.ColumnDropout(0.5), "p"),
+        (td.nn.GaussianDropout(0.5), "p"),
+        (td.nn.Zoneout(0.5), "p"),
+        (td.nn.LayerDrop(nn.Identity(), 0.5), "p"),
+        (td.nn.MultiSampleDropout(0.5, nn.Identity()), "p"),
+        (td.nn.WeightDrop(nn.Linear(2, 2), 0.5, "weight"), "p"),
+        (td.nn.EmbeddingDropout(nn.Embedding(2, 2), 0.5), "p"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_taken(module, attribute):
     DropoutScheduler(nn.Sequential(module), Linear(2, 0.5))
     assert getattr(module, attribute) == 0.25
+
+
+RATES = {
+    "dropout": 0.1,
+    "input_dropout": 0.2,
+    "recurrent_dropout": 0.3,
+    "zoneout_hidden": 0.4,
+    "zoneout_cell": 0.5,
+}
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_every_rate_of_a_recurrent_layer_in_proportion_to_its_own(kind):
+    given = {name: p for name, p in RATES.items() if kind == "LSTM" or name != "zoneout_cell"}
+    layer = getattr(td.nn, kind)(4, 4, 2, **given)
+    model = nn.ModuleDict({"rnn": layer, "drop": nn.Dropout(0.6)})
+    scheduler = DropoutScheduler(model, Linear(2))
+    assert scheduler.base_ps == [*given.values(), 0.6]
+    scheduler.step()
+    for name, p in given.items():
+        assert getattr(layer, name) == p / 2
+    assert scheduler.get_last_p() == [*(p / 2 for p in given.values()), 0.3]
+    state = scheduler.state_dict()
+    names = ["rnn", *(f"rnn.{name}" for name in given if name != "dropout"), "drop"]
+    assert list(state["base_ps"]) == names
+    resumed = DropoutScheduler(copy.deepcopy(model), Linear(2))
+    resumed.load_state_dict(state)
+    assert resumed.base_ps == scheduler.base_ps
+    assert resumed.get_last_p() == scheduler.get_last_p()
+    layer.recurrent_dropout = 1.5
+    with pytest.raises(ArgumentValueError, match=r"In rnn.recurrent_dropout: Expected `p`"):
+        DropoutScheduler(model, Linear(2))
+
+
+def test_torchs_recurrent_layers_have_one_rate():
+    assert DropoutScheduler(nn.GRU(4, 4, 2, dropout=0.5), Linear(2)).base_ps == [0.5]
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        td.nn.GaussianNoise(0.5),
+        td.nn.UniformDropout(0.5),
+        td.nn.NMDropout(2, 4),
+        td.nn.ConcreteDropout(nn.Linear(2, 2)),
+        td.nn.VariationalDropout(),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_what_is_no_probability_of_its_own_is_left_alone(amount):
+    before = dict(vars(amount))
+    with pytest.raises(ArgumentValueError, match="got none"):
+        DropoutScheduler(nn.Sequential(amount), Linear(2))
+    DropoutScheduler(nn.Sequential(amount, nn.Dropout(0.5)), Linear(2))
+    assert vars(amount) == before
+
+
+def test_a_p_that_one_module_refuses_changes_none():
+    """1 is a probability, and of normal noise the variance would be infinite there."""
+    model = nn.Sequential(nn.Dropout(0.5), td.nn.GaussianDropout(0.5), nn.Dropout(0.4))
+    scheduler = DropoutScheduler(model, lambda epoch: 1.0 + epoch)
+    with pytest.raises(ArgumentValueError, match=r"In 1: Expected `p` to be in \[0, 1\)"):
+        scheduler.step()
+    assert [module.p for module in model] == scheduler.get_last_p() == [0.5, 0.5, 0.4]
+    assert scheduler.last_epoch == 0
+    assert scheduler.base_ps == [0.5, 0.5, 0.4]
+
+
+def test_timms_patch_dropout():
+    patch = type("PatchDropout", (nn.Module,), {"__module__": "timm.layers.patch_dropout"})()
+    patch.prob = 0.5
+    DropoutScheduler(nn.Sequential(patch), Linear(2, 0.5))
+    assert patch.prob == 0.25
 
 
 def test_given_modules_and_shared_ones_are_taken_once():

@@ -1,8 +1,10 @@
 """Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
 
 from . import backends as backends
+from . import convert as convert
 from . import functional as functional
 from . import nn as nn
+from . import schedule as schedule
 from ._version import __version__ as __version__
 from .functional.keep_mask import keep_mask as keep_mask
 from .random import Key as Key

@@ -18,6 +18,8 @@ Schedule = Callable[[int], float]
 
 # Layers that drop without a dropout module, by a rate of this name.
 _LAYERS = (torch.nn.MultiheadAttention, torch.nn.RNNBase)
+# Further rates of our recurrent layers; the module's own attributes tell which it has.
+_FURTHER = ("input_dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell")
 _PATHS = ("DropPath", "StochasticDepth")
 _OURS = "torchdropout.nn."
 
@@ -270,13 +272,17 @@ class _Rate:
         try:
             self.base = check_p(self.get())
         except TorchDropoutError as error:
-            raise type(error)(f"In {self.name}.{self.attribute}: {error}") from None
+            where = f"{self.name.removesuffix(f'.{self.attribute}')}.{self.attribute}"
+            raise type(error)(f"In {where}: {error}") from None
 
     def get(self) -> float:
         return getattr(self.module, self.attribute)  # type: ignore[no-any-return]
 
     def set(self, p: float) -> None:
-        setattr(self.module, self.attribute, p)
+        try:
+            setattr(self.module, self.attribute, p)
+        except TorchDropoutError as error:
+            raise type(error)(f"In {self.name}: {error}") from None
 
 
 class DropoutScheduler:
@@ -288,8 +294,10 @@ class DropoutScheduler:
     whatever lies between two steps. Schedules are chained by `*`.
 
     Taken are torch's dropouts and this library's; modules whose class name ends in DropPath or
-    StochasticDepth; and the `dropout` of `nn.MultiheadAttention` and of `nn.LSTM`, `nn.GRU` and
-    `nn.RNN`. A p that is a parameter, as in concrete dropout, is learned and left alone.
+    StochasticDepth, and timm's patch dropout; the `dropout` of `nn.MultiheadAttention` and of
+    `nn.LSTM`, `nn.GRU` and `nn.RNN`, and every further rate of this library's LSTM and GRU. A p
+    that is a parameter, as in concrete dropout, is learned and left alone; so is an amount that is
+    no probability, as `GaussianNoise.sigma`.
 
     Args:
         model: A model, of which all dropouts are taken, or the modules to take.
@@ -399,9 +407,16 @@ class DropoutScheduler:
                     f"Expected `schedule` to keep p in [0, 1], got schedule({epoch}) = {factor!r}, "
                     f"which makes p = {p!r} of {base!r} in {rate.name}."
                 )
-        for rate, base, p in zip(self._rates, base_ps, ps, strict=True):
+        before = [rate.get() for rate in self._rates]
+        try:
+            for rate, p in zip(self._rates, ps, strict=True):
+                rate.set(p)
+        except BaseException:  # a module may refuse what is a probability, as 1 for Gaussian noise
+            for rate, p in zip(self._rates, before, strict=True):
+                rate.set(p)
+            raise
+        for rate, base in zip(self._rates, base_ps, strict=True):
             rate.base = base
-            rate.set(p)
         self.last_epoch = epoch
         self._last_p = ps
 
@@ -514,20 +529,27 @@ def _modules(given: Any) -> Iterable[torch.nn.Module]:
 
 def _rates(given: Any) -> list[_Rate]:
     if isinstance(given, torch.nn.Module):
-        rates = [
-            _Rate(name or "the model", module, attribute)
-            for name, module in given.named_modules()
-            if (attribute := _rate_of(module)) is not None
-        ]
+        found = [(name or "the model", module) for name, module in given.named_modules()]
+        rates = [rate for name, module in found for rate in _rates_of(name, module)]
     else:
         rates = []
         for index, module in enumerate(dict.fromkeys(_modules(given))):
-            attribute = _rate_of(module)
-            if attribute is None:
+            own = _rates_of(str(index), module)
+            if not own:
                 wrong_value("modules", "dropouts with a rate that is a number", module)
-            rates.append(_Rate(str(index), module, attribute))
+            rates += own
     if not rates:
         raise ArgumentValueError("Expected a dropout in `model`, got none.")
+    return rates
+
+
+def _rates_of(name: str, module: torch.nn.Module) -> list[_Rate]:
+    """All rates of a module; what it has beside the first is named with its attribute."""
+    attribute = _rate_of(module)
+    rates = [] if attribute is None else [_Rate(name, module, attribute)]
+    if isinstance(module, torch.nn.RNNBase):
+        held = [a for a in _FURTHER if isinstance(vars(module).get(a), numbers.Real)]
+        rates += [_Rate(f"{name}.{a}", module, a) for a in held]
     return rates
 
 
@@ -544,6 +566,8 @@ def _rate_of(module: torch.nn.Module) -> str | None:
         candidates = ("p",)
     elif own.__name__.endswith(_PATHS):
         candidates = ("p", "drop_prob")
+    elif own.__module__.startswith("timm.") and own.__name__.startswith("PatchDropout"):
+        candidates = ("prob",)
     else:
         return None
     # Among the instance's own attributes, a parameter or a property is not found: it is learned.
