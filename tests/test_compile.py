@@ -300,6 +300,10 @@ MODULES = {
     "MultiSampleDropout": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3),
     "MultiSampleDropout, batched": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3, batched=True),
     "Zoneout": ZonedOut,
+    "ColumnDropout": lambda: td.nn.ColumnDropout(0.1),
+    "ColumnDropout by sample": lambda: td.nn.ColumnDropout(
+        0.1, dim=2, mode="row", scale_by_keep=False
+    ),
     "WeightDrop": lambda: td.nn.WeightDrop(torch.nn.Linear(6, 6), 0.1, ("weight", "bias")),
 }
 # Noise by the attribute that says how much.

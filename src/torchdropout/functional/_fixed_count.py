@@ -9,20 +9,9 @@ import torch
 
 from .. import ops
 from .._validate import is_integer, wrong_type, wrong_value
+from ..spec.keep import count_kept as count_kept
 from ..spec.layout import row_major
 from ._bernoulli import Call, key_of, key_tensor, mask_map
-
-
-def count_kept(size: int, p: float) -> int:
-    """How many of `size` places are kept: `round(size * (1 - p))`, and at least one.
-
-    Python's `round`: halves go to the even number.
-
-    Example:
-        >>> count_kept(196, 0.5), count_kept(10, 0.8), count_kept(5, 0.5), count_kept(8, 1.0)
-        (98, 2, 2, 1)
-    """
-    return max(1, round(size * (1.0 - p)))
 
 
 def choice_map(

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from .. import ops
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call
+from ._bernoulli import check_call, key_of, key_tensor
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
 from ._override import overridable
+from ._rate import Rate
 from .drop_path import Mode, check_mode
 
 
@@ -151,6 +153,12 @@ def column_dropout(
         wrong_value("input", f"of a column or more along dimension {at}, to keep one", x)
     if not call.active:
         return x
+    if isinstance(call.p, Rate):
+        drawn = key_tensor(key_of(key, generator))
+        constants = call.p.constants
+        return ops.counted_affine_of(
+            *(x, drawn, constants, size, at - x.ndim, scale_by_keep, base), strides
+        )
     kept = count_kept(size, call.p) if call.p < 1.0 else 0
     return drop_to_count(call, kept, size, at, scale_by_keep, base, strides)
 

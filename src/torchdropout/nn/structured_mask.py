@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, is_integer, wrong_type
@@ -118,6 +119,9 @@ class ColumnDropout(DropoutModule):
         self.mode: Mode = check_mode(mode)
         self.scale_by_keep = check_bool("scale_by_keep", scale_by_keep)
 
+    def _constants(self) -> tuple[float, ...]:
+        return (self.p,)
+
     def extra_repr(self) -> str:
         """The drop probability, and what is not the default."""
         text = f"p={self.p}, mode={self.mode}"
@@ -126,9 +130,10 @@ class ColumnDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.column_dropout` with this module's state."""
+        p = self._traced_p() if is_dynamo_compiling() else self.p
         return F.column_dropout(
             input,
-            self.p,
+            p,
             self.training,
             dim=self.dim,
             mode=self.mode,

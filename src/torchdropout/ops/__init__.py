@@ -17,6 +17,7 @@ from ._noise_affine import noise_affine as noise_affine
 from ._noise_affine import noise_affine_of as noise_affine_of
 from ._order import choose as choose
 from ._order import counted_affine as counted_affine
+from ._order import counted_affine_of as counted_affine_of
 
 # With the operators defined, the extension can register its kernels for the CPU.
 cpu.start()

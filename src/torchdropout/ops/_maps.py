@@ -47,7 +47,7 @@ def define_map(
     # What the extension's kernel calls where the reference was selected or a type is unknown to it.
     library.define(f"{name}_reference" + _schema(constants))
     library.impl(f"{name}_reference", kernel, "CompositeExplicitAutograd")
-    operator = _define(name, "default", constants, kernel, derivative)
+    operator = define_form(name, "default", constants, kernel, derivative)
 
     is_float = [argument.startswith("float ") for argument in constants.split(", ")]
     others = [c for c, f in zip(constants.split(", "), is_float, strict=True) if not f]
@@ -64,7 +64,7 @@ def define_map(
         return y
 
     arguments = ", ".join(("Tensor constants", *others, "bool linear"))
-    _define(name, "tensor", arguments, of_tensor, lambda own: (*own[:-1], True))
+    define_form(name, "tensor", arguments, of_tensor, lambda own: (*own[:-1], True))
     return operator
 
 
@@ -72,14 +72,14 @@ def _schema(arguments: str) -> str:
     return f"(Tensor x, Tensor key, {arguments}, SymInt base, SymInt[] strides) -> Tensor"
 
 
-def _define(
+def define_form(
     name: str,
     overload: str,
     arguments: str,
     kernel: Callable[..., torch.Tensor],
     derivative: Derivative,
 ) -> Any:
-    """One form of an operator."""
+    """One form of an operator: the one with numbers, `default`, or one whose first is a tensor."""
     own_name = name if overload == "default" else f"{name}.{overload}"
     library.define(own_name + _schema(arguments), tags=(torch.Tag.pt2_compliant_tag,))
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
@@ -101,8 +101,8 @@ def _define(
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
             _keyset, _x, key, first, *rest = inputs
-            tensors = (key, first) if overload == "tensor" else (key,)
-            ctx.rest = tuple(rest) if overload == "tensor" else (first, *rest)
+            tensors = (key,) if overload == "default" else (key, first)
+            ctx.rest = (first, *rest) if overload == "default" else tuple(rest)
             ctx.save_for_backward(*tensors)
             ctx.save_for_forward(*tensors)
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from ..kernels import counted
+from ..spec.keep import count_kept
 from ._library import library
-from ._maps import define_map
+from ._maps import define_form, define_map
 
 library.define(
     "choose(Tensor key, SymInt[] shape, SymInt kept, bool ordered, SymInt base, SymInt[] strides, "
@@ -23,6 +24,31 @@ _counted_affine = define_map(
     "SymInt kept, SymInt group, int dim, float scale",
     counted.counted_affine,
     # Linear in x: its own derivative.
+    lambda own: own,
+)
+
+
+def _by_share(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    constants: torch.Tensor,
+    size: int,
+    dim: int,
+    scale_by_keep: bool,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    p = constants.item()
+    kept = count_kept(size, p) if p < 1.0 else 0
+    scale = size / kept if scale_by_keep and kept > 0 else 1.0
+    return counted_affine(x, key, kept, size, dim, scale, base, strides)
+
+
+_counted_by_share = define_form(
+    "counted_affine",
+    "share",
+    "Tensor constants, SymInt size, int dim, bool scale_by_keep",
+    _by_share,
     lambda own: own,
 )
 
@@ -53,6 +79,21 @@ def counted_affine(
 ) -> torch.Tensor:
     """`y = x * scale` at a fixed count of each group; see `kernels.counted.counted_affine`."""
     y: torch.Tensor = _counted_affine(x, key, kept, group, dim, scale, base, strides)
+    return y
+
+
+def counted_affine_of(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    constants: torch.Tensor,
+    size: int,
+    dim: int,
+    scale_by_keep: bool,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """One group along `dim`, with p in a float64 tensor on the CPU; see `masked_affine_of`."""
+    y: torch.Tensor = _counted_by_share(x, key, constants, size, dim, scale_by_keep, base, strides)
     return y
 
 

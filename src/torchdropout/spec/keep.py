@@ -133,3 +133,15 @@ def halves(four: WordTensors) -> torch.Tensor:
     """The eight half words of each block in mask-index order, in a new last dimension."""
     pairs = [half for word in four for half in (word & HALF, word >> 16)]
     return torch.stack(pairs, dim=-1)
+
+
+def count_kept(size: int, p: float) -> int:
+    """How many of `size` places are kept: `round(size * (1 - p))`, and at least one.
+
+    Python's `round`: halves go to the even number.
+
+    Example:
+        >>> count_kept(196, 0.5), count_kept(10, 0.8), count_kept(5, 0.5), count_kept(8, 1.0)
+        (98, 2, 2, 1)
+    """
+    return max(1, round(size * (1.0 - p)))
