@@ -401,6 +401,29 @@ class TestPIsAnInputOfTheGraph:
         assert same_bits(function(new, old), new)
         assert graphs() == 3
 
+    @pytest.mark.parametrize(
+        "options", [{}, {"scale_by_keep": True}, {"scale_by_keep": True, "residual": False}]
+    )
+    def test_a_layer_that_is_dropped_whole(self, options):
+        """Its draw breaks the graph: one before it and one behind, for every p above 0."""
+        layer, x = td.nn.LayerDrop(Twice(), 0.1, **options), torch.randn(6, 8)
+        function = torch.compile(layer, backend="aot_eager")
+        dropped = set()
+        for p in [*POSITIVE, 0.3, 0.7]:
+            layer.p = p
+            for seed in range(3):
+                torch.manual_seed(seed)
+                expected, drawn = layer(x), torch.rand(1)
+                torch.manual_seed(seed)
+                assert torch.equal(function(x), expected)
+                assert torch.equal(torch.rand(1), drawn)
+                dropped.add(expected is x)
+        assert dropped == {False, True}
+        assert graphs() == 2
+        layer.p = 0.0
+        assert torch.equal(function(x), layer(x))
+        assert graphs() == 3
+
     @pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
     def test_a_schedule_of_twenty_steps(self, backend):
         """A model of many kinds: as many graphs as with one p, and one more at p = 0."""

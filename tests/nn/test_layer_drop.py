@@ -205,7 +205,10 @@ def test_wrong_arguments():
     module, before = td.nn.LayerDrop(linear, 0.5), torch.get_rng_state()
     with pytest.raises(ArgumentTypeError, match="`input` to be a tensor"):
         module([1.0])
-    module.p = "0.5"
+    with pytest.raises(ArgumentTypeError, match="`p` to be a number"):
+        module.p = "0.5"
+    assert module.p == 0.5
+    vars(module)["p"] = "0.5"  # past what looks at it
     with pytest.raises(ArgumentTypeError, match="`p` to be a number"):
         module.eval()(X)
     assert torch.equal(torch.get_rng_state(), before)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
 from .. import functional as F
+from .. import ops
 from .._validate import check_bool, check_p, wrong_type, wrong_value
+from ..functional._bernoulli import operator, plain
+from ..functional._rate import Rate, drops
 from ..spec.keep import scale
+from ._module import RateModule
 
 
-class LayerDrop(torch.nn.Module):
+class LayerDrop(RateModule):
     r"""A residual branch, skipped with probability p in training and always taken in eval.
 
     `y = x + branch(x)` where kept; `y = x`, and the branch is not computed, where dropped: one draw
@@ -55,6 +60,8 @@ class LayerDrop(torch.nn.Module):
         G. Huang et al., "Deep networks with stochastic depth", ECCV 2016.
     """
 
+    p: float
+
     def __init__(
         self,
         branch: torch.nn.Module,
@@ -67,9 +74,12 @@ class LayerDrop(torch.nn.Module):
         if not isinstance(branch, torch.nn.Module):
             wrong_type("branch", "a module", branch)
         self.branch = branch
-        self.p = check_p(p)
+        self.p = p
         self.scale_by_keep = check_bool("scale_by_keep", scale_by_keep)
         self.residual = check_bool("residual", residual)
+
+    def _constants(self) -> tuple[float, ...]:
+        return (self.p, *plain(self.p))
 
     def extra_repr(self) -> str:
         """The drop probability, the scale, and where the residual sum is."""
@@ -83,13 +93,13 @@ class LayerDrop(torch.nn.Module):
             args: Further arguments of the branch.
             kwargs: The same, by name.
         """
-        p = check_p(self.p)
-        active = self.training and p > 0.0
+        p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
+        active = self.training and drops(p)
         if active:
             if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
                 wrong_type("input", "a tensor", input)
             # On the CPU: the answer is needed here, and must not wait for a device.
-            if not F.keep_mask((), p, device="cpu"):
+            if not _kept(p):
                 return input
         y: torch.Tensor = self.branch(input, *args, **kwargs)
         if not has_torch_function_unary(input):
@@ -97,7 +107,15 @@ class LayerDrop(torch.nn.Module):
                 wrong_type("branch(input)", "a tensor", y)
             if y.shape != input.shape:
                 wrong_value("branch(input)", f"of the input's shape, {tuple(input.shape)}", y)
-        factor = scale(p) if active and self.scale_by_keep else 1.0
-        if self.residual:
-            return input + (y if factor == 1.0 else y * factor)
-        return y if factor == 1.0 else input + (y - input) * factor
+        if not (active and self.scale_by_keep):
+            return input + y if self.residual else y
+        factor = p.constants[1] if isinstance(p, Rate) else scale(p)
+        return input + (y if self.residual else y - input) * factor
+
+
+def _kept(p: float) -> torch.Tensor:
+    """One keep bit."""
+    if isinstance(p, Rate):
+        one = torch.ones((), dtype=torch.bfloat16, device="cpu")
+        return operator(one, ops.draw_key(), p, p, 0, ()).bool()
+    return F.keep_mask((), p, device="cpu")
