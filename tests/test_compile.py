@@ -278,6 +278,20 @@ class ZonedOut(torch.nn.Module):
         return self.zoneout(x * 2, x)
 
 
+class Attending(torch.nn.Module):
+    """Each of the first dimension attends by rows of 18."""
+
+    def __init__(self, need_weights=False):
+        super().__init__()
+        self.attention = td.nn.MultiheadAttention(18, 2, dropout=0.1, batch_first=True)
+        self.need_weights = need_weights
+
+    def forward(self, x):
+        rows = x.reshape(len(x), 6, 18)
+        y, weights = self.attention(rows, rows, rows, need_weights=self.need_weights)
+        return (y if weights is None else y * weights.sum(-1, keepdim=True)).reshape_as(x)
+
+
 # Each for an x of (64, 3, 6, 6).
 MODULES = {
     "Dropout": lambda: td.nn.Dropout(0.1),
@@ -304,6 +318,7 @@ MODULES = {
     "ColumnDropout by sample": lambda: td.nn.ColumnDropout(
         0.1, dim=2, mode="row", scale_by_keep=False
     ),
+    "MultiheadAttention": lambda: Attending(need_weights=True),
     "WeightDrop": lambda: td.nn.WeightDrop(torch.nn.Linear(6, 6), 0.1, ("weight", "bias")),
 }
 # Noise by the attribute that says how much.
@@ -321,6 +336,8 @@ def set_p(model, p):
     for module in model.modules():
         if isinstance(module, torch.nn.modules.dropout._DropoutNd):
             module.p = p
+        if isinstance(module, torch.nn.MultiheadAttention):
+            module.dropout = p
 
 
 def whole_step(function, model, x):
@@ -400,6 +417,18 @@ class TestPIsAnInputOfTheGraph:
         zoneout.p = 0.0
         assert same_bits(function(new, old), new)
         assert graphs() == 3
+
+    def test_attention_without_weights(self):
+        """Eager it is computed in blocks, and rounds otherwise."""
+        model, x = Attending(), torch.randn(8, 3, 6, 6)
+        function = compiled(model, backend="aot_eager")
+        for p in (0.1, 0.5, 1.0, 0.3):
+            set_p(model, p)
+            got, expected = whole_step(function, model, x), whole_step(model, model, x)
+            for a, b in zip(got, expected, strict=True):
+                torch.testing.assert_close(a, b)
+            assert torch.equal(got[-1], expected[-1])
+        assert graphs() == 1
 
     @pytest.mark.parametrize(
         "options", [{}, {"scale_by_keep": True}, {"scale_by_keep": True, "residual": False}]

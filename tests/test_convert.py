@@ -514,6 +514,26 @@ class TestTransformerEncoder:
         conversion.undo()
         assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
 
+    def test_a_schedule_compiles_it_once(self, model):
+        convert(model)
+        scheduler = td.schedule.DropoutScheduler(model, td.schedule.Linear(4))
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        compiled, x = (
+            torch.compile(model, backend="aot_eager", fullgraph=True),
+            torch.randn(3, 6, 16),
+        )
+        seen = []
+        for _ in range(6):
+            torch.manual_seed(1)
+            expected = model(x)
+            torch.manual_seed(1)
+            torch.testing.assert_close(compiled(x), expected)
+            seen.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+            scheduler.step()
+        torch._dynamo.reset()
+        assert seen == [1, 2, 2, 2, 2, 2]
+
 
 class Classifier(nn.Module):
     def __init__(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch.nn.modules.dropout import _DropoutNd
@@ -61,10 +61,11 @@ class _Layer:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
-        check_p(module.dropout, "dropout")
+        p = check_p(module.dropout, "dropout")
         new = self.ours.__new__(self.ours)
         vars(new).update({self.renamed.get(key, key): v for key, v in vars(module).items()})
         vars(new).update(self.further)
+        cast("Any", new).dropout = p  # so that what follows from it is made
         return new
 
     def taken(self) -> set[str]:
@@ -105,6 +106,7 @@ _LAYERS: dict[type[torch.nn.Module], _Layer] = {
     torch.nn.MultiheadAttention: _Layer(
         # A property of ours, by which a fast path asks whether it may go round the dropout.
         nn.MultiheadAttention,
+        {"_rate": None},
         renamed={"_qkv_same_embed_dim": "_same_embed_dim"},
     ),
     torch.nn.LSTM: _Layer(nn.LSTM, {**_RECURRENT, "zoneout_cell": 0.0}),

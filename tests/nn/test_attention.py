@@ -251,12 +251,15 @@ def test_half_types_and_autocast(dtype):
     ("p", "error"),
     [(1.5, ArgumentValueError), ("0.1", ArgumentTypeError), (-0.1, ArgumentValueError)],
 )
-def test_p_is_checked_when_made_and_when_called(p, error):
+def test_p_is_checked_when_made_when_set_and_when_called(p, error):
     torch.nn.MultiheadAttention(8, 2, dropout=p)  # torch takes anything
     with pytest.raises(error, match=r"Expected `dropout` to be .*got dropout="):
         td.nn.MultiheadAttention(8, 2, dropout=p)
     module = td.nn.MultiheadAttention(8, 2, dropout=0.1).eval()
-    module.dropout = p
+    with pytest.raises(error, match="Expected `dropout`"):
+        module.dropout = p
+    assert module.dropout == 0.1
+    vars(module)["dropout"] = p  # past what looks at it
     with pytest.raises(error, match="Expected `dropout`"):
         module(*inputs(1))
 

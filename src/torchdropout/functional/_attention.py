@@ -20,6 +20,7 @@ from ..random import Key
 from ..spec.keep import compute_dtype, scale
 from ..spec.seed import as_int64
 from ._bernoulli import masked_affine, plain
+from ._rate import drops
 
 # Probabilities a block: on a CPU a few of these stay in the cache of a core; elsewhere a kernel
 # shall have enough to do.
@@ -124,7 +125,7 @@ def composed(
         weights = scores.softmax(-1)
         if dead is not None:
             weights = weights.masked_fill(dead, 0.0)
-        if plan.p > 0.0:
+        if drops(plan.p):
             weights = masked_affine(
                 weights, plan.p, plain(plan.p), plan.base, plan.strides, key, generator
             )

@@ -24,6 +24,7 @@ from ..spec.layout import MaskLayout, row_major
 from ._attention import Plan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import mask_map
 from ._override import given
+from ._rate import Rate, drops
 
 
 def scaled_dot_product_attention(
@@ -105,7 +106,7 @@ def scaled_dot_product_attention(
                 layout=layout,
             ),
         )
-    p = check_p(dropout_p, "dropout_p")
+    p = dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p")
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)
     check_scale(scale)
@@ -113,7 +114,7 @@ def scaled_dot_product_attention(
     _check_mask(attn_mask, query, sizes.scores, is_causal)
     _check_source(dropout_key, generator, query)
     base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
-    if p == 0.0:
+    if not drops(p):
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )

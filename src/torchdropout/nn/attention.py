@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
+from torch.compiler import is_dynamo_compiling
 from torch.nn import functional as torch_F
 
 from .. import functional as F
 from .._validate import check_p, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 from ..functional._attention import Plan, composed
+from ..functional._bernoulli import plain
+from ..functional._rate import drops
 from ..spec.layout import row_major
+from ._module import RateModule
 
 
-class MultiheadAttention(torch.nn.MultiheadAttention):
+class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
     r"""`torch.nn.MultiheadAttention` whose `dropout` is exact, checked, and ours.
 
     In training with `dropout > 0` the attention probabilities are dropped as in
@@ -66,6 +71,9 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         A. Vaswani et al., "Attention is all you need", NIPS 2017; PyTorch's module of that name.
     """
 
+    _rate_name = "dropout"
+    _given: ClassVar = {"dropout": partial(check_p, name="dropout")}
+
     def __init__(
         self,
         embed_dim: int,
@@ -97,6 +105,9 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
     def _qkv_same_embed_dim(self, value: bool) -> None:
         self._same_embed_dim = value
 
+    def _constants(self) -> tuple[float, ...]:
+        return (self.dropout, *plain(self.dropout))
+
     def extra_repr(self) -> str:
         """Sizes, the drop probability and the order of dimensions."""
         return (
@@ -116,8 +127,8 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         is_causal: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As torch's; see there for the masks, where True means *not* to attend."""
-        p = check_p(self.dropout, "dropout")
-        if not self.training or p == 0.0:
+        p = self._traced_p() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
+        if not (self.training and drops(p)):
             return super().forward(
                 *(query, key, value, key_padding_mask, need_weights, attn_mask),
                 average_attn_weights=average_attn_weights,
