@@ -98,8 +98,8 @@ def token_dropout(
         >>> x = torch.arange(12.0).view(2, 6, 1)
         >>> y = td.functional.token_dropout(x, 0.5, ordered=True, key=td.Key(0))
         >>> y.squeeze(-1)
-        tensor([[1., 4., 5.],
-                [6., 7., 8.]])
+        tensor([[1., 3., 4.],
+                [6., 8., 9.]])
 
     Reference:
         Y. Liu et al., "PatchDropout: Economizing vision transformers using patch dropout", WACV
