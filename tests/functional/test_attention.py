@@ -475,6 +475,7 @@ def test_refusals_draw_nothing(change, error, words, p):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_verified_quick():
     assert not check_dropout(F.scaled_dot_product_attention, level="quick").findings
 

@@ -172,6 +172,7 @@ def test_nested_is_refused(layout):
         F.drop_path(torch.ones(2, dtype=torch.int64), 0.1, True)
 
 
+@pytest.mark.slow
 def test_verified_quick():
     assert not check_dropout(F.drop_path, level="quick").findings
 

@@ -182,6 +182,7 @@ def rows(x, p, training):
     return F.embedding_dropout(torch.arange(len(x)), x, p, training)
 
 
-@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["quick", "standard"])
 def test_verified(level):
     assert not check_dropout(rows, level=level, spec="embedding").findings

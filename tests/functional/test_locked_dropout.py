@@ -137,6 +137,7 @@ def test_nested_is_refused():
         F.locked_dropout(x)
 
 
+@pytest.mark.slow
 def test_verified_quick():
     assert not check_dropout(F.locked_dropout, level="quick").findings
 

@@ -102,7 +102,8 @@ def test_is_traced_and_compiled():
     assert torch.equal(seeded(compiled, WORDS), seeded(module, WORDS))
 
 
-@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["quick", "standard"])
 def test_verified(level):
     def build(p):
         return td.nn.EmbeddingDropout(torch.nn.Embedding(256, 4), p)

@@ -563,7 +563,8 @@ def test_a_failure_half_way_takes_off_what_was_put_on(monkeypatch):
     assert set(module.state_dict()) == {"weight", "bias"}
 
 
-@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["quick", "standard"])
 def test_verified(level):
     def build(p):
         return td.nn.WeightDrop(torch.nn.Linear(32, 32), p, "weight")

@@ -46,7 +46,11 @@ def paths_of_one(x, p, training):
 FORMS = [td.Dropout, F.dropout, into_out, in_place, added_to_zero, channels_of_one, paths_of_one]
 
 
-@pytest.mark.parametrize("backend", backends.available())
+def _slow_on_reference(name):
+    return pytest.param(name, marks=pytest.mark.slow) if name == "reference" else name
+
+
+@pytest.mark.parametrize("backend", map(_slow_on_reference, backends.available()))
 def test_dropout_quick(backend):
     with backends.use(backend):
         report = check_dropout(td.Dropout, level="quick")
@@ -82,11 +86,15 @@ def _judged(name, level, only=None):
     return check_subject(resolve(case.target, spec=case.spec), level=level, only=only)
 
 
-# A call makes one draw of these: half a minute each.
-BY_CALL = {"functional.drop_path, batch", "nn.StochasticDepth, batch", "nn.LayerDrop"}
+# Ten seconds and more each. A call makes one draw of the first three; the functions of the others
+# are judged here.
+LATER = {
+    *("functional.drop_path, batch", "nn.StochasticDepth, batch", "nn.LayerDrop"),
+    *("nn.EmbeddingDropout", "nn.TokenDropout", "nn.ColumnDropout", "nn.NMDropout"),
+}
 
 
-@pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in BY_CALL])
+@pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in LATER])
 def test_every_variant_is_right(name, coarse):
     report = _judged(name, coarse, SHORT)
     assert not report.findings, report.findings
