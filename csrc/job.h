@@ -75,6 +75,19 @@ struct SumsJob {
 
 void run(const Kernels& kernels, const SumsJob& job, ParallelFor parallel_for);
 
+// Of each group of so many places that follow one another, the `kept` whose words are the lowest:
+//   keep = -1, all bits, or 0
+struct GroupsJob {
+  Key key;
+  uint32_t domain;
+  uint64_t base;
+  int64_t groups;
+  int group, kept;
+  int16_t* keep;
+};
+
+void run(const Kernels& kernels, const GroupsJob& job, ParallelFor parallel_for);
+
 // Contiguous x and y of float32 or float64, and words of 0 or -1, all bits:
 //   y = word ? x * scale : 0
 struct WordsJob {

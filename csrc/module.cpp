@@ -576,6 +576,28 @@ PyObject* select_words(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+PyObject* keep_groups(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    Arguments in(args, n, 7);
+    const DLTensor keep = read_words(in.object());
+    if (selection.reference) Py_RETURN_NOTIMPLEMENTED;
+    int64_t elements = 1;
+    for (int d = 0; d < keep.ndim; ++d) elements *= keep.shape[d];
+    GroupsJob job = {};
+    job.key.seed = bits_of(in.object());
+    job.key.stream = bits_of(in.object());
+    job.domain = static_cast<uint32_t>(bits_of(in.object()));
+    job.base = bits_of(in.object());
+    job.group = static_cast<int>(bits_of(in.object()));
+    job.kept = static_cast<int>(bits_of(in.object()));
+    without_error(0);
+    job.groups = elements / job.group;
+    job.keep = reinterpret_cast<int16_t*>(static_cast<char*>(keep.data) + keep.byte_offset);
+    without_gil(elements, [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+    return none();
+  });
+}
+
 PyObject* usable(PyObject*, PyObject*) {
   return guarded([] {
     const std::vector<const Kernels*> kernels = usable_kernels();
@@ -638,6 +660,9 @@ PyMethodDef methods[] = {
     {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},
     {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
     {"noise", as_method(noise), METH_FASTCALL, "noise(x, map) -> y"},
+    {"keep_groups", as_method(keep_groups), METH_FASTCALL,
+     "keep_groups(keep, seed, stream, domain, base, group, kept), or NotImplemented; keep is a "
+     "contiguous int16 tensor of whole groups"},
     {"select_words", as_method(select_words), METH_FASTCALL,
      "select_words(x, words, scale) -> y, or NotImplemented; words are int16, 0 or -1"},
     {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},

@@ -73,6 +73,7 @@ BREAKS = {
     "noise-mask-stride": "noise",
     "noise-base": "noise",
     "word-stride": "words",
+    "group-base": "groups",
 }
 
 

@@ -1869,7 +1869,7 @@ void check_selection(Rng& rng, DType type, ParallelFor parallel_for) {
 void test_selections() {
   Rng rng = {9};
   const uint64_t ways = sizeof kWays / sizeof kWays[0];
-  for (uint64_t number = 0; number < std::max<uint64_t>(200, options.cases / 20); ++number) {
+  for (uint64_t number = 0; number < std::max<uint64_t>(60, options.cases / 200); ++number) {
     check_selection<float>(rng, DType::kFloat32, kWays[number % ways]);
     check_selection<double>(rng, DType::kFloat64, kWays[number % ways]);
   }
@@ -1880,6 +1880,53 @@ void test_selections() {
   job.add_dim(2, 6);
   job.add_dim(3, 2);
   if (torchdropout::run(job, in_order)) fail("words that lie apart were taken");
+}
+
+// --- a fixed count of each group -----------------------------------------------------------------
+
+void check_groups(Rng& rng, const Kernels& kernels, ParallelFor parallel_for) {
+  const int group = static_cast<int>(rng.chance(0.5) ? int64_t{1} << rng.between(1, 3) : rng.between(1, 64));
+  const int kept = static_cast<int>(rng.between(0, group));
+  const int64_t groups = rng.chance(0.1) ? 0 : rng.between(1, 2000 / group + 1);
+  const int64_t n = groups * group;
+  torchdropout::GroupsJob job = {};
+  job.key = {rng.next(), rng.next() >> 4};
+  job.domain = 4;
+  job.base = rng.chance(0.5) ? rng.next() : (uint64_t{1} << 34) - static_cast<uint64_t>(rng.between(0, 99));
+  job.groups = groups;
+  job.group = group;
+  job.kept = kept;
+  std::vector<int16_t> keep(static_cast<size_t>(n) + 1, 7);
+  job.keep = keep.data();
+  const uint64_t base = job.base;
+  if (breaks("group-base")) ++job.base;
+  torchdropout::run(kernels, job, parallel_for);
+  for (int64_t g = 0; g < groups; ++g) {
+    std::vector<std::pair<uint32_t, int>> order;
+    for (int i = 0; i < group; ++i) {
+      order.emplace_back(word_of_noise(job.key, 4, base + static_cast<uint64_t>(g * group + i)), i);
+    }
+    std::sort(order.begin(), order.end());
+    for (int i = 0; i < group; ++i) {
+      ++checks;
+      const auto at = static_cast<size_t>(g * group + order[static_cast<size_t>(i)].second);
+      if (keep[at] != (i < kept ? -1 : 0)) {
+        fail("%s: %d of %d, group %lld of %lld", kernels.name, kept, group,
+             static_cast<long long>(g), static_cast<long long>(groups));
+      }
+    }
+  }
+  if (keep.back() != 7) fail("written past the end");
+}
+
+void test_groups() {
+  Rng rng = {10};
+  const uint64_t ways = sizeof kWays / sizeof kWays[0];
+  for (const Kernels* kernels : under_test) {
+    for (uint64_t number = 0; number < std::max<uint64_t>(60, options.cases / 400); ++number) {
+      check_groups(rng, *kernels, kWays[number % ways]);
+    }
+  }
 }
 
 void test_definition() {
@@ -1935,7 +1982,7 @@ constexpr const char* kBreaks[] = {
     "key-stride",     "gap",           "base-high",      "lost-piece",       "noise-carry",
     "noise-stream",   "noise-domain",  "noise-word",     "noise-ulp",        "noise-tail",
     "noise-sign",     "noise-addend",  "noise-factor",   "noise-overrun",    "noise-key-stride",
-    "noise-mask-stride", "noise-base", "word-stride",
+    "noise-mask-stride", "noise-base", "word-stride", "group-base",
 };
 
 constexpr struct {
@@ -1946,7 +1993,8 @@ constexpr struct {
                  {"rounding", test_rounding},     {"nan", test_nan_constants},
                  {"guard", test_guard_pages},     {"sums", test_sums},
                  {"jobs", test_jobs},             {"streaming", test_streaming_jobs},
-                 {"noise", test_noise},           {"words", test_selections}};
+                 {"noise", test_noise},           {"words", test_selections},
+                 {"groups", test_groups}};
 
 void read_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {

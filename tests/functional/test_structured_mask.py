@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from oracle import FLOATS, layouts_of, same_bits
-from torchdropout import Key, MaskLayout
+from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._validate import check_p
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
@@ -515,3 +515,19 @@ def columns_of_each_row(x, p, training):
 def test_the_verifier_finds_nothing(target, level):
     report = check_dropout(target, level=level, spec="n-of-m")
     assert not report.findings, report.findings
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 20000])
+@pytest.mark.parametrize(
+    ("shape", "n", "m"), [((6, 8), 2, 4), ((5, 3, 12), 1, 3), ((3, 640), 17, 64), ((7, 130), 9, 65)]
+)
+def test_backends_keep_the_same(shape, n, m, base, dtype):
+    x = torch.randn(shape, dtype=dtype)
+    x.view(-1)[::5] = float("nan")
+    layout = MaskLayout(base, MaskLayout.of(shape).strides)
+    found = []
+    for name in backends.available():
+        with backends.use(name):
+            found.append(F.n_m_dropout(x, n, m, layout=layout, key=Key(2**63 + 5, 2**59 + 1)))
+    assert all(same_bits(found[0], y) for y in found[1:])

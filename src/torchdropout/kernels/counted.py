@@ -12,10 +12,13 @@ from collections.abc import Sequence
 
 import torch
 
+from ..spec.layout import row_major
 from ..spec.noise import DOMAIN_ORDER, words_at, words_range
+from . import cpu
 from ._fill import CHUNK, fill
 
 _PLACE_BITS = 31
+_PAIRS = 64  # up to here the compiled kernel, which compares all pairs, is faster than torch's sort
 _FEW = 16  # up to here comparing all pairs is faster than selecting in each group
 
 
@@ -92,6 +95,8 @@ def counted_affine(
     Returns:
         A new tensor laid out as `torch.empty_like(x)`.
     """
+    if (y := _compiled(x, key, kept, group, dim, scale, base, strides)) is not None:
+        return y
     # A select and not a product with the mask: what is dropped may be inf or NaN. The product with
     # a number is taken in the compute type, and written into, it stays laid out as empty_like(x).
     y = x * scale if scale != 1.0 else torch.empty_like(x).copy_(x)
@@ -106,6 +111,35 @@ def counted_affine(
         of = keep.view(keys.shape[0], *sizes)
         _fill_kept(of, keys, kept, group, dim, base, strides)
     return y.masked_fill_(~keep, 0.0)
+
+
+def _compiled(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    kept: int,
+    group: int,
+    dim: int,
+    scale: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor | None:
+    """`counted_affine` by compiled kernels: of small groups in row-major order, of float32 and 64."""
+    if (
+        cpu.extension is None
+        or not (0 < kept < group <= _PAIRS)
+        or key.ndim > 1
+        or dim != -1
+        or x.dtype not in (torch.float32, torch.float64)
+        or list(strides) != row_major(x.shape)
+        or not x.is_contiguous()
+    ):
+        return None
+    keep = torch.empty(x.shape, dtype=torch.int16, device=x.device)
+    seed, stream = key.tolist()
+    if cpu.extension.keep_groups(keep, seed, stream, DOMAIN_ORDER, base, group, kept) is not None:
+        return None
+    y = cpu.extension.select_words(x, keep, scale)
+    return None if y is NotImplemented else y
 
 
 def _packed(words: torch.Tensor) -> torch.Tensor:
