@@ -200,7 +200,9 @@ HEAD = """\
 
     python benchmarks/family.py
 
-One run of that command, {threads} thread, on: {machine}. *Time* is that of a forward and
+One run of that command, {threads} thread, on: {machine}.
+
+*Time* is that of a forward and
 a backward in float32 over that of ours, medians of calls in alternation, with a 95 % interval:
 above 1, ours is faster. *Saved* is what autograd keeps for the backward beside the input and the
 parameters. *Measured* is the dropped part of ones, or what is said beside the variant, with two
@@ -231,9 +233,19 @@ def short_of(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, float]]:
 def summary(results: list[dict[str, Any]]) -> Iterator[str]:
     slower = list(short_of(results))
     peers = sum(len(found["ways"]) - 1 for found in results)
-    yield f"Of {peers} peers, {peers - len(slower)} are no faster than ours."
+    yield f"Of {peers} others, {peers - len(slower)} are no faster than ours."
     for variant, title, ratio in slower:
         yield f"Faster: {title} at {variant}, {ratio:.2f} of our time."
+    slow = [
+        (found["variant"], title, way["time_over_ours"]["value"])
+        for found in results
+        if found["elementwise"]
+        for title, way in list(found["ways"].items())[1:]
+        if way["time_over_ours"]["value"] < 5.0
+    ]
+    yield ""
+    yield "Where the other draws a number for each element ours was to be 5 times as fast. It is not at:"
+    yield "; ".join(f"{variant} ({title}, {ratio:.2f})" for variant, title, ratio in slow) + "."
 
 
 def section(found: dict[str, Any]) -> Iterator[str]:

@@ -123,7 +123,7 @@ def _compiled(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor | None:
-    """`counted_affine` by compiled kernels: of small groups in row-major order, of float32 and 64."""
+    """`counted_affine` by compiled kernels: small groups in row-major order of float32 and 64."""
     if (
         cpu.extension is None
         or not (0 < kept < group <= _PAIRS)
