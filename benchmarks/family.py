@@ -244,7 +244,7 @@ def summary(results: list[dict[str, Any]]) -> Iterator[str]:
         if way["time_over_ours"]["value"] < 5.0
     ]
     yield ""
-    yield "Where the other draws a number for each element ours was to be 5 times as fast. It is not at:"
+    yield "Where the other draws a number an element, ours shall be 5 times as fast. It is not at"
     yield "; ".join(f"{variant} ({title}, {ratio:.2f})" for variant, title, ratio in slow) + "."
 
 
