@@ -16,7 +16,6 @@ from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.functional._noise import standard_noise
 from torchdropout.spec.noise import Law
 
 KEY = Key(8, 9)
@@ -380,28 +379,3 @@ def test_what_is_not_finite_stays_so(kind):
     y = kind.function(x, kind.size, key=KEY)
     assert y.isnan().tolist() == [False, False, True]
     assert bool(y[:2].isinf().all())
-
-
-class TestStandardNoise:
-    @pytest.mark.parametrize("law", Law, ids=lambda law: law.name)
-    def test_is_the_noise_in_the_compute_type(self, law):
-        for dtype in FLOATS:
-            like = torch.full((6, 5), math.nan, dtype=dtype, requires_grad=True)
-            compute = torch.float64 if dtype == torch.float64 else torch.float32
-            e = standard_noise(like, law, KEY)
-            assert not e.requires_grad
-            zeros = torch.zeros(6, 5, dtype=compute)
-            assert same_bits(e, noisy(zeros, law, 0.0, 1.0, KEY))
-            shared = standard_noise(like, law, KEY, broadcast_dims=(1,))
-            assert torch.equal(shared, shared[:, :1].expand(6, 5))
-
-    def test_takes_a_key_a_generator_or_draws(self):
-        like = torch.empty(5, 7)
-        drawn = seeded(Key.draw)
-        expected = standard_noise(like, Law.NORMAL, drawn)
-        assert torch.equal(seeded(standard_noise, like, Law.NORMAL), expected)
-        assert torch.equal(standard_noise(like, Law.NORMAL, drawn.tensor()), expected)
-        generator = torch.Generator().manual_seed(3)
-        assert torch.equal(standard_noise(like, Law.NORMAL, generator=generator), expected)
-        part = standard_noise(like[2:], Law.NORMAL, drawn, layout=MaskLayout.of((5, 7)).at((2,)))
-        assert torch.equal(part, expected[2:])

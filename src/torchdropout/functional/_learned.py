@@ -12,7 +12,7 @@ from .. import ops
 from .._validate import REAL, wrong_type, wrong_value
 from ..random import Key
 from ..spec.keep import compute_dtype
-from ..spec.layout import row_major
+from ..spec.layout import row_major, sizes_drawn
 from ..spec.noise import Law
 from ._bernoulli import key_of, key_tensor, mask_map
 
@@ -50,7 +50,7 @@ class Place(NamedTuple):
         """
         base, found = mask_map(shape, (), broadcast_dims, layout)
         strides = row_major(shape) if found is None else found
-        sizes = [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+        sizes = sizes_drawn(shape, strides)
         return cls(base, tuple(sizes), tuple(strides))
 
     def noise(

@@ -13,7 +13,6 @@ import torch
 from .. import direct, ops
 from .._validate import check_bool, check_input, wrong_type, wrong_value
 from ..random import Key
-from ..spec.keep import compute_dtype
 from ..spec.layout import MaskLayout, row_major
 from ..spec.noise import Law
 from ._bernoulli import (
@@ -152,33 +151,3 @@ def _noise_affine(
     if strides is None:
         strides = row_major(x.shape)
     return ops.noise_affine(x, key_tensor(key), *noise, base, strides)
-
-
-def standard_noise(
-    like: torch.Tensor,
-    law: Law,
-    key: Key | torch.Tensor | None = None,
-    generator: torch.Generator | None = None,
-    broadcast_dims: Any = (),
-    layout: MaskLayout | None = None,
-) -> torch.Tensor:
-    """The noise itself, for variants that are no affine map of it; no gradient passes.
-
-    Args:
-        like: Of the shape, device and memory layout of the result; its values are not read.
-        law: Uniform on (-1, 1), of mean 0 and variance 1, or `log(u / (1 - u))`.
-        key: Names the noise; as a tensor, as `key_tensor` gives one, it can be kept for a backward.
-        generator: Draws the key, as everywhere.
-        broadcast_dims: Dimensions along which all elements share a number.
-        layout: Mask indices of a shard or a micro-batch.
-
-    Returns:
-        float64 for a float64 `like`, else float32.
-    """
-    base, strides = mask_map(like.shape, (), broadcast_dims, layout)
-    zeros = torch.zeros_like(like, dtype=compute_dtype(like.dtype), requires_grad=False)
-    if not isinstance(key, torch.Tensor):
-        key = key_tensor(key_of(key, generator))
-    return ops.noise_affine(
-        zeros, key, law, 0.0, 1.0, base, row_major(like.shape) if strides is None else strides
-    )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..spec.layout import row_major
+from ..spec.layout import row_major, sizes_drawn
 from ..spec.noise import DOMAIN_ORDER, words_at, words_range
 from . import cpu
 from ._fill import CHUNK, fill
@@ -61,11 +61,6 @@ def choose(
     if backwards:
         places = shape[-1] - 1 - places
     return places.sort(dim=-1).values if ordered else places
-
-
-def sizes_drawn(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """The shape of what is drawn: of size 1 where all places share it."""
-    return [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
 
 
 def counted_affine(

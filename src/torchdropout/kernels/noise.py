@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..spec.keep import compute_dtype
+from ..spec.layout import sizes_drawn
 from ..spec.noise import Law, noise_of_words, words_at, words_range
 from ._fill import fill
 
@@ -61,7 +62,7 @@ def noise_numbers(
     Returns:
         A float64 tensor of shape `(*key.shape[:-1], *sizes)`.
     """
-    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+    sizes = sizes_drawn(shape, strides)
     keys = key.reshape(-1, 2).to(device)
     out = torch.empty((keys.shape[0], *sizes), dtype=torch.float64, device=device)
     if out.numel() > 0:

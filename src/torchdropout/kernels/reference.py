@@ -16,6 +16,7 @@ from ..spec.keep import (
     threshold,
     words_tensor,
 )
+from ..spec.layout import sizes_drawn
 from ._fill import CHUNK, fill
 
 
@@ -104,7 +105,7 @@ def keep_bits(
     Returns:
         A bool tensor of shape `(*key.shape[:-1], *sizes)`, True where kept.
     """
-    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+    sizes = sizes_drawn(shape, strides)
     keys = key.reshape(-1, 2).to(device)
     out = torch.empty((keys.shape[0], *sizes), dtype=torch.bool, device=device)
     if out.numel() > 0:

@@ -14,6 +14,7 @@ import torch
 
 from ..kernels import cpu
 from ..spec.keep import compute_dtype
+from ..spec.layout import sizes_drawn
 from ._maps import define_map
 from ._masked_affine import masked_affine
 
@@ -34,7 +35,7 @@ def _kernel(
 ) -> torch.Tensor:
     sizes = seed_sizes(x.shape[key.ndim - 1 :], dims, block)
     # Along a dimension that shares its seeds one is enough.
-    sizes = [1 if s == 0 and n > 0 else n for n, s in zip(sizes, strides, strict=True)]
+    sizes = sizes_drawn(sizes, strides)
     words = _keep_words(key, sizes, dims, block, rate, base, strides, x.device)
     factor: float | torch.Tensor = scale  # with a number torch multiplies in the compute type
     if not count and (y := _in_one_pass(x, words, scale)) is not None:

@@ -9,6 +9,7 @@ import torch
 
 from ..kernels import counted
 from ..spec.keep import count_kept
+from ..spec.layout import sizes_drawn
 from ._library import library
 from ._maps import define_form, define_map
 
@@ -106,7 +107,7 @@ def _fake(
     strides: Sequence[int],
     device: torch.device,
 ) -> torch.Tensor:
-    sizes = counted.sizes_drawn(shape[:-1], strides[:-1])
+    sizes = sizes_drawn(shape[:-1], strides[:-1])
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
 

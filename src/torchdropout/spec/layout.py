@@ -37,6 +37,16 @@ def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
     return strides
 
 
+def sizes_drawn(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The shape of what is drawn: of size 1 along a dimension that shares its draw.
+
+    Example:
+        >>> sizes_drawn((2, 3, 4), (4, 0, 1))
+        [2, 1, 4]
+    """
+    return [1 if s == 0 and n > 0 else n for n, s in zip(shape, strides, strict=True)]
+
+
 @dataclass(frozen=True)
 class MaskLayout:
     """The mask index of the element at `(c0, c1, ...)` is `base + sum(c_d * strides[d])`.
