@@ -158,23 +158,24 @@ def added(p: float) -> Function:
     return lambda x: x[0] + F.dropout(x[1], p)
 
 
-def relaxed(p: float) -> Function:
+class Concrete(torch.nn.Module):
+    """A concrete dropout, its p learned."""
+
+    def __init__(self, p: float, drop: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.p_logit, self.drop = torch.nn.Parameter(torch.tensor(math.log(p / (1 - p)))), drop
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """With a gradient for p."""
+        return self.drop(x, self.p_logit)
+
+
+def relaxed(x: torch.Tensor, p_logit: torch.Tensor) -> torch.Tensor:
     """The code of Gal et al. 2017: noise in the dtype of x, an epsilon in each logarithm."""
-    p_logit = torch.nn.Parameter(torch.tensor(math.log(p / (1 - p))))
-
-    def concrete(x: torch.Tensor) -> torch.Tensor:
-        eps, temperature, p = 1e-7, 0.1, torch.sigmoid(p_logit)
-        u = torch.rand_like(x)
-        z = (p + eps).log() - (1 - p + eps).log() + (u + eps).log() - (1 - u + eps).log()
-        return x * (1 - torch.sigmoid(z / temperature)) / (1 - p)
-
-    return concrete
-
-
-def ours_relaxed(p: float) -> Function:
-    """The same p, learned."""
-    p_logit = torch.nn.Parameter(torch.tensor(math.log(p / (1 - p))))
-    return lambda x: tdf.concrete_dropout(x, p_logit)
+    eps, temperature, p = 1e-7, 0.1, torch.sigmoid(p_logit)
+    u = torch.rand_like(x)
+    z = (p + eps).log() - (1 - p + eps).log() + (u + eps).log() - (1 - u + eps).log()
+    return x * (1 - torch.sigmoid(z / temperature)) / (1 - p)
 
 
 class Sparse(torch.nn.Linear):
@@ -595,8 +596,8 @@ ROWS = (
         "concrete_dropout",
         (1024, 1024),
         (
-            Way("concrete_dropout", ours_relaxed),
-            Way("the code of Gal et al.", relaxed, FORMULA),
+            Way("concrete_dropout", lambda p: Concrete(p, tdf.concrete_dropout)),
+            Way("the code of Gal et al.", lambda p: Concrete(p, relaxed), FORMULA),
         ),
         figure=lambda y: (y < 0.5).double().mean().item(),
         elementwise=True,

@@ -97,7 +97,7 @@ class _Variance(torch.autograd.Function):
         dtype = torch.promote_types(x.dtype, log_sigma2.dtype)
         sigma2 = log_sigma2.to(dtype).exp()
         of_square, of_sigma2 = ctx.layer.gradients(gradient.to(dtype), x.to(dtype).square(), sigma2)
-        of_x, of_log = of_square * 2 * x, of_sigma2 * sigma2
+        of_x, of_log = of_square * x * 2, of_sigma2 * sigma2
         return of_x.to(x.dtype), of_log.to(log_sigma2.dtype), None
 
     @staticmethod
@@ -129,18 +129,19 @@ def _sum(
 ) -> torch.Tensor:
     compute = compute_dtype(mean.dtype)
     e = place.noise(Law.NORMAL, key, mean.dtype, mean.device)
-    positive, safe = _positive(variance.to(compute))
-    return (mean.to(compute) + torch.where(positive, safe.sqrt(), 0.0) * e).to(mean.dtype)
+    return torch.addcmul(mean.to(compute), _root(variance.to(compute)), e).to(mean.dtype)
 
 
-def _positive(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where there is a variance, and itself, but 1 elsewhere: its root has no slope at 0.
+def _root(variance: torch.Tensor) -> torch.Tensor:
+    """Its square root, with a derivative of 0 at 0.
 
     There the noise is 0 whatever e is, and so is what we call its derivative; not NaN. The common
     1e-8 added under the root would be noise of its own in every output.
     """
-    positive = variance > 0
-    return positive, torch.where(positive, variance, 1.0)
+    if not torch.is_grad_enabled():
+        return variance.sqrt()
+    none = variance == 0
+    return torch.where(none, 0.0, torch.where(none, 1.0, variance).sqrt())
 
 
 class _Sampled(torch.autograd.Function):
@@ -178,10 +179,18 @@ class _Sampled(torch.autograd.Function):
 
 
 def _slope(variance: torch.Tensor, key: torch.Tensor, place: Place) -> torch.Tensor:
-    """The derivative of the output by its variance, in the compute type."""
-    e = place.noise(Law.NORMAL, key, variance.dtype, variance.device)
-    positive, safe = _positive(variance.to(e.dtype))
-    return torch.where(positive, e * 0.5 * safe.rsqrt(), 0.0)
+    """The derivative of the output by its variance, in the compute type: `e / (2 sqrt(variance))`.
+
+    0 where there is no variance, as that of `_root`.
+    """
+    half_e = place.noise(Law.NORMAL, key, variance.dtype, variance.device, 0.5)
+    variance = variance.to(half_e.dtype)
+    if torch.is_grad_enabled():
+        none = variance == 0
+        return torch.where(none, 0.0, half_e * torch.where(none, 1.0, variance).rsqrt())
+    # The same without a comparison, which takes more time than all the rest.
+    least = torch.finfo(variance.dtype).tiny
+    return variance.sqrt().div_(variance.clamp(min=least)) * half_e
 
 
 def pair(value: Sequence[int] | int) -> tuple[int, ...]:

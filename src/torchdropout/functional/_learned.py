@@ -27,10 +27,10 @@ class Factor(Protocol):
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
         """The factor w."""
 
-    def with_slope(
-        self, parameter: torch.Tensor, e: torch.Tensor
+    def derivatives(
+        self, parameter: torch.Tensor, e: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The factor w, and its derivative by the parameter."""
+        """`gradient * w`, and `gradient * x` times the derivative of w by the parameter."""
 
 
 class Place(NamedTuple):
@@ -54,11 +54,16 @@ class Place(NamedTuple):
         return cls(base, tuple(sizes), tuple(strides))
 
     def noise(
-        self, law: Law, key: torch.Tensor, dtype: torch.dtype, device: torch.device
+        self,
+        law: Law,
+        key: torch.Tensor,
+        dtype: torch.dtype,
+        device: torch.device,
+        size: float = 1.0,
     ) -> torch.Tensor:
-        """Standard noise, float64 or float32; the only thing that is made again for a backward."""
+        """Noise, float64 or float32: the only thing that is made again for a backward."""
         zeros = torch.zeros(self.sizes, dtype=compute_dtype(dtype), device=device)
-        return ops.noise_affine(zeros, key, law, 0.0, 1.0, self.base, self.strides)
+        return ops.noise_affine(zeros, key, law, 0.0, size, self.base, self.strides)
 
 
 def check_number(name: str, expected: str, value: Any) -> float:
@@ -158,12 +163,11 @@ class _Multiplied(torch.autograd.Function):
         gradient = gradient.to(wide.dtype)
         of_parameter = None
         if ctx.needs_input_grad[1]:
-            value, slope = ctx.factor.with_slope(wide_parameter, e)
-            each = gradient * wide * slope
+            of_x, each = ctx.factor.derivatives(wide_parameter, e, wide, gradient)
             of_parameter = each.sum_to_size(parameter.shape).to(parameter.dtype)
         else:
-            value = ctx.factor.value(wide_parameter, e)
-        of_x = (gradient * value).to(x.dtype) if ctx.needs_input_grad[0] else None
+            of_x = gradient * ctx.factor.value(wide_parameter, e)
+        of_x = of_x.to(x.dtype) if ctx.needs_input_grad[0] else None
         return of_x, of_parameter, None, None, None
 
     @staticmethod
@@ -172,11 +176,11 @@ class _Multiplied(torch.autograd.Function):
     ) -> torch.Tensor:
         x, parameter, key = ctx.saved_tensors
         wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
-        value, slope = ctx.factor.with_slope(wide_parameter, e)
+        by_x, by_parameter = ctx.factor.derivatives(wide_parameter, e, wide, wide.new_ones(()))
         tangent: Any = 0.0
         if of_x is not None:
-            tangent = tangent + of_x.to(wide.dtype) * value
+            tangent = tangent + by_x * of_x.to(wide.dtype)
         if of_parameter is not None:
-            tangent = tangent + wide * slope * of_parameter.to(wide.dtype)
+            tangent = tangent + by_parameter * of_parameter.to(wide.dtype)
         result: torch.Tensor = tangent.to(x.dtype)
         return result

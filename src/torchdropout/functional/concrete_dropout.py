@@ -109,17 +109,26 @@ class Relaxed(NamedTuple):
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
         """As `sigmoid(-s) * (1 + exp(logit))`, with z = sigmoid(s): nothing is divided by 0."""
         logit = _bounded(parameter)
-        return ((logit + e) / -self.temperature).sigmoid() * (1.0 + logit.exp())
+        minus, scale = self._scaled(-logit, e, -1.0), 1.0 + logit.exp()
+        if torch.is_grad_enabled():
+            return minus.sigmoid() * scale
+        return minus.sigmoid_().mul_(scale)  # a pass that allocates takes twice the time
 
-    def with_slope(
-        self, parameter: torch.Tensor, e: torch.Tensor
+    def derivatives(
+        self, parameter: torch.Tensor, e: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The factor, and the factor times `p - z / t`."""
+        """That of the factor w by the logit is `w * (p - z / t)`."""
         logit = _bounded(parameter)
-        minus = (logit + e) / -self.temperature
-        value = minus.sigmoid() * (1.0 + logit.exp())
-        z = (-minus).sigmoid()
-        return value, value * (logit.sigmoid() - z / self.temperature)
+        by_x = gradient * self.value(parameter, e)
+        z = self._scaled(logit, e, 1.0)
+        if torch.is_grad_enabled():
+            return by_x, by_x * x * (logit.sigmoid() - z.sigmoid() / self.temperature)
+        slope = torch.add(logit.sigmoid(), z.sigmoid_(), alpha=-1.0 / self.temperature)
+        return by_x, (by_x * x).mul_(slope)
+
+    def _scaled(self, logit: torch.Tensor, e: torch.Tensor, sign: float) -> torch.Tensor:
+        """`(logit + sign * e) / t` in one pass over e."""
+        return torch.add(logit / self.temperature, e, alpha=sign / self.temperature)
 
 
 def _bounded(logit: torch.Tensor) -> torch.Tensor:

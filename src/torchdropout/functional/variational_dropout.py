@@ -86,12 +86,12 @@ class Scaled(NamedTuple):
         """The factor."""
         return 1.0 + (0.5 * parameter).exp() * e
 
-    def with_slope(
-        self, parameter: torch.Tensor, e: torch.Tensor
+    def derivatives(
+        self, parameter: torch.Tensor, e: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The factor, and its derivative by log alpha."""
+        """That of the factor by log alpha is half of what it is more than 1."""
         deviation = (0.5 * parameter).exp() * e
-        return 1.0 + deviation, 0.5 * deviation
+        return gradient * (1.0 + deviation), gradient * x * deviation * 0.5
 
 
 @overridable
