@@ -42,15 +42,17 @@ def tensor(y: Any) -> torch.Tensor:
     return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
 
 
-def make_input(row: Row) -> torch.Tensor:
+def make_inputs(row: Row) -> tuple[torch.Tensor, ...]:
     """What a training step gives the dropout."""
     torch.manual_seed(0)
-    return row.make_input() if row.make_input else torch.randn(row.shape).requires_grad_()
+    if row.make_input:
+        return (row.make_input(),)
+    return tuple(torch.randn(row.shape).requires_grad_() for _ in range(row.inputs))
 
 
-def make_probe(row: Row) -> torch.Tensor:
+def make_probes(row: Row) -> tuple[torch.Tensor, ...]:
     """What shows in the output what was dropped."""
-    return row.probe() if row.probe else torch.ones(row.shape)
+    return row.probe() if row.probe else (torch.ones(row.shape),) * row.inputs
 
 
 def parameters(function: Function) -> list[torch.Tensor]:
@@ -60,12 +62,12 @@ def parameters(function: Function) -> list[torch.Tensor]:
 
 def training_step(row: Row, way: Way) -> Candidate:
     """Forward and backward."""
-    function, x = way.make(row.p), make_input(row)
-    inputs = [t for t in (x, *parameters(function)) if t.requires_grad]
+    function, inputs = way.make(row.p), make_inputs(row)
+    learned = [t for t in (*inputs, *parameters(function)) if t.requires_grad]
     with torch.no_grad():
-        gradient = torch.ones_like(tensor(function(x)))
+        gradient = torch.ones_like(tensor(function(*inputs)))
     return Candidate(
-        harness.forward_backward(lambda: tensor(function(x)), gradient, inputs),
+        harness.forward_backward(lambda: tensor(function(*inputs)), gradient, learned),
     )
 
 
@@ -83,21 +85,24 @@ def times(row: Row, ways: dict[str, Way], plan: Plan) -> harness.Result:
 
 def saved(row: Row, way: Way) -> int:
     """Bytes kept for the backward, beside the input and the parameters."""
-    function, x = way.make(row.p), make_input(row)
+    function, inputs = way.make(row.p), make_inputs(row)
     with torch.no_grad():
-        function(x)  # what is made once, at the first call, is not for the backward
-    return kept_bytes(lambda x: tensor(function(x)), x, parameters(function))
+        function(*inputs)  # what is made once, at the first call, is not for the backward
+    first, *others = inputs
+    return kept_bytes(
+        lambda x: tensor(function(x, *others)), first, [*others, *parameters(function)]
+    )
 
 
 def rate(row: Row, way: Way, quick: bool) -> tuple[float, float] | None:
     """The mean figure and its standard error."""
     if row.figure is None:
         return None
-    function, probe = way.make(row.p), make_probe(row)
+    function, probes = way.make(row.p), make_probes(row)
     torch.manual_seed(1)
-    calls = FEWEST if quick else min(MOST, max(FEWEST, math.ceil(ELEMENTS / probe.numel())))
+    calls = FEWEST if quick else min(MOST, max(FEWEST, math.ceil(ELEMENTS / probes[0].numel())))
     with torch.no_grad():
-        found = [row.figure(tensor(function(probe))) for _ in range(calls)]
+        found = [row.figure(tensor(function(*probes))) for _ in range(calls)]
     return statistics.fmean(found), statistics.stdev(found) / math.sqrt(calls)
 
 
@@ -105,11 +110,12 @@ def at_edge(row: Row, way: Way, p: float) -> str:
     """What becomes of an input, in a word or two."""
     if p not in row.edges:
         return "-"
-    x = make_input(row)
+    inputs = make_inputs(row)
+    x = inputs[0]
     try:
         function = way.make(p)
         before = torch.get_rng_state()
-        y = tensor(function(x))
+        y = tensor(function(*inputs))
         drew = not torch.equal(before, torch.get_rng_state())
         (gradient,) = torch.autograd.grad(y.sum(), _leaf(function, x), allow_unused=True)
     except Exception as error:
@@ -133,20 +139,18 @@ def _same(y: torch.Tensor, x: torch.Tensor) -> bool:
 
 def in_half(row: Row, way: Way) -> str:
     """The dtype that comes out where bfloat16 goes in, if it is another, and the figure."""
-    probe = make_probe(row)
     try:
         function = way.make(row.p)
         if isinstance(function, torch.nn.Module):
             function = function.bfloat16()
-        if probe.is_floating_point():
-            probe = probe.bfloat16()
+        probes = [x.bfloat16() if x.is_floating_point() else x for x in make_probes(row)]
         torch.manual_seed(1)
         with torch.no_grad():
-            y = tensor(function(probe))
+            y = tensor(function(*probes))
             if row.figure is None:
                 found = "runs"
             else:
-                figures = [row.figure(tensor(function(probe))) for _ in range(FEWEST)]
+                figures = [row.figure(tensor(function(*probes))) for _ in range(FEWEST)]
                 found = f"{statistics.fmean(figures):.4f}"
     except Exception as error:
         return type(error).__name__
@@ -155,12 +159,12 @@ def in_half(row: Row, way: Way) -> str:
 
 def repeats(row: Row, way: Way) -> str:
     """Whether `torch.manual_seed` gives the same output again."""
-    function, x = way.make(row.p if row.figure else 0.5), make_input(row)
+    function, inputs = way.make(row.p if row.figure else 0.5), make_inputs(row)
     runs = []
     for _ in range(2):
         torch.manual_seed(5)
         with torch.no_grad():
-            runs.append([tensor(function(x)).clone() for _ in range(4)])
+            runs.append([tensor(function(*inputs)).clone() for _ in range(4)])
     return "yes" if all(map(torch.equal, *runs)) else "no"
 
 
@@ -172,6 +176,7 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "variant": row.variant,
         "shape": list(row.shape),
+        "inputs": row.inputs,
         "p": row.p,
         "expected": row.expected(row.p),
         "elementwise": row.elementwise,
@@ -252,7 +257,8 @@ def section(found: dict[str, Any]) -> Iterator[str]:
     shape = " x ".join(map(str, found["shape"]))
     yield f"## {found['variant']}"
     yield ""
-    yield f"`{shape}`, p = {found['p']:g}; expected {found['expected']:.4g}."
+    several = f", {found['inputs']} inputs" if found["inputs"] > 1 else ""
+    yield f"`{shape}`{several}, p = {found['p']:g}; expected {found['expected']:.4g}."
     yield ""
     yield "| | time | saved | measured | bfloat16 | p = 0 | p = 1 | seeded |"
     yield "|---|---|---|---|---|---|---|---|"

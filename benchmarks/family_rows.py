@@ -1,6 +1,6 @@
 """The family and its peers, as data for `family.py`: who has which variant, and how it is called.
 
-A way is built for a p and is then a function, or a module in training, of one tensor. What a
+A way is built for a p and is then a function, or a module in training, of tensors. What a
 package has no layer for stands here by its formula, as its authors published it.
 """
 
@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 OURS = "torchdropout"
 FORMULA = "by formula"
 
-Function = Callable[[torch.Tensor], Any]
+Function = Callable[..., Any]
 
 
 def zeros(y: torch.Tensor) -> float:
@@ -70,8 +70,9 @@ class Row:
 
     Args:
         variant: Its name.
-        shape: Of the input that is timed.
+        shape: Of the input that is timed, or of each of several.
         ways: Implementations.
+        inputs: How many tensors a call takes.
         p: That is timed and counted.
         make_input: What is timed, instead of normal numbers of the shape.
         probe: What is looked at, instead of ones of the shape.
@@ -86,8 +87,9 @@ class Row:
     shape: tuple[int, ...]
     ways: tuple[Way, ...]
     p: float = 0.1
+    inputs: int = 1
     make_input: Callable[[], torch.Tensor] | None = None
-    probe: Callable[[], torch.Tensor] | None = None
+    probe: Callable[[], tuple[torch.Tensor, ...]] | None = None
     figure: Callable[[torch.Tensor], float] | None = zeros
     expected: Callable[[float], float] = float
     elementwise: bool = False
@@ -155,7 +157,7 @@ def gaussian(p: float) -> Function:
 
 def added(p: float) -> Function:
     """The composition, as transformer blocks have it."""
-    return lambda x: x[0] + F.dropout(x[1], p)
+    return lambda x, residual: residual + F.dropout(x, p)
 
 
 class Concrete(torch.nn.Module):
@@ -226,14 +228,14 @@ class KerasLSTM(torch.nn.Module):
 
 
 def attention(drop: Callable[..., torch.Tensor]) -> Callable[[float], Function]:
-    """Of queries, keys and values that lie in one tensor."""
-    return lambda p: lambda x: drop(*x.unbind(0), dropout_p=p)
+    """Of queries, keys and values."""
+    return lambda p: lambda *qkv: drop(*qkv, dropout_p=p)
 
 
-def uniform_attention() -> torch.Tensor:
+def uniform_attention() -> tuple[torch.Tensor, ...]:
     """Equal scores, and values that put each probability into a place of the output."""
     eye = torch.eye(64).expand(8, 8, 64, 64)
-    return torch.stack([torch.zeros_like(eye), torch.zeros_like(eye), eye])
+    return torch.zeros_like(eye), torch.zeros_like(eye), eye
 
 
 def missing_tokens(y: torch.Tensor) -> float:
@@ -241,9 +243,9 @@ def missing_tokens(y: torch.Tensor) -> float:
     return 1 - (y.shape[1] - 1) / (SEQUENCE[1] - 1)
 
 
-def identity() -> torch.Tensor:
+def identity() -> tuple[torch.Tensor]:
     """Its product with the weights is the weights."""
-    return torch.eye(1024)
+    return (torch.eye(1024),)
 
 
 class Connected(torch.nn.Module):
@@ -333,11 +335,12 @@ ROWS = (
     ),
     Row(
         "dropout_add",
-        (2, *HIDDEN),
+        HIDDEN,
         (
-            Way("dropout_add", lambda p: lambda x: tdf.dropout_add(x[1], x[0], p)),
+            Way("dropout_add", lambda p: lambda x, residual: tdf.dropout_add(x, residual, p)),
             Way("x + F.dropout(y)", added, "torch"),
         ),
+        inputs=2,
         figure=lambda y: (y == 1).double().mean().item(),
         elementwise=True,
     ),
@@ -514,7 +517,7 @@ ROWS = (
             Way("embedded_dropout of awd-lstm", AwdEmbedding, FORMULA),
         ),
         make_input=words,
-        probe=lambda: torch.arange(VOCABULARY),
+        probe=lambda: (torch.arange(VOCABULARY),),
     ),
     Row(
         "drop_connect",
@@ -577,7 +580,7 @@ ROWS = (
     ),
     Row(
         "attention",
-        (3, 8, 8, 512, 64),
+        (8, 8, 512, 64),
         (
             Way(
                 "scaled_dot_product_attention",
@@ -589,6 +592,7 @@ ROWS = (
                 "torch",
             ),
         ),
+        inputs=3,
         probe=uniform_attention,
         elementwise=True,
     ),

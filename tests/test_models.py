@@ -149,6 +149,16 @@ lstm_warnings = pytest.mark.filterwarnings(
 
 
 @lstm_warnings
+@pytest.mark.parametrize(
+    "case",
+    # Convolutions take the compiler a quarter of a minute each.
+    [
+        "transformer",
+        "lstm",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg11", "convnext")),
+    ],
+    indirect=True,
+)
 def test_compiles(case):
     _, model, x = case
     torch._dynamo.reset()
