@@ -130,6 +130,50 @@ def test_recurrent_and_attention_modules_have_dropouts_inside():
     assert not found.findings
 
 
+@pytest.mark.parametrize(
+    ("rnn", "asked", "seen"),
+    [
+        (td.nn.LSTM(SIZE, SIZE, 2, dropout=0.3, batch_first=True), 0.3, 0.3),
+        (td.nn.GRU(SIZE, SIZE, 2, dropout=0.3, batch_first=True, input_dropout=0.1), None, 0.2),
+        (td.nn.LSTM(SIZE, SIZE, batch_first=True, recurrent_dropout=0.3), 0.3, 0.3),
+        (td.nn.GRU(SIZE, SIZE, 2, batch_first=True, zoneout_hidden=0.3), 0.3, None),
+    ],
+    ids=["between", "two rates", "state", "zoneout"],
+)
+def test_our_recurrent_modules_are_one_site(rnn, asked, seen):
+    site = only(of(lambda self, x: self.rnn(x)[0], rnn=rnn))
+    assert (site.name, site.kind, site.asked) == (
+        "rnn",
+        f"torchdropout.nn.{type(rnn).__name__}",
+        asked,
+    )
+    assert is_gated(site)
+    if seen is not None:
+        assert abs(site.seen - seen) < 0.05
+
+
+def test_the_dropout_between_layers_that_are_not_there_is_found():
+    found = of(lambda self, x: self.rnn(x)[0], rnn=_one_layer(td.nn.LSTM))
+    assert names(found) == [("rnn-site-without-effect", "error")]
+    # Another rate of the module has an effect, so that there is no telling.
+    found = of(lambda self, x: self.rnn(x)[0], rnn=_one_layer(td.nn.LSTM, recurrent_dropout=0.2))
+    assert not found.findings
+
+
+def _one_layer(kind, **arguments):
+    with pytest.warns(UserWarning, match="num_layers"):
+        return kind(SIZE, SIZE, dropout=0.3, batch_first=True, **arguments)
+
+
+def test_an_operator_of_ours_that_nobody_asked_for_is_a_site():
+    def forward(self, x):
+        key = torch.randint(2**62, (2,))
+        return torch.ops.torchdropout.masked_affine(x, key, 0.3, 1.0, 0.0, 0.0, 0, [0, 0, 1])
+
+    site = only(of(forward))
+    assert (site.kind, site.train, site.eval) == ("unknown random op", True, True)
+
+
 def test_attention_without_dropout_is_no_site():
     def forward(self, x):
         y, _ = self.mha(x, x, x)

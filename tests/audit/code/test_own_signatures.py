@@ -13,7 +13,7 @@ OWN = {name: each for name, each in SIGNATURES.items() if name.startswith("torch
 UNKNOWN = {
     *("functional.keep_mask", "functional.r_drop", "functional.scaled_dot_product_attention"),
     *("functional.variational_conv2d", "functional.variational_linear"),
-    *("nn.EmbeddingDropout", "nn.GRU", "nn.LSTM", "nn.LayerDrop", "nn.MultiSampleDropout"),
+    *("nn.EmbeddingDropout", "nn.LayerDrop", "nn.MultiSampleDropout"),
     *("nn.MultiheadAttention", "nn.VariationalConv2d", "nn.VariationalLinear", "nn.WeightDrop"),
     *("nn.kl", "nn.regularisation", "nn.sparsity"),
 }
@@ -37,8 +37,8 @@ def test_the_default_of_training(name):
 
 def test_what_is_no_probability_is_not_taken_for_one():
     own = {name: rate for name, rate in RATES.items() if name.startswith("torchdropout.")}
-    assert set(own.values()) == {"p"}
-    assert {name for name, each in OWN.items() if "p" in each} == own.keys()
+    assert set(own.values()) == {"p", "dropout"}
+    assert {name for name, each in OWN.items() if {"p", "dropout"} & {*each}} == own.keys()
 
 
 def test_every_public_name_is_known_or_listed():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 _DROP = ("p", "inplace")
 _RNN = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout")
+_OWN_RNN = (*_RNN, "bidirectional")
 _F_DROP = ("input", "p", "training", "inplace")
 
 FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d", "3d"))
@@ -103,7 +104,10 @@ OTHER_MODULES: Mapping[str, tuple[str, ...]] = {
 }
 """The dropout modules of other packages, with their parameters."""
 
-RNNS = ("torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU")
+RNNS = (
+    *("torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU"),
+    *("torchdropout.nn.LSTM", "torchdropout.nn.GRU"),
+)
 SDPA = "torch.nn.functional.scaled_dot_product_attention"
 
 _ATTENTION: Mapping[str, tuple[str, ...]] = {
@@ -159,6 +163,8 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "torch.nn.RNN": (*_RNN[:3], "nonlinearity", *_RNN[3:]),
     "torch.nn.LSTM": _RNN,
     "torch.nn.GRU": _RNN,
+    "torchdropout.nn.LSTM": (*_OWN_RNN, "proj_size", "device", "dtype"),
+    "torchdropout.nn.GRU": (*_OWN_RNN, "device", "dtype"),
     "torch.nn.MultiheadAttention": ("embed_dim", "num_heads", "dropout"),
     "torch.nn.TransformerEncoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
     "torch.nn.TransformerDecoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),

@@ -135,11 +135,30 @@ def declared(module: torch.nn.Module) -> Declared | None:
         p = _number(module, "dropout")
         layers = getattr(module, "num_layers", 0)
         return Declared(kind, p, int(layers)) if p else None
+    if isinstance(module, torch.nn.RNNBase) and home.startswith("torchdropout."):
+        return _own_recurrent(module, f"torchdropout.nn.{kind}")
     if _NAMED_DROPOUT.search(kind) and not module._modules:
         numbers = (_number(module, name) for name in _P_NAMES)
         p = next((p for p in numbers if p is not None), None)
         return Declared(kind, p, sure=home.startswith(("timm.", "torchvision.")))
     return None
+
+
+def _own_recurrent(module: torch.nn.RNNBase, kind: str) -> Declared | None:
+    between, *others = (
+        _number(module, name) or 0.0
+        for name in (
+            *("dropout", "input_dropout", "recurrent_dropout"),
+            *("zoneout_hidden", "zoneout_cell"),
+        )
+    )
+    rates = {rate for rate in others if rate}
+    if not rates:
+        return Declared(kind, between, module.num_layers) if between else None
+    if between and module.num_layers > 1:
+        rates.add(between)
+    # Of several rates, what is dropped in all is none.
+    return Declared(kind, rates.pop() if len(rates) == 1 else None)
 
 
 def _number(module: torch.nn.Module, name: str) -> float | None:
@@ -342,7 +361,7 @@ class Watch:
         x, key, drop_value = args[0], args[1], args[5]
         mark = self._marks.get(storage_key(key) or 0)
         # A key of the caller's was not drawn here.
-        record = mark.record if mark is not None else self._drawn()
+        record = self._of_site(mark.record if mark is not None else self._drawn())
         record.on = True
         if has_values(y):
             zero = torch.tensor(drop_value, dtype=y.dtype)

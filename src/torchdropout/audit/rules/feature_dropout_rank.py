@@ -71,7 +71,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
         if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue
         giver = next((layer for layer in path.before() if kind(layer) not in _SAME), None)
-        if giver is None or not giver.name.startswith("torch."):
+        if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
             continue
         spatial = _SPATIAL.fullmatch(kind(giver))
         if spatial is not None and spatial[1] != dropout[1]:
