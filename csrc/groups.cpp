@@ -1,29 +1,52 @@
-// A fixed count of each group: which places come first by their words.
+// A fixed count of each group: which places come first by their words, and dropout by that.
 #include <algorithm>
-#include <vector>
+#include <cstring>
 
 #include "job.h"
 
 namespace torchdropout {
 namespace {
 
-constexpr int64_t kChunk = kNoisePiece;  // words made together
+constexpr int kSide = 32;     // groups that are compared side by side, in vectors
+constexpr int kLargest = 64;  // group
 
-// How many places of the group come before each: by their words, and of equal words by place.
+// keep = 1 or 0. A place is kept if fewer than so many of its group come before it: by their words,
+// and of equal words by place. For a fixed size the loops over places are unrolled.
 template <int fixed>
-void keep_first(const uint32_t* words, int64_t groups, int any, int kept, int16_t* keep) {
+void keep_first(const uint32_t* words, int64_t groups, int any, int kept, uint8_t* keep) {
   const int group = fixed > 0 ? fixed : any;
-  for (int64_t g = 0; g < groups; ++g, words += group, keep += group) {
-    for (int i = 0; i < group; ++i) {
-      int before = 0;
-      for (int j = 0; j < i; ++j) before += words[j] <= words[i];
-      for (int j = i + 1; j < group; ++j) before += words[j] < words[i];
-      keep[i] = static_cast<int16_t>(-(before < kept));
+  int32_t at[fixed > 0 ? fixed : kLargest][kSide] = {};
+  int32_t before[fixed > 0 ? fixed : kLargest][kSide];
+  for (int64_t start = 0; start < groups; start += kSide) {
+    const int n = static_cast<int>(std::min<int64_t>(kSide, groups - start));
+    for (int g = 0; g < n; ++g) {
+      // In the order of signed numbers, which all processors compare in vectors.
+      for (int i = 0; i < group; ++i) {
+        at[i][g] = static_cast<int32_t>(words[g * group + i] ^ 0x80000000);
+      }
     }
+    for (int i = 0; i < group; ++i) std::fill_n(before[i], kSide, i);
+    for (int j = 1; j < group; ++j) {
+      for (int i = 0; i < j; ++i) {
+        for (int g = 0; g < kSide; ++g) {
+          const int32_t later = at[i][g] > at[j][g];
+          before[j][g] -= later;
+          before[i][g] += later;
+        }
+      }
+    }
+    for (int i = 0; i < group; ++i) {
+      for (int g = 0; g < kSide; ++g) before[i][g] = before[i][g] < kept;
+    }
+    for (int g = 0; g < n; ++g) {
+      for (int i = 0; i < group; ++i) keep[g * group + i] = static_cast<uint8_t>(before[i][g]);
+    }
+    words += n * group;
+    keep += n * group;
   }
 }
 
-using KeepFirst = void (*)(const uint32_t*, int64_t, int, int, int16_t*);
+using KeepFirst = void (*)(const uint32_t*, int64_t, int, int, uint8_t*);
 
 KeepFirst keep_first_of(int group) {
   switch (group) {
@@ -34,10 +57,27 @@ KeepFirst keep_first_of(int group) {
   }
 }
 
+// A bit for each of n bytes of 1 or 0, n a multiple of 8: byte k of eight has bit 8 k, and goes to
+// bit 56 + k, where no other product is.
+void pack(const uint8_t* bytes, int64_t n, uint64_t* bits) {
+  for (int64_t i = 0; i < n; i += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, bytes + i, sizeof eight);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    eight = __builtin_bswap64(eight);
+#endif
+    const uint64_t packed = eight * 0x0102040810204080 >> 56;
+    const int shift = static_cast<int>(i % kGroup);
+    bits[i / kGroup] = (shift == 0 ? 0 : bits[i / kGroup]) | packed << shift;
+  }
+}
+
 struct Chunks {
   const Kernels& kernels;
   const GroupsJob& job;
   const KeepFirst keep_first;
+  const RunBits drop;
+  const int64_t item;
   const int64_t together;  // groups
 
   void operator()(ParallelFor parallel_for) {
@@ -48,13 +88,18 @@ struct Chunks {
   }
 
   void chunks(int64_t begin, int64_t end) const {
-    std::vector<uint32_t> words(static_cast<size_t>(together * job.group));
+    uint32_t words[kNoisePiece];
+    uint8_t keep[kNoisePiece] = {};
+    uint64_t bits[kNoisePiece / kGroup];
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t first = chunk * together, at = first * job.group;
-      const int64_t groups = std::min(together, job.groups - first);
-      kernels.noise_words(job.key, job.domain, job.base + static_cast<uint64_t>(at),
-                          groups * job.group, words.data());
-      keep_first(words.data(), groups, job.group, job.kept, job.keep + at);
+      const int64_t groups = std::min(together, job.groups - first), n = groups * job.group;
+      kernels.noise_words(job.key, job.domain, job.base + static_cast<uint64_t>(at), n, words);
+      keep_first(words, groups, job.group, job.kept, keep);
+      pack(keep, (n + 7) / 8 * 8, bits);
+      const Operands operands = {static_cast<const char*>(job.x) + at * item,
+                                 static_cast<char*>(job.y) + at * item, nullptr, nullptr, nullptr};
+      drop({job.scale, 0.0, 0.0}, operands, n, bits, false);
     }
   }
 };
@@ -62,8 +107,9 @@ struct Chunks {
 }  // namespace
 
 void run(const Kernels& kernels, const GroupsJob& job, ParallelFor parallel_for) {
-  Chunks{kernels, job, keep_first_of(job.group), std::max<int64_t>(1, kChunk / job.group)}(
-      parallel_for);
+  static_assert(kNoisePiece % kGroup == 0, "keep bits fill whole words");
+  Chunks{kernels, job, keep_first_of(job.group), kernels.runs(Op::kScale, job.type, job.type).bits,
+         item_size(job.type), kNoisePiece / job.group}(parallel_for);
 }
 
 }  // namespace torchdropout

@@ -75,15 +75,19 @@ struct SumsJob {
 
 void run(const Kernels& kernels, const SumsJob& job, ParallelFor parallel_for);
 
-// Of each group of so many places that follow one another, the `kept` whose words are the lowest:
-//   keep = -1, all bits, or 0
+// Contiguous x and y. Of each group of up to 64 places that follow one another, the `kept` whose
+// words are the lowest:
+//   y = kept ? x * scale : 0
 struct GroupsJob {
+  DType type;
+  double scale;
+  const void* x;
+  void* y;
   Key key;
   uint32_t domain;
   uint64_t base;
   int64_t groups;
   int group, kept;
-  int16_t* keep;
 };
 
 void run(const Kernels& kernels, const GroupsJob& job, ParallelFor parallel_for);

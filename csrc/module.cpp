@@ -576,13 +576,13 @@ PyObject* select_words(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-PyObject* keep_groups(PyObject*, PyObject* const* args, Py_ssize_t n) {
+PyObject* counted(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    Arguments in(args, n, 7);
-    const DLTensor keep = read_words(in.object());
-    if (selection.reference) Py_RETURN_NOTIMPLEMENTED;
-    int64_t elements = 1;
-    for (int d = 0; d < keep.ndim; ++d) elements *= keep.shape[d];
+    Arguments in(args, n, 8);
+    PyObject* const x_object = in.object();
+    if (selection.reference || !is_plain(x_object)) Py_RETURN_NOTIMPLEMENTED;
+    const View x = read_or_throw(x_object);
+    if (x.type.complex || !x.contiguous()) Py_RETURN_NOTIMPLEMENTED;
     GroupsJob job = {};
     job.key.seed = bits_of(in.object());
     job.key.stream = bits_of(in.object());
@@ -590,11 +590,17 @@ PyObject* keep_groups(PyObject*, PyObject* const* args, Py_ssize_t n) {
     job.base = bits_of(in.object());
     job.group = static_cast<int>(bits_of(in.object()));
     job.kept = static_cast<int>(bits_of(in.object()));
-    without_error(0);
-    job.groups = elements / job.group;
-    job.keep = reinterpret_cast<int16_t*>(static_cast<char*>(keep.data) + keep.byte_offset);
-    without_gil(elements, [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
-    return none();
+    job.scale = PyFloat_AsDouble(in.object());
+    if (PyErr_Occurred() != nullptr) throw PythonError();
+    const Owned y_object(empty_like(x_object));
+    const View y = read_or_throw(y_object.get());
+    job.type = x.type.real;
+    job.x = x.data();
+    job.y = y.data();
+    job.groups = x.elements() / job.group;
+    without_gil(x.elements(),
+                [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+    return new_reference(y_object.get());
   });
 }
 
@@ -660,9 +666,9 @@ PyMethodDef methods[] = {
     {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},
     {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
     {"noise", as_method(noise), METH_FASTCALL, "noise(x, map) -> y"},
-    {"keep_groups", as_method(keep_groups), METH_FASTCALL,
-     "keep_groups(keep, seed, stream, domain, base, group, kept), or NotImplemented; keep is a "
-     "contiguous int16 tensor of whole groups"},
+    {"counted", as_method(counted), METH_FASTCALL,
+     "counted(x, seed, stream, domain, base, group, kept, scale) -> y, or NotImplemented; x has "
+     "whole groups of up to 64"},
     {"select_words", as_method(select_words), METH_FASTCALL,
      "select_words(x, words, scale) -> y, or NotImplemented; words are int16, 0 or -1"},
     {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},

@@ -1884,20 +1884,27 @@ void test_selections() {
 
 // --- a fixed count of each group -----------------------------------------------------------------
 
-void check_groups(Rng& rng, const Kernels& kernels, ParallelFor parallel_for) {
+template <class T>
+void check_groups(Rng& rng, const Kernels& kernels, DType type, ParallelFor parallel_for) {
   const int group = static_cast<int>(rng.chance(0.5) ? int64_t{1} << rng.between(1, 3) : rng.between(1, 64));
   const int kept = static_cast<int>(rng.between(0, group));
   const int64_t groups = rng.chance(0.1) ? 0 : rng.between(1, 2000 / group + 1);
   const int64_t n = groups * group;
+  std::vector<T> x(static_cast<size_t>(n)), y(x.size() + 1, T{7});
+  for (T& value : x) {
+    value = rng.chance(0.1) ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(rng.between(1, 9));
+  }
   torchdropout::GroupsJob job = {};
+  job.type = type;
+  job.scale = 1.0 / 0.7;
+  job.x = x.data();
+  job.y = y.data();
   job.key = {rng.next(), rng.next() >> 4};
   job.domain = 4;
   job.base = rng.chance(0.5) ? rng.next() : (uint64_t{1} << 34) - static_cast<uint64_t>(rng.between(0, 99));
   job.groups = groups;
   job.group = group;
   job.kept = kept;
-  std::vector<int16_t> keep(static_cast<size_t>(n) + 1, 7);
-  job.keep = keep.data();
   const uint64_t base = job.base;
   if (breaks("group-base")) ++job.base;
   torchdropout::run(kernels, job, parallel_for);
@@ -1910,13 +1917,15 @@ void check_groups(Rng& rng, const Kernels& kernels, ParallelFor parallel_for) {
     for (int i = 0; i < group; ++i) {
       ++checks;
       const auto at = static_cast<size_t>(g * group + order[static_cast<size_t>(i)].second);
-      if (keep[at] != (i < kept ? -1 : 0)) {
+      const T expected = i < kept ? x[at] * static_cast<T>(job.scale) : T{0};
+      if (std::memcmp(&y[at], &expected, sizeof expected) != 0 &&
+          !(std::isnan(y[at]) && std::isnan(expected))) {
         fail("%s: %d of %d, group %lld of %lld", kernels.name, kept, group,
              static_cast<long long>(g), static_cast<long long>(groups));
       }
     }
   }
-  if (keep.back() != 7) fail("written past the end");
+  if (y.back() != T{7}) fail("written past the end");
 }
 
 void test_groups() {
@@ -1924,7 +1933,8 @@ void test_groups() {
   const uint64_t ways = sizeof kWays / sizeof kWays[0];
   for (const Kernels* kernels : under_test) {
     for (uint64_t number = 0; number < std::max<uint64_t>(60, options.cases / 400); ++number) {
-      check_groups(rng, *kernels, kWays[number % ways]);
+      check_groups<float>(rng, *kernels, DType::kFloat32, kWays[number % ways]);
+      check_groups<double>(rng, *kernels, DType::kFloat64, kWays[number % ways]);
     }
   }
 }

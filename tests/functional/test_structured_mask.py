@@ -517,7 +517,7 @@ def test_the_verifier_finds_nothing(target, level):
     assert not report.findings, report.findings
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 20000])
 @pytest.mark.parametrize(
     ("shape", "n", "m"), [((6, 8), 2, 4), ((5, 3, 12), 1, 3), ((3, 640), 17, 64), ((7, 130), 9, 65)]
@@ -530,4 +530,7 @@ def test_backends_keep_the_same(shape, n, m, base, dtype):
     for name in backends.available():
         with backends.use(name):
             found.append(F.n_m_dropout(x, n, m, layout=layout, key=Key(2**63 + 5, 2**59 + 1)))
-    assert all(same_bits(found[0], y) for y in found[1:])
+    for y in found[1:]:
+        # Where a NaN is, is said, and not what its payload is.
+        assert torch.equal(y.isnan(), found[0].isnan())
+        assert same_bits(y.nan_to_num(7), found[0].nan_to_num(7))

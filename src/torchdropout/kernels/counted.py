@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..spec.keep import compute_dtype
 from ..spec.layout import row_major, sizes_drawn
 from ..spec.noise import DOMAIN_ORDER, words_at, words_range
 from . import cpu
@@ -92,9 +93,8 @@ def counted_affine(
     """
     if (y := _compiled(x, key, kept, group, dim, scale, base, strides)) is not None:
         return y
-    # A select and not a product with the mask: what is dropped may be inf or NaN. The product with
-    # a number is taken in the compute type, and written into, it stays laid out as empty_like(x).
-    y = x * scale if scale != 1.0 else torch.empty_like(x).copy_(x)
+    # A select and not a product with the mask: what is dropped may be inf or NaN.
+    y = torch.empty_like(x).copy_(x.to(compute_dtype(x.dtype)) * scale)
     if kept == group:
         return y
     if kept == 0:
@@ -118,22 +118,16 @@ def _compiled(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor | None:
-    """`counted_affine` by compiled kernels: small groups in row-major order of float32 and 64."""
+    """`counted_affine` by the compiled kernel: small groups in row-major order."""
     if (
         cpu.extension is None
         or not (0 < kept < group <= _PAIRS)
         or key.ndim > 1
         or dim != -1
-        or x.dtype not in (torch.float32, torch.float64)
         or list(strides) != row_major(x.shape)
-        or not x.is_contiguous()
     ):
         return None
-    keep = torch.empty(x.shape, dtype=torch.int16, device=x.device)
-    seed, stream = key.tolist()
-    if cpu.extension.keep_groups(keep, seed, stream, DOMAIN_ORDER, base, group, kept) is not None:
-        return None
-    y = cpu.extension.select_words(x, keep, scale)
+    y = cpu.extension.counted(x, *key.tolist(), DOMAIN_ORDER, base, group, kept, scale)
     return None if y is NotImplemented else y
 
 

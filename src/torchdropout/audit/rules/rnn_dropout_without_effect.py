@@ -30,8 +30,8 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
     Looked for: `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout above 0
-    and one layer, which is the default. Advice where one layer is sure and the rate is not known. Where the number of layers is
-    not known, nothing is said.
+    and one layer, which is the default. Advice where one layer is sure and the rate is not known.
+    Where the number of layers is not known, nothing is said.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
