@@ -1,6 +1,7 @@
 // A fixed count of each group: which places come first by their words, and dropout by that.
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "job.h"
 
@@ -104,7 +105,49 @@ struct Chunks {
   }
 };
 
+struct Rows {
+  const Kernels& kernels;
+  const PlacesJob& job;
+
+  void operator()(ParallelFor parallel_for) {
+    const auto work = [](void* self, int64_t begin, int64_t end) {
+      static_cast<Rows*>(self)->rows(begin, end);
+    };
+    parallel_for(job.rows, std::max<int64_t>(1, 2048 / job.size), work, this);
+  }
+
+  void rows(int64_t begin, int64_t end) const {
+    std::vector<uint64_t> numbers(static_cast<size_t>(job.size));
+    for (int64_t row = begin; row < end; ++row) {
+      number(row * job.size, numbers.data());
+      const auto first = numbers.begin(), last = first + job.kept;
+      if (job.kept < job.size) std::nth_element(first, last, numbers.end());
+      int64_t* places = job.places + row * job.kept;
+      if (!job.ascending) std::sort(first, last);
+      for (auto kept = first; kept != last; ++kept) *places++ = *kept & 0xFFFFFFFF;
+      if (job.ascending) std::sort(places - job.kept, places);
+    }
+  }
+
+  // Word and place in one number each, no two of a row alike.
+  void number(int64_t start, uint64_t* numbers) const {
+    uint32_t words[kNoisePiece];
+    for (int64_t i = 0; i < job.size; i += kNoisePiece) {
+      const int64_t n = std::min(kNoisePiece, job.size - i);
+      kernels.noise_words(job.key, job.domain, job.base + static_cast<uint64_t>(start + i), n,
+                          words);
+      for (int64_t j = 0; j < n; ++j) {
+        numbers[i + j] = uint64_t{words[j]} << 32 | static_cast<uint64_t>(i + j);
+      }
+    }
+  }
+};
+
 }  // namespace
+
+void run(const Kernels& kernels, const PlacesJob& job, ParallelFor parallel_for) {
+  Rows{kernels, job}(parallel_for);
+}
 
 void run(const Kernels& kernels, const GroupsJob& job, ParallelFor parallel_for) {
   static_assert(kNoisePiece % kGroup == 0, "keep bits fill whole words");

@@ -92,6 +92,19 @@ struct GroupsJob {
 
 void run(const Kernels& kernels, const GroupsJob& job, ParallelFor parallel_for);
 
+// Of each row of places, the numbers of the `kept` whose words are the lowest, ascending or in the
+// order of their words.
+struct PlacesJob {
+  Key key;
+  uint32_t domain;
+  uint64_t base;
+  int64_t rows, size, kept;  // size < 2**32
+  bool ascending;
+  int64_t* places;
+};
+
+void run(const Kernels& kernels, const PlacesJob& job, ParallelFor parallel_for);
+
 // Contiguous x and y of float32 or float64, and words of 0 or -1, all bits:
 //   y = word ? x * scale : 0
 struct WordsJob {

@@ -541,13 +541,13 @@ PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// A view of words, which are integers: unlike `read`, which knows the types of dropout.
-DLTensor read_words(PyObject* object) {
-  DLTensor words;
-  if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &words) != 0) {
+// A view of integers: unlike `read`, which knows the types of dropout.
+DLTensor read_integers(PyObject* object) {
+  DLTensor view;
+  if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &view) != 0) {
     throw PythonError();
   }
-  return words;
+  return view;
 }
 
 PyObject* select_words(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -556,7 +556,7 @@ PyObject* select_words(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyObject* const x_object = in.object();
     if (selection.reference || !is_plain(x_object)) Py_RETURN_NOTIMPLEMENTED;
     const View x = read_or_throw(x_object);
-    const DLTensor words = read_words(in.object());
+    const DLTensor words = read_integers(in.object());
     const double scale = PyFloat_AsDouble(in.object());
     if (PyErr_Occurred() != nullptr) throw PythonError();
     if (x.type.complex || !x.contiguous() || x.dl.ndim != words.ndim) Py_RETURN_NOTIMPLEMENTED;
@@ -601,6 +601,29 @@ PyObject* counted(PyObject*, PyObject* const* args, Py_ssize_t n) {
     without_gil(x.elements(),
                 [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
     return new_reference(y_object.get());
+  });
+}
+
+PyObject* choose(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    Arguments in(args, n, 7);
+    if (selection.reference) Py_RETURN_NOTIMPLEMENTED;
+    const DLTensor places = read_integers(in.object());
+    PlacesJob job = {};
+    job.key.seed = bits_of(in.object());
+    job.key.stream = bits_of(in.object());
+    job.domain = static_cast<uint32_t>(bits_of(in.object()));
+    job.base = bits_of(in.object());
+    job.size = static_cast<int64_t>(bits_of(in.object()));
+    job.ascending = PyObject_IsTrue(in.object()) == 1;
+    without_error(0);
+    job.rows = 1;
+    for (int d = 0; d + 1 < places.ndim; ++d) job.rows *= places.shape[d];
+    job.kept = places.shape[places.ndim - 1];
+    job.places = reinterpret_cast<int64_t*>(static_cast<char*>(places.data) + places.byte_offset);
+    without_gil(job.rows * job.size,
+                [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+    return none();
   });
 }
 
@@ -669,6 +692,9 @@ PyMethodDef methods[] = {
     {"counted", as_method(counted), METH_FASTCALL,
      "counted(x, seed, stream, domain, base, group, kept, scale) -> y, or NotImplemented; x has "
      "whole groups of up to 64"},
+    {"choose", as_method(choose), METH_FASTCALL,
+     "choose(places, seed, stream, domain, base, size, ascending), or NotImplemented; places is a "
+     "contiguous int64 tensor, and its last dimension how many of `size` are chosen"},
     {"select_words", as_method(select_words), METH_FASTCALL,
      "select_words(x, words, scale) -> y, or NotImplemented; words are int16, 0 or -1"},
     {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},

@@ -74,6 +74,7 @@ BREAKS = {
     "noise-base": "noise",
     "word-stride": "words",
     "group-base": "groups",
+    "places-base": "groups",
 }
 
 

@@ -1928,6 +1928,41 @@ void check_groups(Rng& rng, const Kernels& kernels, DType type, ParallelFor para
   if (y.back() != T{7}) fail("written past the end");
 }
 
+void check_places(Rng& rng, const Kernels& kernels, ParallelFor parallel_for) {
+  torchdropout::PlacesJob job = {};
+  job.key = {rng.next(), rng.next() >> 4};
+  job.domain = 4;
+  job.base = rng.chance(0.5) ? rng.next() : (uint64_t{1} << 34) - static_cast<uint64_t>(rng.between(0, 99));
+  job.rows = rng.between(0, 5);
+  job.size = rng.chance(0.5) ? rng.between(1, 40) : rng.between(1, 1500);
+  job.kept = rng.chance(0.2) ? job.size : rng.between(1, job.size);
+  job.ascending = rng.chance(0.5);
+  std::vector<int64_t> places(static_cast<size_t>(job.rows * job.kept) + 1, -7);
+  job.places = places.data();
+  const uint64_t base = job.base;
+  if (breaks("places-base")) ++job.base;
+  torchdropout::run(kernels, job, parallel_for);
+  for (int64_t row = 0; row < job.rows; ++row) {
+    std::vector<std::pair<uint32_t, int64_t>> order;
+    for (int64_t i = 0; i < job.size; ++i) {
+      order.emplace_back(word_of_noise(job.key, 4, base + static_cast<uint64_t>(row * job.size + i)), i);
+    }
+    std::sort(order.begin(), order.end());
+    order.resize(static_cast<size_t>(job.kept));
+    if (job.ascending) {
+      std::sort(order.begin(), order.end(), [](auto a, auto b) { return a.second < b.second; });
+    }
+    for (size_t i = 0; i < order.size(); ++i) {
+      ++checks;
+      if (places[static_cast<size_t>(row * job.kept) + i] != order[i].second) {
+        fail("%s: %lld of %lld, row %lld", kernels.name, static_cast<long long>(job.kept),
+             static_cast<long long>(job.size), static_cast<long long>(row));
+      }
+    }
+  }
+  if (places.back() != -7) fail("written past the end");
+}
+
 void test_groups() {
   Rng rng = {10};
   const uint64_t ways = sizeof kWays / sizeof kWays[0];
@@ -1935,6 +1970,7 @@ void test_groups() {
     for (uint64_t number = 0; number < std::max<uint64_t>(60, options.cases / 400); ++number) {
       check_groups<float>(rng, *kernels, DType::kFloat32, kWays[number % ways]);
       check_groups<double>(rng, *kernels, DType::kFloat64, kWays[number % ways]);
+      check_places(rng, *kernels, kWays[number % ways]);
     }
   }
 }
@@ -1993,6 +2029,7 @@ constexpr const char* kBreaks[] = {
     "noise-stream",   "noise-domain",  "noise-word",     "noise-ulp",        "noise-tail",
     "noise-sign",     "noise-addend",  "noise-factor",   "noise-overrun",    "noise-key-stride",
     "noise-mask-stride", "noise-base", "word-stride", "group-base",
+    "places-base",
 };
 
 constexpr struct {

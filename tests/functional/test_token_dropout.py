@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from oracle import DTYPES, layouts_of, same_bits
-from torchdropout import Key, MaskLayout
+from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.kernels import counted
@@ -497,3 +497,20 @@ class TestModule:
 def test_the_verifier_finds_nothing(target, level):
     report = check_dropout(target, level=level, spec="tokens")
     assert not report.findings, report.findings
+
+
+@pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 40000])
+@pytest.mark.parametrize("size", [1, 7, 196, 1100])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_backends_choose_the_same(size, ordered, base):
+    x = torch.arange(3.0 * size).view(3, size)
+    layout = MaskLayout(base, (size, 1))
+    found = []
+    for name in backends.available():
+        with backends.use(name):
+            y, places = F.token_dropout(
+                x, 0.4, ordered=ordered, return_indices=True, layout=layout, key=Key(2**63 + 5, 9)
+            )
+        assert torch.equal(x.gather(1, places), y)
+        found.append(places)
+    assert all(torch.equal(found[0], places) for places in found[1:])

@@ -48,6 +48,10 @@ def choose(
         the last, and 1 along shared dimensions.
     """
     sizes = [*sizes_drawn(shape[:-1], strides[:-1]), shape[-1]]
+    if key.ndim == 1 and device.type == "cpu" and list(strides) == row_major(sizes):
+        places = torch.empty((*sizes[:-1], kept), dtype=torch.int64, device=device)
+        if _chosen(places, key, shape[-1], ordered, base):
+            return places
     words = torch.empty((*key.shape[:-1], *sizes), dtype=torch.int64, device=device)
     if words.numel() == 0:
         return words[..., :kept]
@@ -62,6 +66,14 @@ def choose(
     if backwards:
         places = shape[-1] - 1 - places
     return places.sort(dim=-1).values if ordered else places
+
+
+def _chosen(places: torch.Tensor, key: torch.Tensor, size: int, ordered: bool, base: int) -> bool:
+    """Whether the compiled kernel has written them: rows of places in row-major order."""
+    if cpu.extension is None or places.numel() == 0 or size >> 31:
+        return False
+    args = (places, *key.tolist(), DOMAIN_ORDER, base, size, ordered)
+    return cpu.extension.choose(*args) is not NotImplemented
 
 
 def counted_affine(
