@@ -154,11 +154,14 @@ def table(found: list[Share]) -> str:
 
 
 def main() -> None:
-    """Shares, then times; prints the table of the page."""
-    options = harness.parse(__file__, harness.parser(__doc__))
+    """Shares, then times; prints the tables of the page."""
+    accepted = harness.parser(__doc__)
+    accepted.add_argument("--times", action="store_true", help="leave the shares out")
+    options = harness.parse(__file__, accepted)
     harness.become_warm()
-    found = list(shares(options.quick))
-    print(table(found), flush=True)
+    found = [] if options.times else list(shares(options.quick))
+    if found:
+        print(table(found), flush=True)
     results = []
     for case in cases(options.quick):
         result = harness.measure(case, harness.QUICK if options.quick else harness.Plan())
