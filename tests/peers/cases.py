@@ -275,7 +275,7 @@ print(drop(x, key=key), jax.grad(lambda x: drop(x, key=key).sum())(x))
         "fastai: EmbeddingDropout and the last word",
         "fastai",
         f"{EXAMPLES}/fastai_targets.py:Embedding",
-        frozenset({"grad-mask", "p-one-zeros", "edge-gradients", "empty-input"}),
+        frozenset({"eval-identity", "grad-mask", "p-one-zeros", "edge-gradients", "empty-input"}),
         "For an embedding without `padding_idx` it passes -1, which torch reads as the last row: "
         "the last word of the vocabulary gets no gradient, in training and in eval. AWD-LSTM sets "
         "`padding_idx` and is not struck. At p=1 all is NaN.",
@@ -294,9 +294,9 @@ print(dropout.emb.weight.grad.flatten())
         "fastai: EmbeddingDropout writes into its weight",
         "fastai",
         f"{EXAMPLES}/fastai_targets.py:ScaledEmbedding",
-        frozenset({"input-unmodified"}),
+        frozenset({"eval-identity", "input-unmodified"}),
         "`scale=` is applied in place, to the weight itself in eval or at p=0: the embedding grows "
-        "with each call.",
+        "with each call. What eval does to the gradient is the last word's, as above.",
         "No thread known to us.",
         options=("--select", "output-shape,eval-identity,input-unmodified"),
         modules=("fastai.text.models.awdlstm",),
