@@ -2,18 +2,20 @@
 
     cd tests; python -m peers.record [FOLDER]
 
-What the runs printed is kept in FOLDER, and not run again where it is there already.
+What the runs printed is kept in FOLDER, and not run again where it is there already. The section of
+a package that is not installed stays as the page has it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import distribution, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from peers.audit_cases import SOURCES, Source
@@ -124,7 +126,11 @@ def _section(case: Case, folder: Path) -> str:
 
 def _source_section(case: Source, folder: Path) -> str:
     command = ["torchdropout", "audit", *case.paths]
-    site = Path(str(distribution(case.package).locate_file("")))
+    try:
+        site = Path(str(distribution(case.package).locate_file("")))
+    except PackageNotFoundError:
+        print(f"{case.package} is not installed: {case.title!r} stays as it is")
+        return _as_it_is(case.title)
     run = _printed(["-m", *command, "--no-config", "--no-cache"], folder, cwd=site)
     shown = _printed(["-c", case.snippet], folder)
     found = "\n".join(line for line in run.splitlines() if line.startswith(case.paths))
@@ -133,6 +139,14 @@ def _source_section(case: Source, folder: Path) -> str:
         f"```\n$ {shlex.join(command)}\n{found}\n```\n\n{_filled(case.means)}\n\n"
         f"```python\n{case.snippet}```\n\n```\n{shown}```\n"
     )
+
+
+def _as_it_is(title: str) -> str:
+    heading = f"### {title}\n"
+    page = PAGE.read_text()
+    start = page.index(heading)
+    after = re.compile(r"^##", re.MULTILINE).search(page, start + len(heading))
+    return page[start : after.start() if after else None].rstrip("\n") + "\n"
 
 
 def _filled(text: str, width: int = 100) -> str:
