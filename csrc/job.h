@@ -105,23 +105,27 @@ struct PlacesJob {
 
 void run(const Kernels& kernels, const PlacesJob& job, ParallelFor parallel_for);
 
-// Contiguous x and y of float32 or float64, and words of 0 or -1, all bits:
-//   y = word ? x * scale : 0
-struct WordsJob {
-  struct Dim {
-    int64_t size, stride;  // between words; 0: shared
+// Contiguous x and y, of maps of `sizes` within outer dimensions. Each map has a map of seeds, as far
+// as a block that covers a place of it can begin: `block - 1` more along each dimension, row-major,
+// its first at `base` and the outer strides. What a seed that is dropped covers is dropped:
+//   y = kept ? x * scale : 0
+struct BlocksJob {
+  struct Outer {
+    int64_t size;
+    uint64_t stride;
   };
   DType type;
   double scale;
   const void* x;
   void* y;
-  const int16_t* words;
-  std::vector<Dim> dims;
-
-  void add_dim(int64_t size, int64_t stride);  // outermost first
+  Key key;
+  Threshold threshold;
+  uint64_t base;
+  int64_t block;
+  std::vector<Outer> outer;    // outermost first
+  std::vector<int64_t> sizes;  // one to eight
 };
 
-// False, and nothing was done, for another type or words that lie apart.
-bool run(const WordsJob& job, ParallelFor parallel_for);
+void run(const Kernels& kernels, const BlocksJob& job, ParallelFor parallel_for);
 
 }  // namespace torchdropout

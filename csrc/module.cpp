@@ -550,28 +550,39 @@ DLTensor read_integers(PyObject* object) {
   return view;
 }
 
-PyObject* select_words(PyObject*, PyObject* const* args, Py_ssize_t n) {
+PyObject* drop_blocks(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    Arguments in(args, n, 3);
+    Arguments in(args, n, 9);
     PyObject* const x_object = in.object();
     if (selection.reference || !is_plain(x_object)) Py_RETURN_NOTIMPLEMENTED;
     const View x = read_or_throw(x_object);
-    const DLTensor words = read_integers(in.object());
-    const double scale = PyFloat_AsDouble(in.object());
+    if (x.type.complex || !x.contiguous()) Py_RETURN_NOTIMPLEMENTED;
+    BlocksJob job = {};
+    job.key.seed = bits_of(in.object());
+    job.key.stream = bits_of(in.object());
+    const double rate = PyFloat_AsDouble(in.object());
+    job.base = bits_of(in.object());
+    const std::vector<uint64_t> strides = mask_strides(in.object(), x);
+    const int dims = static_cast<int>(bits_of(in.object()));
+    job.block = static_cast<int64_t>(bits_of(in.object()));
+    job.scale = PyFloat_AsDouble(in.object());
     if (PyErr_Occurred() != nullptr) throw PythonError();
-    if (x.type.complex || !x.contiguous() || x.dl.ndim != words.ndim) Py_RETURN_NOTIMPLEMENTED;
+    const int outer = x.dl.ndim - dims;
+    uint64_t row_major = 1;
+    for (int d = x.dl.ndim - 1; d >= outer; --d) {
+      if (strides[d] != row_major) Py_RETURN_NOTIMPLEMENTED;
+      row_major *= static_cast<uint64_t>(x.size(d) + job.block - 1);
+    }
+    for (int d = 0; d < outer; ++d) job.outer.push_back({x.size(d), strides[d]});
+    for (int d = outer; d < x.dl.ndim; ++d) job.sizes.push_back(x.size(d));
     const Owned y_object(empty_like(x_object));
     const View y = read_or_throw(y_object.get());
-    WordsJob job = {x.type.real, scale, x.data(), y.data(), nullptr, {}};
-    job.words = reinterpret_cast<const int16_t*>(static_cast<const char*>(words.data) +
-                                                 words.byte_offset);
-    for (int d = 0; d < x.dl.ndim; ++d) {
-      if (words.shape[d] != x.size(d) && words.shape[d] != 1) Py_RETURN_NOTIMPLEMENTED;
-      job.add_dim(x.size(d), words.shape[d] == 1 ? 0 : words.strides[d]);
-    }
-    bool done = false;
-    without_gil(x.elements(), [&] { done = torchdropout::run(job, on_torch_threads); });
-    if (!done) Py_RETURN_NOTIMPLEMENTED;
+    job.type = x.type.real;
+    job.x = x.data();
+    job.y = y.data();
+    job.threshold = Threshold::of(rate);
+    without_gil(x.elements(),
+                [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
     return new_reference(y_object.get());
   });
 }
@@ -695,8 +706,9 @@ PyMethodDef methods[] = {
     {"choose", as_method(choose), METH_FASTCALL,
      "choose(places, seed, stream, domain, base, size, ascending), or NotImplemented; places is a "
      "contiguous int64 tensor, and its last dimension how many of `size` are chosen"},
-    {"select_words", as_method(select_words), METH_FASTCALL,
-     "select_words(x, words, scale) -> y, or NotImplemented; words are int16, 0 or -1"},
+    {"drop_blocks", as_method(drop_blocks), METH_FASTCALL,
+     "drop_blocks(x, seed, stream, rate, base, strides, dims, block, scale) -> y, or "
+     "NotImplemented; rate in (0, 1)"},
     {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},
     {"why_not", why_not, METH_O, "what is missing to run the kernels of a name"},
     {"select", select, METH_O, "run the kernels of a name from now on; None: the reference"},

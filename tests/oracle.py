@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,6 +61,17 @@ def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
         a, b = torch.view_as_real(a.resolve_conj()), torch.view_as_real(b.resolve_conj())
     integer = {8: torch.int64, 4: torch.int32, 2: torch.int16}[a.dtype.itemsize]
     return torch.equal(a.contiguous().view(integer), b.contiguous().view(integer))
+
+
+def same_but_nans(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """The same with any NaN equal to any other: where one is, is said, and not its payload."""
+    return same_bits(_plain_nans(a), _plain_nans(b))
+
+
+def _plain_nans(x: torch.Tensor) -> torch.Tensor:
+    real = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
+    real = torch.where(real.isnan(), torch.full((), math.nan, dtype=real.dtype), real)
+    return torch.view_as_complex(real.contiguous()) if x.is_complex() else real
 
 
 def layouts_of(x: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -72,7 +72,8 @@ BREAKS = {
     "noise-key-stride": "noise",
     "noise-mask-stride": "noise",
     "noise-base": "noise",
-    "word-stride": "words",
+    "block-size": "blocks",
+    "plane-stride": "blocks",
     "group-base": "groups",
     "places-base": "groups",
 }

@@ -1819,67 +1819,103 @@ void test_noise() {
   }
 }
 
-// --- a mask that lies in memory ------------------------------------------------------------------
+// --- blocks --------------------------------------------------------------------------------------
 
 template <class T>
-void check_selection(Rng& rng, DType type, ParallelFor parallel_for) {
-  const int64_t ndim = rng.between(0, 4);
-  std::vector<int64_t> sizes, strides(static_cast<size_t>(ndim));
-  std::vector<bool> shared;
-  for (int64_t d = 0; d < ndim; ++d) {
-    sizes.push_back(rng.chance(0.05) ? 0 : rng.between(1, rng.chance(0.3) ? 70 : 9));
-    shared.push_back(rng.chance(0.3));
+void check_blocks(Rng& rng, const Kernels& kernels, DType type, ParallelFor parallel_for) {
+  torchdropout::BlocksJob job = {};
+  const int64_t outer = rng.between(0, 2), dims = rng.between(1, 3);
+  const int64_t longest = dims == 1 ? 300 : dims == 2 ? 20 : 8;
+  const uint64_t limit = rng.chance(0.5) ? rng.next() >> 34 : rng.next() >> 32;
+  job.type = type;
+  job.scale = 1.0 / 0.7;
+  job.key = {rng.next(), rng.next() >> 4};
+  job.threshold = threshold(limit);
+  job.base = rng.chance(0.5) ? rng.next() : (uint64_t{1} << 35) - static_cast<uint64_t>(rng.between(0, 99));
+  job.block = rng.chance(0.2) ? rng.between(60, 140) : rng.between(1, 9);
+  if (dims > 1) job.block = std::min<int64_t>(job.block, 9);
+  std::vector<int64_t> sizes, strides;
+  for (int64_t d = 0; d < dims; ++d) {
+    job.sizes.push_back(rng.chance(0.05) ? 0 : rng.between(1, longest));
+    if (rng.chance(0.1)) job.sizes.back() = rng.between(60, 140) / (dims > 2 ? 8 : 1);
   }
-  int64_t count = 1, elements = 1;
-  for (size_t d = sizes.size(); d-- > 0;) {
-    strides[d] = shared[d] ? 0 : count;
-    if (!shared[d]) count *= sizes[d];
-    elements *= sizes[d];
+  int64_t seeds = 1, places = 1;
+  for (size_t d = job.sizes.size(); d-- > 0;) {
+    strides.insert(strides.begin(), seeds);
+    seeds *= job.sizes[d] + job.block - 1;
+    places *= job.sizes[d];
   }
-  std::vector<int16_t> words(static_cast<size_t>(std::max<int64_t>(1, count)));
-  for (int16_t& word : words) word = rng.chance(0.5) ? -1 : 0;
-  std::vector<T> x(static_cast<size_t>(elements)), y(x.size() + 1, T{7});
+  int64_t planes = 1;
+  for (int64_t d = 0; d < outer; ++d) {
+    const int64_t size = rng.chance(0.05) ? 0 : rng.between(1, 5);
+    job.outer.push_back({size, rng.chance(0.4) ? 0 : static_cast<uint64_t>(seeds + rng.between(-9, 9))});
+    planes *= size;
+  }
+  const int64_t n = planes * places;
+  std::vector<T> x(static_cast<size_t>(n)), y(x.size() + 1, T{7});
   for (T& value : x) {
-    value = rng.chance(0.1) ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(rng.between(-9, 9));
-    if (value == 0) value = -value;
+    value = rng.chance(0.1) ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(rng.between(1, 9));
   }
-  torchdropout::WordsJob job = {type, 1.0 / 0.7, x.data(), y.data(), words.data(), {}};
-  for (size_t d = 0; d < sizes.size(); ++d) {
-    const bool broken = breaks("word-stride") && strides[d] > 1;
-    job.add_dim(sizes[d], strides[d] - (broken ? 1 : 0));
-  }
-  if (!torchdropout::run(job, parallel_for)) fail("not taken");
-  for (int64_t i = 0; i < elements; ++i) {
-    int64_t rest = i, at = 0;
-    for (size_t d = sizes.size(); d-- > 0;) {
-      at += rest % sizes[d] * strides[d];
-      rest /= sizes[d];
+  job.x = x.data();
+  job.y = y.data();
+  const torchdropout::BlocksJob right = job;
+  if (breaks("block-size")) ++job.block;
+  if (breaks("plane-stride") && outer > 0) ++job.outer.back().stride;
+  torchdropout::run(kernels, job, parallel_for);
+  std::vector<bool> kept(static_cast<size_t>(seeds));
+  for (int64_t plane = 0; plane < planes; ++plane) {
+    uint64_t index = right.base;
+    int64_t rest = plane;
+    for (size_t d = right.outer.size(); d-- > 0;) {
+      index += static_cast<uint64_t>(rest % right.outer[d].size) * right.outer[d].stride;
+      rest /= right.outer[d].size;
     }
-    const auto place = static_cast<size_t>(i);
-    const T expected = words[static_cast<size_t>(at)] ? x[place] * static_cast<T>(1.0 / 0.7) : T{0};
-    ++checks;
-    if (std::memcmp(&y[place], &expected, sizeof expected) != 0 &&
-        !(std::isnan(y[place]) && std::isnan(expected))) {
-      fail("element %lld of %lld", static_cast<long long>(i), static_cast<long long>(elements));
+    Uniforms uniforms;
+    for (int64_t i = 0; i < seeds; ++i) {
+      kept[static_cast<size_t>(i)] = uniforms.at(right.key, index + static_cast<uint64_t>(i)) >= limit;
+    }
+    for (int64_t i = 0; i < places; ++i) {
+      int64_t first = 0;
+      rest = i;
+      for (size_t d = right.sizes.size(); d-- > 0;) {
+        first += rest % right.sizes[d] * strides[d];
+        rest /= right.sizes[d];
+      }
+      bool all = true;
+      int64_t block = 1;
+      for (int64_t d = 0; d < dims; ++d) block *= right.block;
+      for (int64_t j = 0; j < block && all; ++j) {
+        int64_t seed = first;
+        rest = j;
+        for (size_t d = right.sizes.size(); d-- > 0;) {
+          seed += rest % right.block * strides[d];
+          rest /= right.block;
+        }
+        all = kept[static_cast<size_t>(seed)];
+      }
+      const auto at = static_cast<size_t>(plane * places + i);
+      const T expected = all ? x[at] * static_cast<T>(job.scale) : T{0};
+      ++checks;
+      if (std::memcmp(&y[at], &expected, sizeof expected) != 0 &&
+          !(std::isnan(y[at]) && std::isnan(expected))) {
+        fail("%s: place %lld of %lld, plane %lld of %lld, blocks of %lld", kernels.name,
+             static_cast<long long>(i), static_cast<long long>(places), static_cast<long long>(plane),
+             static_cast<long long>(planes), static_cast<long long>(right.block));
+      }
     }
   }
   if (y.back() != T{7}) fail("written past the end");
 }
 
-void test_selections() {
+void test_blocks() {
   Rng rng = {9};
   const uint64_t ways = sizeof kWays / sizeof kWays[0];
-  for (uint64_t number = 0; number < std::max<uint64_t>(60, options.cases / 200); ++number) {
-    check_selection<float>(rng, DType::kFloat32, kWays[number % ways]);
-    check_selection<double>(rng, DType::kFloat64, kWays[number % ways]);
+  for (const Kernels* kernels : under_test) {
+    for (uint64_t number = 0; number < std::max<uint64_t>(60, options.cases / 400); ++number) {
+      check_blocks<float>(rng, *kernels, DType::kFloat32, kWays[number % ways]);
+      check_blocks<double>(rng, *kernels, DType::kFloat64, kWays[number % ways]);
+    }
   }
-  torchdropout::WordsJob job = {DType::kBFloat16, 1.0, nullptr, nullptr, nullptr, {}};
-  job.add_dim(3, 1);
-  if (torchdropout::run(job, in_order)) fail("another type was taken");
-  job = {DType::kFloat32, 1.0, nullptr, nullptr, nullptr, {}};
-  job.add_dim(2, 6);
-  job.add_dim(3, 2);
-  if (torchdropout::run(job, in_order)) fail("words that lie apart were taken");
 }
 
 // --- a fixed count of each group -----------------------------------------------------------------
@@ -2028,7 +2064,7 @@ constexpr const char* kBreaks[] = {
     "key-stride",     "gap",           "base-high",      "lost-piece",       "noise-carry",
     "noise-stream",   "noise-domain",  "noise-word",     "noise-ulp",        "noise-tail",
     "noise-sign",     "noise-addend",  "noise-factor",   "noise-overrun",    "noise-key-stride",
-    "noise-mask-stride", "noise-base", "word-stride", "group-base",
+    "noise-mask-stride", "noise-base", "block-size", "plane-stride", "group-base",
     "places-base",
 };
 
@@ -2040,7 +2076,7 @@ constexpr struct {
                  {"rounding", test_rounding},     {"nan", test_nan_constants},
                  {"guard", test_guard_pages},     {"sums", test_sums},
                  {"jobs", test_jobs},             {"streaming", test_streaming_jobs},
-                 {"noise", test_noise},           {"words", test_selections},
+                 {"noise", test_noise},           {"blocks", test_blocks},
                  {"groups", test_groups}};
 
 void read_options(int argc, char** argv) {

@@ -2,7 +2,7 @@
 
 One operator, and not the composition of `masked_affine` with torch's operations, which would keep a
 mask of a byte an element for the backward, also in compiled code: the key and the constants are all
-that is kept. Its kernel is that composition.
+that is kept. Its kernel is that composition, or on the CPU a compiled one of the same bits.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ def _kernel(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
+    if not count and key.ndim == 1 and 0.0 < rate < 1.0 and cpu.extension is not None:
+        args = (x, *key.tolist(), rate, base, strides, dims, block, scale)
+        compiled = cpu.extension.drop_blocks(*args)
+        if compiled is not NotImplemented:
+            return compiled  # type: ignore[no-any-return]
     sizes = seed_sizes(x.shape[key.ndim - 1 :], dims, block)
     # Along a dimension that shares its seeds one is enough.
     sizes = sizes_drawn(sizes, strides)
     words = _keep_words(key, sizes, dims, block, rate, base, strides, x.device)
     factor: float | torch.Tensor = scale  # with a number torch multiplies in the compute type
-    if not count and (y := _in_one_pass(x, words, scale)) is not None:
-        return y
     if count:
         sample = tuple(range(-dims - 1, 0))
         total = math.prod([words.shape[dim] for dim in sample])
@@ -51,14 +54,6 @@ def _kernel(
     bits = y.view(_WORDS[y.element_size()])
     bits &= words.to(bits.dtype)
     return y
-
-
-def _in_one_pass(x: torch.Tensor, words: torch.Tensor, scale: float) -> torch.Tensor | None:
-    """`word ? x * scale : 0` by a compiled kernel, which is there for contiguous float32 and 64."""
-    if cpu.extension is None:
-        return None
-    y = cpu.extension.select_words(x, words, scale)
-    return None if y is NotImplemented else y
 
 
 def _keep_words(
