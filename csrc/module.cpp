@@ -541,6 +541,11 @@ PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+Key read_key(Arguments& in) {
+  const uint64_t seed = bits_of(in.object());
+  return {seed, bits_of(in.object())};
+}
+
 // A view of integers: unlike `read`, which knows the types of dropout.
 DLTensor read_integers(PyObject* object) {
   DLTensor view;
@@ -558,8 +563,7 @@ PyObject* drop_blocks(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const View x = read_or_throw(x_object);
     if (x.type.complex || !x.contiguous()) Py_RETURN_NOTIMPLEMENTED;
     BlocksJob job = {};
-    job.key.seed = bits_of(in.object());
-    job.key.stream = bits_of(in.object());
+    job.key = read_key(in);
     const double rate = PyFloat_AsDouble(in.object());
     job.base = bits_of(in.object());
     const std::vector<uint64_t> strides = mask_strides(in.object(), x);
@@ -567,6 +571,8 @@ PyObject* drop_blocks(PyObject*, PyObject* const* args, Py_ssize_t n) {
     job.block = static_cast<int64_t>(bits_of(in.object()));
     job.scale = PyFloat_AsDouble(in.object());
     if (PyErr_Occurred() != nullptr) throw PythonError();
+    job.threshold = Threshold::of(rate);
+    if (job.threshold.high > 65535) Py_RETURN_NOTIMPLEMENTED;  // all is dropped: keep_bits' limit
     const int outer = x.dl.ndim - dims;
     uint64_t row_major = 1;
     for (int d = x.dl.ndim - 1; d >= outer; --d) {
@@ -580,7 +586,6 @@ PyObject* drop_blocks(PyObject*, PyObject* const* args, Py_ssize_t n) {
     job.type = x.type.real;
     job.x = x.data();
     job.y = y.data();
-    job.threshold = Threshold::of(rate);
     without_gil(x.elements(),
                 [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
     return new_reference(y_object.get());
@@ -595,8 +600,7 @@ PyObject* counted(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const View x = read_or_throw(x_object);
     if (x.type.complex || !x.contiguous()) Py_RETURN_NOTIMPLEMENTED;
     GroupsJob job = {};
-    job.key.seed = bits_of(in.object());
-    job.key.stream = bits_of(in.object());
+    job.key = read_key(in);
     job.domain = static_cast<uint32_t>(bits_of(in.object()));
     job.base = bits_of(in.object());
     job.group = static_cast<int>(bits_of(in.object()));
@@ -621,8 +625,7 @@ PyObject* choose(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (selection.reference) Py_RETURN_NOTIMPLEMENTED;
     const DLTensor places = read_integers(in.object());
     PlacesJob job = {};
-    job.key.seed = bits_of(in.object());
-    job.key.stream = bits_of(in.object());
+    job.key = read_key(in);
     job.domain = static_cast<uint32_t>(bits_of(in.object()));
     job.base = bits_of(in.object());
     job.size = static_cast<int64_t>(bits_of(in.object()));
