@@ -119,7 +119,7 @@ struct BlocksJob {
   const void* x;
   void* y;
   Key key;
-  Threshold threshold;
+  Threshold threshold;  // high <= 65535
   uint64_t base;
   int64_t block;
   std::vector<Outer> outer;    // outermost first
