@@ -403,6 +403,43 @@ class TestPIsAnInputOfTheGraph:
             setattr(module, attribute, float("nan"))
         assert getattr(module, attribute) == 0.7
 
+    @pytest.mark.parametrize("training", [True, False])
+    @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+    @pytest.mark.parametrize("whole", [True, False])
+    # torch's, of an input of a graph that is a result of another.
+    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+    def test_each_rate_of_a_recurrent_layer(self, kind, training, whole):
+        """Dynamo does not enter the layer, but the functions that it calls: without `allow_rnn`."""
+        names = ["input_dropout", "dropout", "recurrent_dropout", "zoneout_hidden"]
+        if kind == "LSTM":
+            names.append("zoneout_cell")
+        layer = getattr(td.nn, kind)(3, 4, 2, bidirectional=True).train(training)
+        x = torch.randn(3, 2, 3)
+
+        def loss(function):
+            torch.manual_seed(5)
+            y, _ = function(x)
+            if not y.requires_grad:  # at 1 in eval, the first state
+                return (y,)
+            return y.detach(), *torch.autograd.grad(y.square().sum(), [*layer.parameters()])
+
+        with torch._dynamo.config.patch(allow_rnn=whole):
+            function = torch.compile(layer, backend="aot_eager", fullgraph=whole)
+            first = None
+            for n, p in enumerate([*POSITIVE[:4], 0.9, 0.01, 0.3, 0.6, 0.7, 0.8, 0.05]):
+                for k, name in enumerate(names):
+                    setattr(layer, name, p / (k + 1))
+                for got, expected in zip(loss(function), loss(layer), strict=True):
+                    torch.testing.assert_close(got, expected)
+                first = graphs() if n == 0 else first
+            assert graphs() == first
+            if whole:
+                assert first == 1
+            for name in names:
+                setattr(layer, name, 1.0)
+            for got, expected in zip(loss(function), loss(layer), strict=True):
+                torch.testing.assert_close(got, expected)
+
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
     def test_the_expectation_that_zoneout_takes_in_eval(self, dtype):
         """One graph for all p between 0 and 1, and one for each end, where a state is returned."""

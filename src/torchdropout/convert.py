@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch.nn.modules.dropout import _DropoutNd
@@ -64,8 +64,8 @@ class _Layer:
         p = check_p(module.dropout, "dropout")
         new = self.ours.__new__(self.ours)
         vars(new).update({self.renamed.get(key, key): v for key, v in vars(module).items()})
-        vars(new).update(self.further)
-        cast("Any", new).dropout = p  # so that what follows from it is made
+        for name, value in {**self.further, "dropout": p}.items():
+            setattr(new, name, value)  # and what follows from it is made
         return new
 
     def taken(self) -> set[str]:
@@ -83,7 +83,8 @@ class _Layer:
 _PLAIN = {"p": "p", "inplace": "inplace"}
 _PATH = {"drop_prob": "p"}
 _PATCH = {"prob": "p", "num_prefix_tokens": "num_prefix_tokens", "ordered": "ordered"}
-_RECURRENT = {
+_RECURRENT: dict[str, Any] = {
+    "_traced": {},
     "input_dropout": 0.0,
     "recurrent_dropout": 0.0,
     "recurrent_mode": "state",

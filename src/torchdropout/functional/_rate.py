@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
+from torch.compiler import is_dynamo_compiling, is_exporting
 
 
 class Rate(NamedTuple):
@@ -18,10 +19,12 @@ class Rate(NamedTuple):
         active: Whether p > 0. It is a constant of the graph: at p = 0 there is nothing to compute.
         constants: p (of blocks, the rate of seeds), scale, shift and drop value: float64, on the
             CPU.
+        one: Whether p = 1. So is this, where it is read: most compute at 1 what they do below it.
     """
 
     active: bool
     constants: torch.Tensor
+    one: bool
 
     @classmethod
     def of(cls, p: float, constants: Sequence[float]) -> Rate | None:
@@ -32,7 +35,35 @@ class Rate(NamedTuple):
         # An inference tensor could not be saved for backward.
         with torch.inference_mode(False):
             tensor = torch.tensor(constants, dtype=torch.float64, device=torch.device("cpu"))
-        return cls(p > 0.0, tensor) if type(tensor) is torch.Tensor else None
+        return cls(p > 0.0, tensor, p == 1.0) if type(tensor) is torch.Tensor else None
+
+
+class Place(NamedTuple):
+    """A rate of one of several places in a module whose `forward` a compiler does not enter.
+
+    It does not enter that of `torch.nn.RNNBase`, but the functions called from there; so what is
+    called has both, and takes the one or the other.
+
+    Attributes:
+        p: The rate.
+        rate: What stands for it in a call that is compiled.
+    """
+
+    p: float
+    rate: Rate | None = None
+
+    @classmethod
+    def of(cls, module: torch.nn.Module, name: str, rate: Rate | None) -> Place:
+        """The place of a rate that is an attribute, which is read only where it will be used."""
+        if rate is not None and is_dynamo_compiling() and not is_exporting():
+            return cls(cast("float", rate), rate)
+        return cls(getattr(module, name), rate)
+
+    def here(self) -> float:
+        """The rate as the code that asks shall have it."""
+        if self.rate is None or not is_dynamo_compiling() or is_exporting():
+            return self.p
+        return cast("float", self.rate)
 
 
 def drops(p: float) -> bool:

@@ -11,11 +11,11 @@ import torch
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-from .. import ops
 from ..random import Key
 from ..spec.seed import as_int64
-from ._bernoulli import masked_affine, plain
-from .zoneout import select
+from ._bernoulli import masked_affine, operator, plain
+from ._rate import Place, drops
+from .zoneout import expectation, select
 
 Mode = Literal["state", "update"]
 States = tuple[torch.Tensor, ...]
@@ -34,12 +34,12 @@ class Rates(NamedTuple):
         zoneout: Of each state, in the order of the states.
     """
 
-    input: float
-    between: float
+    input: Place
+    between: Place
     locked: bool
-    recurrent: float
+    recurrent: Place
     mode: Mode
-    zoneout: tuple[float, ...]
+    zoneout: tuple[Place, ...]
 
 
 class Site(NamedTuple):
@@ -122,12 +122,12 @@ class Draws:
         self.per_sample = per_sample
         self.start = batch_start * per_sample
 
-    def of_sequence(self, x: torch.Tensor, p: float, site: Site) -> torch.Tensor:
+    def of_sequence(self, x: torch.Tensor, p: Place, site: Site) -> torch.Tensor:
         """Dropout of a sequence `(T, N, F)`."""
         strides = [site.width if site.per_step else 0, self.per_sample, 1]
         return self._drop(x, p, site.offset, strides)
 
-    def of_step(self, x: torch.Tensor, p: float, site: Site, step: int) -> torch.Tensor:
+    def of_step(self, x: torch.Tensor, p: Place, site: Site, step: int) -> torch.Tensor:
         """Dropout of what a step has, `(N, F)`."""
         return self._drop(x, p, site.first(step), [self.per_sample, 1])
 
@@ -138,13 +138,14 @@ class Draws:
         base = as_int64(self.start + site.first(step))
         return select(new, old, self.key, p, base, [self.per_sample, 1])
 
-    def _drop(self, x: torch.Tensor, p: float, base: int, strides: list[int]) -> torch.Tensor:
-        if p == 0.0:
+    def _drop(self, x: torch.Tensor, place: Place, base: int, strides: list[int]) -> torch.Tensor:
+        p = place.here()
+        if not drops(p):
             return x
         base = as_int64(self.start + base)
         if isinstance(self.key, Key):
             return masked_affine(x, p, plain(p), base, strides, self.key, None)
-        return ops.masked_affine(x, self.key, p, *plain(p), base, strides)
+        return operator(x, self.key, p, plain(p), base, strides)
 
 
 class Masks(NamedTuple):
@@ -165,20 +166,21 @@ class Masks(NamedTuple):
 
     def _drop(self, step: int) -> Drop:
         draws, p = self.draws, self.rates.recurrent
-        if draws is None or p == 0.0:
+        if draws is None or not drops(p.here()):
             return _identity
         return lambda x: draws.of_step(x, p, self.recurrent, step)
 
     def zoned(self, new: States, old: States, step: int) -> States:
         """The states after a step."""
         after = []
-        for n, o, p, site in zip(new, old, self.rates.zoneout, self.zoneout, strict=True):
-            if p == 0.0:
+        for n, o, place, site in zip(new, old, self.rates.zoneout, self.zoneout, strict=True):
+            p = place.here()
+            if not drops(p):
                 after.append(n)
             elif self.draws is not None:
                 after.append(self.draws.zoneout(n, o, p, site, step))
             else:
-                after.append(o if p == 1.0 else o * p + n * (1.0 - p))
+                after.append(expectation(n, o, p))
         return tuple(after)
 
 

@@ -87,15 +87,20 @@ def zoneout(
     if not drops(p):
         return new
     if not training:
-        if isinstance(p, Rate):  # below 1: its module sees to that
-            p = cast("float", p.constants[0])
-        elif p == 1.0:
-            return old
-        # Not `new + p * (old - new)`, which is NaN where new is infinite.
-        return old * p + new * (1.0 - p)
+        return expectation(new, old, p)
     if strides is None:
         strides = row_major(new.shape)
     return select(new, old, draw(new, key, generator), p, base, strides)
+
+
+def expectation(new: torch.Tensor, old: torch.Tensor, p: float) -> torch.Tensor:
+    """`p * old + (1 - p) * new`; at p = 1 old itself: what is not taken may be infinite."""
+    if p.one if isinstance(p, Rate) else p == 1.0:
+        return old
+    if isinstance(p, Rate):
+        p = cast("float", p.constants[0])
+    # Not `new + p * (old - new)`, which is NaN where new is infinite.
+    return old * p + new * (1.0 - p)
 
 
 def check_states(new: Any, old: Any, p: Any) -> float:

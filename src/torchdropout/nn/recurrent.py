@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -16,7 +18,8 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..functional._bernoulli import check_source
+from ..functional._bernoulli import check_source, plain
+from ..functional._rate import Place, Rate, drops
 from ..functional._recurrent import (
     Cell,
     Draws,
@@ -35,9 +38,14 @@ from ..functional._recurrent import (
 from ..functional.zoneout import draw
 from ..random import Key
 
+_RATES = ("input_dropout", "dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell")
+
 
 class _Recurrent(torch.nn.RNNBase):
     """What LSTM and GRU share: their rates, and the way through the layers."""
+
+    # Of each rate that was set, what a compiled graph has in its place: see `functional._rate`.
+    _traced: Mapping[str, Rate | None] = MappingProxyType({})
 
     input_dropout: float
     recurrent_dropout: float
@@ -46,20 +54,44 @@ class _Recurrent(torch.nn.RNNBase):
     zoneout_hidden: float
     _cell: Cell
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _RATES:
+            value = check_p(value, name)
+        super().__setattr__(name, value)
+        if name in _RATES:
+            self._keep_in_step(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {name: value for name, value in state.items() if name != "_traced"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for name in _RATES:
+            if name in state:
+                self._keep_in_step(name)
+
+    def _keep_in_step(self, name: str) -> None:
+        p = getattr(self, name)
+        # Zoneout scales nothing.
+        affine = (1.0, 0.0, 0.0) if name.startswith("zoneout") else plain(p)
+        vars(self)["_traced"] = {**self._traced, name: Rate.of(p, (p, *affine))}
+
+    def _place(self, name: str) -> Place:
+        return Place.of(self, name, self._traced.get(name))
+
     def _rates(self) -> Rates:
-        """The rates, checked again: they may have been changed."""
-        between = check_p(self.dropout, "dropout")
         return Rates(
-            check_p(self.input_dropout, "input_dropout"),
-            between if self.num_layers > 1 else 0.0,
+            self._place("input_dropout"),
+            self._place("dropout") if self.num_layers > 1 else Place(0.0),
             check_bool("locked", self.locked),
-            check_p(self.recurrent_dropout, "recurrent_dropout"),
+            self._place("recurrent_dropout"),
             check_mode(self.recurrent_mode),
             self._zoneout(),
         )
 
-    def _zoneout(self) -> tuple[float, ...]:
-        return (check_p(self.zoneout_hidden, "zoneout_hidden"),)
+    def _zoneout(self) -> tuple[Place, ...]:
+        return (self._place("zoneout_hidden"),)
 
     def _widths(self) -> list[int]:
         """Of each state."""
@@ -102,9 +134,8 @@ class _Recurrent(torch.nn.RNNBase):
         check_input(data)
         check_source(key, generator, data)
         check_unsigned("batch_start", batch_start, 40)
-        drops = self.training and max(rates.input, rates.between, rates.recurrent) > 0.0
-        zones = max(rates.zoneout) > 0.0
-        if not (drops or zones):
+        dropped = (rates.input, rates.between, rates.recurrent) if self.training else ()
+        if not any(drops(place.here()) for place in (*dropped, *rates.zoneout)):
             return super().forward(input, hx)  # type: ignore[no-any-return]
         return self._dropped(input, hx, rates, (key, generator, batch_start))
 
@@ -183,7 +214,7 @@ class _Recurrent(torch.nn.RNNBase):
     ) -> tuple[torch.Tensor, States]:
         directions = 2 if self.bidirectional else 1
         # torch's own steps, a layer at a time, unless something happens within the steps.
-        whole = rates.recurrent == 0.0 and max(rates.zoneout) == 0.0
+        whole = not any(drops(place.here()) for place in (rates.recurrent, *rates.zoneout))
         weights = self.all_weights
         after: list[States] = []
         for layer in range(self.num_layers):
@@ -369,10 +400,11 @@ class LSTM(_Recurrent, torch.nn.LSTM):
             device,
             dtype,
         )
-        vars(self).update(checked)
+        for name, value in checked.items():
+            setattr(self, name, value)
 
-    def _zoneout(self) -> tuple[float, ...]:
-        return (*super()._zoneout(), check_p(self.zoneout_cell, "zoneout_cell"))
+    def _zoneout(self) -> tuple[Place, ...]:
+        return (*super()._zoneout(), self._place("zoneout_cell"))
 
     def _widths(self) -> list[int]:
         return [*super()._widths(), self.hidden_size]
@@ -464,4 +496,5 @@ class GRU(_Recurrent, torch.nn.GRU):
             device=device,
             dtype=dtype,
         )
-        vars(self).update(checked)
+        for name, value in checked.items():
+            setattr(self, name, value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from ..functional._rate import Rate
 from ..functional.zoneout import zoneout
 from ._module import DropoutModule
 
@@ -41,14 +40,8 @@ class Zoneout(DropoutModule):
         ICLR 2017.
     """
 
-    _is_one: bool
-
     def __init__(self, p: float = 0.5) -> None:
         super().__init__(p)
-
-    def _keep_in_step(self) -> None:
-        super()._keep_in_step()
-        vars(self)["_is_one"] = self.p == 1.0
 
     def _constants(self) -> tuple[float, ...]:
         return self.p, 1.0, 0.0, 0.0
@@ -60,6 +53,4 @@ class Zoneout(DropoutModule):
     def forward(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
         """`functional.zoneout` with this module's p and mode."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        if not self.training and isinstance(p, Rate) and self._is_one:
-            p = 1.0  # a graph of its own: what is not taken does not count, were it infinite
         return zoneout(new, old, p, self.training)
