@@ -403,6 +403,71 @@ class TestPIsAnInputOfTheGraph:
             setattr(module, attribute, float("nan"))
         assert getattr(module, attribute) == 0.7
 
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"ordered": True, "return_indices": True}, {"num_prefix_tokens": 0}],
+        ids=str,
+    )
+    @pytest.mark.parametrize("dynamic", [None, True])
+    def test_tokens_have_one_graph_of_the_first_p_and_one_of_all_later_ones(self, options, dynamic):
+        drop = td.nn.TokenDropout(0.1, **options)
+
+        def function(x):
+            y = drop(x * 2)
+            y = y[0] if isinstance(y, tuple) else y
+            return torch.softmax(y @ y.transpose(1, 2), -1) @ y, *drop(x)[1:]
+
+        compiled_function = compiled(function, backend="aot_eager", dynamic=dynamic)
+        x = torch.randn(3, 10, 4)
+        seen = []
+        for p in [0.1, *POSITIVE, 0.95, 0.0, 0.7]:
+            drop.p = p
+            got, expected = (seeded(f, x) for f in (compiled_function, function))
+            for a, b in zip([*got[0], got[1]], [*expected[0], expected[1]], strict=True):
+                assert (a is b is None) or torch.equal(a, b)
+            seen.append(graphs())
+        # The first POSITIVE is the 0.1 that it was.
+        assert seen == [1, 1, *[2] * len(POSITIVE), 3, 3]
+
+    def test_tokens_keep_the_length_as_a_constant_where_p_stays(self):
+        drop = td.nn.TokenDropout(0.5)
+
+        def function(x):
+            y = drop(x)
+            return y * 2 if y.shape[1] > 4 else y  # of a size that may be any, this raises
+
+        x = torch.randn(3, 10, 4)
+        drop.p = 0.5
+        assert_same(compiled(function, backend="aot_eager"), function, x)
+        for other in (copy.deepcopy(drop), pickle.loads(pickle.dumps(drop))):
+            assert not other._changes
+            other.p = 0.6
+            assert other._changes
+            assert pickle.loads(pickle.dumps(other))._changes
+        drop.p = 0.6
+        # Where the graph may be broken, eager asks.
+        function_in_parts = torch.compile(function, backend="aot_eager")
+        for p in (*POSITIVE, 0.95, 0.6):
+            drop.p = p
+            assert_same(function_in_parts, function, x)
+            before = graphs()
+        for p in (0.3, 0.35, 0.4, 0.45, 0.65, 0.7):
+            drop.p = p
+            assert_same(function_in_parts, function, x)
+        assert graphs() == before
+
+    def test_tokens_under_transforms(self):
+        drop, x = td.nn.TokenDropout(0.5), torch.randn(4, 3, 10, 2)
+
+        def function(x):
+            return torch.func.vmap(lambda row: drop(row), randomness="different")(x)
+
+        compiled_function = compiled(function, backend="aot_eager")
+        for p in (0.6, 0.7, 0.2):
+            drop.p = p
+            assert_same(compiled_function, function, x)
+        assert graphs() == 3  # vmap has no rules for a size that may be any
+
     @pytest.mark.parametrize("training", [True, False])
     @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
     @pytest.mark.parametrize("whole", [True, False])

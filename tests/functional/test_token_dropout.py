@@ -308,6 +308,13 @@ class TestTransforms:
     def test_the_operator_passes_torchs_checks(self, strides):
         args = ([4, 8], 3, False, 2, strides, torch.device("cpu"))
         torch.library.opcheck(torch.ops.torchdropout.choose.default, (KEY.tensor(), *args))
+        p = torch.tensor([0.6], dtype=torch.float64)
+        share = (KEY.tensor(), p, [4, 8], *args[2:])
+        torch.library.opcheck(torch.ops.torchdropout.choose.share, share)
+        assert torch.equal(
+            torch.ops.torchdropout.choose.share(*share),
+            torch.ops.torchdropout.choose.default(KEY.tensor(), *args),
+        )
 
     def test_a_tracer_records_one_call(self):
         graph = torch.fx.symbolic_trace(lambda x: F.token_dropout(x, 0.5, key=None))

@@ -12,6 +12,7 @@ from .._validate import is_integer, wrong_type, wrong_value
 from ..spec.keep import count_kept as count_kept
 from ..spec.layout import row_major
 from ._bernoulli import Call, key_of, key_tensor, mask_map
+from ._rate import Rate
 
 
 def choice_map(
@@ -38,15 +39,12 @@ def choice_map(
     return base, strides
 
 
-def choose(
-    call: Call, size: int, kept: int, base: int, strides: Sequence[int], ordered: bool
-) -> torch.Tensor:
-    """The places kept in each sample: `kept` of `size`.
+def choose(call: Call, size: int, base: int, strides: Sequence[int], ordered: bool) -> torch.Tensor:
+    """The places kept in each sample: `count_kept` of `size`.
 
     Args:
         call: Whose input has the samples in its first dimension.
         size: Places of a sample.
-        kept: How many of them.
         base: Mask index of the first place.
         strides: Mask strides of samples and places.
         ordered: Whether the places ascend, or come in the order of their words.
@@ -57,8 +55,13 @@ def choose(
     x = call.x
     key = key_tensor(key_of(call.key, call.generator))
     shape = (x.shape[0], size)
-    places = ops.choose(key, shape, kept, ordered, base, strides, x.device)
-    return places.expand(x.shape[0], kept)
+    if isinstance(call.p, Rate):
+        constants = call.p.constants
+        places = ops.choose_share(key, constants, shape, ordered, base, strides, x.device)
+    else:
+        kept = count_kept(size, call.p)
+        places = ops.choose(key, shape, kept, ordered, base, strides, x.device)
+    return places.expand(x.shape[0], -1)
 
 
 def drop_to_count(

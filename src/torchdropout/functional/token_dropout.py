@@ -11,7 +11,7 @@ from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ._bernoulli import check_call
-from ._fixed_count import choice_map, choose, count_kept
+from ._fixed_count import choice_map, choose
 from ._override import overridable
 
 
@@ -127,7 +127,7 @@ def token_dropout(
         wrong_value("input", f"of a token or more behind a prefix of {prefix}, to keep one", x)
     if not call.active:
         return (x, None) if return_indices else x
-    places = choose(call, size, count_kept(size, call.p), base, strides, ordered)
+    places = choose(call, size, base, strides, ordered)
     at = places + prefix
     if prefix > 0:
         first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)

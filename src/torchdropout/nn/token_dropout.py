@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool
@@ -18,6 +19,10 @@ class TokenDropout(DropoutModule):
     Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, unscaled, and the
     output is so much shorter. The arguments are those of timm's `PatchDropout`, in its order and
     with its defaults: the first token is kept. timm's attribute `prob` is another name of `p`.
+
+    Under `torch.compile` the length of the output is a constant of the graph until p is set to
+    another value. From then on it is a size that any number may take, and one graph serves all p
+    above 0; without `fullgraph` the graph ends where code behind asks which number it is.
 
     Args:
         p: Drop probability in [0, 1]. At 1 one token is kept.
@@ -43,6 +48,8 @@ class TokenDropout(DropoutModule):
         2023.
     """
 
+    _changes = False
+
     def __init__(
         self,
         p: float = 0.5,
@@ -54,6 +61,15 @@ class TokenDropout(DropoutModule):
         self.num_prefix_tokens = check_prefix(num_prefix_tokens)
         self.ordered = check_bool("ordered", ordered)
         self.return_indices = check_bool("return_indices", return_indices)
+
+    def _keep_in_step(self) -> None:
+        before = self._rate
+        super()._keep_in_step()
+        if before is not None and before.constants[0] != self.p:
+            vars(self)["_changes"] = True
+
+    def _constants(self) -> tuple[float, ...]:
+        return (self.p,)
 
     @property
     def prob(self) -> float:
@@ -73,9 +89,16 @@ class TokenDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor) -> Any:
         """`functional.token_dropout` with this module's state."""
+        # A graph of one length is the faster one, and vmap has no rules for a size that may be any.
+        traced = (
+            is_dynamo_compiling()
+            and self._changes
+            and isinstance(input, torch.Tensor)
+            and not torch._C._functorch.is_batchedtensor(input)
+        )
         return F.token_dropout(
             input,
-            self.p,
+            self._traced_p() if traced else self.p,
             self.training,
             num_prefix_tokens=self.num_prefix_tokens,
             ordered=self.ordered,

@@ -16,6 +16,7 @@ from ._masked_affine import masked_affine_of as masked_affine_of
 from ._noise_affine import noise_affine as noise_affine
 from ._noise_affine import noise_affine_of as noise_affine_of
 from ._order import choose as choose
+from ._order import choose_share as choose_share
 from ._order import counted_affine as counted_affine
 from ._order import counted_affine_of as counted_affine_of
 

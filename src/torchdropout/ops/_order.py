@@ -18,7 +18,13 @@ library.define(
     "Device device) -> Tensor",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
+library.define(
+    "choose.share(Tensor key, Tensor constants, SymInt[] shape, bool ordered, SymInt base, "
+    "SymInt[] strides, Device device) -> Tensor",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
 _choose = torch.ops.torchdropout.choose.default
+_choose_share = torch.ops.torchdropout.choose.share
 
 _counted_affine = define_map(
     "counted_affine",
@@ -68,6 +74,20 @@ def choose(
     return places
 
 
+def choose_share(
+    key: torch.Tensor,
+    constants: torch.Tensor,
+    shape: Sequence[int],
+    ordered: bool,
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """`choose` with p in a float64 tensor on the CPU: to a compiler the count is any number."""
+    places: torch.Tensor = _choose_share(key, constants, shape, ordered, base, strides, device)
+    return places
+
+
 def counted_affine(
     x: torch.Tensor,
     key: torch.Tensor,
@@ -111,14 +131,37 @@ def _fake(
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
 
-def _vmap(
-    info: Any, in_dims: tuple[int | None, ...], key: torch.Tensor, *rest: Any
-) -> tuple[torch.Tensor, int]:
-    # Asked only where there is a key for each sample: a new leading dimension of the keys.
-    assert in_dims[0] is not None
-    return _choose(key.movedim(in_dims[0], 0), *rest), 0
+# Without `fullgraph` dynamo leaves an operator of such a shape to eager, and would trace its kernel.
+@torch._disable_dynamo
+def _share(
+    key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
+) -> torch.Tensor:
+    return counted.choose(key, shape, count_kept(shape[-1], constants.item()), *rest)
 
 
-library.impl("choose", counted.choose, "CompositeExplicitAutograd")
-torch.library.register_fake("torchdropout::choose", _fake, lib=library)
-torch.library.register_vmap("torchdropout::choose", _vmap, lib=library)
+def _fake_share(
+    key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
+) -> torch.Tensor:
+    kept = torch.library.get_ctx().new_dynamic_size(min=1)
+    torch._check(kept <= shape[-1])
+    return _fake(key, shape, kept, *rest)
+
+
+def _vmap(operator: Any) -> Any:
+    def batched(
+        info: Any, in_dims: tuple[int | None, ...], key: torch.Tensor, *rest: Any
+    ) -> tuple[torch.Tensor, int]:
+        # Asked only where there is a key for each sample: a new leading dimension of the keys.
+        assert in_dims[0] is not None
+        return operator(key.movedim(in_dims[0], 0), *rest), 0
+
+    return batched
+
+
+for _name, _operator, _kernel, _shapes in (
+    ("choose", _choose, counted.choose, _fake),
+    ("choose.share", _choose_share, _share, _fake_share),
+):
+    library.impl(_name, _kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"torchdropout::{_name}", _shapes, lib=library)
+    torch.library.register_vmap(f"torchdropout::{_name}", _vmap(_operator), lib=library)
