@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch._compile import _disable_dynamo
 
 from ..kernels import counted
 from ..spec.keep import count_kept
@@ -131,8 +132,8 @@ def _fake(
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
 
-# Without `fullgraph` dynamo leaves an operator of such a shape to eager, and would trace its kernel.
-@torch._disable_dynamo
+# Dynamo leaves an operator of such a shape to eager without `fullgraph`, and would trace its kernel.
+@_disable_dynamo
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
@@ -142,7 +143,7 @@ def _share(
 def _fake_share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
-    kept = torch.library.get_ctx().new_dynamic_size(min=1)
+    kept: Any = torch.library.get_ctx().new_dynamic_size(min=1)
     torch._check(kept <= shape[-1])
     return _fake(key, shape, kept, *rest)
 
