@@ -132,7 +132,7 @@ def _fake(
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
 
-# Dynamo leaves an operator of such a shape to eager without `fullgraph`, and would trace its kernel.
+# Without `fullgraph` dynamo leaves such an operator to eager, and would trace its kernel.
 @_disable_dynamo
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
