@@ -28,6 +28,7 @@ from memory import kept_bytes
 PAGE = Path(__file__).parent.parent / "docs" / "family" / "peers.md"
 THREADS = 1
 PLAN = Plan(budget_s=3.0, fewest=9, most=41)
+WITHOUT = " at p = 0"
 # A rate is the mean over calls: until this many elements were looked at, within these bounds.
 ELEMENTS, FEWEST, MOST = 2**25, 16, 400
 
@@ -60,9 +61,9 @@ def parameters(function: Function) -> list[torch.Tensor]:
     return list(function.parameters()) if isinstance(function, torch.nn.Module) else []
 
 
-def training_step(row: Row, way: Way) -> Candidate:
+def training_step(row: Row, way: Way, p: float) -> Candidate:
     """Forward and backward."""
-    function, inputs = way.make(row.p), make_inputs(row)
+    function, inputs = way.make(p), make_inputs(row)
     learned = [t for t in (*inputs, *parameters(function)) if t.requires_grad]
     with torch.no_grad():
         gradient = torch.ones_like(tensor(function(*inputs)))
@@ -72,15 +73,31 @@ def training_step(row: Row, way: Way) -> Candidate:
 
 
 def times(row: Row, ways: dict[str, Way], plan: Plan) -> harness.Result:
-    """All in alternation."""
+    """All in alternation; where a call does other work, that work without a dropout as well."""
+
+    def candidates(_: Case) -> dict[str, Candidate]:
+        made = {name: training_step(row, way, row.p) for name, way in ways.items()}
+        if row.works:
+            for name, way in ways.items():
+                made[name + WITHOUT] = training_step(row, way, 0.0)
+        return made
+
     case = Case(
         row.variant,
-        lambda _: {name: training_step(row, way) for name, way in ways.items()},
+        candidates,
         row.shape,
         p=row.p,
         threads=THREADS,
     )
     return harness.measure(case, plan)
+
+
+def addition(row: Row, result: harness.Result, title: str) -> dict[str, float] | None:
+    """How many seconds the dropout adds to a call."""
+    if not row.works:
+        return None
+    with_it, without = (result.samples[title + suffix].seconds for suffix in ("", WITHOUT))
+    return asdict(harness.difference_of_medians(with_it, without))
 
 
 def saved(row: Row, way: Way) -> int:
@@ -180,6 +197,7 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
         "p": row.p,
         "expected": row.expected(row.p),
         "elementwise": row.elementwise,
+        "works": row.works,
         "missing": [way.name for way in row.ways if not there(way)],
         "ways": {},
     }
@@ -188,6 +206,7 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
         found["ways"][title] = {
             "seconds": result.samples[title].median,
             "time_over_ours": asdict(ratios.get(title, Interval(1.0, 1.0, 1.0))),
+            "addition": addition(row, result, title),
             "saved": saved(row, way),
             "figure": figure,
             "p_zero": at_edge(row, way, 0.0),
@@ -213,7 +232,8 @@ above 1, ours is faster. *Saved* is what autograd keeps for the backward beside 
 parameters. *Measured* is the dropped part of ones, or what is said beside the variant, with two
 standard errors; *bfloat16* the same there, and the dtype that came out if it was another. *Draws*:
 the generator was used though nothing is dropped. *Seeded*: the same again after
-`torch.manual_seed`.
+`torch.manual_seed`. Where a call does other work as well, *dropout adds* says how many
+milliseconds longer it takes than the same call with p = 0.
 """
 
 
@@ -242,7 +262,7 @@ def summary(results: list[dict[str, Any]]) -> Iterator[str]:
     for variant, title, ratio in slower:
         yield f"Faster: {title} at {variant}, {ratio:.2f} of our time."
     slow = [
-        (found["variant"], title, way["time_over_ours"]["value"])
+        f"{found['variant']} ({title}, {way['time_over_ours']['value']:.2f}{alone(found, way)})"
         for found in results
         if found["elementwise"]
         for title, way in list(found["ways"].items())[1:]
@@ -250,7 +270,15 @@ def summary(results: list[dict[str, Any]]) -> Iterator[str]:
     ]
     yield ""
     yield "Where the other draws a number an element, ours shall be 5 times as fast. It is not at"
-    yield "; ".join(f"{variant} ({title}, {ratio:.2f})" for variant, title, ratio in slow) + "."
+    yield "; ".join(slow) + "."
+
+
+def alone(found: dict[str, Any], way: dict[str, Any]) -> str:
+    if not way["addition"]:
+        return ""
+    ours = next(iter(found["ways"].values()))
+    theirs, own = (1e3 * each["addition"]["value"] for each in (way, ours))
+    return f", where the dropout adds {theirs:.1f} ms and ours {own:.1f} ms"
 
 
 def section(found: dict[str, Any]) -> Iterator[str]:
@@ -260,15 +288,19 @@ def section(found: dict[str, Any]) -> Iterator[str]:
     several = f", {found['inputs']} inputs" if found["inputs"] > 1 else ""
     yield f"`{shape}`{several}, p = {found['p']:g}; expected {found['expected']:.4g}."
     yield ""
-    yield "| | time | saved | measured | bfloat16 | p = 0 | p = 1 | seeded |"
-    yield "|---|---|---|---|---|---|---|---|"
+    added = " dropout adds |" * found["works"]
+    yield f"| | time |{added} saved | measured | bfloat16 | p = 0 | p = 1 | seeded |"
+    yield "|---|---|" + "---|" * found["works"] + "---|---|---|---|---|---|"
     for title, way in found["ways"].items():
         ratio = way["time_over_ours"]
         ours = ratio["low"] == ratio["high"] == 1.0
         time = harness.duration(way["seconds"]) if ours else spread(ratio)
         figure = way["figure"]
         rate = "-" if figure is None else f"{figure[0]:.5f} ± {2 * figure[1]:.5f}"
-        cells = (time, size(way["saved"]), rate, way["half"], way["p_zero"], way["p_one"])
+        cells = [time]
+        if way["addition"]:
+            cells.append(spread({k: 1e3 * v for k, v in way["addition"].items()}) + " ms")
+        cells += (size(way["saved"]), rate, way["half"], way["p_zero"], way["p_one"])
         yield f"| {title} | {' | '.join(cells)} | {way['seeded']} |"
 
 

@@ -80,6 +80,7 @@ class Row:
             to be `expected`. None where there is nothing to count.
         expected: From p to the figure; p itself without it.
         elementwise: Whether the peers draw a number for each element.
+        works: Whether a call does other work than to drop, as it does at p = 0.
         edges: Which p of 0 and 1 can be asked for.
     """
 
@@ -93,6 +94,7 @@ class Row:
     figure: Callable[[torch.Tensor], float] | None = zeros
     expected: Callable[[float], float] = float
     elementwise: bool = False
+    works: bool = False
     edges: tuple[float, ...] = (0.0, 1.0)
 
 
@@ -343,6 +345,7 @@ ROWS = (
         inputs=2,
         figure=lambda y: (y == 1).double().mean().item(),
         elementwise=True,
+        works=True,
     ),
     Row(
         "dropout2d",
@@ -528,6 +531,7 @@ ROWS = (
         ),
         probe=identity,
         elementwise=True,
+        works=True,
     ),
     Row(
         "weight drop of an LSTM",
@@ -543,6 +547,7 @@ ROWS = (
         p=0.5,
         figure=None,
         elementwise=True,
+        works=True,
     ),
     Row(
         "an LSTM with recurrent dropout",
@@ -556,6 +561,7 @@ ROWS = (
         ),
         figure=None,
         edges=(0.0,),
+        works=True,
     ),
     Row(
         "token_dropout",
@@ -595,6 +601,7 @@ ROWS = (
         inputs=3,
         probe=uniform_attention,
         elementwise=True,
+        works=True,
     ),
     Row(
         "concrete_dropout",

@@ -132,7 +132,7 @@ QUICK = Plan(budget_s=0.05, fewest=3, most=5, slow_rounds=2)
 
 @dataclass(frozen=True)
 class Interval:
-    """A ratio of medians and its 95 % bootstrap interval."""
+    """A ratio or difference of medians and its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -213,6 +213,15 @@ def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -
     ratios = np.median(a[drawn], axis=1) / np.median(b[drawn], axis=1)
     low, high = np.quantile(ratios, (0.025, 0.975)).tolist()
     return Interval(float(np.median(a) / np.median(b)), low, high)
+
+
+def difference_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """As `ratio_of_medians`: how many seconds longer the first takes."""
+    rounds = min(len(a), len(b))
+    pairs = np.array([a[:rounds], b[:rounds]])
+    drawn = np.random.default_rng(SEED).integers(rounds, size=(RESAMPLES, rounds))
+    low, high = np.quantile(-np.diff(np.median(pairs[:, drawn], axis=2), axis=0), (0.025, 0.975))
+    return Interval(float(-np.diff(np.median(pairs, axis=1))[0]), float(low), float(high))
 
 
 def measure(case: Case, plan: Plan) -> Result:
