@@ -33,7 +33,7 @@ struct Connection {
   PyObject* watchers;  // functions without arguments that return something false where nobody is
   PyObject* forward_ad;
   PyObject* profiler;
-  PyObject* apply;   // apply(x, into, map) with a gradient
+  PyObject* apply;   // apply(x, in_place, map) with a gradient
   PyObject* linear;  // linear(gradient, map): the derivative where the kernel may not be run
   const DLPackExchangeAPI* exchange;
   PyObject *current_level, *is_profiler_enabled, *is_neg, *is_conj, *requires_grad, *mark_dirty;
@@ -408,7 +408,7 @@ PyObject* draw_seed(PyObject*, PyObject*) {
 
 // y of a map whose seed is known, by way of `apply` where there is a gradient.
 PyObject* with_gradient(PyObject* x, PyObject* map) {
-  return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_None, map, nullptr));
+  return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_False, map, nullptr));
 }
 
 // NotImplemented where x is not plain; nothing is drawn then.
@@ -460,13 +460,14 @@ PyObject* affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// Forward and backward of an autograd.Function: (ctx, x, into, map) and (ctx, gradient).
+// Forward and backward of an autograd.Function: (ctx, x, in_place, map) and (ctx, gradient). Not the
+// tensor itself a second time: its second edge would have a gradient that is None.
 PyObject* affine_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 4);
     PyObject* const context = in.object();
     PyObject* const x = in.object();
-    PyObject* const into = in.object();
+    PyObject* const into = in.object() == Py_True ? x : Py_None;
     PyObject* const map = in.object();
     if (PyObject_SetAttr(context, torch_side.map, map) != 0) throw PythonError();
     if (into != Py_None) {
@@ -697,7 +698,7 @@ PyMethodDef methods[] = {
      "dropout(x, p) -> y with a drawn key, or NotImplemented"},
     {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},
     {"affine_forward", as_method(affine_forward), METH_FASTCALL,
-     "affine_forward(ctx, x, into, map) -> y"},
+     "affine_forward(ctx, x, in_place, map) -> y"},
     {"affine_backward", as_method(affine_backward), METH_FASTCALL,
      "affine_backward(ctx, gradient) -> (gradient, None, None)"},
     {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},

@@ -763,3 +763,48 @@ def test_a_compiled_module_saves_its_key_and_its_constants(backend, module, most
     """DropBlock as well, whose mask of a byte an element the compiler would keep."""
     x = torch.randn(2, 3, 16, 16, requires_grad=True)
     assert saved_bytes(compiled(module, backend=backend), x) == most
+
+
+CAPTURED = {
+    "dropout": lambda x: F.dropout(x, 0.3),
+    "dropout in place": lambda x: F.dropout(x * 2, 0.3, inplace=True),
+    "of doubles": lambda x: F.dropout(x.double(), 0.3),
+    "two": lambda x: F.dropout(F.dropout(x, 0.2).tanh(), 0.3),
+    "with a key": lambda x: F.dropout(x, 0.3, key=td.Key(2**63 + 1, 7)),
+    "alpha_dropout": lambda x: F.alpha_dropout(x, 0.3, True),
+    "dropout1d": lambda x: F.dropout1d(x, 0.3),
+    "dropout_add": lambda x: F.dropout_add(x, x * 2, 0.3, bias=x[0, 0]),
+    "gaussian_dropout": lambda x: F.gaussian_dropout(x, 0.3),
+    "uniform_dropout": lambda x: F.uniform_dropout(x, 0.3),
+    "zoneout": lambda x: F.zoneout(x, x * 2, 0.3),
+    "drop_block1d": lambda x: F.drop_block1d(x, 0.2, 3),
+    "n_m_dropout": F.n_m_dropout,
+    "token_dropout": F.token_dropout,
+    "attention": lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.3),
+    "concrete_dropout": lambda x: F.concrete_dropout(x, x.mean()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("name", CAPTURED)
+def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
+    """What a model does in eager, between its graphs, is in the backward that is compiled whole."""
+    function = CAPTURED[name]
+    x = torch.randn(4, 6, 12, requires_grad=True)
+
+    def gradient(seed):
+        x.grad = None
+        torch.manual_seed(seed)
+        function(x).square().sum().backward()
+        return x.grad
+
+    seen = []
+    with torch._dynamo.config.patch(compiled_autograd=True):
+        for seed in range(6):
+            expected = gradient(seed)
+            with torch._dynamo.compiled_autograd._enable(torch.compile(backend="aot_eager")):
+                torch.testing.assert_close(gradient(seed), expected)
+            seen.append(graphs())
+    assert counters["compiled_autograd"]["captures"] == 1
+    assert seen[0] > 0
+    assert seen[4] == seen[5]  # a further seed is no further graph

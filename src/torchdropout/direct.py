@@ -78,7 +78,7 @@ def dropout(x: Any, p: Any) -> torch.Tensor | None:
 def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
     """The same written into x, where `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
-        return _apply_affine(x, x, call)  # type: ignore[no-any-return]
+        return _apply_affine(x, True, call)  # type: ignore[no-any-return]
     return masked_affine_out(x, x, call)
 
 
@@ -108,17 +108,24 @@ class _MaskedAffine(torch.autograd.Function):
 
     if _C is not None:
         forward = staticmethod(_C.affine_forward)
-        backward = staticmethod(_C.affine_backward)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        """As the kernel's, for compiled autograd, which reads it."""
+        return _linear(gradient, ctx.map), None, None
 
 
-def _apply_backward(ctx: Any, gradient: torch.Tensor) -> Any:
-    return _C.affine_backward(ctx, gradient)
+def _short(function: Any, backward: Any) -> Any:
+    """What `Function.apply` calls in the end; the backward node calls `backward` from now on.
+
+    What they ask before that (is a transform active, was `vjp` defined instead) is known here, and
+    costs as much as a kernel.
+    """
+    function._backward_cls.apply = lambda ctx, gradient: backward(ctx, gradient)
+    return super(torch.autograd.Function, function).apply
 
 
-# What `Function.apply` and its backward node call in the end. What they ask before that (is a
-# transform active, was `vjp` defined instead) is known here, and costs as much as the kernel.
-_apply_affine = super(torch.autograd.Function, _MaskedAffine).apply
-_MaskedAffine._backward_cls.apply = _apply_backward  # type: ignore[attr-defined]
+_apply_affine = _short(_MaskedAffine, _C.affine_backward) if _C is not None else None
 
 
 # --- residual + dropout(x + bias) ----------------------------------------------------------------
@@ -177,7 +184,7 @@ class _MaskedAdd(torch.autograd.Function):
         return x_gradient, gradient if for_residual else None, bias_gradient, None
 
 
-_apply_add = super(torch.autograd.Function, _MaskedAdd).apply
+_apply_add = _short(_MaskedAdd, _MaskedAdd.backward)
 
 
 def _is_final(gradient: torch.Tensor) -> bool:
@@ -219,7 +226,7 @@ def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
     if call[0] is None:
         call = (draw_seed(), *call[1:])
     if x.requires_grad and torch.is_grad_enabled():
-        return _NoiseAffine.apply(x, call)  # type: ignore[no-any-return]
+        return _apply_noise(x, call)  # type: ignore[no-any-return]
     return _C.noise(x, call)  # type: ignore[no-any-return]
 
 
@@ -242,6 +249,9 @@ class _NoiseAffine(torch.autograd.Function):
         if strides is None:
             strides = row_major(gradient.shape)
         return ops.noise_affine(gradient, key, law, factor, 0.0, base, strides), None
+
+
+_apply_noise = _short(_NoiseAffine, _NoiseAffine.backward)
 
 
 if _C is not None:

@@ -90,6 +90,9 @@ def define_form(
         return y
 
     class Map(_SingleLevelFunction):
+        # Compiled autograd asks for it.
+        _compiled_autograd_key = staticmethod(torch.autograd.Function._compiled_autograd_key)
+
         @staticmethod
         def forward(keyset: Any, *args: Any) -> Any:
             # A Function's forward runs without gradients; an outer level of nested transforms has
