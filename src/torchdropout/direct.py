@@ -125,7 +125,7 @@ def _short(function: Any, backward: Any) -> Any:
     return super(torch.autograd.Function, function).apply
 
 
-_apply_affine = _short(_MaskedAffine, _C.affine_backward) if _C is not None else None
+_apply_affine = _short(_MaskedAffine, _MaskedAffine.backward if _C is None else _C.affine_backward)
 
 
 # --- residual + dropout(x + bias) ----------------------------------------------------------------
