@@ -17,7 +17,7 @@ from torchdropout.findings import CheckResult
 from torchdropout.verify import RULES, check_subject, isolation
 from torchdropout.verify.runner import Course
 
-pytestmark = pytest.mark.skipif(not isolation.can_fork(), reason="processes are forked on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
 FAST = ("output-shape", "p-zero-identity", "p-one-zeros", "empty-input", "dtype-kept")
@@ -140,6 +140,48 @@ def test_it_says_what_a_run_here_says(target):
     assert [right["target"], wrong["target"]] == ["torch.nn:Dropout", unscaled]
     assert right["passed"]
     assert [check for check in wrong["checks"] if check["status"] == "fail"]
+
+
+def test_where_autograd_has_threads_all_runs_here():
+    """After a backward deep in others a forked process cannot differentiate."""
+    script = """
+        import os
+        import torch
+        from torchdropout.verify import isolation
+        from verify.test_isolation import judge
+
+        class Deep(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, depth):
+                ctx.depth = depth
+                return x.clone()
+
+            @staticmethod
+            def backward(ctx, gradient):
+                if ctx.depth:
+                    with torch.enable_grad():
+                        Deep.apply(torch.zeros((), requires_grad=True), ctx.depth - 1).backward()
+                return gradient, None
+
+        assert isolation.can_fork()
+        Deep.apply(torch.zeros((), requires_grad=True), 100).backward()
+        assert not isolation.can_fork()
+        outcome = judge("torch.nn:Dropout", select=("gradient",))
+        assert not outcome.is_partial, outcome
+        (report,) = outcome.reports
+        print(report.passed, sum(check.status == "ok" for check in report.checks))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    passed, count = done.stdout.split()
+    assert passed == "True"
+    assert int(count) > 3
 
 
 def test_the_watch_is_told_what_runs(target):

@@ -96,7 +96,8 @@ def judge(
         timeout: Seconds for a check, and for loading a target.
         jobs: Targets judged at once, where processes are forked.
         fork: Whether processes may be forked: not where torch's threads have been used in this one,
-            since what is left of them in a child never answers.
+            since what is left of them in a child never answers. Where autograd has threads of its
+            own it is asked, and all runs here.
 
     Returns:
         What came of them.
@@ -107,8 +108,33 @@ def judge(
 
 
 def can_fork() -> bool:
-    """Whether a process that has loaded torch can be forked and used: on Linux."""
-    return sys.platform == "linux"
+    """Whether a process that has loaded torch can be forked and used: on Linux, and not always.
+
+    Autograd has no threads until a backward on the CPU is nested deep in others, or one runs on
+    another device. From then on it refuses every backward in a process that is forked.
+    """
+    if sys.platform != "linux":
+        return False
+    pid = _fork()
+    if pid == 0:
+        status = 1
+        try:
+            x = torch.zeros((), requires_grad=True)
+            torch.autograd.grad(x.square(), x)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _fork() -> int:
+    # What is buffered would be written by both.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        # Python warns of any other thread; those of NumPy's BLAS know what a fork is.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 # --- Here ---------------------------------------------------------------------------------------
@@ -243,16 +269,10 @@ def _start(
     """Forks a process for a case."""
     ours, theirs = Pipe(duplex=False)
     others = [ours, *(c.connection for c in running if c.connection is not None)]
-    # What is buffered would be written by both.
-    sys.stdout.flush()
-    sys.stderr.flush()
     parent = os.getpid()
     # Ctrl-C between a process's start and the note of it would leave it behind.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with warnings.catch_warnings():
-        # Python warns of any other thread; those of NumPy's BLAS know what a fork is.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    pid = _fork()
     if pid == 0:
         try:
             os.setpgid(0, 0)
