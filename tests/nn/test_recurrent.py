@@ -115,29 +115,28 @@ class Definition:
         self.lstm = module.mode == "LSTM"
         self.out = module.proj_size or HIDDEN
         update = module.recurrent_mode == "update"
-        order = [("input", 1, FEATURES)]
+        order = [("input", False, FEATURES)]
         directions = 2 if module.bidirectional else 1
         for index in range(module.num_layers):
             if index:
-                times = 1 if module.locked else steps
-                order.append((f"between{index}", times, self.out * directions))
+                order.append((f"between{index}", not module.locked, self.out * directions))
             for direction in range(directions):
                 name = f"{index}.{direction}"
                 width = HIDDEN if update else self.out
-                order.append((f"recurrent{name}", steps if update else 1, width))
-                order.append((f"h{name}", steps, self.out))
+                order.append((f"recurrent{name}", update, width))
+                order.append((f"h{name}", True, self.out))
                 if self.lstm:
-                    order.append((f"c{name}", steps, HIDDEN))
-        self.first, self.times, self.width, end = {}, {}, {}, 0
-        for name, times, width in order:
-            self.first[name], self.times[name], self.width[name] = end, times, width
-            end += times * width
-        self.total = end
+                    order.append((f"c{name}", True, HIDDEN))
+        self.first, self.per_step, self.width, end = {}, {}, {}, 0
+        for name, per_step, width in order:
+            self.first[name], self.per_step[name], self.width[name] = end, per_step, width
+            end += width
+        self.of_a_step = end
 
     def keep(self, name, p, step):
-        step = step if self.times[name] > 1 else 0
-        base = self.first[name] + step * self.width[name]
-        layout = MaskLayout(base, (self.total, 1))
+        step = step if self.per_step[name] else 0
+        base = self.first[name] + step * self.of_a_step
+        layout = MaskLayout(base, (2**40, 1))
         return F.keep_mask((self.batch, self.width[name]), p, key=self.key, layout=layout)
 
     def drop(self, x, name, p, step):
@@ -287,11 +286,10 @@ class TestDefinition:
         y, found = pad_packed_sequence(got)
         assert found.tolist() == lengths
         for n, length in enumerate(lengths):
-            if length == steps:
-                alone, last = module(x[:steps, n : n + 1], key=KEY, batch_start=n)
-                torch.testing.assert_close(y[:, n : n + 1], alone, rtol=1e-5, atol=1e-6)
-                for whole, one in zip(flat((y, states))[1:], flat((y, last))[1:], strict=True):
-                    torch.testing.assert_close(whole[:, n : n + 1], one, rtol=1e-5, atol=1e-6)
+            alone, last = module(x[:length, n : n + 1], key=KEY, batch_start=n)
+            torch.testing.assert_close(y[:length, n : n + 1], alone, rtol=1e-5, atol=1e-6)
+            for whole, one in zip(flat((y, states))[1:], flat((y, last))[1:], strict=True):
+                torch.testing.assert_close(whole[:, n : n + 1], one, rtol=1e-5, atol=1e-6)
         if not module.bidirectional:
             padded, _ = module(x[:steps], key=KEY)
             for n, length in enumerate(lengths):
@@ -470,7 +468,10 @@ class TestTransforms:
         module, x = layer(**WITHIN, input_dropout=0.2), sequence()
         expected = module(x, key=KEY)
         with torch.autocast("cpu", torch.bfloat16):
-            y, _ = module(x, key=KEY)
+            y, hx = module(x, key=KEY)
+            assert {t.dtype for t in (y, *hx)} == {t.dtype for t in flat(plain(module)(x))}
+            wide = layer(**WITHIN).double()
+            assert wide(x.double())[0].dtype == plain(wide)(x.double())[0].dtype
         y.float().sum().backward()
         torch.testing.assert_close(y.float(), expected[0], rtol=0.1, atol=0.1)
 
@@ -531,6 +532,8 @@ def test_wrong_rates(kind, name):
     if (kind, name) == ("GRU", "zoneout_cell"):
         with pytest.raises(TypeError, match="zoneout_cell"):
             CLASSES[kind][0](FEATURES, HIDDEN, zoneout_cell=0.1)
+        with pytest.raises(AttributeError, match="GRU has no `zoneout_cell`"):
+            layer(kind).zoneout_cell = 0.1
         return
     for value, error in ((1.7, ArgumentValueError), (math.nan, ArgumentValueError)):
         with pytest.raises(error, match=rf"`{name}` to be in \[0, 1\].*got {name}={value} \(fl"):
@@ -574,7 +577,9 @@ def test_wrong_modes():
             ArgumentValueError,
             "not both",
         ),
+        (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of a step or more"),
         (None, None, {"batch_start": -1}, ArgumentValueError, "got batch_start=-1"),
+        (None, None, {"batch_start": 2**24}, ArgumentValueError, "got batch_start=16777216"),
         (None, None, {"batch_start": 0.0}, ArgumentTypeError, r"got batch_start=0.0 \(float\)"),
     ],
 )

@@ -43,15 +43,15 @@ class Rates(NamedTuple):
 
 
 class Site(NamedTuple):
-    """A place of the network where masks are used, and which numbers of a sample's are its own."""
+    """A place of the network where masks are used, and which numbers of a step are its own.
+
+    Attributes:
+        offset: The first of them.
+        per_step: Whether each step has a draw of its own; otherwise all have that of the first.
+    """
 
     offset: int
-    width: int
     per_step: bool
-
-    def first(self, step: int) -> int:
-        """The first of those of a step."""
-        return self.offset + (step * self.width if self.per_step else 0)
 
 
 class Sites(NamedTuple):
@@ -62,31 +62,34 @@ class Sites(NamedTuple):
         between: Before each further layer.
         recurrent: Of each layer and direction.
         zoneout: Of each layer and direction, one for each state.
-        per_sample: How many numbers a sample has in all.
+        per_step: How many numbers a step of a sample has in all.
     """
 
     input: Site
     between: list[Site]
     recurrent: list[Site]
     zoneout: list[list[Site]]
-    per_sample: int
+    per_step: int
+
+
+# Mask indices from a sample to the next: far more than the steps of one have, so that none depends
+# on how many steps there are, in its own sequence or in another of the batch.
+PER_SAMPLE_BITS = 40
 
 
 def sites_of(
-    steps: int,
     rates: Rates,
     features: int,
     widths: Sequence[int],
     update: int,
     shape: Sequence[int],
 ) -> Sites:
-    """Mask indices are row-major over samples, then places in the order of the layers.
+    """Mask indices are row-major over samples, steps, places in the order of the layers, features.
 
-    Within a place they are row-major over steps, unless all steps share a draw, and features. A
-    place has its numbers whether its rate is 0 or not: no rate moves the masks of another.
+    A place has its numbers in each step, whether its rate is 0 or not and whether the steps share
+    those of the first or not: neither moves the masks of another.
 
     Args:
-        steps: Of the sequence.
         rates: Which places share a draw.
         features: Of the input.
         widths: Of each state; that of the output first.
@@ -98,8 +101,8 @@ def sites_of(
 
     def place(width: int, per_step: bool) -> Site:
         nonlocal end
-        site = Site(end, width, per_step)
-        end += width * (steps if per_step else 1)
+        site = Site(end, per_step)
+        end += width
         return site
 
     by_update = rates.mode == "update"
@@ -117,32 +120,34 @@ def sites_of(
 class Draws:
     """The masks of one call: one key, and an index for each sample, place, step and feature."""
 
-    def __init__(self, key: Key | torch.Tensor, per_sample: int, batch_start: int) -> None:
+    def __init__(self, key: Key | torch.Tensor, per_step: int, batch_start: int) -> None:
         self.key = key
-        self.per_sample = per_sample
-        self.start = batch_start * per_sample
+        self.per_step = per_step
+        self.start = batch_start << PER_SAMPLE_BITS
 
     def of_sequence(self, x: torch.Tensor, p: Place, site: Site) -> torch.Tensor:
         """Dropout of a sequence `(T, N, F)`."""
-        strides = [site.width if site.per_step else 0, self.per_sample, 1]
-        return self._drop(x, p, site.offset, strides)
+        strides = [self.per_step if site.per_step else 0, 1 << PER_SAMPLE_BITS, 1]
+        return self._drop(x, p, self._base(site, 0), strides)
 
     def of_step(self, x: torch.Tensor, p: Place, site: Site, step: int) -> torch.Tensor:
         """Dropout of what a step has, `(N, F)`."""
-        return self._drop(x, p, site.first(step), [self.per_sample, 1])
+        return self._drop(x, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
 
     def zoneout(
         self, new: torch.Tensor, old: torch.Tensor, p: float, site: Site, step: int
     ) -> torch.Tensor:
         """Zoneout of a state `(N, F)` of a step."""
-        base = as_int64(self.start + site.first(step))
-        return select(new, old, self.key, p, base, [self.per_sample, 1])
+        return select(new, old, self.key, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
+
+    def _base(self, site: Site, step: int) -> int:
+        steps = step * self.per_step if site.per_step else 0
+        return as_int64(self.start + steps + site.offset)
 
     def _drop(self, x: torch.Tensor, place: Place, base: int, strides: list[int]) -> torch.Tensor:
         p = place.here()
         if not drops(p):
             return x
-        base = as_int64(self.start + base)
         if isinstance(self.key, Key):
             return masked_affine(x, p, plain(p), base, strides, self.key, None)
         return operator(x, self.key, p, plain(p), base, strides)

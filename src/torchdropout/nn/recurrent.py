@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from .._validate import (
 from ..functional._bernoulli import check_source, plain
 from ..functional._rate import Place, Rate, drops
 from ..functional._recurrent import (
+    PER_SAMPLE_BITS,
     Cell,
     Draws,
     Masks,
@@ -38,12 +39,14 @@ from ..functional._recurrent import (
 from ..functional.zoneout import draw
 from ..random import Key
 
-_RATES = ("input_dropout", "dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell")
+_RATES = ("input_dropout", "dropout", "recurrent_dropout", "zoneout_hidden")
+_OF_A_CELL = "zoneout_cell"
 
 
 class _Recurrent(torch.nn.RNNBase):
     """What LSTM and GRU share: their rates, and the way through the layers."""
 
+    _rate_names: tuple[str, ...] = _RATES
     # Of each rate that was set, what a compiled graph has in its place: see `functional._rate`.
     _traced: Mapping[str, Rate | None] = MappingProxyType({})
 
@@ -55,10 +58,12 @@ class _Recurrent(torch.nn.RNNBase):
     _cell: Cell
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _RATES:
+        if name in self._rate_names:
             value = check_p(value, name)
+        elif name == _OF_A_CELL:
+            raise AttributeError(f"{type(self).__name__} has no `{name}`, as it has no cell state.")
         super().__setattr__(name, value)
-        if name in _RATES:
+        if name in self._rate_names:
             self._keep_in_step(name)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class _Recurrent(torch.nn.RNNBase):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        for name in _RATES:
+        for name in self._rate_names:
             if name in state:
                 self._keep_in_step(name)
 
@@ -100,8 +105,8 @@ class _Recurrent(torch.nn.RNNBase):
     def extra_repr(self) -> str:
         """That of torch, and what differs from the defaults."""
         text = super().extra_repr()
-        for name in ("input_dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell"):
-            if getattr(self, name, 0.0):
+        for name in self._rate_names:
+            if name != "dropout" and getattr(self, name):
                 text += f", {name}={getattr(self, name)}"
         if self.recurrent_dropout and self.recurrent_mode != "state":
             text += f", recurrent_mode={self.recurrent_mode!r}"
@@ -123,8 +128,8 @@ class _Recurrent(torch.nn.RNNBase):
             hx: The states before the first step; zeros without them.
             key: Names all masks of the call; nothing is drawn.
             generator: Draws the key from this generator instead of torch's default one.
-            batch_start: Of a micro-batch, the number of its first sample within the batch: each
-                sample has the masks that it has in the whole.
+            batch_start: Of a micro-batch, the number of its first sample within the batch, below
+                2^24: each sample has the masks that it has in the whole.
 
         Returns:
             The output of the last layer, and the states after the last step.
@@ -133,7 +138,7 @@ class _Recurrent(torch.nn.RNNBase):
         data = input.data if isinstance(input, PackedSequence) else input
         check_input(data)
         check_source(key, generator, data)
-        check_unsigned("batch_start", batch_start, 40)
+        check_unsigned("batch_start", batch_start, 64 - PER_SAMPLE_BITS)
         dropped = (rates.input, rates.between, rates.recurrent) if self.training else ()
         if not any(drops(place.here()) for place in (*dropped, *rates.zoneout)):
             return super().forward(input, hx)  # type: ignore[no-any-return]
@@ -163,13 +168,16 @@ class _Recurrent(torch.nn.RNNBase):
             ended = torch.arange(len(x))[:, None, None] >= lengths[:, None]
             if ended.any():
                 there = (~ended).to(x.device).unbind(0)
+        if len(x) == 0:
+            wrong_value("input", "of a step or more", input)
+        x, *states = _as_autocast([x, *states])
         key, generator, batch_start = source
         widths, shape = self._widths(), (self.num_layers, 2 if self.bidirectional else 1)
-        sites = sites_of(len(x), rates, self.input_size, widths, self.hidden_size, shape)
+        sites = sites_of(rates, self.input_size, widths, self.hidden_size, shape)
         draws = None
         if self.training:
-            draws = Draws(draw(x, key, generator), sites.per_sample, batch_start)
-        y, after = self._layers(x, states, rates, sites, draws, packed, there)
+            draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
+        y, after = self._layers(x, tuple(states), rates, sites, draws, packed, there)
         if packed is not None:
             return pack_like(y, packed), _as_hx(after)
         y = y.transpose(0, 1) if self.batch_first else y
@@ -278,6 +286,15 @@ class _Recurrent(torch.nn.RNNBase):
         return x, tuple(last)
 
 
+def _as_autocast(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """In the dtype that torch's own layer takes them in: the steps are not its operators."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype(device)
+    return [t if t.dtype == torch.float64 else t.to(dtype) for t in tensors]
+
+
 def _as_hx(states: States) -> Any:
     return states if len(states) > 1 else states[0]
 
@@ -310,8 +327,9 @@ class LSTM(_Recurrent, torch.nn.LSTM):
 
     The arguments, the parameters and their keys in the `state_dict` are those of `torch.nn.LSTM`,
     whose own kernels run wherever nothing happens within the steps. One call draws one key. Mask
-    indices are row-major over (sample, place, step, feature); so with a key a sample has the same
-    masks in a micro-batch, given its `batch_start`, as in the batch, packed or padded.
+    indices are row-major over (sample, step, place, feature), 2^40 from a sample to the next; so
+    with a key a sample has the same masks in a micro-batch, given its `batch_start`, as in the
+    batch, packed or padded, whatever the lengths of the others.
 
     Args:
         input_size: Features of the input.
@@ -359,6 +377,7 @@ class LSTM(_Recurrent, torch.nn.LSTM):
     """
 
     _cell = staticmethod(lstm_cell)
+    _rate_names = (*_RATES, _OF_A_CELL)
 
     def __init__(
         self,
