@@ -228,6 +228,28 @@ def test_undo_leaves_what_has_been_put_there_since():
     assert str(conversion).endswith("not put back, as something else stands there now:\n  1")
 
 
+def test_conversions_undone_in_any_order():
+    model = small()
+    first, second = model[1], model[3]
+    conversion = convert(model)
+    others = convert(model, {td.nn.Dropout: lambda m: td.nn.AlphaDropout(m.p)})
+    between = model[1]
+    conversion.undo()
+    assert model[1] is between
+    assert str(conversion).startswith("Sequential: 0 dropouts put back")
+    assert str(conversion).endswith("something else stands there now:\n  1\n  3")
+    others.undo()
+    model[1].p = 0.07
+    conversion.undo()
+    assert (model[1], model[3]) == (first, second)
+    assert first.p == 0.07
+    assert "2 dropouts put back" in str(conversion)
+    assert "not put back" not in str(conversion)
+    first.p = 0.9
+    conversion.undo()
+    assert first.p == 0.9
+
+
 def test_rules_come_first():
     class Mine(nn.Dropout):
         pass
@@ -648,10 +670,11 @@ def test_a_scripted_model_is_refused():
     assert type(model[0]) is nn.Dropout
 
 
+@pytest.mark.filterwarnings("ignore:FSDP is switching to use `NO_SHARD`")
 def test_an_fsdp_model_is_refused(tmp_path):
     from torch.distributed import destroy_process_group, init_process_group
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 
     store = f"file://{tmp_path / 'store'}"
     init_process_group("gloo", init_method=store, rank=0, world_size=1)
@@ -660,6 +683,15 @@ def test_an_fsdp_model_is_refused(tmp_path):
         fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
         with pytest.raises(ArgumentValueError, match=r"before wrapping it, got \(the model\)"):
             convert(model)
+        # FSDP1 without `use_orig_params` holds the parameters by the modules that they were in.
+        model = small()
+        objects = list(model.modules())
+        FullyShardedDataParallel(
+            model, device_id=torch.device("cpu"), use_orig_params=False, auto_wrap_policy=None
+        )
+        with pytest.raises(ArgumentValueError, match=r"which is wrapped by FSDP"):
+            convert(model)
+        assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
     finally:
         destroy_process_group()
 

@@ -6,6 +6,7 @@ them changes anything or draws from a generator.
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard
@@ -51,6 +52,20 @@ def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
 
 
+def check_number(name: str, expected: str, value: Any) -> float:
+    """A real number as a float; infinite where it is an integer that no float holds.
+
+    Raises:
+        ArgumentTypeError: It is none; a bool, a string and a tensor are none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
+        wrong_type(name, expected, value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
 def check_p(p: Any, name: str = "p") -> float:
     """The drop probability as a float in [0, 1].
 
@@ -58,12 +73,8 @@ def check_p(p: Any, name: str = "p") -> float:
         ArgumentTypeError: p is no real number (a bool, a string and a tensor are none).
         ArgumentValueError: p is NaN or outside [0, 1].
     """
-    if not isinstance(p, float):
-        if isinstance(p, bool) or not isinstance(p, (int, numbers.Real)):
-            wrong_type(name, "a number in [0, 1], the drop probability", p)
-        value = float(p)
-    else:
-        value = p
+    expected = "a number in [0, 1], the drop probability"
+    value = p if isinstance(p, float) else check_number(name, expected, p)
     # Written so that NaN, which compares false to everything, is refused too.
     if not 0.0 <= value <= 1.0:
         wrong_value(name, "in [0, 1], the drop probability", p)

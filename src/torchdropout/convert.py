@@ -198,14 +198,15 @@ class Conversion:
     already: int
     state: Literal["converted", "dry run", "undone"]
     _root: torch.nn.Module = field(repr=False)
-    _lost: tuple[str, ...] = ()
+    _lost: tuple[tuple[Change, str], ...] = ()
 
     def undo(self) -> torch.nn.Module:
         """Puts back the very objects that were replaced.
 
         All else stays as it is now: parameters, buffers, and the mode, rate and hooks of each
         dropout, which the object put back takes over. A place where something else has been put
-        since is left alone, and `str` names it. Undoing twice changes nothing.
+        since is left alone, and `str` names it: a later conversion, say, that is to be undone
+        first. Undoing again looks at such places only.
 
         Returns:
             The model, or the dropout that it was.
@@ -217,20 +218,24 @@ class Conversion:
             >>> convert(model).undo()[0] is before
             True
         """
-        if self.state != "converted":
+        if self.state == "dry run":
             return self._root
-        lost = []
-        for change in self.changes:
-            change._rule.hand_back(change.new, change.old)
-            for name in change.names:
-                if not name:
-                    continue
-                parent, key = _slot(self._root, name)
-                there = None if parent is None else parent._modules.get(key)
-                if parent is not None and there is change.new:
-                    parent._modules[key] = change.old
-                elif there is not change.old:  # which it is by the other name of a shared parent
-                    lost.append(name)
+        waiting = [(change, name) for change in self.changes for name in change.names]
+        if self.state == "undone":
+            waiting = list(self._lost)
+        lost, back = [], set()
+        for change, name in waiting:
+            parent, key = _slot(self._root, name)
+            there = None if parent is None else parent._modules.get(key)
+            # By the other name of a shared parent it may be there already.
+            if name and there is not change.new and there is not change.old:
+                lost.append((change, name))
+                continue
+            if id(change) not in back:
+                change._rule.hand_back(change.new, change.old)
+                back.add(id(change))
+            if name and parent is not None:
+                parent._modules[key] = change.old
         self._lost = tuple(lost)
         self.model, self.state = self._root, "undone"
         return self._root
@@ -241,7 +246,7 @@ class Conversion:
         lines += [f"  {change}" for change in self.changes]
         if self._lost:
             lines.append("not put back, as something else stands there now:")
-            lines += [f"  {name}" for name in self._lost]
+            lines += [f"  {name}" for _, name in self._lost]
         if self.left:
             lines.append(f"not converted: {len(self.left)}")
             lines += [f"  {left}" for left in self.left]
@@ -253,6 +258,8 @@ class Conversion:
         if not self.changes:
             return f"{name}: nothing to convert{also}"
         if self.state == "undone":
+            lost = {id(change) for change, _ in self._lost}
+            count = _count(sum(id(change) not in lost for change in self.changes))
             return (
                 f"{name}: {count} put back; parameters, buffers, modes, rates and hooks are as "
                 "they were when it was undone"
@@ -376,7 +383,11 @@ def _refuse(name: str, module: torch.nn.Module) -> None:
         state, when = "scripted", "scripting"
     elif "OptimizedModule" in kinds or module._compiled_call_impl is not None:
         state, when = "compiled", "compiling"
-    elif kinds & {"FullyShardedDataParallel", "FSDPModule"}:
+    elif kinds & {"FullyShardedDataParallel", "FSDPModule"} or (
+        # The inside of one, whose parameters it holds by the modules they were in.
+        getattr(module, "_is_fsdp_managed_module", False)
+        and not getattr(module, "_fsdp_use_orig_params", True)
+    ):
         state, when = "wrapped by FSDP", "wrapping"
     else:
         return

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
-from ._validate import check_p, got, is_integer, wrong_type, wrong_value
+from ._validate import check_number, check_p, got, is_integer, wrong_type, wrong_value
 from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
 Schedule = Callable[[int], float]
@@ -32,9 +32,8 @@ def _check_steps(name: str, value: Any) -> None:
 
 
 def _check_factor(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        wrong_type(name, "a number in [0, 1], a share of each module's own p", value)
-    if not 0.0 <= float(value) <= 1.0:
+    number = check_number(name, "a number in [0, 1], a share of each module's own p", value)
+    if not 0.0 <= number <= 1.0:
         wrong_value(name, "in [0, 1], a share of each module's own p", value)
 
 
@@ -180,10 +179,9 @@ class Curriculum(_Product):
     gamma: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.gamma, bool) or not isinstance(self.gamma, numbers.Real):
-            wrong_type("gamma", "a number above 0", self.gamma)
-        if not 0.0 < self.gamma < math.inf:
-            wrong_value("gamma", "a number above 0", self.gamma)
+        gamma = check_number("gamma", "a finite number above 0", self.gamma)
+        if not 0.0 < gamma < math.inf:
+            wrong_value("gamma", "a finite number above 0", self.gamma)
 
     def __call__(self, epoch: int) -> float:
         """The factor at an epoch."""
@@ -390,7 +388,8 @@ class DropoutScheduler:
                 f"Expected a state of the same {len(names)} dropouts, got {len(base_ps)}; not in "
                 f"both: {odd}."
             )
-        self._go_to(epoch, [check_p(p) for p in base_ps.values()])
+        ps = [check_p(p, f"base_ps[{name!r}]") for name, p in base_ps.items()]
+        self._go_to(epoch, ps)
 
     def _go_to(self, epoch: int, base_ps: Sequence[float] | None = None) -> None:
         """All is computed and checked before anything is set."""
@@ -501,14 +500,13 @@ def linear_rates(
         G. Huang et al., "Deep networks with stochastic depth", ECCV 2016.
     """
     _check_steps("depth", depth)
-    p_max = check_p(p_max)
-    first, whole = {
-        "timm": (0, max(depth - 1, 1)),
-        "efficientnet": (0, depth),
-        "paper": (1, depth),
-    }.get(rule, (None, 1))
-    if first is None:
+    p_max = check_p(p_max, "p_max")
+    known = {"timm": (0, max(depth - 1, 1)), "efficientnet": (0, depth), "paper": (1, depth)}
+    if not isinstance(rule, str):
+        wrong_type("rule", "'timm', 'efficientnet' or 'paper'", rule)
+    if rule not in known:
         wrong_value("rule", "'timm', 'efficientnet' or 'paper'", rule)
+    first, whole = known[rule]
     return [p_max * (first + i) / whole for i in range(depth)]
 
 

@@ -407,6 +407,9 @@ def test_eval_refuses_the_same(case):
 def test_errors_are_python_errors_too():
     with pytest.raises(ValueError, match="got p=2"):
         F.dropout(X, 2)
+    for p in (10**400, -(10**400)):  # which no float holds
+        with pytest.raises(ValueError, match=r"`p` to be in \[0, 1\]"):
+            F.dropout(X, p)
     with pytest.raises(TypeError, match="got p='x'"):
         F.dropout(X, "x")
 

@@ -161,6 +161,7 @@ def test_transforms():
 
 
 A = torch.ones(2, 3)
+T = torch.tensor([0, 2])
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,12 @@ A = torch.ones(2, 3)
             "`reduction` to be 'none', 'mean'",
         ),
         ((A, A), {"reduction": None}, ArgumentTypeError, "`reduction`"),
+        ((A, A, None, 10**400), {}, ArgumentValueError, "`alpha` to be a finite number"),
+        ((A, A, T), {"weight": "a"}, ArgumentTypeError, "`weight` to be a floating-point tensor"),
+        ((A, A, T), {"weight": torch.ones(9)}, ArgumentValueError, "`weight` to be of shape"),
+        ((A, A, T.int()), {}, ArgumentTypeError, "`target` to be of dtype torch.int64"),
+        ((A, A, T), {"label_smoothing": 2}, ArgumentValueError, r"`label_smoothing` to be in \["),
+        ((A, A, T), {"label_smoothing": "1"}, ArgumentTypeError, "`label_smoothing` to be a num"),
         ((A, A), {"ignore_index": 1.0}, ArgumentTypeError, "`ignore_index` to be an integer"),
         ((A, A), {"weight": torch.ones(3)}, ArgumentValueError, "no `weight` without a target"),
         ((A, A), {"label_smoothing": 0.1}, ArgumentValueError, "no `label_smoothing` without"),

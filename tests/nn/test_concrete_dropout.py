@@ -113,6 +113,11 @@ def test_the_regulariser_is_finite_where_p_leaves_float32(logit):
         (torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 3)), [(3, 4)]),
         (torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 3)), [(3, 4)]),
         (torch.nn.GRU(4, 3), [(9, 4), (9, 3)]),
+        (
+            torch.nn.utils.parametrizations.weight_norm(torch.nn.GRU(4, 3), "weight_hh_l0"),
+            [(9, 4), (9, 3)],
+        ),
+        (td.nn.WeightDrop(torch.nn.GRU(4, 3), 0.5), [(9, 4), (9, 3)]),
         (torch.nn.Conv2d(4, 6, 3, groups=2), [(6, 2, 3, 3)]),
         (
             torch.nn.Sequential(
@@ -121,7 +126,16 @@ def test_the_regulariser_is_finite_where_p_leaves_float32(logit):
             [(3, 4)],
         ),
     ],
-    ids=["norm", "weight-norm", "spectral-norm", "gru", "groups", "nested"],
+    ids=[
+        "norm",
+        "weight-norm",
+        "spectral-norm",
+        "gru",
+        "weight-norm-gru",
+        "weight-drop",
+        "groups",
+        "nested",
+    ],
 )
 def test_which_weights_count(layer, shapes):
     from torchdropout.nn.concrete_dropout import weights
@@ -132,6 +146,17 @@ def test_which_weights_count(layer, shapes):
     expected = 2 * sum(w.square().sum() for w in weights(layer))
     assert module.input_dim == 4
     assert module.regularisation().item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_the_regulariser_of_a_layer_in_half_precision(dtype):
+    """Squares of 256 are no numbers of float16, nor is a sum of 10^6 smaller ones."""
+    layer = torch.nn.Linear(1024, 1024, bias=False)
+    torch.nn.init.constant_(layer.weight, 0.5)
+    module = td.nn.ConcreteDropout(layer, 1.0, 0.0, 0.5, 0.5).to(dtype)
+    assert module.regularisation().item() == 2 * 2**18
+    module.regularisation().backward()
+    assert layer.weight.grad.isfinite().all()
 
 
 def test_regularisation_of_a_model_counts_each_module_once():

@@ -70,6 +70,34 @@ class TestLayers:
             module.log_sigma2.fill_(-80.0)
         torch.testing.assert_close(module(x), parent.forward(module, x))
 
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_where_squares_are_no_numbers_of_float16(self, which, compiled):
+        torch._dynamo.reset()
+        module, x = layers()[which]
+        x = (x * 300).requires_grad_()
+        expected = seeded(module, x)
+        gradients = torch.autograd.grad(expected.sum(), (x, *module.parameters()))
+        half, x_half = copy.deepcopy(module).half(), x.detach().half().requires_grad_()
+        run = torch.compile(half, backend="aot_eager") if compiled else half
+        y = seeded(run, x_half)
+        assert y.dtype == torch.float16
+        torch.testing.assert_close(y.float(), expected, rtol=0.02, atol=8.0)
+        for got, wide in zip(
+            torch.autograd.grad(y.sum(), (x_half, *half.parameters())), gradients, strict=True
+        ):
+            torch.testing.assert_close(got.float(), wide, rtol=0.05, atol=0.05 * wide.abs().max())
+        run = torch.compile(module, backend="aot_eager") if compiled else module
+        with torch.autocast("cpu", torch.float16):
+            y = seeded(run, x)
+        assert y.dtype == torch.float16
+        torch.testing.assert_close(y.float(), expected, rtol=0.02, atol=8.0)
+        if compiled:  # whose backward is under autocast too, whatever the forward says of it
+            return
+        for got, wide in zip(
+            torch.autograd.grad(y.sum(), (x, *module.parameters())), gradients, strict=True
+        ):
+            torch.testing.assert_close(got, wide, rtol=0.05, atol=0.05 * wide.abs().max().item())
+
     def test_divergence_and_sparsity(self, which):
         module, _ = layers()[which]
         with torch.no_grad():
@@ -223,6 +251,18 @@ def test_kl_and_sparsity_of_a_model():
         (lambda: td.nn.VariationalDropout(0.5, 0), ArgumentValueError, "got num_features=0"),
         (lambda: td.nn.VariationalDropout(0.5, 2.0), ArgumentTypeError, "`num_features` to be an"),
         (lambda: td.nn.VariationalDropout(dim=None), ArgumentTypeError, "`dim` to be an integer"),
+        (lambda: td.nn.VariationalDropout(broadcast_dims=3), ArgumentTypeError, "broadcast_dims"),
+        (lambda: td.nn.VariationalDropout(broadcast_dims="ab"), ArgumentTypeError, "broadcast"),
+        (
+            lambda: td.nn.VariationalDropout(0.5, 5, dim=5)(torch.ones(5, 5)),
+            ArgumentValueError,
+            "`input` to be of a dimension 5, that of the features",
+        ),
+        (
+            lambda: td.nn.VariationalDropout(0.5, 5, dim=-3)(torch.ones(5, 5)),
+            ArgumentValueError,
+            "`input` to be of a dimension -3",
+        ),
         (lambda: td.nn.VariationalDropout(weights=0), ArgumentValueError, r"got weights=0 \(int\)"),
         (
             lambda: td.nn.VariationalLinear(2, 2, threshold=math.nan),

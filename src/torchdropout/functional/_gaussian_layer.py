@@ -68,11 +68,24 @@ class Convolution(NamedTuple):
 
 
 def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
-    """`layer(x^2, exp(log_sigma2))`: the variance of each output."""
+    """`layer(x^2, exp(log_sigma2))`: the variance of each output.
+
+    In float32 where float16, whose largest number is the square of 256, would do for `layer(x)`.
+    """
     if torch.compiler.is_compiling():
-        return layer.value(x.square(), log_sigma2.exp())
+        return _variance(x, log_sigma2, layer)
     y: torch.Tensor = _Variance.apply(x, log_sigma2, layer)  # type: ignore[no-untyped-call]
     return y
+
+
+def _variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
+    device, dtype = x.device.type, torch.promote_types(x.dtype, log_sigma2.dtype)
+    if torch.is_autocast_enabled(device) and dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(device)
+    if dtype != torch.float16:
+        return layer.value(x.square(), log_sigma2.exp())
+    with torch.autocast(device, enabled=False):
+        return layer.value(x.float().square(), log_sigma2.float().exp())
 
 
 class _Variance(torch.autograd.Function):
@@ -82,7 +95,7 @@ class _Variance(torch.autograd.Function):
 
     @staticmethod
     def forward(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
-        return layer.value(x.square(), log_sigma2.exp())
+        return _variance(x, log_sigma2, layer)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -93,11 +106,12 @@ class _Variance(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         x, log_sigma2 = ctx.saved_tensors
-        # Under autocast the output has a narrower type than what is kept, and x may have too.
-        dtype = torch.promote_types(x.dtype, log_sigma2.dtype)
+        # Under autocast the output has a narrower type than what is kept, and x may have too; of
+        # float16 it has a wider one.
+        dtype = torch.promote_types(torch.promote_types(x.dtype, log_sigma2.dtype), gradient.dtype)
         sigma2 = log_sigma2.to(dtype).exp()
         of_square, of_sigma2 = ctx.layer.gradients(gradient.to(dtype), x.to(dtype).square(), sigma2)
-        of_x, of_log = of_square * x * 2, of_sigma2 * sigma2
+        of_x, of_log = of_square * x.to(dtype) * 2, of_sigma2 * sigma2
         return of_x.to(x.dtype), of_log.to(log_sigma2.dtype), None
 
     @staticmethod
@@ -105,6 +119,8 @@ class _Variance(torch.autograd.Function):
         ctx: Any, of_x: torch.Tensor | None, of_log: torch.Tensor | None, *_: Any
     ) -> torch.Tensor:
         x, log_sigma2 = ctx.saved_tensors
+        if torch.float16 in (x.dtype, log_sigma2.dtype):
+            x, log_sigma2 = x.float(), log_sigma2.float()
         sigma2 = log_sigma2.exp()
         tangent: Any = 0.0
         if of_x is not None:
@@ -157,7 +173,8 @@ class _Sampled(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        _mean, variance, key, ctx.place = inputs
+        mean, variance, key, ctx.place = inputs
+        ctx.dtype = mean.dtype
         ctx.save_for_backward(variance, key)
         ctx.save_for_forward(variance, key)
 
@@ -175,7 +192,7 @@ class _Sampled(torch.autograd.Function):
         tangent: Any = 0.0 if of_mean is None else of_mean
         if of_variance is not None:
             tangent = tangent + of_variance * _slope(variance, key, ctx.place)
-        return tangent.to(variance.dtype)  # type: ignore[no-any-return]
+        return tangent.to(ctx.dtype)  # type: ignore[no-any-return]
 
 
 def _slope(variance: torch.Tensor, key: torch.Tensor, place: Place) -> torch.Tensor:

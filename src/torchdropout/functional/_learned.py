@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -64,17 +63,6 @@ class Place(NamedTuple):
         """Noise, float64 or float32: the only thing that is made again for a backward."""
         zeros = torch.zeros(self.sizes, dtype=compute_dtype(dtype), device=device)
         return ops.noise_affine(zeros, key, law, 0.0, size, self.base, self.strides)
-
-
-def check_number(name: str, expected: str, value: Any) -> float:
-    """A real number as a float.
-
-    Raises:
-        ArgumentTypeError: It is none; a bool and a tensor are none.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
-        wrong_type(name, expected, value)
-    return float(value)
 
 
 def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> torch.Tensor:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from .. import direct, ops
-from .._validate import check_bool, check_input, wrong_type, wrong_value
+from .._validate import check_bool, check_input, check_number, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout, row_major
 from ..spec.noise import Law
@@ -109,13 +107,11 @@ def check_size(name: str, value: Any, below: float, what: str) -> float:
         ArgumentValueError: It is NaN, negative, or too large.
     """
     interval = "0 or more and finite" if math.isinf(below) else f"in [0, {below:g})"
-    if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
-        wrong_type(name, f"a number {interval}, {what}", value)
-    number: Any = value
-    # NaN, which compares false to everything, is refused too; and an integer that is no float.
-    if not 0.0 <= number < below or number > sys.float_info.max:
+    number = check_number(name, f"a number {interval}, {what}", value)
+    # NaN, which compares false to everything, is refused too.
+    if not 0.0 <= number < below:
         wrong_value(name, f"{interval}, {what}", value)
-    return float(number)
+    return number
 
 
 def noisy(call: Call, noise: Noise | TracedNoise) -> torch.Tensor:

@@ -17,8 +17,9 @@ class Rate(NamedTuple):
 
     Attributes:
         active: Whether p > 0. It is a constant of the graph: at p = 0 there is nothing to compute.
-        constants: p (of blocks, the rate of seeds), scale, shift and drop value: float64, on the
-            CPU.
+        constants: What the operator is given in numbers in eager, float64, on the CPU: p, scale,
+            shift and drop value of a mask; factor and addend of noise; the rate of seeds, scale and
+            eps of blocks; p alone where it makes a count.
         one: Whether p = 1. So is this, where it is read: most compute at 1 what they do below it.
     """
 
@@ -38,7 +39,7 @@ class Rate(NamedTuple):
         return cls(p > 0.0, tensor, p == 1.0) if type(tensor) is torch.Tensor else None
 
 
-class Place(NamedTuple):
+class RatePair(NamedTuple):
     """A rate of one of several places in a module whose `forward` a compiler does not enter.
 
     It does not enter that of `torch.nn.RNNBase`, but the functions called from there; so what is
@@ -53,7 +54,7 @@ class Place(NamedTuple):
     rate: Rate | None = None
 
     @classmethod
-    def of(cls, module: torch.nn.Module, name: str, rate: Rate | None) -> Place:
+    def of(cls, module: torch.nn.Module, name: str, rate: Rate | None) -> RatePair:
         """The place of a rate that is an attribute, which is read only where it will be used."""
         if rate is not None and is_dynamo_compiling() and not is_exporting():
             return cls(cast("float", rate), rate)

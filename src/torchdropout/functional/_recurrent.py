@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from ..random import Key
 from ..spec.seed import as_int64
 from ._bernoulli import masked_affine, operator, plain
-from ._rate import Place, drops
+from ._rate import RatePair, drops
 from .zoneout import expectation, select
 
 Mode = Literal["state", "update"]
@@ -34,12 +34,12 @@ class Rates(NamedTuple):
         zoneout: Of each state, in the order of the states.
     """
 
-    input: Place
-    between: Place
+    input: RatePair
+    between: RatePair
     locked: bool
-    recurrent: Place
+    recurrent: RatePair
     mode: Mode
-    zoneout: tuple[Place, ...]
+    zoneout: tuple[RatePair, ...]
 
 
 class Site(NamedTuple):
@@ -125,12 +125,12 @@ class Draws:
         self.per_step = per_step
         self.start = batch_start << PER_SAMPLE_BITS
 
-    def of_sequence(self, x: torch.Tensor, p: Place, site: Site) -> torch.Tensor:
+    def of_sequence(self, x: torch.Tensor, p: RatePair, site: Site) -> torch.Tensor:
         """Dropout of a sequence `(T, N, F)`."""
         strides = [self.per_step if site.per_step else 0, 1 << PER_SAMPLE_BITS, 1]
         return self._drop(x, p, self._base(site, 0), strides)
 
-    def of_step(self, x: torch.Tensor, p: Place, site: Site, step: int) -> torch.Tensor:
+    def of_step(self, x: torch.Tensor, p: RatePair, site: Site, step: int) -> torch.Tensor:
         """Dropout of what a step has, `(N, F)`."""
         return self._drop(x, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
 
@@ -144,7 +144,9 @@ class Draws:
         steps = step * self.per_step if site.per_step else 0
         return as_int64(self.start + steps + site.offset)
 
-    def _drop(self, x: torch.Tensor, place: Place, base: int, strides: list[int]) -> torch.Tensor:
+    def _drop(
+        self, x: torch.Tensor, place: RatePair, base: int, strides: list[int]
+    ) -> torch.Tensor:
         p = place.here()
         if not drops(p):
             return x

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
-from .._validate import wrong_value
+from .._validate import check_number, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ..spec.noise import Law
-from ._learned import Place, check_number, check_parameter, multiplied
+from ._learned import Place, check_parameter, multiplied
 from ._noise import check_call
 from ._override import overridable
 
@@ -25,7 +26,7 @@ def concrete_dropout(
     *,
     key: Key | None = None,
     generator: torch.Generator | None = None,
-    broadcast_dims: Any = (),
+    broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
     r"""Dropout with a differentiable, nearly binary mask, and a gradient for p; identity in eval.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 
 from .. import ops
-from .._validate import check_bool, check_dims, is_integer, wrong_type, wrong_value
+from .._validate import check_bool, check_dims, check_number, is_integer, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import (
@@ -24,6 +24,7 @@ from ._blocks import Blocks, drop_blocks
 from ._override import overridable
 from .feature_dropout import refuse_rank
 
+Scale = Literal["expectation", "count"]
 SCALES = ("expectation", "count")
 
 
@@ -48,14 +49,13 @@ def check_eps(eps: Any) -> float:
         ArgumentTypeError: It is no number.
         ArgumentValueError: It is negative, infinite or NaN.
     """
-    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
-        wrong_type("eps", "a number of 0 or more", eps)
-    if not 0 <= eps < math.inf:
+    value = check_number("eps", "a number of 0 or more", eps)
+    if not 0.0 <= value < math.inf:
         wrong_value("eps", "a finite number of 0 or more", eps)
-    return float(eps)
+    return value
 
 
-def check_scale(scale: Any) -> str:
+def check_scale(scale: Any) -> Scale:
     """How what is kept makes up for what is dropped.
 
     Raises:
@@ -66,7 +66,7 @@ def check_scale(scale: Any) -> str:
         wrong_type("scale", "'expectation' or 'count'", scale)
     if scale not in SCALES:
         wrong_value("scale", "'expectation' or 'count'", scale)
-    return scale
+    return cast("Scale", scale)
 
 
 @overridable
@@ -79,7 +79,7 @@ def drop_block1d(
     training: bool = True,
     *,
     per_channel: bool = True,
-    scale: str = "expectation",
+    scale: Scale = "expectation",
     key: Key | None = None,
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
@@ -145,7 +145,7 @@ def drop_block2d(
     training: bool = True,
     *,
     per_channel: bool = True,
-    scale: str = "expectation",
+    scale: Scale = "expectation",
     key: Key | None = None,
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),
@@ -215,7 +215,7 @@ def drop_block3d(
     training: bool = True,
     *,
     per_channel: bool = True,
-    scale: str = "expectation",
+    scale: Scale = "expectation",
     key: Key | None = None,
     generator: torch.Generator | None = None,
     broadcast_dims: Sequence[int] = (),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import torch
 
-from .._validate import wrong_type, wrong_value
+from .._validate import check_number, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
 from ._bernoulli import check_call, mask_map, masked_affine, plain
@@ -143,8 +142,7 @@ def drop_rows(
 def _check_scale(scale: Any) -> float:
     if scale is None:
         return 1.0
-    if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
-        wrong_type("scale", "a number that multiplies the output, or None", scale)
-    if not math.isfinite(scale):
+    value = check_number("scale", "a number that multiplies the output, or None", scale)
+    if not math.isfinite(value):
         wrong_value("scale", "finite", scale)
-    return float(scale)
+    return value

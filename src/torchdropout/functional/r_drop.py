@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any, Literal
 
 import torch
 from torch.nn import functional as torch_F
 from torch.overrides import handle_torch_function, has_torch_function
 
-from .._validate import check_input, got, is_integer, wrong_type, wrong_value
+from .._validate import check_input, check_number, got, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 from ..spec.keep import compute_dtype
 from ._override import given
@@ -100,6 +99,8 @@ def r_drop(
     places = (*logits_a.shape[:dim], *logits_a.shape[dim + 1 :])
     _check_padding(padding_mask, logits_a, places)
     _check_target(target, logits_a, places)
+    _check_weight(weight, logits_a)
+    label_smoothing = _check_smoothing(label_smoothing)
     if target is None:
         for name, value in (("weight", weight), ("label_smoothing", label_smoothing or None)):
             if value is not None:
@@ -198,11 +199,31 @@ def _check_logits(a: Any, b: Any) -> None:
 
 
 def _check_alpha(alpha: Any) -> float:
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, numbers.Real)):
-        wrong_type("alpha", "a number, 0 or more", alpha)
-    if not 0.0 <= float(alpha) < math.inf:
+    value = check_number("alpha", "a number, 0 or more", alpha)
+    if not 0.0 <= value < math.inf:
         wrong_value("alpha", "a finite number, 0 or more", alpha)
-    return float(alpha)
+    return value
+
+
+def _check_smoothing(smoothing: Any) -> float:
+    value = check_number("label_smoothing", "a number in [0, 1]", smoothing)
+    if not 0.0 <= value <= 1.0:
+        wrong_value("label_smoothing", "in [0, 1]", smoothing)
+    return value
+
+
+def _check_weight(weight: Any, a: torch.Tensor) -> None:
+    if weight is None:
+        return
+    expected = "a floating-point tensor, a weight for each class"
+    if not isinstance(weight, torch.Tensor) or not weight.is_floating_point():
+        wrong_type("weight", expected, weight)
+    classes = a.shape[1 if a.ndim > 1 else 0]
+    if weight.shape != (classes,):
+        wrong_value("weight", f"of shape ({classes},), a weight for each class", weight)
+    if weight.device != a.device:
+        expected = f"on the device of the logits, {a.device}, not on {weight.device}"
+        wrong_value("weight", expected, weight)
 
 
 def _check_padding(padding: Any, a: torch.Tensor, places: tuple[int, ...]) -> None:
@@ -228,5 +249,7 @@ def _check_target(target: Any, a: torch.Tensor, places: tuple[int, ...]) -> None
         if target.shape != a.shape:
             expected = f"of the shape of the logits, {tuple(a.shape)}, as it is floating-point"
             wrong_value("target", expected, target)
+    elif target.dtype not in (torch.int64, torch.uint8):
+        wrong_type("target", "of dtype torch.int64, numbers of classes", target)
     elif target.shape != places:
         wrong_value("target", f"of the shape of the logits without classes, {places}", target)

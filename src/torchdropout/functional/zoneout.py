@@ -99,8 +99,9 @@ def expectation(new: torch.Tensor, old: torch.Tensor, p: float) -> torch.Tensor:
         return old
     if isinstance(p, Rate):
         p = cast("float", p.constants[0])
-    # Not `new + p * (old - new)`, which is NaN where new is infinite.
-    return old * p + new * (1.0 - p)
+    # Not `new + p * (old - new)`, which is NaN where new is infinite. Rounded once.
+    compute = torch.promote_types(new.dtype, torch.float32)
+    return (old.to(compute) * p + new.to(compute) * (1.0 - p)).to(new.dtype)
 
 
 def check_states(new: Any, old: Any, p: Any) -> float:

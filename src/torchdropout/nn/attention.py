@@ -11,7 +11,7 @@ from torch.compiler import is_dynamo_compiling
 from torch.nn import functional as torch_F
 
 from .. import functional as F
-from .._validate import check_p, wrong_type, wrong_value
+from .._validate import check_input, check_p, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 from ..functional._attention import Plan, composed
 from ..functional._bernoulli import plain
@@ -250,6 +250,7 @@ def _check_shapes(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch_first: bool
 ) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
+        check_input(x, name, complex_ok=False)
         if x.is_nested:
             wrong_type(
                 name,

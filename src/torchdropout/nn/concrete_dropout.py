@@ -12,10 +12,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 
 from .. import functional as F
-from .._validate import check_dims, got, is_integer, wrong_type, wrong_value
+from .._validate import check_dims, check_number, got, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError
-from ..functional._learned import check_number
 from ..functional.concrete_dropout import check_temperature
+from ..spec.keep import compute_dtype
 
 
 class ConcreteDropout(torch.nn.Module):
@@ -123,8 +123,10 @@ class ConcreteDropout(torch.nn.Module):
         """What this module adds to the loss: a scalar, with a gradient for p and the weights."""
         of = self._before[0] if self.layer is None else self.layer
         assert of is not None
-        logit = self.p_logit.squeeze()
-        squares = sum(weight.square().sum() for weight in weights(of))
+        # In float32 at least: the squares of a layer in half precision add up to more than it has.
+        compute = compute_dtype(self.p_logit.dtype)
+        logit = self.p_logit.squeeze().to(compute)
+        squares = sum(weight.to(compute).square().sum() for weight in weights(of))
         p = logit.sigmoid()
         # From the logit alone: 1 / (1 - p), and logarithms, without dividing or taking one of 0.
         negative_entropy = -p * softplus(-logit) - (1 - p) * softplus(logit)
@@ -193,13 +195,15 @@ def regularisation(model: torch.nn.Module) -> torch.Tensor:
 def weights(layer: torch.nn.Module) -> Iterator[torch.Tensor]:
     """The weights of a layer, and not its biases: its tensors of two or more dimensions.
 
-    Of a module whose `weight` is computed (spectral norm, or any other parametrization) that is
-    what is meant, and not what it is computed from. A ConcreteDropout within it has its own.
+    Of a weight that is computed (by spectral norm, or any other parametrization) that is what is
+    meant, and not what it is computed from. A ConcreteDropout within it has its own.
     """
     if isinstance(layer, (ConcreteDropout, ParametrizationList)):
         return
     weight = getattr(layer, "weight", None)
     own = [weight] if isinstance(weight, torch.Tensor) else list(layer.parameters(recurse=False))
+    computed: Any = getattr(layer, "parametrizations", ())
+    own += [getattr(layer, name) for name in computed if name != "weight"]
     yield from (w for w in own if w.ndim > 1)
     for child in layer.children():
         yield from weights(child)

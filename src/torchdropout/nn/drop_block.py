@@ -10,7 +10,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import functional as F
 from .._validate import check_bool, check_p
 from ..functional._blocks import Blocks
-from ..functional.drop_block import check_block_size, check_eps, check_scale
+from ..functional.drop_block import Scale, check_block_size, check_eps, check_scale
 from ._module import DropoutModule
 
 
@@ -33,7 +33,7 @@ class _DropBlock(DropoutModule):
         eps: float = 1e-6,
         *,
         per_channel: bool = True,
-        scale: str = "expectation",
+        scale: Scale = "expectation",
     ) -> None:
         super().__init__(p, inplace)
         self.block_size = block_size

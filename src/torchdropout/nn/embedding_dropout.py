@@ -48,6 +48,8 @@ class EmbeddingDropout(DropoutModule):
         super().__init__(p)
         if not isinstance(emb, torch.nn.Module) or not hasattr(emb, "weight"):
             wrong_type("emb", "a torch.nn.Embedding, or a module with its `weight`", emb)
+        if isinstance(emb, torch.nn.EmbeddingBag):
+            wrong_type("emb", "a module that gives a row for each word, and not for a bag", emb)
         self.emb = emb
 
     @property

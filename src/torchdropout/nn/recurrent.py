@@ -19,7 +19,7 @@ from .._validate import (
     wrong_value,
 )
 from ..functional._bernoulli import check_source, plain
-from ..functional._rate import Place, Rate, drops
+from ..functional._rate import Rate, RatePair, drops
 from ..functional._recurrent import (
     PER_SAMPLE_BITS,
     Cell,
@@ -82,20 +82,20 @@ class _Recurrent(torch.nn.RNNBase):
         affine = (1.0, 0.0, 0.0) if name.startswith("zoneout") else plain(p)
         vars(self)["_traced"] = {**self._traced, name: Rate.of(p, (p, *affine))}
 
-    def _place(self, name: str) -> Place:
-        return Place.of(self, name, self._traced.get(name))
+    def _place(self, name: str) -> RatePair:
+        return RatePair.of(self, name, self._traced.get(name))
 
     def _rates(self) -> Rates:
         return Rates(
             self._place("input_dropout"),
-            self._place("dropout") if self.num_layers > 1 else Place(0.0),
+            self._place("dropout") if self.num_layers > 1 else RatePair(0.0),
             check_bool("locked", self.locked),
             self._place("recurrent_dropout"),
             check_mode(self.recurrent_mode),
             self._zoneout(),
         )
 
-    def _zoneout(self) -> tuple[Place, ...]:
+    def _zoneout(self) -> tuple[RatePair, ...]:
         return (self._place("zoneout_hidden"),)
 
     def _widths(self) -> list[int]:
@@ -170,14 +170,14 @@ class _Recurrent(torch.nn.RNNBase):
                 there = (~ended).to(x.device).unbind(0)
         if len(x) == 0:
             wrong_value("input", "of a step or more", input)
-        x, *states = _as_autocast([x, *states])
+        x, *rest = _as_autocast([x, *states])
         key, generator, batch_start = source
         widths, shape = self._widths(), (self.num_layers, 2 if self.bidirectional else 1)
         sites = sites_of(rates, self.input_size, widths, self.hidden_size, shape)
         draws = None
         if self.training:
             draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
-        y, after = self._layers(x, tuple(states), rates, sites, draws, packed, there)
+        y, after = self._layers(x, tuple(rest), rates, sites, draws, packed, there)
         if packed is not None:
             return pack_like(y, packed), _as_hx(after)
         y = y.transpose(0, 1) if self.batch_first else y
@@ -422,7 +422,7 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         for name, value in checked.items():
             setattr(self, name, value)
 
-    def _zoneout(self) -> tuple[Place, ...]:
+    def _zoneout(self) -> tuple[RatePair, ...]:
         return (*super()._zoneout(), self._place("zoneout_cell"))
 
     def _widths(self) -> list[int]:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from .. import functional as F
-from .._validate import is_integer, wrong_type, wrong_value
-from ..functional._learned import check_number
+from .._validate import check_dims, check_number, is_integer, wrong_type, wrong_value
 from ..functional.gaussian_dropout import check_p_below_one
 from ..functional.variational_dropout import check_threshold, kl_of, log_alpha_of
 
@@ -41,7 +40,7 @@ class VariationalDropout(torch.nn.Module):
     Raises:
         ArgumentTypeError: An argument has a type that cannot be taken.
         ArgumentValueError: p is outside (0, 1), or a count is below 1; at the call, the input has
-            another number of features.
+            no such dim, or another number of features where num_features is more than 1.
 
     Example:
         >>> import torch, torchdropout as td
@@ -76,6 +75,8 @@ class VariationalDropout(torch.nn.Module):
         if not is_integer(dim):
             wrong_type("dim", "an integer, the dimension of the features", dim)
         self.dim = dim
+        # As far as can be known without an input; the call looks again.
+        check_dims("broadcast_dims", broadcast_dims, 64)
         self.weights = _check_count("weights", weights)
         self.broadcast_dims = tuple(broadcast_dims)
         start = math.log(p) - math.log1p(-p)
@@ -99,6 +100,9 @@ class VariationalDropout(torch.nn.Module):
         """`functional.variational_dropout` with this module's alpha and mode."""
         log_alpha: torch.Tensor = self.log_alpha
         if self.num_features > 1:
+            if isinstance(input, torch.Tensor) and not -input.ndim <= self.dim < input.ndim:
+                expected = f"of a dimension {self.dim}, that of the features"
+                wrong_value("input", expected, input)
             behind = -self.dim - 1 if self.dim < 0 else input.ndim - self.dim - 1
             log_alpha = log_alpha.reshape(-1, *[1] * behind)
         return F.variational_dropout(

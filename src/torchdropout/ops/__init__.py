@@ -1,9 +1,10 @@
 """The torch operators: schema, fake kernel, gradient, forward derivative, vmap rule.
 
-`masked_affine` carries the Bernoulli variants, `drop_blocks` those of blocks, `noise_affine` those
-with continuous noise, and `draw_keys` is the one place where a call consumes randomness. Everything
-torch does to a program (autograd, torch.func, torch.compile, export, checkpointing) meets dropout
-here and in `direct.py`, the short way for calls that only autograd looks at, and nowhere else.
+`masked_affine` carries the Bernoulli variants, `drop_blocks` those of blocks, `choose` and
+`counted_affine` those of a fixed count, `noise_affine` those with continuous noise, and `draw_keys`
+is the one place where a call consumes randomness. Everything torch does to a program (autograd,
+torch.func, torch.compile, export, checkpointing) meets dropout here and in `direct.py`, the short
+way for calls that only autograd looks at, and nowhere else.
 """
 
 from ..kernels import cpu
