@@ -201,6 +201,16 @@ def test_nested_tensors_are_refused_in_training_with_what_to_do():
         assert module.eval()(x, x, x, need_weights=False)[0].is_nested
 
 
+@pytest.mark.parametrize("bad", [[1.0], torch.ones(3, 2, 8, dtype=torch.int64)], ids=type)
+def test_what_is_no_floating_point_tensor_is_refused_in_training(bad):
+    module, x = td.nn.MultiheadAttention(8, 2, 0.5), torch.ones(3, 2, 8)
+    before = torch.get_rng_state()
+    for name, given in (("query", (bad, x, x)), ("key", (x, bad, x)), ("value", (x, x, bad))):
+        with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be a"):
+            module(*given)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_state_and_copies():
     for given in SETTINGS:
         ours, theirs = pair(**given)
