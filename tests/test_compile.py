@@ -505,6 +505,40 @@ class TestPIsAnInputOfTheGraph:
             for got, expected in zip(loss(function), loss(layer), strict=True):
                 torch.testing.assert_close(got, expected)
 
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_a_recurrent_layer_with_a_key(self, whole):
+        layer = td.nn.LSTM(3, 4, zoneout_hidden=0.1, zoneout_cell=0.2, recurrent_dropout=0.1)
+        x, key = torch.randn(3, 2, 3), td.Key(2**63 + 5, 3)
+        with torch._dynamo.config.patch(allow_rnn=whole):
+            function = torch.compile(layer, backend="aot_eager", fullgraph=whole)
+            for p in (0.1, 0.3, 0.5):
+                layer.zoneout_hidden = layer.recurrent_dropout = p
+                torch.testing.assert_close(function(x, key=key), layer(x, key=key))
+
+    def test_alpha_of_a_p_that_is_an_argument(self):
+        """To the compiler a symbol, whose root it would round in another way than Python."""
+        x = torch.randn(4, 8, dtype=torch.float64)
+        for dynamic in (None, True):
+            torch._dynamo.reset()
+            function = compiled(
+                lambda x, p: F.alpha_dropout(x, p, True), backend="eager", dynamic=dynamic
+            )
+            for p in (0.1, 0.2, 0.3, 0.4, 1.0):
+                assert_same(function, lambda x, p: F.alpha_dropout(x, p, True), x, p)
+
+    def test_numbers_that_are_no_p(self):
+        layer, x = td.nn.VariationalLinear(4, 4).eval(), torch.randn(3, 4)
+        rows, words = torch.randn(5, 3), torch.arange(5)
+        function = compiled(layer, backend="eager")
+        scaled = compiled(lambda w, t, s: F.embedding_dropout(w, t, 0.5, scale=s), backend="eager")
+        for number in (1.0, 2.0, 2.5, -30.0):
+            layer.threshold = number
+            assert torch.equal(function(x), layer(x))
+            got = seeded(scaled, words, rows, number)[0]
+            torch.manual_seed(5)
+            expected = F.embedding_dropout(words, rows, 0.5, scale=number)
+            torch.testing.assert_close(got, expected)
+
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
     def test_the_expectation_that_zoneout_takes_in_eval(self, dtype):
         """One graph for all p between 0 and 1, and one for each end, where a state is returned."""

@@ -288,3 +288,24 @@ def test_wrong_arguments(make, error, words):
     with pytest.raises(error, match=words):
         make()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_made_on_meta_and_set_afterwards(which):
+    makes = [
+        lambda: td.nn.VariationalLinear(4, 3, init_log_sigma2=-3.0),
+        lambda: td.nn.VariationalConv2d(2, 3, 3),
+        lambda: td.nn.VariationalDropout(0.3, 4),
+        lambda: td.nn.ConcreteDropout(torch.nn.Linear(4, 3), init_min=0.2, init_max=0.2),
+        lambda: td.nn.ConcreteDropout(torch.nn.Linear(4, 3), init_min=0.1, init_max=0.4),
+    ]
+    torch.manual_seed(0)
+    expected = makes[which]()
+    with torch.device("meta"):
+        module = makes[which]()
+    module.to_empty(device="cpu")
+    torch.manual_seed(0)
+    for part in reversed(list(module.modules())):
+        part.reset_parameters()
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, expected.state_dict()[name]), name

@@ -3,6 +3,8 @@
 import copy
 import gc
 import pickle
+import sys
+import threading
 import warnings
 import weakref
 
@@ -570,3 +572,60 @@ def test_verified(level):
         return td.nn.WeightDrop(torch.nn.Linear(32, 32), p, "weight")
 
     assert not check_dropout(build, level=level, spec="weights").findings
+
+
+def test_threads_share_a_module():
+    """Each call has its own mask, and afterwards the weights are as they were."""
+    module = td.nn.WeightDrop(torch.nn.Linear(8, 8, bias=False), 0.5, "weight")
+    weight = module.module.weight.detach().clone()
+    eye, start, wrong = torch.eye(8), threading.Barrier(5), []
+
+    def train():
+        start.wait()
+        for _ in range(200):
+            y = module(eye)
+            kept = (y != 0).double().mean().item()
+            if not 0.2 < kept < 0.8 or not torch.equal(y, torch.where(y == 0, y, weight.T * 2)):
+                wrong.append(kept)
+
+    def read():
+        start.wait()
+        for _ in range(2000):
+            if not torch.equal(module.module.weight, weight):
+                wrong.append("read")
+
+    threads = [threading.Thread(target=work) for work in (train, train, train, read)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        start.wait()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert torch.equal(module.eval()(eye), weight.T)
+
+
+@pytest.mark.parametrize("make", [lambda: torch.nn.Linear(8, 8), lambda: torch.nn.LSTM(8, 8)])
+def test_within_torchs_cache_of_parametrizations(make):
+    name = "weight" if isinstance(make(), torch.nn.Linear) else "weight_hh_l0"
+    module, x = td.nn.WeightDrop(make(), 0.5, name), torch.randn(3, 2, 8)
+
+    def calls():
+        torch.manual_seed(0)
+        results = [module(x), module(x)]
+        module.eval()
+        results.append(module(x))
+        module.train()
+        return [y[0] if isinstance(y, tuple) else y for y in results]
+
+    expected = calls()
+    with torch.nn.utils.parametrize.cached():
+        getattr(module.module, name)
+        for got, y in zip(calls(), expected, strict=True):
+            assert torch.equal(got, y)
+        plain = module.module.parametrizations[name].original
+        assert torch.equal(getattr(module.module, name), plain)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from ..random import Key
 from ..spec.layout import MaskLayout
@@ -14,19 +15,23 @@ from ._override import overridable
 from ._rate import Rate
 from .feature_dropout import refuse_rank, spatial_dims
 
-ALPHA_PRIME = -1.7580993408473766  # -scale * alpha of SELU: its value at minus infinity
-
 
 def alpha(p: float) -> Affine:
     """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
     if isinstance(p, Rate):
         return p
+    if is_dynamo_compiling():
+        # A p that is a symbol to the compiler, which would round the root otherwise than Python,
+        # and find that its own guard does not hold: this makes it a number.
+        p = float.fromhex(p.hex())
     if p == 1.0:
         # As torch: with nothing kept there is no variance to restore.
         return 0.0, 0.0, 0.0
-    a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * ALPHA_PRIME**2))
-    b = -a * p * ALPHA_PRIME
-    return a, b, a * ALPHA_PRIME + b
+    # -scale * alpha of SELU: its value at minus infinity. No global, which were a symbol too.
+    alpha_prime = -1.7580993408473766
+    a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * alpha_prime**2))
+    b = -a * p * alpha_prime
+    return a, b, a * alpha_prime + b
 
 
 @overridable

@@ -143,6 +143,6 @@ def _check_scale(scale: Any) -> float:
     if scale is None:
         return 1.0
     value = check_number("scale", "a number that multiplies the output, or None", scale)
-    if not math.isfinite(value):
+    if not -math.inf < value < math.inf:
         wrong_value("scale", "finite", scale)
     return value

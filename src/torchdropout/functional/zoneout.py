@@ -252,8 +252,9 @@ def _kept(
     # Half precision is enough to tell 1 from 0.
     ones = torch.ones(like.shape, dtype=torch.bfloat16, device=like.device)
     affine = (1.0, 0.0, 0.0)
+    if isinstance(p, Rate):
+        drawn = key.tensor() if isinstance(key, Key) else key
+        return ops.masked_affine_of(ones, drawn, p.constants, base, strides).bool()
     if isinstance(key, Key):
         return masked_affine(ones, p, affine, base, strides, key, None).bool()
-    if isinstance(p, Rate):
-        return ops.masked_affine_of(ones, key, p.constants, base, strides).bool()
     return ops.masked_affine(ones, key, p, *affine, base, strides).bool()

@@ -110,9 +110,17 @@ class ConcreteDropout(torch.nn.Module):
         weight = next(weights(of))
         self.layer = layer
         self._before = (before,)  # in a tuple, and so no child
-        self.p_logit = torch.nn.Parameter(weight.new_full((1,), low))
+        self.p_logit = torch.nn.Parameter(weight.new_empty(1))
+        self.init_logits = low, high
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets p as the constructor does; the layer has a method of its own."""
+        low, high = self.init_logits
         if low < high:
             torch.nn.init.uniform_(self.p_logit, low, high)
+        else:
+            torch.nn.init.constant_(self.p_logit, low)
 
     @property
     def p(self) -> float:
@@ -125,7 +133,7 @@ class ConcreteDropout(torch.nn.Module):
         assert of is not None
         # In float32 at least: the squares of a layer in half precision add up to more than it has.
         compute = compute_dtype(self.p_logit.dtype)
-        logit = self.p_logit.squeeze().to(compute)
+        logit = self.p_logit.sum().to(compute)  # of one element, which may be a shard
         squares = sum(weight.to(compute).square().sum() for weight in weights(of))
         p = logit.sigmoid()
         # From the logit alone: 1 / (1 - p), and logarithms, without dividing or taking one of 0.

@@ -79,8 +79,13 @@ class VariationalDropout(torch.nn.Module):
         check_dims("broadcast_dims", broadcast_dims, 64)
         self.weights = _check_count("weights", weights)
         self.broadcast_dims = tuple(broadcast_dims)
-        start = math.log(p) - math.log1p(-p)
-        self.log_alpha = torch.nn.Parameter(torch.full((self.num_features,), start))
+        self.init_log_alpha = math.log(p) - math.log1p(-p)
+        self.log_alpha = torch.nn.Parameter(torch.empty(self.num_features))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets alpha as the constructor does."""
+        torch.nn.init.constant_(self.log_alpha, self.init_log_alpha)
 
     @property
     def p(self) -> torch.Tensor:
@@ -116,6 +121,13 @@ class _Variational(torch.nn.Module):
     weight: torch.Tensor
     log_sigma2: torch.Tensor
     threshold: float
+    init_log_sigma2: float
+
+    def reset_parameters(self) -> None:
+        """As the layer's, and the variances as they were at first."""
+        super().reset_parameters()  # type: ignore[misc]
+        if "log_sigma2" in self._parameters:  # not when torch's constructor calls
+            torch.nn.init.constant_(self.log_sigma2, self.init_log_sigma2)
 
     @property
     def log_alpha(self) -> torch.Tensor:
@@ -194,7 +206,7 @@ class VariationalLinear(_Variational, torch.nn.Linear):
     ) -> None:
         threshold, start = check_threshold(threshold), _check_start(init_log_sigma2)
         super().__init__(in_features, out_features, bias, device, dtype)
-        self.threshold = threshold
+        self.threshold, self.init_log_sigma2 = threshold, start
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -269,7 +281,7 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
             *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias),
             *(padding_mode, device, dtype),  # type: ignore[arg-type]
         )
-        self.threshold = threshold
+        self.threshold, self.init_log_sigma2 = threshold, start
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

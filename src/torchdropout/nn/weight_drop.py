@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -105,10 +107,11 @@ class WeightDrop(DropoutModule):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module, called with these arguments and, in training, with dropped weights."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
-        if not (self.training and drops(p) and self.names):
-            return self.module(*args, **kwargs)
-        with _undrawn_if_it_fails(), self._dropped(p):
-            return self.module(*args, **kwargs)
+        with _alone(self):
+            if not (self.training and drops(p) and self.names):
+                return self.module(*args, **kwargs)
+            with _undrawn_if_it_fails(), self._dropped(p):
+                return self.module(*args, **kwargs)
 
     def remove(self) -> torch.nn.Module:
         """Take the parametrizations off again.
@@ -141,14 +144,16 @@ class WeightDrop(DropoutModule):
                 base += math.prod([n for d, n in enumerate(shape) if d not in dims])
                 if parameter is not None:
                     seen.append((parameter, mask))
-            before.append((drop, drop.mask, drop.value))
-            drop.mask, drop.value, drop.was_used = mask, None, True
+            before.append((drop, drop.mask, drop.value, drop.thread))
+            drop.mask, drop.value, drop.was_used, drop.thread = mask, None, True, _thread()
         try:
+            _forget(places)
             with _restored({id(owner): owner for owner, _ in places}.values()):
                 yield
         finally:
-            for drop, mask, value in before:
-                drop.mask, drop.value = mask, value
+            _forget(places)
+            for drop, mask, value, thread in before:
+                drop.mask, drop.value, drop.thread = mask, value, thread
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -183,10 +188,11 @@ class DroppedWeight(torch.nn.Module):
         self.mask: _Mask | None = None
         self.value: torch.Tensor | None = None
         self.was_used = False
+        self.thread = 0  # that of the call
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight itself, or within a call what that computes with."""
-        if self.mask is None:
+        if self.mask is None or self.thread != _thread():
             if self.training and self.was_used and _in_backward():
                 raise RuntimeError(
                     "A weight that WeightDrop drops was read in the backward, outside of a call of "
@@ -205,6 +211,32 @@ class DroppedWeight(torch.nn.Module):
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
         """What is assigned to a weight is assigned to its parameter."""
         return weight
+
+
+# One call at a time: a call changes what the weights read as, and torch's recurrent layers hold
+# a list of them. Not an attribute, which a copy or a replica for another device would share.
+_locks: weakref.WeakKeyDictionary[WeightDrop, threading.RLock] = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def _alone(module: WeightDrop) -> Iterator[None]:
+    if torch.compiler.is_compiling():
+        yield
+        return
+    with _locks.setdefault(module, threading.RLock()):
+        yield
+
+
+def _thread() -> int:
+    """That of a call, whose masks no other thread shall read; a compiler sees one."""
+    return 0 if torch.compiler.is_compiling() else threading.get_ident()
+
+
+def _forget(places: Sequence[tuple[torch.nn.Module, str]]) -> None:
+    """What `parametrize.cached` holds of these weights: of before the call, or of it."""
+    if parametrize._cache_enabled:
+        for owner, attribute in places:
+            parametrize._cache.pop((id(owner), attribute), None)
 
 
 def _in_backward() -> bool:

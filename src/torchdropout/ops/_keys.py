@@ -36,7 +36,7 @@ def draw_key() -> torch.Tensor:
 
 
 def _kernel(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    seeds = draw_seeds(size)
+    seeds = draw_seeds(size or ())  # AOTInductor gives None for an empty list
     return torch.stack((seeds, torch.zeros_like(seeds)), dim=-1)
 
 
