@@ -842,3 +842,30 @@ def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
     assert counters["compiled_autograd"]["captures"] == 1
     assert seen[0] > 0
     assert seen[4] == seen[5]  # a further seed is no further graph
+
+
+TRACED = {
+    **MODULES,
+    "GaussianDropout": lambda: td.nn.GaussianDropout(0.3),
+    "NMDropout": lambda: td.nn.NMDropout(1, 2),
+    "LSTM": lambda: torch.nn.Sequential(
+        torch.nn.Flatten(2), td.nn.LSTM(36, 4, recurrent_dropout=0.3, zoneout_cell=0.2), First()
+    ),
+}
+
+
+class First(torch.nn.Module):
+    def forward(self, x):
+        return x[0]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("name", TRACED)
+def test_what_torch_jit_traces_in_training_draws_anew(name):
+    model, x = TRACED[name](), torch.randn(64, 3, 6, 6)
+    set_p(model, 0.3)
+    traced = torch.jit.trace(model, (x,), check_trace=False)
+    torch.testing.assert_close(seeded(traced, x), seeded(model, x))
+    first = traced(x)
+    assert not all(torch.equal(traced(x), first) for _ in range(30))

@@ -26,6 +26,7 @@ from ..spec.layout import MaskLayout, row_major
 from ..spec.seed import as_int64
 from ._memory import has_address, overlaps_itself, overlaps_partially
 from ._rate import Rate
+from ._shards import is_spread, on_shards
 
 # What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers. In code
 # that is compiled a `Rate`, which has them and p, may stand for both on the way from module to
@@ -219,6 +220,17 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
         return x if into is None or into is x else into.copy_(x)
     if into is not None:
         refuse_as_torch_does(into)
+    if is_spread(x):
+        with undrawn_if_refused(call.key, call.generator):
+            y = on_shards(
+                x,
+                base,
+                row_major(x.shape) if strides is None else strides,
+                lambda x, base, strides: masked_affine(
+                    x, call.p, affine, base, strides, call.key, call.generator
+                ),
+            )
+            return y if into is None else into.copy_(y)
     if into is None:
         return masked_affine(x, call.p, affine, base, strides, call.key, call.generator)
     if not (direct.takes(x) and _writable(into)):

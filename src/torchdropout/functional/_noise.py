@@ -24,6 +24,7 @@ from ._bernoulli import (
     undrawn_if_refused,
 )
 from ._rate import Rate
+from ._shards import is_spread, on_shards
 
 
 class Noise(NamedTuple):
@@ -121,18 +122,28 @@ def noisy(call: Call, noise: Noise | TracedNoise) -> torch.Tensor:
     into = x if call.inplace else call.out
     if not call.training or noise.none:
         return x if into is None or into is x else into.copy_(x)
+
+    def run() -> torch.Tensor:
+        if not is_spread(x):
+            return _noise_affine(x, base, strides, noise, call)
+        whole = row_major(x.shape) if strides is None else strides
+        y: torch.Tensor = on_shards(
+            x, base, whole, lambda x, base, own: _noise_affine(x, base, own, noise, call)
+        )
+        return y
+
     if into is None:
-        return _noise_affine(x, noise, base, strides, call)
+        return run()
     refuse_as_torch_does(into)
     with undrawn_if_refused(call.key, call.generator):
-        return into.copy_(_noise_affine(x, noise, base, strides, call))
+        return into.copy_(run())
 
 
 def _noise_affine(
     x: torch.Tensor,
-    noise: Noise | TracedNoise,
     base: int,
     strides: Sequence[int] | None,
+    noise: Noise | TracedNoise,
     call: Call,
 ) -> torch.Tensor:
     """By the shortest way there is; the key last, drawn."""

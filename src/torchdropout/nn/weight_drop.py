@@ -141,7 +141,7 @@ class WeightDrop(DropoutModule):
                 shape = _read(owner, attribute).shape
                 dims = check_dims("broadcast_dims", self.broadcast_dims, len(shape))
                 mask = _Mask(key, p, base, row_major(shape, dims))
-                base += math.prod([n for d, n in enumerate(shape) if d not in dims])
+                base += math.prod([int(n) for d, n in enumerate(shape) if d not in dims])
                 if parameter is not None:
                     seen.append((parameter, mask))
             before.append((drop, drop.mask, drop.value, drop.thread))

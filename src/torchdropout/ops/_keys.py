@@ -31,6 +31,9 @@ def draw_key() -> torch.Tensor:
     Under `torch.func.vmap` it follows the `randomness` of the transform, as torch's operators do.
     """
     like = torch.empty(0, dtype=torch.int64, device=torch.device("cpu"))
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        # The JIT asks no tag: it would take what it does not know for a constant.
+        return _kernel(like, [])
     key: torch.Tensor = _draw_keys(like, [])
     return key
 

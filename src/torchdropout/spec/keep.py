@@ -144,4 +144,6 @@ def count_kept(size: int, p: float) -> int:
         >>> count_kept(196, 0.5), count_kept(10, 0.8), count_kept(5, 0.5), count_kept(8, 1.0)
         (98, 2, 2, 1)
     """
+    if isinstance(size, torch.Tensor):  # where torch.jit traces
+        size = int(size)
     return max(1, round(size * (1.0 - p)))

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from .._validate import (
     UINT64,
     check_dims,
@@ -28,6 +30,9 @@ def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
         >>> row_major((2, 3, 4)), row_major((2, 3, 4), shared=(1,))
         ([12, 4, 1], [4, 0, 1])
     """
+    # There sizes are tensors, and an operator takes no strides of them.
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        shape = [int(n) for n in shape]
     strides = [0] * len(shape)
     step = 1
     for dim in reversed(range(len(shape))):
