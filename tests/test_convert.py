@@ -250,6 +250,20 @@ def test_conversions_undone_in_any_order():
     assert first.p == 0.9
 
 
+def test_what_is_back_keeps_its_rate_where_another_place_of_it_is_put_back_later():
+    shared = nn.Dropout(0.4)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    conversion = convert(model)
+    ours, model[2] = model[2], nn.Identity()
+    conversion.undo()
+    assert model[0] is shared
+    shared.p = 0.9
+    model[2] = ours
+    conversion.undo()
+    assert model[2] is shared
+    assert shared.p == 0.9
+
+
 def test_rules_come_first():
     class Mine(nn.Dropout):
         pass

@@ -220,10 +220,9 @@ class Conversion:
         """
         if self.state == "dry run":
             return self._root
-        waiting = [(change, name) for change in self.changes for name in change.names]
-        if self.state == "undone":
-            waiting = list(self._lost)
-        lost, back = [], set()
+        places = [(change, name) for change in self.changes for name in change.names]
+        waiting = self._lost if self.state == "undone" else tuple(places)
+        lost, back = [], {id(change) for change, name in places if (change, name) not in waiting}
         for change, name in waiting:
             parent, key = _slot(self._root, name)
             there = None if parent is None else parent._modules.get(key)

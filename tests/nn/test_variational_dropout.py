@@ -132,6 +132,14 @@ class TestLayers:
         torch.testing.assert_close(seeded(compiled, x), seeded(module, x))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_on_meta(dtype):
+    for module, x in layers():
+        expected = module(x).shape
+        y = module.to("meta", dtype)(x.to("meta", dtype))
+        assert (y.shape, y.dtype) == (expected, dtype)
+
+
 def test_takes_the_state_of_a_trained_layer():
     for parent, ours in (
         (torch.nn.Linear(4, 3), td.nn.VariationalLinear(4, 3)),

@@ -13,6 +13,7 @@ import torch
 
 from ..spec.keep import compute_dtype
 from ..spec.noise import Law
+from ._autocast import autocast_dtype
 from ._learned import Place
 
 
@@ -79,12 +80,12 @@ def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torc
 
 
 def _variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
-    device, dtype = x.device.type, torch.promote_types(x.dtype, log_sigma2.dtype)
-    if torch.is_autocast_enabled(device) and dtype != torch.float64:
-        dtype = torch.get_autocast_dtype(device)
+    dtype = autocast_dtype(x) or torch.promote_types(x.dtype, log_sigma2.dtype)
     if dtype != torch.float16:
         return layer.value(x.square(), log_sigma2.exp())
-    with torch.autocast(device, enabled=False):
+    if x.device.type == "meta":
+        return layer.value(x.float().square(), log_sigma2.float().exp())
+    with torch.autocast(x.device.type, enabled=False):
         return layer.value(x.float().square(), log_sigma2.float().exp())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
+from ..functional._autocast import autocast_dtype
 from ..functional._bernoulli import check_source, plain
 from ..functional._rate import Rate, RatePair, drops
 from ..functional._recurrent import (
@@ -170,14 +171,17 @@ class _Recurrent(torch.nn.RNNBase):
                 there = (~ended).to(x.device).unbind(0)
         if len(x) == 0:
             wrong_value("input", "of a step or more", input)
-        x, *rest = _as_autocast([x, *states])
+        # In the dtype that torch's own layer takes them in: the steps are not its operators.
+        dtype = autocast_dtype(x)
+        if dtype is not None:
+            x, states = x.to(dtype), tuple(state.to(dtype) for state in states)
         key, generator, batch_start = source
         widths, shape = self._widths(), (self.num_layers, 2 if self.bidirectional else 1)
         sites = sites_of(rates, self.input_size, widths, self.hidden_size, shape)
         draws = None
         if self.training:
             draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
-        y, after = self._layers(x, tuple(rest), rates, sites, draws, packed, there)
+        y, after = self._layers(x, states, rates, sites, draws, packed, there)
         if packed is not None:
             return pack_like(y, packed), _as_hx(after)
         y = y.transpose(0, 1) if self.batch_first else y
@@ -284,15 +288,6 @@ class _Recurrent(torch.nn.RNNBase):
             last = [state.index_select(1, packed.unsorted_indices) for state in last]
         x, _ = pad_packed_sequence(part._replace(data=y))
         return x, tuple(last)
-
-
-def _as_autocast(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """In the dtype that torch's own layer takes them in: the steps are not its operators."""
-    device = tensors[0].device.type
-    if not torch.is_autocast_enabled(device):
-        return list(tensors)
-    dtype = torch.get_autocast_dtype(device)
-    return [t if t.dtype == torch.float64 else t.to(dtype) for t in tensors]
 
 
 def _as_hx(states: States) -> Any:
