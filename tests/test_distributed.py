@@ -62,7 +62,7 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [3])
 def test_a_spread_tensor_has_the_draws_of_the_whole(world, tmp_path):
     workers = [
         subprocess.Popen(
