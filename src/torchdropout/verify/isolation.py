@@ -85,7 +85,7 @@ def judge(
     *,
     timeout: float | None = None,
     jobs: int = 1,
-    fork: bool = True,
+    fork: bool | None = None,
 ) -> Outcome:
     """Judges TARGETs.
 
@@ -95,14 +95,13 @@ def judge(
         watch: Is told how it goes.
         timeout: Seconds for a check, and for loading a target.
         jobs: Targets judged at once, where processes are forked.
-        fork: Whether processes may be forked: not where torch's threads have been used in this one,
-            since what is left of them in a child never answers. Where autograd has threads of its
-            own it is asked, and all runs here.
+        fork: Whether processes are forked, on Linux: not where torch's threads have been used in
+            this one, since what is left of them in a child never answers. None: where `can_fork`.
 
     Returns:
         What came of them.
     """
-    if fork and can_fork():
+    if can_fork() if fork is None else fork and sys.platform == "linux":
         return _judge_apart(targets, options, watch, timeout, jobs)
     return _judge_here(targets, options, watch, timeout if can_limit() else None)
 
