@@ -576,16 +576,17 @@ def test_verified(level):
 
 def test_threads_share_a_module():
     """Each call has its own mask, and afterwards the weights are as they were."""
-    module = td.nn.WeightDrop(torch.nn.Linear(8, 8, bias=False), 0.5, "weight")
+    module = td.nn.WeightDrop(torch.nn.Linear(32, 32, bias=False), 0.5, "weight")
     weight = module.module.weight.detach().clone()
-    eye, start, wrong = torch.eye(8), threading.Barrier(5), []
+    eye, start, wrong = torch.eye(32), threading.Barrier(5), []
 
     def train():
         start.wait()
         for _ in range(200):
             y = module(eye)
             kept = (y != 0).double().mean().item()
-            if not 0.2 < kept < 0.8 or not torch.equal(y, torch.where(y == 0, y, weight.T * 2)):
+            # 6.4 standard deviations: 10^-7 for all calls, whose order no seed fixes.
+            if not 0.4 < kept < 0.6 or not torch.equal(y, torch.where(y == 0, y, weight.T * 2)):
                 wrong.append(kept)
 
     def read():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch._dynamo.utils
 
 import torchdropout as td
 from torchdropout.convert import convert
@@ -303,3 +304,30 @@ def test_a_path_of_another_package_is_left_and_named():
     conversion = convert(torch.nn.Sequential(FooDropPath()))
     assert not conversion.changes
     assert "no rule for this class" in str(conversion)
+
+
+def test_a_vision_transformer_of_timm_on_a_schedule_is_one_graph_for_all_p():
+    """Token dropout, DropPath and dropout, whole: a graph at p = 0, and one from then on."""
+    timm = pytest.importorskip("timm")
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    rates = {"patch_drop_rate": 0.5, "drop_path_rate": 0.1, "proj_drop_rate": 0.1}
+    model = timm.create_model(
+        "vit_tiny_patch16_224", img_size=64, depth=2, num_classes=10, pos_drop_rate=0.1, **rates
+    )
+    convert(model)
+    scheduler = DropoutScheduler(model, Linear(11))
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    x, seen = torch.randn(4, 3, 64, 64), []
+    for step in range(12):
+        results = []
+        for function in (compiled, model):
+            torch.manual_seed(step)
+            results.append(function(x))
+        torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+        results[0].sum().backward()
+        seen.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+        scheduler.step()
+    start = seen[0] - 1
+    assert [count - start for count in seen] == [1, *[2] * 11]
+    torch._dynamo.reset()
