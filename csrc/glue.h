@@ -34,6 +34,13 @@ inline void add_pair(Job& job) {
   job.affine.drop_value = 0.0;  // a value for both parts has no meaning
 }
 
+// Calls an operator: arguments are taken from the stack, and results left there.
+inline void call_operator(const char* name, const char* overload, StableIValue* stack) {
+  // Not torch's own macro for the check, which has another name in torch 2.10.
+  const AOTITorchError error = torch_call_dispatcher(name, overload, stack, TORCH_ABI_VERSION);
+  STD_TORCH_CHECK(error == AOTI_TORCH_SUCCESS, name, " failed; torch's log says why");
+}
+
 inline void on_torch_threads(int64_t n, int64_t grain, void (*work)(void*, int64_t, int64_t),
                              void* context) {
   torch::stable::parallel_for(

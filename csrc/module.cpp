@@ -31,12 +31,12 @@ struct Connection {
   PyObject* parameter_type;
   PyObject* empty_like;
   PyObject* watchers;  // functions without arguments that return something false where nobody is
-  PyObject* forward_ad;
-  PyObject* profiler;
+  PyObject *forward_ad, *level;  // a module and the name of a number in it, below 0 where nobody is
+  PyObject *profiler, *is_profiling;  // the same of a flag
   PyObject* apply;   // apply(x, in_place, map) with a gradient
   PyObject* linear;  // linear(gradient, map): the derivative where the kernel may not be run
   const DLPackExchangeAPI* exchange;
-  PyObject *current_level, *is_profiler_enabled, *is_neg, *is_conj, *requires_grad, *mark_dirty;
+  PyObject *is_neg, *is_conj, *requires_grad, *mark_dirty;
   PyObject* map;
   torch::stable::Tensor* seed;  // what a draw is written into; the interpreter's lock guards it
 } torch_side;
@@ -147,9 +147,9 @@ bool is_watched() {
     const Owned seen(PyObject_CallObject(PyTuple_GetItem(torch_side.watchers, i), nullptr));
     if (is_true(seen.get())) return true;
   }
-  const Owned level(PyObject_GetAttr(torch_side.forward_ad, torch_side.current_level));
+  const Owned level(PyObject_GetAttr(torch_side.forward_ad, torch_side.level));
   return PyLong_AsLong(level.get()) >= 0 ||
-         attribute_is_true(torch_side.profiler, torch_side.is_profiler_enabled);
+         attribute_is_true(torch_side.profiler, torch_side.is_profiling);
 }
 
 bool is_plain(PyObject* object) {
@@ -343,8 +343,7 @@ uint64_t draw() {
   using torch::stable::detail::from;
   StableIValue stack[] = {from(*torch_side.seed), from(std::numeric_limits<int64_t>::min()),
                           from(std::optional<int64_t>()), from(std::nullopt)};
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      torch_call_dispatcher("aten::random_", "from", stack, TORCH_ABI_VERSION));
+  call_operator("aten::random_", "from", stack);
   torch::stable::detail::to<torch::stable::Tensor>(stack[0]);  // takes the result's reference
   return *static_cast<const uint64_t*>(torch_side.seed->const_data_ptr());
 }
@@ -367,11 +366,11 @@ PyObject* none() { Py_RETURN_NONE; }
 
 PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 8);
+    Arguments in(args, n, 10);
     Connection found = {};
     for (PyObject** to : {&found.tensor_type, &found.parameter_type, &found.empty_like,
-                          &found.watchers, &found.forward_ad, &found.profiler, &found.apply,
-                          &found.linear}) {
+                          &found.watchers, &found.forward_ad, &found.level, &found.profiler,
+                          &found.is_profiling, &found.apply, &found.linear}) {
       *to = in.object();
     }
     const Owned capsule(PyObject_GetAttrString(found.tensor_type, "__dlpack_c_exchange_api__"));
@@ -383,8 +382,6 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
       throw PythonError();
     }
     const auto name = [](const char* text) { return checked(PyUnicode_InternFromString(text)); };
-    found.current_level = name("_current_level");
-    found.is_profiler_enabled = name("_is_profiler_enabled");
     found.is_neg = name("is_neg");
     found.is_conj = name("is_conj");
     found.requires_grad = name("requires_grad");
@@ -623,7 +620,7 @@ PyObject* counted(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyObject* choose(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     Arguments in(args, n, 7);
-    if (selection.reference) Py_RETURN_NOTIMPLEMENTED;
+    if (selection.reference || torch_side.exchange == nullptr) Py_RETURN_NOTIMPLEMENTED;
     const DLTensor places = read_integers(in.object());
     PlacesJob job = {};
     job.key = read_key(in);
@@ -688,8 +685,8 @@ PyCFunction as_method(Function* function) {
 
 PyMethodDef methods[] = {
     {"connect", as_method(connect), METH_FASTCALL,
-     "connect(tensor_type, parameter_type, empty_like, watchers, forward_ad, profiler, apply, "
-     "linear)"},
+     "connect(tensor_type, parameter_type, empty_like, watchers, forward_ad, level, profiler, "
+     "is_profiling, apply, linear)"},
     {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unseen by anybody"},
     {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number of torch's default CPU generator"},
     {"masked_affine", as_method(masked_affine), METH_FASTCALL,

@@ -51,7 +51,7 @@ template <class... Arguments>
 Tensor reference(const char* name, const Arguments&... arguments) {
   using torch::stable::detail::from;
   StableIValue stack[] = {from(arguments)...};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(name, "", stack, TORCH_ABI_VERSION));
+  call_operator(name, "", stack);
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 

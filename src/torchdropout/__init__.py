@@ -1,5 +1,6 @@
 """Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
 
+from . import _torch as _torch  # first: it refuses a torch that is too old
 from . import backends as backends
 from . import convert as convert
 from . import functional as functional

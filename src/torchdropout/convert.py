@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch.nn.modules.dropout import _DropoutNd
 
-from . import nn
+from . import _torch, nn
 from ._validate import check_bool, check_p, wrong_type, wrong_value
 from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
 Builder = Callable[[torch.nn.Module], torch.nn.Module]
 Rules = Mapping[type[torch.nn.Module], Builder | None]
-
-_HOOKS = tuple(name for name in vars(torch.nn.Module()) if "hook" in name)
-_STATE = ("_parameters", "_buffers", "_modules")
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class _Rule:
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
         """Mode, rate and hooks go on from where they are."""
         old.training = new.training
-        vars(old).update({key: vars(new)[key] for key in _HOOKS})
+        vars(old).update({key: vars(new)[key] for key in _torch.HOOKS})
         for theirs, ours in self.arguments.items():
             if hasattr(old, theirs):
                 setattr(old, theirs, getattr(new, ours))
@@ -225,7 +221,7 @@ class Conversion:
         lost, back = [], {id(change) for change, name in places if (change, name) not in waiting}
         for change, name in waiting:
             parent, key = _slot(self._root, name)
-            there = None if parent is None else parent._modules.get(key)
+            there = None if parent is None else _torch.children(parent).get(key)
             # By the other name of a shared parent it may be there already.
             if name and there is not change.new and there is not change.old:
                 lost.append((change, name))
@@ -234,7 +230,7 @@ class Conversion:
                 change._rule.hand_back(change.new, change.old)
                 back.add(id(change))
             if name and parent is not None:
-                parent._modules[key] = change.old
+                _torch.children(parent)[key] = change.old
         self._lost = tuple(lost)
         self.model, self.state = self._root, "undone"
         return self._root
@@ -350,7 +346,7 @@ def _swap(conversion: Conversion) -> None:
             if not name:
                 conversion.model = change.new
             elif parent is not None:
-                parent._modules[key] = change.new
+                _torch.children(parent)[key] = change.new
 
 
 def _slot(root: torch.nn.Module, name: str) -> tuple[torch.nn.Module | None, str]:
@@ -358,7 +354,7 @@ def _slot(root: torch.nn.Module, name: str) -> tuple[torch.nn.Module | None, str
     *path, key = name.split(".")
     parent: torch.nn.Module | None = root
     for part in path:
-        parent = parent._modules.get(part) if parent is not None else None
+        parent = _torch.children(parent).get(part) if parent is not None else None
     return parent, key
 
 
@@ -380,13 +376,9 @@ def _refuse(name: str, module: torch.nn.Module) -> None:
     kinds = {kind.__name__ for kind in type(module).__mro__}
     if isinstance(module, torch.jit.ScriptModule):
         state, when = "scripted", "scripting"
-    elif "OptimizedModule" in kinds or module._compiled_call_impl is not None:
+    elif "OptimizedModule" in kinds or _torch.is_compiled(module):
         state, when = "compiled", "compiling"
-    elif kinds & {"FullyShardedDataParallel", "FSDPModule"} or (
-        # The inside of one, whose parameters it holds by the modules they were in.
-        getattr(module, "_is_fsdp_managed_module", False)
-        and not getattr(module, "_fsdp_use_orig_params", True)
-    ):
+    elif kinds & {"FullyShardedDataParallel", "FSDPModule"} or _torch.is_inside_fsdp(module):
         state, when = "wrapped by FSDP", "wrapping"
     else:
         return
@@ -433,7 +425,7 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
     if isinstance(rule, _Layer):
         return ""
     taken = rule.taken() if isinstance(rule, _Rule) else set()
-    if any(getattr(module, name).keys() - taken for name in _STATE):
+    if any(getattr(module, name).keys() - taken for name in _torch.STATE):
         return "it has parameters, buffers or modules"
     return ""
 
@@ -458,7 +450,7 @@ def _remark(module: torch.nn.Module, rules: Rules) -> str:
         if "drop" in name and isinstance(value, float) and 0.0 < value <= 1.0
     ]
     is_named = "drop" in kind.__name__.lower() or "StochasticDepth" in kind.__name__
-    if not module._modules and (is_named or isinstance(module, _DropoutNd)):
+    if not _torch.children(module) and (is_named or isinstance(module, _torch.DropoutBase)):
         return "no rule for this class; one can be given by `rules`"
     return f"holds {', '.join(rates)}, perhaps for a functional call" if rates else ""
 
@@ -466,7 +458,7 @@ def _remark(module: torch.nn.Module, rules: Rules) -> str:
 def _held(name: str, module: torch.nn.Module, replaced: set[torch.nn.Module]) -> Iterator[Left]:
     """Attributes that hold a replaced module beside the tree of modules."""
     for attribute, value in vars(module).items():
-        if attribute in _STATE or attribute in _HOOKS:
+        if attribute in _torch.STATE or attribute in _torch.HOOKS:
             continue
         if isinstance(value, dict):
             inside = list(value.values())
@@ -495,7 +487,7 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
     taken = rule.taken() if isinstance(rule, (_Rule, _Layer)) else set()
     for key, value in vars(old).items():
         # The dict itself: a handle removes its hook from there.
-        if key in _HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):
+        if key in _torch.HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):
             vars(new)[key] = value
     return new
 

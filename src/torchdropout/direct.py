@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd import forward_ad, profiler
 from torch.compiler import is_dynamo_compiling
 
-from . import ops
+from . import _torch, ops
 from .kernels import cpu
 from .spec.keep import compute_dtype
 from .spec.layout import row_major
 from .spec.seed import as_int64
 
-_C = cpu.extension
+# None where there are no kernels, or where torch lacks a name that this way asks for.
+_C: Any = cpu.extension if _torch.short_way() else None
 
 
 class Map(NamedTuple):
@@ -116,16 +116,14 @@ class _MaskedAffine(torch.autograd.Function):
 
 
 def _short(function: Any, backward: Any) -> Any:
-    """What `Function.apply` calls in the end; the backward node calls `backward` from now on.
-
-    What they ask before that (is a transform active, was `vjp` defined instead) is known here, and
-    costs as much as a kernel.
-    """
-    function._backward_cls.apply = lambda ctx, gradient: backward(ctx, gradient)
+    """What `Function.apply` calls in the end; the backward node calls `backward` from now on."""
+    if _C is None:
+        return None
+    _torch.set_backward(function, backward)
     return super(torch.autograd.Function, function).apply
 
 
-_apply_affine = _short(_MaskedAffine, _MaskedAffine.backward if _C is None else _C.affine_backward)
+_apply_affine = _short(_MaskedAffine, _C and _C.affine_backward)
 
 
 # --- residual + dropout(x + bias) ----------------------------------------------------------------
@@ -255,21 +253,18 @@ _apply_noise = _short(_NoiseAffine, _NoiseAffine.backward)
 
 
 if _C is not None:
-    # Each returns something false where nobody but autograd looks at operators.
-    _WATCHERS = (
-        torch._C._are_functorch_transforms_active,
-        torch._C._is_torch_function_mode_enabled,
-        torch._C._len_torch_dispatch_stack,
-        torch._C._get_tracing_state,
-    )
     with torch.inference_mode(False):  # what it makes for draws shall be writable everywhere
-        _C.connect(
-            torch.Tensor,
-            torch.nn.Parameter,
-            torch.empty_like,
-            _WATCHERS,
-            forward_ad,
-            profiler,
-            _apply_affine,
-            _linear,
-        )
+        try:
+            _C.connect(
+                torch.Tensor,
+                torch.nn.Parameter,
+                torch.empty_like,
+                _torch.WATCHERS,
+                *_torch.LEVEL,
+                *_torch.PROFILER,
+                _apply_affine,
+                _linear,
+            )
+        except RuntimeError as error:
+            _torch.close_short_way("torch:Tensor.__dlpack_c_exchange_api__", str(error))
+            _C = None

@@ -25,6 +25,10 @@ class BackendError(TorchDropoutError, RuntimeError):
     """A backend that was asked for by name does not exist or cannot run here."""
 
 
+class TorchVersionError(TorchDropoutError, ImportError):
+    """This version of torch is too old, or lacks something that the package is made of."""
+
+
 class TargetError(TorchDropoutError):
     """A verifier's target cannot be found, loaded, built or called."""
 

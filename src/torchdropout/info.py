@@ -6,17 +6,21 @@ import platform
 
 import torch
 
-from . import backends
+from . import _torch, backends
 from ._version import __version__
 
 
 def gather() -> dict[str, str]:
     """Version, torch, backend and why, backends that can run, threads: each as text.
 
+    `missing` lists the private names that this version of torch does not have, and for each what
+    happens without it.
+
     Example:
         >>> sorted(gather())
-        ['backend', 'backends', 'python', 'threads', 'torch', 'torchdropout', 'why']
+        ['backend', 'backends', 'missing', 'python', 'threads', 'torch', 'torchdropout', 'why']
     """
+    lacking = [f"{name}: {name.without}" for name in _torch.missing]
     return {
         "torchdropout": __version__,
         "torch": torch.__version__,
@@ -24,6 +28,7 @@ def gather() -> dict[str, str]:
         "backend": backends.current(),
         "why": backends.why(),
         "backends": ", ".join(backends.available()),
+        "missing": "; ".join(lacking) or "no name of torch",
         "threads": str(torch.get_num_threads()),
     }
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch.nn.modules.dropout import _DropoutNd
 
+from . import _torch
 from ._validate import check_number, check_p, got, is_integer, wrong_type, wrong_value
 from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
@@ -560,7 +560,7 @@ def _rate_of(module: torch.nn.Module) -> str | None:
     own = type(module)
     if isinstance(module, _LAYERS):
         candidates: tuple[str, ...] = ("dropout",)
-    elif isinstance(module, _DropoutNd) or own.__module__.startswith(_OURS):
+    elif isinstance(module, _torch.DropoutBase) or own.__module__.startswith(_OURS):
         candidates = ("p",)
     elif own.__name__.endswith(_PATHS):
         candidates = ("p", "drop_prob")

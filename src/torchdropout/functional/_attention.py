@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd import forward_ad
 
-from .. import direct, ops
+from .. import _torch, direct, ops
 from ..random import Key
 from ..spec.keep import compute_dtype, scale
 from ..spec.seed import as_int64
@@ -55,11 +54,7 @@ def blocks_possible(*tensors: torch.Tensor | None) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and not torch._C._is_torch_function_mode_enabled()
-        and torch._C._get_tracing_state() is None
-        and forward_ad._current_level < 0
+        and _torch.unwatched()
         and all(t is None or type(t) in (torch.Tensor, torch.nn.Parameter) for t in tensors)
     )
 

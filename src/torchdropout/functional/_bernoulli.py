@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import direct, ops
+from .. import _torch, direct, ops
 from .._validate import (
     check_bool,
     check_dims,
@@ -278,7 +278,7 @@ def operator(
 
 def _writable(into: torch.Tensor) -> bool:
     """True where the kernel may write: not into a view that has a gradient, as torch has rules."""
-    return direct.takes(into) and not (into.requires_grad and into._is_view())
+    return direct.takes(into) and not (into.requires_grad and _torch.is_view(into))
 
 
 @contextlib.contextmanager
@@ -304,7 +304,7 @@ def refuse_as_torch_does(x: torch.Tensor) -> None:
     if torch.compiler.is_compiling():
         return
     watched = torch.is_grad_enabled() and x.requires_grad
-    leaf = watched and (x.is_leaf or (x._base is not None and x._base.is_leaf))
+    leaf = watched and any(t is not None and t.is_leaf for t in (x, _torch.base_of(x)))
     frozen = x.is_inference() and not torch.is_inference_mode_enabled()
     if leaf or frozen or overlaps_itself(x):
         x.mul_(1)
@@ -328,7 +328,7 @@ def _nested(call: Call, affine: Affine) -> torch.Tensor:
         values = jagged.values()
         dropped = operator(values, key, call.p, affine, 0, row_major(values.shape))
         return torch.nested.nested_tensor_from_jagged(
-            dropped, jagged.offsets(), jagged.lengths(), jagged_dim=jagged._ragged_idx
+            dropped, jagged.offsets(), jagged.lengths(), jagged_dim=_torch.ragged_dim(jagged)
         )
     parts, base = [], 0
     for part in x.unbind():

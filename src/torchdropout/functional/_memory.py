@@ -11,8 +11,16 @@ def has_address(x: torch.Tensor) -> bool:
         type(x) in (torch.Tensor, torch.nn.Parameter)
         and x.layout is torch.strided
         and x.device.type != "meta"
-        and not torch._C._are_functorch_transforms_active()
+        and _is_readable(x)
     )
+
+
+def _is_readable(x: torch.Tensor) -> bool:
+    try:
+        x.data_ptr()
+    except RuntimeError:  # a transform of torch.func has wrapped it
+        return False
+    return True
 
 
 def overlaps_itself(x: torch.Tensor) -> bool:

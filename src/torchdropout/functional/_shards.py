@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .. import _torch
 from ..spec.seed import as_int64
 
 _MODULE = "torch.distributed.tensor"
@@ -38,12 +39,11 @@ def on_shards(
         function: Of a shard, the index of its first element, and the strides.
     """
     from torch.distributed.tensor import DTensor, Replicate
-    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
     placements = [Replicate() if p.is_partial() else p for p in x.placements]
     if any(p.is_partial() for p in x.placements):
         x = x.redistribute(placements=placements)
-    _, offset = compute_local_shape_and_global_offset(x.shape, x.device_mesh, placements)
+    _, offset = _torch.shard_offset()(x.shape, x.device_mesh, placements)
     first = base + sum(n * stride for n, stride in zip(offset, strides, strict=True))
     y = function(x.to_local(), as_int64(first % 2**64), strides)
     return DTensor.from_local(

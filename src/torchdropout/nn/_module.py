@@ -7,8 +7,8 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch.compiler import is_exporting
-from torch.nn.modules.dropout import _DropoutNd
 
+from .. import _torch
 from .._validate import check_bool, check_p
 from ..functional._bernoulli import plain
 from ..functional._rate import Rate
@@ -59,7 +59,7 @@ class RateModule(torch.nn.Module):
         return cast("float", self._rate)
 
 
-class DropoutModule(RateModule, _DropoutNd):
+class DropoutModule(RateModule, _torch.DropoutBase):
     """State of a dropout module: p and inplace, checked; torch's `repr` and empty `state_dict`.
 
     Placed before torch's class among the bases, so that an `isinstance` test against `torch.nn`'s

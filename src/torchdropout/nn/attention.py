@@ -10,6 +10,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.nn import functional as torch_F
 
+from .. import _torch
 from .. import functional as F
 from .._validate import check_input, check_p, wrong_type, wrong_value
 from ..errors import ArgumentValueError
@@ -206,12 +207,12 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
                 "got attn_mask=None (NoneType) and is_causal=True (bool)."
             )
         other = None if mask is None else mask.dtype
-        padding = torch_F._canonical_mask(
+        padding = _torch.canonical_mask(
             padding, "key_padding_mask", other, "attn_mask", query.dtype
         )
         if is_causal and padding is None and not need_weights:
             return None, True
-        mask = torch_F._canonical_mask(mask, "attn_mask", None, "", query.dtype, False)
+        mask = _torch.canonical_mask(mask, "attn_mask", None, "", query.dtype, False)
         if mask is not None:
             squares = (lengths, (batch * self.num_heads, *lengths))
             if tuple(mask.shape) not in squares:

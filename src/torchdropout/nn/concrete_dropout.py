@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch.nn.functional import softplus
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 
 from .. import functional as F
@@ -101,7 +100,7 @@ class ConcreteDropout(torch.nn.Module):
         self.input_dim = _check_input_dim(input_dim, first)
         self.temperature = check_temperature(temperature)
         if broadcast_dims is None:
-            spatial = len(first.kernel_size) if isinstance(first, _ConvNd) else 0
+            spatial = len(getattr(first, "kernel_size", ()))
             self.broadcast_dims = tuple(range(-spatial, 0))
         else:
             # As far as can be known without an input; the call looks again.

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import torch
-from torch import _VF
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from .._validate import (
@@ -274,7 +273,7 @@ class _Recurrent(torch.nn.RNNBase):
         packed: PackedSequence | None,
     ) -> tuple[torch.Tensor, States]:
         """A layer by torch's own function."""
-        function = getattr(_VF, self.mode.lower())
+        function = getattr(torch, self.mode.lower())
         rest = (weights, self.bias, 1, 0.0, self.training, self.bidirectional)
         with unpacked_weights(x.is_cuda):
             if packed is None:

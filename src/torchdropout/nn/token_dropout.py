@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from .. import _torch
 from .. import functional as F
 from .._validate import check_bool
 from ..functional.token_dropout import check_prefix
@@ -94,7 +95,7 @@ class TokenDropout(DropoutModule):
             is_dynamo_compiling()
             and self._changes
             and isinstance(input, torch.Tensor)
-            and not torch._C._functorch.is_batchedtensor(input)
+            and not _torch.is_batched(input)
         )
         return F.token_dropout(
             input,

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .. import _torch
 from .. import functional as F
 from .._validate import check_dims, check_number, is_integer, wrong_type, wrong_value
 from ..functional.gaussian_dropout import check_p_below_one
@@ -126,7 +127,7 @@ class _Variational(torch.nn.Module):
     def reset_parameters(self) -> None:
         """As the layer's, and the variances as they were at first."""
         super().reset_parameters()  # type: ignore[misc]
-        if "log_sigma2" in self._parameters:  # not when torch's constructor calls
+        if hasattr(self, "log_sigma2"):  # not when torch's constructor calls
             torch.nn.init.constant_(self.log_sigma2, self.init_log_sigma2)
 
     @property
@@ -288,7 +289,7 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
         """`functional.variational_conv2d` with this module's parameters and mode."""
         padding: Any = self.padding
         if self.padding_mode != "zeros":
-            amounts = self._reversed_padding_repeated_twice
+            amounts = _torch.amounts_of_padding(self)
             input = torch.nn.functional.pad(input, amounts, mode=self.padding_mode)
             padding = 0
         return F.variational_conv2d(

@@ -14,7 +14,7 @@ from torch.compiler import is_dynamo_compiling
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from .. import ops
+from .. import _torch, ops
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..functional._bernoulli import operator, plain
 from ..functional._rate import drops
@@ -234,13 +234,13 @@ def _thread() -> int:
 
 def _forget(places: Sequence[tuple[torch.nn.Module, str]]) -> None:
     """What `parametrize.cached` holds of these weights: of before the call, or of it."""
-    if parametrize._cache_enabled:
-        for owner, attribute in places:
-            parametrize._cache.pop((id(owner), attribute), None)
+    cache = _torch.parametrize_cache()
+    for owner, attribute in places:
+        cache.pop((id(owner), attribute), None)
 
 
 def _in_backward() -> bool:
-    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+    return not torch.compiler.is_compiling() and _torch.graph_task() != -1
 
 
 @contextlib.contextmanager

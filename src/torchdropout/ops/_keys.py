@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_current_functorch_interpreter
 
+from .. import _torch
 from ..spec.seed import draw_seeds
 from ._library import library
 
@@ -48,8 +48,8 @@ def _fake(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 
 def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    interpreter = retrieve_current_functorch_interpreter()
-    assert isinstance(interpreter, VmapInterpreter)
+    interpreter = _torch.current_interpreter()
+    assert isinstance(interpreter, _torch.VmapInterpreter)
     randomness = interpreter.randomness()
     if randomness == "error":
         raise RuntimeError(
@@ -58,12 +58,12 @@ def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
             "all) to vmap, or give the dropout a key."
         )
     # The draw below must not come back here; an outer vmap has its own turn further down.
-    this_mode = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
-    with torch._C._ExcludeDispatchKeyGuard(this_mode):
+    this_mode = _torch.DispatchKeySet(_torch.DispatchKey.FuncTorchVmapMode)
+    with _torch.ExcludeDispatchKeys(this_mode):
         if randomness == "same":
             return _draw_keys(like, size)  # type: ignore[no-any-return]
         keys = _draw_keys(like, [interpreter.batch_size(), *size])
-    return torch._C._functorch._add_batch_dim(keys, 0, interpreter.level())
+    return _torch.add_batch_dim(keys, 0, interpreter.level())  # type: ignore[no-any-return]
 
 
 library.impl("draw_keys", _kernel, "CompositeExplicitAutograd")

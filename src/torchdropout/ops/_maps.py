@@ -14,10 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch._functorch.utils import enable_single_level_autograd_function
-from torch.autograd.forward_ad import _set_fwd_grad_enabled
-from torch.autograd.function import _SingleLevelFunction
 
+from .. import _torch
 from ._library import library
 
 # From the constants of an operator to those of its derivative.
@@ -89,17 +87,14 @@ def define_form(
         y: torch.Tensor = operator(gradient, key, *derivative(own), base, strides)
         return y
 
-    class Map(_SingleLevelFunction):
-        # Compiled autograd asks for it.
-        _compiled_autograd_key = staticmethod(torch.autograd.Function._compiled_autograd_key)
-
+    class Map(_torch.SingleLevelFunction):  # type: ignore[misc]
         @staticmethod
         def forward(keyset: Any, *args: Any) -> Any:
             # A Function's forward runs without gradients; an outer level of nested transforms has
             # its own tracking below this one, which must not be switched off with it.
-            below = torch._C._AutoDispatchBelowAutograd()
-            with below, torch.enable_grad(), _set_fwd_grad_enabled(True):
-                return operator.redispatch(keyset & torch._C._after_autograd_keyset, *args)
+            below = _torch.BelowAutograd()
+            with below, torch.enable_grad(), _torch.forward_gradients(True):
+                return operator.redispatch(keyset & _torch.after_autograd, *args)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -120,9 +115,12 @@ def define_form(
             key, *first = ctx.saved_tensors
             return linear_part(tangent, key, (*first, *ctx.rest))
 
+    if _torch.compiled_autograd_key is not None:
+        Map._compiled_autograd_key = staticmethod(_torch.compiled_autograd_key)
+
     def autograd(keyset: Any, *args: Any) -> Any:
-        with enable_single_level_autograd_function():
-            return Map.apply(keyset, *args)  # type: ignore[attr-defined]
+        with _torch.single_level_allowed():
+            return Map.apply(keyset, *args)
 
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], x: torch.Tensor, key: torch.Tensor, *rest: Any

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch._compile import _disable_dynamo
 
+from .. import _torch
 from ..kernels import counted
 from ..spec.keep import count_kept
 from ..spec.layout import sizes_drawn
@@ -133,7 +133,7 @@ def _fake(
 
 
 # Without `fullgraph` dynamo leaves such an operator to eager, and would trace its kernel.
-@_disable_dynamo
+@_torch.not_compiled  # type: ignore[untyped-decorator]
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
@@ -144,7 +144,7 @@ def _fake_share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
     kept: Any = torch.library.get_ctx().new_dynamic_size(min=1)
-    torch._check(kept <= shape[-1])
+    _torch.check(kept <= shape[-1])
     return _fake(key, shape, kept, *rest)
 
 

@@ -6,6 +6,8 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+from .. import _torch
+
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
@@ -18,9 +20,7 @@ def patient() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules:
         yield
         return
-    import torch._dynamo.config as dynamo
-    import torch._functorch.config as functorch
-
+    dynamo, functorch = _torch.compiler_settings(), _torch.gradient_settings()
     many = 1 << 20
     with (
         dynamo.patch(recompile_limit=many, accumulated_recompile_limit=many),

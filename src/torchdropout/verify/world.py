@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch.nn.modules import module as _module
-from torch.utils import _device
+
+from .. import _torch
 
 _Value = TypeVar("_Value")
 
@@ -31,7 +31,6 @@ _Keep = Callable[[], _Kept]
 
 _AUTOCAST_DEVICES = ("cpu", "cuda")
 _STREAMS = ("stdin", "stdout", "stderr")
-_HOOKS = tuple(name for name in vars(_module) if name.startswith("_global_"))
 
 # An inference mode that was left open by its owner is closed by another, which must live on: the
 # state before it would come back with its end.
@@ -152,24 +151,6 @@ def _generators(
     return _Kept(lambda: True, restore)
 
 
-def _device_state() -> tuple[Any, ...]:
-    """Modes on torch functions, of which a default device is one, and where torch notes it."""
-    size = torch._C._len_torch_function_stack()
-    modes = tuple(torch._C._get_function_stack_at(i) for i in range(size))
-    noted = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
-    return modes, noted, _device.CURRENT_DEVICE
-
-
-def _write_device(state: tuple[Any, ...]) -> None:
-    modes, noted, device = state
-    while torch._C._len_torch_function_stack():
-        torch._C._pop_torch_function_stack()
-    for mode in modes:
-        torch._C._push_on_torch_function_stack(mode)
-    torch._GLOBAL_DEVICE_CONTEXT.device_context = noted
-    _device.CURRENT_DEVICE = device
-
-
 def _write_inference(enabled: bool) -> None:
     stack = contextlib.ExitStack()
     stack.enter_context(torch.inference_mode(enabled))
@@ -259,9 +240,9 @@ _GENERATORS = "the generators"
 
 _PARTS: tuple[tuple[str, _Keep], ...] = (
     ("the default dtype", _pair(torch.get_default_dtype, torch.set_default_dtype)),
-    ("the default device", _pair(_device_state, _write_device)),
+    ("the default device", _pair(_torch.function_modes, _torch.set_function_modes)),
     ("inference mode", _pair(torch.is_inference_mode_enabled, _write_inference)),
-    ("the grad mode", _pair(torch.is_grad_enabled, torch._C._set_grad_enabled)),
+    ("the grad mode", _pair(torch.is_grad_enabled, _torch.set_grad_enabled)),
     *((f"autocast on {device}", _autocast(device)) for device in _AUTOCAST_DEVICES),
     ("autocast", _pair(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)),
     ("open autocasts", _pair(_autocast_nesting, _write_autocast_nesting)),
@@ -280,11 +261,11 @@ _PARTS: tuple[tuple[str, _Keep], ...] = (
     *(
         (
             "the hooks of all modules",
-            _hooks(vars(_module)[name])
-            if isinstance(vars(_module)[name], dict)
-            else _attribute(_module, name),
+            _hooks(registry)
+            if isinstance(registry, dict)
+            else _attribute(torch.nn.modules.module, name),
         )
-        for name in _HOOKS
+        for name, registry in _torch.hooks_on_all_modules().items()
     ),
     (_GENERATORS, _generators),
 )

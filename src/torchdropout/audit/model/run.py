@@ -13,15 +13,14 @@ from typing import Any
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, is_lazy
-from torch.utils import _pytree
 
+from ... import _torch
 from ...errors import ArgumentTypeError, TargetError
 from .judge import config_of, judge, looked
 from .state import kept, seed_all
 from .table import Sites
 from .watch import ATTENTION, Declared, Watch, declared
 
-_COMPILED = "_orig_mod"
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
@@ -63,8 +62,8 @@ def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
             f"({type(model).__name__})"
         )
     began = time.perf_counter()
-    name = type(getattr(model, _COMPILED, model)).__name__
-    given = _pytree.tree_leaves((args, kwargs))
+    name = type(getattr(model, _torch.COMPILED, model)).__name__
+    given = _torch.tree.tree_leaves((args, kwargs))
     model, notes = _runnable(model, given, args, kwargs)
     paths = _paths(model)
     names = {key: known[0] for key, known in paths.items()}
@@ -108,7 +107,7 @@ def _runnable(
     if isinstance(model, _PARALLEL):
         notes.append(f"{type(model).__name__}: its module was run")
         model = model.module
-    if hasattr(model, _COMPILED) or any(m._compiled_call_impl is not None for m in model.modules()):
+    if hasattr(model, _torch.COMPILED) or any(_torch.is_compiled(m) for m in model.modules()):
         notes.append("compiled: run eagerly")
     if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
         notes.append("scripted: dropout inside is seen by its masks")
@@ -151,7 +150,7 @@ def _run(
         model.train(title.startswith("train"))
         if title.startswith("eval with"):
             for module in model.modules():
-                if declared(module) is not None and not module._modules:
+                if declared(module) is not None and not _torch.children(module):
                     module.train()
         seed_all(0)
         with torch.set_grad_enabled(title == "train"), watch.looking():
@@ -202,10 +201,10 @@ def _paths(model: torch.nn.Module) -> dict[int, list[str]]:
         module, path, above = stack.pop()
         paths.setdefault(id(module), []).append(path)
         inside = above | {id(module)}
-        children = [(n, c) for n, c in module._modules.items() if c is not None]
+        children = [(n, c) for n, c in _torch.children(module).items() if c is not None]
         for name, child in reversed(children):
             if id(child) not in inside:
-                own = path if name == _COMPILED else f"{path}.{name}" if path else name
+                own = path if name == _torch.COMPILED else f"{path}.{name}" if path else name
                 stack.append((child, own, inside))
     return paths
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from ... import _torch
 
 _CONTAINERS = (list, dict, OrderedDict, set)
 
@@ -90,22 +91,17 @@ class _Attributes:
             (value.extend if isinstance(value, list) else value.update)(before)
 
 
-class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Guard(_torch.OperatorMode):
     """Copies a tensor's data before an operator first writes it."""
 
     def __init__(self, tensors: list[torch.Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._watched: dict[int, list[torch.Tensor]] = {}
         self._copies: list[tuple[torch.Tensor, torch.Tensor]] = []
         for tensor in tensors:
             key = storage_key(tensor)
             if key is not None:
                 self._watched.setdefault(key, []).append(tensor.detach())
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # Nothing is compiled in here, and telling the compiler so takes seconds to load it.
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -131,7 +127,7 @@ def _written(func: Any) -> tuple[tuple[int, str], ...]:
     """The arguments that an operator says it writes."""
     return tuple(
         (i, argument.name)
-        for i, argument in enumerate(func._schema.arguments)
+        for i, argument in enumerate(_torch.schema(func).arguments)
         if argument.alias_info is not None and argument.alias_info.is_write
     )
 
@@ -139,7 +135,7 @@ def _written(func: Any) -> tuple[tuple[int, str], ...]:
 def storage_key(tensor: torch.Tensor) -> int | None:
     """What tensors of the same memory share; None for those without memory of their own."""
     try:
-        return tensor.untyped_storage()._cdata  # type: ignore[no-any-return]
+        return _torch.storage_id(tensor)
     except (NotImplementedError, RuntimeError):  # sparse, nested, some wrappers
         return None
 

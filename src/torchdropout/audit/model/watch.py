@@ -27,10 +27,9 @@ import torch
 import torch.nn.functional as F
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules import module as _module
-from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ... import _torch
 from .state import has_values, storage_key
 from .table import UNKNOWN_KIND
 
@@ -39,7 +38,6 @@ _P_NAMES = ("p", "drop_prob", "dropout_prob", "dropout_p", "drop_rate", "dropout
 _NAMED_DROPOUT = re.compile(
     r"Drop(out|Path|Block|Connect|Head|Layer|Token)|StochasticDepth|LayerDrop"
 )
-_FAST_PATHS = ("_transformer_encoder_layer_fwd", "_native_multi_head_attention")
 _FILLS = ("masked_fill", "masked_fill_", "index_put", "index_put_")
 _PRODUCTS = ("mul", "mul_", "where", *_FILLS)
 # Whatever goes in, two values come out.
@@ -125,7 +123,7 @@ def declared(module: torch.nn.Module) -> Declared | None:
     """What a module says of its own dropout; None where it is none and has none."""
     kind = type(module).__name__
     home = type(module).__module__
-    if isinstance(module, _DropoutNd):
+    if isinstance(module, _torch.DropoutBase):
         is_ours = home.startswith("torchdropout.")
         return Declared(f"torchdropout.nn.{kind}" if is_ours else kind, _number(module, "p"))
     if isinstance(module, torch.nn.MultiheadAttention) or (
@@ -137,7 +135,7 @@ def declared(module: torch.nn.Module) -> Declared | None:
         return Declared(kind, p, int(layers)) if p else None
     if isinstance(module, torch.nn.RNNBase) and home.startswith("torchdropout."):
         return _own_recurrent(module, f"torchdropout.nn.{kind}")
-    if _NAMED_DROPOUT.search(kind) and not module._modules:
+    if _NAMED_DROPOUT.search(kind) and not _torch.children(module):
         numbers = (_number(module, name) for name in _P_NAMES)
         p = next((p for p in numbers if p is not None), None)
         return Declared(kind, p, sure=home.startswith(("timm.", "torchvision.")))
@@ -289,9 +287,9 @@ class Watch:
 
     def after(self, func: Any, name: str, args: tuple[Any, ...], out: Any) -> None:
         """Marks what an operator has written."""
-        if name in _FAST_PATHS and self._open:
+        if name in _torch.FAST_PATHS and self._open:
             inside = self._open[-1].module.modules()
-            if any(isinstance(m, _DropoutNd) and m.training and m.p > 0 for m in inside):
+            if any(isinstance(m, _torch.DropoutBase) and m.training and m.p > 0 for m in inside):
                 self.fast.append(self._name)
         outputs = list(_tensors(out if isinstance(out, (list, tuple)) else (out,)))
         if name == "torchdropout::masked_affine":
@@ -399,17 +397,13 @@ class Watch:
         return tensor.detach()
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Operators(_torch.OperatorMode):
     def __init__(self, watch: Watch) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._watch = watch
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # see `state`
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name.removeprefix("aten::")
+        name = _torch.schema(func).name.removeprefix("aten::")
         with torch.no_grad():
             self._watch.before(func, name, args)
         out = func(*args, **(kwargs or {}))
@@ -480,7 +474,7 @@ def _gates(func: Any) -> tuple[bool, tuple[tuple[int, str], ...]]:
     """Whether an operator is random, and which of its arguments say that it is not this time."""
     gates = tuple(
         (i, argument.name)
-        for i, argument in enumerate(func._schema.arguments)
+        for i, argument in enumerate(_torch.schema(func).arguments)
         if argument.name in ("dropout_p", "dropout", "train", "training")
     )
     return torch.Tag.nondeterministic_seeded in func.tags, gates

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ... import _torch
 from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, describe, outcome
 from ..specs.elementwise import Elementwise
@@ -150,7 +150,7 @@ def device_followed(ctx: Context) -> Seen:
     device = torch.device("cuda")
     if built.module is not None and any(True for _ in built.module.parameters()):
         raise Skip("the target holds parameters, which its owner moves to a device")
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with _torch.fake_tensors()(allow_non_fake_inputs=True):
         x = torch.empty(6, 4, device=device)
         try:
             if isinstance(spec, Elementwise) and spec.pattern:

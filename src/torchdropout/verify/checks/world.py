@@ -6,17 +6,9 @@ import warnings
 
 import torch
 
+from ... import _torch
 from ..context import Context, Fault, Seen, Skip, check
 from ..world import World
-
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-    "_state_dict_hooks",
-    "_load_state_dict_pre_hooks",
-)
 
 
 @check(needs=["output-shape"])
@@ -61,7 +53,8 @@ def _numbers(module: torch.nn.Module, p: float) -> dict[str, float]:
 
 
 def _hooks_of(module: torch.nn.Module) -> int:
-    return sum(len(getattr(part, name, ())) for part in module.modules() for name in _HOOKS)
+    held = (vars(part).get(name) for part in module.modules() for name in _torch.HOOKS)
+    return sum(len(hooks) for hooks in held if isinstance(hooks, dict))
 
 
 @check(needs=["output-shape"])

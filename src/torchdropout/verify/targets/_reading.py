@@ -13,6 +13,10 @@ from typing import Any, TypeGuard
 
 import torch
 
+from ... import _torch
+
+_OVERLOAD = type(torch.ops.aten.add.Tensor)
+
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
@@ -120,7 +124,7 @@ def torch_schema(function: object) -> Any:
     if is_torch_builtin(function):
         function = getattr(torch.ops.aten, function.__name__, None)
     overload = getattr(function, "default", function)
-    return overload._schema if isinstance(overload, torch._ops.OpOverload) else None
+    return _torch.schema(overload) if isinstance(overload, _OVERLOAD) else None
 
 
 def _from_schema(schema: Any) -> Signature:
