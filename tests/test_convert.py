@@ -677,7 +677,7 @@ def test_a_compiled_model_is_refused():
 
 
 def test_a_scripted_model_is_refused():
-    with pytest.warns(DeprecationWarning, match="script"):
+    with pytest.warns((DeprecationWarning, FutureWarning), match="script"):
         model = nn.Sequential(nn.Dropout(0.1), torch.jit.script(small()))
     with pytest.raises(ArgumentValueError, match="before scripting it, got 1"):
         convert(model)

@@ -73,6 +73,15 @@ def found(comparison, aspect):
     return row
 
 
+def drops_complex_numbers():
+    """Whether torch's dropout does, as ours; torch 2.13 refuses them."""
+    try:
+        nn.functional.dropout(torch.ones(2, dtype=torch.complex64), 0.5)
+    except NotImplementedError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def torch_and_ours():
     return compare(nn.Dropout, torchdropout.nn.Dropout, level=FAST)
@@ -88,9 +97,9 @@ def test_a_target_and_itself_are_the_same():
 
 def test_torch_and_ours_differ_in_policies_alone(torch_and_ours):
     assert not torch_and_ours.same
-    assert differing(torch_and_ours) == {
+    of_this_torch = set() if drops_complex_numbers() else {"dtype out, complex64 in"}
+    assert differing(torch_and_ours) == of_this_torch | {
         "wrong p, nan",
-        "dtype out, complex64 in",
         "dtype out, int64 in",
         "inf where dropped",
         "-inf where dropped",
@@ -455,7 +464,8 @@ def test_what_differs_comes_first_and_then_the_same(torch_and_ours, width):
     if width is not None:
         assert max(map(len, lines)) <= width
     flat = " ".join(text.split())
-    marks = ("inf where dropped", "wrong p, nan", "the same:", "12 differences in")
+    count = 11 if drops_complex_numbers() else 12
+    marks = ("inf where dropped", "wrong p, nan", "the same:", f"{count} differences in")
     assert [*marks] == sorted(marks, key=flat.index)
     assert text.count("the same:") == 1
     if width is None:

@@ -135,7 +135,7 @@ def scripted(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
 
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit.script
+    warnings.filterwarnings("ignore", "`torch.jit.script")
     scripted = torch.jit.script(scripted)
 
 

@@ -92,11 +92,8 @@ class _Recurrent(torch.nn.RNNBase):
             check_bool("locked", self.locked),
             self._place("recurrent_dropout"),
             check_mode(self.recurrent_mode),
-            self._zoneout(),
+            tuple(self._place(name) for name in self._rate_names if name.startswith("zoneout")),
         )
-
-    def _zoneout(self) -> tuple[RatePair, ...]:
-        return (self._place("zoneout_hidden"),)
 
     def _widths(self) -> list[int]:
         """Of each state."""
@@ -416,11 +413,8 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         for name, value in checked.items():
             setattr(self, name, value)
 
-    def _zoneout(self) -> tuple[RatePair, ...]:
-        return (*super()._zoneout(), self._place("zoneout_cell"))
-
     def _widths(self) -> list[int]:
-        return [*super()._widths(), self.hidden_size]
+        return [self.proj_size or self.hidden_size, self.hidden_size]
 
 
 class GRU(_Recurrent, torch.nn.GRU):
