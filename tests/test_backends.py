@@ -5,22 +5,19 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 import torch
 
 import torchdropout
+from processes import PACKAGE, Processes
 from torchdropout import Key, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, BackendError
 from torchdropout.kernels import cpu, reference
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
-PACKAGE = Path(torchdropout.__file__).parent
 COMPILED = backends.available()[1:]
 
 needs_kernels = pytest.mark.skipif(not COMPILED, reason=f"needs compiled kernels: {backends.why()}")
@@ -233,36 +230,6 @@ class TestWhatRuns:
 
 # --- processes -----------------------------------------------------------------------------------
 
-SERVER = r"""
-import json, os, sys, traceback
-import torch
-for line in sys.stdin:
-    task = json.loads(line)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        os.dup2(writing, 1)
-        os.dup2(writing, 2)
-        os.environ.pop("TORCHDROPOUT_BACKEND", None)
-        os.environ.update(task["env"])
-        sys.path.insert(0, task["path"])
-        code = 0
-        try:
-            exec(task["code"], {"__name__": "task"})
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        text = stream.read()
-    _, status = os.waitpid(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), text]), flush=True)
-"""
-
 REPORT = """
 import json, warnings
 with warnings.catch_warnings(record=True) as caught:
@@ -290,34 +257,10 @@ print(json.dumps({
 """
 
 
-class Processes:
-    """Runs code in processes that have imported torch and nothing of ours: each a fresh fork."""
-
-    def __init__(self):
-        self.server = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", SERVER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(sys.executable).parent,
-        )
-
-    def run(self, code, path=None, **env):
-        task = {"code": textwrap.dedent(code), "path": str(path or PACKAGE.parent), "env": env}
-        self.server.stdin.write(json.dumps(task) + "\n")
-        self.server.stdin.flush()
-        status, text = json.loads(self.server.stdout.readline())
-        return status, text
-
-    def report(self, path=None, **env):
-        status, text = self.run(REPORT, path, **env)
-        assert status == 0, text
-        return json.loads(text.splitlines()[-1])
-
-    def close(self):
-        self.server.stdin.close()
-        self.server.wait(60)
-        self.server.stdout.close()
+def report(processes, path=None, **env):
+    status, text = processes.run(REPORT, path, **env)
+    assert status == 0, text
+    return json.loads(text.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +293,7 @@ def expected_gradient():
 class TestEnvironment:
     @pytest.mark.parametrize("name", [*backends.available(), "auto"])
     def test_it_is_honoured(self, processes, name):
-        seen = processes.report(TORCHDROPOUT_BACKEND=name)
+        seen = report(processes, TORCHDROPOUT_BACKEND=name)
         if name == "auto":
             assert seen["current"] == backends.available()[-1]
             assert "TORCHDROPOUT_BACKEND" not in seen["why"]
@@ -446,7 +389,7 @@ class TestWithoutKernels:
     @each
     def test_the_reference_runs_with_one_warning(self, processes, broken):
         path, reason = broken
-        seen = processes.report(path)
+        seen = report(processes, path)
         assert seen["file"].startswith(str(path))
         assert seen["current"] == "reference"
         assert seen["available"] == ["reference"]
@@ -462,7 +405,7 @@ class TestWithoutKernels:
     @each
     def test_asking_for_the_reference_is_silent(self, processes, broken):
         path, _ = broken
-        seen = processes.report(path, TORCHDROPOUT_BACKEND="reference")
+        seen = report(processes, path, TORCHDROPOUT_BACKEND="reference")
         assert seen["warnings"] == []
         assert seen["current"] == "reference"
         assert seen["why"] == "asked for by TORCHDROPOUT_BACKEND"
@@ -482,12 +425,12 @@ class TestWithoutKernels:
         (copy / Path(cpu.extension.__file__).name).unlink()
         note = "it was built with TORCHDROPOUT_NO_EXTENSION set"
         (copy / "_no_extension.txt").write_text(note)
-        seen = processes.report(copy.parent)
+        seen = report(processes, copy.parent)
         assert seen["warnings"] == []
         assert seen["why"] == f"there are no compiled kernels: {note}"
 
     def test_the_copy_itself_is_sound(self, processes, copy):
-        seen = processes.report(copy.parent)
+        seen = report(processes, copy.parent)
         assert seen["file"].startswith(str(copy))
         assert seen["current"] == COMPILED[-1]
         assert seen["warnings"] == []

@@ -93,11 +93,24 @@ def _needed(path: str, gives: str) -> Any:
     return _raise(name) if found is None else found
 
 
+class _Absent:
+    """Stands for what torch has not, and raises where it is used."""
+
+    def __init__(self, name: Name) -> None:
+        self._name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        _raise(self._name)
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        _raise(self._name)
+
+
 def _at_use(path: str, gives: str) -> Any:
-    """A function; without it, one that raises."""
+    """What has the name; without it, what raises where it is used."""
     name = _named(path, gives, REFUSED)
     found = _found(name)
-    return (lambda *_, **__: _raise(name)) if found is None else found
+    return _Absent(name) if found is None else found
 
 
 def _imported_at_use(path: str, gives: str) -> Callable[[], Any]:
@@ -231,16 +244,16 @@ shard_offset = _imported_at_use(
 # --- The judges ----------------------------------------------------------------------------------
 
 _Mode = _needed("torch.utils._python_dispatch:TorchDispatchMode", "a look at every operator")
-tree = _needed("torch.utils._pytree", "the tensors in a model's inputs")
-set_grad_enabled = _needed("torch._C:_set_grad_enabled", "the grad mode that a target left")
-_modes = _needed("torch._C:_len_torch_function_stack", "the default device that a target left")
-_mode_at = _needed("torch._C:_get_function_stack_at", "the default device that a target left")
-_pop_mode = _needed("torch._C:_pop_torch_function_stack", "the default device that a target left")
-_push_mode = _needed(
+tree = _at_use("torch.utils._pytree", "the tensors in a model's inputs")
+set_grad_enabled = _at_use("torch._C:_set_grad_enabled", "the grad mode that a target left")
+_modes = _at_use("torch._C:_len_torch_function_stack", "the default device that a target left")
+_mode_at = _at_use("torch._C:_get_function_stack_at", "the default device that a target left")
+_pop_mode = _at_use("torch._C:_pop_torch_function_stack", "the default device that a target left")
+_push_mode = _at_use(
     "torch._C:_push_on_torch_function_stack", "the default device that a target left"
 )
-_device_noted = _needed("torch:_GLOBAL_DEVICE_CONTEXT", "the default device that a target left")
-_device = _needed("torch.utils._device", "the default device that a target left")
+_device_noted = _at_use("torch:_GLOBAL_DEVICE_CONTEXT", "the default device that a target left")
+_device = _at_use("torch.utils._device", "the default device that a target left")
 fake_tensors = _imported_at_use(
     "torch._subclasses.fake_tensor:FakeTensorMode", "tensors on devices that are not here"
 )
