@@ -14,7 +14,8 @@ struct Neon : OnPacks<Neon> {
   struct Keep {
     uint16x8_t at[kBlocks];  // the eight elements of a block each, a 16-bit lane an element
   };
-  // Four times four blocks take 16 of the 32 registers, which leaves room for products and keys.
+  // A round of one group is 24 instructions on a chain of some ten cycles; that of two keeps four
+  // pipes busy, and takes 16 of the 32 registers, which leaves room for products and round keys.
   static constexpr int kBatch = 2;
 
   template <class C>
@@ -115,6 +116,8 @@ struct Neon : OnPacks<Neon> {
       }
     }
     for (int i = 0; i < kParts; ++i) {
+      // Or g++ reads these from the products, by table look-ups that first want them moved.
+      asm("" : "+w"(c1[i]), "+w"(c3[i]));
       const uint64x2_t pairs[] = {
           vreinterpretq_u64_u32(vzip1q_u32(c0[i], c1[i])),  // of the first two blocks
           vreinterpretq_u64_u32(vzip1q_u32(c2[i], c3[i])),
