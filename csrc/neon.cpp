@@ -1,4 +1,4 @@
-// NEON (Advanced SIMD) as every aarch64 processor has it: four lanes, and keep bits as lanes of all ones.
+// NEON, as every aarch64 processor has it: four lanes, and keep bits as lanes of all ones.
 #include "kernels.h"
 
 #if defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -65,6 +65,10 @@ struct Neon : OnPacks<Neon> {
   static void make_words(const Folded& folded, const Key&, uint32_t, uint64_t block, uint32_t* w) {
     philox<n>(folded, block, [&](int i, uint32x4_t words) { vst1q_u32(w + 4 * i, words); });
   }
+
+  // Stores are ordinary ones also where y is large: run.h does not prefetch it then, and processors
+  // notice by themselves that whole lines are overwritten.
+  static void fence() {}
 
  private:
   struct Product {
@@ -140,11 +144,6 @@ struct Neon : OnPacks<Neon> {
     const uint32x4_t last = vreinterpretq_u32_u64(vmull_high_lane_u32(words, m, which));
     return {vuzp1q_u32(first, last), vuzp2q_u32(first, last)};
   }
-
- public:
-  // Stores are ordinary ones also where y is large: processors notice by themselves that lines are
-  // overwritten as a whole, if nobody prefetches them.
-  static void fence() {}
 };
 
 // In either order as in the other: to take the even and the odd elements apart saves nothing here.
@@ -206,8 +205,7 @@ struct Neon::Pack<float> {
   static uint16x8_t rounded(float32x4_t value) {
     const uint32x4_t bits = vreinterpretq_u32_f32(value);
     // Add 0x7FFF, and 1 where the last bit that stays is odd: it is the top one after the shift.
-    const uint32x4_t up =
-        vsraq_n_u32(bits + vdupq_n_u32(0x7FFF), vshlq_n_u32(bits, 15), 31);
+    const uint32x4_t up = vsraq_n_u32(bits + vdupq_n_u32(0x7FFF), vshlq_n_u32(bits, 15), 31);
     const uint32x4_t number = vceqq_f32(value, value);
     return vreinterpretq_u16_u32(vbslq_u32(number, up, vdupq_n_u32(0x7FC00000)));
   }
@@ -281,9 +279,12 @@ struct NeonDoubles {
     return count - static_cast<int>(vgetq_lane_u64(beyond, 1));
   }
   static Neon::Pack<float> rounded(const D* v, float) {
-    return {vcvt_high_f32_f64(vcvt_f32_f64(v[0]), v[1]), vcvt_high_f32_f64(vcvt_f32_f64(v[2]), v[3])};
+    return {joined(v[0], v[1]), joined(v[2], v[3])};
   }
   static Neon::Pack<double> rounded(const D* v, double) { return {v[0], v[1]}; }
+
+ private:
+  static float32x4_t joined(D low, D high) { return vcvt_high_f32_f64(vcvt_f32_f64(low), high); }
 };
 
 constexpr Kernels kKernels = {"neon",

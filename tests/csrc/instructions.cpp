@@ -64,6 +64,6 @@ int main(int argc, char** argv) {
       return work(*kernels, argv[2], std::min<int64_t>(std::atoll(argv[3]), kMost)) ? 0 : 2;
     }
   }
-  std::printf("%s: %s\n", argv[1], lacking(argv[1]).c_str());
+  std::fprintf(stderr, "%s: %s\n", argv[1], lacking(argv[1]).c_str());
   return 2;
 }
