@@ -25,6 +25,20 @@ INSTRUCTION_SETS = {
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
 
 
+def instruction_set(stem: str, built_for: str) -> list[str]:
+    """The flags by which `csrc/<stem>.cpp` has its instructions, where x86-64 is built for.
+
+    Args:
+        stem: The name of a file; without its flags it is compiled to nothing.
+        built_for: A platform, as `sysconfig.get_platform()` names it: "macosx-11.0-universal2".
+    """
+    flags = INSTRUCTION_SETS.get(stem, [])
+    if built_for.startswith("macosx"):  # ARCHFLAGS may name several processors, or another one
+        only_there = [part for flag in flags for part in ("-Xarch_x86_64", flag)]
+        return [*only_there, "-Wno-unused-command-line-argument"]
+    return flags if built_for.endswith(("x86_64", "amd64")) else []
+
+
 def without() -> str | None:
     """Why no extension is to be built, or None."""
     if os.environ.get("TORCHDROPOUT_NO_EXTENSION", "0") not in ("", "0"):
@@ -67,13 +81,12 @@ class BuildKernels(build_ext):
     def _compile_and_link(self, ext: Extension) -> None:
         from torch.utils.cpp_extension import include_paths, library_paths
 
-        x86 = platform.machine().lower() in ("x86_64", "amd64")
         objects = Path(self.build_temp)
         objects.mkdir(parents=True, exist_ok=True)
 
         def compiled(source: str) -> str:
             name = Path(source).stem
-            flags = INSTRUCTION_SETS.get(name, []) if x86 else []
+            flags = instruction_set(name, self.plat_name)
             macros = []
             if name in ("register", "module"):
                 macros = [("Py_LIMITED_API", PYTHON), ("TORCH_TARGET_VERSION", TORCH)]

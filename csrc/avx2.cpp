@@ -64,6 +64,8 @@ struct Avx2 : OnPacks<Avx2> {
     });
   }
 
+  static void fence() { _mm_sfence(); }
+
  private:
   // Philox with a block a 64-bit lane: a product leaves its high word where a shift finds it and
   // its low word where the next product reads it. What stands above a word is never read. `each`

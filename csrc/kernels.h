@@ -83,8 +83,9 @@ struct Kernels {
   RunNoise (*run_noise)(DType type);
 };
 
-// One a file: scalar.cpp, avx2.cpp, avx512.cpp. The vector ones are null where they are not built.
+// One a file: scalar.cpp, neon.cpp, avx2.cpp, avx512.cpp. The vector ones are null where they are not built.
 extern const Kernels* const kScalarKernels;
+extern const Kernels* const kNeonKernels;
 extern const Kernels* const kAvx2Kernels;
 extern const Kernels* const kAvx512Kernels;
 

@@ -1,8 +1,6 @@
 // What the vector instruction sets say of their packs in the same words: a pack is two vectors, a and b.
 #pragma once
 
-#include <immintrin.h>
-
 #include "run.h"
 
 namespace torchdropout {
@@ -33,7 +31,6 @@ struct OnPacks {
   static Pack multiply(const Pack& x, const Pack& y) {
     return {x.a * y.a, x.b * y.b};
   }
-  static void fence() { _mm_sfence(); }
   template <class Part, class Pack>
   static Pack select(const Part& keep, const Pack& kept, const Pack& dropped) {
     return Pack::select(keep, kept, dropped);

@@ -1,7 +1,9 @@
 #include "walk.h"
 
+#ifdef __linux__
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -9,12 +11,11 @@
 namespace torchdropout {
 namespace {
 
-constexpr int64_t kStreamingBytes = int64_t{32} << 20;
-
 // True if y is large and its pages are there. Writing past the caches spares reading what is to be
 // overwritten; on pages that are still to be mapped it only adds to the cost of mapping them.
-bool worth_streaming(const void* y, int64_t bytes) {
 #ifdef __linux__
+bool worth_streaming(const void* y, int64_t bytes) {
+  constexpr int64_t kStreamingBytes = int64_t{32} << 20;
   if (bytes < kStreamingBytes) return false;
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(y);
@@ -26,10 +27,10 @@ bool worth_streaming(const void* y, int64_t bytes) {
     }
   }
   return true;
-#else
-  return false;
-#endif
 }
+#else  // nothing has been tried there
+bool worth_streaming(const void*, int64_t) { return false; }
+#endif
 
 template <int64_t size>
 void copy_items(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n) {

@@ -1,9 +1,9 @@
 """Which backend computes dropout of CPU tensors: look, choose, force.
 
 The bits are the same with each; the speed is not. `reference` is torch operations, and what every
-other device runs; `scalar`, `avx2` and `avx512` are compiled kernels. The fastest that this
-processor can run is chosen at import, unless the environment variable `TORCHDROPOUT_BACKEND` names
-one.
+other device runs; `scalar`, `neon` (aarch64), `avx2` and `avx512` (x86-64) are compiled kernels.
+The fastest that this processor can run is chosen at import, unless the environment variable
+`TORCHDROPOUT_BACKEND` names one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Builds the kernels without torch or Python, and tests them:
 #
-#   tests/csrc/run.sh [plain|sanitize|valgrind|coverage] [arguments of test_kernels ...]
+#   tests/csrc/run.sh [plain|sanitize|valgrind|coverage|aarch64] [arguments of test_kernels ...]
 #
 # BUILD: where to build (build/csrc-<mode>), CXX: the compiler (g++), PYTHON: python3; `coverage`
 # needs gcovr in that Python. The flags of each file are those of setup.py.
+#
+# `aarch64` compiles for that processor on another one (CXX: aarch64-linux-gnu-g++) and runs the
+# program in an emulator (EMULATOR: qemu-aarch64). Debian has both as g++-aarch64-linux-gnu and
+# qemu-user. CXX="clang++ --target=aarch64-linux-gnu" takes its headers and libraries from there too.
 set -euo pipefail
 
 mode=${1:-plain}
@@ -12,7 +16,16 @@ shift || true
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=${BUILD:-$root/build/csrc-$mode}
-cxx=${CXX:-g++}
+case $mode in
+aarch64)
+  read -ra cxx <<<"${CXX:-aarch64-linux-gnu-g++}"
+  platform=(linux-aarch64) emulator=("${EMULATOR:-qemu-aarch64}")
+  ;;
+*)
+  read -ra cxx <<<"${CXX:-g++}"
+  platform=() emulator=()
+  ;;
+esac
 python=${PYTHON:-python3}
 
 case $mode in
@@ -27,6 +40,7 @@ coverage)
   extra=(-O0 -g --coverage -fprofile-update=atomic -fno-exceptions)
   test_extra=() arguments=(--cases=15000 --thin=8)
   ;;
+aarch64) extra=(-static) test_extra=(-O1) arguments=() ;;  # static: the emulator needs no libraries
 *)
   echo "no such mode: $mode" >&2
   exit 2
@@ -45,23 +59,23 @@ done
 compile() {  # source, flags...
   local source=$1
   shift
-  "$cxx" "$@" -Wall -Wextra -I"$root/csrc" -c "$source" \
+  "${cxx[@]}" "$@" -Wall -Wextra -I"$root/csrc" -c "$source" \
     -o "$build/$(basename "$source" .cpp).o"
 }
 
 running=()
 for source in "${sources[@]}"; do
-  read -ra flags <<<"$("$python" "$here/flags.py" "$(basename "$source" .cpp)")"
+  read -ra flags <<<"$("$python" "$here/flags.py" "$(basename "$source" .cpp)" "${platform[@]}")"
   compile "$source" "${flags[@]}" "${extra[@]}" &
   running+=($!)
 done
-read -ra flags <<<"$("$python" "$here/flags.py" test_kernels)"
+read -ra flags <<<"$("$python" "$here/flags.py" test_kernels "${platform[@]}")"
 compile "$here/test_kernels.cpp" "${flags[@]}" "${extra[@]}" "${test_extra[@]}" &
 running+=($!)
 for job in "${running[@]}"; do wait "$job"; done
-"$cxx" "${extra[@]}" -pthread "$build"/*.o -o "$build/test_kernels"
+"${cxx[@]}" "${extra[@]}" -pthread "$build"/*.o -o "$build/test_kernels"
 
-program=("$build/test_kernels" "${arguments[@]}" "$@")
+program=("${emulator[@]}" "$build/test_kernels" "${arguments[@]}" "$@")
 case $mode in
 valgrind) valgrind --error-exitcode=1 --leak-check=full --quiet "${program[@]}" ;;
 coverage)

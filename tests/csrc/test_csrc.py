@@ -13,6 +13,8 @@ import pytest
 
 HERE = Path(__file__).parent
 CXX = os.environ.get("CXX", "g++")
+CXX_AARCH64 = "aarch64-linux-gnu-g++"
+EMULATOR = "qemu-aarch64"
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix" or shutil.which(CXX) is None, reason=f"needs {CXX} and a POSIX system"
@@ -79,8 +81,16 @@ BREAKS = {
 }
 
 
-def run_mode(mode: str, build: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "BUILD": str(build), "PYTHON": sys.executable, "CXX": CXX}
+needs_emulator = pytest.mark.skipif(
+    not (shutil.which(CXX_AARCH64) and shutil.which(EMULATOR)),
+    reason=f"needs {CXX_AARCH64} and {EMULATOR} (Debian: g++-aarch64-linux-gnu, qemu-user)",
+)
+
+
+def run_mode(
+    mode: str, build: Path, *arguments: str, cxx: str = CXX
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "BUILD": str(build), "PYTHON": sys.executable, "CXX": cxx}
     command = ["bash", str(HERE / "run.sh"), mode, *arguments]
     return subprocess.run(
         command,
@@ -107,16 +117,19 @@ def test_plain(plain: tuple[Path, str]) -> None:
     assert "kernels: scalar" in said
 
 
-@pytest.mark.parametrize("damage", BREAKS)
-def test_damage_is_noticed(plain: tuple[Path, str], damage: str) -> None:
-    build, _ = plain
+def notices(damage: str, *program: str) -> None:
     section = BREAKS[damage]
-    program = str(build / "test_kernels")
-    command = [program, f"--break={damage}", f"--only={section}", "--thin=3"]
+    command = [*program, f"--break={damage}", f"--only={section}", "--thin=3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (1, 3), done.stdout
     last = done.stdout.splitlines()[-1]
     assert last.startswith((f"FAILED in {section}: ", f"CRASHED in {section}"))
+
+
+@pytest.mark.parametrize("damage", BREAKS)
+def test_damage_is_noticed(plain: tuple[Path, str], damage: str) -> None:
+    build, _ = plain
+    notices(damage, str(build / "test_kernels"))
 
 
 def test_all_damages_are_listed(plain: tuple[Path, str]) -> None:
@@ -137,6 +150,39 @@ def test_no_function_is_shared_between_instruction_sets(plain: tuple[Path, str])
         symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         weak = [line for line in symbols.splitlines() if line.split()[1] in ("W", "V", "u")]
         assert weak == [], f"{stem}.o"
+
+
+@pytest.fixture(scope="module")
+def aarch64(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """As `plain`, compiled for another processor and emulated: every 24th length, fewer jobs."""
+    build = tmp_path_factory.mktemp("aarch64")
+    done = run_mode("aarch64", build, "--thin=24", "--cases=1000", cxx=CXX_AARCH64)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return build, done.stdout
+
+
+@needs_emulator
+def test_aarch64(aarch64: tuple[Path, str]) -> None:
+    _, said = aarch64
+    assert said.startswith("kernels: scalar neon\n")
+    assert said.splitlines()[-1].startswith("OK: ")
+
+
+@pytest.mark.slow
+@needs_emulator
+def test_aarch64_at_full_length(aarch64: tuple[Path, str]) -> None:
+    build, _ = aarch64
+    command = [EMULATOR, str(build / "test_kernels")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@needs_emulator
+@pytest.mark.parametrize("damage", BREAKS)
+def test_damage_is_noticed_on_aarch64(aarch64: tuple[Path, str], damage: str) -> None:
+    build, _ = aarch64
+    notices(damage, EMULATOR, str(build / "test_kernels"))
 
 
 @pytest.mark.slow

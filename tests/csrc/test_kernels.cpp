@@ -2046,7 +2046,7 @@ void test_definition() {
   for (const Kernels* kernels : usable) {
     if (!torchdropout::lacking(kernels->name).empty()) fail("%s: usable, lacking", kernels->name);
   }
-  for (const char* other : {"avx2", "avx512", "none"}) {
+  for (const char* other : {"neon", "avx2", "avx512", "none"}) {
     bool there = false;
     for (const Kernels* kernels : usable) there = there || std::string(kernels->name) == other;
     if (there == !torchdropout::lacking(other).empty()) fail("%s: usable or lacking", other);

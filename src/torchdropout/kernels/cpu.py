@@ -18,7 +18,7 @@ from ..errors import BackendError
 REFERENCE = "reference"
 AUTO = "auto"
 VARIABLE = "TORCHDROPOUT_BACKEND"
-NAMES = (REFERENCE, "scalar", "avx2", "avx512")
+NAMES = (REFERENCE, "scalar", "neon", "avx2", "avx512")  # each processor's slowest first
 
 extension: Any = None  # the module, where it could be loaded
 _current = REFERENCE
