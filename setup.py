@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,6 +49,30 @@ def without() -> str | None:
     return None
 
 
+class CompilerError(Exception):
+    """A command failed; `said` is all that it printed."""
+
+    def __init__(self, command: list[str], said: str) -> None:
+        errors = [line for line in said.splitlines() if re.search(r"\berror\b|undefined", line)]
+        first = next(iter(errors or said.splitlines()), "it said nothing").strip()
+        super().__init__(f"{Path(command[0]).name} said: {first}")
+        self.said = f"{' '.join(command)}\n{said}"
+
+
+def run_command(command: list[str], **_: object) -> None:
+    """What distutils asks for a compiler to be run by; its words are kept for the note."""
+    command = [str(part) for part in command]
+    # Whatever the language of the system is, an error is called so.
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    except OSError as error:
+        raise CompilerError(command, str(error)) from None
+    print(done.stdout + done.stderr, end="")
+    if done.returncode != 0:
+        raise CompilerError(command, done.stderr + done.stdout)
+
+
 class BuildKernels(build_ext):
     """Compiles each file for its instruction set; a failure is noted and not fatal."""
 
@@ -57,16 +82,20 @@ class BuildKernels(build_ext):
             self.copy_file(self._note(), "src/torchdropout/_no_extension.txt")
 
     def build_extension(self, ext: Extension) -> None:
-        reason = without()
+        reason, said = without(), ""
         if reason is None:
             try:
                 self._compile_and_link(ext)
-            except Exception as error:  # whatever is wrong with a compiler or with torch's headers
+            except CompilerError as error:
+                reason, said = f"it could not be compiled: {error}", error.said
+            except Exception as error:  # whatever is wrong with torch's headers or libraries
                 reason = f"it could not be compiled: {type(error).__name__}: {error}"
-                print(f"torchdropout: no compiled kernels, {reason}")
+        if reason is not None:
+            print(f"torchdropout: no compiled kernels, {reason}")
+        # The first line is the reason; `kernels.cpu` tells where the rest is.
         note = self._note()
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(reason or "")
+        note.write_text("\n\n".join(filter(None, (reason, said))))
         if reason is not None:
             target = Path(self.get_ext_fullpath(ext.name))
             target.unlink(missing_ok=True)
@@ -81,6 +110,8 @@ class BuildKernels(build_ext):
     def _compile_and_link(self, ext: Extension) -> None:
         from torch.utils.cpp_extension import include_paths, library_paths
 
+        # Newer setuptools run commands by the one, older ones by the other.
+        self.compiler.call = self.compiler.spawn = run_command
         objects = Path(self.build_temp)
         objects.mkdir(parents=True, exist_ok=True)
 

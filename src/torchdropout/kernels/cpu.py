@@ -33,8 +33,10 @@ def _load() -> str:
         loaded = import_module("torchdropout._C")
     except ModuleNotFoundError:
         note = resources.files("torchdropout").joinpath("_no_extension.txt")
-        noted = note.read_text().strip() if note.is_file() else ""
-        return noted or "it was not built"
+        reason, _, said = (note.read_text() if note.is_file() else "").strip().partition("\n")
+        if said:
+            reason += f" (all that it said: {note})"
+        return reason or "it was not built"
     except Exception as error:
         return f"its file cannot be loaded: {type(error).__name__}: {error}"
     built_for = getattr(loaded, "version", None)
