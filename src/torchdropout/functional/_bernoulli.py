@@ -25,7 +25,7 @@ from ..spec.keep import scale
 from ..spec.layout import MaskLayout, row_major
 from ..spec.seed import as_int64
 from ._memory import has_address, overlaps_itself, overlaps_partially
-from ._rate import Rate
+from ._rate import Rate, drops
 from ._shards import is_spread, on_shards
 
 # What happens to an element, `keep ? x * scale + shift : drop_value`: those three numbers. In code
@@ -47,11 +47,11 @@ class Call(NamedTuple):
     layout: MaskLayout | None
     out: torch.Tensor | None
 
-    @property
-    def active(self) -> bool:
-        """False where the call returns its input and draws nothing."""
-        p: Any = self.p
-        return self.training and (p.active if type(p) is Rate else p > 0.0)
+
+# Not a property of the tuple: the compiler of torch 2.10 does not read it.
+def is_active(call: Call) -> bool:
+    """False where the call returns its input and draws nothing."""
+    return call.training and drops(call.p)
 
 
 def plain(p: float) -> Affine:
@@ -211,12 +211,12 @@ def bernoulli(call: Call, affine: Affine, shared: Sequence[int] = ()) -> torch.T
     """
     x = call.x
     if x.is_nested:
-        if shared and call.active:
+        if shared and is_active(call):
             wrong_type("input", "no nested tensor where elements share a draw", x)
         return _nested(call, affine)
     base, strides = mask_map(x.shape, shared, call.broadcast_dims, call.layout)
     into = x if call.inplace else call.out
-    if not call.active:
+    if not is_active(call):
         return x if into is None or into is x else into.copy_(x)
     if into is not None:
         refuse_as_torch_does(into)
@@ -320,7 +320,7 @@ def _nested(call: Call, affine: Affine) -> torch.Tensor:
                 f"got {name}={value!r} ({type(value).__name__})."
             )
     x = call.x
-    if not call.active:
+    if not is_active(call):
         return x
     key = key_tensor(key_of(call.key, call.generator))
     if x.layout == torch.jagged:

@@ -34,11 +34,6 @@ class Noise(NamedTuple):
     factor: float
     addend: float
 
-    @property
-    def none(self) -> bool:
-        """True where it is the identity."""
-        return self.factor == 0.0 and self.addend == 0.0
-
 
 class TracedNoise(NamedTuple):
     """The same in code that is compiled, where a module's `Rate` has factor and addend."""
@@ -46,10 +41,12 @@ class TracedNoise(NamedTuple):
     law: Law
     rate: Rate
 
-    @property
-    def none(self) -> bool:
-        """True where it is the identity."""
-        return not self.rate.active
+
+def is_identity(noise: Noise | TracedNoise) -> bool:
+    """True where a call returns its input and draws nothing."""
+    if isinstance(noise, TracedNoise):
+        return not noise.rate.active
+    return noise.factor == 0.0 and noise.addend == 0.0
 
 
 class Call(NamedTuple):
@@ -120,7 +117,7 @@ def noisy(call: Call, noise: Noise | TracedNoise) -> torch.Tensor:
     x = call.x
     base, strides = mask_map(x.shape, (), call.broadcast_dims, call.layout)
     into = x if call.inplace else call.out
-    if not call.training or noise.none:
+    if not call.training or is_identity(noise):
         return x if into is None or into is x else into.copy_(x)
 
     def run() -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch.compiler import is_dynamo_compiling
 
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import Affine, bernoulli, check_call
+from ._bernoulli import Affine, bernoulli, check_call, is_active
 from ._override import overridable
 from ._rate import Rate
 from .feature_dropout import refuse_rank, spatial_dims
@@ -138,6 +138,6 @@ def feature_alpha_dropout(
     call = check_call(
         input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
     )
-    if call.x.ndim < 2 and call.active:
+    if call.x.ndim < 2 and is_active(call):
         refuse_rank("feature_alpha_dropout", call.x, "at least 2 dimensions, (N, C, ...)")
     return bernoulli(call, alpha(call.p), spatial_dims(call.x, channel=1))

@@ -14,6 +14,7 @@ from ..random import Key
 from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import (
     check_call,
+    is_active,
     key_of,
     key_tensor,
     mask_map,
@@ -311,7 +312,7 @@ def _drop_block(
         # Whatever p is: one that grows from 0 shall not fail at its second step.
         _check_fits(block, x.shape[-dims:])
     into = x if inplace else out
-    if not call.active:
+    if not is_active(call):
         return x if into is None or into is x else into.copy_(x)
     blocks = Blocks(dims, block, count, eps)
     if into is None:

@@ -13,7 +13,7 @@ from ..errors import ArgumentTypeError
 from ..random import Key
 from ..spec.keep import compute_dtype
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call, drawn_map, mask_map, masked_affine, plain
+from ._bernoulli import check_call, drawn_map, is_active, mask_map, masked_affine, plain
 from ._override import overridable
 
 
@@ -78,7 +78,7 @@ def dropout_add(
     if bias is not None:
         _check_bias(bias, x)
     base, strides = mask_map(x.shape, (), broadcast_dims, layout)
-    if not call.active:
+    if not is_active(call):
         return _sum(_biased(x, bias), residual)
     affine = plain(call.p)
     if direct.takes_add(x, residual, bias):

@@ -11,7 +11,7 @@ import torch
 from ..errors import ShapeError
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import bernoulli, check_call, is_active, plain
 from ._override import overridable
 
 
@@ -145,7 +145,7 @@ def dropout2d(
     elif x.ndim != 4:
         reading = "read as (N, C, ...)"
         _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
-    if x.ndim < 2 and call.active:
+    if x.ndim < 2 and is_active(call):
         refuse_rank("dropout2d", x, "at least 2 dimensions, (N, C, H, W)")
     return bernoulli(call, plain(call.p), spatial_dims(x, channel=1))
 
@@ -202,6 +202,6 @@ def dropout3d(
     if x.ndim not in (4, 5):
         reading = "read as one sample, (C, ...)"
         _warn("dropout3d", x, reading, "(N, C, D, H, W) or (C, D, H, W)", "Dropout1d or Dropout2d")
-    if x.ndim < 1 and call.active:
+    if x.ndim < 1 and is_active(call):
         refuse_rank("dropout3d", x, "at least 1 dimension, (N, C, D, H, W) or (C, D, H, W)")
     return bernoulli(call, plain(call.p), spatial_dims(x, channel=1 if x.ndim == 5 else 0))

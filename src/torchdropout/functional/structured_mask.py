@@ -11,7 +11,7 @@ from .. import ops
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call, key_of, key_tensor
+from ._bernoulli import check_call, is_active, key_of, key_tensor
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
 from ._override import overridable
 from ._rate import Rate
@@ -86,7 +86,7 @@ def n_m_dropout(
     if x.shape[at] % m != 0:
         wrong_value("input", f"of a multiple of m={m} elements along dimension {at}", x)
     base, strides = choice_map(x.shape, (), at, call)
-    if not call.active:
+    if not is_active(call):
         return x
     return drop_to_count(call, n, m, at, scale_by_keep, base, strides)
 
@@ -151,7 +151,7 @@ def column_dropout(
     size = x.shape[at]
     if training and size == 0:
         wrong_value("input", f"of a column or more along dimension {at}, to keep one", x)
-    if not call.active:
+    if not is_active(call):
         return x
     if isinstance(call.p, Rate):
         drawn = key_tensor(key_of(key, generator))

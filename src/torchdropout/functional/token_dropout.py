@@ -10,7 +10,7 @@ import torch
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..random import Key
 from ..spec.layout import MaskLayout
-from ._bernoulli import check_call
+from ._bernoulli import check_call, is_active
 from ._fixed_count import choice_map, choose
 from ._override import overridable
 
@@ -125,7 +125,7 @@ def token_dropout(
     if training and size == 0:
         # Whatever p is: one that grows from 0 shall not fail at its second step.
         wrong_value("input", f"of a token or more behind a prefix of {prefix}, to keep one", x)
-    if not call.active:
+    if not is_active(call):
         return (x, None) if return_indices else x
     places = choose(call, size, base, strides, ordered)
     at = places + prefix

@@ -259,8 +259,8 @@ class _Recurrent(torch.nn.RNNBase):
     def _in_order(self, weights: list[Any]) -> list[Any]:
         """W_ih, b_ih, W_hh, b_hh, W_hr; None for what is not there."""
         w_ih, w_hh, *rest = weights
-        b_ih, b_hh = (rest.pop(0), rest.pop(0)) if self.bias else (None, None)
-        return [w_ih, b_ih, w_hh, b_hh, rest[0] if rest else None]
+        b_ih, b_hh, *last = rest if self.bias else (None, None, *rest)
+        return [w_ih, b_ih, w_hh, b_hh, last[0] if last else None]
 
     def _whole(
         self,
