@@ -216,6 +216,22 @@ not_compiled = _optional(
     lambda function: torch.compiler.disable(function),  # type: ignore[no-untyped-call]
 )
 
+if (
+    _optional(
+        "torch.compiler:_is_exporting_flag",
+        "whether a program is exported",
+        "a graph that torch 2.10 compiles has p as a constant",
+    )
+    is None
+):
+    is_exporting = torch.compiler.is_exporting
+else:
+
+    def is_exporting() -> bool:
+        """`torch.compiler.is_exporting`, which the compiler of torch 2.10 takes to be true."""
+        return torch.compiler._is_exporting_flag
+
+
 # --- Single features -----------------------------------------------------------------------------
 
 if TYPE_CHECKING:

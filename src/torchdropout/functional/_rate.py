@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
-from torch.compiler import is_dynamo_compiling, is_exporting
+from torch.compiler import is_dynamo_compiling
+
+from .. import _torch
 
 
 class Rate(NamedTuple):
@@ -56,13 +58,13 @@ class RatePair(NamedTuple):
     @classmethod
     def of(cls, module: torch.nn.Module, name: str, rate: Rate | None) -> RatePair:
         """The place of a rate that is an attribute, which is read only where it will be used."""
-        if rate is not None and is_dynamo_compiling() and not is_exporting():
+        if rate is not None and is_dynamo_compiling() and not _torch.is_exporting():
             return cls(cast("float", rate), rate)
         return cls(getattr(module, name), rate)
 
     def here(self) -> float:
         """The rate as the code that asks shall have it."""
-        if self.rate is None or not is_dynamo_compiling() or is_exporting():
+        if self.rate is None or not is_dynamo_compiling() or _torch.is_exporting():
             return self.p
         return cast("float", self.rate)
 

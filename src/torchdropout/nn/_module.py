@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
-from torch.compiler import is_exporting
 
 from .. import _torch
 from .._validate import check_bool, check_p
@@ -54,7 +53,7 @@ class RateModule(torch.nn.Module):
 
         `forward` asks for it only under torch.compile: a call from there costs as much as the rest.
         """
-        if is_exporting() or self._rate is None:
+        if _torch.is_exporting() or self._rate is None:
             return cast("float", getattr(self, self._rate_name))
         return cast("float", self._rate)
 
