@@ -80,7 +80,7 @@ def test_a_spread_tensor_has_the_draws_of_the_whole(world, tmp_path):
     for worker in workers:
         out, err = worker.communicate(timeout=200)
         assert worker.returncode == 0, err
-        assert out.strip() == "as the whole: 12"
+        assert out.splitlines()[-1] == "as the whole: 12"  # Gloo of torch 2.10 says more
 
 
 def test_a_tensor_that_is_not_spread_asks_for_nothing():

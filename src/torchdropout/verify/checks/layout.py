@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import torch
 
@@ -168,5 +169,4 @@ def device_followed(ctx: Context) -> Seen:
 
 def _is_mismatch(error: Exception) -> bool:
     """Whether an operation got tensors of two devices; the class of the error is torch's own."""
-    text = str(error)
-    return "device" in text and ("same device" in text or "two devices" in text)
+    return re.search(r"same device|two (different )?devices", str(error)) is not None
