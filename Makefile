@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-peers power checks docs docs-links lint package release bench notebook clean
+.PHONY: demo test test-slow test-torch test-peers power checks docs docs-links lint package release bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
@@ -24,6 +24,12 @@ test: $(VENV)/test.stamp
 test-slow: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not peers"
 
+# All quick tests on another torch, in an environment of its own below build/:
+#   make test-torch TORCH=2.15.0 PYTHON=python3.13
+test-torch:
+	@test -n "$(TORCH)" || { echo "make test-torch: say which, as TORCH=2.15.0 or TORCH=newest"; exit 2; }
+	PYTHON=$(PYTHON) bash tests/other_torch.sh $(TORCH)
+
 # The dropouts of other packages: docs/found.md.
 test-peers: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
@@ -38,9 +44,10 @@ lint: $(VENV)/test.stamp
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
-# The source distribution, a wheel made from it, and each installed where nothing else is.
+# The source distribution, a wheel made from it, and each installed where nothing else is; they are
+# kept in DIST, if it is given.
 package: $(VENV)/test.stamp
-	PYTHON=$(BIN)/python bash tests/packaging.sh
+	PYTHON=$(BIN)/python bash tests/packaging.sh $(DIST)
 
 # The same, kept in dist/. On Linux for systems as old as torch's own wheels allow: with a compiler
 # that makes a wheel which needs newer ones there is no release. Nothing is uploaded.
