@@ -42,6 +42,15 @@ from_source() {  # from_source [VARIABLE=VALUE...]: its wheel is in $work/again,
 from_source
 "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 
+# By clang, too, where there is one; Debian's has its version in its name.
+clang=$(compgen -c clang++ | sort --version-sort | tail -n 1 || true)
+if [ -n "$clang" ]; then
+  from_source CC="${clang/++/}" CXX="$clang"
+  "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
+else
+  echo "not tried: a build by clang, which is not here"
+fi
+
 without() {  # without REASON VARIABLE=VALUE...: an installation that must say REASON
   local reason=$1
   shift
