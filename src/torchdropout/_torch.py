@@ -94,7 +94,7 @@ def _needed(path: str, gives: str) -> Any:
 
 
 class _Absent:
-    """Stands for what torch has not, and raises where it is used."""
+    """Stands for what torch does not have, and raises where it is used."""
 
     def __init__(self, name: Name) -> None:
         self._name = name
@@ -130,7 +130,7 @@ _version()
 
 # --- The short way: who looks at a call beside autograd ------------------------------------------
 
-transforms_active = _optional(
+_transforms_active = _optional(
     "torch._C:_are_functorch_transforms_active", "whether torch.func transforms a call", CLOSED
 )
 _function_mode_active = _optional(
@@ -141,7 +141,7 @@ _dispatch_modes = _optional(
 )
 _tracing_state = _optional("torch._C:_get_tracing_state", "whether torch.jit.trace records", CLOSED)
 # Each returns something false where nobody but autograd looks at operators.
-WATCHERS = (transforms_active, _function_mode_active, _dispatch_modes, _tracing_state)
+WATCHERS = (_transforms_active, _function_mode_active, _dispatch_modes, _tracing_state)
 
 # A level of -1 and False say the same; they are read as attributes, since torch assigns to them.
 LEVEL = (torch.autograd.forward_ad, "_current_level")
