@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -346,6 +347,13 @@ def garbage(package, file):
     file.write_bytes(b"no shared object" * 100)
 
 
+def other_processor(package, file):
+    """An ELF file whose header names another machine: that of 64-bit POWER."""
+    with file.open("r+b") as stream:
+        stream.seek(18)
+        stream.write((21).to_bytes(2, "little"))
+
+
 def empty(package, file):
     file.write_bytes(b"")
 
@@ -364,6 +372,12 @@ def noted(package, file):
     (package / "_no_extension.txt").write_text("it could not be compiled: no compiler\n")
 
 
+def noted_at_length(package, file):
+    noted(package, file)
+    with (package / "_no_extension.txt").open("a") as stream:
+        stream.write("\ng++ -c module.cpp\nmodule.cpp:1:2: error: another\n")
+
+
 BROKEN = {
     truncate: "its file cannot be loaded: ImportError",
     garbage: "its file cannot be loaded: ImportError",
@@ -373,7 +387,10 @@ BROKEN = {
     ),
     missing: "it was not built",
     noted: "it could not be compiled: no compiler",
+    noted_at_length: "it could not be compiled: no compiler (all that it said: /",
 }
+if sys.platform == "linux":
+    BROKEN[other_processor] = "its file cannot be loaded: ImportError"
 
 
 @needs_kernels
