@@ -1,6 +1,6 @@
 // From (key, law, index) to a number of continuous noise: section 7 of docs/contract.md.
 //
-// Every operation is one of IEEE 754 in double, rounded by itself, in the order of spec/noise.py.
+// Every operation is one of IEEE 754 in double, rounded by itself, in the order of contract/noise.py.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Philox4x32-10 on plain integers: the definition in spec/philox.py, once more.
+// Philox4x32-10 on plain integers: the definition in contract/philox.py, once more.
 //
 // Functions in the headers are static: one that the linker shared between files would bring the
 // instruction set of one into another.

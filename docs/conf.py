@@ -46,7 +46,7 @@ autodoc_inherit_docstrings = False
 # Where a name that a docstring or a signature mentions has its entry.
 SHOWN_AS = {
     "torchdropout.random.Key": "torchdropout.Key",
-    "torchdropout.spec.layout.MaskLayout": "torchdropout.MaskLayout",
+    "torchdropout.contract.layout.MaskLayout": "torchdropout.MaskLayout",
 }
 
 

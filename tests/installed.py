@@ -3,7 +3,7 @@
     python tests/installed.py           it must have compiled kernels
     python tests/installed.py REASON    it must have none, and give REASON
 
-The known answers of `spec/vectors.txt` hold in each backend that can run here.
+The known answers of `contract/vectors.txt` hold in each backend that can run here.
 """
 
 import sys
@@ -11,7 +11,7 @@ import sys
 import torch
 
 import torchdropout as td
-from torchdropout.spec.seed import as_int64
+from torchdropout.contract.seed import as_int64
 from vectors import KEEP, NOISE
 
 

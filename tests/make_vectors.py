@@ -1,4 +1,4 @@
-"""Write `spec/vectors.txt` from the plain-integer definition: `python tests/make_vectors.py`.
+"""Write `contract/vectors.txt` from the plain-integer definition: `python tests/make_vectors.py`.
 
 The Random123 lines are copied from that library's `kat_vectors`; nothing here computes them.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from torchdropout.spec import keep_bit, threshold, uniform
-from torchdropout.spec.noise import Law, noise, word
+from torchdropout.contract import keep_bit, threshold, uniform
+from torchdropout.contract.noise import Law, noise, word
 
 PATH = Path(__file__).parents[1] / "src" / "torchdropout" / "spec" / "vectors.txt"
 

@@ -1,6 +1,6 @@
 """Continuous noise once more, element by element: what every backend must equal.
 
-The numbers are those of `spec.noise.noise`, one call an element; the rest is NumPy's arithmetic.
+The numbers are those of `contract.noise.noise`, one call an element; the rest is NumPy's arithmetic.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from torchdropout import Key, MaskLayout
-from torchdropout.spec.noise import Law, noise
+from torchdropout.contract.noise import Law, noise
 
 cached_noise = functools.lru_cache(maxsize=1 << 18)(noise)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from torchdropout import Key
+from torchdropout.contract import philox4x32
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.spec import philox4x32
 
 BIG = Key(2**64 - 1, 2**60 - 1)
 

@@ -1,4 +1,4 @@
-"""The known answers of `spec/vectors.txt`, read."""
+"""The known answers of `contract/vectors.txt`, read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNIFORM: list[tuple[int, int, int, int]] = []
 KEEP: list[tuple[int, int, int, int, str]] = []
 NOISE: list[tuple[int, int, int, int, int, float]] = []  # law, seed, stream, index, word, number
 
-for _line in files("torchdropout").joinpath("spec/vectors.txt").read_text().splitlines():
+for _line in files("torchdropout").joinpath("contract/vectors.txt").read_text().splitlines():
     if not _line.startswith("#"):
         _kind, *_fields = _line.split()
         if _kind == "philox":

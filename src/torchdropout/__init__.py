@@ -7,6 +7,6 @@ from . import functional as functional
 from . import nn as nn
 from . import schedule as schedule
 from ._version import __version__ as __version__
+from .contract.layout import MaskLayout as MaskLayout
 from .functional.keep_mask import keep_mask as keep_mask
 from .random import Key as Key
-from .spec.layout import MaskLayout as MaskLayout

@@ -15,10 +15,10 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from . import _torch, ops
+from .contract.keep import compute_dtype
+from .contract.layout import row_major
+from .contract.seed import as_int64
 from .kernels import cpu
-from .spec.keep import compute_dtype
-from .spec.layout import row_major
-from .spec.seed import as_int64
 
 # None where there are no kernels, or where torch lacks a name that this way asks for.
 _C: Any = cpu.extension if _torch.short_way() else None

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from ._validate import check_generator, check_unsigned
-from .spec.keep import DOMAIN_FOLD, STREAM_BITS, words
-from .spec.seed import as_int64, draw_seeds
+from .contract.keep import DOMAIN_FOLD, STREAM_BITS, words
+from .contract.seed import as_int64, draw_seeds
 
 
 @dataclass(frozen=True, order=True)

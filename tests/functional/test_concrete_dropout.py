@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
+from torchdropout.contract.noise import Law, noise
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.spec.noise import Law, noise
 
 KEY = Key(8, 9)
 LOGIT = torch.tensor([math.log(0.3 / 0.7)], dtype=torch.float64)

@@ -15,8 +15,8 @@ from noise_oracle import noisy
 from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
+from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.spec.noise import Law
 
 KEY = Key(8, 9)
 

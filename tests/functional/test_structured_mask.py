@@ -14,9 +14,9 @@ from oracle import FLOATS, layouts_of, same_bits, same_but_nans
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._validate import check_p
+from torchdropout.contract.noise import DOMAIN_ORDER, word
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.kernels import counted
-from torchdropout.spec.noise import DOMAIN_ORDER, word
 from torchdropout.verify import check_dropout
 
 KEY = Key(2**63 + 5, 2**59 + 6)

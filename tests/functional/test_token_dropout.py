@@ -12,9 +12,9 @@ import torchdropout as td
 from oracle import DTYPES, layouts_of, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
+from torchdropout.contract.noise import DOMAIN_ORDER, word, words_range
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.kernels import counted
-from torchdropout.spec.noise import DOMAIN_ORDER, word, words_range
 from torchdropout.verify import check_dropout
 
 KEY = Key(2**63 + 5, 6)

@@ -13,9 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
+from torchdropout.contract.noise import Law, noise
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional.variational_dropout import kl_of, log_alpha_of
-from torchdropout.spec.noise import Law, noise
 
 KEY = Key(8, 9)
 

@@ -24,10 +24,10 @@ from oracle import COMPLEX, DTYPES, FLOATS, _scaled, dropout, mask, same_bits, s
 from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
+from torchdropout.contract import row_major, scale, threshold, uniform
+from torchdropout.contract.keep import DOMAIN_HIGH, DOMAIN_LOW, halves, words_tensor
+from torchdropout.contract.seed import as_int64
 from torchdropout.kernels import reference
-from torchdropout.spec import row_major, scale, threshold, uniform
-from torchdropout.spec.keep import DOMAIN_HIGH, DOMAIN_LOW, halves, words_tensor
-from torchdropout.spec.seed import as_int64
 from vectors import KEEP
 
 COMPILED = backends.available()[1:]

@@ -15,9 +15,9 @@ from noise_oracle import noisy
 from oracle import FLOATS, same_bits
 from strategies import keys, layouts, tensors
 from torchdropout import Key, MaskLayout, backends, ops
+from torchdropout.contract.noise import Law
+from torchdropout.contract.seed import as_int64
 from torchdropout.kernels import noise as reference
-from torchdropout.spec.noise import Law
-from torchdropout.spec.seed import as_int64
 from vectors import NOISE
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from oracle import dropout, mask, same_bits
 from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout
+from torchdropout.contract import row_major, scale, threshold
+from torchdropout.contract.keep import DOMAIN_HIGH, PER_BLOCK, halves, words_tensor
+from torchdropout.contract.seed import as_int64
 from torchdropout.kernels import reference
 from torchdropout.kernels.reference import CHUNK, keep_bits
-from torchdropout.spec import row_major, scale, threshold
-from torchdropout.spec.keep import DOMAIN_HIGH, PER_BLOCK, halves, words_tensor
-from torchdropout.spec.seed import as_int64
 from vectors import KEEP
 
 CPU = torch.device("cpu")

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import _torch, direct, ops
+from ..contract.keep import compute_dtype, scale
+from ..contract.seed import as_int64
 from ..random import Key
-from ..spec.keep import compute_dtype, scale
-from ..spec.seed import as_int64
 from ._bernoulli import masked_affine, plain
 from ._rate import drops
 

@@ -19,11 +19,11 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
+from ..contract.keep import scale
+from ..contract.layout import MaskLayout, row_major
+from ..contract.seed import as_int64
 from ..errors import ArgumentValueError
 from ..random import Key
-from ..spec.keep import scale
-from ..spec.layout import MaskLayout, row_major
-from ..spec.seed import as_int64
 from ._memory import has_address, overlaps_itself, overlaps_partially
 from ._rate import Rate, drops
 from ._shards import is_spread, on_shards

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from .. import ops
-from ..spec.keep import scale as by_expectation
+from ..contract.keep import scale as by_expectation
 from ._rate import Rate
 
 

@@ -9,8 +9,8 @@ import torch
 
 from .. import ops
 from .._validate import is_integer, wrong_type, wrong_value
-from ..spec.keep import count_kept as count_kept
-from ..spec.layout import row_major
+from ..contract.keep import count_kept as count_kept
+from ..contract.layout import row_major
 from ._bernoulli import Call, key_of, key_tensor, mask_map
 from ._rate import Rate
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from ..spec.keep import compute_dtype
-from ..spec.noise import Law
+from ..contract.keep import compute_dtype
+from ..contract.noise import Law
 from ._autocast import autocast_dtype
 from ._learned import Place
 

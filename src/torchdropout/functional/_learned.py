@@ -9,10 +9,10 @@ import torch
 
 from .. import ops
 from .._validate import REAL, wrong_type, wrong_value
+from ..contract.keep import compute_dtype
+from ..contract.layout import row_major, sizes_drawn
+from ..contract.noise import Law
 from ..random import Key
-from ..spec.keep import compute_dtype
-from ..spec.layout import row_major, sizes_drawn
-from ..spec.noise import Law
 from ._bernoulli import key_of, key_tensor, mask_map
 
 

@@ -10,9 +10,9 @@ import torch
 
 from .. import direct, ops
 from .._validate import check_bool, check_input, check_number, wrong_type, wrong_value
+from ..contract.layout import MaskLayout, row_major
+from ..contract.noise import Law
 from ..random import Key
-from ..spec.layout import MaskLayout, row_major
-from ..spec.noise import Law
 from ._bernoulli import (
     check_out,
     check_source,

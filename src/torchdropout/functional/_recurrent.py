@@ -11,8 +11,8 @@ import torch
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
+from ..contract.seed import as_int64
 from ..random import Key
-from ..spec.seed import as_int64
 from ._bernoulli import masked_affine, operator, plain
 from ._rate import RatePair, drops
 from .zoneout import expectation, select

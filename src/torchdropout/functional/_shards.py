@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .. import _torch
-from ..spec.seed import as_int64
+from ..contract.seed import as_int64
 
 _MODULE = "torch.distributed.tensor"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import Affine, bernoulli, check_call, is_active
 from ._override import overridable
 from ._rate import Rate

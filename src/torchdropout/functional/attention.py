@@ -18,9 +18,9 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
+from ..contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..random import Key
-from ..spec.layout import MaskLayout, row_major
 from ._attention import Plan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import mask_map
 from ._override import given

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 
 from .._validate import check_number, wrong_value
+from ..contract.layout import MaskLayout
+from ..contract.noise import Law
 from ..random import Key
-from ..spec.layout import MaskLayout
-from ..spec.noise import Law
 from ._learned import Place, check_parameter, multiplied
 from ._noise import check_call
 from ._override import overridable

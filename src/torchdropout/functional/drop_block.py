@@ -10,8 +10,8 @@ import torch
 
 from .. import ops
 from .._validate import check_bool, check_dims, check_number, is_integer, wrong_type, wrong_value
+from ..contract.layout import MaskLayout, row_major
 from ..random import Key
-from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import (
     check_call,
     is_active,

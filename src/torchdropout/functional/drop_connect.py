@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from .._validate import check_input, wrong_type
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import bernoulli, check_call, plain
 from ._override import overridable
 

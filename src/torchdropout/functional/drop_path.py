@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 
 from .._validate import check_bool, wrong_type, wrong_value
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import Affine, bernoulli, check_call, plain
 from ._override import overridable
 from ._rate import Rate

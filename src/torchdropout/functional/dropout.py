@@ -8,8 +8,8 @@ import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from .. import direct
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import bernoulli, check_call, plain
 from ._override import given
 

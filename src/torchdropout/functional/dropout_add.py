@@ -9,10 +9,10 @@ import torch
 
 from .. import direct
 from .._validate import check_input, wrong_type, wrong_value
+from ..contract.keep import compute_dtype
+from ..contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
-from ..spec.keep import compute_dtype
-from ..spec.layout import MaskLayout
 from ._bernoulli import check_call, drawn_map, is_active, mask_map, masked_affine, plain
 from ._override import overridable
 

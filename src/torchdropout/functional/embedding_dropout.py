@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from .._validate import check_number, wrong_type, wrong_value
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import check_call, mask_map, masked_affine, plain
 from ._override import overridable
 from ._rate import Rate, drops

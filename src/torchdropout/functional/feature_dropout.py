@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import torch
 
+from ..contract.layout import MaskLayout
 from ..errors import ShapeError
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import bernoulli, check_call, is_active, plain
 from ._override import overridable
 

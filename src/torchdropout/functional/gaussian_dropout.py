@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from .._validate import check_p, wrong_value
+from ..contract.layout import MaskLayout
+from ..contract.noise import Law
 from ..random import Key
-from ..spec.layout import MaskLayout
-from ..spec.noise import Law
 from ._noise import Noise, TracedNoise, check_call, noisy
 from ._override import overridable
 from ._rate import Rate

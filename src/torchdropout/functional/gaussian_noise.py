@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from ..contract.layout import MaskLayout
+from ..contract.noise import Law
 from ..random import Key
-from ..spec.layout import MaskLayout
-from ..spec.noise import Law
 from ._noise import Noise, TracedNoise, check_call, check_size, noisy
 from ._override import overridable
 from ._rate import Rate

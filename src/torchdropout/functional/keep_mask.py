@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from .._validate import check_p, check_shape, wrong_type
+from ..contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import check_source, mask_map, masked_affine
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from .._validate import is_integer, wrong_type, wrong_value
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import bernoulli, check_call, plain
 from ._override import overridable
 

@@ -10,8 +10,8 @@ from torch.nn import functional as torch_F
 from torch.overrides import handle_torch_function, has_torch_function
 
 from .._validate import check_input, check_number, got, is_integer, wrong_type, wrong_value
+from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
-from ..spec.keep import compute_dtype
 from ._override import given
 
 Reduction = Literal["none", "mean", "sum"]

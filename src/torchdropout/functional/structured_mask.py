@@ -9,8 +9,8 @@ import torch
 
 from .. import ops
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import check_call, is_active, key_of, key_tensor
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
 from ._override import overridable

@@ -8,8 +8,8 @@ from typing import Any, Literal, overload
 import torch
 
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
+from ..contract.layout import MaskLayout
 from ..random import Key
-from ..spec.layout import MaskLayout
 from ._bernoulli import check_call, is_active
 from ._fixed_count import choice_map, choose
 from ._override import overridable

@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import softplus
 
 from .._validate import REAL, check_bool, check_input, check_number, wrong_type, wrong_value
+from ..contract.keep import compute_dtype
+from ..contract.layout import MaskLayout
+from ..contract.noise import Law
 from ..random import Key
-from ..spec.keep import compute_dtype
-from ..spec.layout import MaskLayout
-from ..spec.noise import Law
 from ._bernoulli import check_source, key_of, key_tensor
 from ._gaussian_layer import Bilinear, Convolution, Linear, pair, sampled, variance
 from ._learned import Place, check_parameter, multiplied

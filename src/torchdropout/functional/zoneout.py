@@ -10,8 +10,8 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from .. import direct, ops
 from .._validate import check_bool, check_input, check_p, wrong_type, wrong_value
+from ..contract.layout import MaskLayout, row_major
 from ..random import Key
-from ..spec.layout import MaskLayout, row_major
 from ._bernoulli import check_source, mask_map, masked_affine
 from ._override import given
 from ._rate import Rate, drops

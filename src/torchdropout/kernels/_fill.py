@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from ..spec.layout import row_major
-from ..spec.seed import as_int64
+from ..contract.layout import row_major
+from ..contract.seed import as_int64
 
 # Elements worked on at a time. Philox holds about ten int64 temporaries an eighth that long: they
 # stay in a second-level cache, and the memory beyond input and output does not grow with the input.

@@ -1,6 +1,6 @@
 """A fixed count of places of each group, in torch operations, any device.
 
-The places of a group are in the order of their words, the 32-bit numbers of `spec.noise`'s domain
+The places of a group are in the order of their words, the 32-bit numbers of `contract.noise`'s domain
 for this, and the first of them are kept; places with equal words are in the order of their mask
 indices. So a choice depends on the key and the mask indices alone, and each of n of m places is
 equally likely, but for the rare pair of equal words.
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import torch
 
-from ..spec.keep import compute_dtype
-from ..spec.layout import row_major, sizes_drawn
-from ..spec.noise import DOMAIN_ORDER, words_at, words_range
+from ..contract.keep import compute_dtype
+from ..contract.layout import row_major, sizes_drawn
+from ..contract.noise import DOMAIN_ORDER, words_at, words_range
 from . import cpu
 from ._fill import CHUNK, fill
 

@@ -1,4 +1,4 @@
-"""Continuous noise in torch operations, any device, straight from `spec.noise`."""
+"""Continuous noise in torch operations, any device, straight from `contract.noise`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from ..spec.keep import compute_dtype
-from ..spec.layout import sizes_drawn
-from ..spec.noise import Law, noise_of_words, words_at, words_range
+from ..contract.keep import compute_dtype
+from ..contract.layout import sizes_drawn
+from ..contract.noise import Law, noise_of_words, words_at, words_range
 from ._fill import fill
 
 
@@ -27,7 +27,7 @@ def noise_affine(
         x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`:
             each has its own noise.
         key: `(..., 2)` int64 on the CPU: seed and stream.
-        law: Of e: a `spec.noise.Law`.
+        law: Of e: a `contract.noise.Law`.
         factor: `1 + factor * e` is computed in float64 and rounded once to the compute type; the
             product is taken in that. With a factor of 0 there is none.
         addend: `addend * e`, likewise; with an addend of 0 nothing is added, so that a -0.0 keeps

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..spec.keep import (
+from ..contract.keep import (
     DOMAIN_HIGH,
     DOMAIN_LOW,
     HALF,
@@ -16,7 +16,7 @@ from ..spec.keep import (
     threshold,
     words_tensor,
 )
-from ..spec.layout import sizes_drawn
+from ..contract.layout import sizes_drawn
 from ._fill import CHUNK, fill
 
 

@@ -13,11 +13,11 @@ from torch.nn import functional as torch_F
 from .. import _torch
 from .. import functional as F
 from .._validate import check_input, check_p, wrong_type, wrong_value
+from ..contract.layout import row_major
 from ..errors import ArgumentValueError
 from ..functional._attention import Plan, composed
 from ..functional._bernoulli import plain
 from ..functional._rate import drops
-from ..spec.layout import row_major
 from ._module import RateModule
 
 

@@ -12,9 +12,9 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from .. import functional as F
 from .._validate import check_dims, check_number, got, is_integer, wrong_type, wrong_value
+from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ..functional.concrete_dropout import check_temperature
-from ..spec.keep import compute_dtype
 
 
 class ConcreteDropout(torch.nn.Module):

@@ -11,9 +11,9 @@ from torch.overrides import has_torch_function_unary
 from .. import functional as F
 from .. import ops
 from .._validate import check_bool, check_p, wrong_type, wrong_value
+from ..contract.keep import scale
 from ..functional._bernoulli import operator, plain
 from ..functional._rate import Rate, drops
-from ..spec.keep import scale
 from ._module import RateModule
 
 

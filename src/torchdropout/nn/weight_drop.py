@@ -16,10 +16,10 @@ from torch.nn.utils import parametrize
 
 from .. import _torch, ops
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
+from ..contract.layout import row_major
 from ..functional._bernoulli import operator, plain
 from ..functional._rate import drops
 from ..functional._recurrent import unpacked_weights
-from ..spec.layout import row_major
 from ._module import DropoutModule
 
 

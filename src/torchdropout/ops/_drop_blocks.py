@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import torch
 
+from ..contract.keep import compute_dtype
+from ..contract.layout import sizes_drawn
 from ..kernels import cpu
-from ..spec.keep import compute_dtype
-from ..spec.layout import sizes_drawn
 from ._maps import define_map
 from ._masked_affine import masked_affine
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 
 from .. import _torch
-from ..spec.seed import draw_seeds
+from ..contract.seed import draw_seeds
 from ._library import library
 
 library.define(

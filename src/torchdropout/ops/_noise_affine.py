@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..contract.noise import Law
 from ..kernels import noise
-from ..spec.noise import Law
 from ._maps import define_map
 
 _noise_affine = define_map(

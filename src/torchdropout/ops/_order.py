@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from .. import _torch
+from ..contract.keep import count_kept
+from ..contract.layout import sizes_drawn
 from ..kernels import counted
-from ..spec.keep import count_kept
-from ..spec.layout import sizes_drawn
 from ._library import library
 from ._maps import define_form, define_map
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchdropout.spec import philox4x32, philox4x32_tensor
+from torchdropout.contract import philox4x32, philox4x32_tensor
 from vectors import PHILOX
 
 word = st.integers(0, 2**32 - 1)

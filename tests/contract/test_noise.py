@@ -11,9 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.spec import philox4x32
-from torchdropout.spec.noise import (
+from torchdropout.contract import philox4x32
+from torchdropout.contract.noise import (
     _LN2,
     Law,
     _log,
@@ -24,7 +23,8 @@ from torchdropout.spec.noise import (
     words_at,
     words_range,
 )
-from torchdropout.spec.seed import as_int64
+from torchdropout.contract.seed import as_int64
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from vectors import NOISE
 
 SEED, STREAM = 0x0123456789ABCDEF, 0xFEDCBA987654321
@@ -85,7 +85,7 @@ def test_tensors_equal_the_definition(law, monkeypatch):
     some = edge_words()[: len(EDGES) + 20_000]
     by_tensors = noise_of_words(some, law)
     for w, value in zip(some.tolist(), by_tensors.tolist(), strict=True):
-        monkeypatch.setattr("torchdropout.spec.noise.word", lambda *_, w=w: w)
+        monkeypatch.setattr("torchdropout.contract.noise.word", lambda *_, w=w: w)
         assert bits(noise(0, 0, law, 0)) == bits(value)
 
 

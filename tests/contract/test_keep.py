@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from make_vectors import HEADER, PATH, lines
+from torchdropout.contract import compute_dtype, keep_bit, philox4x32, scale, threshold, uniform
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.spec import compute_dtype, keep_bit, philox4x32, scale, threshold, uniform
 from vectors import KEEP, UNIFORM
 
 
