@@ -11,7 +11,7 @@ from pathlib import Path
 from torchdropout.contract import keep_bit, threshold, uniform
 from torchdropout.contract.noise import Law, noise, word
 
-PATH = Path(__file__).parents[1] / "src" / "torchdropout" / "spec" / "vectors.txt"
+PATH = Path(__file__).parents[1] / "src" / "torchdropout" / "contract" / "vectors.txt"
 
 HEADER = """\
 # Known answers for every backend. Lines starting with # are comments; numbers are hexadecimal.

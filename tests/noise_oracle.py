@@ -1,6 +1,7 @@
 """Continuous noise once more, element by element: what every backend must equal.
 
-The numbers are those of `contract.noise.noise`, one call an element; the rest is NumPy's arithmetic.
+The numbers are those of `contract.noise.noise`, one call an element; the rest is NumPy's
+arithmetic.
 """
 
 from __future__ import annotations
