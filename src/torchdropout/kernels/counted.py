@@ -2,8 +2,8 @@
 
 The places of a group are in the order of their words, the 32-bit numbers of `contract.noise`'s
 domain for this, and the first of them are kept; places with equal words are in the order of their
-mask indices. So a choice depends on the key and the mask indices alone, and each of n of m places is
-equally likely, but for the rare pair of equal words.
+mask indices. So a choice depends on the key and the mask indices alone, and each of n of m places
+is equally likely, but for the rare pair of equal words.
 """
 
 from __future__ import annotations
