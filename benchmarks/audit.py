@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torchdropout.audit.files import find_files
-from torchdropout.audit.run import audit_paths, may_break_a_rule
-from torchdropout.findings import SourceReport
+from torchdropout_audit.files import find_files
+from torchdropout_audit.findings import SourceReport
+from torchdropout_audit.run import audit_paths, may_break_a_rule
 
 RESULTS = Path(__file__).parents[1] / "docs" / "audit" / "packages.csv"
 FIELDS = [

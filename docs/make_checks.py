@@ -7,7 +7,7 @@ import math
 from itertools import groupby
 from pathlib import Path
 
-from torchdropout.findings import Rule
+from torchdropout.reporting.findings import Rule
 from torchdropout.verify import CHECKS, LEVELS, RULES
 
 PAGE = Path(__file__).parent / "checks.md"

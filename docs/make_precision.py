@@ -11,8 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from scipy.stats import beta
-
-from torchdropout.audit.table import FINDERS
+from torchdropout_audit.table import FINDERS
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "audit" / "precision.md"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torchdropout.audit.table import RULES
-from torchdropout.findings import Rule
+from torchdropout_audit.table import RULES
+
+from torchdropout.reporting.findings import Rule
 
 PAGE = Path(__file__).parent / "rules.md"
 

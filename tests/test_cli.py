@@ -14,9 +14,9 @@ import torchdropout
 from torchdropout import cli
 from torchdropout.cli import verify
 from torchdropout.errors import TargetError
-from torchdropout.findings import CheckResult, Report, TargetReport
 from torchdropout.verify import isolation
 from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.results import CheckResult, Report, TargetReport
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.table import RULES

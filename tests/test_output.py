@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from torchdropout.errors import ArgumentValueError
-from torchdropout.output import need_writable, write_file
+from torchdropout.reporting.output import need_writable, write_file
 
 
 def permissions(path):

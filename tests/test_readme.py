@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import torch
+from torchdropout_audit.table import FINDERS
 
 import torchdropout as td
-from torchdropout.audit.table import FINDERS
 from torchdropout.verify import RULES
 
 ROOT = Path(__file__).parents[1]

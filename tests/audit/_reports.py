@@ -1,6 +1,6 @@
 """Findings and reports made up, for tests of what renders them."""
 
-from torchdropout.findings import Edit, Fix, SourceFinding, SourceReport
+from torchdropout_audit.findings import Edit, Fix, SourceFinding, SourceReport
 
 LINE = "    h = F.dropout(h, self.p)"
 SAFE = Fix("add training=self.training", (Edit(30, 30, ", training=self.training"),))

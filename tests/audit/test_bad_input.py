@@ -7,11 +7,11 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from torchdropout_audit.run import MOST, audit_paths
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import RULES
 
 from torchdropout.audit import run as run_module
-from torchdropout.audit.run import MOST, audit_paths
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import RULES
 
 GOOD = "import torch.nn as nn\nnn.Dropout(7)\n"
 HEAD = "import torch.nn as nn\nd = nn.Dropout(0.5)\n"

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from torchdropout_audit.cache import Cache, cache_folder, key_of
+from torchdropout_audit.findings import Edit, Fix, SourceFinding
+from torchdropout_audit.run import audit_paths
 
 from torchdropout.audit import cache as cache_module
-from torchdropout.audit.cache import Cache, cache_folder, key_of
-from torchdropout.audit.run import audit_paths
-from torchdropout.findings import Edit, Fix, SourceFinding
 
 FIX = Fix("add training=self.training", (Edit(3, 3, "é"), Edit(5, 9, "")), safe=False)
 FOUND = [
@@ -212,7 +212,7 @@ def test_what_has_not_changed_is_not_audited_again(project, monkeypatch):
     def fail(*_):
         raise AssertionError("audited again")
 
-    monkeypatch.setattr("torchdropout.audit.run.audit_text", fail)
+    monkeypatch.setattr("torchdropout_audit.run.audit_text", fail)
     again = audit_paths(["."])
     assert (again.findings, again.problems, again.files) == (first.findings, (), 1)
     assert "audited again" in audit_paths(["."], cache=False).problems[0]
@@ -223,7 +223,7 @@ def test_what_has_not_changed_is_not_audited_again(project, monkeypatch):
 
 def test_an_audit_that_failed_is_not_remembered(project, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("torchdropout.audit.run.audit_text", lambda *_: 1 / 0)
+        patched.setattr("torchdropout_audit.run.audit_text", lambda *_: 1 / 0)
         assert "ZeroDivisionError" in audit_paths(["."]).problems[0]
     assert len(audit_paths(["."]).findings) == 1
 

@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from torchdropout_audit.findings import SourceReport
+from torchdropout_audit.table import RULES
 
 from torchdropout import cli, extras
-from torchdropout.audit.table import RULES
 from torchdropout.cli import audit as audit_command
-from torchdropout.findings import SourceReport
 
 SOURCE = str(Path(cli.__file__).parents[2])
 

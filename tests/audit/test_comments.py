@@ -6,12 +6,12 @@ import textwrap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchdropout_audit.comments import ON_PURPOSE, suppress
+from torchdropout_audit.fix import mend_all, parses
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import FINDERS, RULES
 
 from audit._reports import finding
-from torchdropout.audit.comments import ON_PURPOSE, suppress
-from torchdropout.audit.fix import mend_all, parses
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import FINDERS, RULES
 
 HEAD = """\
 import torch.nn as nn

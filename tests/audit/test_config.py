@@ -3,10 +3,10 @@
 import os
 
 import pytest
+from torchdropout_audit.settings import TABLE, read_config
 
-from torchdropout.audit.config import TABLE, read_config
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify.config import read_config as read_verify_config
+from torchdropout.verify.settings import read_config as read_verify_config
 
 
 @pytest.fixture

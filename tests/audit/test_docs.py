@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from torchdropout_audit.settings import TABLE, read_config
+from torchdropout_audit.table import RULES
 
 from torchdropout import cli
-from torchdropout.audit.config import TABLE, read_config
-from torchdropout.audit.table import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "audit.md").read_text(encoding="utf-8")

@@ -10,8 +10,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
-
-from torchdropout.audit.files import (
+from torchdropout_audit.files import (
     NOT_SOURCE,
     Patterns,
     UnreadableError,

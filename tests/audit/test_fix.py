@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torchdropout_audit.findings import Edit, Fix
+from torchdropout_audit.fix import mend, mend_all, parses, without_tried
+from torchdropout_audit.source import audit_text
 
 from audit._reports import finding
-from torchdropout.audit.fix import mend, mend_all, parses, without_tried
-from torchdropout.audit.source import audit_text
-from torchdropout.findings import Edit, Fix
 
 
 def fixed(*edits, safe=True):

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch.nn
-
-from torchdropout.audit.comments import suppress
-from torchdropout.audit.files import Source
-from torchdropout.audit.fix import mend, mend_all, parses
-from torchdropout.audit.notebooks import Notebook
-from torchdropout.audit.run import audit_data
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import FINDERS, RULES
+from torchdropout_audit.comments import suppress
+from torchdropout_audit.files import Source
+from torchdropout_audit.fix import mend, mend_all, parses
+from torchdropout_audit.notebooks import Notebook
+from torchdropout_audit.run import audit_data
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import FINDERS, RULES
 
 HERE = Path(__file__).parent
 TOKEN = re.compile(r"\w+|[ \t]+|\r?\n|[^\w\s]|\s")

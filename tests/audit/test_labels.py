@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from scipy.stats import binom
-
-from torchdropout.audit.table import FINDERS
+from torchdropout_audit.table import FINDERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 with (DOCS / "audit" / "labels.csv").open(newline="", encoding="utf-8") as file:

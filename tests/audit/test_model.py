@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from torchdropout.audit.model import sites
-from torchdropout.audit.model_rules import MODEL_RULES
+from torchdropout.audit import sites
+from torchdropout.audit.rules import RULES
 from torchdropout.errors import ArgumentTypeError, TargetError
 
 SIZE = 64
@@ -526,7 +526,7 @@ def test_config():
     assert [f.figures["key"] for f in found.findings] == ["text.dropout"]
 
 
-@pytest.mark.parametrize("rule", MODEL_RULES.values(), ids=MODEL_RULES)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_the_examples_of_a_rule(rule):
     def found(source):
         namespace = {"torch": torch, "nn": nn, "F": F}
@@ -544,10 +544,10 @@ def test_the_examples_of_a_rule(rule):
 
 
 def test_rules_are_whole():
-    codes = [rule.code for rule in MODEL_RULES.values()]
+    codes = [rule.code for rule in RULES.values()]
     assert codes == sorted(set(codes))
     assert all(code.startswith("TD3") for code in codes)
-    for name, rule in MODEL_RULES.items():
+    for name, rule in RULES.items():
         assert (rule.name, rule.group) == (name, "model")
         assert rule.summary.endswith(".")
         assert "To mend:" in rule.explain

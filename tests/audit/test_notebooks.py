@@ -8,10 +8,9 @@ import nbformat
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from torchdropout.audit.files import Source, UnreadableError
-from torchdropout.audit.notebooks import Notebook
-from torchdropout.audit.source import audit_text
+from torchdropout_audit.files import Source, UnreadableError
+from torchdropout_audit.notebooks import Notebook
+from torchdropout_audit.source import audit_text
 
 
 def code(text, /, **more):

@@ -4,8 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-
-from torchdropout.audit.report import render_diff
+from torchdropout_audit.report import render_diff
 
 CASES = {
     "a line": ("a\nb\nc\n", "a\nB\nc\n"),

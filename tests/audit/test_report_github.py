@@ -1,7 +1,8 @@
 """Workflow commands."""
 
+from torchdropout_audit.report import render_github
+
 from audit import _reports as r
-from torchdropout.audit.report import render_github
 
 
 def test_a_line_a_finding_errors_first_and_the_verdict():

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from torchdropout_audit.report import render_json
+from torchdropout_audit.run import audit_paths
 
 from audit import _reports as r
-from torchdropout.audit.report import render_json
-from torchdropout.audit.run import audit_paths
-from torchdropout.findings import SCHEMA
+from torchdropout.reporting.findings import SCHEMA
 
 FILE = Path(__file__).parents[2] / "docs" / "audit.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))

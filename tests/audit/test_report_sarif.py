@@ -6,13 +6,13 @@ from urllib.parse import unquote, urlparse
 
 import jsonschema
 import pytest
+from torchdropout_audit.findings import SourceReport
+from torchdropout_audit.fix import mend
+from torchdropout_audit.report import render_sarif
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import RULES
 
 from audit import _reports as r
-from torchdropout.audit.fix import mend
-from torchdropout.audit.report import render_sarif
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import RULES
-from torchdropout.findings import SourceReport
 
 FILE = Path(__file__).parent / "data" / "sarif-2.1.0-rtm.5.json"
 VALIDATOR = jsonschema.Draft4Validator(

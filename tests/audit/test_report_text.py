@@ -4,9 +4,9 @@ import re
 
 import pytest
 from rich.cells import cell_len
+from torchdropout_audit.report import render_text
 
 from audit import _reports as r
-from torchdropout.audit.report import render_text
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

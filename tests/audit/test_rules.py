@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import FINDERS
 
 from torchdropout.audit import rules
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import FINDERS
 
 ALL = pytest.mark.parametrize("name", FINDERS)
 

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from torchdropout_audit.fix import Mended
+from torchdropout_audit.run import WORDS, audit_paths, may_break_a_rule
+from torchdropout_audit.table import FINDERS, RULES
+from torchdropout_audit.workers import CrashError, NoWorkerError, run_all
 
 from torchdropout.audit import run as run_module
 from torchdropout.audit import workers
-from torchdropout.audit.fix import Mended
-from torchdropout.audit.run import WORDS, audit_paths, may_break_a_rule
-from torchdropout.audit.table import FINDERS, RULES
-from torchdropout.audit.workers import CrashError, NoWorkerError, run_all
 
 BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
 CLEAN = "import torch.nn as nn\nnn.Dropout(0.7)\n"
@@ -180,7 +180,7 @@ def test_processes_do_without_torch():
     program = workers._BEGIN.replace("serve()", "").replace(
         "pickle.load(sys.stdin.buffer)", f"(sys.path, {workers._FOLDER!r})"
     )
-    program += "import torchdropout.audit.run; print('torch' in sys.modules)"
+    program += "import torchdropout_audit.run; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert ended.stdout.split() == [b"False"]
 

@@ -1,9 +1,9 @@
 """Which rules are meant by what is given."""
 
 import pytest
+from torchdropout_audit.selection import CHOICE, chosen
+from torchdropout_audit.table import RULES
 
-from torchdropout.audit.selection import CHOICE, chosen
-from torchdropout.audit.table import RULES
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 

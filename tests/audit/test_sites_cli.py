@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.audit.model.load import Input, load, read_input
+from torchdropout.audit.load import Input, load, read_input
 from torchdropout.cli import run
 from torchdropout.errors import ArgumentValueError, TargetError
 

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from torchdropout.audit.model import Site, Sites, sites
-from torchdropout.audit.report.sites import (
+from torchdropout.audit import Site, Sites, sites
+from torchdropout.audit.report import (
     render_sites,
     render_sites_html,
     render_sites_html_fragment,
     render_sites_json,
 )
-from torchdropout.findings import Finding
+from torchdropout.reporting.findings import Finding
 
 HOSTILE = '<script>alert("x")</script>\x1b[31m\n&é'
 GATED = {"train": True, "eval": False, "no_grad": True}

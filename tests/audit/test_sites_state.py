@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as hooks
 
-from torchdropout.audit.model import sites
+from torchdropout.audit import sites
 from torchdropout.errors import TargetError
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import FINDERS
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import FINDERS
 
 SNIPPETS = Path(__file__).parent / "snippets"
 FILES = sorted(SNIPPETS.glob("*/*.py"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.audit.model import sites
+from torchdropout.audit import sites
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "audit" / "models.csv"

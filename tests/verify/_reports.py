@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from torchdropout.findings import CheckResult, Report, Rule, TargetReport
+from torchdropout.reporting.findings import Rule
+from torchdropout.verify.results import CheckResult, Report, TargetReport
 
 HOSTILE = {
     "markup": "<script>alert(1)</script><img src=x onerror=alert(1)><!-- </style></title>",

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from torchdropout.errors import ArgumentValueError
-from torchdropout.findings import CheckResult, Report, TargetReport
 from torchdropout.verify import RULES
 from torchdropout.verify.baseline import Baseline, read_baseline
 from torchdropout.verify.report import render_json
+from torchdropout.verify.results import CheckResult, Report, TargetReport
 
 
 def target(name, **statuses):

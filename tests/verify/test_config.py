@@ -5,7 +5,7 @@ import os
 import pytest
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify.config import find_config, read_config
+from torchdropout.verify.settings import find_config, read_config
 
 WHOLE = """
 [project]

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from torchdropout.errors import TorchDropoutError, VerificationError
-from torchdropout.findings import Report
 from torchdropout.verify.report import render_html_fragment
+from torchdropout.verify.results import Report
 from verify import _reports as r
 
 

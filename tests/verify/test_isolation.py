@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import torchdropout
-from torchdropout.findings import CheckResult
 from torchdropout.verify import RULES, check_subject, isolation
+from torchdropout.verify.results import CheckResult
 from torchdropout.verify.runner import Course
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import torchdropout.verify.report as report_package
-from torchdropout.findings import CheckResult, Report, Rule, TargetReport
-from torchdropout.rendering.rules import render_rule, render_rules, render_rules_json
+from torchdropout.reporting.findings import Rule
+from torchdropout.reporting.rules import render_rule, render_rules, render_rules_json
 from torchdropout.verify.report import render_json, render_text
+from torchdropout.verify.results import CheckResult, Report, TargetReport
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LONG = "p=1: 4096 of 4096 values are NaN, expected 0; the first is at (0, 0), the last at (63, 63)"

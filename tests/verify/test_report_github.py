@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from torchdropout.findings import Report
 from torchdropout.verify.report import render_github
+from torchdropout.verify.results import Report
 from verify import _reports as r
 
 

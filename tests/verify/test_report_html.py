@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.findings import Report
 from torchdropout.verify import check_dropout
 from torchdropout.verify.report import render_html, render_html_fragment
+from torchdropout.verify.results import Report
 from verify import _reports as r
 
 VOID = {"meta", "path"}  # `path` closes itself in SVG

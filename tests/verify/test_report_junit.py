@@ -4,8 +4,8 @@ from xml.etree import ElementTree as ET
 import junitparser
 import pytest
 
-from torchdropout.findings import Report
 from torchdropout.verify.report import render_junit
+from torchdropout.verify.results import Report
 from verify import _reports as r
 
 REPORT = Report(

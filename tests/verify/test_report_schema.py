@@ -6,9 +6,10 @@ import jsonschema
 import pytest
 import torch
 
-from torchdropout.findings import SCHEMA, Report
+from torchdropout.reporting.findings import SCHEMA
 from torchdropout.verify import check_dropout
 from torchdropout.verify.report import render_json
+from torchdropout.verify.results import Report
 from verify import _reports as r
 
 FILE = Path(__file__).parents[2] / "docs" / "report.schema.json"

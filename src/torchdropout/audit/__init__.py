@@ -1,29 +1,12 @@
-"""The audit: dropout mistakes found in source and in models.
+"""The audit of a model: where dropout acts in a real forward pass, and what is wrong there.
 
-`audit_paths` and `audit_text` read sources, which takes no torch; `sites` runs a model.
+The audit of sources is a distribution of its own, `torchdropout-audit`, which needs no torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from .report import render_sites, render_sites_html_fragment
+from .run import sites as sites
+from .sites import Site as Site
+from .sites import Sites as Sites
 
-from .run import audit_paths as audit_paths
-from .source import audit_text as audit_text
-
-if TYPE_CHECKING:
-    from .model import Site as Site
-    from .model import Sites as Sites
-    from .model import sites as sites
-
-_MODEL = ("Site", "Sites", "sites")
-
-
-def __getattr__(name: str) -> Any:
-    # The processes that read sources import this package, and are to do without torch.
-    if name in _MODEL:
-        from . import model
-
-        return getattr(model, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted((*globals(), *_MODEL))
+Sites.text = render_sites
+Sites.html = render_sites_html_fragment

@@ -1,429 +1,223 @@
-"""Audits files: finds them, reads them in parallel, remembers what was found, mends."""
+"""Runs a model in training, in eval and in training under `no_grad`, and tells where it drops."""
 
 from __future__ import annotations
 
-import gc
-import os
+import contextlib
+import copy
+import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from ..findings import Rule, SourceFinding, SourceReport
-from .cache import Cache, cache_folder, key_of
-from .comments import suppress
-from .files import UNREADABLE, Patterns, UnreadableError, find_files, read_source, why, write_over
-from .fix import mend_all, without_tried
-from .notebooks import Notebook
-from .source import audit_text
-from .table import RULES, SYNTAX_ERROR
-from .workers import CrashError, NoWorkerError, can_start, run_all
+import torch
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
-WORDS = (
-    b"ropout",
-    b"rop_path",
-    b"ropPath",
-    b"ropBlock",
-    b"rop_block",
-    b"tochasticDepth",
-    b"tochastic_depth",
-    b"scaled_dot_product_attention",
-    b"efficient_attention",
-    b"attn_func",
-    b"preserve_rng_state",
-    b"LSTM",
-    b"GRU",
-    b"RNN",
-    b"MultiheadAttention",
-    b"TransformerEncoder",
-    b"TransformerDecoder",
-    b"Transformer(",
-)
-"""A file that holds none of these breaks no rule, and is not parsed."""
+from .. import _torch
+from ..errors import ArgumentTypeError, TargetError
+from .judge import config_of, judge, looked
+from .sites import Sites
+from .state import kept, seed_all
+from .watch import ATTENTION, Declared, Watch, declared
 
-MOST = 2_000_000
-"""Characters of the longest source that is parsed: its tree takes up to 300 bytes for each."""
-
-_WORTH_A_PROCESS = 400_000  # bytes to parse, below which a process takes longer to start than to do
-_WORTH_COLLECTING = 300_000  # bytes, of which the trees may wait to be freed
-_MOST_JOBS = 8
+_PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
-def may_break_a_rule(data: bytes) -> bool:
-    """Whether a file holds a word without which no rule has anything to say.
+def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
+    """Finds every place where dropout acts in a real forward pass of a model.
 
-    Example:
-        >>> may_break_a_rule(b"import os"), may_break_a_rule(b"nn.Dropout(.1)")
-        (False, True)
-    """
-    if any(word in data for word in WORDS):
-        return True
-    # A loop that leaves a model in eval mode: any model.
-    leaves_training = b".eval(" in data or b".train(False" in data
-    return leaves_training and (b"backward" in data or b".step(" in data)
+    The model is called as `model(*args, **kwargs)` in training, in eval under `no_grad` and in
+    training under `no_grad`; one with `nn.TransformerEncoderLayer` once more, to see whether Monte
+    Carlo dropout would work. Afterwards each module's mode, attributes and hooks, parameters,
+    gradients, buffers, the inputs and all generators are as before, whatever happened. No backward
+    pass is run: what acts only there is not seen, and a checkpointed part is seen once.
 
-
-def audit_paths(
-    paths: Sequence[str | Path],
-    *,
-    rules: Collection[str] | None = None,
-    exclude: Sequence[str] = (),
-    per_file_ignores: Mapping[str, Collection[str]] | None = None,
-    root: str | Path | None = None,
-    respect_gitignore: bool = True,
-    jobs: int | None = None,
-    cache: bool = True,
-    fix: Literal["safe", "unsafe"] | None = None,
-    changed: Callable[[str, str, str], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> SourceReport:
-    """Audits files and folders.
-
-    Files without a word that a rule could mean are not parsed; what was found before in a file
-    that has not changed is remembered; and where there is much to parse, processes share it.
+    What a compiled model compiles is run eagerly, of a `DataParallel` its module, of a model with
+    lazy modules a copy. In a scripted module, and in any function that is not known, a dropout is
+    seen by its mask, as an "unknown random op". On the meta device there are no masks to measure.
 
     Args:
-        paths: What to audit, as `find_files` takes it.
-        rules: Names of the rules to apply; all of them with None.
-        exclude: Patterns in the manner of a `.gitignore`: what is not audited.
-        per_file_ignores: Names of rules that are not applied to the files a pattern names.
-        root: The folder that patterns are relative to; the current one with None.
-        respect_gitignore: False to audit what git ignores.
-        jobs: How many processes may work; with None as many as there are processors, up to 8.
-        cache: Whether to remember what is found.
-        fix: Whether to mend files: what can only be meant so, or whatever can be mended.
-        changed: Called with the path, the old text and the new one of each file that `fix` would
-            change, instead of writing it.
-        progress: Called with how many files are done, and of how many, as the work goes on.
+        model: The model.
+        *args: What it is called with.
+        **kwargs: The same, by name.
 
     Returns:
-        The report. Ctrl-C ends the run with what there is: the report is not complete.
+        The sites and the findings.
+
+    Raises:
+        ArgumentTypeError: `model` is no module.
+        TargetError: The model fails; the message tells in which pass and why.
 
     Example:
-        >>> audit_paths(["no/such/place"], cache=False).problems
-        ('no/such/place: no such file or folder',)
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Dropout(0.25))
+        >>> (site,) = sites(model, torch.ones(8, 64))
+        >>> site.name, site.kind, site.asked, site.train, site.eval, site.kept
+        ('1', 'Dropout', 0.25, True, False, 2048)
     """
-    began = time.monotonic()
-    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, progress)
-    complete = True
-    try:
-        files, problems = find_files(
-            paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentTypeError(
+            f"Expected `model` to be a torch.nn.Module, got model={model!r} "
+            f"({type(model).__name__})"
         )
-    except KeyboardInterrupt:
-        return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
-    with Cache(cache_folder() if cache else None) as remembered:
-        try:
-            run.audit(files, remembered, jobs or _processors())
-        except KeyboardInterrupt:
-            complete = False
-    outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
-    return SourceReport(
-        tuple(finding for outcome in outcomes for finding in outcome.findings),
-        sum(outcome.is_audited for outcome in outcomes),
-        (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
-        time.monotonic() - began,
-        sum(outcome.mended for outcome in outcomes),
-        complete,
+    began = time.perf_counter()
+    name = type(getattr(model, _torch.COMPILED, model)).__name__
+    given = _torch.tree.tree_leaves((args, kwargs))
+    model, notes = _runnable(model, given, args, kwargs)
+    paths = _paths(model)
+    names = {key: known[0] for key, known in paths.items()}
+    passes = {
+        "train": Watch(names),
+        "eval": Watch(names),
+        "train under no_grad": Watch(names),
+    }
+    for title, watch in passes.items():
+        _run(model, args, kwargs, given, title, watch)
+    fast: list[str] = []
+    if any(isinstance(m, torch.nn.TransformerEncoderLayer) for m in model.modules()):
+        watch = Watch(names, functions=False)
+        _run(model, args, kwargs, given, "eval with its dropouts in train", watch)
+        fast = watch.fast
+
+    train, evaluation, no_grad = (watch.records for watch in passes.values())
+    also = {known[0]: tuple(known[1:]) for known in paths.values()}
+    found = [
+        looked(train.get(key), evaluation.get(key), no_grad.get(key), also.get(key[0], ()))
+        for key in dict.fromkeys([*train, *evaluation, *no_grad])
+    ]
+    # Attention that is asked for no dropout is no place of dropout.
+    found = [one for one in found if one.site.acts or one.site.kind not in ATTENTION]
+    called = set().union(*(watch.called for watch in passes.values()))
+    uncalled = _uncalled(model, names, called)
+    return Sites(
+        name,
+        tuple(one.site for one in found),
+        judge(found, uncalled, fast, config_of(model)),
+        notes,
+        time.perf_counter() - began,
     )
 
 
-def audit_data(
-    data: bytes,
-    path: str,
-    *,
-    rules: Collection[str] | None = None,
-    per_file_ignores: Mapping[str, Collection[str]] | None = None,
-    root: str | Path | None = None,
-    fix: Literal["safe", "unsafe"] | None = None,
-    changed: Callable[[str, str, str], None] | None = None,
-) -> tuple[SourceReport, bytes]:
-    """Audits what a file holds, or would hold: nothing is read or written.
-
-    Args:
-        data: The bytes of a Python source or, where the path ends so, a notebook.
-        path: Its path, for the findings and for `per_file_ignores`.
-        rules: As for `audit_paths`.
-        per_file_ignores: As for `audit_paths`.
-        root: As for `audit_paths`.
-        fix: As for `audit_paths`.
-        changed: As for `audit_paths`; where it is given, the report is of the data as they are.
-
-    Returns:
-        The report, and the data, mended where they are to be.
-
-    Example:
-        >>> audit_data(b"x = 1", "<stdin>")[0].findings
-        ()
-    """
-    began = time.monotonic()
-    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, None)
-    outcome = run.audit_data(path, data)
-    change = outcome.change
-    if change is not None and changed is not None:
-        changed(path, change.old_text, change.new_text)
-    else:
-        if change is not None:
-            data, outcome = change.new, replace(change.after, mended=change.mended)
-        outcome = run.tried(outcome)
-    report = SourceReport(
-        outcome.findings,
-        int(outcome.is_audited),
-        (outcome.problem,) if outcome.problem else (),
-        time.monotonic() - began,
-        outcome.mended,
-    )
-    return report, data
+def _runnable(
+    model: torch.nn.Module, given: list[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """What of a model is run, and why not itself."""
+    notes = []
+    if isinstance(model, _PARALLEL):
+        notes.append(f"{type(model).__name__}: its module was run")
+        model = model.module
+    if hasattr(model, _torch.COMPILED) or any(_torch.is_compiled(m) for m in model.modules()):
+        notes.append("compiled: run eagerly")
+    if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        notes.append("scripted: dropout inside is seen by its masks")
+    if any(isinstance(m, LazyModuleMixin) for m in model.modules()) and any(
+        map(is_lazy, [*model.parameters(), *model.buffers()])
+    ):
+        notes.append("lazy: a copy was run")
+        model = _copy(model)
+        with kept(torch.nn.Module(), given), _passing("first", args, kwargs):
+            seed_all(0)
+            with torch.no_grad():
+                model.eval()(*args, **kwargs)
+    return model, tuple(notes)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A file, and what is to be done with it."""
-
-    path: str
-    rules: frozenset[str]
-    fix: Literal["safe", "unsafe"] | None = None
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class _Change:
-    """What mending makes of a file."""
-
-    old: bytes
-    new: bytes
-    old_text: str
-    new_text: str
-    mended: int
-    after: _Outcome
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What came of a file."""
-
-    findings: tuple[SourceFinding, ...] = ()
-    problem: str = ""
-    is_audited: bool = True
-    key: bytes = b""
-    change: _Change | None = None
-    mended: int = 0
-
-
-class _Run:
-    """One audit: the files that are done, under their paths."""
-
-    def __init__(
-        self,
-        rules: Collection[str] | None,
-        per_file_ignores: Mapping[str, Collection[str]],
-        root: str | Path,
-        fix: Literal["safe", "unsafe"] | None,
-        changed: Callable[[str, str, str], None] | None,
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        self._rules = frozenset(RULES if rules is None else rules)
-        self._ignores = [
-            (Patterns(Path(root), [pattern]), frozenset(names))
-            for pattern, names in per_file_ignores.items()
-        ]
-        self._fix = fix
-        self._changed = changed
-        self._progress = progress
-        self._total = 0
-        self.outcomes: dict[str, _Outcome] = {}
-
-    def audit(self, files: Sequence[str], cache: Cache, jobs: int) -> None:
-        """Audits files, in no order; `outcomes` holds what is done."""
-        self._total = len(files)
-        tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest first: then no process has one left when the others have ended.
-        tasks.sort(key=lambda task: task.size, reverse=True)
-        for task, outcome in _outcomes(tasks, jobs):
-            if outcome.key:
-                cache.put(outcome.key, outcome.findings)
-            self._end(task.path, self._written(task, outcome, cache))
-
-    def audit_data(self, path: str, data: bytes) -> _Outcome:
-        """Audits what a file holds, and mends it; nothing is read or written."""
-        task = _Task(path, self._rules_for(path), self._fix)
-        try:
-            return _audited(task, data)
-        except Exception as error:
-            return _failed(path, error)
-
-    def _rules_for(self, path: str) -> frozenset[str]:
-        ignored = {name for names in self._ignores if names[0](path) for name in names[1]}
-        return self._rules - ignored
-
-    def _begun(self, path: str, cache: Cache) -> _Task | None:
-        """What is left to do for a file; None where it is done."""
-        rules = self._rules_for(path)
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            self._end(path, _Outcome(problem=f"{path}: {why(error)}", is_audited=False))
-            return None
-        if not may_break_a_rule(data):
-            self._end(path, _Outcome())
-            return None
-        known = cache.get(key_of(data, path, rules))
-        if known is None or (self._fix and any(_is_mendable(f, self._fix) for f in known)):
-            return _Task(path, rules, self._fix, len(data))
-        self._end(path, _Outcome(tuple(known)))
-        return None
-
-    def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
-        """The outcome after the file is mended, where it is to be."""
-        change = outcome.change
-        if change is None:
-            return self.tried(outcome)
-        if self._changed is not None:
-            self._changed(task.path, change.old_text, change.new_text)
-            return outcome
-        try:
-            is_written = write_over(task.path, change.old, change.new)
-        except OSError as error:
-            return replace(outcome, problem=f"{task.path}: not mended: {why(error)}")
-        if not is_written:
-            return replace(outcome, problem=f"{task.path}: not mended: it has just changed")
-        cache.put(change.after.key, change.after.findings)
-        return self.tried(replace(change.after, mended=change.mended))
-
-    def tried(self, outcome: _Outcome) -> _Outcome:
-        """The outcome without the fixes that were tried and left what they should mend."""
-        if self._fix is None:
-            return outcome
-        return replace(outcome, findings=without_tried(outcome.findings, self._fix == "unsafe"))
-
-    def _end(self, path: str, outcome: _Outcome) -> None:
-        self.outcomes[path] = outcome
-        if self._progress is not None:
-            self._progress(len(self.outcomes), self._total)
-
-
-def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outcome]]:
-    """Does tasks, in processes where that is worth it."""
-    jobs = min(jobs, len(tasks))
-    left = {task.path: task for task in tasks}
-    if jobs > 1 and can_start() and sum(task.size for task in tasks) > _WORTH_A_PROCESS:
-        try:
-            for task, outcome in run_all(audit_file, tasks, jobs):
-                del left[task.path]
-                yield task, _crashed(task, outcome) if isinstance(outcome, CrashError) else outcome
-        except NoWorkerError:
-            pass  # what is left is done here
-    for task in left.values():
-        yield task, audit_file(task)
-
-
-def _failed(path: str, error: Exception) -> _Outcome:
-    said = f"{type(error).__name__}: {error}"
-    return _Outcome(problem=f"{path}: the audit failed: {said}", is_audited=False)
-
-
-def _crashed(task: _Task, error: CrashError) -> _Outcome:
-    return _Outcome(problem=f"{task.path}: the parser crashed: {error}", is_audited=False)
-
-
-def audit_file(task: _Task) -> _Outcome:
-    """Audits one file, and mends its text where asked; writes nothing, and raises nothing."""
-    path = task.path
+def _copy(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a model with lazy modules; of buffers without values torch makes none itself."""
+    make: Any = UninitializedBuffer
+    lazy = filter(is_lazy, model.buffers())
+    memo: dict[int, Any] = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
     try:
-        with _collected_seldom(task.size):
-            return _audited(task, Path(path).read_bytes())
-    except OSError as error:
-        return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
-    except Exception as error:  # a fault of a rule's: the other files are audited
-        return _failed(path, error)
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise TargetError(
+            "Expected a model with lazy modules to have been run once, or to be one that can "
+            f"be copied, got {_told(error)}"
+        ) from error
 
 
-_uncollected = 0
+def _run(
+    model: torch.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    given: list[Any],
+    title: str,
+    watch: Watch,
+) -> None:
+    """One pass, of which nothing stays but what was seen."""
+    with kept(model, given), _passing(title, args, kwargs):
+        model.train(title.startswith("train"))
+        if title.startswith("eval with"):
+            for module in model.modules():
+                if declared(module) is not None and not _torch.children(module):
+                    module.train()
+        seed_all(0)
+        with torch.set_grad_enabled(title == "train"), watch.looking():
+            model(*args, **kwargs)
 
 
-@contextmanager
-def _collected_seldom(size: int) -> Iterator[None]:
-    """Keeps the garbage collector from looking through a tree that is still growing.
-
-    It would take as long as the parser and more, and find nothing.
-    """
-    global _uncollected
-    was_enabled = gc.isenabled()
-    gc.disable()
+@contextlib.contextmanager
+def _passing(title: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """The surroundings of a pass; what fails inside is told as the pass's failure."""
     try:
-        yield
-    finally:
-        _uncollected += size
-        if _uncollected > _WORTH_COLLECTING:
-            _uncollected = 0
-            gc.collect()
-        if was_enabled:
-            gc.enable()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            stack.enter_context(torch.inference_mode(False))
+            if "torch._dynamo" in sys.modules:  # seconds to load; what is compiled has loaded it
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
+    except Exception as error:
+        raise TargetError(
+            f"Expected the model to run in the pass {title!r} with {_shapes(args, kwargs)}, "
+            f"got {_told(error)}"
+        ) from error
 
 
-def _audited(task: _Task, data: bytes) -> _Outcome:
-    path = task.path
-    key = key_of(data, path, task.rules)
-    try:
-        is_notebook = path.endswith(".ipynb")
-        source = read_source(data, is_python=not is_notebook)
-        notebook = Notebook(source) if is_notebook else None
-    except UnreadableError as error:
-        return _Outcome((_wrong(UNREADABLE, path, str(error), error.line),), key=key)
-    text = source.text if notebook is None else notebook.text
-    if len(text) > MOST:
-        said = f"{len(text):,} characters are more than the {MOST:,} of the longest source audited"
-        return _Outcome(problem=f"{path}: {said}", is_audited=False)
-    broken = () if notebook is None else _broken_cells(notebook, path)
-    found = _found(text, task)
-
-    findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
-    placed = findings if notebook is None else map(notebook.placed, findings)
-    outcome = _Outcome(tuple(placed), key=key)
-    if task.fix is None:
-        return outcome
-    mended = mend_all(text, lambda new: _found(new, task), task.fix == "unsafe")
-    if not mended.count:
-        return outcome
-    new = mended.text
-    try:
-        new_text = new if notebook is None else notebook.mended(new)
-        new_data = source.encoded(new_text)
-    except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
-        return replace(outcome, problem=f"{path}: not mended: {error}")
-    after = _audited(replace(task, fix=None), new_data)
-    change = _Change(data, new_data, source.text, new_text, mended.count, after)
-    return replace(outcome, change=change)
+def _told(error: Exception) -> str:
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _found(text: str, task: _Task) -> list[SourceFinding]:
-    found = audit_text(text, task.path, task.rules)
-    return suppress(found, text, task.path, task.rules)
+def _shapes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    named = [*(("", a) for a in args), *((f"{k}=", v) for k, v in kwargs.items())]
+    return ", ".join(name + _shape(value) for name, value in named) or "no arguments"
 
 
-def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
-    """Of cells that do not parse: no more than advice, for a notebook may hold a sketch."""
-    return tuple(
-        replace(
-            _wrong(SYNTAX_ERROR, path, error.msg, line),
-            severity="advice",
-            source=(error.text or "").rstrip("\r\n"),
-        )
-        for line, error in notebook.broken.items()
-    )
+def _shape(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        size = "x".join(map(str, value.shape)) or "a number"
+        return f"{size} {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__
 
 
-def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
-    return SourceFinding(path, line, 1, line, 1, rule.code, rule.name, rule.severity, message)
+def _paths(model: torch.nn.Module) -> dict[int, list[str]]:
+    """Each module's paths in the model, by its id; a compiled module's wrapper is left out."""
+    paths: dict[int, list[str]] = {}
+
+    stack: list[tuple[torch.nn.Module, str, frozenset[int]]] = [(model, "", frozenset())]
+    while stack:
+        module, path, above = stack.pop()
+        paths.setdefault(id(module), []).append(path)
+        inside = above | {id(module)}
+        children = [(n, c) for n, c in _torch.children(module).items() if c is not None]
+        for name, child in reversed(children):
+            if id(child) not in inside:
+                own = path if name == _torch.COMPILED else f"{path}.{name}" if path else name
+                stack.append((child, own, inside))
+    return paths
 
 
-def _is_mendable(finding: SourceFinding, fix: str) -> bool:
-    return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
-
-
-def _processors() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    count = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(count, _MOST_JOBS)
+def _uncalled(
+    model: torch.nn.Module, names: Mapping[int, str], called: set[int]
+) -> dict[str, Declared]:
+    """The dropouts that no pass called; of a scripted module's inside nothing is known."""
+    found = {}
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule) or id(module) in called:
+            continue
+        known = declared(module)
+        if known is not None:
+            found[names[id(module)]] = known
+    return found

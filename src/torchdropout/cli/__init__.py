@@ -9,18 +9,18 @@ import click
 
 from .._version import __version__
 from ..extras import PACKAGES, extra_of, missing
-from ._common import CANNOT_RUN, INTERRUPTED, OK
+from ..reporting.command import CANNOT_RUN, INTERRUPTED, OK
 
 # Where each command is: it is imported when it is asked for, as its extra may not be there.
 _MODULES: Mapping[str, str] = {
-    "verify": "verify",
-    "compare": "verify",
-    "checks": "verify",
-    "audit": "audit",
-    "audit-model": "audit_model",
-    "rules": "audit",
-    "explain": "about",
-    "info": "about",
+    "verify": ".verify",
+    "compare": ".verify",
+    "checks": ".verify",
+    "audit": "torchdropout_audit.command",
+    "audit-model": ".audit_model",
+    "rules": ".about",
+    "explain": ".about",
+    "info": ".about",
 }
 
 
@@ -53,10 +53,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULES:
             return None
+        name = _MODULES[cmd_name]
         try:
-            module = importlib.import_module(f".{_MODULES[cmd_name]}", __name__)
+            module = importlib.import_module(name, __name__)
         except ModuleNotFoundError as error:
-            if error.name not in PACKAGES[extra_of(cmd_name)]:
+            if error.name not in (*PACKAGES[extra_of(cmd_name)], name.partition(".")[0]):
                 raise
             return _unable(cmd_name)
         command = getattr(module, cmd_name.replace("-", "_"))

@@ -1,23 +1,24 @@
-"""The commands about torchdropout itself: `explain`, `info`."""
+"""The commands about rules, and about torchdropout itself: `rules`, `explain`, `info`."""
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from ..extras import PACKAGES
-from ..findings import Rule
 from ..info import gather, text
-from ..output import look, write
-from ..rendering.rules import render_rule
-from ..selection import close_to
-from ._common import OK, formats
+from ..reporting.command import OK, formats
+from ..reporting.findings import Rule
+from ..reporting.output import look, write
+from ..reporting.rules import render_rule, render_rules, render_rules_json
+from ..reporting.selection import close_to
 
 # The tables of rules, and the extra that reading one needs.
-_TABLES = (("verify.table", "verify"), ("audit.table", "audit"))
+_CHECKS = (("..verify.table", "verify"),)
+_RULES = (("torchdropout_audit.table", "audit"), ("..audit.rules", "audit"))
 
 
 @click.command()
@@ -25,10 +26,10 @@ _TABLES = (("verify.table", "verify"), ("audit.table", "audit"))
 def explain(name: str) -> int:
     """Explains a check or rule, by NAME or code: what it finds, why it matters, how to mend it."""
     wanted = name.strip().lower()
-    rules = list(_every_rule())
-    rule = next((rule for rule in rules if wanted in (rule.name, rule.code.lower())), None)
+    known = list(_rules_of((*_CHECKS, *_RULES)))
+    rule = next((rule for rule in known if wanted in (rule.name, rule.code.lower())), None)
     if rule is None:
-        names = [key for rule in rules for key in (rule.name, rule.code.lower())]
+        names = [key for rule in known for key in (rule.name, rule.code.lower())]
         listed = "`torchdropout checks` and `torchdropout rules` list them"
         raise click.UsageError(
             f"Expected `NAME` to be the name or code of a check or rule, got {name!r} (str); "
@@ -38,16 +39,25 @@ def explain(name: str) -> int:
     return OK
 
 
-def _every_rule() -> Iterator[Rule]:
-    """The rules of the verifier and the audit, as far as their extras are installed."""
-    for module, extra in _TABLES:
+def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
+    """The rules of some tables, as far as what they need is installed."""
+    for module, extra in tables:
         try:
-            table = importlib.import_module(f"...{module}", __name__)
+            table = importlib.import_module(module, __package__)
         except ModuleNotFoundError as error:
-            if error.name not in PACKAGES[extra]:
+            if error.name not in (*PACKAGES[extra], module.partition(".")[0]):
                 raise
         else:
             yield from table.RULES.values()
+
+
+@click.command()
+@formats("text", "json")
+def rules(form: str) -> int:
+    """Lists the rules of the audits: code, name, group, severity, what each requires."""
+    listed = tuple(_rules_of(_RULES))
+    write(render_rules_json(listed) if form == "json" else render_rules(listed, **look()))
+    return OK
 
 
 @click.command()

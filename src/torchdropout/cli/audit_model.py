@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 
-from ..audit.model import Sites, sites
-from ..audit.model.load import load, read_input
-from ..audit.report.sites import (
+from ..audit import Sites, sites
+from ..audit.load import load, read_input
+from ..audit.report import (
     render_sites,
     render_sites_html,
     render_sites_json,
     verdict_line,
 )
-from ..output import look, need_writable
-from ._common import CANNOT_RUN, ERRORS, OK, WRONG, formats, output_option, publish, tell
+from ..reporting.command import CANNOT_RUN, ERRORS, OK, WRONG, formats, output_option, publish, tell
+from ..reporting.output import look, need_writable
 
 _RENDERERS: dict[str, Callable[[Sites], str]] = {
     "json": render_sites_json,

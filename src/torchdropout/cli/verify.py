@@ -9,12 +9,22 @@ from typing import Any, TypeVar
 
 import click
 
-from ..findings import Report
-from ..output import look, need_writable, write
-from ..rendering.rules import render_rules, render_rules_json
+from ..reporting.command import (
+    CANNOT_RUN,
+    ERRORS,
+    INTERRUPTED,
+    OK,
+    WRONG,
+    formats,
+    output_option,
+    publish,
+    settings_of,
+    tell,
+)
+from ..reporting.output import look, need_writable, write
+from ..reporting.rules import render_rules, render_rules_json
 from ..verify.baseline import Baseline, read_baseline
 from ..verify.compare import compare as compare_dropouts
-from ..verify.config import FORMATS, TABLE
 from ..verify.context import LEVELS
 from ..verify.isolation import Outcome, judge, stdout_to_stderr
 from ..verify.limit import can_limit
@@ -28,20 +38,10 @@ from ..verify.report import (
 )
 from ..verify.report._words import total, verdict_line
 from ..verify.report.compare import render_comparison
+from ..verify.results import Report
 from ..verify.selection import chosen
+from ..verify.settings import FORMATS, TABLE
 from ..verify.table import RULES
-from ._common import (
-    CANNOT_RUN,
-    ERRORS,
-    INTERRUPTED,
-    OK,
-    WRONG,
-    formats,
-    output_option,
-    publish,
-    settings_of,
-    tell,
-)
 
 _RULES = tuple(RULES.values())
 _RENDERERS: dict[str, Callable[[Report], str]] = {

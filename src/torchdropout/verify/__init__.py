@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ..findings import CheckResult as CheckResult
-from ..findings import Finding as Finding
-from ..findings import Report as Report
-from ..findings import Rule as Rule
-from ..findings import TargetReport as TargetReport
+from ..reporting.findings import Finding as Finding
+from ..reporting.findings import Rule as Rule
 from .compare import compare as compare
 from .comparison import Comparison as Comparison
 from .context import LEVELS as LEVELS
 from .context import Level as Level
+from .results import CheckResult as CheckResult
+from .results import Report as Report
+from .results import TargetReport as TargetReport
 from .runner import FALSE_ALARM_RATE as FALSE_ALARM_RATE
 from .runner import check_dropout as check_dropout
 from .runner import check_subject as check_subject
@@ -34,3 +34,13 @@ def __getattr__(name: str) -> Any:
 
         return parametrize_with_dropout_checks
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _html(report: Report) -> str:
+    # Only now: a report that is never shown needs no matplotlib.
+    from .report import render_html_fragment
+
+    return render_html_fragment(report)
+
+
+Report.html = _html

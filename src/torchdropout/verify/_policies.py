@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..findings import Severity
+from ..reporting.findings import Severity
 from ._looking import builtin_type
 from .checks._reading import same_values, seeded_mask
 from .checks.construction import WRONG

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ArgumentValueError
-from ..findings import SCHEMA, Report
+from ..reporting.findings import SCHEMA
+from .results import Report
 
 
 @dataclass(frozen=True)

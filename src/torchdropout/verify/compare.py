@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from ..findings import CheckResult, Rule, TargetReport
+from ..reporting.findings import Rule
 from ._laws import Plan, compare_kept, compare_laws, points_of
 from ._looking import Looking
 from ._policies import POLICIES
 from .comparison import Comparison, Row
 from .context import LEVELS, Context, Level, seed_all
+from .results import CheckResult, TargetReport
 from .runner import FALSE_ALARM_RATE, check_subject
 from .subject import Built, Spec, Subject
 from .targets import resolve

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..findings import Severity, TargetReport
+from ..reporting.findings import Severity
+from .results import TargetReport
 
 Group = Literal["check", "policy", "law"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..findings import Figure, Severity
+from ..reporting.findings import Figure, Severity
 from . import stats
 from .compiling import patient
 from .stats import Bits, Family

@@ -25,9 +25,10 @@ from typing import Any, Protocol
 import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
-from ..findings import CheckResult, Rule, TargetReport
+from ..reporting.findings import Rule
 from .context import describe
 from .limit import can_limit
+from .results import CheckResult, TargetReport
 from .runner import Course, check_dropout, check_subject, need_codes, overdue, understood
 from .selection import chosen
 from .table import RULES

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
-from ..findings import CheckResult, Figure, Rule
-from ..selection import close_to
+from ..reporting.findings import Figure, Rule
+from ..reporting.selection import close_to
+from .results import CheckResult
 from .runner import Course, check_subject, codes_of, need_level
 from .selection import chosen
 from .subject import Spec, Subject

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError
-from ..findings import CheckResult, Report, Rule, Status, TargetReport
+from ..reporting.findings import Rule
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
 from .limit import can_limit, time_limit
+from .results import CheckResult, Report, Status, TargetReport
 from .selection import chosen
 from .subject import Spec, Subject
 from .table import CHECKS, RULES, STATISTICAL

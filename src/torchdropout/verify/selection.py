@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..selection import Choice
+from ..reporting.selection import Choice
 from .table import RULES
 
 CHOICE = Choice(RULES, "check", "torchdropout checks")

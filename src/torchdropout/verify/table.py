@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from ..findings import Rule
+from ..reporting.findings import Rule
 from .checks import (
     compiled,
     construction,

@@ -4,8 +4,7 @@ import ast
 import textwrap
 
 import pytest
-
-from torchdropout.audit.code import UNKNOWN, Code
+from torchdropout_audit.code import UNKNOWN, Code
 
 HEAD = "import torch, math\nimport torch.nn.functional as F\nfrom torch import nn\n"
 

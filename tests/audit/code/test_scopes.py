@@ -13,9 +13,8 @@ from libcst.metadata import (
     QualifiedNameProvider,
     QualifiedNameSource,
 )
-
-from torchdropout.audit.code import Code
-from torchdropout.audit.code.signatures import canonical
+from torchdropout_audit.code import Code
+from torchdropout_audit.code.signatures import canonical
 
 SOURCES = sorted(Path(torchvision.__file__).parent.glob("**/*.py"))
 

@@ -2,8 +2,8 @@
 
 import textwrap
 
-from torchdropout.audit.fix import mend_all
-from torchdropout.audit.source import audit_text
+from torchdropout_audit.fix import mend_all
+from torchdropout_audit.source import audit_text
 
 HEAD = """\
 import torch

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-
-from torchdropout.audit.source import audit_text
+from torchdropout_audit.source import audit_text
 
 HEAD = """
 import functools

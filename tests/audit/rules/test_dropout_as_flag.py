@@ -3,8 +3,7 @@
 import pytest
 import torch
 from torch import nn
-
-from torchdropout.audit.source import audit_text
+from torchdropout_audit.source import audit_text
 
 HEAD = """
 from torch import nn

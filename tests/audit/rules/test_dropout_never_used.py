@@ -4,9 +4,9 @@ import textwrap
 
 import pytest
 import torch
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import marked
-from torchdropout.audit.table import RULES
 
 NAME = "dropout-never-used"
 PASS = "def forward(self, x):\n    return x\n"

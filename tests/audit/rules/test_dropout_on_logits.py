@@ -1,8 +1,7 @@
 """TD142: dropout on logits. Lines that end in `#!` are to be found."""
 
 import pytest
-
-from torchdropout.audit.source import audit_text
+from torchdropout_audit.source import audit_text
 
 HEADS = """
 from torch import nn

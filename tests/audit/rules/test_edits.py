@@ -3,9 +3,8 @@
 import ast
 
 import pytest
-
-from torchdropout.audit.code import Code
-from torchdropout.audit.rules._edits import append_argument, gate_rate
+from torchdropout_audit.code import Code
+from torchdropout_audit.rules._edits import append_argument, gate_rate
 
 
 def appended(source):

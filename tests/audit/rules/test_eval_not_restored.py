@@ -1,8 +1,7 @@
 """TD161: a training loop that leaves its model in eval. Lines that end in `#!` are to be found."""
 
 import pytest
-
-from torchdropout.audit.source import audit_text
+from torchdropout_audit.source import audit_text
 
 STEP = """            loss = model(x).sum()
             loss.backward()

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from audit.rules._marks import HEAD, marked, mended
-from torchdropout.audit.rules.inplace_dropout_after_activation import (
+from torchdropout_audit.rules.inplace_dropout_after_activation import (
     KEEPS_OUTPUT,
     KEEPS_OUTPUT_IN_PLACE,
 )
-from torchdropout.audit.table import RULES
+from torchdropout_audit.table import RULES
+
+from audit.rules._marks import HEAD, marked, mended
 
 NAME = "inplace-dropout-after-activation"
 MODULES = [

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import marked, mended
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import RULES
 
 NAME = "keep-probability-as-p"
 BAD = [

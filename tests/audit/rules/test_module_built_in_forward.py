@@ -4,9 +4,9 @@ import textwrap
 
 import pytest
 import torch
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import marked, mended
-from torchdropout.audit.table import RULES
 
 NAME = "module-built-in-forward"
 
@@ -149,7 +149,7 @@ def test_no_fix_where_it_would_lose_something(body):
 
 def test_the_fix_uses_the_names_of_the_file():
     source = "import torch as T\nclass A(T.nn.Module):\n    def forward(self, x):\n"
-    from torchdropout.audit.source import audit_text
+    from torchdropout_audit.source import audit_text
 
     [finding] = audit_text(source + "        return T.nn.Dropout(0.1)(x)\n", rules={NAME})
     assert finding.fix.edits[0].text == "T.nn.functional.dropout(x, 0.1, self.training)"

@@ -4,9 +4,9 @@ import textwrap
 
 import pytest
 import torch
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import marked, mended
-from torchdropout.audit.table import RULES
 
 NAME = "module-not-registered"
 LOOP = """

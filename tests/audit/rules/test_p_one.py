@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import marked
-from torchdropout.audit.table import RULES
 
 NAME = "p-one"
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torchdropout_audit.source import audit_text
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import HEAD, marked
-from torchdropout.audit.source import audit_text
-from torchdropout.audit.table import RULES
 
 NAME = "p-out-of-range"
 BAD = [

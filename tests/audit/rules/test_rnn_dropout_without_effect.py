@@ -3,9 +3,9 @@
 import warnings
 
 import pytest
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import marked
-from torchdropout.audit.table import RULES
 
 NAME = "rnn-dropout-without-effect"
 BAD = [

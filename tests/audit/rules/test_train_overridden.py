@@ -4,9 +4,9 @@ import textwrap
 
 import pytest
 from torch import nn
+from torchdropout_audit.table import RULES
 
 from audit.rules._marks import HEAD, marked, mended
-from torchdropout.audit.table import RULES
 
 NAME = "train-overridden"
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ...findings import Figure
+from ...reporting.findings import Figure
 from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import Bits, Family

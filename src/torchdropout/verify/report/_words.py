@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...findings import CheckResult, Report, TargetReport
-from ...rendering.lines import plural
+from ...reporting.lines import plural
+from ..results import CheckResult, Report, TargetReport
 
 _LABEL = {"ok": "ok", "fail": "FAIL", "skip": "skip"}
 

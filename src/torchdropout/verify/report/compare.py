@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from ...rendering.lines import clean, fill, joined, plural, wrapped
+from ...reporting.lines import clean, fill, joined, plural, wrapped
 from ..comparison import Comparison, Group, Row
 
 _GAP = 2

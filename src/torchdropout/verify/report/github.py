@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...findings import Report, TargetReport
-from ...rendering.github import command
+from ...reporting.github import command
+from ..results import Report, TargetReport
 from ._words import label, total, verdict_line
 
 _COMMAND = {"FAIL": "error", "advice": "warning", "known": "notice"}

@@ -14,8 +14,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...findings import CheckResult, Report, Rule, TargetReport
-from ...rendering.lines import clean, plural
+from ...reporting.findings import Rule
+from ...reporting.lines import clean, plural
+from ..results import CheckResult, Report, TargetReport
 from ._style import CSS
 from ._words import label, tally, total, verdict
 from .json import render_json

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from ...findings import Report
+from ..results import Report
 
 
 def render_json(report: Report) -> str:

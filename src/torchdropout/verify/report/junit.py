@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from ...findings import CheckResult, Report, TargetReport
+from ..results import CheckResult, Report, TargetReport
 from ._words import label, verdict, verdict_line
 
 # What XML 1.0 has no way to write.

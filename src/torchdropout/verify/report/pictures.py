@@ -20,7 +20,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ...findings import CheckResult
+from ..results import CheckResult
 
 # Matplotlib is given colours that occur nowhere else, and CSS variables take their places: so the
 # same drawing is right in light and in dark.

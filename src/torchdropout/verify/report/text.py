@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from ...findings import CheckResult, Report, TargetReport
-from ...rendering.lines import clean, hanging, joined, wrapped
+from ...reporting.lines import clean, hanging, joined, wrapped
+from ..results import CheckResult, Report, TargetReport
 from ._words import label, total, verdict_line
 
 _STYLE = {"ok": "green", "FAIL": "bold red", "advice": "yellow", "known": "cyan", "skip": "dim"}

@@ -1,0 +1,9 @@
+"""The audit of sources: finds mistakes in the use of dropout, and imports and runs nothing."""
+
+from ._version import __version__ as __version__
+from .findings import Edit as Edit
+from .findings import Fix as Fix
+from .findings import SourceFinding as SourceFinding
+from .findings import SourceReport as SourceReport
+from .run import audit_paths as audit_paths
+from .source import audit_text as audit_text

@@ -1,0 +1,170 @@
+"""What was found before: the findings of a text, under a hash of all that they depend on.
+
+The cache spares work and is never needed: whatever is wrong with it, the run goes on without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .findings import Edit, Fix, SourceFinding
+
+MOST = 50_000
+"""How many texts are remembered; those that were not asked for longest are forgotten."""
+
+_DAY = 86_400
+_TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, used INTEGER, findings TEXT)"
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the cache lies: `TORCHDROPOUT_CACHE`, else in the platform's place for caches.
+
+    Example:
+        >>> cache_folder({"TORCHDROPOUT_CACHE": "here"})
+        PosixPath('here')
+    """
+    if environment.get("TORCHDROPOUT_CACHE"):
+        return Path(environment["TORCHDROPOUT_CACHE"])
+    if environment.get("XDG_CACHE_HOME"):
+        return Path(environment["XDG_CACHE_HOME"], "torchdropout")
+    if sys.platform == "win32":
+        return Path(environment.get("LOCALAPPDATA", Path.home()), "torchdropout", "Cache")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "torchdropout"
+    return Path.home() / ".cache" / "torchdropout"
+
+
+def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
+    """What the findings of a file depend on, hashed.
+
+    The path is among it: what is right in a test is a mistake elsewhere.
+    """
+    said = hashlib.sha256(_version())
+    for part in (path.encode(errors="surrogatepass"), " ".join(sorted(rules)).encode(), data):
+        said.update(len(part).to_bytes(8, "little") + part)
+    return said.digest()
+
+
+@cache
+def _version() -> bytes:
+    """A hash of the audit's own sources and of the parser's version: they decide what is found."""
+    here = Path(__file__).parent
+    said = hashlib.sha256(repr(sys.version_info[:3]).encode())
+    for path in (here.parent / "findings.py", *sorted(here.rglob("*.py"))):
+        data = path.read_bytes()
+        said.update(f"{path.relative_to(here.parent)} {len(data)} ".encode() + data)
+    return said.digest()
+
+
+class Cache:
+    """Findings under keys, in a file; a context that keeps what was put when it ends.
+
+    Args:
+        folder: Where the file lies; made where it is not there. None remembers nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._database: Any = None
+        self._new: dict[bytes, str] = {}
+        self._used: list[bytes] = []
+
+    def __enter__(self) -> Cache:
+        if self._folder is not None:
+            # On any error without: a folder that may not be written, a file that is no database.
+            with suppress(Exception):
+                self._database = _opened(self._folder / "audit.sqlite")
+        return self
+
+    def get(self, key: bytes) -> list[SourceFinding] | None:
+        """The findings under a key; None where there are none known."""
+        if self._database is None:
+            return None
+        with suppress(Exception):
+            row = self._database.execute(
+                "SELECT used, findings FROM found WHERE key = ?", (key,)
+            ).fetchone()
+            if row is not None:
+                found = [_finding(data) for data in json.loads(row[1])]
+                if row[0] < time.time() - _DAY:
+                    self._used.append(key)
+                return found
+        return None
+
+    def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
+        """Remembers findings under a key."""
+        if self._database is not None:
+            self._new[key] = json.dumps([asdict(finding) for finding in findings])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._database is None:
+            return
+        with suppress(Exception):
+            if self._new or self._used:
+                self._keep()
+        with suppress(Exception):
+            self._database.close()
+        self._database = None
+
+    def _keep(self) -> None:
+        now = int(time.time())
+        with self._database as database:  # a transaction: all or nothing
+            database.executemany(
+                "UPDATE found SET used = ? WHERE key = ?", [(now, key) for key in self._used]
+            )
+            database.executemany(
+                "INSERT OR REPLACE INTO found VALUES (?, ?, ?)",
+                [(key, now, found) for key, found in self._new.items()],
+            )
+            database.execute(
+                "DELETE FROM found WHERE key IN"
+                " (SELECT key FROM found ORDER BY used DESC LIMIT -1 OFFSET ?)",
+                (MOST,),
+            )
+
+
+def _opened(path: Path) -> Any:
+    """The database in a file; one that is none is begun anew."""
+    import sqlite3  # only here: a Python may be built without, and then there is no cache
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connected(sqlite3.connect(path, timeout=1))
+    except sqlite3.OperationalError:  # locked, or not to be written
+        raise
+    except sqlite3.DatabaseError:
+        path.unlink()
+        return _connected(sqlite3.connect(path, timeout=1))
+
+
+def _connected(database: Any) -> Any:
+    try:
+        database.execute(_TABLE)
+        database.execute("SELECT key, used, findings FROM found LIMIT 1").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _finding(data: Mapping[str, Any]) -> SourceFinding:
+    fix = data["fix"]
+    if fix is not None:
+        fix = Fix(fix["does"], tuple(Edit(**edit) for edit in fix["edits"]), fix["safe"])
+    return SourceFinding(**{**data, "fix": fix})

@@ -1,0 +1,1 @@
+../../../../src/torchdropout/errors.py

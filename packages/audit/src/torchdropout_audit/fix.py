@@ -1,0 +1,150 @@
+"""Mends a source: the edits of findings, made on its text so that all else stays as it is."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from .findings import Edit, Fix, SourceFinding
+
+_ROUNDS = 10  # of fixes that overlap, one a round is made
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A text after its findings are mended.
+
+    Attributes:
+        text: The text.
+        count: How many findings were mended.
+        findings: What is found in it now; see `without_tried`.
+    """
+
+    text: str
+    count: int
+    findings: tuple[SourceFinding, ...]
+
+
+def mend_all(
+    text: str, audit: Callable[[str], Sequence[SourceFinding]], unsafe: bool = False
+) -> Mended:
+    """Mends a text until there is no more to mend.
+
+    Args:
+        text: The source.
+        audit: Finds what is wrong in a text.
+        unsafe: Whether to make the fixes too that may change what the program does.
+
+    Returns:
+        The text that comes out: to mend it again changes nothing.
+    """
+    found, count = audit(text), 0
+    for _ in range(_ROUNDS):
+        new, made = mend(text, found, unsafe)
+        if not made:
+            break
+        left = audit(new)
+        if _mendable(left, unsafe) >= _mendable(found, unsafe):
+            break  # a fix that leaves what it should mend would be made for ever
+        text, found, count = new, left, count + made
+    return Mended(text, count, without_tried(found, unsafe))
+
+
+def without_tried(
+    findings: Sequence[SourceFinding], unsafe: bool = False
+) -> tuple[SourceFinding, ...]:
+    """The findings left after mending: a fix that was tried and did not help is taken from them."""
+    return tuple(replace(f, fix=None) if _is_mendable(f, unsafe) else f for f in findings)
+
+
+def _is_mendable(finding: SourceFinding, unsafe: bool) -> bool:
+    return finding.fix is not None and (finding.fix.safe or unsafe)
+
+
+def _mendable(findings: Sequence[SourceFinding], unsafe: bool) -> int:
+    return sum(_is_mendable(finding, unsafe) for finding in findings)
+
+
+def mend(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> tuple[str, int]:
+    r"""Makes the fixes of findings.
+
+    The edits of a fix are made all or none. Of fixes that overlap the first is made: audit the new
+    text for the others. A fix after which the text would not parse is left out.
+
+    Args:
+        text: The source that the findings are of; line ends and all else are kept.
+        findings: In the order of their places.
+        unsafe: Whether to make those too that may change what the program does.
+
+    Returns:
+        The new text, and how many findings were mended.
+
+    Example:
+        >>> fix = Fix("add a", (Edit(2, 2, "a"),))
+        >>> finding = SourceFinding("f.py", 1, 3, 1, 4, "TD101", "name", "error", "said", fix=fix)
+        >>> mend("f()\r\n", [finding])
+        ('f(a)\r\n', 1)
+    """
+    wanted = [f.fix for f in findings if f.fix is not None and _is_mendable(f, unsafe)]
+    fixes: list[Fix] = []
+    for fix in wanted:
+        if fix.edits and not any(
+            _overlap(a, b) for other in fixes for a in fix.edits for b in other.edits
+        ):
+            fixes.append(fix)
+    if not fixes:
+        return text, 0
+    new = _edited(text, fixes)
+    if parses(new):
+        return new, len(fixes)
+    # One of them spoils it: each is tried on top of those that do no harm.
+    kept: list[Fix] = []
+    for fix in fixes:
+        if parses(_edited(text, [*kept, fix])):
+            kept.append(fix)
+    return (_edited(text, kept), len(kept)) if kept else (text, 0)
+
+
+def parses(text: str) -> bool:
+    """Whether a text is Python: parsed, and free of what only the compiler sees.
+
+    A keyword that is given twice, say, is none of the parser's business.
+
+    Example:
+        >>> parses("f(a=1)"), parses("f(a=1, a=1)"), parses("f(")
+        (True, False, False)
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return not any(map(_repeats, ast.walk(tree)))
+
+
+def _repeats(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    names = [keyword.arg for keyword in node.keywords if keyword.arg is not None]
+    return len(names) != len(set(names))
+
+
+def _overlap(a: Edit, b: Edit) -> bool:
+    if a.start == a.end or b.start == b.end:  # at the edge of another its place is not certain
+        return a.start <= b.end and b.start <= a.end
+    return a.start < b.end and b.start < a.end
+
+
+def _edited(text: str, fixes: Sequence[Fix]) -> str:
+    newline = "\r\n" if "\r\n" in text else "\n"
+    edits = sorted(chain.from_iterable(fix.edits for fix in fixes), key=lambda e: (e.start, e.end))
+    parts, place = [], 0
+    for edit in edits:
+        new = edit.text.replace("\r\n", "\n").replace("\n", newline)
+        parts += [text[place : edit.start], new]
+        place = edit.end
+    return "".join([*parts, text[place:]])

@@ -1,0 +1,300 @@
+"""Notebooks as one text of Python: places go back to cells, mended text into the file.
+
+The code cells are joined, so that an import in the first is known in the fifth. What is IPython's
+and not Python's stays in the text as a comment behind a mark, and takes no part.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+from .files import Source, UnreadableError
+from .findings import SourceFinding
+
+# A character that no one types: what follows it is not Python's.
+_MARK = "#\ue000"
+_SEPARATOR = f"{_MARK}\ue000\n"
+
+# The cell magics whose body is Python; that of any other is of another language, or is a file.
+_PYTHON_MAGICS = frozenset({"capture", "lprun", "memit", "mprun", "prun", "time", "timeit"})
+
+_CELL_MAGIC = re.compile(r"\s*%%(\w*)")
+# At the beginning of a statement: what stays, and what IPython takes: `%magic`, `!shell`, `?help`,
+# `x = %magic`; `,call`, `help?`.
+_MAGIC = re.compile(
+    r"(?P<before>[ \t]*(?:[\w.,\[\]][\w.,\[\] \t]*?=[ \t]*)?)(?P<ipython>[%!?][^\r\n]*)"
+    r"|(?P<indent>[ \t]*)(?:[,;/][^\r\n]*|(?=[\w.*%])[\w.*%\[\]'\"]+\?\??[ \t]*(?=[\r\n]|\Z))"
+)
+_PIECE = re.compile(
+    r"""(?P<triple>\"{3}|'{3})(?:\\.|(?!(?P=triple)).)*(?:(?P=triple)|\Z)
+      | "(?:\\(?:\r\n|.)|[^"\\\r\n])*"? | '(?:\\(?:\r\n|.)|[^'\\\r\n])*'?
+      | \#[^\r\n]* | \\(?:\r\n|.) | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<newline>\r\n|\r|\n)
+      | [^"'\#\\\r\n()\[\]{}]+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_WHITE = re.compile(r"[ \t\n\r]*")
+_decode = json.JSONDecoder().raw_decode
+
+
+@dataclass(frozen=True)
+class _Cell:
+    number: int  # among all cells, from 1
+    source: str
+    text: str  # the source with what is not Python behind marks
+    error: SyntaxError | None = None
+
+
+class Notebook:
+    """A notebook, as a text that is audited and mended like any other.
+
+    Attributes:
+        text: The code cells, a separating comment before each.
+        broken: The lines of the text where a cell begins that does not parse, each with what is
+            wrong with it; the cell is a comment in the text.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Reads a notebook.
+
+        Args:
+            source: The text of the file.
+
+        Raises:
+            UnreadableError: It is no notebook, or one of a format before the fourth.
+        """
+        self._file = source.text
+        self._cells = list(_code_cells(_parsed(source.text)))
+        self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
+        # With its line end: after a cell that ends in `\\r` it is half of one.
+        lengths = [len(_lines(f"{cell.text}\n")) for cell in self._cells]
+        # The line in the text before the first of each cell, which is that of its separator.
+        self._before = [1 + sum for sum in accumulate(lengths, initial=0)][:-1]
+        self.broken: Mapping[int, SyntaxError] = {
+            before + (cell.error.lineno or 1): cell.error
+            for before, cell in zip(self._before, self._cells, strict=True)
+            if cell.error is not None
+        }
+
+    def placed(self, finding: SourceFinding) -> SourceFinding:
+        """A finding of the text, as one of a cell: the cell's number, lines from its first."""
+        at = max(bisect_right(self._before, finding.line - 1) - 1, 0)
+        before = self._before[at]
+        return replace(
+            finding,
+            cell=self._cells[at].number,
+            line=max(finding.line - before, 1),
+            end_line=max(finding.end_line - before, 1),
+        )
+
+    def mended(self, text: str) -> str:
+        """The file with another text in the place of its own.
+
+        Only the cells that differ change: their outputs, and all else, stay as they are written.
+
+        Args:
+            text: The text, mended.
+
+        Returns:
+            The text of the file.
+
+        Raises:
+            ValueError: The text no longer tells where its cells begin.
+        """
+        first, *parts = text.split(_SEPARATOR)
+        if first or len(parts) != len(self._cells):
+            raise ValueError("cells cannot be told apart")
+        new = {}
+        for cell, part in zip(self._cells, parts, strict=True):
+            if part.removesuffix("\n") != cell.text:
+                new[cell.number - 1] = re.sub(f"(?:_ )?{_MARK}", "", part.removesuffix("\n"))
+        file = self._file
+        spans = _spans_of_sources(file)
+        for number in sorted(new, reverse=True):  # from the last: spans before it stay right
+            start, end = spans[number]
+            file = file[:start] + _rewritten(file[start:end], new[number], file) + file[end:]
+        return file
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+def _parsed(text: str) -> list[Any]:
+    """The cells of a notebook in Python; none of one in another language."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"not a notebook: no JSON here: {error.msg}", error.lineno) from error
+    except RecursionError as error:
+        raise UnreadableError("not a notebook: nested too deep") from error
+    if isinstance(data, dict) and isinstance(data.get("worksheets"), list):
+        raise UnreadableError("a notebook of a format before 4: `jupyter nbconvert` renews it")
+    if not isinstance(data, dict) or not isinstance(data.get("cells"), list):
+        raise UnreadableError("not a notebook: it has no list of cells")
+    return data["cells"] if _is_python(data.get("metadata")) else []
+
+
+def _is_python(metadata: Any) -> bool:
+    for table, key in (("kernelspec", "language"), ("language_info", "name")):
+        said = metadata.get(table) if isinstance(metadata, dict) else None
+        language = said.get(key) if isinstance(said, dict) else None
+        if isinstance(language, str) and language:
+            return "python" in language.lower()
+    return True
+
+
+def _code_cells(cells: list[Any]) -> Iterator[_Cell]:
+    for number, cell in enumerate(cells, 1):
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source = cell.get("source")
+        if isinstance(source, list) and all(isinstance(line, str) for line in source):
+            source = "".join(source)
+        if isinstance(source, str):
+            yield _as_python(number, source)
+
+
+def _as_python(number: int, source: str) -> _Cell:
+    magic = _CELL_MAGIC.match(source)
+    if _MARK in source or (magic and magic[1] not in _PYTHON_MAGICS):
+        return _Cell(number, source, _commented(source))
+    if _error_of(source) is None:
+        return _Cell(number, source, source)
+    text = _without_magics(source)
+    error = _error_of(text)
+    if error is None:
+        return _Cell(number, source, text)
+    return _Cell(number, source, _commented(source), error)
+
+
+def _error_of(text: str) -> SyntaxError | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except SyntaxError as error:
+        return error
+    except (RecursionError, MemoryError):
+        return SyntaxError("nested too deep for Python's parser")
+    except ValueError as error:  # a null byte
+        return SyntaxError(str(error))
+    return None
+
+
+def _commented(source: str) -> str:
+    """As many lines of comment: what they hold is not needed, for they never change."""
+    return "\n".join(_MARK for _ in _lines(source))
+
+
+def _without_magics(source: str) -> str:
+    """The source with a plain name in the place of what is IPython's."""
+    parts = []
+    at = 0
+    while at < len(source):
+        magic = _MAGIC.match(source, at)
+        if magic is None:
+            end = _end_of_statement(source, at)
+            parts.append(source[at:end])
+            at = end
+            continue
+        before = magic["before"] if magic["ipython"] else magic["indent"]
+        line = source[at + len(before) : magic.end()]
+        parts.append(f"{before}_ {_MARK}{line}")
+        at = magic.end()
+        while (end_of_line := _LINE_END.match(source, at)) is not None:
+            parts.append(end_of_line.group())
+            at = end_of_line.end()
+            if not line.endswith("\\"):
+                break
+            line = _LINE_END.split(source[at:], 1)[0]
+            parts.append(_MARK + line)
+            at += len(line)
+    return "".join(parts)
+
+
+def _end_of_statement(source: str, at: int) -> int:
+    """Where the line ends that no string and no bracket continues."""
+    depth = 0
+    while at < len(source):
+        piece = _PIECE.match(source, at)
+        assert piece is not None  # it ends in `.`, which takes any character
+        at = piece.end()
+        depth += bool(piece["open"]) - bool(piece["close"])
+        if piece["newline"] and depth <= 0:
+            break
+    return at
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as Python's parser counts them."""
+    return _LINE_END.split(text)
+
+
+# --- Writing ------------------------------------------------------------------------------------
+
+
+def _spans_of_sources(file: str) -> list[tuple[int, int]]:
+    """Where in the file the source of each cell is written."""
+    _, at, _ = _members(file, _white(file, 0))["cells"]
+    spans = []
+    for start, _ in _elements(file, at):
+        members = _members(file, start) if file[start] == "{" else {}
+        spans.append(members.get("source", (None, 0, 0))[1:])
+    return spans
+
+
+def _members(file: str, at: int) -> dict[str, tuple[Any, int, int]]:
+    """The values of a JSON object, each with where it begins and ends."""
+    members = {}
+    at = _white(file, at + 1)
+    while file[at] != "}":
+        key, at = _decode(file, at)
+        start = _white(file, _white(file, at) + 1)  # after the colon
+        value, end = _decode(file, start)
+        members[key] = (value, start, end)
+        at = _white(file, end)
+        if file[at] == ",":
+            at = _white(file, at + 1)
+    return members
+
+
+def _elements(file: str, at: int) -> list[tuple[int, int]]:
+    """Where the elements of a JSON array begin and end."""
+    elements = []
+    at = _white(file, at + 1)
+    while file[at] != "]":
+        _, end = _decode(file, at)
+        elements.append((at, end))
+        at = _white(file, end)
+        if file[at] == ",":
+            at = _white(file, at + 1)
+    return elements
+
+
+def _white(file: str, at: int) -> int:
+    white = _WHITE.match(file, at)
+    assert white is not None  # it matches nothing, too
+    return white.end()
+
+
+def _rewritten(raw: str, source: str, file: str) -> str:
+    """A cell's source as JSON: a list of lines or a string, as it was written before."""
+    is_ascii = file.isascii()
+    if raw.startswith('"'):
+        return json.dumps(source, ensure_ascii=is_ascii)
+    spans = _elements(raw, 0)
+    # What has not changed keeps its escapes.
+    known = {_decode(raw, start)[0]: raw[start:end] for start, end in spans}
+    lines = re.findall(r"[^\n]*\n|[^\n]+", source)
+    written = [known.get(line) or json.dumps(line, ensure_ascii=is_ascii) for line in lines]
+    opened, closed = raw[: spans[0][0]], raw[spans[-1][1] :]
+    between = raw[spans[0][1] : spans[1][0]] if len(spans) > 1 else f",{opened[1:] or ' '}"
+    return opened + between.join(written) + closed

@@ -1,0 +1,46 @@
+"""Reports as workflow commands, which GitHub Actions shows beside the source."""
+
+from __future__ import annotations
+
+from ..findings import SourceFinding, SourceReport
+from ..reporting.github import command
+from ._words import verdict_line
+
+_COMMAND = {"error": "error", "advice": "warning"}
+
+
+def render_github(report: SourceReport) -> str:
+    """The report as workflow commands: a line a finding, errors first, and one for the verdict.
+
+    An error is `::error`, advice `::warning`, the verdict `::notice`; what could not be audited is
+    an `::error`. GitHub shows the first ten of each kind.
+
+    Args:
+        report: What to render.
+
+    Returns:
+        Lines that each end in a newline; GitHub takes them from the output of a step.
+
+    Reference:
+        GitHub, "Workflow commands for GitHub Actions".
+    """
+    found = sorted(report.findings, key=lambda finding: finding.severity != "error")
+    lines = [_finding(finding) for finding in found]
+    title = {"title": "torchdropout audit"}
+    lines += [command("error", title, problem) for problem in report.problems]
+    verdict = "notice" if report.complete else "error"
+    lines.append(command(verdict, title, verdict_line(report)))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _finding(finding: SourceFinding) -> str:
+    place = {"file": finding.path}
+    message = finding.message + (f" ({finding.hint})" if finding.hint else "")
+    if finding.cell:  # its lines are those of the cell, and none of the file
+        message = f"cell {finding.cell}, line {finding.line}: {message}"
+    else:
+        place |= {"line": str(finding.line), "endLine": str(finding.end_line)}
+        if finding.line == finding.end_line:  # GitHub takes columns for one line only
+            place |= {"col": str(finding.column), "endColumn": str(finding.end_column)}
+    title = f"{finding.code} {finding.name}"
+    return command(_COMMAND[finding.severity], {**place, "title": title}, message)

@@ -1,0 +1,25 @@
+"""Reports as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from ..findings import SourceReport
+
+
+def render_json(report: SourceReport) -> str:
+    """The report as JSON text, ASCII: `docs/audit.schema.json` says what is in it.
+
+    Example:
+        >>> print(render_json(SourceReport((), files=2)))
+        {
+          "schema": 1,
+          "findings": [],
+          "files": 2,
+          "problems": [],
+          "mended": 0,
+          "complete": true,
+          "seconds": 0.0
+        }
+    """
+    return json.dumps(report.to_dict(), indent=2, allow_nan=False)

@@ -1,0 +1,110 @@
+"""Reports as SARIF 2.1.0, which code scanning services read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from ..findings import SourceFinding, SourceReport
+from ..reporting.findings import Rule
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVEL = {"error": "error", "advice": "warning"}
+
+
+def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> str:
+    """The report as a SARIF log, ASCII.
+
+    Args:
+        report: What to render.
+        rules: The rules that a finding may be of.
+        version: The version of torchdropout.
+
+    Returns:
+        JSON text. Paths that are not absolute are relative to `%SRCROOT%`. A finding in a notebook
+        has no region, as its lines are those of a cell; its message says which.
+
+    Reference:
+        OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", 2020.
+    """
+    places = {rule.code: place for place, rule in enumerate(rules)}
+    problems = [{"level": "error", "message": {"text": problem}} for problem in report.problems]
+    run = {
+        "tool": {
+            "driver": {
+                "name": "torchdropout",
+                "version": version,
+                "rules": [_rule(rule) for rule in rules],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "invocations": [
+            {"executionSuccessful": report.complete, "toolExecutionNotifications": problems}
+        ],
+        "results": [_result(finding, places) for finding in report.findings],
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "id": rule.code,
+        "name": rule.name,
+        "shortDescription": {"text": rule.summary},
+        "defaultConfiguration": {"level": _LEVEL[rule.severity]},
+        "properties": {"tags": ["dropout", rule.group]},
+    }
+    if rule.explain:
+        made["fullDescription"] = {"text": rule.explain}
+    text = "\n\n".join(filter(None, (rule.summary, rule.explain)))
+    parts = [text]
+    for title, source in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+        if source:
+            parts += [title, f"```python\n{source.rstrip()}\n```"]
+    made["help"] = {"text": text, "markdown": "\n\n".join(parts)}
+    return made
+
+
+def _result(finding: SourceFinding, places: dict[str, int]) -> dict[str, Any]:
+    message = finding.message + (f" ({finding.hint})" if finding.hint else "")
+    physical: dict[str, Any] = {"artifactLocation": _file(finding.path)}
+    location: dict[str, Any] = {"physicalLocation": physical}
+    if finding.cell:
+        message = f"cell {finding.cell}, line {finding.line}: {message}"
+        location["logicalLocations"] = [{"fullyQualifiedName": f"cell {finding.cell}"}]
+    else:
+        physical["region"] = {
+            "startLine": finding.line,
+            "startColumn": finding.column,
+            "endLine": finding.end_line,
+            "endColumn": finding.end_column,
+        }
+    made: dict[str, Any] = {
+        "ruleId": finding.code,
+        "level": _LEVEL[finding.severity],
+        "message": {"text": message},
+        "locations": [location],
+    }
+    if finding.code in places:
+        made["ruleIndex"] = places[finding.code]
+    if finding.fix is not None and not finding.cell:
+        replacements = [
+            {
+                "deletedRegion": {"charOffset": edit.start, "charLength": edit.end - edit.start},
+                "insertedContent": {"text": edit.text},
+            }
+            for edit in finding.fix.edits
+        ]
+        change = {"artifactLocation": _file(finding.path), "replacements": replacements}
+        made["fixes"] = [{"description": {"text": finding.fix.does}, "artifactChanges": [change]}]
+    return made
+
+
+def _file(path: str) -> dict[str, str]:
+    where = PurePath(path)
+    if where.is_absolute():
+        return {"uri": where.as_uri()}
+    return {"uri": quote(where.as_posix()), "uriBaseId": "%SRCROOT%"}

@@ -1,0 +1,126 @@
+"""Reports as text: a finding, its source line with the place marked, the verdict last.
+
+Without a width, nothing wraps: a line a finding, for pipes and `grep`, with its source below. With
+one, a message wraps, and of a long source line the part round the mark is shown.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ..findings import SourceFinding, SourceReport
+from ..reporting.lines import clean, fill, joined, wrapped
+from ._words import file_of, tags, verdict_line
+
+_STYLE = {"error": "bold red", "advice": "yellow"}
+_NUMBER_WIDTH = 6
+_TAB = 4
+_LONGEST = 120  # cells of a source line where there is no terminal to say so
+_LEAST = 24
+_BEFORE = 16  # cells shown before the mark, where the beginning of a line is cut off
+_CUT = "…"
+
+
+def render_text(report: SourceReport, *, width: int | None = None, styled: bool = False) -> str:
+    """The report as people read it.
+
+    Args:
+        report: What to render.
+        width: Columns of the terminal; None to wrap nothing.
+        styled: Whether to colour it with ANSI codes.
+
+    Returns:
+        Lines that each end in a newline.
+    """
+    lines = [line for finding in report.findings for line in _finding(finding, width)]
+    style = "bold red"
+    if report.passed:
+        style = "bold yellow" if report.findings else "bold green"
+    lines += wrapped(verdict_line(report), width, style)
+    return joined(lines, styled)
+
+
+def _finding(finding: SourceFinding, width: int | None) -> Iterator[Text]:
+    place = f"{file_of(finding)}:{finding.line}:{finding.column}"
+    style = _STYLE[finding.severity]
+    head = Text.assemble((place, "bold"), "  ", (finding.code, style), " ", finding.name)
+    message, marks = clean(finding.message), tags(finding)
+    line = Text.assemble(head, "  ", message, (marks, "cyan"))
+    if width is None or line.cell_len <= width:
+        yield line
+    else:
+        yield head
+        for part in fill(message + marks, max(width - _TAB, _LEAST)):
+            yield Text(" " * _TAB + part)
+    if finding.source:
+        yield from _source(finding, width, style)
+
+
+def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[Text]:
+    """The source line, and what is marked on it, with what to write instead."""
+    gutter = max(_NUMBER_WIDTH, len(str(finding.line)))
+    room = _LONGEST if width is None else max(width - gutter - 3, _LEAST)
+    is_one_line = finding.end_line == finding.line
+    last = finding.end_column - 1 if is_one_line else len(finding.source)
+    shown, before, marked = _cut(finding.source.rstrip(), finding.column - 1, last, room)
+    yield Text.assemble((f"{finding.line:>{gutter}} | ", "blue"), shown)
+    below = Text.assemble((" " * gutter + " | ", "blue"), " " * before, ("^" * marked, style))
+    hint = clean(finding.hint)
+    if hint and (width is None or below.cell_len + 1 + cell_len(hint) <= width):
+        below.append(f" {hint}", style)
+        hint = ""
+    yield below
+    for part in fill(hint, room) if hint else ():
+        yield Text.assemble((" " * gutter + " | ", "blue"), (part, style))
+
+
+def _cut(source: str, first: int, last: int, room: int) -> tuple[str, int, int]:
+    """The part of a line that there is room for.
+
+    Args:
+        source: The line.
+        first: The first character that is marked.
+        last: The one after the last.
+        room: Cells.
+
+    Returns:
+        The text, the cells before the mark, and the cells marked, 1 at least.
+    """
+    cells = _cells(source)
+    last = min(max(last, first + 1), len(cells))
+    first = min(first, max(last - 1, 0))
+    widths = [cell_len(cell) for cell in cells]
+    start, end = 0, len(cells)
+    if sum(widths) > room:
+        if sum(widths[:last]) > room:  # the mark does not fit with all that stands before it
+            while start < first and sum(widths[start:first]) > _BEFORE:
+                start += 1
+        left = room - 2  # a cell for each sign that something is cut off
+        end = start
+        while end < len(cells) and left >= widths[end]:
+            left -= widths[end]
+            end += 1
+    front, back = _CUT if start else "", _CUT if end < len(cells) else ""
+    shown = front + "".join(cells[start:end]) + back
+    before = len(front) + sum(widths[start:first])
+    return shown, before, max(sum(widths[first : min(last, end)]), 1)
+
+
+def _cells(source: str) -> list[str]:
+    """What is shown of each character: tabs as spaces, and nothing that steers a terminal."""
+    cells: list[str] = []
+    column = 0
+    for character in source:
+        if character == "\t":
+            shown = " " * (_TAB - column % _TAB)
+        elif character.isprintable() or unicodedata.combining(character):
+            shown = character
+        else:
+            shown = " "
+        cells.append(shown)
+        column += cell_len(shown)
+    return cells

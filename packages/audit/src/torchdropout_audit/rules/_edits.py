@@ -1,0 +1,72 @@
+"""Edits that rules share."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from ..code import Call, Code
+from ..findings import Edit, Fix
+
+_GAP = re.compile(r"[^#\s,)]|#[^\r\n]*|,|\)|\s+")
+
+
+def append_argument(code: Code, call: Call, argument: str) -> Edit:
+    """Adds an argument after the last one of a call, in the style of the others.
+
+    Args:
+        code: The source.
+        call: A call that has an argument.
+        argument: What to add, `training=self.training`.
+    """
+    last = _last(call.node)
+    begin, end = code.span(last)
+    closing = code.span(call.node)[1] - 1
+    # Between the last argument and the closing parenthesis there are parentheses of the argument's
+    # own, a comma, comments and white space.
+    place, has_comma = end, False
+    for token in _GAP.finditer(code.text, end, closing):
+        if token[0] == ")":
+            place = token.end()
+        elif token[0] == ",":
+            place, has_comma = token.end(), True
+    line = code.text.rfind("\n", 0, begin) + 1
+    indent = code.text[line:begin]
+    newline = "\r\n" if code.text[line - 2 : line] == "\r\n" else "\n"
+    gap = f"{newline}{indent}" if line and not indent.strip() else " "
+    added = f"{gap}{argument}," if has_comma else f",{gap}{argument}"
+    return Edit(place, place, added)
+
+
+def _last(node: ast.Call) -> ast.expr | ast.keyword:
+    """The argument that is written last; of a keyword, all of it."""
+    places: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+    return max(places, key=lambda each: (each.lineno, each.col_offset))
+
+
+def add_training(code: Code, call: Call) -> Fix | None:
+    """`training=self.training` for a call in a method of a Module."""
+    receiver = code.receiver(call.node)
+    if receiver is None or call.cls is None or not (call.node.args or call.node.keywords):
+        return None
+    argument = f"training={receiver}.training"
+    edit = append_argument(code, call, argument)
+    return Fix(f"add {argument}", (edit,), call.cls.is_surely_module)
+
+
+def gate_rate(code: Code, rate: ast.expr) -> Fix | None:
+    """`p if self.training else 0.0` for a rate that is given in a method of a Module."""
+    receiver, cls = code.receiver(rate), code.class_of(rate)
+    if receiver is None or cls is None:
+        return None
+    start, end = code.span(rate)
+    is_plain = isinstance(rate, (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript))
+    before, after = ("", "") if is_plain else ("(", ")")
+    return Fix(
+        f"give 0.0 unless {receiver}.training",
+        (
+            Edit(start, start, before),
+            Edit(end, end, f"{after} if {receiver}.training else 0.0"),
+        ),
+        cls.is_surely_module,
+    )

@@ -1,0 +1,70 @@
+"""How a rule is declared, and what it yields."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..code import Code
+from ..findings import Fix
+from ..reporting.findings import Rule, Severity
+
+Finder = Callable[[Code], Iterator["Hit"]]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A place where a rule is broken.
+
+    Attributes:
+        node: What is marked.
+        message: One line: what is there, and why it is wrong.
+        hint: What to write instead, in a few words.
+        fix: The fix, where there is one.
+        severity: Less than the rule's own, where it is less sure here.
+    """
+
+    node: ast.AST
+    message: str
+    hint: str = ""
+    fix: Fix | None = None
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class SourceRule:
+    """A rule and the function that finds where it is broken."""
+
+    rule: Rule
+    find: Finder
+
+
+def rule(
+    code: str,
+    *,
+    group: str,
+    broken: str,
+    mended: str,
+    evidence: str,
+    severity: Severity = "error",
+) -> Callable[[Finder], SourceRule]:
+    """Makes a function a rule: its name with hyphens, its docstring summary and explanation.
+
+    Args:
+        code: The rule's code.
+        group: The group it is listed under.
+        broken: A source that breaks it.
+        mended: The same source, mended.
+        evidence: Where it was met.
+        severity: `"error"` or `"advice"`.
+    """
+
+    def declare(find: Finder) -> SourceRule:
+        summary, _, explain = inspect.cleandoc(find.__doc__ or "").partition("\n\n")
+        name = find.__name__.replace("_", "-")
+        made = Rule(code, name, group, severity, summary, explain, broken, mended, evidence)
+        return SourceRule(made, find)
+
+    return declare

@@ -1,0 +1,150 @@
+"""TD145: a dropout in place on what backward needs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import Call, Code
+from ..findings import Edit, Fix
+from ..reporting.findings import Severity
+from ._dropouts import is_refused, is_step
+from ._rule import Hit, rule
+from ._sequences import Layer, Path, drops, kind, paths
+
+BROKEN = """\
+from torch import nn
+
+head = nn.Sequential(
+    nn.Linear(64, 64),
+    nn.ReLU(),
+    nn.Dropout(0.5, inplace=True),
+    nn.Linear(64, 10),
+)
+"""
+MENDED = BROKEN.replace("inplace=True", "inplace=False")
+
+KEEPS_OUTPUT = frozenset(
+    ("ReLU", "Tanh", "Sigmoid", "Softmax", "Softmax2d", "Softmin", "LogSoftmax")
+    + ("relu", "relu_", "tanh", "tanh_", "sigmoid", "sigmoid_")
+    + ("softmax", "softmin", "log_softmax")
+    + ("elu_", "celu_", "selu_", "leaky_relu_", "rrelu_")
+)
+"""The activations whose backward uses their output."""
+
+KEEPS_OUTPUT_IN_PLACE = {
+    **{"ELU": 1, "CELU": 1, "SELU": 0, "LeakyReLU": 1, "RReLU": 2},
+    **{"elu": 2, "celu": 2, "selu": 1, "leaky_relu": 2, "rrelu": 4},
+}
+"""Those whose backward uses it where they are in place, and the place of that argument."""
+
+# Their `forward` does not pass `inplace` on.
+_NEVER_IN_PLACE = frozenset(("torch.nn.AlphaDropout", "torch.nn.FeatureAlphaDropout"))
+_WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
+
+
+@rule(
+    "TD145",
+    group="order",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118, "
+    "bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0",
+)
+def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
+    """No dropout in place follows an activation whose backward uses its output.
+
+    Looked for: a dropout with `inplace=True` right behind ReLU, Tanh, Sigmoid, a softmax, or behind
+    ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, or applied in turn to one value.
+    A p that is known to be 0 is passed by; advice in a function of which it is not known that it
+    runs in a Module.
+
+    These keep their output for backward, and the dropout writes over it: training stops with "one
+    of the variables needed for gradient computation has been modified by an inplace operation".
+    In evaluation, and with p=0, all is well, so it shows when the rate is first raised. GELU, SiLU,
+    LeakyReLU out of place, Hardswish and linear layers keep their input instead, and are clean.
+
+    To mend: leave out `inplace=True` of the dropout. The activation may stay in place.
+    """
+    seen = set()
+    for path in paths(code):
+        before = next((b for b in path.before() if b.name != "torch.nn.Identity"), None)
+        call = path.last.call
+        if before is None or call is None or path.last.node in seen:
+            continue
+        if not drops(code, path.last) or not _is_in_place(code, call):
+            continue
+        if not _keeps_output(code, before) or _is_without_gradient(code, path.whole):
+            continue
+        seen.add(path.last.node)
+        yield Hit(
+            path.last.node,
+            f"{kind(path.last)} in place writes over what {kind(before)} keeps for backward, "
+            "which raises",
+            "leave out inplace=True",
+            _fix(code, path),
+            _severity(code, path.whole),
+        )
+
+
+def _is_in_place(code: Code, call: Call) -> bool:
+    given = call.argument("inplace")
+    return (
+        isinstance(given, ast.expr)
+        and code.value(given) is True
+        and call.name not in _NEVER_IN_PLACE
+    )
+
+
+def _keeps_output(code: Code, layer: Layer) -> bool:
+    name = kind(layer)
+    if name in KEEPS_OUTPUT:
+        return True
+    place = KEEPS_OUTPUT_IN_PLACE.get(name)
+    if place is None or layer.call is None:
+        return False
+    node = layer.call.node
+    given = node.args[: place + 1]
+    values = [keyword.value for keyword in node.keywords if keyword.arg == "inplace"]
+    if len(given) > place and not any(isinstance(each, ast.Starred) for each in given):
+        values.append(given[place])
+    return any(code.value(each) is True for each in values)
+
+
+def _is_without_gradient(code: Code, node: ast.AST) -> bool:
+    """Whether no backward comes: under `no_grad`, where it must raise, where only eval comes by."""
+    for parent in code.parents(node):
+        found: list[ast.expr] = []
+        if isinstance(parent, (ast.With, ast.AsyncWith)):
+            found = [item.context_expr for item in parent.items]
+        elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found = parent.decorator_list
+        for each in found:
+            if code.name(each.func if isinstance(each, ast.Call) else each) in _WITHOUT_GRADIENT:
+                return True
+    return is_refused(code, node)
+
+
+def _severity(code: Code, node: ast.AST) -> Severity | None:
+    """Error for a Sequential, in a Module and in what a step calls; a function alone may be run."""
+    if code.is_test:
+        return "advice"
+    cls, function = code.class_of(node), code.function_of(node)
+    is_known = isinstance(node, ast.Call) or (cls is not None and cls.is_module)
+    return None if is_known or is_step(code, function) else "advice"
+
+
+def _fix(code: Code, path: Path) -> Fix | None:
+    """`inplace=True` -> `inplace=False`: the same values, and backward is there."""
+    call = path.last.call
+    given = None if call is None else call.argument("inplace")
+    if not isinstance(given, ast.Constant):
+        return None
+    # `self.drop(x)` as a statement drops only because it is in place.
+    is_relied_on = any(
+        isinstance(next(code.parents(each.node)), ast.Expr)
+        and call is not None
+        and call.node in code.assigned(each.node.func)
+        for each in code.calls
+    )
+    return Fix("make it inplace=False", (Edit(*code.span(given), "False"),), not is_relied_on)

@@ -1,0 +1,239 @@
+"""TD111: a dropout module that is built each time it is used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import MODULES, UNKNOWN, Call, Code, Function
+from ..findings import Edit, Fix
+from ._dropouts import BUILDERS, called, is_step, one_line, whole
+from ._rule import Hit, rule
+
+BROKEN = """\
+from torch import nn
+
+
+class Head(nn.Module):
+    def forward(self, x):
+        return nn.Dropout(0.5)(x)
+"""
+MENDED = """\
+from torch import nn
+
+
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(x)
+"""
+_MODES = frozenset(("train", "eval", "training", "apply"))
+_FUNCTIONS = {
+    "Dropout": "dropout",
+    "Dropout1d": "dropout1d",
+    "Dropout2d": "dropout2d",
+    "Dropout3d": "dropout3d",
+    "AlphaDropout": "alpha_dropout",
+    "FeatureAlphaDropout": "feature_alpha_dropout",
+}
+_BUILDING = (
+    "init", "build", "make", "create", "setup", "set", "reset", "get", "add", "configure", "update",
+    "replace", "convert", "register", "load", "new",
+)  # fmt: skip
+
+
+@rule(
+    "TD111",
+    group="modules",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0 "
+    "models/torch_models/dtnn.py:141",
+)
+def module_built_in_forward(code: Code) -> Iterator[Hit]:
+    """A dropout that is built where it is used drops in eval too.
+
+    Looked for in `forward`, and in functions of the file that `forward` calls: `nn.Dropout(p)(x)`,
+    `drop = nn.Dropout(p)` that is then called, and `self.drop = nn.Dropout(p)`. Not reported where
+    a test of training decides, where the mode of the new module is set, and in what says by its
+    name that it drops at any time, `MCDropout`.
+
+    A new module is in training mode, whatever mode the model is in: `model.eval()` reached the one
+    that was built at the step before, if any. Predictions are random, and nothing tells so.
+
+    To mend: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
+    """
+    for call in code.calls:
+        if call.name not in BUILDERS or call.function is None:
+            continue
+        if code.is_deliberate(call.node):
+            continue
+        built = whole(code, call.node)
+        if code.gated(call.node) or any(map(code.depends_on_training, _given(call.node))):
+            continue
+        parent, use = next(code.parents(built)), called(code, built)
+        step = is_step(code, call.function, call.node)
+        if use is not None:
+            if step or _is_method_with_input(call):
+                yield _hit(code, call, _fix(code, call, use) if built is call.node else None)
+        elif not step:
+            continue
+        elif isinstance(parent, ast.NamedExpr):
+            if _is_called(code, parent.target, call.function):
+                yield _hit(code, call)
+        elif isinstance(parent, (ast.Assign, ast.AnnAssign)):
+            targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+            if len(targets) != 1:
+                continue
+            if isinstance(targets[0], ast.Name):
+                if _is_called(code, targets[0], call.function):
+                    yield _hit(code, call)
+            elif _is_of_self(targets[0]) and _is_rebuilt(code, parent, targets[0], call.function):
+                yield _hit(code, call)
+
+
+def _hit(code: Code, call: Call, fix: Fix | None = None) -> Hit:
+    assert call.function is not None
+    return Hit(
+        call.node,
+        f"{one_line(code, call.node.func)} is built in {call.function.name}: a new module is in "
+        "training mode, so it drops in eval too",
+        fix.does if fix else "build it in __init__",
+        fix,
+    )
+
+
+def _given(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _is_builder(function: Function) -> bool:
+    return function.name.strip("_").startswith(_BUILDING)
+
+
+def _is_method_with_input(call: Call) -> bool:
+    """Whether a call stands in a method of a Module that is no part of its making.
+
+    `encode(self, x)` is called from elsewhere; a module that is built and called in one expression
+    is in training mode there as well.
+    """
+    function = call.function
+    return (
+        function is not None
+        and function.cls is not None
+        and function.cls.is_surely_module
+        and not _is_builder(function)
+        and len(function.parameters) > 1
+    )
+
+
+def _is_called(code: Code, name: ast.Name, function: Function | None) -> bool:
+    """Whether a local dropout is called as it was built: its mode not set, nor passed on."""
+    is_called = False
+    for node in ast.walk(function.node) if function else ():
+        if not isinstance(node, ast.Name) or node.id != name.id or node is name:
+            continue
+        if not isinstance(node.ctx, ast.Load):
+            continue
+        use, parent = called(code, node), next(code.parents(node))
+        if use is not None:
+            is_called |= not code.gated(use)
+        elif not isinstance(parent, ast.Attribute) or parent.attr in _MODES:
+            return False
+    return is_called
+
+
+def _is_of_self(target: ast.expr) -> bool:
+    return (
+        isinstance(target, ast.Attribute)
+        and isinstance(target.value, ast.Name)
+        and target.value.id == "self"
+    )
+
+
+def _is_rebuilt(
+    code: Code, statement: ast.stmt, target: ast.expr, function: Function | None
+) -> bool:
+    """Whether an attribute is built at each step: not once, when it is not there yet."""
+    assert isinstance(target, ast.Attribute)
+    if function is None or function.cls is None or not function.cls.is_module:
+        return False
+    if _is_builder(function) or function.node.decorator_list:
+        return False
+    if function.callers and all(_is_conditional(code, c.node) for c in function.callers):
+        return False
+    if _is_conditional(code, statement):
+        return False
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Attribute) and node.attr in _MODES:
+            held = node.value
+            # `self.training` alone sets nothing; `self.eval()` does.
+            if _is_of_self(held) and isinstance(held, ast.Attribute) and held.attr == target.attr:
+                return False
+            if isinstance(held, ast.Name) and held.id == "self" and node.attr != "training":
+                return False
+    return True
+
+
+def _is_conditional(code: Code, node: ast.AST) -> bool:
+    """Whether a node runs on a condition that may hold only once: any but one on a rate."""
+    for parent in code.parents(node):
+        if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return False
+        test = parent.test if isinstance(parent, (ast.If, ast.While, ast.IfExp)) else None
+        if isinstance(parent, (ast.Try, ast.BoolOp)):
+            return True
+        if test is not None and not (
+            isinstance(test, ast.Compare)
+            and len(test.ops) == 1
+            and isinstance(test.ops[0], (ast.Gt, ast.NotEq))
+            and isinstance(code.value(test.comparators[0]), (int, float))
+        ):
+            return True
+    return False
+
+
+def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
+    """`nn.Dropout(p)(x)` -> `nn.functional.dropout(x, p, self.training)`."""
+    if call.name not in MODULES or len(outer.args) != 1 or outer.keywords:
+        return None
+    if isinstance(outer.args[0], ast.Starred):
+        return None
+    if "#" in code.text_of(outer):
+        return None  # a comment would be lost
+    functional, receiver = _functional(code, call), code.receiver(outer)
+    if functional is None or receiver is None or call.cls is None:
+        return None
+    p, inplace = call.argument("p"), call.argument("inplace")
+    if p is UNKNOWN or inplace is UNKNOWN:
+        return None
+    rate = code.text_of(p) if isinstance(p, ast.AST) else "0.5"
+    given = [code.text_of(outer.args[0]), rate, f"{receiver}.training"]
+    if isinstance(inplace, ast.AST):
+        given.append(f"inplace={code.text_of(inplace)}")
+    assert call.name is not None
+    function = _FUNCTIONS[call.name.rpartition(".")[2]]
+    start, end = code.span(outer)
+    edit = Edit(start, end, f"{functional}.{function}({', '.join(given)})")
+    does = f"call {functional}.{function} with {receiver}.training"
+    return Fix(does, (edit,), call.cls.is_surely_module)
+
+
+def _functional(code: Code, call: Call) -> str | None:
+    """How this file can name `torch.nn.functional` without another import."""
+    for node in code.tree.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name == "torch.nn.functional" and alias.asname:
+                    return alias.asname
+        elif isinstance(node, ast.ImportFrom) and node.module == "torch.nn" and not node.level:
+            for alias in node.names:
+                if alias.name == "functional":
+                    return alias.asname or alias.name
+    func = call.node.func
+    if isinstance(func, ast.Attribute) and code.name(func.value) == "torch.nn":
+        return f"{code.text_of(func.value)}.functional"
+    return None

@@ -1,0 +1,325 @@
+"""TD112: dropouts in a plain list, which `model.eval()` does not reach."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import Assigned, Class, Code
+from ..findings import Edit, Fix
+from ..reporting.findings import Severity
+from ._dropouts import builds, is_local_dropout, names_dropout
+from ._rule import Hit, rule
+
+BROKEN = """\
+from torch import nn
+
+
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drops = [nn.Dropout(0.1) for _ in range(4)]
+
+    def forward(self, x):
+        for drop in self.drops:
+            x = drop(x)
+        return x
+"""
+MENDED = BROKEN.replace(
+    "[nn.Dropout(0.1) for _ in range(4)]", "nn.ModuleList([nn.Dropout(0.1) for _ in range(4)])"
+)
+_PLAIN = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
+_MAKERS = frozenset(("list", "tuple", "dict"))
+_ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault", "appendleft"))
+_READERS = frozenset(
+    ("len", "zip", "enumerate", "reversed", "range", "iter", "print", "isinstance", "sorted",
+     "list", "tuple", "repr", "str", "id", "any", "all", "bool")
+)  # fmt: skip
+_OVERRIDDEN = ("train", "eval", "children", "named_children", "modules", "named_modules")
+_REGISTERING = frozenset(("add_module", "register_module", "__setattr__", "_modules", "__dict__"))
+
+
+@rule(
+    "TD112",
+    group="modules",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="namisan/mt-dnn#45; fairseq 0.12.2 examples/speech_recognition/models/"
+    "w2l_conv_glu_enc.py:103",
+)
+def module_not_registered(code: Code) -> Iterator[Hit]:
+    """Dropouts in a plain list, tuple or dict of a Module stay in training mode.
+
+    Looked for: an attribute of a Module that is a Python list, tuple or dict into which the file
+    puts dropouts, and that is never made a `ModuleList`, a `ModuleDict` or a `Sequential`.
+
+    `Module.train`, `eval`, `to` and `state_dict` go through registered children. What is in a plain
+    list is none: `model.eval()` passes it by, and it drops in evaluation too.
+
+    To mend: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
+    """
+    loose = [call.node.lineno for call in code.calls if _is_loose(code, call.node)]
+    for cls in code.classes:
+        if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
+            continue
+        if not any(cls.node.lineno <= line <= (cls.node.end_lineno or 0) for line in loose):
+            continue
+        if _registers(cls):
+            continue
+        for name, given in cls.attributes.items():
+            if any(_is_container(code, each.value) for each in given):
+                yield from _judge(code, cls, name, given)
+
+
+def _is_loose(code: Code, call: ast.Call) -> bool:
+    """Whether a call builds a dropout that is not at once an attribute of its own."""
+    if _is_dropout(code, call) is None:
+        return False
+    parent = next(code.parents(call))
+    return not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Attribute)
+
+
+def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator[Hit]:
+    attribute = _Holder(code, cls.node, name, of_self=True)
+    holders = [attribute]
+    contents: list[ast.expr] = []
+    for each in cls.assigned(name):
+        if isinstance(each.node, ast.AugAssign):
+            contents.append(each.node.value)
+        elif isinstance(each.value, ast.Name) and each.function is not None:
+            local = _Holder(code, each.function.node, each.value.id, of_self=False)
+            holders.append(local)
+            contents += (v for v in code.assigned(each.value) if v is not None)
+        elif each.value is not None and _is_container(code, each.value):
+            contents.append(each.value)
+        elif not (isinstance(each.value, ast.Constant) and each.value.value is None):
+            return  # it becomes something else: a `ModuleList`, perhaps
+    if any(holder.is_passed_on() for holder in holders):
+        return
+    contents += (added for holder in holders for added in holder.added())
+    found = [each for expr in contents for each in _dropouts(code, expr)]
+    if not found:
+        return
+    severity: Severity = "error" if True in found else "advice"
+    first = next(each for each in given if _is_container(code, each.value))
+    assert first.value is not None
+    kind = _kind(code, first.value)
+    yield Hit(
+        first.value,
+        f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
+        "in eval too",
+        f"make it an nn.Module{'Dict' if kind == 'dict' else 'List'}",
+        _fix(code, cls, first.value),
+        severity,
+    )
+
+
+def _is_container(code: Code, value: ast.expr | None, follow: bool = True) -> bool:
+    """Whether a value is a plain list, tuple or dict, two of them added, or one of two."""
+    if isinstance(value, ast.Name):
+        given = code.assigned(value) if follow else []
+        known = [each for each in given if each is not None]
+        return bool(known) and all(_is_container(code, each, follow=False) for each in known)
+    branches = [value]
+    while any(isinstance(each, ast.IfExp) for each in branches):
+        branches = [
+            branch
+            for each in branches
+            for branch in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
+        ]
+    return value is not None and all(map(_is_plain, branches))
+
+
+def _is_plain(value: ast.expr | None) -> bool:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.BinOp) and isinstance(each.op, (ast.Add, ast.Mult)):
+            waiting += [each.right, each.left]
+        elif isinstance(each, _PLAIN) or _makes(each):
+            return True
+    return False
+
+
+def _makes(expr: ast.AST | None) -> bool:
+    """Whether an expression is `list(...)`, `tuple(...)` or `dict(...)`."""
+    return isinstance(expr, ast.Call) and _callee(expr) in _MAKERS
+
+
+def _callee(call: ast.Call) -> str:
+    """The plain name that is called; empty where something else is."""
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _kind(code: Code, value: ast.expr) -> str:
+    if isinstance(value, ast.Name):
+        value = next(v for v in code.assigned(value) if v is not None)
+    if isinstance(value, ast.Call):
+        return _callee(value)
+    if isinstance(value, (ast.Dict, ast.DictComp)):
+        return "dict"
+    return "tuple" if isinstance(value, ast.Tuple) else "list"
+
+
+def _is_dropout(code: Code, call: ast.Call) -> bool | None:
+    """Whether a call builds a dropout: True, False where only its name says so, None if not."""
+    if builds(code, call) or is_local_dropout(code, call):
+        return True
+    name = code.name(call.func)
+    return False if name is not None and names_dropout(name.rpartition(".")[2]) else None
+
+
+def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
+    """For each dropout that is built in a container: whether it surely is one."""
+    waiting = [expr]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.Call):
+            is_sure = _is_dropout(code, each)
+            if is_sure is not None:
+                yield is_sure
+            elif _makes(each):
+                waiting += each.args
+                waiting += [keyword.value for keyword in each.keywords]
+        elif isinstance(each, ast.Name):
+            waiting += _held_only_here(code, each)
+        elif isinstance(each, (ast.List, ast.Tuple)):
+            waiting += each.elts
+        elif isinstance(each, ast.Dict):
+            waiting += each.values
+        elif isinstance(each, (ast.ListComp, ast.GeneratorExp)):
+            waiting.append(each.elt)
+        elif isinstance(each, (ast.DictComp, ast.Starred)):
+            waiting.append(each.value)
+        elif isinstance(each, ast.BinOp):
+            waiting += [each.left, each.right]
+        elif isinstance(each, ast.IfExp):
+            waiting += [each.body, each.orelse]
+
+
+def _held_only_here(code: Code, name: ast.Name) -> list[ast.expr]:
+    """What a local variable is given, where nothing else in its function reads it."""
+    function = code.function_of(name)
+    given = [each for each in code.assigned(name) if isinstance(each, ast.Call)]
+    if function is None or len(given) != 1:
+        return []
+    reads = [
+        node
+        for node in ast.walk(function.node)
+        if isinstance(node, ast.Name) and node.id == name.id and isinstance(node.ctx, ast.Load)
+    ]
+    return list(given) if reads == [name] else []
+
+
+def _registers(cls: Class) -> bool:
+    """Whether a class registers children by hand."""
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in _REGISTERING)
+        or (isinstance(node, ast.Name) and node.id == "setattr")
+        for node in ast.walk(cls.node)
+    )
+
+
+class _Holder:
+    """A name or an attribute of `self` that holds the container, and all its uses in a scope."""
+
+    def __init__(self, code: Code, scope: ast.AST, name: str, *, of_self: bool) -> None:
+        self.code = code
+        self.scope = scope
+        self.name = name
+        self.of_self = of_self
+        self.uses = [node for node in ast.walk(scope) if self._is(node)]
+
+    def _is(self, node: ast.AST) -> bool:
+        if self.of_self:
+            return (
+                isinstance(node, ast.Attribute)
+                and node.attr == self.name
+                and isinstance(node.value, ast.Name)
+                and node.value.id in ("self", "cls")
+            )
+        return isinstance(node, ast.Name) and node.id == self.name
+
+    def added(self) -> Iterator[ast.expr]:
+        """What is put into it later."""
+        for use in self.uses:
+            parents = self.code.parents(use)
+            parent = next(parents)
+            if isinstance(parent, ast.Attribute) and parent.attr in _ADDERS:
+                call = next(parents)
+                if isinstance(call, ast.Call) and call.func is parent:
+                    yield from call.args
+            elif isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Store):
+                statement = next(parents)
+                if isinstance(statement, ast.Assign):
+                    yield statement.value
+            elif isinstance(parent, ast.AugAssign) and parent.target is use:
+                yield parent.value
+
+    def is_passed_on(self) -> bool:
+        """Whether it, or what is in it, is given to something that may register it."""
+        return any(map(self._passes, self.uses))
+
+    def _passes(self, use: ast.AST) -> bool:
+        node = use
+        for parent in self.code.parents(use):
+            if isinstance(parent, ast.Call) and parent.func is not node:
+                if _callee(parent) not in _READERS:
+                    return True
+            elif isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is node:
+                return self._loop_passes(parent)
+            elif isinstance(parent, (ast.Assign, ast.AnnAssign)) and parent.value is node:
+                # `self.drop = self.drops[0]` registers it; so may who gets `drops = self.drops`.
+                return self.of_self or node is not use
+            elif isinstance(parent, (ast.Return, ast.Yield)):
+                return True
+            elif isinstance(parent, ast.Attribute):
+                if parent.attr not in ("values", "items"):
+                    return False
+            elif isinstance(parent, ast.Call):
+                # `self.drops.values()` is looked at further, `self.drops[0](x)` is a result.
+                if not isinstance(node, ast.Attribute):
+                    return False
+            elif isinstance(parent, ast.Subscript):
+                if parent.value is not node:
+                    return False
+            elif not isinstance(parent, (ast.Starred, ast.BinOp, ast.keyword)):
+                return False
+            node = parent
+        return False
+
+    def _loop_passes(self, loop: ast.For | ast.comprehension) -> bool:
+        """Whether a loop over it passes an element on, or sets its mode."""
+        target = loop.target
+        is_counted = isinstance(loop.iter, ast.Call) and _callee(loop.iter) == "enumerate"
+        if is_counted and isinstance(target, ast.Tuple):
+            target = target.elts[-1]  # the first is a number
+        names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+        body = loop if isinstance(loop, ast.For) else next(self.code.parents(loop))
+        for node in ast.walk(body):
+            if isinstance(node, ast.Name) and node.id in names:
+                parent = next(self.code.parents(node))
+                if isinstance(parent, ast.Call) and node in parent.args:
+                    return True
+                if isinstance(parent, ast.keyword):
+                    return True
+                if isinstance(parent, ast.Attribute) and parent.attr in (
+                    "train",
+                    "eval",
+                    "training",
+                ):
+                    return True
+        return False
+
+
+def _fix(code: Code, cls: Class, value: ast.expr) -> Fix | None:
+    """`[...]` -> `nn.ModuleList([...])`, where the file has a name for `torch.nn`."""
+    if not isinstance(value, (ast.List, ast.ListComp)):
+        return None
+    for base in cls.node.bases:
+        if isinstance(base, ast.Attribute) and code.name(base.value) == "torch.nn":
+            start, end = code.span(value)
+            opened = Edit(start, start, f"{code.text_of(base.value)}.ModuleList(")
+            # The keys of the state, and what a list can do, change with it.
+            return Fix("make it an nn.ModuleList", (opened, Edit(end, end, ")")), safe=False)
+    return None

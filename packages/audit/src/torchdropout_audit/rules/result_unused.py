@@ -1,0 +1,148 @@
+"""TD113: a dropout whose result is thrown away."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code
+from ..findings import Edit, Fix
+from ..reporting.findings import Severity
+from ._dropouts import BUILDERS, is_refused, is_step, one_line
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch.nn.functional as F
+from torch import nn
+
+
+class Head(nn.Module):
+    def forward(self, x):
+        F.dropout(x, 0.5, self.training)
+        return x.relu()
+"""
+MENDED = BROKEN.replace("        F.dropout", "        x = F.dropout")
+_FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
+
+
+@rule(
+    "TD113",
+    group="modules",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="Dropout asked for and silently not applied: pytorch#184126, torchtune#996",
+)
+def result_unused(code: Code) -> Iterator[Hit]:
+    """The result of a dropout is used.
+
+    Looked for: a call of a dropout that is a statement of its own, `F.dropout(x, p, self.training)`
+    or `self.drop(x)`, where the dropout is not in place. Advice outside a Module.
+
+    Dropout returns a new tensor and leaves its input as it is. Without an assignment the line does
+    nothing but advance the generator: the model is trained without dropout.
+
+    To mend: `x = self.drop(x)`.
+    """
+    made = {call.node: call for call in code.calls}
+    for call in code.calls:
+        statement = next(code.parents(call.node))
+        if not isinstance(statement, ast.Expr) or call.function is None:
+            continue
+        if _input(call) is None or not _is_out_of_place(code, call, made):
+            continue
+        if is_refused(code, statement):
+            continue
+        severity = _severity(code, call)
+        if severity is not None:
+            fix = _fix(code, call, statement)
+            yield Hit(
+                call.node,
+                f"the result of {one_line(code, call.node.func)} is thrown away: it is not in "
+                "place, so nothing is dropped",
+                fix.does if fix else "assign the result",
+                fix,
+                severity,
+            )
+
+
+def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool:
+    """Whether what is called surely is a dropout, and surely not in place."""
+    if call.name in _FUNCTIONS:
+        return _is_false(code, call.argument("inplace"))
+    func = call.node.func
+    if isinstance(func, ast.Attribute) and func.attr == "forward":
+        func = func.value
+    builders = [func] if isinstance(func, ast.Call) else code.assigned(func)
+    if not builders or _sets_inplace(code):
+        return False
+    for builder in builders:
+        built = made.get(builder) if isinstance(builder, ast.Call) else None
+        if built is None or built.name not in BUILDERS:
+            return False
+        if not _is_false(code, built.argument("inplace")):
+            return False
+    return True
+
+
+def _sets_inplace(code: Code) -> bool:
+    """Whether the file makes modules in place after they are built: `self.drop.inplace = True`."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "inplace"
+        and isinstance(node.ctx, ast.Store)
+        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+        for node in ast.walk(code.tree)
+    )
+
+
+def _input(call: Call) -> ast.expr | None:
+    """What the dropout is applied to."""
+    if call.node.args:
+        return call.node.args[0]
+    return next((k.value for k in call.node.keywords if k.arg == "input"), None)
+
+
+def _is_false(code: Code, argument: object) -> bool:
+    if isinstance(argument, ast.expr):
+        return code.value(argument) is False
+    return argument is None
+
+
+def _severity(code: Code, call: Call) -> Severity | None:
+    """Error in a Module; elsewhere it may be a benchmark: advice where the input is used after."""
+    if call.cls is not None and call.cls.is_module and not code.is_test:
+        return "error"
+    if is_step(code, call.function):
+        return "error"
+    x = _input(call)
+    if code.is_test or call.function is None or not isinstance(x, ast.Name):
+        return None
+    for parent in code.parents(call.node):
+        if isinstance(parent, (ast.For, ast.While, ast.With)):
+            return None  # timed, profiled or traced
+        if parent is call.function.node:
+            break
+    is_read = any(
+        isinstance(node, ast.Name) and node.id == x.id and node.lineno > x.lineno
+        for node in ast.walk(call.function.node)
+    )
+    return "advice" if is_read else None
+
+
+def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
+    """`F.dropout(x)` -> `x = F.dropout(x)`, where `x` is the function's own."""
+    x = _input(call)
+    if not isinstance(x, ast.Name) or call.function is None:
+        return None
+    is_parameter = x.id in {parameter.arg for parameter in call.function.parameters}
+    if not is_parameter and not any(
+        isinstance(node, ast.Name)
+        and node.id == x.id
+        and isinstance(node.ctx, ast.Store)
+        and code.function_of(node) is call.function
+        for node in ast.walk(call.function.node)
+    ):
+        return None
+    start = code.span(statement)[0]
+    # What was trained without dropout is trained with it: what was meant, but another program.
+    return Fix(f"assign it to {x.id}", (Edit(start, start, f"{x.id} = "),), safe=False)

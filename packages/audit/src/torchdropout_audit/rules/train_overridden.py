@@ -1,0 +1,171 @@
+"""TD163: a `train()` of a Module that is not the one `eval()` calls."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import UNKNOWN, Call, Code, Function, speaks_of_training, words
+from ..findings import Edit, Fix
+from ._bases import has_plain_bases, is_stub
+from ._rule import Hit, rule
+
+BROKEN = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.frozen = nn.BatchNorm1d(8)
+        self.drop = nn.Dropout(0.5)
+
+    def train(self, mode=True):
+        super().train()
+        self.frozen.eval()
+        return self
+
+    def forward(self, x):
+        return self.drop(self.frozen(x))
+"""
+MENDED = BROKEN.replace("super().train()", "super().train(mode)")
+_LEARNS = frozenset(("backward", "step", "zero_grad"))
+_SWITCHES = frozenset(
+    ("mode", "flag", "on", "enable", "enabled", "status", "state", "train", "training", "eval")
+)
+
+
+@rule(
+    "TD163",
+    group="modes",
+    broken=BROKEN,
+    mended=MENDED,
+    evidence="DA-RNN#21, minimalRL#2, metal#71, ultralytics#9112 (eval() begins to train), "
+    "ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.1 llm/models/glem.py:153",
+)
+def train_overridden(code: Code) -> Iterator[Hit]:
+    """A Module's `train` takes the mode that `eval` gives it.
+
+    Looked for: a Module without an `eval()` of its own whose `train()` has no parameter for the
+    mode, needs more than one argument, runs a training with what it is given, or does not look at
+    it and puts everything in training.
+
+    `Module.eval()` is `self.train(False)`, and a parent's `eval()` and `train()` call that of each
+    child with the mode. A `train()` that cannot take it raises TypeError; one that takes it for the
+    number of epochs trains; one that ignores it, `super().train()`, leaves the dropouts on in
+    evaluation. A `train()` that does nothing, or always gives False, is one that freezes: clean.
+
+    To mend: `def train(self, mode=True)` with `super().train(mode)`; call what trains the model
+    `fit`.
+    """
+    for cls in code.classes:
+        train = cls.methods.get("train")
+        if train is None or train.node.decorator_list or is_stub(train.node.body):
+            continue
+        if not has_plain_bases(code, cls) or cls.method("eval") or cls.assigned("eval"):
+            continue
+        if sum(one.cls is cls and one.name == "train" for one in code.functions) > 1:
+            continue  # the one that counts depends on a test
+        yield from _judge(code, train)
+
+
+def _judge(code: Code, train: Function) -> Iterator[Hit]:
+    arguments = train.node.args
+    places = [*arguments.posonlyargs, *arguments.args]
+    if not places:
+        return
+    receiver, *given = places
+    needed = [each.arg for each in given if each.arg not in train.defaults]
+    by_name = [each.arg for each in arguments.kwonlyargs if each.arg not in train.defaults]
+    problem = ""
+    if not given and arguments.vararg is None:
+        problem = f"train({receiver.arg}) takes no mode: eval() calls train(False), a TypeError"
+    elif len(needed) > 1 or by_name:
+        names = ", ".join((*needed, *by_name))
+        problem = f"train() needs {names}: eval() calls train(False), a TypeError"
+    elif given and _is_training(code, train, given[0]):
+        problem = f"eval() calls train(False): this train() runs with {given[0].arg}=False"
+    if problem:
+        hint = "call it fit, or take mode=True and pass it on"
+        yield Hit(given[0] if given else receiver, problem, hint)
+    elif given and not code.is_deliberate(train.node):
+        calls = _ignoring(code, train, given[0])
+        if calls:
+            mode = given[0].arg
+            edits = tuple(
+                Edit(start, end, f"{code.text_of(call.node.func)}({mode})")
+                for call in calls
+                for start, end in [code.span(call.node)]
+                if not call.node.args or isinstance(call.node.args[0], ast.Constant)
+            )
+            yield Hit(
+                given[0],
+                f"train() does not look at {mode}: eval() leaves everything in training",
+                f"super().train({mode})",
+                Fix(f"pass {mode} on", edits, safe=False) if len(edits) == len(calls) else None,
+            )
+
+
+def _is_training(code: Code, train: Function, first: ast.arg) -> bool:
+    """Whether the first parameter is surely no mode: what the method does is a training."""
+    default = train.defaults.get(first.arg)
+    value = UNKNOWN if default is None else code.value(default)
+    if isinstance(value, bool) or (default is not None and value is UNKNOWN):
+        return False
+    if first.annotation is not None and "bool" in code.text_of(first.annotation):
+        return False
+    nodes = list(ast.walk(train.node))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    if not _SWITCHES.isdisjoint(words(first.arg)[-1:]):
+        return False
+    if any(isinstance(n, ast.Attribute) and n.attr == "training" for n in nodes) or any(
+        _passes_on(call, first.arg) for call in calls
+    ):
+        return False
+    return value is not UNKNOWN or any(
+        isinstance(call.func, ast.Attribute) and call.func.attr in _LEARNS for call in calls
+    )
+
+
+def _passes_on(call: ast.Call, name: str) -> bool:
+    """Whether a call sets a mode by a parameter: `x.train(flag)`, `set_mode(flag)`."""
+    func = call.func
+    callee = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    values = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return speaks_of_training(callee) and any(
+        isinstance(each, ast.Name) and each.id == name for each in values
+    )
+
+
+def _ignoring(code: Code, train: Function, mode: ast.arg) -> list[Call]:
+    """The calls that put the Module in training; none where the mode counts or is set after."""
+    nodes = list(ast.walk(train.node))
+    if any(isinstance(node, ast.Name) and node.id in (mode.arg, "locals") for node in nodes):
+        return []
+    found = []
+    for call in code.calls:
+        if call.function is not train or not isinstance(call.node.func, ast.Attribute):
+            continue
+        func = call.node.func
+        is_parent = isinstance(func.value, ast.Call) and _is_super(func.value)
+        is_self = isinstance(func.value, ast.Name) and func.value.id == train.parameters[0].arg
+        given = _mode(code, call, 0)
+        if call.name == "torch.nn.Module.train":
+            given, is_parent = _mode(code, call, 1), True
+        if func.attr == "train" and is_parent and given is True:
+            found.append(call)
+        elif func.attr in ("train", "eval") and (is_parent or is_self):
+            return []
+    return found
+
+
+def _is_super(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id == "super"
+
+
+def _mode(code: Code, call: Call, place: int) -> object:
+    """The mode that a call of `train` gives; True where it gives none."""
+    values = [*call.node.args[place:], *(keyword.value for keyword in call.node.keywords)]
+    if not values:
+        return True
+    return UNKNOWN if isinstance(values[0], ast.Starred) else code.value(values[0])

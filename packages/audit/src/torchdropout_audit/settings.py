@@ -1,0 +1,89 @@
+"""Settings in `pyproject.toml`: what `[tool.torchdropout.audit]` says, checked key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import ArgumentValueError
+from .files import is_pattern
+from .reporting.settings import Table, count, exactly, moved, one_of, strings
+from .selection import CHOICE, chosen
+
+FORMATS = ("text", "json", "sarif", "github")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings of a file.
+
+    The paths to audit are relative to the file, and are returned relative to the current folder;
+    patterns are relative to the file.
+
+    Args:
+        path: A TOML file with a table `[tool.torchdropout.audit]`.
+
+    Returns:
+        The values under their keys, those that are set.
+
+    Raises:
+        ArgumentTypeError: A value has a type that its key does not take; the message names the
+            file.
+        ArgumentValueError: The file cannot be read, lacks the table, or has a key or a value that
+            is not known.
+    """
+    return TABLE.read(path)
+
+
+def need_patterns(argument: str, patterns: Sequence[str]) -> None:
+    """Raises `ArgumentValueError` where one of the patterns is none."""
+    for pattern in patterns:
+        if not is_pattern(pattern):
+            raise ArgumentValueError(
+                f"Expected `{argument}` to be a pattern as in a .gitignore, "
+                f"got {pattern!r} ({type(pattern).__name__})"
+            )
+
+
+def _paths(value: Any, folder: Path) -> tuple[str, ...]:
+    return tuple(moved(entry, folder) for entry in strings(value, folder))
+
+
+def _rules(value: Any, folder: Path) -> tuple[str, ...]:
+    entries = strings(value, folder)
+    chosen(entries)  # names a rule that is not there
+    return entries
+
+
+def _patterns(value: Any, folder: Path) -> tuple[str, ...]:
+    entries = strings(value, folder)
+    need_patterns("pattern", entries)
+    return entries
+
+
+def _per_file(value: Any, folder: Path) -> Mapping[str, frozenset[str]]:
+    if not isinstance(value, dict):
+        raise TypeError
+    _patterns(list(value), folder)
+    return {
+        pattern: CHOICE.named(f'"{pattern}"', strings(entries, folder))
+        for pattern, entries in value.items()
+    }
+
+
+_PATTERNS = "a list of patterns, as in a .gitignore"
+
+TABLE = Table(
+    "torchdropout.audit",
+    {
+        "paths": ("a list of files and folders", _paths),
+        "select": ("a list of codes, names or groups of rules", _rules),
+        "ignore": ("a list of codes, names or groups of rules", _rules),
+        "exclude": (_PATTERNS, _patterns),
+        "extend-exclude": (_PATTERNS, _patterns),
+        "per-file-ignores": ("a table of patterns, and lists of rules for each", _per_file),
+        "strict": ("true or false", exactly(bool)),
+        "jobs": ("an integer", count),
+        "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
+    },
+)

@@ -1,0 +1,86 @@
+"""Audits one source: text in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from .code import Code
+from .findings import SourceFinding
+from .rules._rule import Hit
+from .table import FINDERS, SYNTAX_ERROR
+
+
+def audit_text(
+    text: str, path: str = "<text>", rules: Collection[str] | None = None
+) -> list[SourceFinding]:
+    r"""The findings of a Python source, in the order of their places.
+
+    Comments that tell the audit to ignore something are not looked at.
+
+    Args:
+        text: The source.
+        path: Its path, for the findings.
+        rules: Names of the rules to apply; all of them with None.
+
+    Returns:
+        The findings. A source that does not parse has one: `syntax-error`.
+
+    Example:
+        >>> [found] = audit_text("import torch.nn as nn\nnn.Dropout(1.5)")
+        >>> found.name, found.line
+        ('p-out-of-range', 2)
+    """
+    try:
+        code = Code(text, path)
+    except SyntaxError as error:
+        return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)]
+    except (RecursionError, MemoryError):
+        return [_unparsed(text, path, "nested too deep for Python's parser", 1, 1)]
+    except ValueError as error:
+        return [_unparsed(text, path, str(error), 1, 1)]
+    found = [
+        _placed(code, name, hit)
+        for name, finder in FINDERS.items()
+        if rules is None or name in rules
+        for hit in finder.find(code)
+    ]
+    return sorted(found, key=lambda each: (each.line, each.column, each.code))
+
+
+def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
+    rule = FINDERS[name].rule
+    start, end = code.span(hit.node)
+    line, column = code.position(start)
+    end_line, end_column = code.position(end)
+    return SourceFinding(
+        code.path,
+        line,
+        column,
+        end_line,
+        end_column,
+        rule.code,
+        rule.name,
+        hit.severity or rule.severity,
+        " ".join(hit.message.split()),  # source text in it may have several lines
+        " ".join(hit.hint.split()),
+        code.line(line),
+        hit.fix,
+    )
+
+
+def _unparsed(text: str, path: str, message: str, line: int, column: int) -> SourceFinding:
+    lines = text.splitlines() or [""]
+    line = min(max(line, 1), len(lines))
+    rule = SYNTAX_ERROR
+    return SourceFinding(
+        path,
+        line,
+        max(column, 1),
+        line,
+        max(column, 1) + 1,
+        rule.code,
+        rule.name,
+        rule.severity,
+        message,
+        source=lines[line - 1],
+    )

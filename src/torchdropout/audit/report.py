@@ -1,0 +1,245 @@
+"""A model's sites as a tree, as JSON and as an HTML page."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from ..reporting.findings import Finding
+from ..reporting.lines import clean, hanging, joined, plural, wrapped
+from .sites import Site, Sites
+
+_COLUMNS = ("kind", "p asked", "p seen", "calls", "train", "eval", "no grad", "kept", "line")
+_GAP = 2
+_STYLE = {"error": "bold red", "advice": "yellow"}
+
+
+class _Row(NamedTuple):
+    """A line of the tree: a module on the way to sites, or a site."""
+
+    depth: int
+    label: str
+    site: Site | None
+
+
+def render_sites(
+    sites: Sites, *, width: int | None = None, styled: bool = False, every: bool = False
+) -> str:
+    """The audit as people read it: a tree of sites, the findings, the verdict.
+
+    Args:
+        sites: What to render.
+        width: Columns of the terminal, for what is not the table; None to wrap nothing.
+        styled: Whether to colour it with ANSI codes.
+        every: Whether to list sites at p=0, too.
+
+    Returns:
+        Lines that each end in a newline.
+    """
+    shown = [site for site in sites if every or site.acts]
+    lines = [Text(clean(sites.model), style="bold")]
+    lines += [line for note in sites.notes for line in wrapped(note, width, "dim")]
+    lines += [Text(), *_tree(shown), Text()] if shown else [Text()]
+    hidden = len(sites) - len(shown)
+    if hidden:
+        lines += [*wrapped(f"{plural(hidden, 'site')} at p=0: --all lists them", width, "dim")]
+        lines.append(Text())
+    for finding in sites.findings:
+        style = _STYLE[finding.severity]
+        head = Text.assemble(
+            (f"{finding.severity:<6}", style), f"  {finding.code} {finding.name}  "
+        )
+        lines += hanging(head, [(finding.message, "")], width)
+    lines += [Text()] if sites.findings else []
+    lines += wrapped(verdict_line(sites), width, "bold green" if sites.passed else "bold red")
+    if sites.findings:
+        name = sites.findings[0].name
+        lines += wrapped(f"`torchdropout explain {name}` says why and how to mend it.", width)
+    return joined(lines, styled)
+
+
+def render_sites_json(sites: Sites) -> str:
+    """The audit as JSON text, in ASCII: `{"schema": 1, "model": ..., "sites": [...]}`.
+
+    Example:
+        >>> json.loads(render_sites_json(Sites("Net", ())))["sites"]
+        []
+    """
+    return json.dumps(sites.to_dict(), indent=2, allow_nan=False)
+
+
+def verdict_line(sites: Sites) -> str:
+    """What was found, where, and in what time."""
+    errors = len(sites.errors)
+    advice = len(sites.findings) - errors
+    counts = plural(errors, "error") + (f", {advice} advice" if advice else "")
+    return f"{counts} at {plural(len(sites), 'site')} in {sites.seconds:.1f} s."
+
+
+# --- Text ---------------------------------------------------------------------------------------
+
+
+def _tree(sites: Sequence[Site]) -> Iterator[Text]:
+    rows = list(_rows(sites))
+    labels = ["  " * row.depth + clean(row.label) for row in rows]
+    cells = [_cells(row.site) for row in rows]
+    table = [["", *_COLUMNS], *([label, *cell] for label, cell in zip(labels, cells, strict=True))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for i, cell in enumerate(table):
+        site = rows[i - 1].site if i else None
+        line = Text(style="dim" if i == 0 else "")
+        for j, (text, size) in enumerate(zip(cell, widths, strict=True)):
+            style = "bold red" if site is not None and site.eval and j == 6 else ""
+            line.append(text.ljust(size), style=style).append(" " * _GAP)
+        line.rstrip()
+        yield line
+
+
+def _rows(sites: Iterable[Site]) -> Iterator[_Row]:
+    """The tree: a module with one thing in it stands in its line."""
+    root = _Node()
+    for site in sites:
+        node = root
+        for part in site.name.split(".") if site.name else ():
+            node = node.children.setdefault(part, _Node())
+        node.sites.append(site)
+    yield from _walk(root, 0)
+
+
+class _Node:
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.sites: list[Site] = []
+
+
+def _walk(node: _Node, depth: int) -> Iterator[_Row]:
+    for site in node.sites:
+        yield _Row(depth, "(itself)", site)
+    for name, child in node.children.items():
+        label = name
+        while not child.sites and len(child.children) == 1:
+            ((part, child),) = child.children.items()
+            label = f"{label}.{part}"
+        if len(child.sites) == 1 and not child.children:
+            yield _Row(depth, label, child.sites[0])
+        else:
+            yield _Row(depth, label, None)
+            yield from _walk(child, depth + 1)
+
+
+def _cells(site: Site | None) -> list[str]:
+    if site is None:
+        return [""] * len(_COLUMNS)
+    return [
+        clean(site.kind),
+        _number(site.asked),
+        _number(site.seen),
+        str(site.calls),
+        *map(_switch, (site.train, site.eval, site.no_grad)),
+        _bytes(site.kept),
+        clean(site.line) + (f"  also {clean(', '.join(site.also))}" if site.also else ""),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _switch(on: bool | None) -> str:
+    return "" if on is None else "on" if on else "off"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}" if unit != "B" else f"{count} B"
+        size /= 1024
+    return f"{size:.3g} GiB"
+
+
+# --- HTML ---------------------------------------------------------------------------------------
+
+_CSS = """
+.td-sites { color-scheme: light dark; --line: light-dark(#c9d0d8, #3b434e);
+  --dim: light-dark(#59636e, #9da7b3); --fail: light-dark(#b3261e, #ff7f76);
+  --warn: light-dark(#855600, #e0ae3f); --pass: light-dark(#1a6f37, #4cc26a);
+  background: light-dark(#ffffff, #14171c); color: light-dark(#1c2128, #e4e7ec);
+  font: 15px/1.5 system-ui, sans-serif; padding: 1.25rem 1rem }
+.td-sites h1 { font-size: 1.4rem; margin: 0 }
+.td-sites p, .td-sites li { margin: .3rem 0 }
+.td-sites .error { color: var(--fail) } .td-sites .advice { color: var(--warn) }
+.td-sites .pass { color: var(--pass) } .td-sites .dim { color: var(--dim) }
+.td-sites ul { list-style: none; padding: 0 }
+.td-sites .td-scroll { overflow-x: auto }
+.td-sites table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.td-sites th, .td-sites td { text-align: left; padding: .25rem .9rem .25rem 0; white-space: nowrap;
+  border-bottom: 1px solid var(--line); font-weight: 400 }
+.td-sites thead th { color: var(--dim) }
+.td-sites tr.alive td.eval { color: var(--fail); font-weight: 700 }
+"""
+
+
+def render_sites_html(sites: Sites) -> str:
+    """The audit as one page in ASCII that loads nothing and has no script.
+
+    Example:
+        >>> render_sites_html(Sites("Net", ())).splitlines()[0]
+        '<!doctype html>'
+    """
+    title = _text(f"{sites.model}: {verdict_line(sites)}")
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return _ascii(
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f"<title>{title}</title>\n<style>body {{ margin: 0 }}</style>\n</head>\n<body>\n"
+        f"{_fragment(sites)}</body>\n</html>\n"
+    )
+
+
+def render_sites_html_fragment(sites: Sites) -> str:
+    """The audit as one `<div>` with its own style, as a notebook shows it."""
+    return _ascii(_fragment(sites))
+
+
+def _fragment(sites: Sites) -> str:
+    mood = "pass" if sites.passed else "error"
+    notes = "".join(f'<p class="dim">{_text(note)}</p>\n' for note in sites.notes)
+    found = "".join(map(_finding, sites.findings))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("site", *_COLUMNS))
+    body = "".join(map(_site, sites))
+    return (
+        f'<div class="td-sites">\n<style>{_CSS}</style>\n<h1>{_text(sites.model)}</h1>\n'
+        f'<p class="{mood}">{_text(verdict_line(sites))}</p>\n{notes}'
+        + (f"<ul>\n{found}</ul>\n" if found else "")
+        + '<div class="td-scroll" tabindex="0"><table>\n'
+        + f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n</div>\n"
+    )
+
+
+def _finding(finding: Finding) -> str:
+    return (
+        f'<li class="{finding.severity}"><b>{finding.severity}</b> {_text(finding.code)} '
+        f"{_text(finding.name)}: {_text(finding.message)}</li>\n"
+    )
+
+
+def _site(site: Site) -> str:
+    classes = ["kind", "asked", "seen", "calls", "train", "eval", "no-grad", "kept", "line"]
+    cells = zip(classes, _cells(site), strict=True)
+    row = "".join(f'<td class="{name}">{_text(cell)}</td>' for name, cell in cells)
+    mark = ' class="alive"' if site.eval else ""
+    return f'<tr{mark}><th scope="row">{_text(site.name or "(itself)")}</th>{row}</tr>\n'
+
+
+def _text(text: str) -> str:
+    return html.escape(clean(text), quote=True)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")

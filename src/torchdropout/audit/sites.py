@@ -1,0 +1,127 @@
+"""What a model audit says: sites and what is wrong with them. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..reporting.findings import SCHEMA, Finding
+
+UNKNOWN_KIND = "unknown random op"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place of a model where dropout acts, or was meant to.
+
+    Attributes:
+        name: The module it acts in, by its path in the model; empty for the model itself. A module
+            that the model does not know stands in angle brackets: `head.<Dropout>`.
+        kind: The module's class, the function's name, or `unknown random op`: a random mask of
+            zeros and one other value that something is multiplied by.
+        line: The line that calls it, `path:line`, outside torch; empty where there is none.
+        asked: The drop probability it was given in training: the largest, if they differ. None
+            where it cannot be known.
+        seen: The rate of zeros in its masks in training; None where they cannot be read.
+        values: How many mask values `seen` is taken from.
+        calls: How often it was called in one forward pass in training; in eval, if never there.
+        train: Whether it dropped in training; None where it was not called.
+        eval: Whether it dropped in eval, under `no_grad`.
+        no_grad: Whether it dropped in training under `no_grad`.
+        kept: Bytes of its masks that are kept for backward.
+        also: Other paths of the same module.
+    """
+
+    name: str
+    kind: str
+    line: str = ""
+    asked: float | None = None
+    seen: float | None = None
+    values: int = 0
+    calls: int = 0
+    train: bool | None = None
+    eval: bool | None = None
+    no_grad: bool | None = None
+    kept: int = 0
+    also: tuple[str, ...] = ()
+
+    @property
+    def acts(self) -> bool:
+        """True where it dropped in any pass, or was asked to."""
+        return bool(self.asked) or any((self.train, self.eval, self.no_grad))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The site as JSON-ready data."""
+        return {
+            "name": self.name,
+            "also": list(self.also),
+            "kind": self.kind,
+            "line": self.line,
+            "p_asked": self.asked,
+            "p_seen": self.seen,
+            "values": self.values,
+            "calls": self.calls,
+            "on_in_train": self.train,
+            "on_in_eval": self.eval,
+            "on_in_train_under_no_grad": self.no_grad,
+            "bytes_kept": self.kept,
+        }
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The sites of a model and the findings.
+
+    Attributes:
+        model: What was audited: the name of its class, or of the target.
+        sites: In the order in which they were first called.
+        findings: Errors first.
+        notes: How it was run, where that is not as it stands: compiled, lazy, wrapped.
+        seconds: Wall-clock time.
+    """
+
+    model: str
+    sites: tuple[Site, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    # How it is printed, and shown by a notebook: renderers register themselves here.
+    text: ClassVar[Callable[[Sites], str] | None] = None
+    html: ClassVar[Callable[[Sites], str] | None] = None
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self.sites)
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def __str__(self) -> str:
+        return repr(self) if Sites.text is None else Sites.text(self)
+
+    def _repr_html_(self) -> str | None:
+        """The table as a notebook shows it."""
+        return None if Sites.html is None else Sites.html(self)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that are errors."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    @property
+    def passed(self) -> bool:
+        """True when no finding is an error."""
+        return not self.errors
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as JSON-ready data."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "passed": self.passed,
+            "notes": list(self.notes),
+            "findings": [f.to_dict() for f in self.findings],
+            "sites": [s.to_dict() for s in self.sites],
+            "seconds": round(self.seconds, 3),
+        }

@@ -1,1 +1,0 @@
-"""What the renderers of both judges share: strings in, strings out."""

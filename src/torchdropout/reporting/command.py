@@ -1,0 +1,137 @@
+"""What the commands share: exit codes, options, settings, where a report goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
+from .output import write, write_file
+from .settings import Table
+
+OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
+# What a person gave and that is wrong: told in a line.
+WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
+_SETTINGS = "torchdropout.settings"  # the file they are from, in the context
+_NOT_BOTH = "Expected --config or --no-config, not both"
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def tell(message: str) -> None:
+    """Says something on stderr."""
+    click.echo(f"torchdropout: {message}", err=True)
+
+
+def formats(*names: str) -> Callable[[_Command], _Command]:
+    """The option `--format`; the first is the default."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(names),
+        default=names[0],
+        show_default=True,
+        help="How to print it.",
+    )
+
+
+def output_option(help_text: str) -> Callable[[_Command], _Command]:
+    """The option `--output`."""
+    return click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help=help_text)
+
+
+def settings_of(table: Table) -> Callable[[_Command], _Command]:
+    """The options `--config` and `--no-config`: what a table sets are the command's defaults.
+
+    The command has a parameter `no_config`, which it need not look at.
+    """
+
+    def configure(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+        if context.params.get("no_config"):
+            if path is not None:
+                raise click.UsageError(_NOT_BOTH)
+            return
+        try:
+            path = path or table.find(Path.cwd())
+            settings = {} if path is None else table.read(path)
+        except WRONG as error:
+            raise click.UsageError(str(error)) from error
+        settings = {key.replace("-", "_"): value for key, value in settings.items()}
+        if "format" in settings:
+            settings["form"] = settings.pop("format")
+        context.default_map = settings
+        context.meta[_SETTINGS] = path
+
+    def decorate(command: _Command) -> _Command:
+        command = click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            is_eager=True,
+            expose_value=False,
+            callback=configure,
+            help=f"Read [tool.{table.name}] from here, not from the nearest pyproject.toml.",
+        )(command)
+        return click.option(
+            "--no-config",
+            is_flag=True,
+            is_eager=True,
+            callback=_unconfigured,
+            help="Read no pyproject.toml.",
+        )(command)
+
+    return decorate
+
+
+def folder_of_settings(context: click.Context) -> Path:
+    """The folder of the file with the settings, else the current one: what patterns start at."""
+    path: Path | None = context.meta.get(_SETTINGS)
+    return Path.cwd() if path is None else path.resolve().parent
+
+
+def _unconfigured(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    if value and context.default_map is not None:  # --config came first
+        raise click.UsageError(_NOT_BOTH)
+    return value
+
+
+def publish(
+    output: Path | None,
+    said: str,
+    held_back: str,
+    shown: Callable[[], str],
+    filed: Callable[[], str],
+) -> bool:
+    """Writes a report to its file, or to stdout where there is none or it may not be written.
+
+    Args:
+        output: The file; None for stdout.
+        said: The verdict in a line, for stderr when the report goes to a file.
+        held_back: Why the file must stay as it is; empty when it need not.
+        shown: Gives the report for stdout.
+        filed: Gives it for the file.
+
+    Returns:
+        False when a report that is whole could not be written.
+    """
+    if output is None:
+        write(shown())
+        return True
+    reason = held_back or _filed(output, filed())
+    if not reason:
+        tell(f"{said.rstrip('.')}; see {output}")
+        return True
+    tell(f"{output} is as it was: {reason}")
+    write(shown())
+    return bool(held_back)
+
+
+def _filed(output: Path, text: str) -> str:
+    try:
+        write_file(output, text)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

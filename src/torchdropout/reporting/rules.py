@@ -1,0 +1,56 @@
+"""Rules as text and JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from rich.text import Text
+
+from .findings import SCHEMA, Rule
+from .lines import filled, hanging, joined, listing, wrapped
+
+
+def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -> str:
+    """What `explain` prints: the rule, what it requires, its explanation and examples."""
+    head = Text.assemble((f"{rule.code} {rule.name}", "bold"), f"   {rule.group}   {rule.severity}")
+    lines = [head, *wrapped(rule.summary, width), Text()]
+    for paragraph in textwrap.dedent(rule.explain).strip().split("\n\n"):
+        lines += [*filled(paragraph, width), Text()]
+    for title, source in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+        if source:
+            lines += [Text(title, style="bold"), Text(), *listing(source), Text()]
+    if rule.evidence:
+        lines += [*filled(f"Seen in: {rule.evidence}", width), Text()]
+    return joined(lines[:-1], styled)
+
+
+def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: bool = False) -> str:
+    """What `checks` and `rules` print: a line a rule."""
+    name_width = max((len(rule.name) for rule in rules), default=0)
+    group_width = max((len(rule.group) for rule in rules), default=0)
+    lines = []
+    for rule in rules:
+        head = Text.assemble(
+            f"{rule.code}  {rule.name:<{name_width}}  {rule.group:<{group_width}}  ",
+            (f"{rule.severity:<6}", "red" if rule.severity == "error" else "yellow"),
+            "  ",
+        )
+        lines += hanging(head, [(rule.summary, "")], width)
+    return joined(lines, styled)
+
+
+def render_rules_json(rules: Iterable[Rule], key: str = "rules") -> str:
+    """The rules as JSON text: `{"schema": 1, "rules": [...]}`.
+
+    Args:
+        rules: What to render.
+        key: The name of the list.
+
+    Returns:
+        ASCII text.
+    """
+    keys = ("code", "name", "group", "severity", "summary")
+    listed = [{key: getattr(rule, key) for key in keys} for rule in rules]
+    return json.dumps({"schema": SCHEMA, key: listed}, indent=2)

@@ -1,0 +1,97 @@
+"""Which rules are meant: by code, the beginning of a code, name or group."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import ArgumentTypeError, ArgumentValueError
+from .findings import Rule
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rules that can be chosen from, and what they are called.
+
+    Attributes:
+        rules: All of them, under their codes or names.
+        noun: What a message calls one: `check`, `rule`.
+        listed: The command that lists them.
+    """
+
+    rules: Mapping[str, Rule]
+    noun: str
+    listed: str
+
+    def chosen(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[str]:
+        """The names of what is selected and not ignored.
+
+        An entry is a code (`TD521`), the beginning of one (`TD52`), a name (`drop-rate`), a group
+        (`rate`), or several of these with commas between; case does not matter.
+
+        Args:
+            select: What to take; all when empty.
+            ignore: What to leave out; it beats `select`.
+
+        Returns:
+            The names.
+
+        Raises:
+            ArgumentTypeError: One of them is not a sequence of strings.
+            ArgumentValueError: An entry names nothing, or nothing is left.
+        """
+        selected = self.named("select", select) or frozenset(r.name for r in self.rules.values())
+        left = selected - self.named("ignore", ignore)
+        if not left:
+            raise ArgumentValueError(
+                f"Expected `select` and `ignore` to leave a {self.noun} to run, got "
+                f"select={select!r} ({type(select).__name__}) and "
+                f"ignore={ignore!r} ({type(ignore).__name__})"
+            )
+        return left
+
+    def named(self, argument: str, entries: Sequence[str]) -> frozenset[str]:
+        """The names of what the entries name; `argument` is where they were given."""
+        if isinstance(entries, str):
+            entries = (entries,)
+        names: set[str] = set()
+        for entry in entries:
+            if not isinstance(entry, str):
+                raise ArgumentTypeError(
+                    f"Expected `{argument}` to hold strings, got {entry!r} ({type(entry).__name__})"
+                )
+            for part in filter(None, re.split(r"[\s,]+", entry)):
+                matching = self.matching(part)
+                if not matching:
+                    raise ArgumentValueError(
+                        f"Expected `{argument}` to give codes, names or groups of {self.noun}s, "
+                        f"got {part!r} (str); {self.hint(part)}"
+                    )
+                names |= matching
+        return frozenset(names)
+
+    def matching(self, part: str) -> frozenset[str]:
+        """The names of what one code, beginning of a code, name or group stands for."""
+        wanted = part.lower()
+        is_code = re.fullmatch(r"td\d*", wanted)
+        return frozenset(
+            rule.name
+            for rule in self.rules.values()
+            if wanted in (rule.name, rule.group)
+            or (is_code and rule.code.lower().startswith(wanted))
+        )
+
+    def hint(self, part: str) -> str:
+        """What may have been meant by a word that names nothing."""
+        known = {k: None for r in self.rules.values() for k in (r.name, r.group, r.code.lower())}
+        return close_to(part.lower(), known, f"`{self.listed}` lists them")
+
+
+def close_to(wanted: str, names: Iterable[str], otherwise: str = "") -> str:
+    """A hint for an unknown name: `close to it: ...`, or what to say where nothing is."""
+    known = list(names)
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    near += [name for name in known if wanted and wanted in name and name not in near][:3]
+    return f"close to it: {', '.join(near)}" if near else otherwise

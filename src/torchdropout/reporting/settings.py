@@ -1,0 +1,166 @@
+"""Settings in `pyproject.toml`: tables read, and checked key by key."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArgumentTypeError, ArgumentValueError
+from .selection import close_to
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "pyproject.toml"
+
+# Takes a value and the folder of the file. It raises TypeError for a wrong type, LookupError with
+# the names there are for an unknown one, and ValueError with its own words.
+Convert = Callable[[Any, Path], Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of settings.
+
+    Attributes:
+        name: Its name under `tool`, with dots: `torchdropout`.
+        keys: What it may hold: the key, what is expected of it in words, and what makes of the
+            value in the file the one that is used.
+        others: Keys of others, which are passed over.
+    """
+
+    name: str
+    keys: Mapping[str, tuple[str, Convert]]
+    others: frozenset[str] = frozenset()
+
+    def find(self, start: Path) -> Path | None:
+        """The nearest `pyproject.toml` with this table, in a folder or one above it."""
+        for folder in (start, *start.parents):
+            path = folder / FILE
+            if path.is_file() and self._in(path) is not None:
+                return path
+        return None
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The settings of a file.
+
+        Args:
+            path: A TOML file with this table.
+
+        Returns:
+            The values under their keys, those that are set.
+
+        Raises:
+            ArgumentTypeError: A value has a type that its key does not take; the message names the
+                file.
+            ArgumentValueError: The file cannot be read, lacks the table, or has a key or a value
+                that is not known.
+        """
+        table = self._in(path)
+        if table is None:
+            raise ArgumentValueError(
+                f"Expected {path} to have a table [tool.{self.name}], got none"
+            )
+        settings = {}
+        for key, value in table.items():
+            if key in self.others:
+                continue
+            if key not in self.keys:
+                hint = close_to(key, self.keys, f"there are {', '.join(self.keys)}")
+                raise ArgumentValueError(
+                    f"Expected a key of [tool.{self.name}] in {path}, got {key!r}; {hint}"
+                )
+            expected, convert = self.keys[key]
+            try:
+                settings[key] = convert(value, path.parent)
+            except TypeError as error:
+                raise ArgumentTypeError(_wrong(path, key, expected, value)) from error
+            except LookupError as error:
+                hint = close_to(str(value), error.args)
+                raise ArgumentValueError(_wrong(path, key, expected, value, hint)) from error
+            except ValueError as error:
+                raise ArgumentValueError(f"{path}, {key}: {error}") from error
+        return settings
+
+    def _in(self, path: Path) -> Mapping[str, Any] | None:
+        try:
+            found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ArgumentValueError(f"Expected to read {path}, got {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ArgumentValueError(f"Expected {path} to be UTF-8, got other bytes") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ArgumentValueError(f"Expected {path} to be TOML, got: {error}") from error
+        found = found.get("tool")
+        if not isinstance(found, dict):
+            return None
+        name = "tool"
+        for part in self.name.split("."):
+            name = f"{name}.{part}"
+            found = found.get(part)
+            if found is None:
+                return None
+            if not isinstance(found, dict):
+                raise ArgumentTypeError(
+                    f"Expected [{name}] in {path} to be a table, got {found!r} "
+                    f"({type(found).__name__})"
+                )
+        return found
+
+
+def _wrong(path: Path, key: str, expected: str, value: object, hint: str = "") -> str:
+    got = f"{key}={value!r} ({type(value).__name__})"
+    return f"Expected `{key}` in {path} to be {expected}, got {got}{hint and '; ' + hint}"
+
+
+def exactly(kind: type) -> Convert:
+    """Takes a value of a type, and of none that is derived from it."""
+
+    def convert(value: Any, _: Path) -> Any:
+        if type(value) is not kind:
+            raise TypeError
+        return value
+
+    return convert
+
+
+def one_of(names: tuple[str, ...]) -> Convert:
+    """Takes one of some names."""
+
+    def convert(value: Any, _: Path) -> Any:
+        if not isinstance(value, str):
+            raise TypeError
+        if value not in names:
+            raise LookupError(*names)
+        return value
+
+    return convert
+
+
+def strings(value: Any, _: Path) -> tuple[str, ...]:
+    """Takes a list of strings."""
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise TypeError
+    return tuple(value)
+
+
+def count(value: Any, _: Path) -> int:
+    """Takes an integer from 1."""
+    if type(value) is not int:
+        raise TypeError
+    if value < 1:
+        raise ValueError(f"expected at least 1, got {value}")
+    return value
+
+
+def moved(path: str, folder: Path) -> str:
+    """A path from a folder, as one from the current folder."""
+    if Path(path).is_absolute() or folder.resolve() == Path.cwd():
+        return path
+    return os.path.relpath(folder / path)

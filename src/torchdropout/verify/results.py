@@ -1,0 +1,188 @@
+"""What a verification reports: the result of each check, of each target, of a run.
+
+Plain data, and all that the renderers know of a run. Nothing here runs a check or formats a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from ..errors import VerificationError
+from ..reporting.findings import SCHEMA, Figure, Finding, Rule, plain
+
+Status = Literal["ok", "fail", "skip"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check said of one target.
+
+    Attributes:
+        rule: The rule it decides.
+        status: `"ok"`, `"fail"`, or `"skip"` when the question does not apply to the target.
+        message: One line: what was seen.
+        figures: The numbers behind the message.
+        sees: The smallest fault it would catch with power .99, in words; empty for exact checks.
+        seconds: Wall-clock time.
+    """
+
+    rule: Rule
+    status: Status
+    message: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    sees: str = ""
+    seconds: float = 0.0
+
+    @property
+    def finding(self) -> Finding | None:
+        """The finding of a failed check, else None."""
+        if self.status != "fail":
+            return None
+        rule = self.rule
+        return Finding(rule.code, rule.name, rule.severity, self.message, self.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready data."""
+        return {
+            "code": self.rule.code,
+            "name": self.rule.name,
+            "group": self.rule.group,
+            "severity": self.rule.severity,
+            "status": self.status,
+            "message": self.message,
+            "figures": plain(self.figures),
+            "sees": self.sees,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """All that was said of one target.
+
+    Attributes:
+        target: Its name, as the caller gave it.
+        description: How it was understood: kind, how it was built, which p.
+        level: `quick`, `standard` or `thorough`.
+        seed: The seed of the run.
+        false_alarm_rate: Upper bound on the chance that a correct target gets any finding.
+        checks: In the order of the table.
+        seconds: Wall-clock time.
+        complete: False when the run was interrupted: the checks are those that had ended.
+        spec: What the target claims to be.
+        file: The file that defines it; empty where none is known.
+        line: The line in that file, from 1; 0 where none is known.
+        known: Codes whose findings a baseline accepts: they are listed, and fail nothing.
+    """
+
+    target: str
+    description: str
+    level: str
+    seed: int
+    false_alarm_rate: float
+    checks: tuple[CheckResult, ...]
+    seconds: float = 0.0
+    complete: bool = True
+    spec: str = "plain"
+    file: str = ""
+    line: int = 0
+    known: frozenset[str] = frozenset()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings, in the order of the checks; those a baseline accepts too."""
+        return tuple(f for f in (check.finding for check in self.checks) if f is not None)
+
+    @property
+    def new_findings(self) -> tuple[Finding, ...]:
+        """The findings that no baseline accepts."""
+        return tuple(f for f in self.findings if f.code not in self.known)
+
+    @property
+    def passed(self) -> bool:
+        """True when the run is complete and no new finding is an error."""
+        return self.complete and not any(f.severity == "error" for f in self.new_findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report of this target as JSON-ready data."""
+        return {
+            "target": self.target,
+            "description": self.description,
+            "spec": self.spec,
+            "file": self.file,
+            "line": self.line,
+            "level": self.level,
+            "seed": self.seed,
+            "false_alarm_rate": self.false_alarm_rate,
+            "passed": self.passed,
+            "complete": self.complete,
+            "known": sorted(self.known),
+            "findings": [f.to_dict() for f in self.findings],
+            "checks": [c.to_dict() for c in self.checks],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """The reports of one run, a target each."""
+
+    targets: tuple[TargetReport, ...]
+
+    # How a notebook shows it: a renderer registers itself here.
+    html: ClassVar[Callable[[Report], str] | None] = None
+
+    def __iter__(self) -> Iterator[TargetReport]:
+        return iter(self.targets)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of all targets."""
+        return tuple(f for target in self.targets for f in target.findings)
+
+    @property
+    def new_findings(self) -> tuple[Finding, ...]:
+        """The findings of all targets that no baseline accepts."""
+        return tuple(f for target in self.targets for f in target.new_findings)
+
+    @property
+    def passed(self) -> bool:
+        """True when every target passed."""
+        return all(target.passed for target in self.targets)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready data: `{"schema": 1, "targets": [...]}`."""
+        return {"schema": SCHEMA, "targets": [t.to_dict() for t in self.targets]}
+
+    def raise_for_errors(self) -> Report:
+        """Raises when a target did not pass.
+
+        Returns:
+            The report itself, so that calls chain.
+
+        Raises:
+            VerificationError: A target has an error or was interrupted; the message lists the
+                targets that did not pass and their findings.
+
+        Example:
+            >>> Report(()).raise_for_errors().passed
+            True
+        """
+        if not self.passed:
+            failed = (target for target in self.targets if not target.passed)
+            raise VerificationError("\n".join(map(_listed, failed)))
+        return self
+
+    def _repr_html_(self) -> str | None:
+        """The report as a notebook shows it."""
+        return None if Report.html is None else Report.html(self)
+
+
+def _listed(target: TargetReport) -> str:
+    """A target and its new findings, errors first, a line each."""
+    found = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
+    verdict = "not a correct dropout" if target.complete else "interrupted, no verdict"
+    lines = [f"{f.severity} {f.code} {f.name}: {f.message}" for f in found]
+    return "\n  ".join([f"{target.target}: {verdict}", *lines])

@@ -1,0 +1,90 @@
+"""Settings in `pyproject.toml`: what `[tool.torchdropout]` says, checked key by key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..reporting.settings import Convert, Table, count, exactly, moved, one_of, strings
+from .context import LEVELS
+from .selection import chosen
+
+FORMATS = ("text", "json", "junit", "html", "github")
+
+
+def find_config(start: Path) -> Path | None:
+    """The nearest `pyproject.toml` with a `[tool.torchdropout]`, in a folder or one above it."""
+    return TABLE.find(start)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings of a file.
+
+    Paths (the baseline, targets of the form `path/file.py:Attribute`) are relative to the file, and
+    are returned relative to the current folder. The audit's table is passed over.
+
+    Args:
+        path: A TOML file with a table `[tool.torchdropout]`.
+
+    Returns:
+        The values under their keys, those that are set.
+
+    Raises:
+        ArgumentTypeError: A value has a type that its key does not take; the message names the
+            file.
+        ArgumentValueError: The file cannot be read, lacks the table, or has a key or a value that
+            is not known.
+    """
+    return TABLE.read(path)
+
+
+def _checks(value: Any, folder: Path) -> tuple[str, ...]:
+    entries = strings(value, folder)
+    chosen(entries)  # names a check that is not there
+    return entries
+
+
+def _targets(value: Any, folder: Path) -> tuple[str, ...]:
+    entries = strings(value, folder)
+    return tuple(moved(entry, folder) if _is_file(entry) else entry for entry in entries)
+
+
+def _is_file(target: str) -> bool:
+    where = target.rpartition(":")[0]
+    return where.endswith(".py") or "/" in where or os.sep in where
+
+
+def _path(value: Any, folder: Path) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return moved(value, folder)
+
+
+def _number(least: float) -> Convert:
+    def convert(value: Any, _: Path) -> float:
+        if type(value) not in (int, float):
+            raise TypeError
+        if not value >= least:
+            raise ValueError(f"expected at least {least:g}, got {value!r}")
+        return float(value)
+
+    return convert
+
+
+TABLE = Table(
+    "torchdropout",
+    {
+        "targets": ("a list of TARGETs", _targets),
+        "level": (f"one of {', '.join(LEVELS)}", one_of(tuple(LEVELS))),
+        "seed": ("an integer", exactly(int)),
+        "select": ("a list of codes, names or groups of checks", _checks),
+        "ignore": ("a list of codes, names or groups of checks", _checks),
+        "strict": ("true or false", exactly(bool)),
+        "timeout": ("a number of seconds", _number(0)),
+        "jobs": ("an integer", count),
+        "baseline": ("the path of a report", _path),
+        "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
+    },
+    others=frozenset({"audit"}),
+)
