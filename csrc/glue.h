@@ -1,6 +1,8 @@
 // What the two files that see torch share: register.cpp (the operator) and module.cpp (Python).
 #pragma once
 
+#include "old_systems.h"
+
 #include <torch/csrc/stable/ops.h>
 
 #include <atomic>
