@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from scipy.stats import beta
-from torchdropout_audit.table import FINDERS
+from torchdropout_audit.registry import FINDERS
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "audit" / "precision.md"

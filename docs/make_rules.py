@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torchdropout_audit.table import RULES
+from torchdropout_audit.registry import RULES
 
 from torchdropout.reporting.findings import Rule
 

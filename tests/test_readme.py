@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import torch
-from torchdropout_audit.table import FINDERS
+from torchdropout_audit.registry import FINDERS
 
 import torchdropout as td
 from torchdropout.verify import RULES

@@ -21,8 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .findings import Edit, Fix, SourceFinding
-from .selection import CHOICE
-from .table import FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
+from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
 
 ON_PURPOSE = frozenset({"training-literal", "functional-always-on", "eval-mode-dropout-forced"})
 """What `mc-dropout` silences."""

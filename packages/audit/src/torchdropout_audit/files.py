@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import re
 import stat
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .patterns import Ignored, Patterns
 from .reporting.atomic import replace_file
 from .reporting.findings import Rule
 
@@ -221,42 +220,6 @@ def _holds_any(files: dict[str, str], folder: str) -> bool:
     return any(file.startswith(inside) for file in files)
 
 
-def is_pattern(line: str) -> bool:
-    """Whether a line names anything, in the manner of a `.gitignore`.
-
-    Example:
-        >>> [is_pattern(line) for line in ("tests/*_gen.py", "!", "# a comment")]
-        [True, False, False]
-    """
-    return bool(_read_patterns([line]))
-
-
-class Patterns:
-    """Whether patterns in the manner of a `.gitignore` name a path, or a folder that it is in.
-
-    Args:
-        root: The folder that they are relative to.
-        patterns: One or more of them, as lines.
-    """
-
-    def __init__(self, root: Path, patterns: Sequence[str]) -> None:
-        self._root = os.path.realpath(root)
-        self._patterns = _read_patterns(patterns)
-
-    def __call__(self, path: str, is_folder: bool = False) -> bool:
-        """Whether they name the file, or the folder, of a path."""
-        if not self._patterns:
-            return False
-        # Not the real path of the file: a link goes by its own name.
-        folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
-        relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
-        steps = Path(relative).parts
-        return ".." not in steps and any(
-            _says(self._patterns, "/".join(steps[:depth]), is_folder or depth < len(steps))
-            for depth in range(1, len(steps) + 1)
-        )
-
-
 class _Walk:
     """The files below a folder."""
 
@@ -267,10 +230,10 @@ class _Walk:
 
     def files(self, start: str) -> Iterator[str]:
         """Those to audit, a folder's own before those of its folders."""
-        ignored = _Ignored.above(Path(start)) if self._respect_gitignore else None
+        ignored = Ignored.above(Path(start)) if self._respect_gitignore else None
         yield from self._below(start, os.path.realpath(start), ignored)
 
-    def _below(self, folder: str, real: str, ignored: _Ignored | None) -> Iterator[str]:
+    def _below(self, folder: str, real: str, ignored: Ignored | None) -> Iterator[str]:
         try:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -299,128 +262,15 @@ class _Walk:
             yield from self._below(path, inside, ignored)
 
     def _is_source(
-        self, entry: os.DirEntry[str], path: str, inside: str, ignored: _Ignored | None
+        self, entry: os.DirEntry[str], path: str, inside: str, ignored: Ignored | None
     ) -> bool:
         if entry.name in NOT_SOURCE or os.path.exists(os.path.join(path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
             return False
         return not self._is_out(path, inside, ignored, is_folder=True)
 
     def _is_out(
-        self, path: str, inside: str, ignored: _Ignored | None, is_folder: bool = False
+        self, path: str, inside: str, ignored: Ignored | None, is_folder: bool = False
     ) -> bool:
         if ignored is not None and ignored(inside, is_folder):
             return True
         return self._excluded(path, is_folder)
-
-
-class _Ignored:
-    """What the `.gitignore` files of a work tree say; the nearest to a path has the last word."""
-
-    def __init__(self, patterns: tuple[tuple[str, list[_Pattern]], ...]) -> None:
-        self._patterns = patterns  # nearest first
-
-    @classmethod
-    def above(cls, start: Path) -> _Ignored | None:
-        """Of the folders above one, up to the work tree's; None where there is no work tree.
-
-        Nothing is said of a folder that is itself ignored: who names it wants it.
-        """
-        start = start.resolve()
-        tops = [folder for folder in (start, *start.parents) if (folder / ".git").exists()]
-        if not tops:
-            return None
-        found = cls(()).with_file(tops[0] / ".git" / "info" / "exclude", str(tops[0]))
-        steps = start.relative_to(tops[0]).parts
-        for depth, name in enumerate(steps):
-            folder = tops[0].joinpath(*steps[:depth])
-            found = found.with_file_of(str(folder))
-            if found(str(folder / name), is_folder=True):
-                return cls(())
-        return found
-
-    def with_file_of(self, folder: str) -> _Ignored:
-        """With what a folder's own `.gitignore` says, where it has one."""
-        return self.with_file(Path(folder, ".gitignore"), folder)
-
-    def with_file(self, path: Path, folder: str) -> _Ignored:
-        """With what a file says of the paths in a folder."""
-        try:
-            patterns = _read_patterns(path.read_bytes().decode(errors="replace").split("\n"))
-        except OSError:  # there is none
-            return self
-        return _Ignored(((folder, patterns), *self._patterns))
-
-    def __call__(self, path: str, is_folder: bool = False) -> bool:
-        for folder, patterns in self._patterns:
-            relative = path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
-            said = _says(patterns, relative, is_folder)
-            if said is not None:
-                return said
-        return False
-
-
-@dataclass(frozen=True)
-class _Pattern:
-    """A line of a `.gitignore`."""
-
-    regex: re.Pattern[str]
-    takes_back: bool
-    is_of_folders: bool
-
-
-def _says(patterns: Sequence[_Pattern], relative: str, is_folder: bool) -> bool | None:
-    """True for ignored, False for taken back by a `!`, None for not mentioned.
-
-    Asked of a path alone: what is in a folder that is ignored no one comes to ask about.
-    """
-    for pattern in reversed(patterns):
-        if (is_folder or not pattern.is_of_folders) and pattern.regex.fullmatch(relative):
-            return not pattern.takes_back
-    return None
-
-
-def _read_patterns(lines: Iterable[str]) -> list[_Pattern]:
-    """The patterns of lines; https://git-scm.com/docs/gitignore#_pattern_format."""
-    found = []
-    for line in lines:
-        text = re.sub(r"(?<!\\) +$", "", line.rstrip("\r"))
-        if not text or text.startswith("#"):
-            continue
-        takes_back = text.startswith("!")
-        text = text.removeprefix("!")
-        is_of_folders = text.endswith("/")
-        text = text.removesuffix("/")
-        if not text:
-            continue
-        anywhere = "" if "/" in text else "(?:.*/)?"
-        with contextlib.suppress(re.error):  # no pattern, as `[z-a]`: git goes on too
-            regex = re.compile(anywhere + _regex(text.removeprefix("/")), re.DOTALL)
-            found.append(_Pattern(regex, takes_back, is_of_folders))
-    return found
-
-
-_GLOB = re.compile(
-    r"(?P<folders>(?:(?<=/)|^)\*\*/)|(?P<all>(?<=/)\*\*$)|(?P<some>\*+)|(?P<one>\?)"
-    r"|\[(?P<no>[!^]?)(?P<set>\]?(?:\\.|[^\]\\])*)\]|\\(?P<plain>.)|(?P<open>\[)|.",
-    re.DOTALL,
-)
-
-
-def _regex(glob: str) -> str:
-    def translated(match: re.Match[str]) -> str:
-        for name, regex in (
-            ("folders", "(?:.*/)?"),
-            ("all", ".+"),
-            ("some", "[^/]*"),
-            ("one", "[^/]"),
-        ):
-            if match[name]:
-                return regex
-        if match["set"]:
-            inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
-            return f"(?!/)[{'^' if match['no'] else ''}{inside}]"
-        if match["open"]:  # and never closed: it matches nothing
-            return "(?!)"
-        return re.escape(match["plain"] or match.group())
-
-    return _GLOB.sub(translated, glob)

@@ -1,4 +1,4 @@
-"""Mends a source: the edits of findings, made on its text so that all else stays as it is."""
+"""Fixes a source: the edits of findings, made on its text so that all else stays as it is."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ROUNDS = 10  # of fixes that overlap, one a round is made
 
 
 @dataclass(frozen=True)
-class Mended:
-    """A text after its findings are mended.
+class Fixed:
+    """A text after its findings are fixed.
 
     Attributes:
         text: The text.
-        count: How many findings were mended.
+        count: How many findings were fixed.
         findings: What is found in it now; see `without_tried`.
     """
 
@@ -28,10 +28,10 @@ class Mended:
     findings: tuple[SourceFinding, ...]
 
 
-def mend_all(
+def fix_all(
     text: str, audit: Callable[[str], Sequence[SourceFinding]], unsafe: bool = False
-) -> Mended:
-    """Mends a text until there is no more to mend.
+) -> Fixed:
+    """Fixes a text until there is no more to fix.
 
     Args:
         text: The source.
@@ -39,36 +39,36 @@ def mend_all(
         unsafe: Whether to make the fixes too that may change what the program does.
 
     Returns:
-        The text that comes out: to mend it again changes nothing.
+        The text that comes out: to fix it again changes nothing.
     """
     found, count = audit(text), 0
     for _ in range(_ROUNDS):
-        new, made = mend(text, found, unsafe)
+        new, made = apply_fixes(text, found, unsafe)
         if not made:
             break
         left = audit(new)
-        if _mendable(left, unsafe) >= _mendable(found, unsafe):
-            break  # a fix that leaves what it should mend would be made for ever
+        if _count_fixable(left, unsafe) >= _count_fixable(found, unsafe):
+            break  # a fix that leaves what it should fix would be made for ever
         text, found, count = new, left, count + made
-    return Mended(text, count, without_tried(found, unsafe))
+    return Fixed(text, count, without_tried(found, unsafe))
 
 
 def without_tried(
     findings: Sequence[SourceFinding], unsafe: bool = False
 ) -> tuple[SourceFinding, ...]:
-    """The findings left after mending: a fix that was tried and did not help is taken from them."""
-    return tuple(replace(f, fix=None) if _is_mendable(f, unsafe) else f for f in findings)
+    """The findings left after fixing: a fix that was tried and did not help is taken from them."""
+    return tuple(replace(f, fix=None) if _is_fixable(f, unsafe) else f for f in findings)
 
 
-def _is_mendable(finding: SourceFinding, unsafe: bool) -> bool:
+def _is_fixable(finding: SourceFinding, unsafe: bool) -> bool:
     return finding.fix is not None and (finding.fix.safe or unsafe)
 
 
-def _mendable(findings: Sequence[SourceFinding], unsafe: bool) -> int:
-    return sum(_is_mendable(finding, unsafe) for finding in findings)
+def _count_fixable(findings: Sequence[SourceFinding], unsafe: bool) -> int:
+    return sum(_is_fixable(finding, unsafe) for finding in findings)
 
 
-def mend(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> tuple[str, int]:
+def apply_fixes(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> tuple[str, int]:
     r"""Makes the fixes of findings.
 
     The edits of a fix are made all or none. Of fixes that overlap the first is made: audit the new
@@ -80,15 +80,15 @@ def mend(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> 
         unsafe: Whether to make those too that may change what the program does.
 
     Returns:
-        The new text, and how many findings were mended.
+        The new text, and how many findings were fixed.
 
     Example:
         >>> fix = Fix("add a", (Edit(2, 2, "a"),))
         >>> finding = SourceFinding("f.py", 1, 3, 1, 4, "TD101", "name", "error", "said", fix=fix)
-        >>> mend("f()\r\n", [finding])
+        >>> apply_fixes("f()\r\n", [finding])
         ('f(a)\r\n', 1)
     """
-    wanted = [f.fix for f in findings if f.fix is not None and _is_mendable(f, unsafe)]
+    wanted = [f.fix for f in findings if f.fix is not None and _is_fixable(f, unsafe)]
     fixes: list[Fix] = []
     for fix in wanted:
         if fix.edits and not any(

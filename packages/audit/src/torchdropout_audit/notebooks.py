@@ -1,4 +1,4 @@
-"""Notebooks as one text of Python: places go back to cells, mended text into the file.
+"""Notebooks as one text of Python: places go back to cells, fixed text into the file.
 
 The code cells are joined, so that an import in the first is known in the fifth. What is IPython's
 and not Python's stays in the text as a comment behind a mark, and takes no part.
@@ -54,7 +54,7 @@ class _Cell:
 
 
 class Notebook:
-    """A notebook, as a text that is audited and mended like any other.
+    """A notebook, as a text that is audited and fixed like any other.
 
     Attributes:
         text: The code cells, a separating comment before each.
@@ -95,13 +95,13 @@ class Notebook:
             end_line=max(finding.end_line - before, 1),
         )
 
-    def mended(self, text: str) -> str:
+    def fixed(self, text: str) -> str:
         """The file with another text in the place of its own.
 
         Only the cells that differ change: their outputs, and all else, stay as they are written.
 
         Args:
-            text: The text, mended.
+            text: The text, fixed.
 
         Returns:
             The text of the file.

@@ -1,4 +1,4 @@
-"""Audits files: finds them, reads them in parallel, remembers what was found, mends."""
+"""Audits files: finds them, reads them in parallel, remembers what was found, fixes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Literal
 
 from .cache import Cache, cache_folder, key_of
 from .comments import suppress
-from .files import UNREADABLE, Patterns, UnreadableError, find_files, read_source, why, write_over
+from .files import UNREADABLE, UnreadableError, find_files, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
-from .fix import mend_all, without_tried
+from .fix import fix_all, without_tried
 from .notebooks import Notebook
+from .patterns import Patterns
+from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
 from .source import audit_text
-from .table import RULES, SYNTAX_ERROR
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 WORDS = (
@@ -94,7 +95,7 @@ def audit_paths(
         respect_gitignore: False to audit what git ignores.
         jobs: How many processes may work; with None as many as there are processors, up to 8.
         cache: Whether to remember what is found.
-        fix: Whether to mend files: what can only be meant so, or whatever can be mended.
+        fix: Whether to fix files: what can only be meant so, or whatever can be fixed.
         changed: Called with the path, the old text and the new one of each file that `fix` would
             change, instead of writing it.
         progress: Called with how many files are done, and of how many, as the work goes on.
@@ -126,7 +127,7 @@ def audit_paths(
         sum(outcome.is_audited for outcome in outcomes),
         (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
         time.monotonic() - began,
-        sum(outcome.mended for outcome in outcomes),
+        sum(outcome.fixed for outcome in outcomes),
         complete,
     )
 
@@ -153,7 +154,7 @@ def audit_data(
         changed: As for `audit_paths`; where it is given, the report is of the data as they are.
 
     Returns:
-        The report, and the data, mended where they are to be.
+        The report, and the data, fixed where they are to be.
 
     Example:
         >>> audit_data(b"x = 1", "<stdin>")[0].findings
@@ -167,14 +168,14 @@ def audit_data(
         changed(path, change.old_text, change.new_text)
     else:
         if change is not None:
-            data, outcome = change.new, replace(change.after, mended=change.mended)
+            data, outcome = change.new, replace(change.after, fixed=change.fixed)
         outcome = run.tried(outcome)
     report = SourceReport(
         outcome.findings,
         int(outcome.is_audited),
         (outcome.problem,) if outcome.problem else (),
         time.monotonic() - began,
-        outcome.mended,
+        outcome.fixed,
     )
     return report, data
 
@@ -191,13 +192,13 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Change:
-    """What mending makes of a file."""
+    """What fixing makes of a file."""
 
     old: bytes
     new: bytes
     old_text: str
     new_text: str
-    mended: int
+    fixed: int
     after: _Outcome
 
 
@@ -210,7 +211,7 @@ class _Outcome:
     is_audited: bool = True
     key: bytes = b""
     change: _Change | None = None
-    mended: int = 0
+    fixed: int = 0
 
 
 class _Run:
@@ -248,7 +249,7 @@ class _Run:
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
-        """Audits what a file holds, and mends it; nothing is read or written."""
+        """Audits what a file holds, and fixes it; nothing is read or written."""
         task = _Task(path, self._rules_for(path), self._fix)
         try:
             return _audited(task, data)
@@ -271,13 +272,13 @@ class _Run:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
-        if known is None or (self._fix and any(_is_mendable(f, self._fix) for f in known)):
+        if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data))
         self._end(path, _Outcome(tuple(known)))
         return None
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
-        """The outcome after the file is mended, where it is to be."""
+        """The outcome after the file is fixed, where it is to be."""
         change = outcome.change
         if change is None:
             return self.tried(outcome)
@@ -287,14 +288,14 @@ class _Run:
         try:
             is_written = write_over(task.path, change.old, change.new)
         except OSError as error:
-            return replace(outcome, problem=f"{task.path}: not mended: {why(error)}")
+            return replace(outcome, problem=f"{task.path}: not fixed: {why(error)}")
         if not is_written:
-            return replace(outcome, problem=f"{task.path}: not mended: it has just changed")
+            return replace(outcome, problem=f"{task.path}: not fixed: it has just changed")
         cache.put(change.after.key, change.after.findings)
-        return self.tried(replace(change.after, mended=change.mended))
+        return self.tried(replace(change.after, fixed=change.fixed))
 
     def tried(self, outcome: _Outcome) -> _Outcome:
-        """The outcome without the fixes that were tried and left what they should mend."""
+        """The outcome without the fixes that were tried and left what they should fix."""
         if self._fix is None:
             return outcome
         return replace(outcome, findings=without_tried(outcome.findings, self._fix == "unsafe"))
@@ -330,7 +331,7 @@ def _crashed(task: _Task, error: CrashError) -> _Outcome:
 
 
 def audit_file(task: _Task) -> _Outcome:
-    """Audits one file, and mends its text where asked; writes nothing, and raises nothing."""
+    """Audits one file, and fixes its text where asked; writes nothing, and raises nothing."""
     path = task.path
     try:
         with _collected_seldom(task.size):
@@ -385,17 +386,17 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     outcome = _Outcome(tuple(placed), key=key)
     if task.fix is None:
         return outcome
-    mended = mend_all(text, lambda new: _found(new, task), task.fix == "unsafe")
-    if not mended.count:
+    fixed = fix_all(text, lambda new: _found(new, task), task.fix == "unsafe")
+    if not fixed.count:
         return outcome
-    new = mended.text
+    new = fixed.text
     try:
-        new_text = new if notebook is None else notebook.mended(new)
+        new_text = new if notebook is None else notebook.fixed(new)
         new_data = source.encoded(new_text)
     except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
-        return replace(outcome, problem=f"{path}: not mended: {error}")
+        return replace(outcome, problem=f"{path}: not fixed: {error}")
     after = _audited(replace(task, fix=None), new_data)
-    change = _Change(data, new_data, source.text, new_text, mended.count, after)
+    change = _Change(data, new_data, source.text, new_text, fixed.count, after)
     return replace(outcome, change=change)
 
 
@@ -420,7 +421,7 @@ def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
     return SourceFinding(path, line, 1, line, 1, rule.code, rule.name, rule.severity, message)
 
 
-def _is_mendable(finding: SourceFinding, fix: str) -> bool:
+def _is_fixable(finding: SourceFinding, fix: str) -> bool:
     return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ArgumentValueError
-from .files import is_pattern
+from .patterns import is_pattern
+from .registry import CHOICE, chosen
 from .reporting.settings import Table, count, exactly, moved, one_of, strings
-from .selection import CHOICE, chosen
 
 FORMATS = ("text", "json", "sarif", "github")
 

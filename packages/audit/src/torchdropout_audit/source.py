@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from .code import Code
 from .findings import SourceFinding
+from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
-from .table import FINDERS, SYNTAX_ERROR
 
 
 def audit_text(
