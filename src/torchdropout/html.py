@@ -70,6 +70,6 @@ def page(title: str, fragment: str, style: str = "body { margin: 0 }") -> str:
         environment("torchdropout"),
         "page.html",
         title=title,
-        fragment=Markup(fragment),
+        fragment=Markup(fragment.rstrip("\n")),
         style=Markup(style),
     )

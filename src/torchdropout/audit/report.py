@@ -10,7 +10,7 @@ from rich.text import Text
 
 from .. import html
 from ..reporting.lines import clean, hanging, joined, plural, wrapped
-from .sites import Site, Sites
+from .results import Site, Sites
 
 _COLUMNS = ("kind", "p asked", "p seen", "calls", "train", "eval", "no grad", "kept", "line")
 _GAP = 2
