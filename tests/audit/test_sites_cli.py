@@ -89,10 +89,16 @@ def test_a_file(form, tmp_path, capsys):
     ("target", "said"),
     [
         ("nothing", "Expected TARGET as `package.module:Attribute` or `path/file.py:Attribute`"),
-        ("no.such.package:f", "to name an importable module, no.such.package, got no module named 'no'"),
+        (
+            "no.such.package:f",
+            "to name an importable module, no.such.package, got no module named 'no'",
+        ),
         ("nowhere.py:f", "to name a Python file, nowhere.py, got no such file"),
         (f"{FAULTY}:gone", "to name an attribute 'gone'"),
-        (f"{FAULTY}:no_model", "to return a model, (model, args) or (model, args, kwargs), got int"),
+        (
+            f"{FAULTY}:no_model",
+            "to return a model, (model, args) or (model, args, kwargs), got int",
+        ),
         (f"{FAULTY}:broken", "RuntimeError: no weights"),
         (f"{FAULTY}:bare", "in the pass 'train' with no arguments"),
     ],
