@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from ..reporting.findings import Figure, Finding, Severity
+from .results import Site
 from .rules import RULES
-from .sites import Site
 from .watch import Declared, Record
 
 # Skips whole layers, and has no mask; or is of a head that not each model has.
@@ -24,7 +24,7 @@ _MEANT = re.compile(r"MC|MonteCarlo|Bayes")
 
 
 @dataclass(frozen=True)
-class Looked:
+class Observed:
     """A site and what its records say beyond it.
 
     Attributes:
@@ -45,9 +45,9 @@ class Looked:
     empty: bool
 
 
-def looked(
+def joined(
     train: Record | None, evaluation: Record | None, no_grad: Record | None, also: tuple[str, ...]
-) -> Looked:
+) -> Observed:
     """Joins what the passes have seen of a site."""
     first = train or no_grad or evaluation
     assert first is not None
@@ -67,13 +67,13 @@ def looked(
         also=also,
     )
     is_empty = train is not None and train.empty >= train.calls > 0
-    return Looked(
+    return Observed(
         site, first.known, first.sure, first.frozen, first.is_lost, first.layers, is_empty
     )
 
 
-def judge(
-    sites: Iterable[Looked],
+def diagnose(
+    sites: Iterable[Observed],
     uncalled: Mapping[str, Declared],
     fast: list[str],
     config: Any,
@@ -104,23 +104,23 @@ def judge(
     return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
 
 
-def _of_site(looked: Looked) -> Iterator[Finding]:
-    site = looked.site
+def _of_site(observed: Observed) -> Iterator[Finding]:
+    site = observed.site
     figures: dict[str, Figure] = {"site": site.name, "kind": site.kind, "line": site.line}
     asked = "" if site.asked is None else f" with p={site.asked:g}"
     if site.eval:
         lost = (
             "; eval() does not reach it: it is built in forward or held in a plain list"
-            if looked.is_lost
+            if observed.is_lost
             else ""
         )
         is_meant = _MEANT.search(site.kind) is not None
-        severity: Severity = "error" if looked.known and not is_meant else "advice"
+        severity: Severity = "error" if observed.known and not is_meant else "advice"
         yield _finding(
             "alive-in-eval", f"{where(site)} drops in eval{asked}{lost}", figures, severity
         )
-    is_dead = site.train is False and bool(site.asked) and not looked.empty
-    if is_dead and looked.layers == 1:
+    is_dead = site.train is False and bool(site.asked) and not observed.empty
+    if is_dead and observed.layers == 1:
         yield _finding(
             "rnn-site-without-effect",
             f"{where(site)} has dropout={site.asked:g} and one layer: nothing is dropped",
@@ -131,10 +131,10 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
         yield _finding(
             "dead-in-train",
             f"{where(site)} is called{asked} and drops nothing in training"
-            + (why if looked.frozen else ""),
+            + (why if observed.frozen else ""),
             figures,
             # A class of somebody's own may draw from elsewhere than torch.
-            "advice" if looked.frozen or not looked.sure else "error",
+            "advice" if observed.frozen or not observed.sure else "error",
         )
     if site.train and site.no_grad is False:
         yield _finding(
@@ -144,7 +144,7 @@ def _of_site(looked: Looked) -> Iterator[Finding]:
         )
 
 
-def _uncalled(uncalled: Mapping[str, Declared], sites: list[Looked]) -> Iterator[Finding]:
+def _uncalled(uncalled: Mapping[str, Declared], sites: list[Observed]) -> Iterator[Finding]:
     """A module whose p is read by a function in the module that holds it is used all the same."""
     asked = {(s.site.name, s.site.asked) for s in sites}
     for name, (kind, p, *_) in uncalled.items():
@@ -157,7 +157,7 @@ def _uncalled(uncalled: Mapping[str, Declared], sites: list[Looked]) -> Iterator
             )
 
 
-def _config(config: Any, sites: list[Looked]) -> Iterator[Finding]:
+def _config(config: Any, sites: list[Observed]) -> Iterator[Finding]:
     asked = {s.site.asked for s in sites if s.site.asked is not None}
     if any(s.site.asked is None for s in sites):
         return  # whose p is not known may be the one

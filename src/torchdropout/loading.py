@@ -1,4 +1,4 @@
-"""Where a TARGET string leads: from `package.module:Attribute` or a file to an object."""
+"""Loads what a TARGET string names: `package.module:Attribute` or `path/file.py:Attribute`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from ...errors import TargetError
-from ._words import one_line, target_error
+from .errors import TargetError
 
 _FILES = itertools.count()
 
@@ -25,8 +24,8 @@ class Home:
     """The folder a target was loaded from, importable only while the target's own code runs.
 
     Its modules are kept here and not in `sys.modules`, so that two files that each import their
-    own `helper` do not meet. Entering puts them and the folder back: an import inside a `forward`,
-    or `torch.compile`, which looks modules up by name, then finds them.
+    own `helper` do not get each other's. Entering puts them and the folder back: an import inside a
+    `forward`, or `torch.compile`, which looks modules up by name, then finds them.
     """
 
     folder: str | None = None
@@ -37,7 +36,7 @@ class Home:
         if self.folder is not None:
             self._undo.append((sys.path.copy(), sys.modules.copy(), sys.dont_write_bytecode))
             sys.path.insert(0, self.folder)
-            sys.dont_write_bytecode = True  # a look at a file leaves no `__pycache__` beside it
+            sys.dont_write_bytecode = True  # loading leaves no `__pycache__` behind
             sys.modules.update(self.modules)
 
     def __exit__(self, *exception: object) -> None:
@@ -49,10 +48,10 @@ class Home:
         sys.path[:] = path
 
     def _take_back(self, before: Mapping[str, ModuleType], *, owned: bool) -> None:
-        """Keeps here what the target's code has put into `sys.modules`.
+        """Moves what the target's code has put into `sys.modules` into this home.
 
-        A module that lives in the folder is the target's own; any other that it imported (NumPy,
-        say) stays, as extension modules cannot be loaded twice.
+        A module that lies in the folder is the target's own. Any other that it imported (such as
+        NumPy) stays in `sys.modules`, since extension modules cannot be loaded twice.
         """
         if len(sys.modules) > len(before.keys() | self.modules.keys()):
             new = [name for name in sys.modules if name not in before]
@@ -74,7 +73,21 @@ class Home:
 
 
 def load(target: str) -> tuple[object, Home]:
-    """The object a TARGET string names, and where it lives."""
+    """Loads the object that a TARGET string names.
+
+    Args:
+        target: `package.module:Attribute` or `path/file.py:Attribute`; the attribute may have dots.
+
+    Returns:
+        The object, and its home: enter it wherever the object's code runs.
+
+    Raises:
+        TargetError: It has another form, or cannot be found or imported; the message names it.
+
+    Example:
+        >>> load("torch.nn:Dropout")[0]
+        <class 'torch.nn.modules.dropout.Dropout'>
+    """
     where, colon, attribute = target.rpartition(":")
     if not (colon and where and attribute.strip()):
         head, _, tail = target.rpartition(".")
@@ -98,8 +111,8 @@ def _load_file(target: str, where: str, home: Home) -> ModuleType:
     if not path.is_file():
         got = "a folder" if path.is_dir() else "no such file"
         raise target_error(target, f"to name a Python file, {where}", got)
-    # The name meets no module that is there, whatever the file is called.
-    # Nor one that was: the compiler keeps what it knows of a file under the name of its module.
+    # The name differs from that of every module that exists, whatever the file is called, and of
+    # every one that existed: the compiler caches what it knows of a file under its module's name.
     name = f"_torchdropout_target_{path.stem}_{next(_FILES)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -119,7 +132,7 @@ def _load_module(target: str, where: str) -> ModuleType:
 
 @contextmanager
 def _importing(target: str, where: str) -> Iterator[None]:
-    """Turns whatever an import can raise into an error that names the target."""
+    """Turns whatever an import raises into an error that names the target."""
     try:
         yield
     except SyntaxError as error:
@@ -157,7 +170,7 @@ def _line_of(error: BaseException) -> str:
 
 
 def _attribute(target: str, module: ModuleType, dotted: str) -> object:
-    """The attribute of a module that a dotted name gives."""
+    """The attribute of a module under a dotted name."""
     thing: object = module
     for part in dotted.split("."):
         try:
@@ -172,3 +185,14 @@ def _attribute(target: str, module: ModuleType, dotted: str) -> object:
                 f"close to it: {', '.join(near)}" if near else "",
             ) from error
     return thing
+
+
+def target_error(target: str, expected: str, got: str, hint: str = "") -> TargetError:
+    """The error of a TARGET; all have this form."""
+    return TargetError(f"Expected TARGET {target!r} {expected}, got {got}{hint and '; ' + hint}")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
