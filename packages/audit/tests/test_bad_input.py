@@ -7,6 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+
 from torchdropout_audit import run as run_module
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.run import MOST, audit_paths

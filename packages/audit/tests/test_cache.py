@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+
+from torchdropout_audit import cache as cache_module
 from torchdropout_audit.cache import Cache, cache_folder, key_of
 from torchdropout_audit.findings import Edit, Fix, SourceFinding
 from torchdropout_audit.run import audit_paths
-
-from torchdropout.audit import cache as cache_module
 
 FIX = Fix("add training=self.training", (Edit(3, 3, "é"), Edit(5, 9, "")), safe=False)
 FOUND = [
@@ -81,9 +81,11 @@ def test_the_key_is_of_all_that_findings_depend_on(monkeypatch):
 
 
 def test_the_version_is_that_of_the_sources(tmp_path, monkeypatch):
-    audit = tmp_path / "audit"
+    audit, shared = tmp_path / "audit", tmp_path / "reporting"
     (audit / "rules").mkdir(parents=True)
-    (tmp_path / "findings.py").write_text("a")
+    shared.mkdir()
+    (shared / "findings.py").write_text("a")
+    (audit / "reporting").symlink_to(shared, target_is_directory=True)
     (audit / "rules" / "one.py").write_text("a")
     monkeypatch.setattr(cache_module, "__file__", str(audit / "cache.py"))
     version = cache_module._version.__wrapped__
@@ -92,7 +94,7 @@ def test_the_version_is_that_of_the_sources(tmp_path, monkeypatch):
     seen.add(version())
     (audit / "rules" / "two.py").write_text("")
     seen.add(version())
-    (tmp_path / "findings.py").write_text("b")
+    (shared / "findings.py").write_text("b")
     seen.add(version())
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
     seen.add(version())

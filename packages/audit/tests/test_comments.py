@@ -4,9 +4,10 @@ import ast
 import textwrap
 
 import pytest
-from _reports import finding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from _reports import finding
 from torchdropout_audit.comments import ON_PURPOSE, suppress
 from torchdropout_audit.fix import fix_all, parses
 from torchdropout_audit.registry import FINDERS, RULES
@@ -279,7 +280,7 @@ UNUSED = {
 }
 
 
-@pytest.mark.parametrize(("text", "said", "mended"), UNUSED.values(), ids=UNUSED)
+@pytest.mark.parametrize(("text", "said", "fixed"), UNUSED.values(), ids=UNUSED)
 def test_what_silences_nothing_is_told_and_taken_out(text, said, fixed):
     unused = audit(text)
     assert [f.message.partition("; close to it: ")[0] for f in unused] == said

@@ -3,10 +3,10 @@
 import os
 
 import pytest
-from torchdropout_audit.settings import TABLE, read_config
 
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify.settings import read_config as read_verify_config
+from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout_audit.settings import TABLE, read_config
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+
+from torchdropout import cli
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.settings import TABLE, read_config
 
-from torchdropout import cli
-
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "audit.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.M | re.S)
 PYTHON, CONSOLE, TOML = (

@@ -10,6 +10,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+
 from torchdropout_audit.files import (
     NOT_SOURCE,
     UnreadableError,

@@ -1,9 +1,10 @@
 """Edits made on a text: all of a fix or none, and nothing else touched."""
 
 import pytest
-from _reports import finding
 from hypothesis import given
 from hypothesis import strategies as st
+
+from _reports import finding
 from torchdropout_audit.findings import Edit, Fix
 from torchdropout_audit.fix import apply_fixes, fix_all, parses, without_tried
 from torchdropout_audit.source import audit_text

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch.nn
+
 from torchdropout_audit.comments import suppress
 from torchdropout_audit.files import Source
 from torchdropout_audit.fix import apply_fixes, fix_all, parses

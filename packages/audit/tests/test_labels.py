@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from scipy.stats import binom
+
 from torchdropout_audit.registry import FINDERS
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 with (DOCS / "audit" / "labels.csv").open(newline="", encoding="utf-8") as file:
     LABELS = list(csv.DictReader(file))
 ERRORS = [row for row in LABELS if row["severity"] == "error"]

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from torchdropout_audit.files import Source, UnreadableError
 from torchdropout_audit.notebooks import Notebook
 from torchdropout_audit.source import audit_text

@@ -1,6 +1,7 @@
-"""The hooks that pre-commit reads, in a repository of their own."""
+"""The hooks for pre-commit, each in a scratch repository."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout import cli
+import torchdropout_audit
 
 pytest.importorskip("pre_commit")
 if shutil.which("git") is None:
     pytest.skip("needs git", allow_module_level=True)
 
-ROOT = Path(__file__).parents[2]
-SOURCE = str(Path(cli.__file__).parents[2])
+ROOT = Path(__file__).parents[3]
+SOURCE = str(Path(torchdropout_audit.__file__).parents[1])
+PAGE = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 BAD = """\
 import torch.nn as nn
 import torch.nn.functional as F
@@ -29,21 +31,19 @@ class Net(nn.Module):
 
 @pytest.fixture
 def environment(tmp_path):
-    """Git and pre-commit without the settings of who runs the tests, and `torchdropout`."""
-    home, binaries = tmp_path / "home", tmp_path / "bin"
-    home.mkdir()
+    """Git and pre-commit without the settings of this machine, and `torchdropout-audit`."""
+    binaries = tmp_path / "bin"
     binaries.mkdir()
-    command = binaries / "torchdropout"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m torchdropout "$@"\n')
+    command = binaries / "torchdropout-audit"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m torchdropout_audit "$@"\n')
     command.chmod(0o755)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PRE_COMMIT"))}
     return kept | {
-        "HOME": str(home),
         "PATH": f"{binaries}{os.pathsep}{kept['PATH']}",
         "PYTHONPATH": SOURCE,
-        "PRE_COMMIT_HOME": str(home / "pre-commit"),
-        "TORCHDROPOUT_CACHE": str(home / "cache"),
-        "GIT_CONFIG_NOSYSTEM": "1",
+        "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
+        "TORCHDROPOUT_CACHE": str(tmp_path / "cache"),
+        "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b",
         "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
     }  # fmt: skip
@@ -51,35 +51,63 @@ def environment(tmp_path):
 
 @pytest.fixture
 def run(environment):
-    def call(*command, cwd):
+    def call(*command, cwd, **changed):
         return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+            command,
+            cwd=cwd,
+            env=environment | changed,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
         )
 
     return call
 
 
 @pytest.fixture
-def hook(run, tmp_path):
-    """Runs a hook, from a repository with nothing but the hooks, in a scratch repository."""
-    hooks, scratch = tmp_path / "hooks", tmp_path / "scratch"
-    for folder in (hooks, scratch):
-        folder.mkdir()
-        assert run("git", "init", "-q", cwd=folder).returncode == 0
-    shutil.copy(ROOT / ".pre-commit-hooks.yaml", hooks)
-    run("git", "add", ".", cwd=hooks)
-    assert run("git", "commit", "-q", "-m", "hooks", cwd=hooks).returncode == 0
-    head = run("git", "rev-parse", "HEAD", cwd=hooks).stdout.strip()
+def repository(run, tmp_path):
+    """Makes a folder a repository with one commit; returns the commit."""
 
-    def call(name, **files):
+    def make(folder):
+        folder.mkdir(exist_ok=True)
+        for command in (["init", "-q"], ["add", "."], ["commit", "-q", "--allow-empty", "-m", "m"]):
+            done = run("git", *command, cwd=folder)
+            assert done.returncode == 0, done.stderr
+        return run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip()
+
+    return make
+
+
+@pytest.fixture
+def commit(run, repository, tmp_path):
+    """Runs the hooks of a configuration on files in a scratch repository."""
+    scratch = tmp_path / "scratch"
+    repository(scratch)
+
+    def call(config, _changed=(), **files):
         for stem, text in files.items():
             (scratch / f"{stem}.py").write_text(text)
-        (scratch / ".pre-commit-config.yaml").write_text(
-            f"repos:\n- repo: {hooks}\n  rev: {head}\n  hooks:\n  - id: {name}\n"
-        )
+        (scratch / ".pre-commit-config.yaml").write_text(config)
         run("git", "add", ".", cwd=scratch)
-        done = run(sys.executable, "-m", "pre_commit", "run", "--all-files", cwd=scratch)
+        command = [sys.executable, "-m", "pre_commit", "run", "--all-files"]
+        done = run(*command, cwd=scratch, **dict(_changed))
         return done.returncode, done.stdout, scratch
+
+    return call
+
+
+@pytest.fixture
+def hook(commit, repository, tmp_path):
+    """Runs a hook that the repository offers, from a repository with nothing but the hooks."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    shutil.copy(ROOT / ".pre-commit-hooks.yaml", hooks)
+    head = repository(hooks)
+
+    def call(name, **files):
+        config = f"repos:\n- repo: {hooks}\n  rev: {head}\n  hooks:\n  - id: {name}\n"
+        return commit(config, **files)
 
     return call
 
@@ -99,9 +127,33 @@ def test_the_audit_stops_a_commit(hook):
     assert hook("torchdropout-audit", a="x = 1\n")[0] == 0
 
 
-def test_the_fix_fixes_and_says_so(hook):
+def test_the_fix_changes_files_and_says_so(hook):
     code, said, scratch = hook("torchdropout-fix", a=BAD)
     assert code == 1  # files were modified by this hook
     assert "1 fixed" in said
     assert "training=self.training" in (scratch / "a.py").read_text()
     assert hook("torchdropout-fix")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_hook_that_installs_the_audit_and_no_torch(commit, repository, tmp_path):
+    """The configuration of docs/audit.md, with a repository on this machine."""
+    clone = tmp_path / "clone"
+    for part in ("packages/audit", "src/torchdropout/reporting"):
+        shutil.copytree(ROOT / part, clone / part, symlinks=True)
+    shutil.copy(ROOT / "src/torchdropout/errors.py", clone / "src/torchdropout")
+    head = repository(clone)
+    [config] = (
+        text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.S) if "repo: local" in text
+    )
+    config = config.replace("https://github.com/OWNER/torchdropout", clone.as_uri())
+    config = config.replace("REVISION", head)
+    alone = {"PATH": os.environ["PATH"], "PYTHONPATH": ""}
+    code, said, _ = commit(config, alone, a=BAD, b="x = 1\n")
+    assert code == 1, said
+    assert "a.py:7:16  TD101 functional-always-on" in said
+    code, said, _ = commit(config, alone, a="x = 1\n")
+    assert code == 0, said
+    packages = {p.name.lower() for p in tmp_path.glob("pre-commit/**/site-packages/*")}
+    assert "torchdropout_audit" in packages
+    assert not {"torch", "numpy"} & packages

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from torchdropout_audit.report import render_diff
 
 CASES = {

@@ -4,15 +4,15 @@ import copy
 import json
 from pathlib import Path
 
-import _reports as r
 import jsonschema
 import pytest
+
+import _reports as r
 from torchdropout_audit.report import render_json
+from torchdropout_audit.reporting.findings import SCHEMA
 from torchdropout_audit.run import audit_paths
 
-from torchdropout.reporting.findings import SCHEMA
-
-FILE = Path(__file__).parents[2] / "docs" / "audit.schema.json"
+FILE = Path(__file__).parents[3] / "docs" / "audit.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
 REPORT = r.report(
     r.finding(), r.finding(fix=r.UNSAFE), r.ADVICE, r.IN_NOTEBOOK, problems=("x: no",), fixed=2

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-import _reports as r
 import jsonschema
 import pytest
+
+import _reports as r
 from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.fix import apply_fixes
 from torchdropout_audit.registry import RULES

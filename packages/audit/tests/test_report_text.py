@@ -2,9 +2,10 @@
 
 import re
 
-import _reports as r
 import pytest
 from rich.cells import cell_len
+
+import _reports as r
 from torchdropout_audit.report import render_text
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

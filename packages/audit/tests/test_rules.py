@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from torchdropout_audit import rules
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
-
-from torchdropout.audit import rules
 
 ALL = pytest.mark.parametrize("name", FINDERS)
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
 from torchdropout_audit.fix import Fixed
@@ -175,21 +176,34 @@ def test_processes_find_what_one_finds(parallel):
     assert (together.files, together.problems) == (alone.files, alone.problems)
 
 
-def test_processes_do_without_torch():
-    program = workers._BEGIN.replace("serve()", "").replace(
-        "pickle.load(sys.stdin.buffer)", f"(sys.path, {workers._FOLDER!r})"
-    )
-    program += "import torchdropout_audit.run; print('torch' in sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert ended.stdout.split() == [b"False"]
+def loaded(_):
+    return sorted({"torch", "torchdropout", "click", "rich"} & sys.modules.keys())
 
 
-def test_the_current_folder_hides_no_module_of_the_standard_library(parallel):
-    write(ast="raise SystemExit('not this ast')", pickle="raise SystemExit('nor this')")
+def test_processes_import_the_audit_alone():
+    assert sys.modules.keys() >= {"torch", "torchdropout"}
+    assert list(run_all(loaded, [0], 1)) == [(0, [])]
+
+
+def test_nothing_in_the_current_folder_is_imported(parallel):
+    text = "open('imported', 'w').close(); raise SystemExit"
+    write(ast=text, pickle=text, threading=text, click=text, sitecustomize=text)
     write(a=BAD, b=BAD)
     report = audit_paths(["."], jobs=2)
     assert len(report.findings) == 2
     assert report.problems == ()
+    assert not Path("imported").exists()
+
+
+def test_a_program_without_a_guard_is_not_run_again(folder):
+    write(a=BAD, b=BAD)
+    Path("../program.py").write_text(
+        "from torchdropout_audit import run\nrun._WORTH_A_PROCESS = 0\nprint('begun')\n"
+        "print(len(run.audit_paths(['.'], jobs=2, cache=False).findings))\n"
+    )
+    command = [sys.executable, "../program.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("begun\n2\n", "")
 
 
 def kill_some(task):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
-from torchdropout_audit.table import FINDERS
 
 SNIPPETS = Path(__file__).parent / "snippets"
 FILES = sorted(SNIPPETS.glob("*/*.py"))

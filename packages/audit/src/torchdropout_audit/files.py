@@ -1,4 +1,4 @@
-"""Which files are audited, and how they are read and written."""
+"""Finds, reads and writes the files to audit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 
 SUFFIXES = (".py", ".ipynb")
 
-# Folders that hold no source of one's own. Only what lies below a named folder is left out.
+# Folders that do not hold the project's own source. They are skipped below a named folder only.
 NOT_SOURCE = frozenset(
     [
         ".bzr",
@@ -52,10 +52,10 @@ NOT_SOURCE = frozenset(
 
 
 class UnreadableError(Exception):
-    """A file holds no source: its message says why, in a few words.
+    """A file cannot be read as a source; the message says why, in a few words.
 
     Attributes:
-        line: Where that shows.
+        line: Where the problem is.
     """
 
     def __init__(self, message: str, line: int = 1) -> None:
@@ -68,19 +68,19 @@ UNREADABLE = Rule(
     "unreadable",
     "files",
     "error",
-    "The file holds text, or a notebook, that can be read.",
+    "The file can be read as text or as a notebook.",
     "A source is decoded as Python does it: by its byte order mark or its coding comment, else as "
-    "UTF-8. A notebook is JSON of nbformat 4. A file that speaks of dropout and is neither is not "
-    "audited.",
+    "UTF-8. A notebook is JSON of nbformat 4. A file that mentions dropout and is neither is "
+    "reported and not audited.",
 )
 
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a file, and what is needed to write it again.
+    """The text of a file, and what is needed to write it back.
 
     Attributes:
-        text: The text; its line ends are those of the file.
+        text: The text, with the line ends of the file.
         encoding: The name of the codec.
         bom: Whether the file begins with a byte order mark, which is not in the text.
     """
@@ -90,10 +90,10 @@ class Source:
     bom: bool = False
 
     def encoded(self, text: str) -> bytes:
-        """The bytes of the file, were this its text.
+        """Encodes a text as the file is encoded.
 
         Raises:
-            UnicodeEncodeError: The file's codec lacks a character.
+            UnicodeEncodeError: The encoding lacks a character.
         """
         return (_BOM if self.bom else b"") + text.encode(self.encoding)
 
@@ -103,13 +103,13 @@ def read_source(data: bytes, *, is_python: bool = True) -> Source:
 
     Args:
         data: The bytes of the file.
-        is_python: False for a notebook, which is UTF-8 whatever it says.
+        is_python: False for a notebook, which is always UTF-8.
 
     Returns:
-        The text and how it was coded.
+        The text and its encoding.
 
     Raises:
-        UnreadableError: The bytes are not of the encoding, or there is no such encoding.
+        UnreadableError: The bytes are not valid in the encoding, or the encoding does not exist.
 
     Example:
         >>> read_source(b"# coding: latin-1\ns = '\xe9'\n").text
@@ -128,23 +128,23 @@ def read_source(data: bytes, *, is_python: bool = True) -> Source:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnreadableError(f"not {encoding}", line) from error
-    except (LookupError, ValueError) as error:  # `rot13`: a codec, and not one of text
+    except (LookupError, ValueError) as error:  # `rot13` is a codec, but not of text
         raise UnreadableError(f"{encoding} is not an encoding of text") from error
 
 
 def write_over(path: str, old: bytes, new: bytes) -> bool:
-    """Puts new bytes in the place of old ones, at one stroke.
+    """Replaces the bytes of a file atomically.
 
     Args:
-        path: The file; what a link points to is written, and the link stays.
+        path: The file; for a link, what it points to is written.
         old: What the file held when it was read.
-        new: What it shall hold.
+        new: What to write.
 
     Returns:
-        False where the file no longer holds `old`: it is left as it is.
+        False if the file no longer holds `old`; it is left as it is.
 
     Raises:
-        OSError: It cannot be written; it is as it was.
+        OSError: The file cannot be written; it is unchanged.
     """
     target = Path(path).resolve()
     if target.read_bytes() != old:
@@ -160,21 +160,21 @@ def find_files(
     root: str | Path | None = None,
     respect_gitignore: bool = True,
 ) -> tuple[list[str], list[str]]:
-    """The files to audit.
+    """Finds the files to audit.
 
-    A file that is named is taken whatever its suffix; of a folder, those that end in `.py` or
-    `.ipynb`. Below a named folder are left out: what git ignores, where the folder lies in a git
-    work tree; folders such as `.venv`, `build` and `site-packages`; virtual environments of any
-    name; links to folders. A file that is reached twice is taken once.
+    A named file is taken whatever its suffix; below a named folder, files that end in `.py` or
+    `.ipynb`. What git ignores there is skipped if the folder is in a git work tree, and so are
+    folders such as `.venv`, `build` and `site-packages`, virtual environments of any name, and
+    links to folders. A file that is reached twice is taken once.
 
     Args:
         paths: Files and folders.
-        exclude: Patterns in the manner of a `.gitignore`, for named files too.
-        root: The folder that the patterns are relative to; the current one when None.
-        respect_gitignore: False to take what git ignores.
+        exclude: Patterns as in a `.gitignore`; they apply to named files, too.
+        root: The folder that the patterns are relative to; with None, the current one.
+        respect_gitignore: False to include what git ignores.
 
     Returns:
-        The files, each as a path from the argument that led to it, in order; and the problems, a
+        The files, in order, each as a path that begins with its argument; and the problems, one
         line each.
 
     Example:
@@ -182,7 +182,7 @@ def find_files(
         ([], ['no/such/place: no such file or folder'])
     """
     excluded = Patterns(Path.cwd() if root is None else Path(root), exclude)
-    files: dict[str, str] = {}  # by what it really is, so that none comes twice
+    files: dict[str, str] = {}  # by real path, so that each is taken once
     problems: list[str] = []
     for path in map(str, paths):
         try:
@@ -208,14 +208,14 @@ def find_files(
 
 
 def why(error: OSError) -> str:
-    """Why a path cannot be read, in a few words."""
+    """Returns why a path cannot be read, in a few words."""
     if isinstance(error, FileNotFoundError):
         return "no such file or folder"
     return (error.strerror or str(error)).lower()
 
 
 def _holds_any(files: dict[str, str], folder: str) -> bool:
-    """Whether a folder has a file that another argument has led to already."""
+    """Whether a folder holds a file that was already found."""
     inside = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
     return any(file.startswith(inside) for file in files)
 
@@ -229,7 +229,7 @@ class _Walk:
         self._respect_gitignore = respect_gitignore
 
     def files(self, start: str) -> Iterator[str]:
-        """Those to audit, a folder's own before those of its folders."""
+        """Yields the files to audit: those in a folder before those in its subfolders."""
         ignored = Ignored.above(Path(start)) if self._respect_gitignore else None
         yield from self._below(start, os.path.realpath(start), ignored)
 
@@ -247,7 +247,7 @@ class _Walk:
             path = os.path.normpath(entry.path)
             inside = os.path.join(real, entry.name)  # noqa: PTH118
             try:
-                # A link to a folder is none: it could lead round for ever, or out of the project.
+                # A link to a folder is skipped: it could be a circle, or leave the project.
                 if entry.is_dir(follow_symlinks=False):
                     if self._is_source(entry, path, inside, ignored):
                         folders.append((path, inside))

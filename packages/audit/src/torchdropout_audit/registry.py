@@ -71,8 +71,8 @@ CHOICE = Choice(RULES, "rule", "torchdropout-audit --rules")
 def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[str]:
     """Returns the names of the rules to apply.
 
-    An entry is a code (`TD101`), the beginning of a code (`TD1`), a name (`p-out-of-range`), a group
-    (`attention`), or several of these separated by commas; case does not matter.
+    An entry is a code (`TD101`), the beginning of a code (`TD1`), a name (`p-out-of-range`), a
+    group (`attention`), or several of these separated by commas; case does not matter.
 
     Args:
         select: What to apply; all rules when empty.

@@ -1,4 +1,4 @@
-"""Audits files: finds them, reads them in parallel, remembers what was found, fixes."""
+"""Audits files in parallel, with a cache, and fixes them."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ WORDS = (
     b"TransformerDecoder",
     b"Transformer(",
 )
-"""A file that holds none of these breaks no rule, and is not parsed."""
+"""A file that contains none of these breaks no rule, and is not parsed."""
 
 MOST = 2_000_000
-"""Characters of the longest source that is parsed: its tree takes up to 300 bytes for each."""
+"""Characters of the longest source that is parsed; its tree takes up to 300 bytes for each."""
 
-_WORTH_A_PROCESS = 400_000  # bytes to parse, below which a process takes longer to start than to do
-_WORTH_COLLECTING = 300_000  # bytes, of which the trees may wait to be freed
+_WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
+_WORTH_COLLECTING = 300_000  # bytes of source whose trees may wait to be freed
 _MOST_JOBS = 8
 
 
 def may_break_a_rule(data: bytes) -> bool:
-    """Whether a file holds a word without which no rule has anything to say.
+    """Whether a file contains a word that every rule needs.
 
     Example:
         >>> may_break_a_rule(b"import os"), may_break_a_rule(b"nn.Dropout(.1)")
@@ -62,7 +62,7 @@ def may_break_a_rule(data: bytes) -> bool:
     """
     if any(word in data for word in WORDS):
         return True
-    # A loop that leaves a model in eval mode: any model.
+    # For eval-not-restored, which is about any model.
     leaves_training = b".eval(" in data or b".train(False" in data
     return leaves_training and (b"backward" in data or b".step(" in data)
 
@@ -83,25 +83,26 @@ def audit_paths(
 ) -> SourceReport:
     """Audits files and folders.
 
-    Files without a word that a rule could mean are not parsed; what was found before in a file
-    that has not changed is remembered; and where there is much to parse, processes share it.
+    Files that mention nothing a rule is about are not parsed, findings of unchanged files come from
+    a cache, and where there is much to parse, processes share the work.
 
     Args:
-        paths: What to audit, as `find_files` takes it.
-        rules: Names of the rules to apply; all of them with None.
-        exclude: Patterns in the manner of a `.gitignore`: what is not audited.
-        per_file_ignores: Names of rules that are not applied to the files a pattern names.
-        root: The folder that patterns are relative to; the current one with None.
+        paths: Files and folders.
+        rules: Names of the rules to apply; with None, all.
+        exclude: Patterns, as in a `.gitignore`, of what is not audited.
+        per_file_ignores: For a pattern, names of rules that do not apply to files it matches.
+        root: The folder that patterns are relative to; with None, the current one.
         respect_gitignore: False to audit what git ignores.
-        jobs: How many processes may work; with None as many as there are processors, up to 8.
-        cache: Whether to remember what is found.
-        fix: Whether to fix files: what can only be meant so, or whatever can be fixed.
-        changed: Called with the path, the old text and the new one of each file that `fix` would
-            change, instead of writing it.
-        progress: Called with how many files are done, and of how many, as the work goes on.
+        jobs: The number of processes; with None, one per processor, at most 8.
+        cache: Whether to use and save earlier findings.
+        fix: Whether to fix files: `"safe"` where only one thing can be meant, `"unsafe"` where
+            there is any fix.
+        changed: Called, instead of writing, with the path, the old text and the new text of each
+            file that `fix` would change.
+        progress: Called with the number of files done and the number of all files.
 
     Returns:
-        The report. Ctrl-C ends the run with what there is: the report is not complete.
+        The report. After Ctrl-C it holds what was found by then, and is not complete.
 
     Example:
         >>> audit_paths(["no/such/place"], cache=False).problems
@@ -142,19 +143,19 @@ def audit_data(
     fix: Literal["safe", "unsafe"] | None = None,
     changed: Callable[[str, str, str], None] | None = None,
 ) -> tuple[SourceReport, bytes]:
-    """Audits what a file holds, or would hold: nothing is read or written.
+    """Audits the content of a file; reads and writes no file.
 
     Args:
-        data: The bytes of a Python source or, where the path ends so, a notebook.
-        path: Its path, for the findings and for `per_file_ignores`.
+        data: The bytes of a Python source or, if the path ends in `.ipynb`, of a notebook.
+        path: The path, for the findings and for `per_file_ignores`.
         rules: As for `audit_paths`.
         per_file_ignores: As for `audit_paths`.
         root: As for `audit_paths`.
         fix: As for `audit_paths`.
-        changed: As for `audit_paths`; where it is given, the report is of the data as they are.
+        changed: As for `audit_paths`; if it is given, the report is of the data before the fixes.
 
     Returns:
-        The report, and the data, fixed where they are to be.
+        The report, and the data after the fixes.
 
     Example:
         >>> audit_data(b"x = 1", "<stdin>")[0].findings
@@ -182,7 +183,7 @@ def audit_data(
 
 @dataclass(frozen=True)
 class _Task:
-    """A file, and what is to be done with it."""
+    """A file to audit."""
 
     path: str
     rules: frozenset[str]
@@ -192,7 +193,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Change:
-    """What fixing makes of a file."""
+    """The file before and after the fixes."""
 
     old: bytes
     new: bytes
@@ -204,7 +205,7 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a file."""
+    """The result for a file."""
 
     findings: tuple[SourceFinding, ...] = ()
     problem: str = ""
@@ -215,7 +216,7 @@ class _Outcome:
 
 
 class _Run:
-    """One audit: the files that are done, under their paths."""
+    """One audit; `outcomes` holds the results by path."""
 
     def __init__(
         self,
@@ -238,10 +239,10 @@ class _Run:
         self.outcomes: dict[str, _Outcome] = {}
 
     def audit(self, files: Sequence[str], cache: Cache, jobs: int) -> None:
-        """Audits files, in no order; `outcomes` holds what is done."""
+        """Audits files, in no particular order."""
         self._total = len(files)
         tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest first: then no process has one left when the others have ended.
+        # The longest first, so that all processes end at about the same time.
         tasks.sort(key=lambda task: task.size, reverse=True)
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
@@ -249,7 +250,7 @@ class _Run:
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
-        """Audits what a file holds, and fixes it; nothing is read or written."""
+        """Audits the content of a file, and fixes it; reads and writes no file."""
         task = _Task(path, self._rules_for(path), self._fix)
         try:
             return _audited(task, data)
@@ -261,7 +262,7 @@ class _Run:
         return self._rules - ignored
 
     def _begun(self, path: str, cache: Cache) -> _Task | None:
-        """What is left to do for a file; None where it is done."""
+        """Returns what is left to do for a file; None if nothing is."""
         rules = self._rules_for(path)
         try:
             data = Path(path).read_bytes()
@@ -278,7 +279,7 @@ class _Run:
         return None
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
-        """The outcome after the file is fixed, where it is to be."""
+        """Writes the fixed file, if there is one, and returns the outcome after that."""
         change = outcome.change
         if change is None:
             return self.tried(outcome)
@@ -295,7 +296,7 @@ class _Run:
         return self.tried(replace(change.after, fixed=change.fixed))
 
     def tried(self, outcome: _Outcome) -> _Outcome:
-        """The outcome without the fixes that were tried and left what they should fix."""
+        """Removes the fixes that were tried and did not help."""
         if self._fix is None:
             return outcome
         return replace(outcome, findings=without_tried(outcome.findings, self._fix == "unsafe"))
@@ -307,7 +308,7 @@ class _Run:
 
 
 def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outcome]]:
-    """Does tasks, in processes where that is worth it."""
+    """Runs tasks, in other processes if that is faster."""
     jobs = min(jobs, len(tasks))
     left = {task.path: task for task in tasks}
     if jobs > 1 and can_start() and sum(task.size for task in tasks) > _WORTH_A_PROCESS:
@@ -316,7 +317,7 @@ def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outco
                 del left[task.path]
                 yield task, _crashed(task, outcome) if isinstance(outcome, CrashError) else outcome
         except NoWorkerError:
-            pass  # what is left is done here
+            pass  # the rest is done in this process
     for task in left.values():
         yield task, audit_file(task)
 
@@ -331,14 +332,14 @@ def _crashed(task: _Task, error: CrashError) -> _Outcome:
 
 
 def audit_file(task: _Task) -> _Outcome:
-    """Audits one file, and fixes its text where asked; writes nothing, and raises nothing."""
+    """Audits one file, and fixes its text on request; writes nothing, and does not raise."""
     path = task.path
     try:
         with _collected_seldom(task.size):
             return _audited(task, Path(path).read_bytes())
     except OSError as error:
         return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
-    except Exception as error:  # a fault of a rule's: the other files are audited
+    except Exception as error:  # a fault in a rule: the other files are still audited
         return _failed(path, error)
 
 
@@ -347,9 +348,9 @@ _uncollected = 0
 
 @contextmanager
 def _collected_seldom(size: int) -> Iterator[None]:
-    """Keeps the garbage collector from looking through a tree that is still growing.
+    """Turns the garbage collector off while a tree grows.
 
-    It would take as long as the parser and more, and find nothing.
+    It would take longer than the parser, and find nothing.
     """
     global _uncollected
     was_enabled = gc.isenabled()
@@ -393,7 +394,7 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     try:
         new_text = new if notebook is None else notebook.fixed(new)
         new_data = source.encoded(new_text)
-    except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
+    except ValueError as error:  # a character that the encoding lacks, or cells without bounds
         return replace(outcome, problem=f"{path}: not fixed: {error}")
     after = _audited(replace(task, fix=None), new_data)
     change = _Change(data, new_data, source.text, new_text, fixed.count, after)
@@ -406,7 +407,7 @@ def _found(text: str, task: _Task) -> list[SourceFinding]:
 
 
 def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
-    """Of cells that do not parse: no more than advice, for a notebook may hold a sketch."""
+    """Returns advice for cells that do not parse; a notebook may hold sketches."""
     return tuple(
         replace(
             _wrong(SYNTAX_ERROR, path, error.msg, line),

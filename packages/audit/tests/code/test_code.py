@@ -4,6 +4,7 @@ import ast
 import textwrap
 
 import pytest
+
 from torchdropout_audit.code import UNKNOWN, Code
 
 HEAD = "import torch, math\nimport torch.nn.functional as F\nfrom torch import nn\n"

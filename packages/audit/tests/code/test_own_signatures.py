@@ -3,10 +3,10 @@
 import inspect
 
 import pytest
-from torchdropout_audit.code import OTHER_OFF, OTHER_ON, RATES
-from torchdropout_audit.code.signatures import SIGNATURES
 
 import torchdropout as td
+from torchdropout_audit.code import OTHER_OFF, OTHER_ON, RATES
+from torchdropout_audit.code.signatures import SIGNATURES
 
 OWN = {name: each for name, each in SIGNATURES.items() if name.startswith("torchdropout.")}
 # What is no dropout, has no `training`, or is around another module, whose dropouts are known.

@@ -13,6 +13,7 @@ from libcst.metadata import (
     QualifiedNameProvider,
     QualifiedNameSource,
 )
+
 from torchdropout_audit.code import Code
 from torchdropout_audit.code.signatures import canonical
 

@@ -6,10 +6,10 @@ import inspect
 import pytest
 import torch
 import torchvision.ops  # noqa: F401
-from torchdropout_audit.code import MODULES, RATES, RNNS
-from torchdropout_audit.code.signatures import SIGNATURES, canonical
 
 import torchdropout.nn  # noqa: F401
+from torchdropout_audit.code import MODULES, RATES, RNNS
+from torchdropout_audit.code.signatures import SIGNATURES, canonical
 
 HERE = [
     name for name in SIGNATURES if name.split(".")[0] in ("torch", "torchvision", "torchdropout")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
 from torchdropout_audit.source import audit_text
 
 HEAD = """

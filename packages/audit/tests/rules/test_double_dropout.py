@@ -1,6 +1,7 @@
 """TD143: a dropout right after a dropout. Lines that end in `#!` are to be found."""
 
 import pytest
+
 from torchdropout_audit.source import audit_text
 
 SEQUENTIAL = """

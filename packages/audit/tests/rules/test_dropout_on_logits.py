@@ -1,6 +1,7 @@
 """TD142: dropout on logits. Lines that end in `#!` are to be found."""
 
 import pytest
+
 from torchdropout_audit.source import audit_text
 
 HEADS = """

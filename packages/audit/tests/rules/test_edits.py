@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+
 from torchdropout_audit.code import Code
 from torchdropout_audit.rules._edits import append_argument, gate_rate
 

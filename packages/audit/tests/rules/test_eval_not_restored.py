@@ -1,6 +1,7 @@
 """TD161: a training loop that leaves its model in eval. Lines that end in `#!` are to be found."""
 
 import pytest
+
 from torchdropout_audit.source import audit_text
 
 STEP = """            loss = model(x).sum()

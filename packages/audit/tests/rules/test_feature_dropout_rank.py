@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+
 from torchdropout_audit.source import audit_text
 
 SEQUENTIALS = """

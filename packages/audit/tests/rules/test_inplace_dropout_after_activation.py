@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from _marks import HEAD, fixed, marked
 from torch import nn
+
+from _marks import HEAD, fixed, marked
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.rules.inplace_dropout_after_activation import (
     KEEPS_OUTPUT,

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from _marks import fixed, marked
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.source import audit_text

@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 import torch
+
 from _marks import fixed, marked
 from torchdropout_audit.registry import RULES
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from _marks import marked
 from torchdropout_audit.registry import RULES
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from _marks import HEAD, marked
 from torch import nn
+
+from _marks import HEAD, marked
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.source import audit_text
 

@@ -1,6 +1,7 @@
 """TD124: a rate of 0."""
 
 import pytest
+
 from _marks import marked
 
 NAME = "p-zero"

@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 import torch
+
 from _marks import HEAD, marked
 from torchdropout_audit.registry import RULES
 

@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+
 from _marks import marked
 from torchdropout_audit.registry import RULES
 

@@ -3,8 +3,9 @@
 import textwrap
 
 import pytest
-from _marks import HEAD, fixed, marked
 from torch import nn
+
+from _marks import HEAD, fixed, marked
 from torchdropout_audit.registry import RULES
 
 NAME = "train-overridden"

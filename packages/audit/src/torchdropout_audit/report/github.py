@@ -10,7 +10,7 @@ _COMMAND = {"error": "error", "advice": "warning"}
 
 
 def render_github(report: SourceReport) -> str:
-    """Renders a report as workflow commands: a line for each finding, errors first, and the verdict.
+    """Renders a report as workflow commands: a line per finding, errors first, and the verdict.
 
     An error is `::error`, advice `::warning`, the verdict `::notice`; what could not be audited is
     an `::error`. GitHub shows the first ten of each kind.
