@@ -11,11 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 from scipy.stats import beta
-from torchdropout_audit.table import FINDERS
+
+from torchdropout_audit.registry import FINDERS
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "audit" / "precision.md"
-SNIPPETS = DOCS.parent / "tests" / "audit" / "snippets"
+SNIPPETS = DOCS.parent / "packages" / "audit" / "tests" / "snippets"
 MARK = re.compile(r"#! ([a-z-]+)( advice)?(?=\s|$)")
 
 # Taken when the rules were done; the other packages were at hand when they were written.
@@ -42,7 +43,7 @@ HEAD = """\
 # How right the audit is
 
 Made by `python docs/make_precision.py` from [labels.csv](labels.csv), [packages.csv](packages.csv)
-and the snippets in `tests/audit/snippets`.
+and the snippets in `packages/audit/tests/snippets`.
 
 {packages} packages from PyPI, {files:,} files, {megabytes:.0f} MB, were audited, with what tests
 and examples they hold. Each of the {errors} errors was then read in its source, with the class, its
@@ -73,7 +74,7 @@ written for them: {silent}.
 ## Snippets
 
 {snippets} files with {marks} marked errors, {clean} of the files without any mark. All are found,
-and nothing else is (`tests/audit/test_snippets.py`).
+and nothing else is (`packages/audit/tests/test_snippets.py`).
 
 | rule | marked errors | marked advice | files that only look like it |
 |---|---|---|---|

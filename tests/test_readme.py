@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import torch
-from torchdropout_audit.table import FINDERS
 
 import torchdropout as td
 from torchdropout.verify import RULES
+from torchdropout_audit.registry import FINDERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
