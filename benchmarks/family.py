@@ -220,20 +220,21 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
 # --- the page -------------------------------------------------------------------------------------
 
 HEAD = """\
-# The family beside its peers
+# The family compared with its peers
 
     python benchmarks/family.py
 
 One run of that command, {threads} thread, on: {machine}.
 
 *Time* is that of a forward and
-a backward in float32 over that of ours, medians of calls in alternation, with a 95 % interval:
-above 1, ours is faster. *Saved* is what autograd keeps for the backward beside the input and the
-parameters. *Measured* is the dropped part of ones, or what is said beside the variant, with two
-standard errors; *bfloat16* the same there, and the dtype that came out if it was another. *Draws*:
-the generator was used though nothing is dropped. *Seeded*: the same again after
-`torch.manual_seed`. Where a call does other work as well, *dropout adds* says how many
-milliseconds longer it takes than the same call with p = 0.
+a backward in float32, for ours in milliseconds and for the others as a multiple of ours: medians of
+alternating calls, with a 95 % interval; above 1, ours is faster. *Saved* is what autograd keeps for
+the backward besides the input and the parameters. *Measured* is the share of a tensor of ones that
+is dropped, or the quantity that is expected of the variant, with two standard errors; *bfloat16* is
+the same in bfloat16, with the dtype of the output if it is another. *Draws*: the generator was used
+though nothing is dropped. *Seeded*: the call repeats after `torch.manual_seed`. Where a call does
+other work as well, *dropout adds* says how many milliseconds longer it takes than the same call with
+p = 0.
 """
 
 
@@ -258,7 +259,7 @@ def short_of(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, float]]:
 def summary(results: list[dict[str, Any]]) -> Iterator[str]:
     slower = list(short_of(results))
     peers = sum(len(found["ways"]) - 1 for found in results)
-    yield f"Of {peers} others, {peers - len(slower)} are no faster than ours."
+    yield f"Of {peers} peers, {peers - len(slower)} are no faster than ours."
     for variant, title, ratio in slower:
         yield f"Faster: {title} at {variant}, {ratio:.2f} of our time."
     slow = [
@@ -269,7 +270,7 @@ def summary(results: list[dict[str, Any]]) -> Iterator[str]:
         if way["time_over_ours"]["value"] < 5.0
     ]
     yield ""
-    yield "Where the other draws a number an element, ours shall be 5 times as fast. It is not at"
+    yield "If a peer draws a number for each element, ours should be 5 times as fast. It is not for"
     yield "; ".join(slow) + "."
 
 
