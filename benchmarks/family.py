@@ -233,8 +233,8 @@ the backward besides the input and the parameters. *Measured* is the share of a 
 is dropped, or the quantity that is expected of the variant, with two standard errors; *bfloat16* is
 the same in bfloat16, with the dtype of the output if it is another. *Draws*: the generator was used
 though nothing is dropped. *Seeded*: the call repeats after `torch.manual_seed`. Where a call does
-other work as well, *dropout adds* says how many milliseconds longer it takes than the same call with
-p = 0.
+other work as well, *dropout adds* says how many milliseconds longer it takes than the same call
+with p = 0.
 """
 
 
