@@ -1,7 +1,7 @@
 """The family and its peers, as data for `family.py`: which package has which variant, and how.
 
-A way is built for a p and is then a function, or a module in training, of tensors. What a
-package has no layer for stands here by its formula, as its authors published it.
+A `Way` is built for a p and is then a function of tensors, or a module in training. Methods for
+which no package has a layer are written by formula, as their authors published them.
 """
 
 from __future__ import annotations

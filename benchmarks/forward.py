@@ -1,7 +1,7 @@
 """A forward without gradients, into a new output: torchdropout, torch, numpy and a copy.
 
-Size by dtype in full at p = 0.1, one thread, warm; then p, the thread count and cold memory, each
-by itself, in float32. `torch.compile` is told dynamic=True, so that one kernel serves all sizes.
+All sizes in all dtypes at p = 0.1, one thread, warm; then p, the thread count and cold memory, each
+by itself, in float32. `torch.compile` gets dynamic=True, so that one kernel serves all sizes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A forward with gradients, with and without its backward: torchdropout and torch.
 
-Size by dtype in full at p = 0.1, one thread, warm; then two threads and cold memory in float32.
-The input's gradient is made afresh in each call, on every side.
+All sizes in all dtypes at p = 0.1, one thread, warm; then two threads and cold memory in float32.
+Every candidate makes the input's gradient afresh in each call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Time the candidates of a case in alternation, with a confidence interval for their ratio.
 
-A script declares its cases as data and hands them to `main`, which picks those asked for, gives
-each the memory it asks for, measures, prints and writes JSON. The first candidate of a case is the
-reference: the figure printed beside another one is its time over that of the first.
+A script declares its cases as data and passes them to `main`, which selects the requested ones,
+gives each its memory setting, measures, prints and writes JSON. The first candidate of a case is
+the reference: the figure printed next to another one is its time over that of the first.
 """
 
 from __future__ import annotations

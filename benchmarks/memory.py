@@ -1,6 +1,6 @@
 """Bytes kept for the backward beyond the input: storages that autograd saves, counted once each.
 
-Python numbers kept beside them are not counted, on either side.
+Python numbers kept with them are not counted, for any candidate.
 """
 
 from __future__ import annotations

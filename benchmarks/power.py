@@ -5,7 +5,7 @@
     python benchmarks/power.py plot          # docs/plots/power-*.svg, from the committed results
     python benchmarks/power.py page          # the tables of docs/power.md, from the same
 
-A run that was stopped goes on where it stopped.
+A run that was stopped continues where it stopped.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """A language model with and without the dropouts of AWD-LSTM, on Python's own manual.
 
-    python examples/recipes/language_model.py --out here  # five seeds of each, and the plot
-    python examples/recipes/language_model.py --quick     # a small run, in seconds
+    python examples/recipes/language_model.py --out FOLDER  # five seeds of each, and the plot
+    python examples/recipes/language_model.py --quick       # a small run, in seconds
 
-The text is `pydoc_data.topics`, which every Python installs: the pages behind `help("for")`. The
-model is that of Merity et al. (ICLR 2018) in small: an embedding with whole words dropped, two LSTM
-layers with dropped recurrent weights, locked dropout of their input, between them and of their
-output, and a decoder tied to the embedding.
+The text is `pydoc_data.topics`, which comes with every Python: the pages behind `help("for")`. The
+model is a small version of that of Merity et al. (ICLR 2018): an embedding with whole words
+dropped, two LSTM layers with dropped recurrent weights, locked dropout of their input, between them
+and of their output, and a decoder tied to the embedding.
 """
 
 from __future__ import annotations
