@@ -22,7 +22,7 @@ FUSED, FUSED_NONE, DROPPED_IN = "torchdropout, dropout_add", "dropout_add at p =
 
 
 class FusedEncoderLayer(nn.TransformerEncoderLayer):
-    """The same layer, with `DropoutAdd` for the two residual branches."""
+    """Torch's layer with `DropoutAdd` for the two residual branches."""
 
     def __init__(self, width: int, p: float) -> None:
         super().__init__(width, HEADS, FEEDFORWARD, p, batch_first=True)

@@ -76,14 +76,14 @@ def dropout(x: Any, p: Any) -> torch.Tensor | None:
 
 
 def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
-    """The same, written into x; requires `takes(x)`."""
+    """Write the result of `masked_affine` into x; requires `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_affine(x, True, call)  # type: ignore[no-any-return]
     return masked_affine_out(x, x, call)
 
 
 def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: Map) -> torch.Tensor:
-    """The same, written into `out` of x's shape and dtype, without gradient; `takes` both."""
+    """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
     _C.affine(x, out, call)
     if not out.is_inference():
         # Autograd did not see the write: it must notice if the old values were saved.
@@ -111,7 +111,7 @@ class _MaskedAffine(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        """The same as the kernel's, for compiled autograd, which reads this method."""
+        """Compute the kernel's backward, for compiled autograd, which reads this method."""
         return _linear(gradient, ctx.map), None, None
 
 

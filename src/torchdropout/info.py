@@ -34,7 +34,7 @@ def gather() -> dict[str, str]:
 
 
 def text() -> str:
-    """The same as text, one line for each entry."""
+    """The result of `gather` as text, one line for each entry."""
     found = gather()
     width = max(map(len, found))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in found.items())

@@ -1,4 +1,4 @@
-"""From (key, p, mask index) to a keep bit, and from p to a scale: sections 1 and 2 of the contract.
+"""Compute keep bits from (key, p, mask index), and the scale from p: contract, sections 1 and 2.
 
 The functions on Python integers are the definition; the tests check every backend against them.
 """

@@ -1,4 +1,4 @@
-"""From (key, distribution, index) to a number of continuous noise: section 7 of the contract.
+"""Compute continuous noise from (key, distribution, index): section 7 of the contract.
 
 Every operation below is an IEEE 754 operation in float64, rounded by itself: sums, products,
 quotients and square roots, which are the same on every machine. No library's logarithm is called,

@@ -55,7 +55,7 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
 
 
 def philox4x32_tensor(counter: WordTensors, key: tuple[torch.Tensor, torch.Tensor]) -> WordTensors:
-    """The same on int64 tensors that hold words in [0, 2**32), with broadcasting.
+    """Ten rounds of Philox4x32 on int64 tensors of words in [0, 2**32), with broadcasting.
 
     Args:
         counter: Four int64 tensors.
