@@ -1,4 +1,4 @@
-"""Draw what forward.py and forward_backward.py measured: nanoseconds an element over size."""
+"""Draw the results of forward.py and forward_backward.py: nanoseconds per element over size."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main_axis(runs: Iterable[Mapping[str, Any]]) -> list[Result]:
 
 
 def speeds(results: Iterable[Result]) -> list[float]:
-    """Torch's time over ours, where both took part."""
+    """Torch's time over ours, for cases in which both took part."""
     return [
         r["candidates"][TORCH]["median_s"] / r["candidates"][OURS]["median_s"]
         for r in results
@@ -43,13 +43,13 @@ def speeds(results: Iterable[Result]) -> list[float]:
 
 
 def finding(results: Sequence[Result]) -> str:
-    """In words: how fast against torch, from the slowest to the fastest point."""
+    """The speed compared with torch in words, from the slowest to the fastest point."""
     ratios = speeds(results)
     return f"{min(ratios):.2g} to {max(ratios):.2g} times as fast as torch's"
 
 
 def draw_dtype(axes: Axes, dtype: str, results: Sequence[Result]) -> None:
-    """One panel."""
+    """Draw one panel."""
     for name, style in STYLES.items():
         points = sorted(
             (r["elements"], 1e9 * r["candidates"][name]["median_s"] / r["elements"])
@@ -66,7 +66,7 @@ def draw_dtype(axes: Axes, dtype: str, results: Sequence[Result]) -> None:
 
 
 def draw(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """One figure: a panel a dtype that torch's dropout takes."""
+    """Draw one figure: a panel for each dtype that torch's dropout accepts."""
     results = [r for r in main_axis(runs) if TORCH in r["candidates"]]
     dtypes = list(dict.fromkeys(r["dtype"] for r in results))
     panels = (len(dtypes) + 1) // 2
