@@ -55,8 +55,8 @@ cannot be intended; advice is true if what it says holds and was not clearly int
 
 **When they were labelled, {true} of {errors} were true: {first}. The two false ones, of two rules,
 were then fixed in the rules; of what is reported now, {true} of {now_errors} are true.** The
-figures after the fixes are of the same packages, so they only say that the fixes worked. The bound is the
-lower one of Clopper and Pearson, at 95 %, one-sided.
+figures after the fixes are of the same packages, so they only say that the fixes worked. The bound
+is the lower one of Clopper and Pearson, at 95 %, one-sided.
 
 | rule | true | false | precision when labelled | bound | precision now | bound |
 |---|---|---|---|---|---|---|
