@@ -8,6 +8,7 @@ bin=$(cd "$1" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+unset PYTHONPATH
 export TORCHDROPOUT_CACHE=$work/cache
 
 "$bin/python" - <<'END'
@@ -22,10 +23,10 @@ assert importlib.util.find_spec("torchdropout") is None
 assert len(FINDERS) == 25, len(FINDERS)
 package = Path(torchdropout_audit.__file__).parent
 assert not [path for path in package.rglob("*") if path.is_symlink()]
+for name in "abc":
+    text = "from torch import nn\ndrop = nn.Dropout(1.5)\n" + "x = [1, 2, 3]\n" * 12_000
+    Path(f"{name}.py").write_text(text)
 END
-for i in 1 2 3; do
-  { echo "from torch import nn"; echo "drop = nn.Dropout(1.5)"; yes "x = [1, 2, 3]" | head -n 12000; } >"$i.py"
-done
 "$bin/torchdropout-audit" --version
 "$bin/torchdropout-audit" --rules | grep --quiet TD101
 "$bin/torchdropout-audit" --jobs 2 >report && exit 1
