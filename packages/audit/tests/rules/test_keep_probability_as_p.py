@@ -102,7 +102,7 @@ def test_the_message_is_one_line():
         "from torch import nn\ndef f(cfg):\n    nn.Dropout(cfg[\n        'keep_prob'])",
         rules={NAME},
     )
-    assert finding.message.startswith("cfg[ 'keep_prob'] says keep")
+    assert finding.message.startswith("cfg[ 'keep_prob'] is named as a probability to keep")
 
 
 @pytest.mark.parametrize(("which", "rate"), [("broken", 0.9), ("mended", 0.1)])

@@ -82,7 +82,7 @@ def test_a_call_after_the_try_is_not_expected_to_raise():
 
 @pytest.mark.parametrize(
     ("p", "hint"),
-    [("20", "20 % is 0.2"), ("1.5", "give a number in [0, 1]"), ("-1", "give a number in [0, 1]")],
+    [("20", "20 % is 0.2"), ("1.5", "use a number in [0, 1]"), ("-1", "use a number in [0, 1]")],
 )
 def test_hint(p, hint):
     [finding] = audit_text(f"{HEAD}nn.Dropout({p})", rules={NAME})

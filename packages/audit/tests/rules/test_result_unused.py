@@ -1,4 +1,4 @@
-"""TD113: a dropout whose result is thrown away."""
+"""TD113: a dropout whose result is discarded."""
 
 import textwrap
 
