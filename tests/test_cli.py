@@ -332,7 +332,7 @@ def test_a_run_that_fails_leaves_the_old_file(judged, tmp_path, capsys, table, c
     out, err = capsys.readouterr()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    assert f"{path} is as it was: {why}" in err
+    assert f"{path} is unchanged: {why}" in err
     assert json.loads(out)["targets"][0]["target"] == "a:b"  # what was done is not lost
 
 
@@ -354,7 +354,7 @@ def test_a_disk_that_is_full_does_not_lose_the_report(judged, tmp_path, capsys, 
     assert cli.run(["verify", "a:b", "--output", str(path)]) == 2
     out, err = capsys.readouterr()
     assert "the 1 check ok" in out
-    assert f"{path} is as it was: No space left on device" in err
+    assert f"{path} is unchanged: No space left on device" in err
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

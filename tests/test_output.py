@@ -109,5 +109,5 @@ def test_what_cannot_be_written_is_told(tmp_path):
 
 def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may always
-    with pytest.raises(ArgumentValueError, match="may not be written"):
+    with pytest.raises(ArgumentValueError, match="without write permission"):
         need_writable(tmp_path / "report")

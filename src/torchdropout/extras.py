@@ -1,10 +1,10 @@
-"""Which extra a command needs, and what that holds."""
+"""Which extra a command needs, and the packages of that extra."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What a command imports before it does anything; the extra may hold more.
+# What a command imports at its start; the extra may have more.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "verify": ("click", "rich", "scipy", "numpy"),
     "audit": ("click", "rich"),
@@ -26,7 +26,7 @@ def extra_of(command: str) -> str:
 
 
 def missing(command: str) -> str:
-    """What to install for a command, in a line.
+    """Says in one line what to install for a command.
 
     Example:
         >>> missing("audit")

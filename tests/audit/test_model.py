@@ -519,7 +519,7 @@ def test_config():
     found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=Config())
     assert names(found) == [("config-p-without-site", "advice")]
     assert found.findings[0].message == (
-        "config.hidden_dropout_prob is 0.3, and no site was asked for it: 0.1"
+        "config.hidden_dropout_prob is 0.3, and no site was called with it: 0.1"
     )
     nested = {"text": {"dropout": 0.2}, "drop_path_rate": 0.12}  # a schedule stays below its end
     found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=nested)
@@ -550,7 +550,7 @@ def test_rules_are_whole():
     for name, rule in RULES.items():
         assert (rule.name, rule.group) == (name, "model")
         assert rule.summary.endswith(".")
-        assert "To mend:" in rule.explain
+        assert "To fix:" in rule.explain
         assert rule.evidence
 
 

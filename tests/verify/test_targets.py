@@ -155,7 +155,7 @@ UNDERSTOOD = [
     (nn.Dropout, {}, "class", "module class, built as Dropout(p=p)"),
     (KeepDrop, {}, "class", "KeepDrop(keep_prob=1 - p); `keep_prob` is read as a keep probability"),
     (Deterministic, {}, "class", "Deterministic(rate=p), called with deterministic=not training"),
-    (Quantity, {}, "class", "`amount` is taken for p"),
+    (Quantity, {}, "class", "`amount` is taken as p"),
     (Quantity, {"p_name": "amount"}, "class", "built as Quantity(amount=p)"),
     (functools.partial(Wide, 4), {}, "class", "built as Wide(p=p, width=4)"),
     (Callable, {}, "class", "class, built as Callable(p=p)"),
@@ -232,10 +232,10 @@ def test_instance_is_copied():
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (drop_always, "no training argument to give, so eval is not judged"),
-        (drop_two, "no training argument to give, so eval is not judged"),
+        (drop_always, "it has no training argument, so eval is not checked"),
+        (drop_two, "it has no training argument, so eval is not checked"),
         (functools.partial(F.dropout, training=True), "training=True"),
-        (Modeless, "it has no training mode to set, so eval is not judged"),
+        (Modeless, "it has no training mode to set, so eval is not checked"),
     ],
 )
 def test_target_without_mode_is_judged_in_training_only(target, words):
