@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from ..reporting.findings import Figure, Finding, Severity
+from .observer import Declared, Record
 from .results import Site
 from .rules import RULES
-from .watch import Declared, Record
 
 # These skip whole layers and have no mask, or belong to a head that the model may not have.
 _NO_SITE = ("layerdrop", "classif", "summary", "head", "final", "cls")

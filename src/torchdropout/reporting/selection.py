@@ -88,9 +88,9 @@ class Choice:
         return close_to(part.lower(), known, f"`{self.listed}` lists them")
 
 
-def close_to(wanted: str, names: Iterable[str], otherwise: str = "") -> str:
+def close_to(word: str, names: Iterable[str], otherwise: str = "") -> str:
     """A hint for an unknown name: `close to it: ...`, or `otherwise` where nothing is close."""
     known = list(names)
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    near += [name for name in known if wanted and wanted in name and name not in near][:3]
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    near += [name for name in known if word and word in name and name not in near][:3]
     return f"close to it: {', '.join(near)}" if near else otherwise

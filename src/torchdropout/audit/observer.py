@@ -167,7 +167,7 @@ def _number(module: torch.nn.Module, name: str) -> float | None:
     return float(value)
 
 
-class Watch:
+class Observer:
     """Observes one pass.
 
     Attributes:
@@ -195,7 +195,7 @@ class Watch:
         self._thread = threading.get_ident()
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
+    def observing(self) -> Iterator[None]:
         """Observes what is done inside."""
         with contextlib.ExitStack() as stack:
             for register, hook in (
@@ -410,24 +410,24 @@ class Watch:
 
 
 class _Operators(_torch.OperatorMode):
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, observer: Observer) -> None:
         super().__init__()
-        self._watch = watch
+        self._observer = observer
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = _torch.schema(func).name.removeprefix("aten::")
         with torch.no_grad():
-            self._watch.before(func, name, args)
+            self._observer.before(func, name, args)
         out = func(*args, **(kwargs or {}))
         with torch.no_grad():
-            self._watch.after(func, name, args, out)
+            self._observer.after(func, name, args, out)
         return out
 
 
 class _Functions(TorchFunctionMode):
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, observer: Observer) -> None:
         super().__init__()
-        self._watch = watch
+        self._observer = observer
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -438,11 +438,11 @@ class _Functions(TorchFunctionMode):
         values = {**arguments, **dict(zip(arguments, args, strict=False)), **kwargs}
         p = values.get("p", values.get("dropout_p"))
         training = values.get("training", values.get("train", True))
-        self._watch.enter_function(kind, p, training, values.get("input", values.get("query")))
+        self._observer.enter_function(kind, p, training, values.get("input", values.get("query")))
         try:
             return func(*args, **kwargs)
         finally:
-            self._watch.leave_function()
+            self._observer.leave_function()
 
 
 _ATEN = {"input": None, "p": None, "train": None}
