@@ -538,7 +538,7 @@ def test_the_examples_of_a_rule(rule):
 
     try:
         assert found(rule.broken) == [(rule.name, rule.severity)]
-        assert found(rule.mended) == []
+        assert found(rule.fixed) == []
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
 

@@ -28,7 +28,7 @@ class Rule:
         summary: One line: what is required.
         explain: What is measured, why it matters, how to fix it.
         broken: Source text of a dropout that breaks the rule; empty where an example adds nothing.
-        mended: The same source, fixed.
+        fixed: The same source, fixed.
         evidence: Where the fault was found: threads of issue trackers, papers, packages.
     """
 
@@ -39,7 +39,7 @@ class Rule:
     summary: str
     explain: str
     broken: str = ""
-    mended: str = ""
+    fixed: str = ""
     evidence: str = ""
 
 

@@ -18,7 +18,7 @@ def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -
     lines = [head, *wrapped(rule.summary, width), Text()]
     for paragraph in textwrap.dedent(rule.explain).strip().split("\n\n"):
         lines += [*filled(paragraph, width), Text()]
-    for title, source in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
         if source:
             lines += [Text(title, style="bold"), Text(), *listing(source), Text()]
     if rule.evidence:
