@@ -30,7 +30,7 @@ def test_errors(name, capsys):
 
 
 def test_the_page_shows_what_is_printed(capsys, monkeypatch):
-    """All but times and measured rates."""
+    """Compared without times and measured rates."""
     monkeypatch.chdir(FAULTY.parent)
     assert audit("my_model.py:build") == 1
     printed = capsys.readouterr().out
@@ -154,7 +154,7 @@ def test_a_file_imports_its_neighbours_also_when_it_is_called(tmp_path, capsys):
     (folder / "later.py").write_text("def same(x):\n    return x\n")
     before = sys.path.copy(), set(sys.modules)
     assert audit(f"{folder}/net.py:build") == 1
-    # As seen from the folder that the command was run in, not from the target's.
+    # Relative to the folder that the command was run in, not to the target's.
     assert "F.dropout (elsewhere/helper.py:3) drops in eval" in capsys.readouterr().out
     assert sys.path == before[0]
     assert not {"net", "helper", "later"} & (set(sys.modules) - before[1])
