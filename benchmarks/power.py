@@ -34,7 +34,7 @@ from scipy.special import betaincinv
 
 from torchdropout.verify import CHECKS, LEVELS, Level, check_subject
 from torchdropout.verify.subject import GRID, Subject
-from torchdropout.verify.table import STATISTICAL
+from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.targets import resolve
 
 ROOT = Path(__file__).parent.parent

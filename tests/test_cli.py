@@ -19,7 +19,7 @@ from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.results import CheckResult, Report, TargetReport
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
-from torchdropout.verify.table import RULES
+from torchdropout.verify.registry import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
 ZEROS = next(rule for rule in RULES.values() if rule.name == "p-one-zeros")
@@ -143,7 +143,7 @@ def asked(monkeypatch):
 
     def judge(targets, how, watch, **more):
         calls.append((targets, how, more))
-        return isolation.Outcome(report("a:b", "ok").targets, (), False)
+        return isolation.RunOutcome(report("a:b", "ok").targets, (), False)
 
     monkeypatch.setattr(verify, "judge", judge)
     return calls

@@ -9,7 +9,7 @@ import torch
 from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, rounding, stats
 from torchdropout.verify.checks import _reading as reading
 from torchdropout.verify.context import Context
-from torchdropout.verify.table import STATISTICAL
+from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.targets import resolve
 
 GROUPS = [

@@ -24,11 +24,13 @@ from ..reporting.command import (
 from ..reporting.output import look, need_writable, write
 from ..reporting.rules import render_rules, render_rules_json
 from ..verify.baseline import Baseline, read_baseline
-from ..verify.compare import compare as compare_dropouts
+from ..verify.comparison import compare as compare_dropouts
+from ..verify.comparison.text import render_comparison
 from ..verify.context import LEVELS
-from ..verify.isolation import Outcome, judge, stdout_to_stderr
+from ..verify.isolation import RunOutcome, judge, stdout_to_stderr
 from ..verify.limit import can_limit
-from ..verify.output import bars
+from ..verify.progress import bars
+from ..verify.registry import RULES, chosen
 from ..verify.report import (
     render_github,
     render_html,
@@ -37,11 +39,8 @@ from ..verify.report import (
     render_text,
 )
 from ..verify.report._words import total, verdict_line
-from ..verify.report.compare import render_comparison
 from ..verify.results import Report
-from ..verify.selection import chosen
 from ..verify.settings import FORMATS, TABLE
-from ..verify.table import RULES
 
 _RULES = tuple(RULES.values())
 _RENDERERS: dict[str, Callable[[Report], str]] = {
@@ -185,7 +184,7 @@ def verify(
     return _exit_code(report, outcome, strict) if is_written else CANNOT_RUN
 
 
-def _publish(report: Report, outcome: Outcome, form: str, output: Path | None) -> bool:
+def _publish(report: Report, outcome: RunOutcome, form: str, output: Path | None) -> bool:
     """Writes the report; False when one that is whole could not be written."""
     said = verdict_line(report.targets[0]) if len(report.targets) == 1 else total(report)
     held_back = "the run was interrupted" if outcome.interrupted else "a target could not be run"
@@ -202,7 +201,7 @@ def _publish(report: Report, outcome: Outcome, form: str, output: Path | None) -
     )
 
 
-def _exit_code(report: Report, outcome: Outcome, strict: bool) -> int:
+def _exit_code(report: Report, outcome: RunOutcome, strict: bool) -> int:
     if outcome.interrupted:
         return INTERRUPTED
     if outcome.unable:

@@ -28,10 +28,9 @@ from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from ..reporting.findings import Rule
 from .context import describe
 from .limit import can_limit
+from .registry import RULES, chosen
 from .results import CheckResult, TargetReport
 from .runner import Course, check_dropout, check_subject, need_codes, overdue, understood
-from .selection import chosen
-from .table import RULES
 from .targets import resolve
 
 # A child is given so much longer than a check, to stop it by itself and to go on.
@@ -60,7 +59,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What came of all targets.
 
     Attributes:
@@ -87,7 +86,7 @@ def judge(
     timeout: float | None = None,
     jobs: int = 1,
     fork: bool | None = None,
-) -> Outcome:
+) -> RunOutcome:
     """Judges TARGETs.
 
     Args:
@@ -142,7 +141,7 @@ def _fork() -> int:
 
 def _judge_here(
     targets: Sequence[str], options: Mapping[str, Any], watch: Watch, timeout: float | None
-) -> Outcome:
+) -> RunOutcome:
     reports: list[TargetReport] = []
     unable: list[str] = []
     for target in targets:
@@ -157,13 +156,13 @@ def _judge_here(
         except _UNABLE as error:
             unable.append(str(error))
         except KeyboardInterrupt:
-            return Outcome(tuple(reports), tuple(unable), True)
+            return RunOutcome(tuple(reports), tuple(unable), True)
         else:
             reports += report.targets
             if not all(part.complete for part in report.targets):
-                return Outcome(tuple(reports), tuple(unable), True)
+                return RunOutcome(tuple(reports), tuple(unable), True)
         watch.over(target)
-    return Outcome(tuple(reports), tuple(unable), False)
+    return RunOutcome(tuple(reports), tuple(unable), False)
 
 
 @contextlib.contextmanager
@@ -228,7 +227,7 @@ def _judge_apart(
     watch: Watch,
     timeout: float | None,
     jobs: int,
-) -> Outcome:
+) -> RunOutcome:
     cases = [_Case(target) for target in targets]
     waiting, running = deque(cases), list[_Case]()
     threads = max(1, torch.get_num_threads() // max(1, min(jobs, len(cases))))
@@ -252,7 +251,7 @@ def _judge_apart(
         for case in running:
             _end(case)
     reports = [case.report or case.so_far(complete=False) for case in cases]
-    return Outcome(
+    return RunOutcome(
         tuple(report for report in reports if report is not None),
         tuple(case.unable for case in cases if case.unable),
         interrupted,

@@ -14,11 +14,10 @@ import torch
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
 from ..reporting.findings import Figure, Rule
 from ..reporting.selection import close_to
+from .registry import CHECKS, RULES, chosen
 from .results import CheckResult
 from .runner import Course, check_subject, codes_of, need_level
-from .selection import chosen
 from .subject import Spec, Subject
-from .table import CHECKS, RULES
 from .targets import resolve
 
 ExpectedFailures = Mapping[str, str]

@@ -131,8 +131,9 @@ class Report:
 
     targets: tuple[TargetReport, ...]
 
-    # How a notebook shows it: a renderer registers itself here.
-    html: ClassVar[Callable[[Report], str] | None] = None
+    # Renders a report as HTML for notebooks. Set by `torchdropout.verify`, so that this module of
+    # plain data knows no renderer.
+    html_renderer: ClassVar[Callable[[Report], str] | None] = None
 
     def __iter__(self) -> Iterator[TargetReport]:
         return iter(self.targets)
@@ -177,7 +178,7 @@ class Report:
 
     def _repr_html_(self) -> str | None:
         """The report as a notebook shows it."""
-        return None if Report.html is None else Report.html(self)
+        return None if Report.html_renderer is None else Report.html_renderer(self)
 
 
 def _listed(target: TargetReport) -> str:

@@ -15,9 +15,8 @@ from ..reporting.findings import Rule
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
 from .limit import can_limit, time_limit
 from .results import CheckResult, Report, Status, TargetReport
-from .selection import chosen
 from .subject import Spec, Subject
-from .table import CHECKS, RULES, STATISTICAL
+from .registry import CHECKS, RULES, STATISTICAL, chosen
 from .targets import resolve
 from .world import World, fresh_modes, own_world
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..reporting.settings import Convert, Table, count, exactly, moved, one_of, strings
 from .context import LEVELS
-from .selection import chosen
+from .registry import chosen
 
 FORMATS = ("text", "json", "junit", "html", "github")
 

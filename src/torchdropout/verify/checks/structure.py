@@ -58,7 +58,7 @@ def shared_mask(ctx: Context) -> Seen:
         for _ in range(4):
             leaf = x.clone().requires_grad_()
             y = _same(ctx, built, leaf.clone(), True)
-            kept = spec.law.decode(x, y.detach(), p) != 0
+            kept = spec.effect.decode(x, y.detach(), p) != 0
             _together(spec, kept, "y")
             # A constant zero, of a layer that was not computed, has the gradient zero.
             if ctx.subject.has_gradient and (y.requires_grad or bool(kept.any())):
@@ -384,7 +384,7 @@ def noise_law(ctx: Context) -> Seen:
     To mend: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
     """
     spec = _spec(ctx, Elementwise)
-    law = spec.law
+    law = spec.effect
     if not isinstance(law, Noise):
         raise Skip("asked of continuous noise only")
     grid = [p for p in ctx.grid if 0 < p < 1]
@@ -460,7 +460,7 @@ def alpha_moments(ctx: Context) -> Seen:
     To mend: a = ((1 - p) (1 + p alpha'^2))^(-1/2), b = -a p alpha', alpha' = -1.7580993.
     """
     spec = _spec(ctx, Elementwise)
-    if not isinstance(spec.law, Alpha):
+    if not isinstance(spec.effect, Alpha):
         raise Skip("asked of alpha dropout only")
     if spec.pattern:
         raise Skip("asked where each element has a draw; kept-scale judges the values")
@@ -470,7 +470,7 @@ def alpha_moments(ctx: Context) -> Seen:
     family = ctx.family(len(grid) * THRESHOLDS)
     moments = {}
     for p in grid:
-        a, b, dropped = spec.law.constants(p)
+        a, b, dropped = spec.effect.constants(p)
         n = ctx.size(0.25, 3 * ctx.level.rate, family.each, 64)
         x = torch.randn(n, generator=ctx.generator("normal", p))
         values = _same(ctx, ctx.build(p), x.clone(), True).detach().double()

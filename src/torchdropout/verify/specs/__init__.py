@@ -9,9 +9,9 @@ from .composed import Fused as Fused
 from .composed import expected as expected
 from .counted import Counted as Counted
 from .elementwise import Elementwise as Elementwise
-from .law import Alpha as Alpha
-from .law import Noise as Noise
-from .law import Scaled as Scaled
+from .effect import Alpha as Alpha
+from .effect import Noise as Noise
+from .effect import Scaled as Scaled
 from .names import SPECS as SPECS
 from .names import infer as infer
 from .names import parse as parse

@@ -9,7 +9,7 @@ import torch
 
 from ..context import Fault
 from ..subject import MADE, Built, Spec, because
-from .law import AnyScale
+from .effect import AnyScale
 
 EXEMPT = {
     **because(
@@ -48,14 +48,14 @@ class Blocks(Spec):
         dims: Dimensions of a plane: 1 for a line, 3 for a volume.
         size: Side of a plane.
         block: Side of a block.
-        law: How the scale is read.
+        effect: How the scale is read.
         part: Planes a call.
     """
 
     dims: int = 2
     size: int = 16
     block: int = 7
-    law: AnyScale = field(default_factory=AnyScale)
+    effect: AnyScale = field(default_factory=AnyScale)
     part: int = 1 << 12
 
     @property
@@ -81,4 +81,4 @@ class Blocks(Spec):
             got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
             raise Fault(f"expected a tensor of shape {tuple(given.shape)}, got {got}")
         own = y.reshape(-1, self.places).gather(1, place[:, None])[:, 0]
-        return self.law.decode(x, own, built.p) if training else own
+        return self.effect.decode(x, own, built.p) if training else own

@@ -10,7 +10,7 @@ import torch
 from ..context import Fault
 from ..rounding import ULPS, ulp
 from ..subject import MADE, Built, Spec, because
-from .law import Law, Scaled
+from .effect import Effect, Scaled
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Between(Spec):
     and x is read from it; that it does, and how it gets its gradient, is for `states-mixed` to see.
     """
 
-    law: Law = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
+    effect: Effect = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
@@ -42,7 +42,7 @@ class Between(Spec):
         if not isinstance(y, torch.Tensor) or y.shape != x.shape or y.device != x.device:
             return y
         if training:
-            return self.law.decode(x, y, built.p)
+            return self.effect.decode(x, y, built.p)
         return torch.where(expected(x, torch.zeros_like(x), y, built.p), x, y)
 
 

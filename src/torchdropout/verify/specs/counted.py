@@ -9,7 +9,7 @@ import torch
 
 from ..context import Fault
 from ..subject import MADE, Built, Spec, because
-from .law import Scaled
+from .effect import Scaled
 
 EXEMPT = {
     **because("at least one of a group is kept", "p-one-zeros", "edge-gradients"),
@@ -30,12 +30,12 @@ class Counted(Spec):
     Attributes:
         group: Tokens of a sample, or m of n:m.
         removes: Whether what is dropped is taken out (tokens), or becomes 0 (n:m).
-        law: How what is kept is scaled.
+        effect: How what is kept is scaled.
     """
 
     group: int = 8
     removes: bool = True
-    law: Scaled = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
+    effect: Scaled = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
 
     def kept_of(self, p: float) -> int:
         """How many of a group are kept."""
@@ -58,7 +58,7 @@ class Counted(Spec):
             # What was not returned is 0 here whatever x is, NaN too.
             there = is_kept.gather(1, place[:, None])[:, 0]
             own = torch.where(there, own, torch.zeros_like(own))
-        return self.law.decode(flat, own, built.p).reshape(x.shape)
+        return self.effect.decode(flat, own, built.p).reshape(x.shape)
 
     def groups(self, count: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """Groups of ones, each with its number, from 1, beside it."""

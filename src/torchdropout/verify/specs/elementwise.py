@@ -10,7 +10,7 @@ import torch
 
 from ..context import Fault
 from ..subject import Built, Spec
-from .law import Law, Scaled
+from .effect import Effect, Scaled
 
 # Sizes of the axes that share a draw: unequal, and small, as they cost time and tell nothing more.
 _SHARED = (2, 3, 2)
@@ -25,11 +25,11 @@ class Elementwise(Spec):
     Attributes:
         pattern: The axes of an input: `n` and `c` have draws of their own, `*` shares one. Empty
             for any number of axes and one draw an element.
-        law: What becomes of a kept and of a dropped value.
+        effect: What becomes of a kept and of a dropped value.
     """
 
     pattern: str = ""
-    law: Law = field(default_factory=Scaled)
+    effect: Effect = field(default_factory=Scaled)
 
     @property
     def shared(self) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ class Elementwise(Spec):
             return y
         if self.pattern:
             y = self.gather(y, x)
-        return self.law.decode(x, y, built.p) if training else y
+        return self.effect.decode(x, y, built.p) if training else y
 
     def _calls(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
         """A call for each draw; what can be done for all of them at once is, as there are many."""
@@ -90,7 +90,7 @@ class Elementwise(Spec):
             return x
         rows = torch.stack(read).reshape(len(read), self.per_draw)
         y = self._places(rows).reshape(x.shape)
-        return self.law.decode(x, y, built.p) if training else y
+        return self.effect.decode(x, y, built.p) if training else y
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
         """An input of the target with the value of each draw at all places that share it.

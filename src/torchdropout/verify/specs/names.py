@@ -14,7 +14,7 @@ from ...errors import ArgumentTypeError, ArgumentValueError
 from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
 from .elementwise import Elementwise
-from .law import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
+from .effect import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
 
 _NOISE = {
     **because(
@@ -59,12 +59,12 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             ),
             Elementwise("locked", cost=4, pattern="n * c"),
             Elementwise("embedding", cost=4, pattern="n *"),
-            Elementwise("alpha", cost=4, law=Alpha(), largest=1.5),
-            Elementwise("feature-alpha", cost=16, pattern="n c * *", law=Alpha(), largest=1.5),
+            Elementwise("alpha", cost=4, effect=Alpha(), largest=1.5),
+            Elementwise("feature-alpha", cost=16, pattern="n c * *", effect=Alpha(), largest=1.5),
             Elementwise(
                 "gaussian",
                 cost=4,
-                law=Gaussian(),
+                effect=Gaussian(),
                 exempt={
                     **_NOISE,
                     **because("the variance p / (1 - p) has no value at p=1", *_NO_ONE),
@@ -74,7 +74,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "variational",
                 (0.1, 0.5, 0.9),
                 cost=4,
-                law=Gaussian(),
+                effect=Gaussian(),
                 exempt={
                     **_NOISE,
                     **because("a learned p is inside (0, 1)", "p-zero-identity", *_NO_ONE),
@@ -84,7 +84,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "uniform",
                 (0.1, 0.5, 0.9),
                 cost=4,
-                law=Uniform(),
+                effect=Uniform(),
                 exempt={**_NOISE, **because("beta is below 1", *_NO_ONE)},
                 parameters=("beta",),
             ),
@@ -92,7 +92,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "gaussian-noise",
                 (0.1, 0.5, 0.9),
                 cost=4,
-                law=Added(),
+                effect=Added(),
                 exempt={
                     **_NOISE,
                     **because("at sigma=1 there is noise as at any other", *_NO_ONE),
@@ -105,7 +105,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "concrete",
                 (0.05, 0.1, 0.5, 0.9),
                 cost=4,
-                law=Relaxed(),
+                effect=Relaxed(),
                 exempt={
                     **_NOISE,
                     **because("a learned p is inside (0, 1)", "p-zero-identity", *_NO_ONE),
@@ -125,7 +125,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 exempt=counted.EXEMPT,
                 group=4,
                 removes=False,
-                law=Scaled(unscaled=True),
+                effect=Scaled(unscaled=True),
             ),
             composed.Fused(
                 "dropout-add",
@@ -250,12 +250,12 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
     changed: dict[str, object] = {key: value}
     if key == "bits":
         if spec is PLAIN:
-            return Elementwise("plain", bits=value, law=Scaled(bits=value))
-        if not isinstance(spec, Elementwise) or not isinstance(spec.law, Scaled):
+            return Elementwise("plain", bits=value, effect=Scaled(bits=value))
+        if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
             raise ArgumentValueError(
                 f"Expected a p held to few bits of a kind that scales, got spec={whole!r} (str)"
             )
-        changed["law"] = dataclasses.replace(spec.law, bits=value)
+        changed["effect"] = dataclasses.replace(spec.effect, bits=value)
     if key == "block":
         changed["arguments"] = {**spec.arguments, "block_size": value}
     if key == "size":

@@ -16,17 +16,17 @@ from torch.nn import functional as F
 
 import torchdropout.nn
 from torchdropout.errors import TargetError
-from torchdropout.verify._laws import (
-    UNITS,
+from torchdropout.verify import compare
+from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.comparison.plan import UNITS
+from torchdropout.verify.comparison.text import render_comparison
+from torchdropout.verify.comparison.two_sample import (
     location_p_value,
     shift_seen,
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.compare import compare
-from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.context import Level
-from torchdropout.verify.report.compare import render_comparison
 from torchdropout.verify.targets import resolve
 
 # Gross differences, in a few seconds.

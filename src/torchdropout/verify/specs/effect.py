@@ -22,7 +22,7 @@ ALPHA = -1.7580993408473766
 RESOLVED = 1e-4
 
 
-class Law(ABC):
+class Effect(ABC):
     """What a target does to a value, given that it drops or keeps it."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ def decode_affine(
 
 
 @dataclass(frozen=True)
-class Scaled(Law):
+class Scaled(Effect):
     """Kept: x times one of the scales; dropped: 0.
 
     Attributes:
@@ -115,7 +115,7 @@ class Scaled(Law):
     bits: int = 0
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1 or (self.inverse and not self.unscaled and not self.bits):
             return y  # it is one already
         rates = (p, *held(p, self.bits)) if self.bits else (p,)
@@ -125,7 +125,7 @@ class Scaled(Law):
 
 
 @dataclass(frozen=True)
-class Alpha(Law):
+class Alpha(Effect):
     """Klambauer et al. (2017): dropped values become alpha', then all are a * value + b.
 
     a and b keep mean 0 and variance 1.
@@ -138,7 +138,7 @@ class Alpha(Law):
         return a, b, a * ALPHA + b
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1:
             return y
         slope, shift, dropped = self.constants(p)
@@ -155,7 +155,7 @@ class Distribution(Protocol):
         """The number below which the chance is `chance`."""
 
 
-class Noise(Law):
+class Noise(Effect):
     """Every value meets a number of a continuous law: `y = x * noise`, or `y = x + noise`.
 
     "Dropped" is what met a number below the p-quantile of the law: it happens with probability p,
@@ -181,7 +181,7 @@ class Noise(Law):
         return got - given if self.added else got / given
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1:
             return y
         noise = self.noise(x, y)
@@ -286,11 +286,11 @@ class _Relaxed:
 
 
 @dataclass(frozen=True)
-class AnyScale(Law):
+class AnyScale(Effect):
     """Dropped: 0; kept: x times a scale that the call chooses, such as one over the share kept."""
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1:
             return y
         given, got = x.detach().double(), y.detach().double()

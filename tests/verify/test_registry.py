@@ -5,7 +5,7 @@ import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify import RULES, check_dropout
-from torchdropout.verify.selection import chosen
+from torchdropout.verify.registry import chosen
 
 ALL = frozenset(rule.name for rule in RULES.values())
 
