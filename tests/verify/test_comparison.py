@@ -239,13 +239,13 @@ def test_an_instance_is_compared_at_its_own_p():
     assert {row.aspect.partition("p=")[2] for row in laws} == {"0.3"}
     assert "at p=0.3, as the other is" in comparison.b.description
     assert differing(comparison, "law") == set()
-    assert found(comparison, "p it can be judged at").differs is False
+    assert found(comparison, "p it can be verified at").differs is False
 
 
 def test_two_instances_of_different_p_differ_in_rate_and_scale():
     comparison = compare(nn.Dropout(0.3), nn.Dropout(0.4), level=FAST)
     assert {
-        "p it can be judged at",
+        "p it can be verified at",
         "rate, float32, its own p",
         "rate, bfloat16, its own p",
         "kept values, float32, its own p",

@@ -14,9 +14,9 @@ from ..errors import ArgumentTypeError, ArgumentValueError
 from ..reporting.findings import Rule
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
 from .limit import can_limit, time_limit
+from .registry import CHECKS, RULES, STATISTICAL, chosen
 from .results import CheckResult, Report, Status, TargetReport
 from .subject import Spec, Subject
-from .registry import CHECKS, RULES, STATISTICAL, chosen
 from .targets import resolve
 from .world import World, fresh_modes, own_world
 

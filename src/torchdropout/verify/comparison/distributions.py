@@ -139,7 +139,7 @@ def _rate_row(a: Units, b: Units, aspect: str, plan: SamplePlan, p: float) -> Ro
 def _worst_row(
     aspect: str, labels: Sequence[str], a: Values, b: Values, plan: SamplePlan, sees: float
 ) -> Row:
-    """One row for several tests; `a` and `b` hold fractions, a row per unit and a column per test."""
+    """One row for several tests: `a` and `b` hold fractions by unit (rows) and test (columns)."""
     chances = [location_p_value(a[:, i], b[:, i]) for i in range(len(labels))]
     at = int(np.argmin(chances))
     return Row(

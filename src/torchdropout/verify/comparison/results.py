@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """True when the comparison is complete and every row was observed on both sides as equal."""
+        """True when the comparison is complete and every row was seen to be equal on both sides."""
         return self.complete and all(row.differs is False for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:

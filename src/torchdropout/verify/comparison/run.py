@@ -23,7 +23,7 @@ from .results import Comparison, Row
 
 # The checks of a, the checks of b and the two-sample tests share the false-alarm rate equally.
 _PARTS = 3
-# Where one of these fails, calls are not independent, and no distribution can be inferred from them.
+# Where one of these fails, calls are not independent, and tests of their distribution are void.
 _CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
 
 Progress = Callable[[int, int, Rule], object]

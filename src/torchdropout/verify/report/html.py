@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from ... import html
 from ...reporting.lines import clean, plural
 from ..results import CheckResult, Report, TargetReport
 from ._words import label, tally, total, verdict
@@ -22,6 +23,7 @@ from .json import render_json
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 _NO_TARGET = "No target was verified"
 
@@ -39,7 +41,8 @@ def render_html(report: Report) -> str:
         >>> render_html(Report(())).splitlines()[0]
         '<!doctype html>'
     """
-    return _rendered("page.html", report)
+    style = "body { margin: 0 } .td-report { min-height: 100vh }"
+    return html.page(_line(_title(report)), render_html_fragment(report), style)
 
 
 def render_html_fragment(report: Report) -> str:
@@ -55,45 +58,27 @@ def render_html_fragment(report: Report) -> str:
         >>> render_html_fragment(Report(()))[:23]
         '<div class="td-report">'
     """
-    return _rendered("report.html", report)
-
-
-def _rendered(template: str, report: Report) -> str:
     # Ids must differ between all reports that a notebook shows.
     digest = hashlib.blake2b(render_json(report).encode(), digest_size=6).hexdigest()
-    text = (
-        _environment()
-        .get_template(template)
-        .render(
-            title=_title(report),
-            no_target=_NO_TARGET,
-            passed=report.passed,
-            total=total(report),
-            findings=plural(len(report.findings), "finding"),
-            targets=[_target(t, f"td-{digest}-{i}") for i, t in enumerate(report.targets)],
-        )
+    return html.render(
+        _environment(),
+        "report.html",
+        no_target=_NO_TARGET,
+        passed=report.passed,
+        total=total(report),
+        findings=plural(len(report.findings), "finding"),
+        targets=[_target(t, f"td-{digest}-{i}") for i, t in enumerate(report.targets)],
     )
-    # ASCII is right in whatever encoding it is written or sent.
-    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 @functools.cache
 def _environment() -> Environment:
-    # Imported here: the other renderers do not need it.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"line": _line, "prose": _prose, "source": _source}
+    environment = html.environment(__package__, _line)
+    environment.filters |= {"prose": _prose, "source": _source}
     return environment
 
 
-# --- Filters ------------------------------------------------------------------------------------
+# --- Text in the templates ----------------------------------------------------------------------
 
 
 def _line(text: str) -> str:
@@ -101,18 +86,20 @@ def _line(text: str) -> str:
     return re.sub(r" {3,}", " \u00b7 ", clean(text).strip())
 
 
-def _prose(text: str) -> str:
-    """Text with `code` in it, escaped."""
+def _prose(text: str) -> Markup:
+    """Text with `code` in it."""
     from markupsafe import Markup, escape
 
     escaped = str(escape(clean(" ".join(text.split()))))
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
 
 
-def _source(text: str) -> str:
+def _source(text: str) -> Markup:
     """Lines of source code, without their common indentation."""
+    from markupsafe import escape
+
     lines = textwrap.dedent(text.expandtabs()).strip("\n").splitlines()
-    return "\n".join(map(clean, lines))
+    return escape("\n".join(map(clean, lines)))
 
 
 # --- What the templates show --------------------------------------------------------------------

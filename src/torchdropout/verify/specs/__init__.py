@@ -8,10 +8,10 @@ from .composed import Between as Between
 from .composed import Fused as Fused
 from .composed import expected as expected
 from .counted import Counted as Counted
-from .elementwise import Elementwise as Elementwise
 from .effect import Alpha as Alpha
 from .effect import Noise as Noise
 from .effect import Scaled as Scaled
+from .elementwise import Elementwise as Elementwise
 from .names import SPECS as SPECS
 from .names import infer as infer
 from .names import parse as parse

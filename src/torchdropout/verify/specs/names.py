@@ -13,8 +13,8 @@ from types import MappingProxyType
 from ...errors import ArgumentTypeError, ArgumentValueError
 from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
-from .elementwise import Elementwise
 from .effect import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
+from .elementwise import Elementwise
 
 _NOISE = {
     **because(
