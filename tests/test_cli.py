@@ -145,7 +145,7 @@ def asked(monkeypatch):
         calls.append((targets, how, more))
         return isolation.RunOutcome(report("a:b", "ok").targets, (), False)
 
-    monkeypatch.setattr(verify, "judge", judge)
+    monkeypatch.setattr(verify, "verify_targets", judge)
     return calls
 
 

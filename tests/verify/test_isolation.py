@@ -89,7 +89,7 @@ def judge(*targets, select=FAST, watch=None, fork=True, **more):
         "keep_prob": None, "training_name": None, "spec": None, "compile": False,
         "checkpoint": False, "device": None,
     }  # fmt: skip
-    return isolation.judge(targets, options, watch or Watch(), fork=fork, **more)
+    return isolation.verify_targets(targets, options, watch or Watch(), fork=fork, **more)
 
 
 def only(outcome):

@@ -1,7 +1,7 @@
-"""Every check under its code, in the order of a run: what tells the most comes first.
+"""Every check by its code, in the order of a run: the most informative checks come first.
 
-The codes of a group share their first four characters; TD1 to TD4 are the audit's. Codes are
-never reused or changed, so that their order is that in which they were given.
+The codes of a group share their first four characters; TD1 to TD4 belong to the audit. Codes are
+never reused or changed, so within a group they are in the order in which they were added.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a target may claim to be, and how each kind is shown to the checks as a plain dropout."""
+"""What a target may claim to be, and how each kind is presented as a plain dropout."""
 
 from ..subject import PLAIN as PLAIN
 from ..subject import Spec as Spec
