@@ -373,14 +373,14 @@ def test_a_baseline_accepts_what_is_known(judged, tmp_path, capsys):
     assert err == ""
 
 
-def test_what_a_baseline_knows_and_is_mended_is_told(judged, tmp_path, capsys):
+def test_what_a_baseline_knows_and_is_fixed_is_reported(judged, tmp_path, capsys):
     path = str(tmp_path / "known.json")
     judged({"a:b": ("error",)})
     assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1
     capsys.readouterr()
     judged({"a:b": GOOD})
     assert cli.run(["verify", "a:b", "--baseline", path]) == 0
-    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is mended\n"
+    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is fixed\n"
 
 
 # Comparing

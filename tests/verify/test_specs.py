@@ -50,10 +50,10 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("", ArgumentValueError, "there are: plain"),
         (7, ArgumentTypeError, r"got spec=7 \(int\)"),
         ("plain:quantised=100", ArgumentValueError, "a power of two"),
-        ("plain:colour=3", ArgumentValueError, "tell one of bits"),
+        ("plain:colour=3", ArgumentValueError, "set one of bits"),
         ("plain:bits", ArgumentValueError, "whole number"),
-        ("tokens:quantised=256", ArgumentValueError, "of a kind that scales"),
-        ("alpha:bits=8", ArgumentValueError, "of a kind that scales"),
+        ("tokens:quantised=256", ArgumentValueError, "for a kind that scales"),
+        ("alpha:bits=8", ArgumentValueError, "for a kind that scales"),
     ],
 )
 def test_a_name_that_is_none_is_refused(spec, error, match):
@@ -276,7 +276,7 @@ def test_a_right_one_passes_and_is_asked_what_its_kind_is_asked(judge, target, s
 def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(judge):
     def eight_bits(x, p, training):
         if not 0 <= p <= 1:
-            raise ValueError(f"p={p} is no probability")
+            raise ValueError(f"p={p} is not a probability")
         if not training:
             return x
         drop = torch.randint(0, 256, x.shape, device=x.device) < round(p * 256)
