@@ -98,7 +98,7 @@ def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
     result.stdout.re_match_lines(
         [
             r"E .*VerificationError: drop-rate \(TD521\): p=.*: 0\.\d+ of \d+ dropped, expected .*",
-            r"E +required: The share of dropped elements is p\.",
+            r"E +required: The fraction of dropped elements is p\.",
             r"E +figures: p_value=\S+, tests=6, alpha=\S+.*",
             r"E +target: \S+:often, function, called as often\(x, p=p, training=training\); "
             r"level quick, seed 0",
