@@ -32,9 +32,9 @@ def p_zero_identity(ctx: Context) -> Seen:
     """
     _need_p(ctx, 0.0)
     built = ctx.build(0.0)
-    wanted = min(ctx.level.zeros, ctx.most)
-    size = min(ctx.chunk, wanted)
-    for start in range(0, wanted, size):
+    total = min(ctx.level.zeros, ctx.most)
+    size = min(ctx.chunk, total)
+    for start in range(0, total, size):
         x = ctx.normal(size)
         y = ctx.call(built, x.clone())
         if not same_values(y.detach(), x):
@@ -46,8 +46,8 @@ def p_zero_identity(ctx: Context) -> Seen:
                 changed=changed,
                 zeros=zeros,
             )
-    seen = math.log(1 / (1 - POWER)) / wanted
-    return Seen(f"y is x, {wanted} values", {}, f"a drop rate of {seen:.2g}")
+    seen = math.log(1 / (1 - POWER)) / total
+    return Seen(f"y is x, {total} values", {}, f"a drop rate of {seen:.2g}")
 
 
 @check(needs=["output-shape"])

@@ -239,15 +239,15 @@ def _counts(bits: Bits, axes: tuple[int, ...]) -> np.ndarray:
 def mask_repeats(ctx: Context) -> Seen:
     """No stretch of a mask repeats, within a call or in later ones.
 
-    Measured: all runs of about 70 mask bits in four calls on a matrix, starting at every place,
-    compared with each other.
+    Measured: every stretch of about 70 consecutive mask bits in four calls on a matrix, compared
+    with all others.
 
     A random pool that is cycled through, a counter that wraps, a generator rewound between calls,
-    or a tile whose offset is left out of the counter repeats part of the mask at some distance
-    that no list of lags contains (xformers#164, xformers#724).
+    or a tile of a kernel whose offset is missing from the generator's counter repeats part of the
+    mask at a distance that no list of lags contains (xformers#164, xformers#724).
 
-    To fix: put the whole index of an element into the counter, and advance the generator by
-    everything that was used.
+    To fix: derive the generator's counter from the whole index of an element, and advance the
+    generator by everything that was used.
     """
     p = ctx.sound_p
     bits = rows(ctx)

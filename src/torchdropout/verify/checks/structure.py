@@ -379,7 +379,7 @@ def noise_law(ctx: Context) -> Seen:
     Gaussian noise: normal, mean 0, standard deviation p, added. Concrete dropout: the relaxed mask
     at temperature 0.1.
 
-    Using p as the variance, the standard deviation as the variance, or uniform noise leaves the
+    Using p as the variance, confusing variance and standard deviation, or uniform noise leaves the
     mean right and regularises by another amount than requested. Tests of mean and variance alone
     pass noise of any shape.
 
