@@ -65,7 +65,7 @@ def wrong_p_refused(ctx: Context) -> Seen:
 
 @check(severity="advice", needs=["output-shape"])
 def wrong_p_named(ctx: Context) -> Seen:
-    """The error for a wrong p says what was passed.
+    """The error for a wrong p says what was given.
 
     Measured: whether the error message contains the value, its type or the word "probability",
     for each wrong p that is refused.
@@ -80,4 +80,4 @@ def wrong_p_named(ctx: Context) -> Seen:
         error = _refusal(ctx, p, call=True)
         if error is not None and not _helps(str(error), p):
             raise Fault(f"p={p!r} raised {describe(error)}", given=repr(p), error=describe(error))
-    return Seen("the errors say what was passed")
+    return Seen("the errors say what was given")
