@@ -155,7 +155,7 @@ def test_a_rate_a_little_higher_is_seen():
     ],
     ids=["rate", "pairs", "spread", "places"],
 )
-def test_laws_that_differ_in_one_way_are_told_apart(fault, aspect):
+def test_distributions_that_differ_in_one_way_are_told_apart(fault, aspect):
     def broken(x, p, training):
         if not training:
             return x

@@ -15,7 +15,7 @@ _LEAST_COLUMN = 22
 _MOST_ASPECT = 34
 # Without a width nothing wraps: the first side is padded to this; a longer one shifts the rest.
 _MOST_FIRST = 60
-_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "distributions"}
+_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "distribution tests"}
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _LABEL = {"error": "DIFFERS", "advice": "differs"}
 _LABEL_WIDTH = len("DIFFERS")
