@@ -1,7 +1,7 @@
-"""Measures the power of the verifier and its false alarms, and writes docs/power.md.
+"""Measure and draw the verifier's power and its false alarms, and write them down.
 
     python benchmarks/power.py curves        # how often faults of a growing size are found
-    python benchmarks/power.py false-alarms  # findings on correct dropouts over many seeds
+    python benchmarks/power.py false-alarms  # false alarms on correct dropouts over many seeds
     python benchmarks/power.py plot          # docs/plots/power-*.svg, from the committed results
     python benchmarks/power.py page          # the tables of docs/power.md, from the same
 
@@ -91,7 +91,7 @@ class Period(torch.nn.Module):
         self.tape: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Drop what is next on the tape."""
+        """Drop by the next bits on the tape."""
         if not self.training:
             return x
         if self.period == 0:
@@ -104,7 +104,7 @@ class Period(torch.nn.Module):
 
 
 def pool(x: torch.Tensor, p: float, training: bool, size: float) -> torch.Tensor:
-    """Each call takes one of `size` masks."""
+    """Each call uses one of `size` masks."""
     if not training:
         return x
     if not size:
@@ -148,17 +148,17 @@ STEP = (0.5, 0.7, 0.8, 0.9, 1.0, 1.02, 1.1, 2.0)
 
 @dataclass(frozen=True)
 class Curve:
-    """One kind of fault, and the check that should find it.
+    """One kind of fault, and the check that should detect it.
 
     Args:
         what: The fault in words, with its size left out.
-        unit: Of the size, for an axis.
+        unit: Unit of the size, for an axis.
         check: The name of the check.
-        target: From a size to a target; 0 for a correct one.
-        stated: Extracts the size of the fault from what a check says it finds.
-        factors: Sizes to measure, as multiples of the size that the check says it finds.
-        smaller: Whether smaller sizes are the greater fault.
-        at_one_p: Whether the target has a fixed p, at which the check gets the share of the
+        target: Maps a size to a target; 0 gives a correct one.
+        stated: Finds the size of the fault in the text of what a check can detect.
+        factors: Sizes to measure, as multiples of the size that the check says it detects.
+        smaller: Whether a smaller size is a greater fault.
+        at_one_p: Whether the target has a p of its own, at which the check gets the share of the
             false-alarm rate that it has there in the run of a class.
     """
 
@@ -172,7 +172,7 @@ class Curve:
     at_one_p: bool = False
 
     def subject(self, size: float) -> Subject:
-        """The resolved target with a fault of this size."""
+        """The target with a fault of this size, understood."""
         return resolve(self.target(size))
 
     @property
@@ -182,19 +182,19 @@ class Curve:
 
 
 def number(pattern: str) -> Callable[[str], float]:
-    """Make a reader of the one number of a pattern in what a check says it finds."""
+    """Read the one number of a pattern from the text of what a check can detect."""
 
     def read(sees: str) -> float:
         match = re.search(pattern, sees)
         if match is None:
-            raise SystemExit(f"expected {pattern!r} in what a check says it finds, got {sees!r}")
+            raise SystemExit(f"expected {pattern!r} in what a check can detect, got {sees!r}")
         return float(match.group(1))
 
     return read
 
 
 def _period_seen(sees: str) -> float:
-    """The longest period found: the last seven places may begin no run that is compared."""
+    """Where the first run repeats; runs that begin at the last seven places are not checked."""
     return number(r"repeat in (\d+)")(sees) - number(r"any (\d+) mask bits")(sees) - 7
 
 
@@ -206,7 +206,7 @@ def _scale_seen(_: str) -> float:
 
 
 def _bits_seen(sees: str) -> float:
-    """The most bits at which rounding some p of the grid is an error that is found."""
+    """The most bits at which the rounding of some p of the grid is a detectable error."""
     least = {p: number(rf"([\d.e-]+) at p={re.escape(f'{p:.3g}')}(?:\D|$)")(sees) for p in GRID}
     visible = (
         bits
@@ -305,7 +305,7 @@ Record = dict[str, str]
 
 
 def size_of(curve: Curve, factor: float, stated: float) -> float:
-    """The size of a fault: a multiple of the stated size; bits are counted from it."""
+    """A multiple of the stated size; bits are counted from it."""
     if curve.unit.startswith("bits"):
         return stated + factor
     size = factor * stated
@@ -313,7 +313,7 @@ def size_of(curve: Curve, factor: float, stated: float) -> float:
 
 
 def stated_by(name: str, level: str) -> float:
-    """The size that the check says it finds, on a correct dropout."""
+    """The size that the check says it detects, taken from a run on a correct dropout."""
     curve = CURVES[name]
     result = judged(curve, 0.0, level, seed=0)
     if result.status != "ok":
@@ -333,14 +333,14 @@ def judged(curve: Curve, size: float, level: str, seed: int) -> Any:
 
 
 def measure_point(name: str, level: str, factor: float, stated: float, runs: int) -> Record:
-    """Count how many seeds find a fault of one size."""
+    """Measure how many of `runs` seeds find a fault of one size."""
     curve = CURVES[name]
     size = size_of(curve, factor, stated)
     start = time.perf_counter()
     results = [judged(curve, size, level, seed) for seed in range(1, runs + 1)]
     skipped = [result.message for result in results if result.status == "skip"]
     if skipped:
-        raise RuntimeError(f"{name} at size {size:g}: not checked: {skipped[0]}")
+        raise RuntimeError(f"{name} at size {size:g}: not judged: {skipped[0]}")
     found = sum(result.status == "fail" for result in results)
     seconds = (time.perf_counter() - start) / runs
     values = (name, level, curve.check, factor, size, stated, found, runs, f"{seconds:.3f}")
@@ -367,7 +367,7 @@ def curves(options: argparse.Namespace) -> None:
         write(path, COLUMNS, in_order(done))
         print(
             f"{row['curve']:>10}  {row['level']:<9} size {float(row['size']):<11.5g} "
-            f"(states {float(row['stated']):.5g})  found in {row['found']} of {row['runs']}",
+            f"(sees {float(row['stated']):.5g})  found in {row['found']} of {row['runs']}",
             flush=True,
         )
     note_machine(options.out)
@@ -376,7 +376,7 @@ def curves(options: argparse.Namespace) -> None:
 def still_true(
     row: Record, wanted: Mapping[tuple[str, str], float], options: argparse.Namespace
 ) -> bool:
-    """Whether a row is of checks that still state the same size, and of as many runs."""
+    """Whether a row is of checks with the same stated size, and of as many runs."""
     stated = wanted.get((row["curve"], row["level"]))
     if stated is None:
         return True
@@ -400,15 +400,15 @@ def in_order(rows: Iterable[Record]) -> list[Record]:
 
 # All checks on samples of a few thousand: false alarms do not depend on the size of a sample.
 TINY = Level("tiny", 0.03, 0.1, 0.06, 3e3, 1 << 14, 1 << 14, 1 << 18)
-# At this rate for a run, a check has false alarms often enough for its share to be measured.
+# At this rate for a run, a check raises enough false alarms for its share to be measured.
 LOOSE = 0.5
-# Checks that are exact, or slow, are run with one seed in this many.
+# Checks that do not depend on chance, or take long, are run with one seed of this many.
 SELDOM = 10
 SLOW_CHECKS = ("thread-law",)
-# Correct dropouts of other kinds, and unusual ones, share the checks: one seed in this many.
+# Correct dropouts of other kinds, and odd ones, share the checks: one seed of this many.
 MAIN_GROUP = "zoo"
 OTHER_GROUPS = 200
-# A call makes one draw: each run takes minutes.
+# A call makes one draw, so that every run takes minutes.
 SLOW_TARGETS = {"whole_batch": 2}
 
 ALARM_COLUMNS = (
@@ -416,7 +416,7 @@ ALARM_COLUMNS = (
 )  # fmt: skip
 
 
-def correct_dropouts() -> dict[str, Any]:
+def innocent() -> dict[str, Any]:
     """The correct dropouts of the tests, by name."""
     sys.path.insert(0, str(ROOT / "tests"))
     from verify import _zoo
@@ -425,13 +425,13 @@ def correct_dropouts() -> dict[str, Any]:
 
 
 def seeds_for(name: str, group: str, count: int) -> range:
-    """The seeds a dropout is checked with, where those of the main group get `count`."""
+    """The seeds a dropout is verified with; those of the main group get `count`."""
     most = count if group == MAIN_GROUP else math.ceil(count / OTHER_GROUPS)
     return range(min(most, SLOW_TARGETS.get(name, most)))
 
 
 def checks_for(seed: int, rate: float) -> frozenset[str]:
-    """The checks that are run with a seed: at the loose rate, only statistical ones."""
+    """The checks that are run with a seed: at the loose rate, only the statistical ones."""
     seldom = seed % SELDOM == 0
     return frozenset(
         check.name
@@ -441,9 +441,9 @@ def checks_for(seed: int, rate: float) -> frozenset[str]:
     )
 
 
-def check_correct(target: str, rate: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """One line per run: the checks that ran, and those that failed."""
-    subject = correct_dropouts()[target].subject()
+def judge_innocent(target: str, rate: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """One line per run: the checks that ran, and those that raised a false alarm."""
+    subject = innocent()[target].subject()
     lines = []
     for seed in seeds:
         only = checks_for(seed, rate)
@@ -467,7 +467,7 @@ def false_alarms(options: argparse.Namespace) -> None:
         log.unlink()
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     done = {(line["target"], line["rate"], line["seed"]) for line in lines}
-    members = correct_dropouts()
+    members = innocent()
     tasks = []
     for rate, count in ((RATE, options.seeds), (LOOSE, options.loose_seeds)):
         for target in options.target or members:
@@ -478,7 +478,7 @@ def false_alarms(options: argparse.Namespace) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     start, ended = time.perf_counter(), 0
     with log.open("a") as file:
-        for new in in_parallel(check_correct, tasks, options.jobs):
+        for new in in_parallel(judge_innocent, tasks, options.jobs):
             lines += new
             ended += len(new)
             file.writelines(json.dumps(line) + "\n" for line in new)
@@ -495,7 +495,7 @@ def false_alarms(options: argparse.Namespace) -> None:
 
 
 def alarm_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
-    """The false alarms of each check, and of whole runs, at each rate."""
+    """False alarms of each check, and of whole runs, at each rate."""
     by_rate: dict[float, list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_rate[line["rate"]].append(line)
@@ -504,7 +504,7 @@ def alarm_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
         accused = Counter(name for line in runs for name in line["accused"])
         for code, check in CHECKS.items():
             if check.severity == "advice" or not judged[code]:
-                continue  # advice is exact, and some correct dropouts earn it
+                continue  # advice is exact, and some correct dropouts deserve it
             if rate == LOOSE and not check.statistical:
                 continue
             stated = rate / STATISTICAL if check.statistical else 0.0
@@ -525,12 +525,12 @@ def alarm_row(
 
 
 def upper(count: int, runs: int) -> float:
-    """The upper bound of the rate with confidence .95 (Clopper and Pearson, 1934)."""
+    """The true rate is above this with confidence .05 at most (Clopper and Pearson, 1934)."""
     return 1.0 if count == runs else float(betaincinv(count + 1, runs - count, CONFIDENCE))
 
 
 def interval(count: int, runs: int) -> tuple[float, float]:
-    """The two-sided interval of the rate with confidence .95."""
+    """Two-sided, with confidence .95."""
     tail = (1 - CONFIDENCE) / 2
     low = 0.0 if count == 0 else float(betaincinv(count, runs - count + 1, tail))
     high = 1.0 if count == runs else float(betaincinv(count + 1, runs - count, 1 - tail))
@@ -546,7 +546,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def alarm_table(rows: Sequence[Record]) -> str:
-    """A line per check: at the default rate, and at the loose one where its share is measurable."""
+    """A line per check: at the default rate, and at the loose one if its share can be measured."""
     default = [row for row in rows if float(row["rate"]) == RATE]
     loose = {row["check"]: row for row in rows if float(row["rate"]) == LOOSE}
     lines = []
@@ -563,7 +563,7 @@ def alarm_table(rows: Sequence[Record]) -> str:
 
 
 def curve_table(rows: Sequence[Record]) -> str:
-    """A line per curve and level: the size that the check states, and how often it finds it."""
+    """A line per curve and level: what the check says it detects, and how often it did."""
     lines = []
     for (name, level), points in grouped(rows).items():
         curve = CURVES[name]
@@ -676,21 +676,21 @@ def draw(axes: Any, curve: Curve, levels: Mapping[str, Sequence[Record]]) -> Non
             color=COLOURS[level],
             linestyle="--",
             linewidth=1,
-            label=f"{level}: states {stated:.2g}",
+            label=f"{level}: says it sees {stated:.2g}",
         )
     axes.axhline(0.99, color="#777777", linewidth=0.6, linestyle=":")
     if not curve.unit.startswith("bits"):
         axes.set_xscale("log")
     axes.set_ylim(-0.04, 1.04)
     axes.set_xlabel(curve.unit)
-    axes.set_ylabel("fraction of runs that find it")
+    axes.set_ylabel("share of runs that find it")
     axes.set_title(finding(curve, levels), fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="best")
 
 
 def finding(curve: Curve, levels: Mapping[str, Sequence[Record]]) -> str:
-    """The title: how often a fault of the stated size was found."""
+    """The title: how often the stated size was found."""
     said = []
     for level, points in levels.items():
         stated = float(points[0]["stated"])
@@ -766,7 +766,7 @@ def main() -> None:
     two.add_argument("--log", type=Path, default=RESULTS / "false-alarms.jsonl")
     for command in (one, two):
         command.add_argument("--jobs", type=int, default=2, help="default: %(default)s")
-        command.add_argument("--fresh", action="store_true", help="discard earlier results")
+        command.add_argument("--fresh", action="store_true", help="discard existing results")
     three = add("plot", plot)
     three.add_argument("--plots", type=Path, default=PLOTS, help="default: %(default)s")
     add("page", page)

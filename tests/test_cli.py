@@ -373,7 +373,7 @@ def test_a_baseline_accepts_what_is_known(judged, tmp_path, capsys):
     assert err == ""
 
 
-def test_what_a_baseline_knows_and_is_fixed_is_reported(judged, tmp_path, capsys):
+def test_a_known_finding_that_is_fixed_is_reported(judged, tmp_path, capsys):
     path = str(tmp_path / "known.json")
     judged({"a:b": ("error",)})
     assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1

@@ -52,8 +52,8 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("plain:quantised=100", ArgumentValueError, "a power of two"),
         ("plain:colour=3", ArgumentValueError, "set one of bits"),
         ("plain:bits", ArgumentValueError, "whole number"),
-        ("tokens:quantised=256", ArgumentValueError, "for a kind that scales"),
-        ("alpha:bits=8", ArgumentValueError, "for a kind that scales"),
+        ("tokens:quantised=256", ArgumentValueError, "of a kind that scales"),
+        ("alpha:bits=8", ArgumentValueError, "of a kind that scales"),
     ],
 )
 def test_a_name_that_is_none_is_refused(spec, error, match):

@@ -253,7 +253,7 @@ def _with_option(spec: Spec, whole: str, part: str) -> Spec:
             return Elementwise("plain", bits=value, effect=Scaled(bits=value))
         if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
             raise ArgumentValueError(
-                f"Expected `bits` for a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
+                f"Expected `bits` of a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
             )
         changed["effect"] = dataclasses.replace(spec.effect, bits=value)
     if key == "block":
