@@ -19,7 +19,7 @@ from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.results import CheckResult, Report, TargetReport
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
-from torchdropout.verify.table import RULES
+from torchdropout.verify.registry import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
 ZEROS = next(rule for rule in RULES.values() if rule.name == "p-one-zeros")
@@ -143,9 +143,9 @@ def asked(monkeypatch):
 
     def judge(targets, how, watch, **more):
         calls.append((targets, how, more))
-        return isolation.Outcome(report("a:b", "ok").targets, (), False)
+        return isolation.RunOutcome(report("a:b", "ok").targets, (), False)
 
-    monkeypatch.setattr(verify, "judge", judge)
+    monkeypatch.setattr(verify, "verify_targets", judge)
     return calls
 
 
@@ -380,7 +380,7 @@ def test_a_known_finding_that_is_fixed_is_reported(judged, tmp_path, capsys):
     capsys.readouterr()
     judged({"a:b": GOOD})
     assert cli.run(["verify", "a:b", "--baseline", path]) == 0
-    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is mended\n"
+    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is fixed\n"
 
 
 # Comparing

@@ -17,7 +17,7 @@ from ..reporting.rules import render_rule, render_rules, render_rules_json
 from ..reporting.selection import close_to
 
 # The tables of rules, and the extra that reading one needs.
-_CHECKS = (("..verify.table", "verify"),)
+_CHECKS = (("..verify.registry", "verify"),)
 _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 
 
