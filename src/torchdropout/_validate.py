@@ -47,6 +47,11 @@ def wrong_value(name: str, expected: str, value: object) -> NoReturn:
     raise ArgumentValueError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
 
 
+def refuse_nested(name: str, tensor: torch.Tensor) -> NoReturn:
+    """Raise `ArgumentTypeError`: a nested tensor is not accepted."""
+    wrong_type(name, "a tensor that is not nested", tensor)
+
+
 def is_integer(value: object) -> TypeGuard[int]:
     """True for an int or a symbolic int, and never for a bool."""
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)

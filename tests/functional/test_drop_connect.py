@@ -113,5 +113,5 @@ def test_refusals_draw_nothing(w, kwargs, error, words):
 
 def test_no_nested_tensor():
     nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         F.drop_connect(nested, 0.5)

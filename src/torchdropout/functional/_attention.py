@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import _torch, direct, ops
-from ..contract.keep import compute_dtype, scale
+from .. import _torch
+from ..contract.keep import compute_dtype
 from ..contract.seed import as_int64
 from ..random import Key
-from ._bernoulli import masked_affine, plain
-from ._rate import drops
+from ._map import KeyedMap, compute
 
 # Probabilities a block: on a CPU a few of these stay in the cache of a core; elsewhere a kernel
 # shall have enough to do.
@@ -29,18 +28,18 @@ BLOCK_ELSEWHERE = 1 << 24
 CAUSAL_ROWS = 128
 
 
-class Plan(NamedTuple):
+class AttentionPlan(NamedTuple):
     """What a call computes, but for its tensors and its key.
 
     Attributes:
-        p: Drop probability.
+        drop: What happens to a probability.
         scale: Factor of the scores.
         causal: True where a query sees no key behind its own place.
         base: Mask index of the first probability, its 64 bits as int64.
         strides: Mask strides of the probabilities: batch dimensions, head, query, key.
     """
 
-    p: float
+    drop: KeyedMap
     scale: float
     causal: bool
     base: int
@@ -79,7 +78,7 @@ def composed(
     k: torch.Tensor,
     v: torch.Tensor,
     mask: torch.Tensor | None,
-    plan: Plan,
+    plan: AttentionPlan,
     key: Key | None,
     generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,11 +98,11 @@ def composed(
         The output, and the probabilities after dropout, in the compute type.
     """
     with as_typed(q.device):
-        compute = compute_dtype(q.dtype)
+        wide = compute_dtype(q.dtype)
         shared = q.shape[-3] // max(k.shape[-3], 1)
         if shared > 1:
             k, v = (t.repeat_interleave(shared, -3) for t in (k, v))
-        scores = (q.to(compute) * plan.scale) @ k.to(compute).transpose(-2, -1)
+        scores = (q.to(wide) * plan.scale) @ k.to(wide).transpose(-2, -1)
         if plan.causal:
             ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
             scores = scores.masked_fill(ahead, -torch.inf)
@@ -112,7 +111,7 @@ def composed(
             if mask.dtype == torch.bool:
                 scores = scores.masked_fill(~mask, -torch.inf)
             else:
-                scores = scores + mask.to(compute)
+                scores = scores + mask.to(wide)
             if scores.shape[-1] > 0:
                 # A query that sees no key: its probabilities are 0, and no gradient is NaN.
                 dead = scores.detach().amax(-1, keepdim=True) == -torch.inf
@@ -120,11 +119,9 @@ def composed(
         weights = scores.softmax(-1)
         if dead is not None:
             weights = weights.masked_fill(dead, 0.0)
-        if drops(plan.p):
-            weights = masked_affine(
-                weights, plan.p, plain(plan.p), plan.base, plan.strides, key, generator
-            )
-        return (weights @ v.to(compute)).to(q.dtype), weights
+        if plan.drop.active:
+            weights = compute(weights, plan.drop, plan.base, plan.strides, key, generator)
+        return (weights @ v.to(wide)).to(q.dtype), weights
 
 
 def in_blocks(
@@ -132,7 +129,7 @@ def in_blocks(
     k: torch.Tensor,
     v: torch.Tensor,
     mask: torch.Tensor | None,
-    plan: Plan,
+    plan: AttentionPlan,
     key: Key,
 ) -> torch.Tensor:
     """The output of `composed`, where `blocks_possible`."""
@@ -149,7 +146,7 @@ class _Attention(torch.autograd.Function):
         k: torch.Tensor,
         v: torch.Tensor,
         mask: torch.Tensor | None,
-        plan: Plan,
+        plan: AttentionPlan,
         key: Key,
     ) -> torch.Tensor:
         ctx.save_for_backward(q, k, v, mask)
@@ -200,7 +197,7 @@ class _Square:
         k: torch.Tensor,
         v: torch.Tensor,
         mask: torch.Tensor | None,
-        plan: Plan,
+        plan: AttentionPlan,
         key: Key,
     ) -> None:
         *self.lead, self.keys, _ = k.shape
@@ -217,7 +214,7 @@ class _Square:
         self.inner = (head, query, place)
         self.outer = (*outer, head * self.heads)
         self.step = _step(self.lead, self.outer)
-        self.mask = None if mask is None else _Mask(mask, self.lead, self.heads)
+        self.mask = None if mask is None else _ScoreMask(mask, self.lead, self.heads)
         self.memory: dict[str, torch.Tensor] = {}
 
     def blocks(self) -> Iterator[tuple[int, int, list[_Block]]]:
@@ -288,16 +285,14 @@ class _Square:
             offset, step = b.g * self.step, self.step
         base = as_int64((plan.base + offset + b.row * self.inner[1]) % 2**64)
         strides = (step, *self.inner)
-        if direct.takes(square):
-            call = direct.Map(
-                self.key.seed, self.key.stream, plan.p, base, scale(plan.p), 0.0, 0.0, strides
-            )
+        y = None
+        if plan.drop.write is not None:
             into = square if inplace else self.square(self.scratch("dropped", b), b)
-            direct.masked_affine_out(into, square, call)
-        else:
-            key = self.key.tensor()
-            into = ops.masked_affine(square, key, plan.p, *plain(plan.p), base, strides)
-        return into.view(weights.shape)
+            place = (into, square, self.key, None, base, strides)
+            y = plan.drop.write(*place, *plan.drop.constants)
+        if y is None:
+            y = compute(square, plan.drop, base, strides, self.key)
+        return y.view(weights.shape)
 
     def output(self) -> torch.Tensor:
         out = self.q.new_empty((*self.q.shape[:-1], self.v.shape[-1]))
@@ -360,7 +355,7 @@ class _Square:
         ]
 
 
-class _Mask:
+class _ScoreMask:
     """A mask of any sizes of 1, and what of it a block needs: never more than that is copied."""
 
     def __init__(self, mask: torch.Tensor, lead: Sequence[int], heads: int) -> None:

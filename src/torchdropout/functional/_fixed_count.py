@@ -11,8 +11,10 @@ from .. import ops
 from .._validate import is_integer, wrong_type, wrong_value
 from ..contract.keep import count_kept as count_kept
 from ..contract.layout import row_major
-from ._bernoulli import Call, key_of, key_tensor, mask_map
-from ._rate import Rate
+from ._call import Call
+from ._indices import mask_map
+from ._key import key_of, key_tensor
+from ._rate import Probability, Rate
 
 
 def choice_map(
@@ -39,11 +41,14 @@ def choice_map(
     return base, strides
 
 
-def choose(call: Call, size: int, base: int, strides: Sequence[int], ordered: bool) -> torch.Tensor:
+def choose(
+    call: Call, p: Probability, size: int, base: int, strides: Sequence[int], ordered: bool
+) -> torch.Tensor:
     """The places kept in each sample: `count_kept` of `size`.
 
     Args:
-        call: Whose input has the samples in its first dimension.
+        call: Its input has the samples in its first dimension.
+        p: Drop probability.
         size: Places of a sample.
         base: Mask index of the first place.
         strides: Mask strides of samples and places.
@@ -55,11 +60,10 @@ def choose(call: Call, size: int, base: int, strides: Sequence[int], ordered: bo
     x = call.x
     key = key_tensor(key_of(call.key, call.generator))
     shape = (x.shape[0], size)
-    if isinstance(call.p, Rate):
-        constants = call.p.constants
-        places = ops.choose_share(key, constants, shape, ordered, base, strides, x.device)
+    if isinstance(p, Rate):
+        places = ops.choose_share(key, p.constants, shape, ordered, base, strides, x.device)
     else:
-        kept = count_kept(size, call.p)
+        kept = count_kept(size, p)
         places = ops.choose(key, shape, kept, ordered, base, strides, x.device)
     return places.expand(x.shape[0], -1)
 

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from .. import ops
-from .._validate import REAL, wrong_type, wrong_value
+from .._validate import REAL, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import Law
 from ..random import Key
-from ._bernoulli import key_of, key_tensor, mask_map
+from ._indices import mask_map
+from ._key import key_of, key_tensor
 
 
 class Factor(Protocol):
@@ -75,7 +76,7 @@ def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> to
     if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
         wrong_type(name, f"a floating-point tensor, {what}", parameter)
     if parameter.is_nested:
-        wrong_type(name, "no nested tensor", parameter)
+        refuse_nested(name, parameter)
     if parameter.device != x.device:
         wrong_value(
             name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter

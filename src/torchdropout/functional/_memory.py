@@ -1,8 +1,66 @@
-"""Whether tensors share memory in a way that a result must not be written into."""
+"""Whether a result may be written into a tensor: its type, its gradient, and shared memory."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+
+from .. import _torch
+from .._validate import got, wrong_type, wrong_value
+from ..errors import ArgumentValueError
+
+
+def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
+    """Accept a tensor that the output can be written into.
+
+    Raises:
+        ArgumentTypeError: It is not a tensor, or of another dtype than x.
+        ArgumentValueError: It has another shape or device, would need a gradient, overlaps itself
+            or a part of x, or inplace is True as well.
+    """
+    if not isinstance(out, torch.Tensor):
+        wrong_type("out", "a tensor", out)
+    if inplace:
+        raise ArgumentValueError(
+            f"Expected `out` or `inplace`, not both, {got('out', out)} and {got('inplace', True)}."
+        )
+    if out.dtype != x.dtype:
+        wrong_type("out", f"of the input's dtype, {x.dtype}", out)
+    if out.is_nested or x.is_nested:
+        raise ArgumentValueError(f"Expected no `out` with a nested tensor, {got('out', out)}.")
+    if out.shape != x.shape:
+        wrong_value("out", f"of the input's shape, {tuple(x.shape)}", out)
+    if out.device != x.device:
+        wrong_value("out", f"on the input's device, {x.device}, and not on {out.device}", out)
+    for name, tensor in (("input", x), ("out", out)):
+        if tensor.requires_grad and torch.is_grad_enabled():
+            raise ArgumentValueError(
+                f"Expected no `out` where a gradient is wanted, and `{name}` requires one: call "
+                f"under torch.no_grad(), or without `out`, {got(name, tensor)}."
+            )
+    if out.layout is not x.layout:
+        wrong_value("out", f"of the input's layout, {x.layout}, and not {out.layout}", out)
+    if torch.compiler.is_compiling() or not (has_address(x) and has_address(out)):
+        return  # there are no addresses yet; the compiled code copies the result into place
+    if overlaps_itself(out):
+        wrong_value("out", "a tensor whose elements have each a place of their own in memory", out)
+    if overlaps_partially(out, x):
+        wrong_value("out", "the input itself or memory apart from the input's", out)
+
+
+def refuse_as_torch_does(x: torch.Tensor) -> None:
+    """Let torch raise what it raises for writing into x, before anything is drawn.
+
+    Multiplying by one changes no value, and torch makes all its checks before it writes.
+    """
+    if torch.compiler.is_compiling():
+        return
+    watched = torch.is_grad_enabled() and x.requires_grad
+    leaf = watched and any(t is not None and t.is_leaf for t in (x, _torch.base_of(x)))
+    frozen = x.is_inference() and not torch.is_inference_mode_enabled()
+    if leaf or frozen or overlaps_itself(x):
+        x.mul_(1)
 
 
 def has_address(x: torch.Tensor) -> bool:

@@ -13,8 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..contract.seed import as_int64
 from ..random import Key
-from ._bernoulli import masked_affine, operator, plain
-from ._rate import RatePair, drops
+from ._bernoulli import inverted
+from ._map import by_operator, compute
+from ._rate import Probability, RatePair, drops
 from .zoneout import expectation, select
 
 Mode = Literal["state", "update"]
@@ -135,7 +136,7 @@ class Draws:
         return self._drop(x, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
 
     def zoneout(
-        self, new: torch.Tensor, old: torch.Tensor, p: float, site: Site, step: int
+        self, new: torch.Tensor, old: torch.Tensor, p: Probability, site: Site, step: int
     ) -> torch.Tensor:
         """Zoneout of a state `(N, F)` of a step."""
         return select(new, old, self.key, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
@@ -151,8 +152,8 @@ class Draws:
         if not drops(p):
             return x
         if isinstance(self.key, Key):
-            return masked_affine(x, p, plain(p), base, strides, self.key, None)
-        return operator(x, self.key, p, plain(p), base, strides)
+            return compute(x, inverted(p), base, strides, self.key)
+        return by_operator(x, inverted(p), base, strides, self.key)
 
 
 class Masks(NamedTuple):

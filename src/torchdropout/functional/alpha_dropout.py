@@ -8,36 +8,45 @@ from collections.abc import Sequence
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from .._validate import check_input
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import Affine, bernoulli, check_call, is_active
+from ._bernoulli import bernoulli, traced
+from ._call import apply
+from ._map import KeyedMap
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability, Rate, check_probability
 from .feature_dropout import refuse_rank, spatial_dims
 
 
-def alpha(p: float) -> Affine:
-    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
+def alpha(p: Probability) -> KeyedMap:
+    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1.
+
+    Raises:
+        ArgumentTypeError: p is not a real number.
+        ArgumentValueError: It is NaN or outside [0, 1].
+    """
+    p = check_probability(p)
     if isinstance(p, Rate):
-        return p
+        return traced(p)
     if is_dynamo_compiling():
-        # A p that is a symbol to the compiler, which would round the root otherwise than Python,
-        # and find that its own guard does not hold: this makes it a number.
+        # p may be a symbol of the compiler, which rounds the root otherwise than Python does and
+        # then finds that its own guard does not hold. This makes it a number.
         p = float.fromhex(p.hex())
     if p == 1.0:
         # As torch: with nothing kept there is no variance to restore.
-        return 0.0, 0.0, 0.0
-    # -scale * alpha of SELU: its value at minus infinity. No global, which were a symbol too.
+        return bernoulli(p, 0.0, 0.0, 0.0)
+    # -scale * alpha of SELU: its value at minus infinity. Not a global, which would be a symbol.
     alpha_prime = -1.7580993408473766
     a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * alpha_prime**2))
     b = -a * p * alpha_prime
-    return a, b, a * alpha_prime + b
+    return bernoulli(p, a, b, a * alpha_prime + b)
 
 
 @overridable
 def alpha_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = False,
     inplace: bool = False,
     *,
@@ -80,16 +89,18 @@ def alpha_dropout(
     Reference:
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
-    call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
+    return apply(
+        alpha(p),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+        nested_ok=True,
     )
-    return bernoulli(call, alpha(call.p))
 
 
 @overridable
 def feature_alpha_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = False,
     inplace: bool = False,
     *,
@@ -135,9 +146,14 @@ def feature_alpha_dropout(
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017; the channel-wise form
         is torch's.
     """
-    call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
+    x = check_input(input, complex_ok=False)
+    keyed_map = alpha(p)
+    if x.ndim < 2 and training and keyed_map.active:
+        refuse_rank("feature_alpha_dropout", x, "at least 2 dimensions, (N, C, ...)")
+    return apply(
+        keyed_map,
+        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
+        spatial_dims(x, channel=1),
+        complex_ok=False,
+        nested_ok=True,
     )
-    if call.x.ndim < 2 and is_active(call):
-        refuse_rank("feature_alpha_dropout", call.x, "at least 2 dimensions, (N, C, ...)")
-    return bernoulli(call, alpha(call.p), spatial_dims(call.x, channel=1))

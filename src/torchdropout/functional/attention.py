@@ -15,16 +15,18 @@ from .._validate import (
     check_input,
     check_p,
     got,
+    refuse_nested,
     wrong_type,
     wrong_value,
 )
 from ..contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..random import Key
-from ._attention import Plan, autocasts, blocks_possible, composed, in_blocks
-from ._bernoulli import mask_map
+from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
+from ._bernoulli import inverted
+from ._indices import mask_map
 from ._override import given
-from ._rate import Rate, drops
+from ._rate import Probability, Rate
 
 
 def scaled_dot_product_attention(
@@ -32,7 +34,7 @@ def scaled_dot_product_attention(
     key: torch.Tensor,
     value: torch.Tensor,
     attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
+    dropout_p: Probability = 0.0,
     is_causal: bool = False,
     *,
     scale: float | None = None,
@@ -106,7 +108,7 @@ def scaled_dot_product_attention(
                 layout=layout,
             ),
         )
-    p = dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p")
+    drop = inverted(dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p"))
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)
     check_scale(scale)
@@ -114,7 +116,7 @@ def scaled_dot_product_attention(
     _check_mask(attn_mask, query, sizes.scores, is_causal)
     _check_source(dropout_key, generator, query)
     base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
-    if not drops(p):
+    if not drop.active:
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
@@ -126,7 +128,7 @@ def scaled_dot_product_attention(
     # All have a head from here on.
     ndim = max(3, len(sizes.scores))
     strides = [*[0] * (ndim - len(strides)), *strides]
-    plan = Plan(p, factor, is_causal, base, tuple(strides))
+    plan = AttentionPlan(drop, factor, is_causal, base, tuple(strides))
     q = _expand(query, ndim, sizes.batch, sizes.heads)
     k = _expand(key, ndim, sizes.batch, sizes.groups)
     v = _expand(value, ndim, sizes.batch, sizes.groups)
@@ -165,7 +167,7 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
     for name, t in named.items():
         check_input(t, name, complex_ok=False)
         if t.is_nested:
-            wrong_type(name, "no nested tensor", t)
+            refuse_nested(name, t)
         if t.ndim < 2:
             wrong_value(name, "of 2 dimensions or more, (..., length, features)", t)
         if t.dtype != query.dtype:
@@ -222,7 +224,7 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
     if not isinstance(mask, torch.Tensor):
         wrong_type("attn_mask", "a tensor or None", mask)
     if mask.is_nested:
-        wrong_type("attn_mask", "no nested tensor", mask)
+        refuse_nested("attn_mask", mask)
     if is_causal:
         raise ArgumentValueError(
             f"Expected `attn_mask` or `is_causal`, not both, {got('attn_mask', mask)} and "

@@ -12,8 +12,8 @@ from .._validate import check_number, wrong_value
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
+from ._call import check_call
 from ._learned import Place, check_parameter, multiplied
-from ._noise import check_call
 from ._override import overridable
 
 
@@ -75,7 +75,9 @@ def concrete_dropout(
         Y. Gal, J. Hron, A. Kendall, "Concrete dropout", NIPS 2017; the relaxation: C. J. Maddison,
         A. Mnih, Y. W. Teh, "The concrete distribution", ICLR 2017.
     """
-    call = check_call(input, training, False, key, generator, broadcast_dims, layout, None)
+    call = check_call(
+        input, training, False, key, generator, broadcast_dims, layout, complex_ok=False
+    )
     parameter = check_parameter("p_logit", "log(p / (1 - p))", p_logit, call.x)
     factor = Relaxed(check_temperature(temperature))
     place = Place.of(call.x.shape, broadcast_dims, layout)

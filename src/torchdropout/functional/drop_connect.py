@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import torch
 
-from .._validate import check_input, wrong_type
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def drop_connect(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     key: Key | None = None,
@@ -59,8 +60,4 @@ def drop_connect(
         drawn once a forward pass as in S. Merity et al., "Regularizing and optimizing LSTM language
         models", ICLR 2018.
     """
-    check_input(input)
-    if input.is_nested:
-        wrong_type("input", "no nested tensor", input)
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout, out)
-    return bernoulli(call, plain(call.p))
+    return apply(inverted(p), input, training, False, key, generator, broadcast_dims, layout, out)

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import torch
 
-from .._validate import check_bool, wrong_type, wrong_value
+from .._validate import check_bool, check_input, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import Affine, bernoulli, check_call, plain
+from ._bernoulli import inverted, unscaled
+from ._call import apply
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability
 
 Mode = Literal["row", "batch"]
 
@@ -19,7 +20,7 @@ Mode = Literal["row", "batch"]
 @overridable
 def drop_path(
     input: torch.Tensor,
-    p: float,
+    p: Probability,
     training: bool,
     scale_by_keep: bool = True,
     *,
@@ -65,19 +66,14 @@ def drop_path(
         G. Huang et al., "Deep networks with stochastic depth", ECCV 2016 (a draw a mini-batch); a
         draw a sample: G. Larsson et al., "FractalNet", ICLR 2017, and timm's `drop_path`.
     """
-    call = check_call(input, p, training, False, key, generator, (), layout, out)
+    x = check_input(input)
     check_bool("scale_by_keep", scale_by_keep)
     check_mode(mode)
-    if call.x.is_nested:
-        wrong_type("input", "no nested tensor", call.x)
-    return bernoulli(
-        call, by_sample(call.p, scale_by_keep), range(1 if mode == "row" else 0, call.x.ndim)
+    return apply(
+        inverted(p) if scale_by_keep else unscaled(p),
+        *(x, training, False, key, generator, (), layout, out),
+        range(1 if mode == "row" else 0, x.ndim),
     )
-
-
-def by_sample(p: float, scale_by_keep: bool) -> Affine:
-    """What happens to a sample."""
-    return plain(p) if scale_by_keep or isinstance(p, Rate) else (1.0, 0.0, 0.0)
 
 
 def check_mode(mode: Any) -> Mode:

@@ -10,13 +10,15 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from .. import direct
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import given
+from ._rate import Probability
 
 
 def dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -91,5 +93,8 @@ def dropout(
                 out=out,
             ),
         )
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
-    return bernoulli(call, plain(call.p))
+    return apply(
+        inverted(p),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        nested_ok=True,
+    )

@@ -8,20 +8,24 @@ from typing import Any
 import torch
 
 from .. import direct
-from .._validate import check_input, wrong_type, wrong_value
+from .._validate import check_input, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
-from ._bernoulli import check_call, drawn_map, is_active, mask_map, masked_affine, plain
+from ._bernoulli import inverted, numbers
+from ._call import check_call
+from ._indices import mask_map
+from ._map import compute
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def dropout_add(
     input: torch.Tensor,
     residual: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     bias: torch.Tensor | None = None,
@@ -67,23 +71,23 @@ def dropout_add(
         The fused operation of Megatron-LM (`bias_dropout_add`) and of flash-attention
         (`dropout_add_layer_norm`).
     """
-    call = check_call(
-        input, p, training, False, key, generator, broadcast_dims, layout, complex_ok=False
-    )
-    x = call.x
-    for name, tensor in (("input", x), ("residual", residual), ("bias", bias)):
+    keyed_map = inverted(p)
+    x = check_call(
+        input, training, False, key, generator, broadcast_dims, layout, complex_ok=False
+    ).x
+    for name, tensor in (("residual", residual), ("bias", bias)):
         if isinstance(tensor, torch.Tensor) and tensor.is_nested:
-            wrong_type(name, "no nested tensor", tensor)
+            refuse_nested(name, tensor)
     _check_residual(residual, x)
     if bias is not None:
         _check_bias(bias, x)
     base, strides = mask_map(x.shape, (), broadcast_dims, layout)
-    if not is_active(call):
+    if not (training and keyed_map.active):
         return _sum(_biased(x, bias), residual)
-    affine = plain(call.p)
     if direct.takes_add(x, residual, bias):
-        return direct.masked_add(x, residual, bias, drawn_map(call, affine, base, strides))
-    kept = masked_affine(_biased(x, bias), call.p, affine, base, strides, key, generator)
+        drawn = numbers(keyed_map, key, generator, base, strides)
+        return direct.masked_add(x, residual, bias, drawn)
+    kept = compute(_biased(x, bias), keyed_map, base, strides, key, generator)
     return _sum(kept, residual)
 
 

@@ -8,18 +8,22 @@ from typing import Any
 import torch
 
 from .._validate import check_number, wrong_type, wrong_value
+from ..contract.keep import scale as scale_of
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import check_call, mask_map, masked_affine, plain
+from ._bernoulli import inverted
+from ._call import check_call
+from ._indices import mask_map
+from ._map import compute
 from ._override import overridable
-from ._rate import Rate, drops
+from ._rate import Probability, Rate, check_probability
 
 
 @overridable
 def embedding_dropout(
     input: torch.Tensor,
     weight: torch.Tensor,
-    p: float = 0.1,
+    p: Probability = 0.1,
     training: bool = True,
     *,
     scale: float | None = None,
@@ -73,7 +77,8 @@ def embedding_dropout(
         neural networks", NIPS 2016, section 4.2; `embedded_dropout` of AWD-LSTM.
     """
     check_words(input)
-    call = check_call(weight, p, training, False, key, generator, (), layout)
+    p = check_probability(p)
+    check_call(weight, training, False, key, generator, (), layout, nested_ok=True)
     if weight.is_nested or weight.ndim != 2:
         wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
     # Before anything is drawn: torch refuses a word outside the table.
@@ -84,7 +89,7 @@ def embedding_dropout(
         found,
         input,
         weight.shape[0],
-        call.p,
+        p,
         training,
         scale,
         key=key,
@@ -109,7 +114,7 @@ def drop_rows(
     found: torch.Tensor,
     words: torch.Tensor,
     rows: int,
-    p: float,
+    p: Probability,
     training: bool,
     scale: float | None = None,
     *,
@@ -128,13 +133,13 @@ def drop_rows(
     check_words(words)
     factor = _check_scale(scale)
     mask = mask_map((rows,), (), (), layout)
-    if not (training and drops(p)):
+    keyed_map = inverted(p)
+    if not (training and keyed_map.active):
         return found if scale is None else found * factor
     # One for each row; half precision is enough to tell what is dropped.
     ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
-    affine = plain(p)
-    keep = masked_affine(ones, p, affine, *mask, key, generator) != 0
-    scaled = found * ((affine.constants[1] if isinstance(affine, Rate) else affine[0]) * factor)
+    keep = compute(ones, keyed_map, *mask, key, generator) != 0
+    scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
     # A select: what is not finite in a dropped row is 0 in the output, and has a gradient of 0.
     return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
 

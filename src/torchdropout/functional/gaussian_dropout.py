@@ -12,15 +12,17 @@ from .._validate import check_p, wrong_value
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._noise import Noise, TracedNoise, check_call, noisy
+from ._call import apply
+from ._map import KeyedMap
+from ._noise import noise, traced_noise
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability, Rate
 
 
 @overridable
 def gaussian_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -65,21 +67,19 @@ def gaussian_dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014), section 10; the name and p are those of Keras' layer.
     """
-    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
+    return apply(
+        noise_of(p),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+    )
+
+
+def noise_of(p: Probability) -> KeyedMap:
+    """Noise of the same variance as dropout's; raises as `check_p_below_one` does."""
     if isinstance(p, Rate):
-        return noisy(call, TracedNoise(Law.NORMAL, p))
-    return noisy(call, noise_of(p))
-
-
-def noise_of(p: Any) -> Noise:
-    """The noise of the same variance as dropout's.
-
-    Raises:
-        ArgumentTypeError: p is no real number.
-        ArgumentValueError: It is NaN or outside [0, 1).
-    """
+        return traced_noise(Law.NORMAL, p)
     p = check_p_below_one(p)
-    return Noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0)
+    return noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0)
 
 
 def check_p_below_one(p: Any) -> float:

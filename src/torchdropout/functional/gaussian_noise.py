@@ -11,7 +11,9 @@ import torch
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._noise import Noise, TracedNoise, check_call, check_size, noisy
+from ._call import apply
+from ._map import KeyedMap
+from ._noise import check_size, noise, traced_noise
 from ._override import overridable
 from ._rate import Rate
 
@@ -19,7 +21,7 @@ from ._rate import Rate
 @overridable
 def gaussian_noise(
     input: torch.Tensor,
-    sigma: float,
+    sigma: float | Rate,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -63,10 +65,11 @@ def gaussian_noise(
         C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural
         Computation 7 (1995); Keras' `GaussianNoise`, whose `stddev` is sigma.
     """
-    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
-    if isinstance(sigma, Rate):
-        return noisy(call, TracedNoise(Law.NORMAL, sigma))
-    return noisy(call, noise_of(sigma))
+    return apply(
+        noise_of(sigma),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+    )
 
 
 def check_sigma(sigma: Any) -> float:
@@ -79,6 +82,8 @@ def check_sigma(sigma: Any) -> float:
     return check_size("sigma", sigma, math.inf, "the standard deviation of the noise")
 
 
-def noise_of(sigma: Any) -> Noise:
-    """Noise that is added; raises what `check_sigma` does."""
-    return Noise(Law.NORMAL, 0.0, check_sigma(sigma))
+def noise_of(sigma: float | Rate) -> KeyedMap:
+    """Noise that is added; raises as `check_sigma` does."""
+    if isinstance(sigma, Rate):
+        return traced_noise(Law.NORMAL, sigma)
+    return noise(Law.NORMAL, 0.0, check_sigma(sigma))

@@ -10,7 +10,10 @@ from .._validate import check_p, check_shape, wrong_type
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
-from ._bernoulli import check_source, mask_map, masked_affine
+from ._bernoulli import unscaled
+from ._indices import mask_map
+from ._key import check_source
+from ._map import compute
 
 
 def keep_mask(
@@ -59,7 +62,7 @@ def keep_mask(
     check_source(key, generator, ones)
     if p == 0.0:
         return ones != 0
-    return masked_affine(ones, p, (1.0, 0.0, 0.0), base, strides, key, generator) != 0
+    return compute(ones, unscaled(p), base, strides, key, generator) != 0
 
 
 def _check_device(device: torch.device | str | None) -> None:

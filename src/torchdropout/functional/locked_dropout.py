@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
-from .._validate import check_dims, is_integer, wrong_type, wrong_value
+from .._validate import check_dims, check_input, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def locked_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     time_dim: int = 1,
@@ -61,14 +63,16 @@ def locked_dropout(
         neural networks", NIPS 2016; "locked" in S. Merity et al., "Regularizing and optimizing LSTM
         language models", ICLR 2018.
     """
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout, out)
-    if call.x.is_nested:
-        wrong_type("input", "no nested tensor", call.x)
+    x = check_input(input)
     check_time_dim(time_dim)
-    ndim = call.x.ndim
-    if not -ndim <= time_dim < ndim:
-        wrong_value("time_dim", f"a dimension in [{-ndim}, {ndim}) of a {ndim}-D input", time_dim)
-    return bernoulli(call, plain(call.p), check_dims("time_dim", (time_dim,), ndim))
+    if not -x.ndim <= time_dim < x.ndim:
+        expected = f"a dimension in [{-x.ndim}, {x.ndim}) of a {x.ndim}-D input"
+        wrong_value("time_dim", expected, time_dim)
+    return apply(
+        inverted(p),
+        *(x, training, False, key, generator, broadcast_dims, layout, out),
+        check_dims("time_dim", (time_dim,), x.ndim),
+    )
 
 
 def check_time_dim(time_dim: Any) -> int:

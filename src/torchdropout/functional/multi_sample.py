@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
-from .._validate import is_integer, wrong_type, wrong_value
+from .._validate import check_input, is_integer, refuse_nested, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def multi_sample_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     samples: int = 8,
     training: bool = True,
     *,
@@ -62,13 +64,13 @@ def multi_sample_dropout(
         H. Inoue, "Multi-sample dropout for accelerated training and better generalization", 2019,
         arXiv:1905.09788.
     """
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout)
+    x = check_input(input)
     samples = check_samples(samples)
-    if call.x.is_nested:
-        wrong_type("input", "no nested tensor", call.x)
-    # Of what is dropped the operator makes a new tensor: the copies are never made.
-    repeated = call.x.expand(samples, *call.x.shape)
-    return bernoulli(call._replace(x=repeated), plain(call.p))
+    if x.is_nested:
+        refuse_nested("input", x)
+    # The operator reads the expanded view and makes a new tensor: the copies are never made.
+    repeated = x.expand(samples, *x.shape)
+    return apply(inverted(p), repeated, training, False, key, generator, broadcast_dims, layout)
 
 
 def check_samples(samples: Any) -> int:

@@ -11,10 +11,11 @@ from .. import ops
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import check_call, is_active, key_of, key_tensor
+from ._call import check_call
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
+from ._key import key_of, key_tensor
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability, Rate, check_probability, drops
 from .drop_path import Mode, check_mode
 
 
@@ -71,22 +72,15 @@ def n_m_dropout(
     """
     n, m = check_n_of_m(n, m)
     call = check_call(
-        input,
-        1.0 - n / m,
-        training,
-        False,
-        key,
-        generator,
-        broadcast_dims,
-        layout,
-        complex_ok=False,
+        input, training, False, key, generator, broadcast_dims, layout, complex_ok=False
     )
-    x = _checked(call.x, scale_by_keep)
+    x = call.x
+    check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if x.shape[at] % m != 0:
         wrong_value("input", f"of a multiple of m={m} elements along dimension {at}", x)
     base, strides = choice_map(x.shape, (), at, call)
-    if not is_active(call):
+    if not training or n == m:
         return x
     return drop_to_count(call, n, m, at, scale_by_keep, base, strides)
 
@@ -94,7 +88,7 @@ def n_m_dropout(
 @overridable
 def column_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     dim: int = -1,
@@ -140,8 +134,10 @@ def column_dropout(
         A fixed share of the columns for each tree: T. K. Ho, "The random subspace method for
         constructing decision forests", IEEE TPAMI 20 (1998); XGBoost's `colsample_bytree`.
     """
-    call = check_call(input, p, training, False, key, generator, (), layout, complex_ok=False)
-    x = _checked(call.x, scale_by_keep)
+    p = check_probability(p)
+    call = check_call(input, training, False, key, generator, (), layout, complex_ok=False)
+    x = call.x
+    check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if check_mode(mode) == "row" and at == 0:
         wrong_value("mode", "'batch' where the columns are those of the first dimension", mode)
@@ -151,15 +147,14 @@ def column_dropout(
     size = x.shape[at]
     if training and size == 0:
         wrong_value("input", f"of a column or more along dimension {at}, to keep one", x)
-    if not is_active(call):
+    if not (training and drops(p)):
         return x
-    if isinstance(call.p, Rate):
+    if isinstance(p, Rate):
         drawn = key_tensor(key_of(key, generator))
-        constants = call.p.constants
         return ops.counted_affine_of(
-            *(x, drawn, constants, size, at - x.ndim, scale_by_keep, base), strides
+            *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides
         )
-    kept = count_kept(size, call.p) if call.p < 1.0 else 0
+    kept = count_kept(size, p) if p < 1.0 else 0
     return drop_to_count(call, kept, size, at, scale_by_keep, base, strides)
 
 
@@ -178,10 +173,3 @@ def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
     if not 1 <= n <= m:
         wrong_value("n", f"in [1, {m}], how many of {m} are kept", n)
     return n, m
-
-
-def _checked(x: torch.Tensor, scale_by_keep: Any) -> torch.Tensor:
-    check_bool("scale_by_keep", scale_by_keep)
-    if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
-    return x

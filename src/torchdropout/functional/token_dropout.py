@@ -10,15 +10,16 @@ import torch
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import check_call, is_active
+from ._call import check_call
 from ._fixed_count import choice_map, choose
 from ._override import overridable
+from ._rate import Probability, check_probability, drops
 
 
 @overload
 def token_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     num_prefix_tokens: int = 0,
@@ -34,7 +35,7 @@ def token_dropout(
 @overload
 def token_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     num_prefix_tokens: int = 0,
@@ -50,7 +51,7 @@ def token_dropout(
 @overridable
 def token_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     num_prefix_tokens: int = 0,
@@ -105,13 +106,12 @@ def token_dropout(
         Y. Liu et al., "PatchDropout: Economizing vision transformers using patch dropout", WACV
         2023; arguments and the unscaled output as in timm's `PatchDropout`.
     """
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout)
+    p = check_probability(p)
+    call = check_call(input, training, False, key, generator, broadcast_dims, layout)
     x = call.x
     check_prefix(num_prefix_tokens)
     check_bool("ordered", ordered)
     check_bool("return_indices", return_indices)
-    if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
     if x.ndim < 2:
         wrong_value("input", "of 2 dimensions or more, (samples, tokens, ...)", x)
     prefix, size = num_prefix_tokens, x.shape[1] - num_prefix_tokens
@@ -125,9 +125,9 @@ def token_dropout(
     if training and size == 0:
         # Whatever p is: one that grows from 0 shall not fail at its second step.
         wrong_value("input", f"of a token or more behind a prefix of {prefix}, to keep one", x)
-    if not is_active(call):
+    if not (training and drops(p)):
         return (x, None) if return_indices else x
-    places = choose(call, size, base, strides, ordered)
+    places = choose(call, p, size, base, strides, ordered)
     at = places + prefix
     if prefix > 0:
         first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)

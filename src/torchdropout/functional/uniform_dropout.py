@@ -10,7 +10,9 @@ import torch
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._noise import Noise, TracedNoise, check_call, check_size, noisy
+from ._call import apply
+from ._map import KeyedMap
+from ._noise import check_size, noise, traced_noise
 from ._override import overridable
 from ._rate import Rate
 
@@ -18,7 +20,7 @@ from ._rate import Rate
 @overridable
 def uniform_dropout(
     input: torch.Tensor,
-    beta: float,
+    beta: float | Rate,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -64,10 +66,11 @@ def uniform_dropout(
         X. Li et al., "Understanding the disharmony between dropout and batch normalization by
         variance shift", arXiv:1801.05134 (2018): "Uout".
     """
-    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
-    if isinstance(beta, Rate):
-        return noisy(call, TracedNoise(Law.UNIFORM, beta))
-    return noisy(call, noise_of(beta))
+    return apply(
+        noise_of(beta),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+    )
 
 
 def check_beta(beta: Any) -> float:
@@ -80,6 +83,8 @@ def check_beta(beta: Any) -> float:
     return check_size("beta", beta, 1.0, "half the width of the noise")
 
 
-def noise_of(beta: Any) -> Noise:
-    """Noise that is a factor; raises what `check_beta` does."""
-    return Noise(Law.UNIFORM, check_beta(beta), 0.0)
+def noise_of(beta: float | Rate) -> KeyedMap:
+    """Noise that is a factor; raises as `check_beta` does."""
+    if isinstance(beta, Rate):
+        return traced_noise(Law.UNIFORM, beta)
+    return noise(Law.UNIFORM, check_beta(beta), 0.0)

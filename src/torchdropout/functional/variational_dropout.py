@@ -8,15 +8,23 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from .._validate import REAL, check_bool, check_input, check_number, wrong_type, wrong_value
+from .._validate import (
+    REAL,
+    check_bool,
+    check_input,
+    check_number,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from ..contract.keep import compute_dtype
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._bernoulli import check_source, key_of, key_tensor
+from ._call import check_call
 from ._gaussian_layer import Bilinear, Convolution, Linear, pair, sampled, variance
+from ._key import check_source, key_of, key_tensor
 from ._learned import Place, check_parameter, multiplied
-from ._noise import check_call
 from ._override import overridable
 
 
@@ -65,7 +73,9 @@ def variational_dropout(
         D. P. Kingma, T. Salimans, M. Welling, "Variational dropout and the local reparameterization
         trick", NIPS 2015, section 3.1.
     """
-    call = check_call(input, training, False, key, generator, broadcast_dims, layout, None)
+    call = check_call(
+        input, training, False, key, generator, broadcast_dims, layout, complex_ok=False
+    )
     parameter = check_parameter("log_alpha", "the logarithm of the variance", log_alpha, call.x)
     place = Place.of(call.x.shape, broadcast_dims, layout)
     if not training:
@@ -277,7 +287,7 @@ def check_layer_call(
     """
     x = check_input(x, complex_ok=False)
     if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
+        refuse_nested("input", x)
     for name, tensor in (("weight", weight), ("log_sigma2", log_sigma2)):
         if not isinstance(tensor, torch.Tensor) or tensor.dtype not in REAL:
             wrong_type(name, "a floating-point tensor", tensor)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
 
 from .. import direct, ops
-from .._validate import check_bool, check_input, check_p, wrong_type, wrong_value
+from .._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
 from ..contract.layout import MaskLayout, row_major
 from ..random import Key
-from ._bernoulli import check_source, mask_map, masked_affine
+from ._bernoulli import unscaled
+from ._indices import mask_map
+from ._key import check_source
+from ._map import by_operator, compute
 from ._override import given
-from ._rate import Rate, drops
+from ._rate import Probability, Rate, check_probability, drops
 
 
 def zoneout(
     new: torch.Tensor,
     old: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     key: Key | None = None,
@@ -93,18 +96,17 @@ def zoneout(
     return select(new, old, draw(new, key, generator), p, base, strides)
 
 
-def expectation(new: torch.Tensor, old: torch.Tensor, p: float) -> torch.Tensor:
+def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.Tensor:
     """`p * old + (1 - p) * new`; at p = 1 old itself: what is not taken may be infinite."""
     if p.one if isinstance(p, Rate) else p == 1.0:
         return old
-    if isinstance(p, Rate):
-        p = cast("float", p.constants[0])
+    of_old = p.constants[0] if isinstance(p, Rate) else p
     # Not `new + p * (old - new)`, which is NaN where new is infinite. Rounded once.
     compute = torch.promote_types(new.dtype, torch.float32)
-    return (old.to(compute) * p + new.to(compute) * (1.0 - p)).to(new.dtype)
+    return (old.to(compute) * of_old + new.to(compute) * (1.0 - of_old)).to(new.dtype)
 
 
-def check_states(new: Any, old: Any, p: Any) -> float:
+def check_states(new: Any, old: Any, p: Any) -> Probability:
     """A state, what it was before, and the probability to keep that; the last is returned.
 
     Raises:
@@ -114,8 +116,8 @@ def check_states(new: Any, old: Any, p: Any) -> float:
     for name, state in (("new", new), ("old", old)):
         check_input(state, name)
         if state.is_nested:
-            wrong_type(name, "no nested tensor", state)
-    rate = cast("float", p) if isinstance(p, Rate) else check_p(p)
+            refuse_nested(name, state)
+    rate = check_probability(p)
     if old.dtype != new.dtype:
         wrong_type("old", f"of the dtype of `new`, {new.dtype}", old)
     if old.shape != new.shape:
@@ -138,7 +140,7 @@ def select(
     new: torch.Tensor,
     old: torch.Tensor,
     key: Key | torch.Tensor,
-    p: float,
+    p: Probability,
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
@@ -158,7 +160,7 @@ class _Select(torch.autograd.Function):
         new: torch.Tensor,
         old: torch.Tensor,
         key: Key | torch.Tensor,
-        p: float,
+        p: Probability,
         base: int,
         strides: Sequence[int],
     ) -> torch.Tensor:
@@ -205,7 +207,7 @@ class _Select(torch.autograd.Function):
         new: torch.Tensor,
         old: torch.Tensor,
         key: Key | torch.Tensor,
-        p: float,
+        p: Probability,
         base: int,
         strides: Sequence[int],
     ) -> tuple[torch.Tensor, int]:
@@ -245,16 +247,12 @@ def _key(ctx: Any) -> Key | torch.Tensor:
 def _kept(
     like: torch.Tensor,
     key: Key | torch.Tensor,
-    p: float,
+    p: Probability,
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
     # Half precision is enough to tell 1 from 0.
     ones = torch.ones(like.shape, dtype=torch.bfloat16, device=like.device)
-    affine = (1.0, 0.0, 0.0)
-    if isinstance(p, Rate):
-        drawn = key.tensor() if isinstance(key, Key) else key
-        return ops.masked_affine_of(ones, drawn, p.constants, base, strides).bool()
     if isinstance(key, Key):
-        return masked_affine(ones, p, affine, base, strides, key, None).bool()
-    return ops.masked_affine(ones, key, p, *affine, base, strides).bool()
+        return compute(ones, unscaled(p), base, strides, key).bool()
+    return by_operator(ones, unscaled(p), base, strides, key).bool()

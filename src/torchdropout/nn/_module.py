@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 
 from .. import _torch
 from .._validate import check_bool, check_p
-from ..functional._bernoulli import plain
-from ..functional._rate import Rate
+from ..functional._bernoulli import inverted
+from ..functional._rate import Probability, Rate
 
 
 class RateModule(torch.nn.Module):
@@ -48,14 +48,15 @@ class RateModule(torch.nn.Module):
         """Of the operator, in its order."""
         raise NotImplementedError
 
-    def _traced_p(self) -> float:
+    def _traced_p(self) -> Probability:
         """What stands for the rate in a graph that is compiled; an exported program has its number.
 
         `forward` asks for it only under torch.compile: a call from there costs as much as the rest.
         """
         if _torch.is_exporting() or self._rate is None:
-            return cast("float", getattr(self, self._rate_name))
-        return cast("float", self._rate)
+            number: float = getattr(self, self._rate_name)
+            return number
+        return self._rate
 
 
 class DropoutModule(RateModule, _torch.DropoutBase):
@@ -70,4 +71,4 @@ class DropoutModule(RateModule, _torch.DropoutBase):
 
     def _constants(self) -> tuple[float, ...]:
         """Of the operator: p, scale, shift and drop value."""
-        return (self.p, *plain(self.p))
+        return inverted(self.p).constants

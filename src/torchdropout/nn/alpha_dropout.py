@@ -39,7 +39,7 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
     """
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *alpha(self.p))
+        return alpha(self.p).constants
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.alpha_dropout` with this module's p and mode."""
@@ -78,7 +78,7 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
     """
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *alpha(self.p))
+        return alpha(self.p).constants
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.feature_alpha_dropout` with this module's p and mode."""

@@ -15,8 +15,8 @@ from .. import functional as F
 from .._validate import check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..errors import ArgumentValueError
-from ..functional._attention import Plan, composed
-from ..functional._bernoulli import plain
+from ..functional._attention import AttentionPlan, composed
+from ..functional._bernoulli import inverted
 from ..functional._rate import drops
 from ._module import RateModule
 
@@ -107,7 +107,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         self._same_embed_dim = value
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.dropout, *plain(self.dropout))
+        return inverted(self.dropout).constants
 
     def extra_repr(self) -> str:
         """Sizes, the drop probability and the order of dimensions."""
@@ -145,7 +145,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         weights: torch.Tensor | None = None
         if need_weights:
             strides = tuple(row_major((*q.shape[:-1], k.shape[-2])))
-            plan = Plan(p, 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
+            plan = AttentionPlan(inverted(p), 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
             output, weights = composed(q, k, v, mask, plan, None)
             weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
         else:

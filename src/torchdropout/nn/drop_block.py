@@ -9,7 +9,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p
-from ..functional._blocks import Blocks
+from ..functional._blocks import block_constants
 from ..functional.drop_block import Scale, check_block_size, check_eps, check_scale
 from ._module import DropoutModule
 
@@ -42,8 +42,7 @@ class _DropBlock(DropoutModule):
         self.scale = scale
 
     def _constants(self) -> tuple[float, ...]:
-        count = self.scale == "count"
-        return Blocks(self._dims, self.block_size, count, self.eps).constants(self.p)
+        return block_constants(self.p, self._dims, self.block_size, self.eps)
 
     def extra_repr(self) -> str:
         """p, block_size and inplace, as torchvision prints them; the rest where it is not usual."""

@@ -10,7 +10,8 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p
-from ..functional.drop_path import Mode, by_sample, check_mode
+from ..functional._bernoulli import inverted, unscaled
+from ..functional.drop_path import Mode, check_mode
 from ._module import DropoutModule
 
 
@@ -57,7 +58,8 @@ class DropPath(DropoutModule):
         self.p = value
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *by_sample(self.p, self.scale_by_keep))
+        keyed_map = inverted(self.p) if self.scale_by_keep else unscaled(self.p)
+        return keyed_map.constants
 
     def extra_repr(self) -> str:
         """The drop probability, and how what is kept is scaled."""

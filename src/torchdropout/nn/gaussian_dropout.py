@@ -49,8 +49,8 @@ class GaussianDropout(DropoutModule):
         super().__init__(check_p_below_one(p), inplace)
 
     def _constants(self) -> tuple[float, ...]:
-        _, factor, addend = noise_of(self.p)
-        return factor, addend
+        _law, *constants = noise_of(self.p).constants
+        return tuple(constants)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.gaussian_dropout` with this module's p and mode."""

@@ -53,8 +53,8 @@ class GaussianNoise(RateModule):
         self.inplace = check_bool("inplace", inplace)
 
     def _constants(self) -> tuple[float, ...]:
-        _, factor, addend = noise_of(self.sigma)
-        return factor, addend
+        _law, *constants = noise_of(self.sigma).constants
+        return tuple(constants)
 
     def extra_repr(self) -> str:
         """The standard deviation, and where is written."""

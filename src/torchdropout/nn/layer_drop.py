@@ -12,8 +12,9 @@ from .. import functional as F
 from .. import ops
 from .._validate import check_bool, check_p, wrong_type, wrong_value
 from ..contract.keep import scale
-from ..functional._bernoulli import operator, plain
-from ..functional._rate import Rate, drops
+from ..functional._bernoulli import inverted, traced
+from ..functional._map import by_operator
+from ..functional._rate import Probability, Rate, drops
 from ._module import RateModule
 
 
@@ -79,7 +80,7 @@ class LayerDrop(RateModule):
         self.residual = check_bool("residual", residual)
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *plain(self.p))
+        return inverted(self.p).constants
 
     def extra_repr(self) -> str:
         """The drop probability, the scale, and where the residual sum is."""
@@ -113,9 +114,9 @@ class LayerDrop(RateModule):
         return input + (y if self.residual else y - input) * factor
 
 
-def _kept(p: float) -> torch.Tensor:
+def _kept(p: Probability) -> torch.Tensor:
     """One keep bit."""
     if isinstance(p, Rate):
         one = torch.ones((), dtype=torch.bfloat16, device="cpu")
-        return operator(one, ops.draw_key(), p, p, 0, ()).bool()
+        return by_operator(one, traced(p), 0, (), ops.draw_key()).bool()
     return F.keep_mask((), p, device="cpu")

@@ -18,7 +18,8 @@ from .._validate import (
     wrong_value,
 )
 from ..functional._autocast import autocast_dtype
-from ..functional._bernoulli import check_source, plain
+from ..functional._bernoulli import inverted, unscaled
+from ..functional._key import check_source
 from ..functional._rate import Rate, RatePair, drops
 from ..functional._recurrent import (
     PER_SAMPLE_BITS,
@@ -79,8 +80,8 @@ class _Recurrent(torch.nn.RNNBase):
     def _keep_in_step(self, name: str) -> None:
         p = getattr(self, name)
         # Zoneout scales nothing.
-        affine = (1.0, 0.0, 0.0) if name.startswith("zoneout") else plain(p)
-        vars(self)["_traced"] = {**self._traced, name: Rate.of(p, (p, *affine))}
+        keyed_map = unscaled(p) if name.startswith("zoneout") else inverted(p)
+        vars(self)["_traced"] = {**self._traced, name: Rate.of(p, keyed_map.constants)}
 
     def _place(self, name: str) -> RatePair:
         return RatePair.of(self, name, self._traced.get(name))

@@ -54,8 +54,8 @@ class UniformDropout(RateModule):
         self.inplace = check_bool("inplace", inplace)
 
     def _constants(self) -> tuple[float, ...]:
-        _, factor, addend = noise_of(self.beta)
-        return factor, addend
+        _law, *constants = noise_of(self.beta).constants
+        return tuple(constants)
 
     def extra_repr(self) -> str:
         """Half the width of the noise, and where is written."""

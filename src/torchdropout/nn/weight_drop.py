@@ -17,8 +17,8 @@ from torch.nn.utils import parametrize
 from .. import _torch, ops
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
-from ..functional._bernoulli import operator, plain
-from ..functional._rate import drops
+from ..functional._bernoulli import inverted
+from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
 from ._module import DropoutModule
 
@@ -108,9 +108,10 @@ class WeightDrop(DropoutModule):
         """The module, called with these arguments and, in training, with dropped weights."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         with _alone(self):
-            if not (self.training and drops(p) and self.names):
+            drop = inverted(p)
+            if not (self.training and drop.active and self.names):
                 return self.module(*args, **kwargs)
-            with _undrawn_if_it_fails(), self._dropped(p):
+            with _undrawn_if_it_fails(), self._dropped(drop):
                 return self.module(*args, **kwargs)
 
     def remove(self) -> torch.nn.Module:
@@ -124,36 +125,37 @@ class WeightDrop(DropoutModule):
         return self.module
 
     @contextlib.contextmanager
-    def _dropped(self, p: float) -> Iterator[None]:
+    def _dropped(self, drop: KeyedMap) -> Iterator[None]:
         """Within it, the weights read as dropped, by a key that is drawn here."""
         places = [_place(self.module, name) for name in self.names]
         before = []
         key = ops.draw_key()
-        seen: list[tuple[object, _Mask]] = []
+        seen: list[tuple[object, _WeightMask]] = []
         base = 0
         for owner, attribute in places:
             chain = _chain(owner, attribute)
-            drop = _drop_of(chain)
-            drop.was_used = False  # in a backward, too, this call may read it
+            weight = _drop_of(chain)
+            weight.was_used = False  # in a backward, too, this call may read it
             parameter = getattr(chain, "original", None)
             mask = next((m for other, m in seen if other is parameter), None)
             if mask is None:
                 shape = _read(owner, attribute).shape
                 dims = check_dims("broadcast_dims", self.broadcast_dims, len(shape))
-                mask = _Mask(key, p, base, row_major(shape, dims))
+                mask = _WeightMask(key, drop, base, row_major(shape, dims))
                 base += math.prod([int(n) for d, n in enumerate(shape) if d not in dims])
                 if parameter is not None:
                     seen.append((parameter, mask))
-            before.append((drop, drop.mask, drop.value, drop.thread))
-            drop.mask, drop.value, drop.was_used, drop.thread = mask, None, True, _thread()
+            before.append((weight, weight.mask, weight.value, weight.thread))
+            weight.mask, weight.value, weight.was_used = mask, None, True
+            weight.thread = _thread()
         try:
             _forget(places)
             with _restored({id(owner): owner for owner, _ in places}.values()):
                 yield
         finally:
             _forget(places)
-            for drop, mask, value, thread in before:
-                drop.mask, drop.value, drop.thread = mask, value, thread
+            for weight, mask, value, thread in before:
+                weight.mask, weight.value, weight.thread = mask, value, thread
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -171,11 +173,11 @@ class WeightDrop(DropoutModule):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-class _Mask(NamedTuple):
-    """What the operator needs to know of a weight's mask."""
+class _WeightMask(NamedTuple):
+    """What the operator needs to know of the mask of a weight."""
 
     key: torch.Tensor
-    p: float
+    drop: KeyedMap
     base: int
     strides: list[int]
 
@@ -185,7 +187,7 @@ class DroppedWeight(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mask: _Mask | None = None
+        self.mask: _WeightMask | None = None
         self.value: torch.Tensor | None = None
         self.was_used = False
         self.thread = 0  # that of the call
@@ -204,8 +206,8 @@ class DroppedWeight(torch.nn.Module):
         # was first read under no_grad must not cut the gradient of the next.
         tracked = weight.requires_grad and torch.is_grad_enabled()
         if self.value is None or self.value.requires_grad != tracked:
-            key, p, base, strides = self.mask
-            self.value = operator(weight, key, p, plain(p), base, strides)
+            key, drop, base, strides = self.mask
+            self.value = by_operator(weight, drop, base, strides, key)
         return self.value
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from ..functional._bernoulli import unscaled
 from ..functional.zoneout import zoneout
 from ._module import DropoutModule
 
@@ -44,7 +45,7 @@ class Zoneout(DropoutModule):
         super().__init__(p)
 
     def _constants(self) -> tuple[float, ...]:
-        return self.p, 1.0, 0.0, 0.0
+        return unscaled(self.p).constants
 
     def extra_repr(self) -> str:
         """The probability to keep the old value."""
