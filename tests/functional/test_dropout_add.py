@@ -813,7 +813,7 @@ BAD = {
         X,
         X.double(),
         TYPE,
-        "Expected `residual` to be of dtype torch.float32 beside an input of torch.float32",
+        "Expected `residual` to be of dtype torch.float32 with an input of torch.float32",
         "got residual=<tensor of shape (2, 3), torch.float64> (Tensor)",
     ),
     "residual single beside double": _bad(
@@ -826,7 +826,7 @@ BAD = {
         HALF,
         BRAIN,
         TYPE,
-        "`residual` to be of dtype torch.float16 or torch.float32 beside an input of torch.float16",
+        "`residual` to be of dtype torch.float16 or torch.float32 with an input of torch.float16",
         "torch.bfloat16>",
     ),
     "residual double beside half": _bad(

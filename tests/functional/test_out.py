@@ -267,9 +267,9 @@ def _memory():
 
 # What makes (x, out), further arguments, the error, what was expected, what came.
 OF_SHAPE = "got out=<tensor of shape"
-NO_GRADIENT = "Expected no `out` where a gradient is wanted, and `{}` requires one"
-OVERLAP = "Expected `out` to be the input itself or memory apart from the input's"
-ITSELF = "Expected `out` to be a tensor whose elements have each a place of their own in memory"
+NO_GRADIENT = "Expected no `out` where a gradient is required, and `{}` requires one"
+OVERLAP = "Expected `out` to be the input itself or memory separate from the input's"
+ITSELF = "Expected `out` to be a tensor whose elements each have their own place in memory"
 BAD = {
     "list": (
         lambda x: (x, [1.0]),

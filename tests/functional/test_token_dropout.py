@@ -383,7 +383,7 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `input` to be of a token or more behind a prefix of 5, to keep one, got "
+                "Expected `input` to be of one or more tokens behind a prefix of 5, to keep one, got "
                 "input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
                 {"num_prefix_tokens": 5},
             ),
@@ -404,15 +404,15 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `broadcast_dims` to be one that gives the places along dimension 1 "
-                "indices of their own: they are what is chosen among, got broadcast_dims=(1,) "
+                "Expected `broadcast_dims` to be one that gives each place along dimension 1 its "
+                "own index, as the places kept are chosen from them, got broadcast_dims=(1,) "
                 "(tuple).",
                 {"broadcast_dims": (1,)},
             ),
             (
                 ArgumentValueError,
-                "Expected `layout` to be one that gives the places along dimension 1 indices of "
-                "their own: they are what is chosen among, got layout=MaskLayout(base=0, "
+                "Expected `layout` to be one that gives each place along dimension 1 its own "
+                "index, as the places kept are chosen from them, got layout=MaskLayout(base=0, "
                 "strides=(1, 0)) (MaskLayout).",
                 {"layout": MaskLayout(0, (1, 0))},
             ),
@@ -436,7 +436,7 @@ class TestRefuses:
 
     @pytest.mark.parametrize("p", [0.0, 0.5])
     def test_a_fixed_count_of_nothing(self, p):
-        with pytest.raises(ArgumentValueError, match="a token or more behind a prefix of 0"):
+        with pytest.raises(ArgumentValueError, match="one or more tokens behind a prefix of 0"):
             F.token_dropout(torch.ones(2, 0, 3), p)
         empty = torch.ones(2, 0, 3)
         assert F.token_dropout(empty, p, False) is empty

@@ -587,7 +587,7 @@ def test_wrong_modes():
             ArgumentValueError,
             "not both",
         ),
-        (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of a step or more"),
+        (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of one or more steps"),
         (None, None, {"batch_start": -1}, ArgumentValueError, "got batch_start=-1"),
         (None, None, {"batch_start": 2**24}, ArgumentValueError, "got batch_start=16777216"),
         (None, None, {"batch_start": 0.0}, ArgumentTypeError, r"got batch_start=0.0 \(float\)"),

@@ -264,12 +264,12 @@ def test_kl_and_sparsity_of_a_model():
         (
             lambda: td.nn.VariationalDropout(0.5, 5, dim=5)(torch.ones(5, 5)),
             ArgumentValueError,
-            "`input` to be of a dimension 5, that of the features",
+            "`input` to be a tensor with a dimension 5, that of the features",
         ),
         (
             lambda: td.nn.VariationalDropout(0.5, 5, dim=-3)(torch.ones(5, 5)),
             ArgumentValueError,
-            "`input` to be of a dimension -3",
+            "`input` to be a tensor with a dimension -3",
         ),
         (lambda: td.nn.VariationalDropout(weights=0), ArgumentValueError, r"got weights=0 \(int\)"),
         (

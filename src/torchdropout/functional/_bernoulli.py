@@ -21,8 +21,12 @@ def inverted(p: Probability) -> KeyedMap:
         ArgumentTypeError: p is not a real number.
         ArgumentValueError: It is NaN or outside [0, 1].
     """
-    p = check_probability(p)
-    return traced(p) if isinstance(p, Rate) else bernoulli(p, scale(p), 0.0, 0.0)
+    if type(p) is not float or not 0.0 <= p <= 1.0:  # the shortest test of almost every p
+        p = check_probability(p)
+        if isinstance(p, Rate):
+            return traced(p)
+    constants = (p, scale(p), 0.0, 0.0)
+    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
 def unscaled(p: Probability) -> KeyedMap:

@@ -6,13 +6,11 @@ It is the same for masks, continuous noise and blocks, which differ in their `Ke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from .._validate import check_bool, check_input, refuse_nested, wrong_type
-from ..contract.layout import MaskLayout
-from ..random import Key
 from ._indices import mask_map
 from ._key import check_source, key_of, key_tensor, undrawn_if_refused
 from ._map import KeyedMap, compute
@@ -21,33 +19,17 @@ from ._nested import on_components, refuse_for_nested
 from ._shards import is_spread, on_shards
 
 
-class Call(NamedTuple):
-    """The checked arguments of a call, without those of its map."""
-
-    x: torch.Tensor
-    training: bool
-    inplace: bool
-    key: Key | None
-    generator: torch.Generator | None
-    broadcast_dims: Any
-    layout: MaskLayout | None
-    out: torch.Tensor | None
-
-
 def check_call(
     x: Any,
     training: Any,
     inplace: Any,
     key: Any,
     generator: Any,
-    broadcast_dims: Any,
-    layout: Any,
     out: Any = None,
-    *,
     complex_ok: bool = True,
     nested_ok: bool = False,
-) -> Call:
-    """Check the arguments that all variants share; `mask_map` checks those of the layout.
+) -> torch.Tensor:
+    """Check the arguments that all variants share, except for those of the layout: `mask_map`.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -56,13 +38,14 @@ def check_call(
     x = check_input(x, complex_ok=complex_ok)
     if not nested_ok and x.is_nested:
         refuse_nested("input", x)
-    check_bool("training", training)
-    check_bool("inplace", inplace)
+    if type(training) is not bool or type(inplace) is not bool:
+        check_bool("training", training)
+        check_bool("inplace", inplace)
     if key is not None or generator is not None:
         check_source(key, generator, x)
     if out is not None:
         check_out(out, x, inplace)
-    return Call(x, training, inplace, key, generator, broadcast_dims, layout, out)
+    return x
 
 
 def apply(
@@ -77,7 +60,6 @@ def apply(
     out: Any = None,
     shared: Sequence[int] = (),
     indices: tuple[int, Sequence[int]] | None = None,
-    *,
     complex_ok: bool = True,
     nested_ok: bool = False,
 ) -> torch.Tensor:
@@ -102,18 +84,14 @@ def apply(
         ArgumentTypeError: As `check_call` and `mask_map`.
         ArgumentValueError: As `check_call` and `mask_map`.
     """
-    x = check_call(
-        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
-        complex_ok=complex_ok,
-        nested_ok=nested_ok,
-    ).x
+    x = check_call(x, training, inplace, key, generator, out, complex_ok, nested_ok)
     active = training and keyed_map.active
     if x.is_nested:
         if shared and active:
             wrong_type("input", "a tensor that is not nested, as elements share a draw", x)
         refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace)
         if not active:
-            return x  # type: ignore[no-any-return]
+            return x
         return on_components(x, keyed_map, key_tensor(key_of(key, generator)))
     base: int
     strides: Sequence[int] | None

@@ -34,7 +34,7 @@ def alpha(p: Probability) -> KeyedMap:
         # then finds that its own guard does not hold. This makes it a number.
         p = float.fromhex(p.hex())
     if p == 1.0:
-        # As torch: with nothing kept there is no variance to restore.
+        # As in torch: with nothing kept there is no variance to restore.
         return bernoulli(p, 0.0, 0.0, 0.0)
     # -scale * alpha of SELU: its value at minus infinity. Not a global, which would be a symbol.
     alpha_prime = -1.7580993408473766
@@ -60,8 +60,8 @@ def alpha_dropout(
 
     `y = a * x + b` where kept and `a * alpha' + b` where dropped, with `alpha' = -1.7580993...`,
     `a = ((1 - p)(1 + p * alpha'**2)) ** -1/2` and `b = -a * p * alpha'`. A drop-in for
-    `torch.nn.functional.alpha_dropout`, with its default: `training` is **False unless you say
-    otherwise**, unlike that of every other dropout.
+    `torch.nn.functional.alpha_dropout`, with its default: `training` is **False unless given**,
+    unlike in every other dropout.
 
     Args:
         input: Floating-point tensor.
@@ -72,14 +72,14 @@ def alpha_dropout(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
-        out: Written into and returned; as `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; a complex input is refused too.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`; a complex input is refused too.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -112,7 +112,7 @@ def feature_alpha_dropout(
 ) -> torch.Tensor:
     r"""Alpha dropout of whole channels: one draw for each (sample, channel).
 
-    The map of `alpha_dropout`, with the draw shared along all dimensions but the first two. A
+    The formula of `alpha_dropout`, with the draw shared along all dimensions but the first two. A
     drop-in for `torch.nn.functional.feature_alpha_dropout`, with its default: `training` is
     **False**.
 
@@ -124,16 +124,16 @@ def feature_alpha_dropout(
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, ...)`; the output has the shape of the input.
 
     Raises:
         ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`; a complex input is refused too.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`; a complex input is refused too.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td

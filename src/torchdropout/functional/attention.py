@@ -51,27 +51,27 @@ def scaled_dot_product_attention(
     1/(1-p), with the mask that `dropout` gives a tensor of their shape, `(..., head, query, key)`.
     There is no `training`, as in torch: pass 0 in eval.
 
-    The probabilities are made in blocks, and made again in the backward, for which query, key,
-    value and mask are kept and nothing of the size queries times keys. Under `torch.compile`,
-    `torch.func` and in forward mode it is composed of torch's operations, which keep what they
-    keep. Half types are computed in float32 and rounded once.
+    The probabilities are computed in blocks, and recomputed in the backward, for which query, key,
+    value and mask are kept, and nothing of the size queries times keys. Under `torch.compile`,
+    `torch.func` and in forward mode this function is composed of torch's operations, which keep
+    what they need. Half types are computed in float32 and rounded once.
 
     Args:
         query: Floating-point tensor.
         key: The keys, of query's dtype.
         value: The values, of query's dtype.
         attn_mask: Bool, True where a query sees a key; or of query's dtype or float32, added to the
-            scores. A query that sees no key gets zeros, and gives gradients of 0.
+            scores. A query that sees no key gets zeros, and its gradients are 0.
         dropout_p: Drop probability in [0, 1].
-        is_causal: Query i sees the keys 0 to i. Not with a mask.
-        scale: Factor of the scores; `1 / sqrt(E)` without one.
-        enable_gqa: The heads of query are shared out among the fewer of key and value.
-        dropout_key: Names the mask; nothing is drawn. It is `key` elsewhere in this library; here
-            torch's `key` are the keys.
+        is_causal: True lets query i see the keys 0 to i. Not accepted with a mask.
+        scale: Factor of the scores; by default `1 / sqrt(E)`.
+        enable_gqa: True divides the heads of query among the fewer heads of key and value.
+        dropout_key: Names the mask; nothing is drawn. Elsewhere in this library it is called
+            `key`, which in torch's signature are the keys of attention.
         generator: Draws the key of the mask from this generator instead of torch's default one.
         broadcast_dims: Dimensions of the probabilities along which all share one draw; `(-2, -1)`
             drops whole heads.
-        layout: Mask indices of the probabilities, of a shard or a micro-batch within larger ones.
+        layout: Mask indices of the probabilities of a shard or a micro-batch within a larger call.
 
     Shape:
         query `(..., H, L, E)`, key `(..., H, S, E)`, value `(..., H, S, Ev)`; the output is
@@ -79,9 +79,9 @@ def scaled_dot_product_attention(
         attn_mask broadcasts to `(..., H, L, S)`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken, or dtypes differ.
-        ArgumentValueError: p is NaN or outside [0, 1], shapes or devices do not fit, there is a
-            mask and is_causal, or both dropout_key and generator are given.
+        ArgumentTypeError: An argument has a type that is not accepted, or dtypes differ.
+        ArgumentValueError: p is NaN or outside [0, 1], shapes or devices do not fit, a mask is
+            given with is_causal, or dropout_key with generator.
 
     Example:
         >>> import torch, torchdropout as td
@@ -125,7 +125,7 @@ def scaled_dot_product_attention(
     query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
     features = query.shape[-1]
     factor = 1.0 / math.sqrt(features or 1) if scale is None else float(scale)
-    # All have a head from here on.
+    # From here on all have a dimension of heads.
     ndim = max(3, len(sizes.scores))
     strides = [*[0] * (ndim - len(strides)), *strides]
     plan = AttentionPlan(drop, factor, is_causal, base, tuple(strides))
@@ -142,7 +142,7 @@ def scaled_dot_product_attention(
 
 
 class _Sizes(NamedTuple):
-    """Of the scores, `(..., L, S)`, and of what is before the queries, where it is at least 1."""
+    """Sizes of the scores, `(..., L, S)`, and of the dimensions before the queries."""
 
     scores: tuple[int, ...]
     batch: tuple[int, ...]
@@ -151,7 +151,7 @@ class _Sizes(NamedTuple):
 
 
 def check_scale(scale: Any) -> None:
-    """Factor of the scores.
+    """Check the factor of the scores.
 
     Raises:
         ArgumentTypeError: It is neither None nor a number.
@@ -188,7 +188,7 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
     if not lead:
         return _Sizes(length, (), 1, 1)
     of_key, of_value = (t.shape[-3] if t.ndim > 2 else 1 for t in (key, value))
-    # One head of key and value serves all of query: they need not be copied for each.
+    # One head of key and value serves all heads of query, without a copy for each.
     groups = of_key if of_key == of_value else lead[-1]
     return _Sizes((*lead, *length), lead[:-1], lead[-1], groups)
 
@@ -256,7 +256,7 @@ def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
 
 
 def _as_autocast(*tensors: torch.Tensor | None) -> Any:
-    """In the dtype that autocast would give them: torch's attention is one it casts."""
+    """The tensors in the dtype that autocast gives them in torch's attention."""
     assert tensors[0] is not None
     if not autocasts(tensors[0].device):
         return tensors

@@ -33,10 +33,10 @@ SCALES = ("expectation", "count")
 
 
 def check_block_size(block_size: Any) -> int:
-    """The side of a block.
+    """Check the side of a block.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is below 1.
     """
     if not is_integer(block_size):
@@ -47,10 +47,10 @@ def check_block_size(block_size: Any) -> int:
 
 
 def check_eps(eps: Any) -> float:
-    """What is added to a count before it divides.
+    """Check the number that is added to a count before it divides.
 
     Raises:
-        ArgumentTypeError: It is no number.
+        ArgumentTypeError: It is not a number.
         ArgumentValueError: It is negative, infinite or NaN.
     """
     value = check_number("eps", "a number of 0 or more", eps)
@@ -60,11 +60,11 @@ def check_eps(eps: Any) -> float:
 
 
 def check_scale(scale: Any) -> Scale:
-    """How what is kept makes up for what is dropped.
+    """Check how kept places are scaled.
 
     Raises:
-        ArgumentTypeError: It is no string.
-        ArgumentValueError: There is no such way.
+        ArgumentTypeError: It is not a string.
+        ArgumentValueError: It is an unknown word.
     """
     if not isinstance(scale, str):
         wrong_type("scale", "'expectation' or 'count'", scale)
@@ -327,8 +327,8 @@ def _seed_map(
         if size > 1 and stride <= reach:
             wrong_value(
                 "layout",
-                f"one that gives each seed of a map an index of its own: its strides are those of "
-                f"the seed map, here of shape {tuple(sizes)}",
+                f"one that gives each seed of a map its own index: its strides are those of the "
+                f"seed map, which has shape {tuple(sizes)}",
                 layout,
             )
         reach += (size - 1) * stride

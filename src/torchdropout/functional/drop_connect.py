@@ -28,7 +28,7 @@ def drop_connect(
 ) -> torch.Tensor:
     r"""Drop each connection, an element of a weight, with probability p; identity in eval.
 
-    `v[i, j] = w[i, j] / (1 - p)` where kept, else 0: plain dropout, of a weight and so the same for
+    `v[i, j] = w[i, j] / (1 - p)` where kept, else 0: plain dropout of a weight, and so the same for
     all samples of a batch and for all steps that read the result. The weight is not written to.
 
     Args:
@@ -37,17 +37,18 @@ def drop_connect(
         training: False returns `input` itself.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Dimensions that share their draws. `(1,)` drops whole rows of a matrix, all
-            that goes into a unit: AWD-LSTM's `variational=True`. `(0,)` drops whole columns.
+        broadcast_dims: Dimensions along which all elements share one draw. `(1,)` drops whole rows
+            of a matrix, all connections into a unit: AWD-LSTM's `variational=True`. `(0,)` drops
+            whole columns.
         layout: Mask indices of a shard within a larger weight.
-        out: Written into and returned; as `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; the input is a nested tensor.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`; the input is a nested tensor.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td

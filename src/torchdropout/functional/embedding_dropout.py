@@ -1,4 +1,4 @@
-"""Dropout of whole rows of an embedding: a word is there wherever it stands, or nowhere."""
+"""Dropout of whole rows of an embedding: a word is kept everywhere in a batch, or nowhere."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def embedding_dropout(
     r"""Look words up in a table whose rows are dropped with probability p; a look-up in eval.
 
     `y[i] = weight[input[i]] / (1 - p)` where that row is kept, else 0: one draw a row of the table,
-    so that a word is kept or dropped wherever it stands in the batch. The mask index is the number
-    of the row: a word's draw does not depend on which others are looked up. Only rows that are
-    looked up are read and scaled, and `weight` is never written to.
+    so that a word is kept or dropped wherever it occurs in the batch. The mask index is the number
+    of the row: the draw of a word does not depend on which other words are looked up. Only rows
+    that are looked up are read and scaled, and `weight` is never written to.
 
     Args:
         input: Words: an int64 or int32 tensor of row numbers.
@@ -48,18 +48,19 @@ def embedding_dropout(
         training: False looks up without dropping.
         scale: Multiplies the output too, in training and in eval.
         padding_idx: A row that gets no gradient; as in `torch.nn.functional.embedding`.
-        scale_grad_by_freq: As there: divide gradients by the frequency of the words.
-        sparse: As there: the gradient of `weight` is a sparse tensor of the rows looked up.
+        scale_grad_by_freq: Divide gradients by the frequency of the words; as there.
+        sparse: Make the gradient of `weight` a sparse tensor of the rows looked up; as there.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices of the rows, of one dimension: of a shard of a larger table, say.
+        layout: Mask indices of the rows, of one dimension, for example of a shard of a larger
+            table.
 
     Shape:
         input any, weight `(V, E)`; the output is `(*input.shape, E)`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: As `dropout`; weight has another number of dimensions, or scale is
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: As in `dropout`; weight has another number of dimensions, or scale is
             infinite or NaN.
         IndexError: A word is outside the table.
 
@@ -78,7 +79,7 @@ def embedding_dropout(
     """
     check_words(input)
     p = check_probability(p)
-    check_call(weight, training, False, key, generator, (), layout, nested_ok=True)
+    check_call(weight, training, False, key, generator, nested_ok=True)
     if weight.is_nested or weight.ndim != 2:
         wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
     # Before anything is drawn: torch refuses a word outside the table.
@@ -102,7 +103,7 @@ def check_words(words: Any) -> torch.Tensor:
     """Row numbers.
 
     Raises:
-        ArgumentTypeError: It is no tensor, or of another dtype than int64 and int32.
+        ArgumentTypeError: It is not a tensor, or of another dtype than int64 and int32.
     """
     if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
         wrong_type("input", "a tensor of int64 or int32, the words", words)
@@ -122,12 +123,13 @@ def drop_rows(
     generator: torch.Generator | None = None,
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    """What was found for words in a table of so many rows, with rows of the table dropped.
+    """Drop rows of a table from what was looked up in it.
 
-    A mask of the table, and not of the words: a bit a row costs less than Philox on indices.
+    The mask is one of the table and not of the words: a bit a row costs less than Philox on
+    indices.
 
     Raises:
-        ArgumentTypeError: The words are no integers, or scale is no number.
+        ArgumentTypeError: The words are not integers, or scale is not a number.
         ArgumentValueError: Scale is infinite or NaN.
     """
     check_words(words)
@@ -136,11 +138,11 @@ def drop_rows(
     keyed_map = inverted(p)
     if not (training and keyed_map.active):
         return found if scale is None else found * factor
-    # One for each row; half precision is enough to tell what is dropped.
+    # One element for each row; half precision is enough to tell which are dropped.
     ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
     keep = compute(ones, keyed_map, *mask, key, generator) != 0
     scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
-    # A select: what is not finite in a dropped row is 0 in the output, and has a gradient of 0.
+    # A select, so that a value that is not finite in a dropped row gives 0, and a gradient of 0.
     return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
 
 

@@ -65,7 +65,7 @@ def dropout1d(
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
+        layout: Mask indices instead of those of the variant.
         out: Written into and returned; as in `dropout`.
 
     Shape:

@@ -38,19 +38,20 @@ def locked_dropout(
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        time_dim: The dimension of time: 1 for a batch-first sequence, 0 for a time-first one.
+        time_dim: The time dimension: 1 for a batch-first sequence, 0 for a time-first one.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
-        `(B, T, F)`, or any that has the dimension of time; the output has the shape of the input.
+        `(B, T, F)`, or any that has the time dimension; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; time_dim is no integer, or the input a nested tensor.
-        ArgumentValueError: As `dropout`; the input has no such dimension.
+        ArgumentTypeError: As in `dropout`; time_dim is not an integer, or the input is a
+            nested tensor.
+        ArgumentValueError: As in `dropout`; the input has no such dimension.
 
     Example:
         >>> import torch, torchdropout as td
@@ -76,10 +77,10 @@ def locked_dropout(
 
 
 def check_time_dim(time_dim: Any) -> int:
-    """The dimension of time, of an input that is not yet there.
+    """Check the time dimension before there is an input.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
     """
     if not is_integer(time_dim):
         wrong_type("time_dim", "an integer, the dimension of time", time_dim)

@@ -30,9 +30,9 @@ def multi_sample_dropout(
 ) -> torch.Tensor:
     r"""Dropout of the same input with several masks, stacked: `y[s] = dropout(x)` by the mask s.
 
-    It is `dropout` of `input` repeated along a new first dimension, with one key: sample s has the
-    mask indices from `s * input.numel()` on. The gradient of `input` is the sum over the samples,
-    and nothing is kept for the backward.
+    This is `dropout` of `input`, repeated along a new first dimension, with one key: sample s has
+    the mask indices from `s * input.numel()` on. The gradient of `input` is the sum over the
+    samples, and nothing is kept for the backward.
 
     Args:
         input: Floating-point or complex tensor.
@@ -43,15 +43,16 @@ def multi_sample_dropout(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions of the output along which all elements share one draw; 0 is the
             dimension of the samples.
-        layout: Mask indices of the output, of a micro-batch within a batch, say.
+        layout: Mask indices of the output, for example of a micro-batch within a batch.
 
     Shape:
         Any; the output is `(samples, *input.shape)`. Where nothing is dropped (in eval or at
         `p=0`) it is a view of the input, expanded: do not write into it.
 
     Raises:
-        ArgumentTypeError: As `dropout`; samples is no integer, or the input a nested tensor.
-        ArgumentValueError: As `dropout`; samples is below 1.
+        ArgumentTypeError: As in `dropout`; samples is not an integer, or the input is a
+            nested tensor.
+        ArgumentValueError: As in `dropout`; samples is below 1.
 
     Example:
         >>> import torch, torchdropout as td
@@ -74,10 +75,10 @@ def multi_sample_dropout(
 
 
 def check_samples(samples: Any) -> int:
-    """How many masks.
+    """Check the number of masks.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is below 1.
     """
     if not is_integer(samples):
@@ -88,11 +89,11 @@ def check_samples(samples: Any) -> int:
 
 
 def check_reduce(reduce: Any) -> str:
-    """What becomes of the samples' outputs.
+    """Check how the outputs of the samples are reduced.
 
     Raises:
-        ArgumentTypeError: It is no string.
-        ArgumentValueError: It is another word.
+        ArgumentTypeError: It is not a string.
+        ArgumentValueError: It is an unknown word.
     """
     if not isinstance(reduce, str):
         wrong_type("reduce", "'mean' or 'none'", reduce)

@@ -37,7 +37,7 @@ def n_m_dropout(
 
     `y = x * m / n` at n places of each group of m that follow one another, else 0; each choice of n
     of m is equally likely. 2 of 4, the default, is the pattern of structured sparsity that
-    hardware multiplies at twice the speed. n says how many are *kept*: an element is dropped with
+    hardware multiplies at twice the speed. n is the number *kept*: an element is dropped with
     probability `p = 1 - n / m`.
 
     Args:
@@ -46,7 +46,7 @@ def n_m_dropout(
         m: Size of a group.
         training: False returns `input` itself.
         dim: The dimension along which groups lie.
-        scale_by_keep: False leaves what is kept as it is, instead of scaling it by m / n.
+        scale_by_keep: False leaves kept elements as they are, instead of scaling it by m / n.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Other dimensions, along which all elements share one choice.
@@ -56,9 +56,9 @@ def n_m_dropout(
         Any with a multiple of m elements along dim; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; n, m or dim is no integer, or the input is nested.
-        ArgumentValueError: As `dropout`; n is outside [1, m], the input has no such dimension or
-            no multiple of m along it, or broadcast_dims or layout share a choice along it.
+        ArgumentTypeError: As in `dropout`; n, m or dim is not an integer, or the input is nested.
+        ArgumentValueError: As in `dropout`; n is outside [1, m], the input has no such dimension or
+            not a multiple of m along it, or broadcast_dims or layout share a choice along it.
 
     Example:
         >>> import torch, torchdropout as td
@@ -71,18 +71,16 @@ def n_m_dropout(
         [arXiv:2104.08378](https://arxiv.org/abs/2104.08378), 2021.
     """
     n, m = check_n_of_m(n, m)
-    call = check_call(
-        input, training, False, key, generator, broadcast_dims, layout, complex_ok=False
-    )
-    x = call.x
+    x = check_call(input, training, False, key, generator, complex_ok=False)
     check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if x.shape[at] % m != 0:
         wrong_value("input", f"of a multiple of m={m} elements along dimension {at}", x)
-    base, strides = choice_map(x.shape, (), at, call)
+    base, strides = choice_map(x.shape, (), at, broadcast_dims, layout)
     if not training or n == m:
         return x
-    return drop_to_count(call, n, m, at, scale_by_keep, base, strides)
+    drawn = key_tensor(key_of(key, generator))
+    return drop_to_count(x, drawn, n, m, at, scale_by_keep, base, strides)
 
 
 @overridable
@@ -102,7 +100,7 @@ def column_dropout(
 
     Of the F columns along dim, `max(1, round(F * (1 - p)))` are kept, halves rounded to the even
     number, each choice of so many equally likely; they are scaled by F over that count, so that
-    E[y] = x exactly also where `F * p` is no whole number. At p = 1 none is kept.
+    E[y] = x exactly also where `F * p` is not an integer. At p = 1 none is kept.
 
     Args:
         input: Floating-point tensor.
@@ -111,18 +109,19 @@ def column_dropout(
         dim: The dimension whose indices are the columns.
         mode: `"batch"`, the same columns wherever they stand in the input, or `"row"`, a choice
             for each index of the first dimension.
-        scale_by_keep: False leaves what is kept as it is.
+        scale_by_keep: False leaves kept elements as they are.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices, instead of those of the mode: of a shard or a micro-batch, say.
+        layout: Mask indices instead of those of the mode, for example of a shard.
 
     Shape:
-        Any with a dimension; the output has the shape of the input.
+        Any with one dimension or more; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; dim is no integer, mode no string, or the input nested.
-        ArgumentValueError: As `dropout`; the input has no such dimension, mode is another word or
-            `"row"` where dim is the first dimension, or in training there is no column.
+        ArgumentTypeError: As in `dropout`; dim is not an integer, mode not a string, or the input
+            is nested.
+        ArgumentValueError: As in `dropout`; the input has no such dimension, mode is an unknown
+            word or `"row"` where dim is the first dimension, or in training there are no columns.
 
     Example:
         >>> import torch, torchdropout as td
@@ -135,34 +134,33 @@ def column_dropout(
         constructing decision forests", IEEE TPAMI 20 (1998); XGBoost's `colsample_bytree`.
     """
     p = check_probability(p)
-    call = check_call(input, training, False, key, generator, (), layout, complex_ok=False)
-    x = call.x
+    x = check_call(input, training, False, key, generator, complex_ok=False)
     check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if check_mode(mode) == "row" and at == 0:
         wrong_value("mode", "'batch' where the columns are those of the first dimension", mode)
     samples = (0,) if mode == "row" else ()
     shared = [d for d in range(x.ndim) if d != at and d not in samples]
-    base, strides = choice_map(x.shape, shared, at, call)
+    base, strides = choice_map(x.shape, shared, at, (), layout)
     size = x.shape[at]
     if training and size == 0:
-        wrong_value("input", f"of a column or more along dimension {at}, to keep one", x)
+        wrong_value("input", f"of one or more columns along dimension {at}, to keep one", x)
     if not (training and drops(p)):
         return x
+    drawn = key_tensor(key_of(key, generator))
     if isinstance(p, Rate):
-        drawn = key_tensor(key_of(key, generator))
         return ops.counted_affine_of(
             *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides
         )
     kept = count_kept(size, p) if p < 1.0 else 0
-    return drop_to_count(call, kept, size, at, scale_by_keep, base, strides)
+    return drop_to_count(x, drawn, kept, size, at, scale_by_keep, base, strides)
 
 
 def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
-    """How many of how many are kept.
+    """Check how many of a group are kept, and its size.
 
     Raises:
-        ArgumentTypeError: One is no integer.
+        ArgumentTypeError: One is not an integer.
         ArgumentValueError: m is below 1, or n outside [1, m].
     """
     for name, value in (("n", n), ("m", m)):

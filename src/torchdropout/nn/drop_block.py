@@ -70,7 +70,7 @@ class DropBlock1d(_DropBlock):
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
             finite, scale another; at the call in training, block_size is greater than the map.
         ShapeError: At the call, another number of dimensions.
@@ -121,7 +121,7 @@ class DropBlock2d(_DropBlock):
         `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
             finite, scale another; at the call in training, block_size is greater than the map.
         ShapeError: At the call, another number of dimensions.
@@ -172,7 +172,7 @@ class DropBlock3d(_DropBlock):
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
             finite, scale another; at the call in training, block_size is greater than the map.
         ShapeError: At the call, another number of dimensions.

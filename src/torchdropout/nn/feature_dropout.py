@@ -23,7 +23,7 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
         ShapeError: At the call, another number of dimensions.
 
@@ -58,7 +58,7 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
         ShapeError: At the call in training, fewer than two dimensions.
 
@@ -92,7 +92,7 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
         ShapeError: At the call in training, no dimension.
 

@@ -26,7 +26,7 @@ class GaussianDropout(DropoutModule):
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1).
 
     Example:
