@@ -817,10 +817,10 @@ BAD = {
         "got residual=<tensor of shape (2, 3), torch.float64> (Tensor)",
     ),
     "residual single beside double": _bad(
-        X.double(), X, TYPE, "`residual` to be of dtype torch.float64 beside", "torch.float32>"
+        X.double(), X, TYPE, "`residual` to be of dtype torch.float64 with", "torch.float32>"
     ),
     "residual half beside single": _bad(
-        X, HALF, TYPE, "`residual` to be of dtype torch.float32 beside", "torch.float16>"
+        X, HALF, TYPE, "`residual` to be of dtype torch.float32 with", "torch.float16>"
     ),
     "residual another half": _bad(
         HALF,
@@ -830,7 +830,7 @@ BAD = {
         "torch.bfloat16>",
     ),
     "residual double beside half": _bad(
-        BRAIN, X.double(), TYPE, "of dtype torch.bfloat16 or torch.float32 beside", "torch.float64>"
+        BRAIN, X.double(), TYPE, "of dtype torch.bfloat16 or torch.float32 with", "torch.float64>"
     ),
     "residual complex": _bad(
         X, X.cfloat(), TYPE, f"Expected `residual` {REAL}", "a tensor of torch.complex64"

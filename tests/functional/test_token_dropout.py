@@ -383,8 +383,8 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `input` to be of one or more tokens behind a prefix of 5, to keep one, got "
-                "input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
+                "Expected `input` to be of one or more tokens behind a prefix of 5, to keep one, "
+                "got input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
                 {"num_prefix_tokens": 5},
             ),
             (

@@ -285,7 +285,7 @@ Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
         ((Q, K, K[:6]), {}, r"`value` to be of key's length and batch, \(7, 3\)"),
         ((Q, K[:, :1], K[:, :1]), {}, "`key` to be of query's batch, 3"),
         ((Q, K, K), {"attn_mask": torch.zeros(5, 5)}, r"of shape \(5, 7\) or \(6, 5, 7\)"),
-        ((Q, K, K), {"key_padding_mask": torch.zeros(3, 5)}, r"of shape \(3, 7\), a value for each key"),
+        ((Q, K, K), {"key_padding_mask": torch.zeros(3, 5)}, r"\(3, 7\), a value for each key"),
         ((Q, K, K), {"is_causal": True}, "`attn_mask` with `is_causal`"),
     ],
 )

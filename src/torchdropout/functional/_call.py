@@ -20,7 +20,7 @@ from ._shards import is_spread, on_shards
 
 
 def check_call(
-    x: Any,
+    input: Any,
     training: Any,
     inplace: Any,
     key: Any,
@@ -35,7 +35,7 @@ def check_call(
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: Arguments exclude one another.
     """
-    x = check_input(x, complex_ok=complex_ok)
+    x = check_input(input, complex_ok=complex_ok)
     if not nested_ok and x.is_nested:
         refuse_nested("input", x)
     if type(training) is not bool or type(inplace) is not bool:
@@ -50,7 +50,7 @@ def check_call(
 
 def apply(
     keyed_map: KeyedMap,
-    x: Any,
+    input: Any,
     training: Any,
     inplace: Any,
     key: Any,
@@ -67,7 +67,7 @@ def apply(
 
     Args:
         keyed_map: What happens to an element.
-        x: The input. It and the next seven are as the caller gave them, not yet checked.
+        input: The input x. It and the next seven are as the caller gave them, not yet checked.
         training: False for the identity.
         inplace: Write into x.
         key: Names the mask.
@@ -84,7 +84,7 @@ def apply(
         ArgumentTypeError: As `check_call` and `mask_map`.
         ArgumentValueError: As `check_call` and `mask_map`.
     """
-    x = check_call(x, training, inplace, key, generator, out, complex_ok, nested_ok)
+    x = check_call(input, training, inplace, key, generator, out, complex_ok, nested_ok)
     active = training and keyed_map.active
     if x.is_nested:
         if shared and active:

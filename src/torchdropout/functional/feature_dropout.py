@@ -87,10 +87,11 @@ def dropout1d(
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
     x = check_input(input)
+    drop = inverted(p)
     if x.ndim not in (2, 3):
         refuse_rank("dropout1d", x, "2D or 3D input, (C, L) or (N, C, L)")
     return apply(
-        inverted(p),
+        drop,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
         spatial_dims(x, channel=x.ndim - 2),
         nested_ok=True,
