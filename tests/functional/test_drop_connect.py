@@ -28,7 +28,7 @@ def test_is_the_definition(dtype, dims):
 
 
 def test_rows_are_dropped_whole():
-    """What AWD-LSTM calls variational: all that goes into a unit."""
+    """What AWD-LSTM calls variational: all connections into a unit."""
     y = F.drop_connect(torch.ones(64, 8), 0.5, key=KEY, broadcast_dims=(1,))
     assert torch.equal(y, y[:, :1].expand_as(y))
     assert set(y[:, 0].tolist()) == {0.0, 2.0}

@@ -180,6 +180,6 @@ def test_verified_quick():
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "level"), [("row", "standard"), ("batch", "quick")])
 def test_verified_longer(mode, level):
-    """By the batch a call is one draw, and what a level looks at takes so many calls."""
+    """In batch mode a call is one draw, so a level of the check needs as many calls."""
     target = functools.partial(F.drop_path, mode=mode)
     assert not check_dropout(target, level=level).findings

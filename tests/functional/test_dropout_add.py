@@ -23,7 +23,7 @@ ALL_BACKENDS = backends.available()
 COMPILED = ALL_BACKENDS[-1]
 BACKENDS = tuple(dict.fromkeys(("reference", COMPILED)))
 HALVES = (torch.float16, torch.bfloat16)
-# Dtypes of x, residual and bias that go together.
+# Dtypes of x, residual and bias that fit.
 COMBINATIONS = [
     (x, residual, bias)
     for x in FLOATS
@@ -183,7 +183,7 @@ class TestValues:
 
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_special_values(self, backend, dtype):
-        """inf and NaN of a dropped place are gone; signs of zeros are those of the sums."""
+        """inf and NaN at a dropped place vanish; signs of zeros are those of the sums."""
         special = [0.0, -0.0, 1.0, math.inf, -math.inf, math.nan, torch.finfo(dtype).max]
         pairs = torch.tensor(list(itertools.product(special, repeat=2)) * 4, dtype=dtype)
         x, residual = pairs.unbind(1)
@@ -486,7 +486,7 @@ class TestGradients:
         assert same_bits(results[0][0], results[1][0])
 
     def test_of_other_layouts(self, backend):
-        """The gradient, x and the residual each in a layout of its own."""
+        """The gradient, x and the residual have three different layouts."""
         x, residual, bias = triple(shape=(2, 3, 4, 5))
         g = normal(2, 3, 4, 5, seed=5)
         inputs = triple(shape=(2, 3, 4, 5), grad=True)

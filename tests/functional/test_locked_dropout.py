@@ -87,7 +87,7 @@ def test_gradients_of_both_orders():
 
 
 def test_vmap_over_the_batch():
-    """Of a sample the dimension of time is the first; a key is the mask of each sample."""
+    """In a sample the time dimension comes first; one key gives each sample the same mask."""
     x = torch.ones(64, 5, 3)
 
     def one(x, **kwargs):

@@ -1,4 +1,4 @@
-"""Multi-sample dropout: one key, and a mask a sample."""
+"""Multi-sample dropout: one key, and a mask for each sample."""
 
 import functools
 

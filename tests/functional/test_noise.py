@@ -1,4 +1,4 @@
-"""Gaussian dropout, Gaussian noise and uniform dropout: one operator under three laws of noise."""
+"""Gaussian dropout, Gaussian noise and uniform dropout: one operator with three kinds of noise."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Token dropout: which tokens are kept, by the definition; nothing else is done to them."""
+"""Token dropout: which tokens are kept, by the definition, and that they are unchanged."""
 
 import copy
 import itertools
@@ -38,7 +38,7 @@ def tokens(samples=5, size=13, *rest, dtype=torch.float32):
 
 
 def taken(x, places, prefix=0):
-    """Each sample's rows one by one."""
+    """Select the rows of each sample one by one."""
     rows = [
         torch.cat((s[:prefix], torch.stack([s[prefix + i] for i in at])))
         for s, at in zip(x, places.tolist(), strict=True)
@@ -82,7 +82,7 @@ def test_counts_are_rounded_to_the_nearest_and_halves_to_even(size, p, kept):
 
 
 def test_places_with_equal_words_are_in_the_order_of_their_indices():
-    """Ties are rare: one is looked for, and made neighbours by a layout, in both directions."""
+    """Ties are rare: the test finds one, and a layout makes neighbours of it, in both orders."""
     words = words_range(KEY.tensor()[None], DOMAIN_ORDER, 0, 300_000)[0]
     ordered = words.sort(stable=True)
     tied = int((ordered.values[1:] == ordered.values[:-1]).nonzero()[0])

@@ -175,7 +175,7 @@ def test_nothing_square_is_kept_without_weights():
 
 
 def test_dropout_that_is_on_in_an_encoder_in_eval_stays_on():
-    """Torch's encoder layer in eval goes round its attention by a fast path."""
+    """In eval torch's encoder layer has a fast path around its attention."""
     layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
     theirs = layer.self_attn
     layer.self_attn = td.nn.MultiheadAttention(8, 2, 0.5, batch_first=True).eval()
@@ -184,7 +184,7 @@ def test_dropout_that_is_on_in_an_encoder_in_eval_stays_on():
         assert torch.equal(layer(x), layer(x))
         layer.self_attn.train()
         assert not torch.equal(layer(x), layer(x))
-        # The silence this guards against: torch's own module is not even called.
+        # What this guards against: torch's own module is not even called.
         layer.self_attn = theirs
         theirs.dropout = 0.5
         theirs.train()

@@ -256,7 +256,7 @@ class _Square:
         return t.view(b.g_end - b.g, self.heads, b.row_end - b.row, b.keys)
 
     def probabilities(self, q: torch.Tensor, k: torch.Tensor, b: _Block) -> torch.Tensor:
-        """Before dropout."""
+        """The probabilities before dropout."""
         scores, weights = self.scratch("scores", b), self.scratch("weights", b)
         torch.bmm(q, k[:, : b.keys].transpose(1, 2), out=scores)
         square = self.square(scores, b)
@@ -276,7 +276,7 @@ class _Square:
         return torch.softmax(scores, -1, out=weights).masked_fill_(dead, 0.0)
 
     def dropped(self, weights: torch.Tensor, b: _Block, *, inplace: bool) -> torch.Tensor:
-        """After dropout."""
+        """The probabilities after dropout."""
         plan, square = self.plan, self.square(weights, b)
         if self.step is None:
             offset = _offset(b.g, self.lead, self.outer)

@@ -1,4 +1,4 @@
-"""The maps with continuous noise: `x * (1 + factor * e) + addend * e`, e of a standard law."""
+"""The maps with noise, `x * (1 + factor * e) + addend * e`, e from a standard distribution."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_size(name: str, value: Any, below: float, what: str) -> float:
     """
     interval = "0 or more and finite" if math.isinf(below) else f"in [0, {below:g})"
     number = check_number(name, f"a number {interval}, {what}", value)
-    # NaN, which compares false to everything, is refused too.
+    # NaN, which compares false with everything, is refused too.
     if not 0.0 <= number < below:
         wrong_value(name, f"{interval}, {what}", value)
     return number

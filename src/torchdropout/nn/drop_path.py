@@ -103,7 +103,7 @@ class StochasticDepth(DropoutModule):
         self.mode: Mode = check_mode(mode)
 
     def extra_repr(self) -> str:
-        """The drop probability, and what shares a draw."""
+        """The drop probability and the mode."""
         return f"p={self.p}, mode={self.mode}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

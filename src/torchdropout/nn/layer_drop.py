@@ -83,7 +83,7 @@ class LayerDrop(RateModule):
         return inverted(self.p).constants
 
     def extra_repr(self) -> str:
-        """The drop probability, the scale, and where the residual sum is."""
+        """The drop probability, scale_by_keep and residual."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}, residual={self.residual}"
 
     def forward(self, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

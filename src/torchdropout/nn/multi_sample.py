@@ -73,11 +73,11 @@ class MultiSampleDropout(DropoutModule):
         self.head = head
 
     def extra_repr(self) -> str:
-        """The drop probability, the number of samples, and what becomes of them."""
+        """The drop probability, the number of samples, and how they are reduced."""
         return f"p={self.p}, samples={self.samples}, reduce={self.reduce!r}, batched={self.batched}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The head's output: of the samples in training, of x in eval."""
+        """The output of the head, for the samples in training, for x in eval."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         reduce = check_reduce(self.reduce)
         if not (self.training and drops(p)):

@@ -63,7 +63,7 @@ class NMDropout(torch.nn.Module):
         return 1.0 - self.n / self.m
 
     def extra_repr(self) -> str:
-        """How many of how many are kept, and what is not the default."""
+        """Show n, m, and what is not the default."""
         text = f"n={self.n}, m={self.m}"
         text += f", dim={self.dim}" if self.dim != -1 else ""
         return text + ("" if self.scale_by_keep else ", scale_by_keep=False")
