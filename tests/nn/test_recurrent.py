@@ -345,7 +345,7 @@ class TestAtOne:
 
 
 def test_update_mode_forgets_nothing():
-    """Semeniuta's reason: with f = 1 and i = 0 dropout leaves the cell as it is, but not Gal's h."""
+    """Semeniuta's reason: with f = 1 and i = 0 dropout leaves the cell alone, but not Gal's h."""
     module = layer(recurrent_dropout=0.5, recurrent_mode="update")
     with torch.no_grad():
         for value in module.parameters():

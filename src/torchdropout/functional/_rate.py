@@ -42,8 +42,9 @@ class Rate(NamedTuple):
         return cls(p > 0.0, tensor, p == 1.0) if type(tensor) is torch.Tensor else None
 
 
-# A drop probability: a float, or what a module passes in its place when it is compiled.
+# A drop probability, and how strong noise is: a float, or what a compiled module passes instead.
 Probability: TypeAlias = float | Rate
+Strength: TypeAlias = float | Rate
 
 
 class RatePair(NamedTuple):

@@ -15,13 +15,13 @@ from ._call import apply
 from ._map import KeyedMap
 from ._noise import check_size, noise, traced_noise
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Rate, Strength
 
 
 @overridable
 def gaussian_noise(
     input: torch.Tensor,
-    sigma: float | Rate,
+    sigma: Strength,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -80,7 +80,7 @@ def check_sigma(sigma: Any) -> float:
     return check_size("sigma", sigma, math.inf, "the standard deviation of the noise")
 
 
-def noise_of(sigma: float | Rate) -> KeyedMap:
+def noise_of(sigma: Strength) -> KeyedMap:
     """Noise that is added; raises as `check_sigma` does."""
     if isinstance(sigma, Rate):
         return traced_noise(Law.NORMAL, sigma)

@@ -14,13 +14,13 @@ from ._call import apply
 from ._map import KeyedMap
 from ._noise import check_size, noise, traced_noise
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Rate, Strength
 
 
 @overridable
 def uniform_dropout(
     input: torch.Tensor,
-    beta: float | Rate,
+    beta: Strength,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -81,7 +81,7 @@ def check_beta(beta: Any) -> float:
     return check_size("beta", beta, 1.0, "half the width of the noise")
 
 
-def noise_of(beta: float | Rate) -> KeyedMap:
+def noise_of(beta: Strength) -> KeyedMap:
     """Noise that is a factor; raises as `check_beta` does."""
     if isinstance(beta, Rate):
         return traced_noise(Law.UNIFORM, beta)
