@@ -281,14 +281,14 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
 
 def test_a_mask_of_padding_is_never_copied_for_each_query(monkeypatch):
     sizes = []
-    of = _attention._Mask.of
+    of = _attention._ScoreMask.of
 
     def spy(self, block):
         part = of(self, block)
         sizes.append(part.numel())
         return part
 
-    monkeypatch.setattr(_attention._Mask, "of", spy)
+    monkeypatch.setattr(_attention._ScoreMask, "of", spy)
     q = randn(4, 8, 64, 8).detach()
     attention(q, q, q, bools(4, 1, 1, 64), 0.1)
     assert max(sizes) <= 4 * 8 * 64
