@@ -1,7 +1,7 @@
-"""All wording of argument errors: what was expected, what came, of which type.
+"""The wording of all argument errors: what was expected, and what came, with its type.
 
-Every function either returns the argument in the form the library works with or raises; none of
-them changes anything or draws from a generator.
+A check returns the argument in the form that the library works with, or raises. None changes
+anything or draws from a generator.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ def wrong_value(name: str, expected: str, value: object) -> NoReturn:
     raise ArgumentValueError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
 
 
+def refuse_nested(name: str, tensor: torch.Tensor) -> NoReturn:
+    """Raise `ArgumentTypeError`: a nested tensor is not accepted."""
+    wrong_type(name, "a tensor that is not nested", tensor)
+
+
 def is_integer(value: object) -> TypeGuard[int]:
     """True for an int or a symbolic int, and never for a bool."""
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
@@ -56,7 +61,7 @@ def check_number(name: str, expected: str, value: Any) -> float:
     """A real number as a float; infinite where it is an integer that no float holds.
 
     Raises:
-        ArgumentTypeError: It is none; a bool, a string and a tensor are none.
+        ArgumentTypeError: It is not a real number; a bool, a string or a tensor is not accepted.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
         wrong_type(name, expected, value)
@@ -70,22 +75,22 @@ def check_p(p: Any, name: str = "p") -> float:
     """The drop probability as a float in [0, 1].
 
     Raises:
-        ArgumentTypeError: p is no real number (a bool, a string and a tensor are none).
+        ArgumentTypeError: p is not a real number; a bool, a string or a tensor is not accepted.
         ArgumentValueError: p is NaN or outside [0, 1].
     """
     expected = "a number in [0, 1], the drop probability"
     value = p if isinstance(p, float) else check_number(name, expected, p)
-    # Written so that NaN, which compares false to everything, is refused too.
+    # Written so that NaN, which compares false with everything, is refused too.
     if not 0.0 <= value <= 1.0:
         wrong_value(name, "in [0, 1], the drop probability", p)
     return value
 
 
 def check_bool(name: str, value: Any) -> bool:
-    """A flag; torch, too, takes nothing but a bool.
+    """Check a flag; torch accepts only a bool as well.
 
     Raises:
-        ArgumentTypeError: It is no bool.
+        ArgumentTypeError: It is not a bool.
     """
     if not isinstance(value, bool):
         wrong_type(name, "a bool", value)
@@ -93,10 +98,10 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_unsigned(name: str, value: Any, bits: int) -> int:
-    """An integer that fits `bits` unsigned bits.
+    """Check an integer that fits in `bits` unsigned bits.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is negative or too large.
     """
     if not is_integer(value):
@@ -107,11 +112,11 @@ def check_unsigned(name: str, value: Any, bits: int) -> int:
 
 
 def check_input(x: Any, name: str = "input", *, complex_ok: bool = True) -> torch.Tensor:
-    """A tensor that dropout is defined on.
+    """Check a tensor that dropout is defined on.
 
     Raises:
-        ArgumentTypeError: It is no tensor, or its dtype is integer, bool, 8-bit float, or complex
-            where that has no meaning.
+        ArgumentTypeError: It is not a tensor, or its dtype is integer, bool, 8-bit float, or
+            complex where complex numbers have no meaning.
     """
     if not isinstance(x, torch.Tensor):
         wrong_type(name, "a tensor", x)
@@ -126,11 +131,11 @@ def check_input(x: Any, name: str = "input", *, complex_ok: bool = True) -> torc
 
 
 def check_generator(generator: Any, device: torch.device) -> None:
-    """A generator that the call may draw its seed from: on the CPU or on the input's device.
+    """Check a generator for the seed of a call: on the CPU or on the input's device.
 
     Raises:
-        ArgumentTypeError: It is no `torch.Generator`.
-        ArgumentValueError: It lives on another device.
+        ArgumentTypeError: It is not a `torch.Generator`.
+        ArgumentValueError: It is on another device.
     """
     if not isinstance(generator, torch.Generator):
         wrong_type("generator", "a torch.Generator", generator)
@@ -145,7 +150,7 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
     """Distinct dimensions of a tensor with `ndim` of them, as non-negative numbers.
 
     Raises:
-        ArgumentTypeError: It is no sequence of integers.
+        ArgumentTypeError: It is not a sequence of integers.
         ArgumentValueError: One is out of range or named twice.
     """
     if isinstance(dims, (str, torch.Tensor)) or not isinstance(dims, Sequence):
@@ -157,7 +162,7 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
         if not -ndim <= dim < ndim:
             wrong_value(name, f"dimensions in [{-ndim}, {ndim}) of a {ndim}-D input", dims)
         # Found by comparison, not computed: under torch.compile `dim` may be symbolic, and only a
-        # comparison makes a plain number of it that `in` and `set` treat as one.
+        # comparison makes a plain int of it, which `in` and `set` treat as one.
         place = next(d for d in range(ndim) if dim in (d, d - ndim))
         if place in found:
             wrong_value(name, "dimensions that are each named once", dims)
@@ -166,10 +171,10 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
 
 
 def check_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """Sizes of a tensor.
+    """Check the sizes of a tensor.
 
     Raises:
-        ArgumentTypeError: It is no sequence of integers.
+        ArgumentTypeError: It is not a sequence of integers.
         ArgumentValueError: A size is negative.
     """
     if isinstance(shape, (str, torch.Tensor)) or not isinstance(shape, Sequence):

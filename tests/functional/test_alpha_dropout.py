@@ -1,4 +1,4 @@
-"""Alpha dropout: the map of the paper, torch's defaults, mean and variance."""
+"""Alpha dropout: the formula of the paper, torch's defaults, mean and variance."""
 
 import math
 

@@ -104,7 +104,7 @@ def called(q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, la
 @pytest.mark.parametrize("block", [1, 40, 1 << 18])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name, block, monkeypatch):
-    """Output and gradients, however the square is cut into blocks."""
+    """Output and gradients do not depend on how the square is cut into blocks."""
     monkeypatch.setattr(_attention, "BLOCK", block)
     monkeypatch.setattr(_attention, "CAUSAL_ROWS", 3)
     qkv, given = CASES[name]
@@ -141,7 +141,7 @@ def test_is_torchs_with_the_mask_of_dropout(name, dtype):
 
 
 def seen_mask(dtype=torch.float32, heads=2, p=0.3, **kwargs):
-    """With equal scores and values that tell the keys apart, the output is the mask."""
+    """With equal scores and values that distinguish the keys, the output is the mask."""
     q, k = torch.zeros(3, heads, 16, 4, dtype=dtype), torch.zeros(3, heads, 32, 4, dtype=dtype)
     v = torch.eye(32, dtype=dtype).expand(3, heads, 32, 32)
     return attention(q, k, v, None, p, **kwargs) != 0
@@ -228,7 +228,7 @@ def test_randomness():
     y = run(generator=generators[0])
     assert torch.equal(y, run(dropout_key=Key.draw(generators[1])))
     assert torch.equal(torch.get_rng_state(), before)
-    # As much of the generator as a dropout takes, whatever way the call goes.
+    # Every way of the call draws as much from the generator as a dropout.
     seeded(run)
     after = torch.get_rng_state()
     seeded(F.dropout, torch.ones(2))
@@ -281,14 +281,14 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
 
 def test_a_mask_of_padding_is_never_copied_for_each_query(monkeypatch):
     sizes = []
-    of = _attention._Mask.of
+    of = _attention._ScoreMask.of
 
     def spy(self, block):
         part = of(self, block)
         sizes.append(part.numel())
         return part
 
-    monkeypatch.setattr(_attention._Mask, "of", spy)
+    monkeypatch.setattr(_attention._ScoreMask, "of", spy)
     q = randn(4, 8, 64, 8).detach()
     attention(q, q, q, bools(4, 1, 1, 64), 0.1)
     assert max(sizes) <= 4 * 8 * 64

@@ -32,7 +32,7 @@ def randn(*shape, dtype=torch.float64):
 
 
 def defined(x, p, temperature=0.1, key=KEY, layout=None):
-    """`x (1 - z) / (1 - p)`, in NumPy and as the paper writes it, from the definition's noise."""
+    """`x (1 - z) / (1 - p)`, in NumPy as in the paper, from the noise of the definition."""
     layout = layout or MaskLayout.of(tuple(x.shape))
     e = [
         noise(key.seed, key.stream, Law.LOGISTIC, layout.index(place))
@@ -55,7 +55,7 @@ def test_equals_the_definition(p, temperature):
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_dtypes_and_memory_layouts(dtype):
-    """The noise of float64, in the compute type, rounded once; whatever the layout in memory."""
+    """The noise of float64, in the compute type, rounded once, for every layout in memory."""
     x = randn(5, 4, 3, 2).to(dtype)
     exact = defined(x, 0.3)
     y = F.concrete_dropout(x, LOGIT, key=KEY)
@@ -72,7 +72,7 @@ def test_dtypes_and_memory_layouts(dtype):
 
 
 def test_the_law_of_the_factor():
-    """Kolmogorov-Smirnov on 200,000 factors against the law in closed form.
+    """Kolmogorov-Smirnov on 200,000 factors against the distribution in closed form.
 
     At a level of 1e-6 it sees a distance of 0.006 of the distribution functions, as that between
     p = 0.3 and p = 0.306. And the share of z > 1/2 is p, within 6 sigma.
@@ -114,7 +114,7 @@ def test_eval_is_the_identity_and_draws_nothing(temperature):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_extreme_p(dtype):
-    """p of 0 keeps, p of 1 gives zeros, and neither gives a NaN, in the gradients either."""
+    """p = 0 keeps, p = 1 gives zeros, and neither gives a NaN, nor do the gradients."""
     x = randn(50).to(dtype).requires_grad_()
     for extreme, expected in ((-math.inf, x), (-1e3, x), (1e3, 0 * x), (math.inf, 0 * x)):
         logit = torch.tensor(extreme, dtype=dtype, requires_grad=True)
@@ -311,7 +311,7 @@ def test_refusals_draw_nothing(change, error, words):
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_nested_is_refused():
     x = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         F.concrete_dropout(x, torch.zeros(1))
 
 

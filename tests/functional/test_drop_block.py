@@ -374,7 +374,7 @@ class TestRefuses:
 
 
 def test_blocks_are_those_of_max_pooling():
-    """As peers write it: seeds, enlarged by max pooling."""
+    """As other libraries do it: seeds enlarged by max pooling."""
     seeds = ~F.keep_mask((2, 3, 13, 13), seed_rate(0.2, 5, 2), key=KEY)
     blocks = torch_F.max_pool2d(seeds.float(), 5, stride=1)
     y = F.drop_block2d(torch.ones(2, 3, 9, 9), 0.2, 5, key=KEY)

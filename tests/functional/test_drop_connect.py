@@ -28,7 +28,7 @@ def test_is_the_definition(dtype, dims):
 
 
 def test_rows_are_dropped_whole():
-    """What AWD-LSTM calls variational: all that goes into a unit."""
+    """What AWD-LSTM calls variational: all connections into a unit."""
     y = F.drop_connect(torch.ones(64, 8), 0.5, key=KEY, broadcast_dims=(1,))
     assert torch.equal(y, y[:, :1].expand_as(y))
     assert set(y[:, 0].tolist()) == {0.0, 2.0}
@@ -113,5 +113,5 @@ def test_refusals_draw_nothing(w, kwargs, error, words):
 
 def test_no_nested_tensor():
     nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         F.drop_connect(nested, 0.5)

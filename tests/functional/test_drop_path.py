@@ -166,7 +166,7 @@ def test_refusals_draw_nothing(args, kwargs, error, words):
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 def test_nested_is_refused(layout):
     x = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=layout)
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         F.drop_path(x, 0.1, True)
     with pytest.raises(ArgumentTypeError, match="to be a floating-point or complex tensor"):
         F.drop_path(torch.ones(2, dtype=torch.int64), 0.1, True)
@@ -180,6 +180,6 @@ def test_verified_quick():
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "level"), [("row", "standard"), ("batch", "quick")])
 def test_verified_longer(mode, level):
-    """By the batch a call is one draw, and what a level looks at takes so many calls."""
+    """In batch mode a call is one draw, so a level of the check needs as many calls."""
     target = functools.partial(F.drop_path, mode=mode)
     assert not check_dropout(target, level=level).findings

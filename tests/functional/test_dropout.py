@@ -18,7 +18,7 @@ KEY = Key(5, 2**40 + 1)
 
 
 def test_equals_the_definition():
-    """Every dtype, memory layout, key, p, and a way to share: over 10**5 elements."""
+    """Every dtype, memory layout, key, p and kind of sharing, over 10**5 elements."""
     elements = 0
 
     @settings(max_examples=2200)

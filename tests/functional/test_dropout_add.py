@@ -23,7 +23,7 @@ ALL_BACKENDS = backends.available()
 COMPILED = ALL_BACKENDS[-1]
 BACKENDS = tuple(dict.fromkeys(("reference", COMPILED)))
 HALVES = (torch.float16, torch.bfloat16)
-# Dtypes of x, residual and bias that go together.
+# Dtypes of x, residual and bias that fit.
 COMBINATIONS = [
     (x, residual, bias)
     for x in FLOATS
@@ -183,7 +183,7 @@ class TestValues:
 
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_special_values(self, backend, dtype):
-        """inf and NaN of a dropped place are gone; signs of zeros are those of the sums."""
+        """inf and NaN at a dropped place vanish; signs of zeros are those of the sums."""
         special = [0.0, -0.0, 1.0, math.inf, -math.inf, math.nan, torch.finfo(dtype).max]
         pairs = torch.tensor(list(itertools.product(special, repeat=2)) * 4, dtype=dtype)
         x, residual = pairs.unbind(1)
@@ -486,7 +486,7 @@ class TestGradients:
         assert same_bits(results[0][0], results[1][0])
 
     def test_of_other_layouts(self, backend):
-        """The gradient, x and the residual each in a layout of its own."""
+        """The gradient, x and the residual have three different layouts."""
         x, residual, bias = triple(shape=(2, 3, 4, 5))
         g = normal(2, 3, 4, 5, seed=5)
         inputs = triple(shape=(2, 3, 4, 5), grad=True)
@@ -813,24 +813,24 @@ BAD = {
         X,
         X.double(),
         TYPE,
-        "Expected `residual` to be of dtype torch.float32 beside an input of torch.float32",
+        "Expected `residual` to be of dtype torch.float32 with an input of torch.float32",
         "got residual=<tensor of shape (2, 3), torch.float64> (Tensor)",
     ),
     "residual single beside double": _bad(
-        X.double(), X, TYPE, "`residual` to be of dtype torch.float64 beside", "torch.float32>"
+        X.double(), X, TYPE, "`residual` to be of dtype torch.float64 with", "torch.float32>"
     ),
     "residual half beside single": _bad(
-        X, HALF, TYPE, "`residual` to be of dtype torch.float32 beside", "torch.float16>"
+        X, HALF, TYPE, "`residual` to be of dtype torch.float32 with", "torch.float16>"
     ),
     "residual another half": _bad(
         HALF,
         BRAIN,
         TYPE,
-        "`residual` to be of dtype torch.float16 or torch.float32 beside an input of torch.float16",
+        "`residual` to be of dtype torch.float16 or torch.float32 with an input of torch.float16",
         "torch.bfloat16>",
     ),
     "residual double beside half": _bad(
-        BRAIN, X.double(), TYPE, "of dtype torch.bfloat16 or torch.float32 beside", "torch.float64>"
+        BRAIN, X.double(), TYPE, "of dtype torch.bfloat16 or torch.float32 with", "torch.float64>"
     ),
     "residual complex": _bad(
         X, X.cfloat(), TYPE, f"Expected `residual` {REAL}", "a tensor of torch.complex64"

@@ -1,4 +1,4 @@
-"""Embedding dropout: a draw a row of the table, wherever a word stands."""
+"""Embedding dropout: one draw for each row of the table, wherever a word occurs."""
 
 import functools
 

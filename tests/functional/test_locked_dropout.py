@@ -87,7 +87,7 @@ def test_gradients_of_both_orders():
 
 
 def test_vmap_over_the_batch():
-    """Of a sample the dimension of time is the first; a key is the mask of each sample."""
+    """In a sample the time dimension comes first; one key gives each sample the same mask."""
     x = torch.ones(64, 5, 3)
 
     def one(x, **kwargs):
@@ -133,7 +133,7 @@ def test_refusals_draw_nothing(training, shape, kwargs, error, words):
 
 def test_nested_is_refused():
     x = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         F.locked_dropout(x)
 
 

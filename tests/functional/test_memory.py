@@ -39,7 +39,7 @@ def truly_overlaps_partially(a, b):
 
 @st.composite
 def strided(draw, shape, dtype, offsets):
-    """A tensor on BYTES with any strides, zeros and such that overlap included."""
+    """A tensor on BYTES with any strides, including zeros and overlapping ones."""
     strides = draw(st.lists(st.integers(0, 7), min_size=len(shape), max_size=len(shape)))
     count = 2048 // dtype.itemsize
     memory = torch.frombuffer(BYTES, dtype=dtype, offset=draw(offsets), count=count)
@@ -58,7 +58,7 @@ def test_overlaps_itself_never_misses_one(data):
 @settings(max_examples=250)
 @given(st.data())
 def test_overlaps_itself_is_exact_on_permuted_slices_of_a_dense_tensor(data):
-    """What indexing, slicing and transposing can make of a tensor is taken."""
+    """Every layout that indexing, slicing and transposing can make is accepted."""
     x = torch.empty(data.draw(st.lists(st.integers(0, 6), max_size=4)))
     x = x.permute(data.draw(st.permutations(range(x.ndim))))
     for dim in range(x.ndim):
@@ -138,7 +138,7 @@ VIEWS = {
     "one element everywhere": (lambda m: (m[0, :1].expand(4), m[0, :4]), True),
     "a clone": (lambda m: (m, m.clone()), False),
     "another view of the same": (lambda m: (m, m.view(64).view(8, 8)), False),
-    # Once wrong: the stride of a dimension of size 1 says nothing, and is compared all the same.
+    # Once wrong: the stride of a dimension of size 1 has no meaning, but was compared.
     "one row, by expand": (lambda m: (m[:1], m[0].expand(1, 8)), False),
     "one row, by transpose": (lambda m: (m[:, :1].t(), m[:, 0].unsqueeze(0)), False),
     "nothing": (lambda m: (m[:0], m[:0]), False),

@@ -1,4 +1,4 @@
-"""Multi-sample dropout: one key, and a mask a sample."""
+"""Multi-sample dropout: one key, and a mask for each sample."""
 
 import functools
 
@@ -119,5 +119,5 @@ def test_refusals_draw_nothing(args, given, error, words):
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_nested_is_refused():
     x = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)])
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         F.multi_sample_dropout(x, 0.1)

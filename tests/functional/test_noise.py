@@ -1,4 +1,4 @@
-"""Gaussian dropout, Gaussian noise and uniform dropout: one operator under three laws of noise."""
+"""Gaussian dropout, Gaussian noise and uniform dropout: one operator with three kinds of noise."""
 
 import functools
 import math
@@ -369,7 +369,7 @@ def test_dtypes_that_are_refused(kind, dtype):
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 def test_nested_is_refused(kind, layout):
     x = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=layout)
-    with pytest.raises(ArgumentTypeError, match="`input` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor that is not nested"):
         kind.function(x, kind.size)
 
 

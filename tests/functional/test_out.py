@@ -1,4 +1,4 @@
-"""out=: the values of the call without it written where one says, or nothing written at all."""
+"""out=: the values of a call without it, written into `out`, or nothing written at all."""
 
 import re
 
@@ -254,7 +254,7 @@ def test_interleaved_memory_is_taken(backend, case, dtype):
 
 
 def test_strides_of_dimensions_of_size_one_do_not_matter(backend):
-    """Once wrong: x and out are the same elements, and said to overlap."""
+    """Once wrong: x and out are the same elements, but were reported to overlap."""
     x = torch.randn(1, 8)
     expected, out = F.dropout(x, 0.4, key=KEY), x.as_strided((1, 8), (1, 1))
     assert F.dropout(x, 0.4, key=KEY, out=out) is out
@@ -267,9 +267,9 @@ def _memory():
 
 # What makes (x, out), further arguments, the error, what was expected, what came.
 OF_SHAPE = "got out=<tensor of shape"
-NO_GRADIENT = "Expected no `out` where a gradient is wanted, and `{}` requires one"
-OVERLAP = "Expected `out` to be the input itself or memory apart from the input's"
-ITSELF = "Expected `out` to be a tensor whose elements have each a place of their own in memory"
+NO_GRADIENT = "Expected no `out` where a gradient is required, and `{}` requires one"
+OVERLAP = "Expected `out` to be the input itself or memory separate from the input's"
+ITSELF = "Expected `out` to be a tensor whose elements each have their own place in memory"
 BAD = {
     "list": (
         lambda x: (x, [1.0]),
@@ -491,13 +491,13 @@ def test_nested_tensors_are_refused(layout, nested):
 class TestWithoutMemory:
     """Tensors whose addresses mean nothing."""
 
-    # Once wrong: two meta tensors have both the address 0, and are said to overlap.
+    # Once wrong: two meta tensors both have the address 0, and were reported to overlap.
     def test_meta_tensors(self):
         x = torch.empty(4, 6, device="meta")
         for out in (torch.empty_like(x), torch.empty(6, 4, device="meta").t()):
             assert F.dropout(x, 0.5, out=out) is out
 
-    # Once wrong: torch's warning, and to be an error, on the address of a fake tensor.
+    # Once wrong: a warning of torch, soon an error, about the address of a fake tensor.
     def test_fake_tensors(self):
         with FakeTensorMode():
             x, out = torch.empty(4, 6), torch.empty(4, 6)

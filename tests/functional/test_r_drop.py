@@ -66,7 +66,7 @@ def test_is_symmetric():
 
 @pytest.mark.parametrize("index", [-100, 2])
 def test_what_is_ignored_does_not_count(index):
-    """In neither term: the loss is that of the places left, whatever stands at the others."""
+    """Ignored places count in neither term: the loss is that of the others, whatever they hold."""
     a, b = randn(6, 5), randn(6, 5, seed=1)
     target = torch.tensor([0, index, 3, 4, index, 1])
     kept = [0, 2, 3, 5]

@@ -379,8 +379,8 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `broadcast_dims` to be one that gives the places along dimension 1 "
-                "indices of their own: they are what is chosen among, got broadcast_dims=(-1,) "
+                "Expected `broadcast_dims` to be one that gives each place along dimension 1 its "
+                "own index, as the places kept are chosen from them, got broadcast_dims=(-1,) "
                 "(tuple).",
                 {"broadcast_dims": (-1,)},
             ),
@@ -412,8 +412,8 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `layout` to be one that gives the places along dimension 1 indices of "
-                "their own: they are what is chosen among, got layout=MaskLayout(base=0, "
+                "Expected `layout` to be one that gives each place along dimension 1 its own "
+                "index, as the places kept are chosen from them, got layout=MaskLayout(base=0, "
                 "strides=(1, 0)) (MaskLayout).",
                 {"layout": MaskLayout(0, (1, 0))},
             ),
@@ -436,7 +436,7 @@ class TestRefuses:
 
     def test_a_fixed_count_of_nothing(self):
         for p in (0.0, 0.5):
-            with pytest.raises(ArgumentValueError, match="a column or more along dimension 1"):
+            with pytest.raises(ArgumentValueError, match="one or more columns along dimension 1"):
                 F.column_dropout(torch.ones(3, 0), p)
 
 

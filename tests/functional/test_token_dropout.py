@@ -1,4 +1,4 @@
-"""Token dropout: which tokens are kept, by the definition; nothing else is done to them."""
+"""Token dropout: which tokens are kept, by the definition, and that they are unchanged."""
 
 import copy
 import itertools
@@ -38,7 +38,7 @@ def tokens(samples=5, size=13, *rest, dtype=torch.float32):
 
 
 def taken(x, places, prefix=0):
-    """Each sample's rows one by one."""
+    """Select the rows of each sample one by one."""
     rows = [
         torch.cat((s[:prefix], torch.stack([s[prefix + i] for i in at])))
         for s, at in zip(x, places.tolist(), strict=True)
@@ -82,7 +82,7 @@ def test_counts_are_rounded_to_the_nearest_and_halves_to_even(size, p, kept):
 
 
 def test_places_with_equal_words_are_in_the_order_of_their_indices():
-    """Ties are rare: one is looked for, and made neighbours by a layout, in both directions."""
+    """Ties are rare: the test finds one, and a layout makes neighbours of it, in both orders."""
     words = words_range(KEY.tensor()[None], DOMAIN_ORDER, 0, 300_000)[0]
     ordered = words.sort(stable=True)
     tied = int((ordered.values[1:] == ordered.values[:-1]).nonzero()[0])
@@ -383,8 +383,8 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `input` to be of a token or more behind a prefix of 5, to keep one, got "
-                "input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
+                "Expected `input` to be of one or more tokens behind a prefix of 5, to keep one, "
+                "got input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
                 {"num_prefix_tokens": 5},
             ),
             (
@@ -404,15 +404,15 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `broadcast_dims` to be one that gives the places along dimension 1 "
-                "indices of their own: they are what is chosen among, got broadcast_dims=(1,) "
+                "Expected `broadcast_dims` to be one that gives each place along dimension 1 its "
+                "own index, as the places kept are chosen from them, got broadcast_dims=(1,) "
                 "(tuple).",
                 {"broadcast_dims": (1,)},
             ),
             (
                 ArgumentValueError,
-                "Expected `layout` to be one that gives the places along dimension 1 indices of "
-                "their own: they are what is chosen among, got layout=MaskLayout(base=0, "
+                "Expected `layout` to be one that gives each place along dimension 1 its own "
+                "index, as the places kept are chosen from them, got layout=MaskLayout(base=0, "
                 "strides=(1, 0)) (MaskLayout).",
                 {"layout": MaskLayout(0, (1, 0))},
             ),
@@ -436,7 +436,7 @@ class TestRefuses:
 
     @pytest.mark.parametrize("p", [0.0, 0.5])
     def test_a_fixed_count_of_nothing(self, p):
-        with pytest.raises(ArgumentValueError, match="a token or more behind a prefix of 0"):
+        with pytest.raises(ArgumentValueError, match="one or more tokens behind a prefix of 0"):
             F.token_dropout(torch.ones(2, 0, 3), p)
         empty = torch.ones(2, 0, 3)
         assert F.token_dropout(empty, p, False) is empty

@@ -157,7 +157,7 @@ def inputs(kind, dtype=torch.float64):
 LAYERS = ["linear", *CONVOLUTIONS]
 
 
-# What torch says itself of an even kernel with padding="same".
+# torch's own warning about an even kernel with padding="same".
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize("kind", LAYERS)
 class TestLayers:
@@ -235,10 +235,10 @@ class TestLayers:
         kept = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
             y = run(*arguments)
-        # Of a linear layer the weight is kept transposed: the same memory.
+        # A linear layer keeps its weight transposed, which is the same memory.
         known = {t.data_ptr() for t in arguments}
         extra = {t.data_ptr(): t.nbytes for t in kept if t.data_ptr() not in known}
-        # What an even kernel needs padded is kept padded: by torch, and by us.
+        # Torch and we keep the padded input of an even kernel.
         padded = 2 * torch.empty(2, 4, 6 + 4, 5 + 2, dtype=y.dtype).nbytes if kind == "same" else 0
         assert sum(extra.values()) <= y.nbytes + 16 + padded
 

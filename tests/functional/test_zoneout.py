@@ -232,5 +232,5 @@ def test_refusals_draw_nothing(training, kwargs, error, words):
 
 def test_no_nested_tensor():
     nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match="`new` to be no nested tensor"):
+    with pytest.raises(ArgumentTypeError, match="`new` to be a tensor that is not nested"):
         F.zoneout(nested, nested, 0.4)

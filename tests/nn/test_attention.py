@@ -175,7 +175,7 @@ def test_nothing_square_is_kept_without_weights():
 
 
 def test_dropout_that_is_on_in_an_encoder_in_eval_stays_on():
-    """Torch's encoder layer in eval goes round its attention by a fast path."""
+    """In eval torch's encoder layer has a fast path around its attention."""
     layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
     theirs = layer.self_attn
     layer.self_attn = td.nn.MultiheadAttention(8, 2, 0.5, batch_first=True).eval()
@@ -184,7 +184,7 @@ def test_dropout_that_is_on_in_an_encoder_in_eval_stays_on():
         assert torch.equal(layer(x), layer(x))
         layer.self_attn.train()
         assert not torch.equal(layer(x), layer(x))
-        # The silence this guards against: torch's own module is not even called.
+        # What this guards against: torch's own module is not even called.
         layer.self_attn = theirs
         theirs.dropout = 0.5
         theirs.train()
@@ -285,7 +285,7 @@ Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
         ((Q, K, K[:6]), {}, r"`value` to be of key's length and batch, \(7, 3\)"),
         ((Q, K[:, :1], K[:, :1]), {}, "`key` to be of query's batch, 3"),
         ((Q, K, K), {"attn_mask": torch.zeros(5, 5)}, r"of shape \(5, 7\) or \(6, 5, 7\)"),
-        ((Q, K, K), {"key_padding_mask": torch.zeros(3, 5)}, r"of shape \(3, 7\), a number a key"),
+        ((Q, K, K), {"key_padding_mask": torch.zeros(3, 5)}, r"\(3, 7\), a value for each key"),
         ((Q, K, K), {"is_causal": True}, "`attn_mask` with `is_causal`"),
     ],
 )

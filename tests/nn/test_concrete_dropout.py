@@ -150,7 +150,7 @@ def test_which_weights_count(layer, shapes):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_the_regulariser_of_a_layer_in_half_precision(dtype):
-    """Squares of 256 are no numbers of float16, nor is a sum of 10^6 smaller ones."""
+    """Float16 holds neither the square of 256 nor a sum of 10^6 smaller ones."""
     layer = torch.nn.Linear(1024, 1024, bias=False)
     torch.nn.init.constant_(layer.weight, 0.5)
     module = td.nn.ConcreteDropout(layer, 1.0, 0.0, 0.5, 0.5).to(dtype)
@@ -172,7 +172,7 @@ def test_regularisation_of_a_model_counts_each_module_once():
 
 
 def test_p_is_learned_where_the_terms_balance():
-    """Without data p goes where the derivative of the two terms is 0."""
+    """Without data p converges to where the derivative of the two terms is 0."""
     module = around().double()
     module.layer.requires_grad_(False)
     optimizer = torch.optim.Adam([module.p_logit], 0.05)

@@ -1,4 +1,4 @@
-"""nn.DropoutAdd: a dropout module of torch's kind, and what it is for: transformer blocks."""
+"""nn.DropoutAdd: a dropout module like torch's, and its use in transformer blocks."""
 
 import copy
 import math
@@ -135,14 +135,14 @@ class TestModule:
         concrete = {} if biased else {"bias": None}
         graph = torch.fx.symbolic_trace(module, concrete_args=concrete)
         calls = [n for n in graph.graph.nodes if n.op == "call_function"]
-        # Beside it the tracer records that it took bias for None.
+        # The tracer also records that it assumed bias to be None.
         ours = [n.target for n in calls if not n.target.__name__.startswith("_assert")]
         assert ours == [F.dropout_add]
         got = seeded(graph, *args, *([] if biased else [None]))
         assert torch.equal(got, seeded(module, *args))
 
     def test_replaces_what_it_fuses_in_a_traced_model(self):
-        """In a model it is a call of a function between those of leaves."""
+        """In a traced model it is a function call between calls of leaf modules."""
 
         class Model(torch.nn.Module):
             def __init__(self):

@@ -77,7 +77,7 @@ def test_wrong_arguments():
         td.nn.EmbeddingDropout(3)
     with pytest.raises(ArgumentTypeError, match="`emb`"):
         td.nn.EmbeddingDropout(torch.nn.ReLU())
-    with pytest.raises(ArgumentTypeError, match="a row for each word, and not for a bag"):
+    with pytest.raises(ArgumentTypeError, match="a row for each word, and not for each bag"):
         td.nn.EmbeddingDropout(torch.nn.EmbeddingBag(4, 3))
     with pytest.raises(ArgumentValueError, match=r"got p=1.5 \(float\)"):
         layer(1.5)

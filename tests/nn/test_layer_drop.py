@@ -14,7 +14,7 @@ from torchdropout.verify import check_dropout
 
 
 class Branch(torch.nn.Module):
-    """Counts its calls, and draws as any branch may."""
+    """Counts its calls, and draws, as any branch may."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""nn.LockedDropout: fastai's RNNDropout, or AWD-LSTM's, by its dimension of time."""
+"""nn.LockedDropout: fastai's RNNDropout, or AWD-LSTM's, by its time dimension."""
 
 import copy
 import pickle
@@ -57,7 +57,7 @@ def test_is_traced_and_compiled_as_one_call():
 
 
 def test_between_the_layers_of_an_lstm():
-    """What is dropped of a hidden state is dropped at all steps, and its weights learn nothing."""
+    """A dropped unit of a hidden state is dropped at all steps, and its weights learn nothing."""
     lstm = torch.nn.LSTM(4, 16, batch_first=True)
     hidden, _ = lstm(torch.randn(3, 7, 4))
     y = seeded(td.nn.LockedDropout(0.5), hidden)

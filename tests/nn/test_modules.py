@@ -163,7 +163,7 @@ def test_permuted_and_sliced_inputs_keep_their_order_of_dimensions():
 @pytest.mark.parametrize("name", ["AlphaDropout", "FeatureAlphaDropout"])
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
 def test_alpha_keeps_mean_and_standard_deviation(name, p):
-    """One value a channel, 2**17 channels: both within 6 sigma of 0 and 1."""
+    """One value for each of 2**17 channels: mean and variance within 6 sigma of 0 and 1."""
     n = 2**17
     x = torch.randn(n, 1, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = seeded(getattr(td.nn, name)(p), x)

@@ -210,7 +210,7 @@ class TestAsTorch:
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_the_steps_are_torchs_where_next_to_nothing_is_dropped(self, kind, shape):
-        """At p = 2^-34 all is computed here and nothing dropped, by either way and in each form."""
+        """At p = 2^-34 our code computes all steps and drops nothing, in each way and form."""
         x = sequence(shape.get("batch_first", False))
         for rate in ("zoneout_hidden", "recurrent_dropout", "input_dropout"):
             module = layer(kind, **shape, **{rate: 2.0**-34})
@@ -275,7 +275,7 @@ class TestDefinition:
 
     @pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [2, 5, 1, 4], [1, 3, 3, 2]])
     def test_packed_is_padded(self, kind, rates, lengths):
-        """Each sample of a packed sequence: as if it was alone, cut to its length."""
+        """Each sample of a packed sequence gives what it gives alone, cut to its length."""
         module, x = layer(kind, **rates), sequence()
         steps = max(lengths)
         packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
@@ -345,7 +345,7 @@ class TestAtOne:
 
 
 def test_update_mode_forgets_nothing():
-    """Semeniuta's reason: with f = 1 and i = 0 the cell stays, whatever is dropped; Gal's h not."""
+    """Semeniuta's reason: with f = 1 and i = 0 dropout leaves the cell alone, but not Gal's h."""
     module = layer(recurrent_dropout=0.5, recurrent_mode="update")
     with torch.no_grad():
         for value in module.parameters():
@@ -398,7 +398,7 @@ class TestDerivatives:
         ids=str,
     )
     def test_no_mask_is_kept_for_the_backward(self, rates):
-        """But for values in float32 and torch's workspace in uint8: keys at most, 16 bytes each."""
+        """Apart from float32 values and torch's uint8 workspace, only keys of 16 bytes are kept."""
 
         found = {}
         hooks = torch.autograd.graph.saved_tensors_hooks(
@@ -587,7 +587,7 @@ def test_wrong_modes():
             ArgumentValueError,
             "not both",
         ),
-        (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of a step or more"),
+        (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of one or more steps"),
         (None, None, {"batch_start": -1}, ArgumentValueError, "got batch_start=-1"),
         (None, None, {"batch_start": 2**24}, ArgumentValueError, "got batch_start=16777216"),
         (None, None, {"batch_start": 0.0}, ArgumentTypeError, r"got batch_start=0.0 \(float\)"),

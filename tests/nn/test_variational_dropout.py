@@ -125,7 +125,7 @@ class TestLayers:
     def test_is_traced_and_compiled(self, which):
         torch._dynamo.reset()
         module, x = layers()[which]
-        # A leaf to torch.fx by default, as all of torch.nn's own modules; here it looks inside.
+        # By default a leaf for torch.fx, like all modules of torch.nn; this tracer looks inside.
         graph = torch.fx.symbolic_trace(module)
         assert torch.equal(seeded(graph, x), seeded(module, x))
         compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
@@ -154,7 +154,7 @@ def test_takes_the_state_of_a_trained_layer():
 
 
 def test_irrelevant_inputs_are_pruned():
-    """Of 13 inputs the first 3 matter: their weights stay, and most of the others go."""
+    """Only the first 3 of 13 inputs matter: their weights stay, most of the others are pruned."""
     torch.manual_seed(0)
     n, s = 200, 0.5
     x = torch.randn(n, 13)
@@ -204,7 +204,7 @@ class TestDropout:
         assert module.kl().item() == pytest.approx(expected, rel=1e-6)
 
     def test_alpha_is_learned(self):
-        """Of two features one is noise that hurts, the other is never used."""
+        """One of two features is harmful noise, the other is never used."""
         torch.manual_seed(0)
         module = td.nn.VariationalDropout(0.5, 2)
         optimizer = torch.optim.Adam(module.parameters(), 0.05)
@@ -264,12 +264,12 @@ def test_kl_and_sparsity_of_a_model():
         (
             lambda: td.nn.VariationalDropout(0.5, 5, dim=5)(torch.ones(5, 5)),
             ArgumentValueError,
-            "`input` to be of a dimension 5, that of the features",
+            "`input` to be a tensor with a dimension 5, that of the features",
         ),
         (
             lambda: td.nn.VariationalDropout(0.5, 5, dim=-3)(torch.ones(5, 5)),
             ArgumentValueError,
-            "`input` to be of a dimension -3",
+            "`input` to be a tensor with a dimension -3",
         ),
         (lambda: td.nn.VariationalDropout(weights=0), ArgumentValueError, r"got weights=0 \(int\)"),
         (

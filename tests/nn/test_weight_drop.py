@@ -1,4 +1,4 @@
-"""nn.WeightDrop: one mask a call on what a module computes with; the parameters stay themselves."""
+"""nn.WeightDrop: one mask a call on the weights in use; the parameters themselves stay."""
 
 import copy
 import gc
@@ -147,7 +147,7 @@ def test_rows_dropped_whole():
 
 
 class Reader(torch.nn.Module):
-    """Reads its weight as often as it is asked to, in every way."""
+    """Reads its weight a given number of times, in every way."""
 
     def __init__(self):
         super().__init__()
@@ -219,7 +219,7 @@ def test_a_call_that_fails_draws_nothing():
 
 
 def test_the_dropped_weights_are_not_packed_for_cudnn(monkeypatch):
-    """As on a GPU: nothing writes into them, its warning is not passed on, and all is undone."""
+    """As on a GPU: nothing writes into the weights, no warning is shown, and all is undone."""
     module, _, x = built("lstm")
     lstm, calls = module.module, []
     expected = seeded(module, x)[0]
@@ -318,7 +318,7 @@ def test_a_cell_in_a_loop_has_one_mask_for_all_steps():
 
 
 def test_over_another_parametrization():
-    """What is dropped is what the other computed; either can be taken off."""
+    """What the other parametrization computes is dropped; either can be removed."""
     linear, x = parametrizations.weight_norm(torch.nn.Linear(5, 6)), torch.randn(3, 5)
     weight = linear.weight.detach()
     module = td.nn.WeightDrop(linear, 0.4, "weight")

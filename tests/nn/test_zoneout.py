@@ -46,7 +46,7 @@ def test_wrong_arguments():
 
 
 def test_over_the_steps_of_a_cell():
-    """At p = 1 the state is never new; at p = 0 the cell's own; between, each unit is either's."""
+    """At p = 1 the state is always old, at p = 0 the cell's; in between a unit is one of both."""
     cell, xs = torch.nn.GRUCell(4, 8), torch.randn(5, 3, 4)
 
     def run(p):

@@ -1,8 +1,8 @@
-"""The mechanism of attention dropout: blocks of probabilities, made again for the backward.
+"""The mechanism of attention dropout: blocks of probabilities, recomputed for the backward.
 
 The square of probabilities exists a block at a time, in the forward and in the backward: all keys
-of some queries, of some heads. Kept for the backward are the inputs alone; the mask of a block is
-that of its indices, so that no bit depends on how the square is cut.
+of some queries, of some heads. Only the inputs are kept for the backward. The mask of a block
+follows from its indices, so that no bit depends on how the square is cut.
 """
 
 from __future__ import annotations
@@ -14,33 +14,32 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import _torch, direct, ops
-from ..contract.keep import compute_dtype, scale
+from .. import _torch
+from ..contract.keep import compute_dtype
 from ..contract.seed import as_int64
 from ..random import Key
-from ._bernoulli import masked_affine, plain
-from ._rate import drops
+from ._map import KeyedMap, compute
 
-# Probabilities a block: on a CPU a few of these stay in the cache of a core; elsewhere a kernel
-# shall have enough to do.
+# Probabilities in a block: on a CPU a few blocks stay in the cache of a core; elsewhere a kernel
+# needs enough work.
 BLOCK = 1 << 18
 BLOCK_ELSEWHERE = 1 << 24
-# Queries a block of causal attention: its keys end at the last of them.
+# Queries in a block of causal attention: its keys end at the last of them.
 CAUSAL_ROWS = 128
 
 
-class Plan(NamedTuple):
-    """What a call computes, but for its tensors and its key.
+class AttentionPlan(NamedTuple):
+    """What a call computes, except for its tensors and its key.
 
     Attributes:
-        p: Drop probability.
+        drop: What happens to a probability.
         scale: Factor of the scores.
         causal: True where a query sees no key behind its own place.
         base: Mask index of the first probability, its 64 bits as int64.
         strides: Mask strides of the probabilities: batch dimensions, head, query, key.
     """
 
-    p: float
+    drop: KeyedMap
     scale: float
     causal: bool
     base: int
@@ -48,9 +47,9 @@ class Plan(NamedTuple):
 
 
 def blocks_possible(*tensors: torch.Tensor | None) -> bool:
-    """True where nobody but autograd looks at the operations, and first derivatives will do.
+    """True where only autograd sees the operations, so that first derivatives are enough.
 
-    Elsewhere (transforms, the compiler, forward mode, modes, subclasses) attention is composed.
+    Under transforms, the compiler, forward mode, modes and for subclasses attention is composed.
     """
     return (
         not torch.compiler.is_compiling()
@@ -60,13 +59,13 @@ def blocks_possible(*tensors: torch.Tensor | None) -> bool:
 
 
 def autocasts(device: torch.device) -> bool:
-    """True where autocast is on for the device; torch raises for one that has none, as meta."""
+    """True where autocast is on for the device; torch raises for a device without it, as meta."""
     return device.type != "meta" and torch.is_autocast_enabled(device.type)
 
 
 @contextlib.contextmanager
 def as_typed(device: torch.device) -> Iterator[None]:
-    """Every operation in the dtype of its tensors: no autocast."""
+    """Run every operation in the dtype of its tensors, without autocast."""
     if not autocasts(device):
         yield
         return
@@ -79,7 +78,7 @@ def composed(
     k: torch.Tensor,
     v: torch.Tensor,
     mask: torch.Tensor | None,
-    plan: Plan,
+    plan: AttentionPlan,
     key: Key | None,
     generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,18 +91,18 @@ def composed(
         mask: Bool, False where a query does not see a key, or added to the scores; of the
             dimensions of q, each of its size or 1.
         plan: The rest.
-        key: Names the mask; drawn without one, and last.
-        generator: From here, if not from torch's default one.
+        key: Names the mask; without one it is drawn, last.
+        generator: Draws the key, instead of torch's default one.
 
     Returns:
         The output, and the probabilities after dropout, in the compute type.
     """
     with as_typed(q.device):
-        compute = compute_dtype(q.dtype)
+        wide = compute_dtype(q.dtype)
         shared = q.shape[-3] // max(k.shape[-3], 1)
         if shared > 1:
             k, v = (t.repeat_interleave(shared, -3) for t in (k, v))
-        scores = (q.to(compute) * plan.scale) @ k.to(compute).transpose(-2, -1)
+        scores = (q.to(wide) * plan.scale) @ k.to(wide).transpose(-2, -1)
         if plan.causal:
             ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
             scores = scores.masked_fill(ahead, -torch.inf)
@@ -112,7 +111,7 @@ def composed(
             if mask.dtype == torch.bool:
                 scores = scores.masked_fill(~mask, -torch.inf)
             else:
-                scores = scores + mask.to(compute)
+                scores = scores + mask.to(wide)
             if scores.shape[-1] > 0:
                 # A query that sees no key: its probabilities are 0, and no gradient is NaN.
                 dead = scores.detach().amax(-1, keepdim=True) == -torch.inf
@@ -120,11 +119,9 @@ def composed(
         weights = scores.softmax(-1)
         if dead is not None:
             weights = weights.masked_fill(dead, 0.0)
-        if drops(plan.p):
-            weights = masked_affine(
-                weights, plan.p, plain(plan.p), plan.base, plan.strides, key, generator
-            )
-        return (weights @ v.to(compute)).to(q.dtype), weights
+        if plan.drop.active:
+            weights = compute(weights, plan.drop, plan.base, plan.strides, key, generator)
+        return (weights @ v.to(wide)).to(q.dtype), weights
 
 
 def in_blocks(
@@ -132,7 +129,7 @@ def in_blocks(
     k: torch.Tensor,
     v: torch.Tensor,
     mask: torch.Tensor | None,
-    plan: Plan,
+    plan: AttentionPlan,
     key: Key,
 ) -> torch.Tensor:
     """The output of `composed`, where `blocks_possible`."""
@@ -140,7 +137,7 @@ def in_blocks(
 
 
 class _Attention(torch.autograd.Function):
-    """Keeps its inputs and numbers, and makes the probabilities again, dropped ones and all."""
+    """Keeps its inputs and numbers, and recomputes the probabilities, also after dropout."""
 
     @staticmethod
     def forward(
@@ -149,7 +146,7 @@ class _Attention(torch.autograd.Function):
         k: torch.Tensor,
         v: torch.Tensor,
         mask: torch.Tensor | None,
-        plan: Plan,
+        plan: AttentionPlan,
         key: Key,
     ) -> torch.Tensor:
         ctx.save_for_backward(q, k, v, mask)
@@ -162,8 +159,8 @@ class _Attention(torch.autograd.Function):
         q, k, v, mask = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:4]
         if torch.is_grad_enabled():
-            # Gradients of this gradient: they go through the composition. The views tell q, k
-            # and v apart where they are one tensor.
+            # Gradients of this gradient go through the composition. The views distinguish q, k
+            # and v where they are one tensor.
             q, k, v = (t.view_as(t) for t in (q, k, v))
             mask = None if mask is None else mask.view_as(mask)
             output, _ = composed(q, k, v, mask, ctx.plan, ctx.key)
@@ -200,7 +197,7 @@ class _Square:
         k: torch.Tensor,
         v: torch.Tensor,
         mask: torch.Tensor | None,
-        plan: Plan,
+        plan: AttentionPlan,
         key: Key,
     ) -> None:
         *self.lead, self.keys, _ = k.shape
@@ -217,7 +214,7 @@ class _Square:
         self.inner = (head, query, place)
         self.outer = (*outer, head * self.heads)
         self.step = _step(self.lead, self.outer)
-        self.mask = None if mask is None else _Mask(mask, self.lead, self.heads)
+        self.mask = None if mask is None else _ScoreMask(mask, self.lead, self.heads)
         self.memory: dict[str, torch.Tensor] = {}
 
     def blocks(self) -> Iterator[tuple[int, int, list[_Block]]]:
@@ -239,7 +236,7 @@ class _Square:
             yield g, g_end, run
 
     def scratch(self, name: str, b: _Block) -> torch.Tensor:
-        """Memory for a block, the same for each: new pages would cost as much as the arithmetic."""
+        """Memory that all blocks share: new pages would cost as much as the arithmetic."""
         shape = (b.g_end - b.g, self.heads * (b.row_end - b.row), b.keys)
         size = math.prod(shape)
         if name not in self.memory or self.memory[name].numel() < size:
@@ -247,7 +244,7 @@ class _Square:
         return self.memory[name][:size].view(shape)
 
     def rows(self, t: torch.Tensor, b: _Block) -> torch.Tensor:
-        """Those of a block, a matrix a group, in the compute type."""
+        """The rows of a block, a matrix for each group, in the compute type."""
         part = t[b.g : b.g_end, :, b.row : b.row_end].to(self.compute)
         return part.reshape(b.g_end - b.g, -1, t.shape[-1])
 
@@ -259,7 +256,7 @@ class _Square:
         return t.view(b.g_end - b.g, self.heads, b.row_end - b.row, b.keys)
 
     def probabilities(self, q: torch.Tensor, k: torch.Tensor, b: _Block) -> torch.Tensor:
-        """Before dropout."""
+        """The probabilities before dropout."""
         scores, weights = self.scratch("scores", b), self.scratch("weights", b)
         torch.bmm(q, k[:, : b.keys].transpose(1, 2), out=scores)
         square = self.square(scores, b)
@@ -279,7 +276,7 @@ class _Square:
         return torch.softmax(scores, -1, out=weights).masked_fill_(dead, 0.0)
 
     def dropped(self, weights: torch.Tensor, b: _Block, *, inplace: bool) -> torch.Tensor:
-        """After dropout."""
+        """The probabilities after dropout."""
         plan, square = self.plan, self.square(weights, b)
         if self.step is None:
             offset = _offset(b.g, self.lead, self.outer)
@@ -288,16 +285,14 @@ class _Square:
             offset, step = b.g * self.step, self.step
         base = as_int64((plan.base + offset + b.row * self.inner[1]) % 2**64)
         strides = (step, *self.inner)
-        if direct.takes(square):
-            call = direct.Map(
-                self.key.seed, self.key.stream, plan.p, base, scale(plan.p), 0.0, 0.0, strides
-            )
+        y = None
+        if plan.drop.write is not None:
             into = square if inplace else self.square(self.scratch("dropped", b), b)
-            direct.masked_affine_out(into, square, call)
-        else:
-            key = self.key.tensor()
-            into = ops.masked_affine(square, key, plan.p, *plain(plan.p), base, strides)
-        return into.view(weights.shape)
+            place = (into, square, self.key, None, base, strides)
+            y = plan.drop.write(*place, *plan.drop.constants)
+        if y is None:
+            y = compute(square, plan.drop, base, strides, self.key)
+        return y.view(weights.shape)
 
     def output(self) -> torch.Tensor:
         out = self.q.new_empty((*self.q.shape[:-1], self.v.shape[-1]))
@@ -312,11 +307,11 @@ class _Square:
         return out.view(self.shape)
 
     def gradients(self, gradient: torch.Tensor, wanted: Sequence[bool]) -> list[Any]:
-        """Of q, k, v and the mask, those that are wanted.
+        """The gradients of q, k, v and the mask, those that are required.
 
         With w the probabilities and d the dropped ones, `o = d v`: the gradient of the scores is
-        `d * (g v^T) - w * rowsum(d * (g v^T))`, for dropout multiplies by one number forward and
-        backward, and it is 0 wherever w is.
+        `d * (g v^T) - w * rowsum(d * (g v^T))`, since dropout multiplies by the same number forward
+        and backward; it is 0 wherever w is.
         """
         for_q, for_k, for_v, for_mask = wanted
         g_out = gradient.reshape(*self.q.shape[:-1], self.v.shape[-1])
@@ -360,13 +355,13 @@ class _Square:
         ]
 
 
-class _Mask:
-    """A mask of any sizes of 1, and what of it a block needs: never more than that is copied."""
+class _ScoreMask:
+    """A mask that broadcasts, and the part that a block needs: no more than that is copied."""
 
     def __init__(self, mask: torch.Tensor, lead: Sequence[int], heads: int) -> None:
         self.given = mask
         *outer, head = mask.shape[:-2]
-        # The heads of a group are neighbours in the mask, if it tells heads apart at all.
+        # The heads of a group are neighbours in the mask, if it distinguishes heads at all.
         inner = heads if head > 1 else 1
         outer.append(head // inner)
         self.values = mask.reshape(math.prod(outer), inner, *mask.shape[-2:])
@@ -382,7 +377,7 @@ class _Mask:
         return torch.zeros(self.values.shape, dtype=dtype, device=self.given.device)
 
     def add(self, total: torch.Tensor, scores: torch.Tensor, b: _Block) -> None:
-        """The gradient of a block's scores, summed over what shares a number of the mask."""
+        """Add the gradient of the scores of a block, summed where they share a mask value."""
         place = self._crop(total, b)
         shared = [dim for dim in (1, 2, 3) if place.shape[dim] == 1 < scores.shape[dim]]
         if shared:
@@ -400,7 +395,7 @@ class _Mask:
 
 
 def _step(sizes: Sequence[int], strides: Sequence[int]) -> int | None:
-    """The stride of the dimensions taken as one, row-major; None where there is none."""
+    """The stride of all dimensions read as one, row-major; None where no such stride exists."""
     step: int | None = None
     span = 0
     for size, stride in zip(reversed(sizes), reversed(strides), strict=True):
@@ -415,7 +410,7 @@ def _step(sizes: Sequence[int], strides: Sequence[int]) -> int | None:
 
 
 def _offset(place: int, sizes: Sequence[int], strides: Sequence[int]) -> int:
-    """Of the element at a row-major place."""
+    """The offset of the element at a row-major place."""
     offset = 0
     for size, stride in zip(reversed(sizes), reversed(strides), strict=True):
         place, coordinate = divmod(place, size)

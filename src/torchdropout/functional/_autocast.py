@@ -1,4 +1,4 @@
-"""What autocast does to operators of torch, for what is not one."""
+"""What autocast does to operators of torch, for code that is not one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 
 
 def autocast_dtype(x: torch.Tensor) -> torch.dtype | None:
-    """The dtype in which torch's own layers would take x; None where autocast leaves it alone."""
+    """The dtype that autocast gives x in torch's own layers; None where it leaves x as it is."""
     device = x.device.type
-    # A device such as "meta" has no autocast, and torch raises when asked.
+    # A device such as "meta" has no autocast, and torch raises for it.
     if x.dtype == torch.float64 or device == "meta" or not torch.is_autocast_enabled(device):
         return None
     return torch.get_autocast_dtype(device)

@@ -1,4 +1,4 @@
-"""What the fixed-count variants share: how many are kept, and which."""
+"""How many are kept in the variants with a fixed count, and which."""
 
 from __future__ import annotations
 
@@ -11,61 +11,68 @@ from .. import ops
 from .._validate import is_integer, wrong_type, wrong_value
 from ..contract.keep import count_kept as count_kept
 from ..contract.layout import row_major
-from ._bernoulli import Call, key_of, key_tensor, mask_map
-from ._rate import Rate
+from ._indices import mask_map
+from ._rate import Probability, Rate
 
 
 def choice_map(
-    shape: Sequence[int], shared: Sequence[int], dim: int, call: Call
+    shape: Sequence[int], shared: Sequence[int], dim: int, broadcast_dims: Any, layout: Any
 ) -> tuple[int, list[int]]:
-    """Base and strides of the indices of the places among which is chosen along `dim`.
+    """Base and strides of the mask indices of the places to choose from along `dim`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: An argument does not fit the shape, or gives the places of a group one
-            index, so that there would be nothing to order them by.
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: An argument does not fit the shape, or gives all places of a group the
+            same index, so that nothing would order them.
     """
-    base, strides = mask_map(shape, shared, call.broadcast_dims, call.layout)
+    base, strides = mask_map(shape, shared, broadcast_dims, layout)
     if strides is None:
         strides = row_major(shape)
     if strides[dim] == 0 and shape[dim] > 1:
-        name = "broadcast_dims" if call.layout is None else "layout"
         wrong_value(
-            name,
-            f"one that gives the places along dimension {dim} indices of their own: "
-            "they are what is chosen among",
-            getattr(call, name),
+            "broadcast_dims" if layout is None else "layout",
+            f"one that gives each place along dimension {dim} its own index, as the places kept "
+            "are chosen from them",
+            broadcast_dims if layout is None else layout,
         )
     return base, strides
 
 
-def choose(call: Call, size: int, base: int, strides: Sequence[int], ordered: bool) -> torch.Tensor:
-    """The places kept in each sample: `count_kept` of `size`.
+def choose(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    p: Probability,
+    size: int,
+    base: int,
+    strides: Sequence[int],
+    ordered: bool,
+) -> torch.Tensor:
+    """Choose the places kept in each sample: `count_kept` of `size`.
 
     Args:
-        call: Whose input has the samples in its first dimension.
+        x: The input, with the samples in its first dimension.
+        key: Names the choice.
+        p: Drop probability.
         size: Places of a sample.
         base: Mask index of the first place.
         strides: Mask strides of samples and places.
-        ordered: Whether the places ascend, or come in the order of their words.
+        ordered: True for ascending places, False for the order of their words.
 
     Returns:
         int64 of shape `(N, kept)`.
     """
-    x = call.x
-    key = key_tensor(key_of(call.key, call.generator))
     shape = (x.shape[0], size)
-    if isinstance(call.p, Rate):
-        constants = call.p.constants
-        places = ops.choose_share(key, constants, shape, ordered, base, strides, x.device)
+    if isinstance(p, Rate):
+        places = ops.choose_share(key, p.constants, shape, ordered, base, strides, x.device)
     else:
-        kept = count_kept(size, call.p)
+        kept = count_kept(size, p)
         places = ops.choose(key, shape, kept, ordered, base, strides, x.device)
     return places.expand(x.shape[0], -1)
 
 
 def drop_to_count(
-    call: Call,
+    x: torch.Tensor,
+    key: torch.Tensor,
     kept: int,
     group: int,
     dim: int,
@@ -76,25 +83,24 @@ def drop_to_count(
     """`y = x * group / kept` at `kept` places of each group, else 0.
 
     Args:
-        call: A call that is active.
-        kept: How many of a group; 0 gives zeros.
-        group: How many places that follow one another are a group.
-        dim: Along which dimension of the input.
-        scale_by_keep: False leaves what is kept as it is.
+        x: The input.
+        key: Names the mask.
+        kept: How many of a group are kept; 0 gives zeros.
+        group: How many consecutive places make a group.
+        dim: The dimension of the input along which groups lie.
+        scale_by_keep: False leaves kept elements as they are.
         base: Mask index of the first element.
         strides: Mask strides.
     """
-    x = call.x
     scale = group / kept if scale_by_keep and kept > 0 else 1.0
-    key = key_tensor(key_of(call.key, call.generator))
     return ops.counted_affine(x, key, kept, group, dim - x.ndim, scale, base, strides)
 
 
 def check_dim(dim: Any, x: torch.Tensor) -> int:
-    """A dimension of x, as a non-negative number.
+    """Check a dimension of x, and return it as a non-negative integer.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: x has no such dimension.
     """
     if not is_integer(dim):

@@ -1,7 +1,7 @@
-"""The output of a layer whose weights are independent normals: sampled itself, not its weights.
+"""The output of a layer with independent normal weights, sampled instead of the weights.
 
-`y = f(x, mean of the weights) + sqrt(f(x^2, their variance)) * e` has the law of `f(x, W)` (local
-reparametrisation, Kingma et al. 2015) with a number of noise for each output.
+`y = f(x, mean of the weights) + sqrt(f(x^2, their variance)) * e` has the distribution of
+`f(x, W)` (local reparametrisation, Kingma et al. 2015), with one noise value for each output.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from ..contract.keep import compute_dtype
 from ..contract.noise import Law
 from ._autocast import autocast_dtype
-from ._learned import Place
+from ._learned import NoiseIndices
 
 
 class Bilinear(Protocol):
@@ -26,7 +26,7 @@ class Bilinear(Protocol):
     def gradients(
         self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Those of the input and the weights."""
+        """The gradients of the input and the weights."""
 
 
 class Linear(NamedTuple):
@@ -39,7 +39,7 @@ class Linear(NamedTuple):
     def gradients(
         self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Those of the input and the weights."""
+        """The gradients of the input and the weights."""
         rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, weight.shape[0])
         return gradient @ weight, columns.T @ rows
 
@@ -59,7 +59,7 @@ class Convolution(NamedTuple):
     def gradients(
         self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Those of the input and the weights."""
+        """The gradients of the input and the weights."""
         stride, padding, dilation, groups = self
         of_x, of_weight, _ = torch.ops.aten.convolution_backward(
             *(gradient, x, weight, None, stride, padding, dilation),
@@ -71,7 +71,7 @@ class Convolution(NamedTuple):
 def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:
     """`layer(x^2, exp(log_sigma2))`: the variance of each output.
 
-    In float32 where float16, whose largest number is the square of 256, would do for `layer(x)`.
+    Computed in float32 where `layer(x)` is float16, which overflows at the square of 256.
     """
     if torch.compiler.is_compiling():
         return _variance(x, log_sigma2, layer)
@@ -90,7 +90,7 @@ def _variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> tor
 
 
 class _Variance(torch.autograd.Function):
-    """Keeps x and the parameter, which are kept anyway, and squares them again."""
+    """Keeps x and the parameter, which are kept anyway, and recomputes the squares."""
 
     generate_vmap_rule = True
 
@@ -107,8 +107,8 @@ class _Variance(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         x, log_sigma2 = ctx.saved_tensors
-        # Under autocast the output has a narrower type than what is kept, and x may have too; of
-        # float16 it has a wider one.
+        # Under autocast the output, and perhaps x, has a narrower type than what is kept; for
+        # float16 the output has a wider one.
         dtype = torch.promote_types(torch.promote_types(x.dtype, log_sigma2.dtype), gradient.dtype)
         sigma2 = log_sigma2.to(dtype).exp()
         of_square, of_sigma2 = ctx.layer.gradients(gradient.to(dtype), x.to(dtype).square(), sigma2)
@@ -132,28 +132,28 @@ class _Variance(torch.autograd.Function):
 
 
 def sampled(
-    mean: torch.Tensor, variance: torch.Tensor, place: Place, key: torch.Tensor
+    mean: torch.Tensor, variance: torch.Tensor, indices: NoiseIndices, key: torch.Tensor
 ) -> torch.Tensor:
     """`mean + sqrt(variance) * e`, e standard normal."""
     if torch.compiler.is_compiling():
-        return _sum(mean, variance, key, place)
-    y: torch.Tensor = _Sampled.apply(mean, variance, key, place)  # type: ignore[no-untyped-call]
+        return _sum(mean, variance, key, indices)
+    y: torch.Tensor = _Sampled.apply(mean, variance, key, indices)  # type: ignore[no-untyped-call]
     return y
 
 
 def _sum(
-    mean: torch.Tensor, variance: torch.Tensor, key: torch.Tensor, place: Place
+    mean: torch.Tensor, variance: torch.Tensor, key: torch.Tensor, indices: NoiseIndices
 ) -> torch.Tensor:
     compute = compute_dtype(mean.dtype)
-    e = place.noise(Law.NORMAL, key, mean.dtype, mean.device)
+    e = indices.noise(Law.NORMAL, key, mean.dtype, mean.device)
     return torch.addcmul(mean.to(compute), _root(variance.to(compute)), e).to(mean.dtype)
 
 
 def _root(variance: torch.Tensor) -> torch.Tensor:
-    """Its square root, with a derivative of 0 at 0.
+    """The square root, with a derivative of 0 at 0.
 
-    There the noise is 0 whatever e is, and so is what we call its derivative; not NaN. The common
-    1e-8 added under the root would be noise of its own in every output.
+    There the noise is 0 whatever e is, and its derivative is defined as 0 instead of NaN. Adding
+    the common 1e-8 under the root would add noise to every output.
     """
     if not torch.is_grad_enabled():
         return variance.sqrt()
@@ -162,19 +162,19 @@ def _root(variance: torch.Tensor) -> torch.Tensor:
 
 
 class _Sampled(torch.autograd.Function):
-    """Keeps the variance, which would cost a layer's time to make again, and the key."""
+    """Keeps the key, and the variance, which would take the time of a layer to recompute."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        mean: torch.Tensor, variance: torch.Tensor, key: torch.Tensor, place: Place
+        mean: torch.Tensor, variance: torch.Tensor, key: torch.Tensor, indices: NoiseIndices
     ) -> torch.Tensor:
-        return _sum(mean, variance, key, place)
+        return _sum(mean, variance, key, indices)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        mean, variance, key, ctx.place = inputs
+        mean, variance, key, ctx.indices = inputs
         ctx.dtype = mean.dtype
         ctx.save_for_backward(variance, key)
         ctx.save_for_forward(variance, key)
@@ -182,7 +182,7 @@ class _Sampled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         variance, key = ctx.saved_tensors
-        of_variance = gradient * _slope(variance, key, ctx.place)
+        of_variance = gradient * _slope(variance, key, ctx.indices)
         return gradient, of_variance.to(variance.dtype), None, None
 
     @staticmethod
@@ -192,25 +192,25 @@ class _Sampled(torch.autograd.Function):
         variance, key = ctx.saved_tensors
         tangent: Any = 0.0 if of_mean is None else of_mean
         if of_variance is not None:
-            tangent = tangent + of_variance * _slope(variance, key, ctx.place)
+            tangent = tangent + of_variance * _slope(variance, key, ctx.indices)
         return tangent.to(ctx.dtype)  # type: ignore[no-any-return]
 
 
-def _slope(variance: torch.Tensor, key: torch.Tensor, place: Place) -> torch.Tensor:
+def _slope(variance: torch.Tensor, key: torch.Tensor, indices: NoiseIndices) -> torch.Tensor:
     """The derivative of the output by its variance, in the compute type: `e / (2 sqrt(variance))`.
 
-    0 where there is no variance, as that of `_root`.
+    It is 0 where the variance is 0, like that of `_root`.
     """
-    half_e = place.noise(Law.NORMAL, key, variance.dtype, variance.device, 0.5)
+    half_e = indices.noise(Law.NORMAL, key, variance.dtype, variance.device, 0.5)
     variance = variance.to(half_e.dtype)
     if torch.is_grad_enabled():
         none = variance == 0
         return torch.where(none, 0.0, half_e * torch.where(none, 1.0, variance).rsqrt())
-    # The same without a comparison, which takes more time than all the rest.
+    # The same without a comparison, which takes longer than all the rest.
     least = torch.finfo(variance.dtype).tiny
     return variance.sqrt().div_(variance.clamp(min=least)) * half_e
 
 
 def pair(value: Sequence[int] | int) -> tuple[int, ...]:
-    """One number for both dimensions, or one for each."""
+    """A value for each of two dimensions, from one for both or one for each."""
     return (value, value) if isinstance(value, int) else tuple(value)

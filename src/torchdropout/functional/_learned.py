@@ -1,4 +1,4 @@
-"""Multiplicative noise whose law has a learned parameter: its gradient, and what is kept for it."""
+"""Multiplicative noise with a learned parameter: its gradient, and what is kept for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from .. import ops
-from .._validate import REAL, wrong_type, wrong_value
+from .._validate import REAL, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import Law
 from ..random import Key
-from ._bernoulli import key_of, key_tensor, mask_map
+from ._indices import mask_map
+from ._key import key_of, key_tensor
 
 
 class Factor(Protocol):
@@ -21,7 +22,7 @@ class Factor(Protocol):
 
     @property
     def law(self) -> Law:
-        """Of e."""
+        """The distribution of e."""
 
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
         """The factor w."""
@@ -32,20 +33,20 @@ class Factor(Protocol):
         """`gradient * w`, and `gradient * x` times the derivative of w by the parameter."""
 
 
-class Place(NamedTuple):
-    """Which noise an element has: mask indices over a shape that is 1 where draws are shared."""
+class NoiseIndices(NamedTuple):
+    """Which noise an element gets: mask indices over a shape that is 1 where draws are shared."""
 
     base: int
     sizes: tuple[int, ...]
     strides: tuple[int, ...]
 
     @classmethod
-    def of(cls, shape: Sequence[int], broadcast_dims: Any, layout: Any) -> Place:
-        """Of the arguments of a call, checked.
+    def of(cls, shape: Sequence[int], broadcast_dims: Any, layout: Any) -> NoiseIndices:
+        """Check the arguments of a call, and lay out its noise.
 
         Raises:
-            ArgumentTypeError: As `mask_map`.
-            ArgumentValueError: As `mask_map`.
+            ArgumentTypeError: As in `mask_map`.
+            ArgumentValueError: As in `mask_map`.
         """
         base, found = mask_map(shape, (), broadcast_dims, layout)
         strides = row_major(shape) if found is None else found
@@ -60,22 +61,22 @@ class Place(NamedTuple):
         device: torch.device,
         size: float = 1.0,
     ) -> torch.Tensor:
-        """Noise, float64 or float32: the only thing that is made again for a backward."""
+        """The noise, float64 or float32: all that is recomputed for a backward."""
         zeros = torch.zeros(self.sizes, dtype=compute_dtype(dtype), device=device)
         return ops.noise_affine(zeros, key, law, 0.0, size, self.base, self.strides)
 
 
 def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> torch.Tensor:
-    """A learned parameter of x: of one element, or of a shape that broadcasts to that of x.
+    """Check a learned parameter: of one element, or of a shape that broadcasts to that of x.
 
     Raises:
-        ArgumentTypeError: It is no floating-point tensor.
+        ArgumentTypeError: It is not a floating-point tensor.
         ArgumentValueError: It does not broadcast to the shape of x, or lies on another device.
     """
     if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
         wrong_type(name, f"a floating-point tensor, {what}", parameter)
     if parameter.is_nested:
-        wrong_type(name, "no nested tensor", parameter)
+        refuse_nested(name, parameter)
     if parameter.device != x.device:
         wrong_value(
             name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter
@@ -93,38 +94,46 @@ def multiplied(
     x: torch.Tensor,
     parameter: torch.Tensor,
     factor: Factor,
-    place: Place,
+    indices: NoiseIndices,
     key: Key | None,
     generator: torch.Generator | None,
 ) -> torch.Tensor:
-    """`x * w(parameter, e)`; draws the key, and so comes after all checks."""
+    """`x * w(parameter, e)`; draws the key, and so must run after all checks."""
     drawn = key_tensor(key_of(key, generator))
     if torch.compiler.is_compiling():
-        # It takes no Function with rules of its own for vmap and forward derivatives; what to keep
-        # and what to make again it decides itself.
-        return _product(x, parameter, drawn, factor, place)
-    y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, place)  # type: ignore[no-untyped-call]
+        # The compiler does not accept a Function with its own rules for vmap and forward
+        # derivatives. It decides itself what to keep and what to recompute.
+        return _product(x, parameter, drawn, factor, indices)
+    y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, indices)  # type: ignore[no-untyped-call]
     return y
 
 
 def _product(
-    x: torch.Tensor, parameter: torch.Tensor, key: torch.Tensor, factor: Factor, place: Place
+    x: torch.Tensor,
+    parameter: torch.Tensor,
+    key: torch.Tensor,
+    factor: Factor,
+    indices: NoiseIndices,
 ) -> torch.Tensor:
-    wide, parameter, e = _wide(x, parameter, key, factor, place)
+    wide, parameter, e = _wide(x, parameter, key, factor, indices)
     return (wide * factor.value(parameter, e)).to(x.dtype)
 
 
 def _wide(
-    x: torch.Tensor, parameter: torch.Tensor, key: torch.Tensor, factor: Factor, place: Place
+    x: torch.Tensor,
+    parameter: torch.Tensor,
+    key: torch.Tensor,
+    factor: Factor,
+    indices: NoiseIndices,
 ) -> tuple[torch.Tensor, ...]:
     """x, its parameter and its noise in the compute type."""
     compute = compute_dtype(x.dtype)
-    e = place.noise(factor.law, key, x.dtype, x.device)
+    e = indices.noise(factor.law, key, x.dtype, x.device)
     return x.to(compute), parameter.to(compute), e
 
 
 class _Multiplied(torch.autograd.Function):
-    """Keeps x, the parameter and the key, and makes the noise again.
+    """Keeps x, the parameter and the key, and regenerates the noise.
 
     The composition of torch's operations would keep several tensors of the size of x. The backward
     is such a composition, so that it has derivatives of its own.
@@ -134,20 +143,24 @@ class _Multiplied(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: torch.Tensor, parameter: torch.Tensor, key: torch.Tensor, factor: Factor, place: Place
+        x: torch.Tensor,
+        parameter: torch.Tensor,
+        key: torch.Tensor,
+        factor: Factor,
+        indices: NoiseIndices,
     ) -> torch.Tensor:
-        return _product(x, parameter, key, factor, place)
+        return _product(x, parameter, key, factor, indices)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        x, parameter, key, ctx.factor, ctx.place = inputs
+        x, parameter, key, ctx.factor, ctx.indices = inputs
         ctx.save_for_backward(x, parameter, key)
         ctx.save_for_forward(x, parameter, key)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         x, parameter, key = ctx.saved_tensors
-        wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
+        wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.indices)
         gradient = gradient.to(wide.dtype)
         of_parameter = None
         if ctx.needs_input_grad[1]:
@@ -163,7 +176,7 @@ class _Multiplied(torch.autograd.Function):
         ctx: Any, of_x: torch.Tensor | None, of_parameter: torch.Tensor | None, *_: Any
     ) -> torch.Tensor:
         x, parameter, key = ctx.saved_tensors
-        wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.place)
+        wide, wide_parameter, e = _wide(x, parameter, key, ctx.factor, ctx.indices)
         by_x, by_parameter = ctx.factor.derivatives(wide_parameter, e, wide, wide.new_ones(()))
         tangent: Any = 0.0
         if of_x is not None:

@@ -28,5 +28,5 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
 
 
 def given(**arguments: Any) -> dict[str, Any]:
-    """Those arguments that are not None."""
+    """The arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}

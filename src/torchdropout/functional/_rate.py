@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import _torch
+from .._validate import check_p
 
 
 class Rate(NamedTuple):
@@ -19,10 +20,10 @@ class Rate(NamedTuple):
 
     Attributes:
         active: Whether p > 0. It is a constant of the graph: at p = 0 there is nothing to compute.
-        constants: What the operator is given in numbers in eager, float64, on the CPU: p, scale,
+        constants: What the operator takes as numbers in eager mode, float64, on the CPU: p, scale,
             shift and drop value of a mask; factor and addend of noise; the rate of seeds, scale and
-            eps of blocks; p alone where it makes a count.
-        one: Whether p = 1. So is this, where it is read: most compute at 1 what they do below it.
+            eps of blocks; p alone where it determines a count.
+        one: Whether p = 1. It is a constant of the graph too, where it is read.
     """
 
     active: bool
@@ -33,7 +34,7 @@ class Rate(NamedTuple):
     def of(cls, p: float, constants: Sequence[float]) -> Rate | None:
         """The constants of an operator at p; None under a mode that makes no real tensors of them.
 
-        Such as that of fake tensors: a module that is built there may be used anywhere.
+        Fake tensors are such a mode: a module that is built under it may be used anywhere.
         """
         # An inference tensor could not be saved for backward.
         with torch.inference_mode(False):
@@ -41,34 +42,49 @@ class Rate(NamedTuple):
         return cls(p > 0.0, tensor, p == 1.0) if type(tensor) is torch.Tensor else None
 
 
-class RatePair(NamedTuple):
-    """A rate of one of several places in a module whose `forward` a compiler does not enter.
+# A drop probability, and how strong noise is: a float, or what a compiled module passes instead.
+Probability: TypeAlias = float | Rate
+Strength: TypeAlias = float | Rate
 
-    It does not enter that of `torch.nn.RNNBase`, but the functions called from there; so what is
-    called has both, and takes the one or the other.
+
+class RatePair(NamedTuple):
+    """A rate of a module whose `forward` a compiler does not enter, in both forms.
+
+    The compiler does not enter that of `torch.nn.RNNBase`, but it does enter the functions called
+    from there, which therefore get both and take the one or the other.
 
     Attributes:
         p: The rate.
         rate: What stands for it in a call that is compiled.
     """
 
-    p: float
+    p: Probability
     rate: Rate | None = None
 
     @classmethod
     def of(cls, module: torch.nn.Module, name: str, rate: Rate | None) -> RatePair:
-        """The place of a rate that is an attribute, which is read only where it will be used."""
+        """Both forms of an attribute, which is read only where it will be used."""
         if rate is not None and is_dynamo_compiling() and not _torch.is_exporting():
-            return cls(cast("float", rate), rate)
+            return cls(rate, rate)
         return cls(getattr(module, name), rate)
 
-    def here(self) -> float:
-        """The rate as the code that asks shall have it."""
+    def here(self) -> Probability:
+        """The form for the code that calls this."""
         if self.rate is None or not is_dynamo_compiling() or _torch.is_exporting():
             return self.p
-        return cast("float", self.rate)
+        return self.rate
 
 
-def drops(p: float) -> bool:
-    """Whether anything is to be done at p."""
+def check_probability(p: Any) -> Probability:
+    """A drop probability as a float in [0, 1], or a `Rate` as it is.
+
+    Raises:
+        ArgumentTypeError: It is not a real number.
+        ArgumentValueError: It is NaN or outside [0, 1].
+    """
+    return p if isinstance(p, Rate) else check_p(p)
+
+
+def drops(p: Probability) -> bool:
+    """Whether p > 0, so that there is something to be done."""
     return p.active if isinstance(p, Rate) else p > 0.0

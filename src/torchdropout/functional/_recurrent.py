@@ -13,8 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..contract.seed import as_int64
 from ..random import Key
-from ._bernoulli import masked_affine, operator, plain
-from ._rate import RatePair, drops
+from ._bernoulli import inverted
+from ._map import by_operator, compute
+from ._rate import Probability, RatePair, drops
 from .zoneout import expectation, select
 
 Mode = Literal["state", "update"]
@@ -23,15 +24,15 @@ Drop = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Rates(NamedTuple):
-    """The probabilities of a recurrent layer; those it has no use for are 0.
+    """The probabilities of a recurrent layer; those that it does not use are 0.
 
     Attributes:
-        input: Of the features of the input, one draw for all steps.
-        between: Of the output of each layer but the last.
+        input: For the features of the input, one draw for all steps.
+        between: For the output of each layer but the last.
         locked: True where `between` makes one draw for all steps.
-        recurrent: Of the recurrent state or its update.
+        recurrent: For the recurrent state or its update.
         mode: Which of the two.
-        zoneout: Of each state, in the order of the states.
+        zoneout: For each state, in the order of the states.
     """
 
     input: RatePair
@@ -42,38 +43,38 @@ class Rates(NamedTuple):
     zoneout: tuple[RatePair, ...]
 
 
-class Site(NamedTuple):
-    """A place of the network where masks are used, and which numbers of a step are its own.
+class MaskSite(NamedTuple):
+    """A place in the network where a mask is used, and which mask indices of a step belong to it.
 
     Attributes:
         offset: The first of them.
-        per_step: Whether each step has a draw of its own; otherwise all have that of the first.
+        per_step: True where each step has its own draw, False where all have that of the first.
     """
 
     offset: int
     per_step: bool
 
 
-class Sites(NamedTuple):
-    """All the places of a call.
+class MaskSites(NamedTuple):
+    """All the places of a call where masks are used.
 
     Attributes:
         input: Before the first layer.
         between: Before each further layer.
-        recurrent: Of each layer and direction.
-        zoneout: Of each layer and direction, one for each state.
-        per_step: How many numbers a step of a sample has in all.
+        recurrent: In each layer and direction.
+        zoneout: In each layer and direction, one for each state.
+        per_step: How many mask indices a step of a sample has in all.
     """
 
-    input: Site
-    between: list[Site]
-    recurrent: list[Site]
-    zoneout: list[list[Site]]
+    input: MaskSite
+    between: list[MaskSite]
+    recurrent: list[MaskSite]
+    zoneout: list[list[MaskSite]]
     per_step: int
 
 
-# Mask indices from a sample to the next: far more than the steps of one have, so that none depends
-# on how many steps there are, in its own sequence or in another of the batch.
+# Mask indices from one sample to the next: far more than its steps have, so that no index depends
+# on the number of steps of its own sequence or of another in the batch.
 PER_SAMPLE_BITS = 40
 
 
@@ -83,25 +84,25 @@ def sites_of(
     widths: Sequence[int],
     update: int,
     shape: Sequence[int],
-) -> Sites:
-    """Mask indices are row-major over samples, steps, places in the order of the layers, features.
+) -> MaskSites:
+    """Lay out the mask indices, row-major over samples, steps, places by layer, and features.
 
-    A place has its numbers in each step, whether its rate is 0 or not and whether the steps share
-    those of the first or not: neither moves the masks of another.
+    A place has its indices in each step, whether its rate is 0 or not and whether the steps share
+    those of the first or not: neither moves the masks of another place.
 
     Args:
         rates: Which places share a draw.
-        features: Of the input.
-        widths: Of each state; that of the output first.
+        features: Number of features of the input.
+        widths: Width of each state; that of the output first.
         update: Width of the update of the state.
         shape: Number of layers, and of directions.
     """
     layers, directions = shape
     end = 0
 
-    def place(width: int, per_step: bool) -> Site:
+    def place(width: int, per_step: bool) -> MaskSite:
         nonlocal end
-        site = Site(end, per_step)
+        site = MaskSite(end, per_step)
         end += width
         return site
 
@@ -114,7 +115,7 @@ def sites_of(
         for _ in range(directions):
             recurrent.append(place(update if by_update else widths[0], by_update))
             zoneout.append([place(width, True) for width in widths])
-    return Sites(first, between, recurrent, zoneout, end)
+    return MaskSites(first, between, recurrent, zoneout, end)
 
 
 class Draws:
@@ -125,22 +126,22 @@ class Draws:
         self.per_step = per_step
         self.start = batch_start << PER_SAMPLE_BITS
 
-    def of_sequence(self, x: torch.Tensor, p: RatePair, site: Site) -> torch.Tensor:
+    def of_sequence(self, x: torch.Tensor, p: RatePair, site: MaskSite) -> torch.Tensor:
         """Dropout of a sequence `(T, N, F)`."""
         strides = [self.per_step if site.per_step else 0, 1 << PER_SAMPLE_BITS, 1]
         return self._drop(x, p, self._base(site, 0), strides)
 
-    def of_step(self, x: torch.Tensor, p: RatePair, site: Site, step: int) -> torch.Tensor:
-        """Dropout of what a step has, `(N, F)`."""
+    def of_step(self, x: torch.Tensor, p: RatePair, site: MaskSite, step: int) -> torch.Tensor:
+        """Dropout of the values of a step, `(N, F)`."""
         return self._drop(x, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
 
     def zoneout(
-        self, new: torch.Tensor, old: torch.Tensor, p: float, site: Site, step: int
+        self, new: torch.Tensor, old: torch.Tensor, p: Probability, site: MaskSite, step: int
     ) -> torch.Tensor:
-        """Zoneout of a state `(N, F)` of a step."""
+        """Zoneout of a state `(N, F)` in a step."""
         return select(new, old, self.key, p, self._base(site, step), [1 << PER_SAMPLE_BITS, 1])
 
-    def _base(self, site: Site, step: int) -> int:
+    def _base(self, site: MaskSite, step: int) -> int:
         steps = step * self.per_step if site.per_step else 0
         return as_int64(self.start + steps + site.offset)
 
@@ -151,17 +152,17 @@ class Draws:
         if not drops(p):
             return x
         if isinstance(self.key, Key):
-            return masked_affine(x, p, plain(p), base, strides, self.key, None)
-        return operator(x, self.key, p, plain(p), base, strides)
+            return compute(x, inverted(p), base, strides, self.key)
+        return by_operator(x, inverted(p), base, strides, self.key)
 
 
 class Masks(NamedTuple):
-    """What a layer and direction drops in its steps; in eval there are no draws."""
+    """What a layer drops in the steps of one direction; in eval there are no draws."""
 
     draws: Draws | None
     rates: Rates
-    recurrent: Site
-    zoneout: list[Site]
+    recurrent: MaskSite
+    zoneout: list[MaskSite]
 
     def of_state(self, step: int) -> Drop:
         """What happens to the recurrent state before it is multiplied by the weights."""
@@ -230,7 +231,7 @@ def gru_cell(
     of_state: Drop,
     of_update: Drop,
 ) -> States:
-    """A step of a GRU; as `lstm_cell`, with h alone, whose candidate is n."""
+    """A step of a GRU; as `lstm_cell`, with only the state h, whose candidate is n."""
     (h,) = states
     w_hh, b_hh, _ = weights
     x_r, x_z, x_n = projected.chunk(3, -1)
@@ -253,16 +254,16 @@ def run(
     """The steps of a layer in one direction.
 
     Args:
-        cell: A step.
-        x: `(T, N, F)`.
-        states: Before the first step.
+        cell: The function of a step.
+        x: The input, `(T, N, F)`.
+        states: The states before the first step.
         weights: W_ih, b_ih or None, then those of the cell.
         masks: What is dropped.
         there: For each step, `(N, 1)`, False where a sequence has ended; None where none has.
-        reverse: From the last step to the first.
+        reverse: True runs from the last step to the first.
     """
     w_ih, b_ih, *own = weights
-    # Unbound, and not indexed: the gradient of an index is of the size of all steps.
+    # Unbound and not indexed: the gradient of an index has the size of all steps.
     projected = linear(x, w_ih, b_ih).unbind(0)
     steps = range(len(projected))
     outputs: list[torch.Tensor] = []
@@ -279,7 +280,7 @@ def run(
 
 
 def pack_like(x: torch.Tensor, packed: PackedSequence) -> PackedSequence:
-    """Pack a padded sequence `(T, N, F)` as another is packed."""
+    """Pack a padded sequence `(T, N, F)` as another one is packed."""
     batch_sizes = packed.batch_sizes
     if packed.sorted_indices is not None:
         x = x.index_select(1, packed.sorted_indices)
@@ -290,7 +291,7 @@ def pack_like(x: torch.Tensor, packed: PackedSequence) -> PackedSequence:
 
 @contextlib.contextmanager
 def unpacked_weights(on_cuda: bool) -> Iterator[None]:
-    """For cuDNN with weights that do not lie behind one another: it copies them, and warns."""
+    """Silence the warning of cuDNN that it copies weights which are not one chunk of memory."""
     if not on_cuda:
         yield
         return

@@ -8,36 +8,45 @@ from collections.abc import Sequence
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from .._validate import check_input
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import Affine, bernoulli, check_call, is_active
+from ._bernoulli import bernoulli, traced
+from ._call import apply
+from ._map import KeyedMap
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability, Rate, check_probability
 from .feature_dropout import refuse_rank, spatial_dims
 
 
-def alpha(p: float) -> Affine:
-    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
+def alpha(p: Probability) -> KeyedMap:
+    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1.
+
+    Raises:
+        ArgumentTypeError: p is not a real number.
+        ArgumentValueError: It is NaN or outside [0, 1].
+    """
+    p = check_probability(p)
     if isinstance(p, Rate):
-        return p
+        return traced(p)
     if is_dynamo_compiling():
-        # A p that is a symbol to the compiler, which would round the root otherwise than Python,
-        # and find that its own guard does not hold: this makes it a number.
+        # p may be a symbol of the compiler, which rounds the root otherwise than Python does and
+        # then finds that its own guard does not hold. This makes it a number.
         p = float.fromhex(p.hex())
     if p == 1.0:
-        # As torch: with nothing kept there is no variance to restore.
-        return 0.0, 0.0, 0.0
-    # -scale * alpha of SELU: its value at minus infinity. No global, which were a symbol too.
+        # As in torch: with nothing kept there is no variance to restore.
+        return bernoulli(p, 0.0, 0.0, 0.0)
+    # -scale * alpha of SELU: its value at minus infinity. Not a global, which would be a symbol.
     alpha_prime = -1.7580993408473766
     a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * alpha_prime**2))
     b = -a * p * alpha_prime
-    return a, b, a * alpha_prime + b
+    return bernoulli(p, a, b, a * alpha_prime + b)
 
 
 @overridable
 def alpha_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = False,
     inplace: bool = False,
     *,
@@ -51,8 +60,8 @@ def alpha_dropout(
 
     `y = a * x + b` where kept and `a * alpha' + b` where dropped, with `alpha' = -1.7580993...`,
     `a = ((1 - p)(1 + p * alpha'**2)) ** -1/2` and `b = -a * p * alpha'`. A drop-in for
-    `torch.nn.functional.alpha_dropout`, with its default: `training` is **False unless you say
-    otherwise**, unlike that of every other dropout.
+    `torch.nn.functional.alpha_dropout`, with its default: `training` is **False unless given**,
+    unlike in every other dropout.
 
     Args:
         input: Floating-point tensor.
@@ -63,14 +72,14 @@ def alpha_dropout(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
-        out: Written into and returned; as `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; a complex input is refused too.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`; a complex input is refused too.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -80,16 +89,18 @@ def alpha_dropout(
     Reference:
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
-    call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
+    return apply(
+        alpha(p),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+        nested_ok=True,
     )
-    return bernoulli(call, alpha(call.p))
 
 
 @overridable
 def feature_alpha_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = False,
     inplace: bool = False,
     *,
@@ -101,7 +112,7 @@ def feature_alpha_dropout(
 ) -> torch.Tensor:
     r"""Alpha dropout of whole channels: one draw for each (sample, channel).
 
-    The map of `alpha_dropout`, with the draw shared along all dimensions but the first two. A
+    The formula of `alpha_dropout`, with the draw shared along all dimensions but the first two. A
     drop-in for `torch.nn.functional.feature_alpha_dropout`, with its default: `training` is
     **False**.
 
@@ -113,16 +124,16 @@ def feature_alpha_dropout(
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, ...)`; the output has the shape of the input.
 
     Raises:
         ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`; a complex input is refused too.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`; a complex input is refused too.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -135,9 +146,14 @@ def feature_alpha_dropout(
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017; the channel-wise form
         is torch's.
     """
-    call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
+    x = check_input(input, complex_ok=False)
+    keyed_map = alpha(p)
+    if x.ndim < 2 and training and keyed_map.active:
+        refuse_rank("feature_alpha_dropout", x, "at least 2 dimensions, (N, C, ...)")
+    return apply(
+        keyed_map,
+        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
+        spatial_dims(x, channel=1),
+        complex_ok=False,
+        nested_ok=True,
     )
-    if call.x.ndim < 2 and is_active(call):
-        refuse_rank("feature_alpha_dropout", call.x, "at least 2 dimensions, (N, C, ...)")
-    return bernoulli(call, alpha(call.p), spatial_dims(call.x, channel=1))

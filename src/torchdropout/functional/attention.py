@@ -15,16 +15,18 @@ from .._validate import (
     check_input,
     check_p,
     got,
+    refuse_nested,
     wrong_type,
     wrong_value,
 )
 from ..contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..random import Key
-from ._attention import Plan, autocasts, blocks_possible, composed, in_blocks
-from ._bernoulli import mask_map
+from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
+from ._bernoulli import inverted
+from ._indices import mask_map
 from ._override import given
-from ._rate import Rate, drops
+from ._rate import Probability, Rate
 
 
 def scaled_dot_product_attention(
@@ -32,7 +34,7 @@ def scaled_dot_product_attention(
     key: torch.Tensor,
     value: torch.Tensor,
     attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
+    dropout_p: Probability = 0.0,
     is_causal: bool = False,
     *,
     scale: float | None = None,
@@ -49,27 +51,27 @@ def scaled_dot_product_attention(
     1/(1-p), with the mask that `dropout` gives a tensor of their shape, `(..., head, query, key)`.
     There is no `training`, as in torch: pass 0 in eval.
 
-    The probabilities are made in blocks, and made again in the backward, for which query, key,
-    value and mask are kept and nothing of the size queries times keys. Under `torch.compile`,
-    `torch.func` and in forward mode it is composed of torch's operations, which keep what they
-    keep. Half types are computed in float32 and rounded once.
+    The probabilities are computed in blocks, and recomputed in the backward, for which query, key,
+    value and mask are kept, and nothing of the size queries times keys. Under `torch.compile`,
+    `torch.func` and in forward mode this function is composed of torch's operations, which keep
+    what they need. Half types are computed in float32 and rounded once.
 
     Args:
         query: Floating-point tensor.
         key: The keys, of query's dtype.
         value: The values, of query's dtype.
         attn_mask: Bool, True where a query sees a key; or of query's dtype or float32, added to the
-            scores. A query that sees no key gets zeros, and gives gradients of 0.
+            scores. A query that sees no key gets zeros, and its gradients are 0.
         dropout_p: Drop probability in [0, 1].
-        is_causal: Query i sees the keys 0 to i. Not with a mask.
-        scale: Factor of the scores; `1 / sqrt(E)` without one.
-        enable_gqa: The heads of query are shared out among the fewer of key and value.
-        dropout_key: Names the mask; nothing is drawn. It is `key` elsewhere in this library; here
-            torch's `key` are the keys.
+        is_causal: True lets query i see the keys 0 to i. Not accepted with a mask.
+        scale: Factor of the scores; by default `1 / sqrt(E)`.
+        enable_gqa: True divides the heads of query among the fewer heads of key and value.
+        dropout_key: Names the mask; nothing is drawn. Elsewhere in this library it is called
+            `key`, which in torch's signature are the keys of attention.
         generator: Draws the key of the mask from this generator instead of torch's default one.
         broadcast_dims: Dimensions of the probabilities along which all share one draw; `(-2, -1)`
             drops whole heads.
-        layout: Mask indices of the probabilities, of a shard or a micro-batch within larger ones.
+        layout: Mask indices of the probabilities of a shard or a micro-batch within a larger call.
 
     Shape:
         query `(..., H, L, E)`, key `(..., H, S, E)`, value `(..., H, S, Ev)`; the output is
@@ -77,9 +79,9 @@ def scaled_dot_product_attention(
         attn_mask broadcasts to `(..., H, L, S)`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken, or dtypes differ.
-        ArgumentValueError: p is NaN or outside [0, 1], shapes or devices do not fit, there is a
-            mask and is_causal, or both dropout_key and generator are given.
+        ArgumentTypeError: An argument has a type that is not accepted, or dtypes differ.
+        ArgumentValueError: p is NaN or outside [0, 1], shapes or devices do not fit, a mask is
+            given with is_causal, or dropout_key with generator.
 
     Example:
         >>> import torch, torchdropout as td
@@ -106,7 +108,7 @@ def scaled_dot_product_attention(
                 layout=layout,
             ),
         )
-    p = dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p")
+    drop = inverted(dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p"))
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)
     check_scale(scale)
@@ -114,7 +116,7 @@ def scaled_dot_product_attention(
     _check_mask(attn_mask, query, sizes.scores, is_causal)
     _check_source(dropout_key, generator, query)
     base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
-    if not drops(p):
+    if not drop.active:
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
@@ -123,10 +125,10 @@ def scaled_dot_product_attention(
     query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
     features = query.shape[-1]
     factor = 1.0 / math.sqrt(features or 1) if scale is None else float(scale)
-    # All have a head from here on.
+    # From here on all have a dimension of heads.
     ndim = max(3, len(sizes.scores))
     strides = [*[0] * (ndim - len(strides)), *strides]
-    plan = Plan(p, factor, is_causal, base, tuple(strides))
+    plan = AttentionPlan(drop, factor, is_causal, base, tuple(strides))
     q = _expand(query, ndim, sizes.batch, sizes.heads)
     k = _expand(key, ndim, sizes.batch, sizes.groups)
     v = _expand(value, ndim, sizes.batch, sizes.groups)
@@ -140,7 +142,7 @@ def scaled_dot_product_attention(
 
 
 class _Sizes(NamedTuple):
-    """Of the scores, `(..., L, S)`, and of what is before the queries, where it is at least 1."""
+    """Sizes of the scores, `(..., L, S)`, and of the dimensions before the queries."""
 
     scores: tuple[int, ...]
     batch: tuple[int, ...]
@@ -149,7 +151,7 @@ class _Sizes(NamedTuple):
 
 
 def check_scale(scale: Any) -> None:
-    """Factor of the scores.
+    """Check the factor of the scores.
 
     Raises:
         ArgumentTypeError: It is neither None nor a number.
@@ -165,7 +167,7 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
     for name, t in named.items():
         check_input(t, name, complex_ok=False)
         if t.is_nested:
-            wrong_type(name, "no nested tensor", t)
+            refuse_nested(name, t)
         if t.ndim < 2:
             wrong_value(name, "of 2 dimensions or more, (..., length, features)", t)
         if t.dtype != query.dtype:
@@ -186,7 +188,7 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
     if not lead:
         return _Sizes(length, (), 1, 1)
     of_key, of_value = (t.shape[-3] if t.ndim > 2 else 1 for t in (key, value))
-    # One head of key and value serves all of query: they need not be copied for each.
+    # One head of key and value serves all heads of query, without a copy for each.
     groups = of_key if of_key == of_value else lead[-1]
     return _Sizes((*lead, *length), lead[:-1], lead[-1], groups)
 
@@ -222,7 +224,7 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
     if not isinstance(mask, torch.Tensor):
         wrong_type("attn_mask", "a tensor or None", mask)
     if mask.is_nested:
-        wrong_type("attn_mask", "no nested tensor", mask)
+        refuse_nested("attn_mask", mask)
     if is_causal:
         raise ArgumentValueError(
             f"Expected `attn_mask` or `is_causal`, not both, {got('attn_mask', mask)} and "
@@ -254,7 +256,7 @@ def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
 
 
 def _as_autocast(*tensors: torch.Tensor | None) -> Any:
-    """In the dtype that autocast would give them: torch's attention is one it casts."""
+    """The tensors in the dtype that autocast gives them in torch's attention."""
     assert tensors[0] is not None
     if not autocasts(tensors[0].device):
         return tensors

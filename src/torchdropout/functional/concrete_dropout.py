@@ -12,8 +12,8 @@ from .._validate import check_number, wrong_value
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._learned import Place, check_parameter, multiplied
-from ._noise import check_call
+from ._call import check_call
+from ._learned import NoiseIndices, check_parameter, multiplied
 from ._override import overridable
 
 
@@ -33,8 +33,8 @@ def concrete_dropout(
 
     `y = x * (1 - z) / (1 - p)` with `z = sigmoid((logit(p) + logit(u)) / t)`, u uniform on (0, 1),
     t the temperature. An element is more dropped than kept, `z > 1/2`, with probability exactly p;
-    as t goes to 0, z becomes a draw of 0 or 1. p is given as its logit, which is what is learned:
-    its logarithm and that of 1 - p would lose their digits where p is near 0 or 1.
+    as t goes to 0, z becomes a draw of 0 or 1. p is given as its logit, which is the learned
+    parameter: log p and log(1 - p) would lose digits where p is near 0 or 1.
 
     The mean of `(1 - z) / (1 - p)` is 1 at p = 1/2 and in the limit of a low temperature; it is
     0.9987 at p = 0.1 and t = 0.1.
@@ -44,19 +44,19 @@ def concrete_dropout(
         p_logit: `log(p / (1 - p))`: a floating-point tensor of one element, or of a shape that
             broadcasts to that of the input, such as `(C, 1, 1)` for a p for each channel.
         training: False returns `input` itself.
-        temperature: More than 0. The gradient of p is steeper, and its variance larger, the lower
-            the temperature.
+        temperature: Above 0. The lower it is, the steeper is the gradient of p, and the larger its
+            variance.
         key: Names the noise; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share a draw: `(-2, -1)` for whole
             channels of an image.
-        layout: Mask indices: of a shard or a micro-batch, say.
+        layout: Mask indices, for example of a shard or a micro-batch.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken; the input is complex or
+        ArgumentTypeError: An argument has a type that is not accepted; the input is complex or
             nested.
         ArgumentValueError: temperature is not above 0 or not finite, p_logit does not broadcast to
             the input or is on another device, or as `dropout`.
@@ -75,20 +75,20 @@ def concrete_dropout(
         Y. Gal, J. Hron, A. Kendall, "Concrete dropout", NIPS 2017; the relaxation: C. J. Maddison,
         A. Mnih, Y. W. Teh, "The concrete distribution", ICLR 2017.
     """
-    call = check_call(input, training, False, key, generator, broadcast_dims, layout, None)
-    parameter = check_parameter("p_logit", "log(p / (1 - p))", p_logit, call.x)
+    x = check_call(input, training, False, key, generator, complex_ok=False)
+    parameter = check_parameter("p_logit", "log(p / (1 - p))", p_logit, x)
     factor = Relaxed(check_temperature(temperature))
-    place = Place.of(call.x.shape, broadcast_dims, layout)
+    indices = NoiseIndices.of(x.shape, broadcast_dims, layout)
     if not training:
-        return call.x
-    return multiplied(call.x, parameter, factor, place, key, generator)
+        return x
+    return multiplied(x, parameter, factor, indices, key, generator)
 
 
 def check_temperature(temperature: Any) -> float:
-    """Of the relaxation, as a float.
+    """The temperature of the relaxation as a float.
 
     Raises:
-        ArgumentTypeError: It is no number.
+        ArgumentTypeError: It is not a number.
         ArgumentValueError: It is not above 0, or not finite.
     """
     value = check_number("temperature", "a number above 0, of the relaxation", temperature)
@@ -104,11 +104,11 @@ class Relaxed(NamedTuple):
 
     @property
     def law(self) -> Law:
-        """Of e."""
+        """The distribution of e."""
         return Law.LOGISTIC
 
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-        """As `sigmoid(-s) * (1 + exp(logit))`, with z = sigmoid(s): nothing is divided by 0."""
+        """The factor as `sigmoid(-s) * (1 + exp(logit))`, z = sigmoid(s): no division by 0."""
         logit = _bounded(parameter)
         minus, scale = self._scaled(-logit, e, -1.0), 1.0 + logit.exp()
         if torch.is_grad_enabled():
@@ -118,7 +118,7 @@ class Relaxed(NamedTuple):
     def derivatives(
         self, parameter: torch.Tensor, e: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """That of the factor w by the logit is `w * (p - z / t)`."""
+        """The derivative of the factor w by the logit is `w * (p - z / t)`."""
         logit = _bounded(parameter)
         by_x = gradient * self.value(parameter, e)
         z = self._scaled(logit, e, 1.0)
@@ -133,5 +133,5 @@ class Relaxed(NamedTuple):
 
 
 def _bounded(logit: torch.Tensor) -> torch.Tensor:
-    """Where its exponential is finite; p is 1 to all digits at the bound, and the factor 0."""
+    """Clamp the logit to where its exponential is finite; there p is 1 to all digits."""
     return logit.clamp(max=700.0 if logit.dtype == torch.float64 else 80.0)

@@ -9,20 +9,23 @@ from typing import Any, Literal, cast
 import torch
 
 from .. import ops
-from .._validate import check_bool, check_dims, check_number, is_integer, wrong_type, wrong_value
+from .._validate import (
+    check_bool,
+    check_dims,
+    check_input,
+    check_number,
+    is_integer,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from ..contract.layout import MaskLayout, row_major
 from ..random import Key
-from ._bernoulli import (
-    check_call,
-    is_active,
-    key_of,
-    key_tensor,
-    mask_map,
-    refuse_as_torch_does,
-    undrawn_if_refused,
-)
-from ._blocks import Blocks, drop_blocks
+from ._blocks import blocks
+from ._call import apply
+from ._indices import mask_map
 from ._override import overridable
+from ._rate import Probability
 from .feature_dropout import refuse_rank
 
 Scale = Literal["expectation", "count"]
@@ -30,10 +33,10 @@ SCALES = ("expectation", "count")
 
 
 def check_block_size(block_size: Any) -> int:
-    """The side of a block.
+    """Check the side of a block.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is below 1.
     """
     if not is_integer(block_size):
@@ -44,10 +47,10 @@ def check_block_size(block_size: Any) -> int:
 
 
 def check_eps(eps: Any) -> float:
-    """What is added to a count before it divides.
+    """Check the number that is added to a count before it divides.
 
     Raises:
-        ArgumentTypeError: It is no number.
+        ArgumentTypeError: It is not a number.
         ArgumentValueError: It is negative, infinite or NaN.
     """
     value = check_number("eps", "a number of 0 or more", eps)
@@ -57,11 +60,11 @@ def check_eps(eps: Any) -> float:
 
 
 def check_scale(scale: Any) -> Scale:
-    """How what is kept makes up for what is dropped.
+    """Check how kept places are scaled.
 
     Raises:
-        ArgumentTypeError: It is no string.
-        ArgumentValueError: There is no such way.
+        ArgumentTypeError: It is not a string.
+        ArgumentValueError: It is an unknown word.
     """
     if not isinstance(scale, str):
         wrong_type("scale", "'expectation' or 'count'", scale)
@@ -73,7 +76,7 @@ def check_scale(scale: Any) -> Scale:
 @overridable
 def drop_block1d(
     input: torch.Tensor,
-    p: float = 0.1,
+    p: Probability = 0.1,
     block_size: int = 7,
     inplace: bool = False,
     eps: float = 1e-6,
@@ -90,9 +93,9 @@ def drop_block1d(
     r"""Drop stretches of block_size places of a sequence; identity in eval.
 
     `y = x / (1 - p)` where no block lies, else 0. Blocks lie anywhere, cut off at the border, each
-    independently with probability `1 - (1 - p) ** (1 / n)`; here `n = block_size` is the
-    number of them that can cover a place, and is the same for every place, also at the border: so
-    each is dropped with probability p, whatever the size of the map.
+    independently with probability `1 - (1 - p) ** (1 / n)`. Here `n = block_size` is the number of
+    blocks that can cover a place. It is the same for every place, also at the border, so that each
+    place is dropped with probability p, whatever the size of the map.
 
     Args:
         input: Floating-point tensor.
@@ -101,24 +104,26 @@ def drop_block1d(
         inplace: Write into `input` and return it.
         eps: Added to the number kept where `scale="count"`; without effect otherwise.
         training: False returns `input` itself.
-        per_channel: A mask for each channel; False: one a sample, shared by its channels.
+        per_channel: True for a mask for each channel, False for one that the channels of a sample
+            share.
         scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
             places of the sample over the number kept of it.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
         layout: Mask indices of the seeds, instead of row-major ones over the seed map.
-        out: Written into and returned; as `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
-        `(N, C, L)` or `(C, L)`; the output has the shape of the input. Blocks are
-        numbered row-major over the seed map, which is longer than the input by `block_size - 1` in
-        its last dimension: the seed i of one covers the places `i - block_size + 1` to i.
+        `(N, C, L)` or `(C, L)`; the output has the shape of the input. Blocks are numbered
+        row-major over the seed map, which is longer than the input by `block_size - 1` in its last
+        dimension: the seed i of a block covers the places `i - block_size + 1` to i.
 
     Raises:
         ShapeError: Another number of dimensions; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`; block_size is no integer, eps no number, scale no string.
-        ArgumentValueError: As `dropout`; in training, block_size is greater than the map.
+        ArgumentTypeError: As in `dropout`; block_size is not an integer, eps not a number, or scale
+            not a string.
+        ArgumentValueError: As in `dropout`; in training, block_size is greater than the map.
 
     Example:
         >>> import torch, torchdropout as td
@@ -139,7 +144,7 @@ def drop_block1d(
 @overridable
 def drop_block2d(
     input: torch.Tensor,
-    p: float = 0.1,
+    p: Probability = 0.1,
     block_size: int = 7,
     inplace: bool = False,
     eps: float = 1e-6,
@@ -153,39 +158,32 @@ def drop_block2d(
     layout: MaskLayout | None = None,
     out: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    r"""Drop squares of block_size by block_size places of a map; identity in eval.
+    r"""Drop squares of side block_size of a map; identity in eval.
 
-    `y = x / (1 - p)` where no block lies, else 0. Blocks lie anywhere, cut off at the border, each
-    independently with probability `1 - (1 - p) ** (1 / n)`; here `n = block_size ** 2` is the
-    number of them that can cover a place, and is the same for every place, also at the border: so
-    each is dropped with probability p, whatever the size of the map. The order of arguments
-    is that of `torchvision.ops.drop_block2d`.
+    `y = x / (1 - p)` where no block lies, else 0: `drop_block1d` in two dimensions, with
+    `n = block_size ** 2`. The order of the arguments is that of `torchvision.ops.drop_block2d`.
 
     Args:
         input: Floating-point tensor.
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: Write into `input` and return it.
-        eps: Added to the number kept where `scale="count"`; without effect otherwise.
-        training: False returns `input` itself.
-        per_channel: A mask for each channel; False: one a sample, shared by its channels.
-        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
-            places of the sample over the number kept of it.
-        key: Names the mask; nothing is drawn.
-        generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
-        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
-        out: Written into and returned; as `dropout`.
+        inplace: As in `drop_block1d`, and so are the next nine.
+        eps: As there.
+        training: As there.
+        per_channel: As there.
+        scale: As there.
+        key: As there.
+        generator: As there.
+        broadcast_dims: As there.
+        layout: As there.
+        out: As there.
 
     Shape:
-        `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input. Blocks are
-        numbered row-major over the seed map, which is longer than the input by `block_size - 1` in
-        its last two dimensions: the seed i of one covers the places `i - block_size + 1` to i.
+        `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input. The seed map is
+        longer than the input by `block_size - 1` in each of its last two dimensions.
 
     Raises:
-        ShapeError: Another number of dimensions; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`; block_size is no integer, eps no number, scale no string.
-        ArgumentValueError: As `dropout`; in training, block_size is greater than the map.
+        ShapeError: Another number of dimensions; otherwise as in `drop_block1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -196,8 +194,7 @@ def drop_block2d(
                  [2., 0., 0., 0., 0.]]])
 
     Reference:
-        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
-        networks", NeurIPS 2018.
+        As in `drop_block1d`.
     """
     return _drop_block(
         2,
@@ -209,7 +206,7 @@ def drop_block2d(
 @overridable
 def drop_block3d(
     input: torch.Tensor,
-    p: float = 0.1,
+    p: Probability = 0.1,
     block_size: int = 7,
     inplace: bool = False,
     eps: float = 1e-6,
@@ -225,37 +222,30 @@ def drop_block3d(
 ) -> torch.Tensor:
     r"""Drop cubes of side block_size of a volume; identity in eval.
 
-    `y = x / (1 - p)` where no block lies, else 0. Blocks lie anywhere, cut off at the border, each
-    independently with probability `1 - (1 - p) ** (1 / n)`; here `n = block_size ** 3` is the
-    number of them that can cover a place, and is the same for every place, also at the border: so
-    each is dropped with probability p, whatever the size of the map. The order of arguments
-    is that of `torchvision.ops.drop_block3d`.
+    `y = x / (1 - p)` where no block lies, else 0: `drop_block1d` in three dimensions, with
+    `n = block_size ** 3`. The order of the arguments is that of `torchvision.ops.drop_block3d`.
 
     Args:
         input: Floating-point tensor.
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: Write into `input` and return it.
-        eps: Added to the number kept where `scale="count"`; without effect otherwise.
-        training: False returns `input` itself.
-        per_channel: A mask for each channel; False: one a sample, shared by its channels.
-        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
-            places of the sample over the number kept of it.
-        key: Names the mask; nothing is drawn.
-        generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
-        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
-        out: Written into and returned; as `dropout`.
+        inplace: As in `drop_block1d`, and so are the next nine.
+        eps: As there.
+        training: As there.
+        per_channel: As there.
+        scale: As there.
+        key: As there.
+        generator: As there.
+        broadcast_dims: As there.
+        layout: As there.
+        out: As there.
 
     Shape:
-        `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input. Blocks are
-        numbered row-major over the seed map, which is longer than the input by `block_size - 1` in
-        its last three dimensions: the seed i of one covers the places `i - block_size + 1` to i.
+        `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input. The seed map is
+        longer than the input by `block_size - 1` in each of its last three dimensions.
 
     Raises:
-        ShapeError: Another number of dimensions; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`; block_size is no integer, eps no number, scale no string.
-        ArgumentValueError: As `dropout`; in training, block_size is greater than the map.
+        ShapeError: Another number of dimensions; otherwise as in `drop_block1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -267,8 +257,7 @@ def drop_block3d(
                   [0., 0., 2., 0., 0.]]]])
 
     Reference:
-        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
-        networks", NeurIPS 2018.
+        As in `drop_block1d`.
     """
     return _drop_block(
         3,
@@ -293,35 +282,28 @@ def _drop_block(
     layout: Any,
     out: Any,
 ) -> torch.Tensor:
-    call = check_call(
-        input, p, training, inplace, key, generator, broadcast_dims, layout, out, complex_ok=False
-    )
-    x = call.x
-    block, eps = check_block_size(block_size), check_eps(eps)
-    check_bool("per_channel", per_channel)
-    count = check_scale(scale) == "count"
+    x = check_input(input, complex_ok=False)
     if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
+        refuse_nested("input", x)
+    block = check_block_size(block_size)
+    count = check_scale(scale) == "count"
+    drop = blocks(p, dims, block, count, check_eps(eps))
+    check_bool("per_channel", per_channel)
     if x.ndim not in (dims + 1, dims + 2):
         single = ", ".join(("C", *"DHW"[-dims:])) if dims > 1 else "C, L"
         accepted = f"{dims + 1}D or {dims + 2}D input, ({single}) or (N, {single})"
         refuse_rank(f"drop_block{dims}d", x, accepted)
     sizes = ops.seed_sizes(x.shape, dims, block)
-    base, strides = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
+    seeds = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
     if training and x.numel() > 0:
-        # Whatever p is: one that grows from 0 shall not fail at its second step.
+        # Whatever p is: one that grows from 0 must not fail at its second step.
         _check_fits(block, x.shape[-dims:])
-    into = x if inplace else out
-    if not is_active(call):
-        return x if into is None or into is x else into.copy_(x)
-    blocks = Blocks(dims, block, count, eps)
-    if into is None:
-        drawn = key_tensor(key_of(key, generator))
-        return drop_blocks(x, drawn, call.p, blocks, base, strides)
-    refuse_as_torch_does(into)
-    with undrawn_if_refused(call.key, call.generator):
-        drawn = key_tensor(key_of(key, generator))
-        return into.copy_(drop_blocks(x, drawn, call.p, blocks, base, strides))
+    return apply(
+        drop,
+        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
+        indices=seeds,
+        complex_ok=False,
+    )
 
 
 def _seed_map(
@@ -345,8 +327,8 @@ def _seed_map(
         if size > 1 and stride <= reach:
             wrong_value(
                 "layout",
-                f"one that gives each seed of a map an index of its own: its strides are those of "
-                f"the seed map, here of shape {tuple(sizes)}",
+                f"one that gives each seed of a map its own index: its strides are those of the "
+                f"seed map, which has shape {tuple(sizes)}",
                 layout,
             )
         reach += (size - 1) * stride

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import torch
 
-from .._validate import check_input, wrong_type
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def drop_connect(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     key: Key | None = None,
@@ -27,7 +28,7 @@ def drop_connect(
 ) -> torch.Tensor:
     r"""Drop each connection, an element of a weight, with probability p; identity in eval.
 
-    `v[i, j] = w[i, j] / (1 - p)` where kept, else 0: plain dropout, of a weight and so the same for
+    `v[i, j] = w[i, j] / (1 - p)` where kept, else 0: plain dropout of a weight, and so the same for
     all samples of a batch and for all steps that read the result. The weight is not written to.
 
     Args:
@@ -36,17 +37,18 @@ def drop_connect(
         training: False returns `input` itself.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Dimensions that share their draws. `(1,)` drops whole rows of a matrix, all
-            that goes into a unit: AWD-LSTM's `variational=True`. `(0,)` drops whole columns.
+        broadcast_dims: Dimensions along which all elements share one draw. `(1,)` drops whole rows
+            of a matrix, all connections into a unit: AWD-LSTM's `variational=True`. `(0,)` drops
+            whole columns.
         layout: Mask indices of a shard within a larger weight.
-        out: Written into and returned; as `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; the input is a nested tensor.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`; the input is a nested tensor.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -59,8 +61,4 @@ def drop_connect(
         drawn once a forward pass as in S. Merity et al., "Regularizing and optimizing LSTM language
         models", ICLR 2018.
     """
-    check_input(input)
-    if input.is_nested:
-        wrong_type("input", "no nested tensor", input)
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout, out)
-    return bernoulli(call, plain(call.p))
+    return apply(inverted(p), input, training, False, key, generator, broadcast_dims, layout, out)

@@ -1,4 +1,4 @@
-"""Dropout of a residual branch: a sample of it at once, or the whole batch."""
+"""Dropout of a residual branch, by sample or for the whole batch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import torch
 
-from .._validate import check_bool, wrong_type, wrong_value
+from .._validate import check_bool, check_input, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import Affine, bernoulli, check_call, plain
+from ._bernoulli import inverted, unscaled
+from ._call import apply
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability
 
 Mode = Literal["row", "batch"]
 
@@ -19,7 +20,7 @@ Mode = Literal["row", "batch"]
 @overridable
 def drop_path(
     input: torch.Tensor,
-    p: float,
+    p: Probability,
     training: bool,
     scale_by_keep: bool = True,
     *,
@@ -31,28 +32,28 @@ def drop_path(
 ) -> torch.Tensor:
     r"""Drop the branch of whole samples with probability p (stochastic depth); identity in eval.
 
-    `y[n] = x[n] / (1 - p)` where sample n is kept, else 0: one draw a sample, or with
+    `y[n] = x[n] / (1 - p)` where sample n is kept, else 0: one draw for each sample, or with
     `mode="batch"` one for all. The order of the arguments is timm's. `p` and `training` must be
-    given: timm's defaults are a rate of 0 and eval, torchvision's are training and no rate.
+    given, since defaults differ: timm has a rate of 0 and eval, torchvision training and no rate.
 
     Args:
         input: Floating-point or complex tensor: the branch, before it is added to the residual.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        scale_by_keep: False leaves what is kept as it is, instead of scaling it by 1 / (1 - p).
+        scale_by_keep: False leaves kept elements as they are, instead of scaling it by 1 / (1 - p).
         mode: `"row"`, a draw for each index of the first dimension, or `"batch"`, one draw.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices, instead of those of the mode: of a shard or a micro-batch, say.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices instead of those of the mode, for example of a shard.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
-        `(N, ...)`, or no dimension, which is one sample; the output has the shape of the input.
+        `(N, ...)`, or without dimensions for one sample; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; scale_by_keep is no bool, mode no string, or the input a
-            nested tensor.
-        ArgumentValueError: As `dropout`; mode is another word.
+        ArgumentTypeError: As in `dropout`; scale_by_keep is not a bool, mode not a string, or the
+            input is a nested tensor.
+        ArgumentValueError: As in `dropout`; mode is an unknown word.
 
     Example:
         >>> import torch, torchdropout as td
@@ -65,27 +66,22 @@ def drop_path(
         G. Huang et al., "Deep networks with stochastic depth", ECCV 2016 (a draw a mini-batch); a
         draw a sample: G. Larsson et al., "FractalNet", ICLR 2017, and timm's `drop_path`.
     """
-    call = check_call(input, p, training, False, key, generator, (), layout, out)
+    x = check_input(input)
     check_bool("scale_by_keep", scale_by_keep)
     check_mode(mode)
-    if call.x.is_nested:
-        wrong_type("input", "no nested tensor", call.x)
-    return bernoulli(
-        call, by_sample(call.p, scale_by_keep), range(1 if mode == "row" else 0, call.x.ndim)
+    return apply(
+        inverted(p) if scale_by_keep else unscaled(p),
+        *(x, training, False, key, generator, (), layout, out),
+        range(1 if mode == "row" else 0, x.ndim),
     )
 
 
-def by_sample(p: float, scale_by_keep: bool) -> Affine:
-    """What happens to a sample."""
-    return plain(p) if scale_by_keep or isinstance(p, Rate) else (1.0, 0.0, 0.0)
-
-
 def check_mode(mode: Any) -> Mode:
-    """What shares a draw: a sample, or the batch.
+    """Check what shares a draw: a sample, or the batch.
 
     Raises:
-        ArgumentTypeError: It is no string.
-        ArgumentValueError: It is another word.
+        ArgumentTypeError: It is not a string.
+        ArgumentValueError: It is an unknown word.
     """
     if not isinstance(mode, str):
         wrong_type("mode", "'row' or 'batch'", mode)

@@ -10,13 +10,15 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from .. import direct
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import given
+from ._rate import Probability
 
 
 def dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -30,8 +32,8 @@ def dropout(
 
     `y[i] = x[i] / (1 - p)` where kept, exactly 0 where dropped, so that `E[y] = x`. A drop-in for
     `torch.nn.functional.dropout`. The mask is a pure function of (key, p, logical index): it does
-    not depend on dtype, memory layout, device, threads or the values, and the backward makes it
-    again from the key, so that nothing of the size of the input is stored.
+    not depend on dtype, memory layout, device, threads or the values. The backward regenerates it
+    from the key, so that nothing of the size of the input is stored.
 
     Args:
         input: Floating-point or complex tensor of 16 bits or more.
@@ -44,13 +46,13 @@ def dropout(
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
         out: Written into and returned: a tensor of the input's shape, dtype and device, or the
-            input itself. Not where a gradient is wanted.
+            input itself. Refused where a gradient is required.
 
     Shape:
         Any; the output has the shape, dtype and device of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
+        ArgumentTypeError: An argument has a type that is not accepted; also a `TypeError`.
         ArgumentValueError: p is NaN or outside [0, 1], both key and generator are given, or
             broadcast_dims or layout do not fit the input; also a `ValueError`.
 
@@ -91,5 +93,15 @@ def dropout(
                 out=out,
             ),
         )
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
-    return bernoulli(call, plain(call.p))
+    return apply(
+        inverted(p),
+        input,
+        training,
+        inplace,
+        key,
+        generator,
+        broadcast_dims,
+        layout,
+        out,
+        nested_ok=True,
+    )

@@ -8,20 +8,24 @@ from typing import Any
 import torch
 
 from .. import direct
-from .._validate import check_input, wrong_type, wrong_value
+from .._validate import check_input, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
-from ._bernoulli import check_call, drawn_map, is_active, mask_map, masked_affine, plain
+from ._bernoulli import inverted, numbers
+from ._call import check_call
+from ._indices import mask_map
+from ._map import compute
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def dropout_add(
     input: torch.Tensor,
     residual: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     bias: torch.Tensor | None = None,
@@ -32,15 +36,15 @@ def dropout_add(
 ) -> torch.Tensor:
     r"""`residual + dropout(input + bias)`, in one pass forward and one backward.
 
-    In float32 and float64 the result is that of the composition of `dropout` with torch's sums, bit
-    for bit. In float16 and bfloat16 everything is computed in float32 and rounded **once**, at the
-    end, where the composition rounds after each step. The gradient of `input` is rounded once too,
+    In float32 and float64 the result equals that of `dropout` composed with torch's sums, bit for
+    bit. In float16 and bfloat16 everything is computed in float32 and rounded **once**, at the end,
+    where the composition rounds after each step. The gradient of `input` is rounded once too,
     and that of `bias` is summed before rounding.
 
     Args:
         input: Floating-point tensor: the branch.
-        residual: Of input's shape; of its dtype, or float32 beside a 16-bit input. The output has
-            its dtype. Nothing is broadcast.
+        residual: Tensor of input's shape, and of its dtype, or float32 with a 16-bit input. The
+            output has the dtype of residual. Nothing is broadcast.
         p: Drop probability in [0, 1].
         training: False returns `residual + (input + bias)`.
         bias: One value for each element of the last dimension; of input's dtype, or float32.
@@ -54,8 +58,8 @@ def dropout_add(
         input and residual `(..., C)`, bias `(C,)`; the output has their shape.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken, or dtypes do not fit.
-        ArgumentValueError: As `dropout`; shapes or devices differ.
+        ArgumentTypeError: An argument has a type that is not accepted, or dtypes do not fit.
+        ArgumentValueError: As in `dropout`; shapes or devices differ.
 
     Example:
         >>> import torch, torchdropout as td
@@ -67,28 +71,26 @@ def dropout_add(
         The fused operation of Megatron-LM (`bias_dropout_add`) and of flash-attention
         (`dropout_add_layer_norm`).
     """
-    call = check_call(
-        input, p, training, False, key, generator, broadcast_dims, layout, complex_ok=False
-    )
-    x = call.x
-    for name, tensor in (("input", x), ("residual", residual), ("bias", bias)):
+    keyed_map = inverted(p)
+    x = check_call(input, training, False, key, generator, complex_ok=False)
+    for name, tensor in (("residual", residual), ("bias", bias)):
         if isinstance(tensor, torch.Tensor) and tensor.is_nested:
-            wrong_type(name, "no nested tensor", tensor)
+            refuse_nested(name, tensor)
     _check_residual(residual, x)
     if bias is not None:
         _check_bias(bias, x)
     base, strides = mask_map(x.shape, (), broadcast_dims, layout)
-    if not is_active(call):
+    if not (training and keyed_map.active):
         return _sum(_biased(x, bias), residual)
-    affine = plain(call.p)
     if direct.takes_add(x, residual, bias):
-        return direct.masked_add(x, residual, bias, drawn_map(call, affine, base, strides))
-    kept = masked_affine(_biased(x, bias), call.p, affine, base, strides, key, generator)
+        drawn = numbers(keyed_map, key, generator, base, strides)
+        return direct.masked_add(x, residual, bias, drawn)
+    kept = compute(_biased(x, bias), keyed_map, base, strides, key, generator)
     return _sum(kept, residual)
 
 
 def _biased(x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """In the compute type: exact conversions, and a sum that is rounded there."""
+    """The biased input in the compute type: exact conversions, and a sum rounded there."""
     compute = compute_dtype(x.dtype)
     return x.to(compute) if bias is None else x.to(compute) + bias.to(compute)
 
@@ -101,7 +103,7 @@ def _check_residual(residual: Any, x: torch.Tensor) -> None:
     check_input(residual, "residual", complex_ok=False)
     if residual.dtype not in (x.dtype, compute_dtype(x.dtype)):
         fitting = " or ".join(map(str, dict.fromkeys((x.dtype, compute_dtype(x.dtype)))))
-        wrong_type("residual", f"of dtype {fitting} beside an input of {x.dtype}", residual)
+        wrong_type("residual", f"of dtype {fitting} with an input of {x.dtype}", residual)
     if residual.shape != x.shape:
         expected = f"of the input's shape, {tuple(x.shape)} (expand it if you mean to broadcast)"
         wrong_value("residual", expected, residual)

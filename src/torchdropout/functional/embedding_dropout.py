@@ -1,4 +1,4 @@
-"""Dropout of whole rows of an embedding: a word is there wherever it stands, or nowhere."""
+"""Dropout of whole rows of an embedding: a word is kept everywhere in a batch, or nowhere."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any
 import torch
 
 from .._validate import check_number, wrong_type, wrong_value
+from ..contract.keep import scale as scale_of
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import check_call, mask_map, masked_affine, plain
+from ._bernoulli import inverted
+from ._call import check_call
+from ._indices import mask_map
+from ._map import compute
 from ._override import overridable
-from ._rate import Rate, drops
+from ._rate import Probability, Rate, check_probability
 
 
 @overridable
 def embedding_dropout(
     input: torch.Tensor,
     weight: torch.Tensor,
-    p: float = 0.1,
+    p: Probability = 0.1,
     training: bool = True,
     *,
     scale: float | None = None,
@@ -33,9 +37,9 @@ def embedding_dropout(
     r"""Look words up in a table whose rows are dropped with probability p; a look-up in eval.
 
     `y[i] = weight[input[i]] / (1 - p)` where that row is kept, else 0: one draw a row of the table,
-    so that a word is kept or dropped wherever it stands in the batch. The mask index is the number
-    of the row: a word's draw does not depend on which others are looked up. Only rows that are
-    looked up are read and scaled, and `weight` is never written to.
+    so that a word is kept or dropped wherever it occurs in the batch. The mask index is the number
+    of the row: the draw of a word does not depend on which other words are looked up. Only rows
+    that are looked up are read and scaled, and `weight` is never written to.
 
     Args:
         input: Words: an int64 or int32 tensor of row numbers.
@@ -44,18 +48,19 @@ def embedding_dropout(
         training: False looks up without dropping.
         scale: Multiplies the output too, in training and in eval.
         padding_idx: A row that gets no gradient; as in `torch.nn.functional.embedding`.
-        scale_grad_by_freq: As there: divide gradients by the frequency of the words.
-        sparse: As there: the gradient of `weight` is a sparse tensor of the rows looked up.
+        scale_grad_by_freq: Divide gradients by the frequency of the words; as there.
+        sparse: Make the gradient of `weight` a sparse tensor of the rows looked up; as there.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices of the rows, of one dimension: of a shard of a larger table, say.
+        layout: Mask indices of the rows, of one dimension, for example of a shard of a larger
+            table.
 
     Shape:
         input any, weight `(V, E)`; the output is `(*input.shape, E)`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: As `dropout`; weight has another number of dimensions, or scale is
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: As in `dropout`; weight has another number of dimensions, or scale is
             infinite or NaN.
         IndexError: A word is outside the table.
 
@@ -73,7 +78,8 @@ def embedding_dropout(
         neural networks", NIPS 2016, section 4.2; `embedded_dropout` of AWD-LSTM.
     """
     check_words(input)
-    call = check_call(weight, p, training, False, key, generator, (), layout)
+    p = check_probability(p)
+    check_call(weight, training, False, key, generator, nested_ok=True)
     if weight.is_nested or weight.ndim != 2:
         wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
     # Before anything is drawn: torch refuses a word outside the table.
@@ -84,7 +90,7 @@ def embedding_dropout(
         found,
         input,
         weight.shape[0],
-        call.p,
+        p,
         training,
         scale,
         key=key,
@@ -97,7 +103,7 @@ def check_words(words: Any) -> torch.Tensor:
     """Row numbers.
 
     Raises:
-        ArgumentTypeError: It is no tensor, or of another dtype than int64 and int32.
+        ArgumentTypeError: It is not a tensor, or of another dtype than int64 and int32.
     """
     if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
         wrong_type("input", "a tensor of int64 or int32, the words", words)
@@ -109,7 +115,7 @@ def drop_rows(
     found: torch.Tensor,
     words: torch.Tensor,
     rows: int,
-    p: float,
+    p: Probability,
     training: bool,
     scale: float | None = None,
     *,
@@ -117,25 +123,26 @@ def drop_rows(
     generator: torch.Generator | None = None,
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    """What was found for words in a table of so many rows, with rows of the table dropped.
+    """Drop rows of a table from what was looked up in it.
 
-    A mask of the table, and not of the words: a bit a row costs less than Philox on indices.
+    The mask is one of the table and not of the words: a bit a row costs less than Philox on
+    indices.
 
     Raises:
-        ArgumentTypeError: The words are no integers, or scale is no number.
+        ArgumentTypeError: The words are not integers, or scale is not a number.
         ArgumentValueError: Scale is infinite or NaN.
     """
     check_words(words)
     factor = _check_scale(scale)
     mask = mask_map((rows,), (), (), layout)
-    if not (training and drops(p)):
+    keyed_map = inverted(p)
+    if not (training and keyed_map.active):
         return found if scale is None else found * factor
-    # One for each row; half precision is enough to tell what is dropped.
+    # One element for each row; half precision is enough to tell which are dropped.
     ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
-    affine = plain(p)
-    keep = masked_affine(ones, p, affine, *mask, key, generator) != 0
-    scaled = found * ((affine.constants[1] if isinstance(affine, Rate) else affine[0]) * factor)
-    # A select: what is not finite in a dropped row is 0 in the output, and has a gradient of 0.
+    keep = compute(ones, keyed_map, *mask, key, generator) != 0
+    scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
+    # A select, so that a value that is not finite in a dropped row gives 0, and a gradient of 0.
     return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
 
 

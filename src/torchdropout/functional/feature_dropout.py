@@ -8,11 +8,14 @@ from typing import NoReturn
 
 import torch
 
+from .._validate import check_input
 from ..contract.layout import MaskLayout
 from ..errors import ShapeError
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, is_active, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 def spatial_dims(x: torch.Tensor, channel: int) -> tuple[int, ...]:
@@ -21,7 +24,7 @@ def spatial_dims(x: torch.Tensor, channel: int) -> tuple[int, ...]:
 
 
 def refuse_rank(name: str, x: torch.Tensor, accepted: str) -> NoReturn:
-    """Raise `ShapeError`: which shapes the function takes, which came."""
+    """Raise `ShapeError`: which shapes the function accepts, and which it got."""
     raise ShapeError(
         f"{name}: Expected {accepted}, but received a {x.ndim}D input of shape {tuple(x.shape)}."
     )
@@ -39,7 +42,7 @@ def _warn(name: str, x: torch.Tensor, reading: str, expected: str, clearer: str)
 @overridable
 def dropout1d(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -62,16 +65,16 @@ def dropout1d(
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
         ShapeError: Another number of dimensions; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`.
-        ArgumentValueError: As `dropout`.
+        ArgumentTypeError: As in `dropout`.
+        ArgumentValueError: As in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -83,16 +86,22 @@ def dropout1d(
     Reference:
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
-    if call.x.ndim not in (2, 3):
-        refuse_rank("dropout1d", call.x, "2D or 3D input, (C, L) or (N, C, L)")
-    return bernoulli(call, plain(call.p), spatial_dims(call.x, channel=call.x.ndim - 2))
+    x = check_input(input)
+    drop = inverted(p)
+    if x.ndim not in (2, 3):
+        refuse_rank("dropout1d", x, "2D or 3D input, (C, L) or (N, C, L)")
+    return apply(
+        drop,
+        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
+        spatial_dims(x, channel=x.ndim - 2),
+        nested_ok=True,
+    )
 
 
 @overridable
 def dropout2d(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -104,29 +113,26 @@ def dropout2d(
 ) -> torch.Tensor:
     r"""Drop whole channels of images with probability p; identity in eval.
 
-    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
-    drop-in for `torch.nn.functional.dropout2d`, whose reading of other ranks it keeps, with a
-    warning: the second dimension is the channel, also of a 3-D input, which is thus taken as
-    `(N, C, L)`.
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `dropout1d` for images. A
+    drop-in for `torch.nn.functional.dropout2d`. Like it, this reads other ranks with a warning: the
+    second dimension is the channel, also that of a 3-D input, which is read as `(N, C, L)`.
 
     Args:
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        inplace: Write into `input` and return it.
-        key: Names the mask; nothing is drawn.
-        generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        inplace: As in `dropout1d`, and so are the next five.
+        key: As there.
+        generator: As there.
+        broadcast_dims: As there.
+        layout: As there.
+        out: As there.
 
     Shape:
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`.
-        ArgumentValueError: As `dropout`.
+        ShapeError: Fewer than two dimensions, in training; otherwise as in `dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -135,25 +141,30 @@ def dropout2d(
         tensor([2., 0., 2.])
 
     Reference:
-        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+        As in `dropout1d`.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
-    x = call.x
+    x = check_input(input)
+    drop = inverted(p)
     if x.ndim == 3:
         reading = "assuming that channel-wise 1D dropout behavior is desired, (N, C, L)"
         _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d")
     elif x.ndim != 4:
         reading = "read as (N, C, ...)"
         _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
-    if x.ndim < 2 and is_active(call):
+    if x.ndim < 2 and training and drop.active:
         refuse_rank("dropout2d", x, "at least 2 dimensions, (N, C, H, W)")
-    return bernoulli(call, plain(call.p), spatial_dims(x, channel=1))
+    return apply(
+        drop,
+        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
+        spatial_dims(x, channel=1),
+        nested_ok=True,
+    )
 
 
 @overridable
 def dropout3d(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -165,28 +176,26 @@ def dropout3d(
 ) -> torch.Tensor:
     r"""Drop whole channels of volumes with probability p; identity in eval.
 
-    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
-    drop-in for `torch.nn.functional.dropout3d`, whose reading of other ranks it keeps, with a
-    warning: an input that is not 5-D has no batch dimension, and its first one is the channel.
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `dropout1d` for volumes. A
+    drop-in for `torch.nn.functional.dropout3d`. Like it, this reads other ranks with a warning: an
+    input that is not 5-D has no batch dimension, and its first dimension is the channel.
 
     Args:
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        inplace: Write into `input` and return it.
-        key: Names the mask; nothing is drawn.
-        generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        inplace: As in `dropout1d`, and so are the next five.
+        key: As there.
+        generator: As there.
+        broadcast_dims: As there.
+        layout: As there.
+        out: As there.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: No dimension, in training; also a `RuntimeError`.
-        ArgumentTypeError: As `dropout`.
-        ArgumentValueError: As `dropout`.
+        ShapeError: No dimension, in training; otherwise as in `dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -195,13 +204,18 @@ def dropout3d(
         tensor([2., 0., 2.])
 
     Reference:
-        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+        As in `dropout1d`.
     """
-    call = check_call(input, p, training, inplace, key, generator, broadcast_dims, layout, out)
-    x = call.x
+    x = check_input(input)
+    drop = inverted(p)
     if x.ndim not in (4, 5):
         reading = "read as one sample, (C, ...)"
         _warn("dropout3d", x, reading, "(N, C, D, H, W) or (C, D, H, W)", "Dropout1d or Dropout2d")
-    if x.ndim < 1 and is_active(call):
+    if x.ndim < 1 and training and drop.active:
         refuse_rank("dropout3d", x, "at least 1 dimension, (N, C, D, H, W) or (C, D, H, W)")
-    return bernoulli(call, plain(call.p), spatial_dims(x, channel=1 if x.ndim == 5 else 0))
+    return apply(
+        drop,
+        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
+        spatial_dims(x, channel=1 if x.ndim == 5 else 0),
+        nested_ok=True,
+    )

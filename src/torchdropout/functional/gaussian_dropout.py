@@ -12,15 +12,17 @@ from .._validate import check_p, wrong_value
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._noise import Noise, TracedNoise, check_call, noisy
+from ._call import apply
+from ._map import KeyedMap
+from ._noise import noise, traced_noise
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability, Rate
 
 
 @overridable
 def gaussian_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -34,27 +36,25 @@ def gaussian_dropout(
 
     `y[i] = x[i] * (1 + sqrt(p / (1 - p)) * e[i])` with `e ~ N(0, 1)`: the mean of y is x, and its
     variance is that of `dropout` with the same p. The noise is a pure function of (key, index), the
-    same whatever the dtype, memory layout, device or threads; the backward makes it again.
+    same for every dtype, memory layout, device and number of threads; the backward regenerates it.
 
     Args:
         input: Floating-point tensor of 16 bits or more.
         p: Dropout's p, in [0, 1). At 1 the variance would be infinite.
         training: False returns `input` itself.
         inplace: Write into `input` and return it.
-        key: Names the noise; nothing is drawn. By default a call draws one 64-bit seed from torch's
-            default CPU generator, so that `torch.manual_seed` governs it.
-        generator: Draws the key from this generator instead.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share their noise.
-        layout: Mask indices of a shard or a micro-batch within a larger tensor.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices, as in `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape, dtype and device of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
-        ArgumentValueError: p is NaN or outside [0, 1), both key and generator are given, or
-            broadcast_dims or layout do not fit the input; also a `ValueError`.
+        ArgumentTypeError: As in `dropout`; a complex or nested input is refused too.
+        ArgumentValueError: As in `dropout`, but p is NaN or outside [0, 1).
 
     Example:
         >>> import torch, torchdropout as td
@@ -65,28 +65,26 @@ def gaussian_dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014), section 10; the name and p are those of Keras' layer.
     """
-    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
+    return apply(
+        noise_of(p),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+    )
+
+
+def noise_of(p: Probability) -> KeyedMap:
+    """Noise of the same variance as dropout's; raises as `check_p_below_one` does."""
     if isinstance(p, Rate):
-        return noisy(call, TracedNoise(Law.NORMAL, p))
-    return noisy(call, noise_of(p))
-
-
-def noise_of(p: Any) -> Noise:
-    """The noise of the same variance as dropout's.
-
-    Raises:
-        ArgumentTypeError: p is no real number.
-        ArgumentValueError: It is NaN or outside [0, 1).
-    """
+        return traced_noise(Law.NORMAL, p)
     p = check_p_below_one(p)
-    return Noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0)
+    return noise(Law.NORMAL, math.sqrt(p / (1.0 - p)), 0.0)
 
 
 def check_p_below_one(p: Any) -> float:
-    """A p whose noise has a finite variance.
+    """Check a p whose noise has a finite variance.
 
     Raises:
-        ArgumentTypeError: It is no real number.
+        ArgumentTypeError: It is not a real number.
         ArgumentValueError: It is NaN or outside [0, 1).
     """
     value = check_p(p)

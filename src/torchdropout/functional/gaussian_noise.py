@@ -11,15 +11,17 @@ import torch
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._noise import Noise, TracedNoise, check_call, check_size, noisy
+from ._call import apply
+from ._map import KeyedMap
+from ._noise import check_size, noise, traced_noise
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Rate, Strength
 
 
 @overridable
 def gaussian_noise(
     input: torch.Tensor,
-    sigma: float,
+    sigma: Strength,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -32,27 +34,25 @@ def gaussian_noise(
     r"""Add normal noise of mean 0 and standard deviation sigma; identity in eval.
 
     `y[i] = x[i] + sigma * e[i]` with `e ~ N(0, 1)`. The noise is a pure function of (key, index),
-    the same whatever the dtype, memory layout, device or threads; the gradient passes unchanged.
+    as in `gaussian_dropout`; the gradient passes unchanged.
 
     Args:
         input: Floating-point tensor of 16 bits or more.
         sigma: Standard deviation of the noise: 0 or more, finite.
         training: False returns `input` itself.
         inplace: Write into `input` and return it.
-        key: Names the noise; nothing is drawn. By default a call draws one 64-bit seed from torch's
-            default CPU generator, so that `torch.manual_seed` governs it.
-        generator: Draws the key from this generator instead.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share their noise.
-        layout: Mask indices of a shard or a micro-batch within a larger tensor.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices, as in `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape, dtype and device of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
-        ArgumentValueError: sigma is NaN, infinite or negative, both key and generator are given, or
-            broadcast_dims or layout do not fit the input; also a `ValueError`.
+        ArgumentTypeError: As in `gaussian_dropout`.
+        ArgumentValueError: As in `gaussian_dropout`, but sigma is NaN, infinite or negative.
 
     Example:
         >>> import torch, torchdropout as td
@@ -63,22 +63,25 @@ def gaussian_noise(
         C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural
         Computation 7 (1995); Keras' `GaussianNoise`, whose `stddev` is sigma.
     """
-    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
-    if isinstance(sigma, Rate):
-        return noisy(call, TracedNoise(Law.NORMAL, sigma))
-    return noisy(call, noise_of(sigma))
+    return apply(
+        noise_of(sigma),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+    )
 
 
 def check_sigma(sigma: Any) -> float:
-    """A standard deviation.
+    """Check a standard deviation.
 
     Raises:
-        ArgumentTypeError: It is no real number.
+        ArgumentTypeError: It is not a real number.
         ArgumentValueError: It is NaN, infinite or negative.
     """
     return check_size("sigma", sigma, math.inf, "the standard deviation of the noise")
 
 
-def noise_of(sigma: Any) -> Noise:
-    """Noise that is added; raises what `check_sigma` does."""
-    return Noise(Law.NORMAL, 0.0, check_sigma(sigma))
+def noise_of(sigma: Strength) -> KeyedMap:
+    """Noise that is added; raises as `check_sigma` does."""
+    if isinstance(sigma, Rate):
+        return traced_noise(Law.NORMAL, sigma)
+    return noise(Law.NORMAL, 0.0, check_sigma(sigma))

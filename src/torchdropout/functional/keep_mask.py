@@ -1,4 +1,4 @@
-"""The mask itself."""
+"""The mask of a dropout, without an input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .._validate import check_p, check_shape, wrong_type
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
-from ._bernoulli import check_source, mask_map, masked_affine
+from ._bernoulli import unscaled
+from ._indices import mask_map
+from ._key import check_source
+from ._map import compute
 
 
 def keep_mask(
@@ -28,11 +31,11 @@ def keep_mask(
     The mask that every dropout with this key, p and layout uses, whatever it is applied to.
 
     Args:
-        shape: Of the mask.
+        shape: Shape of the mask.
         p: Drop probability in [0, 1].
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        device: Where the mask is made; torch's default device without one.
+        device: Where the mask is made; by default on torch's default device.
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
 
@@ -40,7 +43,7 @@ def keep_mask(
         A contiguous bool tensor. At p = 0 all True, and nothing is drawn.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: A size is negative, p is outside [0, 1], the device does not exist, both
             key and generator are given, or broadcast_dims or layout do not fit the shape.
 
@@ -59,7 +62,7 @@ def keep_mask(
     check_source(key, generator, ones)
     if p == 0.0:
         return ones != 0
-    return masked_affine(ones, p, (1.0, 0.0, 0.0), base, strides, key, generator) != 0
+    return compute(ones, unscaled(p), base, strides, key, generator) != 0
 
 
 def _check_device(device: torch.device | str | None) -> None:

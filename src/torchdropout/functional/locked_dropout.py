@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
-from .._validate import check_dims, is_integer, wrong_type, wrong_value
+from .._validate import check_dims, check_input, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def locked_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     time_dim: int = 1,
@@ -36,19 +38,20 @@ def locked_dropout(
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        time_dim: The dimension of time: 1 for a batch-first sequence, 0 for a time-first one.
+        time_dim: The time dimension: 1 for a batch-first sequence, 0 for a time-first one.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Further dimensions that share their draws, for example the batch.
-        layout: Mask indices, instead of those of the variant.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
-        `(B, T, F)`, or any that has the dimension of time; the output has the shape of the input.
+        `(B, T, F)`, or any that has the time dimension; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; time_dim is no integer, or the input a nested tensor.
-        ArgumentValueError: As `dropout`; the input has no such dimension.
+        ArgumentTypeError: As in `dropout`; time_dim is not an integer, or the input is a
+            nested tensor.
+        ArgumentValueError: As in `dropout`; the input has no such dimension.
 
     Example:
         >>> import torch, torchdropout as td
@@ -61,21 +64,23 @@ def locked_dropout(
         neural networks", NIPS 2016; "locked" in S. Merity et al., "Regularizing and optimizing LSTM
         language models", ICLR 2018.
     """
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout, out)
-    if call.x.is_nested:
-        wrong_type("input", "no nested tensor", call.x)
+    x = check_input(input)
     check_time_dim(time_dim)
-    ndim = call.x.ndim
-    if not -ndim <= time_dim < ndim:
-        wrong_value("time_dim", f"a dimension in [{-ndim}, {ndim}) of a {ndim}-D input", time_dim)
-    return bernoulli(call, plain(call.p), check_dims("time_dim", (time_dim,), ndim))
+    if not -x.ndim <= time_dim < x.ndim:
+        expected = f"a dimension in [{-x.ndim}, {x.ndim}) of a {x.ndim}-D input"
+        wrong_value("time_dim", expected, time_dim)
+    return apply(
+        inverted(p),
+        *(x, training, False, key, generator, broadcast_dims, layout, out),
+        check_dims("time_dim", (time_dim,), x.ndim),
+    )
 
 
 def check_time_dim(time_dim: Any) -> int:
-    """The dimension of time, of an input that is not yet there.
+    """Check the time dimension before there is an input.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
     """
     if not is_integer(time_dim):
         wrong_type("time_dim", "an integer, the dimension of time", time_dim)

@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
-from .._validate import is_integer, wrong_type, wrong_value
+from .._validate import check_input, is_integer, refuse_nested, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import bernoulli, check_call, plain
+from ._bernoulli import inverted
+from ._call import apply
 from ._override import overridable
+from ._rate import Probability
 
 
 @overridable
 def multi_sample_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     samples: int = 8,
     training: bool = True,
     *,
@@ -28,9 +30,9 @@ def multi_sample_dropout(
 ) -> torch.Tensor:
     r"""Dropout of the same input with several masks, stacked: `y[s] = dropout(x)` by the mask s.
 
-    It is `dropout` of `input` repeated along a new first dimension, with one key: sample s has the
-    mask indices from `s * input.numel()` on. The gradient of `input` is the sum over the samples,
-    and nothing is kept for the backward.
+    This is `dropout` of `input`, repeated along a new first dimension, with one key: sample s has
+    the mask indices from `s * input.numel()` on. The gradient of `input` is the sum over the
+    samples, and nothing is kept for the backward.
 
     Args:
         input: Floating-point or complex tensor.
@@ -41,15 +43,16 @@ def multi_sample_dropout(
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions of the output along which all elements share one draw; 0 is the
             dimension of the samples.
-        layout: Mask indices of the output, of a micro-batch within a batch, say.
+        layout: Mask indices of the output, for example of a micro-batch within a batch.
 
     Shape:
         Any; the output is `(samples, *input.shape)`. Where nothing is dropped (in eval or at
         `p=0`) it is a view of the input, expanded: do not write into it.
 
     Raises:
-        ArgumentTypeError: As `dropout`; samples is no integer, or the input a nested tensor.
-        ArgumentValueError: As `dropout`; samples is below 1.
+        ArgumentTypeError: As in `dropout`; samples is not an integer, or the input is a
+            nested tensor.
+        ArgumentValueError: As in `dropout`; samples is below 1.
 
     Example:
         >>> import torch, torchdropout as td
@@ -62,20 +65,20 @@ def multi_sample_dropout(
         H. Inoue, "Multi-sample dropout for accelerated training and better generalization", 2019,
         arXiv:1905.09788.
     """
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout)
+    x = check_input(input)
     samples = check_samples(samples)
-    if call.x.is_nested:
-        wrong_type("input", "no nested tensor", call.x)
-    # Of what is dropped the operator makes a new tensor: the copies are never made.
-    repeated = call.x.expand(samples, *call.x.shape)
-    return bernoulli(call._replace(x=repeated), plain(call.p))
+    if x.is_nested:
+        refuse_nested("input", x)
+    # The operator reads the expanded view and makes a new tensor: the copies are never made.
+    repeated = x.expand(samples, *x.shape)
+    return apply(inverted(p), repeated, training, False, key, generator, broadcast_dims, layout)
 
 
 def check_samples(samples: Any) -> int:
-    """How many masks.
+    """Check the number of masks.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is below 1.
     """
     if not is_integer(samples):
@@ -86,11 +89,11 @@ def check_samples(samples: Any) -> int:
 
 
 def check_reduce(reduce: Any) -> str:
-    """What becomes of the samples' outputs.
+    """Check how the outputs of the samples are reduced.
 
     Raises:
-        ArgumentTypeError: It is no string.
-        ArgumentValueError: It is another word.
+        ArgumentTypeError: It is not a string.
+        ArgumentValueError: It is an unknown word.
     """
     if not isinstance(reduce, str):
         wrong_type("reduce", "'mean' or 'none'", reduce)

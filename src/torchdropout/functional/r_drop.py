@@ -1,4 +1,4 @@
-"""R-Drop: two passes with two masks shall say the same."""
+"""R-Drop: a loss by which two passes with different masks are to agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import torch
 from torch.nn import functional as torch_F
 from torch.overrides import handle_torch_function, has_torch_function
 
-from .._validate import check_input, check_number, got, is_integer, wrong_type, wrong_value
+from .._validate import (
+    check_input,
+    check_number,
+    got,
+    is_integer,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ._override import given
@@ -29,12 +37,12 @@ def r_drop(
     label_smoothing: float = 0.0,
     padding_mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    r"""Cross-entropy of two passes, and how far their distributions are apart.
+    r"""Cross-entropy of two passes, plus the divergence of their distributions.
 
     `(CE(a) + CE(b)) / 2 + alpha * (KL(P_a || P_b) + KL(P_b || P_a)) / 2`, with P the softmax of the
     logits: the loss of the authors' code. That of the paper is twice this with half the alpha,
-    `CE(a) + CE(b) + alpha' / 2 * (KL + KL)`: its alpha' is 2 alpha. Without a target the
-    divergence is all there is.
+    `CE(a) + CE(b) + alpha' / 2 * (KL + KL)`: its alpha' is 2 alpha. Without a target
+    only the divergence is returned.
 
     The divergence is summed over the classes and, like the cross-entropy, averaged over the places
     of the batch that count. It is computed in float32 or float64, as
@@ -42,16 +50,17 @@ def r_drop(
     that is impossible (a logit of -inf) in both.
 
     Args:
-        logits_a: Of the first pass, not normalised.
-        logits_b: Of the second: the same shape and dtype.
+        logits_a: Logits of the first pass, not normalised.
+        logits_b: Those of the second pass, of the same shape and dtype.
         target: Classes, or their probabilities, as `torch.nn.functional.cross_entropy` takes them.
         alpha: Weight of the divergence, 0 or more.
-        weight: Of the classes, in the cross-entropy alone.
-        ignore_index: A target that does not count, nor does its divergence.
+        weight: Weights of the classes, in the cross-entropy only.
+        ignore_index: Places with this target count neither in the cross-entropy nor in the
+            divergence.
         reduction: `"mean"` over what counts, `"sum"`, or `"none"`. With `weight`, the mean of the
             cross-entropy is torch's weighted one, that of the divergence the plain one.
-        label_smoothing: Of the cross-entropy, in [0, 1].
-        padding_mask: Bool, of the places of the batch, True where one does not count.
+        label_smoothing: That of the cross-entropy, in [0, 1].
+        padding_mask: A bool for each place of the batch, True where it does not count.
 
     Shape:
         logits `(N, C)`, `(C)` or `(N, C, d1, d2, ...)`; target `(N)`, `()` or `(N, d1, d2, ...)`,
@@ -60,9 +69,9 @@ def r_drop(
         logits.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: Shapes or devices differ, alpha is negative or not finite, or reduction
-            is another word.
+            is an unknown word.
 
     Example:
         >>> import torch, torchdropout as td
@@ -111,7 +120,7 @@ def r_drop(
     compute = compute_dtype(logits_a.dtype)
     a, b = logits_a.to(compute), logits_b.to(compute)
     if counted is not None:
-        # Before anything is computed of them: a place of padding may hold anything, NaN too.
+        # Before anything is computed from them: a place of padding may hold anything, even NaN.
         skipped = ~counted.unsqueeze(dim)
         a, b = a.masked_fill(skipped, 0.0), b.masked_fill(skipped, 0.0)
     loss = alpha * _reduced(_divergence(a, b, dim) / 2, counted, reduction)
@@ -187,7 +196,7 @@ def _check_logits(a: Any, b: Any) -> None:
     for name, x in (("logits_a", a), ("logits_b", b)):
         check_input(x, name, complex_ok=False)
         if x.is_nested:
-            wrong_type(name, "no nested tensor", x)
+            refuse_nested(name, x)
     if a.ndim == 0:
         wrong_value("logits_a", "of 1 dimension or more, (C), (N, C) or (N, C, d1, ...)", a)
     if b.dtype != a.dtype:

@@ -11,10 +11,11 @@ from .. import ops
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import check_call, is_active, key_of, key_tensor
+from ._call import check_call
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
+from ._key import key_of, key_tensor
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Probability, Rate, check_probability, drops
 from .drop_path import Mode, check_mode
 
 
@@ -36,7 +37,7 @@ def n_m_dropout(
 
     `y = x * m / n` at n places of each group of m that follow one another, else 0; each choice of n
     of m is equally likely. 2 of 4, the default, is the pattern of structured sparsity that
-    hardware multiplies at twice the speed. n says how many are *kept*: an element is dropped with
+    hardware multiplies at twice the speed. n is the number *kept*: an element is dropped with
     probability `p = 1 - n / m`.
 
     Args:
@@ -45,7 +46,7 @@ def n_m_dropout(
         m: Size of a group.
         training: False returns `input` itself.
         dim: The dimension along which groups lie.
-        scale_by_keep: False leaves what is kept as it is, instead of scaling it by m / n.
+        scale_by_keep: False leaves kept elements as they are, instead of scaling it by m / n.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Other dimensions, along which all elements share one choice.
@@ -55,9 +56,9 @@ def n_m_dropout(
         Any with a multiple of m elements along dim; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; n, m or dim is no integer, or the input is nested.
-        ArgumentValueError: As `dropout`; n is outside [1, m], the input has no such dimension or
-            no multiple of m along it, or broadcast_dims or layout share a choice along it.
+        ArgumentTypeError: As in `dropout`; n, m or dim is not an integer, or the input is nested.
+        ArgumentValueError: As in `dropout`; n is outside [1, m], the input has no such dimension or
+            not a multiple of m along it, or broadcast_dims or layout share a choice along it.
 
     Example:
         >>> import torch, torchdropout as td
@@ -70,31 +71,22 @@ def n_m_dropout(
         [arXiv:2104.08378](https://arxiv.org/abs/2104.08378), 2021.
     """
     n, m = check_n_of_m(n, m)
-    call = check_call(
-        input,
-        1.0 - n / m,
-        training,
-        False,
-        key,
-        generator,
-        broadcast_dims,
-        layout,
-        complex_ok=False,
-    )
-    x = _checked(call.x, scale_by_keep)
+    x = check_call(input, training, False, key, generator, complex_ok=False)
+    check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if x.shape[at] % m != 0:
         wrong_value("input", f"of a multiple of m={m} elements along dimension {at}", x)
-    base, strides = choice_map(x.shape, (), at, call)
-    if not is_active(call):
+    base, strides = choice_map(x.shape, (), at, broadcast_dims, layout)
+    if not training or n == m:
         return x
-    return drop_to_count(call, n, m, at, scale_by_keep, base, strides)
+    drawn = key_tensor(key_of(key, generator))
+    return drop_to_count(x, drawn, n, m, at, scale_by_keep, base, strides)
 
 
 @overridable
 def column_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     dim: int = -1,
@@ -108,7 +100,7 @@ def column_dropout(
 
     Of the F columns along dim, `max(1, round(F * (1 - p)))` are kept, halves rounded to the even
     number, each choice of so many equally likely; they are scaled by F over that count, so that
-    E[y] = x exactly also where `F * p` is no whole number. At p = 1 none is kept.
+    E[y] = x exactly also where `F * p` is not an integer. At p = 1 none is kept.
 
     Args:
         input: Floating-point tensor.
@@ -117,18 +109,19 @@ def column_dropout(
         dim: The dimension whose indices are the columns.
         mode: `"batch"`, the same columns wherever they stand in the input, or `"row"`, a choice
             for each index of the first dimension.
-        scale_by_keep: False leaves what is kept as it is.
+        scale_by_keep: False leaves kept elements as they are.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices, instead of those of the mode: of a shard or a micro-batch, say.
+        layout: Mask indices instead of those of the mode, for example of a shard.
 
     Shape:
-        Any with a dimension; the output has the shape of the input.
+        Any with one dimension or more; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: As `dropout`; dim is no integer, mode no string, or the input nested.
-        ArgumentValueError: As `dropout`; the input has no such dimension, mode is another word or
-            `"row"` where dim is the first dimension, or in training there is no column.
+        ArgumentTypeError: As in `dropout`; dim is not an integer, mode not a string, or the input
+            is nested.
+        ArgumentValueError: As in `dropout`; the input has no such dimension, mode is an unknown
+            word or `"row"` where dim is the first dimension, or in training there are no columns.
 
     Example:
         >>> import torch, torchdropout as td
@@ -140,34 +133,34 @@ def column_dropout(
         A fixed share of the columns for each tree: T. K. Ho, "The random subspace method for
         constructing decision forests", IEEE TPAMI 20 (1998); XGBoost's `colsample_bytree`.
     """
-    call = check_call(input, p, training, False, key, generator, (), layout, complex_ok=False)
-    x = _checked(call.x, scale_by_keep)
+    p = check_probability(p)
+    x = check_call(input, training, False, key, generator, complex_ok=False)
+    check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if check_mode(mode) == "row" and at == 0:
         wrong_value("mode", "'batch' where the columns are those of the first dimension", mode)
     samples = (0,) if mode == "row" else ()
     shared = [d for d in range(x.ndim) if d != at and d not in samples]
-    base, strides = choice_map(x.shape, shared, at, call)
+    base, strides = choice_map(x.shape, shared, at, (), layout)
     size = x.shape[at]
     if training and size == 0:
-        wrong_value("input", f"of a column or more along dimension {at}, to keep one", x)
-    if not is_active(call):
+        wrong_value("input", f"of one or more columns along dimension {at}, to keep one", x)
+    if not (training and drops(p)):
         return x
-    if isinstance(call.p, Rate):
-        drawn = key_tensor(key_of(key, generator))
-        constants = call.p.constants
+    drawn = key_tensor(key_of(key, generator))
+    if isinstance(p, Rate):
         return ops.counted_affine_of(
-            *(x, drawn, constants, size, at - x.ndim, scale_by_keep, base), strides
+            *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides
         )
-    kept = count_kept(size, call.p) if call.p < 1.0 else 0
-    return drop_to_count(call, kept, size, at, scale_by_keep, base, strides)
+    kept = count_kept(size, p) if p < 1.0 else 0
+    return drop_to_count(x, drawn, kept, size, at, scale_by_keep, base, strides)
 
 
 def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
-    """How many of how many are kept.
+    """Check how many of a group are kept, and its size.
 
     Raises:
-        ArgumentTypeError: One is no integer.
+        ArgumentTypeError: One is not an integer.
         ArgumentValueError: m is below 1, or n outside [1, m].
     """
     for name, value in (("n", n), ("m", m)):
@@ -178,10 +171,3 @@ def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
     if not 1 <= n <= m:
         wrong_value("n", f"in [1, {m}], how many of {m} are kept", n)
     return n, m
-
-
-def _checked(x: torch.Tensor, scale_by_keep: Any) -> torch.Tensor:
-    check_bool("scale_by_keep", scale_by_keep)
-    if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
-    return x

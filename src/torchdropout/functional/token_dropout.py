@@ -1,4 +1,4 @@
-"""Dropout of whole tokens: a fixed count of each sequence is kept, the others are taken out."""
+"""Dropout of whole tokens: a fixed count of each sequence is kept, the others are removed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import torch
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import check_call, is_active
+from ._call import check_call
 from ._fixed_count import choice_map, choose
+from ._key import key_of, key_tensor
 from ._override import overridable
+from ._rate import Probability, check_probability, drops
 
 
 @overload
 def token_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     num_prefix_tokens: int = 0,
@@ -34,7 +36,7 @@ def token_dropout(
 @overload
 def token_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     num_prefix_tokens: int = 0,
@@ -50,7 +52,7 @@ def token_dropout(
 @overridable
 def token_dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     num_prefix_tokens: int = 0,
@@ -61,24 +63,26 @@ def token_dropout(
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
 ) -> Any:
-    r"""Take tokens out of each sequence, a fixed count of them; identity in eval.
+    r"""Remove a fixed count of tokens from each sequence; identity in eval.
 
     Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, halves rounded to the
     even number: the same count in each sample, each choice of so many equally likely. They are
-    not scaled, and the others are not zeroed but gone: the output is shorter. Known as patch
-    dropout. Where p is so small that all are kept, they still come in their random order.
+    not scaled, and the others are removed instead of zeroed: the output is shorter. Also known as
+    patch dropout. Where p is so small that all are kept, they still come in random order.
 
     Args:
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1]. At 1 one token is kept.
         training: False returns `input` itself.
-        num_prefix_tokens: So many tokens, the first, are kept and not counted: class tokens, say.
-        ordered: Keep the tokens in the order of the sequence; otherwise they come in a random one.
-        return_indices: Return the places of the kept tokens, too.
+        num_prefix_tokens: How many tokens at the start are kept and not counted, such as class
+            tokens.
+        ordered: True keeps the tokens in the order of the sequence, False returns them in random
+            order.
+        return_indices: True returns the places of the kept tokens too.
         key: Names the choice; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: `(0,)` keeps the same tokens of all samples.
-        layout: Mask indices of the `(N, L)` tokens behind the prefix: of a micro-batch, say.
+        layout: Mask indices of the `(N, L)` tokens behind the prefix, for example of a micro-batch.
 
     Returns:
         The output, or with return_indices a tuple: the output, and an int64 tensor of the places
@@ -89,8 +93,9 @@ def token_dropout(
         indices `(N, kept)`.
 
     Raises:
-        ArgumentTypeError: As `dropout`; num_prefix_tokens is no integer, or the input nested.
-        ArgumentValueError: As `dropout`; the input has fewer than two dimensions or fewer tokens
+        ArgumentTypeError: As in `dropout`; num_prefix_tokens is not an integer, or the input is
+            nested.
+        ArgumentValueError: As in `dropout`; the input has fewer than two dimensions or fewer tokens
             than num_prefix_tokens; in training, it has none behind the prefix.
 
     Example:
@@ -105,13 +110,11 @@ def token_dropout(
         Y. Liu et al., "PatchDropout: Economizing vision transformers using patch dropout", WACV
         2023; arguments and the unscaled output as in timm's `PatchDropout`.
     """
-    call = check_call(input, p, training, False, key, generator, broadcast_dims, layout)
-    x = call.x
+    p = check_probability(p)
+    x = check_call(input, training, False, key, generator)
     check_prefix(num_prefix_tokens)
     check_bool("ordered", ordered)
     check_bool("return_indices", return_indices)
-    if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
     if x.ndim < 2:
         wrong_value("input", "of 2 dimensions or more, (samples, tokens, ...)", x)
     prefix, size = num_prefix_tokens, x.shape[1] - num_prefix_tokens
@@ -121,13 +124,14 @@ def token_dropout(
             f"at most {x.shape[1]}, the tokens of an input of shape {tuple(x.shape)}",
             num_prefix_tokens,
         )
-    base, strides = choice_map((x.shape[0], size), (), 1, call)
+    base, strides = choice_map((x.shape[0], size), (), 1, broadcast_dims, layout)
     if training and size == 0:
-        # Whatever p is: one that grows from 0 shall not fail at its second step.
-        wrong_value("input", f"of a token or more behind a prefix of {prefix}, to keep one", x)
-    if not is_active(call):
+        # Whatever p is: one that grows from 0 must not fail at its second step.
+        wrong_value("input", f"of one or more tokens behind a prefix of {prefix}, to keep one", x)
+    if not (training and drops(p)):
         return (x, None) if return_indices else x
-    places = choose(call, size, base, strides, ordered)
+    drawn = key_tensor(key_of(key, generator))
+    places = choose(x, drawn, p, size, base, strides, ordered)
     at = places + prefix
     if prefix > 0:
         first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
@@ -137,10 +141,10 @@ def token_dropout(
 
 
 def check_prefix(num_prefix_tokens: Any) -> int:
-    """How many tokens are kept in any case.
+    """Check how many tokens are always kept.
 
     Raises:
-        ArgumentTypeError: It is no integer.
+        ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is negative.
     """
     if not is_integer(num_prefix_tokens):

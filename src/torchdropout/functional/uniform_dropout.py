@@ -10,15 +10,17 @@ import torch
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._noise import Noise, TracedNoise, check_call, check_size, noisy
+from ._call import apply
+from ._map import KeyedMap
+from ._noise import check_size, noise, traced_noise
 from ._override import overridable
-from ._rate import Rate
+from ._rate import Rate, Strength
 
 
 @overridable
 def uniform_dropout(
     input: torch.Tensor,
-    beta: float,
+    beta: Strength,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -30,30 +32,28 @@ def uniform_dropout(
 ) -> torch.Tensor:
     r"""Multiply by noise that is uniform between 1 - beta and 1 + beta ("Uout"); identity in eval.
 
-    `y[i] = x[i] * (1 + beta * e[i])` with `e ~ U(-1, 1)`: the mean of y is x, and the variance of
-    the noise, beta^2 / 3, at most a third: where batch normalisation follows, the variance that it
+    `y[i] = x[i] * (1 + beta * e[i])` with `e ~ U(-1, 1)`: the mean of y is x. The variance of the
+    noise, beta^2 / 3, is at most a third: where batch normalisation follows, the variance that it
     sees in training is closer to that in eval than with dropout. The noise is a pure function of
-    (key, index); the backward makes it again.
+    (key, index); the backward regenerates it.
 
     Args:
         input: Floating-point tensor of 16 bits or more.
         beta: Half the width of the noise, in [0, 1).
         training: False returns `input` itself.
         inplace: Write into `input` and return it.
-        key: Names the noise; nothing is drawn. By default a call draws one 64-bit seed from torch's
-            default CPU generator, so that `torch.manual_seed` governs it.
-        generator: Draws the key from this generator instead.
+        key: Names the noise; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share their noise.
-        layout: Mask indices of a shard or a micro-batch within a larger tensor.
-        out: Written into and returned; as `dropout`.
+        layout: Mask indices, as in `dropout`.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         Any; the output has the shape, dtype and device of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken; also a `TypeError`.
-        ArgumentValueError: beta is NaN or outside [0, 1), both key and generator are given, or
-            broadcast_dims or layout do not fit the input; also a `ValueError`.
+        ArgumentTypeError: As in `gaussian_dropout`.
+        ArgumentValueError: As in `gaussian_dropout`, but beta is NaN or outside [0, 1).
 
     Example:
         >>> import torch, torchdropout as td
@@ -64,22 +64,25 @@ def uniform_dropout(
         X. Li et al., "Understanding the disharmony between dropout and batch normalization by
         variance shift", arXiv:1801.05134 (2018): "Uout".
     """
-    call = check_call(input, training, inplace, key, generator, broadcast_dims, layout, out)
-    if isinstance(beta, Rate):
-        return noisy(call, TracedNoise(Law.UNIFORM, beta))
-    return noisy(call, noise_of(beta))
+    return apply(
+        noise_of(beta),
+        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
+        complex_ok=False,
+    )
 
 
 def check_beta(beta: Any) -> float:
-    """Half a width.
+    """Check half the width of the noise.
 
     Raises:
-        ArgumentTypeError: It is no real number.
+        ArgumentTypeError: It is not a real number.
         ArgumentValueError: It is NaN or outside [0, 1).
     """
     return check_size("beta", beta, 1.0, "half the width of the noise")
 
 
-def noise_of(beta: Any) -> Noise:
-    """Noise that is a factor; raises what `check_beta` does."""
-    return Noise(Law.UNIFORM, check_beta(beta), 0.0)
+def noise_of(beta: Strength) -> KeyedMap:
+    """Noise that is a factor; raises as `check_beta` does."""
+    if isinstance(beta, Rate):
+        return traced_noise(Law.UNIFORM, beta)
+    return noise(Law.UNIFORM, check_beta(beta), 0.0)

@@ -1,4 +1,4 @@
-"""Variational dropout: normal noise whose variance is learned, up to leaving a weight out."""
+"""Variational dropout: normal noise whose variance is learned, up to pruning a weight."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from .._validate import REAL, check_bool, check_input, check_number, wrong_type, wrong_value
+from .._validate import (
+    REAL,
+    check_bool,
+    check_input,
+    check_number,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from ..contract.keep import compute_dtype
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
-from ._bernoulli import check_source, key_of, key_tensor
+from ._call import check_call
 from ._gaussian_layer import Bilinear, Convolution, Linear, pair, sampled, variance
-from ._learned import Place, check_parameter, multiplied
-from ._noise import check_call
+from ._key import check_source, key_of, key_tensor
+from ._learned import NoiseIndices, check_parameter, multiplied
 from ._override import overridable
 
 
@@ -38,21 +46,21 @@ def variational_dropout(
 
     Args:
         input: Floating-point tensor.
-        log_alpha: Of one element, or of a shape that broadcasts to that of the input.
+        log_alpha: A tensor of one element, or of a shape that broadcasts to that of the input.
         training: False returns `input` itself.
         key: Names the noise; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions along which all elements share their noise.
-        layout: Mask indices: of a shard or a micro-batch, say.
+        layout: Mask indices, for example of a shard or a micro-batch.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken; the input is complex or
+        ArgumentTypeError: An argument has a type that is not accepted; the input is complex or
             nested.
         ArgumentValueError: log_alpha does not broadcast to the input or is on another device, or as
-            `dropout`.
+            in `dropout`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -65,12 +73,12 @@ def variational_dropout(
         D. P. Kingma, T. Salimans, M. Welling, "Variational dropout and the local reparameterization
         trick", NIPS 2015, section 3.1.
     """
-    call = check_call(input, training, False, key, generator, broadcast_dims, layout, None)
-    parameter = check_parameter("log_alpha", "the logarithm of the variance", log_alpha, call.x)
-    place = Place.of(call.x.shape, broadcast_dims, layout)
+    x = check_call(input, training, False, key, generator, complex_ok=False)
+    parameter = check_parameter("log_alpha", "the logarithm of the variance", log_alpha, x)
+    indices = NoiseIndices.of(x.shape, broadcast_dims, layout)
     if not training:
-        return call.x
-    return multiplied(call.x, parameter, Scaled(), place, key, generator)
+        return x
+    return multiplied(x, parameter, Scaled(), indices, key, generator)
 
 
 class Scaled(NamedTuple):
@@ -78,7 +86,7 @@ class Scaled(NamedTuple):
 
     @property
     def law(self) -> Law:
-        """Of e."""
+        """The distribution of e."""
         return Law.NORMAL
 
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
@@ -88,7 +96,7 @@ class Scaled(NamedTuple):
     def derivatives(
         self, parameter: torch.Tensor, e: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """That of the factor by log alpha is half of what it is more than 1."""
+        """The derivative of the factor by log alpha is half of the factor minus 1."""
         deviation = (0.5 * parameter).exp() * e
         return gradient * (1.0 + deviation), gradient * x * deviation * 0.5
 
@@ -108,8 +116,8 @@ def variational_linear(
 ) -> torch.Tensor:
     r"""A linear layer whose weights are normal, of learned means and variances; pruned in eval.
 
-    In training each output is drawn from the law it has under weights `W ~ N(weight, sigma2)`, all
-    independent:
+    In training each output is drawn from its distribution under independent weights
+    `W ~ N(weight, sigma2)`:
 
         y = x @ weight.T + bias + sqrt(x^2 @ sigma2.T) * e,   e ~ N(0, 1) for each output
 
@@ -122,19 +130,19 @@ def variational_linear(
         log_sigma2: Logarithms of the variances, of the shape of weight.
         bias: `(out_features,)`, without noise.
         training: False leaves the noise out and prunes.
-        threshold: Of log alpha; 3 is that of the paper: `alpha / (1 + alpha)`, the p of a dropout
-            with that variance, is 0.95. `math.inf` prunes nothing.
+        threshold: Weights with a log alpha above it are pruned. 3 is that of the paper: the p of a
+            dropout with that variance, `alpha / (1 + alpha)`, is 0.95. `math.inf` prunes nothing.
         key: Names the noise; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices of the output: of a shard or a micro-batch, say.
+        layout: Mask indices of the output, for example of a shard or a micro-batch.
 
     Shape:
-        As `torch.nn.functional.linear`.
+        As in `torch.nn.functional.linear`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
-        RuntimeError: The shapes do not fit, as torch says.
+        RuntimeError: The shapes do not fit; raised by torch.
 
     Example:
         >>> import torch, torchdropout as td
@@ -179,31 +187,31 @@ def variational_conv2d(
         y = conv(x, weight) + bias + sqrt(conv(x^2, sigma2)) * e,   e ~ N(0, 1) for each output
 
     and in eval the convolution without the weights whose log alpha is above the threshold. The
-    outputs of a map are drawn independently, each from its own law, as published; they would be
-    dependent if one draw of the weights made them all.
+    outputs of a map are drawn independently, each from its own distribution, as published. They
+    would be dependent if one draw of the weights made them all.
 
     Args:
         input: `(N, C, H, W)` or `(C, H, W)`, floating-point.
         weight: `(out_channels, in_channels / groups, kH, kW)`, the means.
         log_sigma2: Logarithms of the variances, of the shape of weight.
         bias: `(out_channels,)`, without noise.
-        stride: As `torch.nn.functional.conv2d`, and so the next three.
+        stride: As in `torch.nn.functional.conv2d`, and so are the next three.
         padding: Numbers, `"valid"` or `"same"`.
         dilation: As there.
         groups: As there.
         training: False leaves the noise out and prunes.
-        threshold: Of log alpha, as `variational_linear`.
+        threshold: Of log alpha, as in `variational_linear`.
         key: Names the noise; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        layout: Mask indices of the output: of a shard or a micro-batch, say.
+        layout: Mask indices of the output, for example of a shard or a micro-batch.
 
     Shape:
-        As `torch.nn.functional.conv2d`.
+        As in `torch.nn.functional.conv2d`.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
-        RuntimeError: The shapes do not fit, as torch says.
+        RuntimeError: The shapes do not fit; raised by torch.
 
     Example:
         >>> import torch, torchdropout as td
@@ -230,15 +238,15 @@ def variational_conv2d(
     layer = Convolution(pair(stride), pair(padding), pair(dilation), groups)
     if input.ndim == 4:
         return _with_noise(mean, input, log_sigma2, layer, key, generator, layout)
-    place = Place.of(mean.shape, (), layout)
+    indices = NoiseIndices.of(mean.shape, (), layout)
     y = variance(input.unsqueeze(0), log_sigma2, layer).squeeze(0)
-    return sampled(mean, y, place, key_tensor(key_of(key, generator)))
+    return sampled(mean, y, indices, key_tensor(key_of(key, generator)))
 
 
 def _padded_to_same(
     x: torch.Tensor, kernel: Sequence[int], dilation: Sequence[int]
 ) -> torch.Tensor:
-    """An odd one more at the end, as torch pads."""
+    """Pad as torch does for "same": where the total is odd, one more at the end."""
     amounts: list[int] = []
     for size, step in zip(reversed(kernel), reversed(dilation), strict=True):
         total = step * (size - 1)
@@ -255,9 +263,9 @@ def _with_noise(
     generator: torch.Generator | None,
     layout: MaskLayout | None,
 ) -> torch.Tensor:
-    place = Place.of(mean.shape, (), layout)
+    indices = NoiseIndices.of(mean.shape, (), layout)
     of = variance(x, log_sigma2, layer)
-    return sampled(mean, of, place, key_tensor(key_of(key, generator)))
+    return sampled(mean, of, indices, key_tensor(key_of(key, generator)))
 
 
 def check_layer_call(
@@ -269,15 +277,15 @@ def check_layer_call(
     key: Any,
     generator: Any,
 ) -> None:
-    """What both layers take, but for what torch checks.
+    """Check the arguments of both layers, except for what torch checks.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
     """
     x = check_input(x, complex_ok=False)
     if x.is_nested:
-        wrong_type("input", "no nested tensor", x)
+        refuse_nested("input", x)
     for name, tensor in (("weight", weight), ("log_sigma2", log_sigma2)):
         if not isinstance(tensor, torch.Tensor) or tensor.dtype not in REAL:
             wrong_type(name, "a floating-point tensor", tensor)
@@ -290,14 +298,14 @@ def check_layer_call(
 
 
 def check_threshold(threshold: Any) -> float:
-    """Of log alpha, above which a weight is pruned.
+    """The log alpha above which a weight is pruned.
 
     Raises:
-        ArgumentTypeError: It is no number.
+        ArgumentTypeError: It is not a number.
         ArgumentValueError: It is NaN.
     """
     value = check_number("threshold", "a number, above which log alpha prunes", threshold)
-    if value != value:  # NaN; math.isnan takes no symbol of a compiler
+    if value != value:  # NaN; math.isnan does not accept a symbol of a compiler
         wrong_value("threshold", "a number, above which log alpha prunes", threshold)
     return value
 
@@ -305,7 +313,7 @@ def check_threshold(threshold: Any) -> float:
 def log_alpha_of(weight: torch.Tensor, log_sigma2: torch.Tensor) -> torch.Tensor:
     """`log(sigma2 / weight^2)`, float32 at least; finite for a weight of 0."""
     compute = compute_dtype(weight.dtype)
-    # Far below the square of any weight that matters, and within float32.
+    # 1e-16 is far below the square of any weight that matters, and within float32.
     return log_sigma2.to(compute) - (weight.to(compute).square() + 1e-16).log()
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
 
 from .. import direct, ops
-from .._validate import check_bool, check_input, check_p, wrong_type, wrong_value
+from .._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
 from ..contract.layout import MaskLayout, row_major
 from ..random import Key
-from ._bernoulli import check_source, mask_map, masked_affine
+from ._bernoulli import unscaled
+from ._indices import mask_map
+from ._key import check_source
+from ._map import by_operator, compute
 from ._override import given
-from ._rate import Rate, drops
+from ._rate import Probability, Rate, check_probability, drops
 
 
 def zoneout(
     new: torch.Tensor,
     old: torch.Tensor,
-    p: float = 0.5,
+    p: Probability = 0.5,
     training: bool = True,
     *,
     key: Key | None = None,
@@ -32,25 +35,26 @@ def zoneout(
 
     In training `y[i] = new[i]` where kept and `y[i] = old[i]` where dropped, bit for bit: nothing
     is scaled. In eval `y = p * old + (1 - p) * new`. The mask is that of `dropout`, and the
-    backward makes it again from the key.
+    backward regenerates it from the key.
 
     Args:
         new: The state that a step computed, floating-point or complex.
         old: The state before the step.
         p: Probability in [0, 1] that a unit keeps its old value: the drop probability of `new`.
-        training: False takes the expectation. At p = 0 either returns `new`
-            itself, and at p = 1 this one `old`.
+        training: False returns the expectation, which at p = 1 is `old` itself. At p = 0 `new`
+            itself is returned in training and in eval.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Dimensions that share their draws.
-        layout: Mask indices of a shard, a micro-batch or a time step within something larger.
+        broadcast_dims: Dimensions along which all units share one draw.
+        layout: Mask indices of a shard, a micro-batch or a time step within a larger tensor.
 
     Shape:
-        new and old any, the same; the output has it too.
+        Any, the same for new and old; the output has it too.
 
     Raises:
-        ArgumentTypeError: As `dropout`; old is no tensor of the dtype of new, or either is nested.
-        ArgumentValueError: As `dropout`; old has another shape or device than new.
+        ArgumentTypeError: As in `dropout`; old is not a tensor of the dtype of new, or one of the
+            two is nested.
+        ArgumentValueError: As in `dropout`; old has another shape or device than new.
 
     Example:
         >>> import torch, torchdropout as td
@@ -93,29 +97,28 @@ def zoneout(
     return select(new, old, draw(new, key, generator), p, base, strides)
 
 
-def expectation(new: torch.Tensor, old: torch.Tensor, p: float) -> torch.Tensor:
-    """`p * old + (1 - p) * new`; at p = 1 old itself: what is not taken may be infinite."""
+def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.Tensor:
+    """`p * old + (1 - p) * new`; at p = 1 old itself, since new may be infinite."""
     if p.one if isinstance(p, Rate) else p == 1.0:
         return old
-    if isinstance(p, Rate):
-        p = cast("float", p.constants[0])
+    of_old = p.constants[0] if isinstance(p, Rate) else p
     # Not `new + p * (old - new)`, which is NaN where new is infinite. Rounded once.
     compute = torch.promote_types(new.dtype, torch.float32)
-    return (old.to(compute) * p + new.to(compute) * (1.0 - p)).to(new.dtype)
+    return (old.to(compute) * of_old + new.to(compute) * (1.0 - of_old)).to(new.dtype)
 
 
-def check_states(new: Any, old: Any, p: Any) -> float:
-    """A state, what it was before, and the probability to keep that; the last is returned.
+def check_states(new: Any, old: Any, p: Any) -> Probability:
+    """Check a state, its old value, and the probability to keep that, which is returned.
 
     Raises:
-        ArgumentTypeError: One has a type that cannot be taken, or old another dtype than new.
+        ArgumentTypeError: One has a type that is not accepted, or old has another dtype than new.
         ArgumentValueError: p is outside [0, 1], or old has another shape or device than new.
     """
     for name, state in (("new", new), ("old", old)):
         check_input(state, name)
         if state.is_nested:
-            wrong_type(name, "no nested tensor", state)
-    rate = cast("float", p) if isinstance(p, Rate) else check_p(p)
+            refuse_nested(name, state)
+    rate = check_probability(p)
     if old.dtype != new.dtype:
         wrong_type("old", f"of the dtype of `new`, {new.dtype}", old)
     if old.shape != new.shape:
@@ -126,7 +129,7 @@ def check_states(new: Any, old: Any, p: Any) -> float:
 
 
 def draw(x: torch.Tensor, key: Key | None, generator: torch.Generator | None) -> Key | torch.Tensor:
-    """The key of a call: given, or drawn; as a tensor where a transform or compiler looks on."""
+    """The key of a call, given or drawn; a tensor where a transform or a compiler watches."""
     if key is not None:
         return key
     if generator is not None or direct.takes(x):
@@ -138,13 +141,13 @@ def select(
     new: torch.Tensor,
     old: torch.Tensor,
     key: Key | torch.Tensor,
-    p: float,
+    p: Probability,
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`keep ? new : old`, differentiable in both; base has its 64 bits as int64."""
+    """`keep ? new : old`, differentiable in both; base is given by its 64 bits as int64."""
     if torch.compiler.is_compiling():
-        # It takes no Function with a vmap rule of its own; what it keeps is a byte an element.
+        # The compiler accepts no Function with its own vmap rule. It keeps a byte an element.
         return torch.where(_kept(new, key, p, base, strides), new, old)
     apply = _apply if direct.takes(new) and direct.takes(old) else _Select.apply
     return apply(new, old, key, p, base, strides)  # type: ignore[no-any-return, no-untyped-call]
@@ -158,7 +161,7 @@ class _Select(torch.autograd.Function):
         new: torch.Tensor,
         old: torch.Tensor,
         key: Key | torch.Tensor,
-        p: float,
+        p: Probability,
         base: int,
         strides: Sequence[int],
     ) -> torch.Tensor:
@@ -182,7 +185,7 @@ class _Select(torch.autograd.Function):
             of_old = torch.where(keep, 0.0, gradient) if wanted[1] else None
             return of_new, of_old, None, None, None, None
         none = torch.zeros_like(gradient)
-        # By the function itself, so that a second derivative keeps no mask either.
+        # By `select` itself, so that a second derivative keeps no mask either.
         of_new = select(gradient, none, key, *ctx.rest) if wanted[0] else None
         of_old = select(none, gradient, key, *ctx.rest) if wanted[1] else None
         return of_new, of_old, None, None, None, None
@@ -205,7 +208,7 @@ class _Select(torch.autograd.Function):
         new: torch.Tensor,
         old: torch.Tensor,
         key: Key | torch.Tensor,
-        p: float,
+        p: Probability,
         base: int,
         strides: Sequence[int],
     ) -> tuple[torch.Tensor, int]:
@@ -230,8 +233,8 @@ class _Select(torch.autograd.Function):
         return select(new, old, key, p, base, strides), place
 
 
-# What `Function.apply` calls where no transform is active. What it does before that, it reads the
-# signature of `forward`, takes longer than all the rest on a state of usual size.
+# What `Function.apply` calls where no transform is active. Before that it reads the signature of
+# `forward`, which takes longer than all the rest on a state of usual size.
 _apply = super(torch.autograd.Function, _Select).apply
 
 
@@ -245,16 +248,12 @@ def _key(ctx: Any) -> Key | torch.Tensor:
 def _kept(
     like: torch.Tensor,
     key: Key | torch.Tensor,
-    p: float,
+    p: Probability,
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
     # Half precision is enough to tell 1 from 0.
     ones = torch.ones(like.shape, dtype=torch.bfloat16, device=like.device)
-    affine = (1.0, 0.0, 0.0)
-    if isinstance(p, Rate):
-        drawn = key.tensor() if isinstance(key, Key) else key
-        return ops.masked_affine_of(ones, drawn, p.constants, base, strides).bool()
     if isinstance(key, Key):
-        return masked_affine(ones, p, affine, base, strides, key, None).bool()
-    return ops.masked_affine(ones, key, p, *affine, base, strides).bool()
+        return compute(ones, unscaled(p), base, strides, key).bool()
+    return by_operator(ones, unscaled(p), base, strides, key).bool()

@@ -13,8 +13,8 @@ from ._module import DropoutModule
 class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
     r"""Dropout that keeps mean 0 and variance 1 in training; the identity in eval.
 
-    The map of `functional.alpha_dropout`. A drop-in for `torch.nn.AlphaDropout`, of which it is a
-    subclass, with one difference: `inplace=True` is honoured, which torch ignores.
+    The formula is that of `functional.alpha_dropout`. A drop-in for `torch.nn.AlphaDropout`, of
+    which it is a subclass, with one difference: torch ignores `inplace=True`.
 
     Args:
         p: Drop probability in [0, 1].
@@ -24,7 +24,7 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
 
     Example:
@@ -39,7 +39,7 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
     """
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *alpha(self.p))
+        return alpha(self.p).constants
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.alpha_dropout` with this module's p and mode."""
@@ -50,9 +50,9 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
 class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
     r"""Alpha dropout of whole channels in training; the identity in eval.
 
-    The map of `functional.feature_alpha_dropout`: one draw for each (sample, channel). A drop-in
-    for `torch.nn.FeatureAlphaDropout`, of which it is a subclass; `inplace=True` is honoured, which
-    torch ignores.
+    The formula is that of `functional.feature_alpha_dropout`, with one draw for each (sample,
+    channel). A drop-in for `torch.nn.FeatureAlphaDropout`, of which it is a subclass, with one
+    difference: torch ignores `inplace=True`.
 
     Args:
         p: Drop probability in [0, 1].
@@ -62,7 +62,7 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
         `(N, C, ...)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
         ShapeError: At the call in training, fewer than two dimensions.
 
@@ -78,7 +78,7 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
     """
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *alpha(self.p))
+        return alpha(self.p).constants
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.feature_alpha_dropout` with this module's p and mode."""

@@ -15,8 +15,8 @@ from .. import functional as F
 from .._validate import check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..errors import ArgumentValueError
-from ..functional._attention import Plan, composed
-from ..functional._bernoulli import plain
+from ..functional._attention import AttentionPlan, composed
+from ..functional._bernoulli import inverted
 from ..functional._rate import drops
 from ._module import RateModule
 
@@ -25,31 +25,31 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
     r"""`torch.nn.MultiheadAttention` whose `dropout` is exact, checked, and ours.
 
     In training with `dropout > 0` the attention probabilities are dropped as in
-    `functional.scaled_dot_product_attention`; in eval, and with `dropout=0`, the forward *is*
+    `functional.scaled_dot_product_attention`. In eval, and with `dropout=0`, the forward *is*
     torch's, bit for bit. The arguments, parameters and keys of the `state_dict` are torch's.
 
     With `need_weights=True` the weights returned in training are those after dropout, scaled by
-    1/(1-p), as torch's are; the masks do not depend on `need_weights`, but all the probabilities
-    are kept for the backward with it, and made again without.
+    1/(1-p), as torch's are; the masks do not depend on `need_weights`, but all probabilities are
+    kept for the backward with it, and recomputed without it.
 
-    Dropout that is on in a model that is in eval (Monte Carlo dropout) stays on: a
-    `torch.nn.TransformerEncoderLayer` in eval goes round its attention by a fast path, and does not
-    where this module is in training. For that `_qkv_same_embed_dim` reads False then. Make a
+    Dropout that is on in a model in eval (Monte Carlo dropout) stays on: a
+    `torch.nn.TransformerEncoderLayer` in eval has a fast path around its attention, and does not
+    use it where this module is in training, because `_qkv_same_embed_dim` then reads False. Make a
     `torch.nn.TransformerEncoder` around it with `enable_nested_tensor=False`: nested tensors are
-    for that fast path alone, and are refused in training.
+    for that fast path only, and are refused in training.
 
     Args:
         embed_dim: Features of the model.
         num_heads: Heads; each has `embed_dim / num_heads` features.
         dropout: Drop probability of the attention probabilities, in [0, 1].
-        bias: Biases in the projections.
-        add_bias_kv: A learned key and value more.
-        add_zero_attn: A key and value of zeros more.
-        kdim: Features of the keys; `embed_dim` without.
-        vdim: Features of the values; `embed_dim` without.
-        batch_first: `(N, L, E)` instead of `(L, N, E)`.
-        device: Of the parameters.
-        dtype: Of the parameters.
+        bias: True for biases in the projections.
+        add_bias_kv: True adds a learned key and value.
+        add_zero_attn: True adds a key and value of zeros.
+        kdim: Features of the keys; by default `embed_dim`.
+        vdim: Features of the values; by default `embed_dim`.
+        batch_first: True for `(N, L, E)` instead of `(L, N, E)`.
+        device: That of the parameters.
+        dtype: That of the parameters.
 
     Shape:
         As torch's: query `(L, N, E)`, key and value `(S, N, E)`, or with `batch_first=True`
@@ -57,7 +57,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         or, with `average_attn_weights=False`, `(N, heads, L, S)`.
 
     Raises:
-        ArgumentTypeError: dropout is no number.
+        ArgumentTypeError: dropout is not a number.
         ArgumentValueError: dropout is NaN or outside [0, 1].
 
     Example:
@@ -99,7 +99,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
 
     @property
     def _qkv_same_embed_dim(self) -> bool:
-        # What torch's encoder layers ask before they go round this module by their fast path.
+        # torch's encoder layers read this before they take their fast path around this module.
         return self._same_embed_dim and not (self.training and self.dropout > 0.0)
 
     @_qkv_same_embed_dim.setter
@@ -107,10 +107,10 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         self._same_embed_dim = value
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.dropout, *plain(self.dropout))
+        return inverted(self.dropout).constants
 
     def extra_repr(self) -> str:
-        """Sizes, the drop probability and the order of dimensions."""
+        """The sizes, the drop probability and the order of dimensions."""
         return (
             f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}, "
             f"batch_first={self.batch_first}"
@@ -127,7 +127,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As torch's; see there for the masks, where True means *not* to attend."""
+        """Like torch's; see there for the masks, where True means *not* to attend."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
         if not (self.training and drops(p)):
             return super().forward(
@@ -145,7 +145,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         weights: torch.Tensor | None = None
         if need_weights:
             strides = tuple(row_major((*q.shape[:-1], k.shape[-2])))
-            plan = Plan(p, 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
+            plan = AttentionPlan(inverted(p), 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
             output, weights = composed(q, k, v, mask, plan, None)
             weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
         else:
@@ -169,7 +169,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
                 for x, w, b in zip((query, key, value), weights, biases, strict=True)
             ]
         weight = self.in_proj_weight
-        # Of one tensor, its projections are one product.
+        # The projections of one tensor are one product.
         if key is value and query is key:
             return list(torch_F.linear(query, weight, bias).chunk(3, -1))
         parts: list[torch.Tensor] = []
@@ -200,10 +200,10 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         is_causal: bool,
         need_weights: bool,
     ) -> tuple[torch.Tensor | None, bool]:
-        """Both masks as one that is added, and whether causality says it all instead."""
+        """Both masks as one that is added, and whether the causal flag replaces them."""
         if is_causal and mask is None:
             raise ArgumentValueError(
-                "Expected `attn_mask` with `is_causal`, which only says that it is the causal one, "
+                "Expected `attn_mask` with `is_causal`, which only marks it as the causal one, "
                 "got attn_mask=None (NoneType) and is_causal=True (bool)."
             )
         other = None if mask is None else mask.dtype
@@ -224,7 +224,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         if padding.ndim == 1:
             padding = padding.unsqueeze(0)
         if padding.shape != (batch, lengths[1]):
-            expected = f"of shape {(batch, lengths[1])}, a number a key"
+            expected = f"of shape {(batch, lengths[1])}, a value for each key"
             wrong_value("key_padding_mask", expected, padding)
         padding = padding[:, None, None]
         return padding if mask is None else mask + padding, False
@@ -232,7 +232,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
     def _further_keys(
         self, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Behind those given: a learned one, one of zeros; both always seen."""
+        """Append a learned key and one of zeros, as configured; no mask hides them."""
         shape = (len(k), self.num_heads, 1, self.head_dim)
         further: list[tuple[Any, Any]] = []
         if self.bias_k is not None and self.bias_v is not None:
@@ -255,7 +255,7 @@ def _check_shapes(
         if x.is_nested:
             wrong_type(
                 name,
-                "no nested tensor in training (make the torch.nn.TransformerEncoder, if it is one, "
+                "a tensor that is not nested, in training (make a torch.nn.TransformerEncoder "
                 "with enable_nested_tensor=False)",
                 x,
             )

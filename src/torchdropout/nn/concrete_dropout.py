@@ -1,4 +1,4 @@
-"""Concrete dropout as a module around a layer, and the regulariser by which p is learned."""
+"""Concrete dropout as a module around a layer, and the regulariser that p is learned with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..functional.concrete_dropout import check_temperature
 
 
 class ConcreteDropout(torch.nn.Module):
-    r"""Dropout before a layer, with a drop probability that is learned; the layer alone in eval.
+    r"""Dropout before a layer, with a learned drop probability; the layer alone in eval.
 
     `y = layer(x * (1 - z) / (1 - p))` in training, with z nearly binary as in
     `functional.concrete_dropout`, and `y = layer(x)` in eval. p is learned by gradient descent on
@@ -36,32 +36,32 @@ class ConcreteDropout(torch.nn.Module):
     For samples of the posterior at test time (Monte Carlo dropout), put the module in training.
 
     Args:
-        layer: A module with weights, which is called: a `torch.nn.Linear`, a convolution, or these
-            with what follows them.
+        layer: A module with weights, which is called: a `torch.nn.Linear`, a convolution, or one of
+            these with what follows it.
         weight_regularizer: Factor of the weights' term, 0 or more.
         dropout_regularizer: Factor of the entropy's term, 0 or more.
         init_min: p is drawn, uniformly in its logit, from init_min to init_max.
         init_max: As init_min, in (0, 1).
-        before: The layer whose input is dropped, where something else calls it; then `layer` is not
-            given, and this module maps x to `x * (1 - z) / (1 - p)` only. It is not registered
-            here, so that its parameters keep their names.
-        input_dim: How many draws a sample has, that is, how many inputs of the layer; asked of the
-            layer (`in_features`, `in_channels`, ...) without one.
-        temperature: Of the relaxation, more than 0.
-        broadcast_dims: Dimensions along which all elements share a draw. Without any, those of
-            space before a convolution, so that whole channels are dropped, and none before others.
+        before: The layer whose input is dropped, where other code calls it. Then `layer` is not
+            given, and this module only maps x to `x * (1 - z) / (1 - p)`. The layer is not
+            registered as a child, so that its parameters keep their names.
+        input_dim: How many draws a sample has, that is, how many inputs the layer has; by default
+            read from the layer (`in_features`, `in_channels`, ...).
+        temperature: That of the relaxation, above 0.
+        broadcast_dims: Dimensions along which all elements share a draw. By default the spatial
+            ones before a convolution, so that whole channels are dropped, and none before others.
 
     Attributes:
-        p: The drop probability at present, a number.
+        p: The current drop probability, a float.
         p_logit: `log(p / (1 - p))`, the parameter, of shape `(1,)`.
 
     Shape:
-        Of the layer; with `before`, that of the input.
+        That of the layer; with `before`, that of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: The layer has no weights or does not say its number of inputs, both or
-            none of layer and before are given, or a number is out of its range.
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: The layer has no weights or no attribute with its number of inputs, both
+            or neither of layer and before are given, or a number is out of its range.
 
     Example:
         >>> import torch, torchdropout as td
@@ -103,18 +103,18 @@ class ConcreteDropout(torch.nn.Module):
             spatial = len(getattr(first, "kernel_size", ()))
             self.broadcast_dims = tuple(range(-spatial, 0))
         else:
-            # As far as can be known without an input; the call looks again.
+            # As far as it can be checked without an input; the call checks again.
             check_dims("broadcast_dims", broadcast_dims, 64)
             self.broadcast_dims = tuple(broadcast_dims)
         weight = next(weights(of))
         self.layer = layer
-        self._before = (before,)  # in a tuple, and so no child
+        self._before = (before,)  # in a tuple, and so not a child
         self.p_logit = torch.nn.Parameter(weight.new_empty(1))
         self.init_logits = low, high
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Sets p as the constructor does; the layer has a method of its own."""
+        """Set p as the constructor does; the layer has its own method."""
         low, high = self.init_logits
         if low < high:
             torch.nn.init.uniform_(self.p_logit, low, high)
@@ -123,19 +123,19 @@ class ConcreteDropout(torch.nn.Module):
 
     @property
     def p(self) -> float:
-        """The drop probability at present."""
+        """The current drop probability."""
         return float(self.p_logit.detach().sigmoid())
 
     def regularisation(self) -> torch.Tensor:
-        """What this module adds to the loss: a scalar, with a gradient for p and the weights."""
+        """The term of this module in the loss: a scalar, with gradients for p and the weights."""
         of = self._before[0] if self.layer is None else self.layer
         assert of is not None
-        # In float32 at least: the squares of a layer in half precision add up to more than it has.
+        # In float32 at least: the sum of squares of a layer may overflow in half precision.
         compute = compute_dtype(self.p_logit.dtype)
         logit = self.p_logit.sum().to(compute)  # of one element, which may be a shard
         squares = sum(weight.to(compute).square().sum() for weight in weights(of))
         p = logit.sigmoid()
-        # From the logit alone: 1 / (1 - p), and logarithms, without dividing or taking one of 0.
+        # From the logit alone: 1 / (1 - p) and the logarithms, without a division by 0 or log 0.
         negative_entropy = -p * softplus(-logit) - (1 - p) * softplus(logit)
         total: torch.Tensor = (
             self.weight_regularizer * squares * (1 + logit.exp())
@@ -144,7 +144,7 @@ class ConcreteDropout(torch.nn.Module):
         return total
 
     def extra_repr(self) -> str:
-        """The drop probability at present, and the factors of the regulariser."""
+        """The current drop probability, and the factors of the regulariser."""
         p = "?" if self.p_logit.is_meta else f"{self.p:.3g}"
         return (
             f"p={p}, weight_regularizer={self.weight_regularizer:g}, "
@@ -152,7 +152,7 @@ class ConcreteDropout(torch.nn.Module):
         )
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """The layer of the input, dropped as in `functional.concrete_dropout`."""
+        """Call the layer on the input, dropped as in `functional.concrete_dropout`."""
         dropped = F.concrete_dropout(
             input,
             self.p_logit,
@@ -167,16 +167,16 @@ class ConcreteDropout(torch.nn.Module):
 
 
 def regularisation(model: torch.nn.Module) -> torch.Tensor:
-    """The sum of `ConcreteDropout.regularisation` over a model: to be added to the loss.
+    """The sum of `ConcreteDropout.regularisation` over a model, to be added to the loss.
 
     Args:
         model: Any module. Each ConcreteDropout in it counts once, however often it is used.
 
     Returns:
-        A scalar; 0 where there is none.
+        A scalar; 0 for a model without any.
 
     Raises:
-        ArgumentTypeError: It is no module.
+        ArgumentTypeError: It is not a module.
 
     Example:
         >>> import torch, torchdropout as td
@@ -202,8 +202,8 @@ def regularisation(model: torch.nn.Module) -> torch.Tensor:
 def weights(layer: torch.nn.Module) -> Iterator[torch.Tensor]:
     """The weights of a layer, and not its biases: its tensors of two or more dimensions.
 
-    Of a weight that is computed (by spectral norm, or any other parametrization) that is what is
-    meant, and not what it is computed from. A ConcreteDropout within it has its own.
+    A weight that is computed, by spectral norm or another parametrization, counts as computed. The
+    weights of a ConcreteDropout within the layer are its own and do not count.
     """
     if isinstance(layer, (ConcreteDropout, ParametrizationList)):
         return
@@ -217,16 +217,16 @@ def weights(layer: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 
 def _check_layer(layer: Any, before: Any) -> torch.nn.Module:
-    """The layer that the dropout stands before.
+    """Check the layer that the dropout stands before.
 
     Raises:
-        ArgumentTypeError: It is no module.
-        ArgumentValueError: Both are given, or none, or it has no weights.
+        ArgumentTypeError: It is not a module.
+        ArgumentValueError: Both or neither are given, or it has no weights.
     """
     if (layer is None) == (before is None):
         raise ArgumentValueError(
-            "Expected `layer`, which is called on the dropped input, or `before`, which something "
-            f"else calls, and not both, {got('layer', layer)} and {got('before', before)}."
+            "Expected `layer`, which is called on the dropped input, or `before`, which other code "
+            f"calls, and not both, {got('layer', layer)} and {got('before', before)}."
         )
     name, of = ("layer", layer) if before is None else ("before", before)
     if not isinstance(of, torch.nn.Module):
@@ -244,12 +244,12 @@ def _check_factor(name: str, value: Any) -> float:
 
 
 def _check_interval(low: Any, high: Any) -> tuple[float, float]:
-    """The logits of the ends of the interval that p is drawn from.
+    """Check the interval that p is drawn from, and return the logits of its ends.
 
     Raises:
-        ArgumentTypeError: One is no number.
-        ArgumentValueError: One is outside (0, 1), where it could not be learned, or they are the
-            wrong way round.
+        ArgumentTypeError: One is not a number.
+        ArgumentValueError: One is outside (0, 1), where it could not be learned, or the first is
+            the larger one.
     """
     logits: list[float] = []
     for name, given in (("init_min", low), ("init_max", high)):
@@ -269,7 +269,7 @@ _INPUTS = ("in_features", "in_channels", "input_size", "embed_dim")
 
 
 def _first_layer(layer: torch.nn.Module) -> torch.nn.Module:
-    """The first module of a layer that says how many inputs it has; the layer if none does."""
+    """The first module of a layer with an attribute for its number of inputs, or the layer."""
     for module in layer.modules():
         if any(is_integer(getattr(module, name, None)) for name in _INPUTS):
             return module
@@ -277,19 +277,19 @@ def _first_layer(layer: torch.nn.Module) -> torch.nn.Module:
 
 
 def _check_input_dim(given: Any, layer: torch.nn.Module) -> int:
-    """The number of inputs of a layer: as given, or as the layer says.
+    """The number of inputs of a layer: as given, or read from the layer.
 
     Raises:
-        ArgumentTypeError: It is no integer.
-        ArgumentValueError: It is below 1, or neither given nor said.
+        ArgumentTypeError: It is not an integer.
+        ArgumentValueError: It is below 1, or neither given nor an attribute of the layer.
     """
     if given is None:
         for name in _INPUTS:
             if is_integer(said := getattr(layer, name, None)):
                 return said
         raise ArgumentValueError(
-            "Expected `input_dim`, the number of inputs of the layer, which does not say it "
-            f"itself, {got('layer', layer)}."
+            "Expected `input_dim`, the number of inputs of the layer, which has no attribute for "
+            f"it, {got('layer', layer)}."
         )
     if not is_integer(given):
         wrong_type("input_dim", "an integer, the number of inputs of the layer", given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p
-from ..functional._blocks import Blocks
+from ..functional._blocks import block_constants
 from ..functional.drop_block import Scale, check_block_size, check_eps, check_scale
 from ._module import DropoutModule
 
@@ -18,6 +19,7 @@ class _DropBlock(DropoutModule):
     """State of the three: p, block_size, inplace and eps, checked, and how the mask is used."""
 
     _dims: int
+    _function: Callable[..., torch.Tensor]
     _given: ClassVar = {
         "p": check_p,
         "block_size": check_block_size,
@@ -42,15 +44,24 @@ class _DropBlock(DropoutModule):
         self.scale = scale
 
     def _constants(self) -> tuple[float, ...]:
-        count = self.scale == "count"
-        return Blocks(self._dims, self.block_size, count, self.eps).constants(self.p)
+        return block_constants(self.p, self._dims, self.block_size, self.eps)
 
     def extra_repr(self) -> str:
-        """p, block_size and inplace, as torchvision prints them; the rest where it is not usual."""
+        """p, block_size and inplace as torchvision prints them, and what is not the default."""
         text = f"p={self.p}, block_size={self.block_size}, inplace={self.inplace}"
         if not self.per_channel:
             text += ", per_channel=False"
         return text if self.scale == "expectation" else f"{text}, scale={self.scale!r}"
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """The function of the same name in `functional`, with this module's state and mode."""
+        p = self._traced_p() if is_dynamo_compiling() else self.p
+        return type(self)._function(
+            input,
+            *(p, self.block_size, self.inplace, self.eps, self.training),
+            per_channel=self.per_channel,
+            scale=self.scale,
+        )
 
 
 class DropBlock1d(_DropBlock):
@@ -64,16 +75,18 @@ class DropBlock1d(_DropBlock):
         block_size: Length of a block, odd or even.
         inplace: Write into the input.
         eps: Added to the number kept where `scale="count"`; without effect otherwise.
-        per_channel: A mask for each channel; False: one a sample, shared by its channels.
-        scale: "expectation", or "count": by what was kept of the sample.
+        per_channel: True for a mask for each channel, False for one that the channels of a sample
+            share.
+        scale: "expectation", or "count": by what is kept of the sample.
 
     Shape:
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
-            finite, scale another; at the call in training, block_size is greater than the map.
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: p is NaN or outside [0, 1], block_size is below 1, eps negative or not
+            finite, or scale an unknown word; at the call in training, block_size is greater than
+            the map.
         ShapeError: At the call, another number of dimensions.
 
     Example:
@@ -91,115 +104,74 @@ class DropBlock1d(_DropBlock):
     """
 
     _dims = 1
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_block1d` with this module's state and mode."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_block1d(
-            input,
-            *(p, self.block_size, self.inplace, self.eps, self.training),
-            per_channel=self.per_channel,
-            scale=self.scale,
-        )
+    _function = staticmethod(F.drop_block1d)
 
 
 class DropBlock2d(_DropBlock):
     r"""Drop squares of a map with probability p in training; the identity in eval.
 
-    Each place is dropped with probability p exactly, `y = x / (1 - p)` where it is kept. See
-    `functional.drop_block2d`. The order of arguments is that of
+    `y = x / (1 - p)` where a place is kept: `DropBlock1d` in two dimensions, see
+    `functional.drop_block2d`. The order of the arguments is that of
     `torchvision.ops.DropBlock2d`.
 
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: Write into the input.
-        eps: Added to the number kept where `scale="count"`; without effect otherwise.
-        per_channel: A mask for each channel; False: one a sample, shared by its channels.
-        scale: "expectation", or "count": by what was kept of the sample.
+        inplace: As in `DropBlock1d`, and so are the next three.
+        eps: As there.
+        per_channel: As there.
+        scale: As there.
 
     Shape:
         `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
-            finite, scale another; at the call in training, block_size is greater than the map.
-        ShapeError: At the call, another number of dimensions.
+        ShapeError: At the call, another number of dimensions; otherwise as in `DropBlock1d`.
 
     Example:
         >>> import torch, torchdropout as td
-        >>> drop = td.nn.DropBlock2d(0.1, block_size=3)
-        >>> drop
-        DropBlock2d(p=0.1, block_size=3, inplace=False)
-        >>> y = drop(torch.ones(64, 64, 16, 16))
+        >>> y = td.nn.DropBlock2d(0.1, block_size=3)(torch.ones(64, 64, 16, 16))
         >>> abs((y == 0).float().mean().item() - 0.1) < 0.01
         True
 
     Reference:
-        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
-        networks", NeurIPS 2018.
+        As in `DropBlock1d`.
     """
 
     _dims = 2
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_block2d` with this module's state and mode."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_block2d(
-            input,
-            *(p, self.block_size, self.inplace, self.eps, self.training),
-            per_channel=self.per_channel,
-            scale=self.scale,
-        )
+    _function = staticmethod(F.drop_block2d)
 
 
 class DropBlock3d(_DropBlock):
     r"""Drop cubes of a volume with probability p in training; the identity in eval.
 
-    Each place is dropped with probability p exactly, `y = x / (1 - p)` where it is kept. See
-    `functional.drop_block3d`. The order of arguments is that of
+    `y = x / (1 - p)` where a place is kept: `DropBlock1d` in three dimensions, see
+    `functional.drop_block3d`. The order of the arguments is that of
     `torchvision.ops.DropBlock3d`.
 
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: Write into the input.
-        eps: Added to the number kept where `scale="count"`; without effect otherwise.
-        per_channel: A mask for each channel; False: one a sample, shared by its channels.
-        scale: "expectation", or "count": by what was kept of the sample.
+        inplace: As in `DropBlock1d`, and so are the next three.
+        eps: As there.
+        per_channel: As there.
+        scale: As there.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
-        ArgumentValueError: p is NaN or outside [0, 1], block_size below 1, eps negative or not
-            finite, scale another; at the call in training, block_size is greater than the map.
-        ShapeError: At the call, another number of dimensions.
+        ShapeError: At the call, another number of dimensions; otherwise as in `DropBlock1d`.
 
     Example:
         >>> import torch, torchdropout as td
-        >>> drop = td.nn.DropBlock3d(0.1, block_size=3)
-        >>> drop
-        DropBlock3d(p=0.1, block_size=3, inplace=False)
-        >>> y = drop(torch.ones(64, 64, 8, 8, 8))
+        >>> y = td.nn.DropBlock3d(0.1, block_size=3)(torch.ones(64, 64, 8, 8, 8))
         >>> abs((y == 0).float().mean().item() - 0.1) < 0.01
         True
 
     Reference:
-        G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: A regularization method for convolutional
-        networks", NeurIPS 2018.
+        As in `DropBlock1d`.
     """
 
     _dims = 3
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_block3d` with this module's state and mode."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_block3d(
-            input,
-            *(p, self.block_size, self.inplace, self.eps, self.training),
-            per_channel=self.per_channel,
-            scale=self.scale,
-        )
+    _function = staticmethod(F.drop_block3d)

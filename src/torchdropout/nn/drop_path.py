@@ -10,7 +10,8 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p
-from ..functional.drop_path import Mode, by_sample, check_mode
+from ..functional._bernoulli import inverted, unscaled
+from ..functional.drop_path import Mode, check_mode
 from ._module import DropoutModule
 
 
@@ -22,13 +23,13 @@ class DropPath(DropoutModule):
 
     Args:
         p: Drop probability in [0, 1].
-        scale_by_keep: False leaves what is kept as it is, instead of scaling it by 1 / (1 - p).
+        scale_by_keep: False leaves kept elements as they are, instead of scaling it by 1 / (1 - p).
 
     Shape:
         `(N, ...)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or scale_by_keep no bool.
+        ArgumentTypeError: p is not a number, or scale_by_keep not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
 
     Example:
@@ -57,10 +58,11 @@ class DropPath(DropoutModule):
         self.p = value
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *by_sample(self.p, self.scale_by_keep))
+        keyed_map = inverted(self.p) if self.scale_by_keep else unscaled(self.p)
+        return keyed_map.constants
 
     def extra_repr(self) -> str:
-        """The drop probability, and how what is kept is scaled."""
+        """The drop probability, and whether kept samples are scaled."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -72,18 +74,19 @@ class DropPath(DropoutModule):
 class StochasticDepth(DropoutModule):
     r"""Drop a branch with probability p in training, by sample or for the whole batch.
 
-    The arguments are those of `torchvision.ops.StochasticDepth`, both of which must be given.
+    `y[n] = x[n] / (1 - p)` where kept, else 0. The arguments are those of
+    `torchvision.ops.StochasticDepth`; both must be given.
 
     Args:
         p: Drop probability in [0, 1].
-        mode: `"row"`, a draw for each sample, or `"batch"`, one draw a call.
+        mode: `"row"`, a draw for each sample, or `"batch"`, one draw for each call.
 
     Shape:
         `(N, ...)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or mode no string.
-        ArgumentValueError: p is NaN or outside [0, 1], or mode another word.
+        ArgumentTypeError: p is not a number, or mode not a string.
+        ArgumentValueError: p is NaN or outside [0, 1], or mode an unknown word.
 
     Example:
         >>> import torch, torchdropout as td
@@ -100,7 +103,7 @@ class StochasticDepth(DropoutModule):
         self.mode: Mode = check_mode(mode)
 
     def extra_repr(self) -> str:
-        """The drop probability, and what shares a draw."""
+        """The drop probability and the mode."""
         return f"p={self.p}, mode={self.mode}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

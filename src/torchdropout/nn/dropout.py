@@ -14,8 +14,8 @@ class Dropout(DropoutModule, torch.nn.Dropout):
 
     `y[i] = x[i] / (1 - p)` where kept, exactly 0 where dropped; the identity in eval. A drop-in for
     `torch.nn.Dropout`, of which it is a subclass: same arguments, `repr` and empty `state_dict`.
-    Its masks are those of the contract, governed by `torch.manual_seed` and the same for every
-    dtype, memory layout and device; nothing of the size of the input is kept for backward.
+    Its masks are governed by `torch.manual_seed` and the same for every dtype, memory layout and
+    device; nothing of the size of the input is kept for backward.
 
     Args:
         p: Drop probability in [0, 1].
@@ -25,7 +25,7 @@ class Dropout(DropoutModule, torch.nn.Dropout):
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
 
     Example:

@@ -12,8 +12,8 @@ from ._module import DropoutModule
 class DropoutAdd(DropoutModule):
     r"""`residual + dropout(input + bias)` in training, `residual + (input + bias)` in eval.
 
-    The map of `functional.dropout_add`: one pass forward, one backward, nothing of the size of the
-    input kept.
+    `functional.dropout_add` as a module: one pass forward and one backward, and nothing of the size
+    of the input is kept.
 
     Args:
         p: Drop probability in [0, 1].
@@ -22,7 +22,7 @@ class DropoutAdd(DropoutModule):
         input and residual `(..., C)`, bias `(C,)`; the output has their shape.
 
     Raises:
-        ArgumentTypeError: p is no number.
+        ArgumentTypeError: p is not a number.
         ArgumentValueError: p is NaN or outside [0, 1].
 
     Example:

@@ -16,20 +16,21 @@ class EmbeddingDropout(DropoutModule):
     r"""An embedding whose rows are dropped with probability p in training; the embedding in eval.
 
     `y[i] = weight[words[i]] / (1 - p)` where that row is kept, else 0: a word is kept or dropped
-    wherever it stands in the batch. The embedding itself is called, with its hooks, its
-    `padding_idx` and all else it has, and its weight is never written to (but by torch, if the
-    embedding has a `max_norm`). A drop-in for fastai's `EmbeddingDropout`: the embedding is `emb`,
-    the keys of the `state_dict` are the same, `emb.weight`, and `embed_p` is another name of `p`.
+    wherever it occurs in the batch. The embedding itself is called, with its hooks, its
+    `padding_idx` and its other settings, and its weight is never written to (except by torch, if
+    the embedding has a `max_norm`). A drop-in for fastai's `EmbeddingDropout`: the embedding is
+    `emb`, the key of the `state_dict` is the same, `emb.weight`, and `embed_p` is another name of
+    `p`.
 
     Args:
-        emb: The embedding, or a module like it: with a `weight` of a row a word.
+        emb: The embedding, or a module like it: with a `weight` that has a row for each word.
         p: Drop probability in [0, 1].
 
     Shape:
-        words any; the output has a dimension of features more.
+        words any; the output has one more dimension, that of the features.
 
     Raises:
-        ArgumentTypeError: p is no number, or emb no such module.
+        ArgumentTypeError: p is not a number, or emb is not such a module.
         ArgumentValueError: p is NaN or outside [0, 1].
 
     Example:
@@ -49,7 +50,7 @@ class EmbeddingDropout(DropoutModule):
         if not isinstance(emb, torch.nn.Module) or not hasattr(emb, "weight"):
             wrong_type("emb", "a torch.nn.Embedding, or a module with its `weight`", emb)
         if isinstance(emb, torch.nn.EmbeddingBag):
-            wrong_type("emb", "a module that gives a row for each word, and not for a bag", emb)
+            wrong_type("emb", "a module that gives a row for each word, and not for each bag", emb)
         self.emb = emb
 
     @property

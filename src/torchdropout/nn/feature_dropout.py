@@ -23,7 +23,7 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
         ShapeError: At the call, another number of dimensions.
 
@@ -46,21 +46,19 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
 class Dropout2d(DropoutModule, torch.nn.Dropout2d):
     r"""Drop whole channels of images with probability p in training; the identity in eval.
 
-    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in for
-    `torch.nn.Dropout2d`, of which it is a subclass; a 3-D input is read as `(N, C, L)`, with a
-    warning, as torch reads it.
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `Dropout1d` for images. A
+    drop-in for `torch.nn.Dropout2d`, of which it is a subclass. A 3-D input is read as `(N, C, L)`,
+    with a warning, as torch reads it.
 
     Args:
-        p: Drop probability in [0, 1].
-        inplace: Write into the input.
+        p: As in `Dropout1d`.
+        inplace: As there.
 
     Shape:
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
-        ArgumentValueError: p is NaN or outside [0, 1].
-        ShapeError: At the call in training, fewer than two dimensions.
+        ShapeError: At the call in training, fewer than two dimensions; otherwise as in `Dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -69,7 +67,7 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
         True
 
     Reference:
-        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+        As in `Dropout1d`.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -81,20 +79,18 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
 class Dropout3d(DropoutModule, torch.nn.Dropout3d):
     r"""Drop whole channels of volumes with probability p in training; the identity in eval.
 
-    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in for
-    `torch.nn.Dropout3d`, of which it is a subclass.
+    `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `Dropout1d` for volumes. A
+    drop-in for `torch.nn.Dropout3d`, of which it is a subclass.
 
     Args:
-        p: Drop probability in [0, 1].
-        inplace: Write into the input.
+        p: As in `Dropout1d`.
+        inplace: As there.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
-        ArgumentValueError: p is NaN or outside [0, 1].
-        ShapeError: At the call in training, no dimension.
+        ShapeError: At the call in training, no dimension; otherwise as in `Dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -103,7 +99,7 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
         True
 
     Reference:
-        J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+        As in `Dropout1d`.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

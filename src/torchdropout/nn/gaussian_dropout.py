@@ -26,7 +26,7 @@ class GaussianDropout(DropoutModule):
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or inplace no bool.
+        ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1).
 
     Example:
@@ -49,8 +49,8 @@ class GaussianDropout(DropoutModule):
         super().__init__(check_p_below_one(p), inplace)
 
     def _constants(self) -> tuple[float, ...]:
-        _, factor, addend = noise_of(self.p)
-        return factor, addend
+        _law, *constants = noise_of(self.p).constants
+        return tuple(constants)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """`functional.gaussian_dropout` with this module's p and mode."""

@@ -26,7 +26,7 @@ class GaussianNoise(RateModule):
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: sigma is no number, or inplace no bool.
+        ArgumentTypeError: sigma is not a number, or inplace not a bool.
         ArgumentValueError: sigma is NaN, infinite or negative.
 
     Example:
@@ -53,11 +53,11 @@ class GaussianNoise(RateModule):
         self.inplace = check_bool("inplace", inplace)
 
     def _constants(self) -> tuple[float, ...]:
-        _, factor, addend = noise_of(self.sigma)
-        return factor, addend
+        _law, *constants = noise_of(self.sigma).constants
+        return tuple(constants)
 
     def extra_repr(self) -> str:
-        """The standard deviation, and where is written."""
+        """The standard deviation, and inplace."""
         return f"sigma={self.sigma}, inplace={self.inplace}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

@@ -12,8 +12,9 @@ from .. import functional as F
 from .. import ops
 from .._validate import check_bool, check_p, wrong_type, wrong_value
 from ..contract.keep import scale
-from ..functional._bernoulli import operator, plain
-from ..functional._rate import Rate, drops
+from ..functional._bernoulli import inverted, traced
+from ..functional._map import by_operator
+from ..functional._rate import Probability, Rate, drops
 from ._module import RateModule
 
 
@@ -21,28 +22,28 @@ class LayerDrop(RateModule):
     r"""A residual branch, skipped with probability p in training and always taken in eval.
 
     `y = x + branch(x)` where kept; `y = x`, and the branch is not computed, where dropped: one draw
-    a call. So a step saves the time and the memory of the branches it drops, which `DropPath` does
-    not; but all samples of a batch are dropped together. The parameters of a dropped branch get no
-    gradient (`None`, not zeros), which `DistributedDataParallel` has to be told by
-    `find_unused_parameters=True`; where ranks must skip the same branches, seed them alike.
+    a call. A step thus saves the time and the memory of the branches it drops, unlike with
+    `DropPath`, but all samples of a batch are dropped together. The parameters of a dropped branch
+    get no gradient (`None`, not zeros), for which `DistributedDataParallel` needs
+    `find_unused_parameters=True`; where ranks must skip the same branches, give them one seed.
 
-    Under `torch.compile` the draw, which decides what is computed, breaks the graph: what lies
-    before and behind is compiled, and the branch too. `fullgraph=True` and `torch.export` refuse
-    it in training and take it in eval.
+    Under `torch.compile` the draw, which decides what is computed, breaks the graph: the code
+    before and after it is compiled, and the branch too. `fullgraph=True` and `torch.export` refuse
+    this module in training and accept it in eval.
 
     Args:
-        branch: A module of x (and of what else the call is given) that returns a tensor.
+        branch: A module of x (and of the further arguments of the call) that returns a tensor.
         p: Drop probability in [0, 1].
         scale_by_keep: True scales the branch by 1 / (1 - p) in training, so that the expected
-            output of training is that of eval. The original, and what others do, does not scale.
+            output of training is that of eval. The original does not scale, nor do other libraries.
         residual: False for a layer that has its residual sum inside: `y = branch(x)` where kept.
 
     Shape:
-        Of the branch; with its residual sum, that of x.
+        That of the branch; with the residual sum, that of x.
 
     Raises:
-        ArgumentTypeError: branch is no module, p no number, or another argument no bool; at the
-            call, x or what the branch returned is no tensor.
+        ArgumentTypeError: branch is not a module, p not a number, or another argument not a bool;
+            at the call, x or the result of the branch is not a tensor.
         ArgumentValueError: p is NaN or outside [0, 1]; at the call, the branch returned a tensor of
             another shape than x.
 
@@ -79,10 +80,10 @@ class LayerDrop(RateModule):
         self.residual = check_bool("residual", residual)
 
     def _constants(self) -> tuple[float, ...]:
-        return (self.p, *plain(self.p))
+        return inverted(self.p).constants
 
     def extra_repr(self) -> str:
-        """The drop probability, the scale, and where the residual sum is."""
+        """The drop probability, scale_by_keep and residual."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}, residual={self.residual}"
 
     def forward(self, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -98,7 +99,7 @@ class LayerDrop(RateModule):
         if active:
             if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
                 wrong_type("input", "a tensor", input)
-            # On the CPU: the answer is needed here, and must not wait for a device.
+            # On the CPU, since the answer is needed at once and must not wait for a device.
             if not _kept(p):
                 return input
         y: torch.Tensor = self.branch(input, *args, **kwargs)
@@ -113,9 +114,9 @@ class LayerDrop(RateModule):
         return input + (y if self.residual else y - input) * factor
 
 
-def _kept(p: float) -> torch.Tensor:
+def _kept(p: Probability) -> torch.Tensor:
     """One keep bit."""
     if isinstance(p, Rate):
         one = torch.ones((), dtype=torch.bfloat16, device="cpu")
-        return operator(one, ops.draw_key(), p, p, 0, ()).bool()
+        return by_operator(one, traced(p), 0, (), ops.draw_key()).bool()
     return F.keep_mask((), p, device="cpu")

@@ -13,18 +13,18 @@ from ._module import DropoutModule
 class LockedDropout(DropoutModule):
     r"""Drop features with one mask for all time steps in training; the identity in eval.
 
-    `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0. With the default it takes the
-    place of fastai's `RNNDropout`, with `time_dim=0` that of AWD-LSTM's `LockedDropout`.
+    `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0. With the default it
+    replaces fastai's `RNNDropout`, with `time_dim=0` AWD-LSTM's `LockedDropout`.
 
     Args:
         p: Drop probability in [0, 1].
-        time_dim: The dimension of time: 1 for a batch-first sequence, 0 for a time-first one.
+        time_dim: The time dimension: 1 for a batch-first sequence, 0 for a time-first one.
 
     Shape:
-        `(B, T, F)`, or any that has the dimension of time; the output has the shape of the input.
+        `(B, T, F)`, or any that has the time dimension; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, or time_dim no integer.
+        ArgumentTypeError: p is not a number, or time_dim not an integer.
         ArgumentValueError: p is NaN or outside [0, 1]; at the call, the input has no such
             dimension.
 
@@ -44,7 +44,7 @@ class LockedDropout(DropoutModule):
         self.time_dim = check_time_dim(time_dim)
 
     def extra_repr(self) -> str:
-        """The drop probability and the dimension of time."""
+        """The drop probability and the time dimension."""
         return f"p={self.p}, time_dim={self.time_dim}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

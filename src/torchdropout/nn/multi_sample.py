@@ -17,31 +17,32 @@ from ._module import DropoutModule
 class MultiSampleDropout(DropoutModule):
     r"""A head on several dropped samples of its input in training; on the input itself in eval.
 
-    In training `head(dropout_1(x)), ..., head(dropout_S(x))` with S masks and the same weights, and
-    with `reduce="mean"` their mean. Where the loss is to be averaged, and not the outputs, which is
-    what the paper does, take `reduce="none"`: the output is `(S, ...)` in training and `(1, ...)`
-    in eval, and `torch.stack([loss(y, target) for y in output]).mean()` is right in both.
+    In training it computes `head(dropout_1(x)), ..., head(dropout_S(x))` with S masks and the same
+    weights, and with `reduce="mean"` their mean. The paper averages the loss instead of the
+    outputs. For that use `reduce="none"`: the output is `(S, ...)` in training and `(1, ...)` in
+    eval, and `torch.stack([loss(y, target) for y in output]).mean()` is right in both.
 
     Everything before the head is computed once, so that S samples cost little where the head is
-    small. One key is drawn for all of them: sample s has the mask of `multi_sample_dropout`'s s.
+    small. One key is drawn for all of them: sample s has the mask s of `multi_sample_dropout`.
 
     Args:
         p: Drop probability in [0, 1].
-        head: What follows the dropout: one module, called once a sample.
+        head: The module that follows the dropout, called once for each sample.
         samples: How many masks, 1 or more.
         reduce: `"mean"` of the outputs, or `"none"`, all of them stacked.
-        batched: Call the head once, on all samples as one batch S times as large, instead: quicker
-            for small heads. The same, up to rounding, if the head treats the samples of a batch
-            separately, and another thing if it does not: batch norm.
+        batched: True calls the head once, on all samples as one batch S times as large, which is
+            faster for small heads. The result is the same, up to rounding, if the head treats the
+            samples of a batch separately, and differs if it does not, as with batch norm.
 
     Shape:
-        x is `(N, ...)` with `batched=True`, else any that the head takes. The output is that of the
-        head, with a dimension of samples before it for `reduce="none"`.
+        x is `(N, ...)` with `batched=True`, else any that the head accepts. The output is that of
+        the head, with a dimension of samples before it for `reduce="none"`.
 
     Raises:
-        ArgumentTypeError: p is no number, head no module, samples no integer, reduce no string or
-            batched no bool.
-        ArgumentValueError: p is NaN or outside [0, 1], samples below 1 or reduce another word.
+        ArgumentTypeError: p is not a number, head not a module, samples not an integer, reduce not
+            a string or batched not a bool.
+        ArgumentValueError: p is NaN or outside [0, 1], samples is below 1, or reduce an
+            unknown word.
 
     Example:
         >>> import torch, torchdropout as td
@@ -72,11 +73,11 @@ class MultiSampleDropout(DropoutModule):
         self.head = head
 
     def extra_repr(self) -> str:
-        """The drop probability, the number of samples, and what becomes of them."""
+        """The drop probability, the number of samples, and how they are reduced."""
         return f"p={self.p}, samples={self.samples}, reduce={self.reduce!r}, batched={self.batched}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The head's output: of the samples in training, of x in eval."""
+        """The output of the head, for the samples in training, for x in eval."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         reduce = check_reduce(self.reduce)
         if not (self.training and drops(p)):

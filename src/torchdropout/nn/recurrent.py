@@ -18,16 +18,17 @@ from .._validate import (
     wrong_value,
 )
 from ..functional._autocast import autocast_dtype
-from ..functional._bernoulli import check_source, plain
+from ..functional._bernoulli import inverted, unscaled
+from ..functional._key import check_source
 from ..functional._rate import Rate, RatePair, drops
 from ..functional._recurrent import (
     PER_SAMPLE_BITS,
     Cell,
     Draws,
     Masks,
+    MaskSites,
     Mode,
     Rates,
-    Sites,
     States,
     gru_cell,
     lstm_cell,
@@ -44,10 +45,10 @@ _OF_A_CELL = "zoneout_cell"
 
 
 class _Recurrent(torch.nn.RNNBase):
-    """What LSTM and GRU share: their rates, and the way through the layers."""
+    """The base of LSTM and GRU: their rates, and the way through the layers."""
 
     _rate_names: tuple[str, ...] = _RATES
-    # Of each rate that was set, what a compiled graph has in its place: see `functional._rate`.
+    # For each rate that was set, what stands for it in a compiled graph: see `functional._rate`.
     _traced: Mapping[str, Rate | None] = MappingProxyType({})
 
     input_dropout: float
@@ -79,8 +80,8 @@ class _Recurrent(torch.nn.RNNBase):
     def _keep_in_step(self, name: str) -> None:
         p = getattr(self, name)
         # Zoneout scales nothing.
-        affine = (1.0, 0.0, 0.0) if name.startswith("zoneout") else plain(p)
-        vars(self)["_traced"] = {**self._traced, name: Rate.of(p, (p, *affine))}
+        keyed_map = unscaled(p) if name.startswith("zoneout") else inverted(p)
+        vars(self)["_traced"] = {**self._traced, name: Rate.of(p, keyed_map.constants)}
 
     def _place(self, name: str) -> RatePair:
         return RatePair.of(self, name, self._traced.get(name))
@@ -96,11 +97,11 @@ class _Recurrent(torch.nn.RNNBase):
         )
 
     def _widths(self) -> list[int]:
-        """Of each state."""
+        """The width of each state."""
         return [self.proj_size or self.hidden_size]
 
     def extra_repr(self) -> str:
-        """That of torch, and what differs from the defaults."""
+        """That of torch, and the arguments that differ from the defaults."""
         text = super().extra_repr()
         for name in self._rate_names:
             if name != "dropout" and getattr(self, name):
@@ -118,15 +119,15 @@ class _Recurrent(torch.nn.RNNBase):
         generator: torch.Generator | None = None,
         batch_start: int = 0,
     ) -> tuple[Any, Any]:
-        """The layer, as torch's, with what it drops.
+        """Run the layer like torch's, with its dropout.
 
         Args:
             input: `(T, N, F)`, or `(N, T, F)` with batch_first, or `(T, F)`; or a packed sequence.
-            hx: The states before the first step; zeros without them.
+            hx: The states before the first step; by default zeros.
             key: Names all masks of the call; nothing is drawn.
             generator: Draws the key from this generator instead of torch's default one.
-            batch_start: Of a micro-batch, the number of its first sample within the batch, below
-                2^24: each sample has the masks that it has in the whole.
+            batch_start: For a micro-batch, the number of its first sample within the batch, below
+                2^24: each sample then has the masks that it has in the whole batch.
 
         Returns:
             The output of the last layer, and the states after the last step.
@@ -166,8 +167,8 @@ class _Recurrent(torch.nn.RNNBase):
             if ended.any():
                 there = (~ended).to(x.device).unbind(0)
         if len(x) == 0:
-            wrong_value("input", "of a step or more", input)
-        # In the dtype that torch's own layer takes them in: the steps are not its operators.
+            wrong_value("input", "of one or more steps", input)
+        # In the dtype that autocast gives torch's own layer: the steps are not its operators.
         dtype = autocast_dtype(x)
         if dtype is not None:
             x, states = x.to(dtype), tuple(state.to(dtype) for state in states)
@@ -188,7 +189,7 @@ class _Recurrent(torch.nn.RNNBase):
     def _states(
         self, hx: Any, x: torch.Tensor, batch_sizes: torch.Tensor | None, alone: bool
     ) -> States:
-        """The states before the first step, of the sizes that torch demands."""
+        """The states before the first step, with the sizes that torch requires."""
         if batch_sizes is not None:
             batch = int(batch_sizes[0])
         else:
@@ -215,13 +216,13 @@ class _Recurrent(torch.nn.RNNBase):
         x: torch.Tensor,
         states: States,
         rates: Rates,
-        sites: Sites,
+        sites: MaskSites,
         draws: Draws | None,
         packed: PackedSequence | None,
         there: Any,
     ) -> tuple[torch.Tensor, States]:
         directions = 2 if self.bidirectional else 1
-        # torch's own steps, a layer at a time, unless something happens within the steps.
+        # torch's own steps, a layer at a time, unless something is dropped within the steps.
         whole = not any(drops(place.here()) for place in (rates.recurrent, *rates.zoneout))
         weights = self.all_weights
         after: list[States] = []
@@ -257,7 +258,7 @@ class _Recurrent(torch.nn.RNNBase):
         return x, tuple(torch.cat(parts) for parts in zip(*after, strict=True))
 
     def _in_order(self, weights: list[Any]) -> list[Any]:
-        """W_ih, b_ih, W_hh, b_hh, W_hr; None for what is not there."""
+        """W_ih, b_ih, W_hh, b_hh, W_hr; None for those that do not exist."""
         w_ih, w_hh, *rest = weights
         b_ih, b_hh, *last = rest if self.bias else (None, None, *rest)
         return [w_ih, b_ih, w_hh, b_hh, last[0] if last else None]
@@ -269,7 +270,7 @@ class _Recurrent(torch.nn.RNNBase):
         weights: list[torch.Tensor],
         packed: PackedSequence | None,
     ) -> tuple[torch.Tensor, States]:
-        """A layer by torch's own function."""
+        """Run a layer by torch's own function."""
         function = getattr(torch, self.mode.lower())
         rest = (weights, self.bias, 1, 0.0, self.training, self.bidirectional)
         with unpacked_weights(x.is_cuda):
@@ -291,11 +292,11 @@ def _as_hx(states: States) -> Any:
 
 
 def check_mode(mode: Any) -> Mode:
-    """What recurrent dropout drops: the state, or its update.
+    """Check what recurrent dropout drops: the state, or its update.
 
     Raises:
-        ArgumentTypeError: It is no string.
-        ArgumentValueError: It is another word.
+        ArgumentTypeError: It is not a string.
+        ArgumentValueError: It is an unknown word.
     """
     if not isinstance(mode, str):
         wrong_type("recurrent_mode", "'state' or 'update'", mode)
@@ -317,19 +318,19 @@ class LSTM(_Recurrent, torch.nn.LSTM):
     and zoneout takes the expectation.
 
     The arguments, the parameters and their keys in the `state_dict` are those of `torch.nn.LSTM`,
-    whose own kernels run wherever nothing happens within the steps. One call draws one key. Mask
-    indices are row-major over (sample, step, place, feature), 2^40 from a sample to the next; so
-    with a key a sample has the same masks in a micro-batch, given its `batch_start`, as in the
+    whose own kernels run wherever nothing is dropped within the steps. One call draws one key. Mask
+    indices are row-major over (sample, step, place, feature), 2^40 from one sample to the next. So
+    with a key, a sample has the same masks in a micro-batch, given its `batch_start`, as in the
     batch, packed or padded, whatever the lengths of the others.
 
     Args:
         input_size: Features of the input.
         hidden_size: Features of the state.
         num_layers: How many layers.
-        bias: False for none.
+        bias: False for no biases.
         batch_first: True for `(N, T, F)`.
-        dropout: Drop probability of the output of each layer but the last, as torch has it: a draw
-            for each element. With `locked` one for all steps.
+        dropout: Drop probability of the output of each layer but the last, as in torch: a draw for
+            each element. With `locked` one for all steps.
         bidirectional: True for a second direction.
         proj_size: Features that h is projected to; 0 for no projection.
         device: As in torch.
@@ -339,17 +340,17 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         recurrent_mode: `"state"` drops h_{t-1} where it meets the weights, one draw for all steps
             (Gal; Keras). `"update"` drops the candidate g, a draw a step, so that no dropped unit
             forgets what c holds (Semeniuta).
-        locked: True for a `dropout` with one draw for all steps.
+        locked: True for one draw of `dropout` for all steps.
         zoneout_hidden: Probability that a unit of h keeps its old value (Krueger).
         zoneout_cell: Probability that a unit of c does.
 
     Shape:
-        As `torch.nn.LSTM`, packed sequences included.
+        As in `torch.nn.LSTM`, packed sequences included.
 
     Raises:
-        ArgumentTypeError: A rate is no number, locked no bool, or recurrent_mode no string; at the
-            call, hx is not two tensors.
-        ArgumentValueError: A rate is NaN or outside [0, 1], or recurrent_mode another word.
+        ArgumentTypeError: A rate is not a number, locked not a bool, or recurrent_mode not a
+            string; at the call, hx is not two tensors.
+        ArgumentValueError: A rate is NaN or outside [0, 1], or recurrent_mode an unknown word.
 
     Example:
         >>> import torch, torchdropout as td
@@ -432,10 +433,10 @@ class GRU(_Recurrent, torch.nn.GRU):
         input_size: Features of the input.
         hidden_size: Features of the state.
         num_layers: How many layers.
-        bias: False for none.
+        bias: False for no biases.
         batch_first: True for `(N, T, F)`.
-        dropout: Drop probability of the output of each layer but the last, as torch has it: a draw
-            for each element. With `locked` one for all steps.
+        dropout: Drop probability of the output of each layer but the last, as in torch: a draw for
+            each element. With `locked` one for all steps.
         bidirectional: True for a second direction.
         device: As in torch.
         dtype: As in torch.
@@ -443,16 +444,16 @@ class GRU(_Recurrent, torch.nn.GRU):
         recurrent_dropout: Drop probability of the recurrent state, or of its update.
         recurrent_mode: `"state"` drops h_{t-1} where it meets the weights, one draw for all steps
             (Gal; Keras). `"update"` drops the candidate n, a draw a step (Semeniuta).
-        locked: True for a `dropout` with one draw for all steps.
+        locked: True for one draw of `dropout` for all steps.
         zoneout_hidden: Probability that a unit of h keeps its old value (Krueger).
 
     Shape:
-        As `torch.nn.GRU`, packed sequences included.
+        As in `torch.nn.GRU`, packed sequences included.
 
     Raises:
-        ArgumentTypeError: A rate is no number, locked no bool, or recurrent_mode no string; at the
-            call, hx is no tensor.
-        ArgumentValueError: A rate is NaN or outside [0, 1], or recurrent_mode another word.
+        ArgumentTypeError: A rate is not a number, locked not a bool, or recurrent_mode not a
+            string; at the call, hx is not a tensor.
+        ArgumentValueError: A rate is NaN or outside [0, 1], or recurrent_mode an unknown word.
 
     Example:
         >>> import torch, torchdropout as td

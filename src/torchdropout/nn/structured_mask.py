@@ -21,21 +21,21 @@ def _check_dim(dim: int) -> int:
 class NMDropout(torch.nn.Module):
     r"""Keep n of each m neighbours along a dimension in training; the identity in eval.
 
-    `y = x * m / n` at n places of each group of m that follow one another, else 0. What is dropped
-    is fixed by n and m: `p` can be read, `1 - n / m`, and not be set, and a `DropoutScheduler`
-    leaves it alone.
+    `y = x * m / n` at n places of each group of m that follow one another, else 0. n and m fix
+    what is dropped: `p`, `1 - n / m`, can be read but not set, and a `DropoutScheduler` does not
+    change it.
 
     Args:
         n: How many of a group are kept, from 1 to m.
         m: Size of a group.
         dim: The dimension along which groups lie.
-        scale_by_keep: False leaves what is kept as it is, instead of scaling it by m / n.
+        scale_by_keep: False leaves kept elements as they are, instead of scaling it by m / n.
 
     Shape:
         Any with a multiple of m elements along dim; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: n, m or dim is no integer, or scale_by_keep no bool.
+        ArgumentTypeError: n, m or dim is not an integer, or scale_by_keep not a bool.
         ArgumentValueError: m is below 1, or n outside [1, m].
 
     Example:
@@ -63,7 +63,7 @@ class NMDropout(torch.nn.Module):
         return 1.0 - self.n / self.m
 
     def extra_repr(self) -> str:
-        """How many of how many are kept, and what is not the default."""
+        """Show n, m, and what is not the default."""
         text = f"n={self.n}, m={self.m}"
         text += f", dim={self.dim}" if self.dim != -1 else ""
         return text + ("" if self.scale_by_keep else ", scale_by_keep=False")
@@ -86,14 +86,15 @@ class ColumnDropout(DropoutModule):
         dim: The dimension whose indices are the columns.
         mode: `"batch"`, the same columns wherever they stand in the input, or `"row"`, a choice
             for each index of the first dimension.
-        scale_by_keep: False leaves what is kept as it is.
+        scale_by_keep: False leaves kept elements as they are.
 
     Shape:
-        Any with a dimension; the output has the shape of the input.
+        Any with one dimension or more; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: p is no number, dim no integer, mode no string, scale_by_keep no bool.
-        ArgumentValueError: p is NaN or outside [0, 1], or mode another word.
+        ArgumentTypeError: p is not a number, dim not an integer, mode not a string, or
+            scale_by_keep not a bool.
+        ArgumentValueError: p is NaN or outside [0, 1], or mode an unknown word.
 
     Example:
         >>> import torch, torchdropout as td

@@ -15,28 +15,30 @@ from ._module import DropoutModule
 
 
 class TokenDropout(DropoutModule):
-    r"""Take tokens out of each sequence in training, a fixed count of them; the identity in eval.
+    r"""Remove a fixed count of tokens from each sequence in training; the identity in eval.
 
     Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, unscaled, and the
-    output is so much shorter. The arguments are those of timm's `PatchDropout`, in its order and
+    output is shorter. The arguments are those of timm's `PatchDropout`, in its order and
     with its defaults: the first token is kept. timm's attribute `prob` is another name of `p`.
 
     Under `torch.compile` the length of the output is a constant of the graph until p is set to
-    another value. From then on it is a size that any number may take, and one graph serves all p
-    above 0; without `fullgraph` the graph ends where code behind asks which number it is.
+    another value. From then on it is a symbolic size, and one graph serves all p above 0; without
+    `fullgraph` the graph breaks where later code needs the number.
 
     Args:
         p: Drop probability in [0, 1]. At 1 one token is kept.
-        num_prefix_tokens: So many tokens, the first, are kept and not counted.
-        ordered: Keep the tokens in the order of the sequence; otherwise they come in a random one.
-        return_indices: Return the places of the kept tokens, too, counted behind the prefix; None
-            in their stead where nothing was drawn.
+        num_prefix_tokens: How many tokens at the start are kept and not counted.
+        ordered: True keeps the tokens in the order of the sequence, False returns them in random
+            order.
+        return_indices: True returns the places of the kept tokens too, counted behind the prefix,
+            or None where nothing was drawn.
 
     Shape:
         `(N, num_prefix_tokens + L, ...)`; the output `(N, num_prefix_tokens + kept, ...)`.
 
     Raises:
-        ArgumentTypeError: p is no number, num_prefix_tokens no integer, or a flag no bool.
+        ArgumentTypeError: p is not a number, num_prefix_tokens not an integer, or a flag not a
+            bool.
         ArgumentValueError: p is NaN or outside [0, 1], or num_prefix_tokens negative.
 
     Example:
@@ -90,7 +92,7 @@ class TokenDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor) -> Any:
         """`functional.token_dropout` with this module's state."""
-        # A graph of one length is the faster one, and vmap has no rules for a size that may be any.
+        # A graph for one length is faster, and vmap has no rules for a symbolic size.
         traced = (
             is_dynamo_compiling()
             and self._changes

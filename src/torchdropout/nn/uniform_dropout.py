@@ -27,7 +27,7 @@ class UniformDropout(RateModule):
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: beta is no number, or inplace no bool.
+        ArgumentTypeError: beta is not a number, or inplace not a bool.
         ArgumentValueError: beta is NaN or outside [0, 1).
 
     Example:
@@ -54,11 +54,11 @@ class UniformDropout(RateModule):
         self.inplace = check_bool("inplace", inplace)
 
     def _constants(self) -> tuple[float, ...]:
-        _, factor, addend = noise_of(self.beta)
-        return factor, addend
+        _law, *constants = noise_of(self.beta).constants
+        return tuple(constants)
 
     def extra_repr(self) -> str:
-        """Half the width of the noise, and where is written."""
+        """Half the width of the noise, and inplace."""
         return f"beta={self.beta}, inplace={self.inplace}"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

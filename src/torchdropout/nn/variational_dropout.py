@@ -19,27 +19,27 @@ class VariationalDropout(torch.nn.Module):
     r"""Multiply by noise ~ N(1, alpha) in training, alpha learned; the identity in eval.
 
     Gaussian dropout, `alpha = p / (1 - p)`, whose p is a parameter. It is learned by gradient
-    descent on the mean negative log-likelihood of N samples plus `kl(model) / N`, the divergence
-    from a log-uniform prior: alone, it would have as much noise as possible.
+    descent on the mean negative log-likelihood of N samples plus `kl(model) / N`. This is the
+    divergence from a log-uniform prior, which alone would give as much noise as possible.
 
     Args:
-        p: At first, in (0, 1).
-        num_features: An alpha for each feature; without it, one for all.
-        dim: Which dimension of the input the features are.
-        weights: How many weights of the layer that follows have the noise of one alpha, by which
-            its divergence is multiplied: `out_features`, or, with one alpha for all, the number of
-            weights. With 1 the noise itself is what has the prior.
+        p: The initial value, in (0, 1).
+        num_features: How many features have an alpha each; by default one alpha for all.
+        dim: The dimension of the features in the input.
+        weights: How many weights of the next layer share the noise of one alpha, by which its
+            divergence is multiplied: `out_features`, or, with one alpha for all, the number of
+            weights. With 1 the prior is that of the noise itself.
         broadcast_dims: Dimensions along which all elements share their noise.
 
     Attributes:
         log_alpha: The parameter, of shape `(num_features,)` or `(1,)`.
-        p: `alpha / (1 + alpha)` at present, of the same shape, without a gradient.
+        p: The current `alpha / (1 + alpha)`, of the same shape, without a gradient.
 
     Shape:
         Any; the output has the shape of the input.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken.
+        ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: p is outside (0, 1), or a count is below 1; at the call, the input has
             no such dim, or another number of features where num_features is more than 1.
 
@@ -76,7 +76,7 @@ class VariationalDropout(torch.nn.Module):
         if not is_integer(dim):
             wrong_type("dim", "an integer, the dimension of the features", dim)
         self.dim = dim
-        # As far as can be known without an input; the call looks again.
+        # As far as it can be checked without an input; the call checks again.
         check_dims("broadcast_dims", broadcast_dims, 64)
         self.weights = _check_count("weights", weights)
         self.broadcast_dims = tuple(broadcast_dims)
@@ -85,12 +85,12 @@ class VariationalDropout(torch.nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Sets alpha as the constructor does."""
+        """Set alpha as the constructor does."""
         torch.nn.init.constant_(self.log_alpha, self.init_log_alpha)
 
     @property
     def p(self) -> torch.Tensor:
-        """The drop probability of a dropout with as much noise, at present."""
+        """The current drop probability of a dropout with as much noise."""
         return self.log_alpha.detach().sigmoid()
 
     def kl(self) -> torch.Tensor:
@@ -98,7 +98,7 @@ class VariationalDropout(torch.nn.Module):
         return self.weights * kl_of(self.log_alpha).sum()
 
     def extra_repr(self) -> str:
-        """The drop probability at present: its mean."""
+        """The mean of the current drop probabilities, and the counts."""
         p = "?" if self.log_alpha.is_meta else f"{self.p.mean().item():.3g}"
         return f"p={p}, num_features={self.num_features}, weights={self.weights}"
 
@@ -107,7 +107,7 @@ class VariationalDropout(torch.nn.Module):
         log_alpha: torch.Tensor = self.log_alpha
         if self.num_features > 1:
             if isinstance(input, torch.Tensor) and not -input.ndim <= self.dim < input.ndim:
-                expected = f"of a dimension {self.dim}, that of the features"
+                expected = f"a tensor with a dimension {self.dim}, that of the features"
                 wrong_value("input", expected, input)
             behind = -self.dim - 1 if self.dim < 0 else input.ndim - self.dim - 1
             log_alpha = log_alpha.reshape(-1, *[1] * behind)
@@ -117,7 +117,7 @@ class VariationalDropout(torch.nn.Module):
 
 
 class _Variational(torch.nn.Module):
-    """What the layers with normal weights share; `weight` holds their means."""
+    """The base of the layers with normal weights; `weight` holds their means."""
 
     weight: torch.Tensor
     log_sigma2: torch.Tensor
@@ -125,9 +125,9 @@ class _Variational(torch.nn.Module):
     init_log_sigma2: float
 
     def reset_parameters(self) -> None:
-        """As the layer's, and the variances as they were at first."""
+        """Reset the layer as torch does, and the variances to their initial value."""
         super().reset_parameters()  # type: ignore[misc]
-        if hasattr(self, "log_sigma2"):  # not when torch's constructor calls
+        if hasattr(self, "log_sigma2"):  # not yet when torch's constructor calls
             torch.nn.init.constant_(self.log_sigma2, self.init_log_sigma2)
 
     @property
@@ -136,7 +136,7 @@ class _Variational(torch.nn.Module):
         return log_alpha_of(self.weight, self.log_sigma2)
 
     def kl(self) -> torch.Tensor:
-        """The divergence of the weights' law from the log-uniform prior, summed."""
+        """The divergence of the weights' distributions from the log-uniform prior, summed."""
         return kl_of(self.log_alpha).sum()
 
     def sparsity(self) -> float:
@@ -144,7 +144,7 @@ class _Variational(torch.nn.Module):
         return (self.log_alpha.detach() > self.threshold).double().mean().item()
 
     def extra_repr(self) -> str:
-        """As the layer, and the threshold."""
+        """That of the layer, and the threshold."""
         return f"{super().extra_repr()}, threshold={self.threshold:g}"
 
 
@@ -153,18 +153,18 @@ class VariationalLinear(_Variational, torch.nn.Linear):
 
     `y = x @ weight.T + bias + sqrt(x^2 @ sigma2.T) * e` in training, and in eval the layer without
     the weights whose log alpha is above the threshold; see `functional.variational_linear`. Train
-    on the mean negative log-likelihood of N samples plus `kl(model) / N`. A `torch.nn.Linear` in
-    all else: its `state_dict` has one key more, `log_sigma2`, and one of a trained linear layer is
-    loaded by `load_state_dict(state, strict=False)`.
+    on the mean negative log-likelihood of N samples plus `kl(model) / N`. Otherwise
+    this is a `torch.nn.Linear`. Its `state_dict` has one more key, `log_sigma2`; that of a trained
+    linear layer is loaded by `load_state_dict(state, strict=False)`.
 
     Args:
-        in_features: As `torch.nn.Linear`, and so the next four.
+        in_features: As in `torch.nn.Linear`, and so are the next four.
         out_features: As there.
         bias: As there; it has no noise.
         device: As there.
         dtype: As there.
-        threshold: Of log alpha.
-        init_log_sigma2: Logarithm of the variances at first: -10, almost none.
+        threshold: The log alpha above which a weight is pruned.
+        init_log_sigma2: Logarithm of the initial variances: -10, almost none.
 
     Attributes:
         log_sigma2: The parameter, of the shape of weight.
@@ -174,7 +174,7 @@ class VariationalLinear(_Variational, torch.nn.Linear):
         `(*, in_features)` to `(*, out_features)`.
 
     Raises:
-        ArgumentTypeError: threshold or init_log_sigma2 is no number.
+        ArgumentTypeError: threshold or init_log_sigma2 is not a number.
         ArgumentValueError: threshold is NaN, or init_log_sigma2 not finite.
 
     Example:
@@ -220,11 +220,11 @@ class VariationalLinear(_Variational, torch.nn.Linear):
 class VariationalConv2d(_Variational, torch.nn.Conv2d):
     r"""A convolution that learns how noisy each weight may be, and prunes the noisiest in eval.
 
-    `VariationalLinear` for a convolution; see `functional.variational_conv2d`. A `torch.nn.Conv2d`
-    in all else.
+    `VariationalLinear` for a convolution; see `functional.variational_conv2d`. Otherwise this is
+    a `torch.nn.Conv2d`.
 
     Args:
-        in_channels: As `torch.nn.Conv2d`, and so the next ten.
+        in_channels: As in `torch.nn.Conv2d`, and so are the next ten.
         out_channels: As there.
         kernel_size: As there.
         stride: As there.
@@ -235,18 +235,18 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
         padding_mode: As there.
         device: As there.
         dtype: As there.
-        threshold: Of log alpha.
-        init_log_sigma2: Logarithm of the variances at first: -10, almost none.
+        threshold: The log alpha above which a weight is pruned.
+        init_log_sigma2: Logarithm of the initial variances: -10, almost none.
 
     Attributes:
         log_sigma2: The parameter, of the shape of weight.
         log_alpha: `log(sigma2 / weight^2)`.
 
     Shape:
-        As `torch.nn.Conv2d`.
+        As in `torch.nn.Conv2d`.
 
     Raises:
-        ArgumentTypeError: threshold or init_log_sigma2 is no number.
+        ArgumentTypeError: threshold or init_log_sigma2 is not a number.
         ArgumentValueError: threshold is NaN, or init_log_sigma2 not finite.
 
     Example:
@@ -300,17 +300,17 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
 
 
 def kl(model: torch.nn.Module) -> torch.Tensor:
-    """The sum of the divergences from the prior over a model: what each module's `kl` says.
+    """The sum of the divergences from the prior over a model, by `kl` of each module.
 
     Args:
         model: Any module. Each variational module in it counts once, however often it is used.
 
     Returns:
-        A scalar; 0 where there is none. Divide it by the number of samples, where the loss is a
+        A scalar; 0 for a model without any. Divide it by the number of samples if the loss is a
         mean over samples.
 
     Raises:
-        ArgumentTypeError: It is no module.
+        ArgumentTypeError: It is not a module.
 
     Example:
         >>> import torch, torchdropout as td
@@ -336,10 +336,10 @@ def sparsity(model: torch.nn.Module) -> float:
         model: Any module.
 
     Returns:
-        In [0, 1]; NaN where there is no variational layer.
+        A float in [0, 1]; NaN for a model without variational layers.
 
     Raises:
-        ArgumentTypeError: It is no module.
+        ArgumentTypeError: It is not a module.
 
     Example:
         >>> import torch, torchdropout as td
@@ -360,7 +360,7 @@ def _check_model(model: Any) -> list[torch.nn.Module]:
     """All modules of a model, each once.
 
     Raises:
-        ArgumentTypeError: It is no module.
+        ArgumentTypeError: It is not a module.
     """
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a torch.nn.Module", model)

@@ -17,8 +17,8 @@ from torch.nn.utils import parametrize
 from .. import _torch, ops
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
-from ..functional._bernoulli import operator, plain
-from ..functional._rate import drops
+from ..functional._bernoulli import inverted
+from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
 from ._module import DropoutModule
 
@@ -27,35 +27,35 @@ class WeightDrop(DropoutModule):
     r"""A module whose weights are dropped with probability p in training; the module in eval.
 
     `v[i, j] = w[i, j] / (1 - p)` where kept, else 0, and the module computes with v: one mask for
-    all samples, and for whatever is read of a weight within a call of this module, such as all
-    steps of a recurrent layer. At any other time the weights read as they are.
+    all samples and for every read of a weight within a call of this module, such as all steps of a
+    recurrent layer. At any other time the weights read as they are.
 
-    The weights are parametrized (`torch.nn.utils.parametrize`): what the optimiser sees is the very
-    `Parameter` that was there, under the name `module.parametrizations.<name>.original`, which is
-    its key in the `state_dict` too. Loading also takes the plain key `module.<name>` and those of
+    The weights are parametrized (`torch.nn.utils.parametrize`): the optimiser sees the same
+    `Parameter` as before, under the name `module.parametrizations.<name>.original`, which is also
+    its key in the `state_dict`. Loading also accepts the plain key `module.<name>` and those of
     fastai and AWD-LSTM, `<name>_raw` and `module.<name>_raw`. A weight that is tied to another
-    stays tied; those named here that are one parameter are dropped with one mask. `remove()` gives
-    the plain module back. As torch has it, a parametrized module cannot be pickled, but copied and
-    saved by its `state_dict`.
+    stays tied; names of one and the same parameter are dropped with one mask. `remove()` returns
+    the plain module. In torch a parametrized module cannot be pickled; it can be copied, and saved
+    by its `state_dict`.
 
-    A call draws one key. The mask indices of the first weight are those of `drop_connect`, those of
-    the next begin where they end.
+    A call draws one key. The mask indices of the first weight are those of `drop_connect`; those
+    of the next weight begin where they end.
 
     Args:
         module: A recurrent, linear or convolutional layer, an embedding, or a model of any size.
         p: Drop probability in [0, 1].
-        names: Of one or more of its parameters; those of submodules as `"rnn.weight_hh_l0"`.
+        names: Names of one or more of its parameters, in submodules as `"rnn.weight_hh_l0"`.
         broadcast_dims: Dimensions of the weights that share their draws: `(1,)` drops whole rows.
 
     Shape:
-        Of the module.
+        That of the module.
 
     Raises:
-        ArgumentTypeError: An argument has a type that cannot be taken, or a named parameter one
-            that cannot be dropped.
-        ArgumentValueError: p is NaN or outside [0, 1], there is no such parameter, it is named
-            twice or already in a `WeightDrop`, or has no such dimensions. Nothing was changed.
-        RuntimeError: In the backward: a checkpointed part of the module is computed again.
+        ArgumentTypeError: An argument has a type that is not accepted, or a named parameter has
+            one that cannot be dropped.
+        ArgumentValueError: p is NaN or outside [0, 1], or a named parameter does not exist, is
+            named twice, is already in a `WeightDrop`, or lacks such dimensions. Nothing is changed.
+        RuntimeError: In the backward, where a checkpointed part of the module is recomputed.
             Checkpoint the call of the `WeightDrop` as a whole.
 
     Example:
@@ -100,60 +100,62 @@ class WeightDrop(DropoutModule):
             raise
 
     def extra_repr(self) -> str:
-        """The drop probability, the names, and what shares draws."""
+        """The drop probability, the names, and the dimensions that share draws."""
         shared = f", broadcast_dims={self.broadcast_dims}" if self.broadcast_dims else ""
         return f"p={self.p}, names={self.names}{shared}"
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The module, called with these arguments and, in training, with dropped weights."""
+        """Call the module with these arguments and, in training, with dropped weights."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         with _alone(self):
-            if not (self.training and drops(p) and self.names):
+            drop = inverted(p)
+            if not (self.training and drop.active and self.names):
                 return self.module(*args, **kwargs)
-            with _undrawn_if_it_fails(), self._dropped(p):
+            with _undrawn_if_it_fails(), self._dropped(drop):
                 return self.module(*args, **kwargs)
 
     def remove(self) -> torch.nn.Module:
-        """Take the parametrizations off again.
+        """Remove the parametrizations.
 
         Returns:
-            The module, with the parameters it has now under their plain names.
+            The module, with its current parameters under their plain names.
         """
         _take_off(self.module, self.names)
         self.names = ()
         return self.module
 
     @contextlib.contextmanager
-    def _dropped(self, p: float) -> Iterator[None]:
-        """Within it, the weights read as dropped, by a key that is drawn here."""
+    def _dropped(self, drop: KeyedMap) -> Iterator[None]:
+        """Draw a key; until the exit the weights read as dropped by it."""
         places = [_place(self.module, name) for name in self.names]
         before = []
         key = ops.draw_key()
-        seen: list[tuple[object, _Mask]] = []
+        seen: list[tuple[object, _WeightMask]] = []
         base = 0
         for owner, attribute in places:
             chain = _chain(owner, attribute)
-            drop = _drop_of(chain)
-            drop.was_used = False  # in a backward, too, this call may read it
+            weight = _drop_of(chain)
+            weight.was_used = False  # in a backward, too, this call may read it
             parameter = getattr(chain, "original", None)
             mask = next((m for other, m in seen if other is parameter), None)
             if mask is None:
                 shape = _read(owner, attribute).shape
                 dims = check_dims("broadcast_dims", self.broadcast_dims, len(shape))
-                mask = _Mask(key, p, base, row_major(shape, dims))
+                mask = _WeightMask(key, drop, base, row_major(shape, dims))
                 base += math.prod([int(n) for d, n in enumerate(shape) if d not in dims])
                 if parameter is not None:
                     seen.append((parameter, mask))
-            before.append((drop, drop.mask, drop.value, drop.thread))
-            drop.mask, drop.value, drop.was_used, drop.thread = mask, None, True, _thread()
+            before.append((weight, weight.mask, weight.value, weight.thread))
+            weight.mask, weight.value, weight.was_used = mask, None, True
+            weight.thread = _thread()
         try:
             _forget(places)
             with _restored({id(owner): owner for owner, _ in places}.values()):
                 yield
         finally:
             _forget(places)
-            for drop, mask, value, thread in before:
-                drop.mask, drop.value, drop.thread = mask, value, thread
+            for weight, mask, value, thread in before:
+                weight.mask, weight.value, weight.thread = mask, value, thread
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -171,50 +173,50 @@ class WeightDrop(DropoutModule):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-class _Mask(NamedTuple):
-    """What the operator needs to know of a weight's mask."""
+class _WeightMask(NamedTuple):
+    """What the operator needs to know of the mask of a weight."""
 
     key: torch.Tensor
-    p: float
+    drop: KeyedMap
     base: int
     strides: list[int]
 
 
 class DroppedWeight(torch.nn.Module):
-    """The parametrization of a weight: the identity, but within a call of its `WeightDrop`."""
+    """The parametrization of a weight: the identity, except in a call of its `WeightDrop`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.mask: _Mask | None = None
+        self.mask: _WeightMask | None = None
         self.value: torch.Tensor | None = None
         self.was_used = False
         self.thread = 0  # that of the call
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weight itself, or within a call what that computes with."""
+        """The weight itself, or within a call the dropped weight."""
         if self.mask is None or self.thread != _thread():
             if self.training and self.was_used and _in_backward():
                 raise RuntimeError(
                     "A weight that WeightDrop drops was read in the backward, outside of a call of "
-                    "the WeightDrop: a checkpointed part of the module is computed again, and "
-                    "would be without the mask. Checkpoint the call of the WeightDrop as a whole."
+                    "the WeightDrop: a checkpointed part of the module is recomputed, which would "
+                    "be without the mask. Checkpoint the call of the WeightDrop as a whole."
                 )
             return weight
-        # One tensor for all reads: a recurrent layer reads each weight three times. But one that
-        # was first read under no_grad must not cut the gradient of the next.
+        # One tensor for all reads: a recurrent layer reads each weight three times. But a first
+        # read under no_grad must not cut the gradient of the next one.
         tracked = weight.requires_grad and torch.is_grad_enabled()
         if self.value is None or self.value.requires_grad != tracked:
-            key, p, base, strides = self.mask
-            self.value = operator(weight, key, p, plain(p), base, strides)
+            key, drop, base, strides = self.mask
+            self.value = by_operator(weight, drop, base, strides, key)
         return self.value
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
-        """What is assigned to a weight is assigned to its parameter."""
+        """An assignment to the weight goes to its parameter."""
         return weight
 
 
-# One call at a time: a call changes what the weights read as, and torch's recurrent layers hold
-# a list of them. Not an attribute, which a copy or a replica for another device would share.
+# One call at a time: a call changes what the weights read as, and torch's recurrent layers hold a
+# list of them. Not an attribute, which a copy or a replica for another device would share.
 _locks: weakref.WeakKeyDictionary[WeightDrop, threading.RLock] = weakref.WeakKeyDictionary()
 
 
@@ -228,12 +230,12 @@ def _alone(module: WeightDrop) -> Iterator[None]:
 
 
 def _thread() -> int:
-    """That of a call, whose masks no other thread shall read; a compiler sees one."""
+    """The thread of a call, whose masks no other thread may read; a compiler sees only one."""
     return 0 if torch.compiler.is_compiling() else threading.get_ident()
 
 
 def _forget(places: Sequence[tuple[torch.nn.Module, str]]) -> None:
-    """What `parametrize.cached` holds of these weights: of before the call, or of it."""
+    """Delete what `parametrize.cached` holds of these weights, from before the call or in it."""
     cache = _torch.parametrize_cache()
     for owner, attribute in places:
         cache.pop((id(owner), attribute), None)
@@ -245,7 +247,7 @@ def _in_backward() -> bool:
 
 @contextlib.contextmanager
 def _undrawn_if_it_fails() -> Iterator[None]:
-    """Puts the default generator back where the module refuses what it was given."""
+    """Put the default generator back if the module raises."""
     if torch.compiler.is_compiling():
         yield
         return
@@ -259,9 +261,9 @@ def _undrawn_if_it_fails() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _restored(owners: Any) -> Iterator[None]:
-    """Recurrent layers of torch hold a list of their weights: after a call the one from before.
+    """Restore the list of weights that recurrent layers of torch hold.
 
-    It would hold on to the dropped weights and their graph, and could not be copied.
+    It would keep the dropped weights and their graph alive, and could not be copied.
     """
     layers = [owner for owner in owners if isinstance(owner, torch.nn.RNNBase)]
     if not layers:
@@ -272,7 +274,7 @@ def _restored(owners: Any) -> Iterator[None]:
     try:
         with unpacked_weights(packed):
             if packed:
-                # To pack the dropped weights for cuDNN would be to write into tensors of the graph.
+                # Packing the dropped weights for cuDNN would write into tensors of the graph.
                 for layer in layers:
                     layer.__dict__["flatten_parameters"] = _nothing
             yield
@@ -283,7 +285,7 @@ def _restored(owners: Any) -> Iterator[None]:
 
 
 def _packs(layer: torch.nn.RNNBase) -> bool:
-    """True where torch packs the weights of a layer into one piece of memory, for cuDNN."""
+    """True where torch packs the weights of a layer into one chunk of memory, for cuDNN."""
     return any(w is not None and w.is_cuda for w in layer._flat_weights)
 
 
@@ -292,7 +294,7 @@ def _nothing() -> None:
 
 
 def _place(module: torch.nn.Module, name: str) -> tuple[torch.nn.Module, str]:
-    """The submodule that has a parameter, and what it calls it."""
+    """The submodule that has a parameter, and the name of it there."""
     path, _, attribute = name.rpartition(".")
     return module.get_submodule(path), attribute
 
@@ -322,12 +324,12 @@ def _take_off(module: torch.nn.Module, names: Sequence[str]) -> None:
 
 
 def _check_names(names: Any, module: torch.nn.Module) -> tuple[str, ...]:
-    """Names of parameters that can be dropped and are not yet.
+    """Check names of parameters that can be dropped and are not dropped yet.
 
     Raises:
-        ArgumentTypeError: It is no name and no sequence of names, or of a parameter that is no
-            floating-point or complex tensor.
-        ArgumentValueError: There is no such parameter, or it has no shape yet, is named twice, or
+        ArgumentTypeError: It is neither a name nor a sequence of names, or names a parameter that
+            is not a floating-point or complex tensor.
+        ArgumentValueError: A parameter does not exist, has no shape yet, is named twice, or is
             already in a `WeightDrop`.
     """
     given = (names,) if isinstance(names, str) else names
@@ -353,7 +355,7 @@ def _check_names(names: Any, module: torch.nn.Module) -> tuple[str, ...]:
 
 
 def _parameter_names(module: torch.nn.Module) -> list[str]:
-    """As the module is written: a parametrized one has its plain name, and is there once."""
+    """The plain names; a parametrized parameter is listed once, under its plain name."""
     found: dict[str, None] = {}
     for name, _ in module.named_parameters(remove_duplicate=False):
         head, inside, tail = name.rpartition("parametrizations.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from ..functional._bernoulli import unscaled
 from ..functional.zoneout import zoneout
 from ._module import DropoutModule
 
@@ -13,17 +14,17 @@ class Zoneout(DropoutModule):
     r"""Keep the old value of each unit of a state with probability p; the expectation in eval.
 
     In training `y[i] = new[i]` where kept, `y[i] = old[i]` where dropped; in eval
-    `y = p * old + (1 - p) * new`. For a loop over a cell; `LSTM` and `GRU` of this package take
-    `zoneout_hidden` and `zoneout_cell`.
+    `y = p * old + (1 - p) * new`. For a loop over a cell; `LSTM` and `GRU` of this package
+    accept `zoneout_hidden`, and `LSTM` also `zoneout_cell`.
 
     Args:
         p: Probability in [0, 1] that a unit keeps its old value.
 
     Shape:
-        new and old any, the same; the output has it too.
+        Any, the same for new and old; the output has it too.
 
     Raises:
-        ArgumentTypeError: p is no number.
+        ArgumentTypeError: p is not a number.
         ArgumentValueError: p is NaN or outside [0, 1].
 
     Example:
@@ -44,7 +45,7 @@ class Zoneout(DropoutModule):
         super().__init__(p)
 
     def _constants(self) -> tuple[float, ...]:
-        return self.p, 1.0, 0.0, 0.0
+        return unscaled(self.p).constants
 
     def extra_repr(self) -> str:
         """The probability to keep the old value."""

@@ -1,0 +1,118 @@
+"""The call of a variant: check the arguments, lay out the mask, get a key, write the result.
+
+It is the same for masks, continuous noise and blocks, which differ in their `KeyedMap` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .._validate import check_bool, check_input, refuse_nested, wrong_type
+from ._indices import mask_map
+from ._key import check_source, key_of, key_tensor, undrawn_if_refused
+from ._map import KeyedMap, compute
+from ._memory import check_out, refuse_as_torch_does
+from ._nested import on_components, refuse_for_nested
+from ._shards import is_spread, on_shards
+
+
+def check_call(
+    input: Any,
+    training: Any,
+    inplace: Any,
+    key: Any,
+    generator: Any,
+    out: Any = None,
+    complex_ok: bool = True,
+    nested_ok: bool = False,
+) -> torch.Tensor:
+    """Check the arguments that all variants share, except for those of the layout: `mask_map`.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: Arguments exclude one another.
+    """
+    x = check_input(input, complex_ok=complex_ok)
+    if not nested_ok and x.is_nested:
+        refuse_nested("input", x)
+    if type(training) is not bool or type(inplace) is not bool:
+        check_bool("training", training)
+        check_bool("inplace", inplace)
+    if key is not None or generator is not None:
+        check_source(key, generator, x)
+    if out is not None:
+        check_out(out, x, inplace)
+    return x
+
+
+def apply(
+    keyed_map: KeyedMap,
+    input: Any,
+    training: Any,
+    inplace: Any,
+    key: Any,
+    generator: Any,
+    broadcast_dims: Any,
+    layout: Any,
+    out: Any = None,
+    shared: Sequence[int] = (),
+    indices: tuple[int, Sequence[int]] | None = None,
+    complex_ok: bool = True,
+    nested_ok: bool = False,
+) -> torch.Tensor:
+    """Check a call and return the map of x; x itself where there is nothing to do.
+
+    Args:
+        keyed_map: What happens to an element.
+        input: The input x. It and the next seven are as the caller gave them, not yet checked.
+        training: False for the identity.
+        inplace: Write into x.
+        key: Names the mask.
+        generator: Draws the key.
+        broadcast_dims: Dimensions that share their draws.
+        layout: Mask indices.
+        out: Written into.
+        shared: Dimensions along which the variant itself shares draws.
+        indices: Base and strides, already checked, where they are not those of the elements of x.
+        complex_ok: False for a map without a meaning for complex numbers.
+        nested_ok: True for a map that has one for nested tensors.
+
+    Raises:
+        ArgumentTypeError: As `check_call` and `mask_map`.
+        ArgumentValueError: As `check_call` and `mask_map`.
+    """
+    x = check_call(input, training, inplace, key, generator, out, complex_ok, nested_ok)
+    active = training and keyed_map.active
+    if x.is_nested:
+        if shared and active:
+            wrong_type("input", "a tensor that is not nested, as elements share a draw", x)
+        refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace)
+        if not active:
+            return x
+        return on_components(x, keyed_map, key_tensor(key_of(key, generator)))
+    base: int
+    strides: Sequence[int] | None
+    base, strides = indices or mask_map(x.shape, shared, broadcast_dims, layout)
+    into: torch.Tensor | None = x if inplace else out
+    if not active:
+        return x if into is None or into is x else into.copy_(x)
+    # A shard has a range of mask indices only where they are those of the elements.
+    spread = indices is None and is_spread(x)
+    if into is None and not spread:
+        return compute(x, keyed_map, base, strides, key, generator)
+    if into is not None:
+        refuse_as_torch_does(into)
+        if keyed_map.write is not None:
+            place = (into, x, key, generator, base, strides)
+            written = keyed_map.write(*place, *keyed_map.constants)
+            if written is not None:
+                return written
+    with undrawn_if_refused(key, generator):
+        if spread:
+            y: torch.Tensor = on_shards(x, keyed_map, base, strides, key, generator)
+        else:
+            y = compute(x, keyed_map, base, strides, key, generator)
+        return y if into is None else into.copy_(y)

@@ -1,0 +1,42 @@
+"""Which mask index an element has, by the arguments of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._validate import check_dims, wrong_type
+from ..contract.layout import MaskLayout, row_major
+from ..contract.seed import as_int64
+from ..errors import ArgumentValueError
+
+
+def mask_map(
+    shape: Sequence[int], shared: Sequence[int], broadcast_dims: Any, layout: Any
+) -> tuple[int, list[int] | None]:
+    """Base (its bits as int64) and strides of the mask of a call; None for row-major strides.
+
+    Args:
+        shape: Of the input.
+        shared: Dimensions along which the variant itself shares draws.
+        broadcast_dims: Further ones, from the caller.
+        layout: The caller's `MaskLayout`, or None.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: An argument does not fit the shape, or both say what is shared.
+    """
+    if layout is None and not shared and broadcast_dims == ():
+        return 0, None
+    further = check_dims("broadcast_dims", broadcast_dims, len(shape))
+    if layout is None:
+        return 0, row_major(shape, [*shared, *further])
+    if not isinstance(layout, MaskLayout):
+        wrong_type("layout", "a torchdropout.MaskLayout", layout)
+    if further:
+        raise ArgumentValueError(
+            "Expected `layout` or `broadcast_dims`, not both: the strides of a layout say what is "
+            f"shared, got layout={layout!r} and broadcast_dims={broadcast_dims!r}."
+        )
+    layout.check_for(shape)
+    return as_int64(layout.base), list(layout.strides)

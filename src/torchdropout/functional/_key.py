@@ -1,0 +1,64 @@
+"""Where the randomness of a call comes from: a key, a generator, or torch's default generator."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from .. import direct, ops
+from .._validate import check_generator, wrong_type
+from ..errors import ArgumentValueError
+from ..random import Key
+
+
+def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
+    """Accept a key, or a generator to draw one from, or neither.
+
+    Raises:
+        ArgumentTypeError: Key or generator has another type.
+        ArgumentValueError: Both are given, or the generator is on another device.
+    """
+    if key is not None and generator is not None:
+        raise ArgumentValueError(
+            "Expected `key` or `generator`, not both: a key is used as it is and draws nothing, "
+            f"got key={key!r} ({type(key).__name__}) and generator={generator!r} "
+            f"({type(generator).__name__})."
+        )
+    if key is not None and not isinstance(key, Key):
+        wrong_type("key", "a torchdropout.Key", key)
+    if generator is not None:
+        check_generator(generator, x.device)
+
+
+def key_of(key: Key | None, generator: torch.Generator | None) -> Key | None:
+    """The given key, or one drawn from the given generator; None for torch's default generator."""
+    return key if generator is None else Key.draw(generator)
+
+
+def key_tensor(key: Key | None) -> torch.Tensor:
+    """The key as an operator takes it; drawn from torch's default generator without one."""
+    return ops.draw_key() if key is None else key.tensor()
+
+
+def key_numbers(key: Key | None, generator: torch.Generator | None) -> tuple[int, int]:
+    """The key as `direct` takes it, seed and stream; the seed is drawn unless a key is given."""
+    key = key_of(key, generator)
+    return (direct.draw_seed(), 0) if key is None else (key.seed, key.stream)
+
+
+@contextlib.contextmanager
+def undrawn_if_refused(key: Key | None, generator: torch.Generator | None) -> Iterator[None]:
+    """Put the generator back if the body raises: torch refuses some views only when written to."""
+    if key is not None or torch.compiler.is_compiling():
+        yield
+        return
+    generator = generator or torch.default_generator
+    before = generator.get_state()
+    try:
+        yield
+    except BaseException:
+        generator.set_state(before)
+        raise

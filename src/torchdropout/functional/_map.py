@@ -1,0 +1,76 @@
+"""What a call does to each element: a map, given a key and mask indices.
+
+`_bernoulli`, `_noise` and `_blocks` make the maps, `_call` applies them to what a caller gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from ..contract.layout import row_major
+from ..random import Key
+from ._key import key_tensor
+
+
+class KeyedMap(NamedTuple):
+    """A function of x, a key and mask indices: an operator, and the short ways to its result.
+
+    Attributes:
+        active: False for the identity: a call returns its input and draws nothing.
+        operator: Of `ops`: `(x, key, *constants, base, strides) -> y`.
+        constants: Arguments of the operator. In compiled code those that are floats are one tensor.
+        short: `(x, seed, stream, base, strides, *constants) -> y` by `direct`, or None where that
+            way is closed to x. A seed of None is drawn, but only if the way is open.
+        write: `(into, x, key, generator, base, strides, *constants) -> into` by `direct`, or None
+            where that way is closed to x or `into`; nothing is drawn then.
+    """
+
+    active: bool
+    operator: Callable[..., torch.Tensor]
+    constants: tuple[Any, ...]
+    short: Callable[..., torch.Tensor | None] | None = None
+    write: Callable[..., torch.Tensor | None] | None = None
+
+
+def compute(
+    x: torch.Tensor,
+    keyed_map: KeyedMap,
+    base: int,
+    strides: Sequence[int] | None,
+    key: Key | None,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """The map of x by the shortest way there is; without a key, one is drawn last.
+
+    Args:
+        x: The input.
+        keyed_map: The map.
+        base: Mask index of the first element, its 64 bits as int64.
+        strides: Mask strides; None for row-major ones.
+        key: Names the mask.
+        generator: Draws the key, instead of torch's default generator.
+    """
+    if generator is not None:
+        key = Key.draw(generator)
+    if keyed_map.short is not None:
+        seed, stream = (None, 0) if key is None else (key.seed, key.stream)
+        y = keyed_map.short(x, seed, stream, base, strides, *keyed_map.constants)
+        if y is not None:
+            return y
+    return by_operator(x, keyed_map, base, strides, key_tensor(key))
+
+
+def by_operator(
+    x: torch.Tensor,
+    keyed_map: KeyedMap,
+    base: int,
+    strides: Sequence[int] | None,
+    key: torch.Tensor,
+) -> torch.Tensor:
+    """The map of x by its operator, for a key that is a tensor."""
+    if strides is None:
+        strides = row_major(x.shape)
+    return keyed_map.operator(x, key, *keyed_map.constants, base, strides)
