@@ -37,6 +37,10 @@ ROUNDS = [
     ([[Edit(0, 0, "import x\n")]], "import x\r\nf(a)\r\ng(b)\r\n", 1),  # the file's line ends
     ([[Edit(2, 3, "(")]], "f(a)\r\ng(b)\r\n", 0),  # would not parse
     ([[Edit(2, 3, "(")], [Edit(8, 9, "y")]], "f(a)\r\ng(y)\r\n", 1),
+    ([[Edit(0, 1, "h")], [Edit(2, 3, "(")], [Edit(8, 9, "y")]], "h(a)\r\ng(y)\r\n", 2),
+    # Each would parse alone, both would not: the first is made.
+    ([[Edit(2, 3, "x=1")], [Edit(3, 3, ", x=2")], [Edit(8, 9, "y")]], "f(x=1)\r\ng(y)\r\n", 2),
+    ([[Edit(1, 1, "(x=1)")], [Edit(2, 3, "*a")]], "f(x=1)(*a)\r\ng(b)\r\n", 2),
     ([[Edit(2, 3, "x=1, x=2")]], "f(a)\r\ng(b)\r\n", 0),  # parses, and no compiler takes it
 ]
 

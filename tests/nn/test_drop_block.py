@@ -62,6 +62,9 @@ def test_the_order_of_arguments_is_torchvisions(name):
     ("error", "words", "given"),
     [
         (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": float("nan")}),
+        (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": 1.5}),
+        (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": -0.1, "block_size": 1}),
+        (ArgumentTypeError, "`p` to be a", {"p": "0.1"}),
         (ArgumentValueError, r"`block_size` to be 1 or more", {"block_size": -1}),
         (ArgumentTypeError, r"`block_size` to be an integer", {"block_size": (3, 3)}),
         (ArgumentTypeError, r"`inplace` to be a bool", {"inplace": 0}),

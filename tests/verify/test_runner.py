@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
-from torchdropout.verify import RULES, Built, Subject, check_dropout, check_subject
+from torchdropout.verify import CHECKS, RULES, Built, Subject, check_dropout, check_subject
 from torchdropout.verify.runner import Course, codes_of
 from torchdropout.verify.specs import PLAIN
 
@@ -80,8 +80,10 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(judge, broken_zoo
     assert checks["kept-scale"].status == "fail"
     assert checks["drop-rate"].status == "skip"
     assert checks["drop-rate"].message == "not judged: kept-scale failed"
-    # Through the check between them.
     assert checks["tiny-input"].message == "not judged: kept-scale failed"
+    # Through the check between them, which was skipped too: it names drop-rate alone.
+    assert CHECKS[checks["position-rate"].rule.code].needs == ("drop-rate",)
+    assert checks["position-rate"].message == "not judged: kept-scale failed"
     assert checks["eval-identity"].status == "ok"
 
 
