@@ -272,7 +272,9 @@ class Tests:
         # Other processes run it, as those of the command line.
         found |= {test for test in self.seconds if self._is_own(test, mutation.path)}
         chosen, spent, left_out = [], 0.0, 0.0
-        for test in sorted(found, key=lambda t: (not self._is_own(t, mutation.path), self._cost(t))):
+        for test in sorted(
+            found, key=lambda t: (not self._is_own(t, mutation.path), self._cost(t))
+        ):
             if spent + self._cost(test) > MOST:
                 left_out += self._cost(test)
                 continue
@@ -396,6 +398,7 @@ class Copy:
         log = self.folder / "log"
         Path(f"{log}.json").unlink(missing_ok=True)
         options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", QUICK]
+        options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
         task = {
             "log": str(log),
             "folder": str(self.tree),

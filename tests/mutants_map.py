@@ -94,7 +94,7 @@ class _Plugin:
             return (yield)
         finally:
             seconds = sum(os.times()[:4]) - start
-            for fixture in getattr(item, "_fixtureinfo", None) and self._fixtures_of(item) or ():
+            for fixture in (getattr(item, "_fixtureinfo", None) and self._fixtures_of(item)) or ():
                 self.recorder.codes |= self.fixtures.get(fixture, {})
             self.tests[item.nodeid] = {
                 "seconds": round(seconds, 3),

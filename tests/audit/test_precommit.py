@@ -52,9 +52,7 @@ def environment(tmp_path):
 @pytest.fixture
 def run(environment):
     def call(*command, cwd):
-        return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
-        )
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
     return call
 

@@ -79,6 +79,16 @@ def test_refused_at_construction(error, words, given):
             module(**given)
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_refused_and_unchanged_when_it_is_set(name):
+    drop = MODULES[name][0](0.3)
+    for attribute, bad in (("p", 1.5), ("block_size", 0), ("eps", -1.0), ("scale", "mean")):
+        before = getattr(drop, attribute)
+        with pytest.raises(ArgumentValueError, match=f"`{attribute}`"):
+            setattr(drop, attribute, bad)
+        assert getattr(drop, attribute) == before
+
+
 def test_the_verifier_knows_it_and_finds_nothing():
     report = check_dropout(td.DropBlock2d, level="quick")
     (target,) = report.targets

