@@ -263,6 +263,15 @@ class Tests:
                 self.by_function.setdefault(name, set()).add(test)
                 self.by_path.setdefault(name.partition("::")[0], set()).add(test)
 
+    def keep(self, known: list[str]) -> None:
+        """Forgets tests that are no longer there."""
+        gone = self.seconds.keys() - known
+        print(f"{len(known)} tests, {len(set(known) - self.seconds.keys())} of them not in the map")
+        for tests in (*self.by_function.values(), *self.by_path.values()):
+            tests -= gone
+        for test in gone:
+            del self.seconds[test]
+
     def of(self, mutation: Mutation) -> tuple[list[str], float]:
         """The tests in the order to run them, and the seconds of those that are left out."""
         name = f"{mutation.path}::{mutation.function}"
@@ -316,6 +325,9 @@ assert "torchdropout" not in sys.modules
 
 class First:
     failed = ""
+    tests = ()
+    def pytest_collection_finish(self, session):
+        self.tests = [item.nodeid for item in session.items]
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report):
         if report.failed and not self.failed:
@@ -339,7 +351,8 @@ def work(task):
     code = pytest.main(task["arguments"], plugins=[first])
     sys.stdout.flush()
     with open(task["log"] + ".json", "w") as file:
-        json.dump([int(code), first.failed], file)
+        tests = first.tests if "--collect-only" in task["arguments"] else []
+        json.dump([int(code), first.failed, tests], file)
 
 for line in sys.stdin:
     task = json.loads(line)
@@ -381,6 +394,7 @@ class Copy:
             "OMP_NUM_THREADS": "1",
         }
         self.server: subprocess.Popen[str] | None = None
+        self.collected: list[str] = []  # by the last run with --collect-only
 
     def start(self) -> subprocess.Popen[str]:
         """The process that forks."""
@@ -392,19 +406,19 @@ class Copy:
             )  # fmt: skip
         return self.server
 
-    def run(self, tests: list[str], limit: float) -> tuple[str, str]:
+    def run(self, tests: list[str], limit: float, *options: str) -> tuple[str, str]:
         """What came of tests: "passed", "failed", "import" or "time", and the first that failed."""
         server = self.start()
         log = self.folder / "log"
         Path(f"{log}.json").unlink(missing_ok=True)
-        options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", QUICK]
-        options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+        given = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", QUICK]
+        given += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
         task = {
             "log": str(log),
             "folder": str(self.tree),
             "env": self.env,
             "path": self.path,
-            "arguments": [*options, *tests],
+            "arguments": [*given, *options, *tests],
         }
         server.stdin.write(json.dumps(task) + "\n")
         server.stdin.flush()
@@ -421,7 +435,7 @@ class Copy:
         if is_late:
             return "time", ""
         try:
-            code, failed = json.loads(Path(f"{log}.json").read_text())
+            code, failed, self.collected = json.loads(Path(f"{log}.json").read_text())
         except FileNotFoundError:
             return "failed", "the process died"
         if code == 0:
@@ -490,16 +504,22 @@ def tried(mutation: Mutation, copy: Copy, tests: Tests, sound: dict[str, bool]) 
         if said == "time":
             outcome, by = "noticed", "the time limit"
             continue
-        # Whether it is the mutation that it failed of.
-        again = [test] if said == "failed" and "::" in test else batch[:1]
-        name = again[0]
-        if name not in sound:
-            sound[name] = copy.run(again, limit)[0] == "passed"
-        if sound[name]:
+        # Whether the mutation is what made it fail.
+        if said == "import":
+            if copy.run(batch, limit, "--collect-only")[0] != "passed":
+                raise RuntimeError(f"tests cannot be collected without a mutation: {test}")
             outcome, by = "noticed", test or "an import"
-        else:  # on without it, and those that have passed
-            rest = batch[batch.index(name) + 1 :] if name in batch else []
+            continue
+        if test not in sound:
+            sound[test] = test in batch and copy.run([test], limit)[0] == "passed"
+        if sound[test]:
+            outcome, by = "noticed", test
+        elif test in batch:  # on without it, and those that have passed
+            rest = batch[batch.index(test) + 1 :]
             waiting = [rest, *waiting] if rest else waiting
+        else:  # the process ended: which test did it is not known
+            said = copy.run(batch, limit)[0]
+            outcome, by = ("noticed", test) if said == "passed" else ("survived", "")
     seconds = round(time.perf_counter() - start, 1)
     return Result(
         mutation.key, mutation.line, mutation.kind, outcome, by, seconds, len(chosen),
@@ -553,6 +573,8 @@ def run(count: int, seed: int, jobs: int, until: float) -> int:
         for _ in range(jobs):
             copies.append(Copy())
         free += copies
+        copies[0].run(["tests"], 600, "--collect-only")
+        tests.keep(copies[0].collected)
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(work, waiting))
     finally:
