@@ -278,6 +278,9 @@ class Tests:
         found = set(self.by_function.get(name, ())) if mutation.function else set()
         if not found:
             found = set(self.by_path.get(mutation.path, ()))
+        if not found:  # it runs when it is imported: the tests of all files beside it
+            room = mutation.path.rpartition("/")[0]
+            found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
         # Other processes run it, as those of the command line.
         found |= {test for test in self.seconds if self._is_own(test, mutation.path)}
         chosen, spent, left_out = [], 0.0, 0.0
@@ -543,13 +546,15 @@ def table(results: list[Result], seed: int, count: int) -> str:
     return "\n".join([*lines, ""])
 
 
-def run(count: int, seed: int, jobs: int, until: float) -> int:
+def run(count: int, seed: int, under: str, jobs: int, until: float) -> int:
     """Tries the drawn mutations that were not tried yet; the exit code."""
-    tests, chosen = Tests(MAP), drawn(count, seed)
+    tests = Tests(MAP)
+    chosen = [one for one in drawn(count, seed) if one.path.startswith(under)]
     HOME.mkdir(parents=True, exist_ok=True)
     done = HOME / f"{seed}.jsonl"
     lines = done.read_text().splitlines() if done.exists() else []
-    results = {(r.key, r.line): r for r in (Result(**json.loads(line)) for line in lines)}
+    earlier = [Result(**json.loads(line)) for line in lines]
+    results = {(r.key, r.line): r for r in earlier if r.outcome != "no tests"}
     waiting = [one for one in chosen if (one.key, one.line) not in results]
     sound: dict[str, bool] = {}
     copies: list[Copy] = []
@@ -566,7 +571,7 @@ def run(count: int, seed: int, jobs: int, until: float) -> int:
         results[mutation.key, mutation.line] = result
         with done.open("a") as file:
             file.write(json.dumps(asdict(result)) + "\n")
-        print(f"{len(results)}/{count} {result.outcome} {result.by} {result.seconds:g} s "
+        print(f"{len(results)}/{len(chosen)} {result.outcome} {result.by} {result.seconds:g} s "
               f"{result.line} {result.key}", flush=True)  # fmt: skip
 
     try:
@@ -623,6 +628,7 @@ def main() -> int:
     running = commands.add_parser("run", help="try mutations drawn at random")
     running.add_argument("--count", type=int, default=200)
     running.add_argument("--seed", type=int, default=0)
+    running.add_argument("--under", default="", help="only those of them whose path starts so")
     running.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     running.add_argument("--minutes", type=float, default=1e6, help="begin no mutation after")
     single = commands.add_parser("one", help="try one by hand")
@@ -634,7 +640,8 @@ def main() -> int:
         return make_map(given.folders)
     if given.command == "one":
         return one(given.path, given.old, given.new, given.tests)
-    return run(given.count, given.seed, given.jobs, time.time() + 60 * given.minutes)
+    until = time.time() + 60 * given.minutes
+    return run(given.count, given.seed, given.under, given.jobs, until)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ LONG = frozenset(
     ]
 )
 
+SHORT = frozenset(ORDER) - LONG
+
 
 def with_needed(name, spec=None):
     """A check and all that it needs, also through others."""

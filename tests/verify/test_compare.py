@@ -30,7 +30,7 @@ from torchdropout.verify.report.compare import render_comparison
 from torchdropout.verify.targets import resolve
 
 # Gross differences, in a few seconds.
-FAST = Level("fast", 0.02, 0.06, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 19)
+FAST = Level("fast", 0.04, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 17)
 TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16)
 
 
@@ -131,18 +131,18 @@ def test_a_rate_a_little_higher_is_seen():
         return F.dropout(x, p, training) if not 0 < p < 0.99 else scaled(x, p)
 
     def scaled(x, p):
-        return x.masked_fill(torch.rand(x.shape) < p + 0.002, 0) / (1 - p)
+        return x.masked_fill(torch.rand(x.shape) < p + 0.004, 0) / (1 - p)
 
     def plain(x, p, training):
         return F.dropout(x, p, training)
 
-    level = Level("rates", 0.002, 0.06, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 25)
+    level = Level("rates", 0.004, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 23)
     comparison = compare(plain, more, level=level)
     rates = [f"rate, float32, p={p}" for p in ("0.001", "0.00333", "0.1", "0.5", "0.9")]
     assert set(rates) <= differing(comparison, "law")
-    assert found(comparison, "rate, float32, p=0.5").sees <= 0.0021
+    assert found(comparison, "rate, float32, p=0.5").sees <= 0.0041
     assert not found(comparison, "rate, float32, p=0.999").differs
-    assert float(found(comparison, rates[2]).b) == pytest.approx(0.102, abs=3e-4)
+    assert float(found(comparison, rates[2]).b) == pytest.approx(0.104, abs=6e-4)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_runs_of_correct_ones_hold_no_accusation(count, correct_zoo):
     assert accused == []
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(correct_zoo, count):
     # At a rate of .6 for a run each statistical check may accuse falsely with chance .04.
     rate = 0.6
