@@ -71,6 +71,7 @@ class Mutation:
         end: The character after its last.
         old: What stands there.
         new: What stands there then.
+        within: The line that it begins in, for short mutations of which a function has many.
     """
 
     path: str
@@ -81,11 +82,14 @@ class Mutation:
     end: int
     old: str
     new: str
+    within: str
 
     @property
     def key(self) -> str:
         """Its name, which stays when lines are added above it."""
-        return f"{self.path}::{self.function}: {one_line(self.old)} -> {one_line(self.new)}"
+        within = f" in {self.within}" if self.kind in ("constant", "not") else ""
+        change = f"{one_line(self.old)} -> {one_line(self.new)}"
+        return f"{self.path}::{self.function}: {change}{within}"
 
     def applied(self, text: str) -> str:
         """The mutated text."""
@@ -118,7 +122,10 @@ def mutations(path: str, text: str) -> list[Mutation]:
         for kind, new in changes:
             if new != text[begin:end]:
                 found.append(
-                    Mutation(path, function, node.lineno, kind, begin, end, text[begin:end], new)
+                    Mutation(
+                        *(path, function, node.lineno, kind, begin, end, text[begin:end], new),
+                        lines[node.lineno - 1].strip(),
+                    )
                 )
     return found
 

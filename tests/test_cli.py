@@ -560,12 +560,16 @@ def test_version():
 
 
 def test_torch_passes_as_json_in_a_pipe():
-    code, out, err = finish(start("verify", "torch.nn:Dropout", "--level=quick", "--format=json"))
+    options = ["--level=quick", "--select=scale,edges", "--format=json"]
+    code, out, err = finish(start("verify", "torch.nn:Dropout", *options))
     assert (code, err) == (0, "")
     (one,) = json.loads(out)["targets"]
     assert one["target"] == "torch.nn:Dropout"
     assert one["passed"] is True
-    assert [check["code"] for check in one["checks"]] == list(codes_of(None, PLAIN))
+    groups = {code: rule.group for code, rule in RULES.items()}
+    assert [check["code"] for check in one["checks"]] == [
+        code for code in codes_of(None, PLAIN) if groups[code] in ("scale", "edges")
+    ]
 
 
 def test_errors_and_bad_targets_in_a_pipe(bad):
@@ -665,11 +669,10 @@ def test_targets_that_die_or_hang_are_found_out(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("command", [["checks"], ["explain", "p-one-zeros"]])
-def test_reader_that_leaves_is_no_error(command):
+def test_reader_that_leaves_is_no_error():
     read, write = os.pipe()
     os.close(read)
-    process = start(*command, stdout=write)
+    process = start("checks", stdout=write)
     os.close(write)
     code, _, err = finish(process)
     assert (code, err) == (0, "")
@@ -710,7 +713,6 @@ def test_no_color_is_honoured():
     assert code == 0
     assert "\x1b" not in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
-    assert "\x1b" in on_terminal("checks")[1]
 
 
 BLOCKED = """

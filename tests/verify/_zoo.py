@@ -75,8 +75,10 @@ class Member:
         return frozenset(name for name, place in ORDER.items() if place <= last)
 
     def quick_checks(self, spec):
-        """The same without the long ones before it, but for those that it needs."""
-        return self.checks_up_to_the_fault() - LONG | with_needed(self.trips, spec)
+        """Of these the one that must accuse, those of its group, and what it needs."""
+        group = {check.name: check.group for check in CHECKS.values()}
+        near = {name for name in self.checks_up_to_the_fault() if group[name] == group[self.trips]}
+        return frozenset(near) - LONG | with_needed(self.trips, spec)
 
 
 def said(target, what):

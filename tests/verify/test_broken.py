@@ -14,7 +14,7 @@ SEVERITY = {check.name: check.severity for check in CHECKS.values()}
 
 
 def test_the_check_that_names_the_fault_says_so_first(broken, coarse):
-    """Before any check that does not take long; the slow test has all."""
+    """Before those of its group and those that it needs; the slow test has all."""
     level = broken.level or replace(coarse, compiled=broken.trips in TRACED)
     subject = broken.subject()
     report = check_subject(subject, level=level, only=broken.quick_checks(subject.spec))
