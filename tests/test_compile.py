@@ -55,15 +55,19 @@ CASES = [
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_equals_the_definition(dtype):
-    """Every dtype, layout and kind of sharing: 7 x 12 x (4 x 360 + 361 + 1) > 1.5 * 10**5."""
+    """Every layout and kind of sharing with float32, half of them in turn with each other dtype.
+
+    16 x (1792 + 3 x 1081 + 3 x 711) > 10**5 results.
+    """
     runs = {}
-    for shape, layout, shared in CASES:
+    some = CASES if dtype == torch.float32 else CASES[DTYPES.index(dtype) % 2 :: 2]
+    for shape, layout, shared in some:
         function = _with_shared(shared)
         wide = torch.complex128 if dtype.is_complex else torch.float64
         x = torch.randn(shape, dtype=wide, generator=torch.Generator().manual_seed(1)).to(dtype)
         runs[shape, layout, shared] = (compiled(function), layouts_of(x)[layout])
 
-    @settings(max_examples=12)
+    @settings(max_examples=16)
     @given(keys)
     def every_key(key):
         for (shape, _, shared), (function, x) in runs.items():
@@ -404,11 +408,14 @@ class TestPIsAnInputOfTheGraph:
         assert getattr(module, attribute) == 0.7
 
     @pytest.mark.parametrize(
-        "options",
-        [{}, {"ordered": True, "return_indices": True}, {"num_prefix_tokens": 0}],
+        ("options", "dynamic"),
+        [
+            ({}, None),
+            ({"ordered": True, "return_indices": True}, True),
+            ({"num_prefix_tokens": 0}, None),
+        ],
         ids=str,
     )
-    @pytest.mark.parametrize("dynamic", [None, True])
     def test_tokens_have_one_graph_of_the_first_p_and_one_of_all_later_ones(self, options, dynamic):
         drop = td.nn.TokenDropout(0.1, **options)
 
