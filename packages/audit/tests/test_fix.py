@@ -49,7 +49,7 @@ def test_edits_are_made(edits, expected, count):
 
 def test_of_fixes_that_parse_alone_but_not_together_the_first_is_made():
     edits = [Edit(2, 3, "x"), Edit(7, 8, "x"), Edit(14, 15, "y")]  # an argument is given twice
-    assert mend("f(a=1, b=2)\ng(c)\n", list(map(fixed, edits))) == ("f(x=1, b=2)\ng(y)\n", 2)
+    assert apply_fixes("f(a=1, b=2)\ng(c)\n", list(map(fixed, edits))) == ("f(x=1, b=2)\ng(y)\n", 2)
 
 
 def test_unsafe_fixes_are_made_when_asked_for():

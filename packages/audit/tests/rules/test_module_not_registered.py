@@ -158,7 +158,7 @@ def test_no_fix_where_it_is_no_list():
     ],
 )
 def test_what_it_is_and_should_be_is_said(value, kind):
-    _, [finding] = mended(NAME, init(f"self.drops = {value}"))
+    _, [finding] = fixed(NAME, init(f"self.drops = {value}"))
     assert kind in finding.message
     assert f"nn.Module{'Dict' if kind == 'dict' else 'List'}" in finding.hint
 
