@@ -111,7 +111,7 @@ def _rule(rule: Rule) -> str:
             "",
             "Mended:",
             "",
-            f"```python\n{rule.mended}```",
+            f"```python\n{rule.fixed}```",
             "",
         ]
     )

@@ -52,7 +52,7 @@ def _anchor(rule: Any) -> str:
 
 def _rule(rule: Any) -> str:
     parts = [f"### {_title(rule)}", f"**{rule.summary}** ({rule.severity})", rule.explain.strip()]
-    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.mended)):
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
         if source:
             parts += [title, f"```python\n{source.strip()}\n```"]
     if rule.evidence:

@@ -109,7 +109,7 @@ RULES = MappingProxyType(
             check.summary,
             check.explain,
             EXAMPLES[check.name].broken,
-            EXAMPLES[check.name].mended,
+            EXAMPLES[check.name].fixed,
         )
         for code, check in CHECKS.items()
     }

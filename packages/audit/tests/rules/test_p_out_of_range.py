@@ -92,7 +92,7 @@ def test_hint(p, hint):
 def test_what_torch_does():
     with pytest.raises(ValueError, match="between 0 and 1"):
         exec(RULES[NAME].broken, {})
-    exec(RULES[NAME].mended, {})
+    exec(RULES[NAME].fixed, {})
     # Neither raises when it is built.
     assert torch.isnan(torch.tensor(nn.Dropout(float("nan")).p))
     assert nn.MultiheadAttention(8, 2, dropout=1.5).dropout == 1.5

@@ -1,4 +1,4 @@
-"""For each check a broken dropout and its mended form: what `explain` and the docs show.
+"""For each check a broken dropout and its fixed form: what `explain` and the docs show.
 
 Programs are kept as text, one file a group of checks, so that to import them is to load strings.
 """

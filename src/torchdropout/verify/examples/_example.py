@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """A broken dropout as a person would write it, and the same one mended.
+    """A broken dropout as a person would write it, and the same one fixed.
 
     Each is a whole program: written to a file, its last function or class is a target.
 
     Attributes:
         broken: With the fault.
-        mended: Without it.
+        fixed: Without it.
         spec: What both claim to be; None where it is inferred.
     """
 
     broken: str
-    mended: str
+    fixed: str
     spec: str | None = None
 
 
-def example(broken: str, mended: str, spec: str | None = None) -> Example:
+def example(broken: str, fixed: str, spec: str | None = None) -> Example:
     """An example from texts that are indented as the code around them."""
-    return Example(inspect.cleandoc(broken) + "\n", inspect.cleandoc(mended) + "\n", spec)
+    return Example(inspect.cleandoc(broken) + "\n", inspect.cleandoc(fixed) + "\n", spec)

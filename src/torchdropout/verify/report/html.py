@@ -173,7 +173,7 @@ def _finding(check: CheckResult, shown: str) -> str:
 def _explained(rule: Rule) -> str:
     paragraphs = textwrap.dedent(rule.explain).strip("\n").split("\n\n")
     parts = [_paragraph(text) for text in paragraphs if text.strip()]
-    for title, code in (("Broken", rule.broken), ("Mended", rule.mended)):
+    for title, code in (("Broken", rule.broken), ("Fixed", rule.fixed)):
         if code:
             parts.append(f"<h4>{title}</h4>\n{_code(code)}")
     return "".join(parts)
