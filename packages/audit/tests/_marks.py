@@ -29,5 +29,5 @@ def fixed(name, source, unsafe=False):
     """A source after the fixes of a rule, and the findings that are left."""
     text = HEAD + textwrap.dedent(source)
     done = fix_all(text, lambda new: audit_text(new, "src/model.py", {name}), unsafe)
-    compile(done.text, "mended", "exec")
+    compile(done.text, "fixed", "exec")
     return done.text.removeprefix(HEAD), done.findings

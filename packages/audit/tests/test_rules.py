@@ -34,7 +34,7 @@ def test_the_examples_are_python_and_differ(name):
     rule = FINDERS[name].rule
     assert rule.broken != rule.fixed
     compile(rule.broken, "broken", "exec")
-    compile(rule.fixed, "mended", "exec")
+    compile(rule.fixed, "fixed", "exec")
 
 
 @ALL

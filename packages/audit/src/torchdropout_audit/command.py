@@ -60,7 +60,11 @@ _REDRAWN = 0.1  # seconds
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--fix", is_flag=True, help="Fix what can only be meant in one way.")
-@click.option("--unsafe-fixes", is_flag=True, help="Fix all that has a fix; look at the diff.")
+@click.option(
+    "--unsafe-fixes",
+    is_flag=True,
+    help="Apply all fixes, also those that may change behaviour; look at the diff.",
+)
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and write nothing.")
 @click.option(
     "--select",
@@ -94,7 +98,7 @@ _REDRAWN = 0.1  # seconds
     metavar="N",
     help="How many processes to use.  [default: one per core, at most 8]",
 )
-@click.option("--no-cache", is_flag=True, help="Neither use nor save earlier findings.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option(
     "--stdin-filename",
     default="<stdin>",

@@ -125,7 +125,7 @@ class Scopes:
             self._bind(node)
 
     def _children(self, node: ast.AST, scope: Scope) -> list[tuple[ast.AST, Scope]]:
-        """What stands in a node that opens a scope, each with the scope it is in."""
+        """Returns the children of a node that opens a scope, each with its scope."""
         return list(self._scoped(node, scope))
 
     def _scoped(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
@@ -194,7 +194,7 @@ class Scopes:
 
 
 def _plain(node: ast.AST, scope: Scope) -> list[tuple[ast.AST, Scope]]:
-    """What stands in a node that opens no scope; `ast.iter_child_nodes` takes twice as long."""
+    """Returns the children of a node without a scope, twice as fast as `ast.iter_child_nodes`."""
     inside: list[tuple[ast.AST, Scope]] = []
     kind = type(node)
     names = _FIELDS.get(kind)
@@ -227,7 +227,7 @@ def _import(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
 
 
 def _assign(target: ast.expr, value: ast.expr | None, scope: Scope, statement: ast.AST) -> None:
-    """Binds the names of a target; `statement` stands in where the value is not written down."""
+    """Binds the names of a target; `statement` is used if the value is not written down."""
     if isinstance(target, ast.Name):
         kind: Kind = "other" if value is None else "value"
         scope.bind(target.id, Binding(kind, statement if value is None else value))

@@ -25,7 +25,7 @@ head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Lin
     group="rates",
     broken=BROKEN,
     fixed=FIXED,
-    evidence="`nn.Dropout(True)` beside `nn.ReLU(True)` in heads of VGG and of ResNet in public "
+    evidence="`nn.Dropout(True)` next to `nn.ReLU(True)` in heads of VGG and of ResNet in public "
     "repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.",
 )
 def dropout_as_flag(code: Code) -> Iterator[Hit]:

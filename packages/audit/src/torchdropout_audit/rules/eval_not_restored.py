@@ -256,7 +256,7 @@ def _is_made_in(loop: ast.AST, model: str) -> bool:
 
 
 def _may_restore(func: ast.expr) -> bool:
-    """Whether a function that is not in this file has a name that speaks of training."""
+    """Whether a function that is not in this file has a name that suggests training."""
     return "train" in _last(func).lower().replace("pretrain", "")
 
 

@@ -51,17 +51,17 @@ _SAME = frozenset((
     evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
 )
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
-    """Dropout1d, 2d and 3d come after a layer with as many dimensions.
+    """Dropout1d, 2d and 3d follow a layer with the same number of spatial dimensions.
 
     The rule looks at the nearest layer before it that determines the dimensions; only layers that
     keep a shape may be in between: activations, LayerNorm, plain dropout.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
-    would; Dropout3d takes the samples of 4-D input for channels and drops whole samples, and so
-    does Dropout1d with 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their features
-    in the last dimension: after them, dimension 1 is time, and without a time dimension whole
-    samples are dropped.
+    would; Dropout3d mistakes the samples of 4-D input for channels and drops whole samples, and
+    Dropout1d does the same with 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their
+    features in the last dimension: after them, dimension 1 is time, and without a time dimension
+    whole samples are dropped.
 
     To fix: use the dropout with as many dimensions as the layer before it; after a Linear or an
     RNN, use plain Dropout, or transpose first.

@@ -43,14 +43,14 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
 
     `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
     `stochastic_depth` and `drop_block2d`, have `training=True` by default: unlike `nn.Dropout` they
-    do not see `model.eval()`. Predictions are then random, and worse than the model could be,
-    without any warning.
+    do not see `model.eval()`. Predictions are then random, and worse than those of the model
+    without dropout; nothing warns about it.
 
-    It is an error in a method of a Module, and in a function that such a method calls in the same
-    file; elsewhere it is advice, since the caller may always be training. It is not reported if a
-    test of training decides: `if self.training`, `p if self.training else 0.0`,
-    `p * self.training`, an early return; or if a flag that is given to the function decides:
-    `if use_dropout`.
+    Such a call is an error in a method of a Module, and in a function that such a method calls in
+    the same file; elsewhere it is advice, since the caller may always be training. It is not
+    reported if a test of training decides (`if self.training`, `p if self.training else 0.0`,
+    `p * self.training`, an early return), or if a flag that is given to the function decides
+    (`if use_dropout`).
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """

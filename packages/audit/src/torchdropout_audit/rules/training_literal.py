@@ -39,9 +39,9 @@ def training_literal(code: Code) -> Iterator[Hit]:
 
     `training=True` drops in evaluation, too, and `training=False` never drops. Either may be
     intended, for example in Monte-Carlo dropout: mark such a line, or the file, with
-    `# torchdropout: mc-dropout`. It is not reported in tests, if a test of training decides whether
-    the call runs or what p is, and in functions and classes whose name says Monte-Carlo or Bayesian
-    dropout.
+    `# torchdropout: mc-dropout`. A literal is not reported in tests, nor if a test of training
+    decides whether the call runs or what p is, nor in functions and classes whose name says
+    Monte-Carlo or Bayesian dropout.
 
     To fix: `training=self.training`.
     """
