@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-torch test-peers power checks docs docs-links pictures lint words package release bench notebook clean
+.PHONY: demo test test-slow test-torch test-peers power checks docs docs-links shown lint words package release bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
@@ -85,9 +85,10 @@ checks: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
 
-# The README's two pictures, which are committed.
-pictures: $(VENV)/test.stamp
+# What README and Getting started show, from the programs: two pictures and what commands print.
+shown: $(VENV)/test.stamp
 	$(BIN)/python docs/draw.py readme
+	$(BIN)/python docs/make_shown.py
 
 # Whether the links to other sites still lead somewhere. Needs a network.
 docs-links: $(VENV)/test.stamp

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import re
 import sys
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 import torchdropout
@@ -132,19 +135,29 @@ def _with_words(text: str) -> str:
 
     cells = nbformat.read(NOTEBOOK, as_version=4).cells
     words = iter([cell.metadata["alt"] for cell in cells if "alt" in cell.metadata])
-    return re.sub(r"!\[png\]", lambda _: f"![{next(words)}]", text)
+    text = re.sub(r"!\[png\]", lambda _: f"![{next(words)}]", text)
+    return text.replace("](../docs/", "](")  # the notebook's links lead from its own folder
 
 
 def inline_formula(self: HTML5Translator, node: nodes.math) -> None:
     """Write a formula in a line as MathML."""
-    self.body.append(tex2mathml(node.astext()))
+    self.body.append(_mathml(node))
     raise nodes.SkipNode
 
 
 def displayed_formula(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula on its own lines as MathML."""
-    self.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>\n')
+    self.body.append(f'<div class="math">{_mathml(node, as_block=True)}</div>\n')
     raise nodes.SkipNode
+
+
+def _mathml(node: nodes.Element, as_block: bool = False) -> str:
+    formula = node.astext().strip().replace(r"\iff", r"\Longleftrightarrow")
+    try:
+        return tex2mathml(formula, as_block=as_block)
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s", error, location=node)
+        return f"<code>{escape(formula)}</code>"
 
 
 def setup(app: Sphinx) -> None:

@@ -41,8 +41,7 @@ def family(folder: Path) -> None:
     """What each variant makes of ones."""
     pictures = loaded(DOCS / "pictures.py")
     for name, (alt, make) in pictures.PICTURES.items():
-        text = pictures.svg(make(), alt)
-        (folder / pictures.path(name).name).write_text(text, encoding="utf-8")
+        (folder / pictures.file(name)).write_text(pictures.svg(make(), alt), encoding="utf-8")
 
 
 def power(folder: Path) -> None:

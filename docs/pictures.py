@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/family from the library's own masks: `python docs/pictures.py`.
+"""The pictures of docs/family, made from the library's own masks. `draw.py` draws them.
 
 Each picture is what a variant makes of an input of ones, under a fixed key: a grid of cells, one
 colour a value. `PICTURES` has one entry a page; the page shows it under its title.
@@ -7,18 +7,15 @@ colour a value. `PICTURES` has one entry a page; the page shows it under its tit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
 import torch
 
 import torchdropout as td
 from torchdropout import functional as F
 from torchdropout import schedule
-
-PLOTS = Path(__file__).parent / "plots"
 
 CELL, GAP, MARGIN = 10, 26, 14
 INK, LINE, ZERO = "#333333", "#b9bec4", "#ffffff"
@@ -468,22 +465,11 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
 }
 
 
-def path(name: str) -> Path:
-    """Where the picture of a page stands."""
-    return PLOTS / f"family-{name}.svg"
+def file(name: str) -> str:
+    """The name of the file with the picture of a page."""
+    return f"family-{name}.svg"
 
 
 def line(name: str) -> str:
     """The line of a page that shows its picture."""
-    return f"![{PICTURES[name][0]}](../plots/family-{name}.svg)"
-
-
-def write(names: Iterable[str] = PICTURES) -> None:
-    """Draw the pictures of these pages again."""
-    for name in names:
-        alt, make = PICTURES[name]
-        path(name).write_text(svg(make(), alt), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()
+    return f"![{PICTURES[name][0]}](../plots/{file(name)})"
