@@ -19,8 +19,8 @@ Made by `python docs/make_checks.py` from the checks themselves: `torchdropout e
 the same. `torchdropout verify TARGET --select NAME` runs one.
 
 An *error* means that a target is not a correct dropout, *advice* that it could serve its users
-better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact. A
-check is skipped where one that it needs has failed.
+better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact.
+A check is skipped where one that it needs has failed.
 
 Each comes with a program that has the fault and with the same program fixed. The tests verify both:
 the first fails this check before any other, the second has no error.

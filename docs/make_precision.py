@@ -18,7 +18,9 @@ PAGE = DOCS / "audit" / "precision.md"
 SNIPPETS = DOCS.parent / "tests" / "audit" / "snippets"
 MARK = re.compile(r"#! ([a-z-]+)( advice)?(?=\s|$)")
 
-# Taken when the rules were done; the other packages were at hand when they were written.
+MENDED = "mended"  # the column of labels.csv; words: allowed
+
+# Chosen after the rules were complete; the other packages were used while they were written.
 FRESH = frozenset(
     (
         *("allennlp_models-2.10.1", "asteroid-0.7.0", "autogluon_multimodal-1.6.3"),
@@ -39,41 +41,41 @@ FRESH = frozenset(
 )
 
 HEAD = """\
-# How right the audit is
+# How often the audit is right
 
 Made by `python docs/make_precision.py` from [labels.csv](labels.csv), [packages.csv](packages.csv)
 and the snippets in `tests/audit/snippets`.
 
-{packages} packages from PyPI, {files:,} files, {megabytes:.0f} MB, were audited, with what tests
-and examples they hold. Each of the {errors} errors was then read in its source, with the class, its
+{packages} packages from PyPI, {files:,} files, {megabytes:.0f} MB, were audited, including their
+tests and examples. Each of the {errors} errors was then read in its source, with the class, its
 bases and its callers, and each of the {advice} findings of advice with its class, and labelled true
 or false with one clause why. An error is true if the program does what the message says and that
-cannot be meant; advice is true if what it says holds and was not plainly meant.
+cannot be intended; advice is true if what it says holds and was not plainly intended.
 
 ## Errors
 
 **When they were labelled, {true} of {errors} were true: {first}. The two false ones, of two rules,
-were then mended; of what is reported now, {true} of {now_errors} are true.** The figures after
-mending are of the same packages, so they say that the mending worked and no more. The bound is the
+were then fixed; of what is reported now, {true} of {now_errors} are true.** The figures after
+the fixes are of the same packages, so they say that the fixes worked and no more. The bound is the
 lower one of Clopper and Pearson, at 95 %, one-sided.
 
 | rule | true | false | precision when labelled | bound | precision now | bound |
 |---|---|---|---|---|---|---|
 {rules}
 
-The rules were written with {known} of the packages at hand, and corrected by what they said there
-(`known` in the column `seen`). The other {fresh} were first audited when the rules were done:
+The rules were written with {known} of the packages, and corrected by what they reported there
+(`known` in the column `seen`). The other {fresh} were first audited when the rules were complete:
 **{fresh_true} of {fresh_errors} errors in them were true**, with a bound of {fresh_bound:.3f}. They
-are not all independent of what was known: FunASR holds a copy of three faults of ESPnet, and timm
-0.4.12 one that timm 1.0.31 still has.
+are not all independent of what was known: FunASR contains a copy of three faults of ESPnet, and
+timm 0.4.12 one that timm 1.0.31 still has.
 
-Rules of which no package has an error have no precision but that on the snippets, which were
+Rules that found no error in any package have only a precision on the snippets, which were
 written for them: {silent}.
 
 ## Snippets
 
-{snippets} files with {marks} marked errors, {clean} of the files without any mark. All are found,
-and nothing else is (`tests/audit/test_snippets.py`).
+{snippets} files with {marks} marked errors, {clean} of the files without any mark. The audit finds
+all of them and nothing else (`tests/audit/test_snippets.py`).
 
 | rule | marked errors | marked advice | files that only look like it |
 |---|---|---|---|
@@ -85,9 +87,8 @@ and nothing else is (`tests/audit/test_snippets.py`).
 |---|---|---|---|
 {advices}
 
-`training-literal` and `functional-always-on` outside of modules find what was meant where they find
-anything: Bayesian layers, guidance, noise in samplers. `# torchdropout: mc-dropout` says so to
-readers as well.
+Outside of modules, what `training-literal` and `functional-always-on` find was intended: Bayesian
+layers, guidance, noise in samplers. `# torchdropout: mc-dropout` says so to readers as well.
 
 ## What was false
 
@@ -103,7 +104,7 @@ readers as well.
 |---|---|---|---|---|---|
 {table}
 
-## How to make it again
+## How to reproduce it
 
 ```console
 $ pip download --no-deps timm==1.0.31
@@ -128,7 +129,7 @@ def page() -> str:
     packages = read("packages")
     errors = [row for row in labels if row["severity"] == "error"]
     advices = [row for row in labels if row["severity"] == "advice"]
-    now = [row for row in errors if not row["mended"]]
+    now = [row for row in errors if not row[MENDED]]
     fresh = [row for row in errors if row["seen"] == "fresh"]
     marked, clean, files = snippets()
     seen = Counter(row["seen"] for row in packages_seen(labels, packages))
@@ -162,7 +163,7 @@ def page() -> str:
         ),
         wrong="\n".join(
             f"| {row['package']} {row['version']} `{row['path']}:{row['line']}` "
-            f"| {row['rule']} ({'mended' if row['mended'] else row['severity']}) | {row['why']} |"
+            f"| {row['rule']} ({'fixed' if row[MENDED] else row['severity']}) | {row['why']} |"
             for row in labels
             if row["verdict"] == "false"
         ),
@@ -208,7 +209,7 @@ def error_rows(errors: list[dict[str, str]]) -> list[str]:
 
 def error_row(name: str, rows: list[dict[str, str]]) -> str:
     """A row of the table of errors."""
-    now = [row for row in rows if not row["mended"]]
+    now = [row for row in rows if not row[MENDED]]
     parts = [name, trues(rows), len(rows) - trues(rows)]
     for some in (rows, now):
         parts += [share(some), f"{bound(trues(some), len(some)):.3f}"]
@@ -238,7 +239,7 @@ def packages_seen(
 
 
 def cost(packages: list[dict[str, str]]) -> str:
-    """What the audit of the largest package and of all took."""
+    """The time and memory of the audit, for the largest package and at most."""
     row = max(packages, key=lambda row: float(row["MB"]))
     peak = max(int(row["peak MiB"]) for row in packages)
     return (

@@ -16,7 +16,7 @@ HEAD = """\
 Made by `python docs/make_rules.py` from the rules themselves: `torchdropout explain NAME` prints
 the same. `torchdropout audit --select NAME` applies one.
 
-An *error* means that the program does what cannot be meant, *advice* that a reader should look.
+An *error* means that the program does what cannot be intended, *advice* that a reader should look.
 TD0 is about files, TD1 about [sources](audit.md), TD3 about [models that are run](audit-model.md).
 """
 
@@ -51,7 +51,7 @@ def _anchor(rule: Rule) -> str:
 
 def _rule(rule: Rule) -> str:
     parts = [f"### {_title(rule)}", f"**{rule.summary}** ({rule.severity})", rule.explain.strip()]
-    for title, source in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.mended)):
         if source:
             parts += [title, f"```python\n{source.strip()}\n```"]
     if rule.evidence:

@@ -13,7 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"^(```(?:console)?\n\$ (torchdropout [^\n]+)\n).*?(^```$)", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"^(```(?:console)?\n\$ (torchdropout [^\n]+)\n).*?(^```$)", re.DOTALL | re.MULTILINE
+)
 FILE = re.compile(r"^```python\n(# (\w+\.py)\n.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

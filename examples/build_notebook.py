@@ -124,7 +124,7 @@ rates = np.linspace(0.05, 0.95, 19)
 
 
 def interval(p, scale):
-    \"\"\"The mean of y = scale * mask is in it, except with `false_alarm_rate`, shared by all p.\"\"\"
+    \"\"\"Holds the mean of y = scale * mask, except with `false_alarm_rate` over all p.\"\"\"
     low, high = stats.binom.interval(1 - false_alarm_rate / len(rates), n, 1 - p)
     return low * scale / n, high * scale / n
 
@@ -418,7 +418,7 @@ settings = {("none", 0.0): (0.0, 0.0)}
 settings |= {("hidden", p): (0.0, p) for p in (0.2, 0.5, 0.8)}
 settings |= {("input", p): (p, 0.0) for p in (0.2, 0.5)}
 seeds = range(5)
-found = {name: np.array([losses(seed, *rates) for seed in seeds]) for name, rates in settings.items()}
+found = {name: np.array([losses(seed, *p) for seed in seeds]) for name, p in settings.items()}
 
 print("where   p    training loss   test loss   less than without (95 % interval)")
 for (where, p), runs in found.items():
@@ -483,7 +483,8 @@ def build() -> nbformat.NotebookNode:
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """Run all cells in a folder; raise the error of a cell."""
-    # One output for all that a cell prints, however the lines arrive, and no times: no needless diffs.
+    # One output for all that a cell prints, however its lines arrive, and no times: the stored
+    # notebook changes only with its cells.
     client = NotebookClient(
         notebook,
         timeout=300,

@@ -10,7 +10,9 @@ VARYING = re.compile(r"\b\d+\.\d s\b")
 
 def commands(text):
     """The commands of `torchdropout` in a page's blocks, each with what it is said to print."""
-    blocks = re.findall(r"^```(?:console)?\n(\$ torchdropout .*?)^```$", text, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```(?:console)?\n(\$ torchdropout .*?)^```$", text, re.DOTALL | re.MULTILINE
+    )
     return [block.split("\n", 1) for block in blocks]
 
 

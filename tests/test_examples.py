@@ -40,7 +40,7 @@ def printed(notebook):
     return "".join(output.get("text", "") for output in outputs)
 
 
-# Jupyter's packages warn of each other's future at will; that is not ours to mend.
+# Jupyter's packages warn of each other's deprecations, which is not a fault of the notebook.
 @pytest.mark.filterwarnings("default")
 def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, stored):
     shutil.copy(EXAMPLES / "notebook_models.py", tmp_path)
@@ -115,19 +115,19 @@ def test_wrapper_is_torch_dropout():
 
 
 @pytest.mark.parametrize(
-    ("level", "not_asked"),
+    ("level", "not_run"),
     [
         ("quick", {"inplace-claim", "device-followed", "compiled-law"}),
         pytest.param("standard", {"inplace-claim"}, marks=pytest.mark.slow),
     ],
 )
-def test_simple_dropout_passes_every_check(level, not_asked):
+def test_simple_dropout_passes_every_check(level, not_run):
     report = check_dropout(models.SimpleDropout, level=level)
     assert [(finding.name, finding.message) for finding in report.findings] == []
     assert report.passed
     (target,) = report
-    # It takes no argument `inplace`; all else that the level has is asked, and passes.
-    assert {check.rule.name for check in target.checks if check.status != "ok"} == not_asked
+    # It has no argument `inplace`; every other check of the level is run, and passes.
+    assert {check.rule.name for check in target.checks if check.status != "ok"} == not_run
 
 
 def test_teaching_version_gets_its_errors():

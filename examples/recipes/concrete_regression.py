@@ -6,7 +6,7 @@
 Data: y = 2x + 8 + e, with x and e standard normal, from 10 to 1000 points. Model: four linear
 layers that predict the mean of y and the logarithm of its variance, with a dropout before each but
 the first: concrete, or a fixed p = 0.1, or none. Each is trained on five data sets, side by side
-under `torch.func.vmap`, and judged on 1000 new points by the mean of 20 stochastic passes.
+under `torch.func.vmap`, and evaluated on 1000 new points by the mean of 20 stochastic passes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def log_density(y: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor)
 
 
 def train(kind: str, points: int, steps: int, passes: int) -> Result:
-    """Train on each seed's data, and judge; a number for each seed."""
+    """Train on each seed's data, and evaluate; a number for each seed."""
     torch.manual_seed(points)
     models = [Regression(kind, points) for _ in range(SEEDS)]
     parameters, buffers = stack_module_state(models)

@@ -14,7 +14,9 @@ from docs._browser import CHROMIUM, Browser, served
 
 DOCS = Path(__file__).parents[2] / "docs"
 PHONE, LAPTOP = 400, 1280  # pixels wide
-SCROLLS = "[...document.querySelectorAll('pre')].some(block => block.scrollWidth > block.clientWidth)"
+SCROLLS = (
+    "[...document.querySelectorAll('pre')].some(block => block.scrollWidth > block.clientWidth)"
+)
 
 
 @pytest.fixture(scope="module")
