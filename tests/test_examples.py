@@ -57,13 +57,20 @@ def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, st
     assert "error   p-one-zeros " in printed(stored)
     assert "error   dtype-kept " in printed(stored)
     assert printed(stored).count("nothing found") == 2
+    assert "\nhidden  0.5 " in printed(stored)
 
 
 def test_notebook_is_what_its_builder_writes(stored):
     built = builder.build()
-    assert [(c.id, c.cell_type, c.source) for c in stored.cells] == [
-        (c.id, c.cell_type, c.source) for c in built.cells
+    assert [(c.id, c.cell_type, c.source, c.metadata) for c in stored.cells] == [
+        (c.id, c.cell_type, c.source, c.metadata) for c in built.cells
     ]
+
+
+def test_each_picture_of_the_notebook_has_words(stored):
+    cells = code_cells(stored)
+    drawn = [c for c in cells if any("image/png" in o.get("data", {}) for o in c.outputs)]
+    assert [c.id for c in drawn] == [c.id for c in cells if c.metadata.get("alt")]
 
 
 def test_notebook_is_stored_with_its_outputs(stored):
