@@ -1,4 +1,4 @@
-"""Builds the compiled kernels. The package installs and works without them, and says why."""
+"""Build the compiled kernels. Without them the package still installs and works, and says why."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ PYTHON = "0x030A0000"  # the stable ABI of Python 3.10
 TORCH = "0x020a000000000000"  # the stable ABI of torch 2.10
 VERSION = re.search(r'"(.+)"', Path("src/torchdropout/_version.py").read_text().split("=")[1])[1]
 
-# What a file may assume of the processor. choice.cpp asks for the same before it runs one.
+# What a file may assume of the processor. choice.cpp checks the same before it runs one.
 INSTRUCTION_SETS = {
     "avx2": ["-mavx2", "-mf16c"],
     "avx512": ["-mavx2", "-mf16c", "-mbmi2", "-mfma"]
     + ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"],
 }
-# A product and a sum are rounded one after the other: the contract knows no fused operation.
+# A product and a sum are rounded one after the other: the contract has no fused operations.
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
 
 
 def instruction_set(stem: str, built_for: str) -> list[str]:
-    """The flags by which `csrc/<stem>.cpp` has its instructions, where x86-64 is built for.
+    """The flags that give `csrc/<stem>.cpp` its instructions when building for x86-64.
 
     Args:
-        stem: The name of a file; without its flags it is compiled to nothing.
+        stem: The name of a file; without these flags it compiles to nothing.
         built_for: A platform, as `sysconfig.get_platform()` names it: "macosx-11.0-universal2".
     """
     flags = INSTRUCTION_SETS.get(stem, [])
@@ -41,7 +41,7 @@ def instruction_set(stem: str, built_for: str) -> list[str]:
 
 
 def without() -> str | None:
-    """Why no extension is to be built, or None."""
+    """Return why no extension should be built, or None."""
     if os.environ.get("TORCHDROPOUT_NO_EXTENSION", "0") not in ("", "0"):
         return "it was built with TORCHDROPOUT_NO_EXTENSION set"
     if os.name != "posix":
@@ -60,9 +60,9 @@ class CompilerError(Exception):
 
 
 def run_command(command: list[str], **_: object) -> None:
-    """What distutils asks for a compiler to be run by; its words are kept for the note."""
+    """Run a compiler for distutils, and keep its output for the note."""
     command = [str(part) for part in command]
-    # Whatever the language of the system is, an error is called so.
+    # Whatever the language of the system, error messages must contain "error".
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -74,7 +74,7 @@ def run_command(command: list[str], **_: object) -> None:
 
 
 class BuildKernels(build_ext):
-    """Compiles each file for its instruction set; a failure is noted and not fatal."""
+    """Compile each file for its instruction set; a failure is noted and not fatal."""
 
     def run(self) -> None:
         super().run()
@@ -92,7 +92,7 @@ class BuildKernels(build_ext):
                 reason = f"it could not be compiled: {type(error).__name__}: {error}"
         if reason is not None:
             print(f"torchdropout: no compiled kernels, {reason}")
-        # The first line is the reason; `kernels.cpu` tells where the rest is.
+        # The first line is the reason; `kernels.cpu` says where the rest is.
         note = self._note()
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text("\n\n".join(filter(None, (reason, said))))
@@ -110,7 +110,7 @@ class BuildKernels(build_ext):
     def _compile_and_link(self, ext: Extension) -> None:
         from torch.utils.cpp_extension import include_paths, library_paths
 
-        # Newer setuptools run commands by the one, older ones by the other.
+        # Newer versions of setuptools run commands by the one, older ones by the other.
         self.compiler.call = self.compiler.spawn = run_command
         objects = Path(self.build_temp)
         objects.mkdir(parents=True, exist_ok=True)

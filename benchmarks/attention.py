@@ -1,4 +1,4 @@
-"""Attention with dropout, a step forward and backward, against torch's function of that name."""
+"""Attention with dropout, a forward and backward step, against torch's function of that name."""
 
 from __future__ import annotations
 

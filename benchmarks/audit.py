@@ -1,10 +1,10 @@
-"""Audits packages and says what it cost: files, seconds, memory of all processes, findings.
+"""Audit packages and report the cost: files, seconds, memory of all processes, findings.
 
     python benchmarks/audit.py site-packages/transformers site-packages/timm ...
     python benchmarks/audit.py unpacked/timm-1.0.31 unpacked/transformers-5.24.0 ...
 
-A folder is a package beside its `*.dist-info`, or a wheel or source distribution unpacked into
-NAME-VERSION. Writes `docs/audit/packages.csv`, a row a package: those of packages not given stay.
+A folder is a package next to its `*.dist-info`, or a wheel or source distribution unpacked into
+NAME-VERSION. Writes `docs/audit/packages.csv`, one row per package; rows of other packages stay.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ FIELDS = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("packages", nargs="+", type=Path, help="folders of packages")
-    parser.add_argument("--jobs", type=int, help="processes; as many as processors")
-    parser.add_argument("--rounds", type=int, default=3, help="the fastest counts")
+    parser.add_argument("--jobs", type=int, help="processes; default: as many as processors")
+    parser.add_argument("--rounds", type=int, default=3, help="runs, of which the fastest counts")
     arguments = parser.parse_args()
     rows = read_rows()
     for package in arguments.packages:
@@ -90,7 +90,7 @@ def by_rule(report: SourceReport) -> str:
 
 
 def name_and_version(package: Path) -> tuple[str, str]:
-    """From the folder's own name, or, in a `site-packages`, from what stands beside it."""
+    """From the folder's own name or, in a `site-packages`, from the `*.dist-info` next to it."""
     stem, _, number = package.name.rpartition("-")
     if stem and number[:1].isdigit():
         return stem, number
@@ -106,7 +106,7 @@ def name_and_version(package: Path) -> tuple[str, str]:
 
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
-    """Proportional memory of this process and its children, looked at every 20 ms (Linux)."""
+    """Proportional memory of this process and its children, sampled every 20 ms (Linux)."""
     peak = [0]
     over = threading.Event()
 
@@ -131,10 +131,10 @@ def children() -> list[int]:
 
 
 def memory(pid: int) -> int:
-    """Bytes of a process; pages that it shares count in part, so that a sum is right."""
+    """Bytes of a process; shared pages count in proportion, so that a sum is right."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return 0
     return sum(int(line.split()[1]) << 10 for line in rollup.splitlines() if line[:4] == "Pss:")
 

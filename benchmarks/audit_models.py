@@ -1,10 +1,10 @@
-"""Audits models of timm, torchvision and transformers with random weights: docs/audit/models.csv.
+"""Audit models of timm, torchvision and transformers with random weights: docs/audit/models.csv.
 
     python benchmarks/audit_models.py [PART OF A NAME ...]
 
-A row a model and rule that found something in it, or a row a model in which nothing was found. The
-last two columns, `verdict` (true, false) and `why`, are written by hand and are kept. Names given
-are of the models to audit again; the rows of the others stay.
+One row for each model and rule with findings, or one row for a model without findings. The
+last two columns, `verdict` (true, false) and `why`, are written by hand and are kept. The arguments
+select the models to audit again; the rows of the others stay.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def of_timm(name: str, size: int, **more: Any) -> Build:
     def build() -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
         import timm
 
-        # timm passes what is None to no model, and not each takes each.
+        # timm does not pass arguments that are None; not every model accepts every argument.
         for left_out in ((), ("drop_path_rate",), ("drop_rate", "drop_path_rate")):
             rates = {"drop_rate": 0.1, "drop_path_rate": 0.2, **more}
             given = {key: rate for key, rate in rates.items() if key not in left_out}
@@ -63,7 +63,7 @@ def of_timm(name: str, size: int, **more: Any) -> Build:
             except TypeError:
                 continue
             return model, images(size), {}
-        raise TypeError(f"{name} takes no rates")
+        raise TypeError(f"{name} accepts no rates")
 
     return build
 

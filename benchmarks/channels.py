@@ -40,7 +40,7 @@ def images_channels_last(case: Case) -> dict[str, Candidate]:
 
 
 def _mask_product(x: torch.Tensor, p: float) -> torch.Tensor:
-    """As vision libraries write drop-path."""
+    """Drop-path as vision libraries write it."""
     mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1 - p)
     return x * mask.div_(1 - p)
 

@@ -1,4 +1,4 @@
-"""DropBlock: the share that is dropped, and the time of a step, beside timm and torchvision.
+"""DropBlock: the share that is dropped, and the time of a step, compared with timm and torchvision.
 
 The share is measured on planes of ones until its standard error is small enough; corner and middle
 are the rates of those two places. timm and torchvision must be installed.
@@ -36,26 +36,26 @@ PEERS_AT = 0.1
 BLOCKS = (2, 3, 4, 5, 7)
 SIZES = (7, 14, 28, 56)
 
-# What is claimed, 5e-4, is four of our standard errors; peers are further from p than that.
+# The claimed bound, 5e-4, is four of our standard errors; peers are further from p than that.
 ERROR = {OURS: 1.25e-4, TIMM: 1e-3, TORCHVISION: 1e-3}
-PLACES = 2**21  # a call
+PLACES = 2**21  # places per call
 LONGEST_S = {OURS: 45.0, TIMM: 1.0, TORCHVISION: 1.0}
 
 
 @dataclass(frozen=True)
 class Share:
-    """What a function dropped of planes of one size.
+    """The share that a function dropped of planes of one size.
 
     Args:
-        name: Of the package.
-        p: Asked for.
+        name: Name of the package.
+        p: Requested drop probability.
         block: Side of a block.
         size: Side of the planes.
-        share: Dropped of all places; None where the function refuses the block.
+        share: Share dropped of all places; None if the function refuses the block.
         error: Standard error of the share, from the spread between planes.
-        corner: Dropped of the four corners.
-        middle: Dropped of the place in the middle.
-        planes: How many there were.
+        corner: Share dropped of the four corners.
+        middle: Share dropped of the place in the middle.
+        planes: Number of planes.
     """
 
     name: str
@@ -91,7 +91,7 @@ def measure_share(name: str, p: float, block: int, size: int) -> Share:
 
 
 def shares(quick: bool) -> Iterator[Share]:
-    """Ours over the whole grid; the peers at one p."""
+    """Measure ours over the whole grid, and the peers at one p."""
     sizes, blocks, rates = (SIZES, BLOCKS, RATES) if not quick else ((14,), (3,), (0.1,))
     for size in sizes:
         for block in blocks:
@@ -154,9 +154,9 @@ def table(found: list[Share]) -> str:
 
 
 def main() -> None:
-    """Shares, then times; prints the tables of the page."""
+    """Measure shares, then times; print the tables of the page."""
     accepted = harness.parser(__doc__)
-    accepted.add_argument("--times", action="store_true", help="leave the shares out")
+    accepted.add_argument("--times", action="store_true", help="only the times, not the shares")
     options = harness.parse(__file__, accepted)
     harness.become_warm()
     found = [] if options.times else list(shares(options.quick))

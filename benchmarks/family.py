@@ -1,7 +1,7 @@
-"""The family beside its peers: time, bytes saved, rate, edges, half precision, `manual_seed`.
+"""The family compared with its peers: time, bytes saved, rate, edges, half types, `manual_seed`.
 
     python benchmarks/family.py            measure; results/family.json and docs/family/peers.md
-    python benchmarks/family.py --page     write the page again from the results
+    python benchmarks/family.py --page     regenerate the page from the results
 
 Needs `.[dev,peers]`. A peer that cannot be imported is left out, and named.
 """
@@ -29,7 +29,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "family" / "peers.md"
 THREADS = 1
 PLAN = Plan(budget_s=3.0, fewest=9, most=41)
 WITHOUT = " at p = 0"
-# A rate is the mean over calls: until this many elements were looked at, within these bounds.
+# A rate is the mean over calls until this many elements were seen, with bounds on the calls.
 ELEMENTS, FEWEST, MOST = 2**25, 16, 400
 
 
@@ -39,12 +39,12 @@ def there(way: Way) -> bool:
 
 
 def tensor(y: Any) -> torch.Tensor:
-    """The output, where more is returned."""
+    """The output, if a function returns more."""
     return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
 
 
 def make_inputs(row: Row) -> tuple[torch.Tensor, ...]:
-    """What a training step gives the dropout."""
+    """Inputs as a training step passes them to the dropout."""
     torch.manual_seed(0)
     if row.make_input:
         return (row.make_input(),)
@@ -52,17 +52,17 @@ def make_inputs(row: Row) -> tuple[torch.Tensor, ...]:
 
 
 def make_probes(row: Row) -> tuple[torch.Tensor, ...]:
-    """What shows in the output what was dropped."""
+    """Inputs whose output shows what was dropped."""
     return row.probe() if row.probe else (torch.ones(row.shape),) * row.inputs
 
 
 def parameters(function: Function) -> list[torch.Tensor]:
-    """Of a module."""
+    """The parameters of a module."""
     return list(function.parameters()) if isinstance(function, torch.nn.Module) else []
 
 
 def training_step(row: Row, way: Way, p: float) -> Candidate:
-    """Forward and backward."""
+    """Return a call that runs forward and backward."""
     function, inputs = way.make(p), make_inputs(row)
     learned = [t for t in (*inputs, *parameters(function)) if t.requires_grad]
     with torch.no_grad():
@@ -73,7 +73,7 @@ def training_step(row: Row, way: Way, p: float) -> Candidate:
 
 
 def times(row: Row, ways: dict[str, Way], plan: Plan) -> harness.Result:
-    """All in alternation; where a call does other work, that work without a dropout as well."""
+    """Time all in alternation; if a call does other work, also that work without a dropout."""
 
     def candidates(_: Case) -> dict[str, Candidate]:
         made = {name: training_step(row, way, row.p) for name, way in ways.items()}
@@ -93,7 +93,7 @@ def times(row: Row, ways: dict[str, Way], plan: Plan) -> harness.Result:
 
 
 def addition(row: Row, result: harness.Result, title: str) -> dict[str, float] | None:
-    """How many seconds the dropout adds to a call."""
+    """Seconds that the dropout adds to a call."""
     if not row.works:
         return None
     with_it, without = (result.samples[title + suffix].seconds for suffix in ("", WITHOUT))
@@ -101,10 +101,10 @@ def addition(row: Row, result: harness.Result, title: str) -> dict[str, float] |
 
 
 def saved(row: Row, way: Way) -> int:
-    """Bytes kept for the backward, beside the input and the parameters."""
+    """Bytes kept for the backward, besides the input and the parameters."""
     function, inputs = way.make(row.p), make_inputs(row)
     with torch.no_grad():
-        function(*inputs)  # what is made once, at the first call, is not for the backward
+        function(*inputs)  # tensors made once, at the first call, are not kept for the backward
     first, *others = inputs
     return kept_bytes(
         lambda x: tensor(function(x, *others)), first, [*others, *parameters(function)]
@@ -124,7 +124,7 @@ def rate(row: Row, way: Way, quick: bool) -> tuple[float, float] | None:
 
 
 def at_edge(row: Row, way: Way, p: float) -> str:
-    """What becomes of an input, in a word or two."""
+    """Describe the result for an input in a word or two."""
     if p not in row.edges:
         return "-"
     inputs = make_inputs(row)
@@ -155,7 +155,7 @@ def _same(y: torch.Tensor, x: torch.Tensor) -> bool:
 
 
 def in_half(row: Row, way: Way) -> str:
-    """The dtype that comes out where bfloat16 goes in, if it is another, and the figure."""
+    """The figure for bfloat16 input, and the dtype of the output if it is another."""
     try:
         function = way.make(row.p)
         if isinstance(function, torch.nn.Module):
@@ -175,7 +175,7 @@ def in_half(row: Row, way: Way) -> str:
 
 
 def repeats(row: Row, way: Way) -> str:
-    """Whether `torch.manual_seed` gives the same output again."""
+    """Whether the output repeats after `torch.manual_seed`."""
     function, inputs = way.make(row.p if row.figure else 0.5), make_inputs(row)
     runs = []
     for _ in range(2):
@@ -186,7 +186,7 @@ def repeats(row: Row, way: Way) -> str:
 
 
 def measure(row: Row, quick: bool) -> dict[str, Any]:
-    """Everything about a row."""
+    """Measure everything about a row."""
     ways = {way.title: way for way in row.ways if there(way)}
     result = times(row, ways, harness.QUICK if quick else PLAN)
     ratios = result.ratios()
@@ -220,25 +220,26 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
 # --- the page -------------------------------------------------------------------------------------
 
 HEAD = """\
-# The family beside its peers
+# The family compared with its peers
 
     python benchmarks/family.py
 
 One run of that command, {threads} thread, on: {machine}.
 
 *Time* is that of a forward and
-a backward in float32 over that of ours, medians of calls in alternation, with a 95 % interval:
-above 1, ours is faster. *Saved* is what autograd keeps for the backward beside the input and the
-parameters. *Measured* is the dropped part of ones, or what is said beside the variant, with two
-standard errors; *bfloat16* the same there, and the dtype that came out if it was another. *Draws*:
-the generator was used though nothing is dropped. *Seeded*: the same again after
-`torch.manual_seed`. Where a call does other work as well, *dropout adds* says how many
-milliseconds longer it takes than the same call with p = 0.
+a backward in float32, for ours in milliseconds and for the others as a multiple of ours: medians of
+alternating calls, with a 95 % interval; above 1, ours is faster. *Saved* is what autograd keeps for
+the backward besides the input and the parameters. *Measured* is the share of a tensor of ones that
+is dropped, or the quantity that is expected of the variant, with two standard errors; *bfloat16* is
+the same in bfloat16, with the dtype of the output if it is another. *Draws*: the generator was used
+though nothing is dropped. *Seeded*: the call repeats after `torch.manual_seed`. Where a call does
+other work as well, *dropout adds* says how many milliseconds longer it takes than the same call
+with p = 0.
 """
 
 
 def page(document: dict[str, Any]) -> str:
-    """Of the results."""
+    """The page as text, from the results."""
     (run,) = document["runs"]
     about = run["machine"]
     parts = [HEAD.format(machine=machine.describe(about), threads=THREADS)]
@@ -258,7 +259,7 @@ def short_of(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, float]]:
 def summary(results: list[dict[str, Any]]) -> Iterator[str]:
     slower = list(short_of(results))
     peers = sum(len(found["ways"]) - 1 for found in results)
-    yield f"Of {peers} others, {peers - len(slower)} are no faster than ours."
+    yield f"Of {peers} peers, {peers - len(slower)} are no faster than ours."
     for variant, title, ratio in slower:
         yield f"Faster: {title} at {variant}, {ratio:.2f} of our time."
     slow = [
@@ -269,7 +270,7 @@ def summary(results: list[dict[str, Any]]) -> Iterator[str]:
         if way["time_over_ours"]["value"] < 5.0
     ]
     yield ""
-    yield "Where the other draws a number an element, ours shall be 5 times as fast. It is not at"
+    yield "If a peer draws a number for each element, ours should be 5 times as fast. It is not for"
     yield "; ".join(slow) + "."
 
 
@@ -309,7 +310,7 @@ def spread(ratio: dict[str, float]) -> str:
 
 
 def size(count: int) -> str:
-    """In a unit that fits."""
+    """A number of bytes in a suitable unit."""
     for unit, one in (("MiB", 2**20), ("KiB", 2**10)):
         if count >= one:
             return f"{count / one:.3g} {unit}"

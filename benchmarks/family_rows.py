@@ -1,7 +1,7 @@
-"""The family and its peers, as data for `family.py`: who has which variant, and how it is called.
+"""The family and its peers, as data for `family.py`: which package has which variant, and how.
 
-A way is built for a p and is then a function, or a module in training, of tensors. What a
-package has no layer for stands here by its formula, as its authors published it.
+A `Way` is built for a p and is then a function of tensors, or a module in training. Methods for
+which no package has a layer are written by formula, as their authors published them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Function = Callable[..., Any]
 
 
 def zeros(y: torch.Tensor) -> float:
-    """The dropped part of what was made of a probe without zeros."""
+    """The share of zeros in the output for a probe without zeros."""
     return (y == 0).double().mean().item()
 
 
 def spread(y: torch.Tensor) -> float:
-    """The standard deviation of what was made of ones."""
+    """The standard deviation of the output for a probe of ones."""
     return y.double().std().item()
 
 
@@ -45,9 +45,9 @@ class Way:
     """One implementation of a variant.
 
     Args:
-        name: Of the function or class.
-        make: From p to the function in training.
-        package: Distribution it is from.
+        name: Name of the function or class.
+        make: Maps p to the function in training.
+        package: The distribution that it is from.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Way:
 
     @property
     def title(self) -> str:
-        """With the version."""
+        """The name with the package's version."""
         if self.package == OURS:
             return f"**`{self.name}`**"
         if self.package == FORMULA:
@@ -70,18 +70,18 @@ class Row:
 
     Args:
         variant: Its name.
-        shape: Of the input that is timed, or of each of several.
+        shape: Shape of the input that is timed, or of each of several.
         ways: Implementations.
         inputs: How many tensors a call takes.
-        p: That is timed and counted.
-        make_input: What is timed, instead of normal numbers of the shape.
-        probe: What is looked at, instead of ones of the shape.
-        figure: Of what was made of the probe: the dropped part, or what stands for it; its mean is
-            to be `expected`. None where there is nothing to count.
-        expected: From p to the figure; p itself without it.
+        p: The drop probability that is timed and counted.
+        make_input: Makes the input that is timed; by default normal numbers of the shape.
+        probe: Makes the input whose output is counted; by default ones of the shape.
+        figure: Maps the probe's output to the dropped share, or to a substitute; its mean should
+            be `expected`. None if there is nothing to count.
+        expected: Maps p to the figure; by default p itself.
         elementwise: Whether the peers draw a number for each element.
-        works: Whether a call does other work than to drop, as it does at p = 0.
-        edges: Which p of 0 and 1 can be asked for.
+        works: Whether a call does other work besides dropping, which it also does at p = 0.
+        edges: Which of p = 0 and p = 1 are possible.
     """
 
     variant: str
@@ -158,19 +158,19 @@ def gaussian(p: float) -> Function:
 
 
 def added(p: float) -> Function:
-    """The composition, as transformer blocks have it."""
+    """The composition in transformer blocks."""
     return lambda x, residual: residual + F.dropout(x, p)
 
 
 class Concrete(torch.nn.Module):
-    """A concrete dropout, its p learned."""
+    """A concrete dropout with a learned p."""
 
     def __init__(self, p: float, drop: Callable[..., torch.Tensor]) -> None:
         super().__init__()
         self.p_logit, self.drop = torch.nn.Parameter(torch.tensor(math.log(p / (1 - p)))), drop
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """With a gradient for p."""
+        """Drop, with a gradient for p."""
         return self.drop(x, self.p_logit)
 
 
@@ -190,14 +190,14 @@ class Sparse(torch.nn.Linear):
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, -10.0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """By the local reparametrisation."""
+        """Compute by the local reparametrisation."""
         mean = F.linear(x, self.weight, self.bias)
         variance = F.linear(x * x, self.log_sigma2.exp())
         return mean + (variance + 1e-8).sqrt() * torch.randn_like(mean)
 
 
 def n_of_m(x: torch.Tensor) -> torch.Tensor:
-    """Two of each four are kept: those with the greatest random numbers."""
+    """Keep two of each four elements: those with the greatest random numbers."""
     groups = x.unflatten(-1, (-1, 4))
     kept = torch.rand_like(groups).topk(2, -1).indices
     mask = torch.zeros_like(groups).scatter_(-1, kept, 2.0)
@@ -217,7 +217,7 @@ class Samples(torch.nn.Module):
 
 
 class KerasLSTM(torch.nn.Module):
-    """Of Keras on torch, with the mask of the state."""
+    """The LSTM of Keras on torch, with a mask on the state."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -225,12 +225,12 @@ class KerasLSTM(torch.nn.Module):
         self.lstm = layers.LSTM(256, recurrent_dropout=p, return_sequences=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """In training."""
+        """Call the layer in training."""
         return self.lstm(x, training=True)  # type: ignore[no-any-return]
 
 
 def attention(drop: Callable[..., torch.Tensor]) -> Callable[[float], Function]:
-    """Of queries, keys and values."""
+    """Random queries, keys and values."""
     return lambda p: lambda *qkv: drop(*qkv, dropout_p=p)
 
 
@@ -241,17 +241,17 @@ def uniform_attention() -> tuple[torch.Tensor, ...]:
 
 
 def missing_tokens(y: torch.Tensor) -> float:
-    """The part of 196 tokens behind the first that is not there."""
+    """The share missing of the 196 tokens after the first."""
     return 1 - (y.shape[1] - 1) / (SEQUENCE[1] - 1)
 
 
 def identity() -> tuple[torch.Tensor]:
-    """Its product with the weights is the weights."""
+    """An input whose product with the weights is the weights."""
     return (torch.eye(1024),)
 
 
 class Connected(torch.nn.Module):
-    """A linear layer without a zero, its weights masked."""
+    """A linear layer without zeros, with masked weights."""
 
     def __init__(self, p: float, drop: Callable[[torch.Tensor, float], torch.Tensor]) -> None:
         super().__init__()
@@ -264,7 +264,7 @@ class Connected(torch.nn.Module):
 
 
 class Coin(torch.nn.Module):
-    """x-transformers: Python's random number decides whether the branch is computed; no scale."""
+    """x-transformers: a random number of Python decides if the branch is computed; no scale."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -276,17 +276,17 @@ class Coin(torch.nn.Module):
 
 
 def stack(layer: Callable[[float], torch.nn.Module]) -> Callable[[float], Function]:
-    """So many layers that about a share of p is skipped at each call."""
+    """A stack with enough layers that a share of about p is skipped in each call."""
     return lambda p: torch.nn.Sequential(*(layer(p) for _ in range(32)))
 
 
-# --- what several rows use ------------------------------------------------------------------------
+# --- shared by several rows -----------------------------------------------------------------------
 
 VOCABULARY, WIDTH = 30000, 400
 
 
 def table() -> torch.nn.Embedding:
-    """An embedding without a zero in it."""
+    """An embedding without zeros."""
     torch.manual_seed(0)
     made = torch.nn.Embedding(VOCABULARY, WIDTH)
     with torch.no_grad():
@@ -295,7 +295,7 @@ def table() -> torch.nn.Embedding:
 
 
 def mlp() -> torch.nn.Module:
-    """A branch."""
+    """A residual branch."""
     torch.manual_seed(0)
     return torch.nn.Sequential(
         torch.nn.Linear(384, 1536), torch.nn.GELU(), torch.nn.Linear(1536, 384)
@@ -303,13 +303,13 @@ def mlp() -> torch.nn.Module:
 
 
 def head() -> torch.nn.Module:
-    """Of a classifier."""
+    """The head of a classifier."""
     torch.manual_seed(0)
     return torch.nn.Linear(768, 1000)
 
 
 def lstm() -> torch.nn.LSTM:
-    """Of an AWD-LSTM, the first layer, with fewer units."""
+    """The first layer of an AWD-LSTM, with fewer units."""
     torch.manual_seed(0)
     return torch.nn.LSTM(400, 512, batch_first=True)
 

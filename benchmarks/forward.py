@@ -1,7 +1,7 @@
 """A forward without gradients, into a new output: torchdropout, torch, numpy and a copy.
 
-Size by dtype in full at p = 0.1, one thread, warm; then p, the thread count and cold memory, each
-by itself, in float32. `torch.compile` is told dynamic=True, so that one kernel serves all sizes.
+All sizes in all dtypes at p = 0.1, one thread, warm; then p, the thread count and cold memory, each
+by itself, in float32. `torch.compile` gets dynamic=True, so that one kernel serves all sizes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Dropout = Callable[[torch.Tensor, float], torch.Tensor]
 
 @cache
 def compiled() -> Dropout:
-    """Torch's dropout, compiled; an error if the compiler would give up and run it as it is."""
-    torch._inductor.config.compile_threads = 1  # no pool of processes beside what is timed
+    """Compile torch's dropout; raise if the compiler would give up and run it eagerly."""
+    torch._inductor.config.compile_threads = 1  # no pool of processes next to what is timed
     torch._dynamo.config.recompile_limit = 64
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     return torch.compile(_torch_dropout, dynamic=True)
@@ -56,7 +56,7 @@ def _numpy(x: torch.Tensor, p: float) -> harness.Call:
 
 
 def candidates(case: Case) -> dict[str, Candidate]:
-    """All that take the dtype."""
+    """All functions that accept the dtype."""
     x = torch.randn(case.shape, dtype=case.dtype)
     functions: dict[str, Dropout] = {OURS: td.dropout}
     if not case.dtype.is_complex:
@@ -72,7 +72,7 @@ def candidates(case: Case) -> dict[str, Candidate]:
 
 
 def grid(base: Case, sizes: tuple[int, ...], dtypes: tuple[torch.dtype, ...]) -> list[Case]:
-    """Size by dtype in full."""
+    """All sizes in all dtypes."""
     return [replace(base, shape=(n,), dtype=dtype) for dtype in dtypes for n in sizes]
 
 

@@ -1,7 +1,7 @@
 """A forward with gradients, with and without its backward: torchdropout and torch.
 
-Size by dtype in full at p = 0.1, one thread, warm; then two threads and cold memory in float32.
-The input's gradient is made afresh in each call, on every side.
+All sizes in all dtypes at p = 0.1, one thread, warm; then two threads and cold memory in float32.
+Every candidate makes the input's gradient afresh in each call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def _watched(case: Case) -> tuple[torch.Tensor, dict[str, Callable[[], torch.Tensor]]]:
-    """An input that takes a gradient, and the forwards on it."""
+    """An input that requires a gradient, and the forwards on it."""
     x = torch.randn(case.shape, dtype=case.dtype, requires_grad=True)
     functions = {OURS: td.dropout, TORCH: F.dropout, COMPILED: forward.compiled()}
     return x, {name: partial(function, x, case.p) for name, function in functions.items()}

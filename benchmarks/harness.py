@@ -1,8 +1,8 @@
-"""Time the candidates of a case in alternation, and say how sure the ratio of their times is.
+"""Time the candidates of a case in alternation, with a confidence interval for their ratio.
 
-A script declares its cases as data and hands them to `main`, which picks those asked for, gives
-each the memory it asks for, measures, prints and writes JSON. The first candidate of a case is the
-reference: the figure printed beside another one is its time over that of the first.
+A script declares its cases as data and passes them to `main`, which selects the requested ones,
+gives each its memory setting, measures, prints and writes JSON. The first candidate of a case is
+the reference: the figure printed next to another one is its time over that of the first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from torchdropout import backends
 
 RESULTS = Path(__file__).parent / "results"
 
-# The allocator keeps what it was given, so that an output lies in pages already mapped. It reads
+# The allocator keeps freed memory, so that an output lies in pages already mapped. It reads
 # its settings once, when the process starts.
 WARM = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
@@ -49,9 +49,9 @@ class Candidate:
     """One way to do the work of a case.
 
     Args:
-        call: What is timed.
+        call: The function that is timed.
         prepare: Run before each sample, untimed.
-        threads: Instead of the case's.
+        threads: Number of threads, if not the case's.
     """
 
     call: Call
@@ -66,10 +66,10 @@ class Case:
     Args:
         operation: What is measured, in words.
         setup: Allocates the inputs and names the candidates, the reference first.
-        shape: Of the input.
-        dtype: Of the input.
+        shape: Shape of the input.
+        dtype: Dtype of the input.
         p: Drop probability.
-        threads: For the candidates that do not say otherwise.
+        threads: Number of threads, unless a candidate has its own.
         memory: "warm", outputs in pages already mapped; or "cold", the allocator's default.
         only: Names of the candidates to measure, the reference first; all if empty.
     """
@@ -84,12 +84,12 @@ class Case:
     only: tuple[str, ...] = ()
 
     def candidates(self) -> dict[str, Candidate]:
-        """Set up; those asked for."""
+        """Set up the case and return the requested candidates."""
         made = self.setup(self)
         return {name: made[name] for name in self.only or made}
 
     def labels(self) -> dict[str, Any]:
-        """What tells this case from others, fit for JSON."""
+        """The values that distinguish this case from others, for JSON."""
         return {
             "operation": self.operation,
             "shape": list(self.shape),
@@ -113,11 +113,11 @@ class Plan:
     """How long to measure a case.
 
     Args:
-        budget_s: For all rounds of the candidates that are not slow.
-        fewest: Rounds, whatever they cost.
-        most: Rounds, however cheap.
+        budget_s: Time for all rounds of the candidates that are not slow.
+        fewest: Least number of rounds, whatever they cost.
+        most: Largest number of rounds, however cheap.
         slow_s: A candidate whose call takes longer is slow.
-        slow_rounds: In how many rounds a slow one takes part.
+        slow_rounds: Number of rounds in which a slow candidate takes part.
     """
 
     budget_s: float = 1.0
@@ -139,7 +139,7 @@ class Interval:
     high: float
 
     def inverse(self) -> Interval:
-        """Of the ratio the other way round."""
+        """The interval of the inverse ratio."""
         return Interval(1 / self.value, 1 / self.high, 1 / self.low)
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ class Interval:
 
 @dataclass
 class Samples:
-    """Of one candidate: seconds and page faults a call, one of each a round."""
+    """Samples of one candidate: seconds and page faults per call, one of each per round."""
 
     calls: int
     seconds: list[float] = field(default_factory=list)
@@ -156,7 +156,7 @@ class Samples:
 
     @property
     def median(self) -> float:
-        """Seconds a call."""
+        """Median of the seconds per call."""
         return statistics.median(self.seconds)
 
     def as_json(self) -> dict[str, float]:
@@ -174,7 +174,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Result:
-    """What a case gave: the samples of each candidate."""
+    """The result of a case: the samples of each candidate."""
 
     case: Case
     samples: Mapping[str, Samples]
@@ -206,7 +206,7 @@ class Result:
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> Interval:
-    """Of the rounds in which both took part; the bootstrap draws rounds, so pairs."""
+    """Use the rounds in which both took part; the bootstrap draws rounds, and so pairs."""
     rounds = min(len(numerator), len(denominator))
     a, b = np.array(numerator[:rounds]), np.array(denominator[:rounds])
     drawn = np.random.default_rng(SEED).integers(rounds, size=(RESAMPLES, rounds))
@@ -216,7 +216,7 @@ def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -
 
 
 def difference_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """As `ratio_of_medians`: how many seconds longer the first takes."""
+    """How many seconds longer the first takes; computed as `ratio_of_medians`."""
     rounds = min(len(a), len(b))
     pairs = np.array([a[:rounds], b[:rounds]])
     drawn = np.random.default_rng(SEED).integers(rounds, size=(RESAMPLES, rounds))
@@ -225,7 +225,7 @@ def difference_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
 
 
 def measure(case: Case, plan: Plan) -> Result:
-    """Alternate the candidates, one sample of each a round."""
+    """Alternate the candidates, with one sample of each per round."""
     torch.manual_seed(SEED)
     candidates = case.candidates()
     with _quiet():
@@ -241,7 +241,7 @@ def measure(case: Case, plan: Plan) -> Result:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No garbage collection while timing, and the thread count as it was found."""
+    """Disable garbage collection while timing, and restore the thread count afterwards."""
     threads = torch.get_num_threads()
     gc.collect()
     gc.disable()
@@ -253,7 +253,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _warm_up(candidate: Candidate, case: Case, plan: Plan) -> float:
-    """Call until nothing is done for the first time; about how many seconds a call takes."""
+    """Call until the first-time work is done; return about how many seconds a call takes."""
     samples = Samples(calls=1)
     _sample(candidate, case, samples)  # compiles, maps pages
     _sample(candidate, case, samples)
@@ -264,7 +264,7 @@ def _warm_up(candidate: Candidate, case: Case, plan: Plan) -> float:
 
 
 def _rounds(estimates: Mapping[str, float], plan: Plan) -> dict[str, int]:
-    """In how many rounds each candidate takes part."""
+    """The number of rounds in which each candidate takes part."""
     slow = {name for name, seconds in estimates.items() if seconds > plan.slow_s}
     round_s = sum(max(SAMPLE_S, s) for name, s in estimates.items() if name not in slow)
     affordable = int(plan.budget_s / round_s) if round_s else plan.slow_rounds
@@ -291,7 +291,7 @@ def _sample(candidate: Candidate, case: Case, samples: Samples) -> None:
 def forward_backward(
     function: Callable[[], torch.Tensor], gradient: torch.Tensor, inputs: Iterable[torch.Tensor]
 ) -> Call:
-    """A call of function and its backward, every gradient made afresh."""
+    """A call of a function and its backward, with fresh gradients."""
 
     def step() -> None:
         for x in inputs:
@@ -302,7 +302,7 @@ def forward_backward(
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """Without the name of the package."""
+    """The dtype without the name of the package."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -325,7 +325,7 @@ def duration(seconds: float) -> str:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options every script takes."""
+    """The options of every script."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--quick", action="store_true", help="few cases and rounds: a smoke test")
     options.add_argument("--backend", help="force a backend of torchdropout")
@@ -334,7 +334,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def parse(script: str, options: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options given; the backend asked for is in use afterwards."""
+    """Parse the options, and select the requested backend."""
     given = options.parse_args()
     if given.backend:
         backends.use(given.backend)
@@ -346,7 +346,7 @@ def parse(script: str, options: argparse.ArgumentParser) -> argparse.Namespace:
 def main(
     script: str, description: str | None, make_cases: Callable[[bool], Iterable[Case]]
 ) -> None:
-    """Measure the cases of a script; `make_cases` is told whether to be quick."""
+    """Measure the cases of a script; `make_cases` gets whether to be quick."""
     accepted = parser(description)
     accepted.add_argument("--threads", type=int, help="only the cases of this many threads")
     accepted.add_argument("--memory", choices=("warm", "cold"), help="only those of this memory")
@@ -376,18 +376,18 @@ def _run(cases: Iterable[Case], plan: Plan) -> dict[str, Any]:
 
 
 def _memory() -> str:
-    """What this process was started with."""
+    """The memory setting that this process was started with."""
     return "warm" if all(os.environ.get(k) == v for k, v in WARM.items()) else "cold"
 
 
 def _environment(memory: str) -> dict[str, str]:
-    """Of a process with this memory."""
+    """The environment of a process with this memory setting."""
     kept = {name: value for name, value in os.environ.items() if name not in WARM}
     return kept | WARM if memory == "warm" else kept
 
 
 def _run_again(memory: str) -> list[dict[str, Any]]:
-    """The runs of this same command, started with this memory."""
+    """The runs of this same command, started with this memory setting."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "runs.json"
         command = [sys.executable, *sys.argv, "--memory", memory, "--out", str(out)]
@@ -396,12 +396,12 @@ def _run_again(memory: str) -> list[dict[str, Any]]:
 
 
 def become_warm() -> None:
-    """Start this process again with warm memory, unless it has it."""
+    """Start this process again with warm memory, unless it already has it."""
     if _memory() != "warm":
         os.execve(sys.executable, [sys.executable, *sys.argv], _environment("warm"))
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """As JSON."""
+    """Write a document as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Dropout in place: torchdropout and torch, on an input made anew before each sample."""
+"""Dropout in place: torchdropout and torch, on a new input for each sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement was made on: a record fit for JSON."""
+"""A record of the machine that a measurement was made on, for JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def record() -> dict[str, Any]:
 
 
 def describe(machine: dict[str, Any]) -> str:
-    """One line of a record."""
+    """A record as one line of text."""
     caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {caches or 'caches unknown'}; "
@@ -66,7 +66,7 @@ def _cpu_model() -> str:
 
 
 def _caches() -> Iterator[tuple[str, str]]:
-    """L2 and L3 as the kernel tells them: `("L2", "2048K")`."""
+    """L2 and L3 as the kernel reports them: `("L2", "2048K")`."""
     for folder in sorted(CACHES.glob("index*")):
         level, size = _read(folder / "level"), _read(folder / "size")
         if level in ("2", "3") and size:

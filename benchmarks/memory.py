@@ -1,6 +1,6 @@
 """Bytes kept for the backward beyond the input: storages that autograd saves, counted once each.
 
-Python numbers kept beside them are not counted, on either side.
+Python numbers kept with them are not counted, for any candidate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def kept_bytes(
     x: torch.Tensor,
     parameters: Iterable[torch.Tensor] = (),
 ) -> int:
-    """Of one forward on x; x or the parameters take a gradient."""
+    """The bytes kept by one forward on x, where x or the parameters require a gradient."""
     storages: dict[int, int] = {}
 
     def pack(saved: torch.Tensor) -> torch.Tensor:
@@ -38,12 +38,12 @@ def kept_bytes(
         y = function(x)
     for given in (x, *parameters):
         storages.pop(given.untyped_storage().data_ptr(), None)
-    del y  # alive until here, so that no address is used twice
+    del y  # kept alive until now, so that no address is used twice
     return sum(storages.values())
 
 
 def measure(name: str, elements: int, dtype: torch.dtype) -> dict[str, Any]:
-    """One line of the result."""
+    """Measure one line of the result."""
     x = torch.randn(elements, dtype=dtype, requires_grad=True)
     function = FUNCTIONS[name]
     return {

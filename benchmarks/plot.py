@@ -1,4 +1,4 @@
-"""Draw what forward.py and forward_backward.py measured: nanoseconds an element over size.
+"""Draw the results of forward.py and forward_backward.py: nanoseconds per element over size.
 
 The medians of the full factors are kept in docs/performance/, with the machine: `--keep` writes
 them from benchmarks/results/. The plots are drawn from what is kept.
@@ -77,19 +77,19 @@ def times(kept: Iterable[Row], candidate: str) -> dict[tuple[str, int], float]:
 
 
 def speeds(kept: Sequence[Row]) -> list[float]:
-    """Torch's time over ours, where both took part."""
+    """Torch's time over ours, for cases in which both took part."""
     ours, theirs = times(kept, OURS), times(kept, TORCH)
     return [theirs[case] / ours[case] for case in theirs]
 
 
 def finding(kept: Sequence[Row]) -> str:
-    """In words: how fast against torch, from the slowest to the fastest point."""
+    """The speed compared with torch in words, from the slowest to the fastest point."""
     ratios = speeds(kept)
     return f"{min(ratios):.2g} to {max(ratios):.2g} times as fast as torch's"
 
 
 def draw_dtype(axes: Axes, dtype: str, kept: Sequence[Row]) -> None:
-    """One panel."""
+    """Draw one panel."""
     for name, style in STYLES.items():
         points = sorted((size, ns) for (_, size), ns in times(kept, name).items())
         if points:
@@ -102,7 +102,7 @@ def draw_dtype(axes: Axes, dtype: str, kept: Sequence[Row]) -> None:
 
 
 def draw(kept: Sequence[Row], made_on: str, path: Path) -> None:
-    """One figure: a panel a dtype."""
+    """Draw one figure: a panel for each dtype."""
     dtypes = list(dict.fromkeys(row["dtype"] for row in kept))
     panels = (len(dtypes) + 1) // 2
     figure, grid = plt.subplots(

@@ -1,11 +1,11 @@
-"""What the verifier sees, and how rarely it accuses the innocent: measured, drawn, written down.
+"""Measure and draw the verifier's power and its false alarms, and write them down.
 
     python benchmarks/power.py curves        # how often faults of a growing size are found
-    python benchmarks/power.py false-alarms  # accusations of correct dropouts over many seeds
+    python benchmarks/power.py false-alarms  # false alarms on correct dropouts over many seeds
     python benchmarks/power.py plot          # docs/plots/power-*.svg, from the committed results
     python benchmarks/power.py page          # the tables of docs/power.md, from the same
 
-A run that was stopped goes on where it stopped.
+A run that was stopped continues where it stopped.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def markov(x: torch.Tensor, p: float, training: bool, size: float) -> torch.Tens
 
 
 class Period(torch.nn.Module):
-    """The mask comes again after `size` elements, over all calls of the module."""
+    """The mask repeats after `size` elements, over all calls of the module."""
 
     def __init__(self, p: float, size: float) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Period(torch.nn.Module):
         self.tape: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Drops what is next on the tape."""
+        """Drop by the next bits on the tape."""
         if not self.training:
             return x
         if self.period == 0:
@@ -104,7 +104,7 @@ class Period(torch.nn.Module):
 
 
 def pool(x: torch.Tensor, p: float, training: bool, size: float) -> torch.Tensor:
-    """Each call takes one of `size` masks."""
+    """Each call uses one of `size` masks."""
     if not training:
         return x
     if not size:
@@ -148,16 +148,16 @@ STEP = (0.5, 0.7, 0.8, 0.9, 1.0, 1.02, 1.1, 2.0)
 
 @dataclass(frozen=True)
 class Curve:
-    """One kind of fault, and the check that is there to see it.
+    """One kind of fault, and the check that should detect it.
 
     Args:
         what: The fault in words, with its size left out.
-        unit: Of the size, for an axis.
+        unit: Unit of the size, for an axis.
         check: The name of the check.
-        target: From a size to a target; 0 for a correct one.
-        stated: Finds in what a check says it sees the size of the fault.
-        factors: Sizes to measure, as multiples of the size that the check says it sees.
-        smaller: Whether smaller sizes are the greater fault.
+        target: Maps a size to a target; 0 gives a correct one.
+        stated: Finds the size of the fault in the text of what a check can detect.
+        factors: Sizes to measure, as multiples of the size that the check says it detects.
+        smaller: Whether a smaller size is a greater fault.
         at_one_p: Whether the target has a p of its own, at which the check gets the share of the
             false-alarm rate that it has there in the run of a class.
     """
@@ -177,24 +177,24 @@ class Curve:
 
     @property
     def false_alarm_rate(self) -> float:
-        """Of the run."""
+        """The false-alarm rate of the run."""
         return RATE / len(GRID) if self.at_one_p else RATE
 
 
 def number(pattern: str) -> Callable[[str], float]:
-    """Reads the one number of a pattern out of what a check says it sees."""
+    """Read the one number of a pattern from the text of what a check can detect."""
 
     def read(sees: str) -> float:
         match = re.search(pattern, sees)
         if match is None:
-            raise SystemExit(f"expected {pattern!r} in what a check sees, got {sees!r}")
+            raise SystemExit(f"expected {pattern!r} in what a check can detect, got {sees!r}")
         return float(match.group(1))
 
     return read
 
 
 def _period_seen(sees: str) -> float:
-    """Where the first run comes again; the last seven places may begin none that is looked at."""
+    """Where the first run repeats; runs that begin at the last seven places are not checked."""
     return number(r"come twice in (\d+)")(sees) - number(r"any (\d+) mask bits")(sees) - 7
 
 
@@ -206,7 +206,7 @@ def _scale_seen(_: str) -> float:
 
 
 def _bits_seen(sees: str) -> float:
-    """The most bits at which the rounding of some p of the grid is an error that is seen."""
+    """The most bits at which the rounding of some p of the grid is a detectable error."""
     least = {p: number(rf"([\d.e-]+) at p={re.escape(f'{p:.3g}')}(?:\D|$)")(sees) for p in GRID}
     visible = (
         bits
@@ -305,7 +305,7 @@ Record = dict[str, str]
 
 
 def size_of(curve: Curve, factor: float, stated: float) -> float:
-    """Multiples of what is stated; bits are counted from it."""
+    """A multiple of the stated size; bits are counted from it."""
     if curve.unit.startswith("bits"):
         return stated + factor
     size = factor * stated
@@ -313,7 +313,7 @@ def size_of(curve: Curve, factor: float, stated: float) -> float:
 
 
 def stated_by(name: str, level: str) -> float:
-    """What the check says it sees, asked of a correct dropout."""
+    """The size that the check says it detects, taken from a run on a correct dropout."""
     curve = CURVES[name]
     result = judged(curve, 0.0, level, seed=0)
     if result.status != "ok":
@@ -333,7 +333,7 @@ def judged(curve: Curve, size: float, level: str, seed: int) -> Any:
 
 
 def measure_point(name: str, level: str, factor: float, stated: float, runs: int) -> Record:
-    """How many of so many seeds find a fault of one size."""
+    """Measure how many of `runs` seeds find a fault of one size."""
     curve = CURVES[name]
     size = size_of(curve, factor, stated)
     start = time.perf_counter()
@@ -361,7 +361,7 @@ def curves(options: argparse.Namespace) -> None:
         for factor in CURVES[name].factors
         if (name, level, float(factor)) not in have
     ]
-    print(f"{len(have)} points are there, {len(tasks)} to measure, {options.runs} runs each")
+    print(f"{len(have)} points exist, {len(tasks)} to measure, {options.runs} runs each")
     for row in in_parallel(measure_point, tasks, options.jobs):
         done.append(row)
         write(path, COLUMNS, in_order(done))
@@ -376,7 +376,7 @@ def curves(options: argparse.Namespace) -> None:
 def still_true(
     row: Record, wanted: Mapping[tuple[str, str], float], options: argparse.Namespace
 ) -> bool:
-    """Whether a row is of checks that say the same of themselves, and of as many runs."""
+    """Whether a row is of checks with the same stated size, and of as many runs."""
     stated = wanted.get((row["curve"], row["level"]))
     if stated is None:
         return True
@@ -400,15 +400,15 @@ def in_order(rows: Iterable[Record]) -> list[Record]:
 
 # All checks on samples of a few thousand: false alarms do not depend on the size of a sample.
 TINY = Level("tiny", 0.03, 0.1, 0.06, 3e3, 1 << 14, 1 << 14, 1 << 18)
-# At this rate for a run, a check accuses often enough for its share to be measured.
+# At this rate for a run, a check raises enough false alarms for its share to be measured.
 LOOSE = 0.5
-# What does not lean on chance, or takes long, is run with one seed of so many.
+# Checks that do not depend on chance, or take long, are run with one seed of this many.
 SELDOM = 10
 SLOW_CHECKS = ("thread-law",)
-# Correct dropouts of other kinds, and odd ones, share the checks: one seed of so many.
+# Correct dropouts of other kinds, and odd ones, share the checks: one seed of this many.
 MAIN_GROUP = "zoo"
 OTHER_GROUPS = 200
-# A call makes one draw: its every run takes minutes.
+# A call makes one draw, so that every run takes minutes.
 SLOW_TARGETS = {"whole_batch": 2}
 
 ALARM_COLUMNS = (
@@ -425,13 +425,13 @@ def innocent() -> dict[str, Any]:
 
 
 def seeds_for(name: str, group: str, count: int) -> range:
-    """The seeds a dropout is judged with, where those of the main group get `count`."""
+    """The seeds a dropout is verified with; those of the main group get `count`."""
     most = count if group == MAIN_GROUP else math.ceil(count / OTHER_GROUPS)
     return range(min(most, SLOW_TARGETS.get(name, most)))
 
 
 def checks_for(seed: int, rate: float) -> frozenset[str]:
-    """The checks that are run with a seed: at the loose rate, those of chance alone."""
+    """The checks that are run with a seed: at the loose rate, only the statistical ones."""
     seldom = seed % SELDOM == 0
     return frozenset(
         check.name
@@ -442,7 +442,7 @@ def checks_for(seed: int, rate: float) -> frozenset[str]:
 
 
 def judge_innocent(target: str, rate: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """One line a run: the checks that judged, and those that accused."""
+    """One line per run: the checks that ran, and those that raised a false alarm."""
     subject = innocent()[target].subject()
     lines = []
     for seed in seeds:
@@ -474,7 +474,7 @@ def false_alarms(options: argparse.Namespace) -> None:
             wanted = seeds_for(target, members[target].group, count)
             seeds = [seed for seed in wanted if (target, rate, seed) not in done]
             tasks += [(target, rate, seeds[i : i + 10]) for i in range(0, len(seeds), 10)]
-    print(f"{len(done)} runs are there, {sum(len(t[2]) for t in tasks)} to do", flush=True)
+    print(f"{len(done)} runs exist, {sum(len(t[2]) for t in tasks)} to do", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     start, ended = time.perf_counter(), 0
     with log.open("a") as file:
@@ -485,7 +485,7 @@ def false_alarms(options: argparse.Namespace) -> None:
             file.flush()
             for line in new:
                 if line["accused"] and line["rate"] == RATE:
-                    print(f"accused: {line['target']}, seed {line['seed']}: {line['accused']}")
+                    print(f"false alarm: {line['target']}, seed {line['seed']}: {line['accused']}")
             if ended % 250 < len(new):
                 print(f"{ended} runs in {time.perf_counter() - start:.0f} s", flush=True)
     rows = list(alarm_rows(lines))
@@ -495,7 +495,7 @@ def false_alarms(options: argparse.Namespace) -> None:
 
 
 def alarm_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
-    """Accusations of each check, and of the runs as wholes, at each rate."""
+    """False alarms of each check, and of whole runs, at each rate."""
     by_rate: dict[float, list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_rate[line["rate"]].append(line)
@@ -504,7 +504,7 @@ def alarm_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
         accused = Counter(name for line in runs for name in line["accused"])
         for code, check in CHECKS.items():
             if check.severity == "advice" or not judged[code]:
-                continue  # advice is exact, and some correct dropouts earn it
+                continue  # advice is exact, and some correct dropouts deserve it
             if rate == LOOSE and not check.statistical:
                 continue
             stated = rate / STATISTICAL if check.statistical else 0.0
@@ -525,7 +525,7 @@ def alarm_row(
 
 
 def upper(count: int, runs: int) -> float:
-    """Above this the true rate lies with confidence .05 at most (Clopper and Pearson, 1934)."""
+    """The true rate is above this with confidence .05 at most (Clopper and Pearson, 1934)."""
     return 1.0 if count == runs else float(betaincinv(count + 1, runs - count, CONFIDENCE))
 
 
@@ -546,7 +546,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def alarm_table(rows: Sequence[Record]) -> str:
-    """A line a check: at the default rate, and at the loose one where its share can be measured."""
+    """A line per check: at the default rate, and at the loose one if its share can be measured."""
     default = [row for row in rows if float(row["rate"]) == RATE]
     loose = {row["check"]: row for row in rows if float(row["rate"]) == LOOSE}
     lines = []
@@ -563,7 +563,7 @@ def alarm_table(rows: Sequence[Record]) -> str:
 
 
 def curve_table(rows: Sequence[Record]) -> str:
-    """A line a curve and level: what the check says it sees, and how often it did."""
+    """A line per curve and level: what the check says it detects, and how often it did."""
     lines = []
     for (name, level), points in grouped(rows).items():
         curve = CURVES[name]
@@ -598,7 +598,7 @@ def grouped(rows: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def page(options: argparse.Namespace) -> None:
-    """Writes the tables between their marks in docs/power.md."""
+    """Write the tables between their marks in docs/power.md."""
     path = DOCS / "power.md"
     text = path.read_text()
     for mark, body in tables(options.out).items():
@@ -608,7 +608,7 @@ def page(options: argparse.Namespace) -> None:
 
 
 def tables(out: Path) -> dict[str, str]:
-    """The generated parts of the page: what stands between which marks."""
+    """The generated parts of the page, by their marks."""
     parts = {"curves": curve_table(read(out / "curves.csv"))}
     alarms = read(out / "false-alarms.csv")
     if alarms:
@@ -690,7 +690,7 @@ def draw(axes: Any, curve: Curve, levels: Mapping[str, Sequence[Record]]) -> Non
 
 
 def finding(curve: Curve, levels: Mapping[str, Sequence[Record]]) -> str:
-    """The title: how often the size that is stated was found."""
+    """The title: how often the stated size was found."""
     said = []
     for level, points in levels.items():
         stated = float(points[0]["stated"])
@@ -734,7 +734,7 @@ def note_machine(out: Path) -> None:
 def in_parallel(
     work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
 ) -> Iterator[Any]:
-    """The results as they come, from so many processes of one thread each."""
+    """Yield the results as they arrive, from `jobs` processes of one thread each."""
     if jobs == 1:
         yield from (work(*task) for task in tasks)
         return
@@ -758,7 +758,7 @@ def main() -> None:
     one = add("curves", curves)
     one.add_argument("--curve", action="append", choices=list(CURVES), help="default: all")
     one.add_argument("--level", action="append", choices=list(LEVELS))
-    one.add_argument("--runs", type=int, default=40, help="seeds a point; default: %(default)s")
+    one.add_argument("--runs", type=int, default=40, help="seeds per point; default: %(default)s")
     two = add("false-alarms", false_alarms)
     two.add_argument("--seeds", type=int, default=1000, help="default: %(default)s")
     two.add_argument("--loose-seeds", type=int, default=200, help="default: %(default)s")
@@ -766,7 +766,7 @@ def main() -> None:
     two.add_argument("--log", type=Path, default=RESULTS / "false-alarms.jsonl")
     for command in (one, two):
         command.add_argument("--jobs", type=int, default=2, help="default: %(default)s")
-        command.add_argument("--fresh", action="store_true", help="forget what is there")
+        command.add_argument("--fresh", action="store_true", help="discard existing results")
     three = add("plot", plot)
     three.add_argument("--plots", type=Path, default=PLOTS, help="default: %(default)s")
     add("page", page)

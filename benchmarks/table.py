@@ -1,4 +1,4 @@
-"""The targets, measured: one table of what must be reached, what may be, and what was.
+"""Measure the targets: one table of the required, the desired and the measured figures.
 
 Each row alternates its candidates in this process, with warm memory, p = 0.1 and, unless the row
 says otherwise, one thread. A row of several cases shows the worst of them. With --backend avx2 the
@@ -39,13 +39,13 @@ KI, MI = 2**10, 2**20
 
 @dataclass(frozen=True)
 class Unit:
-    """How a row is read.
+    """How a row is formatted and compared.
 
     Args:
         at_least: Whether more is better.
         number: A figure as text.
-        name: What follows the number.
-        forced: What a bound is multiplied by where AVX2 is forced.
+        name: The text after the number.
+        forced: The factor of a bound if AVX2 is forced.
     """
 
     at_least: bool
@@ -77,7 +77,7 @@ class Measured:
     Args:
         ratio: Its value and 95 % interval.
         results: The cases it was taken from.
-        note: What else there is to say: where the worst was, what torch's own is.
+        note: A remark, such as where the worst was or what torch's own figure is.
     """
 
     ratio: Interval
@@ -99,13 +99,13 @@ class Row:
     measure: Measure
 
     def bound(self, value: float, forced: bool) -> float:
-        """`must` or `reach`, as it stands where AVX2 is forced or not."""
+        """`must` or `reach`, multiplied if AVX2 is forced."""
         return value * self.unit.forced if forced else value
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its figure, as it is shown and written."""
+    """A row with its figure, for display and for JSON."""
 
     row: Row
     measured: Measured
@@ -118,13 +118,13 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """Of "must", and of "reach" where that is met too."""
+        """The verdict on "must", and on "reach" if that is met too."""
         if not self.within(self.row.must):
             return "not met"
         return "met, reached" if self.within(self.row.reach) else "met"
 
     def cells(self) -> tuple[str, str, str, str, str]:
-        """Of the table."""
+        """The cells of the table."""
         row, unit = self.row, self.row.unit
         note = f"; {self.measured.note}" if self.measured.note else ""
         return (
@@ -136,7 +136,7 @@ class Line:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Figures and verdict."""
+        """Figures and verdict, for JSON."""
         return {
             "row": self.row.title,
             "must": self.row.bound(self.row.must, self.forced),
@@ -150,7 +150,7 @@ class Line:
 
 
 def lowest_speed(cases: Sequence[Case], plan: Plan) -> Measured:
-    """Of torchdropout over the other candidate; and in which case, if there are several."""
+    """The lowest speed relative to the other candidate, and in which of several cases."""
     results = [harness.measure(case, plan) for case in cases]
     worst = min(results, key=lambda result: _other_over_first(result).value)
     shape, operation = harness.shape_name(worst.case.shape), worst.case.operation
@@ -159,13 +159,13 @@ def lowest_speed(cases: Sequence[Case], plan: Plan) -> Measured:
 
 
 def time_against(case: Case, plan: Plan) -> Measured:
-    """Of torchdropout over the other candidate."""
+    """The time of torchdropout over that of the other candidate."""
     result = harness.measure(case, plan)
     return Measured(_other_over_first(result).inverse(), [result])
 
 
 def _other_over_first(result: Result) -> Interval:
-    """Of a case with two candidates."""
+    """The ratio of a case with two candidates."""
     (ratio,) = result.ratios().values()
     return ratio
 
@@ -178,7 +178,7 @@ def step_cost(case: Case, plan: Plan) -> Measured:
 
 
 def kept_bytes(plan: Plan) -> Measured:
-    """The most over sizes and dtypes; counted, so no plan matters."""
+    """The largest number over sizes and dtypes; it is counted, so the plan does not matter."""
     del plan
     counted = [
         memory.measure(OURS, n, dtype)["kept_bytes"] for n in (KI, MI) for dtype in memory.DTYPES
@@ -253,7 +253,7 @@ def _whole_rows() -> Iterator[Row]:
 
 
 def rows() -> list[Row]:
-    """All, in the order shown."""
+    """All rows, in the order shown."""
     return [*_forward_rows(), *_gradient_rows(), *_fused_rows(), *_whole_rows()]
 
 
@@ -268,7 +268,7 @@ def as_markdown(lines: Sequence[Line], caption: str) -> str:
 
 
 def as_table(lines: Sequence[Line], caption: str) -> Table:
-    """The same for a terminal."""
+    """Print the table in a terminal."""
     table = Table(*HEADER, caption=caption, show_lines=True)
     for line in lines:
         table.add_row(*line.cells(), style="red" if line.verdict == "not met" else None)

@@ -1,4 +1,4 @@
-"""One thread over two: a forward of torchdropout, of torch, and a copy, each against itself."""
+"""The time with one thread over that with two: a forward of torchdropout, of torch, and a copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dropout costs a training step of `nn.TransformerEncoderLayer`: time over that of p = 0.
+"""The cost of dropout in a training step of `nn.TransformerEncoderLayer`: time over that at p = 0.
 
 A step is a forward and a backward, without optimizer. Dropout acts in the feed-forward and on the
 two residual branches, and not inside attention. All layers hold the same weights.
@@ -22,7 +22,7 @@ FUSED, FUSED_NONE, DROPPED_IN = "torchdropout, dropout_add", "dropout_add at p =
 
 
 class FusedEncoderLayer(nn.TransformerEncoderLayer):
-    """The same layer, with `DropoutAdd` for the two residual branches."""
+    """Torch's layer with `DropoutAdd` for the two residual branches."""
 
     def __init__(self, width: int, p: float) -> None:
         super().__init__(width, HEADS, FEEDFORWARD, p, batch_first=True)
@@ -43,7 +43,7 @@ def torch_layer(width: int, p: float) -> nn.TransformerEncoderLayer:
 
 
 def dropped_in(width: int, p: float) -> nn.TransformerEncoderLayer:
-    """Torch's layer; each of its dropouts replaced by ours."""
+    """Torch's layer with each of its dropouts replaced by ours."""
     layer = torch_layer(width, p)
     for name in ("dropout", "dropout1", "dropout2"):
         setattr(layer, name, td.Dropout(p))

@@ -12,7 +12,7 @@ namespace {
 
 struct Avx2 : OnPacks<Avx2> {
   struct Keep {
-    __m256i at[4];  // sixteen elements each, a 16-bit lane an element
+    __m256i at[4];  // sixteen elements each, one 16-bit lane per element
   };
   static constexpr int kBatch = 2;
 
@@ -40,7 +40,7 @@ struct Avx2 : OnPacks<Avx2> {
     philox<n>(folded, block, [&](int i, __m256i first, __m256i last) {
       const __m256i halves[2] = {first, last};
       for (int j = 0; j < 2; ++j) {
-        // Unsigned "at least": there is no comparison for it.
+        // Unsigned "at least", for which there is no comparison.
         keep[i / 2].at[i % 2 * 2 + j] =
             _mm256_cmpeq_epi16(_mm256_max_epu16(halves[j], limit), halves[j]);
         ties[i][j] = _mm256_cmpeq_epi16(halves[j], limit);
@@ -67,9 +67,9 @@ struct Avx2 : OnPacks<Avx2> {
   static void fence() { _mm_sfence(); }
 
  private:
-  // Philox with a block a 64-bit lane: a product leaves its high word where a shift finds it and
-  // its low word where the next product reads it. What stands above a word is never read. `each`
-  // gets 2n times the words of four blocks in order: (i, those of the first two, of the last).
+  // Philox, one block per 64-bit lane: a product leaves its high word where a shift finds it and
+  // its low word where the next product reads it. The bits above a word are never read. `each` gets
+  // 2n times the words of four blocks in order: (i, those of the first two, those of the last two).
   template <int n, class Each>
   static void philox(const Folded& folded, uint64_t block, const Each& each) {
     constexpr int kParts = 2 * n;  // of four blocks
@@ -78,7 +78,7 @@ struct Avx2 : OnPacks<Avx2> {
     const __m256i second = _mm256_set1_epi64x(folded.second);
     const __m256i third = _mm256_set1_epi64x(folded.third);
     const __m256i fourth = _mm256_set1_epi64x(folded.fourth);
-    // Blocks in the order in which the unpacking at the end puts them side by side.
+    // Blocks in the order in which the unpacking at the end makes them adjacent.
     const __m256i lane = _mm256_set_epi64x(3, 1, 2, 0);
     __m256i c0[kParts], c1[kParts], c2[kParts], c3[kParts];
     for (int i = 0; i < kParts; ++i) {
@@ -115,7 +115,7 @@ struct Avx2 : OnPacks<Avx2> {
     return _mm256_blend_epi32(a, _mm256_shuffle_epi32(b, 0xA0), 0xAA);
   }
   static uint32_t to_bits(__m256i first, __m256i last) {
-    // Packing takes 128-bit lanes in turn; the permutation puts them in order.
+    // Packing alternates between 128-bit lanes; the permutation puts them in order.
     const __m256i bytes =
         _mm256_permute4x64_epi64(_mm256_packs_epi16(first, last), _MM_SHUFFLE(3, 1, 2, 0));
     return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
@@ -144,7 +144,7 @@ struct Avx2::Pack<float> {
       return {_mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(bits))),
               _mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(bits, 1)))};
     }
-    // The selects look at the top bit of a 32-bit lane.
+    // The selects read the top bit of a 32-bit lane.
     return {_mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)), _mm256_castsi256_ps(bits)};
   }
 
@@ -247,7 +247,7 @@ struct Avx2::Pack<double> {
   }
 };
 
-// For each set of four lanes, their numbers side by side; and of their halves, for a permutation.
+// For each set of four lanes, their numbers, packed; and those of their halves, for a permutation.
 struct LanesOf {
   alignas(32) int32_t lanes[16][4] = {};
   alignas(32) int32_t halves[16][8] = {};

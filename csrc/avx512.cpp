@@ -57,9 +57,9 @@ struct Avx512 : OnPacks<Avx512> {
   static void fence() { _mm_sfence(); }
 
  private:
-  // Philox with a block a 64-bit lane: a product leaves its high word where a shuffle finds it and
-  // its low word where the next product reads it. What stands above a word is never read. `each`
-  // gets n times the words of eight blocks in order: (i, those of the first four, of the last).
+  // Philox with one block per 64-bit lane: a product leaves its high word where a shuffle finds it
+  // and its low word where the next product reads it. The bits above a word are never read. `each`
+  // gets n times the words of eight blocks in order: (i, first four blocks, last four blocks).
   template <int n, class Each>
   static void philox(const Folded& folded, uint64_t block, const Each& each) {
     const __m512i m0 = _mm512_set1_epi64(kMultiplier0);
@@ -67,7 +67,7 @@ struct Avx512 : OnPacks<Avx512> {
     const __m512i second = _mm512_set1_epi64(folded.second);
     const __m512i third = _mm512_set1_epi64(folded.third);
     const __m512i fourth = _mm512_set1_epi64(folded.fourth);
-    // Blocks in the order in which the unpacking at the end puts them side by side.
+    // Blocks in the order in which the unpacking at the end makes them adjacent.
     const __m512i lane = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
     __m512i c0[n], c1[n], c2[n], c3[n];
     for (int i = 0; i < n; ++i) {
@@ -98,7 +98,7 @@ struct Avx512 : OnPacks<Avx512> {
     }
   }
 
-  // A shuffle and not a shift: the port that shifts is busy with the products.
+  // A shuffle instead of a shift: the port that shifts is busy with the products.
   static __m512i high(__m512i product) { return _mm512_shuffle_epi32(product, _MM_PERM_DDBB); }
   static __m512i xor3(__m512i a, __m512i b, __m512i c) {
     return _mm512_ternarylogic_epi64(a, b, c, 0x96);
@@ -181,7 +181,7 @@ struct Avx512::Pack<float> {
   static __m512 widened(__m256i bfloat16) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bfloat16), 16));
   }
-  // By hand: the instruction for it takes subnormal numbers for zero.
+  // By hand: the instruction for it treats subnormal numbers as zero.
   static __m256i rounded(__m512 value) {
     const __m512i bits = _mm512_castps_si512(value);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));

@@ -1,4 +1,4 @@
-// DropBlock: keep bits of seeds, grown to blocks by shifting words, and dropout by what is left.
+// DropBlock: keep bits of seeds, grown to blocks by shifting words, and dropout by the result.
 #include <algorithm>
 
 #include "job.h"
@@ -6,10 +6,10 @@
 namespace torchdropout {
 namespace {
 
-constexpr int64_t kGrain = 32768;    // elements worth a thread
-constexpr int64_t kTogether = 1024;  // elements worth a call of a run
+constexpr int64_t kGrain = 32768;    // the least number of elements for a thread
+constexpr int64_t kTogether = 1024;  // the least number of elements for a call of a run
 
-// Keep bits that follow one another, appended to words.
+// Appends consecutive keep bits to words.
 class Bits {
  public:
   explicit Bits(uint64_t* words) : words_(words) {}
@@ -47,8 +47,8 @@ uint64_t bits_at(const uint64_t* words, int64_t place) {
   return shift == 0 ? words[word] : words[word] >> shift | words[word + 1] << (kGroup - shift);
 }
 
-// Where `and_with(step)` takes the and of each with the one `step` further: of `count` in a row, in
-// log2(count) steps.
+// ANDs `count` in a row, in log2(count) steps, if `and_with(step)` ANDs each one with that `step`
+// further on.
 template <class AndWith>
 void and_of_next(int64_t count, const AndWith& and_with) {
   for (int64_t width = 1; width < count;) {
@@ -76,7 +76,7 @@ class Plane {
   }
 
   const uint64_t* at(uint64_t index) {
-    if (made_ && index == index_) return bits_.data();  // shared by the planes that follow
+    if (made_ && index == index_) return bits_.data();  // shared by the following planes
     kernels_.keep_bits({job_.key, job_.threshold, index}, rows_ * width_, seeds_.data());
     for (int64_t row = 0; row < rows_; ++row) along_row(row);
     int64_t rows_apart = 1;
@@ -91,7 +91,7 @@ class Plane {
   }
 
  private:
-  // Past the row's end its words hold what follows, which reaches no place of the map.
+  // Past the row's end its words hold the bits after it, which reach no place of the map.
   void along_row(int64_t row) {
     uint64_t* const words = &kept_[static_cast<size_t>(row * words_)];
     for (int64_t w = 0; w < words_; ++w) {
@@ -131,8 +131,8 @@ class Plane {
 
   const Kernels& kernels_;
   const BlocksJob& job_;
-  const int64_t width_;  // of a row of seeds
-  const int64_t words_;  // that its bits take
+  const int64_t width_;  // size of a row of seeds
+  const int64_t words_;  // number of words that its bits take
   int64_t rows_ = 1;
   std::vector<uint64_t> seeds_, kept_, bits_;
   bool made_ = false;

@@ -8,7 +8,7 @@ namespace torchdropout {
 namespace {
 
 #if defined(__x86_64__)
-// Not all compilers know this one by name.
+// Not all compilers know this feature by name.
 bool converts_halves() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;

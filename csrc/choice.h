@@ -1,4 +1,4 @@
-// Which instruction set runs: chosen by what the processor has, or by name.
+// Which instruction set runs: chosen by what the processor supports, or by name.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace torchdropout {
 
-// Those that are built and that this processor can run, the fastest last.
+// The kernels that are built and that this processor can run, the fastest last.
 std::vector<const Kernels*> usable_kernels();
 
 // What the processor (or the build) lacks for the kernels of that name; empty if nothing.

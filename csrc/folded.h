@@ -1,4 +1,4 @@
-// Philox with everything that does not depend on the low word of the counter computed beforehand.
+// Philox with everything that does not depend on the low word of the counter precomputed.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace torchdropout {
 
-// One a file: a constructor that the linker shared would bring one instruction set into another.
+// One per file: a constructor shared by the linker would bring one instruction set into another.
 namespace {
 
 // Blocks whose numbers share their high half differ in one counter word. The first two rounds then

@@ -1,6 +1,8 @@
 // What the two files that see torch share: register.cpp (the operator) and module.cpp (Python).
 #pragma once
 
+#include "old_systems.h"
+
 #include <torch/csrc/stable/ops.h>
 
 #include <atomic>
@@ -10,7 +12,7 @@
 
 namespace torchdropout {
 
-// The kernels that run, and whether the reference was asked for instead.
+// The kernels that run, and whether the reference was requested instead.
 struct Selection {
   std::atomic<const Kernels*> kernels;
   std::atomic<bool> reference;
@@ -34,7 +36,7 @@ inline void add_pair(Job& job) {
   job.affine.drop_value = 0.0;  // a value for both parts has no meaning
 }
 
-// Calls an operator: arguments are taken from the stack, and results left there.
+// Calls an operator: takes its arguments from the stack, and leaves the results there.
 inline void call_operator(const char* name, const char* overload, StableIValue* stack) {
   // Not torch's own macro for the check, which has another name in torch 2.10.
   const AOTITorchError error = torch_call_dispatcher(name, overload, stack, TORCH_ABI_VERSION);

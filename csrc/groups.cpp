@@ -1,4 +1,4 @@
-// A fixed count of each group: which places come first by their words, and dropout by that.
+// A fixed count of each group: the places that come first by their words, and dropout of the rest.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -8,11 +8,11 @@
 namespace torchdropout {
 namespace {
 
-constexpr int kSide = 32;     // groups that are compared side by side, in vectors
-constexpr int kLargest = 64;  // group
+constexpr int kSide = 32;     // groups that are compared in parallel, in vectors
+constexpr int kLargest = 64;  // largest size of a group
 
-// keep = 1 or 0. A place is kept if fewer than so many of its group come before it: by their words,
-// and of equal words by place. For a fixed size the loops over places are unrolled.
+// keep = 1 or 0. A place is kept if fewer than `kept` of its group come before it, ordered by word,
+// and equal words by place. For a fixed size the loops over places are unrolled.
 template <int fixed>
 void keep_first(const uint32_t* words, int64_t groups, int any, int kept, uint8_t* keep) {
   const int group = fixed > 0 ? fixed : any;
@@ -21,7 +21,7 @@ void keep_first(const uint32_t* words, int64_t groups, int any, int kept, uint8_
   for (int64_t start = 0; start < groups; start += kSide) {
     const int n = static_cast<int>(std::min<int64_t>(kSide, groups - start));
     for (int g = 0; g < n; ++g) {
-      // In the order of signed numbers, which all processors compare in vectors.
+      // In the order of signed numbers, which all processors can compare in vectors.
       for (int i = 0; i < group; ++i) {
         at[i][g] = static_cast<int32_t>(words[g * group + i] ^ 0x80000000);
       }
@@ -129,7 +129,7 @@ struct Rows {
     }
   }
 
-  // Word and place in one number each, no two of a row alike.
+  // Word and place combined into one number, unique in its row.
   void number(int64_t start, uint64_t* numbers) const {
     uint32_t words[kNoisePiece];
     for (int64_t i = 0; i < job.size; i += kNoisePiece) {

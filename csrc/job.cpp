@@ -7,7 +7,7 @@
 namespace torchdropout {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements worth a thread
+constexpr int64_t kGrain = 32768;  // the least number of elements for a thread
 
 const uint64_t* constant_bits(bool keep) {
   static const std::vector<uint64_t> kept(kPiece / kGroup, ~uint64_t{0});
@@ -48,7 +48,7 @@ class MaskWalk final : public Walk {
     runs_.bits(job_.affine, operands(at), n * times, bits, streaming_);
   }
 
-  // A square of 64 by 64 at a time: keep bits are made along the mask and used across it.
+  // Process squares of 64 by 64: keep bits are made along the mask and used across it.
   void transposed(const Place& at, int64_t n) const override {
     for (int64_t start = 0; start < inner().size; start += kGroup) {
       const int64_t width = std::min<int64_t>(kGroup, inner().size - start);

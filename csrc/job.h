@@ -75,8 +75,8 @@ struct SumsJob {
 
 void run(const Kernels& kernels, const SumsJob& job, ParallelFor parallel_for);
 
-// Contiguous x and y. Of each group of up to 64 places that follow one another, the `kept` whose
-// words are the lowest:
+// Contiguous x and y. In each group of up to 64 consecutive places, the `kept` places with the lowest
+// words are kept:
 //   y = kept ? x * scale : 0
 struct GroupsJob {
   DType type;
@@ -92,7 +92,7 @@ struct GroupsJob {
 
 void run(const Kernels& kernels, const GroupsJob& job, ParallelFor parallel_for);
 
-// Of each row of places, the numbers of the `kept` whose words are the lowest, ascending or in the
+// In each row of places, the numbers of the `kept` places with the lowest words, ascending or in the
 // order of their words.
 struct PlacesJob {
   Key key;
@@ -105,9 +105,9 @@ struct PlacesJob {
 
 void run(const Kernels& kernels, const PlacesJob& job, ParallelFor parallel_for);
 
-// Contiguous x and y, of maps of `sizes` within outer dimensions. Each map has a map of seeds, as far
-// as a block that covers a place of it can begin: `block - 1` more along each dimension, row-major,
-// its first at `base` and the outer strides. What a seed that is dropped covers is dropped:
+// Contiguous x and y: maps of `sizes` within outer dimensions. Each map has a map of seeds, which
+// includes every block that covers a place of it: `block - 1` more along each dimension, row-major,
+// its first at `base` plus the outer strides. All that a dropped seed's block covers is dropped:
 //   y = kept ? x * scale : 0
 struct BlocksJob {
   struct Outer {

@@ -18,7 +18,7 @@ struct Key {
 };
 
 // An element is dropped iff its 32-bit uniform is below T = round_half_even(p * 2**32). The high
-// half of the uniform decides unless it equals that of T; `high` is 65536 where all is dropped.
+// half of the uniform decides unless it equals that of T; `high` is 65536 if all is dropped.
 struct Threshold {
   uint32_t high;
   uint32_t low;

@@ -1,4 +1,4 @@
-// What a kernel offers: one table of functions an instruction set.
+// The interface of the kernels: one table of functions for each instruction set.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ struct Affine {
   double drop_value;
 };
 
-// First elements of a run: elements that follow one another in memory in every operand.
-// y and residual are of one type, bias and sums of the compute type; what an Op does not name is
-// not read. y may be x.
+// First elements of a run: elements that are adjacent in memory in every operand.
+// y and residual have one type, bias and sums the compute type; operands that an Op does not use
+// are not read. y may be x.
 struct Operands {
   const void* x;
   void* y;
@@ -45,10 +45,10 @@ struct IndexedMask {
   uint64_t index;
 };
 
-// `streaming`: y is large and mapped; write it past the caches.
+// `streaming`: y is large and mapped; write it bypassing the caches.
 using RunIndexed = void (*)(const Affine&, const Operands&, int64_t n, const IndexedMask&,
                             bool streaming);
-// The same with keep bits that are already there: bit i % 64 of word i / 64 is that of element i.
+// The same with keep bits already computed: bit i % 64 of word i / 64 is that of element i.
 using RunBits = void (*)(const Affine&, const Operands&, int64_t n, const uint64_t* bits,
                          bool streaming);
 
@@ -57,33 +57,33 @@ struct Runs {
   RunBits bits;
 };
 
-// y = x * (1 + factor * e) + addend * e, with a number e of noise for each element: the sum and the
-// products in it in double, each rounded to the compute type, and a part whose constant is 0 left out.
+// y = x * (1 + factor * e) + addend * e, with a noise number e for each element: 1 + factor * e and
+// addend * e are in double, each rounded to the compute type; a part whose constant is 0 is left out.
 struct NoiseAffine {
   double factor;
   double addend;
 };
 
-constexpr int64_t kNoisePiece = 512;  // numbers that are made together
+constexpr int64_t kNoisePiece = 512;  // numbers that are computed together
 
 // A run of up to kNoisePiece elements. y may be x.
 using RunNoise = void (*)(const NoiseAffine&, const void* x, void* y, int64_t n, const double* e);
 
 struct Kernels {
   const char* name;
-  // x's type and y's; {nullptr, nullptr} where there is none.
+  // By the types of x and y; {nullptr, nullptr} if there is none.
   Runs (*runs)(Op, DType x, DType y);
-  // Keep bits of n elements from mask.index on, as `RunBits` reads them; bits past n are anything.
+  // Keep bits of n elements from mask.index on, as `RunBits` reads them; bits past n are arbitrary.
   void (*keep_bits)(const IndexedMask& mask, int64_t n, uint64_t* bits);
 
-  // Of up to kNoisePiece indices from `index` on. Words and numbers have room for kNoisePiece, and
-  // past n anything may be written (and be read: what is there must be initialised).
+  // For up to kNoisePiece indices from `index` on. Words and numbers have room for kNoisePiece;
+  // entries past n may be written, and be read, so they must be initialised.
   void (*noise_words)(const Key& key, uint32_t domain, uint64_t index, int64_t n, uint32_t* words);
   void (*noise)(Law law, int64_t n, const uint32_t* words, double* e);
   RunNoise (*run_noise)(DType type);
 };
 
-// One a file: scalar.cpp, neon.cpp, avx2.cpp, avx512.cpp. The vector ones are null where they are not built.
+// One per file: scalar.cpp, neon.cpp, avx2.cpp, avx512.cpp. The vector ones are null if not built.
 extern const Kernels* const kScalarKernels;
 extern const Kernels* const kNeonKernels;
 extern const Kernels* const kAvx2Kernels;

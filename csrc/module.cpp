@@ -1,10 +1,10 @@
-// The module `_C`: kernels on Python's tensors, for calls that nothing but autograd looks at.
+// The module `_C`: kernels on Python's tensors, for calls that only autograd observes.
 //
 // Tensors are read through DLPack's C exchange table, which torch offers from 2.10 on: a pointer,
-// sizes and strides in some ten nanoseconds, where the operator costs microseconds.
+// sizes and strides in some ten nanoseconds, whereas the operator costs microseconds.
 #include <Python.h>
 
-// DLPack's own header, plain C. torch hides its copy from code that keeps to the stable ABI.
+// DLPack's own header, plain C. torch hides its copy from code that uses only the stable ABI.
 #pragma push_macro("TORCH_TARGET_VERSION")
 #undef TORCH_TARGET_VERSION
 #include <ATen/dlpack.h>
@@ -25,20 +25,20 @@
 namespace torchdropout {
 namespace {
 
-// What `connect` was given, and names made once: Python objects that live as long as the process.
+// The arguments of `connect`, and names made once: Python objects that live as long as the process.
 struct Connection {
   PyObject* tensor_type;
   PyObject* parameter_type;
   PyObject* empty_like;
-  PyObject* watchers;  // functions without arguments that return something false where nobody is
-  PyObject *forward_ad, *level;  // a module and the name of a number in it, below 0 where nobody is
-  PyObject *profiler, *is_profiling;  // the same of a flag
+  PyObject* watchers;  // functions without arguments; each returns something false if inactive
+  PyObject *forward_ad, *level;  // a module and the name of a number in it, below 0 if inactive
+  PyObject *profiler, *is_profiling;  // the same for a flag
   PyObject* apply;   // apply(x, in_place, map) with a gradient
-  PyObject* linear;  // linear(gradient, map): the derivative where the kernel may not be run
+  PyObject* linear;  // linear(gradient, map): the derivative if the kernel may not be run
   const DLPackExchangeAPI* exchange;
   PyObject *is_neg, *is_conj, *requires_grad, *mark_dirty;
   PyObject* map;
-  torch::stable::Tensor* seed;  // what a draw is written into; the interpreter's lock guards it
+  torch::stable::Tensor* seed;  // a draw is written into it; the interpreter's lock guards it
 } torch_side;
 
 // A Python error is set.
@@ -82,7 +82,7 @@ PyObject* new_reference(PyObject* object) {
   return object;
 }
 
-// A strided CPU tensor of a type the kernels know.
+// A strided CPU tensor of a type that the kernels know.
 struct View {
   DLTensor dl;
   ElementType type;
@@ -156,7 +156,7 @@ bool is_plain(PyObject* object) {
   if (selection.reference || torch_side.exchange == nullptr) return false;
   auto* const type = reinterpret_cast<PyObject*>(Py_TYPE(object));
   if (type != torch_side.tensor_type && type != torch_side.parameter_type) return false;
-  // Asked first: of a tensor that a transform has wrapped, reading fails by a slow exception.
+  // Checked first: reading a tensor that a transform has wrapped fails with a slow exception.
   if (is_watched()) return false;
   View view;
   if (!read(object, &view)) return false;
@@ -244,7 +244,7 @@ std::vector<uint64_t> mask_strides(PyObject* sequence, const View& x) {
   return strides;
 }
 
-// Lets other Python threads run while `work` does, if it is long enough to be worth it.
+// Lets other Python threads run during `work`, if it is long enough to be worth it.
 template <class Work>
 void without_gil(int64_t elements, const Work& work) {
   constexpr int64_t kWorthIt = 65536;
@@ -256,7 +256,7 @@ void without_gil(int64_t elements, const Work& work) {
   work();
 }
 
-// Where the elements of the operands are; `bias` and `residual` may be null.
+// The addresses of the operands' elements; `bias` and `residual` may be null.
 void lay_out(Job& job, const View& x, const View& y, const View* residual, const View* bias,
              PyObject* strides) {
   const int64_t x_item = item_size(job.x_type), y_item = item_size(job.y_type);
@@ -297,7 +297,7 @@ PyObject* empty_like(PyObject* tensor) {
   return checked(PyObject_CallFunctionObjArgs(torch_side.empty_like, tensor, nullptr));
 }
 
-// y, or a new tensor where that is None.
+// y, or a new tensor if that is None.
 PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
   const View x = read_or_throw(x_object);
   const Owned owned(y_object == Py_None ? empty_like(x_object) : new_reference(y_object));
@@ -350,7 +350,7 @@ uint64_t draw() {
 
 // --- functions -------------------------------------------------------------------------------
 
-// Runs a body that throws, and gives its result.
+// Runs a body that may throw, and returns its result.
 template <class Body>
 PyObject* guarded(const Body& body) {
   try {
@@ -403,12 +403,12 @@ PyObject* draw_seed(PyObject*, PyObject*) {
   return guarded([] { return PyLong_FromUnsignedLongLong(draw()); });
 }
 
-// y of a map whose seed is known, by way of `apply` where there is a gradient.
+// y of a map whose seed is known, through `apply` if there is a gradient.
 PyObject* with_gradient(PyObject* x, PyObject* map) {
   return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_False, map, nullptr));
 }
 
-// NotImplemented where x is not plain; nothing is drawn then.
+// NotImplemented if x is not plain; nothing is drawn then.
 PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 2);
@@ -428,8 +428,8 @@ PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// What almost every call is: dropout(x, p) in training, key drawn, nothing else said. NotImplemented
-// where p is no float in (0, 1) or x is not plain: `functional` says what is wrong, or goes its way.
+// The most common call: dropout(x, p) in training, with a drawn key and nothing else. NotImplemented
+// if p is not a float in (0, 1) or x is not plain: `functional` raises, or takes the general path.
 PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 2);
@@ -457,8 +457,8 @@ PyObject* affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// Forward and backward of an autograd.Function: (ctx, x, in_place, map) and (ctx, gradient). Not the
-// tensor itself a second time: its second edge would have a gradient that is None.
+// Forward and backward of an autograd.Function: (ctx, x, in_place, map) and (ctx, gradient). The
+// tensor is not passed a second time: its second edge would have a gradient of None.
 PyObject* affine_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 4);
@@ -544,7 +544,7 @@ Key read_key(Arguments& in) {
   return {seed, bits_of(in.object())};
 }
 
-// A view of integers: unlike `read`, which knows the types of dropout.
+// A view of integers, unlike `read`, which accepts the types of dropout.
 DLTensor read_integers(PyObject* object) {
   DLTensor view;
   if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &view) != 0) {
@@ -687,8 +687,8 @@ PyMethodDef methods[] = {
     {"connect", as_method(connect), METH_FASTCALL,
      "connect(tensor_type, parameter_type, empty_like, watchers, forward_ad, level, profiler, "
      "is_profiling, apply, linear)"},
-    {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unseen by anybody"},
-    {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number of torch's default CPU generator"},
+    {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unobserved"},
+    {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number from torch's default CPU generator"},
     {"masked_affine", as_method(masked_affine), METH_FASTCALL,
      "masked_affine(x, map) -> y, or NotImplemented; a seed of None is drawn"},
     {"dropout", as_method(dropout), METH_FASTCALL,
@@ -710,7 +710,7 @@ PyMethodDef methods[] = {
     {"drop_blocks", as_method(drop_blocks), METH_FASTCALL,
      "drop_blocks(x, seed, stream, rate, base, strides, dims, block, scale) -> y, or "
      "NotImplemented; rate in (0, 1)"},
-    {"usable", usable, METH_NOARGS, "names of the kernels that can run here, the fastest last"},
+    {"usable", usable, METH_NOARGS, "names of the usable kernels, the fastest last"},
     {"why_not", why_not, METH_O, "what is missing to run the kernels of a name"},
     {"select", select, METH_O, "run the kernels of a name from now on; None: the reference"},
     {nullptr, nullptr, 0, nullptr},

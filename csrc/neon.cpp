@@ -1,4 +1,4 @@
-// NEON, as every aarch64 processor has it: four lanes, and keep bits as lanes of all ones.
+// NEON, which every aarch64 processor has: four lanes, and keep bits as lanes of all ones.
 #include "kernels.h"
 
 #if defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -12,9 +12,9 @@ namespace {
 
 struct Neon : OnPacks<Neon> {
   struct Keep {
-    uint16x8_t at[kBlocks];  // the eight elements of a block each, a 16-bit lane an element
+    uint16x8_t at[kBlocks];  // the eight elements of a block each, one 16-bit lane per element
   };
-  // A round of one group is 24 instructions on a chain of some ten cycles; that of two keeps four
+  // A round of one group is 24 instructions on a chain of some ten cycles; a round of two keeps four
   // pipes busy, and takes 16 of the 32 registers, which leaves room for products and round keys.
   static constexpr int kBatch = 2;
 
@@ -66,8 +66,8 @@ struct Neon : OnPacks<Neon> {
     philox<n>(folded, block, [&](int i, uint32x4_t words) { vst1q_u32(w + 4 * i, words); });
   }
 
-  // Stores are ordinary ones also where y is large: run.h does not prefetch it then, and processors
-  // notice by themselves that whole lines are overwritten.
+  // Stores are ordinary ones even if y is large: run.h does not prefetch it then, and processors
+  // detect by themselves that whole lines are overwritten.
   static void fence() {}
 
  private:
@@ -75,8 +75,8 @@ struct Neon : OnPacks<Neon> {
     uint32x4_t low, high;
   };
 
-  // Which of a group tie with the threshold. Made again: to keep them at hand takes registers from
-  // all the groups, and one group in a thousand has any.
+  // Which elements of a group tie with the threshold. Recomputed: keeping them would take registers
+  // from all groups, and only one group in a thousand has any.
   __attribute__((noinline)) static uint64_t ties(const Folded& folded, uint32_t high,
                                                  uint64_t block) {
     const uint16x8_t limit = vdupq_n_u16(static_cast<uint16_t>(high));
@@ -87,8 +87,8 @@ struct Neon : OnPacks<Neon> {
     return to_bits(tied);
   }
 
-  // Philox with a block a 32-bit lane. `each` gets the four words of each block, in order, and its
-  // number from `block` on.
+  // Philox with one block per 32-bit lane. `each` gets the four words of each block, in order, and
+  // its number from `block` on.
   template <int n, class Each>
   static void philox(const Folded& folded, uint64_t block, const Each& each) {
     constexpr int kParts = 2 * n;  // of four blocks
@@ -120,7 +120,7 @@ struct Neon : OnPacks<Neon> {
       }
     }
     for (int i = 0; i < kParts; ++i) {
-      // Or g++ reads these from the products, by table look-ups that first want them moved.
+      // Otherwise g++ reads these from the products, by table look-ups that first need moves.
       asm("" : "+w"(c1[i]), "+w"(c3[i]));
       const uint64x2_t pairs[] = {
           vreinterpretq_u64_u32(vzip1q_u32(c0[i], c1[i])),  // of the first two blocks
@@ -136,7 +136,7 @@ struct Neon : OnPacks<Neon> {
     }
   }
 
-  // By one of the two multipliers in m.
+  // Multiply by one of the two multipliers in m.
   template <int which>
   static Product product(uint32x4_t words, uint32x2_t m) {
     const uint32x4_t first =
@@ -146,7 +146,7 @@ struct Neon : OnPacks<Neon> {
   }
 };
 
-// In either order as in the other: to take the even and the odd elements apart saves nothing here.
+// Both orders are the same: separating even and odd elements saves nothing on NEON.
 template <>
 struct Neon::Pack<float> {
   static constexpr int kSize = 8;
@@ -204,7 +204,7 @@ struct Neon::Pack<float> {
   // In the high halves of the lanes.
   static uint16x8_t rounded(float32x4_t value) {
     const uint32x4_t bits = vreinterpretq_u32_f32(value);
-    // Add 0x7FFF, and 1 where the last bit that stays is odd: it is the top one after the shift.
+    // Add 0x7FFF, and 1 if the last bit that stays is odd: it is the top one after the shift.
     const uint32x4_t up = vsraq_n_u32(bits + vdupq_n_u32(0x7FFF), vshlq_n_u32(bits, 15), 31);
     const uint32x4_t number = vceqq_f32(value, value);
     return vreinterpretq_u16_u32(vbslq_u32(number, up, vdupq_n_u32(0x7FC00000)));

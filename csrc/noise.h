@@ -1,6 +1,7 @@
-// From (key, law, index) to a number of continuous noise: section 7 of docs/contract.md.
+// From (key, distribution, index) to a number of continuous noise: section 7 of docs/contract.md.
 //
-// Every operation is one of IEEE 754 in double, rounded by itself, in the order of contract/noise.py.
+// Every operation is an IEEE 754 operation in double, rounded by itself, in the order of
+// contract/noise.py.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +10,14 @@
 
 namespace torchdropout {
 
-// The standard laws; the value of each is its domain of Philox counters.
+// The standard distributions; the value of each is its domain of Philox counters.
 enum class Law : uint32_t {
   kUniform = 1,   // on (-1, 1)
-  kNormal = 2,    // of mean 0 and variance 1
+  kNormal = 2,    // mean 0 and variance 1
   kLogistic = 3,  // log(u / (1 - u)) of a uniform u
 };
 
-constexpr int kPerNoiseBlock = 4;  // indices that one Philox call serves: a word each
+constexpr int kPerNoiseBlock = 4;  // indices that one Philox call serves, with a word each
 constexpr uint32_t kNoiseHighMask = 0xFFFFFFFF / kPerNoiseBlock;
 
 // The 32-bit number of an index.
@@ -50,7 +51,7 @@ constexpr double kD[] = {
     1.05075007164441684324e-9,
 };
 
-// The logarithm of FreeBSD's msun (e_log.c, after Sun's fdlibm). ln 2 in two parts, so that the
+// The logarithm of FreeBSD's msun (e_log.c, after Sun's fdlibm). ln 2 is in two parts, so that the
 // product of an exponent and the first is exact.
 constexpr double kLn2 = 6.93147180559945286227e-01;
 constexpr double kLn2High = 6.93147180369123816490e-01;
@@ -58,7 +59,7 @@ constexpr double kLn2Low = 1.90821492927058770002e-10;
 constexpr double kLog[] = {
     6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
     2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
-    1.479819860510658591e-01,
+    1.479819860511658591e-01,
 };
 constexpr uint64_t kRootHalf = 0x3FE6A09E667F3BCD;  // the bits of sqrt(1/2)
 

@@ -1,4 +1,4 @@
-// Noise on tensors of any strides: words, numbers and elements, some hundred at a time.
+// Noise on tensors of any strides: words, numbers and elements, a few hundred at a time.
 #include <algorithm>
 
 #include "walk.h"
@@ -6,7 +6,7 @@
 namespace torchdropout {
 namespace {
 
-constexpr int64_t kGrain = 8192;  // elements worth a thread: four times what a mask costs
+constexpr int64_t kGrain = 8192;  // least elements for a thread: each costs four times a mask's
 
 static_assert(kNoisePiece >= kGathered && kNoisePiece >= kGroup, "ways take a piece at a time");
 
@@ -52,7 +52,7 @@ class NoiseWalk final : public Walk {
     Numbers once, e;
     words_along(at, n, words.at);
     numbers(n, words, once);
-    // As many stretches at a time as there is room for.
+    // As many stretches at a time as fit.
     const int64_t times = inner().size, together = kNoisePiece / times;
     for (int64_t i = 0; i < n; i += together) {
       const int64_t here = std::min(together, n - i);
@@ -61,7 +61,7 @@ class NoiseWalk final : public Walk {
     }
   }
 
-  // A square of 64 by 64 at a time: words are made along the index and used across it.
+  // Process squares of 64 by 64: words are made along the index and used across it.
   void transposed(const Place& at, int64_t n) const override {
     alignas(64) uint32_t square[kGroup][kGroup];
     Words along, words;

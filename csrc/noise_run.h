@@ -1,18 +1,18 @@
 // The loops over noise, written once; an instruction set fills in the vectors.
 //
-// Words, then numbers, then elements, a piece that fits the first-level cache at a time. Beside what
-// run.h asks of an instruction set `Isa`, it has
+// Words, then numbers, then elements, in pieces that fit into the first-level cache. Besides what
+// run.h requires of an instruction set `Isa`, it has
 //   make_words<n>(folded, key, domain, block, words)   the words of 8 n Philox calls, in order
 // and its doubles, `Doubles`, are
 //   D, kLanes                       a vector of doubles with the operators of one, and its size
-//   kStrip                          vectors that are worked on together, to hide latencies
+//   kStrip                          vectors that are processed together, to hide latencies
 //   set, load, store, root
 //   magnitude(x), with_sign(magnitude, sign)
 //   centred(words)                  u - 1/2, of u = (2w + 1) / 2**33
 //   split(x, &k, &m)                x = m * 2**k, with m from sqrt(1/2) to sqrt(2), of an x >= 1
-//   collect(q, place, count, rare, places)   appends those lanes of q that are beyond kSplit to
-//                                   `rare`, and `place` plus their numbers to `places`; returns how
-//                                   many there are now. It may write a vector past them.
+//   collect(q, place, count, rare, places)   appends the lanes of q that are beyond kSplit to
+//                                   `rare`, and `place` plus their numbers to `places`; returns the
+//                                   new count. It may write a vector past them.
 //   rounded(vectors, C())           a pack of compute type C
 #pragma once
 
@@ -24,7 +24,7 @@ namespace torchdropout {
 // 2**19 + u is these bits with 2w in them: the last bit is worth 2**-33.
 constexpr uint64_t kCentredBits = (uint64_t{1023 + 19} << 52) | 1;
 constexpr double kCentredMiddle = 524288.5;
-// An integer below 2**52 in the last bits of this is that integer more than it.
+// With an integer below 2**52 in its last bits this number is larger by that integer.
 constexpr uint64_t kIntegerBits = uint64_t{1023 + 52} << 52;
 constexpr double kIntegerZero = 4503599627370496.0;
 
@@ -37,7 +37,7 @@ void noise_words(const Key& key, uint32_t domain, uint64_t index, int64_t n, uin
   uint32_t room[kRoom];
   const int skipped = static_cast<int>(index % kPerNoiseBlock);
   uint64_t block = index / kPerNoiseBlock;
-  // Straight to where they go if they start with a block and end with a group.
+  // Directly to their destination if they start with a block and end with a group.
   const bool fits = skipped == 0 && n % kPerGroup == 0;
   uint32_t* at = fits ? words : room;
   int64_t left = (skipped + n + kPerGroup - 1) / kPerGroup;
@@ -131,7 +131,7 @@ struct Numbers {
     }
   }
 
-  // All as if they were in the middle; those that are not, side by side, in a second pass.
+  // All as if they were in the central region; those that are not, gathered, in a second pass.
   static void normal(int64_t n, const uint32_t* words, double* e) {
     double rare[kNoisePiece + kStep];
     int32_t places[kNoisePiece + kStep];

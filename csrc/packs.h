@@ -1,4 +1,4 @@
-// What the vector instruction sets say of their packs in the same words: a pack is two vectors, a and b.
+// What the packs of all vector instruction sets have in common: a pack is two vectors, a and b.
 #pragma once
 
 #include "run.h"

@@ -1,7 +1,7 @@
-// Philox4x32-10 on plain integers: the definition in contract/philox.py, once more.
+// Philox4x32-10 on plain integers: the same as the definition in contract/philox.py.
 //
-// Functions in the headers are static: one that the linker shared between files would bring the
-// instruction set of one into another.
+// Functions in the headers are static: a function shared by the linker between files would bring
+// the instruction set of one into another.
 //
 // J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once

@@ -1,4 +1,4 @@
-// The operators' CPU kernels: what the dispatcher calls, under every transform and from compiled code.
+// The operators' CPU kernels, which the dispatcher calls under every transform and in compiled code.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -55,7 +55,7 @@ Tensor reference(const char* name, const Arguments&... arguments) {
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
-// What the kernels rely on: they read as many keys and strides as x has dimensions for.
+// Check what the kernels rely on: they read a key or a stride for each dimension of x.
 void check(const char* name, const Tensor& x, const Tensor& key,
            const std::vector<int64_t>& strides) {
   STD_TORCH_CHECK(key.scalar_type() == ScalarType::Long && key.dim() >= 1 &&

@@ -1,15 +1,15 @@
 // The loops over a run, written once; an instruction set fills in the vectors.
 //
 // An instruction set `Isa` works on groups of 64 elements and offers
-//   Keep                        keep bits of a group, in the form its selects want
-//   kBatch                      groups whose bits are made together, to hide Philox' latency
+//   Keep                        keep bits of a group, in the form that its selects need
+//   kBatch                      groups whose bits are made together, to hide Philox's latency
 //   make_keep<n>(folded, mask, block, keep[n])   bits of n groups from `block` on
 //   from_bits(word), to_bits(keep)
 //   Pack<C>                     values of compute type C, `Pack<C>::kSize` of them
 //   load<L, C>(const T*), store<L, streaming>(T*, pack)   from and to element type T
 //   keep_of<L, C>(keep, i)      the part of a group's bits that belongs to its pack i
 //   broadcast, add, multiply, select(part, kept, dropped)
-//   fence()                     orders streaming stores before what is stored after them
+//   fence()                     orders streaming stores before later stores
 // L is the order of the elements of a pack; see Order.
 #pragma once
 
@@ -25,10 +25,10 @@
 
 namespace torchdropout {
 
-constexpr int kBlocks = kGroup / kPerBlock;  // Philox calls to a group
+constexpr int kBlocks = kGroup / kPerBlock;  // Philox calls per group
 
-// Elementwise work does not care in which lane an element is, as long as all operands agree. Where
-// all are bfloat16 the even and the odd elements go apart, which takes one shift and one mask.
+// Elementwise work may put an element into any lane, as long as all operands agree. If all operands
+// are bfloat16 the even and the odd elements are separated, which takes one shift and one mask.
 enum class Order { kSequential, kEvenOdd };
 
 // An element whose high half ties with the threshold is dropped if its low half is below.
@@ -55,7 +55,7 @@ class Runner {
                                           std::is_same<Y, BFloat16>::value && !kBias && !kSums
                                       ? Order::kEvenOdd
                                       : Order::kSequential;
-  // Bytes ahead of the reads and writes: what a core has under way while memory answers.
+  // Bytes ahead of the reads and writes: what a core has in flight while it waits for memory.
   static constexpr int kAhead = 2048;
 
   const Pack scale_, shift_, drop_value_;
@@ -108,7 +108,7 @@ class Runner {
       n -= head;
     }
     while (n > 0) {
-      // Up to where the high word of the block number changes.
+      // Up to the point where the high word of the block number changes.
       const uint64_t block = index / kPerBlock;
       const uint64_t same = ((uint64_t{1} << 32) - (block & 0xFFFFFFFF)) * kPerBlock;
       const auto part = static_cast<int64_t>(std::min<uint64_t>(same, static_cast<uint64_t>(n)));
@@ -169,14 +169,14 @@ class Runner {
 
   template <int write, class T>
   static void prefetch(const T* p) {
-    // Through an integer: a pointer past the end of its array may not be computed.
+    // Through an integer, because computing a pointer past the end of its array is undefined.
     const auto at = reinterpret_cast<uintptr_t>(p) + kAhead;
     for (size_t i = 0; i < kGroup * sizeof(T); i += 64) {
       __builtin_prefetch(reinterpret_cast<const void*>(at + i), write);
     }
   }
 
-  // The first n elements of a group, through buffers: nothing is read or written past them.
+  // The first n elements of a group, through buffers, so nothing is read or written past them.
   void partial(const Keep& keep, int n) {
     alignas(64) X x[kGroup] = {};
     alignas(64) Y y[kGroup];
@@ -223,7 +223,7 @@ class Runner {
   }
 };
 
-// Keep bits of whole groups from `block` on, 64 mask indices a word.
+// Keep bits of whole groups from `block` on, 64 mask indices per word.
 template <class Isa>
 void keep_groups(const IndexedMask& mask, uint64_t block, int64_t n, uint64_t* words) {
   const auto folded_at = [&](uint64_t b) {
@@ -296,7 +296,7 @@ Runs runs_of(DType x, DType y) {
         return of(bf16, bf16);
     }
   }
-  // A half beside a float32 residual: its sum is float32, and the gradient of that comes back.
+  // A half type with a float32 residual: the sum is float32, and so is the incoming gradient.
   constexpr bool kForward = op == Op::kAdd || op == Op::kAddBias;
   constexpr bool kBackward = op == Op::kScale || op == Op::kSum;
   if constexpr (kForward) {

@@ -1,4 +1,4 @@
-// The portable kernel, one element at a time: the readable one, for any processor.
+// The portable, readable kernel: one element at a time, for any processor.
 #include <cmath>
 
 #include "noise_run.h"

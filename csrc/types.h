@@ -1,4 +1,4 @@
-// The 16-bit types, with exact conversions, and the type each element type is computed in.
+// The 16-bit types, with exact conversions, and the compute type of each element type.
 #pragma once
 
 #include <cstdint>

@@ -11,8 +11,8 @@
 namespace torchdropout {
 namespace {
 
-// True if y is large and its pages are there. Writing past the caches spares reading what is to be
-// overwritten; on pages that are still to be mapped it only adds to the cost of mapping them.
+// True if y is large and its pages are mapped. Bypassing the caches avoids reading lines that will be
+// overwritten; on pages that are not mapped yet it only adds to the cost of mapping them.
 #ifdef __linux__
 bool worth_streaming(const void* y, int64_t bytes) {
   constexpr int64_t kStreamingBytes = int64_t{32} << 20;
@@ -28,7 +28,7 @@ bool worth_streaming(const void* y, int64_t bytes) {
   }
   return true;
 }
-#else  // nothing has been tried there
+#else  // not tried on other systems
 bool worth_streaming(const void*, int64_t) { return false; }
 #endif
 
@@ -77,9 +77,9 @@ bool Walk::contiguous(const Dim& dim, int64_t times) const {
   return true;
 }
 
-// In the order of y's memory, and neighbours that are one dimension in everything made one.
+// Put dimensions in the order of y's memory, and merge neighbours that are one dimension everywhere.
 void Walk::simplify() {
-  if (dims_.size() == 1 && dims_[0].size != 1) return;  // small calls come here: nothing to do
+  if (dims_.size() == 1 && dims_[0].size != 1) return;  // the case of small calls: nothing to do
   dims_.erase(std::remove_if(dims_.begin(), dims_.end(), [](const Dim& d) { return d.size == 1; }),
               dims_.end());
   std::stable_sort(dims_.begin(), dims_.end(), [](const Dim& a, const Dim& b) {

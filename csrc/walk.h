@@ -1,8 +1,8 @@
 // How a call goes through its elements: the order of dimensions, and the way along the innermost one.
 //
-// A mask or noise is made along its index where that follows the elements in memory, and otherwise
-// made once and repeated, or made along another dimension. `Walk` decides, cuts the work in pieces
-// and spreads them over threads; its children do a piece in each of the ways.
+// Mask or noise is computed along its index if that follows the elements in memory; otherwise it is
+// computed once and repeated, or along another dimension. `Walk` decides, cuts the work into pieces
+// and spreads them over threads; its subclasses do a piece in each of the ways.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace torchdropout {
 
-constexpr int64_t kPiece = 4096;    // elements of a run that are handed out together
+constexpr int64_t kPiece = 4096;    // elements of a run that are one unit of work
 constexpr int64_t kGathered = 512;  // elements that go through buffers together
 constexpr int64_t kMaxRepeat = 64;
 
@@ -23,7 +23,7 @@ T* moved(T* p, int64_t bytes) {
   return p == nullptr ? nullptr : reinterpret_cast<Byte*>(p) + bytes;
 }
 
-// Where the element at some coordinates is.
+// Position of the element at some coordinates.
 struct Place {
   int64_t offset[Dim::kOperands] = {};
   uint64_t mask = 0;
@@ -44,11 +44,11 @@ class Walk {
   void operator()(ParallelFor parallel_for);
 
  protected:
-  // `grain`: elements worth a thread.
+  // `grain`: the least number of elements for a thread.
   Walk(DType x_type, DType y_type, const Operands& at, const std::vector<Dim>& dims, bool residual,
        bool bias, int64_t grain);
 
-  // n elements from `at` on, in the one or the other way.
+  // Process n elements from `at` on, each in one of the ways.
   virtual void indexed(const Place& at, int64_t n) const = 0;
   virtual void constant(const Place& at, int64_t n) const = 0;
   virtual void gathered(const Place& at, int64_t n) const = 0;  // n <= kGathered
@@ -60,7 +60,7 @@ class Walk {
   static bool runs_along_mask(const Dim& dim) { return dim.mask == 1 && dim.key == 0; }
   const void* address(int operand, const Place& at) const;
   Operands operands(const Place& at) const;
-  // n elements of `size` bytes.
+  // Copy n elements of `size` bytes.
   static void copy(int64_t size, void* to, int64_t to_stride, const void* from, int64_t from_stride,
                    int64_t n);
 
@@ -75,9 +75,9 @@ class Walk {
   enum class Way {
     kIndexed,     // mask indices follow one another as the elements do in memory
     kConstant,    // one draw for all
-    kRepeated,    // short constant stretches, side by side: draws of the dimension around, repeated
+    kRepeated,    // short constant stretches, adjacent: draws of the enclosing dimension, repeated
     kTransposed,  // mask indices follow one another along another dimension
-    kGathered,    // whatever is left
+    kGathered,    // everything else
   };
 
   bool contiguous(const Dim& dim, int64_t times = 1) const;
@@ -90,12 +90,12 @@ class Walk {
   void pieces(const Place& start, int64_t first, int64_t n) const;
 
   std::vector<Dim> dims_;   // outermost first
-  std::vector<Dim> outer_;  // those around a row
+  std::vector<Dim> outer_;  // the dimensions around a row
   const int64_t grain_;
   Way way_ = Way::kGathered;
-  int64_t piece_ = 0;   // length of what is handed out together
-  int64_t length_ = 0;  // of a row, along the dimension that is cut in pieces
-  int64_t pieces_ = 0;  // of a row
+  int64_t piece_ = 0;   // length of a unit of work
+  int64_t length_ = 0;  // length of a row, along the dimension that is cut into pieces
+  int64_t pieces_ = 0;  // pieces of a row
 };
 
 }  // namespace torchdropout

@@ -11,11 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 from scipy.stats import beta
-from torchdropout_audit.table import FINDERS
+
+from torchdropout_audit.registry import FINDERS
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "audit" / "precision.md"
-SNIPPETS = DOCS.parent / "tests" / "audit" / "snippets"
+SNIPPETS = DOCS.parent / "packages" / "audit" / "tests" / "snippets"
 MARK = re.compile(r"#! ([a-z-]+)( advice)?(?=\s|$)")
 
 MENDED = "mended"  # the column of labels.csv; words: allowed
@@ -44,7 +45,7 @@ HEAD = """\
 # How often the audit is right
 
 Made by `python docs/make_precision.py` from [labels.csv](labels.csv), [packages.csv](packages.csv)
-and the snippets in `tests/audit/snippets`.
+and the snippets in `packages/audit/tests/snippets`.
 
 {packages} packages from PyPI, {files:,} files, {megabytes:.0f} MB, were audited, including their
 tests and examples. Each of the {errors} errors was then read in its source, with the class, its
@@ -75,7 +76,7 @@ written for them: {silent}.
 ## Snippets
 
 {snippets} files with {marks} marked errors, {clean} of the files without any mark. The audit finds
-all of them and nothing else (`tests/audit/test_snippets.py`).
+all of them and nothing else (`packages/audit/tests/test_snippets.py`).
 
 | rule | marked errors | marked advice | files that only look like it |
 |---|---|---|---|

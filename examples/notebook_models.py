@@ -1,4 +1,4 @@
-"""The three models of `dropout.ipynb`: torch's, a teaching version, and the shortest right one."""
+"""The models of `dropout.ipynb`: torch's, a teaching version, and the shortest correct one."""
 
 import torch
 from torch import nn

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The tests on another torch: in a copy of these sources, built with that torch, in an environment of
-# its own. `make test-torch` calls it.
+# Runs the tests on another torch: in a copy of these sources, built with that torch, in a separate
+# environment. `make test-torch` calls it.
 #
 #   tests/other_torch.sh TORCH [ARGUMENT OF PYTEST ...]
 #
 # TORCH: a version, or `newest`. Without arguments all quick tests run.
-# PYTHON: the interpreter of the environment (python3). BUILD: where all is made
+# PYTHON: the interpreter of the environment (python3). BUILD: the folder for everything that is made
 # (build/torch-TORCH-PYTHON). WHEEL: a wheel that another torch may have built; it is installed
 # first, must load its kernels, and must give the known answers.
-# ONLY: `setup` ends before the tests, `tests` takes a set-up that is there.
+# ONLY: `setup` ends before the tests, `tests` uses an existing set-up.
 set -euo pipefail
 version=$1
 shift
@@ -16,7 +16,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
 build=${BUILD:-$root/build/torch-$version-$(basename "$python")}
 case $version in newest) torch=torch ;; *) torch=torch==$version ;; esac
-# Whoever names a version means it, whatever a configuration of pip allows elsewhere.
+# The named version is used even if pip's configuration constrains it.
 export PIP_CONSTRAINT=/dev/null
 
 own=$build/venv/bin/python
@@ -27,13 +27,13 @@ set_up() {
     "$own" -m pip install --quiet --force-reinstall --no-deps "$WHEEL"
     (cd "$build" && "$own" -W error::RuntimeWarning "$root/tests/installed.py")
   fi
-  # A copy, since an editable installation compiles into the sources.
+  # Use a copy, since an editable installation compiles into the sources.
   rm -rf "$build/sources"
   mkdir -p "$build/sources"
   (cd "$root" && git ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done |
     tar --create --null --files-from - | tar --extract --directory "$build/sources")
-  # Not in isolation, where pip would compile it with the newest torch. Torch stays as it is.
+  # No build isolation, in which pip would compile with the newest torch. Torch stays as it is.
   "$own" -m pip install --quiet --no-build-isolation --editable "$build/sources[dev]" "$torch"
 }
 [ "${ONLY:-}" = tests ] || set_up

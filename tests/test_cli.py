@@ -727,7 +727,7 @@ def test_info(capsys):
     assert json.loads(capsys.readouterr().out) == said
     with torchdropout.backends.use("reference"):
         assert cli.run(["info"]) == 0
-    assert "asked for by backends.use('reference')" in capsys.readouterr().out
+    assert "requested by backends.use('reference')" in capsys.readouterr().out
 
 
 def test_info_needs_no_extra():

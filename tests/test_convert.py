@@ -147,7 +147,7 @@ def test_twice_is_a_no_op_that_says_so():
     convert(model)
     objects = list(model.modules())
     again = convert(model)
-    assert str(again) == "Sequential: nothing to convert; 2 already of torchdropout"
+    assert str(again) == "Sequential: nothing to convert; 2 already from torchdropout"
     again.undo()
     assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
 
@@ -225,7 +225,7 @@ def test_undo_leaves_what_has_been_put_there_since():
     conversion.undo()
     assert isinstance(model[1], nn.Identity)
     assert type(model[3]) is nn.Dropout
-    assert str(conversion).endswith("not put back, as something else stands there now:\n  1")
+    assert str(conversion).endswith("not put back, since another module is in its place now:\n  1")
 
 
 def test_conversions_undone_in_any_order():
@@ -237,7 +237,7 @@ def test_conversions_undone_in_any_order():
     conversion.undo()
     assert model[1] is between
     assert str(conversion).startswith("Sequential: 0 dropouts put back")
-    assert str(conversion).endswith("something else stands there now:\n  1\n  3")
+    assert str(conversion).endswith("since another module is in its place now:\n  1\n  3")
     others.undo()
     model[1].p = 0.07
     conversion.undo()

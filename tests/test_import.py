@@ -3,8 +3,14 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from import_graph import circles, graph
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ["src/torchdropout", "packages/audit/src/torchdropout_audit"]
 
 HEAVY = ["click", "rich", "scipy", "numpy", "libcst", "matplotlib", "hypothesis", "pandas"]
 
@@ -63,3 +69,41 @@ def test_public_names():
     # The module, and not its function of that name, which would hide it.
     assert td.convert.convert is importlib.import_module("torchdropout.convert").convert
     assert td.schedule.DropoutScheduler
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_import_closes_a_circle(package):
+    """Not even one in a function."""
+    edges = graph(ROOT / package)
+    assert len(edges) > 50
+    assert circles(edges) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_circle_of_rooms(package):
+    edges = graph(ROOT / package)
+    rooms = {}
+    for module, others in edges.items():
+        if "." in module:
+            rooms.setdefault(room(module), set()).update(map(room, others))
+    rooms = {name: {other for other in others if other in rooms} for name, others in rooms.items()}
+    assert circles({name: others - {name} for name, others in rooms.items()}) == []
+
+
+def room(module):
+    return ".".join(module.split(".")[:2])
+
+
+def test_a_circle_is_found(tmp_path):
+    (tmp_path / "p" / "inner").mkdir(parents=True)
+    for path, text in {
+        "__init__": "from . import a",
+        "a": "def f():\n    from .inner.b import x",
+        "inner/__init__": "from .b import x",
+        "inner/b": "import p.c",
+        "c": "from . import a",
+        "d": "from p import c\nif TYPE_CHECKING:\n    from . import e",
+        "e": "from . import d",
+    }.items():
+        (tmp_path / "p" / f"{path}.py").write_text(text)
+    assert circles(graph(tmp_path / "p")) == [["p.a", "p.c", "p.inner.b"]]

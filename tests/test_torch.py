@@ -225,7 +225,7 @@ def without(processes, path, feature="None", before=""):
 def test_all_is_there_on_this_torch(processes, expected):
     found = without(processes, "torch:no_name_of_anything")
     assert {name: found[name] for name in expected} == expected
-    assert found["missing"] == info.gather()["missing"] == "no name of torch"
+    assert found["missing"] == info.gather()["missing"] == "no private name of torch"
     assert found["open"] == (len(backends.available()) > 1)
 
 
@@ -270,7 +270,7 @@ sys.modules["torchdropout._C"] = replaced
 
 @pytest.mark.skipif(len(backends.available()) == 1, reason="needs compiled kernels")
 def test_an_exchange_table_of_another_version(processes, expected):
-    """What `connect` does not know closes the short way, and the operators go on."""
+    """What `connect` does not know closes the direct path, and the operators go on."""
     found = without(processes, "torch:no_name_of_anything", before=OTHER_TABLE)
     assert {name: found[name] for name in expected} == expected
     assert not found["open"]

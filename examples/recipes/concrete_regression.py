@@ -1,11 +1,11 @@
-"""Concrete dropout learns its p on a regression in one dimension, the experiment of its paper.
+"""Concrete dropout learns its p on a regression in one dimension, as in the paper's experiment.
 
     python examples/recipes/concrete_regression.py --out FOLDER   # all runs, figures, the plot
     python examples/recipes/concrete_regression.py --quick        # a small run, in seconds
 
-Data: y = 2x + 8 + e, with x and e standard normal, from 10 to 1000 points. Model: four linear
-layers that predict the mean of y and the logarithm of its variance, with a dropout before each but
-the first: concrete, or a fixed p = 0.1, or none. Each is trained on five data sets, side by side
+Data: y = 2x + 8 + e, with x and e standard normal, 10 to 1000 points. The model has four linear
+layers, predicts the mean of y and the logarithm of its variance, and has a dropout before each but
+the first: concrete, with a fixed p = 0.1, or none. Each is trained on five data sets, in parallel
 under `torch.func.vmap`, and evaluated on 1000 new points by the mean of 20 stochastic passes.
 """
 
@@ -25,13 +25,13 @@ import torchdropout as td
 KINDS = ("concrete dropout", "dropout, p = 0.1", "no dropout")
 SIZES = (10, 30, 100, 300, 1000)
 SEEDS, WIDTH, STEPS, BATCH, PASSES, TEST = 5, 64, 500, 50, 20, 1000
-LENGTH = 1e-4  # of the prior, as in the paper's code
+LENGTH = 1e-4  # length of the prior, as in the paper's code
 
 Result = dict[str, list[float]]
 
 
 class Regression(torch.nn.Module):
-    """The mean of y and the logarithm of its variance, and what the dropouts add to the loss."""
+    """Predicts the mean and the log variance of y, and what the dropouts add to the loss."""
 
     def __init__(self, kind: str, points: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Regression(torch.nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of x of shape `(N,)`."""
+        """Predict for x of shape `(N,)`."""
         mean, log_variance = self.net(x[:, None]).unbind(-1)
         return mean, log_variance, td.nn.regularisation(self)
 
@@ -66,13 +66,13 @@ def sample(points: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def log_density(y: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Of a normal law."""
+    """The logarithm of a normal density."""
     squares = (y - mean) ** 2 * (-log_variance).exp()
     return -0.5 * (squares + log_variance + math.log(2 * math.pi))
 
 
 def train(kind: str, points: int, steps: int, passes: int) -> Result:
-    """Train on each seed's data, and evaluate; a number for each seed."""
+    """Train on each seed's data, and evaluate; one number for each seed."""
     torch.manual_seed(points)
     models = [Regression(kind, points) for _ in range(SEEDS)]
     parameters, buffers = stack_module_state(models)
@@ -93,7 +93,7 @@ def train(kind: str, points: int, steps: int, passes: int) -> Result:
         index = torch.randint(points, (SEEDS, BATCH)) if points > BATCH else None
         xs, ys = (x, y) if index is None else (x.gather(1, index), y.gather(1, index))
         mean, log_variance, penalty = run(parameters, xs)
-        # Twice the negative log-likelihood, as the factors 2 / N and l^2 / N want it.
+        # Twice the negative log-likelihood, to match the factors 2 / N and l^2 / N.
         loss = ((ys - mean) ** 2 * (-log_variance).exp() + log_variance).mean(1) + penalty
         optimizer.zero_grad()
         loss.sum().backward()  # each seed's parameters have the gradient of its own term
@@ -117,7 +117,7 @@ def train(kind: str, points: int, steps: int, passes: int) -> Result:
 
 
 def interval(values: list[float], *, log: bool = False) -> tuple[float, float, float]:
-    """Mean and 95 % t interval; with `log`, of the logarithms, and so of the geometric mean."""
+    """Mean and 95 % t interval; with `log` those of the logarithms, and so the geometric mean."""
     x = torch.tensor(values, dtype=torch.float64)
     x = x.log() if log else x
     half = float(stats.t.ppf(0.975, len(values) - 1)) * x.std().item() / math.sqrt(len(values))
@@ -127,7 +127,7 @@ def interval(values: list[float], *, log: bool = False) -> tuple[float, float, f
 
 
 def table(results: dict[tuple[str, int], Result]) -> str:
-    """In Markdown: mean and interval of each measure."""
+    """A Markdown table with the mean and interval of each measure."""
     rows = [
         "| points | model | p before the layers 2, 3, 4 | noise found (truth 1) "
         "| spread of the mean | excess loss |",
@@ -144,7 +144,7 @@ def table(results: dict[tuple[str, int], Result]) -> str:
 
 
 def finding(results: dict[tuple[str, int], Result]) -> tuple[str, str, str]:
-    """In words, one for each panel."""
+    """The findings in words, one for each panel."""
     concrete, fixed, none = KINDS
     few, many = min(n for _, n in results), max(n for _, n in results)
 
@@ -163,7 +163,7 @@ def finding(results: dict[tuple[str, int], Result]) -> tuple[str, str, str]:
 
 
 def draw(results: dict[tuple[str, int], Result], path: Path) -> None:
-    """Three panels over the number of points: p, the spread of the mean, the excess loss."""
+    """Draw three panels over the number of points: p, the spread of the mean, the excess loss."""
     import matplotlib as mpl
     from matplotlib import pyplot as plt
     from matplotlib.axes import Axes
@@ -188,7 +188,7 @@ def draw(results: dict[tuple[str, int], Result], path: Path) -> None:
         line(panels[1], kind, "spread of the mean", kind, colours[kind])
         line(panels[2], kind, "excess loss", kind, colours[kind])
     panels[1].set(ylabel="spread of the mean over passes", ylim=(0, None))
-    # What a model without dropout loses on few points is off the scale, and in the table.
+    # The loss of a model without dropout on few points is off the scale; it is in the table.
     panels[2].set(ylabel="excess test loss (nats)", yscale="log", ylim=(4e-3, 1e2))
     for axes, title in zip(panels, finding(results), strict=True):
         axes.set_title(title, fontsize=9)
@@ -201,7 +201,7 @@ def draw(results: dict[tuple[str, int], Result], path: Path) -> None:
 
 
 def write(results: dict[tuple[str, int], Result], folder: Path) -> None:
-    """A number a line as CSV, and the plot."""
+    """Write a CSV file with one number per line, and the plot."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "concrete_regression.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

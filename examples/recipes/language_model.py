@@ -1,12 +1,12 @@
-"""A language model with the dropouts of AWD-LSTM, against the same without, on Python's own manual.
+"""A language model with and without the dropouts of AWD-LSTM, on Python's own manual.
 
-    python examples/recipes/language_model.py --out here  # five seeds of each, and the plot
-    python examples/recipes/language_model.py --quick     # a small run, in seconds
+    python examples/recipes/language_model.py --out FOLDER  # five seeds of each, and the plot
+    python examples/recipes/language_model.py --quick       # a small run, in seconds
 
-The text is `pydoc_data.topics`, which every Python installs: the pages behind `help("for")`. The
-model is that of Merity et al. (ICLR 2018) in small: an embedding with whole words dropped, two LSTM
-layers with dropped recurrent weights, locked dropout of their input, between them and of their
-output, and a decoder tied to the embedding.
+The text is `pydoc_data.topics`, which comes with every Python: the pages behind `help("for")`. The
+model is a small version of that of Merity et al. (ICLR 2018): an embedding with whole words
+dropped, two LSTM layers with dropped recurrent weights, locked dropout of their input, between them
+and of their output, and a decoder tied to the embedding.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STUDENT = {
 
 
 class Rates(NamedTuple):
-    """What is dropped, and with which probability."""
+    """Which parts are dropped, and with which probabilities."""
 
     words: float = 0.0
     input: float = 0.0
@@ -63,7 +63,7 @@ VARIANTS = {
 
 
 class Job(NamedTuple):
-    """One training."""
+    """One training run."""
 
     variant: str
     seed: int
@@ -73,7 +73,7 @@ class Job(NamedTuple):
 
 
 class LanguageModel(torch.nn.Module):
-    """Words to the logits of the next ones."""
+    """Maps words to the logits of the next words."""
 
     def __init__(self, words: int, features: int, rates: Rates) -> None:
         super().__init__()
@@ -102,10 +102,10 @@ class LanguageModel(torch.nn.Module):
 
 
 def corpus(size: int | None) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Words as numbers: for training, for validation, and how many there are.
+    """Words as numbers: for training, for validation, and the size of the vocabulary.
 
-    Each paragraph is taken once, though pages quote one another; of each ten runs of 20 paragraphs
-    two are for validation. A word that is there less than three times in the training is unknown.
+    Each paragraph is used once, though pages quote one another; of each ten runs of 20 paragraphs
+    two are for validation. A word with fewer than three occurrences in training is unknown.
     """
     paragraphs = dict.fromkeys(
         paragraph.strip() for page in topics.values() for paragraph in page.split("\n\n")
@@ -123,7 +123,7 @@ def corpus(size: int | None) -> tuple[torch.Tensor, torch.Tensor, int]:
 
 
 def pieces(words: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Inputs and targets `(T, N)`, each piece going on where the one before ended."""
+    """Inputs and targets `(T, N)`; each piece continues where the one before ended."""
     length = (len(words) - 1) // BATCH
     grid = words[: length * BATCH + 1]
     x, y = (grid[i : length * BATCH + i].view(BATCH, length).t() for i in (0, 1))
@@ -131,7 +131,7 @@ def pieces(words: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def loss_of(model, batches, optimiser=None) -> float:
-    """The mean loss of a pass over a text, in nats a word; a pass of training with an optimiser."""
+    """The mean loss of a pass over a text, in nats per word; with an optimiser, train."""
     model.train(optimiser is not None)
     total, count, states = 0.0, 0, None
     with torch.set_grad_enabled(optimiser is not None):
@@ -149,7 +149,7 @@ def loss_of(model, batches, optimiser=None) -> float:
 
 
 def run(job: Job) -> tuple[list[tuple[float, float]], float]:
-    """A training: the losses after each epoch, on both texts in eval; and its CPU seconds."""
+    """Run a training: the losses after each epoch, on both texts in eval, and its CPU seconds."""
     torch.set_num_threads(1)
     torch.manual_seed(job.seed)
     began = time.process_time()
@@ -172,7 +172,7 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 
 def plot(rows: list[dict[str, str]], path: Path) -> None:
-    """Validation loss over epochs: the mean of the seeds and its interval."""
+    """Draw the validation loss over epochs: the mean of the seeds and its interval."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""A small vision transformer on scikit-learn's digits: this library's dropouts against none.
+"""A small vision transformer on scikit-learn's digits, with this library's dropouts and without.
 
 python examples/recipes/vit_digits.py            5 seeds of each recipe; figures and a plot
 python examples/recipes/vit_digits.py --quick    2 seeds, one epoch: a test that it runs
@@ -27,12 +27,12 @@ from torchdropout.schedule import linear_drop_path
 SIDE, PATCH, CLASSES = 8, 2, 10
 WIDTH, DEPTH, HEADS = 64, 3, 4
 TRAIN, BATCH = 400, 50
-EVERY = 4  # epochs between two looks at the test set
+EVERY = 4  # epochs between two evaluations on the test set
 Curve = list[tuple[int, float, float]]  # epoch, test loss, test accuracy
 
 
 class Block(nn.Module):
-    """Attention and a network of two layers, each on a branch that is dropped by the sample."""
+    """Attention and a network of two layers, each on a branch that is dropped per sample."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ COLOURS = ("#777777", "#009e73", "#d55e00")
 
 
 def data(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Images and classes to train on, and all others to test on; another split for each seed."""
+    """Images and classes to train on, and all others to test on; a new split for each seed."""
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 8 - 1
     classes = torch.tensor(digits.target)
@@ -88,7 +88,7 @@ def data(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Ten
 
 
 def train(seed: int, epochs: int, rates: Mapping[str, float]) -> Curve:
-    """One run: AdamW with a warm-up and a cosine, the test set looked at now and then."""
+    """Run one training: AdamW, a warm-up and a cosine; evaluate on the test set now and then."""
     images, classes, test_images, test_classes = data(seed)
     torch.manual_seed(seed)
     model = ViT(**rates)
@@ -145,7 +145,7 @@ def table(curves: Mapping[str, Sequence[Curve]]) -> str:
 
 
 def finding(curves: Mapping[str, Sequence[Curve]]) -> str:
-    """The title: what the last epochs say of all three against none."""
+    """The title: how all three compare with none in the last epochs."""
     plain, ours = curves["no dropout"], curves["all three"]
     pairs = list(zip(ours, plain, strict=True))
     gain, half = interval([100 * (a[-1][2] - b[-1][2]) for a, b in pairs])
@@ -157,7 +157,7 @@ def finding(curves: Mapping[str, Sequence[Curve]]) -> str:
 
 
 def draw(curves: Mapping[str, Sequence[Curve]], path: Path) -> None:
-    """Loss and accuracy over the epochs: means, and their 95 % intervals."""
+    """Draw loss and accuracy over the epochs: means, and their 95 % intervals."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     for panel, part, factor, label in (
         (panels[0], 1, 1, "test loss, nats a digit"),

@@ -1,12 +1,12 @@
 """Every private name of torch that this package uses: what it gives, and what happens without it.
 
-torch may rename any of them between two versions. One that only buys speed, or for which there is a
-substitute, may be missing: `missing` lists it, and `torchdropout info` prints it. Without a name
-that the operators are made of the import fails, and without a name that one feature needs that
-feature is refused; the error says which name it was.
+torch may rename any of them between two versions. A name that only gives speed, or for which there
+is a substitute, may be missing: `missing` lists it, and `torchdropout info` prints it. Without a
+name that the operators need, the import fails; without a name that one feature needs, that feature
+is refused. The error gives the name.
 
-Private attributes of instances, whose presence no import can see, are read by the functions at the
-end of this file.
+The functions at the end of this file read private attributes of instances, which cannot be checked
+at import.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Name(NamedTuple):
     """A private name of torch.
 
     Attributes:
-        path: Its module and its place in it, as `pkgutil.resolve_name` takes them.
+        path: Its module and its place in it, as `pkgutil.resolve_name` expects them.
         gives: What the package gets from it.
         without: What happens without it.
     """
@@ -43,7 +43,7 @@ class Name(NamedTuple):
 
 FAILS = "the import fails"
 REFUSED = "what needs it is refused"
-CLOSED = "the short way is closed: small calls take longer"
+CLOSED = "the direct path is closed: small calls take longer"
 
 names: list[Name] = []
 missing: list[Name] = []
@@ -74,7 +74,7 @@ def _named(path: str, gives: str, without: str) -> Name:
 
 
 def _found(name: Name) -> Any:
-    """What has the name, or None."""
+    """Return the object with this name, or None."""
     try:
         return pkgutil.resolve_name(name.path)
     except (ImportError, AttributeError):
@@ -94,7 +94,7 @@ def _needed(path: str, gives: str) -> Any:
 
 
 class _Absent:
-    """Stands for what torch does not have, and raises where it is used."""
+    """Stands for something that torch does not have, and raises when it is used."""
 
     def __init__(self, name: Name) -> None:
         self._name = name
@@ -107,14 +107,14 @@ class _Absent:
 
 
 def _at_use(path: str, gives: str) -> Any:
-    """What has the name; without it, what raises where it is used."""
+    """Return the object with this name, or else an object that raises when it is used."""
     name = _named(path, gives, REFUSED)
     found = _found(name)
     return _Absent(name) if found is None else found
 
 
 def _imported_at_use(path: str, gives: str) -> Callable[[], Any]:
-    """A function that imports it: from a module that `import torch` does not load."""
+    """Return a function that imports the name from a module that `import torch` does not load."""
     name = _named(path, gives, REFUSED)
 
     def get() -> Any:
@@ -128,22 +128,22 @@ def _imported_at_use(path: str, gives: str) -> Callable[[], Any]:
 
 _version()
 
-# --- The short way: who looks at a call beside autograd ------------------------------------------
+# --- The direct path: what observes a call besides autograd --------------------------------------
 
 _transforms_active = _optional(
     "torch._C:_are_functorch_transforms_active", "whether torch.func transforms a call", CLOSED
 )
 _function_mode_active = _optional(
-    "torch._C:_is_torch_function_mode_enabled", "whether a mode watches functions", CLOSED
+    "torch._C:_is_torch_function_mode_enabled", "whether a mode observes functions", CLOSED
 )
 _dispatch_modes = _optional(
-    "torch._C:_len_torch_dispatch_stack", "how many modes watch operators", CLOSED
+    "torch._C:_len_torch_dispatch_stack", "how many modes observe operators", CLOSED
 )
 _tracing_state = _optional("torch._C:_get_tracing_state", "whether torch.jit.trace records", CLOSED)
-# Each returns something false where nobody but autograd looks at operators.
+# Each returns something false if nothing but autograd observes operators.
 WATCHERS = (_transforms_active, _function_mode_active, _dispatch_modes, _tracing_state)
 
-# A level of -1 and False say the same; they are read as attributes, since torch assigns to them.
+# -1 and False mean "inactive". They are read as attributes, since torch assigns to them.
 LEVEL = (torch.autograd.forward_ad, "_current_level")
 PROFILER = (torch.autograd.profiler, "_is_profiler_enabled")
 _optional("torch.autograd.forward_ad:_current_level", "the level of forward mode", CLOSED)
@@ -154,31 +154,31 @@ _optional("torch:Tensor.__dlpack_c_exchange_api__", "a tensor's memory and shape
 
 
 def short_way() -> bool:
-    """True where no name is missing that the short way asks for."""
+    """True if no name that the direct path needs is missing."""
     return all(name.without is not CLOSED for name in missing)
 
 
 def close_short_way(path: str, why: str) -> None:
-    """Note a name that is there and means something else than it did."""
+    """Note a name that exists but has changed its meaning."""
     missing.append(Name(path, why, CLOSED))
 
 
 def set_backward(function: Any, backward: Callable[..., Any]) -> None:
-    """Let the node of an `autograd.Function` call this as soon as it runs.
+    """Let the node of an `autograd.Function` call `backward` as soon as it runs.
 
-    What torch's own code asks before that (is a transform active, was `vjp` defined instead) is
-    known where the short way is open, and costs as much as a kernel.
+    What torch's own code checks before that (is a transform active, was `vjp` defined instead) is
+    already known where the direct path is open, and costs as much as a kernel.
     """
     function._backward_cls.apply = lambda ctx, gradient: backward(ctx, gradient)
 
 
 def unwatched() -> bool:
-    """True where nobody but autograd looks at operators; False where that cannot be known."""
+    """True if nothing but autograd observes operators; False if that cannot be determined."""
     owner, level = LEVEL
     return short_way() and not any(seen() for seen in WATCHERS) and getattr(owner, level) < 0
 
 
-# --- What the operators are made of --------------------------------------------------------------
+# --- Required by the operators -------------------------------------------------------------------
 
 SingleLevelFunction = _needed(
     "torch.autograd.function:_SingleLevelFunction", "the derivatives of its operators"
@@ -198,7 +198,7 @@ after_autograd = _needed(
 )
 compiled_autograd_key = _optional(
     "torch.autograd:Function._compiled_autograd_key",
-    "what compiled autograd asks a function for",
+    "the key that compiled autograd needs of a function",
     "compiled autograd raises",
 )
 VmapInterpreter = _needed("torch._functorch.pyfunctorch:VmapInterpreter", "randomness under vmap")
@@ -211,7 +211,7 @@ ExcludeDispatchKeys = _needed("torch._C:_ExcludeDispatchKeyGuard", "randomness u
 add_batch_dim = _needed("torch._C:_functorch._add_batch_dim", "randomness under vmap")
 not_compiled = _optional(
     "torch._compile:_disable_dynamo",
-    "functions that the compiler leaves alone, without loading it",
+    "functions that the compiler skips, without loading it",
     "the import loads the compiler, which takes seconds",
     lambda function: torch.compiler.disable(function),  # type: ignore[no-untyped-call]
 )
@@ -228,7 +228,7 @@ if (
 else:
 
     def is_exporting() -> bool:
-        """`torch.compiler.is_exporting`, which the compiler of torch 2.10 takes to be true."""
+        """`torch.compiler.is_exporting`, which the compiler of torch 2.10 treats as true."""
         return torch.compiler._is_exporting_flag
 
 
@@ -248,16 +248,16 @@ canonical_mask = _at_use("torch.nn.functional:_canonical_mask", "the masks of Mu
 graph_task = _at_use("torch._C:_current_graph_task_id", "whether a backward runs, for WeightDrop")
 is_view = _optional(
     "torch:Tensor._is_view",
-    "whether what is written into is a view",
-    "torch's operations write in place, not a kernel",
+    "whether a tensor that is written into is a view",
+    "torch's operations write in place instead of a kernel",
     lambda x: True,
 )
 shard_offset = _imported_at_use(
     "torch.distributed.tensor._utils:compute_local_shape_and_global_offset",
-    "the place of a DTensor's shard in the whole",
+    "the place of a DTensor's shard in the whole tensor",
 )
 
-# --- The judges ----------------------------------------------------------------------------------
+# --- The verifier and the audit of models --------------------------------------------------------
 
 _Mode = _needed("torch.utils._python_dispatch:TorchDispatchMode", "a look at every operator")
 tree = _at_use("torch.utils._pytree", "the tensors in a model's inputs")
@@ -271,14 +271,14 @@ _push_mode = _at_use(
 _device_noted = _at_use("torch:_GLOBAL_DEVICE_CONTEXT", "the default device that a target left")
 _device = _at_use("torch.utils._device", "the default device that a target left")
 fake_tensors = _imported_at_use(
-    "torch._subclasses.fake_tensor:FakeTensorMode", "tensors on devices that are not here"
+    "torch._subclasses.fake_tensor:FakeTensorMode", "tensors on devices that this machine lacks"
 )
 compiler_settings = _imported_at_use("torch._dynamo.config", "the limit of recompilations")
 gradient_settings = _imported_at_use("torch._functorch.config", "second backwards of a graph")
 
 
 class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
-    """A mode that looks at operators, and does not load the compiler to tell it so."""
+    """A mode that observes operators, without loading the compiler to be skipped by it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -289,13 +289,13 @@ class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
 
 
 def function_modes() -> tuple[Any, ...]:
-    """The modes on torch functions, of which a default device is one, and where torch notes it."""
+    """The modes on torch functions, of which a default device is one, and torch's notes of it."""
     modes = tuple(_mode_at(i) for i in range(_modes()))
     return modes, getattr(_device_noted, "device_context", None), _device.CURRENT_DEVICE
 
 
 def set_function_modes(state: tuple[Any, ...]) -> None:
-    """Put back what `function_modes` told."""
+    """Restore what `function_modes` returned."""
     modes, noted, device = state
     while _modes():
         _pop_mode()
@@ -313,15 +313,15 @@ def hooks_on_all_modules() -> dict[str, Any]:
 
 # --- Attributes of instances ---------------------------------------------------------------------
 
-COMPILED = "_orig_mod"  # by which a module that torch.compile returned holds the other
+COMPILED = "_orig_mod"  # the attribute by which torch.compile's module holds the original
 STATE = ("_parameters", "_buffers", "_modules")  # what a module holds by name
-HOOKS = tuple(name for name in vars(torch.nn.Module()) if "hook" in name)  # what it runs besides
-# Operators that are a whole layer of a transformer, or its attention.
+HOOKS = tuple(name for name in vars(torch.nn.Module()) if "hook" in name)  # the hooks that it runs
+# Operators that compute a whole transformer layer, or its attention.
 FAST_PATHS = ("_transformer_encoder_layer_fwd", "_native_multi_head_attention")
 
 
 def children(module: torch.nn.Module) -> dict[str, torch.nn.Module | None]:
-    """What a module holds, by name; the dict itself, a shared module once for each name."""
+    """The children of a module by name: the dict itself, with a shared module under each name."""
     return module._modules
 
 
@@ -331,14 +331,14 @@ def is_compiled(module: torch.nn.Module) -> bool:
 
 
 def is_inside_fsdp(module: torch.nn.Module) -> bool:
-    """Whether FSDP holds this module's parameters by the modules that they were in."""
+    """Whether FSDP manages this module's parameters under the modules that they were in."""
     return getattr(module, "_is_fsdp_managed_module", False) and not getattr(
         module, "_fsdp_use_orig_params", True
     )
 
 
 def amounts_of_padding(convolution: Any) -> list[int]:
-    """A convolution's padding as `torch.nn.functional.pad` takes it."""
+    """A convolution's padding in the form that `torch.nn.functional.pad` expects."""
     return convolution._reversed_padding_repeated_twice  # type: ignore[no-any-return]
 
 
@@ -353,7 +353,7 @@ def ragged_dim(x: Any) -> int:
 
 
 def storage_id(x: torch.Tensor) -> int:
-    """A number that tensors of the same memory share."""
+    """A number that is the same for all tensors that share memory."""
     return x.untyped_storage()._cdata  # type: ignore[no-any-return]
 
 
@@ -363,5 +363,5 @@ def schema(operator: Any) -> Any:
 
 
 def parametrize_cache() -> dict[Any, Any]:
-    """What `torch.nn.utils.parametrize.cached` holds now; empty outside of it."""
+    """What `torch.nn.utils.parametrize.cached` currently holds; empty outside of it."""
     return parametrize._cache if parametrize._cache_enabled else {}

@@ -1,9 +1,9 @@
-"""Which backend computes dropout of CPU tensors: look, choose, force.
+"""Query and choose the backend that computes dropout of CPU tensors.
 
-The bits are the same with each; the speed is not. `reference` is torch operations, and what every
-other device runs; `scalar`, `neon` (aarch64), `avx2` and `avx512` (x86-64) are compiled kernels.
-The fastest that this processor can run is chosen at import, unless the environment variable
-`TORCHDROPOUT_BACKEND` names one.
+All backends give the same bits, at different speeds. `reference` consists of torch operations, and
+runs on every other device too; `scalar`, `neon` (aarch64), `avx2` and `avx512` (x86-64) are
+compiled kernels. At import the fastest that this processor can run is chosen, unless the
+environment variable `TORCHDROPOUT_BACKEND` names one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .kernels import cpu
 
 
 def available() -> tuple[str, ...]:
-    """Names of the backends that can run here, the slowest first.
+    """Names of the backends that can run on this machine, the slowest first.
 
     Example:
         >>> available()[0]
@@ -25,7 +25,7 @@ def available() -> tuple[str, ...]:
 
 
 def current() -> str:
-    """Name of the backend that runs CPU tensors now.
+    """Name of the backend that currently runs CPU tensors.
 
     Example:
         >>> current() in available()
@@ -35,29 +35,30 @@ def current() -> str:
 
 
 def why() -> str:
-    """One line: why that one runs, and why there are no compiled kernels if there are none.
+    """One line: why the current backend runs, or why there are no compiled kernels.
 
     Example:
         >>> with use("reference"):
         ...     why()
-        "asked for by backends.use('reference')"
+        "requested by backends.use('reference')"
     """
     if cpu.chosen_by != cpu.AUTO:
-        return f"asked for by {cpu.chosen_by}"
+        return f"requested by {cpu.chosen_by}"
     if cpu.why_missing:
         return f"there are no compiled kernels: {cpu.why_missing}"
     return "the fastest that this processor can run"
 
 
-class use:  # noqa: N801  (reads as a function, and is one with a way back)
-    """Make a backend run CPU tensors, in all threads; as a context manager, until its end.
+class use:  # noqa: N801  (reads as a function, which can be undone)
+    """Let a backend run CPU tensors, in all threads; as a context manager, until its end.
 
     Args:
         name: One of `available()`, or "auto" for the fastest.
 
     Raises:
-        ArgumentTypeError: `name` is no string.
-        BackendError: There is no such backend, or it cannot run here; also a `RuntimeError`.
+        ArgumentTypeError: `name` is not a string.
+        BackendError: There is no such backend, or it cannot run on this machine; also a
+            `RuntimeError`.
 
     Example:
         >>> before = current()
@@ -75,7 +76,7 @@ class use:  # noqa: N801  (reads as a function, and is one with a way back)
         cpu.select(name, f"backends.use({name!r})")
 
     def __enter__(self) -> None:
-        """The choice was made when this was built."""
+        """Do nothing: the choice was made at construction."""
 
     def __exit__(
         self,
@@ -83,5 +84,5 @@ class use:  # noqa: N801  (reads as a function, and is one with a way back)
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Back to what ran before."""
+        """Restore the previous backend."""
         cpu.select(*self._before)

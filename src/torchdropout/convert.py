@@ -1,4 +1,4 @@
-"""Replaces the dropout modules of a model by ours, and puts them back."""
+"""Replace the dropout modules of a model with ours, and put them back."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Rules = Mapping[type[torch.nn.Module], Builder | None]
 
 @dataclass(frozen=True)
 class _Rule:
-    """A class of ours, and its arguments by the attributes of the other that hold them.
+    """A class of ours, and its arguments by the attributes of the original that hold them.
 
-    One that the other lacks, in another version of its package, keeps our default.
+    If the original lacks one, in another version of its package, the argument has our default.
     """
 
     ours: type[torch.nn.Module]
@@ -36,7 +36,7 @@ class _Rule:
         return set(self.arguments)
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
-        """Mode, rate and hooks go on from where they are."""
+        """Copy the mode, rate and hooks of the replacement to the original."""
         old.training = new.training
         vars(old).update({key: vars(new)[key] for key in _torch.HOOKS})
         for theirs, ours in self.arguments.items():
@@ -46,10 +46,10 @@ class _Rule:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A subclass of ours of a layer with parameters: the same object inside, of another class.
+    """Our subclass of a layer with parameters: it has the original's state, with another class.
 
-    Old and new have the very dicts of parameters, buffers and modules, so that what is put into
-    one, by `load_state_dict(assign=True)` say, is in the other as well.
+    Old and new share the same dicts of parameters, buffers and modules, so that what is put into
+    one, for example by `load_state_dict(assign=True)`, is in the other as well.
     """
 
     ours: type[torch.nn.Module]
@@ -61,7 +61,7 @@ class _Layer:
         new = self.ours.__new__(self.ours)
         vars(new).update({self.renamed.get(key, key): v for key, v in vars(module).items()})
         for name, value in {**self.further, "dropout": p}.items():
-            setattr(new, name, value)  # and what follows from it is made
+            setattr(new, name, value)  # this also computes what depends on it
         return new
 
     def taken(self) -> set[str]:
@@ -69,7 +69,7 @@ class _Layer:
         return set()
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
-        """All that torch's layer has, as it is now."""
+        """Copy everything that torch's layer has, as it is now."""
         theirs = {ours: key for key, ours in self.renamed.items()}
         state = {theirs.get(k, k): v for k, v in vars(new).items() if k not in self.further}
         vars(old).clear()
@@ -88,7 +88,7 @@ _RECURRENT: dict[str, Any] = {
     "zoneout_hidden": 0.0,
 }
 
-# By the class itself, never a subclass, whose forward may be another.
+# Only the exact class, never a subclass, whose forward may differ.
 _TORCH: dict[type[torch.nn.Module], _Rule] = {
     torch.nn.Dropout: _Rule(nn.Dropout, _PLAIN),
     torch.nn.Dropout1d: _Rule(nn.Dropout1d, _PLAIN),
@@ -98,10 +98,10 @@ _TORCH: dict[type[torch.nn.Module], _Rule] = {
     torch.nn.AlphaDropout: _Rule(nn.AlphaDropout, {"p": "p"}),
     torch.nn.FeatureAlphaDropout: _Rule(nn.FeatureAlphaDropout, {"p": "p"}),
 }
-# Converted where they drop; their parameters stay the very objects.
+# Converted if they drop; their parameters stay the same objects.
 _LAYERS: dict[type[torch.nn.Module], _Layer] = {
     torch.nn.MultiheadAttention: _Layer(
-        # A property of ours, by which a fast path asks whether it may go round the dropout.
+        # In ours a property, by which a fast path checks whether it may bypass the dropout.
         nn.MultiheadAttention,
         {"_rate": None},
         renamed={"_qkv_same_embed_dim": "_same_embed_dim"},
@@ -109,7 +109,7 @@ _LAYERS: dict[type[torch.nn.Module], _Layer] = {
     torch.nn.LSTM: _Layer(nn.LSTM, {**_RECURRENT, "zoneout_cell": 0.0}),
     torch.nn.GRU: _Layer(nn.GRU, _RECURRENT),
 }
-# By name, as none of these packages is needed.
+# By name, because none of these packages is required.
 _NAMED: dict[str, _Rule] = {
     "timm.layers.drop.DropPath": _Rule(
         nn.DropPath, {"drop_prob": "p", "scale_by_keep": "scale_by_keep"}
@@ -131,7 +131,7 @@ _NAMED: dict[str, _Rule] = {
     ),
 }
 
-# Layers that drop by a function, under a rate of their own.
+# Layers that drop by a function call, with their own rate.
 _FUNCTIONAL: tuple[tuple[type[torch.nn.Module], str], ...] = (
     (torch.nn.MultiheadAttention, "attention drops in torch.nn.functional"),
     (torch.nn.RNNBase, "drops between layers, in torch's own recurrence"),
@@ -143,9 +143,9 @@ class Change:
     """A module that was replaced.
 
     Attributes:
-        names: Its names in the model, more than one where it is shared.
-        old: The object that was there.
-        new: The object that is there now.
+        names: Its names in the model, more than one if it is shared.
+        old: The original object.
+        new: The replacement.
     """
 
     names: tuple[str, ...]
@@ -163,7 +163,7 @@ class Left:
     """A place that was not converted.
 
     Attributes:
-        name: Of the module.
+        name: Name of the module.
         kind: Its class.
         why: The reason.
     """
@@ -178,12 +178,12 @@ class Left:
 
 @dataclass
 class Conversion:
-    """What `convert` did; its `str` says it.
+    """What `convert` did; `str` gives it as text.
 
     Attributes:
-        model: The model; the replacement itself, where the model is nothing but a dropout.
-        changes: What was replaced, or would be by a dry run.
-        left: What was not, and why.
+        model: The model; the replacement itself if the model is a single dropout.
+        changes: What was replaced, or would be in a dry run.
+        left: What was not replaced, and why.
         already: How many dropouts were ours before.
         state: `"converted"`, `"dry run"` or `"undone"`.
     """
@@ -197,15 +197,15 @@ class Conversion:
     _lost: tuple[tuple[Change, str], ...] = ()
 
     def undo(self) -> torch.nn.Module:
-        """Puts back the very objects that were replaced.
+        """Put back the original objects.
 
-        All else stays as it is now: parameters, buffers, and the mode, rate and hooks of each
-        dropout, which the object put back takes over. A place where something else has been put
-        since is left alone, and `str` names it: a later conversion, say, that is to be undone
-        first. Undoing again looks at such places only.
+        Everything else stays as it is now: parameters, buffers, and the mode, rate and hooks of
+        each dropout, which the restored object takes over. A place that has since been given
+        another module, for example by a later conversion that must be undone first, is left alone,
+        and `str` names it. Undoing again looks at such places only.
 
         Returns:
-            The model, or the dropout that it was.
+            The model, or the original dropout if it was one.
 
         Example:
             >>> import torch
@@ -222,7 +222,7 @@ class Conversion:
         for change, name in waiting:
             parent, key = _slot(self._root, name)
             there = None if parent is None else _torch.children(parent).get(key)
-            # By the other name of a shared parent it may be there already.
+            # It may already be there, by the other name of a shared parent.
             if name and there is not change.new and there is not change.old:
                 lost.append((change, name))
                 continue
@@ -236,11 +236,11 @@ class Conversion:
         return self._root
 
     def __str__(self) -> str:
-        """One line a change, and one for each place that was left."""
+        """One line for each change, and one for each place that was left."""
         lines = [self._headline()]
         lines += [f"  {change}" for change in self.changes]
         if self._lost:
-            lines.append("not put back, as something else stands there now:")
+            lines.append("not put back, since another module is in its place now:")
             lines += [f"  {name}" for _, name in self._lost]
         if self.left:
             lines.append(f"not converted: {len(self.left)}")
@@ -249,7 +249,7 @@ class Conversion:
 
     def _headline(self) -> str:
         count, name = _count(len(self.changes)), type(self._root).__name__
-        also = f"; {self.already} already of torchdropout" if self.already else ""
+        also = f"; {self.already} already from torchdropout" if self.already else ""
         if not self.changes:
             return f"{name}: nothing to convert{also}"
         if self.state == "undone":
@@ -265,33 +265,32 @@ class Conversion:
 def convert(
     model: torch.nn.Module, rules: Rules | None = None, *, dry_run: bool = False
 ) -> Conversion:
-    """Replaces, inside a model, the dropouts of torch, timm, torchvision and others by ours.
+    """Replace, inside a model, the dropouts of torch, timm, torchvision and others with ours.
 
-    Converted are `torch.nn`'s six dropouts, timm's `DropPath`, torchvision's `StochasticDepth`,
-    transformers' classes whose names end in `DropPath`, timm's `PatchDropout`, and fastai's
-    `RNNDropout` and `EmbeddingDropout`; and, where they drop, `nn.MultiheadAttention`, `nn.LSTM`
-    and `nn.GRU`, which keep the very parameters they have. All by their very class, as a subclass
-    may compute something else. A replacement has the mode, the hooks and the further attributes of
-    what it replaces; a module in two places stays one. No parameter is touched: `state_dict` and
-    the output in eval are the same as before. In training the masks are others, of the same
-    distribution.
+    Converts (exact class only, as a subclass may compute something else) `torch.nn`'s six dropouts,
+    timm's `DropPath` and `PatchDropout`, torchvision's `StochasticDepth`, transformers' classes
+    whose names end in `DropPath`, and fastai's `RNNDropout` and `EmbeddingDropout`; also
+    `nn.MultiheadAttention`, `nn.LSTM` and `nn.GRU` if they drop, which keep the same parameters.
+    A replacement has the mode, the hooks and the further attributes of the original; a module used
+    in two places stays one. No parameter is touched: `state_dict` and the output in eval are the
+    same as before. In training the masks differ, but have the same distribution.
 
-    Dropout that is in no such module cannot be replaced, as a call of `F.dropout`. What is known to
-    hold a rate for one is listed in `Conversion.left`; `torchdropout audit-model` finds where a
-    model drops by running it.
+    Dropout outside such modules, such as a call of `F.dropout`, cannot be replaced.
+    `Conversion.left` lists the modules that are known to hold a rate for such a call;
+    `torchdropout audit-model` finds where a model drops by running it.
 
     Args:
         model: Changed in place.
-        rules: From a class to a function that takes a module of it and returns the replacement, or
-            to None, to leave that class alone. They come before the rules above.
-        dry_run: Only say what would be done.
+        rules: Maps a class to a function from a module of that class to its replacement, or to
+            None, which leaves that class alone. They take precedence over the rules above.
+        dry_run: Only report what would be done.
 
     Returns:
         What was done, and how to undo it.
 
     Raises:
-        ArgumentTypeError: `model` is no module; a rule is none, or returns no module or one with
-            parameters.
+        ArgumentTypeError: `model` is not a module; a rule is not a function or None, or returns
+            something other than a module without parameters.
         ArgumentValueError: A part of the model is compiled, scripted or wrapped by FSDP: convert
             before that; or a dropout has a rate outside [0, 1]. Nothing is changed.
 
@@ -339,7 +338,7 @@ def convert(
 
 
 def _swap(conversion: Conversion) -> None:
-    """Nothing here can fail: each place was found above, and is a plain dict's."""
+    """Put the replacements in. This cannot fail: each place was found before, in a plain dict."""
     for change in conversion.changes:
         for name in change.names:
             parent, key = _slot(conversion._root, name)
@@ -350,7 +349,7 @@ def _swap(conversion: Conversion) -> None:
 
 
 def _slot(root: torch.nn.Module, name: str) -> tuple[torch.nn.Module | None, str]:
-    """The module that holds a name, and the last part of it."""
+    """The module that holds a name, and the last part of the name."""
     *path, key = name.split(".")
     parent: torch.nn.Module | None = root
     for part in path:
@@ -372,7 +371,7 @@ def _check_rules(rules: Any) -> Rules:
 
 
 def _refuse(name: str, module: torch.nn.Module) -> None:
-    """Of these, what runs is not what the modules say, or holds them by another way."""
+    """Refuse modules that run other code than their classes, or that hold modules differently."""
     kinds = {kind.__name__ for kind in type(module).__mro__}
     if isinstance(module, torch.jit.ScriptModule):
         state, when = "scripted", "scripting"
@@ -401,7 +400,7 @@ def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
 
 
 def _drops_between(layer: Any) -> bool:
-    """Whether a layer drops by a function: attention always, a recurrence between its layers."""
+    """Whether a layer drops by a function: attention, or a recurrence between its layers."""
     return bool(layer.dropout != 0.0 and getattr(layer, "num_layers", 2) > 1)
 
 
@@ -431,7 +430,7 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
 
 
 def _remark(module: torch.nn.Module, rules: Rules) -> str:
-    """Why a module without a rule may drop nevertheless; empty where nothing speaks for it."""
+    """Why a module without a rule may drop nevertheless; empty if nothing suggests that it does."""
     kind = type(module)
     if kind in rules:
         return "left, as the rules say"
@@ -456,7 +455,7 @@ def _remark(module: torch.nn.Module, rules: Rules) -> str:
 
 
 def _held(name: str, module: torch.nn.Module, replaced: set[torch.nn.Module]) -> Iterator[Left]:
-    """Attributes that hold a replaced module beside the tree of modules."""
+    """Attributes that hold a replaced module outside the tree of modules."""
     for attribute, value in vars(module).items():
         if attribute in _torch.STATE or attribute in _torch.HOOKS:
             continue
@@ -478,7 +477,7 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
         wrong_type("rules", f"functions that return a module, as for {_shown(name)}", new)
     if not _same(new.state_dict(keep_vars=True), old.state_dict(keep_vars=True)):
         raise ArgumentTypeError(
-            "Expected `rules` to give modules without parameters and buffers, which would change "
+            "Expected `rules` to return modules without parameters and buffers, which would change "
             f"the state_dict, got {_class(new)} for {_shown(name)}."
         )
     if new is old:
@@ -486,14 +485,14 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
     new.training = old.training
     taken = rule.taken() if isinstance(rule, (_Rule, _Layer)) else set()
     for key, value in vars(old).items():
-        # The dict itself: a handle removes its hook from there.
+        # Share the dict itself: a handle removes its hook from there.
         if key in _torch.HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):
             vars(new)[key] = value
     return new
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether both are the same objects by the same names."""
+    """Whether both hold the same objects under the same names."""
     return one.keys() == other.keys() and all(one[key] is other[key] for key in one)
 
 

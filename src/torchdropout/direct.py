@@ -1,9 +1,9 @@
-"""The short way: the compiled kernel run on addresses, for calls that only autograd looks at.
+"""The direct path: run the compiled kernel on addresses, for calls that only autograd observes.
 
 An operator costs a few microseconds before it does anything: the dispatcher, boxing, a tensor for
-the key, and most of all an autograd kernel in Python. That is nothing on a large tensor and more
-than all the rest on a small one. Where no mode, transform, tracer, compiler or subclass could see
-the difference, this module skips it. The bits and what is drawn are those of `ops`.
+the key, and most of all an autograd kernel in Python. On a large tensor that is negligible, on a
+small one it is more than all the rest. Where no mode, transform, tracer, compiler or subclass could
+see the difference, this module skips it. The bits and the draws are those of `ops`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .contract.layout import row_major
 from .contract.seed import as_int64
 from .kernels import cpu
 
-# None where there are no kernels, or where torch lacks a name that this way asks for.
+# None if there are no kernels, or if torch lacks a name that this path needs.
 _C: Any = cpu.extension if _torch.short_way() else None
 
 
@@ -38,7 +38,7 @@ class Map(NamedTuple):
 
 
 def takes(x: torch.Tensor) -> bool:
-    """True where this way is open to x: a plain CPU tensor, and nobody watching but autograd.
+    """True if the direct path is open to x: a plain CPU tensor, observed by autograd only.
 
     It is closed to subclasses, other devices and layouts, lazily conjugated or negated tensors, and
     under modes, transforms, tracers, forward-mode levels, the profiler and the compiler.
@@ -47,16 +47,16 @@ def takes(x: torch.Tensor) -> bool:
 
 
 def draw_seed() -> int:
-    """A seed from torch's default CPU generator: the same draw as `ops.draw_key`'s."""
+    """Draw a seed from torch's default CPU generator: the same draw as that of `ops.draw_key`."""
     return _C.draw_seed()  # type: ignore[no-any-return]
 
 
 def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
-    """`ops.masked_affine`, or None where this way is closed to x; nothing is drawn then.
+    """`ops.masked_affine`, or None if the direct path is closed to x; then nothing is drawn.
 
     Args:
         x: The input.
-        call: The fields of `Map`, as a plain tuple, which is quicker to make.
+        call: The fields of `Map`, as a plain tuple, which is faster to make.
     """
     if _C is None or is_dynamo_compiling():
         return None
@@ -65,9 +65,9 @@ def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None
 
 
 def dropout(x: Any, p: Any) -> torch.Tensor | None:
-    """Plain dropout of any x with a drawn key, or None where this way is closed to x or p.
+    """Plain dropout of any x with a drawn key, or None if the direct path is closed to x or p.
 
-    The shortest way there is, for what almost every call is.
+    This is the shortest path, for the most common call.
     """
     if _C is None or is_dynamo_compiling():
         return None
@@ -76,23 +76,23 @@ def dropout(x: Any, p: Any) -> torch.Tensor | None:
 
 
 def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
-    """The same written into x, where `takes(x)`."""
+    """Write the result of `masked_affine` into x; requires `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_affine(x, True, call)  # type: ignore[no-any-return]
     return masked_affine_out(x, x, call)
 
 
 def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: Map) -> torch.Tensor:
-    """The same written into `out`, of x's shape and type, where `takes` both; no gradient."""
+    """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
     _C.affine(x, out, call)
     if not out.is_inference():
-        # Written behind autograd's back: it shall notice where the old values were saved.
+        # Autograd did not see the write: it must notice if the old values were saved.
         torch.autograd.graph.increment_version(out)
     return out
 
 
 def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
-    """`keep ? gradient * scale : 0`, by this way or by the operator."""
+    """`keep ? gradient * scale : 0`, by the direct path or by the operator."""
     seed, stream, p, base, scale, _shift, _drop_value, strides = call
     y = masked_affine(gradient, (seed, stream, p, base, scale, 0.0, 0.0, strides))
     if y is not None:
@@ -104,19 +104,19 @@ def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
 
 
 class _MaskedAffine(torch.autograd.Function):
-    """Keeps numbers, no tensor, for the backward; linear, so its own derivative of every order."""
+    """Keep numbers, not tensors, for the backward; linear, so its own derivative of every order."""
 
     if _C is not None:
         forward = staticmethod(_C.affine_forward)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        """As the kernel's, for compiled autograd, which reads it."""
+        """Compute the kernel's backward, for compiled autograd, which reads this method."""
         return _linear(gradient, ctx.map), None, None
 
 
 def _short(function: Any, backward: Any) -> Any:
-    """What `Function.apply` calls in the end; the backward node calls `backward` from now on."""
+    """Return what `Function.apply` calls in the end; from now on its node calls `backward`."""
     if _C is None:
         return None
     _torch.set_backward(function, backward)
@@ -130,7 +130,7 @@ _apply_affine = _short(_MaskedAffine, _C and _C.affine_backward)
 
 
 def takes_add(x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None) -> bool:
-    """True where this way is open to each."""
+    """True if the direct path is open to each of them."""
     return takes(x) and takes(residual) and (bias is None or takes(bias))
 
 
@@ -140,7 +140,7 @@ def masked_add(
     bias: torch.Tensor | None,
     call: Map,
 ) -> torch.Tensor:
-    """`residual + (keep ? (x + bias) * scale : 0)` in the compute type, where `takes_add`."""
+    """`residual + (keep ? (x + bias) * scale : 0)` in the compute type; requires `takes_add`."""
     if torch.is_grad_enabled() and (
         x.requires_grad or residual.requires_grad or (bias is not None and bias.requires_grad)
     ):
@@ -186,7 +186,7 @@ _apply_add = _short(_MaskedAdd, _MaskedAdd.backward)
 
 
 def _is_final(gradient: torch.Tensor) -> bool:
-    """True where no gradient of this gradient is wanted and a kernel may read it."""
+    """True if no gradient of this gradient is required and a kernel may read it."""
     return not (torch.is_grad_enabled() and gradient.requires_grad) and takes(gradient)
 
 
@@ -213,7 +213,7 @@ def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
-    """`ops.noise_affine`, or None where this way is closed to x; nothing is drawn then.
+    """`ops.noise_affine`, or None if the direct path is closed to x; then nothing is drawn.
 
     Args:
         x: The input, not complex.
@@ -229,7 +229,7 @@ def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
 
 
 class _NoiseAffine(torch.autograd.Function):
-    """Keeps numbers, no tensor, for the backward."""
+    """Keep numbers, not tensors, for the backward."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
@@ -239,7 +239,7 @@ class _NoiseAffine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         seed, stream, law, factor, _addend, base, strides = ctx.call
-        if factor == 0.0:  # what was added has no part in the derivative
+        if factor == 0.0:  # the addend does not enter the derivative
             return gradient, None
         if _is_final(gradient):
             return _C.noise(gradient, (seed, stream, law, factor, 0.0, base, strides)), None
@@ -253,7 +253,7 @@ _apply_noise = _short(_NoiseAffine, _NoiseAffine.backward)
 
 
 if _C is not None:
-    with torch.inference_mode(False):  # what it makes for draws shall be writable everywhere
+    with torch.inference_mode(False):  # the tensor that it makes for draws must stay writable
         try:
             _C.connect(
                 torch.Tensor,

@@ -10,23 +10,23 @@ class TorchDropoutError(Exception):
 
 
 class ArgumentTypeError(TorchDropoutError, TypeError):
-    """An argument has a type that the call does not take."""
+    """An argument has a type that the call does not accept."""
 
 
 class ArgumentValueError(TorchDropoutError, ValueError):
-    """An argument has the right type and a value that the call does not take."""
+    """An argument has the right type but a value that the call does not accept."""
 
 
 class ShapeError(TorchDropoutError, RuntimeError):
-    """An input has a rank that the call does not take; a `RuntimeError`, as torch raises."""
+    """An input has a rank that the call does not accept; a `RuntimeError`, as torch raises."""
 
 
 class BackendError(TorchDropoutError, RuntimeError):
-    """A backend that was asked for by name does not exist or cannot run here."""
+    """A backend that was requested by name does not exist or cannot run on this machine."""
 
 
 class TorchVersionError(TorchDropoutError, ImportError):
-    """This version of torch is too old, or lacks something that the package is made of."""
+    """This version of torch is too old, or lacks something that the package needs."""
 
 
 class TargetError(TorchDropoutError):
@@ -34,4 +34,4 @@ class TargetError(TorchDropoutError):
 
 
 class VerificationError(TorchDropoutError, AssertionError):
-    """A target was judged not to be a correct dropout; an `AssertionError`, as tests raise."""
+    """A target failed verification as a dropout; an `AssertionError`, as tests raise."""

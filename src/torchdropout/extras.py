@@ -1,10 +1,10 @@
-"""Which extra a command needs, and what that holds."""
+"""What a command needs to be installed: an extra, or a distribution."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What a command imports before it does anything; the extra may hold more.
+# What a command imports first; the extra may contain more.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "verify": ("click", "rich", "scipy", "numpy"),
     "audit": ("click", "rich"),
@@ -14,25 +14,36 @@ EXTRAS: Mapping[str, str] = {
     "verify": "verify",
     "compare": "verify",
     "checks": "verify",
-    "audit": "audit",
     "audit-model": "audit",
     "rules": "audit",
 }
 
 
 def extra_of(command: str) -> str:
-    """The extra that a command needs."""
+    """Returns the extra that a command needs."""
     return EXTRAS.get(command, "all")
 
 
-def missing(command: str) -> str:
-    """What to install for a command, in a line.
+def needed(command: str) -> str:
+    """Returns what has to be installed for a command.
 
     Example:
-        >>> missing("audit")
-        'torchdropout audit needs click and rich: pip install "torchdropout[audit]"'
+        >>> needed("verify"), needed("audit")
+        ('torchdropout[verify]', 'torchdropout-audit')
     """
-    extra = extra_of(command)
-    *names, last = PACKAGES[extra]
+    return "torchdropout-audit" if command == "audit" else f"torchdropout[{extra_of(command)}]"
+
+
+def missing(command: str) -> str:
+    """Returns a line that says what a command needs and how to install it.
+
+    Example:
+        >>> missing("audit-model")
+        'torchdropout audit-model needs click and rich: pip install "torchdropout[audit]"'
+    """
     subject = f"torchdropout {command}".rstrip()
-    return f'{subject} needs {", ".join(names)} and {last}: pip install "torchdropout[{extra}]"'
+    if command == "audit":  # torchdropout-audit is on no index
+        how = "pip install packages/audit, in a clone of the repository"
+        return f"{subject} needs {needed(command)}: {how}"
+    *names, last = PACKAGES[extra_of(command)]
+    return f'{subject} needs {", ".join(names)} and {last}: pip install "{needed(command)}"'

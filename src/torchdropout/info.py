@@ -1,4 +1,4 @@
-"""What runs here: for a bug report, or to see whether the compiled kernels do."""
+"""What runs on this machine: for a bug report, or to see whether the compiled kernels are used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ._version import __version__
 
 
 def gather() -> dict[str, str]:
-    """Version, torch, backend and why, backends that can run, threads: each as text.
+    """Version, torch, Python, backend and why it runs, available backends, threads: each as text.
 
-    `missing` lists the private names that this version of torch does not have, and for each what
-    happens without it.
+    `missing` lists the private names of torch that this version does not have, with what happens
+    without each.
 
     Example:
         >>> sorted(gather())
@@ -28,13 +28,13 @@ def gather() -> dict[str, str]:
         "backend": backends.current(),
         "why": backends.why(),
         "backends": ", ".join(backends.available()),
-        "missing": "; ".join(lacking) or "no name of torch",
+        "missing": "; ".join(lacking) or "no private name of torch",
         "threads": str(torch.get_num_threads()),
     }
 
 
 def text() -> str:
-    """The same, a line each."""
+    """The result of `gather` as text, one line for each entry."""
     found = gather()
     width = max(map(len, found))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in found.items())

@@ -1,4 +1,4 @@
-"""Key: where a call's randomness comes from."""
+"""`Key`, the source of a call's randomness."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .contract.seed import as_int64, draw_seeds
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Names one stream of keep bits: the same key, p and mask index give the same bit everywhere.
+    """Identifies a stream of keep bits: the same key, p and mask index always give the same bit.
 
-    A compiled function that takes a key as an argument is not compiled again for another key; make
+    A compiled function that takes a key as an argument is not compiled again for another key. Make
     keys, and fold numbers in, outside compiled code.
 
     Attributes:
@@ -24,7 +24,7 @@ class Key:
         stream: In [0, 2**60); streams of one seed are independent.
 
     Raises:
-        ArgumentTypeError: Seed or stream is no integer.
+        ArgumentTypeError: Seed or stream is not an integer.
         ArgumentValueError: Seed or stream is out of range.
 
     Example:
@@ -36,8 +36,8 @@ class Key:
 
     seed: int
     stream: int = 0
-    # Under torch.compile a tensor attribute is an input of the graph, while the integers would be
-    # constants of it: a recompilation for every key, and an overflow beyond 2**63.
+    # Under torch.compile a tensor attribute is an input of the graph. Integers would be constants
+    # of it, with a recompilation for every key and an overflow beyond 2**63.
     _tensor: torch.Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Key:
         return Key, (self.seed, self.stream)
 
     def fold_in(self, n: int) -> Key:
-        """An independent key for each n: one a layer, a step or a rank.
+        """Derive an independent key for each n, such as one for each layer, step or rank.
 
         One Philox call in domain 15 with counter `(n, stream)` under this key's seed; its first two
         words are the new seed, the other two, without the top four bits, the new stream.
@@ -58,7 +58,7 @@ class Key:
             n: In [0, 2**64).
 
         Raises:
-            ArgumentTypeError: n is no integer.
+            ArgumentTypeError: n is not an integer.
             ArgumentValueError: n is out of range.
 
         Example:
@@ -74,13 +74,13 @@ class Key:
 
     @classmethod
     def draw(cls, generator: torch.Generator | None = None) -> Key:
-        """A key with a seed drawn from a generator, as a dropout call draws it; stream 0.
+        """Draw a key with a seed from a generator, as a dropout call does, and stream 0.
 
         Args:
-            generator: torch's default CPU generator without one.
+            generator: By default torch's CPU generator.
 
         Raises:
-            ArgumentTypeError: `generator` is no `torch.Generator`.
+            ArgumentTypeError: `generator` is not a `torch.Generator`.
 
         Example:
             >>> _ = torch.manual_seed(0)
@@ -94,8 +94,8 @@ class Key:
         return cls(int(draw_seeds((), generator)) % 2**64)
 
     def tensor(self) -> torch.Tensor:
-        """Seed and stream as the operator takes them: two int64 on the CPU."""
-        # Outside torch.compile a new tensor belongs to the mode that is active, such as a fake one.
+        """Seed and stream in the form that operators expect: two int64 on the CPU."""
+        # Outside torch.compile a new tensor belongs to the active mode, such as that of fakes.
         return self._tensor if torch.compiler.is_compiling() else self._as_tensor()
 
     def _as_tensor(self) -> torch.Tensor:

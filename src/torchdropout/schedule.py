@@ -16,9 +16,9 @@ from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
 Schedule = Callable[[int], float]
 
-# Layers that drop without a dropout module, by a rate of this name.
+# Layers that drop without a dropout module, at the rate `dropout`.
 _LAYERS = (torch.nn.MultiheadAttention, torch.nn.RNNBase)
-# Further rates of our recurrent layers; the module's own attributes tell which it has.
+# Further rates of our recurrent layers; the module's own attributes show which it has.
 _FURTHER = ("input_dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell")
 _PATHS = ("DropPath", "StochasticDepth")
 _OURS = "torchdropout.nn."
@@ -38,7 +38,7 @@ def _check_factor(name: str, value: Any) -> None:
 
 
 class _Product:
-    """What all schedules can do: be multiplied, and follow one another."""
+    """Base of all schedules, which can be multiplied."""
 
     def __call__(self, epoch: int) -> float:
         raise NotImplementedError
@@ -55,10 +55,10 @@ class Chain(_Product):
     """The product of schedules; `a * b` makes one.
 
     Args:
-        schedules: At least one; each a function of the epoch.
+        schedules: At least one; each is a function of the epoch.
 
     Raises:
-        ArgumentTypeError: One cannot be called.
+        ArgumentTypeError: A schedule cannot be called.
         ArgumentValueError: There are none.
 
     Example:
@@ -82,7 +82,7 @@ class Chain(_Product):
 
 @dataclass(frozen=True)
 class Linear(_Product):
-    """From one share of p to another in equal steps, and constant from then on.
+    """Go from one share of p to another in equal steps, and stay constant from then on.
 
     `start + (end - start) * min(epoch, steps) / steps`
 
@@ -92,8 +92,8 @@ class Linear(_Product):
         end: The same at epoch `steps` and later.
 
     Raises:
-        ArgumentTypeError: `steps` is no integer, or a share no number.
-        ArgumentValueError: `steps` is less than 1, or a share outside [0, 1].
+        ArgumentTypeError: `steps` is not an integer, or a share is not a number.
+        ArgumentValueError: `steps` is less than 1, or a share is outside [0, 1].
 
     Example:
         >>> [Linear(4)(epoch) for epoch in range(6)]
@@ -117,7 +117,7 @@ class Linear(_Product):
 
 @dataclass(frozen=True)
 class Cosine(_Product):
-    """From one share of p to another along half a cosine, and constant from then on.
+    """Go from one share of p to another along half a cosine, and stay constant from then on.
 
     `end + (start - end) * (1 + cos(pi * min(epoch, steps) / steps)) / 2`
 
@@ -127,8 +127,8 @@ class Cosine(_Product):
         end: The same at epoch `steps` and later.
 
     Raises:
-        ArgumentTypeError: `steps` is no integer, or a share no number.
-        ArgumentValueError: `steps` is less than 1, or a share outside [0, 1].
+        ArgumentTypeError: `steps` is not an integer, or a share is not a number.
+        ArgumentValueError: `steps` is less than 1, or a share is outside [0, 1].
 
     Example:
         >>> [round(Cosine(4)(epoch), 3) for epoch in range(6)]
@@ -158,14 +158,14 @@ class Cosine(_Product):
 class Curriculum(_Product):
     """Dropout that starts at 0 and approaches p: training examples get harder.
 
-    `1 - exp(-gamma * epoch)`. With theta = 1 - p kept in the end, that is the paper's keep
-    probability `(1 - theta) * exp(-gamma * t) + theta`.
+    `1 - exp(-gamma * epoch)`. With theta = 1 - p kept in the end, this corresponds to the paper's
+    keep probability `(1 - theta) * exp(-gamma * t) + theta`.
 
     Args:
-        gamma: Above 0. The paper takes 10 over the number of gradient steps.
+        gamma: Above 0. The paper uses 10 over the number of gradient steps.
 
     Raises:
-        ArgumentTypeError: `gamma` is no number.
+        ArgumentTypeError: `gamma` is not a number.
         ArgumentValueError: `gamma` is not above 0 and finite.
 
     Example:
@@ -192,16 +192,16 @@ class Curriculum(_Product):
 class Early(_Product):
     """Dropout in the first epochs only, against underfitting.
 
-    Constant: 1 in the first `steps` epochs. Linear: from 1 to 0 over them, `1 - epoch / (steps -
-    1)`. Then 0.
+    In the first `steps` epochs the factor is 1 ("constant"), or falls from 1 to 0 ("linear"):
+    `1 - epoch / (steps - 1)`. After them it is 0.
 
     Args:
         steps: Epochs with dropout.
         shape: `"constant"` or `"linear"`.
 
     Raises:
-        ArgumentTypeError: `steps` is no integer.
-        ArgumentValueError: `steps` is less than 1, or `shape` another word.
+        ArgumentTypeError: `steps` is not an integer.
+        ArgumentValueError: `steps` is less than 1, or `shape` is another word.
 
     Example:
         >>> [Early(3)(epoch) for epoch in range(5)]
@@ -236,7 +236,7 @@ class Late(_Product):
         steps: Epochs without dropout.
 
     Raises:
-        ArgumentTypeError: `steps` is no integer.
+        ArgumentTypeError: `steps` is not an integer.
         ArgumentValueError: `steps` is less than 1.
 
     Example:
@@ -259,7 +259,7 @@ class Late(_Product):
 
 @dataclass
 class _Rate:
-    """Where a drop probability stands."""
+    """A drop probability: the module and the attribute that hold it."""
 
     name: str
     module: torch.nn.Module
@@ -284,30 +284,30 @@ class _Rate:
 
 
 class DropoutScheduler:
-    """Sets the drop probability of every dropout in a model, epoch by epoch.
+    """Set the drop probability of every dropout in a model, epoch by epoch.
 
-    `p = schedule(epoch) * base_p`, where `base_p` is what a module had when the scheduler was made:
-    rates that differ from module to module stay in proportion. Used as the schedulers of
-    `torch.optim.lr_scheduler` are: making it sets epoch 0, `step()` goes to the next; an epoch is
-    whatever lies between two steps. Schedules are chained by `*`.
+    `p = schedule(epoch) * base_p`, where `base_p` is the p of a module when the scheduler is made:
+    rates that differ from module to module stay in proportion. Use it like the schedulers of
+    `torch.optim.lr_scheduler`: making it sets epoch 0, `step()` goes to the next; an epoch is
+    whatever lies between two steps. Chain schedules with `*`.
 
-    Taken are torch's dropouts and this library's; modules whose class name ends in DropPath or
+    It sets torch's dropouts and this library's; modules whose class name ends in DropPath or
     StochasticDepth, and timm's patch dropout; the `dropout` of `nn.MultiheadAttention` and of
     `nn.LSTM`, `nn.GRU` and `nn.RNN`, and every further rate of this library's LSTM and GRU. A p
     that is a parameter, as in concrete dropout, is learned and left alone; so is an amount that is
-    no probability, as `GaussianNoise.sigma`.
+    not a probability, such as `GaussianNoise.sigma`.
 
     Args:
-        model: A model, of which all dropouts are taken, or the modules to take.
-        schedule: From the number of the epoch to a factor.
+        model: A model, to schedule all its dropouts, or the modules to schedule.
+        schedule: A function from the number of the epoch to a factor.
 
     Attributes:
-        last_epoch: The epoch that is set.
+        last_epoch: The current epoch.
         base_ps: p of each module at factor 1.
 
     Raises:
-        ArgumentTypeError: `model` is no module and holds others than modules, or `schedule` cannot
-            be called, or gives no number.
+        ArgumentTypeError: `model` is neither a module nor an iterable of modules, or `schedule`
+            cannot be called or does not return a number.
         ArgumentValueError: There is no dropout, or a p would be outside [0, 1]; nothing is changed.
 
     Example:
@@ -342,8 +342,8 @@ class DropoutScheduler:
         """Go to the next epoch.
 
         Raises:
-            ArgumentTypeError: The schedule gives no number.
-            ArgumentValueError: A p would be outside [0, 1]; p and epoch are as before.
+            ArgumentTypeError: The schedule does not return a number.
+            ArgumentValueError: A p would be outside [0, 1]; p and epoch stay as before.
         """
         self._go_to(self.last_epoch + 1)
 
@@ -352,9 +352,10 @@ class DropoutScheduler:
         return list(self._last_p)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` takes: the epoch, and each module's own p by name.
+        """The state for `load_state_dict`: the epoch, and each module's own p by name.
 
-        The schedule is not in it, as functions cannot be saved: make the scheduler with the same.
+        It does not contain the schedule, since functions cannot be saved: pass the same one when
+        making the scheduler again.
         """
         return {
             "last_epoch": self.last_epoch,
@@ -362,15 +363,15 @@ class DropoutScheduler:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to the epoch of a state, and set p: it is in no model's `state_dict`.
+        """Go to the epoch of a state and set p, which a model's `state_dict` does not contain.
 
         Args:
-            state_dict: From `state_dict`.
+            state_dict: A return value of `state_dict`.
 
         Raises:
-            ArgumentTypeError: It is no such dict.
-            ArgumentValueError: It is one of a model with other dropouts, or a p in it or by the
-                schedule is outside [0, 1]; nothing is changed.
+            ArgumentTypeError: It is not such a dict.
+            ArgumentValueError: It belongs to a model with other dropouts, or a p in it or given by
+                the schedule is outside [0, 1]; nothing is changed.
         """
         if not isinstance(state_dict, dict) or state_dict.keys() != self.state_dict().keys():
             wrong_type("state_dict", "what `state_dict` gave", state_dict)
@@ -392,7 +393,7 @@ class DropoutScheduler:
         self._go_to(epoch, ps)
 
     def _go_to(self, epoch: int, base_ps: Sequence[float] | None = None) -> None:
-        """All is computed and checked before anything is set."""
+        """Go to an epoch; compute and check everything before anything is set."""
         base_ps = self.base_ps if base_ps is None else base_ps
         factor = self.schedule(epoch)
         if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
@@ -410,7 +411,7 @@ class DropoutScheduler:
         try:
             for rate, p in zip(self._rates, ps, strict=True):
                 rate.set(p)
-        except BaseException:  # a module may refuse what is a probability, as 1 for Gaussian noise
+        except BaseException:  # a module may refuse a valid p, as Gaussian dropout refuses 1
             for rate, p in zip(self._rates, before, strict=True):
                 rate.set(p)
             raise
@@ -426,7 +427,7 @@ def linear_drop_path(
     *,
     rule: Literal["timm", "efficientnet", "paper"] = "timm",
 ) -> list[float]:
-    """Sets the rate of every DropPath by the depth of its block: the linear decay rule.
+    """Set the rate of every DropPath by the depth of its block: the linear decay rule.
 
     Of `L` blocks, block `i`, counted from 0, gets `p_max * i / (L - 1)` by the rule of timm's
     transformers and of ConvNeXt, `p_max * i / L` by that of EfficientNet, and
@@ -434,16 +435,16 @@ def linear_drop_path(
 
     Args:
         blocks: The residual blocks of a model, in order.
-        p_max: Of the last block by the rules of timm and the paper, in [0, 1].
-        rule: Whose.
+        p_max: In [0, 1]; by the rules of timm and the paper the rate of the last block.
+        rule: Which of these rules.
 
     Returns:
         The rate of each block.
 
     Raises:
-        ArgumentTypeError: `blocks` holds no modules, or `p_max` is no number.
-        ArgumentValueError: `p_max` is outside [0, 1], `rule` another word, or a block that should
-            drop has no DropPath; nothing is changed.
+        ArgumentTypeError: `blocks` holds something other than modules, or `p_max` is not a number.
+        ArgumentValueError: `p_max` is outside [0, 1], `rule` is another word, or a block that
+            should drop has no DropPath; nothing is changed.
 
     Example:
         >>> import torch, torchdropout as td
@@ -464,8 +465,8 @@ def linear_drop_path(
     for index, (block, p) in enumerate(zip(found, ps, strict=True)):
         if p > 0.0 and not paths[index]:
             raise ArgumentValueError(
-                f"Expected a DropPath in each block that is to drop, got none in block {index} "
-                f"({type(block).__name__}), which is to drop with p={p!r}."
+                f"Expected a DropPath in each block that should drop, got none in block {index} "
+                f"({type(block).__name__}), which should drop with p={p!r}."
             )
     for inside, p in zip(paths, ps, strict=True):
         for module in inside:
@@ -476,19 +477,20 @@ def linear_drop_path(
 def linear_rates(
     depth: int, p_max: float, *, rule: Literal["timm", "efficientnet", "paper"] = "timm"
 ) -> list[float]:
-    """The rates that `linear_drop_path` sets, to build a model with.
+    """The rates that `linear_drop_path` sets, for building a model.
 
     Args:
         depth: Number of blocks.
         p_max: As for `linear_drop_path`.
-        rule: The same.
+        rule: As for `linear_drop_path`.
 
     Returns:
         A rate for each block.
 
     Raises:
-        ArgumentTypeError: `depth` is no integer, or `p_max` no number.
-        ArgumentValueError: `depth` is less than 1, `p_max` outside [0, 1], or `rule` another word.
+        ArgumentTypeError: `depth` is not an integer, or `p_max` is not a number.
+        ArgumentValueError: `depth` is less than 1, `p_max` is outside [0, 1], or `rule` is another
+            word.
 
     Example:
         >>> linear_rates(2, 0.5, rule="paper")
@@ -542,7 +544,7 @@ def _rates(given: Any) -> list[_Rate]:
 
 
 def _rates_of(name: str, module: torch.nn.Module) -> list[_Rate]:
-    """All rates of a module; what it has beside the first is named with its attribute."""
+    """All rates of a module; those after the first are named with their attribute."""
     attribute = _rate_of(module)
     rates = [] if attribute is None else [_Rate(name, module, attribute)]
     if isinstance(module, torch.nn.RNNBase):
@@ -556,7 +558,7 @@ def _is_path(module: torch.nn.Module) -> bool:
 
 
 def _rate_of(module: torch.nn.Module) -> str | None:
-    """The attribute with a module's drop probability; None where it has none of its own."""
+    """The attribute with a module's drop probability; None if it has none of its own."""
     own = type(module)
     if isinstance(module, _LAYERS):
         candidates: tuple[str, ...] = ("dropout",)
@@ -568,5 +570,5 @@ def _rate_of(module: torch.nn.Module) -> str | None:
         candidates = ("prob",)
     else:
         return None
-    # Among the instance's own attributes, a parameter or a property is not found: it is learned.
+    # Only the instance's own attributes: a parameter, which is learned, or a property is not found.
     return next((a for a in candidates if isinstance(vars(module).get(a), numbers.Real)), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.audit.load import Input, load, read_input
+from torchdropout.audit.load import Input, load_model, read_input
 from torchdropout.cli import run
 from torchdropout.errors import ArgumentValueError, TargetError
 
@@ -88,11 +88,17 @@ def test_a_file(form, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("nothing", "Expected a target as package.module:factory or path/file.py:factory"),
-        ("no.such.package:f", "Expected no.such.package to be importable"),
-        ("nowhere.py:f", "Expected a file nowhere.py, got none"),
-        (f"{FAULTY}:gone", "to have 'gone'"),
-        (f"{FAULTY}:no_model", "to give a model, (model, args) or (model, args, kwargs), got int"),
+        ("nothing", "Expected TARGET as `package.module:Attribute` or `path/file.py:Attribute`"),
+        (
+            "no.such.package:f",
+            "to name an importable module, no.such.package, got no module named 'no'",
+        ),
+        ("nowhere.py:f", "to name a Python file, nowhere.py, got no such file"),
+        (f"{FAULTY}:gone", "to name an attribute 'gone'"),
+        (
+            f"{FAULTY}:no_model",
+            "to return a model, (model, args) or (model, args, kwargs), got int",
+        ),
         (f"{FAULTY}:broken", "RuntimeError: no weights"),
         (f"{FAULTY}:bare", "in the pass 'train' with no arguments"),
     ],
@@ -125,7 +131,7 @@ def test_inputs():
 
 def test_a_tuple_of_something_else():
     with pytest.raises(TargetError, match=r"got \(int, int, int, int\)"):
-        load("test_sites_cli_targets:four")
+        load_model("test_sites_cli_targets:four")
 
 
 @pytest.fixture(autouse=True)
@@ -143,4 +149,4 @@ def targets(tmp_path, monkeypatch):
 
 def test_an_empty_tuple():
     with pytest.raises(TargetError, match=r"got \(\)"):
-        load("test_sites_cli_targets:empty")
+        load_model("test_sites_cli_targets:empty")

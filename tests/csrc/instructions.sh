@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Counts instructions an element of what instructions.cpp does, in an emulator: an exact figure that
-# depends on the compiler alone, and no time.
+# Counts the instructions per element of instructions.cpp in an emulator: an exact figure that
+# depends on the compiler alone, and is not a time.
 #
 #   tests/csrc/instructions.sh [aarch64|x86_64]
 #
 # CXX: the compiler (aarch64-linux-gnu-g++ or g++), PYTHON: python3. Each count is that of a run over
-# 16384 elements less one over 8192. The emulator, of Debian's qemu-user, has no AVX-512.
+# 16384 elements minus one over 8192. The emulator, from Debian's qemu-user, has no AVX-512.
 set -euo pipefail
 
 processor=${1:-aarch64}
@@ -30,7 +30,7 @@ done
 "${cxx[@]}" -std=c++17 -O1 -I"$root/csrc" -static "$here/instructions.cpp" "$build"/*.o \
   -o "$build/instructions"
 
-# The emulator names every piece that it runs, and a piece is one instruction.
+# The emulator logs every block that it runs, and a block is one instruction.
 instructions() {
   "${emulator[@]}" -one-insn-per-tb -d exec,nochain -D /dev/stdout "$build/instructions" "$@" |
     grep -c ^Trace

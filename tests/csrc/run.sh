@@ -6,9 +6,9 @@
 # BUILD: where to build (build/csrc-<mode>), CXX: the compiler (g++), PYTHON: python3; `coverage`
 # needs gcovr in that Python. The flags of each file are those of setup.py.
 #
-# `aarch64` compiles for that processor on another one (CXX: aarch64-linux-gnu-g++) and runs the
+# `aarch64` cross-compiles for that processor (CXX: aarch64-linux-gnu-g++) and runs the
 # program in an emulator (EMULATOR: qemu-aarch64). Debian has both as g++-aarch64-linux-gnu and
-# qemu-user. CXX="clang++ --target=aarch64-linux-gnu" takes its headers and libraries from there too.
+# qemu-user. CXX="clang++ --target=aarch64-linux-gnu" uses headers and libraries from there too.
 set -euo pipefail
 
 mode=${1:-plain}
@@ -36,7 +36,7 @@ sanitize)
   ;;
 valgrind) extra=(-g) test_extra=() arguments=(--cases=600 --thin=64) ;;
 coverage)
-  # Without exceptions: what may throw counts as a branch otherwise.
+  # Without exceptions, because calls that may throw count as branches otherwise.
   extra=(-O0 -g --coverage -fprofile-update=atomic -fno-exceptions)
   test_extra=() arguments=(--cases=15000 --thin=8)
   ;;
@@ -50,8 +50,8 @@ esac
 mkdir -p "$build"
 find "$build" -name '*.gcda' -delete
 
-# What sees torch or Python (register.cpp, module.cpp) is tested through the package, and what is for
-# the loader (old_systems.cpp) by the wheel.
+# Files that see torch or Python (register.cpp, module.cpp) are tested through the package, and the
+# file for the loader (old_systems.cpp) by the wheel.
 sources=()
 for source in "$root"/csrc/*.cpp; do
   case $(basename "$source") in register.cpp | module.cpp | old_systems.cpp) ;; *) sources+=("$source") ;; esac

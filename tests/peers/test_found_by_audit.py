@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from torchdropout_audit.run import audit_paths
 
 from peers.audit_cases import SOURCES
+from torchdropout_audit.run import audit_paths
 
 ROOT = Path(__file__).parents[2]
 with (ROOT / "docs" / "audit" / "labels.csv").open(newline="", encoding="utf-8") as file:

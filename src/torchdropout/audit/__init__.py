@@ -4,9 +4,9 @@ The audit of sources is a distribution of its own, `torchdropout-audit`, which n
 """
 
 from .report import render_sites, render_sites_html_fragment
+from .results import Site as Site
+from .results import Sites as Sites
 from .run import sites as sites
-from .sites import Site as Site
-from .sites import Sites as Sites
 
 Sites.text = render_sites
 Sites.html = render_sites_html_fragment

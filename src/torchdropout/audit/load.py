@@ -1,33 +1,28 @@
-"""What the command line's strings name: a model, and inputs."""
+"""Reads the command line's strings: a model, and inputs."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 
-from ..errors import ArgumentValueError, TargetError
-
-_HOW = "package.module:factory or path/file.py:factory"
+from ..errors import ArgumentValueError
+from ..loading import Home, load, one_line, target_error
 
 
 class Loaded(NamedTuple):
-    """A model and what it is called with."""
+    """A model, what it is called with, and the home to enter while its code runs."""
 
     model: torch.nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    home: Home
 
 
 class Input(NamedTuple):
-    """An input to be made.
+    """An input to make.
 
     Attributes:
         name: The argument's name; empty for a positional one.
@@ -40,7 +35,7 @@ class Input(NamedTuple):
     dtype: torch.dtype
 
     def make(self, device: torch.device) -> torch.Tensor:
-        """Normal values for floats; zeros and ones for integers, which any vocabulary has."""
+        """Makes normal values for floats; zeros and ones for integers, which any vocabulary has."""
         generator = torch.Generator().manual_seed(0)
         if self.dtype.is_floating_point or self.dtype.is_complex:
             made = torch.randn(self.shape, generator=generator).to(self.dtype)
@@ -61,7 +56,7 @@ def read_input(text: str) -> Input:
         The input; float32 where no dtype is given.
 
     Raises:
-        ArgumentValueError: It is none.
+        ArgumentValueError: The text has another form.
 
     Example:
         >>> read_input("ids=1x16:int64")
@@ -77,28 +72,26 @@ def read_input(text: str) -> Input:
     return Input(match[1] or "", tuple(int(size) for size in match[2].split("x")), dtype)
 
 
-def load(target: str, inputs: Sequence[Input] = ()) -> Loaded:
-    """Finds a model and what to call it with.
+def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
+    """Loads a model and what to call it with.
 
     Args:
-        target: `package.module:factory` or `path/file.py:factory`: something to be called with no
-            arguments, which gives a model, `(model, args)` or `(model, args, kwargs)`; or a model.
-        inputs: What to call the model with, in the place of what the factory gives.
+        target: `package.module:factory` or `path/file.py:factory`: a callable without arguments
+            that returns a model, `(model, args)` or `(model, args, kwargs)`; or a model.
+        inputs: What to call the model with, instead of what the factory returns.
 
     Returns:
-        The model, its positional and its named arguments.
+        The model, its positional and its named arguments, and its home.
 
     Raises:
-        TargetError: It cannot be found, imported or called, or gives something else.
+        TargetError: It cannot be found, imported or called, or returns something else.
     """
-    thing = _find(target)
+    thing, home = load(target)
     try:
-        given = thing if isinstance(thing, torch.nn.Module) else thing()
+        with home:
+            given: Any = thing if isinstance(thing, torch.nn.Module) else cast(Any, thing)()
     except Exception as error:
-        raise TargetError(
-            f"Expected {target} to be callable without arguments, got "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise target_error(target, "to be callable without arguments", one_line(error)) from error
     parts = given if isinstance(given, tuple) else (given,)
     model, args, kwargs = (*parts, *((), {})[len(parts) - 1 :])[:3] if parts else (None, (), {})
     is_right = (
@@ -108,68 +101,18 @@ def load(target: str, inputs: Sequence[Input] = ()) -> Loaded:
         and isinstance(kwargs, Mapping)
     )
     if not is_right:
-        raise TargetError(
-            f"Expected {target} to give a model, (model, args) or (model, args, kwargs), "
-            f"got {_told(given)}"
+        raise target_error(
+            target, "to return a model, (model, args) or (model, args, kwargs)", _type_of(given)
         )
     if inputs:
         tensors = (*model.parameters(), *model.buffers())
         device = next((t.device for t in tensors), torch.device("cpu"))
         args = tuple(one.make(device) for one in inputs if not one.name)
         kwargs = {one.name: one.make(device) for one in inputs if one.name}
-    return Loaded(model, tuple(args), dict(kwargs))
+    return Loaded(model, tuple(args), dict(kwargs), home)
 
 
-def _told(given: Any) -> str:
+def _type_of(given: Any) -> str:
     if isinstance(given, tuple):
         return f"({', '.join(type(part).__name__ for part in given)})"
     return type(given).__name__
-
-
-def _find(target: str) -> Any:
-    home, colon, path = target.rpartition(":")
-    if not (home and colon and path):
-        raise TargetError(f"Expected a target as {_HOW}, got {target!r} (str)")
-    try:
-        with _importing():
-            thing: Any = _file(Path(home)) if home.endswith(".py") else _package(home)
-    except TargetError:
-        raise
-    except Exception as error:
-        raise TargetError(
-            f"Expected {home} to be importable, got {type(error).__name__}: {error}"
-        ) from error
-    for name in path.split("."):
-        if not hasattr(thing, name):
-            raise TargetError(f"Expected {home} to have {path!r}, got no {name!r} there")
-        thing = getattr(thing, name)
-    return thing
-
-
-def _package(name: str) -> Any:
-    return importlib.import_module(name)
-
-
-def _file(path: Path) -> Any:
-    if not path.is_file():
-        raise TargetError(f"Expected a file {path}, got none")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Data classes and pickles look their module up by name; a package of that name stays.
-    sys.modules.setdefault(path.stem, module)
-    sys.path.insert(0, str(path.resolve().parent))
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextlib.contextmanager
-def _importing() -> Iterator[None]:
-    """Imports as `python -m` does: from the current folder too; `sys.path` is as before then."""
-    before = list(sys.path)
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
 
-from ..reporting.findings import Finding
+from .. import html
 from ..reporting.lines import clean, hanging, joined, plural, wrapped
-from .sites import Site, Sites
+from .results import Site, Sites
 
 _COLUMNS = ("kind", "p asked", "p seen", "calls", "train", "eval", "no grad", "kept", "line")
 _GAP = 2
@@ -164,25 +163,6 @@ def _bytes(count: int) -> str:
 
 # --- HTML ---------------------------------------------------------------------------------------
 
-_CSS = """
-.td-sites { color-scheme: light dark; --line: light-dark(#c9d0d8, #3b434e);
-  --dim: light-dark(#59636e, #9da7b3); --fail: light-dark(#b3261e, #ff7f76);
-  --warn: light-dark(#855600, #e0ae3f); --pass: light-dark(#1a6f37, #4cc26a);
-  background: light-dark(#ffffff, #14171c); color: light-dark(#1c2128, #e4e7ec);
-  font: 15px/1.5 system-ui, sans-serif; padding: 1.25rem 1rem }
-.td-sites h1 { font-size: 1.4rem; margin: 0 }
-.td-sites p, .td-sites li { margin: .3rem 0 }
-.td-sites .error { color: var(--fail) } .td-sites .advice { color: var(--warn) }
-.td-sites .pass { color: var(--pass) } .td-sites .dim { color: var(--dim) }
-.td-sites ul { list-style: none; padding: 0 }
-.td-sites .td-scroll { overflow-x: auto }
-.td-sites table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-.td-sites th, .td-sites td { text-align: left; padding: .25rem .9rem .25rem 0; white-space: nowrap;
-  border-bottom: 1px solid var(--line); font-weight: 400 }
-.td-sites thead th { color: var(--dim) }
-.td-sites tr.alive td.eval { color: var(--fail); font-weight: 700 }
-"""
-
 
 def render_sites_html(sites: Sites) -> str:
     """The audit as one page in ASCII that loads nothing and has no script.
@@ -191,55 +171,18 @@ def render_sites_html(sites: Sites) -> str:
         >>> render_sites_html(Sites("Net", ())).splitlines()[0]
         '<!doctype html>'
     """
-    title = _text(f"{sites.model}: {verdict_line(sites)}")
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    return _ascii(
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{title}</title>\n<style>body {{ margin: 0 }}</style>\n</head>\n<body>\n"
-        f"{_fragment(sites)}</body>\n</html>\n"
-    )
+    title = clean(f"{sites.model}: {verdict_line(sites)}")
+    return html.page(title, render_sites_html_fragment(sites))
 
 
 def render_sites_html_fragment(sites: Sites) -> str:
     """The audit as one `<div>` with its own style, as a notebook shows it."""
-    return _ascii(_fragment(sites))
-
-
-def _fragment(sites: Sites) -> str:
-    mood = "pass" if sites.passed else "error"
-    notes = "".join(f'<p class="dim">{_text(note)}</p>\n' for note in sites.notes)
-    found = "".join(map(_finding, sites.findings))
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("site", *_COLUMNS))
-    body = "".join(map(_site, sites))
-    return (
-        f'<div class="td-sites">\n<style>{_CSS}</style>\n<h1>{_text(sites.model)}</h1>\n'
-        f'<p class="{mood}">{_text(verdict_line(sites))}</p>\n{notes}'
-        + (f"<ul>\n{found}</ul>\n" if found else "")
-        + '<div class="td-scroll" tabindex="0"><table>\n'
-        + f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n</div>\n"
+    classes = [column.replace("p ", "").replace(" ", "-") for column in _COLUMNS]
+    return html.render(
+        html.environment(__package__, clean),
+        "sites.html",
+        sites=sites,
+        verdict=verdict_line(sites),
+        columns=_COLUMNS,
+        rows=[(site, list(zip(classes, _cells(site), strict=True))) for site in sites],
     )
-
-
-def _finding(finding: Finding) -> str:
-    return (
-        f'<li class="{finding.severity}"><b>{finding.severity}</b> {_text(finding.code)} '
-        f"{_text(finding.name)}: {_text(finding.message)}</li>\n"
-    )
-
-
-def _site(site: Site) -> str:
-    classes = ["kind", "asked", "seen", "calls", "train", "eval", "no-grad", "kept", "line"]
-    cells = zip(classes, _cells(site), strict=True)
-    row = "".join(f'<td class="{name}">{_text(cell)}</td>' for name, cell in cells)
-    mark = ' class="alive"' if site.eval else ""
-    return f'<tr{mark}><th scope="row">{_text(site.name or "(itself)")}</th>{row}</tr>\n'
-
-
-def _text(text: str) -> str:
-    return html.escape(clean(text), quote=True)
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")

@@ -1,13 +1,15 @@
-"""Runs a model in training, in eval and in training under `no_grad`, and tells where it drops."""
+"""Runs a model in training, in eval and in training under `no_grad`, and finds where it drops."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +18,10 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from .. import _torch
 from ..errors import ArgumentTypeError, TargetError
-from .judge import config_of, judge, looked
-from .sites import Sites
-from .state import kept, seed_all
-from .watch import ATTENTION, Declared, Watch, declared
+from .diagnosis import config_of, diagnose, joined
+from .results import Sites
+from .state import preserved, seed_all
+from .watch import ATTENTION, Declared, Watch, declared, import_folders
 
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
@@ -28,26 +30,26 @@ def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
     """Finds every place where dropout acts in a real forward pass of a model.
 
     The model is called as `model(*args, **kwargs)` in training, in eval under `no_grad` and in
-    training under `no_grad`; one with `nn.TransformerEncoderLayer` once more, to see whether Monte
-    Carlo dropout would work. Afterwards each module's mode, attributes and hooks, parameters,
+    training under `no_grad`; a model with `nn.TransformerEncoderLayer` once more, to see whether
+    Monte Carlo dropout would work. Afterwards each module's mode, attributes and hooks, parameters,
     gradients, buffers, the inputs and all generators are as before, whatever happened. No backward
     pass is run: what acts only there is not seen, and a checkpointed part is seen once.
 
-    What a compiled model compiles is run eagerly, of a `DataParallel` its module, of a model with
-    lazy modules a copy. In a scripted module, and in any function that is not known, a dropout is
-    seen by its mask, as an "unknown random op". On the meta device there are no masks to measure.
+    A compiled model is run eagerly. Of a `DataParallel`, its module is run; of a model with lazy
+    modules, a copy. In a scripted module, and in any function that is not known, a dropout is seen
+    by its mask, as an "unknown random op". On the meta device there are no masks to measure.
 
     Args:
         model: The model.
-        *args: What it is called with.
-        **kwargs: The same, by name.
+        *args: Its positional arguments.
+        **kwargs: Its named arguments.
 
     Returns:
         The sites and the findings.
 
     Raises:
-        ArgumentTypeError: `model` is no module.
-        TargetError: The model fails; the message tells in which pass and why.
+        ArgumentTypeError: `model` is not a module.
+        TargetError: The model fails; the message states in which pass and why.
 
     Example:
         >>> import torch
@@ -61,48 +63,66 @@ def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
             f"Expected `model` to be a torch.nn.Module, got model={model!r} "
             f"({type(model).__name__})"
         )
+    return find_sites(model, args, kwargs, contextlib.nullcontext())
+
+
+def find_sites(
+    model: torch.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    home: contextlib.AbstractContextManager[object],
+) -> Sites:
+    """Finds the sites of a model whose code runs inside a context, such as the home of a TARGET."""
     began = time.perf_counter()
+    folders = import_folders()  # those of the caller: the home may add its own
+    with home:
+        found = _find(model, args, kwargs, folders)
+    return dataclasses.replace(found, seconds=time.perf_counter() - began)
+
+
+def _find(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], folders: tuple[Path, ...]
+) -> Sites:
     name = type(getattr(model, _torch.COMPILED, model)).__name__
     given = _torch.tree.tree_leaves((args, kwargs))
     model, notes = _runnable(model, given, args, kwargs)
     paths = _paths(model)
     names = {key: known[0] for key, known in paths.items()}
     passes = {
-        "train": Watch(names),
-        "eval": Watch(names),
-        "train under no_grad": Watch(names),
+        "train": Watch(names, folders),
+        "eval": Watch(names, folders),
+        "train under no_grad": Watch(names, folders),
     }
     for title, watch in passes.items():
         _run(model, args, kwargs, given, title, watch)
     fast: list[str] = []
     if any(isinstance(m, torch.nn.TransformerEncoderLayer) for m in model.modules()):
-        watch = Watch(names, functions=False)
+        watch = Watch(names, folders, functions=False)
         _run(model, args, kwargs, given, "eval with its dropouts in train", watch)
         fast = watch.fast
 
     train, evaluation, no_grad = (watch.records for watch in passes.values())
     also = {known[0]: tuple(known[1:]) for known in paths.values()}
     found = [
-        looked(train.get(key), evaluation.get(key), no_grad.get(key), also.get(key[0], ()))
+        joined(train.get(key), evaluation.get(key), no_grad.get(key), also.get(key[0], ()))
         for key in dict.fromkeys([*train, *evaluation, *no_grad])
     ]
-    # Attention that is asked for no dropout is no place of dropout.
+    # Attention at p=0 is not a place of dropout.
     found = [one for one in found if one.site.acts or one.site.kind not in ATTENTION]
     called = set().union(*(watch.called for watch in passes.values()))
     uncalled = _uncalled(model, names, called)
     return Sites(
         name,
         tuple(one.site for one in found),
-        judge(found, uncalled, fast, config_of(model)),
+        diagnose(found, uncalled, fast, config_of(model)),
         notes,
-        time.perf_counter() - began,
     )
 
 
 def _runnable(
     model: torch.nn.Module, given: list[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """What of a model is run, and why not itself."""
+    """The module that is run for a model, and notes on how it differs from the model."""
     notes = []
     if isinstance(model, _PARALLEL):
         notes.append(f"{type(model).__name__}: its module was run")
@@ -116,7 +136,7 @@ def _runnable(
     ):
         notes.append("lazy: a copy was run")
         model = _copy(model)
-        with kept(torch.nn.Module(), given), _passing("first", args, kwargs):
+        with preserved(torch.nn.Module(), given), _passing("first", args, kwargs):
             seed_all(0)
             with torch.no_grad():
                 model.eval()(*args, **kwargs)
@@ -124,7 +144,7 @@ def _runnable(
 
 
 def _copy(model: torch.nn.Module) -> torch.nn.Module:
-    """A copy of a model with lazy modules; of buffers without values torch makes none itself."""
+    """Copies a model with lazy modules; torch itself cannot copy buffers without values."""
     make: Any = UninitializedBuffer
     lazy = filter(is_lazy, model.buffers())
     memo: dict[int, Any] = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
@@ -132,8 +152,8 @@ def _copy(model: torch.nn.Module) -> torch.nn.Module:
         return copy.deepcopy(model, memo)
     except Exception as error:
         raise TargetError(
-            "Expected a model with lazy modules to have been run once, or to be one that can "
-            f"be copied, got {_told(error)}"
+            "Expected a model with lazy modules to have been run once, or to be copyable, "
+            f"got {_described(error)}"
         ) from error
 
 
@@ -145,8 +165,8 @@ def _run(
     title: str,
     watch: Watch,
 ) -> None:
-    """One pass, of which nothing stays but what was seen."""
-    with kept(model, given), _passing(title, args, kwargs):
+    """Runs one pass, and undoes all that it changes."""
+    with preserved(model, given), _passing(title, args, kwargs):
         model.train(title.startswith("train"))
         if title.startswith("eval with"):
             for module in model.modules():
@@ -159,23 +179,23 @@ def _run(
 
 @contextlib.contextmanager
 def _passing(title: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
-    """The surroundings of a pass; what fails inside is told as the pass's failure."""
+    """The context of a pass; an exception inside becomes a `TargetError` that names the pass."""
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             stack.enter_context(torch.inference_mode(False))
-            if "torch._dynamo" in sys.modules:  # seconds to load; what is compiled has loaded it
+            if "torch._dynamo" in sys.modules:  # loading it takes seconds
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
     except Exception as error:
         raise TargetError(
             f"Expected the model to run in the pass {title!r} with {_shapes(args, kwargs)}, "
-            f"got {_told(error)}"
+            f"got {_described(error)}"
         ) from error
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     said = str(error).strip()
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
@@ -195,7 +215,6 @@ def _shape(value: Any) -> str:
 def _paths(model: torch.nn.Module) -> dict[int, list[str]]:
     """Each module's paths in the model, by its id; a compiled module's wrapper is left out."""
     paths: dict[int, list[str]] = {}
-
     stack: list[tuple[torch.nn.Module, str, frozenset[int]]] = [(model, "", frozenset())]
     while stack:
         module, path, above = stack.pop()
@@ -212,7 +231,7 @@ def _paths(model: torch.nn.Module) -> dict[int, list[str]]:
 def _uncalled(
     model: torch.nn.Module, names: Mapping[int, str], called: set[int]
 ) -> dict[str, Declared]:
-    """The dropouts that no pass called; of a scripted module's inside nothing is known."""
+    """The dropouts that no pass called; those inside a scripted module are not known."""
     found = {}
     for module in model.modules():
         if isinstance(module, torch.jit.ScriptModule) or id(module) in called:

@@ -1,27 +1,28 @@
-"""A model and its surroundings, kept as they are while it is run."""
+"""Preserves a model, its inputs and all generators while the model is run."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import random
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from .. import _torch
+from ..process_state import ProcessState, generators, seed_generators
 
 _CONTAINERS = (list, dict, OrderedDict, set)
 
 
 @contextlib.contextmanager
-def kept(model: torch.nn.Module, given: Iterable[Any]) -> Iterator[None]:
-    """What is done inside is undone: by a forward pass, by `train()`, by an exception, by Ctrl-C.
+def preserved(model: torch.nn.Module, given: Iterable[Any]) -> Iterator[None]:
+    """Undoes what is done inside: by a forward pass, by `train()`, by an exception, by Ctrl-C.
 
-    Put back are each module's mode, attributes, hooks, parameters, gradients and buffers; the
+    It restores each module's mode, attributes, hooks, parameters, gradients and buffers; the
     tensors of `given`; and the generators of torch, Python and NumPy, and those in the attributes
     and in `given`.
     """
@@ -40,12 +41,13 @@ class _State:
         grads = [p.grad for p in parameters if p.grad is not None]
         tensors = [value for value in given if isinstance(value, torch.Tensor)]
         self._parameters = [(p, p.detach(), p.grad, p.requires_grad) for p in parameters]
-        # Batch normalisation writes its statistics by an operator that does not say so: buffers
-        # are copied at once, all else when it is first written.
+        # Batch normalisation writes its statistics by an operator whose schema does not say so:
+        # buffers are copied at once, all else when it is first written.
         self._buffers = [(b, b.detach(), b.detach().clone(), b.requires_grad) for b in buffers]
         self.guard = _Guard([*parameters, *grads, *tensors])
         held = [*given, *(v for m in model.modules() for v in vars(m).values())]
-        self._generators = _generators([v for v in held if isinstance(v, torch.Generator)])
+        own = [v for v in held if isinstance(v, torch.Generator)]
+        self._generators = ProcessState(generators(_numpy(), own, accelerators=True))
 
     def restore(self) -> None:
         with torch.inference_mode(False), torch.no_grad():
@@ -62,12 +64,11 @@ class _State:
                     buffer.copy_(copy)
                 if buffer.requires_grad != requires_grad:
                     buffer.requires_grad_(requires_grad)
-        for put_back in self._generators:
-            put_back()
+        self._generators.restore()
 
 
 class _Attributes:
-    """A module's own attributes, and what its plain containers hold."""
+    """A module's own attributes, and the contents of its plain containers."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
@@ -124,7 +125,7 @@ class _Guard(_torch.OperatorMode):
 
 @functools.cache
 def _written(func: Any) -> tuple[tuple[int, str], ...]:
-    """The arguments that an operator says it writes."""
+    """The arguments that an operator writes, by its schema."""
     return tuple(
         (i, argument.name)
         for i, argument in enumerate(_torch.schema(func).arguments)
@@ -133,7 +134,7 @@ def _written(func: Any) -> tuple[tuple[int, str], ...]:
 
 
 def storage_key(tensor: torch.Tensor) -> int | None:
-    """What tensors of the same memory share; None for those without memory of their own."""
+    """A key that tensors of the same memory share; None for those without their own memory."""
     try:
         return _torch.storage_id(tensor)
     except (NotImplementedError, RuntimeError):  # sparse, nested, some wrappers
@@ -141,7 +142,7 @@ def storage_key(tensor: torch.Tensor) -> int | None:
 
 
 def has_values(tensor: torch.Tensor) -> bool:
-    """Whether a tensor's values can be read: not on the meta device, nor where they are faked."""
+    """Whether a tensor's values can be read: not on the meta device, and not of a fake tensor."""
     return not tensor.is_meta and type(tensor).__name__ != "FakeTensor"
 
 
@@ -152,25 +153,11 @@ def _put_data(tensor: torch.Tensor, data: torch.Tensor) -> None:
         tensor.data = data
 
 
-def _generators(own: list[torch.Generator]) -> list[Callable[[], object]]:
-    """What puts each generator back."""
-    put_back: list[Callable[[], object]] = [
-        functools.partial(g.set_state, g.get_state()) for g in [torch.default_generator, *own]
-    ]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        states = torch.cuda.get_rng_state_all()
-        put_back.append(functools.partial(torch.cuda.set_rng_state_all, states))
-    put_back.append(functools.partial(random.setstate, random.getstate()))
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        put_back.append(functools.partial(numpy.random.set_state, numpy.random.get_state()))
-    return put_back
+def _numpy() -> ModuleType | None:
+    """NumPy, where something has loaded it."""
+    return sys.modules.get("numpy")
 
 
 def seed_all(seed: int) -> None:
-    """Seeds what `kept` puts back, so that two audits of a model say the same."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(seed)
+    """Seeds the generators that `preserved` restores, so that two audits report the same."""
+    seed_generators(seed, _numpy(), accelerators=True)

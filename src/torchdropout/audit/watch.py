@@ -30,7 +30,7 @@ from torch.nn.modules import module as _module
 from torch.overrides import TorchFunctionMode
 
 from .. import _torch
-from .sites import UNKNOWN_KIND
+from .results import UNKNOWN_KIND
 from .state import has_values, storage_key
 
 _P_NAMES = ("p", "drop_prob", "dropout_prob", "dropout_p", "drop_rate", "dropout_rate", "dropout",
@@ -46,7 +46,7 @@ _TWO_VALUED = ("lt", "le", "gt", "ge", "eq", "ne", "logical_not", "bitwise_not",
 # Functions that do something else, and drop when they are asked to.
 ATTENTION = ("scaled_dot_product_attention", "F.multi_head_attention_forward")
 _TORCH = str(Path(torch.__file__).parent)
-_HERE = str(Path(__file__).parents[2])
+_HERE = str(Path(__file__).parents[1])
 _RUN = str(Path(__file__).with_name("run.py"))
 
 
@@ -175,12 +175,18 @@ class Watch:
         fast: Names of the modules whose fast path was taken with a dropout set to train inside.
     """
 
-    def __init__(self, names: Mapping[int, str], *, functions: bool = True) -> None:
-        """Args are the modules' names by id; `functions` False leaves the fast paths open."""
+    def __init__(
+        self, names: Mapping[int, str], folders: tuple[Path, ...], *, functions: bool = True
+    ) -> None:
+        """Takes the modules' names by id, and `import_folders()`.
+
+        `functions` False leaves the fast paths open.
+        """
         self.records: dict[tuple[str, str, str], Record] = {}
         self.called: set[int] = set()
         self.fast: list[str] = []
         self._names = names
+        self._folders = folders
         self._functions = functions
         self._open: list[_Open] = []
         self._asked: list[Record] = []
@@ -225,7 +231,7 @@ class Watch:
                 Record(
                     name,
                     found.kind,
-                    _user_line(),
+                    self._line(),
                     frozen=not round_it.training,
                     is_lost=id(module) not in self._names,
                     layers=found.layers,
@@ -251,6 +257,11 @@ class Watch:
     def _name(self) -> str:
         return self._open[-1].name if self._open else ""
 
+    def _line(self) -> str:
+        """The user's line that is running, as `path:line`; empty where the audit itself called."""
+        found = _user_frame()
+        return f"{_short(found[0], self._folders)}:{found[1]}" if found else ""
+
     def _record(self, new: Record) -> Record:
         return self.records.setdefault(new.key, new)
 
@@ -261,7 +272,7 @@ class Watch:
         record = self._open[-1].record if self._open else None
         if record is None:
             is_frozen = bool(self._open) and not self._open[-1].module.training
-            record = self._record(Record(self._name, kind, _user_line(), frozen=is_frozen))
+            record = self._record(Record(self._name, kind, self._line(), frozen=is_frozen))
             record.calls += 1
             record.ask(p)
         elif record.asked is None:
@@ -315,7 +326,7 @@ class Watch:
         """Whose a draw is: the known dropout's that is running, or a record that is no site yet."""
         record = self._asked[-1] if self._asked else self._open[-1].record if self._open else None
         if record is None:
-            return Record(self._name, UNKNOWN_KIND, _user_line(), known=False, calls=1)
+            return Record(self._name, UNKNOWN_KIND, self._line(), known=False, calls=1)
         record.on = True
         return record
 
@@ -522,26 +533,31 @@ def _joined(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def _user_line() -> str:
-    """The nearest caller outside torch and this package; empty where the audit itself called."""
+def import_folders() -> tuple[Path, ...]:
+    """The folders that paths are shown from: the current one, and those of imports."""
+    return (Path.cwd(), *map(Path, filter(None, sys.path)))
+
+
+def _user_frame() -> tuple[str, int] | None:
+    """The nearest caller outside torch and this package; None where the audit itself called."""
     frame = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
         if path.startswith(_HERE):
             if path == _RUN:
-                return ""
+                return None
         elif not path.startswith(_TORCH) and not path.startswith("<frozen"):
-            return f"{_short(path)}:{frame.f_lineno}"
+            return path, frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
-    return ""
+    return None
 
 
 @functools.cache
-def _short(path: str) -> str:
+def _short(path: str, folders: tuple[Path, ...]) -> str:
     """A path from the current folder, or for what is imported from elsewhere as it is imported."""
     given = Path(path)
     shorter = [path]
-    for folder in (Path.cwd(), *map(Path, filter(None, sys.path))):
+    for folder in folders:
         with contextlib.suppress(ValueError):
             shorter.append(given.relative_to(folder).as_posix())
             if len(shorter) == 2 and "site-packages" not in path:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import click
 
 from .._version import __version__
-from ..extras import PACKAGES, extra_of, missing
+from ..extras import PACKAGES, extra_of, missing, needed
 from ..reporting.command import CANNOT_RUN, INTERRUPTED, OK
 
-# Where each command is: it is imported when it is asked for, as its extra may not be there.
+# The module of each command, imported on demand: what it needs may not be installed.
 _MODULES: Mapping[str, str] = {
     "verify": ".verify",
     "compare": ".verify",
@@ -66,16 +66,15 @@ class _Commands(click.Group):
 
 
 def _unable(name: str) -> click.Command:
-    """The command in the place of one whose extra is not installed."""
+    """Returns a command in place of one that lacks what it needs."""
 
     def tell() -> int:
         click.echo(missing(name), err=True)
         return CANNOT_RUN
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-    extra = extra_of(name)
     return click.Command(
-        name, callback=tell, context_settings=anything, short_help=f"Needs torchdropout[{extra}]."
+        name, callback=tell, context_settings=anything, short_help=f"Needs {needed(name)}."
     )
 
 

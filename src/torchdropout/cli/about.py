@@ -18,7 +18,7 @@ from ..reporting.selection import close_to
 
 # The tables of rules, and the extra that reading one needs.
 _CHECKS = (("..verify.table", "verify"),)
-_RULES = (("torchdropout_audit.table", "audit"), ("..audit.rules", "audit"))
+_RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 
 
 @click.command()

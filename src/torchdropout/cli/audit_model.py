@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 
-from ..audit import Sites, sites
-from ..audit.load import load, read_input
+from ..audit import Sites
+from ..audit.load import load_model, read_input
 from ..audit.report import (
     render_sites,
     render_sites_html,
     render_sites_json,
     verdict_line,
 )
+from ..audit.run import find_sites
 from ..reporting.command import CANNOT_RUN, ERRORS, OK, WRONG, formats, output_option, publish, tell
 from ..reporting.output import look, need_writable
 
@@ -65,9 +66,9 @@ def audit_model(
     except WRONG as error:
         raise click.UsageError(str(error)) from error
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what the model prints is no report
-            loaded = load(target, made)
-            found = sites(loaded.model, *loaded.args, **loaded.kwargs)
+        with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
+            loaded = load_model(target, made)
+            found = find_sites(*loaded)
     except WRONG as error:
         tell(str(error))
         return CANNOT_RUN

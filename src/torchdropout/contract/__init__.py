@@ -1,4 +1,4 @@
-"""What dropout is: the contract, plain and readable. Nothing here is tuned for speed."""
+"""The contract in plain, readable code: what dropout computes. Nothing here is tuned for speed."""
 
 from .keep import compute_dtype as compute_dtype
 from .keep import keep_bit as keep_bit

@@ -1,6 +1,6 @@
-"""From (key, p, mask index) to a keep bit, and from p to a scale: sections 1 and 2 of the contract.
+"""Compute keep bits from (key, p, mask index), and the scale from p: contract, sections 1 and 2.
 
-The functions on Python integers are the definition; `tests` hold every backend to them.
+The functions on Python integers are the definition; the tests check every backend against them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DOMAIN_HIGH = 0  # high halves of the uniforms
 DOMAIN_LOW = 8  # low halves
 DOMAIN_FOLD = 15  # Key.fold_in
 
-PER_BLOCK = 8  # uniforms to one Philox call: eight 16-bit halves
+PER_BLOCK = 8  # uniforms per Philox call: eight 16-bit halves
 HALF = 0xFFFF
 
 STREAM_BITS = 60
@@ -59,10 +59,10 @@ def uniform(seed: int, stream: int, index: int) -> int:
         index: Mask index in [0, 2**64).
 
     Returns:
-        `H << 16 | L`: H the index' half word of domain 0, L that of domain 8.
+        `H << 16 | L`: H is the index's half word of domain 0, L that of domain 8.
 
     Raises:
-        ArgumentTypeError: An argument is no integer.
+        ArgumentTypeError: An argument is not an integer.
         ArgumentValueError: An argument is out of range.
 
     Example:
@@ -101,7 +101,7 @@ def scale(p: float) -> float:
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The real type in which the product is taken: float64 for 64-bit reals, else float32.
+    """The real type in which the product is computed: float64 for 64-bit reals, else float32.
 
     Example:
         >>> compute_dtype(torch.bfloat16), compute_dtype(torch.complex128)
@@ -144,6 +144,6 @@ def count_kept(size: int, p: float) -> int:
         >>> count_kept(196, 0.5), count_kept(10, 0.8), count_kept(5, 0.5), count_kept(8, 1.0)
         (98, 2, 2, 1)
     """
-    if isinstance(size, torch.Tensor):  # where torch.jit traces
+    if isinstance(size, torch.Tensor):  # under torch.jit.trace
         size = int(size)
     return max(1, round(size * (1.0 - p)))

@@ -1,7 +1,7 @@
 """MaskLayout: which mask index an element has; section 3 of the contract.
 
-One strided map says everything: shared draws (a stride of 0), memory layout (none: the map is over
-logical coordinates), shards and micro-batches (a base).
+One strided map covers everything: shared draws (a stride of 0), memory layout (it has no effect, as
+the map is over logical coordinates), shards and micro-batches (a base).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
         >>> row_major((2, 3, 4)), row_major((2, 3, 4), shared=(1,))
         ([12, 4, 1], [4, 0, 1])
     """
-    # There sizes are tensors, and an operator takes no strides of them.
+    # Under torch.jit.trace sizes are tensors, which an operator does not accept as strides.
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         shape = [int(n) for n in shape]
     strides = [0] * len(shape)
@@ -58,11 +58,11 @@ class MaskLayout:
 
     Attributes:
         base: Index of the first element, in [0, 2**64).
-        strides: One integer a dimension; 0 along a dimension that shares its draw.
+        strides: One integer per dimension; 0 along a dimension that shares its draw.
 
     Raises:
-        ArgumentTypeError: Base or a stride is no integer.
-        ArgumentValueError: Base is out of range.
+        ArgumentTypeError: Base or a stride is not an integer.
+        ArgumentValueError: The base is out of range.
 
     Example:
         >>> MaskLayout.of((4, 3, 2), broadcast_dims=(2,))
@@ -115,7 +115,7 @@ class MaskLayout:
         """Raise unless this layout gives every element of a tensor of `shape` an index.
 
         Raises:
-            ArgumentValueError: Another number of dimensions, or an index outside [0, 2**64).
+            ArgumentValueError: The number of dimensions differs, or an index is outside [0, 2**64).
         """
         if len(self.strides) != len(shape):
             wrong_value(

@@ -1,8 +1,8 @@
-"""From (key, law, index) to a number of continuous noise: section 7 of the contract.
+"""Compute continuous noise from (key, distribution, index): section 7 of the contract.
 
-Every operation below is one of IEEE 754 in float64, rounded by itself: sums, products, quotients
-and square roots, which are the same on every machine. No library's logarithm is called, since no
-two agree in the last bit. The functions on Python numbers are the definition.
+Every operation below is an IEEE 754 operation in float64, rounded by itself: sums, products,
+quotients and square roots, which are the same on every machine. No library's logarithm is called,
+since no two agree in the last bit. The functions on Python numbers are the definition.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .._validate import check_unsigned
 from .keep import STREAM_BITS, words, words_tensor
 from .philox import WordTensors
 
-DOMAIN_ORDER = 4  # the 32-bit numbers by which a fixed count of places is chosen
+DOMAIN_ORDER = 4  # the 32-bit numbers that choose a fixed count of places
 
-PER_BLOCK = 4  # numbers to one Philox call: a 32-bit word each
+PER_BLOCK = 4  # numbers per Philox call, from a 32-bit word each
 
 
 class Law(IntEnum):
-    """The standard laws; the value of each is its domain of Philox counters."""
+    """The standard distributions; the value of each is its domain of Philox counters."""
 
     UNIFORM = 1  # on (-1, 1)
-    NORMAL = 2  # of mean 0 and variance 1
+    NORMAL = 2  # mean 0 and variance 1
     LOGISTIC = 3  # log(u / (1 - u)) of a uniform u
 
 
@@ -41,7 +41,7 @@ def word(seed: int, stream: int, domain: int, index: int) -> int:
         index: In [0, 2**64).
 
     Raises:
-        ArgumentTypeError: An argument is no integer.
+        ArgumentTypeError: An argument is not an integer.
         ArgumentValueError: An argument is out of range.
 
     Example:
@@ -57,10 +57,10 @@ def word(seed: int, stream: int, domain: int, index: int) -> int:
 
 
 def noise(seed: int, stream: int, law: Law, index: int) -> float:
-    """The number of an index under a standard law.
+    """The number of an index under a standard distribution.
 
-    With `w` the index' word and `u = (2w + 1) / 2**33`, a uniform number on (0, 1): `2u - 1`, the
-    inverse of the normal distribution function at u, or `log(u / (1 - u))`.
+    `w` is the index's word, and `u = (2w + 1) / 2**33` a uniform number on (0, 1). The result is
+    `2u - 1`, the inverse of the normal distribution function at u, or `log(u / (1 - u))`.
 
     Example:
         >>> noise(0, 0, Law.NORMAL, 0)
@@ -107,7 +107,7 @@ def _four(four: WordTensors) -> torch.Tensor:
 
 
 def noise_of_words(w: torch.Tensor, law: Law) -> torch.Tensor:
-    """`noise` on tensors, from the words, int64; float64."""
+    """`noise` on tensors: from int64 words to float64 numbers."""
     value: torch.Tensor
     if law == Law.UNIFORM:
         value = _centred(w)
@@ -129,7 +129,7 @@ def _centred(w: Any) -> Any:
 
 
 def _float(n: Any) -> Any:
-    # An integer tensor times a Python number would be of the default dtype.
+    # An integer tensor times a Python number would have the default dtype.
     return n.to(torch.float64) if isinstance(n, torch.Tensor) else float(n)
 
 
@@ -214,8 +214,8 @@ def _root(x: Any) -> Any:
     """The square root, correctly rounded."""
     if not isinstance(x, torch.Tensor):
         return math.sqrt(x)
-    # torch's of a CPU tensor is a vector library's, at times off by a unit in the last place. Its
-    # square to twice the precision (T. J. Dekker, 1971) says by how much.
+    # torch's square root of a CPU tensor comes from a vector library, and is at times off by a unit
+    # in the last place. Its square in twice the precision (T. J. Dekker, 1971) shows by how much.
     root = x.sqrt()
     split = root * (2.0**27 + 1)
     high = split - (split - root)
@@ -225,8 +225,8 @@ def _root(x: Any) -> Any:
     return root + ((x - square) - error) * (0.5 / root)
 
 
-# The logarithm of FreeBSD's msun (e_log.c, after Sun's fdlibm): less than one unit in the last
-# place off. ln 2 in two parts, so that the product of an exponent and the first is exact.
+# The logarithm of FreeBSD's msun (e_log.c, after Sun's fdlibm), off by less than one unit in the
+# last place. ln 2 is in two parts, so that the product of an exponent and the first is exact.
 _LN2 = 6.93147180559945286227e-01
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10

@@ -1,8 +1,8 @@
 """Philox4x32-10, the counter-based generator under every mask.
 
-A bijection of 128-bit counters under a 64-bit key, as four 32-bit words in and out. Stated twice:
-in plain Python integers, which is the definition, and in torch integer operations, which run on any
-device.
+It is a bijection of 128-bit counters under a 64-bit key, with four 32-bit words in and out. It is
+written twice: in plain Python integers, which is the definition, and in torch integer operations,
+which run on any device.
 
 Reference:
     J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
@@ -55,7 +55,7 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
 
 
 def philox4x32_tensor(counter: WordTensors, key: tuple[torch.Tensor, torch.Tensor]) -> WordTensors:
-    """The same on int64 tensors that hold words in [0, 2**32), with broadcasting.
+    """Ten rounds of Philox4x32 on int64 tensors of words in [0, 2**32), with broadcasting.
 
     Args:
         counter: Four int64 tensors.
@@ -73,8 +73,8 @@ def philox4x32_tensor(counter: WordTensors, key: tuple[torch.Tensor, torch.Tenso
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(ROUNDS):
-        # A product of two words fits 64 bits but not the sign: int64 wraps, so the high word is
-        # the arithmetic shift with the sign's copies masked off.
+        # A product of two words fits into 64 bits, but not into int64, which wraps: the high word
+        # is the arithmetic shift with the copies of the sign masked off.
         product_0 = c0 * MULTIPLIER_0
         product_1 = c2 * MULTIPLIER_1
         c0, c1, c2, c3 = (

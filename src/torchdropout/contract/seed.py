@@ -10,11 +10,11 @@ import torch
 def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) -> torch.Tensor:
     """Independent 64-bit seeds, as the bits of int64, on the CPU.
 
-    Each takes one 64-bit number of the generator (torch's default CPU generator without one).
+    Each seed takes one 64-bit number from the generator.
 
     Args:
         size: Shape of the result; `()` for one seed.
-        generator: Where to draw from.
+        generator: Where to draw from; by default torch's CPU generator.
     """
     device = torch.device("cpu") if generator is None else generator.device
     seeds = torch.empty(size, dtype=torch.int64, device=device)

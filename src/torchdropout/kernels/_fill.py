@@ -29,12 +29,12 @@ def fill(
     """Write the draw of each element's mask index into `out`.
 
     Args:
-        out: `(k, *sizes)`: a tensor for each key.
+        out: `(k, *sizes)`: one tensor for each key.
         keys: `(k, 2)` int64 on the device of `out`.
         base: Mask index of the first element.
         strides: Mask strides, one for each of `sizes`.
-        of_range: From `(k, 2)` keys, a base and n to `(k, n)` draws of consecutive indices.
-        of_indices: From `(k, 2)` keys and `(n,)` indices, as int64, to `(k, n)` draws.
+        of_range: Maps `(k, 2)` keys, a base and n to `(k, n)` draws of consecutive indices.
+        of_indices: Maps `(k, 2)` keys and `(n,)` int64 indices to `(k, n)` draws.
     """
     sizes = out.shape[1:]
     if out.numel() > CHUNK:

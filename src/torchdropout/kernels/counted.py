@@ -1,9 +1,9 @@
 """A fixed count of places of each group, in torch operations, any device.
 
-The places of a group are in the order of their words, the 32-bit numbers of `contract.noise`'s
-domain for this, and the first of them are kept; places with equal words are in the order of their
-mask indices. So a choice depends on the key and the mask indices alone, and each of n of m places
-is equally likely, but for the rare pair of equal words.
+The places of a group are ordered by their words, 32-bit numbers in a separate domain of
+`contract.noise`, and the first ones are kept; places with equal words are ordered by their
+mask indices. So a choice depends on the key and the mask indices alone, and every choice of n of m
+places is equally likely, except for the rare pair of equal words.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def choose(
 
     Args:
         key: `(..., 2)` int64 on the CPU: seed and stream.
-        shape: Of a tensor of places, one for each key.
-        kept: How many of the last dimension, from 1 to its size.
-        ordered: Whether they ascend, or are in the order of their words.
+        shape: Shape of the tensor of places that each key has.
+        kept: How many are kept along the last dimension, from 1 to its size.
+        ordered: Whether the places ascend, or are in the order of their words.
         base: Index of the first place, its 64 bits as int64.
         strides: Mask strides, one for each of `shape`; the last is not 0.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
-        int64, of shape `(*key.shape[:-1], *sizes, kept)`: the sizes are those of `shape` but for
+        int64, of shape `(*key.shape[:-1], *sizes, kept)`: the sizes are those of `shape` except
         the last, and 1 along shared dimensions.
     """
     sizes = [*sizes_drawn(shape[:-1], strides[:-1]), shape[-1]]
@@ -60,7 +60,7 @@ def choose(
     backwards = strides[-1] < 0  # indices descend: of equal words the last place has the lowest
     if backwards:
         words = words.flip(-1)
-    # The numbers and not the places: of numbers no two are equal, so that they have one order.
+    # Sort the numbers, not the places: no two numbers are equal, so that their order is unique.
     first = _packed(words).topk(kept, dim=-1, largest=False, sorted=not ordered).values
     places = first & (1 << _PLACE_BITS) - 1
     if backwards:
@@ -69,7 +69,7 @@ def choose(
 
 
 def _chosen(places: torch.Tensor, key: torch.Tensor, size: int, ordered: bool, base: int) -> bool:
-    """Whether the compiled kernel has written them: rows of places in row-major order."""
+    """Let the compiled kernel write the places, row-major; return whether it has done so."""
     if cpu.extension is None or places.numel() == 0 or size >> 31:
         return False
     args = (places, *key.tolist(), DOMAIN_ORDER, base, size, ordered)
@@ -90,22 +90,21 @@ def counted_affine(
 
     Args:
         x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`:
-            each has choices of its own.
+            each has its own choices.
         key: `(..., 2)` int64 on the CPU: seed and stream.
-        kept: How many of a group, from 0 to `group`.
-        group: A group is so many places that follow one another along a dimension, whose size is
-            a multiple.
-        dim: That dimension, counted from the end: below 0.
-        scale: The product is taken in the compute type.
+        kept: How many of a group are kept, from 0 to `group`.
+        group: Number of consecutive places along `dim` that form a group; it divides the size.
+        dim: The dimension of the groups, counted from the end: below 0.
+        scale: Factor of a kept element; the product is computed in the compute type.
         base: Index of the first element, its 64 bits as int64.
-        strides: Mask strides of the dimensions of x behind those of `key`.
+        strides: Mask strides of the dimensions of x after those of `key`.
 
     Returns:
         A new tensor laid out as `torch.empty_like(x)`.
     """
     if (y := _compiled(x, key, kept, group, dim, scale, base, strides)) is not None:
         return y
-    # A select and not a product with the mask: what is dropped may be inf or NaN.
+    # Select instead of multiplying by the mask: a dropped value may be inf or NaN.
     y = torch.empty_like(x).copy_(x.to(compute_dtype(x.dtype)) * scale)
     if kept == group:
         return y
@@ -130,7 +129,7 @@ def _compiled(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor | None:
-    """`counted_affine` by the compiled kernel: small groups in row-major order."""
+    """`counted_affine` by the compiled kernel, which accepts small groups in row-major order."""
     if (
         cpu.extension is None
         or not (0 < kept < group <= _PAIRS)
@@ -144,7 +143,7 @@ def _compiled(
 
 
 def _packed(words: torch.Tensor) -> torch.Tensor:
-    """Word and place in the last dimension in one number each, no two of a group alike."""
+    """Combine word and place in the last dimension into one number, unique in its group."""
     places = torch.arange(words.shape[-1], device=words.device)
     return words << _PLACE_BITS | places
 
@@ -169,7 +168,7 @@ def _fill_kept(
     base: int,
     strides: Sequence[int],
 ) -> None:
-    """Write which places are kept, chunk by chunk of whole groups: a byte a place stays of them."""
+    """Write which places are kept, in chunks of whole groups: one byte per place is kept."""
     if keep.numel() > CHUNK:
         along = keep.ndim + dim
         for d, size in enumerate(keep.shape):
@@ -188,7 +187,7 @@ def _fill_kept(
     _fill_words(words, keys, base, strides)
     words = words.movedim(dim, -1)
     words = words.reshape(*words.shape[:-1], -1, group)
-    backwards = strides[dim] < 0  # as in `choose`
+    backwards = strides[dim] < 0  # see `choose`
     first = _first(words.flip(-1) if backwards else words, kept)
     first = first.flip(-1) if backwards else first
     keep.copy_(first.flatten(-2).movedim(-1, dim))

@@ -1,8 +1,8 @@
-"""The compiled backend: loads it, or says why it cannot; which of its kernels runs.
+"""Load the compiled backend, or say why it cannot be loaded, and select which of its kernels runs.
 
 The extension is built against torch's stable ABI and has kernels for several instruction sets. It
-registers itself for the operator on CPU tensors, and offers `direct` a shorter way in; `select`
-governs both.
+registers itself for the operators on CPU tensors, and gives `direct` a shorter path to the kernels;
+`select` governs both.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ..errors import BackendError
 REFERENCE = "reference"
 AUTO = "auto"
 VARIABLE = "TORCHDROPOUT_BACKEND"
-NAMES = (REFERENCE, "scalar", "neon", "avx2", "avx512")  # each processor's slowest first
+NAMES = (REFERENCE, "scalar", "neon", "avx2", "avx512")  # on each processor, the slowest first
 
-extension: Any = None  # the module, where it could be loaded
+extension: Any = None  # the module, if it could be loaded
 _current = REFERENCE
 why_missing = ""  # why there is no extension; empty if there is one
-chosen_by = AUTO  # that, the environment variable, or what asked for it
+chosen_by = AUTO  # "auto", the environment variable, or the call that chose the backend
 
 
 def _load() -> str:
-    """Loads the extension; returns why it cannot, or an empty string."""
+    """Load the extension; return why it cannot be loaded, or an empty string."""
     global extension
     try:
         loaded = import_module("torchdropout._C")
@@ -35,37 +35,37 @@ def _load() -> str:
         note = resources.files("torchdropout").joinpath("_no_extension.txt")
         reason, _, said = (note.read_text() if note.is_file() else "").strip().partition("\n")
         if said:
-            reason += f" (all that it said: {note})"
+            reason += f" (full output: {note})"
         return reason or "it was not built"
     except Exception as error:
         return f"its file cannot be loaded: {type(error).__name__}: {error}"
     built_for = getattr(loaded, "version", None)
     if built_for != __version__:
-        loaded.select(None)  # it has registered itself: its operator shall run the reference
+        loaded.select(None)  # it has registered itself: its operators must run the reference
         return f"its file was built for version {built_for}, and this is version {__version__}"
     extension = loaded
     return ""
 
 
 def available() -> tuple[str, ...]:
-    """Names of the backends that can run here, the slowest first."""
+    """Names of the backends that can run on this machine, the slowest first."""
     return (REFERENCE, *(() if extension is None else extension.usable()))
 
 
 def current() -> str:
-    """Name of the backend that runs CPU tensors now."""
+    """Name of the backend that currently runs CPU tensors."""
     return _current
 
 
 def select(name: str, source: str) -> None:
-    """Make a backend the one that runs CPU tensors, in the whole process.
+    """Select the backend that runs CPU tensors, in the whole process.
 
     Args:
         name: One of `NAMES`, or "auto" for the fastest.
-        source: Who asks: for messages.
+        source: What makes the choice, for messages.
 
     Raises:
-        BackendError: It cannot run here; nothing changes.
+        BackendError: The backend cannot run on this machine; nothing changes.
     """
     global _current, chosen_by
     if name == AUTO:
@@ -86,20 +86,20 @@ def _lacking(name: str) -> str:
     if name not in NAMES:
         return f"{name!r}."
     lack = why_missing and f"there are no compiled kernels: {why_missing}"
-    return f"{name!r}, which cannot run here: {lack or extension.why_not(name)}."
+    return f"{name!r}, which cannot run on this machine: {lack or extension.why_not(name)}."
 
 
 def start() -> None:
     """Choose the first backend: the one the environment names, which must load, or the fastest."""
     global why_missing
-    wanted = os.environ.get(VARIABLE, AUTO)
+    requested = os.environ.get(VARIABLE, AUTO)
     why_missing = _load()
-    select(wanted, AUTO if wanted == AUTO else VARIABLE)
-    if wanted == AUTO and why_missing and "NO_EXTENSION" not in why_missing:
+    select(requested, AUTO if requested == AUTO else VARIABLE)
+    if requested == AUTO and why_missing and "NO_EXTENSION" not in why_missing:
         warnings.warn(
             f"torchdropout has no compiled kernels: {why_missing}. Masks come from torch "
-            "operations instead: the same bits, slowly. "
-            f"{VARIABLE}={REFERENCE} asks for that and is silent.",
+            "operations instead: the same bits, but slower. "
+            f"Set {VARIABLE}={REFERENCE} to silence this warning.",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -21,19 +21,19 @@ def noise_affine(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`y = x * (1 + factor * e) + addend * e`, with a number e of noise for each element.
+    """`y = x * (1 + factor * e) + addend * e`, with a noise number e for each element.
 
     Args:
         x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`:
             each has its own noise.
         key: `(..., 2)` int64 on the CPU: seed and stream.
-        law: Of e: a `contract.noise.Law`.
-        factor: `1 + factor * e` is computed in float64 and rounded once to the compute type; the
-            product is taken in that. With a factor of 0 there is none.
-        addend: `addend * e`, likewise; with an addend of 0 nothing is added, so that a -0.0 keeps
-            its sign.
+        law: The distribution of e: a `contract.noise.Law`.
+        factor: `1 + factor * e` is computed in float64 and rounded once to the compute type, in
+            which the product is computed. With a factor of 0 there is no product.
+        addend: `addend * e` is rounded likewise; with an addend of 0 nothing is added, so that a
+            -0.0 keeps its sign.
         base: Index of the first element, its 64 bits as int64.
-        strides: Mask strides of the dimensions of x behind those of `key`.
+        strides: Mask strides of the dimensions of x after those of `key`.
 
     Returns:
         A new tensor laid out as `torch.empty_like(x)`: values of the compute type, rounded to the

@@ -1,4 +1,4 @@
-"""The reference backend: torch operations, any device, straight from `spec`."""
+"""The reference backend: torch operations, any device, straight from `contract`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def masked_affine(
             shift of 0 nothing is added, so that a kept -0.0 keeps its sign.
         drop_value: The value of a dropped element, rounded to the compute type.
         base: Mask index of the first element, its 64 bits as int64.
-        strides: Mask strides of the dimensions of x behind those of `key`.
+        strides: Mask strides of the dimensions of x after those of `key`.
 
     Returns:
         A new tensor laid out as `torch.empty_like(x)`: values of the compute type, rounded to the
@@ -52,7 +52,7 @@ def masked_affine(
     lead = key.ndim - 1
     keep = keep_bits(key, x.shape[lead:], p, base, strides, x.device)
     if x.is_complex():
-        # As pairs of reals: a complex product would turn inf * (scale + 0i) into a NaN.
+        # Treated as pairs of reals: a complex product would turn inf * (scale + 0i) into a NaN.
         keep = keep.unsqueeze(-1).expand(*x.shape, 2)
         _select(
             torch.view_as_real(out), torch.view_as_real(x.resolve_conj()), keep, scale, shift, 0.0
@@ -80,7 +80,7 @@ def _select(
     kept = x.to(compute_dtype(x.dtype)) * scale
     if shift != 0.0:
         kept = kept + shift
-    # A select, not a product: what is dropped is gone, be it inf or NaN.
+    # A select, not a product: a dropped value has no effect, even if it is inf or NaN.
     out.copy_(torch.where(keep, kept, kept.new_tensor(drop_value)))
 
 
@@ -96,11 +96,11 @@ def keep_bits(
 
     Args:
         key: `(..., 2)` int64.
-        shape: Sizes behind those of the keys.
+        shape: Sizes of the dimensions after those of the keys.
         p: Drop probability.
         base: Mask index of the first element, its 64 bits as int64.
         strides: Mask strides, one for each size.
-        device: Where the bits are made.
+        device: Where the bits are computed.
 
     Returns:
         A bool tensor of shape `(*key.shape[:-1], *sizes)`, True where kept.
@@ -138,8 +138,8 @@ def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tens
 
 
 def _keep_indices(keys: torch.Tensor, limit: int, index: torch.Tensor) -> torch.Tensor:
-    """Keep bits of any mask indices, a Philox call in each domain for every one."""
-    block = index >> 3 & (2**61 - 1)  # the index is unsigned: no copies of its top bit
+    """Keep bits of any mask indices, with one Philox call in each domain for every index."""
+    block = index >> 3 & (2**61 - 1)  # the index is unsigned: mask off the copies of its top bit
     place = (index & (PER_BLOCK - 1)).expand(keys.shape[0], -1)
     high, low = (
         _take(halves(words_tensor(keys[:, None], domain, block)), place)

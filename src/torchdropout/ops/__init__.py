@@ -1,10 +1,10 @@
 """The torch operators: schema, fake kernel, gradient, forward derivative, vmap rule.
 
-`masked_affine` carries the Bernoulli variants, `drop_blocks` those of blocks, `choose` and
-`counted_affine` those of a fixed count, `noise_affine` those with continuous noise, and `draw_keys`
-is the one place where a call consumes randomness. Everything torch does to a program (autograd,
-torch.func, torch.compile, export, checkpointing) meets dropout here and in `direct.py`, the short
-way for calls that only autograd looks at, and nowhere else.
+`masked_affine` computes the Bernoulli variants, `drop_blocks` DropBlock, `choose` and
+`counted_affine` the variants of a fixed count, and `noise_affine` those with continuous noise;
+`draw_keys` is the only place where a call consumes randomness. Everything torch does to a program
+(autograd, torch.func, torch.compile, export, checkpointing) meets dropout only here and in
+`direct.py`, the direct path for calls that only autograd observes.
 """
 
 from ..kernels import cpu
@@ -21,5 +21,5 @@ from ._order import choose_share as choose_share
 from ._order import counted_affine as counted_affine
 from ._order import counted_affine_of as counted_affine_of
 
-# With the operators defined, the extension can register its kernels for the CPU.
+# Now that the operators are defined, the extension can register its kernels for the CPU.
 cpu.start()

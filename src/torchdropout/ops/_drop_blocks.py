@@ -1,8 +1,9 @@
 """`drop_blocks`: the operator of DropBlock, seeds from the contract's keep bits grown to blocks.
 
-One operator, and not the composition of `masked_affine` with torch's operations, which would keep a
-mask of a byte an element for the backward, also in compiled code: the key and the constants are all
-that is kept. Its kernel is that composition, or on the CPU a compiled one of the same bits.
+It is one operator, because a composition of `masked_affine` with torch's operations would keep a
+mask of one byte per element for the backward, also in compiled code. The operator keeps only the
+key and the constants. Its kernel is that composition, or on the CPU a compiled one with the same
+bits.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ def _kernel(
         if compiled is not NotImplemented:
             return compiled  # type: ignore[no-any-return]
     sizes = seed_sizes(x.shape[key.ndim - 1 :], dims, block)
-    # Along a dimension that shares its seeds one is enough.
+    # A dimension that shares its seeds needs only one.
     sizes = sizes_drawn(sizes, strides)
     words = _keep_words(key, sizes, dims, block, rate, base, strides, x.device)
-    factor: float | torch.Tensor = scale  # with a number torch multiplies in the compute type
+    factor: float | torch.Tensor = scale  # by a float torch multiplies in the compute type
     if count:
         sample = tuple(range(-dims - 1, 0))
         total = math.prod([words.shape[dim] for dim in sample])
         kept = -words.sum(sample, keepdim=True, dtype=torch.int64)
         factor = total / (kept.to(compute_dtype(x.dtype)) + eps)
-    # The product is laid out as empty_like(x); written into, it stays so. What is dropped is
-    # selected and not multiplied away: it may be inf or NaN.
+    # The product is laid out as empty_like(x), and stays so when it is written into. Dropped values
+    # are masked out bitwise, not multiplied by 0: they may be inf or NaN.
     y = (x * factor).to(x.dtype)
     bits = y.view(_WORDS[y.element_size()])
     bits &= words.to(bits.dtype)
@@ -66,12 +67,12 @@ def _keep_words(
     strides: Sequence[int],
     device: torch.device,
 ) -> torch.Tensor:
-    """int16, 0 where a block lies and -1, all bits, elsewhere; of size 1 along what is shared.
+    """int16, 0 where a block lies and -1 (all bits) elsewhere; size 1 along shared dimensions.
 
     The place i is covered by the seeds i to i + block - 1 of each dimension of the seed map.
     """
     ones = torch.ones((*key.shape[:-1], *sizes), dtype=torch.bfloat16, device=device)
-    # What is kept is -1.0, whose sign bit tells it from 0.0 and stays where all of them are kept.
+    # A kept seed is -1.0: its sign bit distinguishes it from 0.0, and survives the AND of all kept.
     kept = masked_affine(ones, key, rate, -1.0, 0.0, 0.0, base, strides)
     words = kept.view(torch.int16)
     for dim in range(-dims, 0):
@@ -82,7 +83,7 @@ def _keep_words(
 def _all_of_next(words: torch.Tensor, dim: int, count: int) -> torch.Tensor:
     """`y[i] = words[i] & ... & words[i + count - 1]`, in log2(count) steps.
 
-    Max pooling of what is dropped is the same in count ** dims comparisons a place.
+    Max pooling of the dropped seeds gives the same with count ** dims comparisons per place.
     """
     width = 1
     while width < count:
@@ -94,7 +95,7 @@ def _all_of_next(words: torch.Tensor, dim: int, count: int) -> torch.Tensor:
 
 
 def seed_sizes(shape: Sequence[int], dims: int, block: int) -> list[int]:
-    """The seed map of an input: wherever a block may lie that covers a place of the map.
+    """Sizes of the seed map of an input: all positions of blocks that cover a place of the input.
 
     Example:
         >>> seed_sizes((8, 3, 10, 12), 2, 7)
@@ -123,20 +124,20 @@ def drop_blocks(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`keep ? x * scale : 0`, where what is not kept are blocks.
+    """`keep ? x * scale : 0`, where whole blocks are dropped.
 
     Args:
         x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`.
         key: `(..., 2)` int64 on the CPU: seed and stream.
-        dims: How many trailing dimensions a block extends along; the channel lies before them.
+        dims: How many trailing dimensions a block extends along; the channel is before them.
         block: Side of a block.
-        count: Whether the scale is the size of a sample's mask over what is kept of it.
+        count: Whether the scale is the size of a sample's mask over the number kept of it.
         rate: Probability of a seed.
-        scale: Factor of what is kept, without `count`.
+        scale: Factor of a kept element, without `count`.
         eps: Added to the number kept in that quotient.
         base: Mask index of the first seed, its 64 bits as int64.
-        strides: Mask strides of the seed map; its sizes are those of x, and along the dimensions of
-            blocks `block - 1` more.
+        strides: Mask strides of the seed map; its sizes are those of x, with `block - 1` added
+            along the dimensions of blocks.
     """
     y: torch.Tensor = _drop_blocks(x, key, dims, block, count, rate, scale, eps, base, strides)
     return y
@@ -152,7 +153,7 @@ def drop_blocks_of(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """The same with rate, scale and eps in one float64 tensor on the CPU."""
+    """`drop_blocks` with rate, scale and eps in one float64 tensor on the CPU."""
     operator = torch.ops.torchdropout.drop_blocks.tensor
     y: torch.Tensor = operator(x, key, constants, dims, block, count, False, base, strides)
     return y

@@ -1,11 +1,11 @@
-"""`draw_keys`: the one place where a call consumes randomness.
+"""`draw_keys`: the only place where a call consumes randomness.
 
-Two things are less obvious than they look; docs/decisions/0002-one-operator.md has the evidence.
+Two things are not obvious; docs/decisions/0002-one-operator.md has the evidence.
 
 * It takes a fresh empty tensor that it does not read. Without it all draws in a compiled graph are
   the same expression, and common-subexpression elimination gives every dropout one key. It also
   tells the partitioner that the generator to save for a recomputation is the CPU's.
-* A draw under vmap has no batched input, so a vmap rule would never be asked. The kernel is
+* A draw under vmap has no batched input, so a vmap rule would never be called. The kernel is
   registered for the vmap mode itself, as torch does for its own random operators.
 """
 
@@ -26,13 +26,13 @@ _draw_keys = torch.ops.torchdropout.draw_keys.default
 
 
 def draw_key() -> torch.Tensor:
-    """A key from torch's default CPU generator, as a tensor of seed and stream.
+    """Draw a key from torch's default CPU generator, as a tensor of seed and stream.
 
     Under `torch.func.vmap` it follows the `randomness` of the transform, as torch's operators do.
     """
     like = torch.empty(0, dtype=torch.int64, device=torch.device("cpu"))
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
-        # The JIT asks no tag: it would take what it does not know for a constant.
+        # The JIT ignores the tag: it would treat an operator that it does not know as a constant.
         return _kernel(like, [])
     key: torch.Tensor = _draw_keys(like, [])
     return key
@@ -57,7 +57,7 @@ def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
             "randomness='different' (a mask for each sample) or randomness='same' (one mask for "
             "all) to vmap, or give the dropout a key."
         )
-    # The draw below must not come back here; an outer vmap has its own turn further down.
+    # The draw below must not re-enter this kernel; an outer vmap handles it further down.
     this_mode = _torch.DispatchKeySet(_torch.DispatchKey.FuncTorchVmapMode)
     with _torch.ExcludeDispatchKeys(this_mode):
         if randomness == "same":

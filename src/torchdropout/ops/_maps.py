@@ -1,11 +1,11 @@
-"""What the operators share that map x by a key: gradient, forward derivative, vmap rule, fake.
+"""Gradient, forward derivative, vmap rule and fake kernel of the operators that map x by a key.
 
 Such an operator is `y = f(x; key, *constants, base, strides)`, affine in x, and its derivative is
-the same operator with other constants: nothing but the key need be saved, 16 bytes.
+the same operator with other constants: only the key, 16 bytes, needs to be saved.
 
-It has its own autograd kernel, and not `torch.library.register_autograd`, because torch.func
-refuses the latter's autograd.Function. A single-level function is what torch.func itself runs at
-each level of nested transforms; docs/decisions/0002-one-operator.md has the evidence.
+It has its own autograd kernel instead of using `torch.library.register_autograd`, because
+torch.func refuses the latter's autograd.Function. A single-level function is what torch.func itself
+runs at each level of nested transforms; docs/decisions/0002-one-operator.md has the evidence.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ Derivative = Callable[[Sequence[Any]], Sequence[Any]]
 def define_map(
     name: str, constants: str, kernel: Callable[..., torch.Tensor], derivative: Derivative
 ) -> Any:
-    """Define the operator, with everything that torch may ask of it, in two forms.
+    """Define an operator with everything that torch may need of it, in two forms.
 
-    The form that is returned takes its constants as numbers, which are constants of a compiled
-    graph too. The overload `tensor` takes those that are floats as one float64 tensor on the CPU,
-    an input of a graph, which need not be compiled again for others:
-    `(x, key, constants, *integers, linear, base, strides) -> y`, where `linear` asks for the
+    The returned form takes its constants as numbers, which are also constants of a compiled graph.
+    The overload `tensor` takes the floats among them as one float64 tensor on the CPU. That is an
+    input of a graph, which need not be compiled again when it changes:
+    `(x, key, constants, *integers, linear, base, strides) -> y`, where `linear` requests the
     derivative. docs/decisions/0009-p-as-an-input-of-a-graph.md has the evidence.
 
     Args:
-        name: Of the operator.
+        name: Name of the operator.
         constants: The schema of the arguments between `key` and `base`: floats, integers, bools.
         kernel: The reference kernel, for any device.
-        derivative: Constants of the derivative, from the constants.
+        derivative: Maps the constants to those of the derivative.
 
     Returns:
         The operator: `(x, key, *constants, base, strides) -> y`, y laid out as `empty_like(x)`.
     """
-    # What the extension's kernel calls where the reference was selected or a type is unknown to it.
+    # The extension's kernel calls this if the reference is selected or it does not know the type.
     library.define(f"{name}_reference" + _schema(constants))
     library.impl(f"{name}_reference", kernel, "CompositeExplicitAutograd")
     operator = define_form(name, "default", constants, kernel, derivative)
@@ -77,7 +77,7 @@ def define_form(
     kernel: Callable[..., torch.Tensor],
     derivative: Derivative,
 ) -> Any:
-    """One form of an operator: the one with numbers, `default`, or one whose first is a tensor."""
+    """Define one form of an operator: `default`, with numbers, or one whose first is a tensor."""
     own_name = name if overload == "default" else f"{name}.{overload}"
     library.define(own_name + _schema(arguments), tags=(torch.Tag.pt2_compliant_tag,))
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
@@ -90,7 +90,7 @@ def define_form(
     class Map(_torch.SingleLevelFunction):  # type: ignore[misc]
         @staticmethod
         def forward(keyset: Any, *args: Any) -> Any:
-            # A Function's forward runs without gradients; an outer level of nested transforms has
+            # A Function's forward runs without gradients; an outer level of nested transforms does
             # its own tracking below this one, which must not be switched off with it.
             below = _torch.BelowAutograd()
             with below, torch.enable_grad(), _torch.forward_gradients(True):
@@ -128,7 +128,7 @@ def define_form(
         *own, base, strides = rest
         x_dim, key_dim = in_dims[:2]
         if key_dim is None:
-            # One draw for all samples: a new dimension, behind those of the key, that shares it.
+            # One draw for all samples: a new dimension, after those of the key, that shares it.
             assert x_dim is not None
             place = key.ndim - 1
             x = x.movedim(x_dim, place)

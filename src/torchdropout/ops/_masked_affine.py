@@ -40,9 +40,9 @@ def masked_affine_of(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """The same with p, scale, shift and drop value in one float64 tensor on the CPU.
+    """`masked_affine` with p, scale, shift and drop value in one float64 tensor on the CPU.
 
-    A compiled graph takes the tensor as an input, and numbers as constants of it.
+    The tensor is an input of a compiled graph, where numbers would be constants of it.
     """
     operator = torch.ops.torchdropout.masked_affine.tensor
     y: torch.Tensor = operator(x, key, constants, False, base, strides)

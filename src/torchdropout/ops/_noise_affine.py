@@ -14,7 +14,7 @@ _noise_affine = define_map(
     "noise_affine",
     "int law, float factor, float addend",
     noise.noise_affine,
-    # The same noise; what was added has no part in the derivative.
+    # The same noise; the addend does not enter the derivative.
     lambda own: (*own[:2], 0.0),
 )
 
@@ -41,7 +41,7 @@ def noise_affine_of(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """The same with factor and addend in one float64 tensor on the CPU; see `masked_affine_of`."""
+    """`noise_affine` with factor and addend in one float64 CPU tensor; see `masked_affine_of`."""
     operator = torch.ops.torchdropout.noise_affine.tensor
     y: torch.Tensor = operator(x, key, constants, int(law), False, base, strides)
     return y

@@ -1,4 +1,4 @@
-"""A fixed count of places: `choose` says which are kept, `counted_affine` drops the others."""
+"""A fixed count of places: `choose` returns the kept ones, `counted_affine` drops the rest."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def choose_share(
     strides: Sequence[int],
     device: torch.device,
 ) -> torch.Tensor:
-    """`choose` with p in a float64 tensor on the CPU: to a compiler the count is any number."""
+    """`choose` with p in a float64 tensor on the CPU: the count is a dynamic size to a compiler."""
     places: torch.Tensor = _choose_share(key, constants, shape, ordered, base, strides, device)
     return places
 
@@ -132,7 +132,7 @@ def _fake(
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
 
-# Without `fullgraph` dynamo leaves such an operator to eager, and would trace its kernel.
+# Without `fullgraph` dynamo runs such an operator eagerly, and would trace its kernel.
 @_torch.not_compiled  # type: ignore[untyped-decorator]
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
@@ -152,7 +152,7 @@ def _vmap(operator: Any) -> Any:
     def batched(
         info: Any, in_dims: tuple[int | None, ...], key: torch.Tensor, *rest: Any
     ) -> tuple[torch.Tensor, int]:
-        # Asked only where there is a key for each sample: a new leading dimension of the keys.
+        # Called only if there is a key for each sample: a new leading dimension of the keys.
         assert in_dims[0] is not None
         return operator(key.movedim(in_dims[0], 0), *rest), 0
 

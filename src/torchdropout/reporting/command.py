@@ -22,8 +22,10 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def tell(message: str) -> None:
-    """Says something on stderr."""
-    click.echo(f"torchdropout: {message}", err=True)
+    """Prints a line on stderr, after the program's name."""
+    context = click.get_current_context(silent=True)
+    name = "torchdropout" if context is None else context.find_root().info_name
+    click.echo(f"{name}: {message}", err=True)
 
 
 def formats(*names: str) -> Callable[[_Command], _Command]:

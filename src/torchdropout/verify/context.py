@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import inspect
 import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,9 @@ from . import stats
 from .compiling import patient
 from .stats import Bits, Family
 from .subject import Built, Spec, Subject
+from .world import saved_generators as saved_generators
+from .world import seed_all as seed_all
+from .world import seed_torch as seed_torch
 
 
 @dataclass(frozen=True)
@@ -391,32 +393,6 @@ def describe(error: BaseException, width: int = 160) -> str:
         text = ""
     text = text if len(text) <= width else text[: width - 3] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def seed_torch(seed: int) -> None:
-    """`torch.manual_seed` for the CPU: the generators of accelerators stay the caller's."""
-    torch.default_generator.manual_seed(seed)
-
-
-def seed_all(seed: int) -> None:
-    """Seeds the three global generators a target may draw from."""
-    seed_torch(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-
-
-@contextlib.contextmanager
-def saved_generators() -> Iterator[None]:
-    """The three global generators are afterwards as they were before."""
-    torch_state = torch.random.get_rng_state()
-    numpy_state = np.random.get_state()
-    python_state = random.getstate()
-    try:
-        yield
-    finally:
-        torch.random.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
 
 
 def outcome(

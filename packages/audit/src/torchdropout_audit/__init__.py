@@ -1,4 +1,4 @@
-"""The audit of sources: finds mistakes in the use of dropout, and imports and runs nothing."""
+"""Finds mistakes in the use of dropout in Python sources; imports and runs nothing of them."""
 
 from ._version import __version__ as __version__
 from .findings import Edit as Edit

@@ -1,3 +1,3 @@
-"""The version; of the distribution too."""
+"""The version of the package and of the distribution."""
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""What was found before: the findings of a text, under a hash of all that they depend on.
+"""A cache of findings, under a hash of all that they depend on.
 
-The cache spares work and is never needed: whatever is wrong with it, the run goes on without.
+The cache only saves time: whatever is wrong with it, the run continues without it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 from .findings import Edit, Fix, SourceFinding
 
 MOST = 50_000
-"""How many texts are remembered; those that were not asked for longest are forgotten."""
+"""How many texts are remembered; the least recently used are forgotten first."""
 
 _DAY = 86_400
 _TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, used INTEGER, findings TEXT)"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the cache lies: `TORCHDROPOUT_CACHE`, else in the platform's place for caches.
+    """Returns where the cache is: `TORCHDROPOUT_CACHE`, else the platform's folder for caches.
 
     Example:
         >>> cache_folder({"TORCHDROPOUT_CACHE": "here"})
@@ -46,9 +46,9 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
-    """What the findings of a file depend on, hashed.
+    """Hashes what the findings of a file depend on.
 
-    The path is among it: what is right in a test is a mistake elsewhere.
+    The path is part of it: what is right in a test is a mistake elsewhere.
     """
     said = hashlib.sha256(_version())
     for part in (path.encode(errors="surrogatepass"), " ".join(sorted(rules)).encode(), data):
@@ -58,20 +58,21 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
 
 @cache
 def _version() -> bytes:
-    """A hash of the audit's own sources and of the parser's version: they decide what is found."""
-    here = Path(__file__).parent
+    """Hashes this package's sources and the parser's version: they decide what is found."""
+    package = Path(__file__).parent
     said = hashlib.sha256(repr(sys.version_info[:3]).encode())
-    for path in (here.parent / "findings.py", *sorted(here.rglob("*.py"))):
+    # `reporting` may be a link to a folder: it is listed by name, as rglob does not follow links.
+    for path in sorted({*package.rglob("*.py"), *(package / "reporting").glob("*.py")}):
         data = path.read_bytes()
-        said.update(f"{path.relative_to(here.parent)} {len(data)} ".encode() + data)
+        said.update(f"{path.relative_to(package)} {len(data)} ".encode() + data)
     return said.digest()
 
 
 class Cache:
-    """Findings under keys, in a file; a context that keeps what was put when it ends.
+    """Findings under keys, in a file; a context manager that saves new ones when it exits.
 
     Args:
-        folder: Where the file lies; made where it is not there. None remembers nothing.
+        folder: The folder of the file; created if necessary. With None nothing is remembered.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -82,13 +83,13 @@ class Cache:
 
     def __enter__(self) -> Cache:
         if self._folder is not None:
-            # On any error without: a folder that may not be written, a file that is no database.
+            # On any error, go on without: the folder is read-only, the file is not a database.
             with suppress(Exception):
                 self._database = _opened(self._folder / "audit.sqlite")
         return self
 
     def get(self, key: bytes) -> list[SourceFinding] | None:
-        """The findings under a key; None where there are none known."""
+        """Returns the findings under a key; None if the key is unknown."""
         if self._database is None:
             return None
         with suppress(Exception):
@@ -140,13 +141,13 @@ class Cache:
 
 
 def _opened(path: Path) -> Any:
-    """The database in a file; one that is none is begun anew."""
-    import sqlite3  # only here: a Python may be built without, and then there is no cache
+    """Opens the database in a file; a file that is not a database is replaced."""
+    import sqlite3  # here, since Python may be built without it; then there is no cache
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return _connected(sqlite3.connect(path, timeout=1))
-    except sqlite3.OperationalError:  # locked, or not to be written
+    except sqlite3.OperationalError:  # locked, or read-only
         raise
     except sqlite3.DatabaseError:
         path.unlink()

@@ -1,4 +1,4 @@
-"""The commands of the source audit: `audit`, `rules`."""
+"""The command `torchdropout-audit`, which is `torchdropout audit` too."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ._version import __version__
 from .files import UNREADABLE
 from .findings import SourceReport
+from .registry import CHOICE, RULES, SYNTAX_ERROR, chosen
 from .report import (
     render_diff,
     render_github,
@@ -41,11 +42,9 @@ from .reporting.command import (
 )
 from .reporting.lines import plural
 from .reporting.output import look, need_writable, write
-from .reporting.rules import render_rules, render_rules_json
+from .reporting.rules import render_rule, render_rules, render_rules_json
 from .run import audit_data, audit_paths
-from .selection import chosen
 from .settings import FORMATS, TABLE, need_patterns
-from .table import RULES, SYNTAX_ERROR
 
 _RULES = tuple(RULES.values())
 _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
@@ -58,24 +57,30 @@ _STDIN = "-"
 _REDRAWN = 0.1  # seconds
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--fix", is_flag=True, help="Mend what can only be meant in one way.")
-@click.option("--unsafe-fixes", is_flag=True, help="Mend what can be mended; look at the diff.")
+@click.option("--fix", is_flag=True, help="Fix what can only be meant in one way.")
+@click.option("--unsafe-fixes", is_flag=True, help="Fix all that has a fix; look at the diff.")
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and write nothing.")
 @click.option(
     "--select",
     multiple=True,
     metavar="RULES",
-    help="Apply these rules only: codes, beginnings of codes (TD1), names or groups, with commas "
-    "between.",
+    help="Apply only these rules: codes, beginnings of codes (TD1), names or groups, separated by "
+    "commas.",
 )
-@click.option("--ignore", multiple=True, metavar="RULES", help="Leave these out; beats --select.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="RULES",
+    help="Leave these rules out; takes precedence over --select.",
+)
 @click.option(
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out what a pattern names, as in a .gitignore; beats `exclude` in a pyproject.toml.",
+    help="Leave out what matches a pattern, as in a .gitignore; takes precedence over `exclude` in "
+    "a pyproject.toml.",
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave this out as well.")
 @click.option("--no-gitignore", is_flag=True, help="Audit what git ignores, too.")
@@ -87,16 +92,19 @@ _REDRAWN = 0.1  # seconds
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes that audit at once.  [default: one a core, at most 8]",
+    help="How many processes to use.  [default: one per core, at most 8]",
 )
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep what was found before.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor save earlier findings.")
 @click.option(
     "--stdin-filename",
     default="<stdin>",
     metavar="FILE",
-    help="What the source on stdin is called, when PATH is `-`.",
+    help="The name of the source on stdin, when PATH is `-`.",
 )
+@click.option("--rules", "listing", is_flag=True, help="List the rules, and audit nothing.")
+@click.option("--explain", metavar="RULE", help="Explain a rule, and audit nothing.")
 @settings_of(TABLE)
+@click.version_option(__version__, prog_name="torchdropout-audit")
 @click.pass_context
 def audit(
     context: click.Context,
@@ -111,19 +119,24 @@ def audit(
     exit_zero: bool,
     no_cache: bool,
     stdin_filename: str,
+    listing: bool,
+    explain: str | None,
     no_config: bool,
     **how: Any,
 ) -> int:
-    """Finds mistakes in the use of dropout: in files, and in folders of .py and .ipynb files.
+    """Finds mistakes in the use of dropout, in Python files and notebooks.
 
-    Nothing is imported or run. Without a PATH, what `paths` in a pyproject.toml names, else the
-    current folder; `-` is stdin. Any option that a pyproject.toml sets under
-    [tool.torchdropout.audit] is beaten by the command line. `# torchdropout: ignore[RULE]` silences
-    a rule on a line.
+    Nothing is imported or run. PATH is a file, a folder, or `-` for stdin; without one, `paths` in
+    a pyproject.toml is audited, else the current folder. Options take precedence over
+    [tool.torchdropout.audit] in a pyproject.toml. `# torchdropout: ignore[RULE]` silences a rule on
+    a line.
 
-    Exit code: 0 no error, 1 errors (--strict: advice; --diff: something to mend), 2 nothing could
-    be audited, 130 interrupted.
+    Exit code: 0 no error, 1 errors (--strict: advice; --diff: something to fix), 2 nothing could be
+    audited, 130 interrupted.
     """
+    if listing or explain is not None:
+        _describe(explain, form)
+        return OK
     settings = context.default_map or {}
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
@@ -138,21 +151,21 @@ def audit(
             need_writable(output)
     except WRONG as error:
         raise click.UsageError(str(error)) from error
-    mending: Literal["safe", "unsafe"] | None = None
+    fixing: Literal["safe", "unsafe"] | None = None
     if fix or diff or unsafe_fixes:
-        mending = "unsafe" if unsafe_fixes else "safe"
+        fixing = "unsafe" if unsafe_fixes else "safe"
     changes: list[tuple[str, str, str]] = []
     shared: dict[str, Any] = {
         "rules": rules,
         "per_file_ignores": settings.get("per_file_ignores"),
         "root": folder_of_settings(context),
-        "fix": mending,
+        "fix": fixing,
         "changed": (lambda *change: changes.append(change)) if diff else None,
     }
-    mended: bytes | None = None
+    fixed: bytes | None = None
     if paths == (_STDIN,):
         data = sys.stdin.buffer.read()
-        report, mended = audit_data(data, stdin_filename, **shared)
+        report, fixed = audit_data(data, stdin_filename, **shared)
     else:
         with _bar() as progress:
             report = audit_paths(
@@ -166,12 +179,12 @@ def audit(
             )
     if diff:
         return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
-    if form == "text":  # the others hold them
+    if form == "text":  # the other formats hold them
         for problem in report.problems:
             tell(problem)
-    is_filter = mended is not None and mending is not None
-    if is_filter:  # the source goes to stdout, and what is said of it elsewhere
-        _pass_on(mended or b"")
+    is_filter = fixed is not None and fixing is not None
+    if is_filter:  # the source goes to stdout, and the report to stderr or a file
+        _pass_on(fixed or b"")
     if is_filter and output is None:
         click.echo(_RENDERERS[form](report), err=True, nl=False)
     elif not _publish(report, form, output):
@@ -180,8 +193,23 @@ def audit(
     return _exit_code(report, failed and not exit_zero)
 
 
+def _describe(name: str | None, form: str) -> None:
+    """Prints one rule in full, or all rules with a line each."""
+    if name is None:
+        write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **look()))
+        return
+    wanted = name.strip().lower()
+    rule = next((rule for rule in _RULES if wanted in (rule.name, rule.code.lower())), None)
+    if rule is None:
+        raise click.UsageError(
+            f"Expected --explain to be given the name or code of a rule, got {name!r} (str); "
+            f"{CHOICE.hint(name)}"
+        )
+    write(render_rule(rule, **look()))
+
+
 def _publish(report: SourceReport, form: str, output: Path | None) -> bool:
-    """Writes the report; False when one that is whole could not be written."""
+    """Writes the report; returns False when a complete one could not be written."""
     return publish(
         output,
         verdict_line(report),
@@ -192,7 +220,7 @@ def _publish(report: SourceReport, form: str, output: Path | None) -> bool:
 
 
 def _show(changes: list[tuple[str, str, str]], report: SourceReport, output: Path | None) -> bool:
-    """Writes the diff; False when one that is whole could not be written."""
+    """Writes the diff; returns False when a complete one could not be written."""
     for problem in report.problems:
         tell(problem)
     diff = "".join(render_diff(*change) for change in sorted(changes))
@@ -221,7 +249,7 @@ def _exit_code(report: SourceReport, failed: bool) -> int:
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr where that is a terminal, gone at the end; what moves it."""
+    """Shows a progress bar on stderr if that is a terminal; yields what updates it."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None

@@ -1,14 +1,14 @@
-"""What comments tell the audit: `# torchdropout: ignore[name]` and the like.
+"""Comments for the audit, such as `# torchdropout: ignore[name]`.
 
-A comment at the end of a line speaks of what is marked on that line; after the last line of a
-statement, of the whole statement. One alone on its line speaks of the statement that follows.
+A comment at the end of a line applies to that line; after the last line of a statement, to the
+whole statement. A comment alone on its line applies to the statement that follows.
 
-- `ignore[name, TD101]`: nothing of these rules is reported there; codes, beginnings of codes and
-  groups will do as well. `ignore` alone: of no rule.
-- `ignore-file[name]`, `ignore-file`: the same for the file, wherever it stands.
-- `mc-dropout`: what drops in eval does so on purpose. Above all code it speaks of the file.
+- `ignore[name, TD101]` silences these rules; codes, beginnings of codes and groups work as well.
+  `ignore` alone silences all rules.
+- `ignore-file[name]` and `ignore-file` do the same for the file, on any line.
+- `mc-dropout` says that dropout in eval is intended. Above all code it applies to the file.
 
-After the directive there may be a reason, up to the next `#`.
+A reason may follow the directive, up to the next `#`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .findings import Edit, Fix, SourceFinding
-from .selection import CHOICE
-from .table import FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
+from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
 
 ON_PURPOSE = frozenset({"training-literal", "functional-always-on", "eval-mode-dropout-forced"})
 """What `mc-dropout` silences."""
@@ -37,13 +36,13 @@ _DIRECTIVE = re.compile(
 _NAME = re.compile(r"[^\s,]+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT
-# What may stand above a comment that speaks of the file: nothing, or the docstring.
+# What may precede a comment that applies to the file: nothing, or the docstring.
 _NO_CODE = *_SPACES, tokenize.ENCODING, tokenize.STRING, tokenize.ENDMARKER
 
 
 @dataclass
 class _Entry:
-    """A name in the brackets: where it stands, and what it stands for."""
+    """A name in the brackets, its place, and the rules it means."""
 
     text: str
     start: int
@@ -59,11 +58,11 @@ class _Directive:
     Attributes:
         verb: `ignore`, `ignore-file` or `mc-dropout`.
         start: Where its part of the comment begins, in the text.
-        end: Where that ends.
-        marked_end: Where the directive itself ends, a reason left out.
-        lines: The first and last line it speaks of; None for the file.
-        entries: What is in its brackets; None where it has none.
-        is_closed: False where the bracket is open to the end.
+        end: Where that part ends.
+        marked_end: Where the directive itself ends, without a reason.
+        lines: The first and last line it applies to; None for the file.
+        entries: What is in its brackets; None if it has none.
+        is_closed: False if the closing bracket is missing.
     """
 
     verb: str
@@ -76,7 +75,7 @@ class _Directive:
     is_used: bool = False
 
     def silences(self, name: str, first: int, last: int) -> bool:
-        """Whether it is to do with a rule at some lines; remembers that it was."""
+        """Whether it silences a rule at some lines; if so, remembers that it was used."""
         if self.lines is not None and (first > self.lines[1] or last < self.lines[0]):
             return False
         if self.verb == "mc-dropout":
@@ -98,14 +97,14 @@ class _Layout:
     statements: list[tuple[int, int]] = field(default_factory=list)  # lines, in order
 
     def statement(self, line: int) -> tuple[int, int]:
-        """The lines of the statement (of a compound one, its head) that a line is part of."""
+        """Returns the lines of the statement (of a compound one, its head) that has a line."""
         at = bisect_right(self.statements, (line, 1 << 60)) - 1
         if at >= 0 and line <= self.statements[at][1]:
             return self.statements[at]
         return line, line
 
     def place(self, offset: int) -> tuple[int, int]:
-        """The line and column of a character, from 1."""
+        """Returns the line and column of a character, from 1."""
         line = bisect_right(self.starts, offset)
         return line, offset - self.starts[line - 1] + 1
 
@@ -116,17 +115,17 @@ def suppress(
     path: str = "<text>",
     rules: Collection[str] | None = None,
 ) -> list[SourceFinding]:
-    r"""Takes away the findings that the comments of a text silence.
+    r"""Removes the findings that comments silence.
 
     Args:
-        findings: What the audit found in the text.
+        findings: The findings of the text.
         text: The source.
         path: Its path, for the findings.
-        rules: Names of the rules that were applied; all of them with None.
+        rules: Names of the rules that were applied; with None, all.
 
     Returns:
-        The other findings, with one for each ignore that silences nothing, by place. Of an ignore
-        whose rules were not applied nothing is said.
+        The other findings, and one for each `ignore` that silences nothing, by place. An `ignore`
+        whose rules were not applied is not reported.
 
     Example:
         >>> [unused] = suppress([], "x = 1  # torchdropout: ignore[p-one]\n", "f.py")
@@ -140,9 +139,9 @@ def suppress(
         return list(findings)
     left = []
     for finding in findings:
-        # A mark on a class is on its head: what is ignored inside it is not the class.
+        # A finding on a class is about its head: a comment inside the class does not silence it.
         last = min(finding.end_line, layout.statement(finding.line)[1])
-        # Each is asked, so that of two that say the same neither is called unused.
+        # Each is called, so that of two equal comments neither counts as unused.
         said = [d.silences(finding.name, finding.line, last) for d in directives]
         if not any(said):
             left.append(finding)
@@ -159,7 +158,7 @@ def suppress(
 def _read(text: str) -> tuple[list[_Directive], _Layout]:
     layout = _Layout([0, *(end.end() for end in _LINE_END.finditer(text))])
     comments: list[tuple[int, int, str, bool, bool]] = []
-    first: int | None = None  # the line on which the statement at hand begins
+    first: int | None = None  # the line on which the current statement begins
     is_above_code = True
     for token in _tokens(text):
         if token.type == tokenize.COMMENT:
@@ -192,9 +191,9 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
 
 
 def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
-    """The tokens of a text, as far as it can be read."""
-    # CPython's tokenizer ends a line at `\n` alone; a character a character, so that columns stay.
-    # At a NUL, where the text stops being Python, some versions raise SystemError.
+    """Yields the tokens of a text, as far as it can be read."""
+    # CPython's tokenizer ends a line at `\n` only; replacing single characters keeps the columns.
+    # At a NUL some versions raise SystemError.
     plain = re.sub(r"\r(?!\n)", "\n", text.partition("\0")[0])
     try:
         yield from tokenize.generate_tokens(io.StringIO(plain, newline="").readline)
@@ -204,11 +203,11 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
 
 def _spoken_of(layout: _Layout, line: int, is_alone: bool) -> tuple[int, int]:
     first, last = layout.statement(line)
-    if first < line == last:  # after the end of a statement of several lines
+    if first < line == last:  # after the end of a statement with several lines
         return first, last
     if not is_alone:
         return line, line
-    if first < line:  # inside a statement: what stands on the next line
+    if first < line:  # inside a statement: applies to the next line
         return line, line + 1
     after = bisect_right(layout.statements, (line, 1 << 60))
     return line, layout.statements[after][1] if after < len(layout.statements) else line
@@ -235,7 +234,7 @@ def _directive(
     )
 
 
-# --- Ignores that ignore nothing ----------------------------------------------------------------
+# --- Comments that silence nothing -----------------------------------------------------------
 
 
 def _unused(
@@ -246,7 +245,7 @@ def _unused(
     rules: Collection[str] | None,
     layout: _Layout,
 ) -> Iterator[SourceFinding]:
-    if directive.verb == "mc-dropout":  # says what is meant, whether or not a rule would object
+    if directive.verb == "mc-dropout":  # states an intention, whether or not a rule would report it
         return
     line, _ = layout.place(directive.start)
     if any(_keeps(other, line) for other in all_of_them):
@@ -275,13 +274,13 @@ def _unused(
         fix = None
         if not is_idle:
             fix = whole.fix_of(entry)
-        elif entry is idle[0]:  # takes the whole with it
+        elif entry is idle[0]:  # removes the whole directive
             fix = whole.fix()
         yield _finding(said, entry.start, entry.end, fix, path, text, layout)
 
 
 def _keeps(directive: _Directive, line: int) -> bool:
-    """Whether a directive says that an ignore on a line is to stay, used or not."""
+    """Whether a directive silences `unused-ignore` on a line."""
     if directive.lines is not None and not directive.lines[0] <= line <= directive.lines[1]:
         return False
     return any(UNUSED_IGNORE.name in entry.rules for entry in directive.entries or ())
@@ -289,13 +288,13 @@ def _keeps(directive: _Directive, line: int) -> bool:
 
 @dataclass(frozen=True)
 class _Removal:
-    """How an ignore is taken out of its comment."""
+    """Removes a directive from its comment."""
 
     text: str
     directive: _Directive
 
     def fix(self) -> Fix:
-        """Takes out all of it: its part of the comment, the line too if nothing else is on it."""
+        """Removes all of it: its part of the comment, or the line if nothing else is on it."""
         text, start, end = self.text, self.directive.start, self.directive.end
         before = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
         line_end = _LINE_END.search(text, end)
@@ -310,7 +309,7 @@ class _Removal:
         return Fix("remove it", (Edit(start, end, ""),))
 
     def fix_of(self, entry: _Entry) -> Fix:
-        """Takes one name out of the brackets, with the comma on one side of it."""
+        """Removes one name from the brackets, with a comma."""
         assert self.directive.entries is not None
         at = self.directive.entries.index(entry)
         if at:

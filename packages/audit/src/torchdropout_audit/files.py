@@ -1,17 +1,16 @@
-"""Which files are audited, and how they are read and written."""
+"""Finds, reads and writes the files to audit."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import re
 import stat
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .patterns import Ignored, Patterns
 from .reporting.atomic import replace_file
 from .reporting.findings import Rule
 
@@ -19,7 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 
 SUFFIXES = (".py", ".ipynb")
 
-# Folders that hold no source of one's own. Only what lies below a named folder is left out.
+# Folders that do not hold the project's own source. They are skipped below a named folder only.
 NOT_SOURCE = frozenset(
     [
         ".bzr",
@@ -53,10 +52,10 @@ NOT_SOURCE = frozenset(
 
 
 class UnreadableError(Exception):
-    """A file holds no source: its message says why, in a few words.
+    """A file cannot be read as a source; the message says why, in a few words.
 
     Attributes:
-        line: Where that shows.
+        line: Where the problem is.
     """
 
     def __init__(self, message: str, line: int = 1) -> None:
@@ -69,19 +68,19 @@ UNREADABLE = Rule(
     "unreadable",
     "files",
     "error",
-    "The file holds text, or a notebook, that can be read.",
+    "The file can be read as text or as a notebook.",
     "A source is decoded as Python does it: by its byte order mark or its coding comment, else as "
-    "UTF-8. A notebook is JSON of nbformat 4. A file that speaks of dropout and is neither is not "
-    "audited.",
+    "UTF-8. A notebook is JSON of nbformat 4. A file that mentions dropout and is neither is "
+    "reported and not audited.",
 )
 
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a file, and what is needed to write it again.
+    """The text of a file, and what is needed to write it back.
 
     Attributes:
-        text: The text; its line ends are those of the file.
+        text: The text, with the line ends of the file.
         encoding: The name of the codec.
         bom: Whether the file begins with a byte order mark, which is not in the text.
     """
@@ -91,10 +90,10 @@ class Source:
     bom: bool = False
 
     def encoded(self, text: str) -> bytes:
-        """The bytes of the file, were this its text.
+        """Encodes a text as the file is encoded.
 
         Raises:
-            UnicodeEncodeError: The file's codec lacks a character.
+            UnicodeEncodeError: The encoding lacks a character.
         """
         return (_BOM if self.bom else b"") + text.encode(self.encoding)
 
@@ -104,13 +103,13 @@ def read_source(data: bytes, *, is_python: bool = True) -> Source:
 
     Args:
         data: The bytes of the file.
-        is_python: False for a notebook, which is UTF-8 whatever it says.
+        is_python: False for a notebook, which is always UTF-8.
 
     Returns:
-        The text and how it was coded.
+        The text and its encoding.
 
     Raises:
-        UnreadableError: The bytes are not of the encoding, or there is no such encoding.
+        UnreadableError: The bytes are not valid in the encoding, or the encoding does not exist.
 
     Example:
         >>> read_source(b"# coding: latin-1\ns = '\xe9'\n").text
@@ -129,23 +128,23 @@ def read_source(data: bytes, *, is_python: bool = True) -> Source:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnreadableError(f"not {encoding}", line) from error
-    except (LookupError, ValueError) as error:  # `rot13`: a codec, and not one of text
+    except (LookupError, ValueError) as error:  # `rot13` is a codec, but not of text
         raise UnreadableError(f"{encoding} is not an encoding of text") from error
 
 
 def write_over(path: str, old: bytes, new: bytes) -> bool:
-    """Puts new bytes in the place of old ones, at one stroke.
+    """Replaces the bytes of a file atomically.
 
     Args:
-        path: The file; what a link points to is written, and the link stays.
+        path: The file; for a link, what it points to is written.
         old: What the file held when it was read.
-        new: What it shall hold.
+        new: What to write.
 
     Returns:
-        False where the file no longer holds `old`: it is left as it is.
+        False if the file no longer holds `old`; it is left as it is.
 
     Raises:
-        OSError: It cannot be written; it is as it was.
+        OSError: The file cannot be written; it is unchanged.
     """
     target = Path(path).resolve()
     if target.read_bytes() != old:
@@ -161,21 +160,21 @@ def find_files(
     root: str | Path | None = None,
     respect_gitignore: bool = True,
 ) -> tuple[list[str], list[str]]:
-    """The files to audit.
+    """Finds the files to audit.
 
-    A file that is named is taken whatever its suffix; of a folder, those that end in `.py` or
-    `.ipynb`. Below a named folder are left out: what git ignores, where the folder lies in a git
-    work tree; folders such as `.venv`, `build` and `site-packages`; virtual environments of any
-    name; links to folders. A file that is reached twice is taken once.
+    A named file is taken whatever its suffix; below a named folder, files that end in `.py` or
+    `.ipynb`. What git ignores there is skipped if the folder is in a git work tree, and so are
+    folders such as `.venv`, `build` and `site-packages`, virtual environments of any name, and
+    links to folders. A file that is reached twice is taken once.
 
     Args:
         paths: Files and folders.
-        exclude: Patterns in the manner of a `.gitignore`, for named files too.
-        root: The folder that the patterns are relative to; the current one when None.
-        respect_gitignore: False to take what git ignores.
+        exclude: Patterns as in a `.gitignore`; they apply to named files, too.
+        root: The folder that the patterns are relative to; with None, the current one.
+        respect_gitignore: False to include what git ignores.
 
     Returns:
-        The files, each as a path from the argument that led to it, in order; and the problems, a
+        The files, in order, each as a path that begins with its argument; and the problems, one
         line each.
 
     Example:
@@ -183,7 +182,7 @@ def find_files(
         ([], ['no/such/place: no such file or folder'])
     """
     excluded = Patterns(Path.cwd() if root is None else Path(root), exclude)
-    files: dict[str, str] = {}  # by what it really is, so that none comes twice
+    files: dict[str, str] = {}  # by real path, so that each is taken once
     problems: list[str] = []
     for path in map(str, paths):
         try:
@@ -209,52 +208,16 @@ def find_files(
 
 
 def why(error: OSError) -> str:
-    """Why a path cannot be read, in a few words."""
+    """Returns why a path cannot be read, in a few words."""
     if isinstance(error, FileNotFoundError):
         return "no such file or folder"
     return (error.strerror or str(error)).lower()
 
 
 def _holds_any(files: dict[str, str], folder: str) -> bool:
-    """Whether a folder has a file that another argument has led to already."""
+    """Whether a folder holds a file that was already found."""
     inside = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
     return any(file.startswith(inside) for file in files)
-
-
-def is_pattern(line: str) -> bool:
-    """Whether a line names anything, in the manner of a `.gitignore`.
-
-    Example:
-        >>> [is_pattern(line) for line in ("tests/*_gen.py", "!", "# a comment")]
-        [True, False, False]
-    """
-    return bool(_read_patterns([line]))
-
-
-class Patterns:
-    """Whether patterns in the manner of a `.gitignore` name a path, or a folder that it is in.
-
-    Args:
-        root: The folder that they are relative to.
-        patterns: One or more of them, as lines.
-    """
-
-    def __init__(self, root: Path, patterns: Sequence[str]) -> None:
-        self._root = os.path.realpath(root)
-        self._patterns = _read_patterns(patterns)
-
-    def __call__(self, path: str, is_folder: bool = False) -> bool:
-        """Whether they name the file, or the folder, of a path."""
-        if not self._patterns:
-            return False
-        # Not the real path of the file: a link goes by its own name.
-        folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
-        relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
-        steps = Path(relative).parts
-        return ".." not in steps and any(
-            _says(self._patterns, "/".join(steps[:depth]), is_folder or depth < len(steps))
-            for depth in range(1, len(steps) + 1)
-        )
 
 
 class _Walk:
@@ -266,11 +229,11 @@ class _Walk:
         self._respect_gitignore = respect_gitignore
 
     def files(self, start: str) -> Iterator[str]:
-        """Those to audit, a folder's own before those of its folders."""
-        ignored = _Ignored.above(Path(start)) if self._respect_gitignore else None
+        """Yields the files to audit: those in a folder before those in its subfolders."""
+        ignored = Ignored.above(Path(start)) if self._respect_gitignore else None
         yield from self._below(start, os.path.realpath(start), ignored)
 
-    def _below(self, folder: str, real: str, ignored: _Ignored | None) -> Iterator[str]:
+    def _below(self, folder: str, real: str, ignored: Ignored | None) -> Iterator[str]:
         try:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -284,7 +247,7 @@ class _Walk:
             path = os.path.normpath(entry.path)
             inside = os.path.join(real, entry.name)  # noqa: PTH118
             try:
-                # A link to a folder is none: it could lead round for ever, or out of the project.
+                # A link to a folder is skipped: it could be a circle, or leave the project.
                 if entry.is_dir(follow_symlinks=False):
                     if self._is_source(entry, path, inside, ignored):
                         folders.append((path, inside))
@@ -299,128 +262,15 @@ class _Walk:
             yield from self._below(path, inside, ignored)
 
     def _is_source(
-        self, entry: os.DirEntry[str], path: str, inside: str, ignored: _Ignored | None
+        self, entry: os.DirEntry[str], path: str, inside: str, ignored: Ignored | None
     ) -> bool:
         if entry.name in NOT_SOURCE or os.path.exists(os.path.join(path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
             return False
         return not self._is_out(path, inside, ignored, is_folder=True)
 
     def _is_out(
-        self, path: str, inside: str, ignored: _Ignored | None, is_folder: bool = False
+        self, path: str, inside: str, ignored: Ignored | None, is_folder: bool = False
     ) -> bool:
         if ignored is not None and ignored(inside, is_folder):
             return True
         return self._excluded(path, is_folder)
-
-
-class _Ignored:
-    """What the `.gitignore` files of a work tree say; the nearest to a path has the last word."""
-
-    def __init__(self, patterns: tuple[tuple[str, list[_Pattern]], ...]) -> None:
-        self._patterns = patterns  # nearest first
-
-    @classmethod
-    def above(cls, start: Path) -> _Ignored | None:
-        """Of the folders above one, up to the work tree's; None where there is no work tree.
-
-        Nothing is said of a folder that is itself ignored: who names it wants it.
-        """
-        start = start.resolve()
-        tops = [folder for folder in (start, *start.parents) if (folder / ".git").exists()]
-        if not tops:
-            return None
-        found = cls(()).with_file(tops[0] / ".git" / "info" / "exclude", str(tops[0]))
-        steps = start.relative_to(tops[0]).parts
-        for depth, name in enumerate(steps):
-            folder = tops[0].joinpath(*steps[:depth])
-            found = found.with_file_of(str(folder))
-            if found(str(folder / name), is_folder=True):
-                return cls(())
-        return found
-
-    def with_file_of(self, folder: str) -> _Ignored:
-        """With what a folder's own `.gitignore` says, where it has one."""
-        return self.with_file(Path(folder, ".gitignore"), folder)
-
-    def with_file(self, path: Path, folder: str) -> _Ignored:
-        """With what a file says of the paths in a folder."""
-        try:
-            patterns = _read_patterns(path.read_bytes().decode(errors="replace").split("\n"))
-        except OSError:  # there is none
-            return self
-        return _Ignored(((folder, patterns), *self._patterns))
-
-    def __call__(self, path: str, is_folder: bool = False) -> bool:
-        for folder, patterns in self._patterns:
-            relative = path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
-            said = _says(patterns, relative, is_folder)
-            if said is not None:
-                return said
-        return False
-
-
-@dataclass(frozen=True)
-class _Pattern:
-    """A line of a `.gitignore`."""
-
-    regex: re.Pattern[str]
-    takes_back: bool
-    is_of_folders: bool
-
-
-def _says(patterns: Sequence[_Pattern], relative: str, is_folder: bool) -> bool | None:
-    """True for ignored, False for taken back by a `!`, None for not mentioned.
-
-    Asked of a path alone: what is in a folder that is ignored no one comes to ask about.
-    """
-    for pattern in reversed(patterns):
-        if (is_folder or not pattern.is_of_folders) and pattern.regex.fullmatch(relative):
-            return not pattern.takes_back
-    return None
-
-
-def _read_patterns(lines: Iterable[str]) -> list[_Pattern]:
-    """The patterns of lines; https://git-scm.com/docs/gitignore#_pattern_format."""
-    found = []
-    for line in lines:
-        text = re.sub(r"(?<!\\) +$", "", line.rstrip("\r"))
-        if not text or text.startswith("#"):
-            continue
-        takes_back = text.startswith("!")
-        text = text.removeprefix("!")
-        is_of_folders = text.endswith("/")
-        text = text.removesuffix("/")
-        if not text:
-            continue
-        anywhere = "" if "/" in text else "(?:.*/)?"
-        with contextlib.suppress(re.error):  # no pattern, as `[z-a]`: git goes on too
-            regex = re.compile(anywhere + _regex(text.removeprefix("/")), re.DOTALL)
-            found.append(_Pattern(regex, takes_back, is_of_folders))
-    return found
-
-
-_GLOB = re.compile(
-    r"(?P<folders>(?:(?<=/)|^)\*\*/)|(?P<all>(?<=/)\*\*$)|(?P<some>\*+)|(?P<one>\?)"
-    r"|\[(?P<no>[!^]?)(?P<set>\]?(?:\\.|[^\]\\])*)\]|\\(?P<plain>.)|(?P<open>\[)|.",
-    re.DOTALL,
-)
-
-
-def _regex(glob: str) -> str:
-    def translated(match: re.Match[str]) -> str:
-        for name, regex in (
-            ("folders", "(?:.*/)?"),
-            ("all", ".+"),
-            ("some", "[^/]*"),
-            ("one", "[^/]"),
-        ):
-            if match[name]:
-                return regex
-        if match["set"]:
-            inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
-            return f"(?!/)[{'^' if match['no'] else ''}{inside}]"
-        if match["open"]:  # and never closed: it matches nothing
-            return "(?!)"
-        return re.escape(match["plain"] or match.group())
-
-    return _GLOB.sub(translated, glob)

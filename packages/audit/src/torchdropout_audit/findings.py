@@ -16,8 +16,8 @@ class Edit:
     """Text to put in the place of other text.
 
     Attributes:
-        start: Where the old text begins: characters from the beginning of the source.
-        end: Where it ends; `start` to insert.
+        start: Where the old text begins, in characters from the beginning of the source.
+        end: Where it ends; equal to `start` to insert.
         text: The new text.
     """
 
@@ -28,12 +28,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class Fix:
-    """How a finding is mended.
+    """A change that fixes a finding.
 
     Attributes:
-        does: In a few words, as an order: `add training=self.training`.
+        does: A short imperative: `add training=self.training`.
         edits: All of them are made, or none.
-        safe: True where the program can do nothing else than was meant.
+        safe: True if the fixed program can only be what was meant.
     """
 
     does: str
@@ -46,18 +46,18 @@ class SourceFinding:
     """A mistake in a source file.
 
     Attributes:
-        path: The file, as it was asked for.
+        path: The file, as it was named.
         line: From 1.
         column: From 1, in characters.
         end_line: The line on which the marked text ends.
         end_column: The column after its last character.
         code: The rule's code.
         name: The rule's name.
-        severity: The rule's, or less: a rule may know that it is less sure here.
-        message: One line: what is there, and why it is wrong.
-        hint: What to write instead, in a few words; empty where nothing short can be said.
+        severity: The rule's, or a lower one where the rule is less certain.
+        message: One line: what the source does, and why it is wrong.
+        hint: What to write instead, in a few words; may be empty.
         source: The first line of the marked text.
-        fix: The fix, where there is one.
+        fix: The fix, if there is one.
         cell: The cell of a notebook, from 1; 0 in other files. Lines count from the cell's first.
     """
 
@@ -96,14 +96,14 @@ class SourceFinding:
 
 @dataclass(frozen=True)
 class SourceReport:
-    """What an audit of sources found.
+    """The result of an audit of sources.
 
     Attributes:
         findings: By path, then by place.
         files: How many files were audited.
-        problems: What could not be audited, a line each, with its path.
+        problems: What could not be audited: one line each, with the path.
         seconds: Wall-clock time.
-        mended: How many findings `--fix` has mended; they are not among `findings`.
+        fixed: How many findings `--fix` has fixed; they are not in `findings`.
         complete: False when the run was interrupted.
     """
 
@@ -111,7 +111,7 @@ class SourceReport:
     files: int
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
-    mended: int = 0
+    fixed: int = 0
     complete: bool = True
 
     @property
@@ -131,7 +131,7 @@ class SourceReport:
             "findings": [f.to_dict() for f in self.findings],
             "files": self.files,
             "problems": list(self.problems),
-            "mended": self.mended,
+            "mended": self.fixed,  # the key is part of schema 1
             "complete": self.complete,
             "seconds": round(self.seconds, 3),
         }

@@ -1,4 +1,4 @@
-"""Mends a source: the edits of findings, made on its text so that all else stays as it is."""
+"""Applies the fixes of findings to the text of a source; all else stays as it is."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from itertools import chain
 
 from .findings import Edit, Fix, SourceFinding
 
-_ROUNDS = 10  # of fixes that overlap, one a round is made
+_ROUNDS = 10  # of fixes that overlap, one is applied per round
 
 
 @dataclass(frozen=True)
-class Mended:
-    """A text after its findings are mended.
+class Fixed:
+    """A text after the fixes.
 
     Attributes:
         text: The text.
-        count: How many findings were mended.
-        findings: What is found in it now; see `without_tried`.
+        count: How many findings were fixed.
+        findings: The findings that are left; see `without_tried`.
     """
 
     text: str
@@ -28,67 +28,69 @@ class Mended:
     findings: tuple[SourceFinding, ...]
 
 
-def mend_all(
+def fix_all(
     text: str, audit: Callable[[str], Sequence[SourceFinding]], unsafe: bool = False
-) -> Mended:
-    """Mends a text until there is no more to mend.
+) -> Fixed:
+    """Fixes a text until no fix is left.
 
     Args:
         text: The source.
-        audit: Finds what is wrong in a text.
-        unsafe: Whether to make the fixes too that may change what the program does.
+        audit: Returns the findings of a text.
+        unsafe: Whether to apply fixes that may change what the program does.
 
     Returns:
-        The text that comes out: to mend it again changes nothing.
+        The fixed text; fixing it again changes nothing.
     """
     found, count = audit(text), 0
     for _ in range(_ROUNDS):
-        new, made = mend(text, found, unsafe)
+        new, made = apply_fixes(text, found, unsafe)
         if not made:
             break
         left = audit(new)
-        if _mendable(left, unsafe) >= _mendable(found, unsafe):
-            break  # a fix that leaves what it should mend would be made for ever
+        if _count_fixable(left, unsafe) >= _count_fixable(found, unsafe):
+            break  # a fix that does not help would be applied for ever
         text, found, count = new, left, count + made
-    return Mended(text, count, without_tried(found, unsafe))
+    return Fixed(text, count, without_tried(found, unsafe))
 
 
 def without_tried(
     findings: Sequence[SourceFinding], unsafe: bool = False
 ) -> tuple[SourceFinding, ...]:
-    """The findings left after mending: a fix that was tried and did not help is taken from them."""
-    return tuple(replace(f, fix=None) if _is_mendable(f, unsafe) else f for f in findings)
+    """Removes the fixes from findings that are left: they were tried and did not help."""
+    return tuple(replace(f, fix=None) if _is_fixable(f, unsafe) else f for f in findings)
 
 
-def _is_mendable(finding: SourceFinding, unsafe: bool) -> bool:
+def _is_fixable(finding: SourceFinding, unsafe: bool) -> bool:
     return finding.fix is not None and (finding.fix.safe or unsafe)
 
 
-def _mendable(findings: Sequence[SourceFinding], unsafe: bool) -> int:
-    return sum(_is_mendable(finding, unsafe) for finding in findings)
+def _count_fixable(findings: Sequence[SourceFinding], unsafe: bool) -> int:
+    return sum(_is_fixable(finding, unsafe) for finding in findings)
 
 
-def mend(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> tuple[str, int]:
-    r"""Makes the fixes of findings.
+def apply_fixes(
+    text: str, findings: Sequence[SourceFinding], unsafe: bool = False
+) -> tuple[str, int]:
+    r"""Applies the fixes of findings once.
 
-    The edits of a fix are made all or none. Of fixes that overlap the first is made: audit the new
-    text for the others. A fix after which the text would not parse is left out.
+    The edits of a fix are made all or none. Of fixes that overlap, only the first is applied: audit
+    the new text for the others. A fix after which the text would not parse is left out.
 
     Args:
-        text: The source that the findings are of; line ends and all else are kept.
+        text: The source that was audited.
         findings: In the order of their places.
-        unsafe: Whether to make those too that may change what the program does.
+        unsafe: Whether to apply fixes that may change what the program does.
 
     Returns:
-        The new text, and how many findings were mended.
+        The new text, and how many findings were fixed.
 
     Example:
         >>> fix = Fix("add a", (Edit(2, 2, "a"),))
         >>> finding = SourceFinding("f.py", 1, 3, 1, 4, "TD101", "name", "error", "said", fix=fix)
-        >>> mend("f()\r\n", [finding])
+        >>> apply_fixes("f()\r\n", [finding])
         ('f(a)\r\n', 1)
     """
-    wanted = [f.fix for f in findings if f.fix is not None and _is_mendable(f, unsafe)]
+    wanted = [f.fix for f in findings if f.fix is not None and _is_fixable(f, unsafe)]
     fixes: list[Fix] = []
     for fix in wanted:
         if fix.edits and not any(
@@ -100,7 +102,7 @@ def mend(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> 
     new = _edited(text, fixes)
     if parses(new):
         return new, len(fixes)
-    # One of them spoils it: each is tried on top of those that do no harm.
+    # One of them breaks the text: try each on top of those that do not.
     kept: list[Fix] = []
     for fix in fixes:
         if parses(_edited(text, [*kept, fix])):
@@ -109,9 +111,9 @@ def mend(text: str, findings: Sequence[SourceFinding], unsafe: bool = False) -> 
 
 
 def parses(text: str) -> bool:
-    """Whether a text is Python: parsed, and free of what only the compiler sees.
+    """Whether a text is Python: it parses, and repeats no keyword in a call.
 
-    A keyword that is given twice, say, is none of the parser's business.
+    The parser accepts a repeated keyword; only the compiler rejects it.
 
     Example:
         >>> parses("f(a=1)"), parses("f(a=1, a=1)"), parses("f(")
@@ -134,7 +136,7 @@ def _repeats(node: ast.AST) -> bool:
 
 
 def _overlap(a: Edit, b: Edit) -> bool:
-    if a.start == a.end or b.start == b.end:  # at the edge of another its place is not certain
+    if a.start == a.end or b.start == b.end:  # next to another edit, its place is ambiguous
         return a.start <= b.end and b.start <= a.end
     return a.start < b.end and b.start < a.end
 

@@ -1,7 +1,7 @@
-"""Notebooks as one text of Python: places go back to cells, mended text into the file.
+"""Notebooks as one Python text, whose places and fixes are mapped back to cells.
 
-The code cells are joined, so that an import in the first is known in the fifth. What is IPython's
-and not Python's stays in the text as a comment behind a mark, and takes no part.
+The code cells are joined, so that an import in the first is known in the fifth. IPython syntax
+becomes a comment behind a mark.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any
 from .files import Source, UnreadableError
 from .findings import SourceFinding
 
-# A character that no one types: what follows it is not Python's.
+# A character that nobody types marks what is not Python.
 _MARK = "#\ue000"
 _SEPARATOR = f"{_MARK}\ue000\n"
 
-# The cell magics whose body is Python; that of any other is of another language, or is a file.
+# The cell magics whose body is Python; other bodies are another language, or a file.
 _PYTHON_MAGICS = frozenset({"capture", "lprun", "memit", "mprun", "prun", "time", "timeit"})
 
 _CELL_MAGIC = re.compile(r"\s*%%(\w*)")
-# At the beginning of a statement: what stays, and what IPython takes: `%magic`, `!shell`, `?help`,
-# `x = %magic`; `,call`, `help?`.
+# IPython syntax at the beginning of a statement: `%magic`, `!shell`, `?help`, `x = %magic`;
+# `,call`, `help?`.
 _MAGIC = re.compile(
     r"(?P<before>[ \t]*(?:[\w.,\[\]][\w.,\[\] \t]*?=[ \t]*)?)(?P<ipython>[%!?][^\r\n]*)"
     r"|(?P<indent>[ \t]*)(?:[,;/][^\r\n]*|(?=[\w.*%])[\w.*%\[\]'\"]+\?\??[ \t]*(?=[\r\n]|\Z))"
@@ -54,12 +54,12 @@ class _Cell:
 
 
 class Notebook:
-    """A notebook, as a text that is audited and mended like any other.
+    """A notebook as a text that can be audited and fixed like any other.
 
     Attributes:
-        text: The code cells, a separating comment before each.
-        broken: The lines of the text where a cell begins that does not parse, each with what is
-            wrong with it; the cell is a comment in the text.
+        text: The code cells, with a separating comment before each.
+        broken: For cells that do not parse, the line of the text and the error; such a cell is a
+            comment in the text.
     """
 
     def __init__(self, source: Source) -> None:
@@ -69,14 +69,14 @@ class Notebook:
             source: The text of the file.
 
         Raises:
-            UnreadableError: It is no notebook, or one of a format before the fourth.
+            UnreadableError: It is not a notebook, or its format is older than 4.
         """
         self._file = source.text
         self._cells = list(_code_cells(_parsed(source.text)))
         self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
-        # With its line end: after a cell that ends in `\\r` it is half of one.
+        # With the line end: it may join with a `\\r` at the end of the cell.
         lengths = [len(_lines(f"{cell.text}\n")) for cell in self._cells]
-        # The line in the text before the first of each cell, which is that of its separator.
+        # The line of the separator before each cell.
         self._before = [1 + sum for sum in accumulate(lengths, initial=0)][:-1]
         self.broken: Mapping[int, SyntaxError] = {
             before + (cell.error.lineno or 1): cell.error
@@ -85,7 +85,7 @@ class Notebook:
         }
 
     def placed(self, finding: SourceFinding) -> SourceFinding:
-        """A finding of the text, as one of a cell: the cell's number, lines from its first."""
+        """Returns a finding of the text with its cell, and lines counted from the cell's first."""
         at = max(bisect_right(self._before, finding.line - 1) - 1, 0)
         before = self._before[at]
         return replace(
@@ -95,19 +95,19 @@ class Notebook:
             end_line=max(finding.end_line - before, 1),
         )
 
-    def mended(self, text: str) -> str:
-        """The file with another text in the place of its own.
+    def fixed(self, text: str) -> str:
+        """Returns the file with another text in place of its own.
 
-        Only the cells that differ change: their outputs, and all else, stay as they are written.
+        Only the source of cells that differ changes; outputs and all else stay as written.
 
         Args:
-            text: The text, mended.
+            text: The text after the fixes.
 
         Returns:
             The text of the file.
 
         Raises:
-            ValueError: The text no longer tells where its cells begin.
+            ValueError: The separators of the cells are lost.
         """
         first, *parts = text.split(_SEPARATOR)
         if first or len(parts) != len(self._cells):
@@ -118,7 +118,7 @@ class Notebook:
                 new[cell.number - 1] = re.sub(f"(?:_ )?{_MARK}", "", part.removesuffix("\n"))
         file = self._file
         spans = _spans_of_sources(file)
-        for number in sorted(new, reverse=True):  # from the last: spans before it stay right
+        for number in sorted(new, reverse=True):  # from the last, so that earlier spans stay valid
             start, end = spans[number]
             file = file[:start] + _rewritten(file[start:end], new[number], file) + file[end:]
         return file
@@ -128,7 +128,7 @@ class Notebook:
 
 
 def _parsed(text: str) -> list[Any]:
-    """The cells of a notebook in Python; none of one in another language."""
+    """Returns the cells of a notebook; none if its language is not Python."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -190,12 +190,12 @@ def _error_of(text: str) -> SyntaxError | None:
 
 
 def _commented(source: str) -> str:
-    """As many lines of comment: what they hold is not needed, for they never change."""
+    """Returns as many lines of comment; their content is not needed, as they never change."""
     return "\n".join(_MARK for _ in _lines(source))
 
 
 def _without_magics(source: str) -> str:
-    """The source with a plain name in the place of what is IPython's."""
+    """Replaces IPython syntax by a plain name."""
     parts = []
     at = 0
     while at < len(source):
@@ -221,11 +221,11 @@ def _without_magics(source: str) -> str:
 
 
 def _end_of_statement(source: str, at: int) -> int:
-    """Where the line ends that no string and no bracket continues."""
+    """Returns where the logical line ends, outside of strings and brackets."""
     depth = 0
     while at < len(source):
         piece = _PIECE.match(source, at)
-        assert piece is not None  # it ends in `.`, which takes any character
+        assert piece is not None  # the last alternative is `.`, which matches any character
         at = piece.end()
         depth += bool(piece["open"]) - bool(piece["close"])
         if piece["newline"] and depth <= 0:
@@ -234,7 +234,7 @@ def _end_of_statement(source: str, at: int) -> int:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines as Python's parser counts them."""
+    """Splits into lines as Python's parser counts them."""
     return _LINE_END.split(text)
 
 
@@ -242,7 +242,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _spans_of_sources(file: str) -> list[tuple[int, int]]:
-    """Where in the file the source of each cell is written."""
+    """Returns where in the file the source of each cell is."""
     _, at, _ = _members(file, _white(file, 0))["cells"]
     spans = []
     for start, _ in _elements(file, at):
@@ -252,7 +252,7 @@ def _spans_of_sources(file: str) -> list[tuple[int, int]]:
 
 
 def _members(file: str, at: int) -> dict[str, tuple[Any, int, int]]:
-    """The values of a JSON object, each with where it begins and ends."""
+    """Returns the values of a JSON object, each with its start and end."""
     members = {}
     at = _white(file, at + 1)
     while file[at] != "}":
@@ -267,7 +267,7 @@ def _members(file: str, at: int) -> dict[str, tuple[Any, int, int]]:
 
 
 def _elements(file: str, at: int) -> list[tuple[int, int]]:
-    """Where the elements of a JSON array begin and end."""
+    """Returns the start and end of each element of a JSON array."""
     elements = []
     at = _white(file, at + 1)
     while file[at] != "]":
@@ -281,17 +281,17 @@ def _elements(file: str, at: int) -> list[tuple[int, int]]:
 
 def _white(file: str, at: int) -> int:
     white = _WHITE.match(file, at)
-    assert white is not None  # it matches nothing, too
+    assert white is not None  # it also matches the empty string
     return white.end()
 
 
 def _rewritten(raw: str, source: str, file: str) -> str:
-    """A cell's source as JSON: a list of lines or a string, as it was written before."""
+    """Returns a cell's source as JSON: a list of lines or a string, as before."""
     is_ascii = file.isascii()
     if raw.startswith('"'):
         return json.dumps(source, ensure_ascii=is_ascii)
     spans = _elements(raw, 0)
-    # What has not changed keeps its escapes.
+    # Unchanged lines keep their escapes.
     known = {_decode(raw, start)[0]: raw[start:end] for start, end in spans}
     lines = re.findall(r"[^\n]*\n|[^\n]+", source)
     written = [known.get(line) or json.dumps(line, ensure_ascii=is_ascii) for line in lines]

@@ -1,4 +1,4 @@
-"""Audits files: finds them, reads them in parallel, remembers what was found, mends."""
+"""Audits files in parallel, with a cache, and fixes them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Literal
 
 from .cache import Cache, cache_folder, key_of
 from .comments import suppress
-from .files import UNREADABLE, Patterns, UnreadableError, find_files, read_source, why, write_over
+from .files import UNREADABLE, UnreadableError, find_files, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
-from .fix import mend_all, without_tried
+from .fix import fix_all, without_tried
 from .notebooks import Notebook
+from .patterns import Patterns
+from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
 from .source import audit_text
-from .table import RULES, SYNTAX_ERROR
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 WORDS = (
@@ -42,18 +43,18 @@ WORDS = (
     b"TransformerDecoder",
     b"Transformer(",
 )
-"""A file that holds none of these breaks no rule, and is not parsed."""
+"""A file that contains none of these breaks no rule, and is not parsed."""
 
 MOST = 2_000_000
-"""Characters of the longest source that is parsed: its tree takes up to 300 bytes for each."""
+"""Characters of the longest source that is parsed; its tree takes up to 300 bytes for each."""
 
-_WORTH_A_PROCESS = 400_000  # bytes to parse, below which a process takes longer to start than to do
-_WORTH_COLLECTING = 300_000  # bytes, of which the trees may wait to be freed
+_WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
+_WORTH_COLLECTING = 300_000  # bytes of source whose trees may wait to be freed
 _MOST_JOBS = 8
 
 
 def may_break_a_rule(data: bytes) -> bool:
-    """Whether a file holds a word without which no rule has anything to say.
+    """Whether a file contains a word that every rule needs.
 
     Example:
         >>> may_break_a_rule(b"import os"), may_break_a_rule(b"nn.Dropout(.1)")
@@ -61,7 +62,7 @@ def may_break_a_rule(data: bytes) -> bool:
     """
     if any(word in data for word in WORDS):
         return True
-    # A loop that leaves a model in eval mode: any model.
+    # For eval-not-restored, which is about any model.
     leaves_training = b".eval(" in data or b".train(False" in data
     return leaves_training and (b"backward" in data or b".step(" in data)
 
@@ -82,25 +83,26 @@ def audit_paths(
 ) -> SourceReport:
     """Audits files and folders.
 
-    Files without a word that a rule could mean are not parsed; what was found before in a file
-    that has not changed is remembered; and where there is much to parse, processes share it.
+    Files that mention nothing a rule is about are not parsed, findings of unchanged files come from
+    a cache, and where there is much to parse, processes share the work.
 
     Args:
-        paths: What to audit, as `find_files` takes it.
-        rules: Names of the rules to apply; all of them with None.
-        exclude: Patterns in the manner of a `.gitignore`: what is not audited.
-        per_file_ignores: Names of rules that are not applied to the files a pattern names.
-        root: The folder that patterns are relative to; the current one with None.
+        paths: Files and folders.
+        rules: Names of the rules to apply; with None, all.
+        exclude: Patterns, as in a `.gitignore`, of what is not audited.
+        per_file_ignores: For a pattern, names of rules that do not apply to files it matches.
+        root: The folder that patterns are relative to; with None, the current one.
         respect_gitignore: False to audit what git ignores.
-        jobs: How many processes may work; with None as many as there are processors, up to 8.
-        cache: Whether to remember what is found.
-        fix: Whether to mend files: what can only be meant so, or whatever can be mended.
-        changed: Called with the path, the old text and the new one of each file that `fix` would
-            change, instead of writing it.
-        progress: Called with how many files are done, and of how many, as the work goes on.
+        jobs: The number of processes; with None, one per processor, at most 8.
+        cache: Whether to use and save earlier findings.
+        fix: Whether to fix files: `"safe"` where only one thing can be meant, `"unsafe"` where
+            there is any fix.
+        changed: Called, instead of writing, with the path, the old text and the new text of each
+            file that `fix` would change.
+        progress: Called with the number of files done and the number of all files.
 
     Returns:
-        The report. Ctrl-C ends the run with what there is: the report is not complete.
+        The report. After Ctrl-C it holds what was found by then, and is not complete.
 
     Example:
         >>> audit_paths(["no/such/place"], cache=False).problems
@@ -126,7 +128,7 @@ def audit_paths(
         sum(outcome.is_audited for outcome in outcomes),
         (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
         time.monotonic() - began,
-        sum(outcome.mended for outcome in outcomes),
+        sum(outcome.fixed for outcome in outcomes),
         complete,
     )
 
@@ -141,19 +143,19 @@ def audit_data(
     fix: Literal["safe", "unsafe"] | None = None,
     changed: Callable[[str, str, str], None] | None = None,
 ) -> tuple[SourceReport, bytes]:
-    """Audits what a file holds, or would hold: nothing is read or written.
+    """Audits the content of a file; reads and writes no file.
 
     Args:
-        data: The bytes of a Python source or, where the path ends so, a notebook.
-        path: Its path, for the findings and for `per_file_ignores`.
+        data: The bytes of a Python source or, if the path ends in `.ipynb`, of a notebook.
+        path: The path, for the findings and for `per_file_ignores`.
         rules: As for `audit_paths`.
         per_file_ignores: As for `audit_paths`.
         root: As for `audit_paths`.
         fix: As for `audit_paths`.
-        changed: As for `audit_paths`; where it is given, the report is of the data as they are.
+        changed: As for `audit_paths`; if it is given, the report is of the data before the fixes.
 
     Returns:
-        The report, and the data, mended where they are to be.
+        The report, and the data after the fixes.
 
     Example:
         >>> audit_data(b"x = 1", "<stdin>")[0].findings
@@ -167,21 +169,21 @@ def audit_data(
         changed(path, change.old_text, change.new_text)
     else:
         if change is not None:
-            data, outcome = change.new, replace(change.after, mended=change.mended)
+            data, outcome = change.new, replace(change.after, fixed=change.fixed)
         outcome = run.tried(outcome)
     report = SourceReport(
         outcome.findings,
         int(outcome.is_audited),
         (outcome.problem,) if outcome.problem else (),
         time.monotonic() - began,
-        outcome.mended,
+        outcome.fixed,
     )
     return report, data
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A file, and what is to be done with it."""
+    """A file to audit."""
 
     path: str
     rules: frozenset[str]
@@ -191,30 +193,30 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Change:
-    """What mending makes of a file."""
+    """The file before and after the fixes."""
 
     old: bytes
     new: bytes
     old_text: str
     new_text: str
-    mended: int
+    fixed: int
     after: _Outcome
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a file."""
+    """The result for a file."""
 
     findings: tuple[SourceFinding, ...] = ()
     problem: str = ""
     is_audited: bool = True
     key: bytes = b""
     change: _Change | None = None
-    mended: int = 0
+    fixed: int = 0
 
 
 class _Run:
-    """One audit: the files that are done, under their paths."""
+    """One audit; `outcomes` holds the results by path."""
 
     def __init__(
         self,
@@ -237,10 +239,10 @@ class _Run:
         self.outcomes: dict[str, _Outcome] = {}
 
     def audit(self, files: Sequence[str], cache: Cache, jobs: int) -> None:
-        """Audits files, in no order; `outcomes` holds what is done."""
+        """Audits files, in no particular order."""
         self._total = len(files)
         tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest first: then no process has one left when the others have ended.
+        # The longest first, so that all processes end at about the same time.
         tasks.sort(key=lambda task: task.size, reverse=True)
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
@@ -248,7 +250,7 @@ class _Run:
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
-        """Audits what a file holds, and mends it; nothing is read or written."""
+        """Audits the content of a file, and fixes it; reads and writes no file."""
         task = _Task(path, self._rules_for(path), self._fix)
         try:
             return _audited(task, data)
@@ -260,7 +262,7 @@ class _Run:
         return self._rules - ignored
 
     def _begun(self, path: str, cache: Cache) -> _Task | None:
-        """What is left to do for a file; None where it is done."""
+        """Returns what is left to do for a file; None if nothing is."""
         rules = self._rules_for(path)
         try:
             data = Path(path).read_bytes()
@@ -271,13 +273,13 @@ class _Run:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
-        if known is None or (self._fix and any(_is_mendable(f, self._fix) for f in known)):
+        if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data))
         self._end(path, _Outcome(tuple(known)))
         return None
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
-        """The outcome after the file is mended, where it is to be."""
+        """Writes the fixed file, if there is one, and returns the outcome after that."""
         change = outcome.change
         if change is None:
             return self.tried(outcome)
@@ -287,14 +289,14 @@ class _Run:
         try:
             is_written = write_over(task.path, change.old, change.new)
         except OSError as error:
-            return replace(outcome, problem=f"{task.path}: not mended: {why(error)}")
+            return replace(outcome, problem=f"{task.path}: not fixed: {why(error)}")
         if not is_written:
-            return replace(outcome, problem=f"{task.path}: not mended: it has just changed")
+            return replace(outcome, problem=f"{task.path}: not fixed: it has just changed")
         cache.put(change.after.key, change.after.findings)
-        return self.tried(replace(change.after, mended=change.mended))
+        return self.tried(replace(change.after, fixed=change.fixed))
 
     def tried(self, outcome: _Outcome) -> _Outcome:
-        """The outcome without the fixes that were tried and left what they should mend."""
+        """Removes the fixes that were tried and did not help."""
         if self._fix is None:
             return outcome
         return replace(outcome, findings=without_tried(outcome.findings, self._fix == "unsafe"))
@@ -306,7 +308,7 @@ class _Run:
 
 
 def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outcome]]:
-    """Does tasks, in processes where that is worth it."""
+    """Runs tasks, in other processes if that is faster."""
     jobs = min(jobs, len(tasks))
     left = {task.path: task for task in tasks}
     if jobs > 1 and can_start() and sum(task.size for task in tasks) > _WORTH_A_PROCESS:
@@ -315,7 +317,7 @@ def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outco
                 del left[task.path]
                 yield task, _crashed(task, outcome) if isinstance(outcome, CrashError) else outcome
         except NoWorkerError:
-            pass  # what is left is done here
+            pass  # the rest is done in this process
     for task in left.values():
         yield task, audit_file(task)
 
@@ -330,14 +332,14 @@ def _crashed(task: _Task, error: CrashError) -> _Outcome:
 
 
 def audit_file(task: _Task) -> _Outcome:
-    """Audits one file, and mends its text where asked; writes nothing, and raises nothing."""
+    """Audits one file, and fixes its text on request; writes nothing, and does not raise."""
     path = task.path
     try:
         with _collected_seldom(task.size):
             return _audited(task, Path(path).read_bytes())
     except OSError as error:
         return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
-    except Exception as error:  # a fault of a rule's: the other files are audited
+    except Exception as error:  # a fault in a rule: the other files are still audited
         return _failed(path, error)
 
 
@@ -346,9 +348,9 @@ _uncollected = 0
 
 @contextmanager
 def _collected_seldom(size: int) -> Iterator[None]:
-    """Keeps the garbage collector from looking through a tree that is still growing.
+    """Turns the garbage collector off while a tree grows.
 
-    It would take as long as the parser and more, and find nothing.
+    It would take longer than the parser, and find nothing.
     """
     global _uncollected
     was_enabled = gc.isenabled()
@@ -385,17 +387,17 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     outcome = _Outcome(tuple(placed), key=key)
     if task.fix is None:
         return outcome
-    mended = mend_all(text, lambda new: _found(new, task), task.fix == "unsafe")
-    if not mended.count:
+    fixed = fix_all(text, lambda new: _found(new, task), task.fix == "unsafe")
+    if not fixed.count:
         return outcome
-    new = mended.text
+    new = fixed.text
     try:
-        new_text = new if notebook is None else notebook.mended(new)
+        new_text = new if notebook is None else notebook.fixed(new)
         new_data = source.encoded(new_text)
-    except ValueError as error:  # a character that the file's encoding lacks; cells without bounds
-        return replace(outcome, problem=f"{path}: not mended: {error}")
+    except ValueError as error:  # a character that the encoding lacks, or cells without bounds
+        return replace(outcome, problem=f"{path}: not fixed: {error}")
     after = _audited(replace(task, fix=None), new_data)
-    change = _Change(data, new_data, source.text, new_text, mended.count, after)
+    change = _Change(data, new_data, source.text, new_text, fixed.count, after)
     return replace(outcome, change=change)
 
 
@@ -405,7 +407,7 @@ def _found(text: str, task: _Task) -> list[SourceFinding]:
 
 
 def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
-    """Of cells that do not parse: no more than advice, for a notebook may hold a sketch."""
+    """Returns advice for cells that do not parse; a notebook may hold sketches."""
     return tuple(
         replace(
             _wrong(SYNTAX_ERROR, path, error.msg, line),
@@ -420,7 +422,7 @@ def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
     return SourceFinding(path, line, 1, line, 1, rule.code, rule.name, rule.severity, message)
 
 
-def _is_mendable(finding: SourceFinding, fix: str) -> bool:
+def _is_fixable(finding: SourceFinding, fix: str) -> bool:
     return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
 
 

@@ -1,4 +1,4 @@
-"""Settings in `pyproject.toml`: what `[tool.torchdropout.audit]` says, checked key by key."""
+"""The settings in `[tool.torchdropout.audit]` of a `pyproject.toml`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ArgumentValueError
-from .files import is_pattern
+from .patterns import is_pattern
+from .registry import CHOICE, chosen
 from .reporting.settings import Table, count, exactly, moved, one_of, strings
-from .selection import CHOICE, chosen
 
 FORMATS = ("text", "json", "sarif", "github")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a file.
+    """Reads the settings of a file.
 
     The paths to audit are relative to the file, and are returned relative to the current folder;
-    patterns are relative to the file.
+    patterns stay relative to the file.
 
     Args:
         path: A TOML file with a table `[tool.torchdropout.audit]`.
@@ -27,16 +27,16 @@ def read_config(path: Path) -> dict[str, Any]:
         The values under their keys, those that are set.
 
     Raises:
-        ArgumentTypeError: A value has a type that its key does not take; the message names the
+        ArgumentTypeError: A value has a type that its key does not accept; the message names the
             file.
-        ArgumentValueError: The file cannot be read, lacks the table, or has a key or a value that
-            is not known.
+        ArgumentValueError: The file cannot be read, lacks the table, or has an unknown key or
+            value.
     """
     return TABLE.read(path)
 
 
 def need_patterns(argument: str, patterns: Sequence[str]) -> None:
-    """Raises `ArgumentValueError` where one of the patterns is none."""
+    """Raises `ArgumentValueError` if one of the patterns is not a pattern."""
     for pattern in patterns:
         if not is_pattern(pattern):
             raise ArgumentValueError(
@@ -51,7 +51,7 @@ def _paths(value: Any, folder: Path) -> tuple[str, ...]:
 
 def _rules(value: Any, folder: Path) -> tuple[str, ...]:
     entries = strings(value, folder)
-    chosen(entries)  # names a rule that is not there
+    chosen(entries)  # raises for an unknown rule
     return entries
 
 

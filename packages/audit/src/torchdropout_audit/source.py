@@ -1,4 +1,4 @@
-"""Audits one source: text in, findings out."""
+"""Audits one source."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Collection
 
 from .code import Code
 from .findings import SourceFinding
+from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
-from .table import FINDERS, SYNTAX_ERROR
 
 
 def audit_text(
     text: str, path: str = "<text>", rules: Collection[str] | None = None
 ) -> list[SourceFinding]:
-    r"""The findings of a Python source, in the order of their places.
+    r"""Returns the findings of a Python source, by place.
 
-    Comments that tell the audit to ignore something are not looked at.
+    Comments such as `# torchdropout: ignore` have no effect here.
 
     Args:
         text: The source.
         path: Its path, for the findings.
-        rules: Names of the rules to apply; all of them with None.
+        rules: Names of the rules to apply; with None, all.
 
     Returns:
-        The findings. A source that does not parse has one: `syntax-error`.
+        The findings; for a source that does not parse, `syntax-error` alone.
 
     Example:
         >>> [found] = audit_text("import torch.nn as nn\nnn.Dropout(1.5)")

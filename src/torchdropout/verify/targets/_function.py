@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import torch
 
+from ...loading import Home, one_line, target_error
 from ..subject import Built, Subject
-from ._load import Home
 from ._numbers import bound_p
 from ._reading import Reading, read_call, unfilled
 from ._roles import (
@@ -30,7 +30,7 @@ from ._roles import (
 from ._target import TRIAL_P, Target
 from ._told import Told
 from ._use import COMPILED, compiled, renamed
-from ._words import listed, one_line, target_error
+from ._words import listed
 
 
 class _Function(Target):

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 
+from ...loading import Home, one_line, target_error
 from ..subject import Built
-from ._load import Home
 from ._numbers import held_p
 from ._target import Target
 from ._told import Told
 from ._use import COMPILED, use_of
-from ._words import one_line, target_error
 
 
 class Instance(Target):

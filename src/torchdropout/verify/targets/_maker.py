@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
+from ...loading import Home, one_line, target_error
 from ..subject import Built, Subject
-from ._load import Home
 from ._numbers import bound_p
 from ._reading import Reading, read_call, unfilled
 from ._roles import Slot, constants, drop_or_keep, first_rate, guesses, no_p, p_slot
 from ._target import TRIAL_P, Target
 from ._told import Told
 from ._use import COMPILED, use_of
-from ._words import HOW_TO_TELL, listed, one_line, target_error
+from ._words import HOW_TO_TELL, listed
 
 
 class _Maker(Target):

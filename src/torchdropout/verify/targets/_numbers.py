@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import torch
 
+from ...loading import one_line, target_error
 from ..subject import Spec
 from ._reading import Reading
 from ._roles import KEEP_NAMES, P_NAMES, Slot, pick
 from ._told import Told
-from ._words import listed, one_line, shown_value, target_error
+from ._words import listed, shown_value
 
 
 def as_number(value: object) -> float | None:

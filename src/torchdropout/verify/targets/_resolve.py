@@ -12,18 +12,19 @@ from typing import Any
 import torch
 
 from ...errors import ArgumentValueError, TargetError
-from ..context import saved_generators
+from ...loading import Home, load, one_line, target_error
+from ...process_state import DEFAULT_DTYPE, GRAD_MODE, ProcessState
 from ..specs import infer, parse
 from ..subject import PLAIN, Spec, Subject, Viewed
+from ..world import GENERATORS
 from ..wrapped import Checkpointed, OnDevice
 from ._function import function_subject
 from ._instance import Instance
-from ._load import Home, load
 from ._maker import maker_subject
 from ._reading import builtin_home, call_name, is_torch_builtin, read_call, torch_schema, unfilled
 from ._roles import Slot, p_slot
 from ._told import Told
-from ._words import one_line, shown_value, target_error
+from ._words import shown_value
 
 
 def resolve(
@@ -78,7 +79,7 @@ def resolve(
     told = Told(p_name, keep_prob, training_name, compile=compile)
     kind = None if spec is None else parse(spec)
     place = None if device is None else _device(device)
-    with _world_kept():
+    with _state_restored():
         thing, home = load(target) if isinstance(target, str) else (target, Home())
         name = target if isinstance(target, str) else _name_of(target)
         with home:
@@ -150,15 +151,13 @@ def _name_of(target: object) -> str:
 
 
 @contextmanager
-def _world_kept() -> Iterator[None]:
-    """Puts back what loading and building a stranger's code may change in this process."""
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+def _state_restored() -> Iterator[None]:
+    """Restores what loading and building other people's code may change in this process."""
+    state = ProcessState((DEFAULT_DTYPE, GRAD_MODE, *GENERATORS))
     try:
-        with saved_generators():
-            yield
+        yield
     finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
+        state.restore()
 
 
 def _device(device: str | torch.device) -> torch.device:

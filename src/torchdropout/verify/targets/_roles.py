@@ -9,10 +9,11 @@ from inspect import Parameter
 from typing import Any, cast
 
 from ...errors import TargetError
+from ...loading import target_error
 from ..subject import Spec
 from ._reading import Reading
 from ._told import Told
-from ._words import HOW_TO_TELL, listed, target_error
+from ._words import HOW_TO_TELL, listed
 
 # In the order of preference: an argument earlier in the list wins over a later one.
 P_NAMES = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ArgumentValueError
+from ...loading import target_error
 from ..subject import Kind, Subject
-from ._words import target_error
 
 TRIAL_P = 0.5
 

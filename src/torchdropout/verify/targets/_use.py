@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from ._load import Home
+from ...loading import Home, target_error
 from ._reading import read_call, unfilled
 from ._roles import Slot, first_input, input_names, require_input, training_slot
 from ._told import Told
-from ._words import listed, shown_value, target_error
+from ._words import listed, shown_value
 
 COMPILED = "; compiled"
 

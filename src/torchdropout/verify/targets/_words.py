@@ -1,26 +1,13 @@
-"""The one form of the errors about a TARGET, and how values are put into them."""
+"""What the errors of a TARGET share: a hint, and how values and names are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...errors import TargetError
-
 HOW_TO_TELL = (
     "tell it with --p-name NAME (or --keep-prob NAME for a keep probability), or point to an "
     "instance or to a function f(x, p, training)"
 )
-
-
-def target_error(name: str, expected: str, got: str, hint: str = "") -> TargetError:
-    """The one form of this module's errors."""
-    return TargetError(f"Expected TARGET {name!r} {expected}, got {got}{hint and '; ' + hint}")
-
-
-def one_line(error: BaseException) -> str:
-    """An exception on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def shown_value(value: object) -> str:

@@ -1,12 +1,12 @@
 """What a source file says: every name resolved, nothing imported or run."""
 
-from .code import UNKNOWN as UNKNOWN
-from .code import Assigned as Assigned
-from .code import Call as Call
-from .code import Class as Class
 from .code import Code as Code
-from .code import Function as Function
-from .code import Unknown as Unknown
+from .definitions import UNKNOWN as UNKNOWN
+from .definitions import Assigned as Assigned
+from .definitions import Call as Call
+from .definitions import Class as Class
+from .definitions import Function as Function
+from .definitions import Unknown as Unknown
 from .signatures import ATTENTION as ATTENTION
 from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON

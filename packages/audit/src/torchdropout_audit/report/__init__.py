@@ -1,4 +1,4 @@
-"""Renderers: a `SourceReport` in, a string out; nothing is run, read or written here."""
+"""Renderers: each turns a `SourceReport` into a string, and reads and writes nothing."""
 
 from .diff import render_diff as render_diff
 from .github import render_github as render_github

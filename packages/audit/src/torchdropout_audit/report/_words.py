@@ -1,4 +1,4 @@
-"""The words that all renderers share: places, marks, the verdict."""
+"""Words that all renderers use: places, marks, the verdict."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ..reporting.lines import clean, plural
 
 
 def file_of(finding: SourceFinding) -> str:
-    """The file, and the cell of a notebook."""
+    """Returns the file, and the cell of a notebook."""
     path = clean(finding.path)
     return f"{path}:cell {finding.cell}" if finding.cell else path
 
 
 def tags(finding: SourceFinding) -> str:
-    """What stands in brackets after a message: that it is advice, that it can be mended."""
+    """Returns what follows a message in brackets: `advice`, `fixable`."""
     marks = ["advice"] if finding.severity == "advice" else []
     if finding.fix is not None:
         marks += ["fixable"] if finding.fix.safe else ["fixable, unsafe"]
@@ -21,18 +21,18 @@ def tags(finding: SourceFinding) -> str:
 
 
 def verdict_line(report: SourceReport) -> str:
-    """What was found, where, and in what time; what can be mended."""
+    """Returns what was found, where and in what time, and what can be fixed."""
     errors = len(report.errors)
     advice = len(report.findings) - errors
     counts = plural(errors, "error") + (f", {advice} advice" if advice else "")
     where = plural(report.files, "file")
     if report.problems:
         where += f", {plural(len(report.problems), 'problem')}"
-    mended = f"{report.mended} mended; " if report.mended else ""
+    fixed = f"{report.fixed} fixed; " if report.fixed else ""
     begun = "" if report.complete else "interrupted: "
-    line = f"{begun}{mended}{counts} in {where} ({report.seconds:.1f} s)."
+    line = f"{begun}{fixed}{counts} in {where} ({report.seconds:.1f} s)."
     safe = sum(f.fix is not None and f.fix.safe for f in report.findings)
     unsafe = sum(f.fix is not None and not f.fix.safe for f in report.findings)
-    orders = [f"--fix to mend {safe}"] if safe else []
-    orders += [f"--unsafe-fixes to mend {unsafe}{' more' if safe else ''}"] if unsafe else []
+    orders = [f"--fix to fix {safe}"] if safe else []
+    orders += [f"--unsafe-fixes to fix {unsafe}{' more' if safe else ''}"] if unsafe else []
     return f"{line} Run again with {', '.join(orders)}." if orders else line

@@ -1,4 +1,4 @@
-"""What fixes change, as a unified diff."""
+"""Renders what fixes change as a unified diff."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _NO_END = "\\ No newline at end of file\n"
 
 
 def render_diff(path: str, old: str, new: str) -> str:
-    r"""The change of a file as a unified diff, which `patch -p0` takes.
+    r"""Renders the change of a file as a unified diff, for `patch -p0`.
 
     Args:
         path: The file.
-        old: Its text; line ends are kept.
-        new: Its text, mended.
+        old: Its text.
+        new: Its text after the fixes.
 
     Returns:
-        The diff; empty where nothing changes.
+        The diff; empty if nothing changes.
 
     Example:
         >>> print(render_diff("f.py", "x = 1\n", "x = 2\n"), end="")
@@ -34,6 +34,6 @@ def render_diff(path: str, old: str, new: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    r"""The lines with their ends; a form feed or a lone `\r` ends none, for `patch` as for git."""
+    r"""Splits at `\n` only, as `patch` and git do: not at a form feed or a lone `\r`."""
     lines = text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

@@ -1,4 +1,4 @@
-"""Reports as workflow commands, which GitHub Actions shows beside the source."""
+"""Renders reports as workflow commands, which GitHub Actions shows next to the source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COMMAND = {"error": "error", "advice": "warning"}
 
 
 def render_github(report: SourceReport) -> str:
-    """The report as workflow commands: a line a finding, errors first, and one for the verdict.
+    """Renders a report as workflow commands: a line per finding, errors first, and the verdict.
 
     An error is `::error`, advice `::warning`, the verdict `::notice`; what could not be audited is
     an `::error`. GitHub shows the first ten of each kind.
@@ -19,7 +19,7 @@ def render_github(report: SourceReport) -> str:
         report: What to render.
 
     Returns:
-        Lines that each end in a newline; GitHub takes them from the output of a step.
+        Lines that each end in a newline; GitHub reads them from the output of a step.
 
     Reference:
         GitHub, "Workflow commands for GitHub Actions".
@@ -36,11 +36,11 @@ def render_github(report: SourceReport) -> str:
 def _finding(finding: SourceFinding) -> str:
     place = {"file": finding.path}
     message = finding.message + (f" ({finding.hint})" if finding.hint else "")
-    if finding.cell:  # its lines are those of the cell, and none of the file
+    if finding.cell:  # its lines count within the cell, not the file
         message = f"cell {finding.cell}, line {finding.line}: {message}"
     else:
         place |= {"line": str(finding.line), "endLine": str(finding.end_line)}
-        if finding.line == finding.end_line:  # GitHub takes columns for one line only
+        if finding.line == finding.end_line:  # GitHub accepts columns for one line only
             place |= {"col": str(finding.column), "endColumn": str(finding.end_column)}
     title = f"{finding.code} {finding.name}"
     return command(_COMMAND[finding.severity], {**place, "title": title}, message)

@@ -1,4 +1,4 @@
-"""Reports as JSON."""
+"""Renders reports as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..findings import SourceReport
 
 
 def render_json(report: SourceReport) -> str:
-    """The report as JSON text, ASCII: `docs/audit.schema.json` says what is in it.
+    """Renders a report as ASCII JSON text; `docs/audit.schema.json` defines its content.
 
     Example:
         >>> print(render_json(SourceReport((), files=2)))

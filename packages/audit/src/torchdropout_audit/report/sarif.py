@@ -1,4 +1,4 @@
-"""Reports as SARIF 2.1.0, which code scanning services read."""
+"""Renders reports as SARIF 2.1.0, which code scanning services read."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _LEVEL = {"error": "error", "advice": "warning"}
 
 
 def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> str:
-    """The report as a SARIF log, ASCII.
+    """Renders a report as an ASCII SARIF log.
 
     Args:
         report: What to render.
-        rules: The rules that a finding may be of.
-        version: The version of torchdropout.
+        rules: All rules that findings may refer to.
+        version: The version of the audit.
 
     Returns:
         JSON text. Paths that are not absolute are relative to `%SRCROOT%`. A finding in a notebook
-        has no region, as its lines are those of a cell; its message says which.
+        has no region, as its lines count within a cell; its message names the cell.
 
     Reference:
         OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", 2020.
@@ -61,7 +61,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         made["fullDescription"] = {"text": rule.explain}
     text = "\n\n".join(filter(None, (rule.summary, rule.explain)))
     parts = [text]
-    for title, source in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.mended)):
         if source:
             parts += [title, f"```python\n{source.rstrip()}\n```"]
     made["help"] = {"text": text, "markdown": "\n\n".join(parts)}

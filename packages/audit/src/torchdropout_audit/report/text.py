@@ -1,7 +1,7 @@
-"""Reports as text: a finding, its source line with the place marked, the verdict last.
+"""Renders reports as text: findings, each with its source line and a mark, then the verdict.
 
-Without a width, nothing wraps: a line a finding, for pipes and `grep`, with its source below. With
-one, a message wraps, and of a long source line the part round the mark is shown.
+Without a width, nothing wraps: a finding takes one line, for pipes and `grep`, and its source
+follows. With a width, messages wrap, and a long source line is cut around the mark.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ._words import file_of, tags, verdict_line
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _NUMBER_WIDTH = 6
 _TAB = 4
-_LONGEST = 120  # cells of a source line where there is no terminal to say so
+_LONGEST = 120  # cells of a source line when the width is not known
 _LEAST = 24
-_BEFORE = 16  # cells shown before the mark, where the beginning of a line is cut off
+_BEFORE = 16  # cells shown before the mark when the beginning of a line is cut off
 _CUT = "…"
 
 
 def render_text(report: SourceReport, *, width: int | None = None, styled: bool = False) -> str:
-    """The report as people read it.
+    """Renders a report for people.
 
     Args:
         report: What to render.
-        width: Columns of the terminal; None to wrap nothing.
-        styled: Whether to colour it with ANSI codes.
+        width: Columns of the terminal; with None nothing wraps.
+        styled: Whether to add ANSI colours.
 
     Returns:
         Lines that each end in a newline.
@@ -61,7 +61,7 @@ def _finding(finding: SourceFinding, width: int | None) -> Iterator[Text]:
 
 
 def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[Text]:
-    """The source line, and what is marked on it, with what to write instead."""
+    """Yields the source line, the mark below it, and what to write instead."""
     gutter = max(_NUMBER_WIDTH, len(str(finding.line)))
     room = _LONGEST if width is None else max(width - gutter - 3, _LEAST)
     is_one_line = finding.end_line == finding.line
@@ -79,16 +79,16 @@ def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[T
 
 
 def _cut(source: str, first: int, last: int, room: int) -> tuple[str, int, int]:
-    """The part of a line that there is room for.
+    """Cuts a line to the room that there is.
 
     Args:
         source: The line.
-        first: The first character that is marked.
-        last: The one after the last.
+        first: The first marked character.
+        last: The one after the last marked character.
         room: Cells.
 
     Returns:
-        The text, the cells before the mark, and the cells marked, 1 at least.
+        The text, the number of cells before the mark, and of cells marked, at least 1.
     """
     cells = _cells(source)
     last = min(max(last, first + 1), len(cells))
@@ -96,10 +96,10 @@ def _cut(source: str, first: int, last: int, room: int) -> tuple[str, int, int]:
     widths = [cell_len(cell) for cell in cells]
     start, end = 0, len(cells)
     if sum(widths) > room:
-        if sum(widths[:last]) > room:  # the mark does not fit with all that stands before it
+        if sum(widths[:last]) > room:  # the mark does not fit together with all that is before it
             while start < first and sum(widths[start:first]) > _BEFORE:
                 start += 1
-        left = room - 2  # a cell for each sign that something is cut off
+        left = room - 2  # a cell for each ellipsis
         end = start
         while end < len(cells) and left >= widths[end]:
             left -= widths[end]
@@ -111,7 +111,7 @@ def _cut(source: str, first: int, last: int, room: int) -> tuple[str, int, int]:
 
 
 def _cells(source: str) -> list[str]:
-    """What is shown of each character: tabs as spaces, and nothing that steers a terminal."""
+    """Returns what is shown for each character: spaces for tabs and control characters."""
     cells: list[str] = []
     column = 0
     for character in source:

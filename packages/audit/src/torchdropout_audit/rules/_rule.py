@@ -46,7 +46,7 @@ def rule(
     *,
     group: str,
     broken: str,
-    mended: str,
+    fixed: str,
     evidence: str,
     severity: Severity = "error",
 ) -> Callable[[Finder], SourceRule]:
@@ -56,7 +56,7 @@ def rule(
         code: The rule's code.
         group: The group it is listed under.
         broken: A source that breaks it.
-        mended: The same source, mended.
+        fixed: The same source, fixed.
         evidence: Where it was met.
         severity: `"error"` or `"advice"`.
     """
@@ -64,7 +64,7 @@ def rule(
     def declare(find: Finder) -> SourceRule:
         summary, _, explain = inspect.cleandoc(find.__doc__ or "").partition("\n\n")
         name = find.__name__.replace("_", "-")
-        made = Rule(code, name, group, severity, summary, explain, broken, mended, evidence)
+        made = Rule(code, name, group, severity, summary, explain, broken, fixed, evidence)
         return SourceRule(made, find)
 
     return declare

@@ -23,7 +23,7 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)
 """
 
-MENDED = BROKEN.replace("dropout_p=self.p", "dropout_p=self.p if self.training else 0.0")
+FIXED = BROKEN.replace("dropout_p=self.p", "dropout_p=self.p if self.training else 0.0")
 
 _Found = tuple[ast.expr, str]
 
@@ -32,7 +32,7 @@ _Found = tuple[ast.expr, str]
     "TD105",
     group="attention",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160",
 )
 def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
@@ -46,7 +46,7 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     local variables and one call within the file too. A rate that is a plain parameter is its
     caller's matter. Advice where it is not known whether a Module calls.
 
-    To mend: `dropout_p=self.p if self.training else 0.0`.
+    To fix: `dropout_p=self.p if self.training else 0.0`.
     """
     marked = set()
     for call in code.calls:

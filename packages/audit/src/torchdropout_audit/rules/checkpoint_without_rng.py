@@ -22,7 +22,7 @@ class Block(nn.Module):
     def forward(self, x):
         return checkpoint(self.net, x, use_reentrant=False, preserve_rng_state=False)
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -50,7 +50,7 @@ _DEEPEST = 8
     "TD151",
     group="checkpointing",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="PIDM#66 (300 epochs that failed), OLMo#702 and OLMo-core#828 (cross-entropy 2.49 "
     "instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.",
 )
@@ -66,7 +66,7 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     generators that run draws another mask: the gradients belong to another sample than the loss,
     and flow through places that were dropped. Training gets worse, or diverges, without an error.
 
-    To mend: leave `preserve_rng_state` at its default, True, or give the rate: True where it is
+    To fix: leave `preserve_rng_state` at its default, True, or give the rate: True where it is
     above 0.
     """
     for call in code.calls:

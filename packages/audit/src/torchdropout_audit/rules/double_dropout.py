@@ -19,7 +19,7 @@ head = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 head = nn.Sequential(
@@ -36,7 +36,7 @@ head = nn.Sequential(
     group="order",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="ConvE#19 (once after the embedding and again), seq2seq#79 (two stacked in a loop), "
     "the embeddings of blt and kosmos-2.5 in transformers.",
 )
@@ -49,7 +49,7 @@ def double_dropout(code: Code) -> Iterator[Hit]:
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
     source says so. Most often one of them was left behind when a layer between them went.
 
-    To mend: keep one, with the rate that is meant.
+    To fix: keep one, with the rate that is meant.
     """
     seen = set()
     for path in paths(code):

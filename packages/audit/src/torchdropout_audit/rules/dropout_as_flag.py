@@ -13,7 +13,7 @@ from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(True), nn.Linear(128, 10))
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(128, 10))
@@ -24,7 +24,7 @@ head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Lin
     "TD125",
     group="rates",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="`nn.Dropout(True)` beside `nn.ReLU(True)` in heads of VGG and of ResNet in public "
     "repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.",
 )
@@ -38,7 +38,7 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
     training, `nn.Dropout(False)` does nothing. It is written beside `nn.ReLU(True)`, whose first
     argument is `inplace`.
 
-    To mend: `nn.Dropout(0.5, inplace=True)`, or plain `nn.Dropout(0.5)`.
+    To fix: `nn.Dropout(0.5, inplace=True)`, or plain `nn.Dropout(0.5)`.
     """
     for call in code.calls:
         if call.name not in MODULES and not (call.name or "").startswith("torchdropout.nn."):

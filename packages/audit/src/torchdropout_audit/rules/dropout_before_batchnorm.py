@@ -22,7 +22,7 @@ net = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 net = nn.Sequential(
@@ -47,7 +47,7 @@ _BATCH_NORMS = frozenset(
     group="order",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="Li et al. 2018, arXiv 1801.05134 (on DenseNet, ResNet, ResNeXt and Wide ResNet); "
     "mlcolvar#205.",
 )
@@ -62,7 +62,7 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     and divides by it in eval, where it is too large: behind a ReLU and a dropout of p=0.5 what
     BatchNorm gives has a standard deviation of 1 in training and of 0.64 in eval.
 
-    To mend: put the dropout behind the last BatchNorm, or use LayerNorm or GroupNorm, which keep no
+    To fix: put the dropout behind the last BatchNorm, or use LayerNorm or GroupNorm, which keep no
     statistics.
     """
     seen = set()

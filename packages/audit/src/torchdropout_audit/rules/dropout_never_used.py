@@ -24,7 +24,7 @@ class Head(nn.Module):
     def forward(self, x):
         return self.fc(x)
 """
-MENDED = BROKEN.replace("self.fc(x)", "self.fc(self.drop(x))")
+FIXED = BROKEN.replace("self.fc(x)", "self.fc(self.drop(x))")
 _WORD = re.compile(r"\w+")
 _BY_NAME = frozenset(("getattr", "setattr", "vars", "delattr", "attrgetter"))
 _CHILDREN = frozenset(
@@ -39,7 +39,7 @@ _LOOKING = frozenset(("super", "isinstance", "type", "id", "len", "print", "repr
     group="modules",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="Informer2020#97, tirex#19; timm 1.0.31 models/coat.py:121, dgl 2.1.0 "
     "nn/pytorch/glob.py:701, neuralforecast models/informer.py:90",
 )
@@ -54,7 +54,7 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     The rate is an argument, is printed with the model and tuned, and changes nothing. Either the
     line that applies the dropout is missing, or the dropout is left over.
 
-    To mend: apply it in `forward`, or take it out, with the parameter that gives its rate.
+    To fix: apply it in `forward`, or take it out, with the parameter that gives its rate.
     """
     made = {cls: list(_made(code, cls)) for cls in code.classes if has_plain_bases(code, cls)}
     if not any(made.values()):

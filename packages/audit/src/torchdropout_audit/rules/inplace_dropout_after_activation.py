@@ -22,7 +22,7 @@ head = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-MENDED = BROKEN.replace("inplace=True", "inplace=False")
+FIXED = BROKEN.replace("inplace=True", "inplace=False")
 
 KEEPS_OUTPUT = frozenset(
     ("ReLU", "Tanh", "Sigmoid", "Softmax", "Softmax2d", "Softmin", "LogSoftmax")
@@ -47,7 +47,7 @@ _WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
     "TD145",
     group="order",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118, "
     "bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0",
 )
@@ -64,7 +64,7 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     In evaluation, and with p=0, all is well, so it shows when the rate is first raised. GELU, SiLU,
     LeakyReLU out of place, Hardswish and linear layers keep their input instead, and are clean.
 
-    To mend: leave out `inplace=True` of the dropout. The activation may stay in place.
+    To fix: leave out `inplace=True` of the dropout. The activation may stay in place.
     """
     seen = set()
     for path in paths(code):

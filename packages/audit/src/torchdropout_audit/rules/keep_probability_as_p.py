@@ -18,7 +18,7 @@ from torch import nn
 def head(keep_prob):
     return nn.Sequential(nn.Dropout(keep_prob), nn.Linear(8, 2))
 """
-MENDED = BROKEN.replace("Dropout(keep_prob)", "Dropout(1 - keep_prob)")
+FIXED = BROKEN.replace("Dropout(keep_prob)", "Dropout(1 - keep_prob)")
 _KEEP = "keep|keeping|kept|survival|survive|survives|retain|retention"
 _RATE = "p|prob|probs|proba|probability|rate|ratio|chance|frac|fraction"
 _KEEPS = re.compile(
@@ -32,7 +32,7 @@ _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
     "TD121",
     group="rates",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="apex#816; theanets#123; numpy-ml#94; tensorforce#111",
 )
 def keep_probability_as_p(code: Code) -> Iterator[Hit]:
@@ -46,7 +46,7 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     TensorFlow 1 took the probability to keep, torch takes the probability to drop. A model ported
     with `keep_prob=0.9` drops 90 %.
 
-    To mend: `1 - keep_prob`.
+    To fix: `1 - keep_prob`.
     """
     for call in code.calls:
         parameter = RATES.get(call.name or "")

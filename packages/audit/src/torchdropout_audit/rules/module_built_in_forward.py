@@ -18,7 +18,7 @@ class Head(nn.Module):
     def forward(self, x):
         return nn.Dropout(0.5)(x)
 """
-MENDED = """\
+FIXED = """\
 from torch import nn
 
 
@@ -49,7 +49,7 @@ _BUILDING = (
     "TD111",
     group="modules",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0 "
     "models/torch_models/dtnn.py:141",
 )
@@ -64,7 +64,7 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     A new module is in training mode, whatever mode the model is in: `model.eval()` reached the one
     that was built at the step before, if any. Predictions are random, and nothing tells so.
 
-    To mend: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
+    To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
     """
     for call in code.calls:
         if call.name not in BUILDERS or call.function is None:

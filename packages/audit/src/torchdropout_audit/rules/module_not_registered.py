@@ -25,7 +25,7 @@ class Head(nn.Module):
             x = drop(x)
         return x
 """
-MENDED = BROKEN.replace(
+FIXED = BROKEN.replace(
     "[nn.Dropout(0.1) for _ in range(4)]", "nn.ModuleList([nn.Dropout(0.1) for _ in range(4)])"
 )
 _PLAIN = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
@@ -43,7 +43,7 @@ _REGISTERING = frozenset(("add_module", "register_module", "__setattr__", "_modu
     "TD112",
     group="modules",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="namisan/mt-dnn#45; fairseq 0.12.2 examples/speech_recognition/models/"
     "w2l_conv_glu_enc.py:103",
 )
@@ -56,7 +56,7 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     `Module.train`, `eval`, `to` and `state_dict` go through registered children. What is in a plain
     list is none: `model.eval()` passes it by, and it drops in evaluation too.
 
-    To mend: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
+    To fix: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
     """
     loose = [call.node.lineno for call in code.calls if _is_loose(code, call.node)]
     for cls in code.classes:

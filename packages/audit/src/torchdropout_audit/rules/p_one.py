@@ -14,7 +14,7 @@ from torch import nn
 
 drop = nn.Dropout(1.0)
 """
-MENDED = BROKEN.replace("1.0", "0.1")
+FIXED = BROKEN.replace("1.0", "0.1")
 
 
 @rule(
@@ -22,7 +22,7 @@ MENDED = BROKEN.replace("1.0", "0.1")
     group="rates",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 is "
     "no dropout",
 )
@@ -35,7 +35,7 @@ def p_one(code: Code) -> Iterator[Hit]:
     In training the output is all zeros and no gradient passes. In TensorFlow 1 the number was the
     probability to keep, and 1.0 meant no dropout.
 
-    To mend: 0 for no dropout, or leave it out.
+    To fix: 0 for no dropout, or leave it out.
     """
     if code.is_test:
         return

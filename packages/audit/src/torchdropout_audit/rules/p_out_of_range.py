@@ -15,14 +15,14 @@ from torch import nn
 
 drop = nn.Dropout(50)
 """
-MENDED = BROKEN.replace("50", "0.5")
+FIXED = BROKEN.replace("50", "0.5")
 
 
 @rule(
     "TD122",
     group="rates",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="nni#855; `nn.MultiheadAttention(dropout=1.5)` and `nn.Dropout(float('nan'))` are "
     "accepted at construction (torch 2.13)",
 )
@@ -36,7 +36,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
     Some of them raise when they are built, some only when they are called in training, and
     `float("nan")` raises nowhere.
 
-    To mend: 20 % is 0.2.
+    To fix: 20 % is 0.2.
     """
     for call in code.calls:
         parameter = RATES.get(call.name or "")

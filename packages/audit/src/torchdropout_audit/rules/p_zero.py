@@ -14,7 +14,7 @@ from torch import nn
 
 net = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.0), nn.Linear(8, 2))
 """
-MENDED = BROKEN.replace("nn.Dropout(0.0), ", "")
+FIXED = BROKEN.replace("nn.Dropout(0.0), ", "")
 _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
@@ -23,7 +23,7 @@ _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropou
     group="rates",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="timm 1.0 models/iformer.py:201; transformers 5 models/layoutlmv3/"
     "modeling_layoutlmv3.py:549",
 )
@@ -37,7 +37,7 @@ def p_zero(code: Code) -> Iterator[Hit]:
     It reads as if the model had dropout, and costs a call a step. Where it is kept so that the
     names of a state stay the same, say so: `# torchdropout: ignore[p-zero]`.
 
-    To mend: leave it out, or make the rate a parameter.
+    To fix: leave it out, or make the rate a parameter.
     """
     for call in () if code.is_test else code.calls:
         if call.name not in _DROPOUTS:

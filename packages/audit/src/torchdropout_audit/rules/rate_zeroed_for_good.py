@@ -24,7 +24,7 @@ class Attention(nn.Module):
             self.dropout_p = 0.0
         return F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout_p)
 """
-MENDED = BROKEN.replace(
+FIXED = BROKEN.replace(
     "        if not self.training:\n            self.dropout_p = 0.0\n",
     "        p = self.dropout_p if self.training else 0.0\n",
 ).replace("dropout_p=self.dropout_p)", "dropout_p=p)")
@@ -34,7 +34,7 @@ MENDED = BROKEN.replace(
     "TD164",
     group="modes",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="Megatron-LM#411, Megatron-DeepSpeed#295 (FlashSelfAttention.dropout_p)",
 )
 def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
@@ -47,7 +47,7 @@ def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
     The attribute stays when the pass is over. The first evaluation turns dropout off for the rest
     of the training: no error, and the curves before it look right.
 
-    To mend: a local variable, `p = self.dropout_p if self.training else 0.0`; a dropout module
+    To fix: a local variable, `p = self.dropout_p if self.training else 0.0`; a dropout module
     needs nothing, `eval()` turns it off.
     """
     for cls in code.classes:

@@ -21,7 +21,7 @@ class Head(nn.Module):
         F.dropout(x, 0.5, self.training)
         return x.relu()
 """
-MENDED = BROKEN.replace("        F.dropout", "        x = F.dropout")
+FIXED = BROKEN.replace("        F.dropout", "        x = F.dropout")
 _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
@@ -29,7 +29,7 @@ _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
     "TD113",
     group="modules",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="Dropout asked for and silently not applied: pytorch#184126, torchtune#996",
 )
 def result_unused(code: Code) -> Iterator[Hit]:
@@ -41,7 +41,7 @@ def result_unused(code: Code) -> Iterator[Hit]:
     Dropout returns a new tensor and leaves its input as it is. Without an assignment the line does
     nothing but advance the generator: the model is trained without dropout.
 
-    To mend: `x = self.drop(x)`.
+    To fix: `x = self.drop(x)`.
     """
     made = {call.node: call for call in code.calls}
     for call in code.calls:

@@ -15,14 +15,14 @@ from torch import nn
 
 rnn = nn.LSTM(8, 16, dropout=0.5)
 """
-MENDED = BROKEN.replace("16, ", "16, num_layers=2, ")
+FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 
 
 @rule(
     "TD131",
     group="modules",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#5985; pyro#1415; pytorch-forecasting#2172; nemo "
     "collections/audio/models/maxine/bnr.py:78",
 )
@@ -36,7 +36,7 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
 
-    To mend: a dropout of its own after the RNN, or more layers.
+    To fix: a dropout of its own after the RNN, or more layers.
     """
     for call in code.calls:
         if call.name not in RNNS or not _has_one_layer(code, call):

@@ -28,7 +28,7 @@ class Net(nn.Module):
     def forward(self, x):
         return self.drop(self.frozen(x))
 """
-MENDED = BROKEN.replace("super().train()", "super().train(mode)")
+FIXED = BROKEN.replace("super().train()", "super().train(mode)")
 _LEARNS = frozenset(("backward", "step", "zero_grad"))
 _SWITCHES = frozenset(
     ("mode", "flag", "on", "enable", "enabled", "status", "state", "train", "training", "eval")
@@ -39,7 +39,7 @@ _SWITCHES = frozenset(
     "TD163",
     group="modes",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="DA-RNN#21, minimalRL#2, metal#71, ultralytics#9112 (eval() begins to train), "
     "ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.1 llm/models/glem.py:153",
 )
@@ -55,7 +55,7 @@ def train_overridden(code: Code) -> Iterator[Hit]:
     number of epochs trains; one that ignores it, `super().train()`, leaves the dropouts on in
     evaluation. A `train()` that does nothing, or always gives False, is one that freezes: clean.
 
-    To mend: `def train(self, mode=True)` with `super().train(mode)`; call what trains the model
+    To fix: `def train(self, mode=True)` with `super().train(mode)`; call what trains the model
     `fit`.
     """
     for cls in code.classes:

@@ -18,7 +18,7 @@ class Block(nn.Module):
         return F.dropout(x, 0.1, training=True)
 """
 
-MENDED = BROKEN.replace("training=True", "training=self.training")
+FIXED = BROKEN.replace("training=True", "training=self.training")
 
 _PARAMETER = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), "training"),
@@ -31,7 +31,7 @@ _PARAMETER = {
     group="functional",
     severity="advice",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="pytorch#99293",
 )
 def training_literal(code: Code) -> Iterator[Hit]:
@@ -42,7 +42,7 @@ def training_literal(code: Code) -> Iterator[Hit]:
     Not reported in tests, where a test of training decides whether the call runs or what p is, and
     in functions and classes whose name speaks of Monte-Carlo or Bayesian dropout.
 
-    To mend: `training=self.training`.
+    To fix: `training=self.training`.
     """
     if code.is_test:
         return

@@ -19,7 +19,7 @@ class Block(nn.Module):
         return F.dropout(x, self.training)
 """
 
-MENDED = BROKEN.replace("x, self", "x, training=self")
+FIXED = BROKEN.replace("x, self", "x, training=self")
 
 _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
 
@@ -28,7 +28,7 @@ _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
     "TD103",
     group="functional",
     broken=BROKEN,
-    mended=MENDED,
+    fixed=FIXED,
     evidence="torch's signature: the second parameter of `F.dropout` is p",
 )
 def training_passed_as_p(code: Code) -> Iterator[Hit]:
@@ -37,7 +37,7 @@ def training_passed_as_p(code: Code) -> Iterator[Hit]:
     The second parameter of `F.dropout` is p: `F.dropout(x, self.training)` drops everything in
     training, as True is 1, and nothing in evaluation. It raises no error.
 
-    To mend: `F.dropout(x, p, self.training)`. The fix names the argument, and leaves p at its
+    To fix: `F.dropout(x, p, self.training)`. The fix names the argument, and leaves p at its
     default of 0.5, which may not be what was meant: it is applied by `--unsafe-fixes` only.
     """
     for call in code.calls:

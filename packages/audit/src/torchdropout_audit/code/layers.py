@@ -1,0 +1,72 @@
+"""Sequences of layers that a source writes down."""
+
+from __future__ import annotations
+
+import ast
+from functools import cached_property
+
+from .definitions import Call
+from .names import Names
+
+
+class Layers(Names):
+    """A source whose sequences of layers are read."""
+
+    def sequence(self, call: Call) -> list[ast.expr] | None:
+        """The layers of a `Sequential`, in order; None where they are not all written down."""
+        if call.name != "torch.nn.Sequential" or call.node.keywords:
+            return None
+        arguments = call.node.args
+        if len(arguments) == 1 and not isinstance(arguments[0], ast.Starred):
+            named = self._ordered(arguments[0])
+            if named is not None:
+                return named
+        layers: list[ast.expr] = []
+        for argument in arguments:
+            if not isinstance(argument, ast.Starred):
+                layers.append(argument)
+                continue
+            listed = self.listed(argument.value)
+            if listed is None:
+                return None
+            layers += listed
+        return layers
+
+    def listed(self, expr: ast.expr) -> list[ast.expr] | None:
+        """The elements of a list or tuple that is written down and not changed after; else None."""
+        if isinstance(expr, ast.Name):
+            values = self.assigned(expr)
+            if len(values) != 1 or values[0] is None or expr.id in self._changed:
+                return None
+            expr = values[0]
+        if not isinstance(expr, (ast.List, ast.Tuple)):
+            return None
+        return None if any(isinstance(e, ast.Starred) for e in expr.elts) else list(expr.elts)
+
+    def _ordered(self, expr: ast.expr) -> list[ast.expr] | None:
+        if not isinstance(expr, ast.Call) or self.name(expr.func) != "collections.OrderedDict":
+            return None
+        if len(expr.args) != 1 or expr.keywords:
+            return None
+        inner = expr.args[0]
+        if isinstance(inner, ast.Dict) and all(key is not None for key in inner.keys):
+            return list(inner.values)
+        pairs = self.listed(inner)
+        if pairs is None:
+            return None
+        layers = [p.elts[1] for p in pairs if isinstance(p, ast.Tuple) and len(p.elts) == 2]
+        return layers if len(layers) == len(pairs) else None
+
+    @cached_property
+    def _changed(self) -> frozenset[str]:
+        """Names of lists that a method or an index may have changed."""
+        found = set()
+        for node in self._scopes.order:
+            target: ast.AST | None = None
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                target = node.func.value
+            elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+                target = node.value
+            if isinstance(target, ast.Name):
+                found.add(target.id)
+        return frozenset(found)

@@ -1,0 +1,147 @@
+"""A parsed source: where its nodes are, in the tree and in the text."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+
+from .definitions import Class, Function
+from .scopes import Scope, Scopes
+from .words import words
+
+_BOM = "\ufeff"
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_DELIBERATE = frozenset(
+    ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
+)
+
+
+class Tree:
+    """A parsed source.
+
+    Attributes:
+        path: The file's path.
+        text: The source.
+        tree: Its syntax tree.
+        classes: Every class statement.
+        functions: Every `def`, including methods and nested functions.
+    """
+
+    def __init__(self, text: str, path: str = "<text>") -> None:
+        self.path = path
+        self.text = text
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the parser, about escapes
+            self.tree = ast.parse(text.removeprefix(_BOM))
+        first = len(_BOM) if text.startswith(_BOM) else 0
+        self._starts = [first, *(end.end() for end in _LINE_END.finditer(text))]
+        self._scopes = Scopes(self.tree)
+        self._by_node: dict[ast.AST, Function | Class] = {}
+        self.classes: list[Class] = []
+        self.functions: list[Function] = []
+
+    def parents(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What a node stands in, nearest first."""
+        up = self._scopes.parents
+        while node in up:
+            node = up[node]
+            yield node
+
+    def function_of(self, node: ast.AST) -> Function | None:
+        """The innermost `def` whose body holds a node."""
+        scope: Scope | None = self._scopes.scopes[node]
+        while scope is not None:
+            found = self._by_node.get(scope.node)
+            if isinstance(found, Function):
+                return found
+            if isinstance(found, Class):
+                return None
+            scope = scope.outer
+        return None
+
+    def class_of(self, node: ast.AST) -> Class | None:
+        """The class whose method, or a function nested in one, holds a node."""
+        scope: Scope | None = self._scopes.scopes[node]
+        is_inside = False
+        while scope is not None:
+            found = self._by_node.get(scope.node)
+            if isinstance(found, Class):
+                return found if is_inside else None
+            is_inside |= isinstance(found, Function)
+            scope = scope.outer
+        return None
+
+    def receiver(self, node: ast.AST) -> str | None:
+        """What a method calls its object, `self`, where a node can name it; else None."""
+        cls = self.class_of(node)
+        scope: Scope | None = self._scopes.scopes[node]
+        while scope is not None and cls is not None:
+            method = self._by_node.get(scope.node)
+            if isinstance(method, Function) and method.cls is cls:
+                plain = method.is_bound and method.parameters and not method.is_class_method
+                name = method.parameters[0].arg if plain else ""
+                found = self._scopes.scopes[node].lookup(name)
+                is_it = [b.node for b in found] == [method.parameters[0]] if plain else False
+                return name if is_it else None
+            scope = scope.outer
+        return None
+
+    def is_deliberate(self, node: ast.AST) -> bool:
+        """Whether a function or class round a node, or the path, says that it drops at any time.
+
+        Monte-Carlo and Bayesian dropout, and the pre-net of Tacotron 2, whose dropout stays on in
+        inference (Shen et al. 2018).
+        """
+        holders = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        names = [each.name for each in self.parents(node) if isinstance(each, holders)]
+        names += re.split(r"[/\\]", self.path)
+        return any(
+            not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower() for name in names
+        )
+
+    @cached_property
+    def is_test(self) -> bool:
+        """Whether the file is a test, by its path."""
+        *folders, name = re.split(r"[/\\]", self.path)
+        stem = name.partition(".")[0]
+        return (
+            any(folder in ("test", "tests", "testing") for folder in folders)
+            or stem.startswith("test_")
+            or stem.endswith("_test")
+            or stem == "conftest"
+        )
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """Where a node's text begins and ends: characters from the beginning of the source."""
+        assert isinstance(node, (ast.expr, ast.stmt, ast.arg, ast.keyword, ast.alias))
+        end_line, end_column = node.end_lineno, node.end_col_offset
+        assert end_line is not None
+        assert end_column is not None
+        return (self._offset(node.lineno, node.col_offset), self._offset(end_line, end_column))
+
+    def _offset(self, line: int, column: int) -> int:
+        start = self._starts[line - 1]
+        if self.text.isascii():
+            return start + column
+        end = self._starts[line] if line < len(self._starts) else len(self.text)
+        return start + len(self.text[start:end].encode()[:column].decode(errors="replace"))
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """The line and the column, both from 1, of a character."""
+        line = max(bisect_right(self._starts, offset) - 1, 0)
+        return line + 1, offset - self._starts[line] + 1
+
+    def line(self, number: int) -> str:
+        """A line of the source, from 1, without its end."""
+        start = self._starts[number - 1]
+        end = self._starts[number] if number < len(self._starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
+
+    def text_of(self, node: ast.AST) -> str:
+        """The source text of a node."""
+        start, end = self.span(node)
+        return self.text[start:end]

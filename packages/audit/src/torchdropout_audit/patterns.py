@@ -1,0 +1,168 @@
+"""Patterns in the syntax of a `.gitignore`, and what git ignores.
+
+`pathspec` is not used: it answers for whole paths of files. A walk that leaves out folders needs
+the answer for each folder by itself; see decision 10.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def is_pattern(line: str) -> bool:
+    """Whether a line of a `.gitignore` matches anything.
+
+    Example:
+        >>> [is_pattern(line) for line in ("tests/*_gen.py", "!", "# a comment")]
+        [True, False, False]
+    """
+    return bool(_read([line]))
+
+
+class Patterns:
+    """Whether patterns match a path, or a folder that it is in.
+
+    Args:
+        root: The folder that they are relative to.
+        patterns: Lines of a `.gitignore`.
+    """
+
+    def __init__(self, root: Path, patterns: Sequence[str]) -> None:
+        self._root = os.path.realpath(root)
+        self._patterns = _read(patterns)
+
+    def __call__(self, path: str, is_folder: bool = False) -> bool:
+        """Whether they match the file, or the folder, at a path."""
+        if not self._patterns:
+            return False
+        # Not the real path of the file: a link is matched by its own name.
+        folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
+        relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
+        steps = Path(relative).parts
+        return ".." not in steps and any(
+            _ignores(self._patterns, "/".join(steps[:depth]), is_folder or depth < len(steps))
+            for depth in range(1, len(steps) + 1)
+        )
+
+
+class Ignored:
+    """What the `.gitignore` files of a work tree ignore; the one nearest to a path decides."""
+
+    def __init__(self, patterns: tuple[tuple[str, list[_Pattern]], ...]) -> None:
+        self._patterns = patterns  # nearest first
+
+    @classmethod
+    def above(cls, start: Path) -> Ignored | None:
+        """Reads the files of the folders above one, up to the work tree's.
+
+        Args:
+            start: A folder. If it is itself ignored, nothing in it is: it was named on purpose.
+
+        Returns:
+            What they ignore; None outside a work tree.
+        """
+        start = start.resolve()
+        tops = [folder for folder in (start, *start.parents) if (folder / ".git").exists()]
+        if not tops:
+            return None
+        found = cls(()).with_file(tops[0] / ".git" / "info" / "exclude", str(tops[0]))
+        steps = start.relative_to(tops[0]).parts
+        for depth, name in enumerate(steps):
+            folder = tops[0].joinpath(*steps[:depth])
+            found = found.with_file_of(str(folder))
+            if found(str(folder / name), is_folder=True):
+                return cls(())
+        return found
+
+    def with_file_of(self, folder: str) -> Ignored:
+        """Adds a folder's own `.gitignore`, if it has one."""
+        return self.with_file(Path(folder, ".gitignore"), folder)
+
+    def with_file(self, path: Path, folder: str) -> Ignored:
+        """Adds a file whose patterns are relative to a folder."""
+        try:
+            patterns = _read(path.read_bytes().decode(errors="replace").split("\n"))
+        except OSError:  # it does not exist
+            return self
+        return Ignored(((folder, patterns), *self._patterns))
+
+    def __call__(self, path: str, is_folder: bool = False) -> bool:
+        """Whether the file, or the folder, at a path is ignored."""
+        for folder, patterns in self._patterns:
+            relative = path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
+            said = _ignores(patterns, relative, is_folder)
+            if said is not None:
+                return said
+        return False
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A line of a `.gitignore`."""
+
+    regex: re.Pattern[str]
+    is_negated: bool
+    is_for_folders: bool
+
+
+def _ignores(patterns: Sequence[_Pattern], relative: str, is_folder: bool) -> bool | None:
+    """True for ignored, False for a pattern with `!`, None for no match.
+
+    The folders above are not looked at: the caller does not enter an ignored folder.
+    """
+    for pattern in reversed(patterns):
+        if (is_folder or not pattern.is_for_folders) and pattern.regex.fullmatch(relative):
+            return not pattern.is_negated
+    return None
+
+
+def _read(lines: Iterable[str]) -> list[_Pattern]:
+    """Reads lines; https://git-scm.com/docs/gitignore#_pattern_format."""
+    found = []
+    for line in lines:
+        text = re.sub(r"(?<!\\) +$", "", line.rstrip("\r"))
+        if not text or text.startswith("#"):
+            continue
+        is_negated = text.startswith("!")
+        text = text.removeprefix("!")
+        is_for_folders = text.endswith("/")
+        text = text.removesuffix("/")
+        if not text:
+            continue
+        anywhere = "" if "/" in text else "(?:.*/)?"
+        with contextlib.suppress(re.error):  # not a pattern, as `[z-a]`: git skips it, too
+            regex = re.compile(anywhere + _regex(text.removeprefix("/")), re.DOTALL)
+            found.append(_Pattern(regex, is_negated, is_for_folders))
+    return found
+
+
+_GLOB = re.compile(
+    r"(?P<folders>(?:(?<=/)|^)\*\*/)|(?P<all>(?<=/)\*\*$)|(?P<some>\*+)|(?P<one>\?)"
+    r"|\[(?P<no>[!^]?)(?P<set>\]?(?:\\.|[^\]\\])*)\]|\\(?P<plain>.)|(?P<open>\[)|.",
+    re.DOTALL,
+)
+
+
+def _regex(glob: str) -> str:
+    def translated(match: re.Match[str]) -> str:
+        for name, regex in (
+            ("folders", "(?:.*/)?"),
+            ("all", ".+"),
+            ("some", "[^/]*"),
+            ("one", "[^/]"),
+        ):
+            if match[name]:
+                return regex
+        if match["set"]:
+            inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
+            return f"(?!/)[{'^' if match['no'] else ''}{inside}]"
+        if match["open"]:  # never closed: matches nothing
+            return "(?!)"
+        return re.escape(match["plain"] or match.group())
+
+    return _GLOB.sub(translated, glob)

@@ -1,0 +1,399 @@
+"""What a source says: classes, callers, values, sequences, places, tests of training."""
+
+import ast
+import textwrap
+
+import pytest
+
+from torchdropout_audit.code import UNKNOWN, Code
+
+HEAD = "import torch, math\nimport torch.nn.functional as F\nfrom torch import nn\n"
+
+
+def code_of(source, path="model.py"):
+    return Code(HEAD + textwrap.dedent(source), path)
+
+
+def drop_in(source):
+    """The code, and its call of F.dropout."""
+    code = code_of(source)
+    [call] = [c for c in code.calls if c.name == "torch.nn.functional.dropout"]
+    return code, call
+
+
+def method(body, init="self.p = p"):
+    return f"""
+class A(nn.Module):
+    def __init__(self, p, cfg):
+        {init}
+    def forward(self, x, flag=None):
+{textwrap.indent(textwrap.dedent(body), "        ")}
+"""
+
+
+# --- Classes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "is_module", "is_surely"),
+    [
+        ("class A(nn.Module):", True, True),
+        ("class A(torch.nn.Module):", True, True),
+        ("class A(nn.Linear):", True, True),
+        ("class B(nn.Module): pass\nclass A(B):", True, True),
+        ("import lightning as L\nclass A(L.LightningModule):", True, True),
+        ("from x import Base\nclass A(Base):", True, False),
+        ("from x import Base\nclass A(Base, nn.Module):", True, True),
+        ("class A:", False, False),
+        ("class A(object):", False, False),
+        ("class A(torch.autograd.Function):", False, False),
+        ("from torch.autograd import Function\nclass A(Function):", False, False),
+        ("import flax.linen as fnn\nclass A(fnn.Module):", False, False),
+        ("import keras\nclass A(keras.layers.Layer):", False, False),
+        (
+            "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass A(Generic[T]):",
+            False,
+            False,
+        ),
+        ("class A(nn.Parameter):", False, False),
+    ],
+)
+def test_which_classes_are_modules(head, is_module, is_surely):
+    code = code_of(f"{head}\n    def forward(self, x):\n        return x\n")
+    cls = code.classes[-1]
+    assert (cls.is_module, cls.is_surely_module) == (is_module, is_surely)
+
+
+def test_an_unknown_base_without_forward_is_no_module():
+    assert (
+        not code_of("from x import Base\nclass A(Base):\n    def run(self): pass")
+        .classes[0]
+        .is_module
+    )
+
+
+def test_attributes_are_collected_with_their_methods():
+    code = code_of("""
+        class A(nn.Module):
+            level = 3
+            def __init__(self):
+                self.drop = nn.Dropout(0.1)
+                self.a, self.b = 1, 2
+            def reset(self):
+                self.a += 1
+    """)
+    [cls] = code.classes
+    assert {name: len(found) for name, found in cls.attributes.items()} == {
+        "level": 1,
+        "drop": 1,
+        "a": 2,
+        "b": 1,
+    }
+    assert cls.attributes["drop"][0].function.name == "__init__"
+    assert cls.attributes["level"][0].function is None
+    assert cls.attributes["a"][1].value is None
+
+
+# --- Calls --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("F.dropout(x)", None),
+        ("F.dropout(x, 0.5, t)", "t"),
+        ("F.dropout(x, training=t)", "t"),
+        ("F.dropout(x, *rest)", UNKNOWN),
+        ("F.dropout(*rest)", UNKNOWN),
+        ("F.dropout(x, **kw)", UNKNOWN),
+        ("F.dropout(x, training=t, **kw)", "t"),
+        ("F.dropout(x, 0.5, t, **kw)", "t"),
+    ],
+)
+def test_arguments_by_place_and_by_name(call, expected):
+    _, found = drop_in(call)
+    given = found.argument("training")
+    assert (given.id if isinstance(given, ast.Name) else given) == expected
+
+
+def test_an_argument_that_may_be_there_has_no_truth():
+    _, found = drop_in("F.dropout(*rest)")
+    with pytest.raises(TypeError, match="is UNKNOWN"):
+        bool(found.argument("p"))
+
+
+def test_callers_are_found_by_name_by_self_and_through_modules():
+    code = code_of("""
+        def helper(x): pass
+        class Inner(nn.Module):
+            def forward(self, x): pass
+        class Outer(nn.Module):
+            def __init__(self):
+                self.inner = Inner()
+            def forward(self, x):
+                self._part(x)
+                return self.inner(helper(x))
+            def _part(self, x): pass
+            def other(self, x): pass
+    """)
+    steps = {
+        (f.cls.name if f.cls else "", f.name): (f.is_step, len(f.callers)) for f in code.functions
+    }
+    assert steps == {
+        ("", "helper"): (True, 1),
+        ("Inner", "forward"): (True, 1),
+        ("Outer", "__init__"): (False, 0),
+        ("Outer", "forward"): (True, 0),
+        ("Outer", "_part"): (True, 1),
+        ("Outer", "other"): (False, 0),
+    }
+
+
+def test_what_a_caller_gives():
+    code = code_of("""
+        def f(a, b=2, *, c=3): pass
+        class A:
+            def g(self, a, b=4): pass
+            @staticmethod
+            def h(a, b): pass
+            def run(self):
+                f(1, 5)
+                self.g(6, 7)
+                self.h(8, 9)
+                f(*x)
+    """)
+    f, g, h = (next(one for one in code.functions if one.name == name) for name in "fgh")
+    value = code.value
+    assert [value(f.given(f.callers[0], name)) for name in "abc"] == [1, 5, 3]
+    assert [value(g.given(g.callers[0], name)) for name in "ab"] == [6, 7]
+    assert [value(h.given(h.callers[0], name)) for name in "ab"] == [8, 9]
+    assert f.given(f.callers[1], "b") is UNKNOWN
+
+
+# --- Values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("f(0.5)", 0.5),
+        ("f(-1)", -1),
+        ("f(1 - 0.25)", 0.75),
+        ("f(1 / 0)", UNKNOWN),
+        ("P = 0.5\nf(P)", 0.5),
+        ("P = 0.5\nP = 0.6\nf(P)", UNKNOWN),
+        ("P = Q\nQ = P\nf(P)", UNKNOWN),
+        ("f(True)", True),
+        ("f(None)", None),
+        ("f('a')", "a"),
+        ("def g(p=0.5):\n    f(p)", UNKNOWN),
+        ("class A:\n    p = 0.5\n    def g(self):\n        f(self.p)", 0.5),
+        ("for p in (1, 2):\n    f(p)", UNKNOWN),
+        ("p = 1\np += 1\nf(p)", UNKNOWN),
+    ],
+)
+def test_values(source, expected):
+    code = code_of(source)
+    [call] = [c for c in code.calls if getattr(c.node.func, "id", "") == "f"]
+    found = code.value(call.node.args[0])
+    assert found is expected or (found == expected and type(found) is type(expected))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("nn.Sequential(a, b)", ["a", "b"]),
+        ("nn.Sequential(*[a, b], c)", ["a", "b", "c"]),
+        ("layers = [a, b]\nnn.Sequential(*layers)", ["a", "b"]),
+        ("layers = [a]\nlayers.append(b)\nnn.Sequential(*layers)", None),
+        ("layers = [a]\nlayers += [b]\nnn.Sequential(*layers)", None),
+        ("layers = [a]\nlayers[0] = b\nnn.Sequential(*layers)", None),
+        ("nn.Sequential(*make())", None),
+        ("from collections import OrderedDict\nnn.Sequential(OrderedDict([('x', a), ('y', b)]))",
+         ["a", "b"]),
+        ("import collections as c\nnn.Sequential(c.OrderedDict({'x': a, 'y': b}))", ["a", "b"]),
+        ("nn.Sequential(layers)", ["layers"]),
+        ("nn.ModuleList([a])", None),
+    ],
+)  # fmt: skip
+def test_sequences(source, expected):
+    code = code_of(source)
+    call = (
+        code.calls[-1]
+        if expected is None
+        else next(c for c in code.calls if c.name == "torch.nn.Sequential")
+    )
+    found = code.sequence(call)
+    assert (found and [each.id for each in found]) == expected
+
+
+# --- Places -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_places_count_characters(end, bom):
+    text = bom + end.join(["é = 'ü'; f(0)", "# ä", "ß = ['€', f(1)]", ""])
+    code = Code(text)
+    assert [code.text_of(call.node) for call in code.calls] == ["f(0)", "f(1)"]
+    starts = [code.span(call.node)[0] for call in code.calls]
+    assert [code.position(start) for start in starts] == [(1, 10), (3, 11)]
+    assert [code.line(n) for n in (1, 2, 3)] == ["é = 'ü'; f(0)", "# ä", "ß = ['€', f(1)]"]
+
+
+def test_depth_is_no_limit_of_ours():
+    code = Code("x = " + " + ".join(["a"] * 900) + "\nf(x)")
+    assert code.value(code.calls[0].node.args[0]) is UNKNOWN
+    assert not code.depends_on_training(code.calls[0].node.args[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("tests/model.py", True),
+        ("a/test_model.py", True),
+        ("a\\tests\\model.py", True),
+        ("model_test.py", True),
+        ("conftest.py", True),
+        ("contest.py", False),
+        ("latest/model.py", False),
+    ],
+)
+def test_which_files_are_tests(path, expected):
+    assert code_of("", path).is_test is expected
+
+
+# --- Training -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if self.training:\n    x = F.dropout(x)",
+        "if self.training and self.p > 0:\n    x = F.dropout(x)",
+        "if not self.training:\n    return x\nx = F.dropout(x)",
+        "if not self.training:\n    pass\nelse:\n    x = F.dropout(x)",
+        "x = F.dropout(x) if self.training else x",
+        "x = self.training and F.dropout(x)",
+        "train = self.training\nif train:\n    x = F.dropout(x)",
+        "on = self.training and self.p > 0\nif on:\n    x = F.dropout(x)",
+        "while self.training:\n    x = F.dropout(x)",
+        "match self.mode:\n    case 'train':\n        x = F.dropout(x)",
+        "if self.is_train:\n    x = F.dropout(x)",
+        "if not self.inference_mode:\n    x = F.dropout(x)",
+        "if flag == 'train':\n    x = F.dropout(x)",
+        "if not deterministic:\n    x = F.dropout(x)",
+        "def inner(x):\n    return F.dropout(x)\nif self.training:\n    x = inner(x)"
+        "\nelif self.training:\n    pass",
+        "for y in x:\n    if not self.training:\n        continue\n    F.dropout(y)",
+        "if self.should_drop():\n    x = F.dropout(x)",
+    ],
+)
+def test_gates_are_seen(body):
+    code, call = drop_in(method(body))
+    inner = [
+        c for c in code.calls if isinstance(c.node.func, ast.Name) and c.node.func.id == "inner"
+    ]
+    assert code.gated((inner[0] if inner else call).node)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x = F.dropout(x)",
+        "if self.p > 0:\n    x = F.dropout(x)",
+        "if x.size(0) > 1:\n    x = F.dropout(x)",
+        "if self.p is None:\n    return x\nx = F.dropout(x)",
+        "x = F.dropout(x)\nif self.training:\n    return x",
+        "if self.training:\n    y = x\nx = F.dropout(x)",
+        "if self.pretrained:\n    x = F.dropout(x)",
+        "if F.dropout(x) is None:\n    pass",
+        "if torch.is_tensor(x):\n    x = F.dropout(x)",
+        "if len(x) > 3:\n    x = F.dropout(x)",
+        "x = F.dropout(x) if flag else x",
+    ],
+)
+def test_what_is_no_gate(body):
+    code, call = drop_in(method(body))
+    assert not code.gated(call.node)
+
+
+@pytest.mark.parametrize(
+    ("body", "init"),
+    [
+        ("F.dropout(x, self.p if self.training else 0.)", ""),
+        ("F.dropout(x, self.p * self.training)", ""),
+        ("F.dropout(x, self.training and self.p or 0.)", ""),
+        ("p = self.p\nif not self.training:\n    p = 0.\nF.dropout(x, p)", ""),
+        ("p = self.p\np *= self.training\nF.dropout(x, p)", ""),
+        ("p = 0. if not self.training else self.p\nq = p\nF.dropout(x, q)", ""),
+        ("F.dropout(x, self.rate)", "\n    @property\n    def rate(self):\n"
+         "        return self.p if self.training else 0"),
+        ("F.dropout(x, self.rate())", "\n    def rate(self):\n"
+         "        return self.p * self.training"),
+        ("F.dropout(x, self.p)", "\n    def train(self, mode=True):\n        self.p = 0.1 * mode"),
+        ("F.dropout(x, rate(self))", "\nfrom x import rate"),
+    ],
+)  # fmt: skip
+def test_rates_that_depend_on_training(body, init):
+    source = method(body)
+    if init.startswith("\nfrom"):
+        source = init + source
+    else:
+        source += init
+    code, call = drop_in(source)
+    assert code.depends_on_training(call.argument("p"))
+
+
+@pytest.mark.parametrize(
+    "p", ["self.p", "0.1", "flag", "float(self.p)", "max(self.p, 0.)", "self.cfg.p", "cfg['p']"]
+)
+def test_rates_that_do_not(p):
+    code, call = drop_in(method(f"F.dropout(x, {p})"))
+    assert not code.depends_on_training(call.argument("p"))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (method("F.dropout(x)"), "self"),
+        (method("def inner():\n    return F.dropout(x)\ninner()"), "self"),
+        (method("self = 3\nF.dropout(x)"), None),
+        ("class A(nn.Module):\n    def forward(this, x):\n        F.dropout(x)", "this"),
+        ("class A(nn.Module):\n    @staticmethod\n    def f(x):\n        F.dropout(x)", None),
+        ("class A(nn.Module):\n    @classmethod\n    def f(cls, x):\n        F.dropout(x)", None),
+        ("def f(self, x):\n    F.dropout(x)", None),
+    ],
+)
+def test_what_a_method_calls_its_object(source, expected):
+    code, call = drop_in(source)
+    assert code.receiver(call.node) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("MCDropout", True),
+        ("BayesianNet", True),
+        ("Prenet", True),
+        ("MyNet", False),
+        ("McNet", True),
+    ],
+)
+def test_what_is_deliberate_by_its_name(name, expected):
+    code, call = drop_in(method("F.dropout(x)").replace("class A", f"class {name}"))
+    assert code.is_deliberate(call.node) is expected
+
+
+def test_what_stands_for_itself_ends():
+    code, call = drop_in(
+        method("self.forward(F.dropout(x, self.cfg.p))", init="self.cfg = self.cfg")
+    )
+    assert not code.gated(call.node)
+    assert not code.depends_on_training(call.argument("p"))
+
+
+def test_a_path_says_what_is_deliberate_too():
+    for path, expected in (("net/bayesian/weight_drop.py", True), ("net/model.py", False)):
+        code = code_of(method("F.dropout(x)"), path)
+        assert code.is_deliberate(code.calls[-1].node) is expected

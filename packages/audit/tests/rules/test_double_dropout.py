@@ -1,0 +1,110 @@
+"""TD143: a dropout right after a dropout. Lines that end in `#!` are to be found."""
+
+import pytest
+
+from torchdropout_audit.source import audit_text
+
+SEQUENTIAL = """
+from torch import nn
+net = nn.Sequential(
+    nn.Linear(8, 8),
+    nn.Dropout(0.1),
+    nn.Dropout(0.2),  #!
+    nn.Dropout2d(0.2),  #!
+    nn.Linear(8, 8),
+    nn.Dropout(0.1),
+    nn.ReLU(),
+    nn.Dropout(0.1),
+)
+"""
+
+NESTED = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Sequential(nn.Linear(8, 8), nn.Dropout(p)),
+            nn.Dropout(p),  #!
+        )
+        self.drop = nn.Dropout(p) if p > 0 else nn.Identity()
+    def forward(self, x):
+        x = self.body(x)
+        return self.drop(x)  #!
+"""
+
+CHAINS = """
+import torch.nn.functional as F
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.drop = nn.Dropout(p)
+        self.other = nn.Dropout(p)
+        self.fc = nn.Linear(8, 8)
+    def forward(self, x, y, flag):
+        x = F.dropout(self.drop(x), 0.1, self.training)  #!
+        with self.scope():
+            x = self.other(x)  #!
+        y = self.drop(self.fc(self.drop(y)))
+        z = self.drop(y)  #!
+        if flag:
+            z = self.drop(z)  #!
+        else:
+            z = self.fc(z)
+        return self.drop(z)
+"""
+
+CLEAN = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from elsewhere import Dropout
+class Net(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.drop = nn.Dropout(p)
+        self.none = nn.Dropout(0.0)
+        self.two = nn.Dropout(p)
+        self.two = nn.Linear(8, 8)
+        self.half = nn.Dropout(p) if p else nn.Linear(8, 8)
+        self.drops = nn.ModuleList([nn.Dropout(p), nn.Dropout(p)])
+        self.pair = nn.Sequential(Dropout(p), nn.Dropout(p))
+    def forward(self, x, y):
+        x = self.drop(x)
+        x = x.transpose(0, 1)
+        x = self.drop(x)
+        x = self.none(x)
+        x = self.two(x)
+        x = self.half(x)
+        x += y
+        x = self.drop(x)
+        a, b = self.drop(y), self.drop(y)
+        for drop in self.drops:
+            y = self.drop(y)
+        y = F.dropout(self.drop(b), 0.1, training=False)
+        x, y = y, self.drop(x + a)
+        y = torch.add(x, self.drop(y))
+        return self.drop(y)
+"""
+
+
+@pytest.mark.parametrize("text", [SEQUENTIAL, NESTED, CHAINS, CLEAN])
+def test_what_is_found(text):
+    found = audit_text(text, rules={"double-dropout"})
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    assert [each.line for each in found] == marked
+    assert {each.severity for each in found} <= {"advice"}
+
+
+def test_message_names_both():
+    found = audit_text(SEQUENTIAL, rules={"double-dropout"})
+    assert [each.message.partition(":")[0] for each in found] == [
+        "Dropout right after Dropout",
+        "Dropout2d right after Dropout",
+    ]
+
+
+def test_a_layer_that_stands_for_itself():
+    text = "from torch import nn\nx = nn.Dropout(0.1) if f else x\nnet = nn.Sequential(x, x)\n"
+    assert audit_text(text, rules={"double-dropout"}) == []

@@ -1,0 +1,59 @@
+"""TD125: a flag given as p."""
+
+import pytest
+import torch
+from torch import nn
+
+from torchdropout_audit.source import audit_text
+
+HEAD = """
+from torch import nn
+import torchdropout.nn as tdn
+FLAG = True
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "severity"),
+    [
+        ("nn.Dropout(True)", "error"),
+        ("nn.Dropout(p=False)", "error"),
+        ("nn.Dropout2d(True, inplace=True)", "error"),
+        ("nn.FeatureAlphaDropout(FLAG)", "error"),
+        ("tdn.Dropout(True)", "error"),
+        ("def make(inplace): return nn.Dropout(inplace)", "advice"),
+        ("def make(cfg): return nn.Dropout(cfg.inplace)", "advice"),
+        ("def make(dropout: bool): return nn.Dropout(dropout)", "advice"),
+        ("def make(dropout=False): return nn.Dropout(dropout)", "advice"),
+    ],
+)
+def test_found(line, severity):
+    (found,) = audit_text(HEAD + line, rules={"dropout-as-flag"})
+    assert (found.line, found.severity) == (5, severity)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nn.Dropout(0.5, True)",
+        "nn.Dropout(inplace=True)",
+        "nn.Dropout(1)",
+        "nn.ReLU(True)",
+        "nn.Dropout(*args)",
+        "nn.Dropout(**{'p': True})",
+        "def make(p, inplace): return nn.Dropout(p, inplace)",
+        "def make(p: float = False): return nn.Dropout(p)",
+        "def make(flag=True): return nn.Dropout(0.5 * flag)",
+        "def make(flag=True):\n    flag = 0.5\n    return nn.Dropout(flag)",
+        "class Dropout:\n    pass\nDropout(True)",
+        "import keras\nkeras.layers.Dropout(True)",
+    ],
+)
+def test_clean(line):
+    assert audit_text(HEAD + line, rules={"dropout-as-flag"}) == []
+
+
+def test_torch_takes_a_flag_for_a_rate():
+    x = torch.ones(64)
+    assert not nn.Dropout(True)(x).any()
+    assert torch.equal(nn.Dropout(False)(x), x)

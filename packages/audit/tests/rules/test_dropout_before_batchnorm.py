@@ -1,0 +1,92 @@
+"""TD141: a BatchNorm behind a dropout. Lines that end in `#!` are to be found."""
+
+import pytest
+import torch
+from torch import nn
+
+from torchdropout_audit.source import audit_text
+
+SEQUENTIALS = """
+from collections import OrderedDict
+from torch import nn
+a = nn.Sequential(
+    nn.Dropout(0.5),  #!
+    nn.BatchNorm1d(8),
+    nn.Dropout(0.5),  #!
+    nn.Linear(8, 8),
+    nn.ReLU(),
+    nn.BatchNorm1d(8),
+    nn.Dropout(0.5),
+    nn.Linear(8, 1),
+)
+layers = [
+    nn.Conv2d(3, 8, 3),
+    nn.Dropout2d(0.2),  #!
+    nn.SyncBatchNorm(8),
+]
+b = nn.Sequential(*layers)
+c = nn.Sequential(OrderedDict(
+    drop=nn.Dropout(0.5),
+    norm=nn.BatchNorm1d(8),
+))
+d = nn.Sequential(OrderedDict([
+    ("drop", nn.Dropout(0.5)),  #!
+    ("norm", nn.BatchNorm1d(8)),
+]))
+"""
+
+CHAIN = """
+import torch.nn.functional as F
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.conv = nn.Conv2d(8, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+    def forward(self, x):
+        x = F.relu(self.norm(self.conv(x)))
+        x = self.drop(x)  #!
+        x = self.conv(x)
+        x = x.relu()
+        x = F.relu(self.norm(x))
+        return self.drop(x)
+"""
+
+CLEAN = """
+from torch import nn
+from elsewhere import Block
+a = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5))
+b = nn.Sequential(nn.Dropout(0.5), nn.LayerNorm(8), nn.BatchNorm1d(8))
+c = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(8, track_running_stats=False))
+d = nn.Sequential(nn.Dropout(0.0), nn.BatchNorm1d(8))
+e = nn.Sequential(nn.Dropout(0.5), Block(8), nn.BatchNorm1d(8))
+f = nn.Sequential(nn.AlphaDropout(0.5), nn.BatchNorm1d(8))
+g = nn.Sequential(nn.Dropout(0.5), *unknown, nn.BatchNorm1d(8))
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.norm = nn.BatchNorm1d(8)
+    def forward(self, x):
+        y = self.drop(x)
+        return y + self.norm(x)
+"""
+
+
+@pytest.mark.parametrize("text", [SEQUENTIALS, CHAIN, CLEAN])
+def test_what_is_found(text):
+    found = audit_text(text, rules={"dropout-before-batchnorm"})
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    assert [each.line for each in found] == marked
+    assert {each.severity for each in found} <= {"advice"}
+
+
+def test_the_shift_is_as_explained():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.ReLU(), nn.Dropout(0.5), nn.BatchNorm1d(16, affine=False))
+    for _ in range(200):
+        net(torch.randn(512, 16))
+    x = torch.randn(1 << 14, 16)
+    assert net(x).std(0).mean().item() == pytest.approx(1, abs=0.01)
+    assert net.eval()(x).std(0).mean().item() == pytest.approx(0.64, abs=0.02)

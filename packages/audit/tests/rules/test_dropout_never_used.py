@@ -1,0 +1,100 @@
+"""TD114: a dropout that nothing applies."""
+
+import textwrap
+
+import pytest
+import torch
+
+from _marks import marked
+from torchdropout_audit.registry import RULES
+
+NAME = "dropout-never-used"
+PASS = "def forward(self, x):\n    return x\n"
+
+
+def net(init, methods=PASS, head="class A(nn.Module):"):
+    """A Module with a body of `__init__`, and methods."""
+    body = textwrap.indent(init, " " * 8)
+    return f"{head}\n    def __init__(self, p):\n{body}\n{textwrap.indent(methods, '    ')}"
+
+
+BAD = [
+    net("self.d = nn.Dropout(p)  #?"),
+    net("self.d: nn.Module = nn.Dropout2d(p)  #?"),
+    net("self.d = nn.Dropout(p) if p else nn.Identity()  #?"),
+    net("self.d = None if p else nn.Dropout(p)  #?"),
+    net("self.a, self.d = nn.Dropout(p), nn.AlphaDropout(p)  #?", PASS + "    return self.a(x)"),
+    net("if p:\n    self.d = nn.Dropout(p)  #?\nelse:\n    self.d = None"),
+    net("self.d = nn.Dropout(p)  #?", "def forward(self, d):\n    return d\n"),
+    net("self.d = nn.Dropout(p)  #?\nprint(self)\nassert isinstance(self, nn.Module)"),
+    net("self.d = nn.Dropout(p)  #?", "def forward(self, x):\n    '''As self.d.'''\n    return x"),
+    net("self.d = nn.Dropout(p)  #?") + "class B(nn.Module):\n"
+    "    def forward(self, x):\n        return self.d(x)\n",
+    "class B(nn.Module):\n    pass\n" + net("self.d = nn.Dropout(p)  #?", head="class A(B):"),
+    net("self.d = nn.Dropout(p)  #?", "def f(self):\n    pass\n")
+    + "class B(A):\n    def forward(self, x):\n        return x\n",
+    "from timm.layers import DropPath\n" + net("self.d = DropPath(p)  #?"),
+    "from torchvision.ops import StochasticDepth\n" + net("self.d = StochasticDepth(p, 'row')  #?"),
+    "import torchdropout.nn as tn\n" + net("self.d = tn.Dropout(p)  #?"),
+    "class MyDropout(nn.Module):\n    pass\n" + net("self.d = MyDropout(p)  #?"),
+    "import lightning\n"
+    + net("self.d = nn.Dropout(p)  #?", head="class A(lightning.LightningModule):"),
+]
+USED = net("self.d = nn.Dropout(p)", "def forward(self, x):\n    return {}\n")
+CLEAN = [
+    *(
+        USED.format(use)
+        for use in (
+            "self.d(x)", "self.d.forward(x)", "F.dropout(x, self.d.p, self.training)",
+            "nn.Sequential(self.d, self.e)(x)", "run(self, x)", "getattr(self, 'd')(x)",
+            "getattr(self, 'd' + x)", "self._modules[x](x)", "self.__dict__[x]", "vars(self)[x]",
+            "run(x, ['a.d', 'b'])", "run(x, f'd{x}')", "[c(x) for c in self.children()]",
+            "[c(x) for _, c in self.named_children()]", "[c(x) for c in self.modules()]",
+            "self.get_submodule(x)", "x.d(x)", "(self, x)",
+        )
+    ),
+    net("self.d = nn.Dropout(p)", "def forward(self, x): ...\n"),
+    net("self.d = nn.Dropout(p)", "def forward(self, x):\n    raise NotImplementedError\n"),
+    net("self.d = nn.Dropout(p)", "def f(self, x):\n    return x\n"),
+    net("self.d = self.e = nn.Dropout(p)"),
+    net("d = nn.Dropout(p)\nself.d = d\nself.net = nn.Sequential(d)"),
+    net("self.d = nn.Linear(8, 8)"),
+    net("self.d = p"),
+    net("self.d = nn.Dropout(p)", head="class A:"),
+    net("self.d = nn.Dropout(p)", head="class A(Elsewhere):"),
+    net("self.d = nn.Dropout(p)", head="class A(nn.Module, Elsewhere):"),
+    net("self.d = nn.Dropout(p)", head="class A(nn.TransformerEncoderLayer):"),
+    net("self.d = nn.Dropout(p)", head="class A(nn.Sequential):"),
+    net(
+        "self.d = nn.Dropout(p)",
+        PASS + "def __getattr__(self, name):\n    return super().__getattr__(name)\n",
+    ),
+    net("self.d = nn.Dropout(p)")
+    + "class B(A):\n    def forward(self, x):\n        return self.d(x)\n",
+    "class B(nn.Module):\n    def forward(self, x):\n        return self.d(x)\n"
+    + net("self.d = nn.Dropout(p)", "def f(self):\n    return 1\n", head="class A(B):"),
+    net("self.d = nn.Dropout(p)") + "A(0.1).d(1)\n",
+    "class Dropout:\n    pass\n" + net("self.d = Dropout(p)"),
+    "from keras.layers import Dropout\n" + net("self.d = Dropout(p)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", BAD)
+def test_found(source):
+    found, expected = marked(NAME, source)
+    assert found == expected
+    assert expected
+
+
+@pytest.mark.parametrize("source", CLEAN)
+def test_clean(source):
+    assert marked(NAME, source) == ([], [])
+
+
+@pytest.mark.parametrize(("which", "is_alike"), [("broken", True), ("mended", False)])
+def test_what_torch_does(which, is_alike):
+    scope = {}
+    exec(getattr(RULES[NAME], which), scope)
+    model = scope["Head"](p=0.9)
+    x = torch.randn(64, 64)
+    assert torch.equal(model.train()(x), model.eval()(x)) is is_alike

@@ -1,0 +1,236 @@
+"""TD161: a training loop that leaves its model in eval. Lines that end in `#!` are to be found."""
+
+import pytest
+
+from torchdropout_audit.source import audit_text
+
+STEP = """            loss = model(x).sum()
+            loss.backward()
+            optimizer.step()
+"""
+
+
+def of(text):
+    """The lines that are found and those that are marked; `STEP` stands for a step of training."""
+    text = text.replace("            STEP\n", STEP)
+    found = audit_text(text, rules={"eval-not-restored"})
+    assert {each.severity for each in found} <= {"advice"}
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    return [each.line for each in found], marked
+
+
+FOUND = {
+    "epochs": """
+def fit(model, loader, optimizer):
+    model.train()
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        model.eval()  #!
+        print(model(x))
+""",
+    "every n steps of an epoch": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        model.train()
+        for i, x in enumerate(loader):
+            STEP
+            if i % 100 == 0:
+                model.eval()  #!
+                print(model(x))
+""",
+    "train(False)": """
+def fit(model, loader, optimizer):
+    while True:
+        for x in loader:
+            STEP
+        model.train(False)  #!
+""",
+    "train(mode=False)": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        model.train(mode=False)  #!
+""",
+    "in functions": """
+def train(loader, model, optimizer):
+        for x in loader:
+            STEP
+def test(loader, model):
+    model.eval()
+    for x in loader:
+        model(x)
+def main(net, optimizer, loader):
+    for epoch in range(9):
+        train(loader, net, optimizer)
+        test(loader, model=net)  #!
+    print(net.parameters())
+""",
+    "in methods": """
+class Trainer:
+    def step(self, x):
+        loss = self.model(x)
+        loss.backward()
+    def validate(self):
+        self.model.eval()
+        print(self.model(self.x))
+    def fit(self, loader):
+        self.model.train()
+        for x in loader:
+            self.step(x)
+            self.validate()  #!
+""",
+    "scaler": """
+scaler.step(optimizer)
+for x in loader:
+    scaler.scale(model(x)).backward()
+    scaler.step(optimizer)
+    model.eval()  #!
+""",
+}
+
+CLEAN = {
+    "train at the head": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        model.train()
+        for x in loader:
+            STEP
+        model.eval()
+""",
+    "put back": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        was = model.training
+        model.eval()
+        model.train(was)
+""",
+    "put back by a function": """
+def train(model, loader, optimizer):
+        model.train()
+        for x in loader:
+            STEP
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        train(model, loader, optimizer)
+        model.eval()
+""",
+    "maybe put back elsewhere": """
+from elsewhere import train_one_epoch
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        model.eval()
+        train_one_epoch(model)
+""",
+    "a function that puts back": """
+def validate(model):
+    model.eval()
+    model.train()
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        validate(model)
+""",
+    "the loop ends there": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        for x in loader:
+            STEP
+        if done(epoch):
+            model.eval()
+            break
+        if stopped(epoch):
+            model.eval()
+            return model
+    model.eval()
+""",
+    "another model": """
+def fit(model, teacher, loader, optimizer):
+    for epoch in range(9):
+        teacher.eval()
+        with torch.no_grad():
+            y = teacher(epoch)
+        for x in loader:
+            STEP
+""",
+    "a frozen part": """
+def fit(model, features, loader, optimizer):
+    model.train()
+    for x in loader:
+        features.eval()
+        features(model(x)).sum().backward()
+        optimizer.step()
+""",
+    "a new model each turn": """
+def folds(make, loader):
+    for fold in range(9):
+        model = make()
+        optimizer = model.parameters()
+        for x in loader:
+            STEP
+        model.eval()
+""",
+    "no training": """
+def look(models, optimizer):
+    for model in models:
+        model.eval()
+        model(1)
+""",
+    "not a model": """
+def fit(frame, model, loader, optimizer):
+    for epoch in range(9):
+        frame.eval("a = b")
+        for x in loader:
+            STEP
+""",
+    "defined in the loop, not run there": """
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        def look():
+            model.eval()
+        for x in loader:
+            STEP
+""",
+    "functions that call each other": """
+def one(model):
+    two(model)
+def two(model):
+    one(model)
+def fit(model, loader, optimizer):
+    for epoch in range(9):
+        one(model)
+        for x in loader:
+            STEP
+""",
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_found(name):
+    found, marked = of(FOUND[name])
+    assert found == marked
+    assert found
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_clean(name):
+    assert of(CLEAN[name]) == ([], [])
+
+
+def test_one_finding_a_loop_and_model():
+    lines = FOUND["epochs"].rstrip() + "\n        model.eval()\n"
+    found, marked = of(lines)
+    assert found == marked
+    assert len(found) == 1
+
+
+def test_long_chains_of_calls():
+    chain = ".a()" * 900
+    found, _ = of(f"for x in y:\n    model.eval()\n    model(x).backward()\n    x{chain}.step()\n")
+    assert found == [2]

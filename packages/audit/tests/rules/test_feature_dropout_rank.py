@@ -1,0 +1,84 @@
+"""TD144: Dropout1d to 3d behind layers of other dimensions. Lines that end in `#!` are found."""
+
+import pytest
+import torch
+from torch import nn
+
+from torchdropout_audit.source import audit_text
+
+SEQUENTIALS = """
+from torch import nn
+a = nn.Sequential(nn.Conv1d(4, 8, 3), nn.ReLU(), nn.Dropout2d(0.1))  #!
+b = nn.Sequential(nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), nn.Dropout3d(0.1))  #!
+c = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Dropout(0.1), nn.Dropout1d(0.1))  #!
+d = nn.Sequential(nn.ConvTranspose3d(4, 8, 3), nn.Dropout2d(0.1))  #!
+e = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout1d(0.1))  #!
+f = nn.Sequential(nn.MaxPool1d(2), nn.Dropout2d(0.1))  #!
+"""
+
+CHAIN = """
+import torch.nn.functional as F
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.drop = nn.Dropout2d(0.1)
+        self.conv = nn.Conv1d(8, 8, 3)
+    def forward(self, x):
+        x, (h, c) = self.lstm(x)
+        x = self.drop(x)  #!
+        y = F.relu(self.conv(x.transpose(1, 2)))
+        y = F.dropout2d(y, 0.1, self.training)  #!
+        return y
+"""
+
+CLEAN = """
+import torch.nn.functional as F
+from torch import nn
+a = nn.Sequential(nn.Conv1d(4, 8, 3), nn.Dropout1d(0.1))
+b = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Dropout2d(0.1))
+c = nn.Sequential(nn.Conv3d(4, 8, 3), nn.Dropout3d(0.1))
+d = nn.Sequential(nn.Conv1d(4, 8, 3), nn.Unflatten(1, (2, 4)), nn.Dropout2d(0.1))
+e = nn.Sequential(nn.Linear(4, 8), nn.Unflatten(1, (2, 2, 2)), nn.Dropout2d(0.1))
+f = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1))
+g = nn.Sequential(nn.Conv1d(4, 8, 3), nn.Dropout2d(0.0))
+h = nn.Sequential(nn.Conv1d(4, 8, 3), nn.FeatureAlphaDropout(0.1))
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.drop = nn.Dropout1d(0.1)
+    def forward(self, x):
+        x, _ = self.lstm(x)
+        x = self.drop(x.transpose(1, 2))
+        x = x.unsqueeze(3)
+        return F.dropout2d(x, 0.1, self.training)
+"""
+
+
+@pytest.mark.parametrize("text", [SEQUENTIALS, CHAIN, CLEAN])
+def test_what_is_found(text):
+    found = audit_text(text, rules={"feature-dropout-rank"})
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    assert [each.line for each in found] == marked
+    assert {each.severity for each in found} <= {"advice"}
+
+
+@pytest.mark.parametrize(
+    ("dropout", "shape"), [(nn.Dropout3d, (64, 4, 5, 5)), (nn.Dropout1d, (64, 20))]
+)
+def test_whole_samples_are_dropped(dropout, shape):
+    y = dropout(0.5)(torch.ones(shape)).flatten(1)
+    assert bool(((y == 0).all(1) | (y == 2).all(1)).all())
+    assert 0 < (y == 0).float().mean().item() < 1
+
+
+def test_dropout1d_fails_on_images():
+    with pytest.raises(RuntimeError, match="dropout1d"):
+        nn.Dropout1d(0.5)(torch.ones(2, 3, 4, 4))
+
+
+def test_dropout2d_warns_of_sequences():
+    with pytest.warns(UserWarning, match="3D input"):
+        nn.Dropout2d(0.5)(torch.ones(2, 3, 4))

@@ -1,0 +1,160 @@
+"""TD112: dropouts in a plain list."""
+
+import textwrap
+
+import pytest
+import torch
+
+from _marks import fixed, marked
+from torchdropout_audit.registry import RULES
+
+NAME = "module-not-registered"
+LOOP = """
+    def forward(self, x):
+        for d in self.drops:
+            x = d(x)
+        return x
+"""
+
+
+def init(body, rest=LOOP, head="class A(nn.Module):"):
+    """A Module with a body of `__init__`."""
+    return f"{head}\n    def __init__(self, p):\n{textwrap.indent(body, ' ' * 8)}\n{rest}"
+
+
+BAD = [
+    init("self.drops = [nn.Dropout(p), nn.Dropout(p)]  #!"),
+    init("self.drops = [nn.Dropout(p) for _ in range(3)]  #!"),
+    init("self.drops = (nn.Dropout(p), nn.Dropout2d(p))  #!"),
+    init("self.drops = nn.Dropout(p), nn.Dropout2d(p)  #!"),
+    init("self.drops = {'a': nn.Dropout(p)}  #!"),
+    init("self.drops = {k: nn.Dropout(p) for k in 'ab'}  #!"),
+    init("self.drops = dict(a=nn.Dropout(p))  #!"),
+    init("self.drops = list(nn.Dropout(p) for _ in range(3))  #!"),
+    init("self.drops = [nn.Dropout(p)] * 3  #!"),
+    init("self.drops = [nn.Linear(8, 8)] + [nn.Dropout(p)]  #!"),
+    init("self.drops = [nn.Sequential(nn.Linear(8, 8), nn.Dropout(p)) for _ in range(2)]  #!"),
+    init("self.drops = [[nn.Dropout(p)], [nn.Identity()]]  #!"),
+    init("self.drops = [nn.Dropout(p) if p > 0 else nn.Identity()]  #!"),
+    init("self.drops = [nn.Dropout(p)] if p > 0 else []  #!"),
+    init("self.drops: list[nn.Module] = [nn.Dropout(p)]  #!"),
+    init("self.drops = []  #!\nfor _ in range(3):\n    self.drops.append(nn.Dropout(p))"),
+    init("self.drops = []  #!\nself.drops += [nn.Dropout(p)]"),
+    init("self.drops = []  #!\nself.drops.extend([nn.Dropout(p)])"),
+    init("self.drops = {}  #!\nself.drops['a'] = nn.Dropout(p)"),
+    init("drops = []\ndrops.append(nn.Dropout(p))\nself.drops = drops  #!"),
+    init("drops = [nn.Dropout(p)]\nself.drops = drops  #!"),
+    init("drop = nn.Dropout(p)\nself.drops = [drop]  #!"),
+    init("self.drops = []  #!\nfor _ in 'ab':\n    d = nn.Dropout(p)\n    self.drops.append(d)"),
+    init("self.drops = None\nself.drops = [nn.Dropout(p)]  #!"),
+    init(
+        "self.drops = [nn.Dropout(p)]  #!",
+        "    def forward(self, x):\n        for i, d in enumerate(self.drops):\n"
+        "            x = d(self.at(x, i))\n        return self.drops[0](x)\n",
+    ),
+    init(
+        "self.drops = [nn.Dropout(p)]  #!",
+        "    def forward(self, x):\n        print(len(self.drops))\n"
+        "        return self.drops[-1](x)\n",
+    ),
+    "class Word(nn.Module):\n    pass\n"
+    "class WordDropout(nn.Module):\n    pass\n" + init("self.drops = [WordDropout(p)]  #!"),
+    "from timm.layers import DropPath\n" + init("self.drops = [DropPath(p)]  #!"),
+    "from fairseq.modules import FairseqDropout\n" + init("self.drops = [FairseqDropout(p)]  #?"),
+    "class A(nn.Module):\n    drops = [nn.Dropout()]  #!\n" + LOOP,
+    init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
+]
+CLEAN = [
+    init("self.drops = nn.ModuleList([nn.Dropout(p)])"),
+    init("self.drops = nn.ModuleList()\nself.drops.append(nn.Dropout(p))"),
+    init("self.drops = nn.ModuleDict({'a': nn.Dropout(p)})"),
+    init("self.drops = [nn.Dropout(p)]\nself.drops = nn.Sequential(*self.drops)"),
+    init("self.drops = []\nself.drops += [nn.Dropout(p)]\nself.net = nn.ModuleList(self.drops)"),
+    init("self.drops = [nn.Dropout(p)]\nself.net = nn.Sequential(nn.Linear(8, 8), *self.drops)"),
+    init("self.drops = {'a': nn.Dropout(p)}\nself.net = nn.ModuleDict(self.drops)"),
+    init("self.drops = {'a': nn.Dropout(p)}\nself.drop = self.drops[p]"),
+    init("self.drops = {'a': nn.Dropout(p)}\nself.net = nn.ModuleList(self.drops.values())"),
+    init("layers = [nn.Dropout(p)]\nself.net = nn.Sequential(*layers)\nself.drops = layers"),
+    init("layers = []\nlayers.append(nn.Dropout(p))\nself.net = nn.Sequential(*layers)"),
+    init(
+        "self.drops = [nn.Dropout(p)]\nfor i, d in enumerate(self.drops):\n    self.add(f'{i}', d)"
+    ),
+    init(
+        "self.drops = [nn.Dropout(p)]\nfor i, d in enumerate(self.drops):\n"
+        "    self.add_module(f'{i}', d)"
+    ),
+    init("self.drops = [nn.Dropout(p)]\nfor d in self.drops:\n    setattr(self, 'd', d)"),
+    init("self.drops = [nn.Dropout(p)]\nsuper().__init__(*self.drops)"),
+    init("self.drops = [nn.Dropout(p)]\nfor d in self.drops:\n    self.put(module=d)"),
+    init("self.drops = [nn.Dropout(p)]", LOOP + "    def train(self, mode=True):\n        ...\n"),
+    init(
+        "self.drops = [nn.Dropout(p)]",
+        "    def forward(self, x):\n"
+        "        for d in self.drops:\n            d.train(self.training)\n",
+    ),
+    init(
+        "self.drops = [nn.Dropout(p)]",
+        "    def forward(self, x):\n        return run(self.drops, x)\n",
+    ),
+    init("self.drops = [nn.Dropout(p)]", "    def layers(self):\n        return self.drops\n"),
+    init("drop = nn.Dropout(p)\nself.drops = [drop]\nself.drop = drop"),
+    init("d = nn.Dropout(p)\nself.__setattr__('d', d)\nself.drops = [d, nn.Dropout(p)]"),
+    init("self.drops = [m for m in self.modules() if isinstance(m, nn.Dropout)]"),
+    init("self.drops = [nn.Dropout(p)] if p else nn.ModuleList([nn.Dropout(p)])"),
+    init("self.a = nn.Dropout(p)\nself.drops = [self.a]"),
+    init("self.drops = [nn.Dropout, nn.Identity]"),
+    init("self.drops = [p, 0.1]"),
+    init("self.drops = [lambda: nn.Dropout(p)]"),
+    init("self.drop, self.b = nn.Dropout(p), nn.Dropout(p)"),
+    init("self.drops = [nn.Linear(8, 8)]\nself.drop = nn.Dropout(p)"),
+    init("self.drops = [nn.Dropout(p)]", head="class A:"),
+    init("self.drops = [nn.Dropout(p)]", head="class A(nn.ModuleList):").replace("self.drops", "x"),
+    "class Dropout:\n    pass\n" + init("self.drops = [Dropout(p)]"),
+    "from keras import layers\n"
+    + init("self.drops = [layers.Dropout(p)]", head="import keras\nclass A(keras.Model):"),
+]
+
+
+@pytest.mark.parametrize("source", BAD)
+def test_found(source):
+    found, expected = marked(NAME, source)
+    assert found == expected
+    assert expected
+
+
+@pytest.mark.parametrize("source", CLEAN)
+def test_clean(source):
+    assert marked(NAME, source) == ([], [])
+
+
+def test_fix_is_not_safe():
+    source = init("self.drops = [nn.Dropout(p) for _ in range(3)]")
+    assert fixed(NAME, source)[0] == source
+    text, left = fixed(NAME, source, unsafe=True)
+    assert "self.drops = nn.ModuleList([nn.Dropout(p) for _ in range(3)])\n" in text
+    assert left == ()
+
+
+def test_fix_of_a_list_that_grows():
+    text, left = fixed(NAME, init("self.drops = []\nself.drops.append(nn.Dropout(p))"), True)
+    assert "self.drops = nn.ModuleList([])\n" in text
+    assert left == ()
+
+
+def test_no_fix_where_it_is_no_list():
+    for value in ("(nn.Dropout(p), nn.Dropout(p))", "{'a': nn.Dropout(p)}", "[nn.Dropout(p)] * 2"):
+        _, [finding] = fixed(NAME, init(f"self.drops = {value}"), unsafe=True)
+        assert finding.fix is None
+
+
+def test_long_sums_do_not_end_the_audit():
+    found, _ = marked(NAME, init("self.drops = " + " + ".join(["[nn.Dropout(p)]"] * 400) + "  #!"))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(("which", "drops"), [("broken", True), ("mended", False)])
+def test_what_torch_does(which, drops):
+    scope = {}
+    exec(getattr(RULES[NAME], which), scope)
+    model = scope["Head"]().eval()
+    assert bool((model(torch.ones(1000)) == 0).any()) is drops

@@ -1,0 +1,237 @@
+"""What was found before is remembered, and nothing that is wrong with the cache is felt."""
+
+import json
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from torchdropout_audit import cache as cache_module
+from torchdropout_audit.cache import Cache, cache_folder, key_of
+from torchdropout_audit.findings import Edit, Fix, SourceFinding
+from torchdropout_audit.run import audit_paths
+
+FIX = Fix("add training=self.training", (Edit(3, 3, "é"), Edit(5, 9, "")), safe=False)
+FOUND = [
+    SourceFinding("a.py", 1, 2, 3, 4, "TD101", "a-name", "error", "said", "hint", "x = 1", FIX),
+    SourceFinding("a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3),
+]
+KEY = b"key" * 10
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "cache"
+
+
+def kept(folder, key=KEY):
+    with Cache(folder) as cache:
+        return cache.get(key)
+
+
+def keep(folder, *keys, findings=FOUND):
+    with Cache(folder) as cache:
+        for key in keys:
+            cache.put(key, findings)
+
+
+def rows(folder):
+    database = sqlite3.connect(folder / "audit.sqlite")
+    found = database.execute("SELECT key, used, findings FROM found").fetchall()
+    database.close()
+    return found
+
+
+def edit(folder, statement, *values):
+    database = sqlite3.connect(folder / "audit.sqlite")
+    with database:
+        database.execute(statement, values)
+    database.close()
+
+
+def test_what_was_put_is_there_in_the_next_run(folder):
+    assert kept(folder) is None
+    keep(folder, KEY)
+    assert kept(folder) == FOUND
+    assert kept(folder, b"other") is None
+    keep(folder, KEY, findings=[])
+    assert kept(folder) == []
+
+
+def test_without_a_folder_nothing_is_remembered():
+    keep(None, KEY)
+    assert kept(None) is None
+
+
+def test_the_key_is_of_all_that_findings_depend_on(monkeypatch):
+    keys = {
+        key_of(b"text", "a.py", ["p", "q"]),
+        key_of(b"text ", "a.py", ["p", "q"]),
+        key_of(b"text", "b.py", ["p", "q"]),
+        key_of(b"text", "a.py", ["p"]),
+        key_of(b"a.pytext", "", ["p", "q"]),
+        key_of(b"text", "\udce9.py", ["p", "q"]),
+    }
+    assert len(keys) == 6
+    assert key_of(b"text", "a.py", ["q", "p"]) == key_of(b"text", "a.py", frozenset(["p", "q"]))
+    monkeypatch.setattr(cache_module, "_version", lambda: b"another set of rules")
+    assert key_of(b"text", "a.py", ["p", "q"]) not in keys
+
+
+def test_the_version_is_that_of_the_sources(tmp_path, monkeypatch):
+    audit, shared = tmp_path / "audit", tmp_path / "reporting"
+    (audit / "rules").mkdir(parents=True)
+    shared.mkdir()
+    (shared / "findings.py").write_text("a")
+    (audit / "reporting").symlink_to(shared, target_is_directory=True)
+    (audit / "rules" / "one.py").write_text("a")
+    monkeypatch.setattr(cache_module, "__file__", str(audit / "cache.py"))
+    version = cache_module._version.__wrapped__
+    seen = {version()}
+    (audit / "rules" / "one.py").write_text("b")
+    seen.add(version())
+    (audit / "rules" / "two.py").write_text("")
+    seen.add(version())
+    (shared / "findings.py").write_text("b")
+    seen.add(version())
+    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    seen.add(version())
+    assert len(seen) == 5
+
+
+@pytest.mark.parametrize("findings", ["", "no JSON", "7", '[{"path": 1}]', "[7]", "null", b"\xff"])
+def test_an_entry_that_is_none_is_passed_over(folder, findings):
+    keep(folder, KEY)
+    edit(folder, "UPDATE found SET findings = ?", findings)
+    assert kept(folder) is None
+    keep(folder, KEY)
+    assert kept(folder) == FOUND
+
+
+@pytest.mark.parametrize("data", [b"no database", b"", b"SQLite format 3\0" + bytes(4080)])
+def test_a_file_that_is_no_database_is_begun_anew(folder, data):
+    folder.mkdir()
+    (folder / "audit.sqlite").write_bytes(data)
+    keep(folder, KEY)
+    assert kept(folder) == FOUND
+
+
+def test_a_database_of_another_form(folder):
+    folder.mkdir()
+    edit(folder, "CREATE TABLE found (something)")
+    keep(folder, KEY)
+    assert kept(folder) is None  # it is another's: left as it is
+
+
+def test_a_database_that_is_cut_off(folder):
+    keep(folder, *(bytes([i]) * 32 for i in range(200)))
+    path = folder / "audit.sqlite"
+    path.write_bytes(path.read_bytes()[: 2 * 4096])
+    for i in range(200):
+        assert kept(folder, bytes([i]) * 32) in (None, FOUND)
+    keep(folder, KEY)
+
+
+def test_a_database_that_another_holds(folder):
+    keep(folder, KEY)
+    other = sqlite3.connect(folder / "audit.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    keep(folder, b"new")
+    assert kept(folder) is None
+    assert time.monotonic() - began < 10
+    other.execute("ROLLBACK")
+    other.close()
+    assert kept(folder) == FOUND
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    keep(tmp_path / "file" / "below", KEY)
+    assert kept(tmp_path / "file" / "below") is None
+
+
+def test_a_python_without_sqlite(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    keep(folder, KEY)
+    assert kept(folder) is None
+
+
+def test_what_was_not_asked_for_longest_is_forgotten(folder, monkeypatch):
+    keep(folder, b"1", b"2", b"3")
+    for key, days in ((b"1", 9), (b"2", 8), (b"3", 7)):
+        edit(folder, "UPDATE found SET used = used - ? WHERE key = ?", days * 86_400, key)
+    assert kept(folder, b"1") == FOUND  # asked for: it is fresh again
+    monkeypatch.setattr(cache_module, "MOST", 3)
+    keep(folder, b"4")
+    assert {row[0] for row in rows(folder)} == {b"1", b"3", b"4"}
+
+
+def test_a_run_that_fails_keeps_what_it_had_found(folder):
+    def interrupted():
+        with Cache(folder) as cache:
+            cache.put(KEY, FOUND)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert kept(folder) == FOUND
+
+
+def test_where_it_lies(monkeypatch):
+    assert cache_folder({"TORCHDROPOUT_CACHE": "/t", "XDG_CACHE_HOME": "/x"}) == Path("/t")
+    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/torchdropout")
+    home = Path.home()
+    for platform, folder in (
+        ("linux", home / ".cache" / "torchdropout"),
+        ("darwin", home / "Library" / "Caches" / "torchdropout"),
+        ("win32", Path("/local/torchdropout/Cache")),
+    ):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert cache_folder({"LOCALAPPDATA": "/local"}) == folder
+
+
+# --- In a run -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with one bad file, and a cache of its own."""
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "src" / "a.py"
+    path.parent.mkdir()
+    path.write_text("import torch.nn as nn\nnn.Dropout(7)\n")
+    monkeypatch.chdir(tmp_path / "src")
+    return path
+
+
+def test_what_has_not_changed_is_not_audited_again(project, monkeypatch):
+    first = audit_paths(["."])
+    assert [f.name for f in first.findings] == ["p-out-of-range"]
+
+    def fail(*_):
+        raise AssertionError("audited again")
+
+    monkeypatch.setattr("torchdropout_audit.run.audit_text", fail)
+    again = audit_paths(["."])
+    assert (again.findings, again.problems, again.files) == (first.findings, (), 1)
+    assert "audited again" in audit_paths(["."], cache=False).problems[0]
+    assert "audited again" in audit_paths(["."], rules=["p-one"]).problems[0]
+    project.write_text(project.read_text() + "\n")
+    assert "audited again" in audit_paths(["."]).problems[0]
+
+
+def test_an_audit_that_failed_is_not_remembered(project, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("torchdropout_audit.run.audit_text", lambda *_: 1 / 0)
+        assert "ZeroDivisionError" in audit_paths(["."]).problems[0]
+    assert len(audit_paths(["."]).findings) == 1
+
+
+def test_a_poisoned_cache_runs_nothing(project, tmp_path):
+    audit_paths(["."])
+    for _, _, findings in rows(tmp_path / "cache"):
+        assert isinstance(json.loads(findings), list)  # plain data: nothing to unpickle
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["audit.sqlite"]

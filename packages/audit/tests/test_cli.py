@@ -1,0 +1,446 @@
+"""`torchdropout-audit` as it is typed."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from torchdropout_audit import command
+from torchdropout_audit.__main__ import main
+from torchdropout_audit._version import __version__
+from torchdropout_audit.findings import SourceReport
+from torchdropout_audit.registry import RULES
+
+SOURCE = str(Path(command.__file__).parents[1])
+
+BAD = """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1)
+"""
+FIXED = BAD.replace("0.1)", "0.1, training=self.training)")
+ADVICE = "from torch import nn\n\ndrop = nn.Dropout(1.0)\n"
+CLEAN = "from torch import nn\n\ndrop = nn.Dropout(0.1)\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty current folder, and a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / ".cache"))
+    return tmp_path
+
+
+def put(**files):
+    """Writes `name.py` for each argument."""
+    for name, text in files.items():
+        Path(f"{name}.py").write_text(text)
+
+
+def run(*arguments):
+    return main(arguments)
+
+
+# files, options, exit code
+EXITS = [
+    ({"a": CLEAN}, [], 0),
+    ({"a": CLEAN}, ["--strict"], 0),
+    ({"a": ADVICE}, [], 0),
+    ({"a": ADVICE}, ["--strict"], 1),
+    ({"a": ADVICE}, ["--strict", "--exit-zero"], 0),
+    ({"a": BAD}, [], 1),
+    ({"a": BAD, "b": CLEAN}, [], 1),
+    ({"a": BAD}, ["--exit-zero"], 0),
+    ({"a": BAD}, ["--ignore", "functional"], 0),
+    ({"a": BAD}, ["--select", "p-one"], 0),
+    ({"a": BAD}, ["--fix"], 0),
+    ({"a": BAD}, ["--diff"], 1),
+    ({"a": CLEAN}, ["--diff"], 0),
+    ({"a": ADVICE}, ["--diff", "--strict"], 0),  # nothing that can be fixed
+    ({"a": "drop = nn.Dropout(", "b": CLEAN}, [], 1),
+    ({"a": "drop = nn.Dropout("}, [], 2),
+    ({"a": "drop = nn.Dropout("}, ["--exit-zero"], 2),
+    ({}, [], 2),
+    ({"a": CLEAN}, ["a.py", "no.py"], 1),
+    ({"a": BAD}, ["no.py"], 2),
+    ({"a": BAD}, ["a.py", "--exclude", "a.py"], 0),  # as pre-commit names what is excluded
+]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
+@pytest.mark.parametrize(("files", "options", "code"), EXITS)
+def test_exit_code(capsys, form, files, options, code):
+    put(**files)
+    form = [] if "--diff" in options else ["--format", form]
+    assert run(*options, *form) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_is_printed(capsys):
+    put(a=BAD, b=ADVICE)
+    assert run("b.py", "a.py") == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert re.fullmatch(
+        re.escape("b.py:3:19  TD123 p-one  ")
+        + ".*  \\[advice\\]\n.*\n.*\n"
+        + re.escape("a.py:7:16  TD101 functional-always-on  ")
+        + ".*  \\[fixable\\]\n"
+        + re.escape("     7 |         return F.dropout(x, 0.1)\n")
+        + re.escape("       |                ^^^^^^^^^^^^^^^^^ add training=self.training\n")
+        + r"1 error, 1 advice in 2 files \(\d+\.\d s\)\. Run again with --fix to fix 1\.\n",
+        out,
+    )
+
+
+def test_problems_are_told_a_line_each(capsys):
+    put(a=CLEAN)
+    Path("empty").mkdir()
+    assert run("a.py", "empty", "no.py") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("no errors in 1 file, 2 problems (")
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["torchdropout-audit"] * 2
+    assert "no.py: no such file" in err
+    assert run("a.py", "no.py", "--format=json") == 1
+    out, err = capsys.readouterr()
+    assert (len(json.loads(out)["problems"]), err) == (1, "")
+
+
+def test_fixes_are_made_and_a_second_run_has_nothing_to_do(capsys):
+    put(a=BAD, b=ADVICE)
+    Path("a.py").chmod(0o750)
+    assert run("--fix") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 fixed; no errors, 1 advice in")
+    assert Path("a.py").read_text() == FIXED
+    assert Path("a.py").stat().st_mode & 0o777 == 0o750
+    assert Path("b.py").read_text() == ADVICE
+    assert run("--fix") == 0
+    assert "mended" not in capsys.readouterr().out
+    assert Path("a.py").read_text() == FIXED
+
+
+def test_unsafe_fixes_are_made_when_asked_for(capsys):
+    flagged = BAD.replace("0.1)", "self.training)")
+    put(a=flagged)
+    options = ["--select", "training-passed-as-p"]
+    for safe in ([], ["--fix"]):
+        assert run(*options, *safe) == 1
+        assert capsys.readouterr().out.endswith("Run again with --unsafe-fixes to fix 1.\n")
+        assert Path("a.py").read_text() == flagged
+    assert run(*options, "--unsafe-fixes", "--diff") == 1
+    assert Path("a.py").read_text() == flagged
+    assert run(*options, "--unsafe-fixes") == 0
+    assert Path("a.py").read_text() == flagged.replace("self.tr", "training=self.tr")
+
+
+def test_a_diff_writes_nothing(capsys):
+    put(b=BAD, a=BAD, c=CLEAN)
+    for options in (["--diff"], ["--diff", "--fix"]):
+        assert run(*options) == 1
+        out, err = capsys.readouterr()
+        assert err == "torchdropout-audit: 2 files would change\n"
+        assert [line for line in out.splitlines() if line.startswith(("---", "+"))] == [
+            "--- a.py", "+++ a.py", "+        return F.dropout(x, 0.1, training=self.training)",
+            "--- b.py", "+++ b.py", "+        return F.dropout(x, 0.1, training=self.training)",
+        ]  # fmt: skip
+    assert Path("a.py").read_text() == BAD
+    assert run("--diff", "--output", "fix.diff") == 1
+    printed, err = capsys.readouterr()
+    assert (printed, err) == ("", "torchdropout-audit: 2 files would change; see fix.diff\n")
+    assert Path("fix.diff").read_text() == out
+    assert run("--fix") == 0
+    assert run("--diff") == 0
+    assert capsys.readouterr().out.strip().endswith("s).")  # of the run before; the diff is empty
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
+def test_the_report_goes_to_its_file_and_the_verdict_to_stderr(capsys, form):
+    put(a=BAD)
+    assert run("--format", form, "--output", "report") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"torchdropout-audit: 1 error in 1 file .* to fix 1; see report\n", err)
+    assert "TD101" in Path("report").read_text()
+
+
+def test_a_disk_that_is_full_does_not_lose_the_report(capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    put(a=BAD)
+    Path("report").write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    assert run("--output", "report") == 2
+    out, err = capsys.readouterr()
+    assert "TD101" in out
+    assert "report is as it was: No space left on device" in err
+    assert Path("report").read_text() == "old"
+
+
+# stdin
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def give(data):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return give
+
+
+def test_stdin_is_audited(stdin, capsys):
+    stdin(BAD.encode())
+    assert run("-") == 1
+    assert capsys.readouterr().out.startswith("<stdin>:7:16  TD101")
+    stdin(BAD.encode())
+    assert run("-", "--stdin-filename", "src/net.py", "--format", "json") == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["path"] == "src/net.py"
+    stdin(CLEAN.encode())
+    assert run("-") == 0
+
+
+def test_stdin_is_fixed_to_stdout_and_all_else_is_kept(stdin, capfdbinary):
+    data = b"\xef\xbb\xbf# \xc3\xa4\r\n" + BAD.replace("\n", "\r\n").encode()
+    stdin(data)
+    assert run("-", "--fix") == 0
+    out, err = capfdbinary.readouterr()
+    assert out == data.replace(b"0.1)", b"0.1, training=self.training)")
+    assert err.startswith(b"1 fixed; no errors in 1 file (")
+    for same in (CLEAN.encode(), b"x = (", b"\xff = dropout\n"):
+        stdin(same)
+        run("-", "--fix")
+        assert capfdbinary.readouterr().out == same
+
+
+def test_fixed_stdin_and_a_report_in_a_file(stdin, capsys):
+    stdin(BAD.encode())
+    assert run("-", "--fix", "--format=json", "--output", "report.json") == 0
+    out, err = capsys.readouterr()
+    assert out == FIXED
+    assert err.startswith("torchdropout-audit: 1 fixed; no errors in 1 file (")
+    assert json.loads(Path("report.json").read_text())["mended"] == 1
+
+
+def test_a_diff_of_stdin(stdin, capsys):
+    stdin(BAD.encode())
+    assert run("-", "--diff") == 1
+    assert "+++ <stdin>" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_from_stdin(stdin, capsys):
+    stdin(b"\xff = dropout\n")
+    assert run("-") == 2
+    assert "TD002" in capsys.readouterr().out
+
+
+# Settings
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Replaces the audit; what was asked of it."""
+    calls = []
+
+    def audit_paths(paths, **how):
+        calls.append((paths, how))
+        return SourceReport((), 1)
+
+    monkeypatch.setattr(command, "audit_paths", audit_paths)
+    return calls
+
+
+SETTINGS = """
+[tool.torchdropout.audit]
+paths = ["src"]
+select = ["TD12", "TD101"]
+ignore = ["p-zero"]
+exclude = ["old"]
+extend-exclude = ["older"]
+strict = true
+jobs = 2
+format = "json"
+
+[tool.torchdropout.audit.per-file-ignores]
+"tests/**" = ["p-one"]
+"""
+RATE = {name for name, rule in RULES.items() if rule.code.startswith("TD12")}
+
+
+def test_settings_are_what_the_command_line_leaves_open(asked, capsys, tmp_path):
+    Path("pyproject.toml").write_text(SETTINGS)
+    assert run() == 0
+    ((paths, how),) = asked
+    assert how.pop("progress") is None
+    assert paths == ("src",)
+    assert how == {
+        "rules": (RATE | {"functional-always-on"}) - {"p-zero"},
+        "exclude": ("old", "older"),
+        "per_file_ignores": {"tests/**": {"p-one"}},
+        "root": tmp_path.resolve(),
+        "respect_gitignore": True,
+        "jobs": 2,
+        "cache": True,
+        "fix": None,
+        "changed": None,
+    }
+    assert json.loads(capsys.readouterr().out)["files"] == 1
+
+
+def test_the_command_line_beats_the_settings(asked, capsys):
+    Path("pyproject.toml").write_text(SETTINGS)
+    options = ["--select=TD101", "--ignore=p-one", "--exclude=new", "--jobs=1", "--no-cache",
+               "--no-gitignore", "--format=text", "--unsafe-fixes"]  # fmt: skip
+    assert run("tests", *options) == 0
+    ((paths, how),) = asked
+    assert paths == ("tests",)
+    assert how["rules"] == {"functional-always-on"}
+    assert how["exclude"] == ("new", "older")
+    given = (how["jobs"], how["cache"], how["respect_gitignore"], how["fix"])
+    assert given == (1, False, False, "unsafe")
+    assert capsys.readouterr().out.startswith("no errors")
+
+
+def test_without_settings_the_current_folder_is_audited(asked, tmp_path):
+    Path("pyproject.toml").write_text(SETTINGS)
+    assert run("--no-config") == 0
+    assert asked[0][0] == (".",)
+    assert asked[0][1]["rules"] == set(RULES)
+    Path("deep").mkdir()
+    assert run("--config", "pyproject.toml") == 0
+    assert asked[1][1]["root"] == tmp_path.resolve()
+
+
+def test_strict_and_ignores_of_a_file_are_set(capsys):
+    put(a=ADVICE)
+    Path("pyproject.toml").write_text("[tool.torchdropout.audit]\nstrict = true\n")
+    assert run() == 1
+    assert run("--no-strict") == 0
+    with Path("pyproject.toml").open("a") as file:
+        file.write("per-file-ignores = { 'a.py' = ['p-one'] }\n")
+    assert run() == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--select", "p-oen"], ["`select`", "'p-oen' (str)", "p-one"]),
+        (["--ignore", "TD"], ["leave a rule to run"]),
+        (["--exclude", "!"], ["`exclude`", "'!' (str)"]),
+        (["--format", "xml"], ["--format", "'xml'", "sarif"]),
+        (["--jobs", "0"], ["--jobs"]),
+        (["-", "a.py"], ["`-`", "only PATH"]),
+        (["--diff", "--format", "json"], ["not both"]),
+        (["--output", "no/report"], ["--output", "no folder"]),
+        (["--config", "no.toml"], ["no.toml", "No such file"]),
+    ],
+)
+def test_misuse_is_told_on_stderr(arguments, words, asked, capsys):
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, asked) == ("", [])
+    for word in words:
+        assert word in err
+
+
+# Rules
+
+
+def test_rules_are_listed(capsys):
+    assert run("--rules") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        [rule.code, rule.name, rule.group, rule.severity] for rule in RULES.values()
+    ]
+    assert run("--rules", "--format", "json") == 0
+    listed = json.loads(capsys.readouterr().out)["rules"]
+    assert [rule["name"] for rule in listed] == list(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_every_rule_is_explained_by_name_and_code(rule, capsys):
+    assert run("--explain", rule.name) == 0
+    by_name = capsys.readouterr().out
+    assert run("--explain", rule.code.lower()) == 0
+    assert capsys.readouterr().out == by_name
+    assert by_name.startswith(f"{rule.code} {rule.name}   {rule.group}   {rule.severity}\n")
+    assert " ".join(rule.evidence.split()) in " ".join(by_name.split())
+
+
+def test_a_rule_that_does_not_exist_is_not_explained(capsys):
+    assert run("--explain", "p-oen") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "got 'p-oen' (str); close to it: p-one" in err
+    assert run("--explain", "qqq") == 2
+    assert "`torchdropout-audit --rules` lists them" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys):
+    for asked in ("-h", "--help"):
+        assert run(asked) == 0
+        assert capsys.readouterr().out.startswith("Usage: torchdropout-audit [OPTIONS] [PATH]...\n")
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
+
+
+# What only a process of its own shows.
+
+
+def start(*arguments, **options):
+    plain = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    options.setdefault("env", {**plain, "PYTHONPATH": path})
+    return subprocess.Popen([sys.executable, "-m", "torchdropout_audit", *arguments], **options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_interrupt_leaves_what_there_is(folder):
+    text = BAD + "\n" + "def f(x):\n    return x + dropout\n\n\n" * 500
+    for i in range(500):
+        Path(f"f{i}.py").write_text(text)
+    process = start("--jobs=1", "--format=json")
+    began = folder / ".cache" / "audit.sqlite"
+    while not began.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    data = json.loads(out)
+    assert data["complete"] is False
+    assert data["files"] < 500
+
+
+def test_interrupt_while_stdin_is_read():
+    process = start("-", stdin=subprocess.PIPE)
+    # It reads: there is room for a little more than a pipe holds.
+    process.stdin.write("x = 1\n" * 20_000)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+def test_neither_torch_nor_torchdropout_is_imported():
+    put(a=BAD)
+    code = """
+import sys
+from torchdropout_audit.__main__ import main
+print(main(["a.py", "--no-cache"]), *(m for m in ("torch", "torchdropout") if m in sys.modules))
+"""
+    env = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.stdout.splitlines()[-1] == "1", done.stderr

@@ -1,0 +1,354 @@
+"""Comments that silence the audit, and those that silence nothing."""
+
+import ast
+import textwrap
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from _reports import finding
+from torchdropout_audit.comments import ON_PURPOSE, suppress
+from torchdropout_audit.fix import fix_all, parses
+from torchdropout_audit.registry import FINDERS, RULES
+from torchdropout_audit.source import audit_text
+
+HEAD = """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def forward(self, x):
+"""
+FIRST = len(HEAD.splitlines()) + 1
+
+
+def audit(text, rules=None):
+    return suppress(audit_text(text, rules=rules), text, rules=rules)
+
+
+def found(body, rules=None):
+    """Names and lines of what is found in a body of `forward`; its first line is 1."""
+    text = HEAD + textwrap.indent(textwrap.dedent(body), " " * 8)
+    return [(f.name, f.line - FIRST + 1) for f in audit(text, rules)]
+
+
+ALWAYS_ON = "functional-always-on"
+GROUP = RULES[ALWAYS_ON].group
+
+
+def test_without_a_comment_it_is_found():
+    assert found("return F.dropout(x, 0.1)") == [(ALWAYS_ON, 1)]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# torchdropout: ignore",
+        "# torchdropout: ignore[functional-always-on]",
+        "# torchdropout: ignore[TD101]",
+        "# torchdropout: ignore[td101]",
+        "# torchdropout: ignore[TD10]",
+        f"# torchdropout: ignore[{GROUP}]",
+        "#torchdropout:ignore[ Functional-Always-On ]",
+        "#  TorchDropout :  IGNORE [functional-always-on] for it is meant",
+        "# torchdropout: ignore[functional-always-on]: it is meant",
+        "# noqa: E501  # torchdropout: ignore[functional-always-on]  # more",
+        "# torchdropout: mc-dropout",
+        "# torchdropout: mc-dropout: samples are wanted",
+        "# torchdropout: ignore[functional-always-on]  # torchdropout: ignore[TD1]",
+    ],
+)
+def test_a_comment_silences_its_line(comment):
+    assert found(f"return F.dropout(x, 0.1)  {comment}") == []
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# torchdropout: ignored",
+        "# torchdropout: ignore-all",
+        "# torchdropout ignore",
+        "# dropout: ignore",
+        "# see torchdropout: ignore",
+        "# torchdropout: mc-dropouts",
+        "# noqa",
+    ],
+)
+def test_other_comments_say_nothing(comment):
+    assert found(f"return F.dropout(x, 0.1)  {comment}") == [(ALWAYS_ON, 1)]
+
+
+def test_in_a_string_it_is_no_comment():
+    assert found('return F.dropout(x, 0.1), "# torchdropout: ignore"') == [(ALWAYS_ON, 1)]
+    body = '''
+        """
+        # torchdropout: ignore-file
+        """
+        return F.dropout(x, 0.1)
+    '''
+    assert found(body) == [(ALWAYS_ON, 5)]
+
+
+# body, lines that are left
+PLACES = {
+    "another line": (
+        """
+        x = F.dropout(x, 0.1)  # torchdropout: ignore
+        return F.dropout(x, 0.1)
+        """,
+        [3],
+    ),
+    "inside what is marked": (
+        """
+        x = F.dropout(
+            x,  # torchdropout: ignore[functional-always-on]
+            0.1,
+        )
+        return F.dropout(x, 0.1)
+        """,
+        [6],
+    ),
+    "after the statement": (
+        """
+        x = [
+            F.dropout(x, 0.1),
+            F.dropout(x, 0.2),
+        ]  # torchdropout: ignore[functional-always-on]
+        return F.dropout(x, 0.1)
+        """,
+        [6],
+    ),
+    "on another line of the statement": (
+        """
+        x = [  # torchdropout: mc-dropout
+            F.dropout(x, 0.1),
+            F.dropout(x, 0.2),  # torchdropout: ignore[functional-always-on]
+        ]
+        """,
+        [3],
+    ),
+    "above the statement": (
+        """
+        # torchdropout: ignore[functional-always-on]
+        x = [
+            F.dropout(x, 0.1),
+        ]
+        return F.dropout(x, 0.1)
+        """,
+        [6],
+    ),
+    "above the statement, other comments between": (
+        """
+        # torchdropout: mc-dropout
+
+        # why
+        x = F.dropout(x, 0.1)
+        return F.dropout(x, 0.1)
+        """,
+        [6],
+    ),
+    "alone inside a statement": (
+        """
+        x = [
+            # torchdropout: ignore[functional-always-on]
+            F.dropout(x, 0.1),
+            F.dropout(x, 0.1),
+        ]
+        """,
+        [5],
+    ),
+    "on the head of a block": (
+        """
+        if x is not None:  # torchdropout: mc-dropout
+            return F.dropout(x, 0.1)
+        """,
+        [3],
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "left"), PLACES.values(), ids=PLACES)
+def test_what_a_comment_speaks_of(body, left):
+    assert [line for name, line in found(body) if name == ALWAYS_ON] == left
+
+
+def test_a_class_is_not_ignored_from_inside():
+    marked = finding(line=1, column=1, end_line=4, end_column=1)
+    inside = "class A(\n    B\n):\n    x = 1  # torchdropout: ignore\n"
+    assert marked in suppress([marked], inside)
+    head = "class A(\n    B\n):  # torchdropout: ignore\n    x = 1\n"
+    assert suppress([marked], head) == []
+
+
+def test_a_file_is_ignored_wherever_it_says_so():
+    bad = HEAD + "        return F.dropout(x, 1.5)\n"
+    assert [f.name for f in audit(bad)] == [ALWAYS_ON, "p-out-of-range"]
+    for comment in ("# torchdropout: ignore-file", "# torchdropout: ignore-file[TD1]"):
+        assert audit(f"{comment}\n{bad}") == audit(f"{bad}\n{comment}\n") == []
+    assert [f.name for f in audit(f"# torchdropout: ignore-file[TD12]\n{bad}")] == [ALWAYS_ON]
+
+
+def test_a_file_of_monte_carlo_dropout():
+    bad = HEAD + "        return F.dropout(F.relu(x), 0.1, training=True) + F.dropout(x, 0.1)\n"
+    names = {f.name for f in audit(bad)}
+    assert names == {ALWAYS_ON, "training-literal"}
+    mark = "# torchdropout: mc-dropout\n"
+    for top in ("", "#!/usr/bin/env python\n", '"""What it does."""\n\n'):
+        assert audit(top + mark + bad) == []
+    assert {f.name for f in audit("import os\n" + mark + bad)} == names  # speaks of what follows
+    assert [f.name for f in audit(mark + bad + "        F.dropout(x, 1.5, True)\n")]
+
+
+def test_what_is_on_purpose_is_rules_that_are_there():
+    assert set(FINDERS) >= ON_PURPOSE
+
+
+def test_a_source_that_does_not_parse_is_ignored_as_a_file():
+    for text in ("x = (\n", "def f(:\n", "if x:\n  y\n z\n"):
+        (wrong,) = audit(text)
+        assert wrong.name == "syntax-error"
+        assert audit(f"# torchdropout: ignore-file\n{text}") == []
+        # What else there is to ignore is not known.
+        assert audit(f"# torchdropout: ignore[p-one]\n{text}")[0].name == "syntax-error"
+        assert len(audit(f"# torchdropout: ignore[p-one]\n{text}")) == 1
+
+
+# what is there, what is said of it, what --fix makes of it
+UNUSED = {
+    "all of it": ("x = 1  # torchdropout: ignore\n", ["`ignore` silences nothing"], "x = 1\n"),
+    "a name": (
+        "x = 1  # torchdropout: ignore[p-one]\n",
+        ["`ignore[p-one]` silences nothing"],
+        "x = 1\n",
+    ),
+    "each of two": (
+        "x = 1  # torchdropout: ignore[p-one, TD124] # why\n",
+        ["`ignore[p-one]` silences nothing", "`ignore[TD124]` silences nothing"],
+        "x = 1  # why\n",
+    ),
+    "the second": (
+        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122, p-one] a reason\n",
+        ["`ignore[p-one]` silences nothing"],
+        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122] a reason\n",
+    ),
+    "the first and the third": (
+        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD1234,TD122 , p-one]\n",
+        [
+            "no rule is named 'TD1234'",
+            "`ignore[p-one]` silences nothing",
+        ],
+        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122]\n",
+    ),
+    "no such rule": (
+        "x = 1  # noqa # torchdropout: ignore[p-oen]\n",
+        ["no rule is named 'p-oen'"],
+        "x = 1  # noqa\n",
+    ),
+    "an empty list": (
+        "x = 1  # torchdropout: ignore[]\n",
+        ["`ignore` names no rule, and silences nothing"],
+        "x = 1\n",
+    ),
+    "an open list": (
+        "x = 1  # torchdropout: ignore[p-one\n",
+        ["`ignore` has no closing bracket, and silences nothing"],
+        "x = 1\n",
+    ),
+    "a line of its own": (
+        "def f():\n    # torchdropout: ignore\n    return 1\n",
+        ["`ignore` silences nothing"],
+        "def f():\n    return 1\n",
+    ),
+    "the last line": ("x = 1\n# torchdropout: ignore", ["`ignore` silences nothing"], "x = 1\n"),
+    "a file": (
+        "# torchdropout: ignore-file[TD12]\r\nx = 1\r\n",
+        ["`ignore-file[TD12]` silences nothing"],
+        "x = 1\r\n",
+    ),
+    "a file, of all rules": (
+        "x = 1\n\n# torchdropout: ignore-file: it is made by a program\n",
+        ["`ignore-file` silences nothing"],
+        "x = 1\n\n",
+    ),
+    "after old line ends": (
+        "x = 1\ry = 2  # torchdropout: ignore\rz = 3\r",
+        ["`ignore` silences nothing"],
+        "x = 1\ry = 2\rz = 3\r",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "said", "fixed"), UNUSED.values(), ids=UNUSED)
+def test_what_silences_nothing_is_told_and_taken_out(text, said, fixed):
+    unused = audit(text)
+    assert [f.message.partition("; close to it: ")[0] for f in unused] == said
+    assert {(f.name, f.code, f.severity) for f in unused} == {("unused-ignore", "TD003", "advice")}
+    for f in unused:
+        marked = f.source[f.column - 1 : f.end_column - 1]
+        assert marked
+        assert marked in f.message or marked.startswith("# torchdropout")
+    after = fix_all(text, audit)
+    assert after.text == fixed
+    assert audit(fixed) == []
+
+
+def test_a_mark_of_monte_carlo_dropout_is_no_ignore():
+    assert audit("x = 1  # torchdropout: mc-dropout\n") == []
+
+
+def test_of_rules_that_were_not_applied_nothing_is_said():
+    for comment in ("ignore[p-one]", "ignore", "ignore-file", "ignore-file[p-one, TD122]"):
+        text = f"x = 1  # torchdropout: {comment}\n"
+        assert audit(text, {"p-zero", "unused-ignore"}) == []
+        assert audit(text, set(RULES) - {"unused-ignore"}) == []
+        assert audit(text, set(RULES)) != []
+    text = "x = 1  # torchdropout: ignore[p-zero, p-one]\n"
+    assert len(audit(text, {"p-zero", "unused-ignore"})) == 1
+    assert fix_all(text, lambda t: audit(t, {"p-zero", "unused-ignore"})).text == (
+        "x = 1  # torchdropout: ignore[p-one]\n"
+    )
+
+
+def test_an_ignore_can_be_kept():
+    assert audit("x = 1  # torchdropout: ignore[p-one, unused-ignore]\n") == []
+    assert audit("x = 1  # torchdropout: ignore[p-one]  # torchdropout: ignore[TD003]\n") == []
+    kept = "# torchdropout: ignore-file[unused-ignore]\nx = 1  # torchdropout: ignore[p-one]\n"
+    assert audit(kept) == []
+
+
+LINES = st.sampled_from(
+    [
+        "x = 1",
+        "if x:",
+        "    y = (",
+        "        2,",
+        "    )",
+        '"""',
+        "'#",
+        "\t",
+        "\f",
+        "\\",
+        "# torchdropout: ignore",
+        "  # torchdropout: ignore[p-one, no]",
+        "# torchdropout: mc-dropout",
+        "# torchdropout: ignore-file[TD1",
+        " # torchdropout: ignore[] # noqa",
+        "größer = '日本'",
+        "\0",
+    ]
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "", " "])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(LINES, ENDS), max_size=12))
+def test_whatever_the_text_comments_alone_are_taken_out(parts):
+    text = "".join(line + end for line, end in parts)
+    done = fix_all(text, audit)
+    if not parses(text):
+        return
+    assert ast.dump(ast.parse(done.text)) == ast.dump(ast.parse(text))
+    if "\\" not in text:  # what continues a line needs one after it
+        assert not any(f.name == "unused-ignore" and f.fix for f in audit(done.text))

@@ -1,0 +1,119 @@
+"""Settings of the audit in a pyproject.toml."""
+
+import os
+
+import pytest
+
+from torchdropout.verify.settings import read_config as read_verify_config
+from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout_audit.settings import TABLE, read_config
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write(text):
+        path = tmp_path / "pyproject.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+WHOLE = """
+[tool.torchdropout]
+level = "quick"
+
+[tool.torchdropout.audit]
+paths = ["src", "tools/one.py"]
+select = ["TD1", "TD12"]
+ignore = ["p-one"]
+exclude = ["old/**"]
+extend-exclude = ["!old/kept.py"]
+strict = true
+jobs = 2
+format = "sarif"
+
+[tool.torchdropout.audit.per-file-ignores]
+"tests/**" = ["TD104", "p-zero"]
+"""
+
+
+def test_everything_that_can_be_set(project):
+    assert read_config(project(WHOLE)) == {
+        "paths": ("src", "tools/one.py"),
+        "select": ("TD1", "TD12"),
+        "ignore": ("p-one",),
+        "exclude": ("old/**",),
+        "extend-exclude": ("!old/kept.py",),
+        "strict": True,
+        "jobs": 2,
+        "format": "sarif",
+        "per-file-ignores": {"tests/**": {"training-literal", "p-zero"}},
+    }
+    assert set(TABLE.keys) == set(read_config(project(WHOLE)))
+
+
+def test_the_verifier_passes_it_over(project):
+    assert read_verify_config(project(WHOLE)) == {"level": "quick"}
+    assert read_verify_config(project("[tool.torchdropout.audit]")) == {}
+
+
+def test_paths_are_from_the_file(project, tmp_path, monkeypatch):
+    path = project(WHOLE)
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    assert read_config(path)["paths"] == tuple(
+        os.path.join("..", *parts)  # noqa: PTH118
+        for parts in (["src"], ["tools", "one.py"])
+    )
+
+
+def test_the_nearest_file_with_the_table_counts(project, tmp_path):
+    path = project(WHOLE)
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "pyproject.toml").write_text('[tool.torchdropout]\nlevel = "quick"\n')
+    assert TABLE.find(deep) == path
+    (deep / "pyproject.toml").write_text("[tool.torchdropout.audit]\n")
+    assert TABLE.find(deep) == deep / "pyproject.toml"
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "words"),
+    [
+        ("selekt = []", ArgumentValueError, ["'selekt'", "close to it: select"]),
+        ("qqq = 1", ArgumentValueError, ["there are paths, select"]),
+        ("select = 'TD1'", ArgumentTypeError, ["`select`", "a list of", "'TD1' (str)"]),
+        ("select = ['p-oen']", ArgumentValueError, ["select", "'p-oen'", "p-one"]),
+        ("exclude = [1]", ArgumentTypeError, ["`exclude`", ".gitignore", "[1] (list)"]),
+        ("exclude = ['!']", ArgumentValueError, ["exclude", "!"]),
+        ("strict = 1", ArgumentTypeError, ["`strict`", "true or false", "1 (int)"]),
+        ("jobs = 0", ArgumentValueError, ["jobs", "at least 1, got 0"]),
+        ("format = 'html'", ArgumentValueError, ["`format`", "'html'", "sarif"]),
+        ("per-file-ignores = ['a']", ArgumentTypeError, ["`per-file-ignores`", "a table"]),
+        ("per-file-ignores = {'a' = 'b'}", ArgumentTypeError, ["`per-file-ignores`"]),
+        ("per-file-ignores = {'a' = ['no']}", ArgumentValueError, ["per-file-ignores", "'no'"]),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
+    path = project(f"[tool.torchdropout.audit]\n{line}\n")
+    with pytest.raises(error) as caught:
+        read_config(path)
+    for word in (str(path), *words):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[tool.torchdropout]\naudit = 1\n", "[tool]\ntorchdropout = 1\n"],
+)
+def test_a_value_in_the_place_of_a_table(project, text):
+    with pytest.raises(ArgumentTypeError, match="to be a table, got 1"):
+        read_config(project(text))
+
+
+def test_no_table(project):
+    with pytest.raises(ArgumentValueError, match=r"a table \[tool.torchdropout.audit\]"):
+        read_config(project("[tool.torchdropout]\n"))

@@ -1,0 +1,426 @@
+"""Which files are found, and how they are read and written."""
+
+import os
+import random
+import shutil
+import stat
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+from torchdropout_audit.files import (
+    NOT_SOURCE,
+    UnreadableError,
+    find_files,
+    read_source,
+    write_over,
+)
+from torchdropout_audit.patterns import Patterns
+
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Makes files in the current folder, from their paths; a dict gives what they hold."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names, **texts):
+        for name in names:
+            path = Path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+        for name, text in texts.items():
+            Path(name).write_text(text)
+        return tmp_path
+
+    return make
+
+
+def found(*paths, **options):
+    files, problems = find_files(paths, **options)
+    assert problems == []
+    return [Path(file).as_posix() for file in files]
+
+
+def write(path, text):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+
+# --- What is found ------------------------------------------------------------------------------
+
+
+def test_python_and_notebooks_below_a_folder_in_order(tree):
+    tree("b.py", "a.py", "n.ipynb", "s.pyi", "t.txt", "README", "z/a.py", "c/d/e.py", "c/b.py")
+    assert found(".") == ["a.py", "b.py", "n.ipynb", "c/b.py", "c/d/e.py", "z/a.py"]
+
+
+def test_paths_go_from_the_argument(tree):
+    root = tree("src/p/a.py")
+    assert found("src/") == ["src/p/a.py"]
+    assert found("./src/p/../p") == ["src/p/a.py"]
+    assert found(root / "src") == [(root / "src/p/a.py").as_posix()]
+
+
+def test_a_named_file_is_taken_whatever_its_suffix(tree):
+    tree("script", "model.pyi")
+    assert found("script", "model.pyi") == ["script", "model.pyi"]
+
+
+def test_what_is_reached_twice_is_taken_once(tree):
+    root = tree("p/a.py", "p/b.py")
+    assert found("p/b.py", "p", "./p/a.py", root / "p", "p") == ["p/b.py", "p/a.py"]
+
+
+@pytest.mark.parametrize("name", sorted(NOT_SOURCE))
+def test_folders_that_hold_no_source(tree, name):
+    tree(f"{name}/a.py", f"p/{name}/b.py", "p/c.py")
+    assert found(".") == ["p/c.py"]
+    assert found(name) == [f"{name}/a.py"]  # who names it wants it
+
+
+def test_a_folder_that_is_named_like_one_only_in_part(tree):
+    tree("builder/a.py", "my-venv/b.py")
+    assert found(".") == ["builder/a.py", "my-venv/b.py"]
+
+
+def test_a_virtual_environment_of_any_name(tree):
+    tree("env39/pyvenv.cfg", "env39/lib/a.py", "b.py")
+    assert found(".") == ["b.py"]
+    assert found("env39") == ["env39/lib/a.py"]
+
+
+def test_names_of_all_scripts_and_with_spaces(tree):
+    tree("mein modèl/é ü.py", "模型.py")
+    assert found(".") == ["模型.py", "mein modèl/é ü.py"]
+
+
+# --- Exclude ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        (["tests"], ["a.py", "src/b.py", "src/gen/c.py"]),
+        (["gen/"], ["a.py", "src/b.py", "tests/d.py", "src/tests/e.py"]),
+        (["/tests"], ["a.py", "src/b.py", "src/gen/c.py", "src/tests/e.py"]),
+        (["src/*.py"], ["a.py", "src/gen/c.py", "src/tests/e.py", "tests/d.py"]),
+        (["*.py", "!b.py"], ["src/b.py"]),
+        (["**/gen/**", "tests"], ["a.py", "src/b.py"]),
+        (["a.py", "b.py"], ["src/gen/c.py", "src/tests/e.py", "tests/d.py"]),
+    ],
+)
+def test_exclude(tree, patterns, left):
+    tree("a.py", "src/b.py", "src/gen/c.py", "tests/d.py", "src/tests/e.py")
+    assert sorted(found(".", exclude=patterns)) == sorted(left)
+
+
+def test_exclude_is_for_named_files_too(tree):
+    tree("src/gen/c.py", "a.py")
+    assert found("src/gen/c.py", "a.py", exclude=["gen"]) == ["a.py"]
+
+
+def test_exclude_is_relative_to_the_root(tree, monkeypatch):
+    root = tree("src/a.py", "src/src/b.py")
+    monkeypatch.chdir("src")
+    assert found(".", exclude=["/src/a.py"], root="..") == ["src/b.py"]
+    assert found(".", exclude=["/src"]) == ["a.py"]
+    monkeypatch.chdir("/")
+    assert found(root, exclude=["/src/src"], root=root) == [(root / "src/a.py").as_posix()]
+
+
+def test_a_path_outside_the_root_is_not_excluded(tree):
+    tree("in/a.py", "out/a.py")
+    assert found("out", exclude=["a.py"], root="in") == ["out/a.py"]
+
+
+# --- .gitignore ---------------------------------------------------------------------------------
+
+
+def test_outside_a_work_tree_a_gitignore_says_nothing(tree):
+    tree("a.py", "b.py")
+    write(".gitignore", "a.py")
+    assert found(".") == ["a.py", "b.py"]
+    Path(".git").mkdir()
+    assert found(".") == ["b.py"]
+    assert found(".", respect_gitignore=False) == ["a.py", "b.py"]
+
+
+def test_the_nearest_gitignore_has_the_last_word(tree):
+    tree(".git/HEAD", "gen_a.py", "p/gen_b.py", "p/keep/gen_c.py", "p/keep/d.py")
+    write(".gitignore", "gen_*.py\n# a comment\n\n")
+    write("p/keep/.gitignore", "!gen_*.py\nd.py")
+    assert found(".") == ["p/keep/gen_c.py"]
+
+
+def test_nothing_comes_back_from_an_ignored_folder(tree):
+    tree(".git/HEAD", "out/a.py", "b.py")
+    write(".gitignore", "out/\n!out/a.py")
+    write("out/.gitignore", "!*")
+    assert found(".") == ["b.py"]
+
+
+def test_the_work_tree_begins_above(tree, monkeypatch):
+    tree(".git/HEAD", "src/p/a.py", "src/p/b.py", "src/c.py")
+    write(".gitignore", "/src/p/a.py\nc.py")
+    write(".git/info/exclude", "b.py")
+    assert find_files(["src"])[0] == []
+    assert found("src", respect_gitignore=False) == ["src/c.py", "src/p/a.py", "src/p/b.py"]
+    write(".git/info/exclude", "")
+    monkeypatch.chdir("src/p")
+    assert found(".") == ["b.py"]
+
+
+def test_who_names_what_is_ignored_wants_it(tree):
+    tree(".git/HEAD", "gen/a.py", "gen/deep/b.py", "gen/deep/c.py", "gen/d.py")
+    write(".gitignore", "gen/\nd.py")
+    write("gen/deep/.gitignore", "c.py")
+    assert find_files(["."])[0] == []
+    assert found("gen/d.py") == ["gen/d.py"]
+    assert found("gen") == ["gen/a.py", "gen/d.py", "gen/deep/b.py"]
+    assert found("gen/deep") == ["gen/deep/b.py"]
+
+
+def test_a_gitignore_that_is_none(tree):
+    tree(".git/HEAD", "a.py")
+    Path(".gitignore").mkdir()
+    assert found(".") == ["a.py"]
+    Path(".gitignore").rmdir()
+    Path(".gitignore").write_bytes(b"\xff\xfe\n!\n")
+    assert found(".") == ["a.py"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_git_agrees(tree):
+    tree(
+        *("a.py", "b.py", "log/a.py", "p/log/a.py", "p/log/b.py", "p/q/r/c.py", "p/d e.py"),
+        *("x/y/keep.py", "x/y/z.py", "data1.py", "data23.py", "p/[x].py", "#h.py", "!n.py"),
+    )
+    write(".gitignore", "/log\np/**/c.py\n*\\ e.py\ndata?.py\nx/**\n!x/y/\n!x/y/keep.py\n\\#h.py")
+    write("p/.gitignore", "log/*\n!log/b.py\n\\[x].py\n")
+    git = ["git", "-c", "core.excludesFile="]
+    subprocess.run([*git, "init", "-q"], check=True)
+    listed = subprocess.run(
+        [*git, "ls-files", "-z", "--others", "--exclude-standard", "*.py"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    expected = sorted(filter(None, listed.stdout.split("\0")))
+    assert 0 < len(expected) < 13
+    assert sorted(found(".")) == expected
+
+
+PATTERNS = [
+    *("a", "*.py", "!a.py", "/a", "a/", "b/*", "!b/", "log/**", "**/a", "**/log/*.py", "a/**/b"),
+    *("x?", "x[0-9].py", "!x1.py", "foo.*", "!**/b.py", "b/a.py", "/log/b/", "*", "!*/", "# c", ""),
+    *(" a", "b.py ", "!log/**", "**", "[ab]", "[!a].py", "[^a-f]*", "[]x]1.py", "[z-a].py", "[a"),
+    *(
+        "\\!b.py",
+        "\\a.py",
+        "a\\ ",
+        "a**",
+        "**.py",
+        "[[]",
+        "x[\\0-9].py",
+        "/*/a.py",
+        "a//b",
+        "!",
+        "/",
+    ),
+]
+NAMES = ["a", "b", "log", "x1", "foo.d", "!b", "[", "]1"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("seed", range(30))
+def test_git_agrees_about_patterns_drawn_at_random(tree, seed):
+    chance = random.Random(seed)
+    tree()
+    for _ in range(16):
+        folders = chance.choices(NAMES, k=chance.randrange(4))
+        write(Path(*folders, f"{chance.choice(NAMES)}.py"), "")
+    for folder in (".", *NAMES):
+        if Path(folder).is_dir() and (folder == "." or chance.random() < 0.4):
+            write(Path(folder, ".gitignore"), "\n".join(chance.sample(PATTERNS, 5)) + "\n")
+    git = ["git", "-c", "core.excludesFile="]
+    subprocess.run([*git, "init", "-q"], check=True)
+    command = [*git, "ls-files", "-z", "--others", "--exclude-standard", "*.py"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert sorted(find_files(["."])[0]) == sorted(filter(None, listed.stdout.split("\0")))
+
+
+# --- What cannot be had -------------------------------------------------------------------------
+
+
+def test_a_path_that_does_not_exist(tree):
+    tree("a.py")
+    assert find_files(["no", "a.py", "a.py/x"]) == (
+        ["a.py"],
+        ["no: no such file or folder", "a.py/x: not a directory"],
+    )
+
+
+def test_a_folder_without_python_says_so(tree):
+    tree("empty/README", "full/a.py")
+    assert find_files(["empty", "full"]) == (
+        ["full/a.py"],
+        ["empty: no Python file or notebook to audit"],
+    )
+    # All of it is there already: there was something.
+    assert find_files(["full/a.py", "full"]) == (["full/a.py"], [])
+
+
+def test_no_paths():
+    assert find_files([]) == ([], [])
+
+
+@needs_links
+def test_links_do_not_lead_round(tree):
+    tree("p/a.py", "q/b.py")
+    Path("p/again").symlink_to("..", target_is_directory=True)
+    Path("p/self").symlink_to("self")
+    Path("p/loop.py").symlink_to("loop.py")
+    Path("p/nowhere.py").symlink_to("no/such.py")
+    files, problems = find_files(["p"])
+    assert files == ["p/a.py"]
+    assert problems == [
+        "p/loop.py: too many levels of symbolic links",
+        "p/nowhere.py: no such file or folder",
+    ]
+
+
+@needs_links
+def test_a_link_to_a_file_and_a_named_link_to_a_folder(tree):
+    tree("p/a.py", "real/b.py")
+    Path("p/b.py").symlink_to("../real/b.py")
+    Path("link").symlink_to("real", target_is_directory=True)
+    Path("p/c.py").symlink_to("a.py")
+    assert found("p") == ["p/a.py", "p/b.py"]
+    assert found("link") == ["link/b.py"]
+    assert found("p", "link") == ["p/a.py", "p/b.py"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_not_opened(tree):
+    tree("a.py")
+    os.mkfifo("pipe.py")
+    assert found(".") == ["a.py"]
+    assert find_files(["pipe.py"]) == ([], ["pipe.py: neither a file nor a folder"])
+
+
+def test_a_folder_that_may_not_be_read(tree, monkeypatch):
+    tree("p/a.py", "shut/b.py")
+    scan = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "shut":
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_files(["."]) == (["p/a.py"], ["shut: permission denied"])
+
+
+def test_patterns_without_any_name_nothing(tmp_path):
+    assert not Patterns(tmp_path, [])(str(tmp_path / "a.py"))
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "encoding", "bom"),
+    [
+        (b"", "", "utf-8", False),
+        ("é = 1\r\n".encode(), "é = 1\r\n", "utf-8", False),
+        (b"\xef\xbb\xbfx = 1\n", "x = 1\n", "utf-8", True),
+        (b"\xef\xbb\xbf# coding: utf-8\n", "# coding: utf-8\n", "utf-8", True),
+        (b"# -*- coding: latin-1 -*-\n\xe9", "# -*- coding: latin-1 -*-\né", "iso-8859-1", False),
+        (b"#!/bin/python\n# vim: set fileencoding=cp1251 :\n\xe0", None, "cp1251", False),
+        ("# coding: shift_jis\ns = '\u30c9'".encode("shift_jis"), None, "shift_jis", False),
+        (b"x = 1\n\n# coding: latin-1\n", "x = 1\n\n# coding: latin-1\n", "utf-8", False),
+        (b"a\rb\x0cc\0\n", "a\rb\x0cc\0\n", "utf-8", False),
+    ],
+)
+def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
+    source = read_source(data)
+    assert (source.encoding, source.bom) == (encoding, bom)
+    if text is not None:
+        assert source.text == text
+    assert source.encoded(source.text) == data
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "line"),
+    [
+        (b"x = 1\ny = 2\n\n# caf\xe9\n", "not utf-8", 4),
+        (b"# \xff\xfe\n", "invalid or missing encoding declaration", 1),
+        (b"# coding: klingon\n", "unknown encoding: klingon", 1),
+        (b"\xef\xbb\xbf# coding: latin-1\n", "encoding problem: utf-8", 1),
+        (b"# coding: ascii\n#\n#\n\xc3\xa9", "not ascii", 4),
+        (b"# coding: rot13\n", "rot13 is not an encoding of text", 1),
+        ("import torch\n".encode("utf-16"), "invalid or missing encoding declaration", 1),
+    ],
+)
+def test_what_cannot_be_decoded(data, words, line):
+    with pytest.raises(UnreadableError, match=words) as caught:
+        read_source(data)
+    assert caught.value.line == line
+
+
+def test_reading_is_what_python_does(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"\xef\xbb\xbf# coding: utf-8\ns = '\xc3\xa9'\n")
+    with tokenize.open(path) as file:
+        assert file.read() == read_source(path.read_bytes()).text
+
+
+# --- Writing ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old\r\n")
+    path.chmod(0o750)
+    assert write_over(str(path), b"old\r\n", b"new\r\n")
+    assert path.read_bytes() == b"new\r\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o750
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_has_changed_is_left_alone(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"newer")
+    assert not write_over(str(path), b"old", b"new")
+    assert path.read_bytes() == b"newer"
+
+
+@needs_links
+def test_a_link_stays_a_link(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    link = tmp_path / "link.py"
+    link.symlink_to(path)
+    assert write_over(str(link), b"old", b"new")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path, monkeypatch, error):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+
+    def fail(self, target):
+        raise error
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(type(error)):
+        write_over(str(path), b"old", b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

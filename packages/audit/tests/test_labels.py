@@ -1,0 +1,89 @@
+"""What was found in packages and read by hand, and what the page says of it."""
+
+import csv
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from scipy.stats import binom
+
+from torchdropout_audit.registry import FINDERS
+
+DOCS = Path(__file__).parents[3] / "docs"
+with (DOCS / "audit" / "labels.csv").open(newline="", encoding="utf-8") as file:
+    LABELS = list(csv.DictReader(file))
+ERRORS = [row for row in LABELS if row["severity"] == "error"]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("make_precision", DOCS / "make_precision.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def precision(rows):
+    return sum(row["verdict"] == "true" for row in rows) / len(rows)
+
+
+def test_labels_are_well_formed():
+    for row in LABELS:
+        assert None not in row.values()
+        assert row["rule"] in FINDERS
+        assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
+        assert row["severity"] in ("error", "advice")
+        assert row["verdict"] in ("true", "false")
+        assert row["seen"] in ("known", "fresh")
+        assert row["mended"] in ("", "yes")
+        assert all(row[name] for name in ("package", "version", "why"))
+        assert row["path"].endswith((".py", ".ipynb"))
+        assert int(row["line"]) > 0
+    places = Counter((r["package"], r["version"], r["path"], r["line"], r["rule"]) for r in LABELS)
+    assert max(places.values()) == 1
+    # What is true is not fixed away.
+    assert all(row["verdict"] == "false" for row in LABELS if row["mended"])
+
+
+def test_errors_are_right_as_promised():
+    now = [row for row in ERRORS if not row["mended"]]
+    assert len(now) >= 30
+    assert precision(now) >= 0.95
+    for name in {row["rule"] for row in now}:
+        assert precision([row for row in now if row["rule"] == name]) >= 0.9
+
+
+def test_the_labels_are_of_what_the_packages_have(script):
+    """The benchmark counted, in all packages, as many errors and advices as are labelled."""
+    counted = Counter()
+    for row in script.read("packages"):
+        assert row["problems"] == "0"
+        for kind in ("errors", "advice"):
+            counted[row["package"], row["version"], kind] = int(row[kind])
+    kinds = {"error": "errors", "advice": "advice"}
+    labelled = Counter(
+        (row["package"], row["version"], kinds[row["severity"]])
+        for row in LABELS
+        if not row["mended"]
+    )
+    assert +counted == labelled
+
+
+def test_the_page_is_what_its_script_makes(script):
+    assert (DOCS / "audit" / "precision.md").read_text(encoding="utf-8") == script.page()
+
+
+def test_packages_seen_late_are_packages(script):
+    names = {f"{row['package']}-{row['version']}" for row in script.read("packages")}
+    assert names >= script.FRESH
+    for row in LABELS:
+        assert (row["seen"] == "fresh") == (f"{row['package']}-{row['version']}" in script.FRESH)
+
+
+def test_the_bound_is_that_of_clopper_and_pearson(script):
+    # At the bound, so many or more are true in one of twenty cases.
+    for true, total in ((36, 38), (19, 20), (1, 1), (7, 7)):
+        bound = script.bound(true, total)
+        assert binom.sf(true - 1, total, bound) == pytest.approx(0.05)
+    assert script.bound(0, 3) == 0

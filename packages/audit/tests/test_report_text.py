@@ -1,0 +1,158 @@
+"""Findings as people read them."""
+
+import re
+
+import pytest
+from rich.cells import cell_len
+
+import _reports as r
+from torchdropout_audit.report import render_text
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_a_finding_is_as_in_the_design():
+    assert render_text(r.report(r.finding())) == (
+        "src/model.py:41:9  TD101 functional-always-on  F.dropout(h, self.p) drops in eval too: "
+        "training defaults to True  [fixable]\n"
+        "    41 |     h = F.dropout(h, self.p)\n"
+        "       |         ^^^^^^^^^^^^^^^^^^^^ add training=self.training\n"
+        "1 error in 212 files (0.9 s). Run again with --fix to fix 1.\n"
+    )
+
+
+def test_advice_says_that_it_is():
+    assert render_text(r.report(r.ADVICE)).splitlines()[0].endswith("to True  [advice]")
+    both = r.finding(severity="advice", fix=r.UNSAFE)
+    assert render_text(r.report(both)).splitlines()[0].endswith("[advice, fixable, unsafe]")
+
+
+UNSAFE = r.finding(fix=r.UNSAFE)
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        (r.report(), "no errors in 212 files (0.9 s)."),
+        (r.report(files=1), "no errors in 1 file (0.9 s)."),
+        (r.report(r.ADVICE), "no errors, 1 advice in 212 files (0.9 s)."),
+        (
+            r.report(r.finding(), r.finding(), r.ADVICE),
+            "2 errors, 1 advice in 212 files (0.9 s). Run again with --fix to fix 2.",
+        ),
+        (
+            r.report(r.finding(), UNSAFE),
+            "2 errors in 212 files (0.9 s). Run again with --fix to fix 1, --unsafe-fixes to "
+            "fix 1 more.",
+        ),
+        (
+            r.report(UNSAFE),
+            "1 error in 212 files (0.9 s). Run again with --unsafe-fixes to fix 1.",
+        ),
+        (r.report(fixed=3), "3 fixed; no errors in 212 files (0.9 s)."),
+        (r.report(problems=("a", "b")), "no errors in 212 files, 2 problems (0.9 s)."),
+        (r.report(complete=False), "interrupted: no errors in 212 files (0.9 s)."),
+    ],
+)
+def test_the_last_line_counts(report, line):
+    assert render_text(report).splitlines()[-1] == line
+
+
+def marked(source, first, last, **more):
+    """The two lines of a source and what is marked on it; `last` is the column after it."""
+    one = r.finding(source=source, column=first, end_column=last, hint="", **more)
+    lines = render_text(r.report(one), **({"width": 60} if more.pop("narrow", 0) else {}))
+    shown, below = lines.splitlines()[1:3]
+    assert shown.startswith("    41 | ")
+    assert below.startswith("       | ")
+    return shown[9:], below[9:]
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("\t\ty = drop(x)", "drop(x)"),
+        ("a\ty = drop(x)", "drop(x)"),
+        ("y = 'größer 日本語', drop(x)", "drop(x)"),
+        ("y = drop('日本')", "drop('日本')"),
+        ("y = drop('🎉')", "drop('🎉')"),
+        ("y = 'e\u0301', drop(x)", "drop(x)"),
+        ("y = '\x1b[31m', drop(x)", "drop(x)"),
+        ("y = '\x0c', drop(x)", "drop(x)"),
+    ],
+)
+def test_the_mark_stands_below_what_it_marks(source, part):
+    first = source.index(part)
+    shown, below = marked(source, first + 1, first + 1 + len(part))
+    before = shown[: shown.index(part)]
+    assert below == " " * cell_len(before) + "^" * cell_len(part)
+    assert "\x1b" not in shown
+    assert "\t" not in shown
+
+
+def test_of_several_lines_the_first_is_marked_to_its_end():
+    shown, below = marked("y = drop(  ", 5, 2, end_line=44)
+    assert (shown, below) == ("y = drop(", "    ^^^^^")
+
+
+def test_what_has_no_width_is_marked_all_the_same():
+    assert marked("y", 1, 1) == ("y", "^")
+    assert marked("y = (", 6, 7) == ("y = (", "    ^")
+    assert render_text(r.report(r.finding(source=""))).count("\n") == 2
+
+
+LONG = "x = [" + ", ".join(f"a{i}" for i in range(100)) + "], drop(x), " + "b" * 200
+
+
+def test_of_a_long_line_the_part_round_the_mark_is_shown():
+    first = LONG.index("drop(x)")
+    shown, below = marked(LONG, first + 1, first + 8)
+    assert cell_len(shown) <= 120
+    assert shown.startswith("…")
+    assert shown.endswith("…")
+    start = below.index("^")
+    assert shown[start : start + 7] == "drop(x)"
+    assert below.strip() == "^" * 7
+
+
+def test_of_a_long_line_the_beginning_is_shown_where_the_mark_is_there():
+    shown, below = marked(LONG, 1, 2)
+    assert shown.startswith("x = [a0, a1")
+    assert (below, cell_len(shown)) == ("^", 119)
+    shown, below = marked(LONG, 1, len(LONG) + 1)
+    assert below == "^" * (cell_len(shown) - 1)
+
+
+def test_on_a_terminal_nothing_is_wider_than_it():
+    hint = "a hint that is longer than there is room for beside the mark, and a word more"
+    first = LONG.index("drop(x)")
+    long = r.finding(source=LONG, column=first + 1, end_column=first + 8, hint=hint)
+    problem = r.report(r.finding(), long, r.IN_NOTEBOOK, r.ADVICE)
+    for width in (60, 80, 200):
+        text = render_text(problem, width=width)
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+        for word in (*hint.split(), "[fixable]", "functional-always-on", "True"):
+            assert word in text
+        assert ANSI.sub("", render_text(problem, width=width, styled=True)) == text
+
+
+def test_colours():
+    styled = render_text(r.report(r.finding(), r.ADVICE), styled=True)
+    assert "\x1b[1;31mTD101" in styled
+    assert "\x1b[33mTD123" in styled
+    assert ANSI.sub("", styled) == render_text(r.report(r.finding(), r.ADVICE))
+    assert "\x1b[1;32mno errors" in render_text(r.report(), styled=True)
+    assert "\x1b[1;31minterrupted" in render_text(r.report(complete=False), styled=True)
+
+
+def test_a_notebook_names_its_cell():
+    line = render_text(r.report(r.IN_NOTEBOOK)).splitlines()[0]
+    assert line.startswith("note books/a.ipynb:cell 3:2:9  TD101 ")
+
+
+def test_nothing_steers_the_terminal():
+    odd = r.finding(path="a\x1b[2J\n.py", message="say\x1b]0;x\x07\nmore", hint="h\x1b[1m")
+    text = render_text(r.report(odd))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert len(text.splitlines()) == 4

@@ -1,0 +1,135 @@
+"""What every rule has: words, a code of its own, a broken example that it finds, a fixed one."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from torchdropout_audit import rules
+from torchdropout_audit.registry import FINDERS
+from torchdropout_audit.source import audit_text
+
+ALL = pytest.mark.parametrize("name", FINDERS)
+
+
+def found(text):
+    return {finding.name for finding in audit_text(text, "model.py")}
+
+
+@ALL
+def test_the_broken_example_is_found_by_this_rule_alone(name):
+    assert found(FINDERS[name].rule.broken) == {name}
+
+
+@ALL
+def test_the_fixed_example_is_clean(name):
+    assert found(FINDERS[name].rule.mended) == set()
+
+
+@ALL
+def test_the_examples_are_python_and_differ(name):
+    rule = FINDERS[name].rule
+    assert rule.broken != rule.mended
+    compile(rule.broken, "broken", "exec")
+    compile(rule.mended, "mended", "exec")
+
+
+@ALL
+def test_the_words(name):
+    rule = FINDERS[name].rule
+    assert re.fullmatch(r"TD[12]\d\d", rule.code)
+    assert rule.summary.endswith(".")
+    assert "\n" not in rule.summary
+    assert "To fix:" in rule.explain
+    assert rule.evidence
+    assert "!" not in (rule.summary + rule.explain).replace("!=", "")
+
+
+@ALL
+def test_what_marks_a_place_marks_it_in_the_source(name):
+    text = FINDERS[name].rule.broken
+    lines = text.splitlines()
+    for finding in audit_text(text, "model.py"):
+        assert finding.source == lines[finding.line - 1]
+        assert 1 <= finding.column <= len(finding.source)
+        assert (finding.end_line, finding.end_column) > (finding.line, finding.column)
+        assert finding.path == "model.py"
+        assert "\n" not in finding.message + finding.hint
+
+
+def test_codes_are_unique_and_in_order():
+    codes = [finder.rule.code for finder in FINDERS.values()]
+    assert codes == sorted(set(codes))
+
+
+def test_a_rule_is_a_file_and_a_file_a_rule():
+    files = {p.stem for p in Path(rules.__path__[0]).glob("*.py") if not p.stem.startswith("_")}
+    assert files == {name.replace("-", "_") for name in FINDERS}
+
+
+FIRST = {
+    *("functional-always-on", "functional-never-on", "training-passed-as-p", "training-literal"),
+    *("attention-dropout-ungated", "module-built-in-forward", "module-not-registered"),
+    *("keep-probability-as-p", "rnn-dropout-without-effect", "p-out-of-range", "p-one", "p-zero"),
+    *("dropout-before-batchnorm", "dropout-on-logits", "double-dropout", "feature-dropout-rank"),
+    *("checkpoint-without-rng", "eval-not-restored", "eval-mode-dropout-forced"),
+}
+
+
+def test_no_rule_has_got_lost():
+    assert set(FINDERS) >= FIRST
+
+
+def test_only_the_rules_that_are_asked_for_are_applied():
+    text = FINDERS["functional-always-on"].rule.broken
+    assert audit_text(text, rules={"p-one"}) == []
+    assert [f.name for f in audit_text(text, rules={"functional-always-on"})] == [
+        "functional-always-on"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("def f(:\n", 1), ("x = 1\nx = (\n", 2), ("a\n b\n", 2), ("\0", 1), ("", 0), ("\ufeff", 0)],
+)
+def test_what_does_not_parse_is_one_finding(text, line):
+    findings = audit_text(text)
+    assert [(f.name, f.severity, f.line) for f in findings] == (
+        [("syntax-error", "error", line)] if line else []
+    )
+
+
+@pytest.mark.parametrize("text", ["(" * 5000 + ")" * 5000, "-" * 100_000 + "1", "[" * 300])
+def test_what_is_nested_too_deep_is_a_finding(text):
+    assert [f.name for f in audit_text(text)] == ["syntax-error"]
+
+
+def test_findings_come_in_the_order_of_their_places():
+    text = "\n".join(f.rule.broken for f in FINDERS.values())
+    places = [(f.line, f.column) for f in audit_text(text)]
+    assert places == sorted(places)
+    assert len(places) > len(FINDERS) / 2
+
+
+def test_the_examples_do_not_import_what_torch_lacks():
+    roots = set()
+    for finder in FINDERS.values():
+        for node in ast.walk(ast.parse(finder.rule.broken + "\n" + finder.rule.mended)):
+            if isinstance(node, ast.Import):
+                roots |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                roots.add(node.module.split(".")[0])
+    assert roots <= {"torch", "torchdropout", "collections"}
+
+
+def test_the_examples_are_formatted(tmp_path):
+    for name, finder in FINDERS.items():
+        (tmp_path / f"{name}-broken.py").write_text(finder.rule.broken)
+        (tmp_path / f"{name}-fixed.py").write_text(finder.rule.mended)
+    command = [sys.executable, "-m", "ruff", "format", "--check", "--isolated"]
+    command += ["--line-length", "100", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

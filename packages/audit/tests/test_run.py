@@ -1,0 +1,471 @@
+"""Files audited in parallel, fixed, and given up when told to."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from torchdropout_audit import run as run_module
+from torchdropout_audit import workers
+from torchdropout_audit.fix import Fixed
+from torchdropout_audit.registry import FINDERS, RULES
+from torchdropout_audit.run import WORDS, audit_paths, may_break_a_rule
+from torchdropout_audit.workers import CrashError, NoWorkerError, run_all
+
+BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
+CLEAN = "import torch.nn as nn\nnn.Dropout(0.7)\n"
+FIXABLE = """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.5)  # é
+"""
+FIXED = FIXABLE.replace("0.5)", "0.5, training=self.training)")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The current folder, empty, and a cache elsewhere."""
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+    return tmp_path / "src"
+
+
+@pytest.fixture
+def parallel(monkeypatch):
+    """Starts processes for however little."""
+    monkeypatch.setattr(run_module, "_WORTH_A_PROCESS", 0)
+
+
+def write(**texts):
+    for name, text in texts.items():
+        Path(f"{name}.py").write_text(text, encoding="utf-8")
+
+
+def found(report):
+    return [(f.path, f.name, f.line) for f in report.findings]
+
+
+# --- What is parsed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(FINDERS))
+def test_no_rules_example_is_passed_over(name):
+    broken = FINDERS[name].rule.broken
+    assert broken
+    assert may_break_a_rule(broken.encode())
+
+
+SNIPPETS = sorted((Path(__file__).parent / "snippets").glob("*/bad_*.py"))
+
+
+def test_no_labelled_snippet_is_passed_over():
+    assert SNIPPETS
+    assert [p.name for p in SNIPPETS if not may_break_a_rule(p.read_bytes())] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["import os", "model.eval()", "optimizer.step()", "drop_last=True", "DROP TABLE x"]
+)
+def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(run_module, "audit_text", fail)
+    write(a=text)
+    report = audit_paths(["a.py"])
+    assert (report.files, report.problems) == (1, ())
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_each_word_is_enough(word):
+    assert may_break_a_rule(b"x = 1\n" + word + b"\n")
+
+
+# --- Reports ------------------------------------------------------------------------------------
+
+
+def test_findings_are_by_path_and_by_place():
+    write(b=BAD + "nn.Dropout(8)\n", a=BAD, c=CLEAN)
+    Path("n.ipynb").write_text(
+        json.dumps({"cells": [{"cell_type": "code", "source": BAD}], "metadata": {}})
+    )
+    report = audit_paths(["b.py", "."])
+    assert found(report) == [
+        ("b.py", "p-out-of-range", 2),
+        ("b.py", "p-out-of-range", 3),
+        ("a.py", "p-out-of-range", 2),
+        ("n.ipynb", "p-out-of-range", 2),
+    ]
+    assert [f.cell for f in report.findings] == [0, 0, 0, 1]
+    assert (report.files, report.problems, report.complete) == (4, (), True)
+    assert report.seconds > 0
+
+
+def test_only_the_rules_that_are_asked_for():
+    write(a=BAD + "nn.Dropout(1.0)\n")
+    assert found(audit_paths(["."])) == [("a.py", "p-out-of-range", 2), ("a.py", "p-one", 3)]
+    assert found(audit_paths(["."], rules=["p-one"])) == [("a.py", "p-one", 3)]
+    assert found(audit_paths(["."], rules=[])) == []
+    assert found(audit_paths(["."], rules=RULES)) == found(audit_paths(["."]))
+
+
+def test_rules_that_are_not_for_some_files():
+    Path("tests").mkdir()
+    write(a=BAD, b=BAD)
+    Path("tests/a.py").write_text(BAD)
+    ignores = {"tests": ["p-out-of-range"], "/b.py": ["p-one", "p-out-of-range"], "a.py": []}
+    assert found(audit_paths(["."], per_file_ignores=ignores)) == [("a.py", "p-out-of-range", 2)]
+    ignores = {"src/tests/": ["p-out-of-range"]}
+    report = audit_paths(["."], per_file_ignores=ignores, root="..")
+    assert [f.path for f in report.findings] == ["a.py", "b.py"]
+
+
+def test_comments_are_heeded():
+    write(a=BAD.replace("7)", "7)  # torchdropout: ignore[p-out-of-range]"))
+    assert found(audit_paths(["."])) == []
+    write(a=CLEAN + "x = 1  # torchdropout: ignore[p-out-of-range]\n")
+    assert found(audit_paths(["."])) == [("a.py", "unused-ignore", 3)]
+
+
+def test_progress_is_told():
+    write(a=BAD, b=CLEAN, c="x = 1")
+    told = []
+    audit_paths(["."], progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
+    audit_text = run_module.audit_text
+
+    def fail(text, path, rules):
+        if path == "b.py":
+            raise TypeError("no such thing")
+        return audit_text(text, path, rules)
+
+    monkeypatch.setattr(run_module, "audit_text", fail)
+    write(a=BAD, b=BAD, c=BAD)
+    report = audit_paths(["."])
+    assert [f.path for f in report.findings] == ["a.py", "c.py"]
+    assert report.problems == ("b.py: the audit failed: TypeError: no such thing",)
+    assert report.files == 2
+
+
+# --- Processes ----------------------------------------------------------------------------------
+
+
+def test_processes_find_what_one_finds(parallel):
+    for i in range(12):
+        write(**{f"m{i:02}": BAD * i + FIXABLE})
+    Path("m05.py").write_bytes(b"# dropout \xff")
+    Path("m06.py").write_text("dropout = (")
+    alone = audit_paths(["."], jobs=1, cache=False)
+    together = audit_paths(["."], jobs=3, cache=False)
+    assert together.findings == alone.findings
+    assert len(alone.findings) > 12
+    assert (together.files, together.problems) == (alone.files, alone.problems)
+
+
+def loaded(_):
+    return sorted({"torch", "torchdropout", "click", "rich"} & sys.modules.keys())
+
+
+def test_processes_import_the_audit_alone():
+    assert sys.modules.keys() >= {"torch", "torchdropout"}
+    assert list(run_all(loaded, [0], 1)) == [(0, [])]
+
+
+def test_nothing_in_the_current_folder_is_imported(parallel):
+    text = "open('imported', 'w').close(); raise SystemExit"
+    write(ast=text, pickle=text, threading=text, click=text, sitecustomize=text)
+    write(a=BAD, b=BAD)
+    report = audit_paths(["."], jobs=2)
+    assert len(report.findings) == 2
+    assert report.problems == ()
+    assert not Path("imported").exists()
+
+
+def test_a_program_without_a_guard_is_not_run_again(folder):
+    write(a=BAD, b=BAD)
+    Path("../program.py").write_text(
+        "from torchdropout_audit import run\nrun._WORTH_A_PROCESS = 0\nprint('begun')\n"
+        "print(len(run.audit_paths(['.'], jobs=2, cache=False).findings))\n"
+    )
+    command = [sys.executable, "../program.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("begun\n2\n", "")
+
+
+def kill_some(task):
+    if task % 3 == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task * task
+
+
+def test_a_task_that_ends_its_process_costs_itself_alone():
+    results = dict(run_all(kill_some, range(10), 3))
+    assert len(results) == 10
+    for task, result in results.items():
+        if task % 3 == 0:
+            assert isinstance(result, CrashError)
+            assert "-9" in str(result)
+        else:
+            assert result == task * task
+
+
+def test_a_crash_is_told(parallel, monkeypatch):
+    write(a=BAD, b=BAD)
+    monkeypatch.setattr(
+        run_module, "run_all", lambda work, tasks, jobs: ((t, CrashError("-11")) for t in tasks)
+    )
+    report = audit_paths(["."], jobs=2)
+    assert report.problems == ("a.py: the parser crashed: -11", "b.py: the parser crashed: -11")
+    assert report.files == 0
+
+
+@pytest.mark.parametrize("interpreter", ["/no/such/python", "/bin/false"])
+def test_where_no_process_starts_the_work_is_done_here(parallel, monkeypatch, interpreter):
+    monkeypatch.setattr(sys, "executable", interpreter)
+    with pytest.raises(NoWorkerError):
+        list(run_all(abs, [1, 2], 2))
+    write(a=BAD, b=BAD)
+    assert len(audit_paths(["."], jobs=2).findings) == 2
+
+
+def test_a_program_in_one_file_starts_none(monkeypatch):
+    assert workers.can_start()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert not workers.can_start()
+
+
+def slow(seconds):
+    Path(f"pid-{os.getpid()}").touch()
+    time.sleep(seconds)
+    return seconds
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_who_stops_listening_ends_the_processes_at_once(folder):
+    results = run_all(slow, [0, 600, 600, 600], 2)
+    assert next(results) == (0, 0)
+    began = time.monotonic()
+    results.close()
+    assert time.monotonic() - began < 5
+    pids = [int(path.name[4:]) for path in folder.glob("pid-*")]
+    assert pids
+    assert not any(map(alive, pids))
+
+
+PROGRAM = """
+import sys, time
+from torchdropout_audit import run as run_module
+
+run_module._WORTH_A_PROCESS = 0
+
+def tell(done, total):
+    print(done, flush=True)
+    if {jobs} == 1:
+        time.sleep(.2)
+
+report = run_module.audit_paths(["."], jobs={jobs}, cache=False, progress=tell)
+print("complete", report.complete, report.files, len(report.findings), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_with_what_there_is(folder, jobs):
+    for i in range(40):
+        write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * (8_000 if jobs > 1 else 1)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(jobs=jobs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "1\n"
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    assert len(children) == (0 if jobs == 1 else jobs)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    word, complete, files, findings = output.splitlines()[-1].split()
+    assert (word, complete) == ("complete", "False")
+    assert 1 <= int(files) < 40
+    assert int(findings) >= 1
+    assert errors == ""
+    assert process.returncode == 0
+    assert not any(alive(int(pid)) for pid in children)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_no_orphans_when_the_program_is_killed(folder):
+    for i in range(40):
+        write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * 8_000})
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(jobs=2)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout.readline() == "1\n"
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    assert len(children) == 2
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 20
+    while any(alive(int(pid)) for pid in children) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(alive(int(pid)) for pid in children)
+
+
+# --- Fixing ------------------------------------------------------------------------------------
+
+
+def test_what_can_be_fixed_is():
+    write(a=FIXABLE, b=BAD, c=CLEAN)
+    Path("a.py").chmod(0o640)
+    report = audit_paths(["."], fix="safe")
+    assert Path("a.py").read_text(encoding="utf-8") == FIXED
+    assert stat.S_IMODE(Path("a.py").stat().st_mode) == 0o640
+    assert (report.fixed, found(report)) == (1, [("b.py", "p-out-of-range", 2)])
+    again = audit_paths(["."], fix="safe")
+    assert (again.fixed, again.findings) == (0, report.findings)
+    assert Path("a.py").read_text(encoding="utf-8") == FIXED
+
+
+def test_what_is_remembered_is_fixed_too():
+    write(a=FIXABLE)
+    before = audit_paths(["."])
+    assert [f.fix is not None for f in before.findings] == [True]
+    assert audit_paths(["."], fix="safe").fixed == 1
+    assert audit_paths(["."]).findings == ()
+
+
+def test_processes_fix(parallel):
+    for i in range(6):
+        write(**{f"m{i}": FIXABLE})
+    assert audit_paths(["."], jobs=2, fix="safe").fixed == 6
+    assert all(path.read_text(encoding="utf-8") == FIXED for path in Path().glob("*.py"))
+
+
+def test_a_change_may_be_shown_and_not_made():
+    write(a=FIXABLE, b=CLEAN)
+    shown = []
+    report = audit_paths(["."], fix="safe", changed=lambda *change: shown.append(change))
+    assert shown == [("a.py", FIXABLE, FIXED)]
+    assert Path("a.py").read_text(encoding="utf-8") == FIXABLE
+    assert (report.fixed, len(report.findings)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("encode", "decode"),
+    [
+        (lambda text: b"\xef\xbb\xbf" + text.encode(), "utf-8-sig"),
+        (lambda text: f"# coding: latin-1\n{text}".encode("latin-1"), "latin-1"),
+        (lambda text: text.replace("\n", "\r\n").encode(), "utf-8"),
+        (lambda text: text.replace("    ", "\t").encode(), "utf-8"),
+        (lambda text: text.rstrip("\n").encode(), "utf-8"),
+    ],
+    ids=["bom", "latin-1", "crlf", "tabs", "no-end"],
+)
+def test_what_is_not_fixed_stays_to_the_byte(encode, decode):
+    Path("a.py").write_bytes(encode(FIXABLE))
+    assert audit_paths(["."], fix="safe").fixed == 1
+    assert Path("a.py").read_bytes() == encode(FIXED)
+    compile(Path("a.py").read_bytes(), "a.py", "exec")
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_notebook_is_fixed_in_its_cell(indent):
+    head, body = FIXABLE.split("\n\n")
+
+    def write_notebook(body):
+        cells = [
+            {"cell_type": "code", "source": ["%time\n", *head.splitlines(True)], "outputs": [1.50]},
+            {"source": body.splitlines(True), "cell_type": "code", "outputs": ["Dropout(0.5)"]},
+        ]
+        data = {"metadata": {}, "cells": cells, "nbformat": 4}
+        return json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
+
+    Path("n.ipynb").write_text(write_notebook(body), encoding="utf-8")
+    [finding] = audit_paths(["."]).findings
+    assert (finding.cell, finding.line) == (2, 3)
+    assert audit_paths(["."], fix="safe").fixed == 1
+    fixed = write_notebook(FIXED.split("\n\n")[1])
+    assert Path("n.ipynb").read_text(encoding="utf-8") == fixed
+    assert audit_paths(["."], fix="safe").fixed == 0
+
+
+def test_a_file_that_changes_meanwhile_is_left_alone(monkeypatch):
+    write(a=FIXABLE)
+    fix_all = run_module.fix_all
+
+    def edited_meanwhile(*args):
+        write(a="x = 1\n")
+        return fix_all(*args)
+
+    monkeypatch.setattr(run_module, "fix_all", edited_meanwhile)
+    report = audit_paths(["."], fix="safe")
+    assert Path("a.py").read_text() == "x = 1\n"
+    assert report.problems == ("a.py: not fixed: it has just changed",)
+    assert (report.fixed, len(report.findings)) == (0, 1)
+
+
+def test_a_file_that_may_not_be_written_is_told(monkeypatch):
+    write(a=FIXABLE)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(run_module, "write_over", refuse)
+    report = audit_paths(["."], fix="safe")
+    assert report.problems == ("a.py: not fixed: permission denied",)
+    assert (report.fixed, report.files, len(report.findings)) == (0, 1, 1)
+
+
+def test_a_character_that_the_encoding_lacks(monkeypatch):
+    Path("a.py").write_bytes(b"# coding: ascii\n" + FIXABLE.replace("é", "e").encode())
+    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: Fixed(text + "# é", 1, ()))
+    report = audit_paths(["."], fix="safe")
+    assert "a.py: not fixed: 'ascii' codec can't encode" in report.problems[0]
+    assert (report.fixed, len(report.findings)) == (0, 1)
+
+
+def test_a_fix_that_does_not_help_is_not_offered_again_in_that_run(monkeypatch):
+    write(a=FIXABLE)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "fix_all", lambda text, *_: Fixed(text, 0, ()))
+        assert [f.fix for f in audit_paths(["."], fix="safe").findings] == [None]
+    # It is remembered as it was found.
+    assert [f.fix is not None for f in audit_paths(["."]).findings] == [True]
+    assert audit_paths(["."], fix="safe").fixed == 1
+
+
+def test_a_file_that_does_not_parse_is_left_alone():
+    text = textwrap.dedent(FIXABLE) + "def f(:\n"
+    write(a=text)
+    report = audit_paths(["."], fix="unsafe")
+    assert found(report) == [("a.py", "syntax-error", 7)]
+    assert Path("a.py").read_text(encoding="utf-8") == text

@@ -1,0 +1,97 @@
+"""The audit finds what a reader marked in the snippets, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from torchdropout_audit.registry import FINDERS
+from torchdropout_audit.source import audit_text
+
+SNIPPETS = Path(__file__).parent / "snippets"
+FILES = sorted(SNIPPETS.glob("*/*.py"))
+
+MARK = re.compile(r"\s*#! (?P<name>[a-z-]+)(?P<advice> advice)?(?=\s|$)")
+PATH = re.compile(r"#! path: (?P<path>\S+)")
+
+
+class Place(NamedTuple):
+    """What is compared: a finding, or a mark."""
+
+    line: int
+    name: str
+    severity: str
+
+
+class Snippet(NamedTuple):
+    """A snippet as the audit gets it, and what it must say."""
+
+    path: str
+    text: str
+    marks: list[Place]
+
+
+def read(file: Path) -> Snippet:
+    """Parts the marks from the text; every line stays where it was."""
+    path = "src/model.py"
+    lines = []
+    marks = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if said := PATH.fullmatch(line):
+            path = said["path"]
+            line = ""
+        for mark in MARK.finditer(line):
+            severity = "advice" if mark["advice"] else "error"
+            marks.append(Place(number, mark["name"], severity))
+        lines.append(MARK.sub("", line))
+        assert "#!" not in lines[-1], f"{file}:{number}: a mark that cannot be read"
+    return Snippet(path, "\n".join(lines) + "\n", sorted(marks))
+
+
+def found(snippet: Snippet) -> list[Place]:
+    findings = audit_text(snippet.text, snippet.path)
+    return sorted(Place(f.line, f.name, f.severity) for f in findings)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_snippet(file: Path) -> None:
+    snippet = read(file)
+    assert found(snippet) == snippet.marks
+
+
+def test_errors_are_all_found_and_all_true() -> None:
+    right = missed = wrong = 0
+    for snippet in map(read, FILES):
+        marked = Counter(mark for mark in snippet.marks if mark.severity == "error")
+        said = Counter(place for place in found(snippet) if place.severity == "error")
+        right += (marked & said).total()
+        missed += (marked - said).total()
+        wrong += (said - marked).total()
+    assert right >= 100
+    assert (right / (right + missed), right / (right + wrong)) == (1.0, 1.0)
+
+
+def test_names_of_files_say_what_is_in_them() -> None:
+    for file in FILES:
+        names = [mark.name for mark in read(file).marks]
+        kind = file.stem.split("_")[0]
+        assert kind == ("bad" if names else "clean"), file
+        assert not names or file.parent.name in names, file
+
+
+def test_enough_snippets() -> None:
+    kinds = Counter(file.stem.split("_")[0] for file in FILES)
+    assert kinds.total() >= 240
+    assert kinds["clean"] >= kinds["bad"]
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_every_rule_has_bad_and_clean_ones(name: str) -> None:
+    bad, clean = (len(list((SNIPPETS / name).glob(f"{kind}_*.py"))) for kind in ("bad", "clean"))
+    enough_bad, enough_clean = (6, 8) if FINDERS[name].rule.severity == "error" else (3, 4)
+    assert bad >= enough_bad
+    assert clean >= enough_clean

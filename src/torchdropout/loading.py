@@ -1,0 +1,198 @@
+"""Loads what a TARGET string names: `package.module:Attribute` or `path/file.py:Attribute`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from .errors import TargetError
+
+_FILES = itertools.count()
+
+
+@dataclass
+class Home:
+    """The folder a target was loaded from, importable only while the target's own code runs.
+
+    Its modules are kept here and not in `sys.modules`, so that two files that each import their
+    own `helper` do not get each other's. Entering puts them and the folder back: an import inside a
+    `forward`, or `torch.compile`, which looks modules up by name, then finds them.
+    """
+
+    folder: str | None = None
+    modules: dict[str, ModuleType] = field(default_factory=dict)
+    _undo: list[tuple[list[str], dict[str, ModuleType], bool]] = field(default_factory=list)
+
+    def __enter__(self) -> None:
+        if self.folder is not None:
+            self._undo.append((sys.path.copy(), sys.modules.copy(), sys.dont_write_bytecode))
+            sys.path.insert(0, self.folder)
+            sys.dont_write_bytecode = True  # loading leaves no `__pycache__` behind
+            sys.modules.update(self.modules)
+
+    def __exit__(self, *exception: object) -> None:
+        if self.folder is None:
+            return
+        path, before, sys.dont_write_bytecode = self._undo.pop()
+        if len(sys.modules) != len(before) or self.modules:
+            self._take_back(before, owned=self.folder not in path)
+        sys.path[:] = path
+
+    def _take_back(self, before: Mapping[str, ModuleType], *, owned: bool) -> None:
+        """Moves what the target's code has put into `sys.modules` into this home.
+
+        A module that lies in the folder is the target's own. Any other that it imported (such as
+        NumPy) stays in `sys.modules`, since extension modules cannot be loaded twice.
+        """
+        if len(sys.modules) > len(before.keys() | self.modules.keys()):
+            new = [name for name in sys.modules if name not in before]
+            mine = [name for name in new if owned and self._is_mine(name)]
+            self.modules.update({name: sys.modules[name] for name in mine})
+        for name in self.modules:
+            if name in before:
+                sys.modules[name] = before[name]
+            else:
+                sys.modules.pop(name, None)
+
+    def _is_mine(self, name: str) -> bool:
+        """Whether the module, or the package it is in, lies directly in the folder."""
+        top = sys.modules.get(name.partition(".")[0])
+        if top is None or self.folder is None:
+            return False
+        places = [*getattr(top, "__path__", ())] or [getattr(top, "__file__", None) or "."]
+        return any(Path(place).parent == Path(self.folder) for place in places)
+
+
+def load(target: str) -> tuple[object, Home]:
+    """Loads the object that a TARGET string names.
+
+    Args:
+        target: `package.module:Attribute` or `path/file.py:Attribute`; the attribute may have dots.
+
+    Returns:
+        The object, and its home: enter it wherever the object's code runs.
+
+    Raises:
+        TargetError: It has another form, or cannot be found or imported; the message names it.
+
+    Example:
+        >>> load("torch.nn:Dropout")[0]
+        <class 'torch.nn.modules.dropout.Dropout'>
+    """
+    where, colon, attribute = target.rpartition(":")
+    if not (colon and where and attribute.strip()):
+        head, _, tail = target.rpartition(".")
+        near = f"; perhaps {head}:{tail}" if not colon and head and tail.isidentifier() else ""
+        raise TargetError(
+            "Expected TARGET as `package.module:Attribute` or `path/file.py:Attribute`, "
+            f"got {target!r} (str){near}"
+        )
+    is_file = where.endswith(".py") or os.sep in where or "/" in where
+    folder = str(Path(where).resolve().parent) if is_file else str(Path.cwd())
+    home = Home(folder)
+    with home:
+        module = _load_file(target, where, home) if is_file else _load_module(target, where)
+        thing = _attribute(target, module, attribute)
+    return thing, home if home.modules else Home()
+
+
+def _load_file(target: str, where: str, home: Home) -> ModuleType:
+    """Executes a file as a module of its own."""
+    path = Path(where).resolve()
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "no such file"
+        raise target_error(target, f"to name a Python file, {where}", got)
+    # The name differs from that of every module that exists, whatever the file is called, and of
+    # every one that existed: the compiler caches what it knows of a file under its module's name.
+    name = f"_torchdropout_target_{path.stem}_{next(_FILES)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise target_error(target, "to name a Python file, `path/file.py`", f"{where!r} (str)")
+    module = importlib.util.module_from_spec(spec)
+    home.modules[name] = sys.modules[name] = module
+    with _importing(target, where):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(target: str, where: str) -> ModuleType:
+    """Imports a module by name."""
+    with _importing(target, where):
+        return importlib.import_module(where)
+
+
+@contextmanager
+def _importing(target: str, where: str) -> Iterator[None]:
+    """Turns whatever an import raises into an error that names the target."""
+    try:
+        yield
+    except SyntaxError as error:
+        place = f"{Path(error.filename).name if error.filename else where}, line {error.lineno}"
+        raise target_error(
+            target, f"to load {where}", f"a syntax error in {place}: {error.msg}"
+        ) from error
+    except ModuleNotFoundError as error:
+        if error.name and (where == error.name or where.startswith(f"{error.name}.")):
+            raise target_error(
+                target,
+                f"to name an importable module, {where}",
+                f"no module named {error.name!r}",
+                "a file is given as path/file.py:Attribute",
+            ) from error
+        raise target_error(target, f"to load {where}", one_line(error) + _line_of(error)) from error
+    except (Exception, SystemExit) as error:
+        hint = ""
+        if isinstance(error, ImportError) and "relative import" in str(error):
+            hint = "a file in a package is given as package.module:Attribute"
+        raise target_error(
+            target, f"to load {where}", one_line(error) + _line_of(error), hint
+        ) from error
+
+
+def _line_of(error: BaseException) -> str:
+    """Where an import failed, outside the import machinery and this file."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if "importlib" not in filename and filename != __file__:
+            place = f" ({Path(filename).name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
+
+
+def _attribute(target: str, module: ModuleType, dotted: str) -> object:
+    """The attribute of a module under a dotted name."""
+    thing: object = module
+    for part in dotted.split("."):
+        try:
+            thing = getattr(thing, part)
+        except AttributeError as error:
+            names = [name for name in dir(thing) if not name.startswith("_")]
+            near = difflib.get_close_matches(part, names, n=3)
+            raise target_error(
+                target,
+                f"to name an attribute {part!r} of {target.rpartition(':')[0]}",
+                "no such attribute",
+                f"close to it: {', '.join(near)}" if near else "",
+            ) from error
+    return thing
+
+
+def target_error(target: str, expected: str, got: str, hint: str = "") -> TargetError:
+    """The error of a TARGET; all have this form."""
+    return TargetError(f"Expected TARGET {target!r} {expected}, got {got}{hint and '; ' + hint}")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,108 @@
+"""`torchdropout audit`, `rules` and `explain`, with torchdropout-audit and without it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import torchdropout
+import torchdropout_audit
+from torchdropout import cli, extras
+from torchdropout.audit.rules import RULES as MODEL_RULES
+from torchdropout_audit.registry import RULES as SOURCE_RULES
+
+SOURCES = [str(Path(module.__file__).parents[1]) for module in (torchdropout, torchdropout_audit)]
+BAD = "from torch import nn\n\ndrop = nn.Dropout(1.5)\n"
+RULES = sorted((*SOURCE_RULES.values(), *MODEL_RULES.values()), key=lambda rule: rule.code)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / ".cache"))
+    Path("a.py").write_text(BAD)
+
+
+def test_the_audit_is_run_under_this_programs_name(capsys):
+    assert cli.run(["audit", "a.py"]) == 1
+    assert capsys.readouterr().out.startswith("a.py:3:19  TD122 p-out-of-range  ")
+    assert cli.run(["audit", "no.py"]) == 2
+    assert capsys.readouterr().err == "torchdropout: no.py: no such file or folder\n"
+    assert cli.run(["audit", "-h"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: torchdropout audit [OPTIONS] [PATH]...\n")
+    assert cli.run(["audit", "--jobs", "0"]) == 2
+    assert "Try 'torchdropout audit -h' for help." in capsys.readouterr().err
+
+
+def test_the_rules_of_both_audits_are_listed(capsys):
+    assert cli.run(["rules"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        [rule.code, rule.name, rule.group, rule.severity] for rule in RULES
+    ]
+    assert cli.run(["rules", "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["rules"]
+    assert [rule["name"] for rule in listed] == [rule.name for rule in RULES]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_is_explained_by_name_and_code(rule, capsys):
+    assert cli.run(["explain", rule.name]) == 0
+    by_name = capsys.readouterr().out
+    assert cli.run(["explain", rule.code]) == 0
+    assert capsys.readouterr().out == by_name
+    assert by_name.startswith(f"{rule.code} {rule.name}   {rule.group}   {rule.severity}\n")
+
+
+def without(package, *calls):
+    """Runs command lines where a package cannot be imported."""
+    code = f"""
+import sys, warnings
+warnings.simplefilter("ignore")
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Block())
+from torchdropout.__main__ import main
+print(*(main(call) for call in {calls!r}))
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    *out, codes = done.stdout.splitlines()
+    return codes, "\n".join(out), done.stderr
+
+
+@pytest.mark.parametrize("missing", ["scipy", "matplotlib", "numpy"])
+def test_the_audit_needs_nothing_of_the_verifier(missing):
+    calls = ["audit", "a.py"], ["rules"], ["explain", "p-one"], ["--help"]
+    codes, out, _ = without(missing, *calls)
+    assert codes == "1 0 0 0"
+    assert "TD122 p-out-of-range" in out
+    if missing in extras.PACKAGES["verify"]:
+        assert "Needs torchdropout[verify]." in out
+
+
+HOW = (
+    "torchdropout audit needs torchdropout-audit: pip install packages/audit, "
+    "in a clone of the repository\n"
+)
+
+
+@pytest.mark.parametrize("missing", ["torchdropout_audit", "rich"])
+def test_without_the_audit_the_command_says_how_to_install_it(missing):
+    assert without(missing, ["audit", "--strict", "a.py"]) == ("2", "", HOW)
+
+
+def test_without_the_audit_of_sources_all_else_works():
+    calls = ["rules"], ["explain", "TD301"], ["explain", "p-one"], ["--help"]
+    codes, out, err = without("torchdropout_audit", *calls)
+    assert codes == "0 0 2 0"
+    assert "TD301" in out
+    assert "TD101" not in out
+    assert "'p-one' (str)" in err
+    assert "Needs torchdropout-audit." in out
