@@ -6,6 +6,7 @@ its strings and comments, so a name in the code is not a phrase; every other tex
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import sys
@@ -25,7 +26,7 @@ READ = (
 )
 SUFFIXES = {".md", ".py", ".cpp", ".h", ".hpp", ".toml", ".yml", ".yaml", ".cff", ".sh", ".j2", ""}
 # The page itself; what others wrote; the notebook's page, made from `examples/build_notebook.py`.
-NOT_READ = ("docs/style.md", "docs/notebook.md", "tests/audit/snippets/", "tests/audit/data/")
+NOT_READ = ("docs/style.md", "docs/notebook.md", "packages/audit/tests/snippets/")
 ALLOWED = "words: allowed"
 
 
@@ -60,7 +61,7 @@ def look(text: str, known: Sequence[Phrase], *, python: bool = False) -> list[Pl
     """The phrases in a text, by line."""
     lines = text.splitlines()
     places = []
-    for number, piece in _python(text) if python else enumerate(lines, 1):
+    for number, piece in _python(text) if python else _lines(text):
         if ALLOWED in piece or ALLOWED in lines[number - 1]:
             continue
         places += [
@@ -71,8 +72,17 @@ def look(text: str, known: Sequence[Phrase], *, python: bool = False) -> list[Pl
     return places
 
 
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    return enumerate(text.splitlines(), 1)
+
+
 def _python(text: str) -> Iterator[tuple[int, str]]:
-    """Comments and strings, a line each."""
+    """Comments and strings, a line each; all lines of a text that is not Python."""
+    try:
+        compile(text, "text", "exec", dont_inherit=True, flags=ast.PyCF_ONLY_AST)
+    except (SyntaxError, ValueError):
+        yield from _lines(text)
+        return
     named = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in named:

@@ -13,7 +13,6 @@ import torchdropout as td
 from _pages import commands, printed, timeless
 from torchdropout import cli
 from torchdropout.verify import RULES
-from torchdropout_audit.registry import FINDERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
