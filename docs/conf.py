@@ -151,8 +151,14 @@ def displayed_formula(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+# What docutils does not know, and what it knows of the same look.
+_SAME = {r"\iff": r"\Longleftrightarrow", "{gathered}": "{aligned}"}
+
+
 def _mathml(node: nodes.Element, as_block: bool = False) -> str:
-    formula = node.astext().strip().replace(r"\iff", r"\Longleftrightarrow")
+    formula = node.astext().strip()
+    for name, known in _SAME.items():
+        formula = formula.replace(name, known)
     try:
         return tex2mathml(formula, as_block=as_block)
     except MathError as error:
