@@ -120,23 +120,20 @@ NOTEBOOK = DOCS.parent / "examples" / "dropout.ipynb"
 def show_notebook(app: Sphinx) -> None:
     """Write docs/notebook.md: the notebook as it is stored, with its outputs."""
     import draw
+    import nbformat
     from nbconvert import MarkdownExporter
 
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.metadata["language_info"] = {"name": "python"}
     place = {"output_files_dir": "plots", "unique_key": "notebook"}
-    text, resources = MarkdownExporter().from_filename(str(NOTEBOOK), place)
+    text, resources = MarkdownExporter().from_notebook_node(notebook, place)
     for name, data in resources["outputs"].items():
         draw.put(DOCS / name, data)
-    draw.put(DOCS / "notebook.md", _with_words(text).encode())
-
-
-def _with_words(text: str) -> str:
-    """Give each picture the words that its cell has for it, under `alt` in the metadata."""
-    import nbformat
-
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
-    words = iter([cell.metadata["alt"] for cell in cells if "alt" in cell.metadata])
+    # Each picture with the words that its cell has for it.
+    words = iter([cell.metadata["alt"] for cell in notebook.cells if "alt" in cell.metadata])
     text = re.sub(r"!\[png\]", lambda _: f"![{next(words)}]", text)
-    return text.replace("](../docs/", "](")  # the notebook's links lead from its own folder
+    # The notebook's links lead from its own folder.
+    draw.put(DOCS / "notebook.md", text.replace("](../docs/", "](").encode())
 
 
 def inline_formula(self: HTML5Translator, node: nodes.math) -> None:

@@ -415,7 +415,7 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         blocks,
     ),
     "drop_path": (
-        "Whole rows dropped, a draw a sample; then a batch dropped whole, and one kept whole.",
+        "Whole rows dropped, one draw per sample; then a batch dropped whole, and one kept whole.",
         paths,
     ),
     "dropout": (
@@ -443,7 +443,7 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         "Two sequences: the same features are dropped at every time step of a sequence.",
         locked,
     ),
-    "multi_sample": ("One input under four masks, which differ.", several),
+    "multi_sample": ("One input under four different masks.", several),
     "r_drop": ("The masks of two passes over one input, and where they agree.", twice),
     "recurrent": (
         "Two grids, time by units: the same units at each step; then other units at each step.",
@@ -454,10 +454,13 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         "Three grids: two of each four features kept; half the columns; half of each row.",
         structured,
     ),
-    "token_dropout": ("Three images of 14 by 14 patches: half of each one's are kept.", tokens),
+    "token_dropout": (
+        "Three images of 14 by 14 patches: half of the patches of each are kept.",
+        tokens,
+    ),
     "uniform": ("A grid of continuous values around 1, none farther from it than 0.6.", uniform),
     "variational": ("A grid whose values scatter more from column to column.", learned),
-    "weight_drop": ("The weights of a layer in two calls: a mask of its own for each.", weights),
+    "weight_drop": ("The weights of a layer in two calls, each with its own mask.", weights),
     "zoneout": (
         "A state over twelve steps: each unit takes its new value or keeps the one before.",
         zones,

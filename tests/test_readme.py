@@ -39,7 +39,7 @@ def test_the_python_blocks_run_and_do_what_they_say():
         exec(compile(block, "README.md", "exec"), scope)
     x, key = scope["x"], scope["key"]
     assert isinstance(scope["layer"], td.nn.Dropout)
-    # "The same mask in every dtype, layout and batch split."
+    # "The same mask in every dtype and memory layout", and, by its place, in each part of a batch.
     assert torch.equal(scope["m"], scope["y"] != 0)
     assert torch.equal(td.functional.dropout(x.double(), 0.1, key=key) != 0, scope["m"])
     transposed = td.functional.dropout(x.T.contiguous().T, 0.1, key=key)
