@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-slow test-torch test-peers power checks docs docs-links shown lint words package release bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
-SOURCES := pyproject.toml setup.py $(wildcard csrc/*)
+SOURCES := pyproject.toml setup.py packages/audit/pyproject.toml $(wildcard csrc/*)
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/torchdropout verify torch.nn:Dropout
@@ -100,13 +100,13 @@ notebook: $(VENV)/test.stamp
 
 $(VENV)/demo.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[all]"
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --editable packages/audit
 	touch $@
 
 $(VENV)/test.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" --editable packages/audit
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist packages/audit/build .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -33,8 +33,8 @@ from harness import RESULTS
 from scipy.special import betaincinv
 
 from torchdropout.verify import CHECKS, LEVELS, Level, check_subject
+from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.subject import GRID, Subject
-from torchdropout.verify.table import STATISTICAL
 from torchdropout.verify.targets import resolve
 
 ROOT = Path(__file__).parent.parent
@@ -195,7 +195,7 @@ def number(pattern: str) -> Callable[[str], float]:
 
 def _period_seen(sees: str) -> float:
     """Where the first run repeats; runs that begin at the last seven places are not checked."""
-    return number(r"come twice in (\d+)")(sees) - number(r"any (\d+) mask bits")(sees) - 7
+    return number(r"repeat in (\d+)")(sees) - number(r"any (\d+) mask bits")(sees) - 7
 
 
 def _scale_seen(_: str) -> float:
@@ -558,7 +558,7 @@ def alarm_table(rows: Sequence[Record]) -> str:
             measured = [f"{share:.3f} of {beside['runs']}", f"{float(beside['stated']):.3f}"]
         accused = f"{row['accusations']} of {row['runs']}"
         lines.append([row["check"], row["rule"], accused, row["upper"], *measured])
-    head = ("check", "kind", "accusations", "rate at most", f"share at {LOOSE:g}", "share allowed")
+    head = ("check", "kind", "false alarms", "rate at most", f"share at {LOOSE:g}", "share allowed")
     return table(head, lines)
 
 
@@ -583,8 +583,8 @@ def curve_table(rows: Sequence[Record]) -> str:
             ]
         )
     head = (
-        "fault", "check", "level", "says it sees", "found there", "found always from",
-        "s a run",
+        "fault", "check", "level", "stated size", "found there", "always found from",
+        "s per run",
     )  # fmt: skip
     return table(head, lines)
 

@@ -114,7 +114,7 @@ def _rule(rule: Rule) -> str:
             "",
             "Fixed:",
             "",
-            f"```python\n{rule.mended}```",
+            f"```python\n{rule.fixed}```",
             "",
         ]
     )

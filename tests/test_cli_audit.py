@@ -34,7 +34,7 @@ def test_the_audit_is_run_under_this_programs_name(capsys):
     assert cli.run(["audit", "-h"]) == 0
     assert capsys.readouterr().out.startswith("Usage: torchdropout audit [OPTIONS] [PATH]...\n")
     assert cli.run(["audit", "--jobs", "0"]) == 2
-    assert "Try 'torchdropout audit -h' for help." in capsys.readouterr().err
+    assert "Try 'torchdropout audit --help' for help." in capsys.readouterr().err
 
 
 def test_the_rules_of_both_audits_are_listed(capsys):

@@ -1,4 +1,4 @@
-"""Files that are never half written."""
+"""Files are written atomically."""
 
 import os
 import stat
@@ -53,7 +53,7 @@ def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_is_no_file_is_written_into(tmp_path):
+def test_what_is_not_a_regular_file_is_written_into(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     need_writable(path)
@@ -84,7 +84,7 @@ def test_what_fails_halfway_leaves_the_old_file(tmp_path, monkeypatch, name, err
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_at_no_time_is_the_file_half_written(tmp_path, monkeypatch):
+def test_the_file_is_never_half_written(tmp_path, monkeypatch):
     path = tmp_path / "report"
     path.write_text("old")
     seen = []
@@ -94,7 +94,7 @@ def test_at_no_time_is_the_file_half_written(tmp_path, monkeypatch):
     assert seen == ["old"]
 
 
-def test_what_cannot_be_written_is_told(tmp_path):
+def test_what_cannot_be_written_is_reported(tmp_path):
     need_writable(tmp_path / "report")
     (tmp_path / "file").write_text("")
     for path, got in (
@@ -107,7 +107,7 @@ def test_what_cannot_be_written_is_told(tmp_path):
         assert str(path) in str(caught.value)
 
 
-def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may always
-    with pytest.raises(ArgumentValueError, match="may not be written"):
+def test_a_folder_without_permission_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may always write
+    with pytest.raises(ArgumentValueError, match="without write permission"):
         need_writable(tmp_path / "report")

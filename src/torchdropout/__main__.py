@@ -1,4 +1,4 @@
-"""`torchdropout` and `python -m torchdropout`: the command, or which extra it needs."""
+"""`torchdropout` and `python -m torchdropout`: runs the command, or names the extra it needs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        for name in PACKAGES["all"]:  # the rest is asked for by the command itself
+        for name in PACKAGES["all"]:  # each command checks the others itself
             importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in PACKAGES["all"]:  # installed, and broken: its own words serve better
+        if error.name not in PACKAGES["all"]:  # installed but broken: its own error says more
             raise
         if given == ["info"]:
-            from .info import text  # which parts are there is told without them
+            from .info import text  # it needs no extra
 
             print(text())
             return 0

@@ -70,7 +70,7 @@ def test_modules(module, kind):
     site = only(found)
     assert (site.name, site.kind, site.asked, site.calls) == ("drop", kind, 0.3, 1)
     assert is_gated(site)
-    # A channel-wise mask has a value a channel; ours is seen by its output, a value an element.
+    # A channel-wise mask has one value per channel; ours is seen by its output, one per element.
     is_by_channel = "1d" in kind or "Feature" in kind
     assert close(site.seen, 0.3, 16 * 32 if is_by_channel else X.numel())
     assert not found.findings
@@ -155,7 +155,7 @@ def test_our_recurrent_modules_are_one_site(rnn, asked, seen):
 def test_the_dropout_between_layers_that_are_not_there_is_found():
     found = of(lambda self, x: self.rnn(x)[0], rnn=_one_layer(td.nn.LSTM))
     assert names(found) == [("rnn-site-without-effect", "error")]
-    # Another rate of the module has an effect, so that there is no telling.
+    # Another rate of the module has an effect, so that the audit cannot know.
     found = of(lambda self, x: self.rnn(x)[0], rnn=_one_layer(td.nn.LSTM, recurrent_dropout=0.2))
     assert not found.findings
 
@@ -307,7 +307,7 @@ def test_the_line_is_that_of_the_caller_outside_torch():
     line = forward.__code__.co_firstlineno + 1
     assert site.line == f"tests/audit/test_model.py:{line}"
     (site,) = sites(net, X)
-    assert site.line == ""  # nobody but the audit called it
+    assert site.line == ""  # only the audit called it
 
 
 def test_bytes_kept_for_backward():
@@ -519,7 +519,7 @@ def test_config():
     found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=Config())
     assert names(found) == [("config-p-without-site", "advice")]
     assert found.findings[0].message == (
-        "config.hidden_dropout_prob is 0.3, and no site was asked for it: 0.1"
+        "config.hidden_dropout_prob is 0.3, and no site was called with it: 0.1"
     )
     nested = {"text": {"dropout": 0.2}, "drop_path_rate": 0.12}  # a schedule stays below its end
     found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=nested)
@@ -538,7 +538,7 @@ def test_the_examples_of_a_rule(rule):
 
     try:
         assert found(rule.broken) == [(rule.name, rule.severity)]
-        assert found(rule.mended) == []
+        assert found(rule.fixed) == []
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
 
@@ -550,11 +550,11 @@ def test_rules_are_whole():
     for name, rule in RULES.items():
         assert (rule.name, rule.group) == (name, "model")
         assert rule.summary.endswith(".")
-        assert "To mend:" in rule.explain
+        assert "To fix:" in rule.explain
         assert rule.evidence
 
 
-# --- Models that are not plain --------------------------------------------------------------------
+# --- Special models -----------------------------------------------------------------------------
 
 
 def test_compiled():
@@ -645,7 +645,7 @@ def test_a_cycle_of_modules():
     parent = nn.Sequential(Child())
     parent[0].__dict__["parent"] = parent
     parent[0]._modules["parent"] = parent
-    parent.train = lambda mode=True: parent  # torch's own would not end
+    parent.train = lambda mode=True: parent  # torch's method would not end
     assert only(sites(parent, X)).name == "0"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_errors(name, capsys):
 
 
 def test_the_page_shows_what_is_printed(capsys, monkeypatch):
-    """All but times and measured rates."""
+    """Compared without times and measured rates."""
     monkeypatch.chdir(FAULTY.parent)
     assert audit("my_model.py:build") == 1
     printed = capsys.readouterr().out
@@ -129,6 +130,37 @@ def test_inputs():
     assert torch.equal(before, torch.get_rng_state())
 
 
+LAZY = """
+import torch
+from helper import drop
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        import helper, later
+        return later.same(helper.drop(x))
+
+def build():
+    return Net(), (torch.ones(64),)
+"""
+
+
+def test_a_file_imports_its_neighbours_also_when_it_is_called(tmp_path, capsys):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "net.py").write_text(LAZY)
+    (folder / "helper.py").write_text(
+        "import torch.nn.functional as F\ndef drop(x):\n    return F.dropout(x, 0.5)\n"
+    )
+    (folder / "later.py").write_text("def same(x):\n    return x\n")
+    before = sys.path.copy(), set(sys.modules)
+    assert audit(f"{folder}/net.py:build") == 1
+    # Relative to the folder that the command was run in, not to the target's.
+    assert "F.dropout (elsewhere/helper.py:3) drops in eval" in capsys.readouterr().out
+    assert sys.path == before[0]
+    assert not {"net", "helper", "later"} & (set(sys.modules) - before[1])
+    assert not list(folder.rglob("__pycache__"))
+
+
 def test_a_tuple_of_something_else():
     with pytest.raises(TargetError, match=r"got \(int, int, int, int\)"):
         load_model("test_sites_cli_targets:four")
@@ -141,10 +173,6 @@ def targets(tmp_path, monkeypatch):
         "def four():\n    return 1, 2, 3, 4\n\ndef empty():\n    return ()\n"
     )
     monkeypatch.chdir(tmp_path)
-    yield
-    import sys
-
-    sys.modules.pop("test_sites_cli_targets", None)
 
 
 def test_an_empty_tuple():

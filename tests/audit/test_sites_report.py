@@ -58,7 +58,7 @@ error   TD301 alive-in-eval  the model's own F.dropout drops in eval
 advice  TD303 never-called  x Dropout with p=0.1 was called in no pass
 
 1 error, 1 advice at 5 sites in 1.2 s.
-`torchdropout explain alive-in-eval` says why and how to mend it.
+`torchdropout explain alive-in-eval` says why and how to fix it.
 """  # noqa: E501
 
 

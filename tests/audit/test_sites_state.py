@@ -1,4 +1,4 @@
-"""A model that was audited is as it was before, whatever happened."""
+"""An audit leaves a model as it was, whatever happens."""
 
 import copy
 import random
@@ -80,7 +80,7 @@ def snapshot(model, x):
         "torch": torch.get_rng_state(),
         "own": model.generator.get_state(),
         "python": random.getstate(),
-        "numpy": np.random.get_state()[1].tolist(),
+        "numpy": (np.random.get_state()[1].tolist(), np.random.get_state()[2]),
         "grad mode": torch.is_grad_enabled(),
         "global hooks": (dict(hooks._global_forward_hooks), dict(hooks._global_forward_pre_hooks)),
         "stacks": (torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack()),
@@ -105,7 +105,7 @@ def model():
 
 
 def test_the_model_does_change_what_is_looked_at(model):
-    """The guard of this file: without the audit's care, all of it differs."""
+    """Proves that these tests can fail: without the audit, everything differs."""
     x = torch.randn(4, 8)
     before = snapshot(model, x)
     model(x)
@@ -150,7 +150,7 @@ def test_all_is_as_before_after_a_real_signal(model):
 
 
 def test_each_pass_begins_as_the_first(model):
-    """A buffer that counts, and an input that is overwritten, start anew in each pass."""
+    """A buffer that counts, and an input that is overwritten, are reset before each pass."""
     seen = []
 
     class Counting(nn.Module):
@@ -169,7 +169,7 @@ def test_each_pass_begins_as_the_first(model):
 
 
 def test_train_that_merges_weights(model):
-    """As LoRA's layers do: `train()` and `eval()` change weights in place."""
+    """`train()` and `eval()` change weights in place, as in LoRA's layers."""
 
     class Merging(nn.Module):
         def __init__(self):
@@ -202,7 +202,7 @@ def test_train_that_merges_weights(model):
 
 
 def test_parameters_that_are_not_written_are_not_copied(monkeypatch):
-    """What a large model costs: nothing but its buffers."""
+    """A large model costs only a copy of its buffers."""
     model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))
     copied = []
     clone = torch.Tensor.clone

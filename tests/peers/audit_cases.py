@@ -56,9 +56,9 @@ except RuntimeError as error:
         "monai",
         ("monai/networks/blocks/crossattention.py", "monai/networks/blocks/selfattention.py"),
         frozenset({"attention-dropout-ungated"}),
-        "With `use_flash_attention=True` the rate is handed to `scaled_dot_product_attention` in "
-        "every mode; without it an `nn.Dropout` acts, which knows the mode. Two predictions of one "
-        "model in eval differ.",
+        "With `use_flash_attention=True` the rate is passed to `scaled_dot_product_attention` in "
+        "every mode; without it an `nn.Dropout` acts, which knows the mode. Two predictions of "
+        "one model in eval differ.",
         """\
 import torch
 from monai.networks.blocks import CrossAttentionBlock, SABlock
@@ -124,7 +124,7 @@ print(torch.equal(model(q, q.mT, q)[0], model(q, q.mT, q)[0]))
         frozenset({"functional-always-on"}),
         "`F.dropout(x, p=...)` without `training` in `forward`: the loss that validation reports "
         "is a random one, and `RNNP` encodes with dropout in decoding. The transducer's auxiliary "
-        "CTC loss has the same, and so have FunASR's copies of the three. espnet#3539 mended "
+        "CTC loss has the same fault, and so have FunASR's copies of the three. espnet#3539 fixed "
         "ESPnet 1's CTC loss; a comment on espnet#1784 is about the encoder's.",
         """\
 import numpy, torch
@@ -147,7 +147,7 @@ print(torch.equal(rnn(x, n)[0], rnn(x, n)[0]))
         "deepchem",
         ("deepchem/models/torch_models/dtnn.py",),
         frozenset({"module-built-in-forward"}),
-        "`nn.Dropout(self.dropout)(x)` makes a new module at each call, which is in training.",
+        "`nn.Dropout(self.dropout)(x)` makes a new module in each call, which is in training mode.",
         """\
 import torch
 from deepchem.models.torch_models.dtnn import DTNN
@@ -167,7 +167,7 @@ print(torch.equal(model(inputs), model(inputs)))
         "torch-geometric",
         ("torch_geometric/llm/models/glem.py",),
         frozenset({"train-overridden"}),
-        "`train` is a training step with arguments of its own. `Module.eval` calls `train(False)`, "
+        "`train` is a training step with its own arguments. `Module.eval` calls `train(False)`, "
         "and so does `train()` of a model that holds it.",
         """\
 import torch
@@ -219,8 +219,8 @@ model(words, patch_embeds=torch.zeros(1, 1, 64), num_patches=1, patch_ids=words)
         ("transformers/models/nystromformer/modeling_nystromformer.py",),
         frozenset({"dropout-never-used"}),
         "`attention_probs_dropout_prob` makes an `nn.Dropout` that nothing applies, and MRA and "
-        "YOSO have the same. Falcon's and MPT's rates without effect are found by "
-        "[running them](audit-model.md).",
+        "YOSO do the same. Falcon's and MPT's rates without effect are found by [running "
+        "them](audit-model.md).",
         """\
 import torch
 from transformers.models.nystromformer import NystromformerConfig, NystromformerModel
@@ -239,8 +239,8 @@ print(torch.equal(model(words)[0], model(words)[0]))
         "PyGCL",
         ("GCL/augmentors/functional.py",),
         frozenset({"functional-always-on", "keep-probability-as-p"}),
-        "`F.dropout(x, p=1. - drop_prob)`: at 0.1, 90 % are dropped. That it drops whatever the "
-        "mode is meant: it augments data. The function was run alone, from its source: the package "
+        "`F.dropout(x, p=1. - drop_prob)`: at 0.1, 90 % are dropped. That it drops in every mode "
+        "is intended: it augments data. The function was run alone, from its source: the package "
         "needs DGL.",
         """\
 import sys

@@ -84,9 +84,9 @@ for p in (0.99, 0.999):
         f"{EXAMPLES}/torch_targets.py:MonteCarloEncoder",
         frozenset({"grad-mode"}),
         "The layer is in eval and its dropouts are in training, as Monte Carlo dropout sets them. "
-        "Under `no_grad` the layer takes its fast path, which looks at its own mode and skips "
-        "them: all samples are equal and the uncertainty is zero, without a word. With gradients "
-        "recorded the samples differ.",
+        "Under `no_grad` the layer takes its fast path, which checks only its own mode and skips "
+        "them: all samples are equal and the uncertainty is zero, without a warning. With "
+        "gradients recorded the samples differ.",
         "The fast path is known to look at the mode of the layer only: pytorch#88806, "
         "pytorch#88831.",
         options=("--select", "output-shape,train-stochastic,grad-mode"),
@@ -109,7 +109,7 @@ print("grad", round(torch.stack([layer(x) for _ in range(16)]).std(0).mean().ite
         "torch",
         "",
         frozenset(),
-        "Both are built without a word: a search over p that goes wrong shows it at the first call "
+        "Both are built without an error: a search over p that goes wrong fails at the first call "
         "in training, or never.",
         "No thread known to us.",
         snippet="""\
@@ -125,9 +125,9 @@ print("built")
         "torch",
         "torch.nn:AlphaDropout",
         frozenset({"inplace-claim"}),
-        "The module takes `inplace`, shows it in its repr and does not hand it on: x stays as it "
-        "was. `F.alpha_dropout(inplace=True)` does write into x. `nn.FeatureAlphaDropout` is the "
-        "same. All else about both is right.",
+        "The module accepts `inplace`, shows it in its repr and does not pass it on: x is "
+        "unchanged. `F.alpha_dropout(inplace=True)` does write into x. `nn.FeatureAlphaDropout` "
+        "is the same. Everything else about both is right.",
         "No thread known to us.",
         snippet="""\
 import torch
@@ -144,7 +144,7 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "torch",
         "torch.nn:FeatureAlphaDropout",
         frozenset({"inplace-claim"}),
-        "As `nn.AlphaDropout`.",
+        "The same as `nn.AlphaDropout`.",
     ),
     Case(
         "The notebook's JustDropoutModelImpl",
@@ -153,7 +153,8 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         frozenset({"p-one-zeros", "edge-gradients", "dtype-kept"}),
         "Dropout as it is often taught. At p=1 the scale is infinite and 0 * inf is NaN; the "
         "float32 mask promotes half precision; the mask is made on the CPU wherever x is, which "
-        "level standard sees; no p is refused. The law of its masks, scale and gradient are right.",
+        "level standard finds; no p is refused. The distribution of its masks, its scale and its "
+        "gradient are right.",
     ),
     Case(
         "transformers: DropPath, in 43 copies",
@@ -163,8 +164,8 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "`floor(rand + keep_prob)` in the dtype of x. In bfloat16, rand + keep_prob is rounded to "
         "steps of 1/128 near 2, so at small p one sample in 256 is multiplied by 2 and none is "
         "dropped; p=0.999 drops all. At p=1, `x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, DINOv2, "
-        "SegFormer and 38 more models hold the same text. timm's DropPath "
-        "draws with `bernoulli_` and is right.",
+        "SegFormer and 38 more models contain the same code. timm's DropPath draws with "
+        "`bernoulli_` and is right.",
         "No thread known to us.",
         options=("--spec", "drop-path"),
         modules=("transformers",),
@@ -206,10 +207,11 @@ print(SwinDropPath(1.0).train()(x).isnan().all())
         "keras",
         "",
         frozenset(),
-        "The same of `sqrt(rate / (1 - rate))`. The verifier has no opinion on p=1 of Gaussian "
-        "dropout, whose variance has no value there; but a rate that the constructor accepts "
-        "should not end the first training step.",
-        "That p=1 divides by zero was said when the layer was written, in 2015: keras#351.",
+        "The same with `sqrt(rate / (1 - rate))`. The verifier does not check Gaussian dropout at "
+        "p=1, where its variance has no value; but a rate that the constructor accepts should not "
+        "end the first training step.",
+        "The division by zero at p=1 was pointed out when the layer was written, in 2015: "
+        "keras#351.",
         modules=("keras",),
         snippet="""\
 import keras, torch
@@ -223,7 +225,7 @@ except ZeroDivisionError as error:
         backend="torch",
     ),
     Case(
-        "Keras: layers with seeds of their own, on torch",
+        "Keras: layers with their own seeds, on torch",
         "keras",
         f"{EXAMPLES}/keras_targets.py:Heads",
         frozenset({"mask-repeats", "seed-governs"}),
@@ -250,8 +252,8 @@ print(torch.equal(one(x, training=True), two(x, training=True)))
         "equinox",
         f"{EXAMPLES}/jax_targets.py:equinox_dropout",
         frozenset({"edge-gradients"}),
-        "The output at p=1 is right, its gradient NaN: `where(mask, x / q, 0)` differentiates the "
-        "branch with q = 0, too. Flax returns zeros early, with a comment that says why.",
+        "The output at p=1 is right, its gradient is NaN: `where(mask, x / q, 0)` differentiates "
+        "the branch with q = 0, too. Flax returns zeros early, with a comment that says why.",
         "No thread known to us.",
         modules=("jax", "equinox", "flax"),
         snippet="""\
@@ -278,7 +280,7 @@ print(drop(x, key=key), jax.grad(lambda x: drop(x, key=key).sum())(x))
         frozenset({"eval-identity", "grad-mask", "p-one-zeros", "edge-gradients", "empty-input"}),
         "For an embedding without `padding_idx` it passes -1, which torch reads as the last row: "
         "the last word of the vocabulary gets no gradient, in training and in eval. AWD-LSTM sets "
-        "`padding_idx` and is not struck. At p=1 all is NaN.",
+        "`padding_idx` and is not affected. At p=1 everything is NaN.",
         "No thread known to us.",
         modules=("fastai.text.models.awdlstm",),
         snippet="""\
@@ -295,8 +297,8 @@ print(dropout.emb.weight.grad.flatten())
         "fastai",
         f"{EXAMPLES}/fastai_targets.py:ScaledEmbedding",
         frozenset({"eval-identity", "input-unmodified"}),
-        "`scale=` is applied in place, to the weight itself in eval or at p=0: the embedding grows "
-        "with each call. What eval does to the gradient is the last word's, as above.",
+        "`scale=` is applied in place, to the weight itself in eval or at p=0: the embedding "
+        "grows with each call. In eval only the gradient of the last word is wrong, as above.",
         "No thread known to us.",
         options=("--select", "output-shape,eval-identity,input-unmodified"),
         modules=("fastai.text.models.awdlstm",),
@@ -313,11 +315,11 @@ print([dropout(torch.tensor([0]), scale=2).item() for _ in range(3)])
         "timm",
         "timm.layers:DropBlock2d",
         frozenset({"drop-rate"}),
-        "Block centres are drawn on the whole plane, their density computed for the part where a "
-        "block fits: on 16 x 16 with blocks of 7, 0.184 of the elements are dropped at 0.1. timm "
-        "calls the argument the probability of dropping a block; the paper, and torchvision, mean "
-        "the share of elements. The paper's density ignores that blocks overlap, and so is an "
-        "approximation itself.",
+        "Block centres are drawn on the whole plane, but their density is computed for the part "
+        "where a block fits: on 16 x 16 with blocks of 7, 0.184 of the elements are dropped at "
+        "0.1. timm calls the argument the probability of dropping a block; the paper, and "
+        "torchvision, mean the fraction of elements. The paper's density ignores that blocks "
+        "overlap, and so is an approximation itself.",
         "pytorch-image-models#2620 changed other parts of it.",
         modules=("timm",),
         snippet="""\
@@ -334,8 +336,8 @@ print(f"{(DropBlock2d(0.1, 7).train()(x) == 0).double().mean():.3f}")
         "torchvision",
         "torchvision.ops:DropBlock2d",
         frozenset({"drop-rate"}),
-        "Documented as the probability of an element to be dropped. It follows the paper, whose "
-        "density ignores that blocks overlap: 0.093 at 0.1, 0.210 at 0.25.",
+        "p is documented as the probability of an element to be dropped. It follows the paper, "
+        "whose density ignores that blocks overlap: 0.093 at 0.1, 0.210 at 0.25.",
         "No thread known to us.",
         modules=("torchvision",),
         snippet="""\
@@ -349,13 +351,14 @@ for p in (0.1, 0.25):
         shows="0.1 0.093\n0.25 0.210\n",
     ),
     Case(
-        "timm: PatchDropout keeps one patch less",
+        "timm: PatchDropout keeps one patch too few",
         "timm",
         f"{EXAMPLES}/timm_targets.py:patch_of_ten",
         frozenset({"drop-rate"}),
         "`int(L * (1. - prob))` truncates: 10 * (1 - 0.8) is 1.9999999999999996, so 1 patch of 10 "
-        "is kept where 2 were asked for, and 19 of 200 at 0.9. x-transformers' `dropout_seq` "
-        "truncates likewise. Rates that are multiples of 1/8 are right, and so is the choice.",
+        "is kept where 2 were requested, and 19 of 200 at 0.9. x-transformers' `dropout_seq` "
+        "truncates likewise. Rates that are multiples of 1/8 are right, and so is the choice of "
+        "patches.",
         "No thread known to us.",
         options=("--spec", "tokens:group=10", "--select", "output-shape,drop-rate"),
         modules=("timm",),
@@ -372,9 +375,9 @@ print(PatchDropout(0.9, num_prefix_tokens=0).train()(torch.ones(1, 200, 1)).shap
         "x-transformers",
         f"{EXAMPLES}/x_transformers_targets.py:Layers",
         frozenset({"foreign-generators"}),
-        "Whether a layer runs is drawn from Python's `random`: `torch.manual_seed` does not govern "
-        "it, data loading that uses `random` changes it, and a checkpointed recomputation, which "
-        "puts back torch's generator only, may leave out another layer.",
+        "Whether a layer runs is drawn from Python's `random`: `torch.manual_seed` does not "
+        "govern it, data loading that uses `random` changes it, and a checkpointed recomputation, "
+        "which restores torch's generator only, may skip another layer.",
         "No thread known to us.",
         options=("--select", "output-shape,foreign-generators"),
         modules=("x_transformers",),
@@ -390,10 +393,17 @@ RIGHT = (
         "torchvision",
         "torchvision.ops:StochasticDepth",
         frozenset(),
-        "a draw a sample",
+        "one draw per sample",
         modules=("torchvision",),
     ),
-    Case("timm", "timm", "timm.layers:DropPath", frozenset(), "a draw a sample", modules=("timm",)),
+    Case(
+        "timm",
+        "timm",
+        "timm.layers:DropPath",
+        frozenset(),
+        "one draw per sample",
+        modules=("timm",),
+    ),
     Case(
         "timm",
         "timm",

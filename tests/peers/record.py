@@ -27,43 +27,42 @@ PAGE = ROOT / "docs" / "found.md"
 HEAD = """\
 # Found in other packages
 
-What `torchdropout verify` says of dropouts that people use, and [`torchdropout
-audit`](#found-by-the-audit-of-sources) of sources, and what it means. Each section gives the
-command and the findings as they were printed, of `verify` at level `quick` with seed 0, and, where
-it is short, code that shows the same without. `python -m peers.record`, run in `tests`, does it all
-again and writes this page; `tests/peers` holds each case to its findings. The targets that are no
-name of a package are in `examples/found`.
+What `torchdropout verify` reports for dropouts that people use, what [`torchdropout
+audit`](#found-by-the-audit-of-sources) reports for sources, and what it means. Each section gives
+the command and the findings as printed (of `verify` at level `quick` with seed 0) and, where it is
+short, code that shows the same without these tools. `python -m peers.record`, run in `tests`,
+repeats all runs and writes this page; `tests/peers` checks the findings of each case. Targets that
+are not part of a package are in `examples/found`.
 
-Advice (a wrong p accepted, a dropped infinity that becomes NaN) is shown with the rest and is no
-error. "No thread known to us" says no more than that.
+Advice (a wrong p accepted, a dropped infinity that becomes NaN) is shown with the rest and is not
+an error. "No thread known to us" means no more than that.
 """
 
 SOURCES_HEAD = """\
 ## Found by the audit of sources
 
-What `torchdropout audit` says of sources in packages, each with code that shows it on the package
-itself. These are the ones that change what is trained or predicted, in versions that are current;
-[audit/labels.csv](audit/labels.csv) has all that was found in the packages of
+What `torchdropout audit` reports for sources in packages, each with code that shows it on the
+package itself. These are the findings that change what is trained or predicted, in current
+versions; [audit/labels.csv](audit/labels.csv) has everything that was found in the packages of
 [audit/precision.md](audit/precision.md), read one by one. Threads are named where we know of one.
 """
 
 RIGHT_HEAD = """\
-## Found right
+## Found correct
 
-No error at level `quick`. What a run sees, and what it does not, `torchdropout verify` prints with
-each check.
+No error at level `quick`. `torchdropout verify` prints with each check the smallest fault it finds.
 
 | package | target | kind | verdict |
 |---|---|---|---|
 """
 
 TAIL = """\
-## Not there, or not tried
+## Missing, or not tried
 
 - DeBERTa's `StableDropout` is gone from transformers {transformers}, which has `nn.Dropout` there;
-  the copy in SEW-D is the last. T5 calls `nn.Dropout` and `F.dropout`, with the mode handed on.
-- fastai {fastai} was installed without the packages it declares (spaCy among them): what is judged
-  here imports without.
+  the copy in SEW-D is the last one. T5 calls `nn.Dropout` and `F.dropout`, and passes the mode on.
+- fastai {fastai} was installed without the packages it declares (spaCy among them): what is
+  verified here can be imported without them.
 - Keras on TensorFlow was not tried.
 """
 

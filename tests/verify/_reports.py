@@ -20,7 +20,7 @@ HOSTILE = {
 
 
 def rule(name="drop-rate", group="rate", severity="error", code="TD521", **more):
-    explain = "Measured: `a call`.\n\nIt matters\na lot.\n\n    code = 1 < 2\n\nTo mend: mend it."
+    explain = "Measured: `a call`.\n\nIt matters\na lot.\n\n    code = 1 < 2\n\nTo fix: fix it."
     return Rule(code, name, group, severity, f"The summary of {name}.", explain, **more)
 
 
@@ -30,7 +30,7 @@ def check(status="fail", message="what was seen", figures=None, sees="", **of_ru
 
 OK = check("ok", "y is x", name="eval-identity", group="mode", code="TD502")
 SEES = check("ok", "0.1 dropped   p-value 0.4", {"p_value": 0.4}, "an error of 0.0012")
-SKIP = check("skip", "not judged", name="mode-switch", group="mode", code="TD504")
+SKIP = check("skip", "not checked", name="mode-switch", group="mode", code="TD504")
 ERROR = check(message="4096 are NaN", name="p-one-zeros", group="edges", code="TD552")
 ADVICE = check(
     message="p=1.5 accepted", name="wrong-p-named", group="construction", severity="advice",

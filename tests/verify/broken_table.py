@@ -1,10 +1,10 @@
-"""Judges all dropouts of the zoo at `standard` and writes what was said of them to a table.
+"""Verifies all dropouts of the zoo at `standard` and writes the results to a table.
 
     python tests/verify/broken_table.py            all of them
-    python tests/verify/broken_table.py NAME ...   these, into the table there is
+    python tests/verify/broken_table.py NAME ...   these, into the existing table
 
-A broken dropout is judged up to the check that its docstring names: no other may come before it.
-A correct one is judged by all.
+A broken dropout is checked up to the check that its docstring names: no other may fail before it.
+A correct one gets all checks.
 """
 
 import argparse
@@ -27,7 +27,7 @@ NONE = "-"
 
 
 def judge(member):
-    """The row of a dropout: what it is, its name, the findings, and what the first one says."""
+    """The row of a dropout: what it is, its name, the findings, and the first message."""
     only = member.checks_up_to_the_fault() if member.trips else None
     report = check_subject(member.subject(), level=LEVEL, only=only)
     accusers = member.accusers(report)
@@ -37,12 +37,12 @@ def judge(member):
 
 
 def is_right(member, row):
-    """Whether the row says what it should: the check named, alone; or nothing."""
+    """Whether the row is as expected: only the named check failed; or none."""
     return row[2] == (member.trips or NONE)
 
 
 def zoo():
-    """All dropouts by kind and name: a correct one may be called like a broken one."""
+    """All dropouts by kind and name: a correct one may have the name of a broken one."""
     return {
         (kind, name): member
         for kind in ("broken", "correct")
@@ -63,8 +63,9 @@ def write(rows):
     found = max(len(row[2]) for row in rows.values())
     lines = [f"{k:7}  {n:{width}}  {c:{found}}  {m}".rstrip() for k, n, c, m in rows.values()]
     head = [
-        "What the verifier says of each dropout of tests/verify/broken and tests/verify/correct:",
-        "kind, name, the checks that accuse it, and what the first of them says.",
+        "What the verifier reports on each dropout "
+        "of tests/verify/broken and tests/verify/correct:",
+        "kind, name, the checks that fail, and the message of the first of them.",
         f"level {LEVEL}, seed 0, torch {torch.__version__.partition('+')[0]}; "
         "made by `python tests/verify/broken_table.py`",
     ]
@@ -90,7 +91,7 @@ def main():
         parser.error(f"Expected names of dropouts of the zoo, got {', '.join(sorted(unknown))}")
     wanted = [key for key in members if not given.names or key[1] in given.names]
     rows, wrong = read(), []
-    # New processes now and then: what a broken dropout leaves behind stays there.
+    # Processes are replaced now and then, with whatever a broken dropout has left behind.
     context = multiprocessing.get_context("spawn")
     with context.Pool(given.jobs, maxtasksperchild=8) as pool:
         for number, (key, row) in enumerate(pool.imap_unordered(_row, wanted), 1):

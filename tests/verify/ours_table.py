@@ -1,9 +1,9 @@
-"""Judges every dropout of this library at `standard` and writes what was said of it to a table.
+"""Verifies every dropout of this library at `standard` and writes the results to a table.
 
     python tests/verify/ours_table.py            all of them
-    python tests/verify/ours_table.py NAME ...   these, into the table there is
+    python tests/verify/ours_table.py NAME ...   these, into the existing table
 
-A row is taken again only if it is named, or if it is not there.
+A row is measured again only if it is named, or if it is missing.
 """
 
 import argparse
@@ -30,7 +30,7 @@ NONE = "no finding"
 
 @dataclass(frozen=True)
 class Row:
-    """What was said of one: its kind, how many checks held and do not apply, what was found."""
+    """The result of one: its kind, how many checks passed and did not apply, what was found."""
 
     kind: str
     held: str
@@ -43,7 +43,7 @@ def judge(name):
     report = check_subject(resolve(case.target, spec=case.spec), level=LEVEL)
     count = [check.status for check in report.checks].count
     found = "; ".join(f"{f.name}: {f.message}" for f in report.findings)
-    return Row(report.spec, f"{count('ok')} ok, {count('skip')} not asked", found or NONE)
+    return Row(report.spec, f"{count('ok')} ok, {count('skip')} skipped", found or NONE)
 
 
 def read():
@@ -64,8 +64,8 @@ def write(rows):
         for name in names
     ]
     head = [
-        "What the verifier says of each dropout of torchdropout.functional and torchdropout.nn:",
-        "name, kind, checks that hold and checks that do not apply, findings of any severity.",
+        "What the verifier reports on each dropout of torchdropout.functional and torchdropout.nn:",
+        "name, kind, checks that pass and checks that do not apply, findings of any severity.",
         f"level {LEVEL}, seed 0, torch {torch.__version__.partition('+')[0]}, backends "
         f"{', '.join(backends.available())}; made by `python tests/verify/ours_table.py`",
     ]

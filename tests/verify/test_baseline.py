@@ -75,13 +75,13 @@ def test_nothing_is_known_without_a_baseline():
     ("text", "words"),
     [
         (None, "got No such file or directory"),
-        ("", "got no JSON"),
-        ("{", "got no JSON"),
+        ("", "got invalid JSON"),
+        ("{", "got invalid JSON"),
         ("[]", "got other JSON"),
         ("{}", "got other JSON .*schema"),
         ('{"schema": 1, "targets": [{}]}', "got other JSON .*target"),
         ('{"schema": 1, "checks": []}', "got other JSON .*targets"),
-        ('{"schema": 99, "targets": []}', "got schema 99 where 1 is read"),
+        ('{"schema": 99, "targets": []}', "got schema 99, expected 1"),
         ('{"schema": 1, "targets": [{"target": "a", "findings": [3]}]}', "got other JSON"),
         ('{"schema": 1, "targets": [{"target": [], "findings": []}]}', "got other JSON"),
     ],
@@ -99,7 +99,7 @@ def test_what_is_no_report_is_told(tmp_path, text, words):
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "known.json"
     path.write_bytes(b"\xff")
-    with pytest.raises(ArgumentValueError, match="no UTF-8 text"):
+    with pytest.raises(ArgumentValueError, match="bytes that are not UTF-8"):
         read_baseline(path)
 
 

@@ -63,7 +63,7 @@ def test_the_mended_form_does_not_and_has_no_error(name, whole, findings):
     """Up to the check; by all checks where there is time."""
     example = EXAMPLES[name]
     last = ORDER[-1] if whole else name
-    found = findings(example.mended, example.spec, last, name in TRACED)
+    found = findings(example.fixed, example.spec, last, name in TRACED)
     assert name not in [finding.name for finding in found]
     assert [f"{f.name}: {f.message}" for f in found if f.severity == "error"] == []
 
@@ -73,7 +73,7 @@ def test_the_mended_form_is_the_broken_one_with_a_small_change(name):
     example = EXAMPLES[name]
     broken, mended = (
         [line for line in text.splitlines() if line and not line.startswith(("import", "from"))]
-        for text in (example.broken, example.mended)
+        for text in (example.broken, example.fixed)
     )
     assert broken != mended
     assert 2 <= len(mended) <= 16
@@ -84,7 +84,7 @@ def test_the_mended_form_is_the_broken_one_with_a_small_change(name):
 
 def test_the_programs_are_clean(tmp_path):
     for name, example in EXAMPLES.items():
-        for form in ("broken", "mended"):
+        for form in ("broken", "fixed"):
             (tmp_path / f"{name}-{form}.py").write_text(getattr(example, form))
     ruff = [sys.executable, "-m", "ruff"]
     flags = ["--isolated", "--line-length", "80"]

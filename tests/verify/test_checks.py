@@ -9,7 +9,7 @@ import torch
 from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, rounding, stats
 from torchdropout.verify.checks import _reading as reading
 from torchdropout.verify.context import Context
-from torchdropout.verify.table import STATISTICAL
+from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.targets import resolve
 
 GROUPS = [
@@ -58,7 +58,7 @@ def test_every_rule_says_what_is_measured_and_how_to_mend(rule):
     assert rule.summary.endswith(".")
     assert "\n" not in rule.summary
     assert rule.explain.startswith("Measured: ")
-    assert "\n\nTo mend: " in rule.explain
+    assert "\n\nTo fix: " in rule.explain
     # Measured, why, mend: three paragraphs at least.
     assert len(rule.explain.split("\n\n")) >= 3
 

@@ -1,4 +1,4 @@
-"""Correct dropouts, differently written, are accused of nothing."""
+"""Correct dropouts, differently written, get no findings."""
 
 import pytest
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binom
 
 from torchdropout.verify import CHECKS, Level, check_subject
-from torchdropout.verify.table import STATISTICAL
+from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.targets import resolve
 
 # All checks on samples of a few thousand: false alarms do not depend on the size of a sample.

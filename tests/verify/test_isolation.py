@@ -89,7 +89,7 @@ def judge(*targets, select=FAST, watch=None, fork=True, **more):
         "keep_prob": None, "training_name": None, "spec": None, "compile": False,
         "checkpoint": False, "device": None,
     }  # fmt: skip
-    return isolation.judge(targets, options, watch or Watch(), fork=fork, **more)
+    return isolation.verify_targets(targets, options, watch or Watch(), fork=fork, **more)
 
 
 def only(outcome):
@@ -279,7 +279,7 @@ def test_what_was_found_before_is_known_after(target):
     results = only(judge(target(wrong), select=("drop-rate", "empty-input", "tiny-input")))
     assert results["drop-rate"].status == "fail"
     assert results["empty-input"].message == "the process ended with exit code 1"
-    assert results["tiny-input"].message == "not judged: drop-rate failed"
+    assert results["tiny-input"].message == "not checked: drop-rate failed"
 
 
 def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):

@@ -98,11 +98,11 @@ def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
     result.stdout.re_match_lines(
         [
             r"E .*VerificationError: drop-rate \(TD521\): p=.*: 0\.\d+ of \d+ dropped, expected .*",
-            r"E +required: The share of dropped elements is p\.",
+            r"E +required: The fraction of dropped elements is p\.",
             r"E +figures: p_value=\S+, tests=6, alpha=\S+.*",
             r"E +target: \S+:often, function, called as often\(x, p=p, training=training\); "
             r"level quick, seed 0",
-            r"E +`torchdropout explain drop-rate` says why it matters and how to mend it\.",
+            r"E +`torchdropout explain drop-rate` says why it matters and how to fix it\.",
         ]
     )
     # The frames of this package are no news to the reader.
@@ -113,14 +113,14 @@ def test_a_check_that_needs_a_failed_one_is_skipped_also_when_run_alone(run):
     for flags in ((), ("-k", "mode-switch")):
         result = run("[Live], select=['eval-identity', 'mode-switch']", "-v", *flags)
         assert outcomes(result)["Live-mode-switch"] == "skipped"
-        result.stdout.fnmatch_lines(["*not judged: eval-identity failed"])
+        result.stdout.fnmatch_lines(["*not checked: eval-identity failed"])
 
 
 def test_a_check_says_the_same_alone_as_after_the_others(run):
     # It needs no other check to have passed, and yet asks what drop-rate has found.
     result = run("[often]", "-v", "-k", "lag-independence")
     result.assert_outcomes(skipped=1, deselected=len(codes_of(None, PLAIN)) - 1)
-    result.stdout.fnmatch_lines(["*not judged: the rate at p=0.5 is wrong, see drop-rate"])
+    result.stdout.fnmatch_lines(["*not checked: the rate at p=0.5 is wrong, see drop-rate"])
 
 
 def test_what_does_not_apply_is_skipped_with_the_reason(run):

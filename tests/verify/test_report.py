@@ -19,12 +19,12 @@ LONG = "p=1: 4096 of 4096 values are NaN, expected 0; the first is at (0, 0), th
 
 
 def rule(name, group, severity="error", code="TD500"):
-    explain = "Measured: a call.\n\nIt matters\na lot.\n\n    code = 1\n\nTo mend: mend it."
+    explain = "Measured: a call.\n\nIt matters\na lot.\n\n    code = 1\n\nTo fix: fix it."
     return Rule(code, name, group, severity, f"The summary of {name}.", explain)
 
 
 IDENTITY = CheckResult(rule("eval-identity", "mode"), "ok", "y is x", seconds=0.25)
-SWITCH = CheckResult(rule("mode-switch", "mode"), "skip", "not judged: no module")
+SWITCH = CheckResult(rule("mode-switch", "mode"), "skip", "not checked: no module")
 RATE = CheckResult(
     rule("drop-rate", "rate"), "ok", "p=0.1: 0.10002 of 4194304", {"p": 0.1}, "an error of 0.0012"
 )
@@ -43,13 +43,13 @@ module class, built as Drop(p=p)
 level quick   seed 7   false-alarm rate of the run 1e-06
 
   mode          ok      eval-identity  y is x
-                skip    mode-switch    not judged: no module
+                skip    mode-switch    not checked: no module
   rate          ok      drop-rate      p=0.1: 0.10002 of 4194304   sees an error of 0.0012
   edges         FAIL    p-one-zeros    {LONG}
   construction  advice  wrong-p-named  p=1.5 accepted
 
 1 error, 1 advice in 11.4 s: not a correct dropout.
-`torchdropout explain p-one-zeros` says why it matters and how to mend it.
+`torchdropout explain p-one-zeros` says why it matters and how to fix it.
 """
 
 NARROW = """\
@@ -59,7 +59,7 @@ level quick   seed 7   false-alarm rate of the run 1e-06
 
   mode
     ok      eval-identity  y is x
-    skip    mode-switch    not judged: no module
+    skip    mode-switch    not checked: no module
   rate
     ok      drop-rate      p=0.1: 0.10002 of 4194304   sees an error of 0.0012
   edges
@@ -69,7 +69,7 @@ level quick   seed 7   false-alarm rate of the run 1e-06
     advice  wrong-p-named  p=1.5 accepted
 
 1 error, 1 advice in 11.4 s: not a correct dropout.
-`torchdropout explain p-one-zeros` says why it matters and how to mend it.
+`torchdropout explain p-one-zeros` says why it matters and how to fix it.
 """
 
 
@@ -134,7 +134,7 @@ def test_a_new_error_beside_a_known_one_fails():
     assert not report.passed
     assert render_text(report).splitlines()[-2:] == [
         "1 new error, 2 known in 11.4 s: not a correct dropout.",
-        "`torchdropout explain drop-rate` says why it matters and how to mend it.",
+        "`torchdropout explain drop-rate` says why it matters and how to fix it.",
     ]
 
 
@@ -265,17 +265,17 @@ def test_rule_is_explained():
     text = render_rule(rule("drop-rate", "rate"))
     assert text == (
         "TD500 drop-rate   rate   error\nThe summary of drop-rate.\n\nMeasured: a call.\n\n"
-        "It matters a lot.\n\n    code = 1\n\nTo mend: mend it.\n"
+        "It matters a lot.\n\n    code = 1\n\nTo fix: fix it.\n"
     )
 
 
 def test_rule_is_explained_with_its_examples():
     broken = "    class Drop:\n\tp = 1\n\n        pass\n" + "    # long " + "x" * 200 + "\n"
-    shown = dataclasses.replace(rule("drop-rate", "rate"), broken=broken, mended="\nmended = 1\n")
+    shown = dataclasses.replace(rule("drop-rate", "rate"), broken=broken, fixed="\nmended = 1\n")
     text = render_rule(shown, width=60)
     assert text.endswith(
         f"""
-To mend: mend it.
+To fix: fix it.
 
 Broken:
 
@@ -285,7 +285,7 @@ Broken:
         pass
     # long {"x" * 200}
 
-Mended:
+Fixed:
 
     mended = 1
 """
@@ -315,12 +315,13 @@ def test_rules_are_listed_a_line_each():
     }  # fmt: skip
 
 
-def test_renderers_import_findings_only():
-    for file in Path(report_package.__file__).parent.glob("*.py"):
+def test_renderers_import_results_only():
+    folder = Path(report_package.__file__).parent
+    for file in (*folder.glob("*.py"), folder.parent / "comparison" / "text.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level > 1:
-                allowed = ("findings", "comparison", "rendering")
-                room = (node.module or "").partition(".")[0]
-                assert room in allowed, f"{file.name} imports {node.module}"
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                rooms = {name.partition(".")[0] for name in names}
+                assert rooms <= {"html", "reporting", "results"}, f"{file.name} imports {names}"
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 assert not (node.module or "").startswith("torchdropout"), file.name

@@ -140,7 +140,7 @@ def test_several_targets_stand_under_a_total_that_links_to_them():
 
 
 def test_no_target_and_no_check_are_said():
-    assert "No target was judged" in words(Report(()))
+    assert "No target was verified" in words(Report(()))
     assert "interrupted after no checks" in words(Report((r.target(complete=False),)))
 
 
@@ -159,7 +159,7 @@ def test_findings_come_folded_errors_first_and_explain_themselves():
     worst = [{"label": "p=0.5", "rate": 0.25, "n": 10}]
     figures = {"p_value": 1.23456789e-9, "odd": float("nan"), "none": None, "worst": worst}
     error = r.check(
-        message="a rate of 0.25", figures=figures, broken="\n  x = 1 <\n  y\n", mended="x = 2"
+        message="a rate of 0.25", figures=figures, broken="\n  x = 1 <\n  y\n", fixed="x = 2"
     )
     target = r.target(known, r.ADVICE, error, known=frozenset({"TD511"}))
     text = render_html(Report((target,)))
@@ -171,7 +171,7 @@ def test_findings_come_folded_errors_first_and_explain_themselves():
     first = Page(re.search(r"<details.*?</details>", text, re.S)[0])
     assert " | ".join(text for text in first.texts if text) == (
         "FAIL | drop-rate | TD521 | a rate of 0.25 | The summary of drop-rate. | Measured: | a call"
-        " | . | It matters a lot. | code = 1 < 2 | To mend: mend it. | Broken | x = 1 <\ny | Mended"
+        " | . | It matters a lot. | code = 1 < 2 | To fix: fix it. | Broken | x = 1 <\ny | Fixed"
         " | x = 2 | Figures | p_value | 1.23457e-09 | odd | nan | none | none | label | rate | n"
         " | p=0.5 | 0.25 | 10"
     )
@@ -197,7 +197,7 @@ def test_a_notebook_gets_a_fragment_with_its_own_style():
 
 def test_the_text_report_loads_no_matplotlib():
     code = (
-        "import sys\nfrom torchdropout.findings import Report\n"
+        "import sys\nfrom torchdropout.verify.results import Report\n"
         "from torchdropout.verify.report import render_text, render_junit\n"
         "render_text(Report(())), render_junit(Report(()))\n"
         "assert 'matplotlib' not in sys.modules"

@@ -57,7 +57,7 @@ def test_outcomes():
     assert outcome("a.py:A", "p-one-zeros") == [("failure", "4096 are NaN", "TD552")]
     advice = ("skipped", "advice: p=1.5 accepted", "TD602")
     assert outcome("a.py:A", "wrong-p-named") == [advice]
-    assert outcome("a.py:A", "mode-switch") == [("skipped", "not judged", "TD504")]
+    assert outcome("a.py:A", "mode-switch") == [("skipped", "not checked", "TD504")]
     assert outcome("c:C", "p-one-zeros") == [("skipped", "known: 4096 are NaN", "TD552")]
     ((kind, message, _),) = outcome("b:B", "complete")
     assert (kind, message[:26]) == ("error", "interrupted after 2 checks")
@@ -70,7 +70,7 @@ def test_a_failure_explains_itself_and_every_case_says_what_was_seen():
     found = cases(render_junit(REPORT))
     failure = found["a.py:A", "p-one-zeros"].find("failure").text
     assert failure.startswith("TD552 p-one-zeros: The summary of p-one-zeros.\n\nMeasured:")
-    assert "To mend: mend it." in failure
+    assert "To fix: fix it." in failure
     assert found["a.py:A", "drop-rate"].find("system-out").text == (
         "TD521 The summary of drop-rate.\n0.1 dropped   p-value 0.4\nsees an error of 0.0012"
     )

@@ -42,13 +42,13 @@ TITLES = {
     "one rate": ({"rates": r.rates()["rates"][2:3]}, "The measured rate agrees with p at p=0.5"),
     "a rate off": (
         r.rates(**{"p0.1": 0.005}),
-        "At p=0.1 a share of 0.105 is dropped, expected 0.1",
+        "At p=0.1 a fraction of 0.105 is dropped, expected 0.1",
     ),
     "two rates off": (
         r.rates(**{"p0.1": 0.005, "p0.5": -0.1}),
-        "At p=0.5 a share of 0.4 is dropped, expected 0.5, and 1 more",
+        "At p=0.5 a fraction of 0.4 is dropped, expected 0.5, and 1 more",
     ),
-    "places": (r.places(), "Every place modulo 256 drops what it should"),
+    "places": (r.places(), "Every place modulo 256 drops at the expected rate"),
     "a place off": (r.places(_255=0.52), "Place 255 of 256 drops 0.52, expected 0.5"),
     "three places off": (
         r.places(_1=0.52, _2=0.4, _3=0.51),

@@ -79,9 +79,9 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(judge, broken_zoo
     checks = by_name(judge(unscaled))
     assert checks["kept-scale"].status == "fail"
     assert checks["drop-rate"].status == "skip"
-    assert checks["drop-rate"].message == "not judged: kept-scale failed"
+    assert checks["drop-rate"].message == "not checked: kept-scale failed"
     # Through the check between them.
-    assert checks["tiny-input"].message == "not judged: kept-scale failed"
+    assert checks["tiny-input"].message == "not checked: kept-scale failed"
     assert checks["eval-identity"].status == "ok"
 
 
@@ -112,7 +112,7 @@ def test_rates_known_to_be_wrong_are_not_echoed(judge):
     (course,) = courses
     assert course.bad_rates == {0.5}
     (_, alone) = judge(wrong, only=frozenset(["drop-rate", "few-masks"]), course=course).checks
-    assert alone.message == "not judged: the rate at p=0.5 is wrong, see drop-rate"
+    assert alone.message == "not checked: the rate at p=0.5 is wrong, see drop-rate"
 
 
 def test_a_report_says_what_was_judged_and_where(judge):

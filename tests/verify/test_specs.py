@@ -50,7 +50,7 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("", ArgumentValueError, "there are: plain"),
         (7, ArgumentTypeError, r"got spec=7 \(int\)"),
         ("plain:quantised=100", ArgumentValueError, "a power of two"),
-        ("plain:colour=3", ArgumentValueError, "tell one of bits"),
+        ("plain:colour=3", ArgumentValueError, "set one of bits"),
         ("plain:bits", ArgumentValueError, "whole number"),
         ("tokens:quantised=256", ArgumentValueError, "of a kind that scales"),
         ("alpha:bits=8", ArgumentValueError, "of a kind that scales"),
@@ -209,20 +209,20 @@ def test_the_gradient_of_every_place_that_shares_a_draw_is_looked_at():
 def test_alpha_is_read_as_the_dropout_it_stands_for():
     spec = SPECS["alpha"]
     x = torch.tensor([0.5, -1.0, 1.25, 0.75], dtype=torch.float64)
-    a, b, dropped = spec.law.constants(0.25)
+    a, b, dropped = spec.effect.constants(0.25)
     y = a * x + b
     y[1] = dropped
-    read = spec.law.decode(x, y, 0.25)
+    read = spec.effect.decode(x, y, 0.25)
     want = x / 0.75
     want[1] = 0
     assert torch.equal(read, want)
     y[2] += 1e-3
-    assert spec.law.decode(x, y, 0.25)[2] != want[2]
+    assert spec.effect.decode(x, y, 0.25)[2] != want[2]
 
 
 def test_the_constants_keep_mean_and_variance():
     for p in (0.1, 0.5, 0.9):
-        a, b, dropped = SPECS["alpha"].law.constants(p)
+        a, b, dropped = SPECS["alpha"].effect.constants(p)
         mean = p * dropped + (1 - p) * b
         variance = p * dropped**2 + (1 - p) * (a**2 + b**2) - mean**2
         assert mean == pytest.approx(0, abs=1e-12)
@@ -233,7 +233,7 @@ def test_noise_below_its_quantile_counts_as_dropped():
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(100_000, generator=generator) + 0.5
     noise = 1 + torch.randn(100_000, generator=generator) / 3
-    read = SPECS["gaussian"].law.decode(x, x * noise, 0.1)
+    read = SPECS["gaussian"].effect.decode(x, x * noise, 0.1)
     assert float((read == 0).double().mean()) == pytest.approx(0.1, abs=0.005)
 
 
@@ -276,7 +276,7 @@ def test_a_right_one_passes_and_is_asked_what_its_kind_is_asked(judge, target, s
 def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(judge):
     def eight_bits(x, p, training):
         if not 0 <= p <= 1:
-            raise ValueError(f"p={p} is no probability")
+            raise ValueError(f"p={p} is not a probability")
         if not training:
             return x
         drop = torch.randint(0, 256, x.shape, device=x.device) < round(p * 256)

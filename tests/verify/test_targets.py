@@ -140,7 +140,7 @@ with warnings.catch_warnings():
 
 
 def dropped(subject: Subject, p: float, training: bool = True) -> float:
-    """The share of zeros, with every other value checked to be a kept one."""
+    """The rate of zeros; checks that every other value is a kept one."""
     torch.manual_seed(0)
     y = subject.build(p).call(X, training)
     kept = y != 0
@@ -149,13 +149,13 @@ def dropped(subject: Subject, p: float, training: bool = True) -> float:
     return 1 - kept.float().mean().item()
 
 
-# target, told, kind, words of the description
+# target, hints, kind, words of the description
 UNDERSTOOD = [
     ("torch.nn:Dropout", {}, "class", "module class, built as Dropout(p=p)"),
     (nn.Dropout, {}, "class", "module class, built as Dropout(p=p)"),
     (KeepDrop, {}, "class", "KeepDrop(keep_prob=1 - p); `keep_prob` is read as a keep probability"),
     (Deterministic, {}, "class", "Deterministic(rate=p), called with deterministic=not training"),
-    (Quantity, {}, "class", "`amount` is taken for p"),
+    (Quantity, {}, "class", "`amount` is taken as p"),
     (Quantity, {"p_name": "amount"}, "class", "built as Quantity(amount=p)"),
     (functools.partial(Wide, 4), {}, "class", "built as Wide(p=p, width=4)"),
     (Callable, {}, "class", "class, built as Callable(p=p)"),
@@ -183,19 +183,19 @@ UNDERSTOOD = [
 ]
 
 
-@pytest.mark.parametrize(("target", "told", "kind", "words"), UNDERSTOOD)
-def test_target_is_understood_and_drops_at_p(target, told, kind, words):
-    subject = resolve(target, **told)
+@pytest.mark.parametrize(("target", "hints", "kind", "words"), UNDERSTOOD)
+def test_target_is_understood_and_drops_at_p(target, hints, kind, words):
+    subject = resolve(target, **hints)
     assert subject.kind == kind
     assert words in subject.description
     assert subject.has_eval
     assert subject.fixed_p is None
-    # 0.1 and not 0.5: a keep probability taken for p must show.
+    # 0.1 and not 0.5: confusing p with a keep probability must show.
     assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
     assert dropped(subject, 0.1, training=False) == 0
 
 
-# target, told, p, where it was found
+# target, hints, p, where it was found
 HELD = [
     (nn.Dropout(0.1), {}, "`p`"),
     (nn.Sequential(nn.Dropout(0.1)), {}, "`0.p`"),
@@ -207,9 +207,9 @@ HELD = [
 ]
 
 
-@pytest.mark.parametrize(("target", "told", "words"), HELD)
-def test_instance_is_judged_at_its_own_p(target, told, words):
-    subject = resolve(target, **told)
+@pytest.mark.parametrize(("target", "hints", "words"), HELD)
+def test_instance_is_judged_at_its_own_p(target, hints, words):
+    subject = resolve(target, **hints)
     assert subject.kind == "instance"
     assert subject.fixed_p == pytest.approx(0.1)
     assert words in subject.description
@@ -232,10 +232,10 @@ def test_instance_is_copied():
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (drop_always, "no training argument to give, so eval is not judged"),
-        (drop_two, "no training argument to give, so eval is not judged"),
+        (drop_always, "it has no training argument, so eval is not checked"),
+        (drop_two, "it has no training argument, so eval is not checked"),
         (functools.partial(F.dropout, training=True), "training=True"),
-        (Modeless, "it has no training mode to set, so eval is not judged"),
+        (Modeless, "it has no training mode to set, so eval is not checked"),
     ],
 )
 def test_target_without_mode_is_judged_in_training_only(target, words):
@@ -301,7 +301,7 @@ def test_target_raises_its_own_errors_at_build():
         resolve(nn.Dropout).build(1.5)
 
 
-# target, told, words the error must hold: target or argument, expectation, what there is
+# target, hints, words of the error: target or argument, expectation, what exists
 NOT_UNDERSTOOD = [
     ("torch.nn.Dropout", {}, ["TARGET", "package.module:Attribute", "'torch.nn.Dropout' (str)"]),
     ("torch.nn.Dropout", {}, ["perhaps torch.nn:Dropout"]),
@@ -340,10 +340,10 @@ NOT_UNDERSTOOD = [
 ]
 
 
-@pytest.mark.parametrize(("target", "told", "words"), NOT_UNDERSTOOD)
-def test_error_says_what_was_expected_and_got(target, told, words):
+@pytest.mark.parametrize(("target", "hints", "words"), NOT_UNDERSTOOD)
+def test_error_says_what_was_expected_and_got(target, hints, words):
     with pytest.raises(TargetError) as info:
-        resolve(target, **told)
+        resolve(target, **hints)
     message = str(info.value)
     assert message.startswith("Expected TARGET")
     assert "\n" not in message
@@ -371,7 +371,7 @@ def write(folder, name, text):
 
 @pytest.fixture
 def same_imports(tmp_path):
-    """Fails if a target has left anything importable behind."""
+    """Fails if a target leaves anything importable behind."""
     path = sys.path.copy()
     yield
     assert sys.path == path

@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_does_not_lose_the_report(capsys, monkeypatch):
     assert run("--output", "report") == 2
     out, err = capsys.readouterr()
     assert "TD101" in out
-    assert "report is as it was: No space left on device" in err
+    assert "report is unchanged: No space left on device" in err
     assert Path("report").read_text() == "old"
 
 

@@ -84,7 +84,7 @@ def test_the_nearest_file_with_the_table_counts(project, tmp_path):
     ("line", "error", "words"),
     [
         ("selekt = []", ArgumentValueError, ["'selekt'", "close to it: select"]),
-        ("qqq = 1", ArgumentValueError, ["there are paths, select"]),
+        ("qqq = 1", ArgumentValueError, ["the keys are paths, select"]),
         ("select = 'TD1'", ArgumentTypeError, ["`select`", "a list of", "'TD1' (str)"]),
         ("select = ['p-oen']", ArgumentValueError, ["select", "'p-oen'", "p-one"]),
         ("exclude = [1]", ArgumentTypeError, ["`exclude`", ".gitignore", "[1] (list)"]),

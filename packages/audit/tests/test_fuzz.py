@@ -65,7 +65,7 @@ def load():
     """The snippets, the rules' examples, and pieces of torch's own modules."""
     texts = [path.read_text() for path in sorted(HERE.glob("snippets/*/*.py"))]
     for finder in FINDERS.values():
-        texts += [finder.rule.broken, finder.rule.mended]
+        texts += [finder.rule.broken, finder.rule.fixed]
     folder = Path(torch.nn.__file__).parent
     for name in ("activation", "dropout", "rnn", "transformer"):
         lines = (folder / "modules" / f"{name}.py").read_text().splitlines(keepends=True)

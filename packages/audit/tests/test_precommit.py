@@ -146,7 +146,9 @@ def test_a_hook_that_installs_the_audit_and_no_torch(commit, repository, tmp_pat
     [config] = (
         text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.S) if "repo: local" in text
     )
-    config = config.replace("https://github.com/OWNER/torchdropout", clone.as_uri())
+    config = config.replace(
+        "https://github.com/OWNER/torchdropout", clone.as_uri().replace("///", "//localhost/")
+    )
     config = config.replace("REVISION", head)
     alone = {"PATH": os.environ["PATH"], "PYTHONPATH": ""}
     code, said, _ = commit(config, alone, a=BAD, b="x = 1\n")

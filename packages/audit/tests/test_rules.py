@@ -26,15 +26,15 @@ def test_the_broken_example_is_found_by_this_rule_alone(name):
 
 @ALL
 def test_the_fixed_example_is_clean(name):
-    assert found(FINDERS[name].rule.mended) == set()
+    assert found(FINDERS[name].rule.fixed) == set()
 
 
 @ALL
 def test_the_examples_are_python_and_differ(name):
     rule = FINDERS[name].rule
-    assert rule.broken != rule.mended
+    assert rule.broken != rule.fixed
     compile(rule.broken, "broken", "exec")
-    compile(rule.mended, "mended", "exec")
+    compile(rule.fixed, "mended", "exec")
 
 
 @ALL
@@ -117,7 +117,7 @@ def test_findings_come_in_the_order_of_their_places():
 def test_the_examples_do_not_import_what_torch_lacks():
     roots = set()
     for finder in FINDERS.values():
-        for node in ast.walk(ast.parse(finder.rule.broken + "\n" + finder.rule.mended)):
+        for node in ast.walk(ast.parse(finder.rule.broken + "\n" + finder.rule.fixed)):
             if isinstance(node, ast.Import):
                 roots |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -128,7 +128,7 @@ def test_the_examples_do_not_import_what_torch_lacks():
 def test_the_examples_are_formatted(tmp_path):
     for name, finder in FINDERS.items():
         (tmp_path / f"{name}-broken.py").write_text(finder.rule.broken)
-        (tmp_path / f"{name}-fixed.py").write_text(finder.rule.mended)
+        (tmp_path / f"{name}-fixed.py").write_text(finder.rule.fixed)
     command = [sys.executable, "-m", "ruff", "format", "--check", "--isolated"]
     command += ["--line-length", "100", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What is wrong with the sites that were seen."""
+"""Finds what is wrong with the sites that were seen."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 import torch
 
 from ..reporting.findings import Figure, Finding, Severity
+from .observer import Declared, Record
 from .results import Site
 from .rules import RULES
-from .watch import Declared, Record
 
-# Skips whole layers, and has no mask; or is of a head that not each model has.
+# These skip whole layers and have no mask, or belong to a head that the model may not have.
 _NO_SITE = ("layerdrop", "classif", "summary", "head", "final", "cls")
 
 _SCHEDULED = ("path", "connect", "stochastic")
-# Monte Carlo dropout is to stay on.
+# Monte Carlo dropout is meant to stay on.
 _MEANT = re.compile(r"MC|MonteCarlo|Bayes")
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A site and what its records say beyond it.
+    """A site, and what else its records say.
 
     Attributes:
         known: A dropout was recognised.
-        sure: By more than the name of a class.
-        frozen: The module round it was in eval while the model was in training.
+        sure: It was recognised by more than the name of a class.
+        frozen: The module around it was in eval while the model was in training.
         is_lost: Its module is not in the model's tree.
-        layers: How many layers a recurrent module has; 0 for others.
+        layers: The number of layers of a recurrent module; 0 for others.
         empty: Each call in training had an input without elements.
     """
 
@@ -48,7 +48,7 @@ class Observed:
 def joined(
     train: Record | None, evaluation: Record | None, no_grad: Record | None, also: tuple[str, ...]
 ) -> Observed:
-    """Joins what the passes have seen of a site."""
+    """Joins the records that the passes have of a site."""
     first = train or no_grad or evaluation
     assert first is not None
     source = train or no_grad
@@ -78,10 +78,10 @@ def diagnose(
     fast: list[str],
     config: Any,
 ) -> tuple[Finding, ...]:
-    """The findings, errors first.
+    """Finds what is wrong; errors come first.
 
     Args:
-        sites: What was seen.
+        sites: The sites that were seen.
         uncalled: Dropout modules that were never called, by name.
         fast: Modules whose fast path was taken with a dropout set to train inside.
         config: The model's configuration, or None.
@@ -127,13 +127,13 @@ def _of_site(observed: Observed) -> Iterator[Finding]:
             figures,
         )
     elif is_dead:
-        why = ": the module round it is in eval while the model is in training"
+        why = ": the module around it is in eval while the model is in training"
         yield _finding(
             "dead-in-train",
             f"{where(site)} is called{asked} and drops nothing in training"
             + (why if observed.frozen else ""),
             figures,
-            # A class of somebody's own may draw from elsewhere than torch.
+            # A custom class may draw from another generator than torch's.
             "advice" if observed.frozen or not observed.sure else "error",
         )
     if site.train and site.no_grad is False:
@@ -145,7 +145,7 @@ def _of_site(observed: Observed) -> Iterator[Finding]:
 
 
 def _uncalled(uncalled: Mapping[str, Declared], sites: list[Observed]) -> Iterator[Finding]:
-    """A module whose p is read by a function in the module that holds it is used all the same."""
+    """Finds modules that are not called, and whose p no function in their holder was given."""
     asked = {(s.site.name, s.site.asked) for s in sites}
     for name, (kind, p, *_) in uncalled.items():
         holder = name.rpartition(".")[0]
@@ -160,22 +160,22 @@ def _uncalled(uncalled: Mapping[str, Declared], sites: list[Observed]) -> Iterat
 def _config(config: Any, sites: list[Observed]) -> Iterator[Finding]:
     asked = {s.site.asked for s in sites if s.site.asked is not None}
     if any(s.site.asked is None for s in sites):
-        return  # whose p is not known may be the one
+        return  # a site of unknown p may be the one
     for key, p in _configured(config):
-        # Schedules over the layers are often made in float32, and need not reach their end.
+        # Schedules over the layers are often computed in float32, and may not reach their end.
         is_schedule = any(part in key.lower() for part in _SCHEDULED)
         least = 0.0 if is_schedule else p
         if not any(least < other < p or math.isclose(p, other, rel_tol=1e-6) for other in asked):
             got = ", ".join(f"{value:g}" for value in sorted(asked)) or "none"
             yield _finding(
                 "config-p-without-site",
-                f"config.{key} is {p:g}, and no site was asked for it: {got}",
+                f"config.{key} is {p:g}, and no site was called with it: {got}",
                 {"key": key, "p": p, "asked": sorted(asked)},
             )
 
 
 def _configured(config: Any) -> Iterator[tuple[str, float]]:
-    """The dropout probabilities of a configuration that are above 0, by their path in it."""
+    """The dropout probabilities above 0 in a configuration, by their path in it."""
     to_dict = getattr(config, "to_dict", None)
     if callable(to_dict):
         config = to_dict()
@@ -195,12 +195,12 @@ def _configured(config: Any) -> Iterator[tuple[str, float]]:
 
 
 def config_of(model: torch.nn.Module) -> Any:
-    """The configuration a model carries, if it does."""
+    """The configuration of a model, or None."""
     return getattr(model, "config", None)
 
 
 def where(site: Site) -> str:
-    """A site in a message: name, kind and line."""
+    """Names a site in a message: name, kind and line."""
     place = f" ({site.line})" if site.line else ""
     holder = site.name or "the model's own"
     return f"{holder} {site.kind}{place}"

@@ -1,4 +1,4 @@
-"""A model's sites as a tree, as JSON and as an HTML page."""
+"""Renders a model's sites as a tree, as JSON and as an HTML page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STYLE = {"error": "bold red", "advice": "yellow"}
 
 
 class _Row(NamedTuple):
-    """A line of the tree: a module on the way to sites, or a site."""
+    """A line of the tree: a module that contains sites, or a site."""
 
     depth: int
     label: str
@@ -28,13 +28,13 @@ class _Row(NamedTuple):
 def render_sites(
     sites: Sites, *, width: int | None = None, styled: bool = False, every: bool = False
 ) -> str:
-    """The audit as people read it: a tree of sites, the findings, the verdict.
+    """Renders the audit as text: a tree of sites, the findings, the verdict.
 
     Args:
         sites: What to render.
-        width: Columns of the terminal, for what is not the table; None to wrap nothing.
+        width: Columns of the terminal; the tree is not wrapped. None to wrap nothing.
         styled: Whether to colour it with ANSI codes.
-        every: Whether to list sites at p=0, too.
+        every: Whether to list sites at p=0 too.
 
     Returns:
         Lines that each end in a newline.
@@ -57,12 +57,12 @@ def render_sites(
     lines += wrapped(verdict_line(sites), width, "bold green" if sites.passed else "bold red")
     if sites.findings:
         name = sites.findings[0].name
-        lines += wrapped(f"`torchdropout explain {name}` says why and how to mend it.", width)
+        lines += wrapped(f"`torchdropout explain {name}` says why and how to fix it.", width)
     return joined(lines, styled)
 
 
 def render_sites_json(sites: Sites) -> str:
-    """The audit as JSON text, in ASCII: `{"schema": 1, "model": ..., "sites": [...]}`.
+    """Renders the audit as JSON text, in ASCII: `{"schema": 1, "model": ..., "sites": [...]}`.
 
     Example:
         >>> json.loads(render_sites_json(Sites("Net", ())))["sites"]
@@ -72,7 +72,7 @@ def render_sites_json(sites: Sites) -> str:
 
 
 def verdict_line(sites: Sites) -> str:
-    """What was found, where, and in what time."""
+    """The number of findings and sites, and the time, in one line."""
     errors = len(sites.errors)
     advice = len(sites.findings) - errors
     counts = plural(errors, "error") + (f", {advice} advice" if advice else "")
@@ -99,7 +99,7 @@ def _tree(sites: Sequence[Site]) -> Iterator[Text]:
 
 
 def _rows(sites: Iterable[Site]) -> Iterator[_Row]:
-    """The tree: a module with one thing in it stands in its line."""
+    """The lines of the tree; a module with a single child shares its line."""
     root = _Node()
     for site in sites:
         node = root
@@ -165,7 +165,7 @@ def _bytes(count: int) -> str:
 
 
 def render_sites_html(sites: Sites) -> str:
-    """The audit as one page in ASCII that loads nothing and has no script.
+    """Renders the audit as one page in ASCII that loads nothing and has no script.
 
     Example:
         >>> render_sites_html(Sites("Net", ())).splitlines()[0]
@@ -176,7 +176,7 @@ def render_sites_html(sites: Sites) -> str:
 
 
 def render_sites_html_fragment(sites: Sites) -> str:
-    """The audit as one `<div>` with its own style, as a notebook shows it."""
+    """Renders the audit as one `<div>` with its own style, as a notebook shows it."""
     classes = [column.replace("p ", "").replace(" ", "-") for column in _COLUMNS]
     return html.render(
         html.environment(__package__, clean),

@@ -1,4 +1,4 @@
-"""What a model audit says: sites and what is wrong with them. Plain data."""
+"""What a model audit reports: sites and findings. Plain data."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ UNKNOWN_KIND = "unknown random op"
 
 @dataclass(frozen=True)
 class Site:
-    """A place of a model where dropout acts, or was meant to.
+    """A place in a model where dropout acts, or was meant to act.
 
     Attributes:
         name: The module it acts in, by its path in the model; empty for the model itself. A module
-            that the model does not know stands in angle brackets: `head.<Dropout>`.
+            that is not registered in the model is in angle brackets: `head.<Dropout>`.
         kind: The module's class, the function's name, or `unknown random op`: a random mask of
             zeros and one other value that something is multiplied by.
-        line: The line that calls it, `path:line`, outside torch; empty where there is none.
+        line: The line outside torch that calls it, `path:line`; empty where there is none.
         asked: The drop probability it was given in training: the largest, if they differ. None
-            where it cannot be known.
+            where it is not known.
         seen: The rate of zeros in its masks in training; None where they cannot be read.
-        values: How many mask values `seen` is taken from.
-        calls: How often it was called in one forward pass in training; in eval, if never there.
+        values: The number of mask values that `seen` is computed from.
+        calls: How often it was called in one forward pass in training; in eval, if never in
+            training.
         train: Whether it dropped in training; None where it was not called.
         eval: Whether it dropped in eval, under `no_grad`.
         no_grad: Whether it dropped in training under `no_grad`.
-        kept: Bytes of its masks that are kept for backward.
+        kept: Bytes of its masks that are saved for backward.
         also: Other paths of the same module.
     """
 
@@ -48,7 +49,7 @@ class Site:
 
     @property
     def acts(self) -> bool:
-        """True where it dropped in any pass, or was asked to."""
+        """True where it dropped in any pass, or was called with p > 0."""
         return bool(self.asked) or any((self.train, self.eval, self.no_grad))
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,10 +75,10 @@ class Sites:
     """The sites of a model and the findings.
 
     Attributes:
-        model: What was audited: the name of its class, or of the target.
+        model: The name of the model's class.
         sites: In the order in which they were first called.
         findings: Errors first.
-        notes: How it was run, where that is not as it stands: compiled, lazy, wrapped.
+        notes: How the model was run, where that is not as given: compiled, lazy, wrapped.
         seconds: Wall-clock time.
     """
 
@@ -87,7 +88,7 @@ class Sites:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    # How it is printed, and shown by a notebook: renderers register themselves here.
+    # How it is printed and how a notebook shows it: renderers register themselves here.
     text: ClassVar[Callable[[Sites], str] | None] = None
     html: ClassVar[Callable[[Sites], str] | None] = None
 
@@ -101,7 +102,7 @@ class Sites:
         return repr(self) if Sites.text is None else Sites.text(self)
 
     def _repr_html_(self) -> str | None:
-        """The table as a notebook shows it."""
+        """The audit as a notebook shows it."""
         return None if Sites.html is None else Sites.html(self)
 
     @property

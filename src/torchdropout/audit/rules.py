@@ -1,4 +1,4 @@
-"""What can be wrong with the sites of a model."""
+"""The rules of the model audit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ RULES: Mapping[str, Rule] = {
 The model was run once in eval. A site that drew a mask there makes predictions random: the same
 input gives another output each time, and metrics are worse than the model is.
 
-A mask that no known dropout asked for is advice only: it may be sampling that is meant.
+A mask that no known dropout drew is advice only: it may be intended sampling.
 
-To mend: pass `training=self.training` to functions, gate attention's `dropout_p` by
+To fix: pass `training=self.training` to functions, gate attention's `dropout_p` by
 `self.training`, and register dropout modules so that `eval()` reaches them: as attributes or in a
 `ModuleList`, not built in `forward` or held in a plain list.
 """,
@@ -44,15 +44,15 @@ class Net(nn.Module):
             "dead-in-train",
             _GROUP,
             "error",
-            "A dropout that is asked for p > 0 drops after `model.train()`.",
+            "A dropout that is called with p > 0 drops after `model.train()`.",
             """
 The model was run once in training. A site that was called with p > 0 and drew nothing gives no
-regularisation, and nothing says so: the loss only falls faster.
+regularisation, and nothing reports it: the loss only falls faster.
 
-Where a whole part of the model is in eval although the model is in training, as a frozen backbone
-is, this is advice.
+Where a whole part of the model is in eval although the model is in training, such as a frozen
+backbone, this is advice.
 
-To mend: pass `training=self.training` (`F.alpha_dropout` and `F.feature_alpha_dropout` have
+To fix: pass `training=self.training` (`F.alpha_dropout` and `F.feature_alpha_dropout` have
 training=False by default), and call `model.train()` after each validation.
 """,
             """
@@ -74,11 +74,11 @@ class Net(nn.Module):
             "advice",
             "A dropout module with p > 0 is called in a forward pass.",
             """
-The module is in the model and was called in no pass. Either it was forgotten in `forward`, or other
-inputs than the given ones reach it. A module of which only p is read, by a function called in the
-module that holds it, is not told of.
+The module is in the model and was called in no pass. Either it was forgotten in `forward`, or only
+other inputs than the given ones reach it. A module is not reported if a function called in the
+module that holds it only reads its p.
 
-To mend: call it, or remove it.
+To fix: call it, or remove it.
 """,
             """
 class Net(nn.Module):
@@ -112,7 +112,7 @@ class Net(nn.Module):
 `nn.LSTM`, `nn.GRU` and `nn.RNN` drop between their layers, never after the last: with one layer
 `dropout` does nothing.
 
-To mend: add an `nn.Dropout` after the module, or take `dropout` away.
+To fix: add an `nn.Dropout` after the module, or remove `dropout`.
 """,
             """
 class Net(nn.Module):
@@ -140,13 +140,13 @@ class Net(nn.Module):
             "fast-path-skips-dropout",
             _GROUP,
             "advice",
-            "With its dropouts set to train in eval, the model drops.",
+            "In eval with its dropouts set to train, the model drops.",
             """
-The model was run in eval under `no_grad`, with each dropout module set to train: the usual way to
+The model was run in eval under `no_grad`, with each dropout module set to train: the usual setup of
 Monte Carlo dropout. `nn.TransformerEncoderLayer(batch_first=True)` then takes its fast path, which
-has no dropout: all passes agree, and the variance that is meant to tell the model's doubt is zero.
+has no dropout: all passes agree, and the variance that should measure the model's uncertainty is 0.
 
-To mend: switch the fast path off with `torch.backends.mha.set_fastpath_enabled(False)`, set the
+To fix: switch the fast path off with `torch.backends.mha.set_fastpath_enabled(False)`, set the
 whole layer to train, or run with gradients.
 """,
             """
@@ -177,14 +177,14 @@ class Net(nn.Module):
             "config-p-without-site",
             _GROUP,
             "advice",
-            "Each dropout probability of `model.config` is asked for somewhere.",
+            "Each dropout probability of `model.config` is used at a site.",
             """
 Numbers above 0 in `model.config`, and in the configs inside it, under a name with "drop" in it, are
-compared with the p that the sites were asked for in training. One that no site has is perhaps not
-read, or overwritten: changing it changes nothing. Left out are probabilities of skipping whole
-layers ("layerdrop"), which have no site, and those of a head, which this model may not have.
+compared with the p of the sites in training. One that no site has may not be read, or may be
+overwritten: changing it then changes nothing. Probabilities of skipping whole layers ("layerdrop"),
+which have no site, and those of a head, which this model may not have, are skipped.
 
-To mend: hand the configured number to the dropout, or take it out of the config.
+To fix: pass the configured number to the dropout, or remove it from the config.
 """,
             """
 class Net(nn.Module):
@@ -213,12 +213,12 @@ class Net(nn.Module):
             "off-under-no-grad",
             _GROUP,
             "advice",
-            "A dropout that drops in training drops in training under `no_grad` too.",
+            "A dropout that drops in training also drops in training under `no_grad`.",
             """
 The model was run in training under `no_grad`. A site that drops only where gradients are recorded
 makes Monte Carlo dropout, which needs none, deterministic there.
 
-To mend: look at `self.training`, not at `torch.is_grad_enabled()`.
+To fix: read `self.training`, not `torch.is_grad_enabled()`.
 """,
             """
 class Net(nn.Module):

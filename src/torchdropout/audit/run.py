@@ -19,9 +19,9 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from .. import _torch
 from ..errors import ArgumentTypeError, TargetError
 from .diagnosis import config_of, diagnose, joined
+from .observer import ATTENTION, Declared, Observer, declared, import_folders
 from .results import Sites
 from .state import preserved, seed_all
-from .watch import ATTENTION, Declared, Watch, declared, import_folders
 
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
@@ -89,19 +89,19 @@ def _find(
     paths = _paths(model)
     names = {key: known[0] for key, known in paths.items()}
     passes = {
-        "train": Watch(names, folders),
-        "eval": Watch(names, folders),
-        "train under no_grad": Watch(names, folders),
+        "train": Observer(names, folders),
+        "eval": Observer(names, folders),
+        "train under no_grad": Observer(names, folders),
     }
-    for title, watch in passes.items():
-        _run(model, args, kwargs, given, title, watch)
+    for title, observer in passes.items():
+        _run(model, args, kwargs, given, title, observer)
     fast: list[str] = []
     if any(isinstance(m, torch.nn.TransformerEncoderLayer) for m in model.modules()):
-        watch = Watch(names, folders, functions=False)
-        _run(model, args, kwargs, given, "eval with its dropouts in train", watch)
-        fast = watch.fast
+        observer = Observer(names, folders, functions=False)
+        _run(model, args, kwargs, given, "eval with its dropouts in train", observer)
+        fast = observer.fast
 
-    train, evaluation, no_grad = (watch.records for watch in passes.values())
+    train, evaluation, no_grad = (observer.records for observer in passes.values())
     also = {known[0]: tuple(known[1:]) for known in paths.values()}
     found = [
         joined(train.get(key), evaluation.get(key), no_grad.get(key), also.get(key[0], ()))
@@ -109,7 +109,7 @@ def _find(
     ]
     # Attention at p=0 is not a place of dropout.
     found = [one for one in found if one.site.acts or one.site.kind not in ATTENTION]
-    called = set().union(*(watch.called for watch in passes.values()))
+    called = set().union(*(observer.called for observer in passes.values()))
     uncalled = _uncalled(model, names, called)
     return Sites(
         name,
@@ -163,7 +163,7 @@ def _run(
     kwargs: Mapping[str, Any],
     given: list[Any],
     title: str,
-    watch: Watch,
+    observer: Observer,
 ) -> None:
     """Runs one pass, and undoes all that it changes."""
     with preserved(model, given), _passing(title, args, kwargs):
@@ -173,7 +173,7 @@ def _run(
                 if declared(module) is not None and not _torch.children(module):
                     module.train()
         seed_all(0)
-        with torch.set_grad_enabled(title == "train"), watch.looking():
+        with torch.set_grad_enabled(title == "train"), observer.observing():
             model(*args, **kwargs)
 
 

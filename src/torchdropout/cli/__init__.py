@@ -28,8 +28,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code.
 
     Args:
-        arguments: Command-line arguments. With None, those of the process, which is then taken to
-            be there for this alone: it is forked to judge each target in a process of its own.
+        arguments: Command-line arguments. With None, those of the process, which is then assumed
+            to run nothing else: it is forked to verify each target in its own process.
 
     Returns:
         0 no error found, 1 errors (with `--strict` advice too), 2 cannot run, 130 interrupted.
@@ -81,4 +81,4 @@ def _unable(name: str) -> click.Command:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="torchdropout")
 def main() -> None:
-    """Tells whether a dropout is right, and whether it is used right."""
+    """Checks whether a dropout is correct, and whether it is used correctly."""

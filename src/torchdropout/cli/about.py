@@ -17,30 +17,30 @@ from ..reporting.rules import render_rule, render_rules, render_rules_json
 from ..reporting.selection import close_to
 
 # The tables of rules, and the extra that reading one needs.
-_CHECKS = (("..verify.table", "verify"),)
+_CHECKS = (("..verify.registry", "verify"),)
 _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 
 
 @click.command()
 @click.argument("name")
 def explain(name: str) -> int:
-    """Explains a check or rule, by NAME or code: what it finds, why it matters, how to mend it."""
-    wanted = name.strip().lower()
+    """Explains a check or rule, by NAME or code: what it finds, why it matters, how to fix it."""
+    key = name.strip().lower()
     known = list(_rules_of((*_CHECKS, *_RULES)))
-    rule = next((rule for rule in known if wanted in (rule.name, rule.code.lower())), None)
+    rule = next((rule for rule in known if key in (rule.name, rule.code.lower())), None)
     if rule is None:
-        names = [key for rule in known for key in (rule.name, rule.code.lower())]
+        names = [text for rule in known for text in (rule.name, rule.code.lower())]
         listed = "`torchdropout checks` and `torchdropout rules` list them"
         raise click.UsageError(
             f"Expected `NAME` to be the name or code of a check or rule, got {name!r} (str); "
-            f"{close_to(wanted, names, listed)}"
+            f"{close_to(key, names, listed)}"
         )
     write(render_rule(rule, **look()))
     return OK
 
 
 def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
-    """The rules of some tables, as far as what they need is installed."""
+    """The rules of some tables; a table whose extra is not installed is skipped."""
     for module, extra in tables:
         try:
             table = importlib.import_module(module, __package__)
@@ -54,7 +54,7 @@ def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
 @click.command()
 @formats("text", "json")
 def rules(form: str) -> int:
-    """Lists the rules of the audits: code, name, group, severity, what each requires."""
+    """Lists the rules of the audits: code, name, group, severity, requirement."""
     listed = tuple(_rules_of(_RULES))
     write(render_rules_json(listed) if form == "json" else render_rules(listed, **look()))
     return OK
@@ -63,6 +63,6 @@ def rules(form: str) -> int:
 @click.command()
 @formats("text", "json")
 def info(form: str) -> int:
-    """Says what runs here: versions, the backend and why it, threads."""
+    """Shows versions, the backend and why it was chosen, and threads."""
     click.echo(json.dumps(gather()) if form == "json" else text())
     return OK

@@ -35,13 +35,13 @@ _RENDERERS: dict[str, Callable[[Sites], str]] = {
     "inputs",
     multiple=True,
     metavar="[NAME=]SHAPE[:DTYPE]",
-    help="An input to make, in the place of the factory's: 2x3x224x224, ids=2x16:int64.",
+    help="An input to make instead of the factory's: 2x3x224x224, ids=2x16:int64.",
 )
 @formats("text", "json", "html")
-@output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
-@click.option("--all", "every", is_flag=True, help="List sites at p=0, too.")
-@click.option("--strict", is_flag=True, help="Exit with 1 on advice, too.")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
+@output_option("Write the report to a file, atomically; the verdict goes to stderr.")
+@click.option("--all", "every", is_flag=True, help="List sites at p=0 too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on advice too.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0, whatever is found.")
 def audit_model(
     target: str,
     inputs: tuple[str, ...],
@@ -51,11 +51,11 @@ def audit_model(
     strict: bool,
     exit_zero: bool,
 ) -> int:
-    """Tells where dropout acts in a model.
+    """Finds where dropout acts in a model.
 
-    TARGET is package.module:factory or path/file.py:factory, which is called with no arguments and
-    gives a model, (model, args) or (model, args, kwargs). The model is run in training, in eval and
-    in training without gradients.
+    TARGET is package.module:factory or path/file.py:factory. The factory is called without
+    arguments and returns a model, (model, args) or (model, args, kwargs). The model is run in
+    training, in eval and in training without gradients.
 
     Exit code: 0 no error, 1 errors, 2 the model cannot be run, 130 interrupted.
     """

@@ -24,11 +24,13 @@ from ..reporting.command import (
 from ..reporting.output import look, need_writable, write
 from ..reporting.rules import render_rules, render_rules_json
 from ..verify.baseline import Baseline, read_baseline
-from ..verify.compare import compare as compare_dropouts
+from ..verify.comparison import compare as compare_dropouts
+from ..verify.comparison.text import render_comparison
 from ..verify.context import LEVELS
-from ..verify.isolation import Outcome, judge, stdout_to_stderr
+from ..verify.isolation import RunOutcome, stdout_to_stderr, verify_targets
 from ..verify.limit import can_limit
-from ..verify.output import bars
+from ..verify.progress import bars
+from ..verify.registry import RULES, chosen
 from ..verify.report import (
     render_github,
     render_html,
@@ -37,11 +39,8 @@ from ..verify.report import (
     render_text,
 )
 from ..verify.report._words import total, verdict_line
-from ..verify.report.compare import render_comparison
 from ..verify.results import Report
-from ..verify.selection import chosen
 from ..verify.settings import FORMATS, TABLE
-from ..verify.table import RULES
 
 _RULES = tuple(RULES.values())
 _RENDERERS: dict[str, Callable[[Report], str]] = {
@@ -51,7 +50,7 @@ _RENDERERS: dict[str, Callable[[Report], str]] = {
     "html": render_html,
     "github": render_github,
 }
-# Seconds a check may take. What a check takes on a target of ordinary speed is a tenth of it.
+# Seconds a check may take. On a target of ordinary speed a check takes a tenth of this.
 _TIMEOUTS = {"quick": 120.0, "standard": 120.0, "thorough": 900.0}
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -99,14 +98,19 @@ def _limit(timeout: float | None, level: str) -> float | None:
     help="Run these checks only: codes, beginnings of codes (TD52), names or groups, with commas "
     "between.",
 )
-@click.option("--ignore", multiple=True, metavar="CHECKS", help="Leave these out; beats --select.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="CHECKS",
+    help="Leave these out; takes precedence over --select.",
+)
 @formats(*FORMATS)
-@output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
+@output_option("Write the report to a file, atomically; the verdict goes to stderr.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A report by --format json: what it found is known, and no failure now.",
+    help="A report written by --format json: its findings are known, and do not fail the run.",
 )
 @click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
 @_timeout
@@ -115,12 +119,18 @@ def _limit(timeout: float | None, level: str) -> float | None:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Targets judged at once, where processes can be forked.",
+    help="Targets verified at the same time, where processes can be forked.",
 )
-@click.option("--spec", metavar="NAME", help="What the targets claim to be, where unclear.")
-@click.option("--compile", "compiled", is_flag=True, help="Judge what torch.compile makes of them.")
-@click.option("--checkpoint", is_flag=True, help="Judge them inside torch.utils.checkpoint.")
-@click.option("--device", metavar="NAME", help="Where to judge them: cuda, mps.  [default: cpu]")
+@click.option(
+    "--spec", metavar="NAME", help="What the targets claim to be, where it is not inferred."
+)
+@click.option(
+    "--compile", "compiled", is_flag=True, help="Verify the targets compiled by torch.compile."
+)
+@click.option("--checkpoint", is_flag=True, help="Verify them inside torch.utils.checkpoint.")
+@click.option(
+    "--device", metavar="NAME", help="Device to verify them on: cuda, mps.  [default: cpu]"
+)
 @click.option("--p-name", metavar="NAME", help="The argument that is the drop probability.")
 @click.option("--keep-prob", metavar="NAME", help="The argument that is the keep probability.")
 @click.option("--training-name", metavar="NAME", help="The argument that says whether to drop.")
@@ -144,10 +154,10 @@ def verify(
     no_config: bool,
     **how: Any,
 ) -> int:
-    """Judges each TARGET: package.module:Attribute or path/file.py:Attribute.
+    """Verify each TARGET: package.module:Attribute or path/file.py:Attribute.
 
-    A TARGET is a module class, an instance, or a function f(x, p, training). Its code is run. Any
-    option that a pyproject.toml sets under [tool.torchdropout] is beaten by the command line.
+    A TARGET is a module class, an instance, or a function f(x, p, training). Its code is run.
+    Options on the command line take precedence over [tool.torchdropout] in a pyproject.toml.
 
     Exit code: 0 no error, 1 errors, 2 a target cannot be run, 130 interrupted.
     """
@@ -168,7 +178,7 @@ def verify(
         raise click.UsageError(str(error)) from error
     how |= {"level": level, "seed": seed, "select": select, "ignore": ignore, "compile": compiled}
     with bars() as watch:
-        outcome = judge(
+        outcome = verify_targets(
             tuple(dict.fromkeys(targets)),
             how,
             watch,
@@ -179,14 +189,14 @@ def verify(
     report = known.mark(Report(outcome.reports))
     is_written = _publish(report, outcome, form, output)
     for target, code in known.gone(report):
-        tell(f"{target}: {code} {RULES[code].name} is mended")
+        tell(f"{target}: {code} {RULES[code].name} is fixed")
     for message in outcome.unable:
         tell(message)
     return _exit_code(report, outcome, strict) if is_written else CANNOT_RUN
 
 
-def _publish(report: Report, outcome: Outcome, form: str, output: Path | None) -> bool:
-    """Writes the report; False when one that is whole could not be written."""
+def _publish(report: Report, outcome: RunOutcome, form: str, output: Path | None) -> bool:
+    """Write the report; False when a complete one could not be written."""
     said = verdict_line(report.targets[0]) if len(report.targets) == 1 else total(report)
     held_back = "the run was interrupted" if outcome.interrupted else "a target could not be run"
 
@@ -202,7 +212,7 @@ def _publish(report: Report, outcome: Outcome, form: str, output: Path | None) -
     )
 
 
-def _exit_code(report: Report, outcome: Outcome, strict: bool) -> int:
+def _exit_code(report: Report, outcome: RunOutcome, strict: bool) -> int:
     if outcome.interrupted:
         return INTERRUPTED
     if outcome.unable:
@@ -217,11 +227,11 @@ def _exit_code(report: Report, outcome: Outcome, strict: bool) -> int:
 @_seed
 @_timeout
 @formats("text", "json")
-@click.option("--spec", metavar="NAME", help="What both claim to be, where unclear.")
+@click.option("--spec", metavar="NAME", help="What both claim to be, where it is not inferred.")
 def compare(
     a: str, b: str, level: str, seed: int, timeout: float | None, form: str, spec: str | None
 ) -> int:
-    """Tells where two targets, A and B, differ: law, mode, gradient, edge cases.
+    """Report where two targets, A and B, differ: distribution, mode, gradient, edge cases.
 
     Exit code: 0 no difference, 1 differences, 2 a target cannot be run, 130 interrupted.
     """
@@ -251,6 +261,6 @@ def compare(
 @click.command()
 @formats("text", "json")
 def checks(form: str) -> int:
-    """Lists the checks: code, name, group, severity, what each requires."""
+    """List the checks: code, name, group, severity, what each requires."""
     write(render_rules_json(_RULES, "checks") if form == "json" else render_rules(_RULES, **look()))
     return OK

@@ -1,4 +1,4 @@
-"""Files that are never half written."""
+"""Replaces files atomically."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file at one stroke: until all is there, the old one stays.
+    """Writes a file atomically: until all of it is written, the old one stays.
 
     Args:
-        path: The file; what a link points to is written, and the link stays.
-        data: What it shall hold.
+        path: The file; of a link, the file that it points to is written.
+        data: Its new contents.
 
     Raises:
-        OSError: It cannot be written; the old file is as it was.
+        OSError: It cannot be written; the old file is unchanged.
 
     Example:
         >>> import tempfile
@@ -43,7 +43,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def _mode(path: Path) -> int:
-    """The permissions of the old file, or those a new one gets."""
+    """The permissions of the old file, or those that a new one gets."""
     with contextlib.suppress(OSError):
         return stat.S_IMODE(path.stat().st_mode)
     umask = os.umask(0)

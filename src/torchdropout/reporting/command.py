@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, options, settings, where a report goes."""
+"""What the commands share: exit codes, options, settings, the destination of a report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .output import write, write_file
 from .settings import Table
 
 OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
-# What a person gave and that is wrong: told in a line.
+# The user's mistakes: reported in one line, without a traceback.
 WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
 _SETTINGS = "torchdropout.settings"  # the file they are from, in the context
 _NOT_BOTH = "Expected --config or --no-config, not both"
@@ -29,7 +29,7 @@ def tell(message: str) -> None:
 
 
 def formats(*names: str) -> Callable[[_Command], _Command]:
-    """The option `--format`; the first is the default."""
+    """The option `--format`; the first name is the default."""
     return click.option(
         "--format",
         "form",
@@ -46,9 +46,9 @@ def output_option(help_text: str) -> Callable[[_Command], _Command]:
 
 
 def settings_of(table: Table) -> Callable[[_Command], _Command]:
-    """The options `--config` and `--no-config`: what a table sets are the command's defaults.
+    """The options `--config` and `--no-config`: a table's settings are the command's defaults.
 
-    The command has a parameter `no_config`, which it need not look at.
+    The command gets a parameter `no_config`, which it may ignore.
     """
 
     def configure(context: click.Context, _: click.Parameter, path: Path | None) -> None:
@@ -75,7 +75,7 @@ def settings_of(table: Table) -> Callable[[_Command], _Command]:
             is_eager=True,
             expose_value=False,
             callback=configure,
-            help=f"Read [tool.{table.name}] from here, not from the nearest pyproject.toml.",
+            help=f"Read [tool.{table.name}] from this file, not from the nearest pyproject.toml.",
         )(command)
         return click.option(
             "--no-config",
@@ -89,7 +89,7 @@ def settings_of(table: Table) -> Callable[[_Command], _Command]:
 
 
 def folder_of_settings(context: click.Context) -> Path:
-    """The folder of the file with the settings, else the current one: what patterns start at."""
+    """The folder that patterns are relative to: that of the settings, else the current one."""
     path: Path | None = context.meta.get(_SETTINGS)
     return Path.cwd() if path is None else path.resolve().parent
 
@@ -107,17 +107,17 @@ def publish(
     shown: Callable[[], str],
     filed: Callable[[], str],
 ) -> bool:
-    """Writes a report to its file, or to stdout where there is none or it may not be written.
+    """Writes a report to its file, or to stdout where there is no file or it must not be written.
 
     Args:
         output: The file; None for stdout.
-        said: The verdict in a line, for stderr when the report goes to a file.
-        held_back: Why the file must stay as it is; empty when it need not.
-        shown: Gives the report for stdout.
-        filed: Gives it for the file.
+        said: The verdict in one line, for stderr when the report goes to a file.
+        held_back: Why the file must not be written; empty when it may be.
+        shown: Returns the report for stdout.
+        filed: Returns it for the file.
 
     Returns:
-        False when a report that is whole could not be written.
+        False when a complete report could not be written to its file.
     """
     if output is None:
         write(shown())
@@ -126,7 +126,7 @@ def publish(
     if not reason:
         tell(f"{said.rstrip('.')}; see {output}")
         return True
-    tell(f"{output} is as it was: {reason}")
+    tell(f"{output} is unchanged: {reason}")
     write(shown())
     return bool(held_back)
 

@@ -22,14 +22,14 @@ class Rule:
 
     Attributes:
         code: `TD` and three digits; never reused.
-        name: Kebab-case, what people type.
+        name: Kebab-case, as people type it.
         group: The group it is listed under.
-        severity: `"error"` means the target is wrong, `"advice"` that it could serve people better.
+        severity: `"error"` means that the target is wrong, `"advice"` that it could be better.
         summary: One line: what is required.
-        explain: What is measured, why it matters, how to mend it.
-        broken: Source text of a dropout that breaks the rule; empty where none says more.
-        mended: The same, mended.
-        evidence: Where the fault was met: threads of issue trackers, papers, packages.
+        explain: What is measured, why it matters, how to fix it.
+        broken: Source text of a dropout that breaks the rule; empty where an example adds nothing.
+        fixed: The same source, fixed.
+        evidence: Where the fault was found: threads of issue trackers, papers, packages.
     """
 
     code: str
@@ -39,7 +39,7 @@ class Rule:
     summary: str
     explain: str
     broken: str = ""
-    mended: str = ""
+    fixed: str = ""
     evidence: str = ""
 
 
@@ -65,7 +65,7 @@ class Finding:
 
 
 def plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become their names."""
+    """Replaces NaN and infinity, which JSON does not have, by their names."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Workflow commands, which GitHub Actions shows beside the source.
+"""Workflow commands, which GitHub Actions shows next to the source.
 
 Reference:
     GitHub, "Workflow commands for GitHub Actions".
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 
 def command(name: str, properties: Mapping[str, str], message: str) -> str:
-    """A command as a line; properties without a value are left out."""
+    """A command as one line; properties without a value are left out."""
     given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
     return f"::{name} {given}::{_data(message)}"
 

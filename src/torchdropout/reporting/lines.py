@@ -1,6 +1,6 @@
-"""Lines of text: wrapped, coloured, and harmless to a terminal.
+"""Lines of text: wrapped, coloured, and free of control characters.
 
-Styles are rich's, and leave the characters as they are.
+Styles are rich's; they change no character.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LEAST_MESSAGE = 24
 
 
 def clean(text: str) -> str:
-    """One line, and nothing that steers a terminal: messages may quote a target's exceptions."""
+    """Text on one line without control characters: messages may quote a target's exceptions."""
     kept = "".join(c if c.isprintable() else " " for c in text)
     return kept if "\n" not in text and "\t" not in text else " ".join(kept.split())
 
@@ -27,7 +27,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def hanging(head: Text, parts: Sequence[tuple[str, str]], width: int | None) -> list[Text]:
-    """The head, then the parts, wrapped under the column where the first part begins."""
+    """The head, then the parts, wrapped with a hanging indent of the head's width."""
     column = head.cell_len
     room = None if width is None else max(width - column, _LEAST_MESSAGE)
     if room is None:
@@ -56,13 +56,13 @@ def _trimmed(line: Text) -> Text:
 
 
 def wrapped(text: str, width: int | None, style: str = "") -> list[Text]:
-    """The text in lines of a width; in one without a width."""
+    """The text in lines of a width; in one line where the width is None."""
     lines = [clean(text)] if width is None else fill(text, width)
     return [Text(line, style=style) for line in lines]
 
 
 def filled(text: str, width: int | None) -> list[Text]:
-    """A paragraph, filled; one with an indented line (code, a list) stays as it is."""
+    """A paragraph, filled; one with an indented line (code, a list) is left unchanged."""
     lines = text.splitlines()
     if any(line.startswith((" ", "\t", "- ")) for line in lines):
         return [Text(line) for line in lines]
@@ -81,11 +81,11 @@ def fill(text: str, width: int) -> list[str]:
 
 
 def joined(lines: Iterable[Text], styled: bool) -> str:
-    """Lines that each end in a newline, with ANSI codes or plain."""
+    """Joins lines, each with a newline at its end, with ANSI codes or plain."""
     if not styled:
         return "".join(f"{line.plain}\n" for line in lines)
     buffer = io.StringIO()
-    # All is given, so that nothing is read from the environment: whether to style is decided above.
+    # All settings are given, so that rich reads none from the environment.
     console = Console(
         file=buffer,
         force_terminal=True,

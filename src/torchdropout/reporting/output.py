@@ -1,4 +1,4 @@
-"""Where a report goes: a terminal, a pipe, or a file that is never half written."""
+"""Writes reports: to a terminal, to a pipe, or atomically to a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Look(TypedDict):
 
 
 def look() -> Look:
-    """Wrapped and coloured on a terminal; plain in a pipe, a dumb terminal or with NO_COLOR."""
+    """The look of stdout: wrapped and coloured on a terminal; plain elsewhere or with NO_COLOR."""
     console = Console()
     if not console.is_terminal:
         return {"width": None, "styled": False}
@@ -31,17 +31,17 @@ def look() -> Look:
 
 
 def write(text: str) -> None:
-    """Writes to stdout; a reader who has left is no error."""
+    """Writes to stdout, and ignores a closed pipe."""
     try:
         click.echo(text.rstrip("\n"), color=True)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (`head`, say) has what it wanted; Python would complain of it again at exit.
+        # A reader such as `head` may close the pipe early. Without this, Python reports it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def need_writable(path: Path) -> None:
-    """Raises `ArgumentValueError` where `write_file` would fail: told before a run, not after."""
+    """Raises `ArgumentValueError` before a run where `write_file` would fail after it."""
     folder = path.resolve().parent
     got = ""
     if path.is_dir():
@@ -49,23 +49,23 @@ def need_writable(path: Path) -> None:
     elif not folder.is_dir():
         got = f"no folder {folder}"
     elif not os.access(path if _is_special(path) else folder, os.W_OK):
-        got = "one that may not be written"
+        got = "one without write permission"
     if got:
         raise ArgumentValueError(f"Expected --output to name a file to write, {path}, got {got}")
 
 
 def write_file(path: Path, text: str) -> None:
-    """Writes a file at one stroke: until all is there, the old one stays.
+    """Writes a file atomically: until all of it is written, the old one stays.
 
     Args:
-        path: The file; what a link points to is written, and the link stays.
+        path: The file; of a link, the file that it points to is written.
         text: What to write, as UTF-8.
 
     Raises:
-        OSError: It cannot be written; the old file is as it was.
+        OSError: It cannot be written; the old file is unchanged.
     """
     data = text.encode()
-    if _is_special(path):  # /dev/stdout, a pipe: nothing to put in its place
+    if _is_special(path):  # such as /dev/stdout or a pipe: it cannot be replaced
         path.write_bytes(data)
     else:
         replace_file(path, data)

@@ -1,4 +1,4 @@
-"""Rules as text and JSON."""
+"""Renders rules as text and JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .lines import filled, hanging, joined, listing, wrapped
 
 
 def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -> str:
-    """What `explain` prints: the rule, what it requires, its explanation and examples."""
+    """Renders a rule for `explain`: what it requires, its explanation and examples."""
     head = Text.assemble((f"{rule.code} {rule.name}", "bold"), f"   {rule.group}   {rule.severity}")
     lines = [head, *wrapped(rule.summary, width), Text()]
     for paragraph in textwrap.dedent(rule.explain).strip().split("\n\n"):
         lines += [*filled(paragraph, width), Text()]
-    for title, source in (("Broken:", rule.broken), ("Mended:", rule.mended)):
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
         if source:
             lines += [Text(title, style="bold"), Text(), *listing(source), Text()]
     if rule.evidence:
@@ -27,7 +27,7 @@ def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -
 
 
 def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: bool = False) -> str:
-    """What `checks` and `rules` print: a line a rule."""
+    """Renders rules for `checks` and `rules`, one line each."""
     name_width = max((len(rule.name) for rule in rules), default=0)
     group_width = max((len(rule.group) for rule in rules), default=0)
     lines = []
@@ -42,7 +42,7 @@ def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: boo
 
 
 def render_rules_json(rules: Iterable[Rule], key: str = "rules") -> str:
-    """The rules as JSON text: `{"schema": 1, "rules": [...]}`.
+    """Renders rules as JSON text: `{"schema": 1, "rules": [...]}`.
 
     Args:
         rules: What to render.

@@ -1,4 +1,4 @@
-"""Which rules are meant: by code, the beginning of a code, name or group."""
+"""Selects rules by code, beginning of a code, name or group."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .findings import Rule
 
 @dataclass(frozen=True)
 class Choice:
-    """The rules that can be chosen from, and what they are called.
+    """The rules to select from.
 
     Attributes:
-        rules: All of them, under their codes or names.
-        noun: What a message calls one: `check`, `rule`.
+        rules: All of them, by code or name.
+        noun: What messages call one: `check` or `rule`.
         listed: The command that lists them.
     """
 
@@ -26,14 +26,14 @@ class Choice:
     listed: str
 
     def chosen(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[str]:
-        """The names of what is selected and not ignored.
+        """The names of the rules that are selected and not ignored.
 
         An entry is a code (`TD521`), the beginning of one (`TD52`), a name (`drop-rate`), a group
         (`rate`), or several of these with commas between; case does not matter.
 
         Args:
-            select: What to take; all when empty.
-            ignore: What to leave out; it beats `select`.
+            select: Rules to take; all when empty.
+            ignore: Rules to leave out; it takes precedence over `select`.
 
         Returns:
             The names.
@@ -53,7 +53,7 @@ class Choice:
         return left
 
     def named(self, argument: str, entries: Sequence[str]) -> frozenset[str]:
-        """The names of what the entries name; `argument` is where they were given."""
+        """The names of the rules that entries stand for; `argument` is named in errors."""
         if isinstance(entries, str):
             entries = (entries,)
         names: set[str] = set()
@@ -73,25 +73,24 @@ class Choice:
         return frozenset(names)
 
     def matching(self, part: str) -> frozenset[str]:
-        """The names of what one code, beginning of a code, name or group stands for."""
-        wanted = part.lower()
-        is_code = re.fullmatch(r"td\d*", wanted)
+        """The names of the rules that one code, beginning of a code, name or group stands for."""
+        word = part.lower()
+        is_code = re.fullmatch(r"td\d*", word)
         return frozenset(
             rule.name
             for rule in self.rules.values()
-            if wanted in (rule.name, rule.group)
-            or (is_code and rule.code.lower().startswith(wanted))
+            if word in (rule.name, rule.group) or (is_code and rule.code.lower().startswith(word))
         )
 
     def hint(self, part: str) -> str:
-        """What may have been meant by a word that names nothing."""
+        """A hint for a word that names nothing."""
         known = {k: None for r in self.rules.values() for k in (r.name, r.group, r.code.lower())}
         return close_to(part.lower(), known, f"`{self.listed}` lists them")
 
 
-def close_to(wanted: str, names: Iterable[str], otherwise: str = "") -> str:
-    """A hint for an unknown name: `close to it: ...`, or what to say where nothing is."""
+def close_to(word: str, names: Iterable[str], otherwise: str = "") -> str:
+    """A hint for an unknown name: `close to it: ...`, or `otherwise` where nothing is close."""
     known = list(names)
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    near += [name for name in known if wanted and wanted in name and name not in near][:3]
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    near += [name for name in known if word and word in name and name not in near][:3]
     return f"close to it: {', '.join(near)}" if near else otherwise

@@ -1,4 +1,4 @@
-"""Settings in `pyproject.toml`: tables read, and checked key by key."""
+"""Reads tables of settings in `pyproject.toml`, and checks them key by key."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ else:
 
 FILE = "pyproject.toml"
 
-# Takes a value and the folder of the file. It raises TypeError for a wrong type, LookupError with
-# the names there are for an unknown one, and ValueError with its own words.
+# Converts a value, given the folder of the file. It raises TypeError for a wrong type, LookupError
+# with the known names for an unknown name, and ValueError with its own message.
 Convert = Callable[[Any, Path], Any]
 
 
@@ -30,9 +30,9 @@ class Table:
 
     Attributes:
         name: Its name under `tool`, with dots: `torchdropout`.
-        keys: What it may hold: the key, what is expected of it in words, and what makes of the
-            value in the file the one that is used.
-        others: Keys of others, which are passed over.
+        keys: The keys it may have, each with the expected value in words and the conversion from
+            the value in the file to the one that is used.
+        others: Keys that belong to other tables; they are skipped.
     """
 
     name: str
@@ -54,13 +54,12 @@ class Table:
             path: A TOML file with this table.
 
         Returns:
-            The values under their keys, those that are set.
+            The settings that the file has, by key.
 
         Raises:
-            ArgumentTypeError: A value has a type that its key does not take; the message names the
-                file.
-            ArgumentValueError: The file cannot be read, lacks the table, or has a key or a value
-                that is not known.
+            ArgumentTypeError: A value has a wrong type; the message names the file.
+            ArgumentValueError: The file cannot be read, lacks the table, or has an unknown key or
+                value.
         """
         table = self._in(path)
         if table is None:
@@ -72,7 +71,7 @@ class Table:
             if key in self.others:
                 continue
             if key not in self.keys:
-                hint = close_to(key, self.keys, f"there are {', '.join(self.keys)}")
+                hint = close_to(key, self.keys, f"the keys are {', '.join(self.keys)}")
                 raise ArgumentValueError(
                     f"Expected a key of [tool.{self.name}] in {path}, got {key!r}; {hint}"
                 )
@@ -120,7 +119,7 @@ def _wrong(path: Path, key: str, expected: str, value: object, hint: str = "") -
 
 
 def exactly(kind: type) -> Convert:
-    """Takes a value of a type, and of none that is derived from it."""
+    """Accepts a value of a type, but not of a derived type."""
 
     def convert(value: Any, _: Path) -> Any:
         if type(value) is not kind:
@@ -131,7 +130,7 @@ def exactly(kind: type) -> Convert:
 
 
 def one_of(names: tuple[str, ...]) -> Convert:
-    """Takes one of some names."""
+    """Accepts one of some names."""
 
     def convert(value: Any, _: Path) -> Any:
         if not isinstance(value, str):
@@ -144,14 +143,14 @@ def one_of(names: tuple[str, ...]) -> Convert:
 
 
 def strings(value: Any, _: Path) -> tuple[str, ...]:
-    """Takes a list of strings."""
+    """Accepts a list of strings."""
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise TypeError
     return tuple(value)
 
 
 def count(value: Any, _: Path) -> int:
-    """Takes an integer from 1."""
+    """Accepts an integer from 1."""
     if type(value) is not int:
         raise TypeError
     if value < 1:
@@ -160,7 +159,7 @@ def count(value: Any, _: Path) -> int:
 
 
 def moved(path: str, folder: Path) -> str:
-    """A path from a folder, as one from the current folder."""
+    """Converts a path relative to a folder into one relative to the current folder."""
     if Path(path).is_absolute() or folder.resolve() == Path.cwd():
         return path
     return os.path.relpath(folder / path)

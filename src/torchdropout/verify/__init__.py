@@ -1,13 +1,15 @@
-"""The verifier: a judge of dropouts that shares no code with what it judges."""
+"""The verifier: checks any dropout, and shares no code with the dropouts of this library."""
 
 from typing import TYPE_CHECKING, Any
 
 from ..reporting.findings import Finding as Finding
 from ..reporting.findings import Rule as Rule
-from .compare import compare as compare
 from .comparison import Comparison as Comparison
+from .comparison import compare as compare
 from .context import LEVELS as LEVELS
 from .context import Level as Level
+from .registry import CHECKS as CHECKS
+from .registry import RULES as RULES
 from .results import CheckResult as CheckResult
 from .results import Report as Report
 from .results import TargetReport as TargetReport
@@ -18,8 +20,6 @@ from .specs import SPECS as SPECS
 from .specs import Spec as Spec
 from .subject import Built as Built
 from .subject import Subject as Subject
-from .table import CHECKS as CHECKS
-from .table import RULES as RULES
 
 if TYPE_CHECKING:
     from .pytest_plugin import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """What needs pytest is imported when it is asked for."""
+    """Import what needs pytest on first access."""
     if name == "parametrize_with_dropout_checks":
         from .pytest_plugin import parametrize_with_dropout_checks
 
@@ -36,11 +36,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _html(report: Report) -> str:
-    # Only now: a report that is never shown needs no matplotlib.
+def _render_html(report: Report) -> str:
+    # Imported here: a report that is never shown needs no renderer.
     from .report import render_html_fragment
 
     return render_html_fragment(report)
 
 
-Report.html = _html
+Report.html_renderer = _render_html

@@ -1,11 +1,10 @@
-"""Others' dropouts as callables on tensors, for the verifier: NumPy, JAX, Flax and Keras.
+"""Adapts dropouts of NumPy, JAX, Flax and Keras to callables on tensors, for the verifier.
 
-The packages are imported when an adapter is called, and only the one it is for. Values are copied
-both ways, but for NumPy functions, which get the memory of x itself: whether they write into it is
-a question of the verifier's.
+An adapter imports its package when it is called. Values are copied in both directions, except for
+NumPy functions, which get the memory of x itself: the verifier checks whether they write into it.
 
 Randomness comes from torch's generator: each call in training draws a seed from it, so that
-`torch.manual_seed` governs, and a call in eval draws nothing.
+`torch.manual_seed` governs the masks, and a call in eval draws nothing.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ Dropout = Callable[[torch.Tensor, bool], Any]
 
 
 def from_numpy(function: Arrays, *, rng: str | None = None) -> Callable[..., Any]:
-    """A function of arrays as one of tensors.
+    """Adapt a function of NumPy arrays to tensors.
 
-    It takes the same arguments, of which the verifier finds x, p and the mode by their names. NumPy
-    has no bfloat16: such an x is given as float32, and a float32 result rounded.
+    The result accepts the same arguments; the verifier finds x, p and the mode by their names.
+    NumPy has no bfloat16: such an x is passed as float32, and a float32 result is rounded.
 
     Args:
-        function: Takes and returns arrays: `f(x, p, training)`, say.
-        rng: The argument that takes a `numpy.random.Generator`; a new one is given in each call.
-            None for a function that draws from NumPy's global generator: that is seeded for the
-            call, and put back after it.
+        function: Accepts and returns arrays, for example `f(x, p, training)`.
+        rng: The argument that accepts a `numpy.random.Generator`; each call passes a new one.
+            None for a function that draws from NumPy's global generator, which is seeded for the
+            call and restored after it.
 
     Returns:
-        The function on tensors. It has no gradient, and says so: `has_gradient` is False.
+        The function on tensors. It has no gradient, and its attribute `has_gradient` is False.
 
     Raises:
         ArgumentTypeError: `function` is not callable, or its arguments cannot be read.
@@ -76,15 +75,15 @@ def from_numpy(function: Arrays, *, rng: str | None = None) -> Callable[..., Any
 
 
 def from_jax(function: Arrays, *, key: str = "key") -> Callable[..., Any]:
-    """A pure function of JAX arrays as one of tensors, with its gradient of any order.
+    """Adapt a pure function of JAX arrays to tensors, with gradients of any order.
 
-    It takes the same arguments but for the key, of which the verifier finds x, p and the mode by
+    The result accepts the same arguments except the key; the verifier finds x, p and the mode by
     their names. In float64 it runs with JAX's 64-bit types enabled.
 
     Args:
-        function: Takes and returns JAX arrays: `f(x, p, training, key)`, say. It must be pure, as
-            JAX demands: the backward pass calls it again, with the same key.
-        key: The argument that takes a `jax.random.key`; a new one is given in each call.
+        function: Accepts and returns JAX arrays, for example `f(x, p, training, key)`. It must be
+            pure, as JAX requires: the backward pass calls it again, with the same key.
+        key: The argument that accepts a `jax.random.key`; each call passes a new one.
 
     Returns:
         The function on tensors.
@@ -112,23 +111,23 @@ def from_jax(function: Arrays, *, key: str = "key") -> Callable[..., Any]:
 
 
 def from_flax(factory: Factory) -> Callable[[Any], Dropout]:
-    """A Flax module, Linen or NNX, without parameters, as a factory of functions of tensors.
+    """Adapt a Flax module without parameters, Linen or NNX, to a factory of functions of tensors.
 
-    The mode reaches a Linen module by the argument of its call that is named like one
-    (`deterministic`, `train`, ...), an NNX module by its `train()` and `eval()`. In float64 it runs
-    with JAX's 64-bit types enabled.
+    A Linen module gets the mode as the call argument with a known name (`deterministic`, `train`,
+    ...), an NNX module by its `train()` and `eval()`. In float64 it runs with JAX's 64-bit types
+    enabled.
 
     Args:
         factory: Makes a module from the drop probability: `flax.linen.Dropout`,
-            `flax.nnx.Dropout`, or a function of p. One that takes `rngs` is given them.
+            `flax.nnx.Dropout`, or a function of p. A factory with an argument `rngs` is passed one.
 
     Returns:
-        A factory of p, for the verifier.
+        A factory that accepts p, for the verifier.
 
     Raises:
         ArgumentTypeError: `factory` is not callable, or its arguments cannot be read.
-        TargetError: Flax is not installed; or, when the factory is called, it makes something
-            else, or the mode does not reach it.
+        TargetError: Flax is not installed; or the factory, when called, makes something else or a
+            module that cannot be given the mode.
 
     Example:
         >>> from flax import nnx  # doctest: +SKIP
@@ -149,7 +148,7 @@ def from_flax(factory: Factory) -> Callable[[Any], Dropout]:
 
 
 def from_keras(factory: Factory) -> Callable[[Any], Dropout]:
-    """A Keras 3 layer, on whatever backend Keras runs, as a factory of functions of tensors.
+    """Adapt a Keras 3 layer, on any backend of Keras, to a factory of functions of tensors.
 
     A layer is made for each dtype of x, with that dtype as its policy. On backends other than torch
     and JAX there is no gradient, and `has_gradient` is False.
@@ -159,12 +158,11 @@ def from_keras(factory: Factory) -> Callable[[Any], Dropout]:
             p.
 
     Returns:
-        A factory of p, for the verifier.
+        A factory that accepts p, for the verifier.
 
     Raises:
         ArgumentTypeError: `factory` is not callable.
-        TargetError: Keras is not installed; or, when the factory is called, it makes something
-            else.
+        TargetError: Keras is not installed; or the factory, when called, makes something else.
 
     Example:
         >>> import keras  # doctest: +SKIP
@@ -185,7 +183,7 @@ def from_keras(factory: Factory) -> Callable[[Any], Dropout]:
                 raise _no_target("factory", "to make a Keras layer", made)
             return made
 
-        layer(torch.float32)  # A wrong p is refused here, not at the first call.
+        layer(torch.float32)  # A wrong p is refused here, not in the first call.
 
         def call(x: torch.Tensor, training: bool) -> Any:
             chosen = layer(x.dtype)
@@ -209,7 +207,7 @@ def _apply(function: Arrays, *inputs: torch.Tensor) -> Any:
 
 
 class _Call(torch.autograd.Function):
-    """A pure function of JAX arrays, applied to tensors; its gradient is again such a call."""
+    """A pure function of JAX arrays, applied to tensors; its gradient is such a call, too."""
 
     @staticmethod
     def forward(ctx: Any, function: Arrays, *inputs: torch.Tensor) -> Any:
@@ -226,13 +224,13 @@ class _Call(torch.autograd.Function):
         )
 
 
-def _pullback(function: Arrays, wanted: int) -> Arrays:
+def _pullback(function: Arrays, index: int) -> Arrays:
     """The gradient for one input, as a function of all inputs and the incoming gradient."""
 
     def run(*arrays: Any) -> Any:
         *inputs, upstream = arrays
         _, pull = importlib.import_module("jax").vjp(function, *inputs)
-        return pull(upstream)[wanted]
+        return pull(upstream)[index]
 
     return run
 
@@ -243,19 +241,19 @@ def _run_jax(function: Arrays, inputs: Iterable[torch.Tensor]) -> Any:
     with contextlib.ExitStack() as stack:
         if any(x.dtype == torch.float64 for x in inputs):
             stack.enter_context(jax.enable_x64(True))
-        # Copied: JAX may still read an input when the call has returned.
+        # Copied, because JAX may still read an input after the call has returned.
         y = function(*(jax.numpy.array(_array(x)) for x in inputs))
         return _tensor(np.array(y), inputs[0].device) if isinstance(y, jax.Array) else y
 
 
 def _key(jax: Any, shape: tuple[int, ...] = (), *, draw: bool) -> Any:
-    """Fresh keys, with all the bits that keys of the present kind have."""
+    """New keys, with as many bits as keys of the default implementation have."""
     words = jax.random.key_data(jax.random.key(0)).shape
     return jax.random.wrap_key_data(_words((*shape, *words), draw=draw))
 
 
 def _maker_of(factory: Factory) -> Any:
-    """The function whose arguments count: a metaclass of NNX hides those of its classes."""
+    """The function that defines the arguments: a metaclass of NNX hides those of its classes."""
     inner = factory.func if isinstance(factory, functools.partial) else factory
     if not isinstance(inner, type):
         return inner
@@ -267,7 +265,7 @@ def _linen(module: Any) -> Dropout:
     parameters = inspect.signature(type(module).__call__).parameters
     mode = next((name for name in TRAINING_NAMES + EVAL_NAMES if name in parameters), None)
     if mode is None:
-        raise _no_target("factory", "to make a module whose call takes `deterministic`", module)
+        raise _no_target("factory", "to make a module whose call accepts `deterministic`", module)
     collection = getattr(module, "rng_collection", "dropout")
 
     def call(x: torch.Tensor, training: bool) -> Any:
@@ -289,7 +287,7 @@ def _nnx(nnx: Any, module: Any) -> Dropout:
         ]
 
         def pure(array: Any) -> Any:
-            # Made anew in each trace, which what the module counts and keeps must not outlive.
+            # Built in each trace: the state that the module keeps must not outlive the trace.
             own = nnx.merge(graph, jax.tree.unflatten(tree, given))
             (own.train if training else own.eval)()
             return own(array)
@@ -345,7 +343,7 @@ def _keras_policy(keras: Any, name: str) -> Iterator[None]:
 
 
 def _array(x: torch.Tensor) -> Any:
-    """The values of a tensor as an array; NumPy's bfloat16 is that of `ml_dtypes`."""
+    """The values of a tensor as an array; bfloat16 becomes the dtype of `ml_dtypes`."""
     x = x.detach().cpu()
     if x.dtype != torch.bfloat16:
         return x.numpy()
@@ -353,19 +351,19 @@ def _array(x: torch.Tensor) -> Any:
 
 
 def _tensor(y: Any, device: torch.device) -> Any:
-    """An array as a tensor, sharing its memory; what is no array stays as it is."""
+    """An array as a tensor that shares its memory; anything else is returned as it is."""
     if not isinstance(y, (np.ndarray, np.generic)):
         return y
     array = np.asarray(y)
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()  # torch takes neither
+        array = array.copy()  # torch accepts neither
     return torch.from_numpy(array).to(device)
 
 
 def _words(shape: tuple[int, ...], *, bits: int = 32, draw: bool = True) -> Any:
-    """Random words from torch's generator; zeros where nothing may be drawn."""
+    """Random words from torch's generator; zeros if `draw` is False."""
     if not draw:
         return np.zeros(shape, np.uint32)
     return torch.randint(1 << bits, shape, dtype=torch.int64).numpy().astype(np.uint32)
@@ -385,10 +383,10 @@ def _numpy_seeded(words: Any) -> Iterator[None]:
 
 
 def _signature(function: Any, extra: str | None, role: str) -> inspect.Signature:
-    """The arguments of a function, which has the one named by `role`."""
+    """The signature of a function, after checking that it has the argument `extra`."""
     if not callable(function):
         raise ArgumentTypeError(
-            f"Expected something callable, got {function!r} ({type(function).__name__})"
+            f"Expected a callable, got {function!r} ({type(function).__name__})"
         )
     try:
         signature = inspect.signature(function)
@@ -413,7 +411,7 @@ def _without(signature: inspect.Signature, extra: str | None) -> inspect.Signatu
 def _first_tensor(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]:
-    """x, the first argument, and the others."""
+    """Split the arguments into x, which is the first, and the rest."""
     if args:
         return args[0], args[1:], dict(kwargs)
     name = next(iter(signature.parameters))
@@ -423,7 +421,7 @@ def _first_tensor(
 def _is_training(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> bool:
-    """What the mode is among the arguments after x; training where there is none."""
+    """Whether the arguments after x select training; true where none gives the mode."""
     bound = signature.bind_partial(None, *args, **kwargs)
     bound.apply_defaults()
     for name, value in bound.arguments.items():
@@ -454,7 +452,7 @@ def _dressed(
     *,
     has_gradient: bool = True,
 ) -> Callable[..., Any]:
-    """A callable under the name of the one it stands for, with what the verifier reads of it."""
+    """Give a callable the name of the original, and the attributes that the verifier reads."""
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
         with contextlib.suppress(AttributeError):
             setattr(call, name, getattr(original, name))

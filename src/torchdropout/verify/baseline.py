@@ -1,4 +1,4 @@
-"""Findings that are known: an earlier report says which, and a run need not fail for them."""
+"""Known findings: those of an earlier report, for which a run does not fail."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .results import Report
 
 @dataclass(frozen=True)
 class Baseline:
-    """What an earlier report found.
+    """The findings of an earlier report.
 
     Attributes:
-        codes: The codes of its findings, under the name of the target.
+        codes: The codes of its findings, by the name of the target.
     """
 
     codes: Mapping[str, frozenset[str]]
 
     def mark(self, report: Report) -> Report:
-        """The report with the findings that are known marked as such.
+        """Mark the known findings of a report.
 
         Example:
             >>> from torchdropout.verify import check_dropout
@@ -42,7 +42,7 @@ class Baseline:
         )
 
     def gone(self, report: Report) -> tuple[tuple[str, str], ...]:
-        """Target and code of what was found then and is now seen to be right."""
+        """Target and code of each finding of the earlier report whose check passes now."""
         return tuple(
             (target.target, check.rule.code)
             for target in report.targets
@@ -52,16 +52,16 @@ class Baseline:
 
 
 def read_baseline(path: str | Path) -> Baseline:
-    """Reads a report that was written as JSON.
+    """Read a report that was written as JSON.
 
     Args:
-        path: What `torchdropout verify --format json --output FILE` has written.
+        path: The output of `torchdropout verify --format json --output FILE`.
 
     Returns:
         Its findings.
 
     Raises:
-        ArgumentValueError: The file cannot be read, or is no such report.
+        ArgumentValueError: The file cannot be read, or is not such a report.
     """
     expected = f"Expected `baseline` to be a report written by --format json, {path}"
     try:
@@ -71,11 +71,11 @@ def read_baseline(path: str | Path) -> Baseline:
     except OSError as error:
         raise ArgumentValueError(f"{expected}, got {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ArgumentValueError(f"{expected}, got no UTF-8 text") from error
+        raise ArgumentValueError(f"{expected}, got bytes that are not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise ArgumentValueError(f"{expected}, got no JSON: {error}") from error
+        raise ArgumentValueError(f"{expected}, got invalid JSON: {error}") from error
     except (KeyError, TypeError) as error:
         raise ArgumentValueError(f"{expected}, got other JSON ({error})") from error
     if schema != SCHEMA:
-        raise ArgumentValueError(f"{expected}, got schema {schema!r} where {SCHEMA} is read")
+        raise ArgumentValueError(f"{expected}, got schema {schema!r}, expected {SCHEMA}")
     return Baseline(codes)

@@ -1,4 +1,4 @@
-"""How the compiler is held while a target that it has compiled is judged."""
+"""Settings of the compiler while a compiled target is checked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .. import _torch
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """Inside, a function may be compiled anew for every target, p and shape.
+    """Allow a function to be recompiled for every target, p and shape.
 
-    Beyond its limit of 8 the compiler runs a function as it is, which would be judged for the
-    compiled one. And a graph may be gone through twice, as the checks of gradients do. Where
-    nothing has loaded the compiler, which takes seconds, there is nothing to hold.
+    Beyond its limit of 8 the compiler runs a function uncompiled, and the checks would test that
+    instead of the compiled one. A graph may also be traversed twice, as the checks of gradients
+    do. Where nothing has loaded the compiler, which takes seconds, nothing needs to be set.
     """
     if "torch._dynamo" not in sys.modules:
         yield

@@ -1,4 +1,4 @@
-"""What a check is given: the target, a level, a share of the false-alarm rate, and ways to look."""
+"""The context of a check: the target, a level, a share of the false-alarm rate, and helpers."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from .world import seed_torch as seed_torch
 
 @dataclass(frozen=True)
 class Level:
-    """How small a fault is looked for; sample sizes follow from this (`stats.size_for`).
+    """How small a fault is looked for; it determines the sample sizes (`stats.size_for`).
 
     Attributes:
         name: What people type.
-        rate: Rate errors, in standard deviations of one bit: the error seen is
+        rate: Rate error, in standard deviations of one bit: the error that is found is
             `rate * sqrt(p * (1 - p))`.
-        rough_rate: The same, where many situations share the time (dtypes, values).
+        rough_rate: The same, where many cases share the time (dtypes, values).
         correlation: Correlation of two mask bits.
-        pool: How many distinct masks may be taken for infinitely many.
-        run: How many mask bits are searched for a repeated run.
-        zeros: How many elements are looked at for a single wrong one.
-        most: Elements that one measurement may take; what it sees is computed after this limit.
-        compiled: Whether the target is traced by the compiler, too, which takes seconds.
+        pool: Number of distinct masks that may pass as infinitely many.
+        run: Number of mask bits that are searched for a repeated run.
+        zeros: Number of elements that are searched for a single wrong one.
+        most: Limit on the elements of one measurement; the reported power takes it into account.
+        compiled: Whether the target is also traced by the compiler, which takes seconds.
     """
 
     name: str
@@ -62,21 +62,21 @@ LEVELS: Mapping[str, Level] = {
 
 MAIN_P = 0.5
 
-# Elements a call, where the shape does not matter: small enough for the cache, large against the
-# cost of a call.
+# Elements per call, where the shape does not matter: few enough for the cache, many enough that
+# the overhead of a call is small.
 CHUNK = 1 << 20
 
-# Masks of up to so many elements, a byte each, are kept for the checks that look at them again.
+# Masks of up to this many elements, one byte each, are kept for checks that use them again.
 CACHED = 1 << 28
 
-# Checks that are exact but for a coincidence, such as two equal masks, take so large a mask that
-# its chance is below this part of the false-alarm rate; `Context.share` leaves room for them.
+# Checks that are exact except for a coincidence, such as two equal masks, use masks so large that
+# its probability is below this fraction of the false-alarm rate; `Context.share` reserves it.
 COINCIDENCE = 1e-4
 RESERVED = 0.01
 
 
 class Fault(Exception):  # noqa: N818
-    """The rule does not hold: ends the check with a finding, so it is no error of this program."""
+    """The rule does not hold: ends the check with a finding. Not an error of this program."""
 
     def __init__(self, message: str, **figures: Figure) -> None:
         super().__init__(message)
@@ -85,12 +85,12 @@ class Fault(Exception):  # noqa: N818
 
 
 class Skip(Exception):  # noqa: N818
-    """The question does not apply to the target: ends the check with this reason."""
+    """The check does not apply to the target: ends it with this reason."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a check saw where the rule holds."""
+    """What a check measured where the rule holds."""
 
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Check:
-    """A rule, but for its code, and the function that decides it.
+    """A rule without its code, and the function that decides it.
 
     Attributes:
         name: Kebab-case, from the name of the function.
@@ -107,10 +107,10 @@ class Check:
         severity: See `Rule`.
         summary: First line of the function's docstring.
         explain: The rest of it.
-        run: Returns what was seen, or raises `Fault` or `Skip`.
-        needs: Checks without which this one says nothing: if one failed, this is skipped.
-        statistical: Whether it takes a share of the false-alarm rate.
-        kind: The kind of `Spec` it is asked of; of others it is left out.
+        run: Returns what was measured, or raises `Fault` or `Skip`.
+        needs: Checks that this one depends on: if one of them failed, this one is skipped.
+        statistical: Whether it uses a share of the false-alarm rate.
+        kind: The kind of `Spec` it applies to; it is left out for others.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Check:
     kind: type[Spec] = Spec
 
     def applies(self, spec: Spec) -> bool:
-        """Whether it is asked of targets of this kind."""
+        """Whether it applies to targets of this kind."""
         return isinstance(spec, self.kind)
 
 
@@ -135,7 +135,7 @@ def check(
     statistical: bool = False,
     kind: type[Spec] = Spec,
 ) -> Callable[[Callable[[Context], Seen]], Check]:
-    """Makes a check of a function: its name and docstring become the rule's name and text."""
+    """Turn a function into a check: its name and docstring become the rule's name and text."""
 
     def make(run: Callable[[Context], Seen]) -> Check:
         name = run.__name__.replace("_", "-")
@@ -156,13 +156,13 @@ def check(
 
 
 class Context:
-    """One run's view of one target.
+    """A target in one run, as the checks see it.
 
     Attributes:
         subject: The target.
-        level: How closely to look.
+        level: How small a fault to look for.
         seed: Seed of the run.
-        false_alarm_rate: Of the run.
+        false_alarm_rate: False-alarm rate of the run.
         share: False-alarm rate of one statistical check.
         threads: The number of threads the caller has set.
         bad_rates: The p at which `drop-rate` found a wrong rate.
@@ -184,7 +184,7 @@ class Context:
 
     @property
     def grid(self) -> tuple[float, ...]:
-        """The p to judge at: the one an instance has, else a grid. Skips where all is decided."""
+        """The p to check at: an instance's own, else a grid. Skips where nothing is random."""
         fixed = self.subject.fixed_p
         if fixed is None:
             return self.spec.grid
@@ -194,17 +194,17 @@ class Context:
 
     @property
     def main_p(self) -> float:
-        """The p for questions not about p: 0.5, where masks say most, or the instance's."""
+        """The p for checks that are not about p: 0.5, the most informative, or the instance's."""
         return MAIN_P if MAIN_P in self.grid else self.grid[0]
 
     @property
     def sound_p(self) -> float:
-        """`main_p`, if `drop-rate` found nothing there: tests on counts would only echo it."""
+        """`main_p`, unless `drop-rate` failed there: tests on counts would repeat its finding."""
         p = self.main_p
         if p in self.bad_rates:
-            raise Skip(f"not judged: the rate at p={p:g} is wrong, see drop-rate")
+            raise Skip(f"not checked: the rate at p={p:g} is wrong, see drop-rate")
         if len(set(self.spec.rates(p))) > 1:
-            raise Skip(f"p={p:g} is not held exactly, and what follows from it not known exactly")
+            raise Skip(f"p={p:g} is not held exactly: the exact distribution is not known")
         return p
 
     @property
@@ -213,35 +213,35 @@ class Context:
         return self.subject.spec
 
     def null_rate(self, p: float) -> tuple[float, float]:
-        """The rate at p that the target claims, and how far from it that may be."""
+        """The rate at p that the target claims, and the tolerance around it."""
         low, high = self.spec.rates(p)
         return (low + high) / 2, (high - low) / 2 + stats.SLACK
 
-    def draws(self, wanted: int) -> int:
-        """As many draws as wanted, or as few as a costly kind allows."""
-        return max(256, min(wanted, (1 << 22) // self.spec.cost))
+    def draws(self, requested: int) -> int:
+        """The requested number of draws, or as many as a costly kind allows."""
+        return max(256, min(requested, (1 << 22) // self.spec.cost))
 
     @property
     def chunk(self) -> int:
-        """Draws of a large call."""
+        """The draws of a large call."""
         return max(1 << 12, min(self.level.most, CHUNK >> (self.spec.cost - 1).bit_length()))
 
     @property
     def most(self) -> int:
-        """Draws that one measurement may take."""
+        """The most draws that one measurement may use."""
         return max(1 << 10, self.level.most // self.spec.cost)
 
     # How much
 
     @property
     def coincidence(self) -> float:
-        """The chance that a check which is exact but for a coincidence may leave to it."""
+        """The probability of a coincidence that a check which is otherwise exact may leave."""
         return self.false_alarm_rate * COINCIDENCE
 
     def telling_size(self, p: float, pairs: float = 1.0) -> int:
-        """Elements at which none of `pairs` pairs of independent masks are equal by chance.
+        """The elements at which no pair among `pairs` of independent masks is equal by chance.
 
-        So many that also no single mask is all kept or all dropped.
+        Also enough that no single mask is all kept or all dropped.
         """
         size = max(256, stats.bits_to_tell(p, pairs, self.coincidence))
         if size > self.most:
@@ -249,48 +249,48 @@ class Context:
         return size
 
     def family(self, size: int) -> Family:
-        """The tests of the running check."""
+        """A family of `size` tests for the running check."""
         return Family(self.share, size)
 
     def size(self, p: float, change: float, alpha: float, multiple: int = 1) -> int:
-        """Events needed to see `change` of a rate `p`, within the level's limit."""
-        wanted = min(stats.size_for(p, change, alpha), self.most)
+        """The events needed to find a `change` of a rate `p`, within the level's limit."""
+        needed = min(stats.size_for(p, change, alpha), self.most)
         multiple = math.lcm(multiple, self.spec.multiple)
-        return math.ceil(wanted / multiple) * multiple
+        return math.ceil(needed / multiple) * multiple
 
     # Calling the target
 
     def build(self, p: Any, *, inplace: bool = False) -> Built:
-        """The target at p; what it raises becomes a finding."""
+        """Build the target at p; what it raises becomes a finding."""
         with self.blame(f"building it at p={p!r}"):
             return self.subject.build(p, inplace=inplace)
 
     def need_eval(self) -> None:
-        """Skips what asks about eval where the target has none."""
+        """Skip a check of eval where the target has no eval mode."""
         if not self.subject.has_eval:
-            raise Skip("the target has no eval mode: it is judged in training only")
+            raise Skip("the target has no eval mode: it is checked in training only")
 
     def need_gradient(self) -> None:
-        """Skips what asks about gradients where the target is known to have none."""
+        """Skip a check of gradients where the target is known to have none."""
         if not self.subject.has_gradient:
             raise Skip("the target has no gradient")
 
     @property
     def modes(self) -> tuple[bool, ...]:
-        """The values of `training` the target knows."""
+        """The values of `training` that the target supports."""
         return (True, False) if self.subject.has_eval else (True,)
 
     def call(self, built: Built, x: torch.Tensor, training: bool = True) -> torch.Tensor:
-        """The target's output, once it is known to be a tensor of x's shape and device."""
+        """Call the target; the output must be a tensor with the shape and device of x."""
         with self.blame(f"a call at p={built.p:g} {'in training' if training else 'in eval'}"):
-            # The target runs with the caller's threads, the judge with one: its operations are
+            # The target runs with the caller's threads, the verifier with one: its operations are
             # small, and waiting for a second thread can cost more than they do.
             torch.set_num_threads(self.threads)
             dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
             try:
                 y = built.call(x, training)
             finally:
-                # What a target changes is found by `state-restored`, and troubles no other check.
+                # `state-restored` reports what a target changes; it must not affect other checks.
                 torch.set_num_threads(1)
                 torch.set_default_dtype(dtype)
                 torch.set_grad_enabled(grad)
@@ -306,7 +306,7 @@ class Context:
         """The mask of one call in training: True where the output is not zero. x has no zeros."""
         y = self.call(built, x)
         kept = y.detach() != 0
-        # NaN compares unequal to 0 and would be taken for kept.
+        # NaN compares unequal to 0 and would count as kept.
         if torch.isnan(y.detach().sum()) and bool((nan := torch.isnan(y.detach())).any()):
             raise Fault(
                 f"p={built.p:g}: {int(nan.sum())} of {nan.numel()} values are NaN", p=built.p
@@ -314,7 +314,7 @@ class Context:
         return kept
 
     def masks(self, p: float, calls: int, shape: tuple[int, ...]) -> Bits:
-        """The kept bits of calls in a row on ones, stacked; kept for other checks."""
+        """The masks of successive calls on ones, stacked; cached for other checks."""
         key = (p, calls, shape)
         if key not in self._kept:
             with self.seeded(f"masks {key}"):
@@ -328,17 +328,17 @@ class Context:
         return self._kept[key]
 
     def count_dropped(self, built: Built, n: int, dtype: torch.dtype = torch.float32) -> int:
-        """How many of n ones are dropped, in large calls."""
+        """Count how many of n ones are dropped, in large calls."""
         kept = 0
         for start in range(0, n, self.chunk):
-            # New ones every time: the target may write into its input, which `values` reports.
+            # New ones each time: the target may write into its input (see `input-unmodified`).
             ones = torch.ones(min(self.chunk, n - start), dtype=dtype)
             kept += int(torch.count_nonzero(self.kept(built, ones)))
         return n - kept
 
     @contextlib.contextmanager
     def using_threads(self, threads: int) -> Iterator[None]:
-        """Inside, the target runs with so many threads."""
+        """Run the target with this many threads."""
         before, self.threads = self.threads, threads
         try:
             yield
@@ -349,21 +349,21 @@ class Context:
 
     @contextlib.contextmanager
     def seeded(self, *purpose: object) -> Iterator[None]:
-        """Inside, the global generators start from the run's seed and the purpose; then as before.
+        """Seed the global generators by the run's seed and the purpose; restore them on exit.
 
-        So that what a check sees depends on neither the checks before it nor those left out.
+        So the result of a check does not depend on which other checks run.
         """
         with saved_generators():
             seed_all(self.derive(*purpose))
             yield
 
     def derive(self, *purpose: object) -> int:
-        """A 63-bit seed for a purpose."""
+        """Derive a 63-bit seed for a purpose."""
         text = repr((self.seed, *purpose)).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
     def generator(self, *purpose: object) -> torch.Generator:
-        """A generator for inputs, apart from the one the target draws from."""
+        """A generator for inputs, separate from the one the target draws from."""
         return torch.Generator().manual_seed(self.derive("input", *purpose))
 
     def normal(self, *shape: int) -> torch.Tensor:
@@ -376,7 +376,7 @@ class Context:
 
     @contextlib.contextmanager
     def blame(self, doing: str) -> Iterator[None]:
-        """Makes a finding of whatever the target raises, SystemExit included; Ctrl-C passes."""
+        """Turn whatever the target raises, including SystemExit, into a finding; Ctrl-C passes."""
         try:
             yield
         except (KeyboardInterrupt, GeneratorExit, Fault, Skip):
@@ -386,7 +386,7 @@ class Context:
 
 
 def describe(error: BaseException, width: int = 160) -> str:
-    """The type and first line of an exception, also of one that cannot be printed."""
+    """The type and first line of an exception, even of one that cannot be printed."""
     try:
         text = str(error).strip().partition("\n")[0]
     except Exception:
@@ -398,9 +398,9 @@ def describe(error: BaseException, width: int = 160) -> str:
 def outcome(
     family: Family, message: Callable[[stats.Test], str], sees: str, **figures: Figure
 ) -> Seen:
-    """The verdict of a family: `Fault` if a test rejects, else what the most extreme one saw.
+    """Decide a family of tests: raise `Fault` if one rejects, else report the most extreme one.
 
-    The p-value reported is that of the family: the smallest, times the number of tests.
+    The reported p-value is that of the family: the smallest, times the number of tests.
     """
     worst = family.worst
     rejected = list(family.rejected())
@@ -422,6 +422,6 @@ def outcome(
 
 
 def worst_first(tests: Sequence[stats.Test], most: int = 8) -> dict[str, Figure]:
-    """The tests for a report, the most extreme first, not more than a reader takes in."""
+    """The most extreme tests for a report, the worst first."""
     ordered = sorted(tests, key=lambda test: test.p_value)
     return {"worst": [test.to_dict() for test in ordered[:most]]}

@@ -1,8 +1,8 @@
-"""Judges targets, each in a process of its own: what ends or hangs that process is a finding.
+"""Verifies targets, each in its own process: what ends or hangs that process is a finding.
 
-A child loads the target, runs the checks, and sends each result as it is there. When it dies or
-overstays the time limit, the check that was running has failed, and another child goes on with the
-rest. Where processes cannot be forked, all runs here.
+A child loads the target, runs the checks, and sends each result as soon as it has it. When it dies
+or exceeds the time limit, the check that was running has failed, and another child continues with
+the rest. Where processes cannot be forked, everything runs in this process.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from ..reporting.findings import Rule
 from .context import describe
 from .limit import can_limit
+from .registry import RULES, chosen
 from .results import CheckResult, TargetReport
 from .runner import Course, check_dropout, check_subject, need_codes, overdue, understood
-from .selection import chosen
-from .table import RULES
 from .targets import resolve
 
-# A child is given so much longer than a check, to stop it by itself and to go on.
+# Extra seconds for a child beyond a check's limit, to stop the check by itself and to continue.
 GRACE = 2.0
-# Seconds between two looks at processes that say nothing.
+# Seconds between two polls of silent processes.
 _TICK = 0.1
-# Seconds for a process that has closed its end to be gone.
+# Seconds within which a process that has closed its end of the pipe must exit.
 _LEAVE = 1.0
 # Linux's name for "signal me when my parent ends".
 _PR_SET_PDEATHSIG = 1
@@ -47,7 +46,7 @@ _UNABLE = (TargetError, ArgumentTypeError, ArgumentValueError)
 
 
 class Watch(Protocol):
-    """Who is told how the runs go."""
+    """Is notified of the progress of runs."""
 
     def at(self, target: str, done: int, total: int, rule: Rule) -> None:
         """A check begins."""
@@ -56,17 +55,17 @@ class Watch(Protocol):
         """A target's run has ended."""
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Called regularly while runs are in progress."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of all targets.
+class RunOutcome:
+    """The result of a run of all targets.
 
     Attributes:
-        reports: Of the targets that could be run, in their order.
-        unable: Why the others could not.
-        interrupted: Whether Ctrl-C ended it.
+        reports: The reports of the targets that could be run, in their order.
+        unable: Why the others could not be run.
+        interrupted: Whether Ctrl-C ended the run.
     """
 
     reports: tuple[TargetReport, ...]
@@ -75,11 +74,11 @@ class Outcome:
 
     @property
     def is_partial(self) -> bool:
-        """Whether anything is lacking."""
+        """Whether a report is missing or incomplete."""
         return self.interrupted or bool(self.unable)
 
 
-def judge(
+def verify_targets(
     targets: Sequence[str],
     options: Mapping[str, Any],
     watch: Watch,
@@ -87,31 +86,31 @@ def judge(
     timeout: float | None = None,
     jobs: int = 1,
     fork: bool | None = None,
-) -> Outcome:
-    """Judges TARGETs.
+) -> RunOutcome:
+    """Verify TARGETs.
 
     Args:
         targets: TARGET strings.
         options: Arguments of `check_dropout`.
-        watch: Is told how it goes.
+        watch: Is notified of the progress.
         timeout: Seconds for a check, and for loading a target.
-        jobs: Targets judged at once, where processes are forked.
+        jobs: Number of targets that run at the same time, where processes are forked.
         fork: Whether processes are forked, on Linux: not where torch's threads have been used in
-            this one, since what is left of them in a child never answers. None: where `can_fork`.
+            this one, since their remains in a child never answer. None: where `can_fork`.
 
     Returns:
-        What came of them.
+        The reports, and the reasons of the targets that could not be run.
     """
     if can_fork() if fork is None else fork and sys.platform == "linux":
-        return _judge_apart(targets, options, watch, timeout, jobs)
-    return _judge_here(targets, options, watch, timeout if can_limit() else None)
+        return _run_apart(targets, options, watch, timeout, jobs)
+    return _run_here(targets, options, watch, timeout if can_limit() else None)
 
 
 def can_fork() -> bool:
-    """Whether a process that has loaded torch can be forked and used: on Linux, and not always.
+    """Whether a process that has loaded torch can be forked and used: only on Linux, not always.
 
     Autograd has no threads until a backward on the CPU is nested deep in others, or one runs on
-    another device. From then on it refuses every backward in a process that is forked.
+    another device. From then on it refuses every backward in a forked process.
     """
     if sys.platform != "linux":
         return False
@@ -128,21 +127,21 @@ def can_fork() -> bool:
 
 
 def _fork() -> int:
-    # What is buffered would be written by both.
+    # Both processes would write what is buffered.
     sys.stdout.flush()
     sys.stderr.flush()
     with warnings.catch_warnings():
-        # Python warns of any other thread; those of NumPy's BLAS know what a fork is.
+        # Python warns of any other thread; those of NumPy's BLAS handle a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
-# --- Here ---------------------------------------------------------------------------------------
+# --- In this process ----------------------------------------------------------------------------
 
 
-def _judge_here(
+def _run_here(
     targets: Sequence[str], options: Mapping[str, Any], watch: Watch, timeout: float | None
-) -> Outcome:
+) -> RunOutcome:
     reports: list[TargetReport] = []
     unable: list[str] = []
     for target in targets:
@@ -157,21 +156,21 @@ def _judge_here(
         except _UNABLE as error:
             unable.append(str(error))
         except KeyboardInterrupt:
-            return Outcome(tuple(reports), tuple(unable), True)
+            return RunOutcome(tuple(reports), tuple(unable), True)
         else:
             reports += report.targets
             if not all(part.complete for part in report.targets):
-                return Outcome(tuple(reports), tuple(unable), True)
+                return RunOutcome(tuple(reports), tuple(unable), True)
         watch.over(target)
-    return Outcome(tuple(reports), tuple(unable), False)
+    return RunOutcome(tuple(reports), tuple(unable), False)
 
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Keeps what a target prints, from Python or below it, out of the report on stdout."""
+    """Keep what a target prints, from Python or from native code, out of the report on stdout."""
     with contextlib.ExitStack() as stack:
         sys.stdout.flush()
-        with contextlib.suppress(OSError, ValueError):  # no such descriptor: nothing to keep out
+        with contextlib.suppress(OSError, ValueError):  # no such descriptor: nothing to redirect
             saved = os.dup(1)
             stack.callback(os.close, saved)
             os.dup2(2, 1)
@@ -180,12 +179,12 @@ def stdout_to_stderr() -> Iterator[None]:
         yield
 
 
-# --- Apart: this process ------------------------------------------------------------------------
+# --- In other processes: the parent -------------------------------------------------------------
 
 
 @dataclass
 class _Case:
-    """A target, and the process that judges it."""
+    """A target, and the process that verifies it."""
 
     target: str
     course: Course = field(default_factory=Course)
@@ -201,7 +200,7 @@ class _Case:
 
     @property
     def running(self) -> str | None:
-        """The code of the check that runs."""
+        """The code of the check that is running."""
         return next((c for c in self.codes if c not in self._done), None)
 
     @property
@@ -210,11 +209,11 @@ class _Case:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the target needs no more work."""
         return self.report is not None or bool(self.unable)
 
     def so_far(self, complete: bool) -> TargetReport | None:
-        """The report of what has ended, once the target is understood."""
+        """The report of the checks that have ended, once the target has been loaded."""
         seconds = time.monotonic() - self.began
         checks = self.course.results
         return self.heading and replace(
@@ -222,13 +221,13 @@ class _Case:
         )
 
 
-def _judge_apart(
+def _run_apart(
     targets: Sequence[str],
     options: Mapping[str, Any],
     watch: Watch,
     timeout: float | None,
     jobs: int,
-) -> Outcome:
+) -> RunOutcome:
     cases = [_Case(target) for target in targets]
     waiting, running = deque(cases), list[_Case]()
     threads = max(1, torch.get_num_threads() // max(1, min(jobs, len(cases))))
@@ -252,7 +251,7 @@ def _judge_apart(
         for case in running:
             _end(case)
     reports = [case.report or case.so_far(complete=False) for case in cases]
-    return Outcome(
+    return RunOutcome(
         tuple(report for report in reports if report is not None),
         tuple(case.unable for case in cases if case.unable),
         interrupted,
@@ -266,11 +265,11 @@ def _start(
     timeout: float | None,
     threads: int,
 ) -> None:
-    """Forks a process for a case."""
+    """Fork a process for a case."""
     ours, theirs = Pipe(duplex=False)
     others = [ours, *(c.connection for c in running if c.connection is not None)]
     parent = os.getpid()
-    # Ctrl-C between a process's start and the note of it would leave it behind.
+    # Ctrl-C between the start of a process and its registration would leave it behind.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = _fork()
     if pid == 0:
@@ -285,8 +284,8 @@ def _start(
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(0)  # what this process has inherited is for its parent to end
-    with contextlib.suppress(OSError):  # done by both, as either may be first
+            os._exit(0)  # the parent cleans up what this process has inherited
+    with contextlib.suppress(OSError):  # both processes do it, as either may be first
         os.setpgid(pid, pid)
     theirs.close()
     case.pid, case.connection, case.heard = pid, ours, time.monotonic()
@@ -295,11 +294,11 @@ def _start(
 
 
 def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) -> None:
-    """Takes in what a case's process has said, or that it is gone or late."""
+    """Receive what a case's process has sent, or note that it is gone or late."""
     try:
         while is_ready and not case.is_over and case.connection and case.connection.poll():
             _hear(case, case.connection.recv(), watch)
-    except Exception:  # its end, or what a target has written into the pipe
+    except Exception:  # the process ended, or the target wrote into the pipe
         _gone(case, _last_words(case))
     late = timeout is not None and time.monotonic() > case.heard + timeout + GRACE
     if late and timeout is not None and case.connection is not None:
@@ -311,7 +310,7 @@ def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) ->
 
 
 def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
-    """One message of a process; `_serve` says which there are."""
+    """Handle one message of a process; `_serve` lists them."""
     case.heard = time.monotonic()
     kind, *said = message
     if kind == "understood":
@@ -323,7 +322,7 @@ def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
     elif kind == "unable":
         (case.unable,) = said
     elif kind == "stopped":
-        # Ctrl-C reaches this process alone, so that it was the target's own doing.
+        # Ctrl-C reaches only the parent, so the target raised this itself.
         _end(case)
         _gone(case, "raised KeyboardInterrupt")
     code = case.running
@@ -334,7 +333,7 @@ def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
 
 
 def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
-    """The process of a case is gone: the check that ran has failed; the rest is still to do."""
+    """Handle the end of a case's process: the check that ran has failed; the rest remains."""
     _end(case)
     code, seconds = case.running, time.monotonic() - case.heard
     if not case.is_loaded or code is None:
@@ -352,10 +351,10 @@ def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
 
 
 def _last_words(case: _Case) -> str:
-    """How a process that has closed its end of the pipe has ended."""
+    """Describe how a process that has closed its end of the pipe has ended."""
     deadline = time.monotonic() + _LEAVE
     while time.monotonic() < deadline:
-        # Left to be waited for: until then no other process can get its number, or its group's.
+        # Not reaped yet: until then no other process can get its id or that of its group.
         end = os.waitid(os.P_PID, case.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is None:
             time.sleep(0.01)
@@ -367,7 +366,7 @@ def _last_words(case: _Case) -> str:
 
 
 def _end(case: _Case) -> None:
-    """Ends a case's process, and those it has started."""
+    """End a case's process, and those it has started."""
     if case.connection is not None:
         case.connection.close()
         case.connection = None
@@ -377,11 +376,11 @@ def _end(case: _Case) -> None:
         os.waitpid(case.pid, 0)
 
 
-# --- Apart: the child ---------------------------------------------------------------------------
+# --- In other processes: the child --------------------------------------------------------------
 
 
 def _die_with(parent: int) -> None:
-    """This process is killed when its parent ends, however that happens."""
+    """Have this process killed when its parent ends, however that happens."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -395,11 +394,11 @@ class _Sender:
         self._pid = os.getpid()
 
     def __call__(self, *message: Any) -> None:
-        """Sends a message; ends the process where nobody reads, or it is not the one it was."""
-        if os.getpid() != self._pid:  # the target has forked: one voice is enough
+        """Send a message; end the process if nobody reads, or if it is a fork of the original."""
+        if os.getpid() != self._pid:  # the target has forked: only the original process reports
             os._exit(0)
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.flush()  # for this may be the last that the process does
+            sys.stderr.flush()  # this may be the last thing that the process does
         try:
             self._connection.send(message)
         except OSError:
@@ -413,7 +412,7 @@ def _serve(
     timeout: float | None,
     threads: int,
 ) -> None:
-    """Judges a target and says how it goes.
+    """Verify a target and report the progress.
 
     Messages: `understood, heading, codes`; `ended, result, bad_rates`; instead of more of these,
     `unable, why` or `stopped`.
@@ -427,7 +426,7 @@ def _serve(
 
     try:
         with stdout_to_stderr():
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # there is no one to ask
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody can answer a prompt
             torch.set_num_threads(threads)
             subject = resolve(case.target, **how)
             heading = understood(subject, level=level, seed=seed)
@@ -453,6 +452,6 @@ def _serve(
 
 
 def _plain(result: CheckResult) -> CheckResult:
-    """The result without a target's objects: none of its code is to run where they are read."""
+    """The result without the target's objects, whose code must not run in the parent."""
     figures = json.dumps(result.to_dict()["figures"], default=str)
     return replace(result, figures=json.loads(figures))

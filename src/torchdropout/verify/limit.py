@@ -1,4 +1,4 @@
-"""A time limit on a stranger's code that runs in this thread."""
+"""A time limit on untrusted code that runs in this thread."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-# Seconds between the first alarm and the next ones, for code that catches whatever it is sent.
+# Seconds between the first alarm and the next ones, for code that catches every exception.
 AGAIN = 0.05
 
 
 class Overdue(BaseException):
-    """Sent into code that runs too long; no `Exception`, as a target may catch those."""
+    """Raised in code that runs too long; not an `Exception`, as a target may catch those."""
 
 
 class TimeLimit:
-    """Whether the time was up; see `time_limit`."""
+    """Whether the time is over; see `time_limit`."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -32,15 +32,15 @@ class TimeLimit:
         if not self.is_armed:
             return
         if self.is_over:
-            # What was sent was caught, perhaps by a loop that would catch it for ever.
+            # The last one was caught, perhaps by a loop that would catch it forever.
             self._trace(frame)
         self.is_over = True
         raise Overdue
 
     def _trace(self, frame: FrameType | None) -> None:
-        """Sends the next from the first line that runs after one was caught.
+        """Raise the next one from the first line that runs after one was caught.
 
-        Such a line is outside of the `try` that caught it.
+        Such a line is outside the `try` that caught it.
         """
 
         def tracer(_frame: FrameType, event: str, _argument: Any) -> Any:
@@ -56,25 +56,25 @@ class TimeLimit:
             frame = frame.f_back
 
     def untrace(self) -> None:
-        """Gives the frames back the trace functions they had."""
+        """Restore the trace functions of the frames."""
         for frame, before in self._traced:
             frame.f_trace = before
         self._traced.clear()
 
 
 def can_limit() -> bool:
-    """Whether a limit can be set here: signals reach the main thread alone."""
+    """Whether a limit can be set in this thread: signals reach only the main thread."""
     has_timer = hasattr(signal, "setitimer")
     return has_timer and threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float | None) -> Iterator[TimeLimit]:
-    """After so many seconds the code inside is sent `Overdue`, again and again until it ends.
+    """Raise `Overdue` in the code inside after so many seconds, repeatedly until it ends.
 
-    That ends a loop that catches all; not one within another, nor a C function that goes on.
-    `Overdue` is not passed on: `is_over` tells. An alarm that the caller has set rings when it
-    would have, or at the end, and the caller's trace function is put back.
+    That ends a loop that catches everything, but not one within another, nor a C function that does
+    not return. `Overdue` does not leave the block: `is_over` is set. An alarm that the caller has
+    set rings when it would have, or at the end, and the caller's trace function is restored.
 
     Example:
         >>> with time_limit(0.01) as limit:

@@ -1,6 +1,6 @@
-"""One pytest test for each check of each target, in scikit-learn's manner.
+"""One pytest test for each check of each target, like scikit-learn's estimator checks.
 
-The only module that imports pytest: `torchdropout.verify` loads it when it is asked for.
+The only module that imports pytest: `torchdropout.verify` imports it on first access.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import torch
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
 from ..reporting.findings import Figure, Rule
 from ..reporting.selection import close_to
+from .registry import CHECKS, RULES, chosen
 from .results import CheckResult
 from .runner import Course, check_subject, codes_of, need_level
-from .selection import chosen
 from .subject import Spec, Subject
-from .table import CHECKS, RULES
 from .targets import resolve
 
 ExpectedFailures = Mapping[str, str]
@@ -26,7 +25,7 @@ ExpectedFailures = Mapping[str, str]
 _CODES = {rule.name: code for code, rule in RULES.items()}
 _NAMES = {code.lower(): rule.name for code, rule in RULES.items()}
 _PLACES = {code: place for place, code in enumerate(RULES)}
-# `Context.bad_rates`, which later checks look at, is what this one finds.
+# The check that finds `Context.bad_rates`, which later checks use.
 _RATE = "drop-rate"
 _MOST_FIGURES = 8
 
@@ -42,24 +41,24 @@ def parametrize_with_dropout_checks(
     strict: bool = False,
     expected_failures: ExpectedFailures | Callable[[Any], ExpectedFailures] | None = None,
 ) -> pytest.MarkDecorator:
-    """Makes of a test function with the arguments `target` and `check` one test a check.
+    """Turn a test function with the arguments `target` and `check` into one test per check.
 
     The function calls `check(target)`, which passes, fails with the finding and its figures, or
     skips: where the check does not apply to the target, where it needs another check that failed,
-    and where what it found is advice. A check that is run alone first runs those it needs; what
-    has run is kept, so that all checks of a target cost one run of the verifier in a process.
+    and where what it found is advice. A check that runs alone first runs those it needs; results
+    are kept, so that all checks of a target cost one run of the verifier per process.
 
-    A target that cannot be understood is one failing test.
+    A target that cannot be loaded or interpreted is one failing test.
 
     Args:
-        targets: What `check_dropout` takes, one or more: classes, instances, functions, strings
-            `package.module:Attribute`.
+        targets: One or more targets that `check_dropout` accepts: classes, instances, functions,
+            strings `package.module:Attribute`.
         level: `"quick"`, `"standard"` or `"thorough"`: how small a fault is looked for.
-        seed: Two runs with the same seed say the same.
-        select: The checks to make tests of, each by code, beginning of a code, name or group; all
+        seed: Two runs with the same seed give the same result.
+        select: The checks to turn into tests, each by code, beginning of a code, name or group; all
             if empty.
-        ignore: The checks to leave out, given likewise; beats `select`.
-        spec: What the targets claim to be, by name or as a `Spec`; found out when None.
+        ignore: The checks to leave out, in the same form; takes precedence over `select`.
+        spec: What the targets claim to be, by name or as a `Spec`; inferred when None.
         strict: Whether advice fails a test, as an error does.
         expected_failures: Names or codes of checks that are known to fail, each with the reason;
             or a function from a target to these. Such a test is marked `xfail` and strict: it
@@ -69,8 +68,8 @@ def parametrize_with_dropout_checks(
         A decorator: `pytest.mark.parametrize`. The tests are called `MyDropout-eval-identity`.
 
     Raises:
-        ArgumentTypeError: `targets` is a single target, or a reason is no string.
-        ArgumentValueError: There is no target, no such level, or a name is that of no check.
+        ArgumentTypeError: `targets` is a single target, or a reason is not a string.
+        ArgumentValueError: There is no target, or a level or the name of a check is unknown.
 
     Example:
         >>> @parametrize_with_dropout_checks([torch.nn.Dropout], select=["mode"])
@@ -88,7 +87,7 @@ def parametrize_with_dropout_checks(
         expected = _expected(expected_failures, target)
         try:
             subject = target if isinstance(target, Subject) else resolve(target, spec=spec)
-        # Whatever its code raises concerns this target, and not the tests beside it.
+        # Whatever its code raises concerns this target only, not the other tests.
         except (Exception, SystemExit) as error:
             parameters.append(pytest.param(target, NotUnderstood(error), id=f"{name}-target"))
             continue
@@ -98,7 +97,7 @@ def parametrize_with_dropout_checks(
 
 
 class TargetCheck:
-    """A check of one target: what a test gets as `check`, and calls with its `target`.
+    """A check of one target: a test gets it as `check`, and calls it with its `target`.
 
     Attributes:
         rule: The rule that the check decides.
@@ -113,7 +112,7 @@ class TargetCheck:
         return f"<check {self.rule.name}>"
 
     def __call__(self, target: Any) -> None:
-        """Runs the check, or remembers what it said.
+        """Run the check, or reuse its result.
 
         Raises:
             VerificationError: It found an error, or advice where that counts.
@@ -132,7 +131,7 @@ class TargetCheck:
 
 
 class NotUnderstood:
-    """Stands for all checks of a target that cannot be found, loaded or understood."""
+    """Stands for all checks of a target that cannot be found, loaded or interpreted."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -141,10 +140,10 @@ class NotUnderstood:
         return "<check target>"
 
     def __call__(self, target: Any) -> None:
-        """Raises what understanding the target raised."""
+        """Raise what interpreting the target raised."""
         __tracebackhide__ = True
         if isinstance(self._error, TargetError):
-            # Its message says it all; the way to it leads through this package only.
+            # The message is complete, and the traceback would show only this package.
             raise TargetError(str(self._error)) from None
         if isinstance(self._error, Exception):
             raise self._error
@@ -153,7 +152,7 @@ class NotUnderstood:
 
 
 class _Run:
-    """A run of the verifier on one target, in whatever order its checks are asked for."""
+    """A run of the verifier on one target, whose checks may run in any order."""
 
     def __init__(self, target: Any, subject: Subject, level: str, seed: int) -> None:
         self.subject, self.level, self.seed = subject, level, seed
@@ -161,7 +160,7 @@ class _Run:
         self._course = Course()
 
     def need(self, target: Any) -> None:
-        """Raises if the run is not of this target."""
+        """Raise an error if the run is not of this target."""
         if target is not self.target:
             raise ArgumentValueError(
                 f"Expected `target` to be the one that the test got with its check, "
@@ -169,7 +168,7 @@ class _Run:
             )
 
     def result(self, name: str) -> CheckResult:
-        """What the check of this name says: the same as in a run of all."""
+        """The result of the check of this name: the same as in a run of all checks."""
         code = _CODES[name]
         found = self._found(code)
         if found is not None:
@@ -212,7 +211,7 @@ def _parameters(
 
 
 def _listed(targets: Iterable[Any]) -> list[Any]:
-    """The targets; a single one is most likely meant as a list of one."""
+    """The targets as a list; a single target is refused."""
     is_one = isinstance(targets, (str, type, torch.nn.Module))
     if is_one or not isinstance(targets, Iterable):
         raise ArgumentTypeError(
@@ -229,7 +228,7 @@ def _listed(targets: Iterable[Any]) -> list[Any]:
 
 
 def _short_name(target: Any) -> str:
-    """What a target is called in the name of a test."""
+    """The name of a target in the names of tests."""
     if isinstance(target, Subject):
         target = target.name
     if isinstance(target, str):
@@ -246,7 +245,7 @@ def _short_name(target: Any) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """The name, numbered from the second target on that is called so."""
+    """The name, numbered from the second target with that name on."""
     numbered, number = name, 1
     while numbered in taken:
         number += 1
@@ -258,17 +257,17 @@ def _unique(name: str, taken: set[str]) -> str:
 def _expected(
     given: ExpectedFailures | Callable[[Any], ExpectedFailures] | None, target: Any
 ) -> dict[str, str]:
-    """The reasons by the names of checks."""
-    told = given(target) if callable(given) else given
-    if told is None:
+    """The reasons by the names of the checks."""
+    expected = given(target) if callable(given) else given
+    if expected is None:
         return {}
-    if not isinstance(told, Mapping):
+    if not isinstance(expected, Mapping):
         raise ArgumentTypeError(
             "Expected `expected_failures` to be a mapping from names of checks to reasons, or a "
-            f"function from a target to one, got {told!r} ({type(told).__name__})"
+            f"function from a target to one, got {expected!r} ({type(expected).__name__})"
         )
     reasons = {}
-    for key, reason in told.items():
+    for key, reason in expected.items():
         if not isinstance(reason, str):
             raise ArgumentTypeError(
                 f"Expected `expected_failures` to hold reasons, got {key!r}: {reason!r} "
@@ -279,11 +278,11 @@ def _expected(
 
 
 def _named(key: object) -> str:
-    """The name of the check that a name or code stands for."""
-    wanted = str(key).strip().lower()
-    name = _NAMES.get(wanted, wanted)
+    """The name of the check with this name or code."""
+    text = str(key).strip().lower()
+    name = _NAMES.get(text, text)
     if name not in _CODES:
-        hint = close_to(wanted, [*_CODES, *_NAMES], "`torchdropout checks` lists them")
+        hint = close_to(text, [*_CODES, *_NAMES], "`torchdropout checks` lists them")
         raise ArgumentValueError(
             f"Expected `expected_failures` to give names or codes of checks, got {key!r} "
             f"({type(key).__name__}); {hint}"
@@ -292,7 +291,7 @@ def _named(key: object) -> str:
 
 
 def _said(result: CheckResult, run: _Run) -> str:
-    """A failure as pytest shows it: finding, requirement, figures, target, where to read on."""
+    """The message of a failure: finding, requirement, figures, target, where to read more."""
     rule, subject = result.rule, run.subject
     lines = [f"{rule.name} ({rule.code}): {result.message}", f"required: {rule.summary}"]
     figures = [
@@ -306,7 +305,7 @@ def _said(result: CheckResult, run: _Run) -> str:
         [
             *lines,
             f"target: {subject.name}, {subject.description}; level {run.level}, seed {run.seed}",
-            f"`torchdropout explain {rule.name}` says why it matters and how to mend it.",
+            f"`torchdropout explain {rule.name}` says why it matters and how to fix it.",
         ]
     )
 

@@ -1,6 +1,6 @@
-"""What a verification reports: the result of each check, of each target, of a run.
+"""The results of a verification: of each check, of each target, of a run.
 
-Plain data, and all that the renderers know of a run. Nothing here runs a check or formats a line.
+Plain data, and all that the renderers know of a run. This module runs no check and formats no text.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Status = Literal["ok", "fail", "skip"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check said of one target.
+    """The result of one check of one target.
 
     Attributes:
         rule: The rule it decides.
-        status: `"ok"`, `"fail"`, or `"skip"` when the question does not apply to the target.
-        message: One line: what was seen.
+        status: `"ok"`, `"fail"`, or `"skip"` when the check does not apply to the target.
+        message: One line: what was measured.
         figures: The numbers behind the message.
-        sees: The smallest fault it would catch with power .99, in words; empty for exact checks.
+        sees: The smallest fault it finds with power .99, in words; empty for exact checks.
         seconds: Wall-clock time.
     """
 
@@ -60,21 +60,21 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class TargetReport:
-    """All that was said of one target.
+    """The results of one target.
 
     Attributes:
         target: Its name, as the caller gave it.
-        description: How it was understood: kind, how it was built, which p.
+        description: How it was interpreted: kind, how it was built, which p.
         level: `quick`, `standard` or `thorough`.
         seed: The seed of the run.
         false_alarm_rate: Upper bound on the chance that a correct target gets any finding.
-        checks: In the order of the table.
+        checks: The results, in the order of the registry.
         seconds: Wall-clock time.
         complete: False when the run was interrupted: the checks are those that had ended.
         spec: What the target claims to be.
         file: The file that defines it; empty where none is known.
         line: The line in that file, from 1; 0 where none is known.
-        known: Codes whose findings a baseline accepts: they are listed, and fail nothing.
+        known: Codes whose findings a baseline accepts: they are listed, but do not fail the target.
     """
 
     target: str
@@ -92,12 +92,12 @@ class TargetReport:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The findings, in the order of the checks; those a baseline accepts too."""
+        """The findings, in the order of the checks, including those a baseline accepts."""
         return tuple(f for f in (check.finding for check in self.checks) if f is not None)
 
     @property
     def new_findings(self) -> tuple[Finding, ...]:
-        """The findings that no baseline accepts."""
+        """The findings that the baseline does not accept."""
         return tuple(f for f in self.findings if f.code not in self.known)
 
     @property
@@ -127,12 +127,13 @@ class TargetReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The reports of one run, a target each."""
+    """The reports of one run, one per target."""
 
     targets: tuple[TargetReport, ...]
 
-    # How a notebook shows it: a renderer registers itself here.
-    html: ClassVar[Callable[[Report], str] | None] = None
+    # Renders a report as HTML for notebooks. Set by `torchdropout.verify`, so that this module of
+    # plain data knows no renderer.
+    html_renderer: ClassVar[Callable[[Report], str] | None] = None
 
     def __iter__(self) -> Iterator[TargetReport]:
         return iter(self.targets)
@@ -144,7 +145,7 @@ class Report:
 
     @property
     def new_findings(self) -> tuple[Finding, ...]:
-        """The findings of all targets that no baseline accepts."""
+        """The findings of all targets that the baseline does not accept."""
         return tuple(f for target in self.targets for f in target.new_findings)
 
     @property
@@ -157,7 +158,7 @@ class Report:
         return {"schema": SCHEMA, "targets": [t.to_dict() for t in self.targets]}
 
     def raise_for_errors(self) -> Report:
-        """Raises when a target did not pass.
+        """Raise an error when a target did not pass.
 
         Returns:
             The report itself, so that calls chain.
@@ -177,11 +178,11 @@ class Report:
 
     def _repr_html_(self) -> str | None:
         """The report as a notebook shows it."""
-        return None if Report.html is None else Report.html(self)
+        return None if Report.html_renderer is None else Report.html_renderer(self)
 
 
 def _listed(target: TargetReport) -> str:
-    """A target and its new findings, errors first, a line each."""
+    """A target and its new findings, errors first, one per line."""
     found = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
     verdict = "not a correct dropout" if target.complete else "interrupted, no verdict"
     lines = [f"{f.severity} {f.code} {f.name}: {f.message}" for f in found]

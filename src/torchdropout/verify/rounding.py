@@ -1,17 +1,17 @@
-"""How far from the exact value a correct dropout's value may lie."""
+"""How far a correct dropout's value may be from the exact one."""
 
 from __future__ import annotations
 
 import torch
 
-# x / (1 - p), x * (1 / (1 - p)), and a product with a mask that holds the rounded scale all differ
-# from the exact value by at most this many units in the last place of the dtype of x: three
-# roundings, of which each counts up to twice where the result lies just below a power of two.
+# x / (1 - p), x * (1 / (1 - p)), and a product with a mask that contains the rounded scale all
+# differ from the exact value by at most this many units in the last place of the dtype of x: three
+# roundings, each of which counts up to twice where the result is just below a power of two.
 ULPS = 3.0
 
 
 def exact(x: torch.Tensor, p: float) -> torch.Tensor:
-    """What a kept x becomes, in float64."""
+    """The exact value of a kept x, in float64."""
     return x.detach().double() / (1 - p)
 
 
@@ -23,10 +23,10 @@ def ulp(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def tolerance(expected: torch.Tensor, p: float, dtype: torch.dtype) -> torch.Tensor:
-    """How far from the exact value a kept value may lie.
+    """How far a kept value may be from the exact one.
 
     A kernel may hold p in float32; 1 - p is then wrong by up to 2^-25, which matters where p is
-    near 1. In float64 there is no such excuse.
+    near 1. In float64 this is not allowed for.
     """
     allowed = ULPS * ulp(expected, dtype)
     if dtype != torch.float64:

@@ -1,4 +1,4 @@
-"""Runs the checks on a target and says what they saw; leaves the caller's world as it was."""
+"""Runs the checks on a target and collects the results; the caller's state is restored."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from ..errors import ArgumentTypeError, ArgumentValueError
 from ..reporting.findings import Rule
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
 from .limit import can_limit, time_limit
+from .registry import CHECKS, RULES, STATISTICAL, chosen
 from .results import CheckResult, Report, Status, TargetReport
-from .selection import chosen
 from .subject import Spec, Subject
-from .table import CHECKS, RULES, STATISTICAL
 from .targets import resolve
 from .world import World, fresh_modes, own_world
 
@@ -28,10 +27,10 @@ Progress = Callable[[int, int, Rule], object]
 
 @dataclass(frozen=True)
 class Course:
-    """How far a run has come: all that another process needs to go on with it.
+    """How far a run has come: everything another process needs to continue it.
 
     Attributes:
-        results: Of the checks that have ended, in the order of the table.
+        results: Results of the checks that have ended, in the order of the registry.
         bad_rates: See `Context`.
     """
 
@@ -57,40 +56,42 @@ def check_dropout(
     checkpoint: bool = False,
     device: str | torch.device | None = None,
 ) -> Report:
-    """Judges a dropout: runs every check of the table on it, or those selected.
+    """Verify a dropout: run all checks on it, or those selected.
 
-    The target's code runs in this process. What it can change here (see `World`) is put back after
-    each check, and at the end the caller's world is as it was. Ctrl-C ends the run with the checks
-    done so far.
+    The target's code runs in this process. What it can change (see `World`) is restored after each
+    check, and at the end the caller's state is as it was. Ctrl-C ends the run with the checks done
+    so far.
 
     Args:
         target: A module class, an instance, a function `f(x, p, training)`, a string
             `package.module:Attribute` or `path/file.py:Attribute`, or a `Subject`.
         level: `"quick"`, `"standard"` or `"thorough"`: how small a fault is looked for.
-        seed: Two runs with the same seed say the same.
-        p_name: The parameter that takes p, where its name does not tell.
-        keep_prob: The parameter that takes the probability to keep, where that is what it takes.
-        training_name: The parameter that takes the mode, where its name does not tell.
+        seed: Two runs with the same seed give the same result.
+        p_name: The parameter that is the drop probability, where its name does not show it.
+        keep_prob: The parameter that is the keep probability, where the target has that instead.
+        training_name: The parameter that is the mode, where its name does not show it.
         progress: Called as `progress(i, total, rule)` before each check.
-        false_alarm_rate: Upper bound on the chance that a correct target is accused, in (0, 1).
-        spec: What the target claims to be, by name or as a `Spec`; found out when None.
+        false_alarm_rate: Upper bound on the probability that a correct target gets a finding, in
+            (0, 1).
+        spec: What the target claims to be, by name or as a `Spec`; inferred when None.
         select: The checks to run, each by code, beginning of a code, name or group; all if empty.
-        ignore: The checks to leave out, given likewise; beats `select`.
-        timeout: Seconds a check may take before it fails; no limit when None. Python code can be
-            stopped so, a C function that does not return cannot; the command line can stop both.
-        compile: Whether to judge what `torch.compile` makes of it; a string names the backend.
-        checkpoint: Whether to judge it inside `torch.utils.checkpoint`.
-        device: The device to judge it on; the CPU when None.
+        ignore: The checks to leave out, in the same form; takes precedence over `select`.
+        timeout: Seconds a check may take before it fails; no limit when None. This stops Python
+            code, but not a C function that does not return; the command line can stop both.
+        compile: Whether to verify the target compiled by `torch.compile`; a string names the
+            backend.
+        checkpoint: Whether to verify it inside `torch.utils.checkpoint`.
+        device: The device to verify it on; the CPU when None.
 
     Returns:
         A report of one target. `passed` is true when it was not interrupted and no finding is an
         error.
 
     Raises:
-        TargetError: The target cannot be found, loaded or understood.
-        ArgumentTypeError: An argument has a type that it does not take.
-        ArgumentValueError: The level, the false-alarm rate, the timeout or a name of a check is
-            none, no check is left, or a timeout is asked for outside of the main thread.
+        TargetError: The target cannot be found, loaded or interpreted.
+        ArgumentTypeError: An argument has a wrong type.
+        ArgumentValueError: The level, the false-alarm rate, the timeout or the name of a check is
+            not valid, no check is left, or a timeout is requested outside the main thread.
 
     Example:
         >>> report = check_dropout(torch.nn.Dropout, level="quick")
@@ -134,10 +135,10 @@ def check_subject(
     course: Course = Course(),
     ended: Callable[[Course], object] | None = None,
 ) -> TargetReport:
-    """`check_dropout` for a target that is understood, also at a `Level` of one's own.
+    """Verify a `Subject`, as `check_dropout` does with a target, also at a custom `Level`.
 
     `only` names the checks to run; each keeps the share of the false-alarm rate it has in a whole
-    run. A run goes on from `course`, and tells `ended` after each check how far it has come.
+    run. A run continues from `course`, and calls `ended` after each check with how far it has come.
     """
     chosen_level = level if isinstance(level, Level) else need_level(level)
     _need_seed(seed)
@@ -193,7 +194,7 @@ def understood(
 
 
 def codes_of(only: frozenset[str] | None, spec: Spec) -> tuple[str, ...]:
-    """The codes of the checks that `only` names and that this kind is asked, in order of a run."""
+    """The codes of the checks that `only` names and that apply to this kind, in run order."""
     return tuple(
         code
         for code, check in CHECKS.items()
@@ -202,11 +203,11 @@ def codes_of(only: frozenset[str] | None, spec: Spec) -> tuple[str, ...]:
 
 
 def need_codes(only: frozenset[str], subject: Subject) -> tuple[str, ...]:
-    """`codes_of`, where there are any: a run without checks is not to be taken for a pass."""
+    """`codes_of`, or an error if there are none: a run without checks must not pass."""
     codes = codes_of(only, subject.spec)
     if not codes:
         raise ArgumentValueError(
-            f"Expected `select` to give a check that is asked of {subject.name} "
+            f"Expected `select` to give a check that applies to {subject.name} "
             f"({subject.spec.name}), got {', '.join(sorted(only))}"
         )
     return codes
@@ -226,16 +227,16 @@ def _run(
     timeout: float | None,
     world: World,
 ) -> CheckResult:
-    """One check, to a result: whatever the target does, short of Ctrl-C."""
+    """Run one check to a result, whatever the target does; only Ctrl-C passes."""
     start = time.perf_counter()
     lacking = _lacking(check, context.spec, results)
     status: Status
     said: Fault | Seen
     if lacking is not None:
-        status, said = "skip", Seen(f"not judged: {lacking} failed")
+        status, said = "skip", Seen(f"not checked: {lacking} failed")
     else:
         seed_all(context.derive(check.name))
-        # Outermost is the world, so that the time is up for the target alone.
+        # The state is outermost, so that the time limit applies only to the target.
         with fresh_modes(world), time_limit(timeout) as limit:
             status, said = _decide(check, context)
         if limit.is_over and timeout is not None:
@@ -255,13 +256,13 @@ def _decide(check: Check, context: Context) -> tuple[Status, Fault | Seen]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A target's backward, a tensor subclass's operator, an attribute of an output: its code
-        # runs in more places than calls.
+        # A target's code runs not only in calls: also in its backward, an operator of a tensor
+        # subclass, an attribute of an output.
         return "fail", Fault(f"raised {describe(error)}", exception=describe(error))
 
 
 def _lacking(check: Check, spec: Spec, results: list[CheckResult]) -> str | None:
-    """The first check needed that failed, also through what it needs itself."""
+    """The first required check that failed, directly or through its own requirements."""
     failed = {r.rule.name for r in results if r.status == "fail"}
     by_name = {c.name: c for c in CHECKS.values()}
 
@@ -281,7 +282,7 @@ def _lacking(check: Check, spec: Spec, results: list[CheckResult]) -> str | None
 
 
 def need_level(level: str) -> Level:
-    """The level of a name; an error that names the levels for any other."""
+    """The level of this name; for any other name, an error that lists the levels."""
     if not isinstance(level, str) or level not in LEVELS:
         raise ArgumentValueError(
             f"Expected `level` to be one of {', '.join(LEVELS)}, got level={level!r} "
@@ -316,6 +317,6 @@ def _need_timeout(timeout: float | None) -> None:
         )
     if not can_limit():
         raise ArgumentValueError(
-            "Expected `timeout` to be None outside of the main thread, where no signal comes, "
+            "Expected `timeout` to be None outside the main thread, which alone receives signals, "
             f"got timeout={timeout!r} ({type(timeout).__name__})"
         )

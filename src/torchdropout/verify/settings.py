@@ -1,4 +1,4 @@
-"""Settings in `pyproject.toml`: what `[tool.torchdropout]` says, checked key by key."""
+"""The settings of the verifier in `pyproject.toml`: the keys of `[tool.torchdropout]`."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import Any
 
 from ..reporting.settings import Convert, Table, count, exactly, moved, one_of, strings
 from .context import LEVELS
-from .selection import chosen
+from .registry import chosen
 
 FORMATS = ("text", "json", "junit", "html", "github")
 
 
 def find_config(start: Path) -> Path | None:
-    """The nearest `pyproject.toml` with a `[tool.torchdropout]`, in a folder or one above it."""
+    """Find the nearest `pyproject.toml` with `[tool.torchdropout]`, in a folder or a parent."""
     return TABLE.find(start)
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a file.
+    """Read the settings of a file.
 
     Paths (the baseline, targets of the form `path/file.py:Attribute`) are relative to the file, and
-    are returned relative to the current folder. The audit's table is passed over.
+    are returned relative to the current folder. The audit's table is skipped.
 
     Args:
         path: A TOML file with a table `[tool.torchdropout]`.
 
     Returns:
-        The values under their keys, those that are set.
+        The values by key, those that are set.
 
     Raises:
-        ArgumentTypeError: A value has a type that its key does not take; the message names the
+        ArgumentTypeError: A value has the wrong type for its key; the message names the
             file.
-        ArgumentValueError: The file cannot be read, lacks the table, or has a key or a value that
-            is not known.
+        ArgumentValueError: The file cannot be read, lacks the table, or has an unknown key or
+            value.
     """
     return TABLE.read(path)
 
 
 def _checks(value: Any, folder: Path) -> tuple[str, ...]:
     entries = strings(value, folder)
-    chosen(entries)  # names a check that is not there
+    chosen(entries)  # raises for an unknown check
     return entries
 
 

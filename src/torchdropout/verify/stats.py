@@ -1,10 +1,10 @@
-"""The statistics behind every random decision: exact tests, what they see, and the sizes they need.
+"""The statistics of the checks: exact tests, their power, and the sample sizes they need.
 
 All tests are on counts whose distribution under the null hypothesis is known exactly, because the
 drop probability is known: no fitted parameter, no normal approximation in a tail. Dependence is
-tested on *disjoint* pairs or blocks, so that the events counted are independent of each other and
+tested on *disjoint* pairs or blocks, so that the counted events are independent of each other and
 their number is exactly binomial. Normal approximations appear in one place, `size_for`, where an
-error makes a sample a little too small and shows in what `smallest_seen` then reports.
+error makes a sample slightly too small, which `smallest_seen` then reports.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from scipy.stats import binom, norm
 POWER = 0.99
 
 # A drop probability may be held to 24 bits: `torch.rand(...) < p` draws multiples of 2^-24 in
-# float32, so its true rate is the next multiple above p. The null hypothesis is this interval,
-# which keeps such a dropout unaccused however many elements are looked at.
+# float32, so its true rate is the next multiple above p. The null hypothesis is this interval, so
+# that such a dropout is never reported, however many elements are tested.
 SLACK = 2.0**-24
 
-# A pool of so many masks is taken for all of them: torch's CPU generator has as many seeds, and a
+# A pool of this many masks counts as all of them: torch's CPU generator has as many seeds, and a
 # dropout that seeds one in every call cannot have more.
 ENOUGH = 2.0**32
 
@@ -35,10 +35,10 @@ Bits = NDArray[np.bool_]
 def binomial_p_values(
     counts: ArrayLike, n: int, p: ArrayLike, slack: float = 0.0
 ) -> NDArray[np.float64]:
-    """Two-sided p-values of counts of events in `n`, each of a probability within `slack` of `p`.
+    """Two-sided p-values of counts of events in `n`, each with a probability within `slack` of `p`.
 
-    Twice the smaller exact tail, at the point of the interval nearest to what was seen: the chance
-    of a value below a under the null hypothesis is at most a, for every a.
+    Twice the smaller exact tail, at the point of the interval nearest to the observed rate: the
+    probability of a value below a under the null hypothesis is at most a, for every a.
     """
     count, middle = np.asarray(counts), np.asarray(p, dtype=float)
     if middle.ndim == 0 and count.size > 64:  # many counts are alike, and an exact tail is slow
@@ -52,7 +52,7 @@ def binomial_p_values(
 
 
 def binomial_p_value(count: int, n: int, p: float, slack: float = 0.0) -> float:
-    """`binomial_p_values` of one count.
+    """The `binomial_p_values` of one count.
 
     Example:
         >>> round(binomial_p_value(60, 100, 0.5), 4)
@@ -62,10 +62,10 @@ def binomial_p_value(count: int, n: int, p: float, slack: float = 0.0) -> float:
 
 
 def smallest_seen(n: int, p: float, alpha: float, power: float = POWER) -> float:
-    """The smallest change of a rate that `n` events see with `power`, in the worse direction.
+    """The smallest change of a rate that `n` events find with `power`, in the worse direction.
 
-    Exact: the rejection limits of `binomial_p_value` are found first, then the true rates that
-    cross them with the power asked for, by inverting the binomial tail (an incomplete beta).
+    Exact: first the rejection limits of `binomial_p_value` are found, then the true rates that
+    cross them with the requested power, by inverting the binomial tail (an incomplete beta).
 
     Example:
         >>> round(smallest_seen(1_000_000, 0.1, 1e-6), 5)
@@ -88,7 +88,7 @@ def _upper_limit(n: int, p: float, alpha: float) -> int:
 
 
 def interval(count: int, n: int, confidence: float = 0.99) -> tuple[float, float]:
-    """The exact interval of Clopper and Pearson (1934) for the rate of events that came so often.
+    """The exact interval of Clopper and Pearson (1934) for the rate of the counted events.
 
     Example:
         >>> low, high = interval(50, 100)
@@ -102,7 +102,7 @@ def interval(count: int, n: int, confidence: float = 0.99) -> tuple[float, float
 
 
 def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int:
-    """How many events show a rate of `p + change` or `p - change` for what it is, about.
+    """About how many events reveal that a rate is `p + change` or `p - change` and not `p`.
 
     Example:
         >>> size_for(0.1, 0.00218, 1e-6)
@@ -113,17 +113,17 @@ def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int
 
 
 def pairs_differ(p: float) -> float:
-    """Chance that two independent mask bits differ."""
+    """The probability that two independent mask bits differ."""
     return 2 * p * (1 - p)
 
 
 def bits_agree(p: float) -> float:
-    """Chance that two independent mask bits are equal."""
+    """The probability that two independent mask bits are equal."""
     return p * p + (1 - p) * (1 - p)
 
 
 def bits_to_tell(p: float, pairs: float, chance: float) -> int:
-    """How many bits let no two of `pairs` pairs of independent masks coincide but by `chance`.
+    """How many bits keep the chance that any of `pairs` pairs of masks is equal below `chance`.
 
     By the union bound over the pairs: `pairs * bits_agree(p) ** bits <= chance`.
 
@@ -135,7 +135,7 @@ def bits_to_tell(p: float, pairs: float, chance: float) -> int:
 
 
 def repeats_limit(masks: int, alpha: float) -> int:
-    """How many of so many masks must repeat an earlier one to show that they come from a pool.
+    """How many of `masks` masks must repeat an earlier one to show that they come from a pool.
 
     The null hypothesis is a pool of at least `ENOUGH` masks. Mask i then repeats an earlier one
     with probability at most i / ENOUGH, so the number of repeats is no larger than a sum of
@@ -150,15 +150,15 @@ def repeats_limit(masks: int, alpha: float) -> int:
 
 
 def pool_seen(masks: int, limit: int, power: float = POWER) -> float:
-    """The largest pool of masks of which so many draws hold `limit` repeats with `power`.
+    """The largest pool of which `masks` draws contain `limit` repeats with `power`.
 
-    The number of repeats is Poisson to within the share of the pool that was drawn.
+    The number of repeats is Poisson to within the fraction of the pool that was drawn.
     """
     return float(masks * (masks - 1) / (2 * gammaincinv(limit, power)))
 
 
 def masks_for_pool(pool: float, alpha: float) -> int:
-    """How many masks show that they come from a pool of this size, below `ENOUGH`."""
+    """How many masks reveal that they come from a pool of this size, below `ENOUGH`."""
     masks = 2
     while pool_seen(masks, repeats_limit(masks, alpha)) < pool:
         masks = math.ceil(masks * 1.02)
@@ -166,7 +166,7 @@ def masks_for_pool(pool: float, alpha: float) -> int:
 
 
 def centre_of(n: int, p: float) -> tuple[int, int, float]:
-    """The counts `low..high` that Binomial(n, p) hits about half the time, and how often.
+    """The range `low..high` that Binomial(n, p) hits about half the time, and its probability.
 
     Example:
         >>> low, high, chance = centre_of(100, 0.5)
@@ -178,9 +178,9 @@ def centre_of(n: int, p: float) -> tuple[int, int, float]:
 
 
 def spread_seen(n: int, p: float, sets: int, alpha: float) -> float:
-    """The smallest change of the standard deviation of counts that `sets` counts see, as a factor.
+    """The smallest change of the standard deviation of counts that `sets` counts find, as a factor.
 
-    In terms of a normal count of the same chance of falling into `centre_of(n, p)`.
+    For a normal count with the same probability of falling into `centre_of(n, p)`.
     """
     chance = centre_of(n, p)[2]
     change = smallest_seen(sets, chance, alpha)
@@ -191,23 +191,23 @@ def spread_seen(n: int, p: float, sets: int, alpha: float) -> float:
 
 
 def disjoint_pairs(bits: Bits, lag: int, axis: int = -1) -> tuple[Bits, Bits]:
-    """All bits at a place i and at i + lag along an axis, no bit in two pairs."""
+    """The bits at i and at i + lag along an axis, no bit in two pairs."""
     axis %= bits.ndim
     before, size, after = bits.shape[:axis], bits.shape[axis], bits.shape[axis + 1 :]
     blocks = size // (2 * lag)
-    # The axes after this one stay innermost, where comparing is fast.
+    # The axes after this one stay innermost, which makes comparing fast.
     cut = bits.reshape(math.prod(before), size, math.prod(after))[:, : blocks * 2 * lag]
     cut = cut.reshape(-1, 2, lag * math.prod(after))
     return cut[:, 0], cut[:, 1]
 
 
 def count_differing(first: Bits, second: Bits) -> tuple[int, int]:
-    """How many of the pairs differ, and how many pairs there are."""
+    """The number of pairs that differ, and the number of pairs."""
     return int(np.count_nonzero(first != second)), first.size
 
 
 def windows64(bits: Bits) -> NDArray[np.uint64]:
-    """The 64 bits from every place on, as integers: place i is element i."""
+    """The 64 bits that start at each place, as integers; element i is for place i."""
     usable = (bits.size - 64) // 8 * 8
     out = np.empty((usable // 8, 8), dtype=np.uint64)
     for shift in range(8):
@@ -221,9 +221,9 @@ def windows64(bits: Bits) -> NDArray[np.uint64]:
 
 
 def find_repeat(bits: Bits, width: int) -> tuple[int, int] | None:
-    """Two places from which the same `width` bits (64 or more) follow, or None.
+    """Find two places where the same `width` bits (64 or more) start, or None.
 
-    64-bit windows are compared by sorting; what agrees there is compared in full.
+    64-bit windows are compared by sorting; those that agree are compared in full.
     """
     codes = windows64(bits)
     in_order = np.sort(codes)
@@ -241,7 +241,7 @@ def find_repeat(bits: Bits, width: int) -> tuple[int, int] | None:
 
 
 def rank_chance(size: int, lost: int) -> float:
-    """Chance that a square matrix of so many random bits has a rank of `size - lost` over GF(2).
+    """The probability that a square matrix of random bits has rank `size - lost` over GF(2).
 
     Kovalenko (1972): a product over rows and columns, exact.
 
@@ -260,7 +260,7 @@ def rank_chance(size: int, lost: int) -> float:
 def ranks(bits: Bits) -> NDArray[np.int64]:
     """The ranks over GF(2) of square matrices, stacked along the first axis.
 
-    Gaussian elimination of all matrices at once, 64 columns to a word.
+    Gaussian elimination of all matrices at once, 64 columns per word.
     """
     count, size, _ = bits.shape
     packed = np.packbits(bits, axis=2)
@@ -269,7 +269,7 @@ def ranks(bits: Bits) -> NDArray[np.int64]:
     each = np.arange(count)
     row = np.arange(size)
     for column in range(size):
-        # packbits puts the first bit into the highest place of a byte; bytes are little-endian.
+        # packbits puts the first bit into the highest bit of a byte; bytes are little-endian.
         word, shift = column // 64, np.uint64((column % 64) // 8 * 8 + 7 - column % 8)
         has: Bits = np.not_equal((words[:, :, word] >> shift) & np.uint64(1), 0)
         free = has & (row >= rank[:, None])
@@ -298,12 +298,12 @@ class Test:
 
     @property
     def rate(self) -> float:
-        """The rate seen."""
+        """The observed rate."""
         return self.count / self.n
 
     @property
     def share(self) -> str:
-        """The rate seen, in words where a number would be taken for a count."""
+        """The observed rate, in words where a number would look like a count."""
         return {0: "none", self.n: "all"}.get(self.count, f"{self.rate:.6g}")
 
     def to_dict(self) -> dict[str, str | int | float]:
@@ -323,8 +323,8 @@ class Family:
     """The tests of one check, which share its false-alarm rate equally (Bonferroni).
 
     Attributes:
-        alpha: False-alarm rate of them all together.
-        size: How many there will be, fixed before any is seen.
+        alpha: False-alarm rate of all tests together.
+        size: The number of tests, fixed before any is run.
     """
 
     alpha: float
@@ -339,7 +339,7 @@ class Family:
     def binomial(
         self, label: str, count: int, n: int, expected: float, slack: float = SLACK
     ) -> Test:
-        """Adds the test of `count` events in `n` against the rate `expected`."""
+        """Add the test of `count` events in `n` against the rate `expected`."""
         self.binomials([label], [count], n, [expected], slack)
         return self.tests[-1]
 
@@ -351,7 +351,7 @@ class Family:
         expected: ArrayLike,
         slack: float = SLACK,
     ) -> None:
-        """Adds a test of each count of events in `n`; `expected` is a rate, or one for each."""
+        """Add a test of each count of events in `n`; `expected` is one rate, or one for each."""
         if len(self.tests) + len(labels) > self.size:
             raise ValueError(f"a family of {self.size} tests got more: {labels[0]}")
         count = np.asarray(counts)

@@ -1,8 +1,8 @@
-"""What the checks see of a target: something that can be built at a p and called.
+"""The interface between checks and a target: it can be built at a p and called.
 
-`targets` makes a `Subject` out of a class, an instance, a function or a TARGET string; the
-checks know nothing of how. A `Spec` says what the target claims to be, and shows it as what every
-check can judge: a plain dropout of independent draws.
+`targets` turns a class, an instance, a function or a TARGET string into a `Subject`; the checks do
+not know how. A `Spec` says what the target claims to be, and presents it as what every check can
+test: a plain dropout of independent draws.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 Kind = Literal["class", "instance", "function"]
 
-# .001 and .999 show a threshold held to too few bits; 1/300 lies off every multiple of 1/256.
+# .001 and .999 reveal a threshold held to too few bits; 1/300 is not a multiple of 1/256.
 GRID = (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.999)
 
 
@@ -28,12 +28,12 @@ class Built:
     Attributes:
         p: The drop probability it was built with.
         call: `call(x, training)`: what the target returns, unchecked, with nothing else done (no
-            `no_grad`, no copying of x). For a module it sets the mode with `train(training)` first.
-            Where the target's `Spec` names further inputs (`residual`, `key`), they are given by
+            `no_grad`, no copying of x). For a module it first sets the mode with `train(training)`.
+            Where the target's `Spec` names further inputs (`residual`, `key`), they are passed by
             these names.
         module: The module, for checks of modes and state; None for a function.
         raw: The target itself, where this is its view through a `Spec`; else None.
-        inputs: Which of the further inputs of its `Spec` it takes.
+        inputs: Which of the further inputs of its `Spec` it accepts.
     """
 
     p: float
@@ -44,32 +44,34 @@ class Built:
 
     @property
     def target(self) -> Built:
-        """The target as it is called by others: without the view of a `Spec`."""
+        """The target as other code calls it: without the view of a `Spec`."""
         return self.raw or self
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a target claims to be; this one: plain dropout, one draw an element.
+    """What a target claims to be; this one: plain dropout, one draw per element.
 
-    The checks judge a plain dropout, `y = x / (1 - p)` where kept and 0 where dropped, all draws
-    independent. A Spec shows another kind as one: `call` puts each element of x where the target
-    makes one draw (a channel, a sample, a token, ...) and reads the draw and its gradient back.
-    What such a view cannot show is left to the checks of the group `structure`.
+    The checks test a plain dropout, `y = x / (1 - p)` where kept and 0 where dropped, with
+    independent draws. A Spec presents another kind as one: `call` puts each element of x where the
+    target makes one draw (a channel, a sample, a token, ...) and reads back the draw and its
+    gradient. What such a view cannot show is left to the checks of the group `structure`.
 
     Attributes:
         name: What people type.
-        grid: The p to judge at.
-        cost: Elements of the target's input for one draw: how much less can be looked at.
+        grid: The p to check at.
+        cost: Elements of the target's input for one draw: by how much samples shrink.
         multiple: Draws come in multiples of this: each place of a block as often as any other.
         arguments: What the target is built or called with where it requires these arguments.
-        inputs: Further tensors the target takes: their name here to the names they may have.
+        inputs: Further tensors that the target accepts: their name in this package to the names
+            they may have.
         exempt: Checks that do not apply, with the reason.
-        needs: Checks without which another, the key, says nothing of this kind, beside its own.
-        parameters: Names of the argument that is judged in the place of p, where it is not p.
+        needs: Checks that the check given by the key also depends on for this kind, in addition
+            to its own `needs`.
+        parameters: Names of the argument that takes the role of p, where it is not p.
         bits: How many bits p is held to, where the target says so; 0 for exact.
         largest: Inputs of the checks have magnitudes in [1/2, largest).
-        finite: Whether only finite values can be put through the target one by one.
+        finite: Whether only finite values can pass through the target one by one.
     """
 
     name: str = "plain"
@@ -87,16 +89,16 @@ class Spec:
 
     @property
     def title(self) -> str:
-        """What a report says of it."""
+        """How a report names it."""
         return f"{self.name}, p held to {self.bits} bits" if self.bits else self.name
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
-        """What the target does to independent draws, in the shape of x."""
+        """Apply the target to independent draws, in the shape of x."""
         return built.call(x, training)
 
     @property
     def is_drawn_by_call(self) -> bool:
-        """Whether a call of the target makes one draw, so that a view of many makes many calls."""
+        """Whether a call of the target makes one draw, so that many draws take many calls."""
         return False
 
     def rates(self, p: float) -> tuple[float, float]:
@@ -116,31 +118,31 @@ def held(p: float, bits: int) -> tuple[float, float]:
 
 
 def because(reason: str, *checks: str) -> dict[str, str]:
-    """An entry of `Spec.exempt` for each of the checks."""
+    """Make an entry of `Spec.exempt` for each of the checks."""
     return dict.fromkeys(checks, reason)
 
 
-# Why a check of inputs says nothing where no input of the caller's reaches the target.
+# Why checks of inputs do not apply where no input of the caller reaches the target.
 MADE = "its input is made by the verifier, in one layout"
 
 PLAIN = Spec()
 
 
 class Subject(ABC):
-    """A target, understood.
+    """A target that has been interpreted.
 
     Attributes:
         name: What the caller called it.
         kind: `"class"`, `"instance"` or `"function"`.
-        description: One line: kind, and how p and training reach it.
-        fixed_p: The only p it can be judged at (an instance, or a function whose p is bound), else
-            None.
+        description: One line: kind, and how it gets p and the mode.
+        fixed_p: The only p it can be verified at (an instance, or a function whose p is bound),
+            else None.
         has_eval: False when nothing can put it into eval mode (a function without a training
-            argument): it is judged in training only, and `call(x, False)` raises `TargetError`.
-        has_gradient: False when it is known to have no gradient, as a NumPy function has none.
+            argument): it is verified in training only, and `call(x, False)` raises `TargetError`.
+        has_gradient: False when it is known to have no gradient, such as a NumPy function.
         takes_inplace: Whether it has an argument `inplace`.
         spec: What it claims to be.
-        place: File and first line of its source, where Python knows them.
+        place: File and first line of its source, where known.
     """
 
     name: str
@@ -155,11 +157,11 @@ class Subject(ABC):
 
     @abstractmethod
     def build(self, p: Any, *, inplace: bool = False) -> Built:
-        """The target at drop probability p; raises whatever the target raises.
+        """Build the target at drop probability p; raises whatever the target raises.
 
         A class is instantiated, an instance deep-copied (p must be its own), a function bound. `p`
-        is passed on as it is, so that a check can offer a wrong one; a target that takes the keep
-        probability is given `1 - p`. `inplace` is given where `takes_inplace`.
+        is passed on unchanged, so that a check can try a wrong one; a target that accepts the keep
+        probability gets `1 - p`. `inplace` is passed where `takes_inplace`.
         """
 
 
@@ -169,7 +171,7 @@ class Viewed(Subject):
     def __init__(self, inner: Subject, spec: Spec) -> None:
         self._inner = inner
         self.name, self.kind = inner.name, inner.kind
-        self.description = f"{inner.description}; judged as {spec.title}"
+        self.description = f"{inner.description}; verified as {spec.title}"
         self.fixed_p = inner.fixed_p
         self.has_eval, self.has_gradient = inner.has_eval, inner.has_gradient
         self.takes_inplace, self.place = inner.takes_inplace, inner.place

@@ -1,4 +1,4 @@
-"""A target in surroundings that a correct dropout does not notice: a checkpoint, another device."""
+"""Wraps a target in conditions that must not affect dropout: a checkpoint, another device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .subject import Built, Subject
 
 
 class _Wrapped(Subject):
-    """A target of which each call is changed."""
+    """A target whose calls are wrapped."""
 
     def __init__(self, inner: Subject, note: str) -> None:
         self._inner = inner
@@ -51,7 +51,7 @@ class Checkpointed(_Wrapped):
 
 
 class OnDevice(_Wrapped):
-    """Each call is given its inputs on a device; what comes back goes to the CPU."""
+    """Each call gets its inputs on a device; the output is moved back."""
 
     def __init__(self, inner: Subject, device: torch.device) -> None:
         super().__init__(inner, f"on {device}")

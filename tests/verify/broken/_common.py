@@ -30,7 +30,7 @@ def select(x, drop, p):
 
 def check_p(p):
     if not 0 <= p <= 1:
-        raise ValueError(f"p is no probability: {p}")
+        raise ValueError(f"p is not a probability: {p}")
 
 
 def in_training(rule):

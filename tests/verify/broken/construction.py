@@ -30,9 +30,9 @@ def takes_nan(x, p, training):
     Trips: wrong-p-refused
     """
     if isinstance(p, (str, type(None))):
-        raise TypeError(f"p is no probability: {p!r} ({type(p).__name__})")
+        raise TypeError(f"p is not a probability: {p!r} ({type(p).__name__})")
     if p < 0 or p > 1:
-        raise ValueError(f"p is no probability: {p}")
+        raise ValueError(f"p is not a probability: {p}")
     return select(x, draw(x, p), p) if training else x
 
 
@@ -48,5 +48,5 @@ class RefusesAtTheCall(nn.Module):
 
     def forward(self, x):
         if not isinstance(self.p, float) or not 0 <= self.p <= 1:
-            raise ValueError(f"p is no probability: {self.p!r}")
+            raise ValueError(f"p is not a probability: {self.p!r}")
         return select(x, draw(x, self.p), self.p) if self.training else x

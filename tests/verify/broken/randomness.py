@@ -69,7 +69,7 @@ def draws_in_eval(x, p, training):
     Trips: eval-draws-nothing
     """
     if not 0 <= p <= 1:
-        raise ValueError(f"p is no probability: {p}")
+        raise ValueError(f"p is not a probability: {p}")
     drop = draw(x, p)
     return select(x, drop, p) if training else x
 

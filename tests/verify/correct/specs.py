@@ -1,4 +1,4 @@
-"""Correct dropouts of other kinds: none may be accused of an error."""
+"""Correct dropouts of other kinds: none may get an error."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Correct dropouts that look suspicious: none may be accused of an error."""
+"""Correct dropouts that look suspicious: none may get an error."""
 
 import functools
 
@@ -158,7 +158,7 @@ class BufferedP(nn.Module):
     def __init__(self, p=0.5):
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"p is no probability: {p}")
+            raise ValueError(f"p is not a probability: {p}")
         self.register_buffer("p", torch.tensor(p, dtype=torch.float64))
 
     def forward(self, x):

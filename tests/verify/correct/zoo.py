@@ -1,4 +1,4 @@
-"""Correct dropouts, differently written: none may be accused of an error."""
+"""Correct dropouts, differently written: none may get an error."""
 
 import copy
 
@@ -104,7 +104,7 @@ class Counter(nn.Module):
     def __init__(self, p=0.5):
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"p={p} is no probability")
+            raise ValueError(f"p={p} is not a probability")
         self.p = p
 
     def forward(self, x):

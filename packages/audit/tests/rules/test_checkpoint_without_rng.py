@@ -95,7 +95,7 @@ def found(*lines):
 def test_found(what):
     (hit,) = found(f"return checkpoint({what}, x, use_reentrant=False, {OFF})")
     assert (hit.line, hit.severity) == (LINE, "error")
-    assert " in line " in hit.message
+    assert " on line " in hit.message
 
 
 @pytest.mark.parametrize(

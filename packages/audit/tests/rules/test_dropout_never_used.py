@@ -91,7 +91,7 @@ def test_clean(source):
     assert marked(NAME, source) == ([], [])
 
 
-@pytest.mark.parametrize(("which", "is_alike"), [("broken", True), ("mended", False)])
+@pytest.mark.parametrize(("which", "is_alike"), [("broken", True), ("fixed", False)])
 def test_what_torch_does(which, is_alike):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

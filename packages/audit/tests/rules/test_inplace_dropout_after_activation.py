@@ -160,7 +160,7 @@ def test_no_fix_where_the_flag_stands_elsewhere():
     assert finding.fix is None
 
 
-@pytest.mark.parametrize(("which", "is_broken"), [("broken", True), ("mended", False)])
+@pytest.mark.parametrize(("which", "is_broken"), [("broken", True), ("fixed", False)])
 def test_what_torch_does(which, is_broken):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

@@ -102,10 +102,10 @@ def test_the_message_is_one_line():
         "from torch import nn\ndef f(cfg):\n    nn.Dropout(cfg[\n        'keep_prob'])",
         rules={NAME},
     )
-    assert finding.message.startswith("cfg[ 'keep_prob'] says keep")
+    assert finding.message.startswith("cfg[ 'keep_prob'] is named as a probability to keep")
 
 
-@pytest.mark.parametrize(("which", "rate"), [("broken", 0.9), ("mended", 0.1)])
+@pytest.mark.parametrize(("which", "rate"), [("broken", 0.9), ("fixed", 0.1)])
 def test_what_torch_does(which, rate):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

@@ -161,7 +161,7 @@ def test_the_fix_uses_the_names_of_the_file():
     assert finding.fix is None
 
 
-@pytest.mark.parametrize(("which", "drops"), [("broken", True), ("mended", False)])
+@pytest.mark.parametrize(("which", "drops"), [("broken", True), ("fixed", False)])
 def test_what_torch_does(which, drops):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

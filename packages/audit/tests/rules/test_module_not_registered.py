@@ -152,7 +152,7 @@ def test_long_sums_do_not_end_the_audit():
     assert len(found) == 1
 
 
-@pytest.mark.parametrize(("which", "drops"), [("broken", True), ("mended", False)])
+@pytest.mark.parametrize(("which", "drops"), [("broken", True), ("fixed", False)])
 def test_what_torch_does(which, drops):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

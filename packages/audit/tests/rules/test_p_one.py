@@ -42,7 +42,7 @@ def test_clean(source):
     assert marked(NAME, source) == ([], [])
 
 
-@pytest.mark.parametrize(("which", "left"), [("broken", False), ("mended", True)])
+@pytest.mark.parametrize(("which", "left"), [("broken", False), ("fixed", True)])
 def test_what_torch_does(which, left):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

@@ -82,7 +82,7 @@ def test_a_call_after_the_try_is_not_expected_to_raise():
 
 @pytest.mark.parametrize(
     ("p", "hint"),
-    [("20", "20 % is 0.2"), ("1.5", "give a number in [0, 1]"), ("-1", "give a number in [0, 1]")],
+    [("20", "20 % is 0.2"), ("1.5", "use a number in [0, 1]"), ("-1", "use a number in [0, 1]")],
 )
 def test_hint(p, hint):
     [finding] = audit_text(f"{HEAD}nn.Dropout({p})", rules={NAME})
@@ -92,7 +92,7 @@ def test_hint(p, hint):
 def test_what_torch_does():
     with pytest.raises(ValueError, match="between 0 and 1"):
         exec(RULES[NAME].broken, {})
-    exec(RULES[NAME].mended, {})
+    exec(RULES[NAME].fixed, {})
     # Neither raises when it is built.
     assert torch.isnan(torch.tensor(nn.Dropout(float("nan")).p))
     assert nn.MultiheadAttention(8, 2, dropout=1.5).dropout == 1.5

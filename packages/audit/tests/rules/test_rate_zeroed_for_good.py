@@ -101,7 +101,7 @@ def test_the_rate_is_gone_after_an_evaluation(source):
     assert 0 in (model.p, model.dropout_p, model.drop.p)
 
 
-@pytest.mark.parametrize(("which", "drops"), [("broken", False), ("mended", True)])
+@pytest.mark.parametrize(("which", "drops"), [("broken", False), ("fixed", True)])
 def test_what_torch_does(which, drops):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

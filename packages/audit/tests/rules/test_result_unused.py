@@ -1,4 +1,4 @@
-"""TD113: a dropout whose result is thrown away."""
+"""TD113: a dropout whose result is discarded."""
 
 import textwrap
 
@@ -106,7 +106,7 @@ def test_no_fix_without_a_name_of_the_function(body):
     assert finding.fix is None
 
 
-@pytest.mark.parametrize(("which", "drops"), [("broken", False), ("mended", True)])
+@pytest.mark.parametrize(("which", "drops"), [("broken", False), ("fixed", True)])
 def test_what_torch_does(which, drops):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

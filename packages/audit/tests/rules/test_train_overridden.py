@@ -157,7 +157,7 @@ def test_messages_say_what_eval_does():
     assert "trainer=False" in finding.message
 
 
-@pytest.mark.parametrize(("which", "mode"), [("broken", True), ("mended", False)])
+@pytest.mark.parametrize(("which", "mode"), [("broken", True), ("fixed", False)])
 def test_what_torch_does(which, mode):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)

@@ -1,1 +1,1 @@
-"""The checks, one file a group; `verify/table.py` lists them and gives them their codes."""
+"""The checks, one file per group; `verify/registry.py` lists them and gives them their codes."""

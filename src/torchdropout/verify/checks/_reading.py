@@ -1,4 +1,4 @@
-"""Reading a mask out of an output, with the values held to what a correct dropout may return."""
+"""Reads a mask from an output, and compares the values with those of a correct dropout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..subject import Built
 
 
 def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[torch.Tensor, float]:
-    """The kept places, and the largest error there in ulps; every value is dropped or scaled.
+    """Return the kept places and the largest error there in ulps; each value is dropped or scaled.
 
     Raises:
         Fault: A value is neither 0 nor x / (1 - p) within the tolerance.
@@ -40,14 +40,14 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
 
 
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:
-    """The kept places of a call right after `torch.manual_seed(seed)`. x has no zeros."""
+    """Return the kept places of a call right after `torch.manual_seed(seed)`. x has no zeros."""
     given = x.clone(memory_format=torch.preserve_format)
     seed_torch(seed)
     return ctx.kept(built, given)
 
 
 def same_values(y: torch.Tensor, x: torch.Tensor) -> bool:
-    """Whether y holds the values of x, NaN where x has NaN, in any dtype."""
+    """Whether y equals x, with NaN where x has NaN, in any dtype."""
     if y.dtype == x.dtype and torch.equal(y, x):
         return True
     return torch.equal(

@@ -1,4 +1,4 @@
-"""The masks that the statistical checks look at, drawn once a run and seen from many sides."""
+"""The masks that the statistical checks analyse: drawn once per run and used by several checks."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from .. import stats
 from ..context import Context
 from ..stats import Bits
 
-# Odd, prime and above two vectors of any width: no kernel divides it.
+# Odd, prime and longer than two vectors of any width: not a multiple of any vector width.
 SMALL = 131
-# Batch, channels, rows, columns: no two alike, none a power of two but the batch.
+# Batch, channels, rows, columns: all different, and only the batch is a power of two.
 VOLUME = (8, 24, 20, 28)
 ROW = 256
 CALL = 8192
 
 
 def _pairs(ctx: Context, tests: int) -> int:
-    """Pairs of bits that show a correlation of the level's size in each of so many tests."""
+    """The number of bit pairs that reveals the level's correlation in each of `tests` tests."""
     chance = stats.pairs_differ(ctx.main_p)
     return ctx.size(chance, chance * ctx.level.correlation, ctx.share / tests)
 
 
 def stream(ctx: Context) -> Bits:
-    """Large calls, a row each: enough for the correlation at a few dozen lags."""
+    """Large calls, one per row: enough for the correlation at a few dozen lags."""
     calls = math.ceil(2 * _pairs(ctx, 32) / ctx.chunk)
     return ctx.masks(ctx.main_p, calls, (ctx.chunk,))
 
 
 def volumes(ctx: Context) -> Bits:
     """Calls on a 4-D input: enough for the correlation along each axis."""
-    # Lags that do not divide an axis lose some of the pairs: a quarter at most.
+    # Lags that do not divide an axis lose some pairs: at most a quarter.
     calls = math.ceil(2.7 * _pairs(ctx, 24) / math.prod(VOLUME))
     return ctx.masks(ctx.main_p, calls, VOLUME)
 
@@ -45,15 +45,15 @@ def series(ctx: Context) -> Bits:
 
 
 def small_calls(ctx: Context) -> Bits:
-    """As many small calls as show a pool of the level's size; masks are equal by a pool only.
+    """Enough small calls to reveal a pool of the level's size, of masks too long to collide.
 
-    Half of the false-alarm rate of the check is for masks that are equal by chance.
+    Half of the false-alarm rate of the check is reserved for masks that are equal by chance.
     """
     calls = stats.masks_for_pool(ctx.level.pool, ctx.share / 2)
     pairs = calls * (calls - 1) / 2
     size = max(SMALL, stats.bits_to_tell(ctx.main_p, pairs, ctx.share / 2))
-    # Far from p = 1/2 a mask must be large to be told from another: fewer fit into the time, or
-    # they are cut and `few-masks` says that it cannot tell.
+    # Far from p = 1/2 only large masks can be told apart: fewer fit into the time, or they are
+    # cut short and `few-masks` skips.
     size = min(size, ctx.most // 16)
     return ctx.masks(ctx.main_p, max(16, min(calls, ctx.most // size)), (size,))
 
@@ -64,7 +64,7 @@ def rows(ctx: Context) -> Bits:
 
 
 def repeated(bits: Bits) -> list[tuple[int, int]]:
-    """The rows that equal an earlier one, each after the first such."""
+    """The rows that equal an earlier row, each with the first such row before it."""
     seen: dict[bytes, int] = {}
     rows = enumerate(row.tobytes() for row in np.packbits(bits, axis=1))
     return [(first, at) for at, row in rows if (first := seen.setdefault(row, at)) != at]

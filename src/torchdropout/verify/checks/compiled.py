@@ -1,4 +1,4 @@
-"""Compiled: what `torch.compile` makes of the target is the same dropout."""
+"""Compiled: the target compiled by `torch.compile` is the same dropout."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ SIZE = 1 << 16
 
 @check(needs=["grad-mask", "grad-scale", "drop-rate"], statistical=True)
 def compiled_law(ctx: Context) -> Seen:
-    """Traced by `torch.compile`, the target drops, scales and differentiates as before.
+    """When `torch.compile` traces the target, it drops, scales and differentiates as before.
 
     Measured: the compiled target (backend `aot_eager`, which traces and does not generate code) in
     training: calls differ, values and gradients are 0 or scaled, and the number of drops is exactly
-    binomial. `--compile` judges all checks on generated code.
+    binomial. `--compile` runs all checks on generated code.
 
     Code that asks whether it is compiled, a mask made while tracing, or a seed read as a number
-    becomes a constant of the graph: the mask of the first call is used for ever (pytorch#192635,
+    becomes a constant of the graph: the mask of the first call is used forever (pytorch#192635,
     pytorch#174078).
 
-    To mend: draw with torch operations inside `forward`; keep numbers that change in tensors.
+    To fix: draw with torch operations inside `forward`; keep numbers that change in tensors.
     """
     if not ctx.level.compiled:
-        raise Skip(f"not compiled at level {ctx.level.name}, as that takes seconds")
+        raise Skip(f"not compiled at level {ctx.level.name}: compiling takes seconds")
     ctx.need_gradient()
     p = ctx.sound_p
     built = ctx.build(p)
     compiled = _compiled(ctx, built)
     x = ctx.normal(max(SIZE // ctx.spec.cost, ctx.telling_size(p)))
-    # A p off the multiples of 1/256 shows a threshold that compiling has rounded.
+    # A p that is not a multiple of 1/256 reveals a threshold that compiling has rounded.
     odd = [q for q in (1 / 300,) if q in ctx.grid and q not in ctx.bad_rates]
     family = ctx.family(1 + len(odd))
     kept, calls = 0, 4
@@ -53,7 +53,7 @@ def compiled_law(ctx: Context) -> Seen:
         except Exception as error:
             raise Skip(f"torch.compile raised {describe(error)}") from error
         if not isinstance(y, torch.Tensor) or y.shape != x.shape:
-            raise Fault("compiled, the output has another type or shape")
+            raise Fault("compiled: the output has another type or shape")
         mask, _ = split(x, y, p, "compiled")
         upstream = ctx.normal(x.numel() + 1)[1:]
         (grad,) = torch.autograd.grad(y, leaf, upstream)
@@ -80,7 +80,7 @@ def compiled_law(ctx: Context) -> Seen:
 
 
 def _compiled(ctx: Context, built: Built) -> Callable[[torch.Tensor], Any]:
-    if ctx.spec.is_drawn_by_call:  # a program of all the calls would take minutes to trace
+    if ctx.spec.is_drawn_by_call:  # tracing a program of all the calls would take minutes
         raw = built.target
         target = replace(raw, call=torch.compile(raw.call, backend="aot_eager"))
         return lambda x: ctx.spec.call(target, x, True)

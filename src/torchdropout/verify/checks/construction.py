@@ -1,4 +1,4 @@
-"""Construction: a wrong p is refused, in words that help."""
+"""Construction: a wrong p is refused, with an error that helps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WRONG: tuple[Any, ...] = (math.nan, math.inf, -1.0, -0.1, 1.5, "0.1", None)
 
 
 def _refusal(ctx: Context, p: Any, call: bool) -> Exception | None:
-    """What the target raises for this p when it is built, and called if asked for."""
+    """Return what the target raises for this p when it is built and, if `call`, called."""
     try:
         built = ctx.subject.build(p)
         if call:
@@ -24,7 +24,7 @@ def _refusal(ctx: Context, p: Any, call: bool) -> Exception | None:
 
 
 def _helps(message: str, p: Any) -> bool:
-    """Whether a message says what is wrong: by the word, the value or its type."""
+    """Whether a message says what is wrong: by the word "probability", the value or its type."""
     text = message.lower()
     hints = ["probability", str(p).lower()]
     if not isinstance(p, float):
@@ -34,19 +34,20 @@ def _helps(message: str, p: Any) -> bool:
 
 def _need_free_p(ctx: Context) -> None:
     if ctx.subject.fixed_p is not None:
-        raise Skip("the target's p is given: no other can be offered")
+        raise Skip("the target's p is fixed: no other can be tried")
 
 
 @check(severity="advice", needs=["output-shape"])
 def wrong_p_refused(ctx: Context) -> Seen:
-    """A p that is no probability raises, for a class already when it is built.
+    """A p that is not a probability raises an error; a class raises it on construction.
 
     Measured: NaN, inf, -1, -0.1, 1.5, "0.1" and None.
 
-    A wrong p that is accepted drops everything, nothing or at some other rate, and shows hours
-    later as a bad loss. `nn.Dropout(nan)` is built without a word and fails in the first forward.
+    A wrong p that is accepted drops everything, nothing or at some other rate, and is noticed
+    hours later as a bad loss. `nn.Dropout(nan)` is built without an error and fails in the first
+    forward.
 
-    To mend: `if not 0 <= p <= 1: raise ValueError(...)`, which also refuses NaN.
+    To fix: `if not 0 <= p <= 1: raise ValueError(...)`, which also refuses NaN.
     """
     _need_free_p(ctx)
     call = ctx.subject.kind == "function"
@@ -66,13 +67,13 @@ def wrong_p_refused(ctx: Context) -> Seen:
 def wrong_p_named(ctx: Context) -> Seen:
     """The error for a wrong p says what was given.
 
-    Measured: whether the message of the error holds the value, its type or the word "probability",
+    Measured: whether the error message contains the value, its type or the word "probability",
     for each wrong p that is refused.
 
-    "'<' not supported between instances of 'str' and 'int'" does not say which of forty arguments
-    of a model was wrong.
+    "'<' not supported between instances of 'str' and 'int'" does not say which of a model's forty
+    arguments was wrong.
 
-    To mend: "Expected `p` in [0, 1], got p='0.1' (str)".
+    To fix: "Expected `p` in [0, 1], got p='0.1' (str)".
     """
     _need_free_p(ctx)
     for p in WRONG:

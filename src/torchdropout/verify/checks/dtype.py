@@ -1,4 +1,4 @@
-"""Dtype: kept, and as exact in half precision as in single."""
+"""Dtype: preserved, and dropout is as exact in half precision as in single."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from ._reading import split
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OTHERS = (torch.float16, torch.bfloat16, torch.float64)
-# Values beyond the range of the dtype that is taken for it.
+# Values beyond the range of the dtype that an implementation might use instead.
 EXTREMES = {torch.bfloat16: (1e30, 1e-30), torch.float64: (1e200, 1e-200)}
 LAGS = (1, 2, 4, 8, 16, 32, 64)
-# 0.99 and 0.999 lie where bfloat16 has a step of 1/256, 0.001 below the step of its uniform
-# numbers.
+# At 0.99 and 0.999 bfloat16 has a step of 1/256; 0.001 is below the step of its uniform numbers.
 P_GRID = (0.001, 0.1, 0.99, 0.999)
 
 
@@ -27,7 +26,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _grid(ctx: Context, dtype: torch.dtype) -> tuple[float, ...]:
-    """The p whose scale does not overflow the dtype: the inputs reach up to 2."""
+    """The p whose scale does not overflow the dtype; inputs are at most 2."""
     is_free = ctx.subject.fixed_p is None and ctx.spec.grid is GRID
     chosen = P_GRID if is_free else ctx.grid
     return tuple(p for p in chosen if 2 / (1 - p) < torch.finfo(dtype).max)
@@ -41,10 +40,10 @@ def dtype_kept(ctx: Context) -> Seen:
     float64 as the default dtype.
 
     A float32 mask promotes float16 activations: the rest of the network then runs in float32 at
-    twice the memory, or stops at the next matrix product. The notebook's implementation does
-    this.
+    twice the memory, or stops at the next matrix product. `JustDropoutModelImpl` in
+    examples/notebook_models.py does this.
 
-    To mend: make the mask boolean and select with `torch.where`, or give it `dtype=x.dtype`.
+    To fix: make the mask boolean and select with `torch.where`, or give it `dtype=x.dtype`.
     """
     p = ctx.subject.fixed_p if ctx.subject.fixed_p is not None else 0.5
     for default in (torch.float32, torch.float64):
@@ -78,12 +77,12 @@ def dtype_scale(ctx: Context) -> Seen:
     """Kept values are x / (1 - p) to 3 ulp in float16, bfloat16 and float64 too.
 
     Measured: in ulps of the dtype of x, at p from 0.001 to 0.999; in bfloat16 and float64 also with
-    values that float16 and float32 do not hold.
+    values that float16 and float32 cannot represent.
 
     1 - p computed in bfloat16 is wrong by up to 20 % at p=0.99; a float32 scale on float64 data
     loses half of the digits.
 
-    To mend: compute the scale in Python floats and round it once.
+    To fix: compute the scale in Python floats and round it once.
     """
     most = 0.0
     for dtype in OTHERS:
@@ -105,14 +104,14 @@ def dtype_rate(ctx: Context) -> Seen:
     Measured: exact binomial tests at p=0.001, 0.1, 0.99 and 0.999 in each.
 
     Uniform numbers drawn in bfloat16 have 8 bits: `torch.compile` of bfloat16 dropout compared
-    there, so that p=0.99 dropped 0.9881 and p=0.999 everything; the mean of y is then 1.17 x or
-    0. See also boltz#553.
+    them in bfloat16, so that p=0.99 dropped 0.9881 and p=0.999 everything; the mean of y is then
+    1.17 x or 0. See also boltz#553.
 
-    To mend: draw and compare in float32, whatever the dtype of x: not `torch.rand_like(x)`.
+    To fix: draw and compare in float32, whatever the dtype of x: not `torch.rand_like(x)`.
     """
     cases = [(dtype, p) for dtype in OTHERS for p in _grid(ctx, dtype) if p not in ctx.bad_rates]
     if not cases:
-        raise Skip("no p at which the scale fits into the dtypes and the rate is right in float32")
+        raise Skip("no p has a scale that fits the dtypes and the right rate in float32")
     family = ctx.family(len(cases))
     sees: dict[float, float] = {}
     for dtype, p in cases:
@@ -134,10 +133,10 @@ def dtype_independence(ctx: Context) -> Seen:
     Measured: how often two mask bits at a lag of 1, 2, 4, ... 64 differ, over disjoint pairs, and
     the halves of a large call, in each dtype.
 
-    Kernels for half precision move two or four elements at a time, in other loops than those for
-    float32: a random number for each word is one for two elements.
+    Kernels for half precision process two or four elements at a time, in other loops than those for
+    float32: one random number per word is one number for two elements.
 
-    To mend: give each element its own random bits, whatever its size.
+    To fix: give each element its own random bits, whatever its size.
     """
     p = ctx.sound_p
     chance = stats.pairs_differ(p)
@@ -150,7 +149,7 @@ def dtype_independence(ctx: Context) -> Seen:
             differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag))
             label = f"{_name(dtype)}, lag {lag}"
             family.binomial(label, differing, n, chance, 2 * stats.SLACK)
-        # Half of the elements against the other half: a part that is used twice.
+        # One half of the elements against the other: a part of the random numbers used twice.
         differing, n = stats.count_differing(bits[: len(bits) // 2], bits[len(bits) // 2 :])
         family.binomial(f"{_name(dtype)}, two halves", differing, n, chance, 2 * stats.SLACK)
     seen = smallest_seen(n, chance, family.each) / chance
@@ -163,14 +162,14 @@ def dtype_independence(ctx: Context) -> Seen:
 
 @check(needs=["dtype-scale", "grad-scale"])
 def dtype_gradient(ctx: Context) -> Seen:
-    """In float16, bfloat16 and float64 too the gradient has the mask and the scale of y.
+    """The gradient has the mask and the scale of y in float16, bfloat16 and float64 too.
 
     Measured: zeros of y against zeros of the gradient, and the gradient in ulps of the dtype.
 
-    Half precision has a backward kernel of its own in most libraries, and its tests look at the
+    Half precision has its own backward kernel in most libraries, and its tests look only at the
     mean of the gradient, if at all.
 
-    To mend: test each dtype that has its own code.
+    To fix: test each dtype that has its own code.
     """
     ctx.need_gradient()
     p = ctx.main_p

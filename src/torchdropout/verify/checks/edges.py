@@ -1,4 +1,4 @@
-"""Edges: p of 0 and 1, and inputs with no, one or few elements."""
+"""Edges: p of 0 and 1, and inputs with no elements, one or few."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def p_zero_identity(ctx: Context) -> Seen:
     `rand > p` drops the values for which the uniform number is exactly 0, one in 2^24; 8-bit
     thresholds may drop one in 256 at p=0 (pytorch#151717). People set p=0 to switch dropout off.
 
-    To mend: drop where `rand < p`, or return x at once when p is 0.
+    To fix: drop where `rand < p`, or return x at once when p is 0.
     """
     _need_p(ctx, 0.0)
     built = ctx.build(0.0)
-    wanted = min(ctx.level.zeros, ctx.most)
-    size = min(ctx.chunk, wanted)
-    for start in range(0, wanted, size):
+    total = min(ctx.level.zeros, ctx.most)
+    size = min(ctx.chunk, total)
+    for start in range(0, total, size):
         x = ctx.normal(size)
         y = ctx.call(built, x.clone())
         if not same_values(y.detach(), x):
@@ -46,8 +46,8 @@ def p_zero_identity(ctx: Context) -> Seen:
                 changed=changed,
                 zeros=zeros,
             )
-    seen = math.log(1 / (1 - POWER)) / wanted
-    return Seen(f"y is x, {wanted} values", {}, f"a drop rate of {seen:.2g}")
+    seen = math.log(1 / (1 - POWER)) / total
+    return Seen(f"y is x, {total} values", {}, f"a drop rate of {seen:.2g}")
 
 
 @check(needs=["output-shape"])
@@ -57,10 +57,11 @@ def p_one_zeros(ctx: Context) -> Seen:
     Measured: 4096 values in training at p=1.
 
     The scale 1 / (1 - p) is infinite at p=1, and 0 * inf is NaN; other libraries raise
-    ZeroDivisionError (Keras' AlphaDropout) or give NaN (fastai's locked dropout, and the notebook's
-    implementation). A schedule or a search that reaches p=1 must not destroy the weights.
+    ZeroDivisionError (Keras' AlphaDropout) or give NaN (fastai's locked dropout, and
+    `JustDropoutModelImpl` in examples/notebook_models.py). A schedule or a search that
+    reaches p=1 must not destroy the weights.
 
-    To mend: return `torch.zeros_like(x)` when p is 1, or select with `torch.where` instead of
+    To fix: return `torch.zeros_like(x)` when p is 1, or select with `torch.where` instead of
     multiplying.
     """
     _need_p(ctx, 1.0)
@@ -81,10 +82,10 @@ def edge_gradients(ctx: Context) -> Seen:
 
     Measured: gradients of 4096 values at both.
 
-    Equinox' `Dropout(1.0)` has a right output and a NaN gradient: a `where` that selects between
+    Equinox's `Dropout(1.0)` has a correct output and a NaN gradient: a `where` that selects between
     0 and x * inf still differentiates the branch it did not take.
 
-    To mend: keep the infinite scale out of the graph: set it to 0 at p=1, or return early.
+    To fix: keep the infinite scale out of the graph: set it to 0 at p=1, or return early.
     """
     fixed = ctx.subject.fixed_p
     ctx.need_gradient()
@@ -115,14 +116,14 @@ def edge_gradients(ctx: Context) -> Seen:
 
 @check(needs=["output-shape"])
 def empty_input(ctx: Context) -> Seen:
-    """An input without elements comes back as such.
+    """An input without elements gives an output without elements.
 
     Measured: shapes (0,), (3, 0, 2) and (0, 5), in training and eval.
 
-    Empty batches are ordinary at the end of an epoch, in routing and in detection. Code that
-    divides by the number of elements, or looks at the largest, fails there.
+    Empty batches are normal at the end of an epoch, in routing and in detection. Code that
+    divides by the number of elements, or takes the largest, fails there.
 
-    To mend: let the shape through; elementwise torch operations do.
+    To fix: accept any shape, as elementwise torch operations do.
     """
     built = ctx.build(ctx.main_p)
     for shape in ((0,), (3, 0, 2), (0, 5)):
@@ -133,19 +134,19 @@ def empty_input(ctx: Context) -> Seen:
 
 @check(needs=["kept-scale", "drop-rate"], statistical=True)
 def tiny_input(ctx: Context) -> Seen:
-    """Inputs of one element, 0-d ones too, are dropped and scaled like any other.
+    """Inputs of one element, including 0-d ones, are dropped and scaled like any other.
 
-    Measured: many calls on shapes (), (1,) and (1, 1, 1): each value 0 or x / (1 - p), and the
-    number of drops an exact binomial test.
+    Measured: many calls on shapes (), (1,) and (1, 1, 1): each value is 0 or x / (1 - p), and the
+    number of drops passes an exact binomial test.
 
-    Indexing x[0], looping over x or a vector path for eight elements at a time each have their own
-    idea of an input with one.
+    Indexing x[0], looping over x or a vector path for eight elements at a time may each treat an
+    input with one element differently.
 
-    To mend: use elementwise operations on the whole tensor, whatever its shape.
+    To fix: use elementwise operations on the whole tensor, whatever its shape.
     """
     p = ctx.sound_p
     family = ctx.family(len(TINY))
-    # A call each: the cost is that of calling, not of elements.
+    # One call per value: the cost is that of the calls, not of the elements.
     change = 20 * ctx.level.rough_rate * math.sqrt(p * (1 - p))
     n = min(ctx.size(p, change, family.each), 1 << 16)
     built = ctx.build(p)

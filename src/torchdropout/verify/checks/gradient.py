@@ -17,9 +17,9 @@ SIZE = 1 << 14
 
 
 def _forward(ctx: Context, built: Built, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A leaf with the values of x, and the output for a copy of it.
+    """Return a leaf with the values of x, and the output for a copy of it.
 
-    The copy lets a target write into its input, which `input-unmodified` reports.
+    The copy allows a target to write into its input, which `input-unmodified` reports.
     """
     ctx.need_gradient()
     leaf = x.clone().requires_grad_()
@@ -46,9 +46,9 @@ def grad_mask(ctx: Context) -> Seen:
 
     A mask that is drawn anew in the backward pass, by a recomputation that did not restore the
     generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives
-    gradients of another function: training runs, slower or to a worse place, and nothing fails.
+    gradients of another function: training is slower or ends at a worse loss, and nothing fails.
 
-    To mend: save the mask, or the seed and offset it came from, and use those in backward.
+    To fix: save the mask, or its seed and offset, and use them in backward.
     """
     picture = {}
     for p in ctx.grid:
@@ -70,7 +70,7 @@ def grad_mask(ctx: Context) -> Seen:
 
 
 def _picture(y: torch.Tensor) -> list[str]:
-    """The first places, for a reader to compare: 1 where it is not zero."""
+    """The first places, for a reader to compare: 1 where y is not zero."""
     shown = (y.detach().reshape(-1)[:256] != 0).reshape(16, 16)
     return ["".join("1" if kept else "0" for kept in row) for row in shown.tolist()]
 
@@ -80,12 +80,12 @@ def grad_scale(ctx: Context) -> Seen:
     """The gradient of a kept element is the incoming gradient / (1 - p).
 
     Measured: in ulps of float32, with an incoming gradient that is not constant, at every p, and
-    with expanded and transposed ones, as `y.sum()` and a transposed product send.
+    with expanded and transposed ones, as `y.sum()` and a transposed product produce.
 
     A custom backward that scales by p, or by 1 - p, or not at all changes the learning rate of all
-    below it; theanets#123 and numpy-ml#94 did.
+    layers below it, as in theanets#123 and numpy-ml#94.
 
-    To mend: backward is the forward function, applied to the incoming gradient with the same mask.
+    To fix: in backward apply the forward function, with the same mask, to the incoming gradient.
     """
     most = 0.0
     for p in ctx.grid:
@@ -111,15 +111,15 @@ def _strided_upstreams(ctx: Context) -> dict[str, torch.Tensor]:
 
 @check(needs=["grad-mask"], statistical=True)
 def grad_at_zero(ctx: Context) -> Seen:
-    """Where x is zero the gradient is dropped with probability p, too.
+    """Where x is zero, the gradient is still dropped with probability p.
 
-    Measured: the number of zero gradients where x is 0.0 or -0.0, an exact binomial test.
+    Measured: the number of zero gradients where x is 0.0 or -0.0, by an exact binomial test.
 
-    After a ReLU half of x is zero. A backward that takes y == 0 for "dropped" loses the gradient
-    of all kept zeros; one that multiplies by y / x makes it NaN. Random test inputs hold no
+    After a ReLU half of x is zero. A backward that treats y == 0 as "dropped" loses the gradient
+    of all kept zeros; one that multiplies by y / x makes it NaN. Random test inputs contain no
     zeros, so the usual gradient tests pass.
 
-    To mend: keep the mask; do not infer it from the output.
+    To fix: keep the mask; do not infer it from the output.
     """
     p = ctx.main_p
     family = ctx.family(1)
@@ -155,10 +155,10 @@ def grad_finite(ctx: Context) -> Seen:
 
     Measured: gradients at 0, -0, and values from 1e-38 to 1e38 of both signs.
 
-    A backward that divides by x or takes the logarithm of the mask has NaN where x is zero or
+    A backward that divides by x or takes the logarithm of the mask gives NaN where x is zero or
     extreme, and one NaN ends a training run.
 
-    To mend: the gradient does not depend on x; leave x out of it.
+    To fix: leave x out of the backward pass; the gradient does not depend on it.
     """
     p = ctx.main_p
     values = torch.tensor([0.0, 1e-38, 1e-20, 1e-3, 1.0, 1e3, 1e20, 1e37])
@@ -179,16 +179,16 @@ def grad_finite(ctx: Context) -> Seen:
 
 @check(needs=["grad-mask"])
 def grad_own_call(ctx: Context) -> Seen:
-    """A call's gradient uses the mask of that call, when other calls came in between.
+    """A call's gradient uses the mask of that call, even with other calls in between.
 
     Measured: two calls of one object, then both gradients, first call first; and a gradient taken
     twice.
 
-    A module that stores its mask on itself, or a recomputation from the generator's present state,
-    is right as long as every forward is followed by its own backward. Weight sharing, gradient
-    accumulation and siamese networks are not like that.
+    A module that stores its mask as an attribute, or a recomputation from the generator's current
+    state, is right as long as every forward is followed by its own backward. Weight sharing,
+    gradient accumulation and siamese networks do not work like that.
 
-    To mend: save the mask, or its key, in the autograd context (`ctx.save_for_backward`), not on
+    To fix: save the mask, or its key, in the autograd context (`ctx.save_for_backward`), not on
     the module.
     """
     built = ctx.build(ctx.main_p)
@@ -213,14 +213,14 @@ def grad_own_call(ctx: Context) -> Seen:
 def grad_second_order(ctx: Context) -> Seen:
     """The derivative of the gradient has the same mask and scale.
 
-    Measured: the gradient as a function of the incoming gradient, differentiated once more; it is
+    Measured: the gradient as a function of the incoming gradient, differentiated once more: it is
     linear, with the factor 0 or 1 / (1 - p) of the forward pass.
 
     Gradient penalties, meta-learning and Hessian-vector products differentiate the backward pass.
-    A backward written with `.data`, with NumPy or with a fresh mask gives them zeros or noise, and
-    raises nothing.
+    A backward written with `.data`, with NumPy or with a fresh mask gives them zeros or noise
+    without an error.
 
-    To mend: write `backward` in differentiable torch operations, or refuse a second derivative with
+    To fix: write `backward` in differentiable torch operations, or refuse a second derivative with
     `once_differentiable`.
     """
     built = ctx.build(ctx.main_p)
@@ -234,7 +234,7 @@ def grad_second_order(ctx: Context) -> Seen:
     with _refusal():
         given = torch.autograd.grad(grad, upstream, second, allow_unused=True)[0]
     if given is None:
-        with _refusal():  # `grad` does not come by a node of which nothing asked for depends
+        with _refusal():  # `torch.autograd.grad` skips a node on which no requested input depends
             grad.sum().backward()
         raise Fault("the gradient does not depend on the incoming gradient")
     kept, _ = split(second, given, built.p, "second derivative")
@@ -250,11 +250,11 @@ def grad_second_order(ctx: Context) -> Seen:
 
 @contextlib.contextmanager
 def _refusal() -> Iterator[None]:
-    """A target that says that it has no second derivative is not asked for one."""
+    """Skips a target that says it has no second derivative."""
     try:
         yield
     except RuntimeError as error:
-        # torch's words, for a function that says so and for a compiled one.
+        # torch's messages: for a function that says so, and for a compiled one.
         if any(words in str(error) for words in ("once_differentiable", "double backward")):
             raise Skip("the target refuses a second derivative") from error
         raise

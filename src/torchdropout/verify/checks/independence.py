@@ -1,4 +1,4 @@
-"""Independence: no mask bit says anything about another, within a call or across calls."""
+"""Independence: no mask bit depends on another, within a call or across calls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import Bits, Family
 from ._samples import ROW, SMALL, VOLUME, repeated, rows, series, small_calls, stream, volumes
 
-LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))  # as far as a call reaches
-# As many elements as VOLUME, or nearly.
+LAGS = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))  # up to the size of a call
+# About as many elements as VOLUME.
 OTHER_SHAPES = ((16, 60, 112), (4, 6, 10, 16, 28))
 AXES = ("samples", "channels", "rows", "columns")
 CALL_LAGS = (1, 2, 3, 4, 8, 16)
@@ -23,7 +23,7 @@ NEEDS = ("output-shape", "train-stochastic", "kept-scale")
 
 
 def _test_pairs(family: Family, label: str, bits: Bits, lag: int, axis: int, p: float) -> int:
-    """Adds the test of the pairs at a lag: they differ with probability 2 p (1 - p) exactly."""
+    """Add the test of the pairs at a lag: they differ with probability exactly 2 p (1 - p)."""
     differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag, axis))
     family.binomial(label, differing, n, stats.pairs_differ(p), 2 * stats.SLACK)
     return n
@@ -49,14 +49,14 @@ def lag_independence(ctx: Context) -> Seen:
     """Elements at any distance in memory are dropped independently.
 
     Measured: how often two mask bits at a lag of 1, 2, 3, 4, 5, 7, 8, 16, ... 524288 differ, over
-    disjoint pairs, so that the count is exactly binomial; and how often each two of the 131 places
-    of many short calls do.
+    disjoint pairs, so that the count is exactly binomial; and how often any two of the 131 places
+    of many short calls differ.
 
     Kernels that draw one random word for several elements, or whose counter wraps, repeat or mirror
     the mask at a fixed distance: groups of 4 (pytorch#198333), bands of rows (xformers#724). The
-    effective number of independent units shrinks, and no test of the rate shows it.
+    effective number of independent units shrinks, and no test of the rate reveals it.
 
-    To mend: give each element its own random bits; with a counter-based generator, its own counter.
+    To fix: give each element its own random bits; with a counter-based generator, its own counter.
     """
     p = ctx.sound_p
     _short_calls(ctx, p)
@@ -75,7 +75,7 @@ def lag_independence(ctx: Context) -> Seen:
 
 
 def _short_calls(ctx: Context, p: float) -> None:
-    """Every pair of places of a short call: a tail has its own way to its numbers."""
+    """Test every pair of places of a short call, which kernels often compute on a separate path."""
     bits = small_calls(ctx)[:, :SMALL].astype(np.float32)
     calls, places = bits.shape
     kept = bits.sum(0, dtype=np.float64)
@@ -86,7 +86,7 @@ def _short_calls(ctx: Context, p: float) -> None:
     family = Family(ctx.share / 2, len(first))
     chance = stats.pairs_differ(p)
     counts = differing[first, second].astype(np.int64)
-    # Of thousands of pairs the most extreme one decides.
+    # Only the most extreme of thousands of pairs is tested.
     worst = int(stats.binomial_p_values(counts, calls, chance, 2 * stats.SLACK).argmin())
     label = f"places {first[worst]} and {second[worst]} of {SMALL}"
     family.binomial(label, int(counts[worst]), calls, chance, 2 * stats.SLACK)
@@ -101,11 +101,11 @@ def axis_independence(ctx: Context) -> Seen:
     3-D and 5-D ones at two distances.
 
     One mask for all samples of a batch, for groups of 4 channels (pytorch#198333) or for bands of
-    32 rows (xformers#724) halves the work of the kernel and takes most of the noise that dropout is
-    there to give. Shared masks are right where they are asked for, as in Dropout2d; plain dropout
+    32 rows (xformers#724) halves the work of the kernel and removes most of the noise that dropout
+    is meant to add. Shared masks are right where they are requested, as in Dropout2d; plain dropout
     shares nothing.
 
-    To mend: draw the mask in the full shape of x.
+    To fix: draw the mask in the full shape of x.
     """
     p = ctx.sound_p
     bits = volumes(ctx)
@@ -116,13 +116,13 @@ def axis_independence(ctx: Context) -> Seen:
     family = ctx.family(sum(map(len, lags.values())) + sum(2 * len(s) for s in OTHER_SHAPES))
     fewest = bits.size
     for axis, name in enumerate(AXES, 1):
-        # Copied once with the axis in front: comparing long rows is fast.
+        # Copied once with the axis in front, because comparing long rows is fast.
         turned = np.ascontiguousarray(np.moveaxis(bits, axis, 0))
         for lag in lags[name]:
             n = _test_pairs(family, f"{name} {lag} apart", turned, lag, 0, p)
             fewest = min(fewest, n)
     for shape in OTHER_SHAPES:
-        # A fault here is one of the number of dimensions: an eighth of the calls shows it.
+        # A fault here is one of the number of dimensions: an eighth of the calls reveals it.
         other = ctx.masks(p, max(1, len(bits) // 8), shape)
         for axis, size in enumerate(shape):
             turned = np.ascontiguousarray(np.moveaxis(other, axis + 1, 0))
@@ -133,15 +133,15 @@ def axis_independence(ctx: Context) -> Seen:
 
 @check(needs=NEEDS, statistical=True)
 def call_independence(ctx: Context) -> Seen:
-    """Calls in a row are independent, place by place.
+    """Successive calls are independent at each place.
 
     Measured: how often a place differs from itself 1, 2, 3, 4, 8 or 16 calls later.
 
-    A generator whose offset moves on by less than was used, or a seed derived from a step
+    A generator whose offset advances by less than was used, or a seed derived from a step
     counter, makes later masks copies, complements or shifts of earlier ones; xformers#173 had one
     seed for all.
 
-    To mend: advance the generator by what the call used.
+    To fix: advance the generator by as much as the call used.
     """
     p = ctx.sound_p
     family = ctx.family(len(CALL_LAGS))
@@ -152,17 +152,17 @@ def call_independence(ctx: Context) -> Seen:
 
 @check(needs=NEEDS, statistical=True)
 def joint_counts(ctx: Context) -> Seen:
-    """All patterns of eight elements come as often as independence says.
+    """All patterns of eight elements occur as often as independence implies.
 
     Measured: the counts of the 256 keep patterns of disjoint blocks of 8 elements, in a row and
     4, 32 and (in an eighth of a large call, mostly) 131072 elements apart, each an exact binomial
     test.
 
-    Bits can be independent in pairs and tied in threes: a third made as the exclusive or of two
-    others passes every correlation. Patterns of eight show that, as well as runs, blocks and
-    stripes.
+    Bits can be independent in pairs and dependent in threes: a bit made as the exclusive or of two
+    others passes every test of correlation. Patterns of eight reveal that, as well as runs, blocks
+    and stripes.
 
-    To mend: do not derive mask bits from other mask bits.
+    To fix: do not derive mask bits from other mask bits.
     """
     p = ctx.sound_p
     bits = stream(ctx)
@@ -183,7 +183,7 @@ def joint_counts(ctx: Context) -> Seen:
     return outcome(
         family,
         lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n}",
-        f"a pattern that comes {100 * seen / most:.2g} % too often",
+        f"a pattern that occurs {100 * seen / most:.2g} % too often",
     )
 
 
@@ -194,11 +194,11 @@ def count_spread(ctx: Context) -> Seen:
     Measured: how often the number of kept elements of a call, sample, plane, row, column and
     channel vector lies in the middle half of the binomial distribution.
 
-    Dropping exactly round(p * n) elements, or shuffling a fixed mask, has the right rate and no
-    spread: elements are then negatively correlated, by 1/n each, which no test of pairs sees.
-    Shared bits have too much spread.
+    Dropping exactly round(p * n) elements, or shuffling a fixed mask, gives the right rate and no
+    spread: elements are then negatively correlated, by 1/n each, which no test of pairs detects.
+    Shared bits give too much spread.
 
-    To mend: draw each bit on its own; do not choose k of n.
+    To fix: draw each bit independently; do not choose k of n.
     """
     p = ctx.sound_p
     small, cubes = small_calls(ctx), volumes(ctx)
@@ -237,30 +237,30 @@ def _counts(bits: Bits, axes: tuple[int, ...]) -> np.ndarray:
 
 @check(needs=NEEDS, statistical=True)
 def mask_repeats(ctx: Context) -> Seen:
-    """No stretch of a mask comes twice, within a call or in the next.
+    """No stretch of a mask repeats, within a call or in later ones.
 
-    Measured: all runs of about 70 mask bits of four calls on a matrix, from every place, compared
-    with each other.
+    Measured: every stretch of about 70 consecutive mask bits in four calls on a matrix, compared
+    with all others.
 
     A random pool that is cycled through, a counter that wraps, a generator rewound between calls,
-    or a tile whose offset is left out of the counter repeats part of the mask at some distance
-    that no list of lags contains (xformers#164, xformers#724).
+    or a tile of a kernel whose offset is missing from the generator's counter repeats part of the
+    mask at a distance that no list of lags contains (xformers#164, xformers#724).
 
-    To mend: put the whole index of an element into the counter, and advance the generator by all
-    that was used.
+    To fix: derive the generator's counter from the whole index of an element, and advance the
+    generator by everything that was used.
     """
     p = ctx.sound_p
     bits = rows(ctx)
     flat = bits.reshape(-1)
     if p != 0.5:
         return _aligned_repeats(ctx, flat, p)
-    # At p = 1/2 also two runs that overlap are equal with probability 2^-width exactly.
+    # At p = 1/2 even two runs that overlap are equal with probability exactly 2^-width.
     width = max(64, stats.bits_to_tell(p, flat.size**2 / 2, ctx.share))
     found = stats.find_repeat(flat, width)
     if found is not None:
         first, second = found
         raise Fault(
-            f"p={p:g}: the {width} mask bits from element {first} on come again {second - first} "
+            f"p={p:g}: the {width} mask bits from element {first} on repeat {second - first} "
             f"elements later, in {len(bits)} calls on {bits.shape[1]} rows of {ROW}",
             first=first,
             second=second,
@@ -268,14 +268,14 @@ def mask_repeats(ctx: Context) -> Seen:
             n=flat.size,
         )
     return Seen(
-        f"no {width} bits come twice in {flat.size}",
+        f"no {width} bits repeat in {flat.size}",
         {"width": width, "n": flat.size},
-        f"any {width} mask bits in a row that come twice in {flat.size}",
+        f"any {width} mask bits in a row that repeat in {flat.size}",
     )
 
 
 def _aligned_repeats(ctx: Context, flat: Bits, p: float) -> Seen:
-    """Repeats at multiples of the width only: elsewhere overlapping runs have no simple chance."""
+    """Look for repeats at multiples of the width: overlapping runs have no simple probability."""
     width = stats.bits_to_tell(p, flat.size**2 / 2, ctx.share)
     if flat.size < 16 * width:
         raise Skip(f"p={p:g} is too near 0 or 1 for stretches of masks to be told apart")
@@ -284,7 +284,7 @@ def _aligned_repeats(ctx: Context, flat: Bits, p: float) -> Seen:
     if found:
         first, second = found[0]
         raise Fault(
-            f"p={p:g}: stretch {first} of {width} mask bits comes again as stretch {second}",
+            f"p={p:g}: stretch {first} of {width} mask bits repeats as stretch {second}",
             width=width,
             n=flat.size,
         )
@@ -297,15 +297,15 @@ def _aligned_repeats(ctx: Context, flat: Bits, p: float) -> Seen:
 
 @check(needs=NEEDS, statistical=True)
 def few_masks(ctx: Context) -> Seen:
-    """There are as many masks as there should be: calls do not repeat earlier ones.
+    """Masks do not come from a small pool: calls do not repeat earlier ones.
 
-    Measured: the masks of many small calls, compared with each other; by the birthday bound a
-    repeat shows if they come from a pool.
+    Measured: the masks of many small calls, compared with each other; by the birthday bound, masks
+    that come from a pool repeat.
 
     Seeds cut to 16 bits, a cache of masks, or a pool made at construction give masks that look
-    right one by one and come again and again.
+    right one by one and repeat again and again.
 
-    To mend: draw from the generator in each call, with all of its state.
+    To fix: draw from the generator in each call, and use all of its state.
     """
     p = ctx.sound_p
     bits = small_calls(ctx)
@@ -335,23 +335,23 @@ LARGE = 512
 
 @check(needs=[*NEEDS, "mask-repeats"], statistical=True)
 def linear_rank(ctx: Context) -> Seen:
-    """Mask bits are no exclusive or of earlier mask bits.
+    """No mask bit is the exclusive or of earlier mask bits.
 
     Measured: the ranks over GF(2) of matrices filled with mask bits, 64 x 64 and 512 x 512. How
     often random ones have each rank is known exactly (Marsaglia and Tsay, 1985).
 
     A shift register, an xorshift generator without an output function or the low bits of a linear
-    congruential one give each bit as the exclusive or of a few earlier ones. All small patterns
-    then come as often as they should; a matrix of such bits is far from full rank.
+    congruential generator give each bit as the exclusive or of a few earlier ones. All small
+    patterns then occur as often as they should; a matrix of such bits is far from full rank.
 
-    To mend: use a generator with a non-linear output function: Philox, PCG, xoshiro** or a cipher.
+    To fix: use a generator with a non-linear output function: Philox, PCG, xoshiro** or a cipher.
     """
     p = ctx.sound_p
     if p != 0.5:
-        raise Skip(f"matrices of mask bits tell nothing at p={p:g}, only at p=0.5")
+        raise Skip(f"the rank of mask bits is informative at p=0.5 only, not at p={p:g}")
     flat = stream(ctx).reshape(-1)
     count = min(flat.size // MATRIX**2, 1 << 11)
-    # The low bits of a generator come in the order of calls as in that of elements.
+    # The low bits of a generator follow the order of elements and of calls.
     small = stats.ranks(flat[: count * MATRIX**2].reshape(count, MATRIX, MATRIX))
     family = ctx.family(4)
     chances = [stats.rank_chance(MATRIX, lost) for lost in range(2)]
@@ -365,7 +365,7 @@ def linear_rank(ctx: Context) -> Seen:
     larger = min(flat.size // LARGE**2, 8)
     if larger:
         large = stats.ranks(flat[: larger * LARGE**2].reshape(larger, LARGE, LARGE))
-        # So deep a rank that not one of them has it by chance.
+        # A rank so low that none of the matrices has it by chance.
         lost = next(d for d in range(2, LARGE) if _tail(d) * larger < family.each)
         times = int(np.count_nonzero(LARGE - large >= lost))
         name = f"rank {LARGE - lost} or less of {LARGE}"
@@ -378,5 +378,5 @@ def linear_rank(ctx: Context) -> Seen:
 
 
 def _tail(lost: int) -> float:
-    """Chance that a large matrix lacks so many ranks, or more."""
+    """The probability that a large matrix lacks at least `lost` ranks."""
     return sum(stats.rank_chance(LARGE, d) for d in range(lost, lost + 4))

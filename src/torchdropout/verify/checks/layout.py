@@ -1,4 +1,4 @@
-"""Layout: transposed, strided, channels_last and expanded inputs are inputs like any other."""
+"""Layout: transposed, strided, channels_last and expanded inputs are treated like any other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._reading import seeded_mask, split
 
 
 def _strided(x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The values of a 4-D x in other memory layouts."""
+    """A 4-D x in other memory layouts."""
     spread = torch.full((*x.shape[:-1], 2 * x.shape[-1]), float("nan"))
     spread[..., ::2] = x
     return {
@@ -30,13 +30,13 @@ def _strided(x: torch.Tensor) -> dict[str, torch.Tensor]:
 def layout_values(ctx: Context) -> Seen:
     """Values stay in their logical places in every memory layout.
 
-    Measured: transposed, channels_last, sliced, permuted and expanded inputs; each value 0 or
+    Measured: transposed, channels_last, sliced, permuted and expanded inputs; each value is 0 or
     x / (1 - p) of its own place.
 
-    Kernels that walk through memory in its own order, or `view` where `reshape` is meant, mix up
-    elements or raise for inputs that come straight out of attention or a convolution.
+    Kernels that iterate over memory in storage order, or `view` where `reshape` is needed, mix up
+    elements or raise for inputs that come straight from attention or a convolution.
 
-    To mend: index by logical place, or call `contiguous()` first.
+    To fix: index by logical place, or call `contiguous()` first.
     """
     built = ctx.build(ctx.main_p)
     x = ctx.normal(6, 5, 16, 12)
@@ -54,9 +54,9 @@ def layout_rate(ctx: Context) -> Seen:
     Measured: exact binomial tests for transposed, channels_last, sliced and permuted inputs.
 
     A kernel that reaches only part of a strided tensor drops too little there, and a mask made for
-    the memory behind a slice drops by another rate than it was asked for.
+    the memory behind a slice drops at another rate than requested.
 
-    To mend: make the mask from the logical shape of x.
+    To fix: make the mask from the logical shape of x.
     """
     p = ctx.sound_p
     names = list(_strided(torch.ones(1, 1, 1, 1)))
@@ -75,15 +75,15 @@ def layout_rate(ctx: Context) -> Seen:
 
 @check(needs=["layout-values", "drop-rate"], statistical=True)
 def expanded_independent(ctx: Context) -> Seen:
-    """Elements of an expanded input that share memory are dropped each on its own.
+    """Elements of an expanded input that share memory are dropped independently.
 
     Measured: how often two elements that share memory are dropped differently, along each of two
-    expanded axes; they do so with probability 2 p (1 - p) exactly.
+    expanded axes; the probability is exactly 2 p (1 - p).
 
-    `empty_like` of an expanded tensor, or a mask with its strides, has one bit for all copies, so
-    that a broadcast bias or position embedding loses the same places in every sample.
+    `empty_like` of an expanded tensor, or a mask with its strides, has one bit for all copies: a
+    broadcast bias or position embedding then loses the same places in every sample.
 
-    To mend: make the mask from the shape of x, not from its strides.
+    To fix: make the mask from the shape of x, not from its strides.
     """
     p = ctx.sound_p
     chance = stats.pairs_differ(p)
@@ -113,9 +113,9 @@ def layout_mask(ctx: Context) -> Seen:
     Measured: masks after the same `torch.manual_seed`, of one input in four layouts.
 
     A network then gives the same result with channels_last as without, and a difference between two
-    runs is never the layout's. torch draws in memory order: its mask moves with the layout.
+    runs is never due to the layout. torch draws in memory order: its mask changes with the layout.
 
-    To mend: make the mask from the logical shape of x, as `torch.rand(x.shape)` does.
+    To fix: make the mask from the logical shape of x, as `torch.rand(x.shape)` does.
     """
     built = ctx.build(ctx.main_p)
     shape = (6, 5, 16, math.ceil(ctx.telling_size(built.p) / 480))
@@ -137,20 +137,21 @@ def layout_mask(ctx: Context) -> Seen:
 def device_followed(ctx: Context) -> Seen:
     """The mask is made on the device of x.
 
-    Measured: a call on fake tensors of an accelerator: torch carries their device and shape through
-    every operation without the hardware, and refuses one that mixes two devices.
+    Measured: a call on fake tensors of an accelerator: torch tracks their device and shape through
+    every operation without the hardware, and refuses an operation that mixes two devices.
 
     `torch.rand(x.shape)` is on the CPU wherever x is: tests on a CPU pass, and the first run on an
-    accelerator stops, or copies a mask in every step. The notebook's implementation does so.
+    accelerator stops, or copies a mask in every step. `JustDropoutModelImpl` in
+    examples/notebook_models.py does this.
 
-    To mend: `torch.rand_like(x)`, or `device=x.device`.
+    To fix: `torch.rand_like(x)`, or `device=x.device`.
     """
     if not ctx.level.compiled:
-        raise Skip(f"not asked at level {ctx.level.name}, as fake tensors take a second to load")
+        raise Skip(f"not run at level {ctx.level.name}: fake tensors take a second to load")
     built, spec = ctx.build(ctx.main_p), ctx.spec
     device = torch.device("cuda")
     if built.module is not None and any(True for _ in built.module.parameters()):
-        raise Skip("the target holds parameters, which its owner moves to a device")
+        raise Skip("the target has parameters, which its owner moves to a device")
     with _torch.fake_tensors()(allow_non_fake_inputs=True):
         x = torch.empty(6, 4, device=device)
         try:
@@ -168,5 +169,5 @@ def device_followed(ctx: Context) -> Seen:
 
 
 def _is_mismatch(error: Exception) -> bool:
-    """Whether an operation got tensors of two devices; the class of the error is torch's own."""
+    """Whether an operation got tensors of two devices; the error's class is private to torch."""
     return re.search(r"same device|two (different )?devices", str(error)) is not None

@@ -1,4 +1,4 @@
-"""Mode: dropout acts in training, and only there."""
+"""Mode: dropout acts in training, and only then."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _demand_identity(ctx: Context, built: Built, x: torch.Tensor, where: str) ->
 
 
 def _demand_gradient(ctx: Context, built: Built) -> None:
-    """In eval the gradient of x is the incoming one."""
+    """In eval the gradient of x is the incoming gradient."""
     leaf, upstream = ctx.normal(512).requires_grad_(), ctx.normal(513)[1:]
     y = ctx.call(built, leaf.clone(), training=False)
     if not y.requires_grad:
@@ -40,12 +40,12 @@ def _demand_gradient(ctx: Context, built: Built) -> None:
     if not torch.equal(grad, upstream):
         wrong = int((grad != upstream).sum())
         raise Fault(
-            f"p={built.p:g}, eval: {wrong} of {leaf.numel()} gradients are not the incoming"
+            f"p={built.p:g}, eval: {wrong} of {leaf.numel()} gradients are not the incoming one"
         )
 
 
 def _demand_random(ctx: Context, built: Built, x: torch.Tensor, calls: int, where: str) -> None:
-    """All calls differ from each other; x is large enough that no two do so by chance."""
+    """All calls differ; x is large enough that two are not equal by chance."""
     outputs = [ctx.call(built, x.clone()).detach() for _ in range(calls)]
     if any(torch.equal(y.double(), x.double()) for y in outputs):
         raise Fault(f"p={built.p:g}, {where}: the input came back unchanged in training", p=built.p)
@@ -64,14 +64,14 @@ def _telling(ctx: Context, calls: int) -> torch.Tensor:
 
 @check()
 def output_shape(ctx: Context) -> Seen:
-    """A tensor of the shape and device of x comes back.
+    """The output is a tensor with the shape and device of x.
 
     Measured: one call in training and one in eval, on a 2-D and a 4-D input.
 
-    Dropout stands between layers that expect what they were built for. Everything else is read from
-    the output, so nothing else is judged where this fails.
+    Dropout stands between layers that expect a certain shape and device. All other checks read the
+    output, so none of them runs where this one fails.
 
-    To mend: return the tensor itself, not a tuple or its `.data`, and build the mask with
+    To fix: return the tensor itself, not a tuple or its `.data`, and build the mask with
     `torch.empty_like(x)` or `x.shape` and `x.device`.
     """
     p = ctx.subject.fixed_p if ctx.subject.fixed_p is not None else 0.5
@@ -89,11 +89,11 @@ def eval_identity(ctx: Context) -> Seen:
     million elements; the gradient is the incoming one.
 
     Dropout that stays live in eval makes predictions random; one that scales in eval makes them
-    wrong by 1/(1-p). It is the most reported dropout bug of all: functional and attention dropout
-    that never sees the mode (pytorch#124464, pytorch#99293, nanoGPT#240, transformers#33844).
+    wrong by 1/(1-p). It is the most reported dropout bug: functional and attention dropout
+    that ignores the mode (pytorch#124464, pytorch#99293, nanoGPT#240, transformers#33844).
 
-    To mend: return x at once when not training, and hand `self.training` to every functional call:
-    `F.dropout` drops unless told otherwise.
+    To fix: return x at once when not training, and pass `self.training` to every functional call:
+    `F.dropout` drops by default.
     """
     ctx.need_eval()
     special = torch.tensor([0.0, -0.0, 1e-30, -1e30, float("inf"), float("-inf"), float("nan")])
@@ -111,20 +111,20 @@ def eval_identity(ctx: Context) -> Seen:
 
 @check(needs=["output-shape"])
 def train_stochastic(ctx: Context) -> Seen:
-    """In training, every call drops other places.
+    """In training, every call drops different places.
 
-    Measured: eight calls on an input so large that two equal masks are no coincidence.
+    Measured: eight calls on an input so large that two equal masks cannot be a coincidence.
 
     A mask drawn once, a generator seeded in every call, or a mode that is lost means that the
-    network trains as a fixed subnetwork, or without dropout at all: dropout asked for and
+    network trains as a fixed subnetwork, or without dropout at all: dropout that was requested is
     silently not applied (pytorch#184126, torchtune#996, peft#3753).
 
-    To mend: draw the mask inside the call, from a generator that moves on, and look at
-    `self.training`, not at a flag of your own.
+    To fix: draw the mask inside the call, from a generator that advances, and read
+    `self.training`, not a flag of your own.
     """
     calls = 8
     _demand_random(ctx, ctx.build(ctx.main_p), _telling(ctx, calls), calls, "training")
-    p = 0.1 if 0.1 in ctx.grid else ctx.main_p  # where a reader sees what is dropped
+    p = 0.1 if 0.1 in ctx.grid else ctx.main_p  # at which a reader recognises what is dropped
     mask = ctx.masks(p, 1, (PICTURE, PICTURE))[0]
     picture = ["".join("1" if kept else "0" for kept in row) for row in mask]
     return Seen(f"masks of {calls} calls all differ", {"mask": picture, "p": p})
@@ -137,10 +137,10 @@ def mode_switch(ctx: Context) -> Seen:
     Measured: one object taken through train, eval, train, eval, eval, train; identity in every
     eval, fresh masks in every train.
 
-    A module that zeroes its p on `eval()`, or that caches the mode it was built in, is right
+    A module that sets p to zero on `eval()`, or that caches the mode it was built in, is right
     until the first validation pass and never again (Megatron-LM#411, vsepp#4).
 
-    To mend: keep no copy of the mode; read `self.training` at the call.
+    To fix: keep no copy of the mode; read `self.training` in each call.
     """
     ctx.need_eval()
     built = ctx.build(ctx.main_p)
@@ -160,10 +160,10 @@ def grad_mode(ctx: Context) -> Seen:
     Measured: training and eval calls inside each of the two.
 
     Whether gradients are recorded is not the mode. Monte Carlo dropout runs in training mode
-    under `no_grad`; a layer that takes that for eval reports zero uncertainty, as torch's
+    under `no_grad`; a layer that mistakes that for eval reports zero uncertainty, as torch's
     transformer fast path does.
 
-    To mend: branch on `self.training` alone.
+    To fix: branch on `self.training` alone.
     """
     guards: tuple[tuple[str, Callable[[], AbstractContextManager[object]]], ...] = (
         ("no_grad", torch.no_grad),

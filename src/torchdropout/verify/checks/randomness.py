@@ -1,4 +1,4 @@
-"""Randomness: where a mask comes from, and what a call does to the generators."""
+"""Randomness: which generator a mask comes from, and what a call does to the generators."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def seed_governs(ctx: Context) -> Seen:
     Measured: three calls in a row after the same seed, twice, for one object and for a new one.
 
     Without it no run can be repeated, and checkpointing, which restores torch's generator,
-    recomputes with another mask than it had.
+    recomputes with another mask than before.
 
-    To mend: draw from torch's default generator, not from NumPy, Python or a private one.
+    To fix: draw from torch's default generator, not from NumPy, Python or a private generator.
     """
     x = ctx.normal(ctx.telling_size(ctx.main_p))
     built = ctx.build(ctx.main_p)
@@ -45,15 +45,15 @@ def seed_governs(ctx: Context) -> Seen:
 def seeds_differ(ctx: Context) -> Seen:
     """Different seeds give different masks.
 
-    Measured: masks after `torch.manual_seed` of 256 seeds, small ones, and such as differ in
-    one of their 32 low bits, the ones torch's CPU generator uses; no two may be equal.
+    Measured: masks after `torch.manual_seed` of 256 seeds: small ones, and ones that differ in
+    one of their 32 low bits, which torch's CPU generator uses; no two masks may be equal.
 
     A seed cut to 16 bits, or mixed so that neighbours collide, makes ranks and repeated runs
-    share masks they were meant to draw apart.
+    share masks that should be different.
 
-    To mend: use all bits of the state; draw a key from the generator, do not compute one.
+    To fix: use all bits of the state; draw a key from the generator, do not compute one.
     """
-    # torch's CPU generator looks at the low 32 bits of a seed: seeds apart above them are the same.
+    # torch's CPU generator uses the low 32 bits of a seed: seeds that differ above are the same.
     seeds = [*range(160), *(low + (1 << bit) for bit in range(8, 32) for low in range(4))]
     built = ctx.build(ctx.main_p)
     pairs = len(seeds) * (len(seeds) - 1) / 2
@@ -85,10 +85,10 @@ def no_reseed(ctx: Context) -> Seen:
     Measured: `torch.initial_seed()` before and after calls in training and eval, and whether the
     generator's state after a call still depends on its state before.
 
-    A call that seeds makes everything after it repeat: shuffling, initialisation, the next layer's
-    dropout.
+    A call that seeds the generator makes everything after it repeat: shuffling, initialisation, the
+    next layer's dropout.
 
-    To mend: to fix a mask, use a `torch.Generator` of its own.
+    To fix: for a mask that stays the same, use a separate `torch.Generator`.
     """
     built = ctx.build(ctx.main_p)
     x = ctx.normal(512)
@@ -106,8 +106,8 @@ def no_reseed(ctx: Context) -> Seen:
             states.append(torch.random.get_rng_state())
     half = len(states) // 2
     if any(torch.equal(a, b) for a, b in zip(states[:half], states[half:], strict=True)):
-        raise Fault("a call left torch's generator in the same state, whatever it was before")
-    return Seen("torch's generator moves on, and is not seeded")
+        raise Fault("a call left torch's generator in the same state, whatever its state before")
+    return Seen("torch's generator advances, and is not seeded")
 
 
 @check(needs=["output-shape"])
@@ -116,10 +116,10 @@ def foreign_generators(ctx: Context) -> Seen:
 
     Measured: their states before and after calls in training and eval.
 
-    Data pipelines draw from them; dropout that does too changes the augmentation when a layer is
-    added, and escapes `torch.manual_seed`. In workers that were forked, they repeat.
+    Data pipelines draw from them; dropout that also does changes the augmentation when a layer is
+    added, and is not governed by `torch.manual_seed`. In forked workers, these generators repeat.
 
-    To mend: draw with torch.
+    To fix: draw with torch.
     """
     built = ctx.build(ctx.main_p)
     x = ctx.normal(512)
@@ -146,9 +146,9 @@ def eval_draws_nothing(ctx: Context) -> Seen:
     Measured: its state before and after a call in eval.
 
     Otherwise a validation pass between two epochs changes the masks and the shuffling of the next:
-    results depend on how often one looks.
+    results depend on how often the model is evaluated.
 
-    To mend: return x before anything is drawn.
+    To fix: return x before drawing anything.
     """
     ctx.need_eval()
     built = ctx.build(ctx.main_p)
@@ -160,7 +160,7 @@ def eval_draws_nothing(ctx: Context) -> Seen:
 
 
 THREADS = (1, 2, 3)
-# Above the size from which torch divides an elementwise operation among threads.
+# Larger than the size from which torch divides an elementwise operation among threads.
 PARALLEL = 1 << 18
 
 
@@ -170,10 +170,11 @@ def thread_mask(ctx: Context) -> Seen:
 
     Measured: masks of one large input after the same seed with 1, 2 and 3 threads.
 
-    A result that cannot be had again on a machine with other cores cannot be debugged there. Most
-    generators that hand each thread its own stream move all masks when a thread is added.
+    A result that cannot be reproduced on a machine with another number of cores cannot be debugged
+    there. Most generators that give each thread its own stream change all masks when a thread is
+    added.
 
-    To mend: number the elements, not the threads: a counter-based generator, keyed once a call.
+    To fix: number the elements, not the threads: a counter-based generator, keyed once per call.
     """
     built = ctx.build(ctx.main_p)
     size = max(PARALLEL // ctx.spec.cost, ctx.telling_size(built.p))
@@ -194,15 +195,15 @@ def thread_mask(ctx: Context) -> Seen:
 
 @check(needs=["drop-rate", "lag-independence", "mask-repeats"], statistical=True)
 def thread_law(ctx: Context) -> Seen:
-    """With several threads the mask has the same law: no part repeats another.
+    """With several threads the mask has the same distribution: no part repeats another.
 
     Measured: with 2, 3 and 4 threads on a large input, the number of drops, and how often bits
     half, a third and a quarter of the input apart differ; exact binomial tests.
 
-    Threads that each seed a generator from the same number draw the same mask for each part. With
-    one thread, as in most tests, nothing shows.
+    Threads that each seed a generator with the same number draw the same mask for each part. With
+    one thread, as in most tests, the fault does not appear.
 
-    To mend: give each thread the part of one stream that belongs to its elements.
+    To fix: give each thread the part of a common stream that belongs to its elements.
     """
     p = ctx.sound_p
     built = ctx.build(p)
@@ -231,17 +232,18 @@ def thread_law(ctx: Context) -> Seen:
 
 @check(needs=["grad-mask", "seed-governs"])
 def grad_checkpoint(ctx: Context) -> Seen:
-    """Recomputed for backward, as a checkpoint does, the mask is that of the forward pass.
+    """A mask recomputed for the backward pass, as in a checkpoint, is that of the forward pass.
 
     Measured: a call without gradients and one with them, each followed by a call with gradients
-    after torch's generator was set back: zeros of the first y against zeros of the gradient. So
-    does `torch.utils.checkpoint`, with either value of `use_reentrant`; `--checkpoint` judges all
-    checks inside of it.
+    after torch's generator was restored: zeros of the first y against zeros of the gradient.
+    `torch.utils.checkpoint` does the same, with either value of `use_reentrant`; `--checkpoint`
+    runs all checks inside it.
 
-    What draws from elsewhere than torch's generators, or draws more when gradients are recorded,
-    gets another mask in the second pass (pytorch#190717, OLMo-core#828, guided-diffusion#167).
+    Dropout that draws from other generators than torch's, or draws more when gradients are
+    recorded, gets another mask in the second pass (pytorch#190717, OLMo-core#828,
+    guided-diffusion#167).
 
-    To mend: draw from torch's generator, the same amount in every mode of autograd.
+    To fix: draw from torch's generator, the same amount in every mode of autograd.
     """
     ctx.need_gradient()
     built = ctx.build(ctx.main_p)

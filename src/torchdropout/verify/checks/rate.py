@@ -13,23 +13,23 @@ from ._samples import SMALL, repeated, small_calls
 
 RESIDUES = 256
 PARTS = 64
-# Rate errors of one class of places are looked for that are so much larger than those of all.
+# How many times larger a rate error must be in one class of places than in all to be found.
 POSITION = 5
 
 
 @check(needs=["output-shape", "train-stochastic", "kept-scale"], statistical=True)
 def drop_rate(ctx: Context) -> Seen:
-    """The share of dropped elements is p.
+    """The fraction of dropped elements is p.
 
-    Measured: an exact binomial test of the number of dropped elements at every p of a grid that
-    reaches from 0.001 to 0.999 and holds a p off all multiples of 1/256.
+    Measured: an exact binomial test of the number of dropped elements at every p of a grid from
+    0.001 to 0.999, which includes a p that is not a multiple of 1/256.
 
     Thresholds held in 8 bits (flash attention, TransformerEngine) move p by up to 1/256 while the
-    scale stays nominal; a comparison in bfloat16 drops everything at p=0.999; p taken for the keep
-    probability drops 1-p (apex#816). The mean of y then is not x, and the test with p=0.5 and a
-    tolerance of 0.05 that most libraries use passes.
+    scale stays nominal; a comparison in bfloat16 drops everything at p=0.999; p mistaken for the
+    keep probability drops 1-p (apex#816). The mean of y is then not x, and the test with p=0.5 and
+    a tolerance of 0.05 that most libraries use still passes.
 
-    To mend: compare uniform numbers of at least 24 bits with p, in float32 or in integers.
+    To fix: compare uniform numbers of at least 24 bits with p, in float32 or in integers.
     """
     family = ctx.family(len(ctx.grid))
     sees, figures = [], []
@@ -61,18 +61,18 @@ def position_rate(ctx: Context) -> Seen:
     Measured: exact binomial tests of each of the 131 places of many small calls, of the places of
     large calls with the same index modulo 2, 4, 8, ... 256, and of 64 parts of them.
 
-    A vectorised kernel that handles the last elements on their own, a lane whose random word is
-    used twice, or a chunk that a thread leaves out gives the right rate on the whole and none, or
-    too much, dropout in some places, always the same.
+    A vectorised kernel that handles the last elements separately, a lane whose random word is used
+    twice, or a chunk that a thread leaves out gives the right rate overall, and no dropout or too
+    much of it in some places, always the same ones.
 
-    To mend: take the random number from the index of the element, and test sizes that are no
+    To fix: derive the random number from the index of the element, and test sizes that are not a
     multiple of the vector width.
     """
     p = ctx.sound_p
     small = small_calls(ctx)
-    # The places of a few masks have the rates that those masks happen to have.
+    # If there are only a few masks, the rate of each place is whatever those masks happen to have.
     if len(repeated(small)) > len(small) / 100:
-        raise Skip("not judged: masks come again, see few-masks")
+        raise Skip("not checked: masks repeat, see few-masks")
     small = small[:, :SMALL]
     places = small.shape[1]  # fewer where a draw is costly
     family = ctx.family(places + 2 * RESIDUES - 2 + PARTS)

@@ -1,4 +1,4 @@
-"""Scale: what is kept is x / (1 - p)."""
+"""Scale: kept values are x / (1 - p)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def kept_scale(ctx: Context) -> Seen:
     """Every value is 0 or x / (1 - p), to 3 units in the last place.
 
     Measured: float32 values of both signs at every p of the grid, against the quotient in float64.
-    Dividing by 1 - p, multiplying by 1 / (1 - p), and a mask that holds the rounded scale all stay
-    within 3 ulp; p held in float32 is allowed for.
+    Dividing by 1 - p, multiplying by 1 / (1 - p), and a mask that contains the rounded scale all
+    stay within 3 ulp; the tolerance allows for p held in float32.
 
     The scale keeps the expectation of y equal to x, so that eval needs no change. No scale, the
-    scale 1/p (p taken for the keep probability: apex#816, theanets#123), or one computed from the
-    number that happened to be kept all train another network than the one that is evaluated.
+    scale 1/p (p mistaken for the keep probability: apex#816, theanets#123), or a scale computed
+    from the number that happened to be kept trains another network than the one that is evaluated.
 
-    To mend: `torch.where(dropped, 0, x / (1 - p))`.
+    To fix: `torch.where(dropped, 0, x / (1 - p))`.
     """
     errors = {}
     for p in ctx.grid:
@@ -44,15 +44,15 @@ def kept_scale(ctx: Context) -> Seen:
 
 @check(needs=["kept-scale"])
 def scale_constant(ctx: Context) -> Seen:
-    """The scale does not depend on the shape, the call or what else was dropped.
+    """The scale does not depend on the shape, on the call or on what else was dropped.
 
     Measured: inputs of 1, 2, 3, 7, 64 and 1025 elements, twenty calls each, a 3-D one, and one of a
     million elements.
 
-    Dividing by the share that was kept instead of by 1 - p is right on average for large inputs and
-    wrong for small ones: it makes the scale random and ties the elements of a call together.
+    Dividing by the fraction that was kept instead of by 1 - p is right on average for large inputs
+    and wrong for small ones: it makes the scale random and the elements of a call dependent.
 
-    To mend: compute the scale from p alone.
+    To fix: compute the scale from p alone.
     """
     built = ctx.build(ctx.main_p)
     shapes = ((1,), (2,), (3,), (7,), (64,), (1025,), (3, 5, 4))

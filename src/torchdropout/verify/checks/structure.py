@@ -1,4 +1,4 @@
-"""Structure: what a kind of dropout is beyond independent draws: shared, counted, fused, noisy."""
+"""Structure: what defines a kind of dropout beyond independent draws: shared, counted, fused."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _Kind = TypeVar("_Kind", bound=Spec)
 
 
 def _spec(ctx: Context, kind: type[_Kind]) -> _Kind:
-    """The kind, known by `check(kind=...)`, for the type checker."""
+    """The spec, whose class `check(kind=...)` has ensured, for the type checker."""
     assert isinstance(ctx.spec, kind)
     return ctx.spec
 
 
 def _same(ctx: Context, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
-    """The target itself on x, held to the shape of x."""
+    """Call the target itself on x; the output must have the shape of x."""
     return ctx.call(built.target, x, training)
 
 
@@ -35,18 +35,18 @@ def _same(ctx: Context, built: Built, x: torch.Tensor, training: bool) -> torch.
 def shared_mask(ctx: Context) -> Seen:
     """All elements that share a draw are dropped or kept together.
 
-    Measured: values that all differ, in the axes that share a draw and in those that do not: the
-    mask is one along the shared axes, in y and in the gradient; eval returns x.
+    Measured: values that all differ, along the axes that share a draw and along those that do not:
+    the mask is constant along the shared axes, in y and in the gradient; eval returns x.
 
-    A channel dropped in part is plain dropout under another name: neighbours fill the gap, and what
-    Dropout2d is there for does not happen. A draw for too few axes shows in the checks of
+    A channel dropped in part is plain dropout under another name: neighbours fill the gap, which
+    Dropout2d is meant to prevent. A draw shared by too many elements fails the checks of
     independence.
 
-    To mend: draw the mask with size 1 in the shared axes, and let it broadcast.
+    To fix: draw the mask with size 1 along the shared axes, and let it broadcast.
     """
     spec = _spec(ctx, Elementwise)
     if not spec.shared:
-        raise Skip("asked of kinds that share draws only")
+        raise Skip("applies only to kinds that share draws")
     batch = 256 if "n" in spec.pattern else 1
     x = ctx.normal(*spec.shape(batch * (6 if "c" in spec.pattern else 1), 6))
     for p in ctx.grid:
@@ -58,9 +58,9 @@ def shared_mask(ctx: Context) -> Seen:
         for _ in range(4):
             leaf = x.clone().requires_grad_()
             y = _same(ctx, built, leaf.clone(), True)
-            kept = spec.law.decode(x, y.detach(), p) != 0
+            kept = spec.effect.decode(x, y.detach(), p) != 0
             _together(spec, kept, "y")
-            # A constant zero, of a layer that was not computed, has the gradient zero.
+            # A constant zero, from a layer that was not computed, has a zero gradient.
             if ctx.subject.has_gradient and (y.requires_grad or bool(kept.any())):
                 (grad,) = torch.autograd.grad(y.sum(), leaf)
                 _together(spec, grad != 0, "the gradient")
@@ -81,15 +81,15 @@ def _together(spec: Elementwise, kept: torch.Tensor, where: str) -> None:
 
 @check(needs=["output-shape"], kind=Blocks)
 def block_shape(ctx: Context) -> Seen:
-    """What is dropped is made of whole blocks.
+    """Dropped places form whole blocks.
 
-    Measured: planes at a low p: every dropped place lies in a dropped block (cut off at most by the
-    border), and the smallest area away from the border is one block.
+    Measured: planes at a low p: every dropped place lies in a dropped block (which only the border
+    may cut off), and the smallest dropped area away from the border is one block.
 
-    A block of another size, or single places dropped beside the blocks, leaves the neighbourhood
-    from which the network reads the dropped value.
+    A block of another size, or single places dropped in addition to the blocks, leaves the
+    neighbourhood from which the network reads the dropped value.
 
-    To mend: enlarge each seed by max-pooling with a kernel of the size of the block, stride 1.
+    To fix: enlarge each seed by max-pooling with a kernel of the block's size, stride 1.
     """
     spec = _spec(ctx, Blocks)
     p = min(ctx.grid)
@@ -107,7 +107,7 @@ def block_shape(ctx: Context) -> Seen:
     loose = int(((dropped > 0) & (opened == 0)).sum())
     if loose:
         raise Fault(
-            f"p={p:g}: {loose} dropped places are in no block of {_sides(spec)}",
+            f"p={p:g}: {loose} dropped places are not in a block of {_sides(spec)}",
             loose=loose,
         )
     within = F.pad(torch.ones([spec.size - 2] * spec.dims), (1,) * (2 * spec.dims))
@@ -131,15 +131,15 @@ def _sides(spec: Blocks) -> str:
 
 @check(needs=["output-shape"], kind=Blocks)
 def scale_common(ctx: Context) -> Seen:
-    """What is kept has one scale, and the scale makes up for what was dropped.
+    """Kept values have one common scale, which compensates for what was dropped.
 
-    Measured: y / x where kept, at every p: one value a call or a sample, either 1 / (1 - p) or one
-    over the share that was kept.
+    Measured: y / x where kept, at every p: one value per call or per sample, either 1 / (1 - p) or
+    one over the fraction that was kept.
 
-    Nothing else keeps the expectation. A scale for the blocks' seeds instead of the places they
-    cover is far from it, and eval then sees activations of another size than training did.
+    Nothing else preserves the expectation. A scale computed from the blocks' seeds instead of the
+    places they cover is far off, and eval then sees activations of another size than training.
 
-    To mend: divide by the share kept, or by 1 - p, and use one of them for all elements.
+    To fix: divide by the fraction kept, or by 1 - p, and use one of them for all elements.
     """
     spec = _spec(ctx, Blocks)
     for p in ctx.grid:
@@ -155,29 +155,29 @@ def scale_common(ctx: Context) -> Seen:
         share = kept.double().mean(1)
         choices = {
             "1 / (1 - p)": torch.full_like(low, 1 / (1 - p)),
-            "one over the share kept in the call": (1 / share.mean()).expand_as(low),
-            "one over the share kept in the sample": 1 / share,
+            "one over the fraction kept in the call": (1 / share.mean()).expand_as(low),
+            "one over the fraction kept in the sample": 1 / share,
         }
         if not any(
             bool(((low / scale - 1).abs() < 1e-4)[there].all()) for scale in choices.values()
         ):
             raise Fault(
                 f"p={p:g}: the scale of the first sample is {float(low[there][0]):.6g}, expected "
-                f"{1 / (1 - p):.6g} or one over the share kept, {float(1 / share.mean()):.6g}"
+                f"{1 / (1 - p):.6g} or one over the fraction kept, {float(1 / share.mean()):.6g}"
             )
-    return Seen("one scale a call or sample, which makes up for what was dropped")
+    return Seen("one scale per call or sample, which compensates for what was dropped")
 
 
 @check(needs=["output-shape"], kind=Counted)
 def fixed_count(ctx: Context) -> Seen:
-    """Each group keeps exactly the number asked for.
+    """Each group keeps exactly the requested number.
 
     Measured: how many of each group are kept, at every p at which the number is whole, and at one
-    at which it is not: then one of the two numbers next to it, in all groups the same.
+    at which it is not: then one of the two nearest whole numbers, the same in all groups.
 
-    Sequences in a batch must have one length; 2:4 sparsity is a promise to the hardware.
+    Sequences in a batch must have one length; hardware for 2:4 sparsity relies on the number.
 
-    To mend: take the first round(L * (1 - p)) of a random order.
+    To fix: take the first round(L * (1 - p)) of a random order.
     """
     spec = _spec(ctx, Counted)
     groups = 256
@@ -197,20 +197,20 @@ def fixed_count(ctx: Context) -> Seen:
                 p=p,
                 seen=sorted(seen),
             )
-    return Seen(f"the number asked for in each of {groups} groups, at every p")
+    return Seen(f"the requested number in each of {groups} groups, at every p")
 
 
 @check(needs=["fixed-count"], statistical=True, kind=Counted)
 def subset_uniform(ctx: Context) -> Seen:
-    """All subsets of a group are equally likely, as far as places and pairs tell.
+    """All subsets of a group are equally likely, as far as places and pairs show.
 
-    Measured: how often each place of a group, and each pair of places, is kept together; for a
-    uniform choice of k of n the chances are k / n and k (k - 1) / (n (n - 1)).
+    Measured: how often each place of a group is kept, and each pair of places together; for a
+    uniform choice of k of n the probabilities are k / n and k (k - 1) / (n (n - 1)).
 
-    Tokens that are kept in runs, or one of each two neighbours, have the right number and the wrong
-    law: what a model learns to fill in is not what it will meet.
+    Tokens that are kept in runs, or one of every two neighbours, have the right number and the
+    wrong distribution: the model learns to fill in other gaps than it will meet.
 
-    To mend: order the places by independent random numbers, and take the first k.
+    To fix: order the places by independent random numbers, and take the first k.
     """
     spec = _spec(ctx, Counted)
     p = ctx.main_p
@@ -254,17 +254,17 @@ def fused_composition(ctx: Context) -> Seen:
 
     Measured: with a residual and a bias that are not zero, in training and eval: each value is
     residual or residual + (x + bias) / (1 - p); the gradient of the residual is the incoming one,
-    that of x is masked and scaled, that of the bias is the sum of x's over all but the last axis.
+    that of x is masked and scaled, that of the bias is x's summed over all axes except the last.
 
     A fused kernel can add the bias after the mask, drop the residual with the rest or forget to
     reduce a gradient; each part alone looks right.
 
-    To mend: write the three lines out, and compare.
+    To fix: write out the three lines, and compare.
     """
     for p in [p for p in ctx.grid if 0.01 <= p <= 0.99]:
         built = ctx.build(p).target
         x, residual, bias = ctx.normal(64, 48), ctx.normal(48, 64).T.contiguous(), ctx.normal(48)
-        if "bias" not in built.inputs:  # a target without one is judged without
+        if "bias" not in built.inputs:  # a target without one is checked without
             bias = torch.zeros(48)
         for training in ctx.modes:
             leaves = [t.clone().requires_grad_() for t in (x, residual, bias)]
@@ -314,16 +314,16 @@ def _fused(
 
 @check(needs=["output-shape"], kind=Between)
 def states_mixed(ctx: Context) -> Seen:
-    """Zoneout takes each unit of a state from the new or the old one, and in eval their mean.
+    """Zoneout takes each unit from the new or the old state, and in eval their expectation.
 
     Measured: two states that are not zero: in training each value is that of one of them, bit for
-    bit, and the gradient goes to that one alone, unscaled; in eval the values are
+    bit, and the gradient goes to that one only, unscaled; in eval the values are
     p * old + (1 - p) * new, and the gradients p and 1 - p times the incoming one.
 
-    A scale by 1 / (1 - p), as dropout has it, makes a state grow with every step it is kept; the
-    expectation left out in eval gives a network that was never trained.
+    A scale of 1 / (1 - p), as in dropout, makes a state grow with every step it is kept; leaving
+    out the expectation in eval gives a network that was never trained.
 
-    To mend: `torch.where(dropped, old, new)` in training, `p * old + (1 - p) * new` in eval.
+    To fix: `torch.where(dropped, old, new)` in training, `p * old + (1 - p) * new` in eval.
     """
     for p in [p for p in ctx.grid if 0.01 <= p <= 0.99]:
         built = ctx.build(p).target
@@ -369,40 +369,42 @@ TAIL = 1e-3
 
 @check(needs=["output-shape", "train-stochastic"], statistical=True, kind=Elementwise)
 def noise_law(ctx: Context) -> Seen:
-    """The noise that x is multiplied by, or that is added to it, has the law asked for.
+    """The noise that x is multiplied by, or that is added to it, has the requested distribution.
 
     Measured: at every p, how often the noise lies below each of the 31 quantiles at multiples of
-    1/32 (the statistic of Kolmogorov and Smirnov, at points where its law is exactly known), how
-    often between two neighbours of them, and in its outer thousandths; and the gradient, which
-    has the same noise. Quantiles that rounding moves are left out. Gaussian dropout: normal, mean
-    1, variance p / (1 - p). Uniform dropout: uniform from 1 - p to 1 + p. Gaussian noise: normal,
-    mean 0, deviation p, added. Concrete dropout: the relaxed mask at temperature 0.1.
+    1/32 (the statistic of Kolmogorov and Smirnov, at points where its distribution is known
+    exactly), how often between two neighbouring quantiles, and how often in its outer thousandths;
+    and the gradient, which has the same noise. Quantiles that rounding moves are left out. Gaussian
+    dropout: normal, mean 1, variance p / (1 - p). Uniform dropout: uniform from 1 - p to 1 + p.
+    Gaussian noise: normal, mean 0, standard deviation p, added. Concrete dropout: the relaxed mask
+    at temperature 0.1.
 
-    p for the variance, its root for it, or uniform noise leave the mean right and regularise by
-    another amount than was asked for. Means and variances alone pass noise of any shape.
+    Using p as the variance, confusing variance and standard deviation, or uniform noise leaves the
+    mean right and regularises by another amount than requested. Tests of mean and variance alone
+    pass noise of any shape.
 
-    To mend: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
+    To fix: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
     """
     spec = _spec(ctx, Elementwise)
-    law = spec.law
-    if not isinstance(law, Noise):
-        raise Skip("asked of continuous noise only")
+    effect = spec.effect
+    if not isinstance(effect, Noise):
+        raise Skip("applies only to continuous noise")
     grid = [p for p in ctx.grid if 0 < p < 1]
-    cuts = {p: _cuts(law, p) for p in grid}
+    cuts = {p: _cuts(effect, p) for p in grid}
     family = ctx.family(sum(2 * len(inner) + 1 + len(outer) for inner, outer in cuts.values()))
     n = ctx.size(1 / BINS, ctx.level.rate / 2, family.each)
     x = ctx.normal(min(1 << 14, n))
     rounds = -(-n // x.numel())
     n = rounds * x.numel()
-    what = "y - x" if law.added else "y / x"
+    what = "y - x" if effect.added else "y / x"
     for p in grid:
         built, (inner, outer) = ctx.build(p), cuts[p]
-        at, ends = law.of(p).ppf(np.array(inner)), law.of(p).ppf(np.array(outer))
+        at, ends = effect.of(p).ppf(np.array(inner)), effect.of(p).ppf(np.array(outer))
         counts, tails = np.zeros(len(inner) + 1, dtype=np.int64), [0] * len(outer)
         for _ in range(rounds):
             leaf = x.clone().requires_grad_()
             y = _same(ctx, built, leaf.clone(), True)
-            noise = law.noise(x, y)
+            noise = effect.noise(x, y)
             seen = noise.numpy()
             counts += np.bincount(np.searchsorted(at, seen), minlength=len(counts))[: len(counts)]
             for i, (chance, end) in enumerate(zip(outer, ends, strict=True)):
@@ -410,8 +412,8 @@ def noise_law(ctx: Context) -> Seen:
         if ctx.subject.has_gradient:
             upstream = ctx.normal(x.numel() + 1)[1:]
             (grad,) = torch.autograd.grad(y, leaf, upstream)
-            want = upstream.double() * (1.0 if law.added else noise)
-            size = want.abs() + upstream.double().abs() * law.size(p)
+            want = upstream.double() * (1.0 if effect.added else noise)
+            size = want.abs() + upstream.double().abs() * effect.size(p)
             if bool(((grad.double() - want).abs() > 4 * ULPS * ulp(size, y.dtype)).any()):
                 raise Fault(f"p={p:g}: the gradient has other noise than y")
         family.binomials(
@@ -439,9 +441,10 @@ def noise_law(ctx: Context) -> Seen:
     )
 
 
-def _cuts(law: Noise, p: float) -> tuple[list[float], list[float]]:
-    """The chances at whose quantiles the law is looked at, and those of its ends."""
-    return law.resolved(p, [k / BINS for k in range(1, BINS)]), law.resolved(p, [TAIL, 1 - TAIL])
+def _cuts(effect: Noise, p: float) -> tuple[list[float], list[float]]:
+    """The probabilities at whose quantiles the noise is tested, and those of its tails."""
+    inner = effect.resolved(p, [k / BINS for k in range(1, BINS)])
+    return inner, effect.resolved(p, [TAIL, 1 - TAIL])
 
 
 THRESHOLDS = 16
@@ -449,28 +452,28 @@ THRESHOLDS = 16
 
 @check(needs=["output-shape", "train-stochastic"], statistical=True, kind=Elementwise)
 def alpha_moments(ctx: Context) -> Seen:
-    """Standard normal values have mean 0 and variance 1 afterwards.
+    """Standard normal input gives an output with mean 0 and variance 1.
 
-    Measured: at every p, standard normal input: the share of y below each of 16 thresholds, which
-    is known exactly; mean and variance are reported.
+    Measured: at every p, standard normal input: the fraction of y below each of 16 thresholds,
+    which is known exactly; mean and variance are reported.
 
-    Self-normalising networks rest on it. Keras' test feeds ones, whose true standard deviation
-    is 1.088, and passes through a tolerance of 0.1.
+    Self-normalising networks depend on it. Keras' test feeds ones, whose true standard deviation
+    is 1.088, and passes because of a tolerance of 0.1.
 
-    To mend: a = ((1 - p) (1 + p alpha'^2))^(-1/2), b = -a p alpha', alpha' = -1.7580993.
+    To fix: a = ((1 - p) (1 + p alpha'^2))^(-1/2), b = -a p alpha', alpha' = -1.7580993.
     """
     spec = _spec(ctx, Elementwise)
-    if not isinstance(spec.law, Alpha):
-        raise Skip("asked of alpha dropout only")
+    if not isinstance(spec.effect, Alpha):
+        raise Skip("applies only to alpha dropout")
     if spec.pattern:
-        raise Skip("asked where each element has a draw; kept-scale judges the values")
+        raise Skip("applies only where each element has its own draw; kept-scale checks the values")
     grid = [p for p in ctx.grid if 0.01 <= p <= 0.99]
     if not grid:
-        raise Skip("asked at p from .01 to .99")
+        raise Skip("applies only at p from .01 to .99")
     family = ctx.family(len(grid) * THRESHOLDS)
     moments = {}
     for p in grid:
-        a, b, dropped = spec.law.constants(p)
+        a, b, dropped = spec.effect.constants(p)
         n = ctx.size(0.25, 3 * ctx.level.rate, family.each, 64)
         x = torch.randn(n, generator=ctx.generator("normal", p))
         values = _same(ctx, ctx.build(p), x.clone(), True).detach().double()
@@ -488,7 +491,7 @@ def alpha_moments(ctx: Context) -> Seen:
             f"mean {worst['mean']:.2g}, variance {worst['variance']:.4g}; {t.label}: "
             f"{t.rate:.4g} of {t.n}"
         ),
-        f"a share off by {smallest_seen(n, 0.5, family.each):.2g}",
+        f"a fraction off by {smallest_seen(n, 0.5, family.each):.2g}",
         moments=moments,
     )
 
@@ -500,10 +503,10 @@ def probabilities_dropped(ctx: Context) -> Seen:
     Measured: two equal columns of v give two equal columns of the output, in training, since both
     are sums with the same weights.
 
-    Dropout on the output has the same rate and scale, and cuts single features instead of the ties
-    between positions.
+    Dropout on the output has the same rate and scale, and removes single features instead of the
+    connections between positions.
 
-    To mend: drop between the softmax and the product with v.
+    To fix: drop between the softmax and the product with v.
     """
     spec = _spec(ctx, Attention)
     built = ctx.build(ctx.main_p).target

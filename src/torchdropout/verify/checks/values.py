@@ -1,4 +1,4 @@
-"""Values: the mask knows nothing of x, and x is left as it was."""
+"""Values: the mask does not depend on x, and x is not modified."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def input_unmodified(ctx: Context) -> Seen:
     The caller's tensor may be a residual, a parameter or a saved activation. fastai's
     EmbeddingDropout scaled its weight in place in eval.
 
-    To mend: write into x only where `inplace=True` was asked for.
+    To fix: write into x only where `inplace=True` was requested.
     """
     built = ctx.build(ctx.main_p)
     for training in ctx.modes:
@@ -56,10 +56,10 @@ def value_mask(ctx: Context) -> Seen:
     Measured: masks after one `torch.manual_seed` for ones, for values of both signs, for very
     small, very large and sorted ones, and for ones among zeros.
 
-    A mask that is a function of x is not dropout: it lets information through, and recomputing
-    it from changed activations gives another.
+    A mask that is a function of x is not dropout: it carries information, and recomputing it from
+    changed activations gives another mask.
 
-    To mend: draw the mask from the generator and the shape alone.
+    To fix: draw the mask from the generator and the shape only.
     """
     built = ctx.build(ctx.main_p)
     size = ctx.telling_size(built.p)
@@ -80,7 +80,7 @@ def value_mask(ctx: Context) -> Seen:
                 "places",
                 differ=differ,
             )
-    # Zeros hide their own bits, and must not move those of others.
+    # Zeros hide their own bits, and must not change the bits of other elements.
     sparse = ones.clone()
     sparse[1::3] = 0
     y = _seeded(ctx, built, sparse, 7)
@@ -107,9 +107,9 @@ def value_rate(ctx: Context) -> Seen:
     huge values, mixed in one input.
 
     Random bits taken from the mantissa of x, a threshold on x * noise, or a rank by size drop some
-    values more than others; the overall rate stays right.
+    values more often than others; the overall rate stays right.
 
-    To mend: compare random numbers with p, and x with nothing.
+    To fix: compare random numbers with p; do not compare x with anything.
     """
     p = ctx.sound_p
     family = ctx.family(len(CLASSES))
@@ -117,7 +117,7 @@ def value_rate(ctx: Context) -> Seen:
     built = ctx.build(p)
     factors = torch.tensor(list(CLASSES.values()))
     x = ctx.normal(n, len(CLASSES)).abs() * factors
-    # Shuffled, so that a fault of position is not taken for one of value.
+    # Shuffled, so that a fault that depends on position does not look like one of values.
     order = torch.randperm(x.numel(), generator=ctx.generator("order"))
     kept = torch.empty(x.numel(), dtype=torch.bool)
     kept[order] = ctx.kept(built, x.reshape(-1)[order])
@@ -132,14 +132,14 @@ def value_rate(ctx: Context) -> Seen:
 
 @check(needs=["kept-scale"])
 def nonfinite_kept(ctx: Context) -> Seen:
-    """An infinity or NaN that is kept stays what it is.
+    """An infinity or NaN that is kept is unchanged.
 
     Measured: inputs that are all inf, all -inf and all NaN: at kept places, the same.
 
     Dropout that cleans up values hides the overflow that the loss scaler, or a person, is looking
     for.
 
-    To mend: leave out `nan_to_num` and `clamp`.
+    To fix: leave out `nan_to_num` and `clamp`.
     """
     built = ctx.build(ctx.main_p)
     size = ctx.telling_size(built.p)
@@ -160,12 +160,12 @@ def nonfinite_dropped(ctx: Context) -> Seen:
     """A dropped infinity or NaN becomes 0.
 
     Measured: inputs that are all inf, all -inf and all NaN: some places must be 0, and an infinity
-    may not become NaN.
+    must not become NaN.
 
     torch multiplies by the mask, and inf * 0 is NaN; Keras and Flax select. With a product, a
-    masked -inf becomes NaN at just those places that dropout was to remove.
+    masked -inf becomes NaN at exactly the places that dropout should remove.
 
-    To mend: `torch.where(dropped, 0, x * scale)` instead of `x * mask`.
+    To fix: `torch.where(dropped, 0, x * scale)` instead of `x * mask`.
     """
     built = ctx.build(ctx.main_p)
     size = ctx.telling_size(built.p)
@@ -184,29 +184,29 @@ def nonfinite_dropped(ctx: Context) -> Seen:
 
 @check(needs=["kept-scale"])
 def inplace_claim(ctx: Context) -> Seen:
-    """Asked to write into x, the target does so, and returns what it wrote.
+    """With `inplace=True` the target writes into x, and returns what it wrote.
 
     Measured: a call in training with `inplace=True`: x afterwards against y, and y against 0 and
     x / (1 - p).
 
-    A target that takes `inplace` and returns a new tensor costs the memory that the caller meant to
-    save; one that writes half of the values destroys activations.
+    A target that accepts `inplace` and returns a new tensor costs the memory that the caller meant
+    to save; one that writes half of the values destroys activations.
 
-    To mend: write into x with in-place operations, and return x; or leave out the argument.
+    To fix: write into x with in-place operations, and return x; or remove the argument.
     """
     if not ctx.subject.takes_inplace:
         raise Skip("the target has no argument `inplace`")
     spec, built = ctx.spec, ctx.build(ctx.main_p, inplace=True)
     x = ctx.normal(ctx.telling_size(built.p))
     split(x, ctx.call(built, x.clone()), built.p, "inplace=True")
-    # What was written is the target's own output, not its view.
+    # What was written is the target's own output, not the view of it.
     x = spec.spread(x) if isinstance(spec, Elementwise) and spec.pattern else x
     given = x.clone()
     y = ctx.call(built.target, given).detach().clone()
     if not torch.equal(given, y):
         unlike = int((given != y).sum())
         raise Fault(
-            "inplace=True: x is as before the call"
+            "inplace=True: x is unchanged after the call"
             if torch.equal(given, x)
             else f"inplace=True: x differs from y at {unlike} of {x.numel()} places",
             differ=unlike,

@@ -1,4 +1,4 @@
-"""World: a call leaves the process and the module as they were."""
+"""World: a call does not change the state of the process or of the module."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ..world import World
 
 @check(needs=["output-shape"])
 def state_restored(ctx: Context) -> Seen:
-    """A call leaves the state of the process as it was.
+    """A call does not change the state of the process.
 
     Measured: default dtype and device, modes of autograd and autocast, threads, deterministic
-    algorithms, precision, hooks of all modules, filters of warnings, environment, working
+    algorithms, precision, hooks of all modules, warning filters, environment, working
     directory, standard streams and signal handlers before and after calls in training and eval.
 
     A layer that sets the default dtype for its mask, switches gradients off or silences warnings
-    does so for the whole program from the first forward on.
+    does so for the whole program after the first forward.
 
-    To mend: use context managers (`torch.no_grad()`, `warnings.catch_warnings()`), or `dtype=`.
+    To fix: use context managers (`torch.no_grad()`, `warnings.catch_warnings()`), or `dtype=`.
     """
     built = ctx.build(ctx.subject.fixed_p if ctx.subject.fixed_p is not None else 0.5)
     for training in ctx.modes:
         x, world, filters = ctx.normal(64, 48), World(), list(warnings.filters)
         try:
-            # Not by `ctx.call`, which puts back what would trouble other checks.
+            # Not through `ctx.call`, which restores what would disturb other checks.
             with ctx.blame("a call"):
                 built.call(x, training)
             changed = world.changed()
-            changed += ["the filters of warnings"] if list(warnings.filters) != filters else []
+            changed += ["the warning filters"] if list(warnings.filters) != filters else []
         finally:
             world.restore()
         if changed:
@@ -43,7 +43,7 @@ def state_restored(ctx: Context) -> Seen:
 
 
 def _numbers(module: torch.nn.Module, p: float) -> dict[str, float]:
-    """The attributes that hold p or 1 - p."""
+    """The attributes whose value is p or 1 - p."""
     found = {}
     for path, part in module.named_modules():
         for name, value in vars(part).items():
@@ -59,20 +59,20 @@ def _hooks_of(module: torch.nn.Module) -> int:
 
 @check(needs=["output-shape"])
 def state_own(ctx: Context) -> Seen:
-    """A call leaves the module's parameters, p, mode and hooks as they were.
+    """A call does not change the module's parameters, p, mode or hooks.
 
-    Measured: values of all parameters, attributes that hold p, the mode and the number of modules
-    and hooks before and after calls in training and eval, and a backward pass.
+    Measured: values of all parameters, attributes that store p, the mode and the number of
+    modules and hooks before and after calls in training and eval, and a backward pass.
 
     fastai's EmbeddingDropout scaled its weight in place, so that each call in eval scaled it again.
-    A hook that every call adds makes each step slower than the last.
+    A hook added by every call makes each step slower than the one before.
 
-    To mend: compute on copies; register hooks once, when the module is built.
+    To fix: compute on copies; register hooks once, when the module is built.
     """
     built = ctx.build(ctx.main_p)
     module = built.module
     if module is None:
-        raise Skip("the target is no module")
+        raise Skip("the target is not a module")
     for training in ctx.modes:
         module.train(training)
         before = {name: value.detach().clone() for name, value in module.named_parameters()}

@@ -1,6 +1,6 @@
-"""For each check a broken dropout and its mended form: what `explain` and the docs show.
+"""A broken dropout and its fixed form for each check, shown by `explain` and the docs.
 
-Programs are kept as text, one file a group of checks, so that to import them is to load strings.
+Programs are kept as text, one file per group of checks, so that importing them runs none of them.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What an example is: two short programs, one with the fault and one without."""
+"""An example: two short programs, one with the fault and one without."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """A broken dropout as a person would write it, and the same one mended.
+    """A broken dropout as a person would write it, and its fixed form.
 
-    Each is a whole program: written to a file, its last function or class is a target.
+    Each is a complete program: in a file, its last function or class is a target.
 
     Attributes:
-        broken: With the fault.
-        mended: Without it.
+        broken: The program with the fault.
+        fixed: The program without it.
         spec: What both claim to be; None where it is inferred.
     """
 
     broken: str
-    mended: str
+    fixed: str
     spec: str | None = None
 
 
-def example(broken: str, mended: str, spec: str | None = None) -> Example:
-    """An example from texts that are indented as the code around them."""
-    return Example(inspect.cleandoc(broken) + "\n", inspect.cleandoc(mended) + "\n", spec)
+def example(broken: str, fixed: str, spec: str | None = None) -> Example:
+    """Make an example from texts that are indented like the surrounding code."""
+    return Example(inspect.cleandoc(broken) + "\n", inspect.cleandoc(fixed) + "\n", spec)

@@ -16,7 +16,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

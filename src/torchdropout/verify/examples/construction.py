@@ -20,7 +20,7 @@ EXAMPLES = {
                     drop = torch.rand(x.shape, device=x.device) < self.p
                     return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
             from torch import nn
 
@@ -51,7 +51,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

@@ -14,7 +14,7 @@ EXAMPLES = {
                 keep = (torch.rand(x.shape, device=x.device) >= p).float()
                 return x * keep * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -37,7 +37,7 @@ EXAMPLES = {
                 keep = 1 - torch.tensor(p, dtype=x.dtype, device=x.device)
                 return x.masked_fill(drop, 0) / (keep if keep > 0 else 1)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -60,7 +60,7 @@ EXAMPLES = {
                 drop = torch.rand_like(x) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -84,7 +84,7 @@ EXAMPLES = {
                     u = u.flatten()[::2].repeat_interleave(2)[: x.numel()].reshape(x.shape)
                 return x.masked_fill(u < p, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -118,7 +118,7 @@ EXAMPLES = {
             def dropout(x, p, training):
                 return Dropout.apply(x, p) if training else x
         """,
-        mended="""
+        fixed="""
             import torch
 
 

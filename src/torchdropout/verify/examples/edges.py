@@ -15,7 +15,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) / (1 - p)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -39,7 +39,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) / (1 - p)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -63,7 +63,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return torch.where(drop, 0, x / (1 - p))
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -86,7 +86,7 @@ EXAMPLES = {
                 drop = (torch.rand(flat.shape, device=x.device) < p).reshape(x.shape)
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -109,7 +109,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

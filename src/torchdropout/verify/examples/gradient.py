@@ -13,7 +13,7 @@ EXAMPLES = {
                 options = {"use_reentrant": False, "preserve_rng_state": False}
                 return checkpoint(F.dropout, x, p, training, **options)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
             from torch.utils.checkpoint import checkpoint
 
@@ -36,7 +36,7 @@ EXAMPLES = {
                 y.data *= 1 / (1 - p) if p < 1 else 0
                 return y
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -60,7 +60,7 @@ EXAMPLES = {
                 keep = F.dropout(x.detach(), p) != 0
                 return x * keep * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
             from torch.nn import functional as F
 
@@ -83,7 +83,7 @@ EXAMPLES = {
                 size = x.detach().square().mean().sqrt()  # no overflow in half precision
                 return F.dropout(x / size, p) * size
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -112,7 +112,7 @@ EXAMPLES = {
                     self.keep.data.bernoulli_(1 - self.p)  # one buffer for all calls
                     return x * self.keep * (1 / (1 - self.p) if self.p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
             from torch import nn
 
@@ -153,7 +153,7 @@ EXAMPLES = {
                 keep = (torch.rand(x.shape, device=x.device) >= p).to(x.dtype)
                 return Product.apply(x, keep * (1 / (1 - p) if p < 1 else 0))
         """,
-        mended="""
+        fixed="""
             import torch
 
 

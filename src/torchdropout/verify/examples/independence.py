@@ -16,7 +16,7 @@ EXAMPLES = {
                 noise = torch.rand(x.shape, generator=generator, device=x.device)
                 return x.masked_fill(noise < p, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -40,7 +40,7 @@ EXAMPLES = {
                     noise = noise[torch.arange(len(x), device=x.device) % 32]
                 return x.masked_fill(noise < p, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -64,7 +64,7 @@ EXAMPLES = {
                 drop = noise.reshape(x.shape) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -88,7 +88,7 @@ EXAMPLES = {
                 drop = torch.rand(shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -120,7 +120,7 @@ EXAMPLES = {
                     scale = 1 / (1 - self.p) if self.p < 1 else 0
                     return x.masked_fill(noise < self.p, 0) * scale
         """,
-        mended="""
+        fixed="""
             import torch
             from torch import nn
 
@@ -153,7 +153,7 @@ EXAMPLES = {
                 drop = drop.reshape(x.shape)
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -177,7 +177,7 @@ EXAMPLES = {
                 drop = order.reshape(x.shape) < round(p * x.numel())
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -204,7 +204,7 @@ EXAMPLES = {
                 drop = noise[: x.numel()].reshape(x.shape) < p * 2**24
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

@@ -16,7 +16,7 @@ EXAMPLES = {
                 y = flat.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
                 return y.view(x.shape)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -42,7 +42,7 @@ EXAMPLES = {
                     noise[1::2] = 1  # the loop takes the wrong stride
                 return x.masked_fill(noise < p, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -66,7 +66,7 @@ EXAMPLES = {
                 drop = noise.as_strided(x.shape, x.stride(), x.storage_offset()) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -88,7 +88,7 @@ EXAMPLES = {
                 drop = torch.rand_like(x, dtype=torch.float32) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -112,7 +112,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

@@ -11,7 +11,7 @@ EXAMPLES = {
             def dropout(x, p, training):
                 return F.dropout(x.flatten(), p, training)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -33,7 +33,7 @@ EXAMPLES = {
                 def forward(self, x):
                     return F.dropout(x, self.p)
         """,
-        mended="""
+        fixed="""
             from torch import nn
             from torch.nn import functional as F
 
@@ -57,7 +57,7 @@ EXAMPLES = {
                 torch.manual_seed(42)  # so that runs can be repeated
                 return F.dropout(x, p, training)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -84,7 +84,7 @@ EXAMPLES = {
                 def forward(self, x):
                     return F.dropout(x, self.p)
         """,
-        mended="""
+        fixed="""
             from torch import nn
             from torch.nn import functional as F
 
@@ -114,7 +114,7 @@ EXAMPLES = {
                     active = self.training and torch.is_grad_enabled()
                     return F.dropout(x, self.p, active)
         """,
-        mended="""
+        fixed="""
             from torch import nn
             from torch.nn import functional as F
 

@@ -15,7 +15,7 @@ EXAMPLES = {
                 drop = torch.as_tensor(np.random.random(x.shape) < p, device=x.device)
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -39,7 +39,7 @@ EXAMPLES = {
                     torch.manual_seed(seed % 256)  # the seed's field has one byte
                 return F.dropout(x, p, training)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -58,7 +58,7 @@ EXAMPLES = {
                     torch.manual_seed(int(torch.randint(2**62, ())))
                 return F.dropout(x, p, training)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -79,7 +79,7 @@ EXAMPLES = {
                     logging.debug("dropout on %s", x.shape)
                 return F.dropout(x, p, training)
         """,
-        mended="""
+        fixed="""
             import logging
             import random
 
@@ -105,7 +105,7 @@ EXAMPLES = {
                     return x
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -132,7 +132,7 @@ EXAMPLES = {
                 drop = noise.reshape(x.shape).to(x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -164,7 +164,7 @@ EXAMPLES = {
                 drop = noise.reshape(x.shape).to(x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -194,7 +194,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

@@ -15,7 +15,7 @@ EXAMPLES = {
                 drop = byte < round(256 * p)
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -40,7 +40,7 @@ EXAMPLES = {
                 drop = noise.reshape(x.shape) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

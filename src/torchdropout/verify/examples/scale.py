@@ -14,7 +14,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -38,7 +38,7 @@ EXAMPLES = {
                     return x.masked_fill(drop, 0)
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

@@ -12,7 +12,7 @@ EXAMPLES = {
             def dropout2d(x, p, training):
                 return F.dropout(x, p, training)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -37,7 +37,7 @@ EXAMPLES = {
                 drop = F.max_pool2d((noise < density).float(), side, stride=1) > 0
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
             from torch.nn import functional as F
 
@@ -69,7 +69,7 @@ EXAMPLES = {
                 drop = F.max_pool2d((noise < density).float(), block_size, stride=1) > 0
                 return x.masked_fill(drop, 0)
         """,
-        mended="""
+        fixed="""
             import torch
             from torch.nn import functional as F
 
@@ -96,7 +96,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -122,7 +122,7 @@ EXAMPLES = {
                 drop = order < round(4 * p)
                 return x.masked_fill(drop.reshape(x.shape), 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -148,7 +148,7 @@ EXAMPLES = {
                 scale = 1 / (1 - p) if p < 1 else 0
                 return residual + x.masked_fill(drop, 0) * scale + bias
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -171,7 +171,7 @@ EXAMPLES = {
                     return x
                 return x * (1 + p / (1 - p) * torch.randn_like(x))
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -193,7 +193,7 @@ EXAMPLES = {
                 drop = torch.rand(new.shape, device=new.device) < p
                 return torch.where(drop, old, new)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -220,7 +220,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, alpha) * a
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -245,7 +245,7 @@ EXAMPLES = {
                 weights = (query @ key.transpose(-1, -2)).softmax(-1)
                 return F.dropout(weights @ value, p, training)
         """,
-        mended="""
+        fixed="""
             import torch.nn.functional as F
 
 

@@ -11,7 +11,7 @@ EXAMPLES = {
             def dropout(x, p, training):
                 return F.dropout(x, p, training, inplace=True)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -31,7 +31,7 @@ EXAMPLES = {
                 drop = torch.where(x < 0, 1 - noise, noise) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -56,7 +56,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < rate
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -77,7 +77,7 @@ EXAMPLES = {
                     x = x.nan_to_num()
                 return F.dropout(x, p, training)
         """,
-        mended="""
+        fixed="""
             from torch.nn import functional as F
 
 
@@ -96,7 +96,7 @@ EXAMPLES = {
                 keep = torch.rand(x.shape, device=x.device) >= p
                 return x * keep * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -120,7 +120,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 

@@ -17,7 +17,7 @@ EXAMPLES = {
                 drop = torch.rand(x.shape, device=x.device) < p
                 return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
-        mended="""
+        fixed="""
             import torch
 
 
@@ -50,7 +50,7 @@ EXAMPLES = {
                     self.scale.data.fill_(1 / (1 - self.p) if self.p < 1 else 0)
                     return x.masked_fill(drop, 0) * self.scale.detach()
         """,
-        mended="""
+        fixed="""
             import torch
             from torch import nn
 

@@ -1,4 +1,4 @@
-"""Renderers: a `Report` in, a string out; nothing is run, read or written here."""
+"""Renderers: each turns a `Report` into a string, and runs, reads or writes nothing."""
 
 from .github import render_github as render_github
 from .html import render_html as render_html

@@ -1,4 +1,4 @@
-"""The words that all renderers share: labels and verdicts."""
+"""The wording that all renderers share: labels and verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LABEL = {"ok": "ok", "fail": "FAIL", "skip": "skip"}
 def label(check: CheckResult, known: frozenset[str]) -> str:
     """`ok`, `skip`, `FAIL`, `advice`, or `known` for a finding that a baseline accepts.
 
-    `FAIL` is for errors: a piece of advice does not fail a target.
+    `FAIL` is for errors: advice does not fail a target.
     """
     if check.status == "fail" and check.rule.code in known:
         return "known"
@@ -20,12 +20,12 @@ def label(check: CheckResult, known: frozenset[str]) -> str:
 
 
 def verdict_line(target: TargetReport) -> str:
-    """What was found and what follows, in a line."""
+    """The findings and the verdict, in one line."""
     return f"{tally(target)}: {verdict(target)}."
 
 
 def verdict(target: TargetReport) -> str:
-    """What follows from the findings, in a few words."""
+    """The verdict that follows from the findings, in a few words."""
     if not target.complete:
         return "no verdict"
     if not target.passed:
@@ -35,7 +35,7 @@ def verdict(target: TargetReport) -> str:
 
 
 def tally(target: TargetReport) -> str:
-    """How many checks or findings there were, and in what time."""
+    """The number of checks or findings, and the time taken."""
     seconds = f"{target.seconds:.1f} s"
     if not target.complete:
         ended = plural(len(target.checks), "check")

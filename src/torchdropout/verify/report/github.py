@@ -1,4 +1,4 @@
-"""Reports as workflow commands, which GitHub Actions shows beside the source."""
+"""Reports as workflow commands, which GitHub Actions shows next to the source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COMMAND = {"FAIL": "error", "advice": "warning", "known": "notice"}
 
 
 def render_github(report: Report) -> str:
-    """The report as workflow commands: a line a finding, errors first, and a line a verdict.
+    """Render the report as workflow commands: a line per finding, errors first, and per verdict.
 
     An error is `::error`, advice `::warning`; the verdict, and what a baseline accepts, `::notice`.
     A target whose run was interrupted is an `::error`.
@@ -19,7 +19,7 @@ def render_github(report: Report) -> str:
         report: What to render.
 
     Returns:
-        Lines that each end in a newline; GitHub takes them from the output of a step.
+        Lines that each end in a newline; GitHub reads them from the output of a step.
 
     Reference:
         GitHub, "Workflow commands for GitHub Actions".

@@ -10,7 +10,7 @@ from ..results import Report
 
 
 def render_json(report: Report) -> str:
-    """The report as JSON text: `{"schema": 1, "targets": [...]}`, ASCII, with no NaN or Infinity.
+    """Render the report as ASCII JSON, without NaN or Infinity: `{"schema": 1, "targets": [...]}`.
 
     Example:
         >>> print(render_json(Report(())))
@@ -27,7 +27,7 @@ def _dump(data: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A scalar of NumPy or torch becomes Python's; anything else a string: the JSON stays whole."""
+    """Convert a NumPy or torch scalar to Python's, anything else to a string."""
     try:
         scalar = value.item()
     except (AttributeError, TypeError, ValueError, RuntimeError):

@@ -8,15 +8,15 @@ from xml.etree import ElementTree as ET
 from ..results import CheckResult, Report, TargetReport
 from ._words import label, verdict, verdict_line
 
-# What XML 1.0 has no way to write.
+# Characters that XML 1.0 cannot represent.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render_junit(report: Report) -> str:
-    """The report as JUnit XML: a suite a target, a case a check.
+    """Render the report as JUnit XML: a suite per target, a case per check.
 
     An error is a failure. Advice, findings that a baseline accepts and checks that do not apply are
-    skipped cases that say why. A run that was interrupted has one more case, in error.
+    skipped cases with the reason. An interrupted run has one more case, in error.
 
     Args:
         report: What to render.
@@ -88,7 +88,7 @@ def _named(target: TargetReport, name: str, seconds: float) -> ET.Element:
 
 
 def _count(element: ET.Element, seconds: float) -> None:
-    """The totals of a suite, or of all."""
+    """Set the totals of a suite, or of all suites."""
     cases = len(list(element.iter("testcase")))
     counts = {name: len(list(element.iter(name))) for name in ("failure", "error", "skipped")}
     element.set("tests", str(cases))

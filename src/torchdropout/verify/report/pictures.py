@@ -1,7 +1,7 @@
-"""Pictures of what checks measured, as SVG that takes its colours from the page around it.
+"""Pictures of what checks measured, as SVG that uses the colours of the surrounding page.
 
-A picture is drawn where a check's figures hold what it shows; figures that are missing, malformed
-or not finite draw nothing.
+A picture is drawn where a check's figures contain what it shows; figures that are missing,
+malformed or not finite are not drawn.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from ..results import CheckResult
 
-# Matplotlib is given colours that occur nowhere else, and CSS variables take their places: so the
-# same drawing is right in light and in dark.
+# Matplotlib gets colours that occur nowhere else, and CSS variables replace them, so that the same
+# drawing works in light and in dark mode.
 _INK, _DIM, _GRID, _PALE, _SEEN, _WRONG, _BAND = (f"#0000f{i}" for i in range(1, 8))
 _VARIABLES = {
     _INK: "ink",
@@ -35,7 +35,7 @@ _VARIABLES = {
     _BAND: "band",
 }
 
-# Narrow, so that letters stay readable where a page of 400 px shows it.
+# Narrow, so that text stays readable on a page of 400 px.
 _WIDTH = 4.2  # inches
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -64,9 +64,9 @@ class Picture:
     """A drawing of what a check measured.
 
     Attributes:
-        title: States what it shows, in a sentence.
-        alt: Says the same as the drawing, for those who do not see it.
-        svg: An `<svg>` element to stand in HTML; its colours are the variables `--td-...`.
+        title: A sentence that states what it shows.
+        alt: A text with the content of the drawing, for screen readers.
+        svg: An `<svg>` element for HTML; its colours are the variables `--td-...`.
     """
 
     title: str
@@ -78,15 +78,15 @@ _Drawn = tuple[str, str, Figure]
 
 
 def draw(check: CheckResult, prefix: str) -> Picture | None:
-    """The picture of a check's figures, or None where they hold none.
+    """Draw the picture of a check's figures, or return None where there is nothing to draw.
 
     Args:
-        check: What a check saw.
-        prefix: What the ids in the drawing begin with: another for each picture of a page.
+        check: The result of a check.
+        prefix: The prefix of the ids in the drawing; it must differ for each picture of a page.
 
     Returns:
         The picture of the first of `rates`, `places`, `lags`, `mask` and `picture` that the figures
-        hold as the checks give them.
+        contain in the form in which checks report them.
     """
     with matplotlib.style.context(["default", _STYLE]):
         for key, drawer in _DRAWERS.items():
@@ -98,13 +98,13 @@ def draw(check: CheckResult, prefix: str) -> Picture | None:
 
 
 def _svg(figure: Figure, prefix: str) -> str:
-    """The drawing without what HTML needs not, its ids made the page's own."""
+    """The drawing without what HTML does not need, with ids that are unique in the page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    # The style would reach the whole page.
+    # The style would apply to the whole page.
     unused = r"<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>"
     text = re.sub(unused, "", text, flags=re.DOTALL)
     text = re.sub(r'\s(?:xmlns(?::xlink)?|version)="[^"]*"', "", text)
@@ -116,7 +116,7 @@ def _svg(figure: Figure, prefix: str) -> str:
     text = re.sub(r"(href=\"#|url\(#)", rf"\g<1>{prefix}-", text)
     for colour, name in _VARIABLES.items():
         text = text.replace(colour, f"var(--td-{name})")
-    # The page sets the width, and the family of the letters.
+    # The page sets the width and the font family.
     text = re.sub(r"<svg[^>]*>", lambda m: re.sub(r' (?:width|height)="[^"]*"', "", m[0]), text)
     text = re.sub(r' font-family: [^;"]*;| transform="rotate\(-0 [^"]*"', "", text)
     text = re.sub(r'\sd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
@@ -125,7 +125,7 @@ def _svg(figure: Figure, prefix: str) -> str:
 
 def _axes(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(_WIDTH, height))
-    # Room at the edges: the page's letters are not those that the layout was measured with.
+    # Room at the edges: the layout was measured with another font than the page's.
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
 
@@ -163,14 +163,14 @@ def _most_wrong(wrong: int, most: str) -> str:
 
 
 def _rates(figures: Mapping[str, Any]) -> _Drawn | None:
-    """The error of the rate at each p, beside its interval."""
+    """The error of the rate at each p, with its interval."""
     rows = _rows(figures["rates"], ("p", "expected", "rate", "low", "high"))
     if not rows:
         return None
     wrong = [row for row in rows if min(row[1:3]) < row[3] or max(row[1:3]) > row[4]]
     if wrong:
         p, expected, rate, _, _ = max(wrong, key=_relative_error)
-        most = f"At p={p:g} a share of {rate:.5g} is dropped, expected {expected:.5g}"
+        most = f"At p={p:g} a fraction of {rate:.5g} is dropped, expected {expected:.5g}"
         title = _most_wrong(len(wrong), most)
     else:
         title = "The measured rate agrees with p " + (
@@ -230,11 +230,11 @@ def _places(figures: Mapping[str, Any]) -> _Drawn | None:
         most = f"Place {worst} of {len(value)} drops {off:.4g}, expected {expected:.4g}"
         title = _most_wrong(len(wrong), most)
     else:
-        title = f"Every place modulo {len(value)} drops what it should"
+        title = f"Every place modulo {len(value)} drops at the expected rate"
     alt = (
         f"{title}. The rate of dropped elements in {len(rates)} places lies between "
         f"{min(r for _, r in rates):.5g} and {max(r for _, r in rates):.5g}; expected "
-        f"{expected:.5g}, accused beyond {limit:.2g} from it: {len(wrong)}."
+        f"{expected:.5g}, farther than {limit:.2g} from it: {len(wrong)}."
     )
 
     figure, (ax,) = _axes(2.4)
@@ -252,7 +252,7 @@ def _places(figures: Mapping[str, Any]) -> _Drawn | None:
 
 
 def _lags(figures: Mapping[str, Any]) -> _Drawn | None:
-    """The correlation at each lag, as stems from zero, and the limits of chance."""
+    """The correlation at each lag, as stems from zero, and the limits of random variation."""
     rows = [row for row in _rows(figures["lags"], ("lag", "correlation", "limit")) if row[0] > 0]
     if not rows:
         return None
@@ -292,7 +292,7 @@ def _lags(figures: Mapping[str, Any]) -> _Drawn | None:
 
 
 def _stems(ax: Axes, points: Sequence[tuple[float, float]], foot: float, colour: str) -> None:
-    """One path for all: an element each would make the page large."""
+    """One path for all stems: one element each would make the page large."""
     if points:
         corners = [corner for x, y in points for corner in ((x, foot), (x, y))]
         codes = [Path.MOVETO, Path.LINETO] * len(points)
@@ -300,7 +300,7 @@ def _stems(ax: Axes, points: Sequence[tuple[float, float]], foot: float, colour:
 
 
 def _room(ax: Axes, values: Sequence[float], centre: float, limit: float) -> None:
-    """The same room above and below what is expected, and a line of it for words."""
+    """The same room above and below the expected value, and space for a line of text."""
     reach = max([limit, *(abs(value - centre) for value in values)]) or 1.0
     ax.set_ylim(centre - 1.15 * reach, centre + 1.45 * reach)
 
@@ -340,7 +340,7 @@ def _mask(figures: Mapping[str, Any]) -> _Drawn | None:
 
 
 def _grad(figures: Mapping[str, Any]) -> _Drawn | None:
-    """The mask of the output beside the mask of the gradient."""
+    """The mask of the output next to the mask of the gradient."""
     value = figures["picture"]
     if not isinstance(value, Mapping):
         return None
@@ -376,7 +376,7 @@ def _grad(figures: Mapping[str, Any]) -> _Drawn | None:
 
 
 def _map(ax: Axes, lines: Sequence[str]) -> None:
-    """A square a place: dark where dropped, pale where kept."""
+    """One square per place: dark where dropped, pale where kept."""
     for bit, colour in (("0", _SEEN), ("1", _PALE)):
         places = [(r, c) for r, line in enumerate(lines) for c, b in enumerate(line) if b == bit]
         if places:

@@ -1,7 +1,7 @@
-"""Reports as text: one line a check, the verdict last.
+"""Reports as text: one line per check, the verdict last.
 
-Without a width, nothing wraps: a line a check, for pipes and `grep`. With one, a message wraps
-under its own column. Styles are rich's, and leave the characters as they are.
+Without a width, nothing wraps: one line per check, for pipes and `grep`. With a width, a message
+wraps in its own column. Styles are rich's, and do not change the characters.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _STYLE = {"ok": "green", "FAIL": "bold red", "advice": "yellow", "known": "cyan"
 _STATUS_WIDTH = max(map(len, _STYLE))
 _INDENT = 2
 _GAP = 2
-# Below this many columns for the message, the group gets a line of its own and gives up its column.
+# With fewer columns than this for the message, the group has its own line and no column.
 _NARROW_MESSAGE = 48
 
 
 def render_text(report: Report, *, width: int | None = None, styled: bool = False) -> str:
-    """The report as people read it.
+    """Render the report as text.
 
     Args:
         report: What to render.
-        width: Columns of the terminal; None to wrap nothing.
+        width: Columns of the terminal; None for no wrapping.
         styled: Whether to colour it with ANSI codes.
 
     Returns:
@@ -65,7 +65,7 @@ def _header(target: TargetReport, width: int | None) -> Iterator[Text]:
 
 
 def _checks(target: TargetReport, width: int | None) -> Iterator[Text]:
-    """A line a check, its group named where it changes."""
+    """One line per check; the group is named where it changes."""
     rules = [check.rule for check in target.checks]
     name_width = max((len(rule.name) for rule in rules), default=0)
     group_width = max((len(rule.group) for rule in rules), default=0) + _GAP
@@ -103,6 +103,6 @@ def _verdict(target: TargetReport, width: int | None) -> Iterator[Text]:
     findings = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
     if findings:
         pointer = (
-            f"`torchdropout explain {findings[0].name}` says why it matters and how to mend it."
+            f"`torchdropout explain {findings[0].name}` says why it matters and how to fix it."
         )
         yield from wrapped(pointer, width)

@@ -1,4 +1,4 @@
-"""What a target may claim to be, and how each kind is shown to the checks as a plain dropout."""
+"""What a target may claim to be, and how each kind is presented as a plain dropout."""
 
 from ..subject import PLAIN as PLAIN
 from ..subject import Spec as Spec
@@ -8,10 +8,10 @@ from .composed import Between as Between
 from .composed import Fused as Fused
 from .composed import expected as expected
 from .counted import Counted as Counted
+from .effect import Alpha as Alpha
+from .effect import Noise as Noise
+from .effect import Scaled as Scaled
 from .elementwise import Elementwise as Elementwise
-from .law import Alpha as Alpha
-from .law import Noise as Noise
-from .law import Scaled as Scaled
 from .names import SPECS as SPECS
 from .names import infer as infer
 from .names import parse as parse

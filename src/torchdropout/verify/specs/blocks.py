@@ -9,17 +9,17 @@ import torch
 
 from ..context import Fault
 from ..subject import MADE, Built, Spec, because
-from .law import AnyScale
+from .effect import AnyScale
 
 EXEMPT = {
     **because(
-        "the blocks tie places together, and the rate depends on the place",
+        "places in a block depend on each other, and the rate depends on the place",
         *("position-rate", "lag-independence", "axis-independence", "call-independence"),
         *("joint-counts", "count-spread", "linear-rank", "mask-repeats", "few-masks"),
         *("tiny-input", "thread-law", "compiled-law", "dtype-independence"),
     ),
     **because(
-        "the scale is judged by scale-common",
+        "scale-common checks the scale",
         *("kept-scale", "scale-constant", "grad-scale", "grad-at-zero", "dtype-scale"),
         *("grad-second-order", "dtype-gradient"),
     ),
@@ -31,36 +31,35 @@ EXEMPT = {
     **because("the scale may depend on all values", "nonfinite-kept", "nonfinite-dropped"),
 }
 
-# Where the density of blocks is wrong for p it is wrong at p=1, too: that is said once.
+# A density of blocks that is wrong for p is wrong at p=1, too: it is reported once.
 NEEDS = {"p-one-zeros": ("drop-rate",), "edge-gradients": ("drop-rate",)}
 
 
 @dataclass(frozen=True)
 class Blocks(Spec):
-    """Ghiasi et al. (2018): blocks are dropped so that the expected share dropped is p.
+    """Ghiasi et al. (2018): blocks are dropped so that the expected fraction dropped is p.
 
-    Each element of x gets a plane of its own, and is one place of it: the places take turns, so
-    that the mean rate over all is the expected share. Draws of different planes are independent,
-    and a sum of draws of unequal rates spreads less than the binomial of their mean: the tests stay
-    exact bounds.
+    Each element of x is one place of its own plane: the places take turns, so that the mean rate
+    over all is the expected fraction. Draws of different planes are independent, and a sum of draws
+    of unequal rates spreads less than the binomial of their mean: the tests stay exact bounds.
 
     Attributes:
         dims: Dimensions of a plane: 1 for a line, 3 for a volume.
         size: Side of a plane.
         block: Side of a block.
-        law: How the scale is read.
-        part: Planes a call.
+        effect: How the scale is decoded.
+        part: Planes per call.
     """
 
     dims: int = 2
     size: int = 16
     block: int = 7
-    law: AnyScale = field(default_factory=AnyScale)
+    effect: AnyScale = field(default_factory=AnyScale)
     part: int = 1 << 12
 
     @property
     def places(self) -> int:
-        """Places of a plane."""
+        """The number of places of a plane."""
         return int(self.size**self.dims)
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
@@ -72,7 +71,7 @@ class Blocks(Spec):
 
     def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
         at = torch.arange(x.numel(), device=x.device)
-        # A step prime to the number of places: a few draws are spread over the plane, too.
+        # The step is coprime to the number of places: even a few draws are spread over the plane.
         place = at * 101 % self.places
         given = x.new_ones(x.numel(), self.places).index_put((at, place), x)
         given = given.reshape(-1, 1, *[self.size] * self.dims)
@@ -81,4 +80,4 @@ class Blocks(Spec):
             got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
             raise Fault(f"expected a tensor of shape {tuple(given.shape)}, got {got}")
         own = y.reshape(-1, self.places).gather(1, place[:, None])[:, 0]
-        return self.law.decode(x, own, built.p) if training else own
+        return self.effect.decode(x, own, built.p) if training else own

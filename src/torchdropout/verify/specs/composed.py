@@ -10,7 +10,7 @@ import torch
 from ..context import Fault
 from ..rounding import ULPS, ulp
 from ..subject import MADE, Built, Spec, because
-from .law import Law, Scaled
+from .effect import Effect, Scaled
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Fused(Spec):
 class Between(Spec):
     """Zoneout (Krueger et al., 2017): `new` where kept, `old` where dropped, nothing scaled.
 
-    With old = 0 it is a dropout that does not scale. In eval `p * old + (1 - p) * new` comes back,
-    and x is read from it; that it does, and how it gets its gradient, is for `states-mixed` to see.
+    With old = 0 it is a dropout that does not scale. In eval the output is
+    `p * old + (1 - p) * new`, from which x is read; `states-mixed` checks that, and the gradients.
     """
 
-    law: Law = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
+    effect: Effect = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
@@ -42,12 +42,12 @@ class Between(Spec):
         if not isinstance(y, torch.Tensor) or y.shape != x.shape or y.device != x.device:
             return y
         if training:
-            return self.law.decode(x, y, built.p)
+            return self.effect.decode(x, y, built.p)
         return torch.where(expected(x, torch.zeros_like(x), y, built.p), x, y)
 
 
 def expected(new: torch.Tensor, old: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-    """Where y is `p * old + (1 - p) * new`, but for rounding."""
+    """Where y is `p * old + (1 - p) * new`, up to rounding."""
     was, now, got = (t.detach().double() for t in (old, new, y))
     want = p * was + (1 - p) * now
     terms = (p * was).abs() + (now.abs() if y.dtype != torch.float64 else (1 - p) * now.abs())
@@ -57,17 +57,17 @@ def expected(new: torch.Tensor, old: torch.Tensor, y: torch.Tensor, p: float) ->
 
 @dataclass(frozen=True)
 class Attention(Spec):
-    """`dropout(softmax(q k^T)) v`, seen from its output alone.
+    """`dropout(softmax(q k^T)) v`, of which only the output is used.
 
-    With q = k = 0 all of `keys` probabilities of a row are equal. Each element of x has a query and
-    a key of its own; v holds it in a column that no other element of its key uses, so that the
-    output shows it times its mask bit, over `keys`, which is a power of two.
+    With q = k = 0 all `keys` probabilities of a row are equal. Each element of x has its own query
+    and key; v holds it in a column that no other element of its key uses, so that the output is the
+    element times its mask bit, divided by `keys`, which is a power of two.
     """
 
     keys: int = 32
     queries: int = 4
     heads: int = 2
-    # Elements of x a call: v holds `keys` numbers for each.
+    # Elements of x per call: v holds `keys` numbers for each.
     part: int = 1 << 14
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
@@ -97,7 +97,7 @@ class Attention(Spec):
         return own.movedim(-1, 2).reshape(-1)[: x.numel()] * self.keys
 
 
-EXEMPT_BETWEEN = because("it is told to write into neither state", "inplace-claim")
+EXEMPT_BETWEEN = because("it is not asked to write into either state", "inplace-claim")
 
 EXEMPT_ATTENTION = {
     **because(

@@ -9,7 +9,7 @@ import torch
 
 from ..context import Fault
 from ..subject import MADE, Built, Spec, because
-from .law import Scaled
+from .effect import Scaled
 
 EXEMPT = {
     **because("at least one of a group is kept", "p-one-zeros", "edge-gradients"),
@@ -23,19 +23,19 @@ EXEMPT = {
 
 @dataclass(frozen=True)
 class Counted(Spec):
-    """Of each group of `group` exactly round(group * (1 - p)) are kept, all choices equally likely.
+    """Exactly round(group * (1 - p)) of each group are kept, all choices equally likely.
 
-    One place of each group is looked at, another in each: these draws are independent.
+    One place of each group is used, a different one in each: these draws are independent.
 
     Attributes:
         group: Tokens of a sample, or m of n:m.
-        removes: Whether what is dropped is taken out (tokens), or becomes 0 (n:m).
-        law: How what is kept is scaled.
+        removes: Whether dropped elements are removed (tokens), or become 0 (n:m).
+        effect: How kept values are scaled.
     """
 
     group: int = 8
     removes: bool = True
-    law: Scaled = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
+    effect: Scaled = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
 
     def kept_of(self, p: float) -> int:
         """How many of a group are kept."""
@@ -55,13 +55,13 @@ class Counted(Spec):
         if not training:
             return own.reshape(x.shape)
         if self.removes:
-            # What was not returned is 0 here whatever x is, NaN too.
+            # A token that was not returned is 0 for any x, also for NaN.
             there = is_kept.gather(1, place[:, None])[:, 0]
             own = torch.where(there, own, torch.zeros_like(own))
-        return self.law.decode(flat, own, built.p).reshape(x.shape)
+        return self.effect.decode(flat, own, built.p).reshape(x.shape)
 
     def groups(self, count: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        """Groups of ones, each with its number, from 1, beside it."""
+        """Groups of ones, each next to its number, counted from 1."""
         numbers = torch.arange(1, self.group + 1, dtype=dtype, device=device)
         numbers = numbers.expand(count, self.group)
         return torch.stack([torch.ones_like(numbers), numbers], dim=-1)
@@ -69,9 +69,9 @@ class Counted(Spec):
     def seen(
         self, y: Any, given: torch.Tensor, training: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The values that came back, at their places in the groups, and which are there."""
+        """The values of the output at their places in the groups, and which places have one."""
         if self.removes and isinstance(y, (tuple, list)) and y:
-            y = y[0]  # others return the indices, too
+            y = y[0]  # some implementations also return the indices
         if not isinstance(y, torch.Tensor):
             raise Fault(f"expected a tensor, got {type(y).__name__}", type=type(y).__name__)
         if not self.removes or not training:
@@ -86,6 +86,6 @@ class Counted(Spec):
         count = torch.zeros(given.shape[:2], dtype=torch.long, device=y.device)
         count.scatter_add_(1, whole, torch.ones_like(whole))
         if bool((number != whole).any()) or bool((count > 1).any()):
-            raise Fault("a token came back changed, or twice")
+            raise Fault("a token was returned changed, or twice")
         values = torch.zeros(given.shape[:2], dtype=y.dtype, device=y.device)
         return values.scatter(1, whole, y[..., 0]), count > 0

@@ -1,4 +1,4 @@
-"""Kinds that act on x value by value, under one draw for some of its axes."""
+"""Kinds that act on x value by value, with one draw shared along some of its axes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 
 from ..context import Fault
 from ..subject import Built, Spec
-from .law import Law, Scaled
+from .effect import Effect, Scaled
 
-# Sizes of the axes that share a draw: unequal, and small, as they cost time and tell nothing more.
+# Sizes of the axes that share a draw: unequal, and small, as larger ones only cost time.
 _SHARED = (2, 3, 2)
-# Inputs of so few elements are compared with a copy after a call, for a target that writes to them.
+# Inputs of up to this many elements are compared with a copy, to see whether a call wrote to them.
 _COMPARED = 4096
 
 
 @dataclass(frozen=True)
 class Elementwise(Spec):
-    """`y = law(x)`, with one draw for all elements that differ in the axes marked `*` only.
+    """`y = effect(x)`, with one draw for all elements that differ only along axes marked `*`.
 
     Attributes:
-        pattern: The axes of an input: `n` and `c` have draws of their own, `*` shares one. Empty
-            for any number of axes and one draw an element.
-        law: What becomes of a kept and of a dropped value.
+        pattern: The axes of an input: `n` and `c` have separate draws, `*` shares one. Empty for
+            any number of axes and one draw per element.
+        effect: What happens to a kept and to a dropped value.
     """
 
     pattern: str = ""
-    law: Law = field(default_factory=Scaled)
+    effect: Effect = field(default_factory=Scaled)
 
     @property
     def shared(self) -> tuple[int, ...]:
@@ -42,7 +42,7 @@ class Elementwise(Spec):
         return math.prod(_SHARED[: len(self.shared)])
 
     def shape(self, draws: int, channels: int | None = None) -> tuple[int, ...]:
-        """An input of so many draws, in as many channels if the pattern has any."""
+        """The shape of an input with this many draws, and channels if the pattern has any."""
         axes = self.pattern.split()
         if channels is None:
             channels = 64 if draws and draws % 64 == 0 else draws or 3
@@ -72,15 +72,15 @@ class Elementwise(Spec):
             return y
         if self.pattern:
             y = self.gather(y, x)
-        return self.law.decode(x, y, built.p) if training else y
+        return self.effect.decode(x, y, built.p) if training else y
 
     def _calls(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
-        """A call for each draw; what can be done for all of them at once is, as there are many."""
+        """Call the target once per draw; everything else is done for all draws at once."""
         shape = _SHARED[: len(self.shared)]
         given = x.reshape(-1, *[1] * len(shape)).expand(-1, *shape).contiguous()
         read = []
         for part in given.unbind():
-            # Of many views of one tensor none may be written to while a gradient is recorded.
+            # Views of one tensor must not be written to while a gradient is recorded.
             y = built.call(part.clone() if part.requires_grad else part, training)
             if not isinstance(y, torch.Tensor) or y.shape != shape:
                 got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
@@ -90,10 +90,10 @@ class Elementwise(Spec):
             return x
         rows = torch.stack(read).reshape(len(read), self.per_draw)
         y = self._places(rows).reshape(x.shape)
-        return self.law.decode(x, y, built.p) if training else y
+        return self.effect.decode(x, y, built.p) if training else y
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
-        """An input of the target with the value of each draw at all places that share it.
+        """Make an input of the target with the value of each draw at all places that share it.
 
         A strided x becomes a strided input, and an expanded one stays expanded.
         """
@@ -110,20 +110,20 @@ class Elementwise(Spec):
         return full.movedim(0, -1).contiguous().movedim(-1, 0)
 
     def gather(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """One value a draw, in the shape of x.
+        """Read one value per draw, in the shape of x.
 
         Each draw is read at another of its places, so that the values and the gradients of all
-        places are looked at; that they are alike is for `shared-mask` to see.
+        places are covered; `shared-mask` checks that they are equal.
         """
         return self._places(self._rows(y)).reshape(x.shape)
 
     def _places(self, rows: torch.Tensor) -> torch.Tensor:
-        """Of each row another place, in turn."""
+        """Another place of each row, in turn."""
         places = torch.arange(len(rows), device=rows.device) % self.per_draw
         return rows.gather(1, places[:, None])[:, 0]
 
     def _rows(self, y: torch.Tensor) -> torch.Tensor:
-        """A row for each draw."""
+        """The output with one row per draw."""
         own = [i for i in range(y.ndim) if i not in self.shared]
         return y.permute(*own, *self.shared).reshape(-1, self.per_draw)
 

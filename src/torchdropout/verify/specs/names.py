@@ -1,4 +1,4 @@
-"""The kinds by name, and the kind that a known class or function is of."""
+"""The kinds by name, and the kinds of known classes and functions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from types import MappingProxyType
 from ...errors import ArgumentTypeError, ArgumentValueError
 from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
+from .effect import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
 from .elementwise import Elementwise
-from .law import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
 
 _NOISE = {
     **because(
@@ -59,12 +59,12 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             ),
             Elementwise("locked", cost=4, pattern="n * c"),
             Elementwise("embedding", cost=4, pattern="n *"),
-            Elementwise("alpha", cost=4, law=Alpha(), largest=1.5),
-            Elementwise("feature-alpha", cost=16, pattern="n c * *", law=Alpha(), largest=1.5),
+            Elementwise("alpha", cost=4, effect=Alpha(), largest=1.5),
+            Elementwise("feature-alpha", cost=16, pattern="n c * *", effect=Alpha(), largest=1.5),
             Elementwise(
                 "gaussian",
                 cost=4,
-                law=Gaussian(),
+                effect=Gaussian(),
                 exempt={
                     **_NOISE,
                     **because("the variance p / (1 - p) has no value at p=1", *_NO_ONE),
@@ -74,7 +74,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "variational",
                 (0.1, 0.5, 0.9),
                 cost=4,
-                law=Gaussian(),
+                effect=Gaussian(),
                 exempt={
                     **_NOISE,
                     **because("a learned p is inside (0, 1)", "p-zero-identity", *_NO_ONE),
@@ -84,7 +84,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "uniform",
                 (0.1, 0.5, 0.9),
                 cost=4,
-                law=Uniform(),
+                effect=Uniform(),
                 exempt={**_NOISE, **because("beta is below 1", *_NO_ONE)},
                 parameters=("beta",),
             ),
@@ -92,12 +92,12 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "gaussian-noise",
                 (0.1, 0.5, 0.9),
                 cost=4,
-                law=Added(),
+                effect=Added(),
                 exempt={
                     **_NOISE,
-                    **because("at sigma=1 there is noise as at any other", *_NO_ONE),
-                    **because("any sigma from 0 on is right", "wrong-p-refused"),
-                    **because("a large x swallows what is added", "value-mask", "value-rate"),
+                    **because("at sigma=1 there is noise, as at any other sigma", *_NO_ONE),
+                    **because("any sigma from 0 is valid", "wrong-p-refused"),
+                    **because("a large x rounds the noise away", "value-mask", "value-rate"),
                 },
                 parameters=("sigma", "stddev", "std"),
             ),
@@ -105,7 +105,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 "concrete",
                 (0.05, 0.1, 0.5, 0.9),
                 cost=4,
-                law=Relaxed(),
+                effect=Relaxed(),
                 exempt={
                     **_NOISE,
                     **because("a learned p is inside (0, 1)", "p-zero-identity", *_NO_ONE),
@@ -125,7 +125,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 exempt=counted.EXEMPT,
                 group=4,
                 removes=False,
-                law=Scaled(unscaled=True),
+                effect=Scaled(unscaled=True),
             ),
             composed.Fused(
                 "dropout-add",
@@ -172,7 +172,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
     }
 )
 
-# Qualified names, newest and oldest homes: none of these packages need be there.
+# Names of classes and functions; none of their packages needs to be installed.
 _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "dropout1d": ("Dropout1d", "dropout1d"),
@@ -201,11 +201,11 @@ _FAMILIES = re.compile(r"^(torch|torchvision|timm|torchdropout|fastai)(\.|$)")
 
 
 def parse(spec: str | Spec) -> Spec:
-    """A kind by its name, with what is told after a colon: `plain:bits=8`, `tokens:group=16`.
+    """Parse the name of a kind, with options after a colon: `plain:bits=8`, `tokens:group=16`.
 
     Raises:
         ArgumentTypeError: It is neither a name nor a `Spec`.
-        ArgumentValueError: There is no such kind, or no such number to be told.
+        ArgumentValueError: There is no such kind, or it has no such option.
 
     Example:
         >>> parse("plain:quantised=256").title
@@ -217,7 +217,7 @@ def parse(spec: str | Spec) -> Spec:
         raise ArgumentTypeError(
             f"Expected `spec` to be the name of a kind, got spec={spec!r} ({type(spec).__name__})"
         )
-    name, _, told = spec.partition(":")
+    name, _, options = spec.partition(":")
     if name not in SPECS:
         near = difflib.get_close_matches(name, SPECS, n=3)
         hint = f"close to it: {', '.join(near)}" if near else f"there are: {', '.join(SPECS)}"
@@ -225,13 +225,13 @@ def parse(spec: str | Spec) -> Spec:
             f"Expected `spec` to be the name of a kind, got spec={spec!r} (str); {hint}"
         )
     found = SPECS[name]
-    for part in filter(None, told.split(",")):
-        found = _told(found, spec, part)
+    for part in filter(None, options.split(",")):
+        found = _with_option(found, spec, part)
     return found
 
 
-def _told(spec: Spec, whole: str, part: str) -> Spec:
-    """A kind with one of its numbers changed."""
+def _with_option(spec: Spec, whole: str, part: str) -> Spec:
+    """Change one number of a kind."""
     key, equals, text = part.partition("=")
     numbers = [
         field.name
@@ -244,18 +244,18 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
         key, value = "bits", value.bit_length() - 1
     if not equals or key not in numbers or value < 1:
         raise ArgumentValueError(
-            f"Expected `spec` to tell one of {', '.join((*numbers, 'quantised'))} as a whole "
+            f"Expected `spec` to set one of {', '.join((*numbers, 'quantised'))} to a whole "
             f"number (quantised: a power of two), got spec={whole!r} (str)"
         )
     changed: dict[str, object] = {key: value}
     if key == "bits":
         if spec is PLAIN:
-            return Elementwise("plain", bits=value, law=Scaled(bits=value))
-        if not isinstance(spec, Elementwise) or not isinstance(spec.law, Scaled):
+            return Elementwise("plain", bits=value, effect=Scaled(bits=value))
+        if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
             raise ArgumentValueError(
-                f"Expected a p held to few bits of a kind that scales, got spec={whole!r} (str)"
+                f"Expected `bits` of a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
             )
-        changed["law"] = dataclasses.replace(spec.law, bits=value)
+        changed["effect"] = dataclasses.replace(spec.effect, bits=value)
     if key == "block":
         changed["arguments"] = {**spec.arguments, "block_size": value}
     if key == "size":
@@ -265,10 +265,10 @@ def _told(spec: Spec, whole: str, part: str) -> Spec:
 
 
 def infer(thing: object) -> Spec:
-    """The kind of a class, instance or function that is known by its name.
+    """Infer the kind of a class, instance or function from its name.
 
-    Those of torch, torchvision, timm, fastai and this library are. A class of one's own has the
-    kind of what it is derived from. Anything else is plain.
+    Those of torch, torchvision, timm, fastai and this library are known. A class that derives from
+    one of them has its kind. Anything else is plain.
 
     Example:
         >>> import torch
@@ -288,7 +288,7 @@ def infer(thing: object) -> Spec:
 
 
 def _mode(spec: Spec, thing: object) -> Spec:
-    """`StochasticDepth` of the mode "batch" is another kind."""
+    """The kind, which is another one for `StochasticDepth` with the mode "batch"."""
     held = getattr(thing, "__dict__", {})
     bound = thing.keywords if isinstance(thing, functools.partial) else held
     is_batch = spec.name == "drop-path" and bound.get("mode") == "batch"

@@ -1,4 +1,4 @@
-"""Kinds that drop the weights of a module and not what passes through it."""
+"""Kinds that drop the weights of a module, not its activations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXEMPT = {
         "the dtype is the module's",
         *("dtype-kept", "dtype-scale", "dtype-rate", "dtype-independence", "dtype-gradient"),
     ),
-    **because("a weight has elements", "empty-input"),
+    **because("a weight is never empty", "empty-input"),
     **because("an infinite weight meets zeros", "nonfinite-kept", "nonfinite-dropped"),
 }
 
@@ -29,8 +29,8 @@ EXEMPT = {
 class Weights(Spec):
     """DropConnect (Wan et al., 2013), embedding dropout (Gal, 2016): `module(x; dropout(W))`.
 
-    The matrix is read back by giving a linear layer the identity, an embedding all its rows. In an
-    embedding the elements of a row share one draw.
+    The matrix is read back by passing the identity to a linear layer, or all rows to an embedding.
+    In an embedding the elements of a row share one draw.
     """
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
@@ -75,7 +75,7 @@ class Weights(Spec):
 
 
 def _weight(module: torch.nn.Module) -> tuple[str, torch.Tensor]:
-    """The matrix that is dropped: the only one, or else the one called so."""
+    """The matrix that is dropped: the only one, or else the one named `weight`."""
     found = [(name, value) for name, value in module.named_parameters() if value.ndim == 2]
     if len(found) > 1:
         found = [pair for pair in found if "weight" in pair[0]]

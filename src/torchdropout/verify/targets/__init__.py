@@ -1,8 +1,8 @@
-"""What a TARGET names and how it is called: a string, class, instance or function to a `Subject`.
+"""Makes a `Subject` of a TARGET: of a string, class, instance or function.
 
-Three steps. *Load*: `package.module:Attribute` or `path/file.py:Attribute` to an object. *Read*:
-the object's signature to the arguments that carry the input, p and the mode. *Subject*: the object
-and its reading to something that can be built at a p and called.
+Three steps. *Load*: from `package.module:Attribute` or `path/file.py:Attribute` to an object.
+*Read*: from the object's signature to the arguments that carry the input, p and the mode.
+*Subject*: from the object and its reading to something that can be built at a p and called.
 """
 
 from ._resolve import resolve as resolve

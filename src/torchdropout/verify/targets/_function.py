@@ -12,6 +12,7 @@ import torch
 
 from ...loading import Home, one_line, target_error
 from ..subject import Built, Subject
+from ._hints import Hints
 from ._numbers import bound_p
 from ._reading import Reading, read_call, unfilled
 from ._roles import (
@@ -28,7 +29,6 @@ from ._roles import (
     training_slot,
 )
 from ._target import TRIAL_P, Target
-from ._told import Told
 from ._use import COMPILED, compiled, renamed
 from ._words import listed
 
@@ -43,13 +43,13 @@ class _Function(Target):
         reading: Reading,
         x: str,
         slots: tuple[Slot, Slot | None],
-        told: Told,
+        hints: Hints,
     ) -> None:
         self._home, self._x = home, x
         self._p, self._training = slots
-        self._names = input_names(name, reading, told.spec)
-        self._given = constants(reading, told.spec)
-        self._run = dataclasses.replace(reading, function=compiled(reading.function, told.compile))
+        self._names = input_names(name, reading, hints.spec)
+        self._given = constants(reading, hints.spec)
+        self._run = dataclasses.replace(reading, function=compiled(reading.function, hints.compile))
         bound = reading.bound
         self._gives_p = self._p.name not in bound
         has_eval = self._training is not None and self._training.name not in bound
@@ -58,14 +58,14 @@ class _Function(Target):
             values[self._p.name] = "1 - p" if self._p.flipped else "p"
         if self._training is not None and has_eval:
             values[self._training.name] = "not training" if self._training.flipped else "training"
-        note = "" if has_eval else "; no training argument to give, so eval is not judged"
+        note = "" if has_eval else "; it has no training argument, so eval is not checked"
         shown = {argument: repr(value) for argument, value in self._given.items()}
         super().__init__(
             name,
             "function",
             f"function, called as {reading.show(values | shown)}{note}"
             + guesses(reading, self._p)
-            + COMPILED * bool(told.compile),
+            + COMPILED * bool(hints.compile),
             fixed_p=bound_p(name, reading, self._p),
             has_eval=has_eval,
             takes_inplace="inplace" in reading.free,
@@ -87,20 +87,20 @@ class _Function(Target):
         return Built(p, call, inputs=frozenset(self._names))
 
 
-def function_subject(thing: Callable[..., Any], name: str, told: Told, home: Home) -> Subject:
+def function_subject(thing: Callable[..., Any], name: str, hints: Hints, home: Home) -> Subject:
     reading = read_call(thing, ("x", "p", "training"))
     if reading.assumed:
-        reading = _assumed(thing, name, told)
-    training = training_slot(name, reading, told)
-    p = p_slot(name, reading, told)
+        reading = _assumed(thing, name, hints)
+    training = training_slot(name, reading, hints)
+    p = p_slot(name, reading, hints)
     x = first_input(reading, [p, training])
     require_input(name, reading, x)
     if p is None:
         p = first_rate(reading, [n for n in (x, training and training.name) if n])
     if p is None or x is None:
         raise no_p(name, "function", reading)
-    given = [x, p.name, *([training.name] if training else []), *constants(reading, told.spec)]
-    missing = unfilled(reading, [*given, *input_names(name, reading, told.spec).values()])
+    given = [x, p.name, *([training.name] if training else []), *constants(reading, hints.spec)]
+    missing = unfilled(reading, [*given, *input_names(name, reading, hints.spec).values()])
     if missing:
         raise target_error(
             name,
@@ -108,19 +108,19 @@ def function_subject(thing: Callable[..., Any], name: str, told: Told, home: Hom
             f"a function that also requires {listed(missing)}",
             "bind them with functools.partial, or name the roles with --p-name and --training-name",
         )
-    return _Function(name, home, reading, x, (p, training), told)
+    return _Function(name, home, reading, x, (p, training), hints)
 
 
-def _assumed(thing: Callable[..., Any], name: str, told: Told) -> Reading:
-    """The signature of a function that Python cannot read: the first that a trial call accepts."""
+def _assumed(thing: Callable[..., Any], name: str, hints: Hints) -> Reading:
+    """Guesses a signature that Python cannot read: the first that a trial call accepts."""
     refused = []
     doubtful = None
     for with_training in (True, False):
-        reading = _guessed_reading(thing, told, with_training)
-        error = _trial(reading, told)
+        reading = _guessed_reading(thing, hints, with_training)
+        error = _trial(reading, hints)
         if error is None:
             return reading
-        if not isinstance(error, TypeError):  # it may have taken the arguments, and not this x
+        if not isinstance(error, TypeError):  # it may accept the arguments, but not this x
             doubtful = doubtful or reading
         shown = reading.show({argument: argument for argument in reading.signature.parameters})
         refused.append(f"{shown} raised {one_line(error)}")
@@ -131,21 +131,21 @@ def _assumed(thing: Callable[..., Any], name: str, told: Told) -> Reading:
     )
 
 
-def _guessed_reading(thing: Callable[..., Any], told: Told, with_training: bool) -> Reading:
-    """x, p and perhaps training by position, what was told by name."""
-    roles = [("x", None), ("p", told.p or told.keep)]
-    if with_training or told.training is not None:
-        roles.append(("training", told.training))
+def _guessed_reading(thing: Callable[..., Any], hints: Hints, with_training: bool) -> Reading:
+    """x, p and perhaps training by position; arguments that the caller named, by name."""
+    roles = [("x", None), ("p", hints.p or hints.keep)]
+    if with_training or hints.training is not None:
+        roles.append(("training", hints.training))
     by_position = [Parameter(r, Parameter.POSITIONAL_ONLY) for r, name in roles if name is None]
     by_name = [Parameter(name, Parameter.KEYWORD_ONLY) for _, name in roles if name is not None]
     return Reading(thing, Signature([*by_position, *by_name]), {}, assumed=True)
 
 
-def _trial(reading: Reading, told: Told) -> Exception | None:
-    """What one call raises."""
+def _trial(reading: Reading, hints: Hints) -> Exception | None:
+    """The exception that one call raises, if any."""
     values: dict[str, Any] = dict.fromkeys(reading.signature.parameters, TRIAL_P)
     values["x"] = torch.ones(2, 3, 4)
-    for flag in {"training", told.training} & values.keys():
+    for flag in {"training", hints.training} & values.keys():
         values[cast(str, flag)] = True
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""An instance: copied at the p it has."""
+"""An instance: copied, at the p that it has."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import torch
 
 from ...loading import Home, one_line, target_error
 from ..subject import Built
+from ._hints import Hints
 from ._numbers import held_p
 from ._target import Target
-from ._told import Told
 from ._use import COMPILED, use_of
 
 
 class Instance(Target):
-    """A module, or another callable that holds its p: copied for each build."""
+    """A module, or another callable that has its p: copied for each build."""
 
-    def __init__(self, thing: Any, name: str, told: Told, home: Home) -> None:
-        where, slot, p = held_p(thing, name, told)
+    def __init__(self, thing: Any, name: str, hints: Hints, home: Home) -> None:
+        where, slot, p = held_p(thing, name, hints)
         self._home = home
         self._thing = thing
-        # What the checks do to a build must not reach the caller's object.
+        # The checks must not change the caller's object.
         try:
             made = copy.deepcopy(thing)
         except Exception as error:
             raise target_error(name, "to survive copy.deepcopy", one_line(error)) from error
-        self._use = use_of(made, name, told)
+        self._use = use_of(made, name, hints)
         article = "module instance" if isinstance(thing, torch.nn.Module) else "callable object"
         keep = ", read as a keep probability" if slot.flipped else ""
         super().__init__(
             name,
             "instance",
             f"{article}, p={p:g} read from `{where}`{keep}{self._use.note}"
-            + COMPILED * bool(told.compile),
+            + COMPILED * bool(hints.compile),
             fixed_p=p,
             has_eval=self._use.slot is not None or self._use.switch is not None,
             takes_inplace=isinstance(getattr(thing, "inplace", None), bool),
         )
-        self._compile = told.compile
+        self._compile = hints.compile
 
     def build(self, p: Any, *, inplace: bool = False) -> Built:
         self._check_own(p)

@@ -10,26 +10,26 @@ import torch
 
 from ...loading import Home, one_line, target_error
 from ..subject import Built, Subject
+from ._hints import Hints
 from ._numbers import bound_p
 from ._reading import Reading, read_call, unfilled
 from ._roles import Slot, constants, drop_or_keep, first_rate, guesses, no_p, p_slot
 from ._target import TRIAL_P, Target
-from ._told import Told
 from ._use import COMPILED, use_of
-from ._words import HOW_TO_TELL, listed
+from ._words import HOW_TO_STATE, listed
 
 
 class _Maker(Target):
     """A class or a factory: built at each p."""
 
     def __init__(
-        self, name: str, told: Told, home: Home, reading: Reading, slot: Slot, article: str
+        self, name: str, hints: Hints, home: Home, reading: Reading, slot: Slot, article: str
     ) -> None:
-        self._reading, self._slot, self._home, self._told = reading, slot, home, told
-        self._given = constants(reading, told.spec)
+        self._reading, self._slot, self._home, self._hints = reading, slot, home, hints
+        self._given = constants(reading, hints.spec)
         fixed = bound_p(name, reading, slot)
         made = self._try(name)
-        self._use = use_of(made, name, told)
+        self._use = use_of(made, name, hints)
         value = "1 - p" if slot.flipped else "p"
         arguments = {} if slot.name in reading.bound else {slot.name: value}
         shown = reading.show(arguments | {k: repr(v) for k, v in self._given.items()})
@@ -37,7 +37,7 @@ class _Maker(Target):
             name,
             "class",
             f"{article}, built as {shown}{self._use.note}{guesses(reading, slot)}"
-            + COMPILED * bool(told.compile),
+            + COMPILED * bool(hints.compile),
             fixed_p=fixed,
             has_eval=self._use.slot is not None or self._use.switch is not None,
             takes_inplace="inplace" in reading.free,
@@ -48,7 +48,7 @@ class _Maker(Target):
         with self._home:
             made = self._make(p, inplace=inplace)
         module = made if isinstance(made, torch.nn.Module) else None
-        bound = self._use.bind(made, self._home, self._check_mode, self._told.compile)
+        bound = self._use.bind(made, self._home, self._check_mode, self._hints.compile)
         return Built(p, bound, module, inputs=frozenset(self._use.names))
 
     def _make(self, p: Any, *, inplace: bool = False) -> Any:
@@ -59,7 +59,7 @@ class _Maker(Target):
         return self._reading.call({slot.name: drop_or_keep(slot, p), **given})
 
     def _try(self, name: str) -> Any:
-        """Builds once: a class that cannot be built is no target, and every check would say so."""
+        """Builds once: a class that cannot be built is not a target, and would fail every check."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -67,23 +67,23 @@ class _Maker(Target):
         except Exception as error:
             shown = self._reading.show({self._slot.name: f"{drop_or_keep(self._slot, TRIAL_P)}"})
             raise target_error(
-                name, f"to be built as {shown}", one_line(error), HOW_TO_TELL
+                name, f"to be built as {shown}", one_line(error), HOW_TO_STATE
             ) from error
 
 
 def maker_subject(
-    thing: Callable[..., Any], name: str, told: Told, home: Home, article: str
+    thing: Callable[..., Any], name: str, hints: Hints, home: Home, article: str
 ) -> Subject:
-    reading = read_call(thing, (told.p or told.keep or "p",))
-    slot = p_slot(name, reading, told) or first_rate(reading, ())
+    reading = read_call(thing, (hints.p or hints.keep or "p",))
+    slot = p_slot(name, reading, hints) or first_rate(reading, ())
     if slot is None:
         raise no_p(name, article, reading)
-    missing = unfilled(reading, [slot.name, *constants(reading, told.spec)])
+    missing = unfilled(reading, [slot.name, *constants(reading, hints.spec)])
     if missing:
         raise target_error(
             name,
             "to be built from the drop probability alone",
             f"a {article} that also requires {listed(missing)}",
-            "point to an instance, or to a functools.partial or factory f(p) that gives them",
+            "use an instance, or a functools.partial or factory f(p) that passes them",
         )
-    return _Maker(name, told, home, reading, slot, article)
+    return _Maker(name, hints, home, reading, slot, article)

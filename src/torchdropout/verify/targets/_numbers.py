@@ -1,4 +1,4 @@
-"""The p that a target has already: bound by a partial, or held by an instance."""
+"""The p that a target already has: bound by a partial, or an attribute of an instance."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 from ...loading import one_line, target_error
 from ..subject import Spec
+from ._hints import Hints
 from ._reading import Reading
 from ._roles import KEEP_NAMES, P_NAMES, Slot, pick
-from ._told import Told
 from ._words import listed, shown_value
 
 
@@ -33,33 +33,33 @@ def as_p(name: str, where: str, value: object, flipped: bool) -> float:
 
 
 def bound_p(name: str, reading: Reading, slot: Slot) -> float | None:
-    """The p that a partial has bound, if it has."""
+    """The p that a partial has bound, if any."""
     if slot.name not in reading.bound:
         return None
     return as_p(name, f"`{slot.name}`", reading.bound[slot.name], slot.flipped)
 
 
-def held_p(thing: Any, name: str, told: Told) -> tuple[str, Slot, float]:
-    """Where an instance holds its p: as told, in an attribute of its own, or in one submodule."""
-    wanted = told.p or told.keep
-    if wanted is not None:
-        slot = Slot(wanted, flipped=told.keep is not None)
+def held_p(thing: Any, name: str, hints: Hints) -> tuple[str, Slot, float]:
+    """Where an instance has its p: as stated, in its own attribute, or in one submodule."""
+    stated = hints.p or hints.keep
+    if stated is not None:
+        slot = Slot(stated, flipped=hints.keep is not None)
         try:
-            value = functools.reduce(getattr, wanted.split("."), thing)
+            value = functools.reduce(getattr, stated.split("."), thing)
         except AttributeError as error:
-            flag = "--p-name" if told.p else "--keep-prob"
+            flag = "--p-name" if hints.p else "--keep-prob"
             raise target_error(
-                name, f"to have the attribute {wanted!r} that {flag} names", one_line(error)
+                name, f"to have the attribute {stated!r} that {flag} names", one_line(error)
             ) from error
-        return wanted, slot, as_p(name, f"`{wanted}`", value, slot.flipped)
-    own = _attribute_p(thing, told.spec)
+        return stated, slot, as_p(name, f"`{stated}`", value, slot.flipped)
+    own = _attribute_p(thing, hints.spec)
     if own is not None:
         return own.name, own, as_p(name, f"`{own.name}`", getattr(thing, own.name), own.flipped)
-    return _p_of_submodule(thing, name, told.spec)
+    return _p_of_submodule(thing, name, hints.spec)
 
 
 def _attribute_p(thing: object, spec: Spec) -> Slot | None:
-    """The attribute of this object that holds a number under a name for p."""
+    """The attribute of this object that is a number and has a name for p."""
     drops = spec.parameters + P_NAMES
     names = [n for n in dir(thing) if pick([n], drops + KEEP_NAMES)]
     held = [n for n in names if as_number(getattr(thing, n, None)) is not None]
@@ -83,5 +83,5 @@ def _p_of_submodule(thing: Any, name: str, spec: Spec) -> tuple[str, Slot, float
         name,
         "to hold its drop probability in one attribute",
         got,
-        "tell it with --p-name NAME, or point to a class or a factory f(p)",
+        "state it with --p-name NAME, or use a class or a factory f(p)",
     )

@@ -1,4 +1,4 @@
-"""How a callable is called: its signature, as Python or torch gives it, and a call by it."""
+"""How a callable is called: its signature, from Python or torch, and calls by it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 @dataclass(frozen=True)
 class Reading:
-    """How a callable is called.
+    """The signature of a callable, and how to call it.
 
     Attributes:
-        function: What is called.
-        signature: Its signature, or the one assumed where Python has none for it.
+        function: The function to call.
+        signature: Its signature, or an assumed one where Python has none.
         bound: Arguments that a `functools.partial` has fixed.
         assumed: True when the signature is assumed.
     """
@@ -38,7 +38,7 @@ class Reading:
 
     @property
     def free(self) -> dict[str, Parameter]:
-        """The named parameters that can still be given."""
+        """The named parameters that can still be passed."""
         return {
             name: parameter
             for name, parameter in self.signature.parameters.items()
@@ -51,7 +51,7 @@ class Reading:
         return any(p.kind is Parameter.VAR_KEYWORD for p in self.signature.parameters.values())
 
     def call(self, values: Mapping[str, Any]) -> Any:
-        """Calls with these arguments, by position where the signature has them by position only."""
+        """Calls with these arguments; positional-only ones are passed by position."""
         known = {**self.bound, **{k: v for k, v in values.items() if self._knows(k)}}
         extra = {k: v for k, v in values.items() if k not in known}
         arguments = inspect.BoundArguments(self.signature, OrderedDict(known))
@@ -78,7 +78,7 @@ def _brief(value: object) -> str:
 
 
 def read_call(call: Callable[..., Any], assumed: tuple[str, ...]) -> Reading:
-    """The reading of a callable; `assumed` are its positional arguments if Python cannot tell."""
+    """Reads a callable; `assumed` are its positional arguments if Python has no signature."""
     function, args, keywords = call, (), {}
     if isinstance(call, functools.partial):
         function, args, keywords = call.func, call.args, call.keywords
@@ -88,13 +88,13 @@ def read_call(call: Callable[..., Any], assumed: tuple[str, ...]) -> Reading:
         return Reading(call, Signature(parameters), {}, assumed=True)
     try:
         bound = signature.bind_partial(*args, **keywords).arguments
-    except TypeError:  # a partial that can never be called: leave it to the call to say so
+    except TypeError:  # a partial that can never be called: the call will raise
         return Reading(call, signature, {})
     return Reading(function, signature, bound)
 
 
 def _signature(function: Callable[..., Any]) -> Signature | None:
-    """What can be read of a callable's arguments, else None."""
+    """The signature of a callable, or None where it has no named arguments or cannot be read."""
     schema = torch_schema(function)
     if schema is not None:
         return _from_schema(schema)
@@ -107,7 +107,7 @@ def _signature(function: Callable[..., Any]) -> Signature | None:
 
 
 def is_torch_builtin(function: object) -> TypeGuard[BuiltinFunctionType]:
-    """Whether it is a builtin that torch offers, which Python has no signature for."""
+    """Whether it is a builtin of torch, for which Python has no signature."""
     return inspect.isbuiltin(function) and builtin_home(function) is not None
 
 
@@ -149,7 +149,7 @@ def call_name(function: object) -> str:
 
 
 def unfilled(reading: Reading, given: Iterable[str]) -> list[str]:
-    """Required arguments that nothing fills."""
+    """Required arguments without a value."""
     return [
         name
         for name, parameter in reading.free.items()

@@ -1,4 +1,4 @@
-"""From whatever the caller gave to a `Subject`."""
+"""Makes a `Subject` of what the caller passed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ..subject import PLAIN, Spec, Subject, Viewed
 from ..world import GENERATORS
 from ..wrapped import Checkpointed, OnDevice
 from ._function import function_subject
+from ._hints import Hints
 from ._instance import Instance
 from ._maker import maker_subject
 from ._reading import builtin_home, call_name, is_torch_builtin, read_call, torch_schema, unfilled
 from ._roles import Slot, p_slot
-from ._told import Told
 from ._words import shown_value
 
 
@@ -38,35 +38,35 @@ def resolve(
     checkpoint: bool = False,
     device: str | torch.device | None = None,
 ) -> Subject:
-    """Understands a target: what it is, and how p and the mode reach it.
+    """Makes a subject of a target: finds what it is, and how p and the mode are passed to it.
 
-    A class, and a factory function whose only argument is p, are built once at p=0.5 to see that
+    A class, and a factory function whose only argument is p, are built once at p=0.5 to see whether
     they can be. Loading and building leave torch's, NumPy's and Python's generators, the default
     dtype, the grad mode, `sys.path` and `sys.modules` as they were.
 
     Args:
         target: A TARGET string (`package.module:Attribute` or `path/file.py:Attribute`), a module
             class, an instance, a function `f(x, p, training)`, or a `functools.partial` of one. A
-            `Subject` is understood already, and comes back as it is.
+            `Subject` is returned unchanged.
         p_name: The argument (of an instance: the attribute) that is the drop probability, where
-            the signature does not tell.
-        keep_prob: The argument or attribute that is the keep probability; it is given `1 - p`.
+            the signature does not show it.
+        keep_prob: The argument or attribute that is the keep probability; it gets `1 - p`.
         training_name: The argument that says whether to drop. `deterministic`, `inference` and
-            the like are given the opposite.
+            similar names get the opposite.
         spec: What it claims to be: the name of a kind, or a `Spec`. Inferred for the classes and
             functions of torch, torchvision, timm, fastai and this library; else plain.
-        compile: Whether to judge what `torch.compile` makes of it; a string names the backend.
-        checkpoint: Whether to judge it inside `torch.utils.checkpoint`.
-        device: Where to judge it: inputs are moved there, outputs back.
+        compile: Whether to verify it compiled by `torch.compile`; a string names the backend.
+        checkpoint: Whether to verify it inside `torch.utils.checkpoint`.
+        device: Where to verify it: inputs are moved there, outputs back.
 
     Returns:
         The subject.
 
     Raises:
         TargetError: It cannot be found, loaded, understood or built; the message says what was
-            expected, what there is, and how to tell what could not be guessed.
+            expected, what exists, and how to state what could not be guessed.
         ArgumentTypeError: A name is not a string.
-        ArgumentValueError: Both `p_name` and `keep_prob` are given, or there is no such kind.
+        ArgumentValueError: Both `p_name` and `keep_prob` are given, or the kind does not exist.
 
     Example:
         >>> resolve(torch.nn.Dropout).description
@@ -76,28 +76,28 @@ def resolve(
     """
     if isinstance(target, Subject):
         return target
-    told = Told(p_name, keep_prob, training_name, compile=compile)
+    hints = Hints(p_name, keep_prob, training_name, compile=compile)
     kind = None if spec is None else parse(spec)
     place = None if device is None else _device(device)
     with _state_restored():
         thing, home = load(target) if isinstance(target, str) else (target, Home())
         name = target if isinstance(target, str) else _name_of(target)
         with home:
-            told = dataclasses.replace(told, spec=infer(thing) if kind is None else kind)
-            subject = _understand(thing, name, told, home)
+            hints = dataclasses.replace(hints, spec=infer(thing) if kind is None else kind)
+            subject = _understand(thing, name, hints, home)
         subject.place = _place(thing)
         subject.has_gradient = getattr(thing, "has_gradient", True) is not False
     if checkpoint:
         subject = Checkpointed(subject)
     if place is not None:
         subject = OnDevice(subject, place)
-    return subject if told.spec is PLAIN else Viewed(subject, told.spec)
+    return subject if hints.spec is PLAIN else Viewed(subject, hints.spec)
 
 
-def _understand(thing: object, name: str, told: Told, home: Home) -> Subject:
-    """An object to its subject."""
+def _understand(thing: object, name: str, hints: Hints, home: Home) -> Subject:
+    """Makes the subject of an object."""
     if isinstance(thing, torch.nn.Module):
-        return Instance(thing, name, told, home)
+        return Instance(thing, name, hints, home)
     if not callable(thing):
         raise target_error(
             name, "to be a module class, an instance or a function", shown_value(thing)
@@ -105,31 +105,31 @@ def _understand(thing: object, name: str, told: Told, home: Home) -> Subject:
     inner = thing.func if isinstance(thing, functools.partial) else thing
     if isinstance(inner, type):
         return maker_subject(
-            thing, name, told, home, "module class" if _is_module(inner) else "class"
+            thing, name, hints, home, "module class" if _is_module(inner) else "class"
         )
-    if _is_factory(thing, told):
-        return maker_subject(thing, name, told, home, "factory")
+    if _is_factory(thing, hints):
+        return maker_subject(thing, name, hints, home, "factory")
     has_signature = inspect.isroutine(inner) or isinstance(inner, torch.jit.ScriptFunction)
-    if not has_signature and _p_slot_or_none(thing, told) is None:
-        return Instance(thing, name, told, home)
-    return function_subject(thing, name, told, home)
+    if not has_signature and _p_slot_or_none(thing, hints) is None:
+        return Instance(thing, name, hints, home)
+    return function_subject(thing, name, hints, home)
 
 
 def _is_module(cls: type) -> bool:
     return issubclass(cls, torch.nn.Module)
 
 
-def _p_slot_or_none(thing: Callable[..., Any], told: Told) -> Slot | None:
+def _p_slot_or_none(thing: Callable[..., Any], hints: Hints) -> Slot | None:
     try:
-        return p_slot("", read_call(thing, ()), told)
+        return p_slot("", read_call(thing, ()), hints)
     except TargetError:
         return None
 
 
-def _is_factory(thing: Callable[..., Any], told: Told) -> bool:
-    """Whether the one argument left is p: then a call makes a dropout and does not apply one."""
+def _is_factory(thing: Callable[..., Any], hints: Hints) -> bool:
+    """Whether the only argument left is p: then a call makes a dropout and does not apply one."""
     reading = read_call(thing, ("x", "p", "training"))
-    slot = _p_slot_or_none(thing, told)
+    slot = _p_slot_or_none(thing, hints)
     required = unfilled(reading, ())
     if slot is None or list(reading.free)[:1] != [slot.name]:
         return False
@@ -137,7 +137,7 @@ def _is_factory(thing: Callable[..., Any], told: Told) -> bool:
 
 
 def _name_of(target: object) -> str:
-    """What an object that was not given by name is called in a report; no addresses."""
+    """The name in a report of an object that was not given by name; without addresses."""
     inner = target.func if isinstance(target, functools.partial) else target
     if is_torch_builtin(inner):
         return f"{builtin_home(inner)}:{call_name(inner)}"
@@ -161,7 +161,7 @@ def _state_restored() -> Iterator[None]:
 
 
 def _device(device: str | torch.device) -> torch.device:
-    """The device, once a tensor could be put there."""
+    """The device, if a tensor can be put there."""
     try:
         found = torch.device(device)
         torch.empty(0, device=found)

@@ -1,4 +1,4 @@
-"""Which argument carries x, p and the mode: as told, by its name, or by its place."""
+"""Which arguments carry x, p and the mode: as stated, by name, or by position."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, cast
 from ...errors import TargetError
 from ...loading import target_error
 from ..subject import Spec
+from ._hints import Hints
 from ._reading import Reading
-from ._told import Told
-from ._words import HOW_TO_TELL, listed
+from ._words import HOW_TO_STATE, listed
 
 # In the order of preference: an argument earlier in the list wins over a later one.
 P_NAMES = (
@@ -41,7 +41,7 @@ POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 @dataclass(frozen=True)
 class Slot:
-    """An argument with a role. `flipped`: it takes 1 - p, or the opposite of training."""
+    """An argument with a role; if `flipped`, it takes 1 - p, or the opposite of training."""
 
     name: str
     flipped: bool = False
@@ -52,32 +52,32 @@ def _squeezed(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def pick(names: Iterable[str], wanted: Iterable[str]) -> str | None:
-    """The first wanted name that is there; `dropProb` and `drop_prob_` are `drop_prob`."""
-    there = {_squeezed(name): name for name in names}
-    return next((there[_squeezed(w)] for w in wanted if _squeezed(w) in there), None)
+def pick(names: Iterable[str], known: Iterable[str]) -> str | None:
+    """The name of the first known name that exists; `dropProb` and `drop_prob_` are `drop_prob`."""
+    given = {_squeezed(name): name for name in names}
+    return next((given[_squeezed(k)] for k in known if _squeezed(k) in given), None)
 
 
-def p_slot(name: str, reading: Reading, told: Told) -> Slot | None:
-    """The argument that carries p, as told or by its name."""
-    if told.p is not None or told.keep is not None:
-        flag = "--p-name" if told.p is not None else "--keep-prob"
-        slot = Slot(cast(str, told.p or told.keep), flipped=told.p is None)
-        _check_told(name, reading, slot.name, flag)
+def p_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
+    """The argument that carries p, as stated or by its name."""
+    if hints.p is not None or hints.keep is not None:
+        flag = "--p-name" if hints.p is not None else "--keep-prob"
+        slot = Slot(cast(str, hints.p or hints.keep), flipped=hints.p is None)
+        _check_hint(name, reading, slot.name, flag)
         return slot
     names = reading.signature.parameters.keys()
-    drop = pick(names, told.spec.parameters + P_NAMES)
+    drop = pick(names, hints.spec.parameters + P_NAMES)
     keep = pick(names, KEEP_NAMES)
     if drop is not None:
         return Slot(drop)
     return Slot(keep, flipped=True) if keep is not None else None
 
 
-def training_slot(name: str, reading: Reading, told: Told) -> Slot | None:
-    """The argument that says whether to drop, as told or by its name."""
-    if told.training is not None:
-        _check_told(name, reading, told.training, "--training-name")
-        return Slot(told.training, flipped=pick([told.training], EVAL_NAMES) is not None)
+def training_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
+    """The argument that says whether to drop, as stated or by its name."""
+    if hints.training is not None:
+        _check_hint(name, reading, hints.training, "--training-name")
+        return Slot(hints.training, flipped=pick([hints.training], EVAL_NAMES) is not None)
     names = reading.signature.parameters.keys()
     live, still = pick(names, TRAINING_NAMES), pick(names, EVAL_NAMES)
     if live is not None:
@@ -85,7 +85,7 @@ def training_slot(name: str, reading: Reading, told: Told) -> Slot | None:
     return Slot(still, flipped=True) if still is not None else None
 
 
-def _check_told(name: str, reading: Reading, argument: str, flag: str) -> None:
+def _check_hint(name: str, reading: Reading, argument: str, flag: str) -> None:
     if argument in reading.signature.parameters or reading.takes_any_keyword or reading.assumed:
         return
     names = list(reading.signature.parameters)
@@ -99,7 +99,7 @@ def _check_told(name: str, reading: Reading, argument: str, flag: str) -> None:
 
 
 def first_rate(reading: Reading, taken: Iterable[str]) -> Slot | None:
-    """The first argument left that could be a probability: no flag, no text, no tensor."""
+    """The first remaining argument that could be a probability: not a flag, text or a tensor."""
     for name, parameter in reading.free.items():
         if name not in taken and parameter.kind in POSITIONAL:
             return Slot(name, guessed=True) if _may_be_rate(parameter) else None
@@ -133,7 +133,7 @@ def require_input(name: str, reading: Reading, argument: str | None) -> None:
 
 
 def input_names(name: str, reading: Reading, spec: Spec) -> dict[str, str]:
-    """Under which names the target takes the further inputs of its kind; a bias may be missing."""
+    """The target's names for the further inputs of its kind; a bias may be missing."""
     found = {role: pick(reading.free, names) for role, names in spec.inputs.items()}
     lacking = [role for role, argument in found.items() if argument is None and role != "bias"]
     if lacking:
@@ -146,7 +146,7 @@ def input_names(name: str, reading: Reading, spec: Spec) -> dict[str, str]:
 
 
 def constants(reading: Reading, spec: Spec) -> dict[str, Any]:
-    """What the kind requires to be built or called with, as far as the target takes it."""
+    """The arguments that the kind requires, those that the target accepts."""
     return {name: value for name, value in spec.arguments.items() if name in reading.free}
 
 
@@ -157,20 +157,20 @@ def no_p(name: str, article: str, reading: Reading) -> TargetError:
         "to take the drop probability",
         f"a {article} with the arguments ({arguments}), none of them named like one "
         f"({', '.join(P_NAMES[:4])}, ..., {KEEP_NAMES[0]}, ...)",
-        HOW_TO_TELL,
+        HOW_TO_STATE,
     )
 
 
 def drop_or_keep(slot: Slot, p: Any) -> Any:
-    """What the argument is given for p. A wrong p goes on as it is, for the target to refuse."""
+    """The value of the argument for p. A wrong p is passed unchanged, for the target to reject."""
     is_number = isinstance(p, (int, float)) and not isinstance(p, bool)
     return 1 - p if slot.flipped and is_number else p
 
 
 def guesses(reading: Reading, slot: Slot) -> str:
-    """What the reader of a report should know of how p was found."""
+    """Notes for the report on how p was found."""
     if reading.assumed:
         return "; no readable signature, so p is passed by position"
     if slot.guessed:
-        return f"; `{slot.name}` is taken for p, as the first argument that can be"
+        return f"; `{slot.name}` is taken as p, since it is the first argument that can be"
     return f"; `{slot.name}` is read as a keep probability" if slot.flipped else ""

@@ -1,4 +1,4 @@
-"""What all subjects of a TARGET share."""
+"""The base of all subjects of a TARGET."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRIAL_P = 0.5
 
 
 class Target(Subject):
-    """What the three kinds share."""
+    """The base of functions, classes and instances."""
 
     def __init__(
         self,

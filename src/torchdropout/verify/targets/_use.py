@@ -1,4 +1,4 @@
-"""How a thing that was made, a module or another callable, is put into a mode and called."""
+"""How an object that was built, a module or another callable, is put into a mode and called."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import torch
 
 from ...loading import Home, target_error
+from ._hints import Hints
 from ._reading import read_call, unfilled
 from ._roles import Slot, first_input, input_names, require_input, training_slot
-from ._told import Told
 from ._words import listed, shown_value
 
 COMPILED = "; compiled"
 
 
-# A thing that was made: how it is called, and what puts it into a mode.
+# Puts an object into a mode.
 _Switch = Callable[[Any, bool], None]
 
 
 @dataclass(frozen=True)
 class Use:
-    """How a made thing, a module or another callable, is put into a mode and called."""
+    """How an object that was built is put into a mode and called."""
 
     slot: Slot | None
     switch: _Switch | None
@@ -50,7 +50,7 @@ class Use:
 
 
 def compiled(thing: Any, compile: bool | str) -> Any:
-    """What `torch.compile` makes of it, if asked for."""
+    """The object as `torch.compile` compiles it, if requested."""
     if not compile:
         return thing
     return torch.compile(thing, backend="inductor" if compile is True else compile)
@@ -60,16 +60,16 @@ def renamed(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     return {names[role]: value for role, value in inputs.items() if role in names}
 
 
-def use_of(thing: Any, name: str, told: Told) -> Use:
-    """Reads how a made thing is called."""
+def use_of(thing: Any, name: str, hints: Hints) -> Use:
+    """Reads how an object that was built is called."""
     is_module = isinstance(thing, torch.nn.Module)
     if not callable(thing):
         raise target_error(
             name, "to make something that can be called on a tensor", shown_value(thing)
         )
     reading = read_call(thing.forward if is_module else thing, ("x",))
-    slot = training_slot(name, reading, told) if told.training or not reading.assumed else None
-    names = input_names(name, reading, told.spec)
+    slot = training_slot(name, reading, hints) if hints.training or not reading.assumed else None
+    names = input_names(name, reading, hints.spec)
     given = [first_input(reading, [slot]), slot.name if slot else None, *names.values()]
     require_input(name, reading, given[0])
     missing = unfilled(reading, [argument for argument in given if argument])
@@ -78,7 +78,7 @@ def use_of(thing: Any, name: str, told: Told) -> Use:
             name,
             "to be called on a tensor alone",
             f"{type(thing).__qualname__}, whose call also requires {listed(missing)}",
-            "point to a function f(x, p, training) that gives them",
+            "use a function f(x, p, training) that passes them",
         )
     switch: _Switch | None = None
     if is_module or callable(getattr(thing, "train", None)):
@@ -88,7 +88,7 @@ def use_of(thing: Any, name: str, told: Told) -> Use:
     if slot is not None:
         note = f", called with {slot.name}={'not ' if slot.flipped else ''}training"
     else:
-        note = "" if switch else "; it has no training mode to set, so eval is not judged"
+        note = "" if switch else "; it has no training mode to set, so eval is not checked"
     return Use(slot, switch, note, names)
 
 

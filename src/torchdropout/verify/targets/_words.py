@@ -1,12 +1,12 @@
-"""What the errors of a TARGET share: a hint, and how values and names are written."""
+"""What the errors of targets share: a hint, and the form of values and names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-HOW_TO_TELL = (
-    "tell it with --p-name NAME (or --keep-prob NAME for a keep probability), or point to an "
-    "instance or to a function f(x, p, training)"
+HOW_TO_STATE = (
+    "state it with --p-name NAME (or --keep-prob NAME for a keep probability), or use an "
+    "instance or a function f(x, p, training)"
 )
 
 

@@ -1,4 +1,4 @@
-"""What a source file says: every name resolved, nothing imported or run."""
+"""Reads a source file and resolves its names; imports and runs nothing."""
 
 from .code import Code as Code
 from .definitions import UNKNOWN as UNKNOWN

@@ -1,4 +1,4 @@
-"""A source file as the rules read it: calls, classes and functions, with every name resolved."""
+"""A source as the rules see it: calls, classes and functions, with names resolved."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Code(Layers, Training):
             cls.attributes.setdefault(name, []).append(given)
 
     def _derive(self) -> None:
-        """Which classes are Modules: bases are classes of this file, known names, or unknown."""
+        """Decides which classes are Modules, by their bases in this file, known or unknown."""
         for cls in self.classes:
             found = [self.local(base) for base in cls.node.bases]
             cls.bases = tuple(base for base in found if isinstance(base, Class) and base is not cls)
@@ -151,7 +151,7 @@ class Code(Layers, Training):
                 waiting += inner.get(function, [])
 
     def _called(self, expr: ast.expr) -> Function | None:
-        """The function of this file that a call runs: for an object of a Module, its `forward`."""
+        """Returns the function of this file that a call runs; for a Module, its `forward`."""
         known = self.local(expr)
         if isinstance(known, Function):
             return known
@@ -189,9 +189,9 @@ def _is_no_module(name: str | None) -> bool:
 
 
 def _is_open(base: ast.expr, name: str | None) -> bool:
-    """Whether a base is a class from elsewhere that may be a Module."""
+    """Whether a base is a class from another file that may be a Module."""
     if name is not None:
-        # What is torch's is judged by its name.
+        # For torch's own classes, the name decides.
         return not name.startswith(("torch.", "abc.", "typing.", "typing_extensions."))
     is_plain = isinstance(base, ast.Name) and base.id in dir(builtins)
     return not is_plain and not isinstance(base, ast.Subscript)

@@ -11,7 +11,7 @@ from .signatures import SIGNATURES
 
 
 class Unknown:
-    """What cannot be known from the source."""
+    """A value that cannot be known from the source."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -28,11 +28,11 @@ UNKNOWN = Unknown()
 
 @dataclass(eq=False)
 class Assigned:
-    """A value that an attribute is given.
+    """A value that an attribute is assigned.
 
     Attributes:
         node: The statement.
-        value: The expression; None where it is not written down.
+        value: The expression; None if it is not written down.
         function: The method that assigns it; None in the body of the class.
     """
 
@@ -48,10 +48,10 @@ class Class:
     Attributes:
         node: The statement.
         name: Its name.
-        bases: The classes of this file that it is derived from.
-        is_surely_module: A base is known to be a `torch.nn.Module`.
-        is_module: That, or it has a `forward` and a base that is not known.
-        methods: Those that it defines itself.
+        bases: Its bases in this file.
+        is_surely_module: Whether a base is known to be a `torch.nn.Module`.
+        is_module: The same, or it has a `forward` and an unknown base.
+        methods: The methods it defines itself.
         attributes: What `self.x = ...` and the body of the class assign.
     """
 
@@ -64,33 +64,33 @@ class Class:
     attributes: dict[str, list[Assigned]] = field(default_factory=dict)
 
     def lineage(self) -> list[Class]:
-        """The class and those of this file that it is derived from, nearest first."""
+        """Returns the class and its direct and indirect bases in this file, nearest first."""
         found = [self]
         for one in found:
             found.extend(base for base in one.bases if base not in found)
         return found
 
     def method(self, name: str) -> Function | None:
-        """A method, its own or a base's in this file."""
+        """Returns its own method, or that of a base in this file."""
         return next((c.methods[name] for c in self.lineage() if name in c.methods), None)
 
     def assigned(self, name: str) -> list[Assigned]:
-        """All that an attribute is given, here or in a base of this file."""
+        """Returns all values assigned to an attribute, here or in a base in this file."""
         return [each for c in self.lineage() for each in c.attributes.get(name, ())]
 
 
 @dataclass(eq=False)
 class Function:
-    """A `def`.
+    """A function definition.
 
     Attributes:
         node: The statement.
         name: Its name.
         cls: The class that it is a method of.
-        parameters: All of them, `self` too, without `*args` and `**kwargs`.
+        parameters: All parameters including `self`, without `*args` and `**kwargs`.
         defaults: The default of each parameter that has one.
-        callers: The calls of it in this file.
-        is_step: It runs at each step: a `forward` of a Module, or called by one in this file.
+        callers: Its calls in this file.
+        is_step: Whether it runs at each step: a `forward` of a Module, or called by one here.
     """
 
     node: FunctionNode
@@ -114,7 +114,7 @@ class Function:
         return self.cls is not None and "classmethod" in {d.id for d in decorators}
 
     def given(self, call: Call, parameter: str) -> ast.expr | Unknown | None:
-        """What a call of this function gives for a parameter; its default where it gives none."""
+        """Returns the argument of a call for a parameter, or the default."""
         names = [p.arg for p in self.parameters]
         positional = [*self.node.args.posonlyargs, *self.node.args.args]
         places = [p.arg for p in positional][1 if self.is_bound else 0 :]
@@ -130,9 +130,9 @@ class Call:
 
     Attributes:
         node: The expression.
-        name: The qualified name of what is called; None where it is not known.
-        function: The innermost `def` round it.
-        cls: The class whose method it stands in, nested functions counted.
+        name: The qualified name of what is called; None if it is not known.
+        function: The innermost function around it.
+        cls: The class whose method, or function nested in one, it is in.
     """
 
     node: ast.Call
@@ -141,13 +141,13 @@ class Call:
     cls: Class | None
 
     def argument(self, name: str) -> ast.expr | Unknown | None:
-        """What is given for a parameter, by place or by name.
+        """Returns the argument for a parameter, by position or by name.
 
         Args:
             name: The parameter.
 
         Returns:
-            The expression; None where none is given; UNKNOWN where `*args` or `**kwargs` may.
+            The expression; None if there is none; UNKNOWN if `*args` or `**kwargs` may hold it.
         """
         return _argument(self.node, SIGNATURES.get(self.name or "", ()), name)
 

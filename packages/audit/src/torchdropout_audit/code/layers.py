@@ -1,4 +1,4 @@
-"""Sequences of layers that a source writes down."""
+"""Sequences of layers in a source."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .names import Names
 
 
 class Layers(Names):
-    """A source whose sequences of layers are read."""
+    """A source in which sequences of layers can be read."""
 
     def sequence(self, call: Call) -> list[ast.expr] | None:
-        """The layers of a `Sequential`, in order; None where they are not all written down."""
+        """Returns the layers of a `Sequential`, in order; None if not all are written down."""
         if call.name != "torch.nn.Sequential" or call.node.keywords:
             return None
         arguments = call.node.args
@@ -33,7 +33,7 @@ class Layers(Names):
         return layers
 
     def listed(self, expr: ast.expr) -> list[ast.expr] | None:
-        """The elements of a list or tuple that is written down and not changed after; else None."""
+        """Returns the elements of a list or tuple; None if not written down, or changed later."""
         if isinstance(expr, ast.Name):
             values = self.assigned(expr)
             if len(values) != 1 or values[0] is None or expr.id in self._changed:
@@ -59,7 +59,7 @@ class Layers(Names):
 
     @cached_property
     def _changed(self) -> frozenset[str]:
-        """Names of lists that a method or an index may have changed."""
+        """The names of lists that a method or an index may have changed."""
         found = set()
         for node in self._scopes.order:
             target: ast.AST | None = None

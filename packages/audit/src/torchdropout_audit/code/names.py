@@ -1,4 +1,4 @@
-"""What the names of a source stand for, and the values they are given."""
+"""What the names in a source stand for, and the values they are assigned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .scopes import Binding
 from .signatures import canonical, is_public
 from .tree import Tree
 
-_DEEPEST = 12  # names that stand for names that stand for names: a circle, or beyond any reader
+_DEEPEST = 12  # names that stand for names: a circle, or unreadable
 
 
 class Names(Tree):
@@ -20,14 +20,14 @@ class Names(Tree):
         self._names: dict[ast.AST, str | None] = {}
 
     def name(self, expr: ast.AST) -> str | None:
-        """The qualified name of what an expression stands for.
+        """Returns the qualified name of what an expression stands for.
 
         Args:
             expr: A name, or attributes of one.
 
         Returns:
-            `torch.nn.functional.dropout`, say, whatever it was imported as; None for what this file
-            defines itself, for what is not known, and for what may be one thing or another.
+            For example `torch.nn.functional.dropout`, whatever its local name; None for what this
+            file defines, for what is not known, and for what may be several things.
         """
         return self._name(expr, 0)
 
@@ -35,7 +35,7 @@ class Names(Tree):
         if expr not in self._names:
             if depth > _DEEPEST:
                 return None
-            self._names[expr] = None  # a name that stands for itself
+            self._names[expr] = None  # for a name that stands for itself
             self._names[expr] = self._resolve(expr, depth)
         return self._names[expr]
 
@@ -71,17 +71,17 @@ class Names(Tree):
         return None
 
     def bindings(self, name: ast.Name) -> list[Binding]:
-        """All that a name may stand for where it stands."""
+        """Returns all that a name may stand for at its place."""
         return self._scopes.scopes[name].lookup(name.id)
 
     def local(self, expr: ast.AST) -> Function | Class | None:
-        """The `def` or `class` of this file that an expression names.
+        """Returns the function or class of this file that an expression names.
 
         Args:
             expr: `helper`, `self.helper`, `cls.helper`, `Class.helper`.
 
         Returns:
-            It; None where there is none, or more than one.
+            The definition; None if there is none, or more than one.
         """
         if isinstance(expr, ast.Name):
             found = [b.node for b in self.bindings(expr) if not _is_none(b.node)]
@@ -100,7 +100,7 @@ class Names(Tree):
         return self._by_node.get(found[0].node) if len(found) == 1 else None
 
     def _owner(self, name: ast.Name) -> Class | None:
-        """The class that `self`, `cls` or a class's own name stands for."""
+        """Returns the class that `self`, `cls` or a class's name stands for."""
         if name.id in ("self", "cls"):
             return self.class_of(name)
         found = self.bindings(name)
@@ -108,14 +108,15 @@ class Names(Tree):
         return owner if isinstance(owner, Class) else None
 
     def _held(self, expr: ast.Attribute) -> list[Assigned]:
-        """All that the attribute of a class of this file is given."""
+        """Returns all values of an attribute of a class in this file."""
         owner = self._owner(expr.value) if isinstance(expr.value, ast.Name) else None
         return [] if owner is None else owner.assigned(expr.attr)
 
     def assigned(self, expr: ast.AST) -> list[ast.expr | None]:
-        """The expressions that a name or an attribute of `self` is given; None for one not written.
+        """Returns the expressions assigned to a name or an attribute of `self`.
 
-        Empty where it is not known: an attribute of a base elsewhere, a builtin.
+        None stands for a value that is not written down. The list is empty if nothing is known: for
+        a builtin, or an attribute of a base in another file.
         """
         if isinstance(expr, ast.Name):
             return [
@@ -127,7 +128,7 @@ class Names(Tree):
         return []
 
     def value(self, expr: ast.AST) -> object:
-        """The literal that an expression is, followed through names that are bound once.
+        """Returns the literal value of an expression, following names that are bound once.
 
         Args:
             expr: An expression.

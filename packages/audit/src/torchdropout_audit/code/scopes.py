@@ -1,4 +1,4 @@
-"""Which names a scope binds, and to what: Python's own rules, read from the tree."""
+"""The names that each scope binds, by Python's rules."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _BINDING = frozenset(
         *(ast.MatchAs, ast.MatchStar, ast.MatchMapping),
     )
 )
-# Half of all nodes hold no other; operators and contexts are objects that all of a tree share.
+# Half of all nodes have no children; operators and contexts are shared objects.
 _LEAVES = frozenset((ast.Name, ast.Constant, ast.Pass, ast.alias))
 _SHARED = frozenset(("ctx", "op", "ops"))
-_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}  # those that may hold nodes, of each type
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}  # for each type, those that may hold nodes
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One place that gives a name a meaning.
+    """One place that binds a name.
 
     Attributes:
-        kind: `value` where an expression is assigned, `def` for functions and classes, `other`
-            where what is bound is not written down: a loop, a `with`, an unpacking, `+=`.
-        node: The statement, or the expression where one is assigned.
+        kind: `value` if an expression is assigned, `def` for functions and classes, `other`
+            if the value is not written down: a loop, a `with`, an unpacking, `+=`.
+        node: The statement, or the assigned expression.
         target: The qualified name of an import.
     """
 
@@ -56,28 +56,28 @@ class Scope:
 
     @property
     def is_class(self) -> bool:
-        """Names of a class are not seen from the functions in it."""
+        """Whether it is a class, whose names are not visible in its functions."""
         return isinstance(self.node, ast.ClassDef)
 
     def bind(self, name: str, binding: Binding) -> None:
-        """Adds a meaning of a name."""
+        """Adds a binding of a name."""
         home = self.elsewhere.get(name, self)
         home.names.setdefault(name, []).append(binding)
 
     def lookup(self, name: str) -> list[Binding]:
-        """All the meanings a name may have here; none for a builtin or a name from nowhere."""
+        """Returns all bindings of a name; none for a builtin or an undefined name."""
         scope: Scope | None = self.elsewhere.get(name, self)
         is_inner = True
         while scope is not None:
             if name in scope.names and (is_inner or not scope.is_class):
                 return scope.names[name]
-            if not isinstance(scope.node, COMPREHENSIONS):  # they see the names of a class
+            if not isinstance(scope.node, COMPREHENSIONS):  # these see the names of a class
                 is_inner = False
             scope = scope.outer
         return []
 
     def holder(self) -> Scope:
-        """The scope that `:=` binds in: the nearest that is no comprehension."""
+        """Returns the scope that `:=` binds in: the nearest that is not a comprehension."""
         scope = self
         while isinstance(scope.node, COMPREHENSIONS) and scope.outer is not None:
             scope = scope.outer
@@ -88,7 +88,7 @@ class Scopes:
     """The scopes of a tree, with the parent and the scope of each node.
 
     Attributes:
-        parents: The parent of each node but the module.
+        parents: The parent of each node except the module.
         scopes: The scope in which each node is evaluated.
         module: The outermost scope.
     """
@@ -97,7 +97,7 @@ class Scopes:
         self.parents: dict[ast.AST, ast.AST] = {}
         self.scopes: dict[ast.AST, Scope] = {}
         self.module = Scope(tree, None)
-        # A stack and no recursion: the depth of a tree has no bound.
+        # A stack instead of recursion, since the depth of a tree is not limited.
         waiting: list[tuple[ast.AST, Scope]] = [(tree, self.module)]
         self.order: list[ast.AST] = []
         binding: list[ast.AST] = []

@@ -1,4 +1,4 @@
-"""The names of torch's dropouts and of what takes a dropout rate, with their parameters."""
+"""The names and parameters of dropouts and of all that accepts a dropout rate."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OWN_RNN = (*_RNN, "bidirectional")
 _F_DROP = ("input", "p", "training", "inplace")
 
 FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d", "3d"))
-"""The functional dropouts whose `training` is True by default."""
+"""The functional dropouts whose `training` defaults to True."""
 
 FUNCTIONAL_OFF = ("torch.nn.functional.alpha_dropout", "torch.nn.functional.feature_alpha_dropout")
-"""The functional dropouts whose `training` is False by default."""
+"""The functional dropouts whose `training` defaults to False."""
 
 _OWN_ON: dict[str, tuple[str, ...]] = {
     **{f"torchdropout.functional.dropout{d}": _F_DROP for d in ("", "1d", "2d", "3d")},
@@ -60,7 +60,7 @@ OTHER_OFF: dict[str, tuple[str, ...]] = {
     **_OWN_OFF,
     "timm.layers.drop_path": ("x", "drop_prob", "training", "scale_by_keep"),
 }
-"""Those of other packages whose `training` is False by default."""
+"""Those of other packages whose `training` defaults to False."""
 
 MODULES = tuple(
     f"torch.nn.{name}"
@@ -128,7 +128,7 @@ _ATTENTION: Mapping[str, tuple[str, ...]] = {
 ATTENTION: Mapping[str, str] = {
     name: "p" if "p" in parameters else "dropout_p" for name, parameters in _ATTENTION.items()
 }
-"""The attention functions, which drop whenever they are given a rate: the rate's parameter."""
+"""The attention functions, which drop whenever the rate is not 0: their rate parameter."""
 
 RATES: Mapping[str, str] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
@@ -150,7 +150,7 @@ RATES: Mapping[str, str] = {
     ),
     **ATTENTION,
 }
-"""What takes a drop probability, and the parameter that is it."""
+"""All that accepts a drop probability, with the name of that parameter."""
 
 SIGNATURES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _F_DROP),
@@ -176,7 +176,7 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "torch.utils.checkpoint.checkpoint_sequential": ("functions", "segments", "input"),
     **_ATTENTION,
 }  # fmt: skip
-"""The parameters that can be given by place, in order."""
+"""The parameters that can be given by position, in order."""
 
 _HOMES = (
     (re.compile(r"torch\.nn\.modules\.(?:\w+\.)?(?=[A-Z])"), "torch.nn."),
@@ -193,7 +193,7 @@ _HOMES = (
 
 
 def canonical(name: str) -> str:
-    """The one name of what can be imported from several places.
+    """Returns one name for what can be imported from several places.
 
     Example:
         >>> canonical("torch.nn.modules.dropout.Dropout")

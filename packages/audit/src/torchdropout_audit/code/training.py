@@ -1,4 +1,4 @@
-"""What a source runs only in training, and which of its values depend on training."""
+"""Which code runs only in training, and which values depend on training."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Training(Names):
         self._gates: dict[ast.AST, bool] = {}
 
     def gated(self, node: ast.AST) -> bool:
-        """Whether a test of training decides if a node is run.
+        """Whether a test of training decides if a node runs.
 
-        An `if`, a conditional expression, an `and` or `or`, a `while`, a `match`, a statement
-        before it that leaves, or a function that by its name or by all its calls in this file runs
-        in training alone. Generous: in doubt True.
+        The test may be in an `if`, a conditional expression, an `and` or `or`, a `while`, a `match`
+        or an earlier statement that leaves the block; or the node is in a function that, by its
+        name or by all its calls in this file, runs only in training. In doubt the answer is True.
 
         Args:
             node: A node.
         """
         if node not in self._gates:
-            self._gates[node] = False  # what is gated by itself
+            self._gates[node] = False  # for a circle
             self._gates[node] = self._is_gated(node)
         return self._gates[node]
 
@@ -63,13 +63,13 @@ class Training(Names):
         return False
 
     def _is_called_when_gated(self, node: FunctionNode) -> bool:
-        """Whether there are calls of a function in this file, and all of them are gated."""
+        """Whether a function is called in this file, and all its calls are gated."""
         function = self._by_node.get(node)
         callers = function.callers if isinstance(function, Function) else ()
         return bool(callers) and all(self.gated(c.node) for c in callers)
 
     def _is_after_exit(self, node: ast.stmt, parent: ast.AST) -> bool:
-        """Whether a statement before this one leaves the function by a test of training."""
+        """Whether an earlier statement leaves the block by a test of training."""
         for name in ("body", "orelse", "finalbody"):
             block = getattr(parent, name, None)
             if isinstance(block, list) and any(each is node for each in block):
@@ -83,17 +83,17 @@ class Training(Names):
         return isinstance(node, ast.Assert) and self.depends_on_training(node.test)
 
     def depends_on_training(self, expr: ast.AST) -> bool:
-        """Whether a value may be another in training than in evaluation.
+        """Whether a value may differ between training and evaluation.
 
-        It names something that speaks of training, is given something that does (local variables,
-        attributes, properties and functions of this file are followed), or comes from a function
-        that is not known. Generous: in doubt True.
+        That is so if it contains a name that suggests training, if it is assigned from one (local
+        variables, attributes, properties and functions of this file are followed), or if it comes
+        from an unknown function. In doubt the answer is True.
 
         Args:
             expr: An expression.
         """
         if expr not in self._trains:
-            self._trains[expr] = False  # what depends on itself
+            self._trains[expr] = False  # for a circle
             self._trains[expr] = any(map(self._speaks, ast.walk(expr)))
         return self._trains[expr]
 
@@ -128,7 +128,7 @@ class Training(Names):
         for each in owner.assigned(node.attr):
             if each.function is not None and each.function.name in _SETTERS:
                 return True
-            # In `__init__` a Module is in training: `self.training` tests nothing there.
+            # In `__init__` a Module is always in training mode.
             is_made = each.function is not None and each.function.name == "__init__"
             value = each.value
             if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
@@ -146,10 +146,10 @@ class Training(Names):
         if isinstance(node.func, ast.Name):
             if not self.bindings(node.func):
                 return False  # a builtin
-            # It can look at a mode that it is given with its object, or that it keeps itself.
+            # It may use the mode of an object that it is given, or a mode of its own.
             given = [each.id for each in node.args if isinstance(each, ast.Name)]
             return not (node.args or node.keywords) or not _OBJECTS.isdisjoint(given)
-        # A method of a base that is elsewhere may look at `self.training`.
+        # A method of a base in another file may use `self.training`.
         return (
             isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Name)
@@ -168,7 +168,7 @@ def _is_own_mode(node: ast.AST) -> bool:
 
 
 def _source_of(node: ast.AST) -> ast.AST:
-    """What a binding's value comes from: all of `x += y`, the iterable of a loop."""
+    """Returns what the value of a binding comes from, such as the iterable of a loop."""
     if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
         return node.iter
     if isinstance(node, ast.withitem):
@@ -181,5 +181,5 @@ def _source_of(node: ast.AST) -> ast.AST:
 
 
 def _place(block: Sequence[ast.AST], node: ast.AST) -> int:
-    """Where a node or what holds it stands in a block."""
+    """Returns the index of a node in a block."""
     return next((i for i, each in enumerate(block) if each is node), len(block))

@@ -1,4 +1,4 @@
-"""A parsed source: where its nodes are, in the tree and in the text."""
+"""A parsed source, and the places of its nodes in the tree and in the text."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Tree:
         self.functions: list[Function] = []
 
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
-        """What a node stands in, nearest first."""
+        """Yields the nodes that contain a node, nearest first."""
         up = self._scopes.parents
         while node in up:
             node = up[node]
             yield node
 
     def function_of(self, node: ast.AST) -> Function | None:
-        """The innermost `def` whose body holds a node."""
+        """Returns the innermost function whose body contains a node."""
         scope: Scope | None = self._scopes.scopes[node]
         while scope is not None:
             found = self._by_node.get(scope.node)
@@ -64,7 +64,7 @@ class Tree:
         return None
 
     def class_of(self, node: ast.AST) -> Class | None:
-        """The class whose method, or a function nested in one, holds a node."""
+        """Returns the class whose method, or function nested in one, contains a node."""
         scope: Scope | None = self._scopes.scopes[node]
         is_inside = False
         while scope is not None:
@@ -76,7 +76,7 @@ class Tree:
         return None
 
     def receiver(self, node: ast.AST) -> str | None:
-        """What a method calls its object, `self`, where a node can name it; else None."""
+        """Returns the method's name for its object, `self`, if a node can use it; else None."""
         cls = self.class_of(node)
         scope: Scope | None = self._scopes.scopes[node]
         while scope is not None and cls is not None:
@@ -91,7 +91,7 @@ class Tree:
         return None
 
     def is_deliberate(self, node: ast.AST) -> bool:
-        """Whether a function or class round a node, or the path, says that it drops at any time.
+        """Whether a name around a node, or the path, says that dropout is always on.
 
         Monte-Carlo and Bayesian dropout, and the pre-net of Tacotron 2, whose dropout stays on in
         inference (Shen et al. 2018).
@@ -116,7 +116,7 @@ class Tree:
         )
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Where a node's text begins and ends: characters from the beginning of the source."""
+        """Returns where a node's text begins and ends, in characters from the source's start."""
         assert isinstance(node, (ast.expr, ast.stmt, ast.arg, ast.keyword, ast.alias))
         end_line, end_column = node.end_lineno, node.end_col_offset
         assert end_line is not None
@@ -131,17 +131,17 @@ class Tree:
         return start + len(self.text[start:end].encode()[:column].decode(errors="replace"))
 
     def position(self, offset: int) -> tuple[int, int]:
-        """The line and the column, both from 1, of a character."""
+        """Returns the line and column of a character, both from 1."""
         line = max(bisect_right(self._starts, offset) - 1, 0)
         return line + 1, offset - self._starts[line] + 1
 
     def line(self, number: int) -> str:
-        """A line of the source, from 1, without its end."""
+        """Returns a line of the source, counted from 1, without its end."""
         start = self._starts[number - 1]
         end = self._starts[number] if number < len(self._starts) else len(self.text)
         return self.text[start:end].rstrip("\r\n")
 
     def text_of(self, node: ast.AST) -> str:
-        """The source text of a node."""
+        """Returns the source text of a node."""
         start, end = self.span(node)
         return self.text[start:end]

@@ -1,4 +1,4 @@
-"""Words in names: what speaks of training, and what speaks of keeping."""
+"""Words in names, and which names suggest training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 @lru_cache(maxsize=65536)
 def words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case.
+    """Splits a name into words, in lower case.
 
     Example:
         >>> words("isTraining_now")
@@ -29,9 +29,9 @@ def words(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=65536)
 def speaks_of_training(name: str) -> bool:
-    """Whether a name may tell training from evaluation.
+    """Whether a name may distinguish training from evaluation.
 
-    Generous: what it takes for a test of training is not accused.
+    In doubt True: what counts as a test of training is not reported.
 
     Example:
         >>> [speaks_of_training(n) for n in ("is_train", "self_training", "pretrained", "istrain")]
@@ -45,7 +45,7 @@ def speaks_of_training(name: str) -> bool:
 
 
 def trains(name: str) -> bool:
-    """Whether a function, by its name, runs in training alone: `training_step`, `forward_train`.
+    """Whether a function, by its name, runs only in training: `training_step`, `forward_train`.
 
     Example:
         >>> [trains(n) for n in ("training_step", "train_and_evaluate", "forward")]

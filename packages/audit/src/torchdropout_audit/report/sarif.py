@@ -61,7 +61,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         made["fullDescription"] = {"text": rule.explain}
     text = "\n\n".join(filter(None, (rule.summary, rule.explain)))
     parts = [text]
-    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.mended)):
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
         if source:
             parts += [title, f"```python\n{source.rstrip()}\n```"]
     made["help"] = {"text": text, "markdown": "\n\n".join(parts)}

@@ -1,1 +1,1 @@
-"""One file a rule: what it finds, why that is wrong, an example, and what to write instead."""
+"""The rules, one per file: what it finds, why that is wrong, an example, and the fix."""

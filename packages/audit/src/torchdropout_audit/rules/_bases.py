@@ -1,4 +1,4 @@
-"""The bases of a class that are not in its file."""
+"""Bases of a class from other files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _ABSTRACT = ("abc.", "typing.", "typing_extensions.")
 
 
 def has_plain_bases(code: Code, cls: Class) -> bool:
-    """Whether a class has what `torch.nn.Module` has and what is in this file, as far as it counts.
+    """Whether bases from other files add nothing that matters to `torch.nn.Module`.
 
-    True where each base from elsewhere is `torch.nn.Module`, says nothing (`abc.ABC`,
-    `typing.Generic`), or is a well-known framework's root: none has an `eval()` of its own or uses
-    the attributes of its children.
+    True if each of them is `torch.nn.Module`, adds nothing (`abc.ABC`, `typing.Generic`), or is a
+    well-known framework's root: none of these has its own `eval()` or uses the attributes of its
+    children.
 
     Args:
         code: The file.
@@ -26,7 +26,7 @@ def has_plain_bases(code: Code, cls: Class) -> bool:
 
 
 def _foreign(code: Code, cls: Class) -> Iterator[str]:
-    """The qualified names of the bases from elsewhere; empty for one that is not known."""
+    """Yields the qualified names of bases from other files; "" for an unknown one."""
     for one in cls.lineage():
         for base in one.node.bases:
             expr = base.value if isinstance(base, ast.Subscript) else base
@@ -43,7 +43,7 @@ def _is_plain(name: str) -> bool:
 
 
 def is_stub(body: list[ast.stmt]) -> bool:
-    """Whether a body only says what is to be there: a docstring, `pass`, `...`, a `raise`."""
+    """Whether a body is only a placeholder: a docstring, `pass`, `...`, a `raise`."""
     return all(
         isinstance(each, (ast.Pass, ast.Raise))
         or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))

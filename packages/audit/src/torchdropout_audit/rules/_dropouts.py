@@ -1,4 +1,4 @@
-"""What several rules ask: what builds a dropout, what a rate stands for, what is meant to fail."""
+"""Questions of several rules: what builds a dropout, what a rate is, what is meant to fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..code import MODULES, OTHER_MODULES, Call, Class, Code, Function, words
 
 BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
-"""What builds a dropout module."""
+"""The names of classes of dropout modules."""
 
 _MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
 _ROOTS = re.compile(r"forward|__call__|\w+_step")
@@ -17,7 +17,7 @@ _REFUSALS = re.compile(r"(?i)^(?:assert_?)?(?:raises|warns)|^suppress$")
 
 
 def one_line(code: Code, node: ast.AST) -> str:
-    """The text of a node, for a message."""
+    """Returns the text of a node in one line, for a message."""
     return " ".join(code.text_of(node).split())
 
 
@@ -39,7 +39,7 @@ def builds(code: Code, expr: ast.AST | None) -> bool:
 
 
 def whole(code: Code, node: ast.expr) -> ast.expr:
-    """The module that a dropout is built for: with its `.to(device)`, in its `Sequential`."""
+    """Returns the expression of the whole module: with `.to(device)`, with its `Sequential`."""
     for parent in code.parents(node):
         if isinstance(parent, ast.IfExp) and node is not parent.test:
             node = parent
@@ -48,7 +48,7 @@ def whole(code: Code, node: ast.expr) -> ast.expr:
                 break
             node = parent
         elif isinstance(parent, ast.Attribute) and parent.attr in _MOVES:
-            continue  # the call of it is next
+            continue  # its call is next
         elif (
             isinstance(parent, ast.Call)
             and isinstance(parent.func, ast.Attribute)
@@ -61,7 +61,7 @@ def whole(code: Code, node: ast.expr) -> ast.expr:
 
 
 def called(code: Code, module: ast.expr) -> ast.Call | None:
-    """The call of a module, plain or by its `forward`; None where it is used otherwise."""
+    """Returns the call of a module, or of its `forward`; None for any other use."""
     parents = code.parents(module)
     parent = next(parents)
     if isinstance(parent, ast.Attribute) and parent.attr == "forward":
@@ -70,7 +70,7 @@ def called(code: Code, module: ast.expr) -> ast.Call | None:
 
 
 def around(code: Code, function: Function | None) -> list[Function]:
-    """A function and those that it is nested in, innermost first."""
+    """Returns a function and those that contain it, innermost first."""
     found = []
     while function is not None:
         found.append(function)
@@ -81,9 +81,9 @@ def around(code: Code, function: Function | None) -> list[Function]:
 def is_step(code: Code, function: Function | None, rate: ast.AST | None = None) -> bool:
     """Whether a function runs at each step, in evaluation too.
 
-    It is a `forward`, or is called from one and not only where a test of training decides; so may
-    one that is nested in it and passed on, to `checkpoint`. A call that gives a parameter of `rate`
-    a value that depends on training is such a test.
+    True for a `forward`, for what it calls outside of tests of training, and for a nested function
+    that it passes on, for example to `checkpoint`. A call that gives a parameter in `rate` a value
+    that depends on training counts as a test of training.
     """
     waiting, seen = [function], set()
     while waiting:
@@ -110,7 +110,7 @@ def _is_gate(code: Code, function: Function, call: Call, rate: ast.AST | None) -
 
 
 def _holders(code: Code, function: Function) -> Iterator[Function]:
-    """The function that a nested one is passed on from, where no test of training decides."""
+    """Yields the functions that pass a nested one on outside of tests of training."""
     outer = code.function_of(function.node)
     for node in ast.walk(outer.node) if outer else ():
         if isinstance(node, ast.Name) and node.id == function.name and not code.gated(node):
@@ -131,7 +131,7 @@ def is_refused(code: Code, node: ast.AST) -> bool:
 
 
 def _callees(node: ast.AST) -> Iterator[str]:
-    """The last part of the name of what a call or a `with` calls."""
+    """Yields the last part of the names that a call or a `with` calls."""
     if isinstance(node, (ast.With, ast.AsyncWith)):
         for item in node.items:
             yield from _callees(item.context_expr)
@@ -143,14 +143,14 @@ def _callees(node: ast.AST) -> Iterator[str]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number that was meant as one: no bool."""
+    """Whether a value is a number, and not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def default_of(code: Code, expr: ast.expr) -> object:
-    """The number that a name stands for where nothing else is given; None where none is known.
+    """Returns the number that a name stands for by default; None if it is not known.
 
-    A literal that it is bound to once, or the default of the parameter that it is.
+    That is a literal that it is bound to once, or the default of a parameter.
     """
     value = code.value(expr)
     if is_number(value):

@@ -17,13 +17,13 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
     Args:
         code: The source.
         call: A call that has an argument.
-        argument: What to add, `training=self.training`.
+        argument: What to add, such as `training=self.training`.
     """
     last = _last(call.node)
     begin, end = code.span(last)
     closing = code.span(call.node)[1] - 1
-    # Between the last argument and the closing parenthesis there are parentheses of the argument's
-    # own, a comma, comments and white space.
+    # Between the last argument and the closing parenthesis there may be parentheses around the
+    # argument, a comma, comments and white space.
     place, has_comma = end, False
     for token in _GAP.finditer(code.text, end, closing):
         if token[0] == ")":
@@ -39,13 +39,13 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
 
 
 def _last(node: ast.Call) -> ast.expr | ast.keyword:
-    """The argument that is written last; of a keyword, all of it."""
+    """Returns the last argument; for a keyword argument, with its name."""
     places: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
     return max(places, key=lambda each: (each.lineno, each.col_offset))
 
 
 def add_training(code: Code, call: Call) -> Fix | None:
-    """`training=self.training` for a call in a method of a Module."""
+    """Adds `training=self.training` to a call in a method of a Module."""
     receiver = code.receiver(call.node)
     if receiver is None or call.cls is None or not (call.node.args or call.node.keywords):
         return None
@@ -55,7 +55,7 @@ def add_training(code: Code, call: Call) -> Fix | None:
 
 
 def gate_rate(code: Code, rate: ast.expr) -> Fix | None:
-    """`p if self.training else 0.0` for a rate that is given in a method of a Module."""
+    """Makes a rate in a method of a Module `p if self.training else 0.0`."""
     receiver, cls = code.receiver(rate), code.class_of(rate)
     if receiver is None or cls is None:
         return None

@@ -19,11 +19,11 @@ class Hit:
     """A place where a rule is broken.
 
     Attributes:
-        node: What is marked.
-        message: One line: what is there, and why it is wrong.
+        node: The marked part of the source.
+        message: One line: what the source does, and why it is wrong.
         hint: What to write instead, in a few words.
-        fix: The fix, where there is one.
-        severity: Less than the rule's own, where it is less sure here.
+        fix: The fix, if there is one.
+        severity: A lower severity than the rule's, where it is less certain.
     """
 
     node: ast.AST
@@ -50,14 +50,14 @@ def rule(
     evidence: str,
     severity: Severity = "error",
 ) -> Callable[[Finder], SourceRule]:
-    """Makes a function a rule: its name with hyphens, its docstring summary and explanation.
+    """Turns a function into a rule; its name and docstring become the rule's.
 
     Args:
         code: The rule's code.
         group: The group it is listed under.
-        broken: A source that breaks it.
-        fixed: The same source, fixed.
-        evidence: Where it was met.
+        broken: A source that breaks the rule.
+        fixed: The same source after the fix.
+        evidence: Where the mistake was seen.
         severity: `"error"` or `"advice"`.
     """
 

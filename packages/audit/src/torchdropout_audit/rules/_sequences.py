@@ -1,4 +1,4 @@
-"""Layers one after another: in a `Sequential`, and in a `forward` that applies them in turn."""
+"""Layers in the order of application, in a `Sequential` or in a `forward`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Layer:
 
     Attributes:
         node: What a finding marks: the layer in its `Sequential`, or the call that applies it.
-        name: The qualified name of the module or function; empty where it is not known.
-        call: The call that builds the module or applies the function: it has the arguments.
+        name: The qualified name of the module or function; empty if it is not known.
+        call: The call that builds the module or applies the function, with the arguments.
     """
 
     node: ast.expr
@@ -37,9 +37,9 @@ class Path:
     """A layer that is applied, and what was applied before it.
 
     Attributes:
-        layers: In the order in which they are applied; the layer itself is the last.
-        ends: Nothing comes after it: it ends a `Sequential`, or is returned.
-        whole: What it ends: the call of the `Sequential`, or the `return`.
+        layers: In the order of application; the layer itself is the last.
+        ends: Whether it ends a `Sequential`, or its result is returned.
+        whole: The call of the `Sequential`, or the `return`.
     """
 
     layers: tuple[Layer, ...]
@@ -48,11 +48,11 @@ class Path:
 
     @property
     def last(self) -> Layer:
-        """The layer."""
+        """The layer itself."""
         return self.layers[-1]
 
     def before(self) -> Iterator[Layer]:
-        """What was applied before it, nearest first, up to a layer that is not torch's."""
+        """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
         for layer in reversed(self.layers[:-1]):
             if not layer.name.startswith(("torch.", "torchdropout.")):
                 return
@@ -60,19 +60,19 @@ class Path:
 
 
 def paths(code: Code) -> Sequence[Path]:
-    """Every layer that is known to be applied, with those before it.
+    """Returns every layer that is known to be applied, with those before it.
 
     Args:
         code: A file.
 
     Returns:
-        A path for each layer; more than one for a layer of a `Sequential` that is applied where it
-        is known. Nothing for a file without a dropout of torch's.
+        A path for each layer, or several for a layer of a `Sequential` that is applied in this
+        file; nothing for a file without one of torch's dropouts.
     """
     return _paths(code)
 
 
-@lru_cache(maxsize=1)  # several rules ask for those of one file in turn
+@lru_cache(maxsize=1)  # several rules ask about the same file in turn
 def _paths(code: Code) -> tuple[Path, ...]:
     if not any(call.name in _DROPOUTS for call in code.calls):
         return ()
@@ -80,7 +80,7 @@ def _paths(code: Code) -> tuple[Path, ...]:
 
 
 def kind(layer: Layer) -> str:
-    """The last part of a layer's name: `Dropout2d`, `batch_norm`."""
+    """Returns the last part of a layer's name: `Dropout2d`, `batch_norm`."""
     return layer.name.rpartition(".")[2]
 
 
@@ -110,7 +110,7 @@ class _Reader:
 
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
-        for call in self.code.calls:  # the outer one of nested calls comes first
+        for call in self.code.calls:  # of nested calls, the outer one comes first
             layers = self._sequential(call, nested)
             if layers is None or call.node in nested:
                 continue
@@ -123,7 +123,7 @@ class _Reader:
     # --- What is built --------------------------------------------------------------------------
 
     def _sequential(self, call: Call, nested: set[ast.AST], depth: int = 0) -> list[Layer] | None:
-        """The layers of a `Sequential`, those of one in it too; None for another call."""
+        """Returns the layers of a `Sequential`, including nested ones; None for another call."""
         children = self.code.sequence(call)
         if children is None:
             return None
@@ -141,7 +141,7 @@ class _Reader:
         return found
 
     def _built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
-        """The layer that an expression builds; without a name where that is not known."""
+        """Returns the layer that an expression builds; without a name if it is not known."""
         if depth > _DEEPEST:
             return Layer(node)
         if isinstance(expr, ast.IfExp):  # `nn.Dropout(p) if p > 0 else nn.Identity()`
@@ -169,7 +169,7 @@ class _Reader:
 
         Args:
             block: Statements.
-            known: By name, the layers that its value has come through; changed in place.
+            known: For each name, the layers that its value has passed; changed in place.
 
         Yields:
             The paths.
@@ -188,7 +188,7 @@ class _Reader:
                 continue
             elif isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
                 now = _stored(statement)
-                # The second turn begins with what the first left.
+                # The second iteration begins with what the first left.
                 before = {name: layers for name, layers in known.items() if name not in now}
                 for body in bodies:
                     yield from self._block(body, dict(before))
@@ -231,7 +231,7 @@ class _Reader:
         return bound
 
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
-        """The name whose value an expression passes through layers, and those layers in order."""
+        """Returns the name whose value an expression passes through layers, and the layers."""
         outer: list[Layer] = []
         while isinstance(expr, ast.Call):
             call = self.calls.get(expr)
@@ -245,7 +245,7 @@ class _Reader:
         return "", [Layer(expr), *outer]
 
     def _step(self, expr: ast.Call, call: Call | None) -> tuple[list[Layer], ast.expr | None]:
-        """The layers that a call applies, and what it applies them to."""
+        """Returns the layers that a call applies, and what it applies them to."""
         func = expr.func
         first = expr.args[0] if expr.args and not isinstance(expr.args[0], ast.Starred) else None
         if (
@@ -262,7 +262,9 @@ class _Reader:
             if call.name.startswith("torch.nn.") and not call.name.startswith(
                 "torch.nn.functional."
             ):
-                return [Layer(expr)], first  # a module is built here, or a name of torch.nn's parts
+                return [
+                    Layer(expr)
+                ], first  # a module is built here, or it is some other name of torch.nn
             return [Layer(expr, call.name, call)], first
         if isinstance(func, ast.Call):
             return [self._built(func, expr)], first
@@ -276,7 +278,7 @@ class _Reader:
 
 
 def _target(statement: ast.stmt) -> str:
-    """The name that a statement gives a value: that of the output where it unpacks an RNN's."""
+    """Returns the name that a statement assigns to; of an unpacked RNN result, the output's."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target = statement.targets[0]
     elif isinstance(statement, ast.AnnAssign):
@@ -289,7 +291,7 @@ def _target(statement: ast.stmt) -> str:
 
 
 def _bodies(statement: ast.stmt) -> list[list[ast.stmt]]:
-    """The blocks of a compound statement."""
+    """Returns the blocks of a compound statement."""
     found = [getattr(statement, name, None) for name in ("body", "finalbody")]
     after = getattr(statement, "orelse", None)
     while isinstance(after, list) and len(after) == 1 and isinstance(after[0], ast.If):
@@ -302,7 +304,7 @@ def _bodies(statement: ast.stmt) -> list[list[ast.stmt]]:
 
 
 def _stored(node: ast.AST | None) -> set[str]:
-    """The names that a node binds."""
+    """Returns the names that a node binds."""
     if isinstance(node, ast.Name):
         return {node.id}  # a target, by far the most common
     return {

@@ -1,4 +1,4 @@
-"""A rate given to an attention function in evaluation too."""
+"""TD105: an attention function that drops in evaluation, too."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _Found = tuple[ast.expr, str]
     evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160",
 )
 def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
-    """An attention function is given a drop rate in evaluation too.
+    """An attention function is given a drop rate in evaluation, too.
 
     `scaled_dot_product_attention`, flash-attention's functions and xformers'
-    `memory_efficient_attention` know nothing of a Module's mode: they drop whenever the rate is not
-    0. A model that passes `dropout_p=self.p` drops in evaluation.
+    `memory_efficient_attention` do not see a Module's mode: they drop whenever the rate is not 0. A
+    model that passes `dropout_p=self.p` drops in evaluation.
 
-    An error where a Module gives a constant or an attribute that no test of training gates; through
-    local variables and one call within the file too. A rate that is a plain parameter is its
-    caller's matter. Advice where it is not known whether a Module calls.
+    It is an error if a Module gives a constant or an attribute, directly or through local variables
+    or one call within the file, and no test of training decides on it. It is advice if the caller
+    is not known to be a Module. A rate that is a plain parameter is up to the caller.
 
     To fix: `dropout_p=self.p if self.training else 0.0`.
     """
@@ -79,7 +79,7 @@ def _hit(code: Code, node: ast.expr, given_by: str, call: Call) -> Hit:
 
 
 def _is_known(code: Code, rate: ast.expr) -> bool:
-    """False for an attribute that a base elsewhere may define as a property that tests training."""
+    """False for an attribute that a base in another file may define as a property."""
     while isinstance(rate, ast.Attribute) and isinstance(rate.value, ast.Attribute):
         rate = rate.value
     if not isinstance(rate, ast.Attribute) or not isinstance(rate.value, ast.Name):
@@ -95,7 +95,7 @@ def _is_known(code: Code, rate: ast.expr) -> bool:
 
 
 def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
-    """The expressions, here or in a caller, that give the rate whatever the mode."""
+    """Yields the expressions, here or in a caller, that give the rate in both modes."""
     if code.gated(call.node) or code.depends_on_training(rate) or _is_zero_there(code, rate, call):
         return
     source = _source(code, rate, 0)
@@ -110,7 +110,7 @@ def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
 
 
 def _is_zero_there(code: Code, rate: ast.expr, call: Call) -> bool:
-    """Whether the call is made only where the rate is 0: `if self.p == 0.0`, itself or by name."""
+    """Whether the call is made only if the rate is 0: `if self.p == 0.0`, or a name for it."""
     node: ast.AST = call.node
     for parent in code.parents(call.node):
         if isinstance(parent, ast.If) and any(each is node for each in parent.body):
@@ -151,7 +151,7 @@ def _from_callers(code: Code, function: Function, parameter: str) -> Iterator[_F
 
 
 def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None:
-    """The constant, the attribute or the parameter that a rate comes from; None where unknown."""
+    """Returns the constant, attribute or parameter that a rate comes from; None if unknown."""
     if depth > 4 or code.value(rate) in (0, None):
         return None
     if isinstance(rate, ast.Constant):
@@ -177,7 +177,7 @@ def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None
 
 
 def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:
-    """The function, this one or one round it, that has the parameter."""
+    """Returns the function, this one or one around it, that has the parameter."""
     while function is not None:
         if any(each is parameter for each in function.parameters):
             return function

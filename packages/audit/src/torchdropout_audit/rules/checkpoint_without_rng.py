@@ -1,4 +1,4 @@
-"""TD151 checkpoint-without-rng."""
+"""TD151: a checkpoint whose second run draws another mask."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ _DEEPEST = 8
     "instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.",
 )
 def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
-    """A checkpoint round a dropout restores the state of the generators.
+    """A checkpoint around a dropout restores the state of the random generators.
 
-    Looked at: `checkpoint`, `checkpoint_sequential` and `checkpoint_wrapper` with
-    `preserve_rng_state=False`, round what this file shows to hold a dropout: a module or a function
-    of this file, a list of modules over which a loop goes, a Transformer layer with its default of
-    0.1. Where the rate is a parameter that is 0 by default it is advice.
+    The rule looks at `checkpoint`, `checkpoint_sequential` and `checkpoint_wrapper` with
+    `preserve_rng_state=False` around code that, by this file, contains a dropout: a module or a
+    function of this file, a list of modules in a loop, a Transformer layer with its default of 0.1.
+    It is advice if the rate is a parameter that is 0 by default.
 
     A checkpoint runs the forward a second time in the backward pass. Without the state of the
-    generators that run draws another mask: the gradients belong to another sample than the loss,
+    generators, that run draws another mask: the gradients belong to another sample than the loss,
     and flow through places that were dropped. Training gets worse, or diverges, without an error.
 
-    To fix: leave `preserve_rng_state` at its default, True, or give the rate: True where it is
-    above 0.
+    To fix: leave `preserve_rng_state` at its default, True, or make it True when the rate is above
+    0.
     """
     for call in code.calls:
         parameter = _CHECKPOINTS.get(call.name or "")
@@ -84,7 +84,7 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         held = _Search(code).expression(what)
         if held:
             drop = next((each for each in held if each.is_on), held[0])
-            line = f"{_said(code, drop.call.node.func)} in line {drop.call.node.lineno}"
+            line = f"{_said(code, drop.call.node.func)} on line {drop.call.node.lineno}"
             yield Hit(
                 call.node,
                 f"the second run of {_said(code, what)} draws other masks than the first ({line})",
@@ -100,14 +100,14 @@ def _said(code: Code, expr: ast.expr) -> str:
 
 @dataclass(frozen=True)
 class _Drop:
-    """A dropout that was found; `is_on` unless its rate is known to be 0 by default."""
+    """A dropout; `is_on` unless its rate is known to be 0 by default."""
 
     call: Call
     is_on: bool
 
 
 class _Search:
-    """Looks for dropouts in what a file says an expression holds or runs."""
+    """Finds the dropouts that an expression contains or runs, as far as the file shows."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -115,11 +115,11 @@ class _Search:
         self.known: dict[ast.AST, list[_Drop]] = {}
 
     def expression(self, expr: ast.expr | None, depth: int = 0) -> list[_Drop]:
-        """The dropouts in a module or function that an expression stands for."""
+        """Returns the dropouts in a module or function that an expression stands for."""
         if expr is None or depth > _DEEPEST:
             return []
         if expr not in self.known:
-            self.known[expr] = []  # what holds itself adds nothing
+            self.known[expr] = []  # what contains itself adds nothing
             self.known[expr] = self._look(expr, depth)
         return self.known[expr]
 
@@ -154,7 +154,7 @@ class _Search:
         return [each for expr in expressions for each in self.expression(expr, depth + 1)]
 
     def _call(self, expr: ast.Call, depth: int) -> list[_Drop]:
-        """What a call builds, wraps or gives back."""
+        """Returns the dropouts in what a call builds, wraps or returns."""
         name = self.code.name(expr.func)
         if name in RATES:
             return self._rate(expr)
@@ -162,7 +162,7 @@ class _Search:
         if isinstance(known, Class):
             return self._class(known)
         given = [*expr.args, *(keyword.value for keyword in expr.keywords)]
-        if isinstance(known, Function):  # `run(block)` that gives back a function which calls block
+        if isinstance(known, Function):  # `run(block)` may return a function that calls block
             is_factory = any(isinstance(e, ast.FunctionDef) for e in known.node.body)
             return self._all(given, depth) if is_factory else []
         if name == "functools.partial":
@@ -172,7 +172,7 @@ class _Search:
         return []
 
     def _turn(self, name: ast.Name, depth: int) -> list[_Drop]:
-        """The modules that a loop gives to a name: `for block in self.blocks`."""
+        """Returns the dropouts in what a loop assigns to a name: `for block in self.blocks`."""
         bindings = self.code.bindings(name)
         if len(bindings) != 1 or bindings[0].kind != "other":
             return []
@@ -200,7 +200,7 @@ class _Search:
         return self.expression(source, depth + 1)
 
     def _class(self, cls: Class | None) -> list[_Drop]:
-        """The dropouts that a class of this file, or a base of it here, builds and calls."""
+        """Returns the dropouts that a class of this file, or a base in it, builds and calls."""
         if cls is None or not cls.is_module:
             return []
         if cls.node not in self.known:
@@ -209,14 +209,14 @@ class _Search:
         return self.known[cls.node]
 
     def _function(self, function: Function) -> list[_Drop]:
-        """The dropouts that a function of this file calls."""
+        """Returns the dropouts that a function of this file calls."""
         if function.node not in self.known:
             self.known[function.node] = []
             self.known[function.node] = self._inside(function.node.body)
         return self.known[function.node]
 
     def _inside(self, nodes: Sequence[ast.AST]) -> list[_Drop]:
-        """The dropouts that code calls or builds."""
+        """Returns the dropouts that code calls or builds."""
         found: list[_Drop] = []
         for node in nodes:
             for each in ast.walk(node):
@@ -234,7 +234,7 @@ class _Search:
         return found
 
     def _rate(self, node: ast.Call) -> list[_Drop]:
-        """The dropout that a call is or builds, unless it is known never to act."""
+        """Returns the dropout that a call is or builds, unless it is known never to act."""
         call = self.calls[node]
         name = call.name or ""
         given = call.argument(RATES[name])
@@ -258,7 +258,7 @@ class _Search:
         return [_Drop(call, not self._is_off_by_default(given))]
 
     def _is_off_by_default(self, rate: ast.expr) -> bool:
-        """Whether a rate is a parameter whose default is 0, or an attribute that is given one."""
+        """Whether a rate is a parameter whose default is 0, or an attribute set from one."""
         if isinstance(rate, ast.Attribute):
             values = self.code.assigned(rate)
             if len(values) != 1 or not isinstance(values[0], ast.Name):

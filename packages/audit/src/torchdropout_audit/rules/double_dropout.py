@@ -1,4 +1,4 @@
-"""TD143 double-dropout."""
+"""TD143: one dropout right after another."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ head = nn.Sequential(
     "the embeddings of blt and kosmos-2.5 in transformers.",
 )
 def double_dropout(code: Code) -> Iterator[Hit]:
-    """A dropout is not applied to what has just come through a dropout.
+    """A dropout is not applied to the result of another dropout.
 
-    Looked at: the layers of a Sequential, those of one nested in it too, and what a function
+    The rule looks at the layers of a Sequential, including nested ones, and at what a function
     applies in turn to one value.
 
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
-    source says so. Most often one of them was left behind when a layer between them went.
+    source says so. Most often one of them was left behind when a layer between them was removed.
 
-    To fix: keep one, with the rate that is meant.
+    To fix: keep one, with the intended rate.
     """
     seen = set()
     for path in paths(code):
@@ -62,5 +62,5 @@ def double_dropout(code: Code) -> Iterator[Hit]:
                 path.last.node,
                 f"{kind(path.last)} right after {kind(before)}: together they drop more than "
                 "either says",
-                "keep one, with the rate that is meant",
+                "keep one, with the intended rate",
             )

@@ -1,4 +1,4 @@
-"""TD125 dropout-as-flag."""
+"""TD125: a flag as p."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Lin
 def dropout_as_flag(code: Code) -> Iterator[Hit]:
     """A dropout's p is a number, not a flag.
 
-    Looked at: a bool given for p to one of torch's dropout modules (an error), and a name that is a
-    flag: `inplace`, or a parameter whose default or annotation is a bool (advice).
+    It is an error to give a bool as p to one of torch's dropout modules. It is advice if a name
+    that is a flag is given: `inplace`, or a parameter whose default or annotation is a bool.
 
-    torch takes True for p=1 and False for p=0 and says nothing: `nn.Dropout(True)` gives zeros in
-    training, `nn.Dropout(False)` does nothing. It is written beside `nn.ReLU(True)`, whose first
-    argument is `inplace`.
+    torch accepts True as p=1 and False as p=0 without a warning: `nn.Dropout(True)` returns zeros
+    in training, `nn.Dropout(False)` does nothing. Such calls are written next to `nn.ReLU(True)`,
+    whose first argument is `inplace`.
 
     To fix: `nn.Dropout(0.5, inplace=True)`, or plain `nn.Dropout(0.5)`.
     """
@@ -68,7 +68,7 @@ def _says_inplace(p: ast.expr) -> bool:
 
 
 def _is_flag(code: Code, p: ast.expr) -> bool:
-    """Whether a name is surely a bool: by what it says, or as the parameter that it is."""
+    """Whether a name is surely a bool: by its words, or as a parameter."""
     if _says_inplace(p):
         return True
     if not isinstance(p, ast.Name):

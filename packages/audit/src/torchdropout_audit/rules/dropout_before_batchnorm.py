@@ -1,4 +1,4 @@
-"""TD141 dropout-before-batchnorm."""
+"""TD141: a BatchNorm after a dropout."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ _BATCH_NORMS = frozenset(
     "mlcolvar#205.",
 )
 def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
-    """No BatchNorm stands behind a dropout.
+    """No BatchNorm comes after a dropout.
 
-    Looked at: the layers of a Sequential, and what a function applies in turn to one value. Layers
-    between the two change nothing, but for another normalisation. Alpha dropout keeps the variance
-    and is not meant.
+    The rule looks at the layers of a Sequential, and at what a function applies in turn to one
+    value. Layers in between make no difference, except another normalisation. Alpha dropout keeps
+    the variance and is not reported.
 
-    Dropout raises the variance in training, not in eval. BatchNorm keeps the variance of training
-    and divides by it in eval, where it is too large: behind a ReLU and a dropout of p=0.5 what
-    BatchNorm gives has a standard deviation of 1 in training and of 0.64 in eval.
+    Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
+    and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
+    output of BatchNorm has a standard deviation of 1 in training and of 0.64 in eval.
 
-    To fix: put the dropout behind the last BatchNorm, or use LayerNorm or GroupNorm, which keep no
+    To fix: put the dropout after the last BatchNorm, or use LayerNorm or GroupNorm, which store no
     statistics.
     """
     seen = set()
@@ -77,9 +77,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
                     seen.add(before.node)
                     yield Hit(
                         before.node,
-                        f"{kind(before)} before {kind(path.last)}, which keeps the variance of "
+                        f"{kind(before)} before {kind(path.last)}, which stores the variance of "
                         "dropped values and divides by it in eval",
-                        "put the dropout behind the last BatchNorm",
+                        "put the dropout after the last BatchNorm",
                     )
                 break
 

@@ -1,4 +1,4 @@
-"""TD114: a dropout that a Module makes and nothing applies."""
+"""TD114: a dropout that a Module builds and nothing applies."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _LOOKING = frozenset(("super", "isinstance", "type", "id", "len", "print", "repr
     "nn/pytorch/glob.py:701, neuralforecast models/informer.py:90",
 )
 def dropout_never_used(code: Code) -> Iterator[Hit]:
-    """A dropout that a Module makes is applied.
+    """A dropout that a Module builds is applied.
 
-    Looked for: an attribute of a Module with a `forward` that is given a dropout and read nowhere
-    in the file: not by the class, its bases and its subclasses, not of another object, not by name
-    in a string. A class that goes over its children, or that has a base that is not known, is
-    passed by.
+    The rule looks for an attribute of a Module with a `forward` that is assigned a dropout and read
+    nowhere in the file: not by the class, its bases and its subclasses, not on another object, not
+    by name in a string. A class that loops over its children, or that has an unknown base, is
+    skipped.
 
-    The rate is an argument, is printed with the model and tuned, and changes nothing. Either the
-    line that applies the dropout is missing, or the dropout is left over.
+    The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
+    that applies the dropout is missing, or the dropout is left over.
 
-    To fix: apply it in `forward`, or take it out, with the parameter that gives its rate.
+    To fix: apply it in `forward`, or remove it, together with the parameter for its rate.
     """
     made = {cls: list(_made(code, cls)) for cls in code.classes if has_plain_bases(code, cls)}
     if not any(made.values()):
@@ -70,13 +70,13 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
                 continue
             yield Hit(
                 node,
-                f"{name} is never used: the Module makes a dropout that nothing applies",
-                "apply it in forward, or take it out",
+                f"{name} is never used: the Module builds a dropout that nothing applies",
+                "apply it in forward, or remove it",
             )
 
 
 def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
-    """The attributes that are given a dropout, and what makes it."""
+    """Returns the attributes that are assigned a dropout, and the calls that build it."""
     for name, given in cls.attributes.items():
         for each in given:
             if each.function is None or each.value is None:
@@ -95,7 +95,7 @@ def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
 
 
 class _Uses:
-    """Where the attributes of a file are read."""
+    """Collects where the attributes of a file are read."""
 
     def __init__(self, code: Code) -> None:
         self.by_self: dict[Class | None, set[str]] = {}
@@ -105,7 +105,7 @@ class _Uses:
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if not isinstance(next(code.parents(node)), ast.Expr):  # no docstring
+                if not isinstance(next(code.parents(node)), ast.Expr):  # not a docstring
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
@@ -121,7 +121,7 @@ class _Uses:
             self.elsewhere.add(node.attr)
 
     def _name(self, code: Code, node: ast.Name) -> None:
-        """Notes what gives a Module away: to a function, or attributes by name."""
+        """Records what passes a Module to a function, or reads attributes by name."""
         if node.id in _BY_NAME:
             self.open.add(code.class_of(node))
         elif node.id == "self" and isinstance(node.ctx, ast.Load):

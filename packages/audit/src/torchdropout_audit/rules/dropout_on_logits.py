@@ -1,4 +1,4 @@
-"""TD142 dropout-on-logits."""
+"""TD142: a dropout on logits."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ _HEADS = frozenset(("classifier", "logits", "logit"))
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
-    Looked at: a dropout right before a softmax; and one right behind a Linear or a convolution that
-    ends what is known to give logits: it has as many outputs as there are classes, labels or words,
-    its name says classifier or logits, or it ends a whole model in a variable. The Linear and
-    dropout that end the feed-forward block of a transformer are not meant: what they give is added
-    to something.
+    The rule looks at a dropout right before a softmax, and at one right after a Linear or a
+    convolution that ends something known to return logits: it has as many outputs as there are
+    classes, labels or words, its name contains classifier or logits, or it ends a whole model in a
+    variable. The Linear and dropout at the end of a transformer's feed-forward block are not
+    reported: their output is added to something.
 
-    A logit that is dropped becomes 0, which is a score like any other: the class that is wanted
-    loses its score at random, the loss cannot be small, and no gradient flows for it. In an
-    attention a score of 0 is not "no attention" either.
+    A dropped logit becomes 0, which is a score like any other: the right class loses its score at
+    random, the loss cannot become small, and no gradient flows through the dropped logit. In an
+    attention a score of 0 does not mean "no attention" either.
 
-    To fix: put the dropout before the last layer; in an attention behind the softmax.
+    To fix: put the dropout before the last layer; in an attention, after the softmax.
     """
     seen = set()
     for path in paths(code):
@@ -72,7 +72,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 before.node,
                 f"{kind(before)} right before {kind(path.last)}: a dropped logit is 0, a score "
                 "like any other",
-                "put it before the last layer, or behind the softmax of an attention",
+                "put it before the last layer, or after the softmax of an attention",
             )
         elif (
             path.ends

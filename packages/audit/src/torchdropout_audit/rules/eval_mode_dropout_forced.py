@@ -1,4 +1,4 @@
-"""TD162 eval-mode-dropout-forced."""
+"""TD162: code for MC dropout that misses some dropouts."""
 
 from __future__ import annotations
 
@@ -49,19 +49,18 @@ Test = Callable[[str], bool]
 def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
     """What turns dropout on in eval, for MC dropout, reaches every kind of it.
 
-    Looked at: `m.train()` or `m.training = True` under a test of m's class that some of torch's
-    dropouts pass and others do not: `type(m) == nn.Dropout`, `isinstance(m, nn.Dropout)`,
-    `m.__class__.__name__.startswith("Dropout")`; or under a test of the name that `named_modules`
-    gives.
+    The rule looks at `m.train()` or `m.training = True` under a test of m's class that some of
+    torch's dropouts pass and others do not: `type(m) == nn.Dropout`, `isinstance(m, nn.Dropout)`,
+    `m.__class__.__name__.startswith("Dropout")`; or under a test of the name from `named_modules`.
 
-    `isinstance(m, nn.Dropout)` is false of Dropout1d, Dropout2d, Dropout3d, AlphaDropout and
-    FeatureAlphaDropout, and names that begin with "Dropout" leave out the alpha kinds. What is left
-    out stays deterministic, and the spread of the samples is too small; where nothing is reached it
-    is 0. No test of classes reaches a functional dropout, and the dropout inside LSTM, GRU and
+    `isinstance(m, nn.Dropout)` is false for Dropout1d, Dropout2d, Dropout3d, AlphaDropout and
+    FeatureAlphaDropout, and a name that begins with "Dropout" excludes the alpha kinds. What is
+    missed stays deterministic, and the spread of the samples is too small; if nothing is reached,
+    it is 0. No test of classes reaches functional dropout, and the dropout inside LSTM, GRU and
     MultiheadAttention needs `train()` on that module.
 
-    To fix: `isinstance(m, nn.modules.dropout._DropoutNd)` is true of all six; add the modules that
-    hold a dropout of their own, and see that two passes differ.
+    To fix: `isinstance(m, nn.modules.dropout._DropoutNd)` is true for all six; add the modules that
+    contain a dropout of their own, and check that two passes differ.
     """
     if not _PUTS.search(code.text):
         return
@@ -73,13 +72,15 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
         holder, conditions = _conditions(code, node, subject)
         if any(path and _asks_for_drop(condition, path) for condition, _, path in conditions):
             yield Hit(
-                node, "this reaches modules by the names of attributes, not all dropouts", _HINT
+                node,
+                "this selects modules by the names of attributes, and misses other dropouts",
+                _HINT,
             )
             continue
         read = [_read(code, condition, name) for condition, name, _ in conditions]
         tests = [test for test in read if test is not None]
         if tests:
-            # Two tests in one loop may share the kinds between them.
+            # Two tests in one loop may cover the kinds together.
             first, before = found.get(holder, (node, set()))
             reached = {kind for kind in _KINDS if all(test(kind) for test in tests)}
             found[holder] = (first, before | reached)
@@ -98,7 +99,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _put_in_training(code: Code, node: ast.AST) -> str | None:
-    """The name of what a node puts in training mode."""
+    """Returns the name of what a node puts in training mode."""
     target: ast.expr | None = None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         if node.func.attr == "train":
@@ -115,11 +116,11 @@ def _put_in_training(code: Code, node: ast.AST) -> str | None:
 def _conditions(
     code: Code, node: ast.AST, subject: str
 ) -> tuple[ast.AST, list[tuple[ast.expr, str, str]]]:
-    """Under what conditions a node runs.
+    """Returns the conditions under which a node runs.
 
     Returns:
-        The loop or function that gives the subject, and the conditions: each with the name that the
-        subject has in it, and the name that holds its path, where `named_modules` gives one.
+        The loop or function that defines the subject, and the conditions: each with the name of the
+        subject in it, and the name of its path if `named_modules` gives one.
     """
     found: list[ast.expr] = []
     for parent in code.parents(node):
@@ -147,7 +148,7 @@ def _conditions(
 
 
 def _passed(block: list[ast.stmt], node: ast.AST) -> list[ast.expr]:
-    """The conditions that a node of a loop stands behind: `if not condition: continue`."""
+    """Returns the conditions that a node in a loop comes after: `if not condition: continue`."""
     return [
         each.test.operand
         for each in block[: next((i for i, e in enumerate(block) if e is node), 0)]
@@ -159,7 +160,7 @@ def _passed(block: list[ast.stmt], node: ast.AST) -> list[ast.expr]:
 
 
 def _of_comprehension(source: ast.expr) -> list[tuple[ast.expr, str, str]]:
-    """The conditions of `for m in [m for m in net.modules() if ...]`."""
+    """Returns the conditions of `for m in [m for m in net.modules() if ...]`."""
     if not isinstance(source, (ast.ListComp, ast.GeneratorExp)) or len(source.generators) != 1:
         return []
     element = source.elt
@@ -169,7 +170,7 @@ def _of_comprehension(source: ast.expr) -> list[tuple[ast.expr, str, str]]:
 
 
 def _asks_for_drop(test: ast.expr, path: str) -> bool:
-    """`"dropout" in name`, `name.startswith("drop")`, and the like."""
+    """Whether a test is about a name: `"dropout" in name`, `name.startswith("drop")`."""
     inside = list(ast.walk(test))
     return any(_is(each, path) for each in inside) and any(
         isinstance(each, ast.Constant)
@@ -180,7 +181,7 @@ def _asks_for_drop(test: ast.expr, path: str) -> bool:
 
 
 def _read(code: Code, test: ast.expr, subject: str) -> Test | None:
-    """What a condition asks of the class of a subject; None where that is not known."""
+    """Returns what a condition tests of the class of a subject; None if it is not known."""
     if not isinstance(test, ast.BoolOp):
         return _of_class(code, test, subject) or _of_name(code, test, subject)
     read = [_read(code, value, subject) for value in test.values]
@@ -191,7 +192,7 @@ def _read(code: Code, test: ast.expr, subject: str) -> Test | None:
 
 
 def _of_class(code: Code, test: ast.expr, subject: str) -> Test | None:
-    """`isinstance(m, C)`, `type(m) == C`, `m.__class__ is C`, `type(m) in (C, D)`."""
+    """Reads `isinstance(m, C)`, `type(m) == C`, `m.__class__ is C`, `type(m) in (C, D)`."""
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name):
         if test.func.id != "isinstance" or len(test.args) != 2 or not _is(test.args[0], subject):
             return None
@@ -221,7 +222,7 @@ def _one_of(code: Code, classes: ast.expr, *, derived: bool) -> Test | None:
 
 
 def _of_name(code: Code, test: ast.expr, subject: str) -> Test | None:
-    """`m.__class__.__name__.startswith("Dropout")`, `"Drop" in type(m).__name__` and the like."""
+    """Reads `m.__class__.__name__.startswith("Dropout")`, `"Drop" in type(m).__name__`."""
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute) and len(test.args) == 1:
         asks = {"startswith": str.startswith, "endswith": str.endswith}.get(test.func.attr)
         return asks and _of_text(code, asks, test.func.value, subject, test.args[0])
@@ -242,7 +243,7 @@ def _of_name(code: Code, test: ast.expr, subject: str) -> Test | None:
 def _of_text(
     code: Code, asks: Callable[[str, str], bool], expr: ast.expr, subject: str, other: ast.expr
 ) -> Test | None:
-    """What is asked of the name of the subject's class; None where no name is asked for."""
+    """Returns what is tested of the name of the subject's class; None if nothing is."""
     read, wanted = _class_name(expr, subject), code.value(other)
     if read is None or not isinstance(wanted, str):
         return None
@@ -251,7 +252,7 @@ def _of_text(
 
 
 def _class_name(expr: ast.expr, subject: str) -> Callable[[str], str] | None:
-    """`m.__class__.__name__`, `type(m).__name__`, `str(type(m))`, and these in lower case."""
+    """Reads `m.__class__.__name__`, `type(m).__name__`, `str(type(m))`, also in lower case."""
     is_lower = False
     while isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute):
         if expr.func.attr != "lower":

@@ -1,4 +1,4 @@
-"""TD161 eval-not-restored."""
+"""TD161: a training loop that stays in eval mode."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ _DEEPEST = 4
     "mcan-vqa#26, pytorch/tutorials#1624.",
 )
 def eval_not_restored(code: Code) -> Iterator[Hit]:
-    """A training loop that puts its model in eval puts it back.
+    """A training loop that puts its model in eval mode puts it back.
 
-    Looked at: a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a model
-    is put in eval, by the loop itself or by a function of this file that it calls. Any `train()` in
-    the loop, or in what it calls, clears it. A model counts as trained where this file calls its
-    `train()` or gives its `parameters()` away; in a function that does neither to any model, where
-    the loop calls it outside `no_grad`. A source without `.eval(` and `.train(`, or without
-    `backward` and `.step(`, has no such loop.
+    The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
+    model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
+    `train()` in the loop, or in what it calls, is accepted. A model counts as trained if this file
+    calls its `train()` or passes on its `parameters()`; in a function that does neither for any
+    model, if the loop calls it outside `no_grad`. A source without `.eval(` and `.train(`, or
+    without `backward` and `.step(`, has no such loop.
 
-    From the first evaluation on dropout is off and BatchNorm's statistics stand still, while
-    training goes on: nothing fails, and all but the first epoch is not regularised.
+    From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
+    training continues: nothing fails, and only the first epoch is regularised.
 
-    To fix: call `model.train()` at the head of the loop, not before it.
+    To fix: call `model.train()` at the beginning of the loop body, not before the loop.
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return
@@ -89,12 +89,12 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
 @dataclass
 class _Inside:
-    """What a piece of code does, functions of the file that it calls included.
+    """What a piece of code does, including the functions of the file that it calls.
 
     Attributes:
-        evals: The models that it puts in eval, as it calls them.
-        restores: It puts something in training mode, or may.
-        backward: It computes gradients, or makes a step.
+        evals: The models that it puts in eval mode, by its names for them.
+        restores: Whether it may put something in training mode.
+        backward: Whether it computes gradients, or makes a step.
     """
 
     evals: set[str] = field(default_factory=set)
@@ -110,19 +110,19 @@ class _Reader:
     # --- Of one call ----------------------------------------------------------------------------
 
     def receiver(self, node: ast.Call, method: str) -> str:
-        """`model` of `model.eval()`, `self.net` of `self.net.train()`; else an empty text."""
+        """Returns `model` for `model.eval()`, `self.net` for `self.net.train()`; else ""."""
         func = node.func
         if not isinstance(func, ast.Attribute) or func.attr != method:
             return ""
         return _dotted(func.value)
 
     def is_off(self, node: ast.Call) -> bool:
-        """Whether a call gives False: `model.train(False)`, `model.train(mode=False)`."""
+        """Whether the argument is False: `model.train(False)`, `model.train(mode=False)`."""
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         return len(given) == 1 and self.code.value(given[0]) is False
 
     def left_in_eval(self, node: ast.Call) -> set[str]:
-        """The models that a call leaves in eval mode, named as at the call."""
+        """Returns the models that a call leaves in eval mode, by their names at the call."""
         model = self.receiver(node, "eval")
         if model and not node.args and not node.keywords:
             return {model}
@@ -138,7 +138,7 @@ class _Reader:
         return {name for each in inside.evals if (name := self._outside(each, function, node))}
 
     def _outside(self, model: str, function: Function, node: ast.Call) -> str:
-        """What a function's own name for a model is where the function is called."""
+        """Returns the name, at a call of a function, of what the function calls `model`."""
         root, dot, rest = model.partition(".")
         if root == "self" and function.cls is not None:
             func = node.func
@@ -157,7 +157,7 @@ class _Reader:
     # --- Of a loop ------------------------------------------------------------------------------
 
     def training_loop(self, node: ast.AST) -> ast.AST | None:
-        """The innermost loop round a node in which a model is trained."""
+        """Returns the innermost loop around a node in which a model is trained."""
         for parent in self.code.parents(node):
             if isinstance(parent, _LOOPS) and self.inside(parent).backward:
                 return parent
@@ -181,7 +181,7 @@ class _Reader:
         return False
 
     def trains(self, model: str, loop: ast.AST) -> bool:
-        """Whether a model is one that is trained here."""
+        """Whether a model is trained in a loop."""
         function = self.code.function_of(loop)
         has_other = False
         for call in self.code.calls:
@@ -191,7 +191,7 @@ class _Reader:
             if named == model:
                 return True
             has_other |= bool(named) and call.function is function
-        # Where another model is said to be trained, one that is only called may be a frozen part.
+        # If another model is trained explicitly, one that is only called may be frozen.
         return not has_other and any(
             isinstance(node, ast.Call)
             and _dotted(node.func) == model
@@ -207,7 +207,7 @@ class _Reader:
         )
 
     def inside(self, node: ast.AST, depth: int = 0) -> _Inside:
-        """What a loop or function does, the functions of this file that it calls included."""
+        """Returns what a loop or function does, including the functions that it calls."""
         if node in self._read:
             return self._read[node]
         found = _Inside()
@@ -218,7 +218,7 @@ class _Reader:
         while waiting:
             each = waiting.pop()
             if isinstance(each, (*_FUNCTIONS, ast.ClassDef)):
-                continue  # it is not run by being defined
+                continue  # defining it does not run it
             waiting += ast.iter_child_nodes(each)
             if isinstance(each, ast.Call):
                 self._add(each, found, depth)

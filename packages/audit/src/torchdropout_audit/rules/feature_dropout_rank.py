@@ -1,4 +1,4 @@
-"""TD144 feature-dropout-rank."""
+"""TD144: a feature dropout of the wrong rank."""
 
 from __future__ import annotations
 
@@ -51,19 +51,20 @@ _SAME = frozenset((
     evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
 )
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
-    """Dropout1d, 2d and 3d stand behind a layer that gives as many dimensions.
+    """Dropout1d, 2d and 3d come after a layer with as many dimensions.
 
-    Looked at: the nearest layer before it that says what the dimensions are, with nothing between
-    the two but what keeps a shape: activations, LayerNorm, plain dropout.
+    The rule looks at the nearest layer before it that determines the dimensions; only layers that
+    keep a shape may be in between: activations, LayerNorm, plain dropout.
 
-    They drop whole slices of dimension 1, and tell by the number of dimensions whether there is a
-    batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d would;
-    Dropout3d on 4-D input takes samples for channels and drops whole samples, and so does Dropout1d
-    on 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their features in the last
-    dimension: there dimension 1 is the time, and where there is none the sample is dropped.
+    These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
+    there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
+    would; Dropout3d takes the samples of 4-D input for channels and drops whole samples, and so
+    does Dropout1d with 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their features
+    in the last dimension: after them, dimension 1 is time, and without a time dimension whole
+    samples are dropped.
 
-    To fix: take the dropout of as many dimensions as the layer before it; behind a Linear or an
-    RNN plain Dropout, or transpose first.
+    To fix: use the dropout with as many dimensions as the layer before it; after a Linear or an
+    RNN, use plain Dropout, or transpose first.
     """
     seen = set()
     for path in paths(code):
@@ -79,14 +80,14 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             fault = _fault(int(dropout[1]), int(spatial[1]))
             yield Hit(
                 path.last.node,
-                f"{kind(path.last)} behind {kind(giver)}: {fault}",
+                f"{kind(path.last)} after {kind(giver)}: {fault}",
                 kind(path.last).replace(dropout[1], spatial[1]),
             )
         elif kind(giver) == "Linear" or giver.name in RNNS:
             seen.add(path.last.node)
             yield Hit(
                 path.last.node,
-                f"{kind(path.last)} behind {kind(giver)}: it drops slices of dimension 1, and the "
+                f"{kind(path.last)} after {kind(giver)}: it drops slices of dimension 1, and the "
                 "features are in the last",
                 "plain dropout, or transpose first",
             )
@@ -96,5 +97,5 @@ def _fault(dropout: int, given: int) -> str:
     if dropout == 1:
         return f"it fails on {given + 2}-D input"
     if dropout == 3:
-        return f"it takes {given + 2}-D input for one without a batch and drops whole samples"
-    return f"{given + 2}-D input is not what it is for: torch warns, and will treat it otherwise"
+        return f"it takes {given + 2}-D input as unbatched and drops whole samples"
+    return f"torch warns about {given + 2}-D input, and will treat it differently"

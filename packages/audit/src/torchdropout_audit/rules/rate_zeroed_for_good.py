@@ -40,15 +40,15 @@ FIXED = BROKEN.replace(
 def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
     """A rate that is set to 0 in evaluation is set back in training.
 
-    Looked for: in a `forward`, or in what it calls, an attribute that is a drop probability and is
-    given 0 where `self.training` is false, and that nothing in the file gives a value again, other
-    than `__init__`.
+    In a `forward`, or in what it calls, the rule looks for an attribute that is a drop probability
+    and is set to 0 if `self.training` is false, and that nothing in the file but `__init__` sets
+    again.
 
-    The attribute stays when the pass is over. The first evaluation turns dropout off for the rest
-    of the training: no error, and the curves before it look right.
+    The attribute keeps its value after the pass. The first evaluation turns dropout off for the
+    rest of the training: there is no error, and the curves before it look right.
 
-    To fix: a local variable, `p = self.dropout_p if self.training else 0.0`; a dropout module
-    needs nothing, `eval()` turns it off.
+    To fix: use a local variable, `p = self.dropout_p if self.training else 0.0`; for a dropout
+    module nothing is needed, since `eval()` turns it off.
     """
     for cls in code.classes:
         if not cls.is_module:
@@ -69,14 +69,14 @@ def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
                 ):
                     yield Hit(
                         node,
-                        f"{code.text_of(target)} is 0 for good after the first pass in eval: "
+                        f"{code.text_of(target)} stays 0 after the first pass in eval: "
                         "nothing sets it back",
                         "use a local variable, or let eval() turn the dropout off",
                     )
 
 
 def _is_zeroed(code: Code, node: ast.Assign, target: ast.Attribute) -> bool:
-    """Whether an assignment gives 0, and does so in evaluation alone."""
+    """Whether an assignment sets 0, and only in evaluation."""
     value = node.value
     if isinstance(value, ast.IfExp):  # `self.p = self.p if self.training else 0.0`
         mode = _mode(code, value.test)
@@ -98,7 +98,7 @@ def _is_in_eval_alone(code: Code, node: ast.stmt) -> bool:
         if isinstance(parent, ast.If):
             mode = _mode(code, parent.test)
             if mode is not None and inner in (parent.orelse if mode else parent.body):
-                # With an `and` the other side runs in both modes.
+                # With an `and`, the other side runs in both modes.
                 return not (mode and isinstance(parent.test, ast.BoolOp))
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return False
@@ -107,7 +107,7 @@ def _is_in_eval_alone(code: Code, node: ast.stmt) -> bool:
 
 
 def _mode(code: Code, test: ast.expr) -> bool | None:
-    """The mode in which a test is true: `self.training`, `not self.training`; None for another."""
+    """Returns the mode in which a test of `self.training` is true; None for another test."""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         return next((m for m in (_mode(code, each) for each in test.values) if m is not None), None)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -128,7 +128,7 @@ def _mode(code: Code, test: ast.expr) -> bool | None:
 
 
 def _is_rate(code: Code, cls: Class, target: ast.Attribute) -> bool:
-    """Whether an attribute is a drop probability: by its name, its owner, or where it is given."""
+    """Whether an attribute is a drop probability, by its name, its owner or its use."""
     receiver = code.receiver(target)
     owner = target.value
     if isinstance(owner, ast.Attribute):  # `self.drop.p`, `self.lstm.dropout`
@@ -139,7 +139,7 @@ def _is_rate(code: Code, cls: Class, target: ast.Attribute) -> bool:
     if not isinstance(owner, ast.Name) or owner.id != receiver:
         return False
     if any(isinstance(each, ast.Call) for each in code.assigned(target)):
-        return False  # a module: what is given 0 is another thing
+        return False  # a module, not a rate
     if _says_drop(target.attr):
         return True
     for call in code.calls:
@@ -155,7 +155,7 @@ def _says_drop(name: str) -> bool:
 
 
 def _is_set_back(code: Code, cls: Class, node: ast.Assign, target: ast.Attribute) -> bool:
-    """Whether something in the file gives such an attribute a value again."""
+    """Whether something in the file sets such an attribute again."""
     for each in ast.walk(code.tree):
         if isinstance(each, ast.Name) and each.id == "setattr":
             return True

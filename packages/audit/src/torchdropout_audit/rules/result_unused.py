@@ -1,4 +1,4 @@
-"""TD113: a dropout whose result is thrown away."""
+"""TD113: a dropout whose result is discarded."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 def result_unused(code: Code) -> Iterator[Hit]:
     """The result of a dropout is used.
 
-    Looked for: a call of a dropout that is a statement of its own, `F.dropout(x, p, self.training)`
-    or `self.drop(x)`, where the dropout is not in place. Advice outside a Module.
+    The rule looks for a call of a dropout that is a statement by itself,
+    `F.dropout(x, p, self.training)` or `self.drop(x)`, if the dropout is not in place. It is advice
+    outside a Module.
 
-    Dropout returns a new tensor and leaves its input as it is. Without an assignment the line does
-    nothing but advance the generator: the model is trained without dropout.
+    Dropout returns a new tensor and does not change its input. Without an assignment the line only
+    advances the random generator: the model is trained without dropout.
 
     To fix: `x = self.drop(x)`.
     """
@@ -57,7 +58,7 @@ def result_unused(code: Code) -> Iterator[Hit]:
             fix = _fix(code, call, statement)
             yield Hit(
                 call.node,
-                f"the result of {one_line(code, call.node.func)} is thrown away: it is not in "
+                f"the result of {one_line(code, call.node.func)} is discarded: it is not in "
                 "place, so nothing is dropped",
                 fix.does if fix else "assign the result",
                 fix,
@@ -66,7 +67,7 @@ def result_unused(code: Code) -> Iterator[Hit]:
 
 
 def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool:
-    """Whether what is called surely is a dropout, and surely not in place."""
+    """Whether a call is surely a dropout, and surely not in place."""
     if call.name in _FUNCTIONS:
         return _is_false(code, call.argument("inplace"))
     func = call.node.func
@@ -96,7 +97,7 @@ def _sets_inplace(code: Code) -> bool:
 
 
 def _input(call: Call) -> ast.expr | None:
-    """What the dropout is applied to."""
+    """Returns what the dropout is applied to."""
     if call.node.args:
         return call.node.args[0]
     return next((k.value for k in call.node.keywords if k.arg == "input"), None)
@@ -109,7 +110,7 @@ def _is_false(code: Code, argument: object) -> bool:
 
 
 def _severity(code: Code, call: Call) -> Severity | None:
-    """Error in a Module; elsewhere it may be a benchmark: advice where the input is used after."""
+    """None (an error) in a Module; elsewhere advice if the input is used afterwards."""
     if call.cls is not None and call.cls.is_module and not code.is_test:
         return "error"
     if is_step(code, call.function):
@@ -130,7 +131,7 @@ def _severity(code: Code, call: Call) -> Severity | None:
 
 
 def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
-    """`F.dropout(x)` -> `x = F.dropout(x)`, where `x` is the function's own."""
+    """`F.dropout(x)` -> `x = F.dropout(x)`, if `x` is a local variable of the function."""
     x = _input(call)
     if not isinstance(x, ast.Name) or call.function is None:
         return None
@@ -144,5 +145,5 @@ def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
     ):
         return None
     start = code.span(statement)[0]
-    # What was trained without dropout is trained with it: what was meant, but another program.
+    # The fixed program trains with dropout: intended, but a change.
     return Fix(f"assign it to {x.id}", (Edit(start, start, f"{x.id} = "),), safe=False)

@@ -29,14 +29,14 @@ FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
-    Looked for: `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout above 0
-    and one layer, which is the default. Advice where one layer is sure and the rate is not known.
-    Where the number of layers is not known, nothing is said.
+    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
+    above 0 and one layer, which is the default. It is advice if there is surely one layer and the
+    rate is not known. If the number of layers is not known, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
 
-    To fix: a dropout of its own after the RNN, or more layers.
+    To fix: add a separate dropout after the RNN, or use more layers.
     """
     for call in code.calls:
         if call.name not in RNNS or not _has_one_layer(code, call):
@@ -52,7 +52,7 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
             given,
             f"the dropout of {kind} acts between its layers, and this one has one layer: it has "
             "no effect",
-            "add a dropout after it, or layers",
+            "add a dropout after it, or more layers",
             severity=severity,
         )
 
@@ -72,6 +72,6 @@ def _severity(code: Code, given: ast.expr) -> Severity | None:
             return "error"
         return None if is_number(code.value(given)) else "advice"
     values = [given, *(v for v in code.assigned(given) if v is not None)]
-    # What is computed may be 0 for one layer.
+    # A computed rate may be 0 for one layer.
     named = (ast.Name, ast.Attribute, ast.Subscript)
     return "advice" if all(isinstance(value, named) for value in values) else None

@@ -1,4 +1,4 @@
-"""TD163: a `train()` of a Module that is not the one `eval()` calls."""
+"""TD163: a `train()` of a Module that does not do what `eval()` needs."""
 
 from __future__ import annotations
 
@@ -44,19 +44,20 @@ _SWITCHES = frozenset(
     "ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.1 llm/models/glem.py:153",
 )
 def train_overridden(code: Code) -> Iterator[Hit]:
-    """A Module's `train` takes the mode that `eval` gives it.
+    """A Module's `train` accepts the mode that `eval` passes to it.
 
-    Looked for: a Module without an `eval()` of its own whose `train()` has no parameter for the
-    mode, needs more than one argument, runs a training with what it is given, or does not look at
-    it and puts everything in training.
+    The rule looks for a Module without an `eval()` of its own whose `train()` has no parameter for
+    the mode, needs more than one argument, runs a training with its argument, or ignores it and
+    puts everything in training mode.
 
-    `Module.eval()` is `self.train(False)`, and a parent's `eval()` and `train()` call that of each
-    child with the mode. A `train()` that cannot take it raises TypeError; one that takes it for the
+    `Module.eval()` is `self.train(False)`, and a parent's `eval()` and `train()` call `train(mode)`
+    of each child. A `train()` without a parameter raises TypeError; one whose parameter is the
     number of epochs trains; one that ignores it, `super().train()`, leaves the dropouts on in
-    evaluation. A `train()` that does nothing, or always gives False, is one that freezes: clean.
+    evaluation. A `train()` that does nothing, or always passes False, freezes the module: it is not
+    reported.
 
-    To fix: `def train(self, mode=True)` with `super().train(mode)`; call what trains the model
-    `fit`.
+    To fix: `def train(self, mode=True)` with `super().train(mode)`; name a method that trains the
+    model `fit`.
     """
     for cls in code.classes:
         train = cls.methods.get("train")
@@ -65,7 +66,7 @@ def train_overridden(code: Code) -> Iterator[Hit]:
         if not has_plain_bases(code, cls) or cls.method("eval") or cls.assigned("eval"):
             continue
         if sum(one.cls is cls and one.name == "train" for one in code.functions) > 1:
-            continue  # the one that counts depends on a test
+            continue  # a test decides which one counts
         yield from _judge(code, train)
 
 
@@ -79,14 +80,14 @@ def _judge(code: Code, train: Function) -> Iterator[Hit]:
     by_name = [each.arg for each in arguments.kwonlyargs if each.arg not in train.defaults]
     problem = ""
     if not given and arguments.vararg is None:
-        problem = f"train({receiver.arg}) takes no mode: eval() calls train(False), a TypeError"
+        problem = f"train({receiver.arg}) accepts no mode: eval() calls train(False), a TypeError"
     elif len(needed) > 1 or by_name:
         names = ", ".join((*needed, *by_name))
         problem = f"train() needs {names}: eval() calls train(False), a TypeError"
     elif given and _is_training(code, train, given[0]):
         problem = f"eval() calls train(False): this train() runs with {given[0].arg}=False"
     if problem:
-        hint = "call it fit, or take mode=True and pass it on"
+        hint = "call it fit, or accept mode=True and pass it on"
         yield Hit(given[0] if given else receiver, problem, hint)
     elif given and not code.is_deliberate(train.node):
         calls = _ignoring(code, train, given[0])
@@ -100,14 +101,14 @@ def _judge(code: Code, train: Function) -> Iterator[Hit]:
             )
             yield Hit(
                 given[0],
-                f"train() does not look at {mode}: eval() leaves everything in training",
+                f"train() ignores {mode}: eval() leaves everything in training",
                 f"super().train({mode})",
                 Fix(f"pass {mode} on", edits, safe=False) if len(edits) == len(calls) else None,
             )
 
 
 def _is_training(code: Code, train: Function, first: ast.arg) -> bool:
-    """Whether the first parameter is surely no mode: what the method does is a training."""
+    """Whether the first parameter is surely not a mode, since the method runs a training."""
     default = train.defaults.get(first.arg)
     value = UNKNOWN if default is None else code.value(default)
     if isinstance(value, bool) or (default is not None and value is UNKNOWN):
@@ -138,7 +139,7 @@ def _passes_on(call: ast.Call, name: str) -> bool:
 
 
 def _ignoring(code: Code, train: Function, mode: ast.arg) -> list[Call]:
-    """The calls that put the Module in training; none where the mode counts or is set after."""
+    """Returns the calls that put the Module in training; none if the mode is used or set later."""
     nodes = list(ast.walk(train.node))
     if any(isinstance(node, ast.Name) and node.id in (mode.arg, "locals") for node in nodes):
         return []
@@ -164,7 +165,7 @@ def _is_super(call: ast.Call) -> bool:
 
 
 def _mode(code: Code, call: Call, place: int) -> object:
-    """The mode that a call of `train` gives; True where it gives none."""
+    """Returns the mode that a call of `train` passes; True if it passes none."""
     values = [*call.node.args[place:], *(keyword.value for keyword in call.node.keywords)]
     if not values:
         return True

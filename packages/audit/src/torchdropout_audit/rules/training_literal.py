@@ -1,4 +1,4 @@
-"""`training=True`, written out."""
+"""TD104: `training` as a literal."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ _PARAMETER = {
 def training_literal(code: Code) -> Iterator[Hit]:
     """`training` is given as a literal: always on, or never.
 
-    `training=True` drops in evaluation too, `training=False` never. Either may be meant, in
-    Monte-Carlo dropout for one: mark such a line, or the file, with `# torchdropout: mc-dropout`.
-    Not reported in tests, where a test of training decides whether the call runs or what p is, and
-    in functions and classes whose name speaks of Monte-Carlo or Bayesian dropout.
+    `training=True` drops in evaluation, too, and `training=False` never drops. Either may be
+    intended, for example in Monte-Carlo dropout: mark such a line, or the file, with
+    `# torchdropout: mc-dropout`. It is not reported in tests, if a test of training decides whether
+    the call runs or what p is, and in functions and classes whose name says Monte-Carlo or Bayesian
+    dropout.
 
     To fix: `training=self.training`.
     """

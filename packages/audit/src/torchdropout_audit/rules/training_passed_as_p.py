@@ -32,13 +32,13 @@ _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
     evidence="torch's signature: the second parameter of `F.dropout` is p",
 )
 def training_passed_as_p(code: Code) -> Iterator[Hit]:
-    """A training flag is passed where the drop probability goes.
+    """A training flag is passed in place of the drop probability.
 
     The second parameter of `F.dropout` is p: `F.dropout(x, self.training)` drops everything in
     training, as True is 1, and nothing in evaluation. It raises no error.
 
     To fix: `F.dropout(x, p, self.training)`. The fix names the argument, and leaves p at its
-    default of 0.5, which may not be what was meant: it is applied by `--unsafe-fixes` only.
+    default of 0.5, which may not be what was meant: only `--unsafe-fixes` applies it.
     """
     for call in code.calls:
         if call.name not in FUNCTIONAL_ON and call.name not in FUNCTIONAL_OFF:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from torchdropout.verify import RULES
-from torchdropout.verify.output import Bars
+from torchdropout.verify.progress import Bars
 
 
 def test_bars_show_each_target_that_is_judged():

@@ -1,4 +1,4 @@
-"""Looking at a target outside of a check: an answer comes back, whatever the target does."""
+"""Runs a target's code outside of a check: an answer comes back, whatever the target does."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .compiling import patient
-from .context import Fault, Skip
-from .limit import time_limit
-from .world import World, fresh_modes
+from ..compiling import patient
+from ..context import Fault, Skip
+from ..limit import time_limit
+from ..world import World, fresh_modes
 
 _Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True)
-class Looking:
+class Observer:
     """How a target's code is run.
 
     Attributes:
-        world: Put back after each look.
-        timeout: Seconds that a look may take; None for no limit.
+        world: The state that is restored after each observation.
+        timeout: Seconds that an observation may take; None for no limit.
     """
 
     world: World
     timeout: float | None
 
-    def at(self, run: Callable[[], _Seen]) -> _Seen | str:
-        """What `run` returns, or in words what kept it from returning; Ctrl-C passes.
+    def observe(self, run: Callable[[], _Seen]) -> _Seen | str:
+        """Return what `run` returns, or in words what kept it from returning; Ctrl-C passes.
 
-        Of an exception the built-in type alone: two targets that raise the same may say it in
-        different words, or in a subclass of their own.
+        Of an exception only the built-in type is reported: two targets that raise the same may use
+        different messages, or a subclass of their own.
         """
         seen: _Seen | str = ""
         with patient(), fresh_modes(self.world), time_limit(self.timeout) as limit:
@@ -50,7 +50,7 @@ class Looking:
 
 
 def builtin_type(error: BaseException) -> str:
-    """What code that knows nothing of the target would catch it by.
+    """Name the built-in exception type that code without knowledge of the target would catch.
 
     Example:
         >>> class OwnError(ValueError):

@@ -1,4 +1,4 @@
-"""Whether two implementations are one dropout: same law, mode, gradient and edge policy."""
+"""Runs a comparison of two implementations: distribution, mode, gradient and edge cases."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from ..reporting.findings import Rule
-from ._laws import Plan, compare_kept, compare_laws, points_of
-from ._looking import Looking
-from ._policies import POLICIES
-from .comparison import Comparison, Row
-from .context import LEVELS, Context, Level, seed_all
-from .results import CheckResult, TargetReport
-from .runner import FALSE_ALARM_RATE, check_subject
-from .subject import Built, Spec, Subject
-from .targets import resolve
-from .world import own_world
+from ...reporting.findings import Rule
+from ..context import LEVELS, Context, Level, seed_all
+from ..results import CheckResult, TargetReport
+from ..runner import FALSE_ALARM_RATE, check_subject
+from ..subject import Built, Spec, Subject
+from ..targets import resolve
+from ..world import own_world
+from .distributions import compare_distributions
+from .kept import compare_kept
+from .observe import Observer
+from .plan import SamplePlan, points_of
+from .policies import POLICIES
+from .results import Comparison, Row
 
-# A third each for the checks of a, the checks of b, and the tests of one against the other.
+# The checks of a, the checks of b and the two-sample tests share the false-alarm rate equally.
 _PARTS = 3
-# Where one of these fails, calls are not independent, and samples of them say nothing of a law.
+# Where one of these fails, calls are not independent, and tests of their distribution are void.
 _CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
 
 Progress = Callable[[int, int, Rule], object]
@@ -38,35 +40,35 @@ def compare(
     false_alarm_rate: float = FALSE_ALARM_RATE,
     timeout: float | None = None,
 ) -> Comparison:
-    """Tells where two dropouts differ.
+    """Compare two dropouts and report where they differ.
 
-    In three parts. *Checks*: the verifier judges both; what one passes and the other fails is a
-    difference. *Policies*: cases seen exactly, side by side: p of 0 and 1, wrong p, eval, dtypes,
-    empty inputs, what becomes of infinities, which generator is drawn from and how much, the mask
-    for a seed. *Laws*: exact two-sample tests of rates at every p in every dtype, of the spread of
-    counts, moments, pairs and places.
+    The comparison has three parts. *Checks*: the verifier checks both; a check that one passes and
+    the other fails is a difference. *Policies*: cases that are observed exactly: p of 0 and 1,
+    wrong p, eval, dtypes, empty inputs, infinities, which generator is drawn from and how much, the
+    mask for a seed. *Distributions*: exact two-sample tests of rates at every p in every dtype, of
+    the spread of counts, moments, pairs and places.
 
-    Neither is taken for right: two that are wrong in the same way are the same. Where a is judged
-    at one p only (an instance), b is judged at that p too.
+    Neither is taken as the reference: two that are wrong in the same way are the same. Where a can
+    be verified at one p only (an instance), b is verified at that p too.
 
     Args:
-        a: A target as `check_dropout` takes it, or a `Subject`.
+        a: A target that `check_dropout` accepts, or a `Subject`.
         b: The other.
         level: `"quick"`, `"standard"` or `"thorough"`: how small a difference is looked for.
-        seed: Two runs with the same seed say the same.
+        seed: Two runs with the same seed give the same result.
         spec: What both claim to be, where it is not inferred.
         progress: Called as `progress(i, total, rule)` before each check.
-        false_alarm_rate: Upper bound on the chance that two correct dropouts of one law are told
-            apart, in (0, 1). (Two that have the same small fault may be told apart more easily: a
-            check may catch one of them and miss the other.)
-        timeout: Seconds that a check, or a look at one side, may take; no limit when None.
+        false_alarm_rate: Upper bound on the probability that a difference is reported between two
+            correct dropouts of one distribution, in (0, 1). (For two that have the same small fault
+            it may be higher: a check may find it in one of them and miss it in the other.)
+        timeout: Seconds that a check, or an observation of one side, may take; no limit when None.
 
     Returns:
-        The differences and all that was looked at. Ctrl-C ends the run with what was done.
+        The differences and everything that was looked at. Ctrl-C ends the run with what was done.
 
     Raises:
-        TargetError: A target cannot be found, loaded or understood.
-        ArgumentValueError: The level or the false-alarm rate is none.
+        TargetError: A target cannot be found, loaded or interpreted.
+        ArgumentValueError: The level does not exist, or the false-alarm rate is not in (0, 1).
 
     Example:
         >>> import torch
@@ -74,7 +76,7 @@ def compare(
         >>> found.same
         False
         >>> [row.aspect for row in found.differences][:1]
-        ['p it can be judged at']
+        ['p it can be verified at']
     """
     start = time.perf_counter()
     subjects = _subjects(a, b, spec)
@@ -97,7 +99,7 @@ def compare(
         one, other = (Context(subject, chosen, seed, rate, 1) for subject in subjects)
         try:
             with own_world() as world:
-                for row in _rows((one, other), reports, Looking(world, timeout), rate):
+                for row in _rows((one, other), reports, Observer(world, timeout), rate):
                     rows.append(row)
         except KeyboardInterrupt:
             complete = False
@@ -114,12 +116,12 @@ def compare(
 def _rows(
     contexts: tuple[Context, Context],
     reports: Sequence[TargetReport],
-    looking: Looking,
+    observer: Observer,
     rate: float,
 ) -> Iterator[Row]:
-    plan = Plan(contexts, points_of(contexts), looking, rate)
+    plan = SamplePlan(contexts, points_of(contexts), observer, rate)
     for policy in POLICIES:
-        said = [looking.at(partial(_asked, ctx, policy.probe)) for ctx in contexts]
+        said = [observer.observe(partial(_probed, ctx, policy.probe)) for ctx in contexts]
         differs = said[0] != said[1]
         yield Row("policy", policy.aspect, said[0], said[1], differs, policy.severity)
     yield from compare_kept(plan)
@@ -129,16 +131,16 @@ def _rows(
     if a or b:
         yield Row("law", "all", a or "not looked at", b or "not looked at", None, "error")
     else:
-        yield from compare_laws(plan)
+        yield from compare_distributions(plan)
 
 
-def _asked(ctx: Context, probe: Callable[[Context], str]) -> str:
+def _probed(ctx: Context, probe: Callable[[Context], str]) -> str:
     seed_all(ctx.derive("policy"))
     return probe(ctx)
 
 
 def _check_row(a: CheckResult, b: CheckResult) -> Row:
-    """A check says nothing of a difference where it was skipped on one side."""
+    """The row of a check; one that was skipped on one side shows no difference."""
     differs: bool | None = a.status != b.status
     if differs and "skip" in (a.status, b.status):
         differs = None
@@ -150,13 +152,13 @@ _STATUS = {"ok": "passes", "fail": "fails", "skip": "skipped"}
 
 
 def _calls_depend(report: TargetReport) -> str:
-    """Why the calls of a target are no independent sample; empty if they may be."""
+    """Why the calls of a target are not an independent sample; empty if they may be."""
     failed = [c.rule.name for c in report.checks if c.status == "fail"]
     return ", ".join(f"{name} fails" for name in _CALLS_DIFFER if name in failed)
 
 
 def _subjects(a: Any, b: Any, spec: str | Spec | None) -> tuple[Subject, Subject]:
-    """The targets, understood; if one has its own p only, both at that p."""
+    """The resolved targets; if one has a fixed p and the other has not, both at that p."""
     one, other = (t if isinstance(t, Subject) else resolve(t, spec=spec) for t in (a, b))
     if one.fixed_p is not None and other.fixed_p is None:
         other = _At(other, one.fixed_p)
@@ -166,7 +168,7 @@ def _subjects(a: Any, b: Any, spec: str | Spec | None) -> tuple[Subject, Subject
 
 
 class _At(Subject):
-    """A target held to one p."""
+    """A target restricted to one p."""
 
     def __init__(self, inner: Subject, p: float) -> None:
         self.__dict__.update(vars(inner))

@@ -16,17 +16,17 @@ from torch.nn import functional as F
 
 import torchdropout.nn
 from torchdropout.errors import TargetError
-from torchdropout.verify._laws import (
-    UNITS,
+from torchdropout.verify import compare
+from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.comparison.plan import UNITS
+from torchdropout.verify.comparison.text import render_comparison
+from torchdropout.verify.comparison.two_sample import (
     location_p_value,
     shift_seen,
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.compare import compare
-from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.context import Level
-from torchdropout.verify.report.compare import render_comparison
 from torchdropout.verify.targets import resolve
 
 # Gross differences, in a few seconds.
@@ -155,7 +155,7 @@ def test_a_rate_a_little_higher_is_seen():
     ],
     ids=["rate", "pairs", "spread", "places"],
 )
-def test_laws_that_differ_in_one_way_are_told_apart(fault, aspect):
+def test_distributions_that_differ_in_one_way_are_told_apart(fault, aspect):
     def broken(x, p, training):
         if not training:
             return x
@@ -239,13 +239,13 @@ def test_an_instance_is_compared_at_its_own_p():
     assert {row.aspect.partition("p=")[2] for row in laws} == {"0.3"}
     assert "at p=0.3, as the other is" in comparison.b.description
     assert differing(comparison, "law") == set()
-    assert found(comparison, "p it can be judged at").differs is False
+    assert found(comparison, "p it can be verified at").differs is False
 
 
 def test_two_instances_of_different_p_differ_in_rate_and_scale():
     comparison = compare(nn.Dropout(0.3), nn.Dropout(0.4), level=FAST)
     assert {
-        "p it can be judged at",
+        "p it can be verified at",
         "rate, float32, its own p",
         "rate, bfloat16, its own p",
         "kept values, float32, its own p",

@@ -1,14 +1,16 @@
-"""Every check under its code, in the order of a run: what tells the most comes first.
+"""Every check by its code, in the order of a run: the most informative checks come first.
 
-The codes of a group share their first four characters; TD1 to TD4 are the audit's. Codes are
-never reused or changed, so that their order is that in which they were given.
+The codes of a group share their first four characters; TD1 to TD4 belong to the audit. Codes are
+never reused or changed, so within a group they are in the order in which they were added.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from ..reporting.findings import Rule
+from ..reporting.selection import Choice
 from .checks import (
     compiled,
     construction,
@@ -109,7 +111,7 @@ RULES = MappingProxyType(
             check.summary,
             check.explain,
             EXAMPLES[check.name].broken,
-            EXAMPLES[check.name].mended,
+            EXAMPLES[check.name].fixed,
         )
         for code, check in CHECKS.items()
     }
@@ -117,3 +119,29 @@ RULES = MappingProxyType(
 
 # The false-alarm rate of a run is shared equally by these.
 STATISTICAL = sum(check.statistical for check in CHECKS.values())
+
+CHOICE = Choice(RULES, "check", "torchdropout checks")
+
+
+def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[str]:
+    """Select the checks to run.
+
+    An entry is a code (`TD521`), the beginning of one (`TD52`), a name (`drop-rate`), a group
+    (`rate`), or several of these with commas between; case does not matter.
+
+    Args:
+        select: The checks to run; all of them when empty.
+        ignore: The checks to leave out; it takes precedence over `select`.
+
+    Returns:
+        The names of the checks.
+
+    Raises:
+        ArgumentTypeError: One of them is not a sequence of strings.
+        ArgumentValueError: An entry names no check, or no check is left.
+
+    Example:
+        >>> sorted(chosen(["rate", "TD511"], ignore=["position-rate"]))
+        ['drop-rate', 'kept-scale']
+    """
+    return CHOICE.chosen(select, ignore)

@@ -1,12 +1,12 @@
-"""Looks on while a model runs once: where random masks are drawn, and what for.
+"""Observes one run of a model: where random masks are drawn, and how they are used.
 
-Modules are followed by torch's hooks on all modules, for a hook of its own would switch off a
-module's fast path; functions by a `TorchFunctionMode`, which tells what was asked; operators by a
-`TorchDispatchMode`, which tells what was done; what is kept for backward by saved-tensor hooks.
+Modules are observed by torch's hooks on all modules, since a module's own hook would switch off its
+fast path; functions by a `TorchFunctionMode`, which sees the arguments; operators by a
+`TorchDispatchMode`, which sees what is computed; what is saved for backward by saved-tensor hooks.
 
-A draw *marks* the memory it writes, and what is computed from that alone. Where something else is
-multiplied by, or selected with, a marked tensor that holds zeros and one other value, that is a
-mask: its zeros are counted, and a draw that no known dropout asked for becomes a site.
+A draw *marks* the memory it writes, and what is computed from that memory alone. A marked tensor
+that holds zeros and one other value, and that multiplies or selects from an unmarked tensor, is a
+mask: its zeros are counted, and a draw outside any known dropout becomes a site.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _NAMED_DROPOUT = re.compile(
 )
 _FILLS = ("masked_fill", "masked_fill_", "index_put", "index_put_")
 _PRODUCTS = ("mul", "mul_", "where", *_FILLS)
-# Whatever goes in, two values come out.
+# Their results have two values, whatever their inputs.
 _TWO_VALUED = ("lt", "le", "gt", "ge", "eq", "ne", "logical_not", "bitwise_not", "floor", "floor_",
                "round", "round_", "lt_", "le_", "gt_", "ge_")  # fmt: skip
-# Functions that do something else, and drop when they are asked to.
+# Functions that do something else, and can drop too.
 ATTENTION = ("scaled_dot_product_attention", "F.multi_head_attention_forward")
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parents[1])
@@ -52,16 +52,17 @@ _RUN = str(Path(__file__).with_name("run.py"))
 
 @dataclass
 class Record:
-    """What was seen of a site in one pass.
+    """What was observed of a site in one pass.
 
     Attributes:
         known: True where a dropout was recognised, and False for an unknown random mask.
-        sure: Recognised by more than the name of a class.
-        frozen: The module round it is in eval although the model is in training.
-        is_lost: No module of the model's tree: built in `forward`, or held in a plain list.
-        is_module: A module's own dropout, not that of a function.
-        layers: How many layers a recurrent module has; 0 for others.
-        empty: How many calls had an input without elements.
+        sure: Whether it was recognised by more than the name of a class.
+        frozen: Whether the module around it is in eval although the model is in training.
+        is_lost: Whether its module is not in the model's tree: built in `forward`, or held in a
+            plain list.
+        is_module: Whether it is a module's dropout, not that of a function.
+        layers: The number of layers of a recurrent module; 0 for others.
+        empty: The number of calls whose input had no elements.
         saved: Keys of the memory that `kept` counts.
     """
 
@@ -85,17 +86,17 @@ class Record:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes it the same site in another pass: of a module, not the line."""
+        """Identifies the site in all passes; for a module without its line."""
         return self.name, self.kind, self.line if self.is_lost or not self.is_module else ""
 
     def ask(self, p: Any) -> None:
-        """Notes a probability that was asked for."""
+        """Notes a probability that it was called with."""
         if isinstance(p, (int, float)) and not isinstance(p, bool):
             self.asked = float(p) if self.asked is None else max(self.asked, float(p))
 
 
 class Declared(NamedTuple):
-    """A module that is a dropout or has one of its own."""
+    """A module that is a dropout or contains one."""
 
     kind: str
     asked: float | None
@@ -104,9 +105,9 @@ class Declared(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """What is known of memory that holds random numbers."""
+    """What is known of memory with random numbers."""
 
-    reference: Any  # keeps the storage's address from being used again
+    reference: Any  # keeps the storage's address from being reused
     record: Record
     two_valued: bool
 
@@ -120,7 +121,7 @@ class _Open(NamedTuple):
 
 
 def declared(module: torch.nn.Module) -> Declared | None:
-    """What a module says of its own dropout; None where it is none and has none."""
+    """What a module declares of its dropout; None where it has none."""
     kind = type(module).__name__
     home = type(module).__module__
     if isinstance(module, _torch.DropoutBase):
@@ -129,7 +130,7 @@ def declared(module: torch.nn.Module) -> Declared | None:
     if isinstance(module, torch.nn.MultiheadAttention) or (
         home.startswith("torch.") and hasattr(module, "num_layers") and hasattr(module, "dropout")
     ):
-        # Transformer containers have `num_layers` too, and no probability.
+        # Transformer containers have `num_layers` too, but no probability.
         p = _number(module, "dropout")
         layers = getattr(module, "num_layers", 0)
         return Declared(kind, p, int(layers)) if p else None
@@ -155,7 +156,7 @@ def _own_recurrent(module: torch.nn.RNNBase, kind: str) -> Declared | None:
         return Declared(kind, between, module.num_layers) if between else None
     if between and module.num_layers > 1:
         rates.add(between)
-    # Of several rates, what is dropped in all is none.
+    # With several rates, no single p describes what is dropped.
     return Declared(kind, rates.pop() if len(rates) == 1 else None)
 
 
@@ -166,8 +167,8 @@ def _number(module: torch.nn.Module, name: str) -> float | None:
     return float(value)
 
 
-class Watch:
-    """One pass.
+class Observer:
+    """Observes one pass.
 
     Attributes:
         records: The sites that were called, in that order.
@@ -194,8 +195,8 @@ class Watch:
         self._thread = threading.get_ident()
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
-        """Looks on at what is done inside."""
+    def observing(self) -> Iterator[None]:
+        """Observes what is done inside."""
         with contextlib.ExitStack() as stack:
             for register, hook in (
                 (_module.register_module_forward_pre_hook, self._enter),
@@ -242,7 +243,7 @@ class Watch:
             record.ask(found.asked)
             record.calls += 1
             if found.layers > 1 and module.training and found.asked == 1:
-                record.on = True  # all is zero between the layers: nothing is drawn
+                record.on = True  # all values between the layers are zero: nothing is drawn
         self._open.append(_Open(module, name, record))
 
     def _leave(self, module: torch.nn.Module, _: Any, __: Any) -> None:
@@ -268,7 +269,7 @@ class Watch:
     # --- Functions -------------------------------------------------------------------------------
 
     def enter_function(self, kind: str, p: Any, training: Any, x: Any) -> None:
-        """A known function of dropout begins, with what it was given."""
+        """A known dropout function begins, with these arguments."""
         record = self._open[-1].record if self._open else None
         if record is None:
             is_frozen = bool(self._open) and not self._open[-1].module.training
@@ -280,7 +281,7 @@ class Watch:
         if isinstance(x, torch.Tensor) and x.numel() == 0:
             record.empty += 1
         if training and isinstance(p, (int, float)) and p >= 1:
-            record.on = True  # all is zero: nothing is drawn
+            record.on = True  # all values are zero: nothing is drawn
         self._asked.append(record)
 
     def leave_function(self) -> None:
@@ -290,7 +291,7 @@ class Watch:
     # --- Operators -------------------------------------------------------------------------------
 
     def before(self, func: Any, name: str, args: tuple[Any, ...]) -> None:
-        """Looks at an operator's inputs, which it may overwrite: whether one of them is a mask."""
+        """Checks whether an input of an operator is a mask, before the operator overwrites it."""
         if name in _PRODUCTS and self._marks:
             marked, others = self._split(args)
             if marked and _is_masked(name, args, marked[0][0], others):
@@ -323,7 +324,7 @@ class Watch:
                 self._marks.pop(key, None)
 
     def _drawn(self) -> Record:
-        """Whose a draw is: the known dropout's that is running, or a record that is no site yet."""
+        """The record of a draw: of the running known dropout, or one that is not yet a site."""
         record = self._asked[-1] if self._asked else self._open[-1].record if self._open else None
         if record is None:
             return Record(self._name, UNKNOWN_KIND, self._line(), known=False, calls=1)
@@ -350,7 +351,7 @@ class Watch:
             record.values += dropped.numel()
 
     def _of_site(self, record: Record) -> Record:
-        """The site's record for a draw of which it is now known that it is a dropout's."""
+        """The site's record of a draw that turned out to be a dropout."""
         if record.known:
             return record
         known = self._record(record)
@@ -366,10 +367,10 @@ class Watch:
             record.values += kept.numel()
 
     def _ours(self, args: tuple[Any, ...], y: torch.Tensor) -> None:
-        """The operator of torchdropout, whose mask is nowhere in memory."""
+        """Counts for the operator of torchdropout, whose mask is not in memory."""
         x, key, drop_value = args[0], args[1], args[5]
         mark = self._marks.get(storage_key(key) or 0)
-        # A key of the caller's was not drawn here.
+        # A key that the caller passed was not drawn in this pass.
         record = self._of_site(mark.record if mark is not None else self._drawn())
         record.on = True
         if has_values(y):
@@ -381,7 +382,7 @@ class Watch:
     def _split(
         self, args: tuple[Any, ...]
     ) -> tuple[list[tuple[torch.Tensor, _Mark]], list[torch.Tensor]]:
-        """The marked among the tensors, and the others that are more than a number."""
+        """The marked tensors, and the others that have dimensions."""
         marked, others = [], []
         for tensor in _tensors(args):
             key = storage_key(tensor)
@@ -404,29 +405,29 @@ class Watch:
         if mark is not None and key not in mark.record.saved:
             mark.record.saved.add(key)  # type: ignore[arg-type]
             mark.record.kept += tensor.untyped_storage().nbytes()
-        # An output that is saved as it is would keep its own graph alive.
+        # Saving an output itself would keep its own graph alive.
         return tensor.detach()
 
 
 class _Operators(_torch.OperatorMode):
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, observer: Observer) -> None:
         super().__init__()
-        self._watch = watch
+        self._observer = observer
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = _torch.schema(func).name.removeprefix("aten::")
         with torch.no_grad():
-            self._watch.before(func, name, args)
+            self._observer.before(func, name, args)
         out = func(*args, **(kwargs or {}))
         with torch.no_grad():
-            self._watch.after(func, name, args, out)
+            self._observer.after(func, name, args, out)
         return out
 
 
 class _Functions(TorchFunctionMode):
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, observer: Observer) -> None:
         super().__init__()
-        self._watch = watch
+        self._observer = observer
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -437,11 +438,11 @@ class _Functions(TorchFunctionMode):
         values = {**arguments, **dict(zip(arguments, args, strict=False)), **kwargs}
         p = values.get("p", values.get("dropout_p"))
         training = values.get("training", values.get("train", True))
-        self._watch.enter_function(kind, p, training, values.get("input", values.get("query")))
+        self._observer.enter_function(kind, p, training, values.get("input", values.get("query")))
         try:
             return func(*args, **kwargs)
         finally:
-            self._watch.leave_function()
+            self._observer.leave_function()
 
 
 _ATEN = {"input": None, "p": None, "train": None}
@@ -466,7 +467,7 @@ _PYTHON_FUNCTIONS = (
 
 @functools.cache
 def _known(func: Any) -> tuple[str, dict[str, Any]] | None:
-    """The kind and the arguments, with their defaults, of a function of dropout."""
+    """The kind and the arguments, with defaults, of a dropout function; None for others."""
     if func in _FUNCTIONS:
         return _FUNCTIONS[func]
     is_ours = str(getattr(func, "__module__", "")).startswith("torchdropout.functional")
@@ -482,7 +483,7 @@ def _known(func: Any) -> tuple[str, dict[str, Any]] | None:
 
 @functools.cache
 def _gates(func: Any) -> tuple[bool, tuple[tuple[int, str], ...]]:
-    """Whether an operator is random, and which of its arguments say that it is not this time."""
+    """Whether an operator is random, and which of its arguments can switch that off."""
     gates = tuple(
         (i, argument.name)
         for i, argument in enumerate(_torch.schema(func).arguments)
@@ -495,7 +496,7 @@ def _draws(func: Any, args: tuple[Any, ...]) -> bool:
     is_random, gates = _gates(func)
     given = [args[i] for i, _ in gates if i < len(args)]
     if is_random:
-        # An argument that is not given has its default: 0, False.
+        # The default of an argument that is not given is 0 or False.
         return len(given) == len(gates) and all(given) if gates else True
     has_dropout = any(name in ("dropout_p", "dropout") for _, name in gates)
     return has_dropout and len(given) == len(gates) and all(given)
@@ -512,9 +513,9 @@ def _tensors(values: Any) -> Iterator[torch.Tensor]:
 def _is_masked(
     name: str, args: tuple[Any, ...], mask: torch.Tensor, others: list[torch.Tensor]
 ) -> bool:
-    """Whether an operator puts zeros (or the minus infinity of attention) where a mask says."""
+    """Whether an operator writes zeros (in attention minus infinity) where a mask says."""
     if not any(x.is_floating_point() or x.is_complex() for x in others):
-        return False  # masks are combined
+        return False  # it combines masks
     if name in _FILLS:
         is_mask = mask.dtype == torch.bool and any(mask is t for t in _tensors(args[1:2]))
         return is_mask and (_is_zero(args[2]) or args[2] == -math.inf)
@@ -554,7 +555,7 @@ def _user_frame() -> tuple[str, int] | None:
 
 @functools.cache
 def _short(path: str, folders: tuple[Path, ...]) -> str:
-    """A path from the current folder, or for what is imported from elsewhere as it is imported."""
+    """A path relative to the current folder, or else to the folder it is imported from."""
     given = Path(path)
     shorter = [path]
     for folder in folders:

@@ -1,6 +1,6 @@
-"""What a target does in the cases that are seen exactly, in words that can be compared.
+"""What a target does in cases that are observed exactly, in words that can be compared.
 
-An answer never holds a figure that chance decides: two targets of one law give the same answer.
+An answer never contains a random figure: two targets of one distribution give the same answer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..reporting.findings import Severity
-from ._looking import builtin_type
-from .checks._reading import same_values, seeded_mask
-from .checks.construction import WRONG
-from .context import Context, Skip, seed_torch
+from ...reporting.findings import Severity
+from ..checks._reading import same_values, seeded_mask
+from ..checks.construction import WRONG
+from ..context import Context, Skip, seed_torch
+from .observe import builtin_type
 
 DTYPES = (
     torch.float16,
@@ -38,7 +38,7 @@ Probe = Callable[[Context], str]
 
 @dataclass(frozen=True)
 class Policy:
-    """A question, what a different answer means (see `Row.severity`), and how it is put."""
+    """An aspect, what a difference in it means (see `Row.severity`), and how it is observed."""
 
     aspect: str
     severity: Severity
@@ -55,7 +55,7 @@ def _any_p(ctx: Context) -> float:
 
 
 def _values(y: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
-    """Which of the known tensors y equals, value by value, else what it is full of."""
+    """Name the known tensor that y equals value by value, else what y is filled with."""
     y = y.detach()
     for name, tensor in known.items():
         if same_values(y, tensor):
@@ -111,7 +111,7 @@ def _gradient(ctx: Context, p: float) -> str:
 
 
 def _wrong_p(ctx: Context, p: Any) -> str:
-    """Where a p that is no probability is refused, and by which exception."""
+    """Where a p that is not a probability is refused, and by which exception."""
     if ctx.subject.fixed_p is not None:
         raise Skip("the target's p is given")
     try:
@@ -126,7 +126,7 @@ def _wrong_p(ctx: Context, p: Any) -> str:
 
 
 def _eval(ctx: Context) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x, what it held before a call in eval, and what came back."""
+    """x, its values before a call in eval, and the output."""
     ctx.need_eval()
     x = ctx.normal(SIZE)
     x[:4] = torch.tensor([0.0, math.inf, -math.inf, math.nan])
@@ -158,7 +158,7 @@ def _shape(ctx: Context, shape: tuple[int, ...]) -> str:
 
 
 def _dropped(ctx: Context, value: float) -> str:
-    """What stands at the dropped places of an input full of one value."""
+    """The output at the dropped places of an input filled with one value."""
     built = ctx.build(ctx.main_p)
     y = ctx.call(built, torch.full((ctx.telling_size(built.p),), value)).detach()
     zero = bool((y == 0).any())
@@ -182,7 +182,7 @@ def _writes(ctx: Context) -> str:
 
 
 def _generators(ctx: Context, training: bool) -> str:
-    """Which of the global generators a call moves."""
+    """Which of the global generators a call advances."""
     if not training:
         ctx.need_eval()
     built = ctx.build(ctx.main_p)
@@ -201,12 +201,12 @@ def _states() -> dict[str, object]:
     }
 
 
-# A call is looked for within so many words an element.
+# The search for a call's end in the stream stops at this many words per element.
 _MOST_WORDS = 8
 
 
 def _words(ctx: Context) -> str:
-    """How far a call moves torch's generator, in its 32-bit words."""
+    """How far a call advances torch's generator, in 32-bit words."""
     sizes = (SIZE, 2 * SIZE, 3 * SIZE)
     moved = [_advance(ctx, size) for size in sizes]
     first, second, third = moved
@@ -221,7 +221,7 @@ def _words(ctx: Context) -> str:
 
 
 def _advance(ctx: Context, size: int) -> int | None:
-    """The place in the generator's stream at which it stands after a call from its beginning."""
+    """The position in the generator's stream after a call that began at its start."""
     built = ctx.build(ctx.main_p)
     x = ctx.normal(size)
     stream = _stream(torch.Generator().manual_seed(SEED), _MOST_WORDS * size + 64)
@@ -234,12 +234,12 @@ def _advance(ctx: Context, size: int) -> int | None:
 
 
 def _stream(generator: torch.Generator, words: int) -> np.ndarray:
-    # A range below 2^28 takes one word a number.
+    # A range below 2^28 takes one word per number.
     return torch.randint(1 << 24, (words,), generator=generator).numpy()
 
 
 def _mask(ctx: Context, p: float) -> str:
-    """A name for the masks of two calls after a seed."""
+    """A digest of the masks of two calls after a seed."""
     built = ctx.build(p)
     x = ctx.normal(max(SIZE, ctx.telling_size(p)))
     names = []
@@ -256,7 +256,7 @@ def _mask_at_main(ctx: Context) -> str:
 
 
 def _layouts(ctx: Context) -> str:
-    """In which memory layouts a seed drops other logical places than in the contiguous one."""
+    """In which memory layouts a seed drops other logical places than in the contiguous layout."""
     built = ctx.build(ctx.main_p)
     x = ctx.normal(6, 5, 16, math.ceil(ctx.telling_size(built.p) / 480))
     spread = torch.empty(*x.shape[:-1], 2 * x.shape[-1])
@@ -283,7 +283,7 @@ def _name(dtype: torch.dtype) -> str:
 
 POLICIES: tuple[Policy, ...] = (
     Policy("what it claims to be", "error", _claim),
-    Policy("p it can be judged at", "error", _how_p_is_given),
+    Policy("p it can be verified at", "error", _how_p_is_given),
     Policy("modes", "error", _modes),
     Policy("output at p=0", "error", _at_zero),
     Policy("output at p=1", "error", _at_one),

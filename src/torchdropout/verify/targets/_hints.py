@@ -1,4 +1,4 @@
-"""What the caller said of a target."""
+"""What the caller states about a target."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..subject import PLAIN, Spec
 
 
 @dataclass(frozen=True)
-class Told:
-    """The names the caller gave, if any."""
+class Hints:
+    """The names that the caller states, if any, and the kind."""
 
     p: str | None
     keep: str | None

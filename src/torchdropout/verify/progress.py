@@ -1,4 +1,4 @@
-"""What a person sees while targets are judged."""
+"""Progress bars while targets are verified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..reporting.findings import Rule
 
 
 class Bars:
-    """A bar for each target that is judged, on stderr where that is a terminal."""
+    """A bar for each running target, on stderr where that is a terminal."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -32,14 +32,14 @@ class Bars:
             self._progress.remove_task(self._tasks.pop(target))
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Redraw the bars."""
         if self._progress is not None:
             self._progress.refresh()
 
 
 @contextlib.contextmanager
 def bars() -> Iterator[Bars]:
-    """The bars, gone at the end."""
+    """Show bars, and remove them at the end."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Bars(None)
@@ -50,8 +50,8 @@ def bars() -> Iterator[Bars]:
         TextColumn("{task.completed}/{task.total}  {task.fields[rule]}", markup=False),
         TimeElapsedColumn(),
     )
-    # The target's own prints go to stderr as they come: rich must not take them over. Nor may it
-    # draw from a thread of its own: a process that is forked would find its locks taken.
+    # The target's own prints go to stderr unchanged: rich must not capture them. Nor may it draw
+    # from its own thread: a forked process would find its locks taken.
     with Progress(
         *columns,
         console=console,

@@ -1,4 +1,4 @@
-"""What becomes of a kept and of a dropped value, and how to read which of the two happened."""
+"""What dropout does to a kept and to a dropped value, and how to tell the two apart."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from ..subject import held
 
 # Klambauer et al. (2017): the value that SELU tends to for x to minus infinity, -scale * alpha.
 ALPHA = -1.7580993408473766
-# The chance that noise comes so near to a number that rounding decides on which side it falls.
+# The probability that noise is so near a number that rounding decides on which side it falls.
 RESOLVED = 1e-4
 
 
-class Law(ABC):
-    """What a target does to a value, given that it drops or keeps it."""
+class Effect(ABC):
+    """What a target does to a value that it drops or keeps."""
 
     @abstractmethod
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """The plain dropout of x that y stands for: x / (1 - p) or 0, and y's gradient with it.
+        """Return the plain dropout of x that y represents: x / (1 - p) or 0, with y's gradient.
 
-        A value that the law does not allow comes back as one that a plain dropout does not allow.
+        A value that the effect cannot produce is decoded to one that plain dropout cannot produce.
         """
 
 
 class _Read(torch.autograd.Function):
-    """Values as they were read; the gradient goes on to what they were read from."""
+    """Decoded values; the gradient flows to the values they were decoded from."""
 
     @staticmethod
     def forward(
         ctx: Any, y: torch.Tensor, values: torch.Tensor, factor: torch.Tensor
     ) -> torch.Tensor:
-        """`values`, with the gradient of `y * factor`."""
+        """Return `values`, with the gradient of `y * factor`."""
         ctx.factor = factor
         return values.to(y.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """One rounding: the factor is in float64."""
+        """Scale the gradient with one rounding: the factor is in float64."""
         (grad,) = grads
         return (grad.double() * ctx.factor).to(grad.dtype), None, None
 
@@ -67,14 +67,14 @@ def decode_affine(
     constants: Sequence[tuple[float, float, float]],
     size: float = 0.0,
 ) -> torch.Tensor:
-    """Reads `kept: slope * x + shift, dropped: value`; of several such laws the one that fits best.
+    """Decode `kept: slope * x + shift, dropped: value`; of several such effects, the best fit.
 
     Args:
-        x: What was given.
-        y: What came back.
+        x: The input.
+        y: The output.
         p: The drop probability.
-        constants: Slope, shift and dropped value of each law.
-        size: Of the terms that the dropped value is a difference of: its rounding is theirs.
+        constants: Slope, shift and dropped value of each effect.
+        size: Size of the terms whose difference is the dropped value: it is rounded like them.
     """
     given, got = x.detach().double(), y.detach().double()
     best: tuple[int, torch.Tensor, float] | None = None
@@ -84,7 +84,7 @@ def decode_affine(
         allowed = ULPS * ulp(terms, y.dtype)
         if y.dtype != torch.float64:  # p may be held in float32
             allowed = allowed + terms * (2.0**-24 / (1 - p))
-        # Equality first: the difference of two infinities is NaN, and nothing is near to one.
+        # Equality first: the difference of two infinities is NaN, and no tolerance applies to one.
         allowed = torch.where(torch.isfinite(want), allowed, 0.0)
         kept = (got == want) | ((got - want).abs() <= allowed)
         slack = float(ULPS * ulp(_constant(y, size).cpu(), y.dtype)) * (size != 0)
@@ -101,13 +101,13 @@ def decode_affine(
 
 
 @dataclass(frozen=True)
-class Scaled(Law):
+class Scaled(Effect):
     """Kept: x times one of the scales; dropped: 0.
 
     Attributes:
         unscaled: Whether the scale may be 1 instead of 1 / (1 - p).
         inverse: Whether it may be 1 / (1 - p).
-        bits: If p is held to so many bits, the scale may be that of the p that is held.
+        bits: If p is held to this many bits, the scale may be that of the held p.
     """
 
     unscaled: bool = False
@@ -115,9 +115,9 @@ class Scaled(Law):
     bits: int = 0
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1 or (self.inverse and not self.unscaled and not self.bits):
-            return y  # it is one already
+            return y  # y is already a plain dropout
         rates = (p, *held(p, self.bits)) if self.bits else (p,)
         scales = [1 / (1 - rate) for rate in rates if rate < 1] if self.inverse else []
         scales += [1.0] if self.unscaled else []
@@ -125,20 +125,20 @@ class Scaled(Law):
 
 
 @dataclass(frozen=True)
-class Alpha(Law):
+class Alpha(Effect):
     """Klambauer et al. (2017): dropped values become alpha', then all are a * value + b.
 
     a and b keep mean 0 and variance 1.
     """
 
     def constants(self, p: float) -> tuple[float, float, float]:
-        """Slope and shift of what is kept, and what is dropped becomes."""
+        """Slope and shift of kept values, and the value that replaces dropped ones."""
         a = ((1 - p) * (1 + p * ALPHA**2)) ** -0.5
         b = -a * p * ALPHA
         return a, b, a * ALPHA + b
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1:
             return y
         slope, shift, dropped = self.constants(p)
@@ -146,70 +146,70 @@ class Alpha(Law):
 
 
 class Distribution(Protocol):
-    """A continuous law of one number, as SciPy's are."""
+    """A continuous distribution of one number, like those of SciPy."""
 
     def cdf(self, value: Any) -> Any:
-        """The chance of a number up to `value`."""
+        """The probability of a number up to `value`."""
 
     def ppf(self, chance: Any) -> Any:
-        """The number below which the chance is `chance`."""
+        """The number below which the probability is `chance`."""
 
 
-class Noise(Law):
-    """Every value meets a number of a continuous law: `y = x * noise`, or `y = x + noise`.
+class Noise(Effect):
+    """Continuous noise on every value: `y = x * noise`, or `y = x + noise`.
 
-    "Dropped" is what met a number below the p-quantile of the law: it happens with probability p,
-    whatever the law is. The law itself is for `noise-law` to judge.
+    A value counts as dropped where its noise is below the p-quantile of the distribution: this has
+    probability p, whatever the distribution. The check `noise-law` tests the distribution itself.
 
     Attributes:
-        added: Whether the noise is added and not multiplied with.
+        added: Whether the noise is added, not multiplied.
     """
 
     added: ClassVar[bool] = False
 
     @abstractmethod
     def of(self, p: float) -> Distribution:
-        """The law of the noise at p."""
+        """The distribution of the noise at p."""
 
     @abstractmethod
     def size(self, p: float) -> float:
-        """Of the numbers that noise at p is made of: it is rounded as they are."""
+        """The size of the terms that the noise at p is computed from: it is rounded like them."""
 
     def noise(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """What x was multiplied by, or what was added to it, in float64."""
+        """The factor of x, or the number that was added to it, in float64."""
         given, got = x.detach().double(), y.detach().double()
         return got - given if self.added else got / given
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1:
             return y
         noise = self.noise(x, y)
         kept = noise > _quantile(self, p)
         values = torch.where(kept, x.detach().double() / (1 - p), 0.0)
-        # A noise that is no number is nobody's draw: it stays one for the checks to find.
+        # Noise that is NaN cannot be drawn: it stays NaN, which the checks find.
         values = torch.where(torch.isnan(noise), noise, values)
         slope = torch.ones_like(noise) if self.added else noise
         return _read(y, values, torch.where(kept, 1 / ((1 - p) * slope), 0.0))
 
     def resolved(self, p: float, chances: Sequence[float]) -> list[float]:
-        """Of the chances those whose quantiles float32 tells from the numbers beside them.
+        """Select the probabilities whose quantiles float32 distinguishes from neighbouring numbers.
 
-        Where a law piles up against an end, as a relaxed mask does at 0 and 1, rounding has the
-        last word there, and not the law.
+        Where a distribution accumulates at an end, as a relaxed mask does at 0 and 1, rounding
+        determines the counts, not the distribution.
         """
-        law, step = self.of(p), 4 * 2.0**-24 * self.size(p)
+        noise, step = self.of(p), 4 * 2.0**-24 * self.size(p)
         return [
             chance
-            for chance, at in zip(chances, law.ppf(np.array(chances)), strict=True)
-            if law.cdf(at + step) - law.cdf(at - step) < RESOLVED
+            for chance, at in zip(chances, noise.ppf(np.array(chances)), strict=True)
+            if noise.cdf(at + step) - noise.cdf(at - step) < RESOLVED
         ]
 
 
 @functools.cache
-def _quantile(law: Noise, p: float) -> float:
-    """The p-quantile of a law: found once, where calls are many and small."""
-    return float(law.of(p).ppf(p))
+def _quantile(noise: Noise, p: float) -> float:
+    """The p-quantile of the noise, cached because calls are many and small."""
+    return float(noise.of(p).ppf(p))
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Gaussian(Noise):
 
 @dataclass(frozen=True)
 class Uniform(Noise):
-    """Li et al. (2019), "Uout": x times U(1 - beta, 1 + beta); beta is in the place of p."""
+    """Li et al. (2019), "Uout": x times U(1 - beta, 1 + beta); beta takes the role of p."""
 
     def of(self, p: float) -> Distribution:
         """See `Noise.of`."""
@@ -240,7 +240,7 @@ class Uniform(Noise):
 
 @dataclass(frozen=True)
 class Added(Noise):
-    """x plus N(0, sigma^2); sigma is in the place of p."""
+    """x plus N(0, sigma^2); sigma takes the role of p."""
 
     added: ClassVar[bool] = True
 
@@ -273,7 +273,7 @@ class Relaxed(Noise):
 
 @dataclass(frozen=True)
 class _Relaxed:
-    """The law of (1 - z) / (1 - p): w = 1 - z has P(w < s) = sigmoid(logit p + t logit s)."""
+    """The distribution of (1 - z) / (1 - p): P(1 - z < s) = sigmoid(logit p + t logit s)."""
 
     p: float
     temperature: float
@@ -286,11 +286,11 @@ class _Relaxed:
 
 
 @dataclass(frozen=True)
-class AnyScale(Law):
-    """Dropped: 0; kept: x times a scale that the call chooses, such as one over the share kept."""
+class AnyScale(Effect):
+    """Dropped: 0; kept: x times a scale chosen by the call, such as one over the fraction kept."""
 
     def decode(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
-        """See `Law.decode`."""
+        """See `Effect.decode`."""
         if not 0 < p < 1:
             return y
         given, got = x.detach().double(), y.detach().double()

@@ -91,7 +91,7 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
     ("line", "error", "words"),
     [
         ("levle = 'quick'", ArgumentValueError, "'levle'; close to it: level"),
-        ("zzz = 1", ArgumentValueError, "'zzz'; there are targets, level, .*format"),
+        ("zzz = 1", ArgumentValueError, "'zzz'; the keys are targets, level, .*format"),
         ("level = 'quik'", ArgumentValueError, r"`level`.*level='quik' \(str\).*: quick"),
         ("level = 1", ArgumentTypeError, r"`level`.*one of quick.*level=1 \(int\)"),
         ("format = 'htm'", ArgumentValueError, "`format`.*'htm'.*html"),

@@ -5,7 +5,7 @@ import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify import RULES, check_dropout
-from torchdropout.verify.selection import chosen
+from torchdropout.verify.registry import chosen
 
 ALL = frozenset(rule.name for rule in RULES.values())
 
@@ -79,7 +79,7 @@ def test_a_chosen_check_runs_without_those_it_needs():
 
 
 def test_a_choice_that_does_not_apply_is_told():
-    with pytest.raises(ArgumentValueError, match=r"asked of .*Dropout \(plain\), got block-"):
+    with pytest.raises(ArgumentValueError, match=r"applies to .*Dropout \(plain\), got block-"):
         check_dropout(torch.nn.Dropout, select=["block-shape"])
 
 

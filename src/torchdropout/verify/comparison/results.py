@@ -1,4 +1,4 @@
-"""What a comparison says: plain data, for people, programs and renderers."""
+"""The result of a comparison: plain data, for people, programs and renderers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..reporting.findings import Severity
-from .results import TargetReport
+from ...reporting.findings import Severity
+from ..results import TargetReport
 
 Group = Literal["check", "policy", "law"]
 
@@ -16,21 +16,22 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Row:
-    """One aspect of two targets, side by side.
+    """One aspect of two targets, next to each other.
 
     Attributes:
-        group: `"check"`: what a check of the verifier said; `"policy"`: what is done in a case that
-            is seen exactly; `"law"`: what was measured of the distribution.
+        group: `"check"`: the result of a check of the verifier; `"policy"`: the behaviour in a case
+            that is observed exactly; `"law"`: a measurement of the distribution.
         aspect: What was looked at; unique within its group.
         a: What the first target does.
         b: What the second does.
-        differs: None where it was not seen on both sides.
-        severity: What a difference means to somebody who puts one in the place of the other:
-            `"error"`, other results; `"advice"`, another mask for the same seed, other errors for
-            wrong arguments, and the like.
-        sees: The smallest difference that would show with power .99, in the units of `a` and `b`
-            and where masks are of independent elements; None where what is seen is exact.
-        p_value: Of the two-sample tests of this row, times their number; None where there are none.
+        differs: None where it was not observed on both sides.
+        severity: What a difference means to somebody who replaces one by the other: `"error"`,
+            other results; `"advice"`, for example another mask for the same seed or other errors
+            for wrong arguments.
+        sees: The smallest difference that would be found with power .99, in the units of `a` and
+            `b`, for masks of independent elements; None where the observation is exact.
+        p_value: The smallest p-value of the two-sample tests of this row, times their number; None
+            where there are none.
     """
 
     group: Group
@@ -63,9 +64,9 @@ class Comparison:
     Attributes:
         a: The verifier's report on the first.
         b: The verifier's report on the second.
-        rows: All that was looked at.
-        false_alarm_rate: Upper bound on the chance that two correct dropouts are told apart by a
-            test of chance.
+        rows: Everything that was looked at.
+        false_alarm_rate: Upper bound on the probability that a statistical test reports a
+            difference between two correct dropouts.
         seconds: Wall-clock time.
         complete: False when the run was interrupted.
     """
@@ -84,11 +85,11 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """True when the comparison is complete, and every row seen on both sides and equal."""
+        """True when the comparison is complete and every row was seen to be equal on both sides."""
         return self.complete and all(row.differs is False for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON-ready data; `verify` gives each target's whole report."""
+        """The comparison as JSON-ready data; for a target's whole report, use `verify`."""
         return {
             "schema": SCHEMA,
             "same": self.same,

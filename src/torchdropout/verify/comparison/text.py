@@ -1,4 +1,4 @@
-"""A comparison as text: what differs as a table, then in a few lines what does not."""
+"""Renders a comparison as text: the differences as a table, then the rest in a few lines."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from ...reporting.lines import clean, fill, joined, plural, wrapped
-from ..comparison import Comparison, Group, Row
+from .results import Comparison, Group, Row
 
 _GAP = 2
-# With less room than this for each of three columns, the sides stand under each other.
+# With fewer columns than this for each side, a and b are printed one below the other.
 _LEAST_COLUMN = 22
 _MOST_ASPECT = 34
-# Without a width nothing wraps: the first side is padded to this, and a longer one pushes on.
+# Without a width nothing wraps: the first side is padded to this; a longer one shifts the rest.
 _MOST_FIRST = 60
-_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "laws"}
+_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "distribution tests"}
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _LABEL = {"error": "DIFFERS", "advice": "differs"}
 _LABEL_WIDTH = len("DIFFERS")
@@ -24,11 +24,11 @@ _LABEL_WIDTH = len("DIFFERS")
 def render_comparison(
     comparison: Comparison, width: int | None = None, styled: bool = False
 ) -> str:
-    """A comparison as people read it.
+    """Render a comparison as text.
 
     Args:
         comparison: What to render.
-        width: Columns of the terminal; None to wrap nothing.
+        width: Columns of the terminal; None for no wrapping.
         styled: Whether to colour it with ANSI codes.
 
     Returns:
@@ -44,7 +44,7 @@ def render_comparison(
 
 
 def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
-    """Which target is a and which b, and how each was understood."""
+    """Which target is a and which is b, and how each was interpreted."""
     for letter, report in (("a", comparison.a), ("b", comparison.b)):
         yield from _hung(Text(f"{letter}  ", style="cyan"), report.target, width, "bold")
         yield from _hung(Text("   "), report.description, width)
@@ -57,7 +57,7 @@ def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
 
 
 def _table(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
-    """The rows, each in columns; in narrow places under each other."""
+    """The rows in columns; on a narrow terminal, one below the other."""
     texts = [(clean(row.a), clean(row.b)) for row in rows]
     aspect = min(max(len(clean(row.aspect)) for row in rows), _MOST_ASPECT)
     lead = _LABEL_WIDTH + _GAP + aspect + _GAP
@@ -101,7 +101,7 @@ def _stacked(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
 
 
 def _hung(head: Text, text: str, width: int | None, style: str = "") -> Iterator[Text]:
-    """The head, then the text, wrapped under where it begins."""
+    """The head, then the text, wrapped at the column where it begins."""
     room = None if width is None else max(width - head.cell_len, _LEAST_COLUMN)
     lines = [clean(text)] if room is None else fill(text, room)
     for i, line in enumerate(lines):
@@ -109,7 +109,7 @@ def _hung(head: Text, text: str, width: int | None, style: str = "") -> Iterator
 
 
 def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
-    """What does not differ, group by group, and what was not seen on both sides."""
+    """What does not differ, by group, and what was not observed on both sides."""
     parts = []
     for group, plurals in _PLURALS.items():
         rows = [row for row in comparison.rows if row.group == group]
@@ -140,7 +140,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _brief(rows: Sequence[Row]) -> list[str]:
-    """The aspects, those with the same beginning once."""
+    """The aspects; those with a common beginning are named once."""
     counts: dict[str, int] = {}
     for row in rows:
         head = row.aspect.partition(",")[0]

@@ -1,0 +1,8 @@
+"""Compares two dropouts: their distribution, modes, gradients and edge cases, next to each other.
+
+The package is named for its result, so that `torchdropout.verify.compare` stays the function.
+"""
+
+from .results import Comparison as Comparison
+from .results import Row as Row
+from .run import compare as compare
