@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-torch test-peers mutants power checks docs docs-links lint package release bench notebook clean
+.PHONY: demo test test-slow test-torch test-peers mutants power checks docs docs-links shown lint words package release bench
+.PHONY: notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py packages/audit/pyproject.toml $(wildcard csrc/*)
@@ -46,9 +47,14 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/words.py
 	$(BIN)/torchdropout audit
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+
+# The phrases that docs/style.md replaces, wherever they still are.
+words:
+	$(PYTHON) docs/words.py
 
 # The source distribution, a wheel made from it, and each installed where nothing else is; they are
 # kept in DIST, if it is given.
@@ -60,39 +66,42 @@ package: $(VENV)/test.stamp
 release: $(VENV)/test.stamp
 	PYTHON=$(BIN)/python bash tests/packaging.sh dist $(if $(filter Linux,$(shell uname -s)),manylinux_2_28_$(shell uname -m))
 
-# The performance section of the README, measured; then the plots of the docs.
+# The tables of docs/performance.md, measured; then the data of its plots.
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/table.py --backend avx2
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/forward_backward.py
-	$(BIN)/python benchmarks/plot.py
+	$(BIN)/python benchmarks/plot.py --keep
 
-# What the verifier sees and how rarely it accuses, measured: docs/power.md. Takes hours.
+# The power and the false alarms of the verifier, measured: docs/power.md. Takes hours.
 power: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/power.py curves
 	$(BIN)/python benchmarks/power.py false-alarms
-	$(BIN)/python benchmarks/power.py plot
 	$(BIN)/python benchmarks/power.py page
 	$(BIN)/python tests/verify/broken_table.py
 
-# Writes docs/checks.md, docs/rules.md and docs/audit/precision.md again, from the checks, the rules,
-# their examples and labels.
+# Writes docs/checks/, docs/rules.md and docs/audit/precision.md from the checks, the rules, their
+# examples and labels.
 checks: $(VENV)/test.stamp
 	$(BIN)/python docs/make_checks.py
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_precision.py
 
-# The pictures of docs/family, then the site: build/site/index.html. A warning is an error.
+# The site: build/site/index.html, with the pictures it shows. A warning is an error.
 docs: $(VENV)/test.stamp
-	$(BIN)/python docs/pictures.py
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+
+# What README and Getting started show, from the programs: two pictures and what commands print.
+shown: $(VENV)/test.stamp
+	$(BIN)/python docs/draw.py readme
+	$(BIN)/python docs/make_shown.py
 
 # Whether the links to other sites still lead somewhere. Needs a network.
 docs-links: $(VENV)/test.stamp
 	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
 
-# Writes examples/dropout.ipynb again, executed.
+# Writes and executes examples/dropout.ipynb.
 notebook: $(VENV)/test.stamp
 	$(BIN)/python examples/build_notebook.py
 

@@ -1,8 +1,13 @@
-"""Draw the results of forward.py and forward_backward.py: nanoseconds per element over size."""
+"""Draw the results of forward.py and forward_backward.py: nanoseconds per element over size.
+
+The medians of the full factors are kept in docs/performance/, with the machine: `--keep` writes
+them from benchmarks/results/. The plots are drawn from what is kept.
+"""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,92 +20,129 @@ from harness import RESULTS
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-PLOTS = Path(__file__).parent.parent / "docs" / "plots"
+DOCS = Path(__file__).parent.parent / "docs"
+KEPT, PLOTS = DOCS / "performance", DOCS / "plots"
 SCRIPTS = ("forward", "forward_backward")
+FACTORS = ("operation", "p", "threads", "memory")
+COLUMNS = (*FACTORS, "dtype", "elements", "candidate", "ns_per_element")
 STYLES = {
     OURS: {"color": "#0072b2", "marker": "o"},
     TORCH: {"color": "#d55e00", "marker": "s"},
     "copy_": {"color": "#777777", "marker": "^", "linestyle": "--"},
 }
 
-Result = Mapping[str, Any]
+Row = Mapping[str, str]
 
 
-def main_axis(runs: Iterable[Mapping[str, Any]]) -> list[Result]:
+def main_axis(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The results of the full factors: warm, one thread, flat, of one operation and one p."""
     found = [result for run in runs for result in run["results"]]
-    common = {key: found[0][key] for key in ("operation", "p", "threads", "memory")}
+    common = {key: found[0][key] for key in FACTORS}
     return [r for r in found if all(r[key] == value for key, value in common.items())]
 
 
-def speeds(results: Iterable[Result]) -> list[float]:
-    """Torch's time over ours, for cases in which both took part."""
+def rows(runs: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """The medians that the plots show: of the dtypes that torch's dropout accepts."""
     return [
-        r["candidates"][TORCH]["median_s"] / r["candidates"][OURS]["median_s"]
-        for r in results
-        if TORCH in r["candidates"]
+        {
+            **{key: str(result[key]) for key in (*FACTORS, "dtype", "elements")},
+            "candidate": name,
+            "ns_per_element": f"{1e9 * times['median_s'] / result['elements']:.5g}",
+        }
+        for result in main_axis(runs)
+        if TORCH in result["candidates"]
+        for name, times in result["candidates"].items()
+        if name in STYLES
     ]
 
 
-def finding(results: Sequence[Result]) -> str:
+def keep(results: Path, folder: Path) -> None:
+    """Write the medians and the machine of the last run."""
+    for script in SCRIPTS:
+        runs = json.loads((results / f"{script}.json").read_text())["runs"]
+        with (folder / f"{script}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows(runs))
+        (folder / "machine.txt").write_text(machine.describe(runs[0]["machine"]) + "\n")
+
+
+def times(kept: Iterable[Row], candidate: str) -> dict[tuple[str, int], float]:
+    """Nanoseconds an element of one candidate, by dtype and size."""
+    return {
+        (row["dtype"], int(row["elements"])): float(row["ns_per_element"])
+        for row in kept
+        if row["candidate"] == candidate
+    }
+
+
+def speeds(kept: Sequence[Row]) -> list[float]:
+    """Torch's time over ours, for cases in which both took part."""
+    ours, theirs = times(kept, OURS), times(kept, TORCH)
+    return [theirs[case] / ours[case] for case in theirs]
+
+
+def finding(kept: Sequence[Row]) -> str:
     """The speed compared with torch in words, from the slowest to the fastest point."""
-    ratios = speeds(results)
+    ratios = speeds(kept)
     return f"{min(ratios):.2g} to {max(ratios):.2g} times as fast as torch's"
 
 
-def draw_dtype(axes: Axes, dtype: str, results: Sequence[Result]) -> None:
+def draw_dtype(axes: Axes, dtype: str, kept: Sequence[Row]) -> None:
     """Draw one panel."""
     for name, style in STYLES.items():
-        points = sorted(
-            (r["elements"], 1e9 * r["candidates"][name]["median_s"] / r["elements"])
-            for r in results
-            if name in r["candidates"]
-        )
+        points = sorted((size, ns) for (_, size), ns in times(kept, name).items())
         if points:
             axes.loglog(*zip(*points, strict=True), label=name, markersize=4, **style)
     axes.set_xscale("log", base=2)
-    axes.set_title(f"{dtype}: {finding(results)}", fontsize=9)
+    axes.set_title(f"{dtype}: {finding(kept)}", fontsize=9)
     axes.set_xlabel("size (elements)")
     axes.set_ylabel("time (ns an element)")
     axes.grid(alpha=0.3)
 
 
-def draw(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw one figure: a panel for each dtype that torch's dropout accepts."""
-    results = [r for r in main_axis(runs) if TORCH in r["candidates"]]
-    dtypes = list(dict.fromkeys(r["dtype"] for r in results))
+def draw(kept: Sequence[Row], made_on: str, path: Path) -> None:
+    """Draw one figure: a panel for each dtype."""
+    dtypes = list(dict.fromkeys(row["dtype"] for row in kept))
     panels = (len(dtypes) + 1) // 2
     figure, grid = plt.subplots(
         panels, 2, figsize=(10, 1 + 3.2 * panels), squeeze=False, layout="constrained"
     )
     for axes, dtype in zip(grid.flat, dtypes, strict=False):
-        draw_dtype(axes, dtype, [r for r in results if r["dtype"] == dtype])
+        draw_dtype(axes, dtype, [row for row in kept if row["dtype"] == dtype])
     for axes in grid.flat[len(dtypes) :]:
         axes.set_axis_off()
     grid.flat[0].legend()
-    first = results[0]
+    first = kept[0]
     figure.suptitle(
-        f"{first['operation'].capitalize()}, p = {first['p']:g}, {first['threads']} thread, "
-        f"{first['memory']}: torchdropout is {finding(results)}"
+        f"{first['operation'].capitalize()}, p = {first['p']}, {first['threads']} thread, "
+        f"{first['memory']}: torchdropout is {finding(kept)}"
     )
-    figure.supxlabel(machine.describe(runs[0]["machine"]), fontsize=6)
+    figure.supxlabel(made_on, fontsize=6)
     figure.savefig(path, metadata={"Date": None, "Creator": None})
     plt.close(figure)
 
 
+def draw_kept(out: Path) -> None:
+    """Draw all that is kept."""
+    made_on = (KEPT / "machine.txt").read_text().strip()
+    with mpl.rc_context({"svg.hashsalt": "torchdropout", "svg.fonttype": "none"}):
+        for script in SCRIPTS:
+            with (KEPT / f"{script}.csv").open(newline="") as file:
+                draw(list(csv.DictReader(file)), made_on, out / f"{script}.svg")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--keep", action="store_true", help="the results of the last run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=PLOTS, help="default: %(default)s")
     options = parser.parse_args()
     mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "torchdropout"
-    mpl.rcParams["svg.fonttype"] = "none"
+    if options.keep:
+        keep(options.results, KEPT)
     options.out.mkdir(parents=True, exist_ok=True)
-    for script in SCRIPTS:
-        runs = json.loads((options.results / f"{script}.json").read_text())["runs"]
-        draw(runs, options.out / f"{script}.svg")
-        print(options.out / f"{script}.svg")
+    draw_kept(options.out)
 
 
 if __name__ == "__main__":

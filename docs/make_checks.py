@@ -1,4 +1,4 @@
-"""Writes docs/checks.md from the table of checks: `python docs/make_checks.py`."""
+"""Writes docs/checks/ from the table of checks, a page a group: `python docs/make_checks.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from torchdropout.reporting.findings import Rule
 from torchdropout.verify import CHECKS, LEVELS, RULES
 
-PAGE = Path(__file__).parent / "checks.md"
+PAGES = Path(__file__).parent / "checks"
 
 HEAD = """\
 # The checks
@@ -18,32 +18,35 @@ HEAD = """\
 Made by `python docs/make_checks.py` from the checks themselves: `torchdropout explain NAME` prints
 the same. `torchdropout verify TARGET --select NAME` runs one.
 
-An *error* means that a target is no correct dropout, *advice* that it could serve people better.
-The *statistical* checks share the false-alarm rate of a run equally; the others are exact. A check
-says nothing where one that it needs has failed.
+An *error* means that a target is not a correct dropout, *advice* that it could serve its users
+better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact.
+A check is skipped where one that it needs has failed.
 
-Each comes with a program that has the fault and the same program mended. Both are judged in the
-tests: the first trips the check before any other, the second has no error.
+Each comes with a program that has the fault and with the same program fixed. The tests verify both:
+the first fails this check before any other, the second has no error.
 """
 
 LEVELS_HEAD = """\
 ## Levels
 
-What is looked for; each run states what it saw. It may be more, where the time that a measurement
-may take ends first. The rates are differences from p.
+The smallest fault that each level looks for, where rates are differences from p. Each run states
+what it can see, which is a larger fault where a measurement reaches its time limit first.
 
 | level | rate, p=0.1 | rate, p=0.5 | by dtype, value, layout | correlation | masks in a pool |
 |---|---|---|---|---|---|
 """
 
 
-def page() -> str:
-    """The page as text."""
+def pages() -> dict[str, str]:
+    """The pages as text, by the name of the file."""
     rules = list(RULES.values())
-    groups = [(name, list(members)) for name, members in groupby(rules, lambda rule: rule.group)]
-    parts = [HEAD, _levels(), _index(rules)]
-    parts += [_group(name, members) for name, members in groups]
-    return "\n".join(parts)
+    groups = {name: list(members) for name, members in groupby(rules, lambda rule: rule.group)}
+    contents = "```{toctree}\n:hidden:\n\n" + "".join(f"{name}\n" for name in groups) + "```\n"
+    index = "\n".join([HEAD, _levels(), _index(rules), contents])
+    return {
+        "index.md": index,
+        **{f"{name}.md": _group(name, members) for name, members in groups.items()},
+    }
 
 
 def _levels() -> str:
@@ -67,8 +70,8 @@ def _index(rules: list[Rule]) -> str:
     lines = ["## All of them", "", "| code | check | group | severity | requires |"]
     lines += ["|---|---|---|---|---|"]
     lines += [
-        f"| {rule.code} | [{rule.name}](#{_anchor(rule)}) | {rule.group} | {rule.severity} "
-        f"| {_cell(rule.summary)} |"
+        f"| {rule.code} | [{rule.name}]({rule.group}.md#{_anchor(rule)}) | {rule.group} "
+        f"| {rule.severity} | {_cell(rule.summary)} |"
         for rule in rules
     ]
     return "\n".join(lines) + "\n"
@@ -89,7 +92,7 @@ def _anchor(rule: Rule) -> str:
 def _group(name: str, rules: list[Rule]) -> str:
     module = importlib.import_module(f"torchdropout.verify.checks.{name}")
     about = (module.__doc__ or "").strip()
-    return "\n".join([f"## {name}", "", about, "", *map(_rule, rules)])
+    return "\n".join([f"# Checks: {name}", "", about, "", *map(_rule, rules)])
 
 
 def _rule(rule: Rule) -> str:
@@ -99,7 +102,7 @@ def _rule(rule: Rule) -> str:
         kind.append(f"needs {', '.join(check.needs)}")
     return "\n".join(
         [
-            f"### {_title(rule)}",
+            f"## {_title(rule)}",
             "",
             f"**{rule.summary}** ({'; '.join(kind)})",
             "",
@@ -109,7 +112,7 @@ def _rule(rule: Rule) -> str:
             "",
             f"```python\n{rule.broken}```",
             "",
-            "Mended:",
+            "Fixed:",
             "",
             f"```python\n{rule.fixed}```",
             "",
@@ -117,5 +120,16 @@ def _rule(rule: Rule) -> str:
     )
 
 
+def main() -> None:
+    """Write the pages; one of a group that is gone goes."""
+    PAGES.mkdir(exist_ok=True)
+    written = pages()
+    for file in PAGES.glob("*.md"):
+        if file.name not in written:
+            file.unlink()
+    for name, text in written.items():
+        (PAGES / name).write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    main()

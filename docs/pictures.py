@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/family from the library's own masks: `python docs/pictures.py`.
+"""The pictures of docs/family, made from the library's own masks. `draw.py` draws them.
 
 Each picture is what a variant makes of an input of ones, under a fixed key: a grid of cells, one
 colour a value. `PICTURES` has one entry a page; the page shows it under its title.
@@ -7,18 +7,15 @@ colour a value. `PICTURES` has one entry a page; the page shows it under its tit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
 import torch
 
 import torchdropout as td
 from torchdropout import functional as F
 from torchdropout import schedule
-
-PLOTS = Path(__file__).parent / "plots"
 
 CELL, GAP, MARGIN = 10, 26, 14
 INK, LINE, ZERO = "#333333", "#b9bec4", "#ffffff"
@@ -418,7 +415,7 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         blocks,
     ),
     "drop_path": (
-        "Whole rows dropped, a draw a sample; then a batch dropped whole, and one kept whole.",
+        "Whole rows dropped, one draw per sample; then a batch dropped whole, and one kept whole.",
         paths,
     ),
     "dropout": (
@@ -446,7 +443,7 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         "Two sequences: the same features are dropped at every time step of a sequence.",
         locked,
     ),
-    "multi_sample": ("One input under four masks, which differ.", several),
+    "multi_sample": ("One input under four different masks.", several),
     "r_drop": ("The masks of two passes over one input, and where they agree.", twice),
     "recurrent": (
         "Two grids, time by units: the same units at each step; then other units at each step.",
@@ -457,10 +454,13 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
         "Three grids: two of each four features kept; half the columns; half of each row.",
         structured,
     ),
-    "token_dropout": ("Three images of 14 by 14 patches: half of each one's are kept.", tokens),
+    "token_dropout": (
+        "Three images of 14 by 14 patches: half of the patches of each are kept.",
+        tokens,
+    ),
     "uniform": ("A grid of continuous values around 1, none farther from it than 0.6.", uniform),
     "variational": ("A grid whose values scatter more from column to column.", learned),
-    "weight_drop": ("The weights of a layer in two calls: a mask of its own for each.", weights),
+    "weight_drop": ("The weights of a layer in two calls, each with its own mask.", weights),
     "zoneout": (
         "A state over twelve steps: each unit takes its new value or keeps the one before.",
         zones,
@@ -468,22 +468,11 @@ PICTURES: dict[str, tuple[str, Callable[[], Picture]]] = {
 }
 
 
-def path(name: str) -> Path:
-    """Where the picture of a page stands."""
-    return PLOTS / f"family-{name}.svg"
+def file(name: str) -> str:
+    """The name of the file with the picture of a page."""
+    return f"family-{name}.svg"
 
 
 def line(name: str) -> str:
     """The line of a page that shows its picture."""
-    return f"![{PICTURES[name][0]}](../plots/family-{name}.svg)"
-
-
-def write(names: Iterable[str] = PICTURES) -> None:
-    """Draw the pictures of these pages again."""
-    for name in names:
-        alt, make = PICTURES[name]
-        path(name).write_text(svg(make(), alt), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()
+    return f"![{PICTURES[name][0]}](../plots/{file(name)})"

@@ -40,7 +40,7 @@ def printed(notebook):
     return "".join(output.get("text", "") for output in outputs)
 
 
-# Jupyter's packages warn of each other's future at will; that is not ours to mend.
+# Jupyter's packages warn of each other's deprecations, which is not a fault of the notebook.
 @pytest.mark.filterwarnings("default")
 def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, stored):
     shutil.copy(EXAMPLES / "notebook_models.py", tmp_path)
@@ -57,13 +57,20 @@ def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, st
     assert "error   p-one-zeros " in printed(stored)
     assert "error   dtype-kept " in printed(stored)
     assert printed(stored).count("nothing found") == 2
+    assert "\nhidden  0.5 " in printed(stored)
 
 
 def test_notebook_is_what_its_builder_writes(stored):
     built = builder.build()
-    assert [(c.id, c.cell_type, c.source) for c in stored.cells] == [
-        (c.id, c.cell_type, c.source) for c in built.cells
+    assert [(c.id, c.cell_type, c.source, c.metadata) for c in stored.cells] == [
+        (c.id, c.cell_type, c.source, c.metadata) for c in built.cells
     ]
+
+
+def test_each_picture_of_the_notebook_has_words(stored):
+    cells = code_cells(stored)
+    drawn = [c for c in cells if any("image/png" in o.get("data", {}) for o in c.outputs)]
+    assert [c.id for c in drawn] == [c.id for c in cells if c.metadata.get("alt")]
 
 
 def test_notebook_is_stored_with_its_outputs(stored):
@@ -115,19 +122,19 @@ def test_wrapper_is_torch_dropout():
 
 
 @pytest.mark.parametrize(
-    ("level", "not_asked"),
+    ("level", "not_run"),
     [
         ("quick", {"inplace-claim", "device-followed", "compiled-law"}),
         pytest.param("standard", {"inplace-claim"}, marks=pytest.mark.slow),
     ],
 )
-def test_simple_dropout_passes_every_check(level, not_asked):
+def test_simple_dropout_passes_every_check(level, not_run):
     report = check_dropout(models.SimpleDropout, level=level)
     assert [(finding.name, finding.message) for finding in report.findings] == []
     assert report.passed
     (target,) = report
-    # It takes no argument `inplace`; all else that the level has is asked, and passes.
-    assert {check.rule.name for check in target.checks if check.status != "ok"} == not_asked
+    # It has no argument `inplace`; every other check of the level is run, and passes.
+    assert {check.rule.name for check in target.checks if check.status != "ok"} == not_run
 
 
 def test_teaching_version_gets_its_errors():

@@ -1,45 +1,145 @@
-"""The README keeps its promises: its Python runs, its commands exist, its figures are those."""
+"""The README keeps its promises: its code runs, it shows what is printed, its figures are those."""
 
+import importlib.util
 import re
+import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 import torch
 
 import torchdropout as td
+from _pages import commands, printed, timeless
+from torchdropout import cli
 from torchdropout.verify import RULES
-from torchdropout_audit.registry import FINDERS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def draw():
+    spec = importlib.util.spec_from_file_location("docs_draw", ROOT / "docs" / "draw.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) < 120
 
 
 def test_the_python_blocks_run_and_do_what_they_say():
-    world = {}
+    scope = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), world)
-    assert torch.equal(world["m"], world["y"] != 0)
-    rows = world["z"] != 0
+        exec(compile(block, "README.md", "exec"), scope)
+    x, key = scope["x"], scope["key"]
+    assert isinstance(scope["layer"], td.nn.Dropout)
+    # "The same mask in every dtype and memory layout", and, by its place, in each part of a batch.
+    assert torch.equal(scope["m"], scope["y"] != 0)
+    assert torch.equal(td.functional.dropout(x.double(), 0.1, key=key) != 0, scope["m"])
+    transposed = td.functional.dropout(x.T.contiguous().T, 0.1, key=key)
+    assert torch.equal(transposed, scope["y"])
+    part = td.MaskLayout.of((8, 16)).at((4, 0))
+    assert torch.equal(td.functional.dropout(x[4:], 0.1, key=key, layout=part), scope["y"][4:])
+    # "One draw a row."
+    rows = scope["z"] != 0
     assert torch.equal(rows, rows[:, :1].expand_as(rows))
-    assert isinstance(world["layer"], td.nn.Dropout)
+    # "z + dropout(x + bias)": the bias is 0.
+    added = (scope["s"] - scope["z"]) * 0.9
+    kept = added != 0
+    torch.testing.assert_close(added[kept], x[kept])
+    assert 0 < kept.sum() < kept.numel()
+    # "Passes with three pieces of advice."
+    assert scope["report"].passed
+    assert len(scope["report"].findings) == 3
+
+
+def test_the_commands_print_what_is_shown(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    shown = commands(README)
+    assert len(shown) == 1
+    for command, text in shown:
+        assert printed(command, capsys) == (1, timeless(text))
+
+
+def test_the_picture_of_the_report_is_what_the_command_prints(draw, monkeypatch, capsys):
+    root = ET.parse(ROOT / "docs/plots/readme-report.svg").getroot()
+    matrix = next(g for g in root.iter() if g.get("class") == "report-matrix")
+    rows = {}
+    for piece in matrix:  # a piece a colour, at its row and column
+        rows.setdefault(float(piece.get("y")), []).append((float(piece.get("x")), piece.text))
+    drawn = [
+        "".join(text for _, text in sorted(pieces)).replace("\N{NO-BREAK SPACE}", " ").rstrip()
+        for _, pieces in sorted(rows.items())
+    ]
+    monkeypatch.chdir(ROOT)
+    assert cli.run(draw.VERIFY.split()) == 1
+    expected = timeless(capsys.readouterr().out)
+    command = f"$ torchdropout {draw.VERIFY}"
+    assert joined("\n".join(drawn)) == joined(f"{command}\n\n{expected}")
+
+
+def joined(text):
+    """The words of a text, however its lines were broken."""
+    return timeless(text).replace("\\\n", "").split()
+
+
+def test_the_speeds_of_the_chart_are_those_of_the_table(draw):
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    table = page.partition("\n## AVX-512\n")[2].partition("\n## ")[0]
+    against_torch = [
+        line
+        for line in table.splitlines()
+        if re.search(r"against `F\.dropout`|torch's composition|slower than torch", line)
+    ]
+    rows = draw.speeds()
+    assert len(rows) == len(against_torch) > 10
+    for row, line in zip(rows, against_torch, strict=True):
+        assert f"| {row.measured:.3g} x as fast [{row.low:.3g}, {row.high:.3g}]" in line
+        assert f"at least {row.must:g} x as fast" in line
+    chart = (ROOT / "docs/plots/readme-speed.svg").read_text(encoding="utf-8")
+    texts = re.findall(r">([^<>]+)</text>", chart)
+    assert [text for text in texts if text in {row.name for row in rows}] == [r.name for r in rows]
+    assert [text for text in texts if re.fullmatch(r"[\d.]+", text)][-len(rows) :] == [
+        f"{row.measured:.3g}" for row in rows
+    ]
+    assert draw.machine() in texts
+    slowest, fastest = (f(row.measured for row in rows) for f in (min, max))
+    assert f"{slowest:.2g} to {fastest:.2g} times as fast as torch's dropout" in README
+    assert sum(row.measured < row.must for row in rows) == 2  # "Two of the rows miss their target"
+
+
+def test_what_it_installs_exists():
+    (line,) = re.findall(r"^    pip install (.*)$", README, re.MULTILINE)
+    extra, folder = re.fullmatch(r'"\.\[(\w+)\]" \./(\S+)', line).groups()
+    assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert (ROOT / folder / "pyproject.toml").is_file()
 
 
 def test_the_make_targets_exist():
-    makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^    make (\S+)", README, re.MULTILINE):
-        assert f"\n{target}:" in makefile
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^    make (\S+)|`make ([\w-]+)`", README, re.MULTILINE)
+    assert ("demo", "") in targets
+    assert ("test", "") in targets
+    for target in targets:
+        assert f"\n{''.join(target)}:" in makefile
 
 
-def test_the_number_of_checks_is_that_of_the_table():
+def test_the_numbers_of_checks_and_rules_are_those_of_the_tables(draw):
     assert f"checks {len(RULES)} properties" in README
+    rules = re.findall(r"^\| TD1\d\d ", (ROOT / "docs/rules.md").read_text("utf-8"), re.MULTILINE)
+    assert f"{len(rules)} rules ([docs/rules.md]" in README
+    chosen = draw.CHECKS.split(",")
+    asked = [r for r in RULES.values() if r.name in chosen or r.group in chosen]
+    assert f"{len(asked)} of the checks" in README
 
 
 def test_its_links_lead_somewhere():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert len(links) >= 4
-    assert all((ROOT / link).exists() for link in links)
-
-
-def test_the_number_of_rules_is_that_of_the_table():
-    assert f"{len(FINDERS)} rules ([docs/rules.md]" in README
+    assert len(links) >= 15
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -11,6 +11,7 @@ import torch
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
     DOCS / "index.md",
+    DOCS / "getting-started.md",
     DOCS / "which.md",
     *sorted((DOCS / "family").glob("*.md")),
     *sorted((DOCS / "recipes").glob("*.md")),

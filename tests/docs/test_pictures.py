@@ -1,7 +1,8 @@
-"""The committed pictures are what the library makes, and each page shows its own."""
+"""A picture is what the library makes, each page shows its own, and a build draws all of them."""
 
 import importlib.util
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -12,15 +13,15 @@ import torch
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def loaded():
-    spec = importlib.util.spec_from_file_location("docs_pictures", DOCS / "pictures.py")
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-p = loaded()
+p, draw = loaded("pictures"), loaded("draw")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -48,17 +49,22 @@ def lines(text):
     return [re.findall(r"[-\d.]+", line.attrib["points"]) for line in every]
 
 
+@pytest.fixture(scope="module")
+def drawn():
+    """Each picture with its SVG."""
+    made = {name: (alt, make()) for name, (alt, make) in p.PICTURES.items()}
+    return {name: (picture, p.svg(picture, alt)) for name, (alt, picture) in made.items()}
+
+
 @pytest.mark.parametrize("name", p.PICTURES)
-def test_the_committed_picture_is_what_the_library_makes(name):
-    alt, make = p.PICTURES[name]
-    committed, picture = p.path(name).read_text(encoding="utf-8"), make()
+def test_a_picture_holds_what_the_library_makes(name, drawn):
+    picture, text = drawn[name]
     if isinstance(picture, p.Curves):
-        assert lines(committed) == lines(p.svg(picture, alt))
-        assert len(lines(committed)) == len(picture.lines)
+        assert len(lines(text)) == len(picture.lines)
         return
-    drawn, made = grids(committed), picture.levels()
-    assert len(drawn) == len(made)
-    for one, other in zip(drawn, made, strict=True):
+    read, made = grids(text), picture.levels()
+    assert len(read) == len(made)
+    for one, other in zip(read, made, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=0)
 
 
@@ -72,9 +78,29 @@ def test_a_page_shows_its_picture_under_its_title(name):
 def test_every_variant_has_a_picture():
     pages = {page.stem for page in (DOCS / "family").glob("*.md")}
     assert pages - {"index", "convert", "peers"} == set(p.PICTURES)
-    assert {f"family-{name}.svg" for name in p.PICTURES} == {
-        file.name for file in (DOCS / "plots").glob("family-*")
+
+
+def test_the_pages_show_all_that_a_build_draws_and_nothing_else(tmp_path):
+    draw.site(tmp_path)
+    drawn = {file.name for file in tmp_path.iterdir()}
+    shown = {
+        name
+        for page in DOCS.rglob("*.md")
+        for name in re.findall(r"\]\((?:\.\./)*plots/([\w.-]+)\)", page.read_text("utf-8"))
+        if not name.startswith("notebook_")  # which the page of the notebook brings
     }
+    assert shown == drawn
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    draw.put(tmp_path / "forward.svg", (tmp_path / "forward.svg").read_bytes())
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_only_the_pictures_of_the_readme_are_committed():
+    git = ["git", "-C", str(DOCS.parent), "ls-files", "docs/plots"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        pytest.skip("not a checkout")
+    assert found.stdout.split() == [f"docs/plots/{name}" for name in sorted(draw.README)]
 
 
 def test_a_picture_reads_back_as_what_was_drawn():
@@ -86,9 +112,9 @@ def test_a_picture_reads_back_as_what_was_drawn():
     assert not torch.equal(grids(other)[0], read)
 
 
-def test_no_word_of_a_picture_is_cut_off():
-    for name in p.PICTURES:
-        root = ET.fromstring(p.path(name).read_text(encoding="utf-8"))
+def test_no_word_of_a_picture_is_cut_off(drawn):
+    for name, (_, drawing) in drawn.items():
+        root = ET.fromstring(drawing)
         width, height = float(root.attrib["width"]), float(root.attrib["height"])
         for text in root.iter(f"{SVG}text"):
             x, y = float(text.attrib["x"]), float(text.attrib["y"])

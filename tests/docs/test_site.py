@@ -13,7 +13,10 @@ import pytest
 from docs._browser import CHROMIUM, Browser, served
 
 DOCS = Path(__file__).parents[2] / "docs"
-PHONE = 400  # pixels wide
+PHONE, LAPTOP = 400, 1280  # pixels wide
+SCROLLS = (
+    "[...document.querySelectorAll('pre')].some(block => block.scrollWidth > block.clientWidth)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,18 @@ def test_each_page_is_there_and_each_picture_has_words(site):
         assert wordless == [], source
 
 
+def test_formulas_are_drawn_without_a_script(site):
+    text = (site / "notebook.html").read_text(encoding="utf-8")
+    assert text.count("<math") >= 20
+    assert "$p$" not in text
+
+
+def test_the_checks_are_in_pages_of_a_readable_size(site):
+    sizes = {page.name: page.stat().st_size for page in (site / "checks").glob("*.html")}
+    assert len(sizes) > 10
+    assert {name: size for name, size in sizes.items() if size > 100_000} == {}
+
+
 def test_the_api_has_every_public_name(site):
     import torchdropout as td
 
@@ -132,16 +147,20 @@ def test_the_api_has_every_public_name(site):
 def test_a_browser_finds_no_fault_on_any_page(site, tmp_path):
     browser = Browser(tmp_path / "profile")
     try:
-        browser.resize(PHONE)
         with served(site) as address:
-            faults, wide = {}, []
+            faults, wide, scrolling = {}, [], []
             for file in sorted(site.rglob("*.html")):
                 name = str(file.relative_to(site))
+                browser.resize(PHONE)
                 faults[name] = browser.visit(f"{address}/{name}")
                 if browser.ask("document.documentElement.scrollWidth") > PHONE:
                     wide.append(name)
+                browser.resize(LAPTOP)
+                if browser.ask(SCROLLS):
+                    scrolling.append(name)
             assert {name: found for name, found in faults.items() if found} == {}
             assert wide == []
+            assert scrolling == []
 
             assert browser.visit(f"{address}/search.html?q=drop_block2d") == []
             browser.wait_for("document.querySelectorAll('ul.search li').length > 0")
@@ -168,6 +187,8 @@ def test_what_visits_a_page_sees_its_faults(tmp_path):
             f"<!doctype html><link rel=icon href=data:,>{text}"
         )
     (root / "fine.html").write_text("<!doctype html><link rel=icon href=data:,>fine")
+    line = f"<pre style='overflow: auto'>{'wide ' * 400}</pre>"
+    (root / "line.html").write_text(f"<!doctype html><link rel=icon href=data:,>{line}")
     browser = Browser(tmp_path / "profile")
     try:
         with served(root) as address:
@@ -175,5 +196,8 @@ def test_what_visits_a_page_sees_its_faults(tmp_path):
                 found = browser.visit(f"{address}/{name.split()[0]}.html")
                 assert any(fault.startswith(name) for fault in found), (name, found)
             assert browser.visit(f"{address}/fine.html") == []
+            assert not browser.ask(SCROLLS)
+            assert browser.visit(f"{address}/line.html") == []
+            assert browser.ask(SCROLLS)
     finally:
         browser.close()

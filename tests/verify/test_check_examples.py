@@ -2,21 +2,17 @@
 
 import ast
 import functools
-import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from torchdropout.verify import CHECKS, RULES, Level, check_subject
+from torchdropout.verify import CHECKS, Level, check_subject
 from torchdropout.verify.examples import EXAMPLES
 from torchdropout.verify.targets import resolve
 from verify._zoo import with_needed
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 # Below `quick`: enough for the gross faults of examples, in a fraction of a second.
 COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21)
@@ -106,15 +102,3 @@ def test_the_programs_are_clean(tmp_path):
             [*ruff, *command, *flags, tmp_path], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_page_of_checks_is_what_its_script_makes():
-    spec = importlib.util.spec_from_file_location("make_checks", DOCS / "make_checks.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    page = script.page()
-    assert (DOCS / "checks.md").read_text() == page
-    # All of the table, none twice.
-    headings = [line for line in page.splitlines() if line.startswith("### ")]
-    assert headings == [f"### {rule.code} {rule.name}" for rule in RULES.values()]
-    assert page.count("\nBroken:\n") == page.count("\nMended:\n") == len(RULES)

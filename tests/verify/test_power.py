@@ -33,11 +33,10 @@ def test_the_page_holds_the_tables_of_the_committed_results(power):
         assert found.strip() == body.strip()
 
 
-def test_every_curve_has_a_plot_on_the_page_that_was_drawn(power):
+def test_every_curve_has_a_plot_on_the_page(power):
     page = (power.DOCS / "power.md").read_text()
     for name in power.CURVES:
         assert f"plots/power-{name}.svg" in page
-        assert (power.PLOTS / f"power-{name}.svg").exists()
 
 
 def test_the_upper_bound_is_clopper_and_pearsons(power):

@@ -1,0 +1,42 @@
+"""The pages of checks are what their script makes, and have every check once."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from torchdropout.verify import RULES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def written():
+    spec = importlib.util.spec_from_file_location("make_checks", DOCS / "make_checks.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script.pages()
+
+
+def test_the_pages_are_what_the_script_makes(written):
+    stored = {file.name: file.read_text("utf-8") for file in (DOCS / "checks").iterdir()}
+    assert stored == written
+
+
+def test_every_check_is_on_the_page_of_its_group_once(written):
+    groups = {name: text for name, text in written.items() if name != "index.md"}
+    found = {
+        (name, title)
+        for name, text in groups.items()
+        for title in re.findall(r"^## (.*)$", text, re.MULTILINE)
+    }
+    assert found == {(f"{rule.group}.md", f"{rule.code} {rule.name}") for rule in RULES.values()}
+    every = "\n".join(groups.values())
+    assert every.count("\nBroken:\n") == every.count("\nFixed:\n") == len(RULES)
+
+
+def test_the_index_links_every_check(written):
+    for rule in RULES.values():
+        link = f"]({rule.group}.md#{rule.code.lower()}-{rule.name})"
+        assert written["index.md"].count(link) == 1
