@@ -15,6 +15,7 @@ from .embedding_dropout import embedding_dropout as embedding_dropout
 from .feature_dropout import dropout1d as dropout1d
 from .feature_dropout import dropout2d as dropout2d
 from .feature_dropout import dropout3d as dropout3d
+from .feature_gaussian_dropout import feature_gaussian_dropout as feature_gaussian_dropout
 from .gaussian_dropout import gaussian_dropout as gaussian_dropout
 from .gaussian_noise import gaussian_noise as gaussian_noise
 from .keep_mask import keep_mask as keep_mask

@@ -16,6 +16,7 @@ from .embedding_dropout import EmbeddingDropout as EmbeddingDropout
 from .feature_dropout import Dropout1d as Dropout1d
 from .feature_dropout import Dropout2d as Dropout2d
 from .feature_dropout import Dropout3d as Dropout3d
+from .feature_gaussian_dropout import FeatureGaussianDropout as FeatureGaussianDropout
 from .gaussian_dropout import GaussianDropout as GaussianDropout
 from .gaussian_noise import GaussianNoise as GaussianNoise
 from .layer_drop import LayerDrop as LayerDrop

@@ -25,6 +25,10 @@ _NOISE = {
     ),
 }
 _NO_ONE = ("p-one-zeros", "edge-gradients")
+_GAUSSIAN = {
+    **_NOISE,
+    **because("the variance p / (1 - p) has no value at p=1", *_NO_ONE),
+}
 _CALLS = {
     **because(
         "a call makes one draw",
@@ -61,14 +65,13 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             Elementwise("embedding", cost=4, pattern="n *"),
             Elementwise("alpha", cost=4, effect=Alpha(), largest=1.5),
             Elementwise("feature-alpha", cost=16, pattern="n c * *", effect=Alpha(), largest=1.5),
+            Elementwise("gaussian", cost=4, effect=Gaussian(), exempt=_GAUSSIAN),
             Elementwise(
-                "gaussian",
-                cost=4,
+                "feature-gaussian",
+                cost=16,
+                pattern="n c * *",
                 effect=Gaussian(),
-                exempt={
-                    **_NOISE,
-                    **because("the variance p / (1 - p) has no value at p=1", *_NO_ONE),
-                },
+                exempt=_GAUSSIAN,
             ),
             Elementwise(
                 "variational",
@@ -188,6 +191,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dropout-add": ("DropoutAdd", "dropout_add"),
         "attention": ("scaled_dot_product_attention",),
         "gaussian": ("GaussianDropout", "gaussian_dropout"),
+        "feature-gaussian": ("FeatureGaussianDropout", "feature_gaussian_dropout"),
         "gaussian-noise": ("GaussianNoise", "gaussian_noise"),
         "uniform": ("UniformDropout", "uniform_dropout"),
         "concrete": ("ConcreteDropout", "concrete_dropout"),
