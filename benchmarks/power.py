@@ -340,7 +340,7 @@ def measure_point(name: str, level: str, factor: float, stated: float, runs: int
     results = [judged(curve, size, level, seed) for seed in range(1, runs + 1)]
     skipped = [result.message for result in results if result.status == "skip"]
     if skipped:
-        raise RuntimeError(f"{name} at size {size:g}: not judged: {skipped[0]}")
+        raise RuntimeError(f"{name} at size {size:g}: not checked: {skipped[0]}")
     found = sum(result.status == "fail" for result in results)
     seconds = (time.perf_counter() - start) / runs
     values = (name, level, curve.check, factor, size, stated, found, runs, f"{seconds:.3f}")
@@ -516,11 +516,9 @@ def alarm_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
         yield alarm_row("a run", "all", rate, len(runs), any_accused, rate)
 
 
-def alarm_row(
-    check: str, rule: str, rate: float, runs: int, accusations: int, stated: float
-) -> Record:
-    values = (check, rule, f"{rate:g}", runs, accusations,
-              f"{upper(accusations, runs):.3g}", f"{stated:.3g}")  # fmt: skip
+def alarm_row(check: str, rule: str, rate: float, runs: int, found: int, stated: float) -> Record:
+    values = (check, rule, f"{rate:g}", runs, found,
+              f"{upper(found, runs):.3g}", f"{stated:.3g}")  # fmt: skip
     return {key: str(value) for key, value in zip(ALARM_COLUMNS, values, strict=True)}
 
 

@@ -173,7 +173,7 @@ def _is_left_out(node: ast.AST) -> bool:
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """What may stand in the place of a node."""
+    """What may replace a node."""
     if isinstance(node, ast.Compare):
         for i, op in enumerate(node.ops):
             if type(op) in FLIPS:

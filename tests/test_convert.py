@@ -703,7 +703,7 @@ def test_what_cannot_be_replaced_is_left_and_named():
 
     model = small()
     model.beside, model.table, model.pair = [model[1]], {"drop": model[3]}, (0, model[1])
-    model.others = [nn.Dropout(0.1)]  # is no part of the model, and stays what it is
+    model.others = [nn.Dropout(0.1)]  # not a part of the model: it stays what it is
     conversion = convert(model)
     assert [left.why.split()[1] for left in conversion.left] == ["beside", "table", "pair"]
 

@@ -904,7 +904,7 @@ class TestMemory:
             gc.enable()
 
     def test_an_input_dies_with_the_graph(self):
-        """Nothing is saved of it: it dies while the output lives, but for a leaf."""
+        """Nothing is saved of it: it dies while the output lives, unless it is a leaf."""
         x = torch.ones(50, requires_grad=True)
         hidden = x * 1
         gone = weakref.ref(hidden)

@@ -654,7 +654,7 @@ class TestOutsideTheContract:
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_a_key_for_many(self, backend):
         """A dimension of size 1 in the keys: the reference shares that key."""
-        # Once wrong: the kernel reads keys that are not there, behind the end of its list.
+        # Once wrong: the kernel reads keys behind the end of its list.
         x = torch.ones(6, 200)
         numbers = (KEY.tensor()[None], 0.5, 2.0, 0.0, 0.0, 0, [1])
         expected = reference.masked_affine(x, *numbers)

@@ -92,5 +92,5 @@ def test_refused_and_unchanged_when_it_is_set(name):
 def test_the_verifier_knows_it_and_finds_nothing():
     report = check_dropout(td.DropBlock2d, level="quick")
     (target,) = report.targets
-    assert target.description.endswith("judged as drop-block")
+    assert target.description.endswith("verified as drop-block")
     assert not report.findings, report.findings

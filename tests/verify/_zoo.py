@@ -2,7 +2,7 @@
 
 A docstring may hold, a line each:
 
-- `Trips: check-name`: the check that must be the first to accuse it (broken ones only).
+- `Trips: check-name`: the check that must be the first to report it (broken ones only).
 - `Spec: name`: what it claims to be, where that is not plain dropout.
 - `Level: name`: the level at which its fault is seen, where that is not the coarsest.
 """
@@ -64,18 +64,18 @@ class Member:
         return resolve(self.target, **({"spec": self.spec} if self.spec else {}))
 
     def accusers(self, report):
-        """The checks with a finding. Advice on the way to an error is no accusation."""
+        """The checks with a finding. Advice on the way to an error does not count."""
         severity = {check.name: check.severity for check in CHECKS.values()}
         wanted = ("error", "advice") if severity.get(self.trips) == "advice" else ("error",)
         return [finding.name for finding in report.findings if finding.severity in wanted]
 
     def checks_up_to_the_fault(self):
-        """The checks of a run up to the one that must accuse: the first of them is the first."""
+        """The checks of a run up to the one that must report it: the first of them is the first."""
         last = ORDER.get(self.trips, len(ORDER))
         return frozenset(name for name, place in ORDER.items() if place <= last)
 
     def quick_checks(self, spec):
-        """Of these the one that must accuse, those of its group, and what it needs."""
+        """Of these the one that must report it, those of its group, and what it needs."""
         group = {check.name: check.group for check in CHECKS.values()}
         near = {name for name in self.checks_up_to_the_fault() if group[name] == group[self.trips]}
         return frozenset(near) - LONG | with_needed(self.trips, spec)

@@ -10,10 +10,10 @@ torch.set_num_threads(1)
 
 COARSE = _zoo.COARSE
 
-# Faults that no check sees, and what would see each. Strict: who mends a check takes them out.
+# Faults that no check sees, and what would see each. Strict: a fix of the check takes them out.
 MISSED: dict[str, str] = {}
 
-# Correct dropouts that a check accuses. Strict, too.
+# Correct dropouts that a check reports. Strict, too.
 ACCUSED: dict[str, str] = {}
 
 BROKEN = _zoo.members("broken")
@@ -60,7 +60,7 @@ def coarse():
 
 @pytest.fixture(scope="session")
 def judge():
-    """`judge(target, **options)`: the report of a run at the coarse level."""
+    """`(target, **options)`: the report of a run at the coarse level."""
 
     def run(target, *, level=COARSE, **options):
         return check_subject(resolve(target), level=level, **options)
@@ -76,5 +76,5 @@ def missed():
 
 @pytest.fixture(scope="session")
 def accused():
-    """Correct dropouts that a check accuses."""
+    """Correct dropouts that a check reports."""
     return ACCUSED

@@ -52,7 +52,7 @@ def test_what_went_away_is_what_was_seen_to_be_right(read):
             b={"TD511": "fail"},
         )
     )
-    # Another fails still, one was skipped, one not run, b not judged, c not known.
+    # Another fails still, one was skipped, one not run, b not verified, c not known.
     now = report(
         a={"TD511": "ok", "TD521": "fail", "TD531": "skip"}, c={"TD511": "ok", "TD541": "ok"}
     )

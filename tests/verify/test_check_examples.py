@@ -1,4 +1,4 @@
-"""The example of each check: the broken form trips it before any other, the mended one does not."""
+"""The example of each check: the broken form fails it before any other, the fixed one does not."""
 
 import ast
 import functools
@@ -30,7 +30,7 @@ def findings(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("examples")
 
-    @functools.cache  # many are mended into the same program
+    @functools.cache  # many are fixed into the same program
     def found(program, spec, last, compiled, whole):
         torch.set_num_threads(1)
         # A name of its own: torch.compile keeps what it has compiled by the name of the module.

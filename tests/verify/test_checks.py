@@ -59,7 +59,7 @@ def test_every_rule_says_what_is_measured_and_how_to_mend(rule):
     assert "\n" not in rule.summary
     assert rule.explain.startswith("Measured: ")
     assert "\n\nTo fix: " in rule.explain
-    # Measured, why, mend: three paragraphs at least.
+    # Measured, why, fix: three paragraphs at least.
     assert len(rule.explain.split("\n\n")) >= 3
 
 

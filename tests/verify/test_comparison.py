@@ -203,7 +203,7 @@ def test_drop_path_taken_for_plain_dropout_has_another_law():
 
 
 def test_two_of_one_law_are_the_same_whatever_that_law_is():
-    # Elements of a sample share a bit: a test that took them for independent would accuse.
+    # Elements of a sample share a bit: a test for independent ones would report a difference.
     comparison = compare(DropPath, DropPath, level=FAST, spec="plain", seed=3)
     assert differing(comparison) == set()
 

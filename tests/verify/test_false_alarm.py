@@ -1,4 +1,4 @@
-"""A correct dropout is not accused: at the rate stated, and the rate stated is honest."""
+"""A correct dropout passes, except at the rate stated, and the rate stated is honest."""
 
 from collections import Counter
 
@@ -38,7 +38,7 @@ def test_runs_of_correct_ones_hold_no_accusation(count, correct_zoo):
 
 @pytest.mark.parametrize("count", [30, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(correct_zoo, count):
-    # At a rate of .6 for a run each statistical check may accuse falsely with chance .04.
+    # At a rate of .6 for a run each statistical check may give a false alarm with chance .04.
     rate = 0.6
     statistical = frozenset(check.name for check in CHECKS.values() if check.statistical)
     alarms = Counter()
@@ -51,6 +51,6 @@ def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(corre
     # Above this with chance 1e-4 if the rate is the one stated; and the seeds are fixed.
     assert {name: n for name, n in alarms.items() if n > binom.isf(1e-4, count, share)} == {}
     assert accused <= binom.isf(1e-4, count, rate)
-    # The tests are not void either: at this rate some accuse.
+    # The tests are not void either: at this rate some give a false alarm.
     assert accused > 0
     assert len(alarms) > STATISTICAL / 3

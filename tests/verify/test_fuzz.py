@@ -1,4 +1,4 @@
-"""Callables made at random: whatever they do, a run ends whole and leaves the world as it was.
+"""Callables made at random: whatever they do, a run ends whole and leaves the process as it was.
 
 The same seed makes the same ones.
 """
@@ -208,7 +208,7 @@ def world():
 
 
 def judge_made(seeds):
-    """Judges the callables of the seeds; how many were judged, and how many of these passed."""
+    """Verifies the callables of the seeds; how many were verified, and how many of these passed."""
     judged = passed = 0
     expected = list(codes_of(None, PLAIN))
     for seed in seeds:

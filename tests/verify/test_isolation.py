@@ -41,7 +41,7 @@ HEAD = """
 
 
 class Watch:
-    """Notes what it is told; raises at one of the checks if asked to."""
+    """Records the calls; raises at one of the checks if asked to."""
 
     def __init__(self, interrupt_at=None):
         self.began, self.ended, self.ticks = [], [], 0
@@ -61,7 +61,7 @@ class Watch:
 
 @pytest.fixture
 def target(tmp_path):
-    """Writes a file with a function, `dropout` but for what the text does first; its TARGET."""
+    """Writes a file with a function, `dropout` after what the text does first; its TARGET."""
 
     def write(text, name="drop", before=""):
         path = tmp_path / f"{name}.py"
@@ -85,7 +85,7 @@ def no_child_is_left(monkeypatch):
         os.waitpid(-1, os.WNOHANG)
 
 
-def judge(*targets, select=FAST, watch=None, fork=True, **more):
+def run_verifier(*targets, select=FAST, watch=None, fork=True, **more):
     options = {
         "level": "quick", "seed": 0, "select": select, "ignore": (), "p_name": None,
         "keep_prob": None, "training_name": None, "spec": None, "compile": False,
@@ -95,7 +95,7 @@ def judge(*targets, select=FAST, watch=None, fork=True, **more):
 
 
 def only(outcome):
-    """The results by name of the one target that was judged, to its end."""
+    """The results by name of the one target that was verified, to its end."""
     assert outcome.unable == ()
     assert not outcome.interrupted
     (report,) = outcome.reports
@@ -124,10 +124,10 @@ def test_it_says_what_a_run_here_says(target):
     # is forked can differentiate.
     script = """
         import sys
-        from verify.test_isolation import judge, timeless
+        from verify.test_isolation import run_verifier, timeless
         select = ("mode", "scale", "rate", "edges")
         for fork in (True, False):
-            print(timeless(judge(*sys.argv[1:], select=select, fork=fork)))
+            print(timeless(run_verifier(*sys.argv[1:], select=select, fork=fork)))
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), "torch.nn:Dropout", unscaled],
@@ -150,7 +150,7 @@ def test_where_autograd_has_threads_all_runs_here():
         import os
         import torch
         from torchdropout.verify import isolation
-        from verify.test_isolation import judge
+        from verify.test_isolation import run_verifier
 
         class Deep(torch.autograd.Function):
             @staticmethod
@@ -168,7 +168,7 @@ def test_where_autograd_has_threads_all_runs_here():
         assert isolation.can_fork()
         Deep.apply(torch.zeros((), requires_grad=True), 100).backward()
         assert not isolation.can_fork()
-        outcome = judge("torch.nn:Dropout", select=("gradient",), fork=None)
+        outcome = run_verifier("torch.nn:Dropout", select=("gradient",), fork=None)
         assert not outcome.is_partial, outcome
         (report,) = outcome.reports
         print(report.passed, sum(check.status == "ok" for check in report.checks))
@@ -189,7 +189,7 @@ def test_where_autograd_has_threads_all_runs_here():
 def test_the_watch_is_told_what_runs(target):
     watch = Watch()
     name = target("")
-    judge(name, watch=watch)
+    run_verifier(name, watch=watch)
     in_order = [rule.name for rule in RULES.values() if rule.name in FAST]
     assert watch.began == [(name, i, len(FAST), rule) for i, rule in enumerate(in_order)]
     assert watch.ended == [name]
@@ -209,7 +209,7 @@ ENDS = {
 
 @pytest.mark.parametrize("does", ENDS)
 def test_what_ends_the_process_is_a_finding_and_the_rest_is_judged(target, does, capfd):
-    results = only(judge(target(f"if not x.numel(): {does}")))
+    results = only(run_verifier(target(f"if not x.numel(): {does}")))
     assert set(results) == set(FAST)
     assert failed(results) == {"empty-input": ENDS[does]}
     assert results["empty-input"].figures == {"process": ENDS[does]}
@@ -230,17 +230,17 @@ def test_a_target_that_writes_where_results_go_is_found_out(target, monkeypatch)
     monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays
     text = SCRIBBLES.format(before={path.name for path in Path("/proc/self/fd").iterdir()})
     words = "the process closed, or wrote into, a pipe that it did not open"
-    assert failed(only(judge(target(text)))) == {"empty-input": words}
+    assert failed(only(run_verifier(target(text)))) == {"empty-input": words}
 
 
 def test_a_choice_that_does_not_apply_is_told(target):
-    outcome = judge(target(""), select=("block-shape",))
+    outcome = run_verifier(target(""), select=("block-shape",))
     assert outcome.reports == ()
     assert "(plain), got block-shape" in outcome.unable[0]
 
 
 class Clock:
-    """The module `time` for the process that judges: a day later once a file is there.
+    """The module `time` for the process that verifies: a day later once a file is there.
 
     So the limit is as long as all else may take, and what hangs is late at once.
     """
@@ -266,12 +266,12 @@ def note(tmp_path, monkeypatch):
 def test_a_target_that_leaves_its_group_is_ended(target, note, monkeypatch):
     monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays, without its end of the pipe
     leave = "if not x.numel(): os.setpgid(0, os.getpgid(os.getppid())); os.closerange(3, 256)"
-    results = only(judge(target(f"{leave}; time.sleep(3600)"), timeout=300))
+    results = only(run_verifier(target(f"{leave}; time.sleep(3600)"), timeout=300))
     assert set(failed(results)) == {"empty-input"}
 
 
 def test_each_check_may_end_the_process(target, capfd):
-    results = only(judge(target("os._exit(9)"), select=("mode", "edges")))
+    results = only(run_verifier(target("os._exit(9)"), select=("mode", "edges")))
     assert set(failed(results).values()) == {"the process ended with exit code 9"}
     # Those that need a failed one are not tried: each would cost a process.
     assert any(check.status == "skip" for check in results.values())
@@ -279,7 +279,7 @@ def test_each_check_may_end_the_process(target, capfd):
 
 def test_what_hangs_below_python_is_ended_from_outside(target, note):
     hang = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM}); time.sleep(3600)"
-    results = only(judge(target(f"if not x.numel(): {note}; {hang}"), timeout=300))
+    results = only(run_verifier(target(f"if not x.numel(): {note}; {hang}"), timeout=300))
     assert failed(results) == {"empty-input": "did not end within 300 s"}
     assert results["empty-input"].seconds > 300 + isolation.GRACE
 
@@ -296,7 +296,7 @@ def test_what_hangs_in_python_is_ended_inside(target):
             with contextlib.suppress(BaseException):
                 time.sleep(3600)
     """
-    results = only(judge(target(hang), timeout=300, watch=watch))
+    results = only(run_verifier(target(hang), timeout=300, watch=watch))
     assert failed(results) == {"empty-input": "did not end within 300 s"}
     assert results["empty-input"].seconds < 300
 
@@ -306,7 +306,7 @@ def test_what_was_found_before_is_known_after(target):
         if inside("empty-input"): os._exit(1)
         if training and p == 0.5: return dropout(x, 0.6) * (0.4 / 0.5)
     """
-    results = only(judge(target(wrong), select=("drop-rate", "empty-input", "tiny-input")))
+    results = only(run_verifier(target(wrong), select=("drop-rate", "empty-input", "tiny-input")))
     assert results["drop-rate"].status == "fail"
     assert results["empty-input"].message == "the process ended with exit code 1"
     assert results["tiny-input"].message == "not checked: drop-rate failed"
@@ -322,7 +322,7 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
         return check_subject(subject, only=frozenset())  # nobody listens any more
 
     monkeypatch.setattr(isolation, "check_subject", judge_twice)
-    results = only(judge(target(""), select=("drop-rate", "empty-input", "tiny-input")))
+    results = only(run_verifier(target(""), select=("drop-rate", "empty-input", "tiny-input")))
     assert results["tiny-input"].message == "frozenset({0.25})"
 
 
@@ -339,7 +339,7 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
 def test_what_ends_the_process_while_it_loads(target, before, got, note, capfd, tmp_path):
     hangs = "sleep" in before
     bad, good = target("", "bad", f"{note}; {before}" if hangs else before), target("", "good")
-    outcome = judge(bad, good, timeout=300 if hangs else None, select=("empty-input",))
+    outcome = run_verifier(bad, good, timeout=300 if hangs else None, select=("empty-input",))
     (message,) = outcome.unable
     assert message.startswith(f"Expected TARGET {bad!r} to load")
     assert got in message
@@ -356,7 +356,7 @@ def test_a_target_that_loads_only_once(target, tmp_path, capfd):
         open({str(mark)!r}, "w").close()
     """
     name = target("if not x.numel(): os._exit(1)", before=before)
-    outcome = judge(name)
+    outcome = run_verifier(name)
     assert len(outcome.unable) == 1
     (report,) = outcome.reports  # what was seen is not lost
     assert not report.complete
@@ -364,7 +364,7 @@ def test_a_target_that_loads_only_once(target, tmp_path, capfd):
 
 
 def test_a_target_that_forks_speaks_with_one_voice(target, tmp_path):
-    results = only(judge(target("if not x.numel(): os.fork()")))
+    results = only(run_verifier(target("if not x.numel(): os.fork()")))
     assert set(results) == set(FAST)
     assert failed(results) == {}
 
@@ -377,7 +377,7 @@ def test_what_a_target_starts_is_ended_with_it(target, tmp_path):
             child = subprocess.Popen(["sleep", "3600"])
             open({str(note)!r}, "w").write(str(child.pid))
     """
-    only(judge(target(start)))
+    only(run_verifier(target(start)))
     assert gone(int(note.read_text()))
 
 
@@ -394,12 +394,12 @@ def gone(pid):
 
 
 def test_a_target_that_asks_is_told_that_nobody_is_there(target):
-    results = only(judge(target("if not x.numel(): os.read(0, 1) or 1 / 0")))
+    results = only(run_verifier(target("if not x.numel(): os.read(0, 1) or 1 / 0")))
     assert "ZeroDivisionError" in failed(results)["empty-input"]
 
 
 def test_what_a_target_prints_goes_to_stderr(target, capfd):
-    only(judge(target("print('from Python'); os.write(1, b'from below\\n')")))
+    only(run_verifier(target("print('from Python'); os.write(1, b'from below\\n')")))
     out, err = capfd.readouterr()
     assert out == ""
     assert "from Python" in err
@@ -407,7 +407,7 @@ def test_what_a_target_prints_goes_to_stderr(target, capfd):
 
 
 def test_what_a_target_prints_last_is_seen(target, capfd):
-    only(judge(target("if not x.numel(): print('good', 'bye', flush=True); os.abort()")))
+    only(run_verifier(target("if not x.numel(): print('good', 'bye', flush=True); os.abort()")))
     assert "good bye" in capfd.readouterr().err
 
 
@@ -426,7 +426,7 @@ def test_jobs_are_done_at_once_and_reported_in_order(target, tmp_path):
     second = target("", "second", textwrap.dedent(MEETS).format(mine=b, other=a))
     third = target("", "third")
     watch = Watch()
-    outcome = judge(first, second, third, jobs=2, watch=watch, select=("output-shape",))
+    outcome = run_verifier(first, second, third, jobs=2, watch=watch, select=("output-shape",))
     assert outcome.unable == ()
     assert [report.target for report in outcome.reports] == [first, second, third]
     assert sorted(watch.ended) == sorted([first, second, third])
@@ -438,7 +438,7 @@ def test_jobs_share_the_threads(target):
     before = torch.get_num_threads()
     torch.set_num_threads(6)
     try:
-        outcome = judge(*names, jobs=5, select=("output-shape",))
+        outcome = run_verifier(*names, jobs=5, select=("output-shape",))
     finally:
         torch.set_num_threads(before)
     assert [report.passed for report in outcome.reports] == [True, True]
@@ -447,7 +447,7 @@ def test_jobs_share_the_threads(target):
 def test_ctrl_c_leaves_what_was_done(target):
     first, second, third = (target("", name) for name in ("first", "second", "third"))
     watch = Watch(interrupt_at="p-one-zeros")
-    outcome = judge(first, second, third, watch=watch)
+    outcome = run_verifier(first, second, third, watch=watch)
     assert outcome.interrupted
     assert outcome.unable == ()
     (report,) = outcome.reports
@@ -494,7 +494,7 @@ def test_figures_are_plain_where_they_are_read():
 
 def test_without_forking_the_interrupt_is_the_same(target):
     watch = Watch(interrupt_at="p-one-zeros")
-    outcome = judge(target("", "first"), target("", "second"), watch=watch, fork=False)
+    outcome = run_verifier(target("", "first"), target("", "second"), watch=watch, fork=False)
     assert outcome.interrupted
     (report,) = outcome.reports
     assert not report.complete
@@ -503,5 +503,5 @@ def test_without_forking_the_interrupt_is_the_same(target):
 
 def test_without_forking_the_limit_holds(target):
     hang = f"if not x.numel(): {ALARM}; time.sleep(3600)"
-    results = only(judge(target(hang), timeout=300, fork=False))
+    results = only(run_verifier(target(hang), timeout=300, fork=False))
     assert failed(results) == {"empty-input": "did not end within 300 s"}

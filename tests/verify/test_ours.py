@@ -82,7 +82,7 @@ def _function_of(name):
     return f"functional.{words}"
 
 
-# With the slow tests: modules whose function is judged here, and those of a draw a call, which
+# With the slow tests: modules whose function is verified here, and those of a draw a call, which
 # take ten seconds and more.
 LATER = {
     *(n for n in _ours.CASES if n.startswith("nn.") and _function_of(n) in _ours.CASES),

@@ -287,7 +287,7 @@ Broken:
 
 Fixed:
 
-    mended = 1
+    fixed = 1
 """
     )
     assert ANSI.sub("", render_rule(shown, width=60, styled=True)) == text

@@ -90,7 +90,7 @@ def test_garbage_gives_findings_and_no_crash(target, judge):
     assert not report.passed
     assert len(report.checks) == len(codes_of(None, PLAIN))
     assert all(len(finding.message) < 400 for finding in report.findings)
-    # Nothing that is built on a garbage output is judged: the report does not echo.
+    # Nothing that is built on a garbage output is checked: the report does not echo.
     if report.findings[0].name == "output-shape":
         statuses = [check.status for check in report.checks if check.rule.group != "construction"]
         assert statuses.count("fail") == 1
@@ -232,7 +232,7 @@ class World:
 
 @contextlib.contextmanager
 def unchanged():
-    """The generators are in a state of their own before, and the world is the same after."""
+    """The generators are in a state of their own before, and the process is the same after."""
     torch.manual_seed(123)
     np.random.seed(123)
     random.seed(123)

@@ -56,7 +56,7 @@ def test_without_a_comment_it_is_found():
         "# torchdropout: ignore[functional-always-on]: it is meant",
         "# noqa: E501  # torchdropout: ignore[functional-always-on]  # more",
         "# torchdropout: mc-dropout",
-        "# torchdropout: mc-dropout: samples are wanted",
+        "# torchdropout: mc-dropout: for the samples",
         "# torchdropout: ignore[functional-always-on]  # torchdropout: ignore[TD1]",
     ],
 )

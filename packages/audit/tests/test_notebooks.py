@@ -214,7 +214,7 @@ def test_kernels(metadata, is_read):
     assert bool(places(Notebook(Source(json.dumps(data))))) is is_read
 
 
-# --- What is no notebook ------------------------------------------------------------------------
+# --- Not a notebook -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

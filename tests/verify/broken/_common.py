@@ -1,4 +1,4 @@
-"""What the broken dropouts share: each of them is right but for its one fault."""
+"""What the broken dropouts share: each of them is right except for its one fault."""
 
 import functools
 

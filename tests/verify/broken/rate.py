@@ -88,7 +88,7 @@ def half_percent_high(x, p):
 
 @in_training
 def half_percent_low(x, p):
-    """Drops with probability 0.995 p, but for p=1.
+    """Drops with probability 0.995 p, except at p=1.
 
     Trips: drop-rate
     """

@@ -109,7 +109,7 @@ def numbers_sorted_by_size(x, p):
 
 @in_training
 def zeros_never_dropped(x, p):
-    """Zeros are passed over, their gradient with them.
+    """Zeros are skipped, and so is their gradient.
 
     Trips: grad-at-zero
     """

@@ -11,7 +11,7 @@ Dropout2d = nn.Dropout2d
 Dropout3d = nn.Dropout3d
 
 
-# torch's two alpha dropouts take `inplace` and ignore it: judged without.
+# torch's two alpha dropouts take `inplace` and ignore it: verified without.
 
 
 def torch_alpha(p):

@@ -52,7 +52,7 @@ def integer_threshold(x, p, training):
 
 
 def scale_in_float32(x, p, training):
-    """As a kernel does it: p and the product in float32, but for float64."""
+    """As a kernel does it: p and the product in float32, unless x is float64."""
     if not training:
         return x
     compute = torch.promote_types(x.dtype, torch.float32)

@@ -13,7 +13,7 @@ from .reporting.findings import SCHEMA, Severity
 
 @dataclass(frozen=True)
 class Edit:
-    """Text to put in the place of other text.
+    """Text that replaces other text.
 
     Attributes:
         start: Where the old text begins, in characters from the beginning of the source.

@@ -9,7 +9,7 @@ from torchdropout_audit.code import OTHER_OFF, OTHER_ON, RATES
 from torchdropout_audit.code.signatures import SIGNATURES
 
 OWN = {name: each for name, each in SIGNATURES.items() if name.startswith("torchdropout.")}
-# What is no dropout, has no `training`, or is around another module, whose dropouts are known.
+# Not a dropout, without `training`, or around another module whose dropouts are known.
 UNKNOWN = {
     *("functional.keep_mask", "functional.r_drop", "functional.scaled_dot_product_attention"),
     *("functional.variational_conv2d", "functional.variational_linear"),

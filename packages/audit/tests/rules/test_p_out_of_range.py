@@ -1,4 +1,4 @@
-"""TD122: a rate that is no probability."""
+"""TD122: a rate that is not a probability."""
 
 import pytest
 import torch

@@ -23,8 +23,8 @@ FIXED = BROKEN.replace("1.0", "0.1")
     severity="advice",
     broken=BROKEN,
     fixed=FIXED,
-    evidence="pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 is "
-    "no dropout",
+    evidence="pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 "
+    "drops nothing",
 )
 def p_one(code: Code) -> Iterator[Hit]:
     """A rate of 1 drops everything.
