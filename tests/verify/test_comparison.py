@@ -88,7 +88,7 @@ def torch_and_ours():
 
 
 def test_a_target_and_itself_are_the_same():
-    comparison = compare(nn.Dropout, nn.Dropout, level=FAST)
+    comparison = compare(nn.Dropout(0.5), nn.Dropout(0.5), level=FAST)
     assert differing(comparison) == set()
     assert comparison.same
     assert {row.group for row in comparison.rows} == {"policy", "check", "law"}
@@ -171,7 +171,8 @@ def test_distributions_that_differ_in_one_way_are_told_apart(fault, aspects):
             return x
         return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p) if p < 1 else x * 0
 
-    assert aspects <= differing(compare(right, broken, level=FAST), "law")
+    a, b = (partial(function, p=0.5) for function in (right, broken))
+    assert aspects <= differing(compare(a, b, level=FAST), "law")
 
 
 def _tied(drop):
@@ -194,7 +195,7 @@ def _uneven(drop):
 
 
 def test_drop_path_taken_for_plain_dropout_has_another_law():
-    comparison = compare(nn.Dropout, DropPath, level=FAST, spec="plain")
+    comparison = compare(nn.Dropout(0.5), DropPath(0.5), level=FAST, spec="plain")
     assert "spread of the count, p=0.5" in differing(comparison, "law")
     assert "pairs along axes that differ, p=0.5" in differing(comparison, "law")
     assert "axis-independence" in differing(comparison, "check")
@@ -204,7 +205,7 @@ def test_drop_path_taken_for_plain_dropout_has_another_law():
 
 def test_two_of_one_law_are_the_same_whatever_that_law_is():
     # Elements of a sample share a bit: a test for independent ones would report a difference.
-    comparison = compare(DropPath, DropPath, level=FAST, spec="plain", seed=3)
+    comparison = compare(DropPath(0.5), DropPath(0.5), level=FAST, spec="plain", seed=3)
     assert differing(comparison) == set()
 
 
@@ -281,6 +282,7 @@ def test_kept_values_that_are_rounded_otherwise_are_the_same_and_other_scales_ar
     same = compare(plain, subject, level=FAST)
     assert differing(same, "law") == set()
     assert found(same, "kept values, float32, p=0.1").differs is False
+    plain, off = (partial(function, p=0.1) for function in (plain, off))
     row = found(compare(plain, off, level=TINY), "kept values, float32, p=0.1")
     assert row.differs
     assert row.b == "1.11112 x"
