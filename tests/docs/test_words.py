@@ -64,6 +64,7 @@ def test_a_line_of_a_docstring_is_found(tmp_path):
         "tests/work/x.py, ./home/me, ~/work/x, 127.0.0.1",
         "It was asked of the user. A mask beside the picture.",
         "x = recommend(amend)",
+        "Two masks that cannot be told apart.",
         "row['mended'], \"accused\": 3",  # words: allowed
     ],
 )
