@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-torch test-peers power checks docs docs-links lint package release bench notebook clean
+.PHONY: demo test test-slow test-torch test-peers mutants power checks docs docs-links lint package release bench notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
 SOURCES := pyproject.toml setup.py packages/audit/pyproject.toml $(wildcard csrc/*)
@@ -34,6 +34,12 @@ test-torch:
 test-peers: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/peers
+
+# Small changes of the sources, one at a time, and whether a test notices: COUNT of them (200), drawn
+# with SEED (0). Takes hours; goes on where it was stopped. build/mutants/SEED.txt is the table.
+mutants: $(VENV)/test.stamp
+	test -f build/mutants/map.json || $(BIN)/python tests/mutants.py map
+	$(BIN)/python tests/mutants.py run --count $(or $(COUNT),200) --seed $(or $(SEED),0) --jobs 2
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

@@ -55,15 +55,19 @@ CASES = [
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_equals_the_definition(dtype):
-    """Every dtype, layout and kind of sharing: 7 x 12 x (4 x 360 + 361 + 1) > 1.5 * 10**5."""
+    """Every layout and kind of sharing with float32, half of them in turn with each other dtype.
+
+    16 x (1792 + 3 x 1081 + 3 x 711) > 10**5 results.
+    """
     runs = {}
-    for shape, layout, shared in CASES:
+    some = CASES if dtype == torch.float32 else CASES[DTYPES.index(dtype) % 2 :: 2]
+    for shape, layout, shared in some:
         function = _with_shared(shared)
         wide = torch.complex128 if dtype.is_complex else torch.float64
         x = torch.randn(shape, dtype=wide, generator=torch.Generator().manual_seed(1)).to(dtype)
         runs[shape, layout, shared] = (compiled(function), layouts_of(x)[layout])
 
-    @settings(max_examples=12)
+    @settings(max_examples=16)
     @given(keys)
     def every_key(key):
         for (shape, _, shared), (function, x) in runs.items():
@@ -404,11 +408,14 @@ class TestPIsAnInputOfTheGraph:
         assert getattr(module, attribute) == 0.7
 
     @pytest.mark.parametrize(
-        "options",
-        [{}, {"ordered": True, "return_indices": True}, {"num_prefix_tokens": 0}],
+        ("options", "dynamic"),
+        [
+            ({}, None),
+            ({"ordered": True, "return_indices": True}, True),
+            ({"num_prefix_tokens": 0}, None),
+        ],
         ids=str,
     )
-    @pytest.mark.parametrize("dynamic", [None, True])
     def test_tokens_have_one_graph_of_the_first_p_and_one_of_all_later_ones(self, options, dynamic):
         drop = td.nn.TokenDropout(0.1, **options)
 
@@ -468,9 +475,11 @@ class TestPIsAnInputOfTheGraph:
             assert_same(compiled_function, function, x)
         assert graphs() == 3  # vmap has no rules for a size that may be any
 
-    @pytest.mark.parametrize("training", [True, False])
-    @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-    @pytest.mark.parametrize("whole", [True, False])
+    # Each pair of values of two of the three.
+    @pytest.mark.parametrize(
+        ("kind", "training", "whole"),
+        [("LSTM", True, True), ("GRU", False, True), ("GRU", True, False), ("LSTM", False, False)],
+    )
     # torch's, of an input of a graph that is a result of another.
     @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
     def test_each_rate_of_a_recurrent_layer(self, kind, training, whole):

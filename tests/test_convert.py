@@ -327,6 +327,47 @@ def test_a_rate_for_a_functional_call_is_listed():
     assert "drop_rate=0.2" in left[0].why
 
 
+class _Part(nn.Module):
+    """A module with a rate, and perhaps with parts."""
+
+    def __init__(self, *parts, **attributes):
+        super().__init__()
+        for i, part in enumerate(parts):
+            self.add_module(str(i), part)
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+class DropSome(_Part):
+    """Named as a dropout."""
+
+
+class Unnamed(nn.modules.dropout._DropoutNd):
+    """A dropout by what it is derived from."""
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (_Part(drop_rate=1.0), "holds drop_rate=1.0, perhaps"),
+        (_Part(drop_a=0.5, b_drop=0.25), "holds drop_a=0.5, b_drop=0.25, perhaps"),
+        (_Part(drop_rate=0.0), None),
+        (_Part(drop_rate=-0.5), None),
+        (_Part(drop_rate=1.5), None),
+        (_Part(drop_rate=1), None),
+        (_Part(rate=0.5), None),
+        (DropSome(), "no rule for this class"),
+        (DropSome(nn.Linear(2, 2)), None),
+        (DropSome(nn.Linear(2, 2), drop_rate=0.5), "holds drop_rate=0.5"),
+        (Unnamed(0.5), "no rule for this class"),
+    ],
+)
+def test_what_may_drop_is_listed(module, says):
+    left = convert(nn.Sequential(module)).left
+    assert [one.name for one in left] == ["0"] * (says is not None)
+    assert says is None or left[0].why.startswith(says)
+
+
 def test_a_transformer_encoder_layer():
     model = nn.TransformerEncoderLayer(8, 2, 16, 0.1, batch_first=True)
     x = torch.randn(2, 3, 8)
@@ -661,9 +702,10 @@ def test_what_cannot_be_replaced_is_left_and_named():
     assert [left.name for left in conversion.left] == ["1", "3"]
 
     model = small()
-    model.beside, model.table = [model[1]], {"drop": model[3]}
+    model.beside, model.table, model.pair = [model[1]], {"drop": model[3]}, (0, model[1])
+    model.others = [nn.Dropout(0.1)]  # is no part of the model, and stays what it is
     conversion = convert(model)
-    assert [left.why.split()[1] for left in conversion.left] == ["beside", "table"]
+    assert [left.why.split()[1] for left in conversion.left] == ["beside", "table", "pair"]
 
 
 def test_a_compiled_model_is_refused():

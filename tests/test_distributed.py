@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import started
 from torchdropout import functional as F
 
 SCRIPT = """
@@ -65,7 +66,7 @@ SCRIPT = """
 @pytest.mark.parametrize("world", [3])
 def test_a_spread_tensor_has_the_draws_of_the_whole(world, tmp_path):
     workers = [
-        subprocess.Popen(
+        started.start(
             [
                 *(sys.executable, "-W", "ignore", "-c", textwrap.dedent(SCRIPT)),
                 *(str(rank), str(world), str(tmp_path / "store")),
@@ -77,10 +78,13 @@ def test_a_spread_tensor_has_the_draws_of_the_whole(world, tmp_path):
         )
         for rank in range(world)
     ]
-    for worker in workers:
-        out, err = worker.communicate(timeout=200)
-        assert worker.returncode == 0, err
-        assert out.splitlines()[-1] == "as the whole: 12"  # Gloo of torch 2.10 says more
+    try:
+        for worker in workers:
+            out, err = worker.communicate()
+            assert worker.returncode == 0, err
+            assert out.splitlines()[-1] == "as the whole: 12"  # Gloo of torch 2.10 says more
+    finally:
+        started.end_all()
 
 
 def test_a_tensor_that_is_not_spread_asks_for_nothing():

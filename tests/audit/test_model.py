@@ -492,6 +492,11 @@ def test_fast_path(batch_first):
     assert all(map(is_gated, found))
 
 
+def test_fast_path_without_dropout():
+    layer = nn.TransformerEncoderLayer(SIZE, 4, SIZE, 0.0, batch_first=True)
+    assert not sites(nn.Sequential(layer), X).findings
+
+
 def test_fast_path_switched_off():
     layer = nn.TransformerEncoderLayer(SIZE, 4, SIZE, 0.1, batch_first=True)
     torch.backends.mha.set_fastpath_enabled(False)

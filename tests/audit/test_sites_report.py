@@ -72,6 +72,7 @@ def test_text():
     head = next(line for line in lines if line.lstrip().startswith("kind"))
     attn = next(line for line in lines if "attn" in line)
     assert attn.startswith("  attn")
+    assert lines == [line.rstrip() for line in lines]
     assert attn.index("net.py") == head.index("line")
     assert str(TABLE) == render_sites(TABLE)
 

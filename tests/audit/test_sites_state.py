@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as hooks
 
+from started import heeding_interrupts
 from torchdropout.audit import sites
 from torchdropout.errors import TargetError
 
@@ -144,7 +145,7 @@ def test_all_is_as_before_after_a_real_signal(model):
     slow = Slow()
     x = torch.randn(4, 8)
     before = snapshot(slow, x)
-    with pytest.raises(KeyboardInterrupt):
+    with heeding_interrupts(), pytest.raises(KeyboardInterrupt):
         sites(slow, x)
     assert differing(before, snapshot(slow, x)) == []
 

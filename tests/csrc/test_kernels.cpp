@@ -1964,6 +1964,29 @@ void check_groups(Rng& rng, const Kernels& kernels, DType type, ParallelFor para
   if (y.back() != T{7}) fail("written past the end");
 }
 
+// Of equal words the first place is kept. Two of a group are equal once in 2^32 pairs: this one is
+// of tests/functional/test_structured_mask.py.
+void check_tied_group(const Kernels& kernels, ParallelFor parallel_for) {
+  std::vector<float> x(64, 1.0f), y(64, 7.0f);
+  torchdropout::GroupsJob job = {};
+  job.type = DType::kFloat32;
+  job.scale = 1.0;
+  job.x = x.data();
+  job.y = y.data();
+  job.key = {(uint64_t{1} << 63) + 5, (uint64_t{1} << 59) + 6};
+  job.domain = 4;
+  job.base = 64 * uint64_t{1473980};
+  job.groups = 1;
+  job.group = 64;
+  job.kept = 7;
+  ++checks;
+  if (word_of_noise(job.key, 4, job.base + 21) != word_of_noise(job.key, 4, job.base + 51)) {
+    fail("the words are not equal");
+  }
+  torchdropout::run(kernels, job, parallel_for);
+  if (y[21] != 1.0f || y[51] != 0.0f) fail("%s: of equal words the later was kept", kernels.name);
+}
+
 void check_places(Rng& rng, const Kernels& kernels, ParallelFor parallel_for) {
   torchdropout::PlacesJob job = {};
   job.key = {rng.next(), rng.next() >> 4};
@@ -2008,6 +2031,7 @@ void test_groups() {
       check_groups<double>(rng, *kernels, DType::kFloat64, kWays[number % ways]);
       check_places(rng, *kernels, kWays[number % ways]);
     }
+    check_tied_group(*kernels, kWays[0]);
   }
 }
 

@@ -105,7 +105,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait_for(self, expression, seconds=20):
+    def wait_for(self, expression, seconds=500):
         """Ask until the answer is true."""
         end = time.monotonic() + seconds
         while not (value := self.ask(expression)):
@@ -123,7 +123,7 @@ class Browser:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def _until(self, wanted, seconds=60):
+    def _until(self, wanted, seconds=500):
         end = time.monotonic() + seconds
         seen = next((event for event in self._events if wanted(event)), None)
         while seen is None:

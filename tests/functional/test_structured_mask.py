@@ -56,6 +56,23 @@ def test_n_of_m_is_the_definition(n, m, dim):
     assert torch.equal(unscaled, torch.where(keep, x, 0.0))
 
 
+# Groups of 64 under KEY in which two words are equal, the places of the two, and how many of the
+# group are smaller: one pair of places in 2**32 is such.
+TIES = [(1473980, 21, 51, 6), (1582656, 61, 62, 11), (5130038, 23, 29, 41)]
+
+
+@pytest.mark.parametrize("backend", backends.available())
+@pytest.mark.parametrize(("group", "first", "second", "before"), TIES)
+def test_of_equal_words_the_first_place_is_kept(group, first, second, before, backend):
+    layout = MaskLayout(64 * group, MaskLayout.of((64,)).strides)
+    words = [word(KEY.seed, KEY.stream, DOMAIN_ORDER, 64 * group + i) for i in range(64)]
+    assert words[first] == words[second]
+    with backends.use(backend):
+        y = F.n_m_dropout(torch.ones(64), before + 1, 64, layout=layout, key=KEY)
+    assert (y != 0).tolist() == defined((64,), 0, 64, before + 1, layout).tolist()
+    assert (bool(y[first]), bool(y[second])) == (True, False)
+
+
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("mode", ["batch", "row"])
 @pytest.mark.parametrize("dim", [1, 2, -1])

@@ -62,6 +62,9 @@ def test_the_order_of_arguments_is_torchvisions(name):
     ("error", "words", "given"),
     [
         (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": float("nan")}),
+        (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": 1.5}),
+        (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": -0.1, "block_size": 1}),
+        (ArgumentTypeError, "`p` to be a", {"p": "0.1"}),
         (ArgumentValueError, r"`block_size` to be 1 or more", {"block_size": -1}),
         (ArgumentTypeError, r"`block_size` to be an integer", {"block_size": (3, 3)}),
         (ArgumentTypeError, r"`inplace` to be a bool", {"inplace": 0}),
@@ -74,6 +77,16 @@ def test_refused_at_construction(error, words, given):
     for module, _ in MODULES.values():
         with pytest.raises(error, match=words):
             module(**given)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_refused_and_unchanged_when_it_is_set(name):
+    drop = MODULES[name][0](0.3)
+    for attribute, bad in (("p", 1.5), ("block_size", 0), ("eps", -1.0), ("scale", "mean")):
+        before = getattr(drop, attribute)
+        with pytest.raises(ArgumentValueError, match=f"`{attribute}`"):
+            setattr(drop, attribute, bad)
+        assert getattr(drop, attribute) == before
 
 
 def test_the_verifier_knows_it_and_finds_nothing():

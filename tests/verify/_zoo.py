@@ -24,6 +24,29 @@ COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21)
 
 ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
 
+# These take most of the time of a run, by many small calls or large ones.
+LONG = frozenset(
+    [
+        *("thread-law", "scale-constant", "position-rate", "value-rate", "tiny-input"),
+        *("linear-rank", "dtype-rate", "seeds-differ", "few-masks"),
+    ]
+)
+
+SHORT = frozenset(ORDER) - LONG
+
+
+def with_needed(name, spec=None):
+    """A check and all that it needs, also through others."""
+    by_name = {check.name: check for check in CHECKS.values()}
+    found, waiting = set(), [name]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            more = () if spec is None else spec.needs.get(one, ())
+            waiting += [*by_name[one].needs, *more]
+    return frozenset(found)
+
 
 @dataclass(frozen=True)
 class Member:
@@ -50,6 +73,12 @@ class Member:
         """The checks of a run up to the one that must accuse: the first of them is the first."""
         last = ORDER.get(self.trips, len(ORDER))
         return frozenset(name for name, place in ORDER.items() if place <= last)
+
+    def quick_checks(self, spec):
+        """Of these the one that must accuse, those of its group, and what it needs."""
+        group = {check.name: check.group for check in CHECKS.values()}
+        near = {name for name in self.checks_up_to_the_fault() if group[name] == group[self.trips]}
+        return frozenset(near) - LONG | with_needed(self.trips, spec)
 
 
 def said(target, what):

@@ -14,6 +14,7 @@ import torch
 from torchdropout.verify import CHECKS, RULES, Level, check_subject
 from torchdropout.verify.examples import EXAMPLES
 from torchdropout.verify.targets import resolve
+from verify._zoo import with_needed
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -27,17 +28,21 @@ ORDER = [check.name for check in CHECKS.values()]
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
-    """`findings(program, spec, last, compiled)`: what a run up to the check `last` finds."""
+    """`findings(program, spec, last, compiled, whole)`: what a run of the check `last` finds.
+
+    Of it and what it needs, or of all checks up to it.
+    """
     folder = tmp_path_factory.mktemp("examples")
 
     @functools.cache  # many are mended into the same program
-    def found(program, spec, last, compiled):
+    def found(program, spec, last, compiled, whole):
         torch.set_num_threads(1)
         # A name of its own: torch.compile keeps what it has compiled by the name of the module.
         file = folder / f"example_{len(list(folder.iterdir()))}.py"
         file.write_text(program)
         subject = resolve(f"{file}:{ast.parse(program).body[-1].name}", spec=spec)
-        only = frozenset(ORDER[: ORDER.index(last) + 1])
+        before = frozenset(ORDER[: ORDER.index(last) + 1])
+        only = before if whole else with_needed(last, subject.spec)
         level = replace(COARSE, compiled=compiled)
         report = check_subject(subject, level=level, only=only)
         assert report.complete
@@ -50,24 +55,28 @@ def test_every_check_has_an_example():
     assert set(EXAMPLES) == {check.name for check in CHECKS.values()}
 
 
+# Each with what its check needs alone; by all checks where there is time.
+WHOLE = pytest.mark.parametrize(
+    "whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["check", "run"]
+)
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_broken_form_trips_its_check_first(name, findings):
+@WHOLE
+def test_the_broken_form_trips_its_check_first(name, whole, findings):
     example = EXAMPLES[name]
-    found = findings(example.broken, example.spec, name, name in TRACED)
+    found = findings(example.broken, example.spec, name, name in TRACED, whole)
     # An error may come with advice that follows from it: other threads, other masks.
     errors = [finding.name for finding in found if finding.severity == "error"]
     assert (errors or [finding.name for finding in found]) == [name]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize(
-    "whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["check", "run"]
-)
+@WHOLE
 def test_the_mended_form_does_not_and_has_no_error(name, whole, findings):
-    """Up to the check; by all checks where there is time."""
     example = EXAMPLES[name]
     last = ORDER[-1] if whole else name
-    found = findings(example.fixed, example.spec, last, name in TRACED)
+    found = findings(example.fixed, example.spec, last, name in TRACED, whole)
     assert name not in [finding.name for finding in found]
     assert [f"{f.name}: {f.message}" for f in found if f.severity == "error"] == []
 

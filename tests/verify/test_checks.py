@@ -199,3 +199,12 @@ def test_what_is_seen_gets_smaller_with_the_level():
         ]
     assert mean(figures["quick"]) > 2 * mean(figures["standard"])
     assert mean(figures["standard"]) > 2 * mean(figures["thorough"])
+
+
+def test_a_class_of_places_is_looked_at_for_five_times_the_rate_error_of_all():
+    level = Level("fine", 0.01, 0.03, 0.02, 1e4, 1 << 16, 1 << 16, 1 << 24)
+    report = check_subject(resolve(torch.nn.Dropout), level=level, only={"position-rate"})
+    (check,) = report.checks
+    seen = float(re.search(r"([\d.]+) in one class modulo 256,", check.sees)[1])
+    # Large calls are whole, so that it is a little more.
+    assert 5 * level.rate * 0.5 * 0.9 < seen < 5 * level.rate * 0.5 * 1.2

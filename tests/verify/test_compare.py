@@ -30,7 +30,7 @@ from torchdropout.verify.report.compare import render_comparison
 from torchdropout.verify.targets import resolve
 
 # Gross differences, in a few seconds.
-FAST = Level("fast", 0.02, 0.06, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 19)
+FAST = Level("fast", 0.04, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 17)
 TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16)
 
 
@@ -131,37 +131,39 @@ def test_a_rate_a_little_higher_is_seen():
         return F.dropout(x, p, training) if not 0 < p < 0.99 else scaled(x, p)
 
     def scaled(x, p):
-        return x.masked_fill(torch.rand(x.shape) < p + 0.002, 0) / (1 - p)
+        return x.masked_fill(torch.rand(x.shape) < p + 0.004, 0) / (1 - p)
 
     def plain(x, p, training):
         return F.dropout(x, p, training)
 
-    level = Level("rates", 0.002, 0.06, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 25)
+    level = Level("rates", 0.004, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 23)
     comparison = compare(plain, more, level=level)
     rates = [f"rate, float32, p={p}" for p in ("0.001", "0.00333", "0.1", "0.5", "0.9")]
     assert set(rates) <= differing(comparison, "law")
-    assert found(comparison, "rate, float32, p=0.5").sees <= 0.0021
+    assert found(comparison, "rate, float32, p=0.5").sees <= 0.0041
     assert not found(comparison, "rate, float32, p=0.999").differs
-    assert float(found(comparison, rates[2]).b) == pytest.approx(0.102, abs=3e-4)
+    assert float(found(comparison, rates[2]).b) == pytest.approx(0.104, abs=6e-4)
 
 
 @pytest.mark.parametrize(
-    ("fault", "aspect"),
+    ("fault", "aspects"),
     [
-        (lambda x, drop: drop.roll(1, -1) & drop if x.dim() == 4 else drop, "rate, float32, p=0.5"),
-        (lambda x, drop: _tied(drop), "pairs along memory that differ, p=0.5"),
-        (lambda x, drop: _exactly_half(drop), "spread of the count, p=0.5"),
-        (lambda x, drop: _uneven(drop), "rate in places modulo 16, p=0.5"),
+        (lambda drop: drop.roll(1, -1) & drop, {"rate, float32, p=0.5"}),
+        (lambda drop: _exactly_half(drop), {"spread of the count, p=0.5"}),
+        (
+            lambda drop: _uneven(_tied(drop)),
+            {"pairs along memory that differ, p=0.5", "rate in places modulo 16, p=0.5"},
+        ),
     ],
-    ids=["rate", "pairs", "spread", "places"],
+    ids=["rate", "spread", "pairs and places"],
 )
-def test_laws_that_differ_in_one_way_are_told_apart(fault, aspect):
+def test_laws_that_differ_in_one_way_are_told_apart(fault, aspects):
     def broken(x, p, training):
         if not training:
             return x
         drop = torch.rand(x.shape) < p
         # At p=1/2 and on many elements only: so that the rest is as in the other.
-        drop = fault(x, drop) if p == 0.5 and x.dim() == 4 else drop
+        drop = fault(drop) if p == 0.5 and x.dim() == 4 else drop
         return x.masked_fill(drop, 0) / (1 - p) if p < 1 else x * 0
 
     def right(x, p, training):
@@ -169,7 +171,7 @@ def test_laws_that_differ_in_one_way_are_told_apart(fault, aspect):
             return x
         return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p) if p < 1 else x * 0
 
-    assert aspect in differing(compare(right, broken, level=FAST), "law")
+    assert aspects <= differing(compare(right, broken, level=FAST), "law")
 
 
 def _tied(drop):
@@ -265,15 +267,20 @@ def test_kept_values_that_are_rounded_otherwise_are_the_same_and_other_scales_ar
     def divided(x, p, training):
         return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p) if training and p < 1 else x * 0
 
+    def divided_by_keep(x, q, training):
+        return divided(x, 1 - q, training)
+
     def off(x, p, training):
         return divided(x, p, training) * 1.00001 if training else x * 0
 
     def plain(x, p, training):
         return F.dropout(x, p, True) if training else x * 0
 
-    assert (
-        found(compare(plain, divided, level=FAST), "kept values, float32, p=0.1").differs is False
-    )
+    # A subject is taken as it is.
+    subject = resolve(divided_by_keep, keep_prob="q")
+    same = compare(plain, subject, level=FAST)
+    assert differing(same, "law") == set()
+    assert found(same, "kept values, float32, p=0.1").differs is False
     row = found(compare(plain, off, level=TINY), "kept values, float32, p=0.1")
     assert row.differs
     assert row.b == "1.11112 x"
@@ -359,12 +366,10 @@ def test_nothing_that_a_target_does_ends_the_comparison(target):
 def test_a_target_that_hangs_is_left_after_the_time_limit():
     def sleeps(x, p, training):
         if p == 1:
-            time.sleep(60)
+            time.sleep(3600)
         return F.dropout(x, p, training)
 
-    start = time.perf_counter()
     comparison = compare(F.dropout, sleeps, level=FAST, timeout=0.5)
-    assert time.perf_counter() - start < 30
     assert found(comparison, "output at p=1").b == "does not end within 0.5 s"
 
 
@@ -386,14 +391,6 @@ def test_ctrl_c_ends_it_with_what_was_done():
 def test_a_target_that_is_none_is_an_error_of_the_caller():
     with pytest.raises(TargetError):
         compare(nn.Dropout, "torch.nn:NoSuchDropout", level=FAST)
-
-
-def test_a_subject_is_taken_as_it_is():
-    def keeps(x, q, training):
-        return F.dropout(x, 1 - q, training)
-
-    comparison = compare(F.dropout, resolve(keeps, keep_prob="q"), level=FAST)
-    assert differing(comparison, "law") == set()
 
 
 # The tests themselves

@@ -8,10 +8,11 @@ import torch
 from torchdropout import backends
 from torchdropout import functional as F
 from torchdropout import nn as td
-from torchdropout.verify import CHECKS, check_dropout, check_subject
+from torchdropout.verify import check_dropout, check_subject
 from torchdropout.verify.specs import infer
 from torchdropout.verify.targets import resolve
 from verify import _ours, ours_table
+from verify._zoo import SHORT
 
 
 def _active(x, p, training):
@@ -70,19 +71,6 @@ def test_its_kind_is_known_by_its_name(name):
     assert (infer(_ours.CASES[name].target).name == "plain") == (name in _ours.PLAIN)
 
 
-# Many small calls: these take most of the time of a run, and are left to the slow test.
-LONG = {
-    "few-masks",
-    "position-rate",
-    "thread-law",
-    "tiny-input",
-    "seeds-differ",
-    "scale-constant",
-    "dtype-rate",
-}
-SHORT = frozenset(check.name for check in CHECKS.values()) - LONG
-
-
 def _judged(name, level, only=None):
     case = _ours.CASES[name]
     return check_subject(resolve(case.target, spec=case.spec), level=level, only=only)
@@ -113,6 +101,7 @@ def test_a_module_is_left_out_only_where_its_function_is_judged():
 
 @pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in LATER])
 def test_every_variant_is_right(name, coarse):
+    """By the checks that do not take long; the slow test has all."""
     report = _judged(name, coarse, SHORT)
     assert not report.findings, report.findings
 

@@ -140,6 +140,18 @@ def test_a_pool_that_is_taken_for_enough_is_not_accused():
     assert accused <= 3
 
 
+@pytest.mark.parametrize(
+    ("masks", "alpha"), [(2, 1e-3), (100_000, 0.9), (100_000, 1e-3), (10**7, 1e-8)]
+)
+def test_the_limit_of_repeats_is_the_smallest_of_its_alpha(masks, alpha):
+    limit = stats.repeats_limit(masks, alpha)
+    mean = masks * (masks - 1) / (2 * stats.ENOUGH)
+    assert binom.sf(limit - 1, masks, mean / masks) <= alpha  # as many or more
+    assert limit >= mean + 1  # where the bound holds
+    # No lower one will do.
+    assert limit - 1 < mean + 1 or binom.sf(limit - 2, masks, mean / masks) > alpha
+
+
 def test_the_middle_half_is_about_half():
     for n, p in ((131, 0.5), (28, 0.5), (560, 0.9), (13_440, 0.1)):
         low, high, chance = stats.centre_of(n, p)

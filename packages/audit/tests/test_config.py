@@ -94,6 +94,7 @@ def test_the_nearest_file_with_the_table_counts(project, tmp_path):
         ("format = 'html'", ArgumentValueError, ["`format`", "'html'", "sarif"]),
         ("per-file-ignores = ['a']", ArgumentTypeError, ["`per-file-ignores`", "a table"]),
         ("per-file-ignores = {'a' = 'b'}", ArgumentTypeError, ["`per-file-ignores`"]),
+        ("per-file-ignores = {'!' = ['p-one']}", ArgumentValueError, ["pattern", "'!'"]),
         ("per-file-ignores = {'a' = ['no']}", ArgumentValueError, ["per-file-ignores", "'no'"]),
     ],
 )

@@ -326,6 +326,14 @@ def test_a_folder_that_may_not_be_read(tree, monkeypatch):
     assert find_files(["."]) == (["p/a.py"], ["shut: permission denied"])
 
 
+def test_a_pattern_of_a_folder_names_it_and_what_is_in_it_but_no_file(tmp_path):
+    says = Patterns(tmp_path, ["build/"])
+    build = str(tmp_path / "build")
+    assert says(build, is_folder=True)
+    assert says(f"{build}/a.py")
+    assert not says(build)
+
+
 def test_patterns_without_any_name_nothing(tmp_path):
     assert not Patterns(tmp_path, [])(str(tmp_path / "a.py"))
 

@@ -37,6 +37,7 @@ ROUNDS = [
     ([[Edit(0, 0, "import x\n")]], "import x\r\nf(a)\r\ng(b)\r\n", 1),  # the file's line ends
     ([[Edit(2, 3, "(")]], "f(a)\r\ng(b)\r\n", 0),  # would not parse
     ([[Edit(2, 3, "(")], [Edit(8, 9, "y")]], "f(a)\r\ng(y)\r\n", 1),
+    ([[Edit(0, 1, "h")], [Edit(2, 3, "(")], [Edit(8, 9, "y")]], "h(a)\r\ng(y)\r\n", 2),
     ([[Edit(2, 3, "x=1, x=2")]], "f(a)\r\ng(b)\r\n", 0),  # parses, and no compiler takes it
 ]
 
@@ -44,6 +45,11 @@ ROUNDS = [
 @pytest.mark.parametrize(("edits", "expected", "count"), ROUNDS)
 def test_edits_are_made(edits, expected, count):
     assert apply_fixes(TEXT, [fixed(*each) for each in edits]) == (expected, count)
+
+
+def test_of_fixes_that_parse_alone_but_not_together_the_first_is_made():
+    edits = [Edit(2, 3, "x"), Edit(7, 8, "x"), Edit(14, 15, "y")]  # an argument is given twice
+    assert apply_fixes("f(a=1, b=2)\ng(c)\n", list(map(fixed, edits))) == ("f(x=1, b=2)\ng(y)\n", 2)
 
 
 def test_unsafe_fixes_are_made_when_asked_for():

@@ -24,6 +24,13 @@ def test_the_schema_is_one():
     assert VALIDATOR.schema["properties"]["schema"]["const"] == SCHEMA
 
 
+def test_it_passes_where_it_is_complete_and_has_no_error():
+    assert r.report().passed
+    assert r.report(r.ADVICE).passed
+    assert not r.report(r.ADVICE, r.finding()).passed
+    assert not r.report(complete=False).passed
+
+
 def test_what_is_in_it():
     data = json.loads(render_json(REPORT))
     VALIDATOR.validate(data)

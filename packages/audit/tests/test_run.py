@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import started
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
 from torchdropout_audit.fix import Fixed
@@ -39,6 +40,12 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "src").mkdir()
     monkeypatch.chdir(tmp_path / "src")
     return tmp_path / "src"
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left():
+    yield
+    started.end_all()
 
 
 @pytest.fixture
@@ -263,11 +270,9 @@ def alive(pid):
 
 
 def test_who_stops_listening_ends_the_processes_at_once(folder):
-    results = run_all(slow, [0, 600, 600, 600], 2)
+    results = run_all(slow, [0, 3600, 3600, 3600], 2)
     assert next(results) == (0, 0)
-    began = time.monotonic()
-    results.close()
-    assert time.monotonic() - began < 5
+    results.close()  # does not wait for an hour
     pids = [int(path.name[4:]) for path in folder.glob("pid-*")]
     assert pids
     assert not any(map(alive, pids))
@@ -281,8 +286,8 @@ run_module._WORTH_A_PROCESS = 0
 
 def tell(done, total):
     print(done, flush=True)
-    if {jobs} == 1:
-        time.sleep(.2)
+    if {waits}:
+        time.sleep(3600)
 
 report = run_module.audit_paths(["."], jobs={jobs}, cache=False, progress=tell)
 print("complete", report.complete, report.files, len(report.findings), flush=True)
@@ -294,12 +299,11 @@ print("complete", report.complete, report.files, len(report.findings), flush=Tru
 def test_ctrl_c_ends_with_what_there_is(folder, jobs):
     for i in range(40):
         write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * (8_000 if jobs > 1 else 1)})
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(jobs=jobs)],
+    process = started.start(
+        [sys.executable, "-c", PROGRAM.format(jobs=jobs, waits=True)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     )
     assert process.stdout.readline() == "1\n"
     children = subprocess.run(
@@ -307,7 +311,7 @@ def test_ctrl_c_ends_with_what_there_is(folder, jobs):
     ).stdout.split()
     assert len(children) == (0 if jobs == 1 else jobs)
     os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate()
     word, complete, files, findings = output.splitlines()[-1].split()
     assert (word, complete) == ("complete", "False")
     assert 1 <= int(files) < 40
@@ -321,8 +325,8 @@ def test_ctrl_c_ends_with_what_there_is(folder, jobs):
 def test_no_orphans_when_the_program_is_killed(folder):
     for i in range(40):
         write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * 8_000})
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(jobs=2)],
+    process = started.start(
+        [sys.executable, "-c", PROGRAM.format(jobs=2, waits=False)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -334,10 +338,8 @@ def test_no_orphans_when_the_program_is_killed(folder):
     assert len(children) == 2
     process.kill()
     process.communicate()
-    until = time.monotonic() + 20
-    while any(alive(int(pid)) for pid in children) and time.monotonic() < until:
+    while any(alive(int(pid)) for pid in children):
         time.sleep(0.05)
-    assert not any(alive(int(pid)) for pid in children)
 
 
 # --- Fixing ------------------------------------------------------------------------------------

@@ -176,6 +176,13 @@ def test_modules_that_hold_themselves():
     assert found(*lines, f"return checkpoint(y, x, {OFF})") == []
 
 
+def test_a_name_that_may_be_a_module_without_dropout_is_not_found():
+    for other in ("Plain()", "x.other"):
+        for one, two in (("Block(0.1)", other), (other, "Block(0.1)")):
+            lines = ["if x is None:", f"    one = {one}", "else:", f"    one = {two}"]
+            assert found(*lines, f"return checkpoint(one, x, {OFF})") == []
+
+
 def test_a_class_that_is_built_in_two_places():
     lines = ["if x is None:", "    one = Block(0.1)", "else:", "    one = Block(0.2)"]
     (hit,) = found(*lines, f"return checkpoint(one, x, {OFF})")

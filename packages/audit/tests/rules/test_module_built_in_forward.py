@@ -52,6 +52,8 @@ CLEAN = [
     forward("if self.training:\n    x = nn.Dropout(0.5)(x)\nreturn x"),
     forward("if not self.training:\n    return x\nreturn nn.Dropout(0.5)(x)"),
     forward("return nn.Dropout(self.p if self.training else 0.0)(x)"),
+    # Functions that call each other, and no forward does.
+    "def a(x):\n    return b(nn.Dropout(0.5)(x))\ndef b(x):\n    return a(x)",
     forward("return nn.Dropout(self.p * self.training)(x)"),
     forward("return nn.Dropout(0.5).train(self.training)(x)"),
     forward("drop = nn.Dropout(0.5)\ndrop.train(self.training)\nreturn drop(x)"),

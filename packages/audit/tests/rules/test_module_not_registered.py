@@ -147,6 +147,22 @@ def test_no_fix_where_it_is_no_list():
         assert finding.fix is None
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("[nn.Dropout(p)]", "list"),
+        ("(nn.Dropout(p), nn.Dropout(p))", "tuple"),
+        ("{'a': nn.Dropout(p)}", "dict"),
+        ("{k: nn.Dropout(p) for k in 'ab'}", "dict"),
+        ("dict(a=nn.Dropout(p))", "dict"),
+    ],
+)
+def test_what_it_is_and_should_be_is_said(value, kind):
+    _, [finding] = fixed(NAME, init(f"self.drops = {value}"))
+    assert kind in finding.message
+    assert f"nn.Module{'Dict' if kind == 'dict' else 'List'}" in finding.hint
+
+
 def test_long_sums_do_not_end_the_audit():
     found, _ = marked(NAME, init("self.drops = " + " + ".join(["[nn.Dropout(p)]"] * 400) + "  #!"))
     assert len(found) == 1

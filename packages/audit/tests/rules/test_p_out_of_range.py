@@ -49,6 +49,8 @@ CLEAN = [
     "nn.Dropout(*[2])",
     "nn.Dropout(float(text))",
     "nn.Dropout(float('0.5'))",
+    "nn.Dropout(float('abc'))",  # raises, whatever the rate
+    "nn.Dropout(float(None))",
     "nn.LSTM(8, 8, 2)",
     "nn.MultiheadAttention(8, 2)",
     "with pytest.raises(ValueError):\n    nn.Dropout(2)",

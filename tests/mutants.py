@@ -1,0 +1,661 @@
+"""Changes the sources in small ways, one at a time, and reports which changes no test notices.
+
+    python tests/mutants.py map              which tests run which functions: build/mutants/map.json
+    python tests/mutants.py run              200 mutations, drawn with seed 0
+    python tests/mutants.py run --seed 7     200 others
+    python tests/mutants.py one FILE OLD NEW TEST ...   one mutation by hand
+
+Each mutation is made in a copy of the checkout, and the tests that run the mutated function are run
+there until the first fails: those of the file's own tests first, then the quickest. A test that
+also fails without the mutation does not count. `run` goes on where an earlier one ended, and
+writes build/mutants/<seed>.txt. Mutations that change nothing that can be observed are listed in
+`mutants_equivalent.txt`, each with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / "build" / "mutants"
+MAP = HOME / "map.json"
+EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
+SOURCES = ("src/torchdropout", "packages/audit/src/torchdropout_audit")
+QUICK = "not slow and not peers"
+
+FIRST = 10.0  # recorded seconds of the tests that are run first, on their own
+MOST = 150.0  # recorded seconds of all tests of a mutation, if --most says nothing else
+
+# --- Mutations -----------------------------------------------------------------------------------
+
+FLIPS = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+SWAPS = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A change of one place of a source file.
+
+    Attributes:
+        path: From the root of the repository.
+        function: Its qualified name; empty at the level of a module or class.
+        line: Where it begins.
+        kind: What is done.
+        start: Its first character in the text.
+        end: The character after its last.
+        old: What stands there.
+        new: What stands there then.
+        within: The line that it begins in, for short mutations of which a function has many.
+    """
+
+    path: str
+    function: str
+    line: int
+    kind: str
+    start: int
+    end: int
+    old: str
+    new: str
+    within: str
+
+    @property
+    def key(self) -> str:
+        """Its name, which stays when lines are added above it."""
+        within = f" in {self.within}" if self.kind in ("constant", "not") else ""
+        change = f"{one_line(self.old)} -> {one_line(self.new)}"
+        return f"{self.path}::{self.function}: {change}{within}"
+
+    def applied(self, text: str) -> str:
+        """The mutated text."""
+        return text[: self.start] + self.new + text[self.end :]
+
+
+def one_line(code: str) -> str:
+    """Code without its line breaks, for a table."""
+    return " ".join(code.split())
+
+
+def mutations(path: str, text: str) -> list[Mutation]:
+    """All mutations of a file."""
+    tree = ast.parse(text)
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    lines = text.splitlines(keepends=True)
+
+    def place(line: int, column: int) -> int:
+        return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
+
+    found = []
+    for node, function, is_condition in _visited(tree, ()):
+        begin = place(node.lineno, node.col_offset)
+        end = place(node.end_lineno or node.lineno, node.end_col_offset or 0)
+        changes = list(_changes(node))
+        if is_condition and not isinstance(node, ast.UnaryOp):
+            changes.append(("condition", f"(not ({ast.unparse(node)}))"))
+        for kind, new in changes:
+            if new != text[begin:end]:
+                found.append(
+                    Mutation(
+                        *(path, function, node.lineno, kind, begin, end, text[begin:end], new),
+                        lines[node.lineno - 1].strip(),
+                    )
+                )
+    return found
+
+
+def _compiles(text: str) -> bool:
+    try:
+        compile(text, "mutated", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _visited(
+    node: ast.AST, names: tuple[str, ...], inside: bool = False
+) -> Iterator[tuple[ast.expr | ast.stmt, str, bool]]:
+    """The nodes to mutate, each with the function that it is in, and whether it is a condition."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "bases"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, ast.AST) or _is_left_out(child):
+                continue
+            below, within = names, inside
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                below = (*names, child.name)
+                within = inside or not isinstance(child, ast.ClassDef)
+            elif isinstance(child, ast.Lambda):
+                below, within = (*names, "<lambda>"), True
+            if isinstance(child, (ast.expr, ast.stmt)):
+                yield child, ".".join(names) if inside else "", name in ("test", "ifs")
+            yield from _visited(child, below, within)
+
+
+def _is_left_out(node: ast.AST) -> bool:
+    """What no test should depend on, and f-strings, whose places Python 3.11 does not know."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        decorators = {ast.unparse(one).rpartition(".")[2] for one in node.decorator_list}
+        return node.name == "__repr__" or "overload" in decorators
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        return node.value.id in ("Literal", "ClassVar", "Callable", "Annotated", "TypeVar")
+    return isinstance(node, (ast.JoinedStr, ast.Assert, ast.Import, ast.ImportFrom))
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """What may stand in the place of a node."""
+    if isinstance(node, ast.Compare):
+        for i, op in enumerate(node.ops):
+            if type(op) in FLIPS:
+                ops = [*node.ops[:i], FLIPS[type(op)](), *node.ops[i + 1 :]]
+                flipped = ast.Compare(node.left, ops, node.comparators)
+                yield "comparison", f"({ast.unparse(flipped)})"
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield "constant", str(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        for value in (node.value + 1, node.value - 1, node.value * 10):
+            if value != node.value:
+                yield "constant", f"({value!r})" if value < 0 else repr(value)
+    elif isinstance(node, ast.BoolOp):
+        other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield "and/or", f"({ast.unparse(ast.BoolOp(other, node.values))})"
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield "not", f"({ast.unparse(node.operand)})"
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SWAPS:
+        swapped = ast.Call(ast.Name(SWAPS[node.func.id]), node.args, node.keywords)
+        yield f"{node.func.id}/{SWAPS[node.func.id]}", ast.unparse(swapped)
+    elif isinstance(node, ast.Return) and not _is_none(node.value):
+        yield "returned value", "return None"
+    elif isinstance(node, ast.Raise) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, (ast.Call, ast.Await))
+    ):
+        yield "deleted", "pass"
+    elif isinstance(node, (ast.Assign, ast.AugAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if isinstance(node, ast.AugAssign) or all(
+            isinstance(one, (ast.Attribute, ast.Subscript)) for one in targets
+        ):
+            yield "deleted", "pass"
+
+
+def _is_none(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def all_mutations() -> list[Mutation]:
+    """Those of all sources, in order."""
+    found = []
+    for source in SOURCES:
+        for path in sorted((ROOT / source).rglob("*.py")):
+            found += mutations(path.relative_to(ROOT).as_posix(), path.read_text())
+    return found
+
+
+def drawn(count: int, seed: int) -> list[Mutation]:
+    """As many places, drawn at random, and a mutation of each; listed ones are left out."""
+    places: dict[tuple[str, int, int], list[Mutation]] = {}
+    for one in all_mutations():
+        places.setdefault((one.path, one.start, one.end), []).append(one)
+    draw = random.Random(seed)
+    order = sorted(places)
+    draw.shuffle(order)
+    listed, chosen = equivalents(), []
+    for place in order:
+        one = draw.choice(places[place])
+        if one.key in listed or not _compiles(one.applied((ROOT / one.path).read_text())):
+            continue
+        chosen.append(one)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def equivalents() -> dict[str, str]:
+    """The reason by the key: two lines each, the second is indented."""
+    found: dict[str, str] = {}
+    key = ""
+    for line in EQUIVALENT.read_text().splitlines() if EQUIVALENT.exists() else []:
+        if line.startswith("    "):
+            found[key] = f"{found[key]} {line.strip()}".strip()
+        elif line and not line.startswith("#"):
+            key, found[line] = line, ""
+    assert all(found.values()), "a mutation without a reason"
+    return found
+
+
+# --- Tests ---------------------------------------------------------------------------------------
+
+
+class Selection:
+    """The tests that may notice a mutation."""
+
+    def __init__(self, path: Path, most: float = MOST) -> None:
+        self.most = most
+        if not path.exists():
+            sys.exit(f"{path} is missing; `python tests/mutants.py map` makes it")
+        self.seconds: dict[str, float] = {}
+        self.by_function: dict[str, set[str]] = {}
+        self.by_path: dict[str, set[str]] = {}
+        for test, known in json.loads(path.read_text()).items():
+            self.seconds[test] = known["seconds"]
+            for name in known["runs"]:
+                self.by_function.setdefault(name, set()).add(test)
+                self.by_path.setdefault(name.partition("::")[0], set()).add(test)
+
+    def keep(self, known: list[str]) -> None:
+        """Forgets tests that are no longer there."""
+        gone = self.seconds.keys() - known
+        print(f"{len(known)} tests, {len(set(known) - self.seconds.keys())} of them not in the map")
+        for tests in (*self.by_function.values(), *self.by_path.values()):
+            tests -= gone
+        for test in gone:
+            del self.seconds[test]
+
+    def of(self, mutation: Mutation) -> tuple[list[str], float]:
+        """The tests in the order to run them, and the seconds of those that are left out."""
+        name = f"{mutation.path}::{mutation.function}"
+        found = set(self.by_function.get(name, ())) if mutation.function else set()
+        if not found:
+            found = set(self.by_path.get(mutation.path, ()))
+        if not found:  # it runs when it is imported: the tests of all files beside it
+            room = mutation.path.rpartition("/")[0]
+            found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
+        # Other processes run it, as those of the command line.
+        found |= {test for test in self.seconds if self._is_own(test, mutation.path)}
+        chosen, spent, left_out = [], 0.0, 0.0
+        for test in sorted(
+            found, key=lambda t: (not self._is_own(t, mutation.path), self._cost(t))
+        ):
+            if spent + self._cost(test) > self.most:
+                left_out += self._cost(test)
+                continue
+            spent += self._cost(test)
+            chosen.append(test)
+        return chosen, left_out
+
+    def _cost(self, test: str) -> float:
+        return self.seconds[test] + 0.02
+
+    @staticmethod
+    def _is_own(test: str, path: str) -> bool:
+        """Whether the test's file is named for the source: test_fix.py for audit/fix.py."""
+        stem = Path(path).stem.strip("_")
+        file = Path(test.partition("::")[0])
+        rooms = set(Path(path).parent.parts) - {"src", "torchdropout", "packages"}
+        if stem == "init":
+            return False
+        same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
+        return same_room and file.stem in (f"test_{stem}", f"test_{stem}_cli")
+
+    def batches(self, tests: list[str]) -> list[list[str]]:
+        """The first few, then the rest: to collect many takes long."""
+        spent, i = 0.0, 0
+        while i < len(tests) and (spent := spent + self._cost(tests[i])) < FIRST:
+            i += 1
+        i = max(i, 1)
+        return [batch for batch in (tests[:i], tests[i:]) if batch]
+
+
+# --- Running -------------------------------------------------------------------------------------
+
+# A process that has imported what takes long, and forks one for each task.
+SERVER = r"""
+import json, os, signal, sys
+sys.path[:] = [p for p in sys.path if p != ""]
+import hypothesis, numpy, pytest, scipy.stats, torch, torch._dynamo
+assert "torchdropout" not in sys.modules
+
+class First:
+    failed = ""
+    tests = ()
+    def pytest_collection_finish(self, session):
+        self.tests = [item.nodeid for item in session.items]
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+    def pytest_collectreport(self, report):
+        if report.failed and not self.failed:
+            self.failed = "import of " + report.nodeid
+
+def work(task):
+    os.setpgid(0, 0)
+    log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdin = open(os.devnull)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(task["folder"])
+    os.environ.update(task["env"])
+    sys.path[:0] = task["path"]
+    first = First()
+    code = pytest.main(task["arguments"], plugins=[first])
+    sys.stdout.flush()
+    with open(task["log"] + ".json", "w") as file:
+        tests = first.tests if "--collect-only" in task["arguments"] else []
+        json.dump([int(code), first.failed, tests], file)
+
+for line in sys.stdin:
+    task = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        try:
+            work(task)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("ended", flush=True)
+"""
+
+
+class Copy:
+    """A copy of the checkout, where mutations are made and tests run."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="torchdropout-mutants-"))
+        self.tree = self.folder / "tree"
+        names = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout.split("\0")  # fmt: skip
+        libraries = [p.relative_to(ROOT).as_posix() for p in (ROOT / "src").rglob("*.so")]
+        for name in filter(None, [*names, *libraries]):
+            if (ROOT / name).is_file():
+                (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.tree / name)
+        self.path = [str(self.tree / source.rpartition("/")[0]) for source in SOURCES]
+        self.path.append(str(self.tree / "tests"))
+        self.env = {
+            "PYTHONPATH": os.pathsep.join(self.path),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.server: subprocess.Popen[str] | None = None
+        self.collected: list[str] = []  # by the last run with --collect-only
+
+    def start(self) -> subprocess.Popen[str]:
+        """The process that forks."""
+        if self.server is None or self.server.poll() is not None:
+            self.server = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", SERVER],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder,
+                env={**os.environ, **self.env}, start_new_session=True,
+            )  # fmt: skip
+        return self.server
+
+    def run(self, tests: list[str], limit: float, *options: str) -> tuple[str, str]:
+        """What came of tests: "passed", "failed", "import" or "time", and the first that failed."""
+        server = self.start()
+        log = self.folder / "log"
+        Path(f"{log}.json").unlink(missing_ok=True)
+        given = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", QUICK]
+        given += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+        task = {
+            "log": str(log),
+            "folder": str(self.tree),
+            "env": self.env,
+            "path": self.path,
+            "arguments": [*given, *options, *tests],
+        }
+        server.stdin.write(json.dumps(task) + "\n")
+        server.stdin.flush()
+        pid = int(server.stdout.readline())
+        is_late = False
+        with ThreadPoolExecutor(1) as pool:
+            ended = pool.submit(server.stdout.readline)
+            try:
+                ended.result(limit)
+            except TimeoutError:
+                is_late = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        if is_late:
+            return "time", ""
+        try:
+            code, failed, self.collected = json.loads(Path(f"{log}.json").read_text())
+        except FileNotFoundError:
+            return "failed", "the process died"
+        if code == 0:
+            return "passed", ""
+        return ("failed", failed) if code == 1 and "::" in failed else ("import", failed)
+
+    @contextlib.contextmanager
+    def mutated(self, path: str, text: str) -> Iterator[None]:
+        """Inside, a file of the copy has this text."""
+        file = self.tree / path
+        before = file.read_text()
+        file.write_text(text)
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+    def close(self) -> None:
+        """Ends its process and removes it."""
+        if self.server is not None:
+            self.server.stdin.close()
+            self.server.wait(60)
+            self.server.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass
+class Result:
+    """What came of a mutation.
+
+    Attributes:
+        key: See `Mutation`.
+        line: Where it was.
+        kind: Of the mutation.
+        outcome: "noticed", "survived", or "no tests".
+        by: The test that failed, "the time limit", or what could not be imported.
+        seconds: Wall-clock time.
+        tests: How many tests were to run.
+        left_out: Recorded seconds of tests that would have taken too long.
+    """
+
+    key: str
+    line: int
+    kind: str
+    outcome: str
+    by: str
+    seconds: float
+    tests: int
+    left_out: float
+
+
+def tried(mutation: Mutation, copy: Copy, tests: Selection, sound: dict[str, bool]) -> Result:
+    """Runs the tests of a mutation."""
+    start = time.perf_counter()
+    chosen, left_out = tests.of(mutation)
+    text = mutation.applied((copy.tree / mutation.path).read_text())
+    outcome, by = ("no tests" if not chosen else "survived"), ""
+    waiting = tests.batches(chosen)
+    while waiting and outcome != "noticed":
+        batch = waiting.pop(0)
+        limit = 120 + 10 * sum(map(tests._cost, batch))
+        with copy.mutated(mutation.path, text):
+            said, test = copy.run(batch, limit)
+        if said == "passed":
+            continue
+        if said == "time":  # which the machine may be too busy for without a mutation, too
+            if copy.run(batch, limit)[0] != "time":
+                outcome, by = "noticed", "the time limit"
+            continue
+        # Whether the mutation is what made it fail.
+        if said == "import":
+            if copy.run(batch, limit, "--collect-only")[0] != "passed":
+                raise RuntimeError(f"tests cannot be collected without a mutation: {test}")
+            outcome, by = "noticed", test or "an import"
+            continue
+        if test not in sound:
+            sound[test] = test in batch and copy.run([test], limit)[0] == "passed"
+        if sound[test]:
+            outcome, by = "noticed", test
+        elif test in batch:  # on without it, and those that have passed
+            rest = batch[batch.index(test) + 1 :]
+            waiting = [rest, *waiting] if rest else waiting
+        else:  # the process ended: which test did it is not known
+            said = copy.run(batch, limit)[0]
+            outcome, by = ("noticed", test) if said == "passed" else ("survived", "")
+    seconds = round(time.perf_counter() - start, 1)
+    return Result(
+        mutation.key, mutation.line, mutation.kind, outcome, by, seconds, len(chosen),
+        round(left_out, 1),
+    )  # fmt: skip
+
+
+def table(results: list[Result], seed: int, count: int) -> str:
+    """All results, and what share was noticed."""
+    noticed = sum(one.outcome == "noticed" for one in results)
+    lines = [
+        f"{noticed} of {len(results)} mutations noticed ({noticed / max(1, len(results)):.1%}); "
+        f"seed {seed}, {count} drawn",
+        "",
+    ]
+    for one in sorted(results, key=lambda r: (r.outcome == "noticed", r.key)):
+        left = f" ({one.left_out:g} s of tests left out)" if one.left_out else ""
+        by = f" by {one.by}" if one.by else ""
+        lines.append(f"{one.outcome}{by}, {one.seconds:g} s, {one.tests} tests{left}")
+        lines.append(f"    line {one.line}, {one.kind}: {one.key}")
+    return "\n".join([*lines, ""])
+
+
+def run(
+    count: int, seed: int, under: str = "", jobs: int = 1, until: float = inf, most: float = MOST
+) -> int:
+    """Tries the drawn mutations that were not tried yet; the exit code."""
+    tests = Selection(MAP, most)
+    chosen = [one for one in drawn(count, seed) if one.path.startswith(under)]
+    HOME.mkdir(parents=True, exist_ok=True)
+    done = HOME / f"{seed}.jsonl"
+    lines = done.read_text().splitlines() if done.exists() else []
+    earlier = [Result(**json.loads(line)) for line in lines]
+    results = {(r.key, r.line): r for r in earlier if r.outcome != "no tests"}
+    waiting = [one for one in chosen if (one.key, one.line) not in results]
+    sound: dict[str, bool] = {}
+    copies: list[Copy] = []
+    free: list[Copy] = []
+
+    def work(mutation: Mutation) -> None:
+        if time.time() > until:
+            return
+        copy = free.pop()
+        try:
+            result = tried(mutation, copy, tests, sound)
+        finally:
+            free.append(copy)
+        results[mutation.key, mutation.line] = result
+        with done.open("a") as file:
+            file.write(json.dumps(asdict(result)) + "\n")
+        print(f"{len(results)}/{len(chosen)} {result.outcome} {result.by} {result.seconds:g} s "
+              f"{result.line} {result.key}", flush=True)  # fmt: skip
+
+    try:
+        for _ in range(jobs):
+            copies.append(Copy())
+        free += copies
+        copies[0].run(["tests"], 600, "--collect-only")
+        tests.keep(copies[0].collected)
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(work, waiting))
+    finally:
+        for copy in copies:
+            copy.close()
+    mine = [results[m.key, m.line] for m in chosen if (m.key, m.line) in results]
+    text = table(mine, seed, count)
+    (HOME / f"{seed}.txt").write_text(text)
+    print(text.partition("\n")[0])
+    return 0 if all(one.outcome == "noticed" for one in mine) else 1
+
+
+def one(path: str, old: str, new: str, tests: list[str]) -> int:
+    """Replaces a text that occurs once, and runs tests; 0 where they notice it."""
+    text = (ROOT / path).read_text()
+    if text.count(old) != 1:
+        sys.exit(f"{old!r} occurs {text.count(old)} times in {path}")
+    copy = Copy()
+    try:
+        unchanged = copy.run(tests, 600)
+        with copy.mutated(path, text.replace(old, new)):
+            changed = copy.run(tests, 600)
+    finally:
+        copy.close()
+    print(f"{path}: {old!r} -> {new!r}: without it {unchanged[0]}, with it {changed}")
+    return 0 if unchanged[0] == "passed" and changed[0] != "passed" else 1
+
+
+def make_map(folders: list[str]) -> int:
+    """Runs the tests and records which functions each runs."""
+    path = [*(str(ROOT / source.rpartition("/")[0]) for source in SOURCES), str(ROOT / "tests")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)}
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "mutants_map"),
+        *(f"--mutants-map={MAP}", "-m", QUICK, *folders),
+    ]
+    return subprocess.run(command, cwd=ROOT, env=env).returncode
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    mapping = commands.add_parser("map", help="record which tests run which functions")
+    mapping.add_argument("folders", nargs="*", default=["tests"])
+    running = commands.add_parser("run", help="try mutations drawn at random")
+    running.add_argument("--count", type=int, default=200)
+    running.add_argument("--seed", type=int, default=0)
+    running.add_argument("--under", default="", help="only those of them whose path starts so")
+    running.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    running.add_argument("--most", type=float, default=MOST, help="seconds of tests of a mutation")
+    running.add_argument("--minutes", type=float, default=1e6, help="begin no mutation after")
+    single = commands.add_parser("one", help="try one by hand")
+    for name in ("path", "old", "new"):
+        single.add_argument(name)
+    single.add_argument("tests", nargs="+")
+    given = parser.parse_args()
+    if given.command == "map":
+        return make_map(given.folders)
+    if given.command == "one":
+        return one(given.path, given.old, given.new, given.tests)
+    until = time.time() + 60 * given.minutes
+    return run(given.count, given.seed, given.under, given.jobs, until, given.most)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The driver of `make mutants`: what it changes, and that what it leaves out is there."""
+
+import pytest
+
+import mutants
+
+TEXT = """
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import never
+
+LIMIT: Literal[7] = 3
+
+
+class A:
+    def __repr__(self) -> str:
+        return f"A({self.n + 1})"
+
+    def m(self, x: int = 2) -> int:
+        "A docstring of 10 words."
+        self.n = x
+        if x < 5 and not self.done:
+            raise ValueError("é", 1.5)
+        return max(x, [i for i in self.all if i == 4][0])
+"""
+
+
+def test_what_is_mutated_and_what_is_not():
+    found = mutants.mutations("src/a.py", TEXT)
+    changes = {(m.function, mutants.one_line(m.old), m.new) for m in found}
+    assert {
+        ("", "3", "4"),
+        ("A.m", "x < 5", "(x <= 5)"),
+        ("A.m", "5", "50"),
+        ("A.m", "x < 5 and not self.done", "(x < 5 or not self.done)"),
+        ("A.m", "not self.done", "(self.done)"),
+        ("A.m", 'raise ValueError("é", 1.5)', "pass"),
+        ("A.m", "1.5", "0.5"),
+        ("A.m", "i == 4", "(not (i == 4))"),
+        ("A.m", "self.n = x", "pass"),
+    } <= changes
+    assert any(m.kind == "returned value" for m in found)
+    assert any(m.kind == "max/min" for m in found)
+    assert not any(m.old in ("7", "10", "1") or "never" in m.old for m in found)
+    for mutation in found:
+        assert TEXT[mutation.start : mutation.end] == mutation.old
+        compile(mutation.applied(TEXT), "a.py", "exec")
+
+
+@pytest.mark.parametrize("key", mutants.equivalents())
+def test_each_mutation_that_is_left_out_is_one_that_could_be_drawn(key):
+    path = key.partition("::")[0]
+    text = (mutants.ROOT / path).read_text()
+    assert key in {mutation.key for mutation in mutants.mutations(path, text)}
