@@ -82,8 +82,9 @@ power: $(VENV)/test.stamp
 	$(BIN)/python tests/verify/broken_table.py
 
 # Writes docs/checks/, docs/rules.md and docs/audit/precision.md from the checks, the rules, their
-# examples and labels.
+# examples and labels, and what the audit knows of this library's signatures from the library.
 checks: $(VENV)/test.stamp
+	$(BIN)/python packages/audit/make_signatures.py
 	$(BIN)/python docs/make_checks.py
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_precision.py

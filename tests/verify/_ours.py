@@ -7,6 +7,7 @@ has the others, each with the reason.
 import functools
 import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from torchdropout import functional as F
 from torchdropout import nn as td
+from torchdropout.verify.specs import names
 
 
 @dataclass(frozen=True)
@@ -128,22 +130,22 @@ def embedding_module(p):
     return td.EmbeddingDropout(nn.Embedding(64, 8), p)
 
 
-_KNOWN_BY_NAME = (
-    *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"),
-    *("dropout_add", "drop_path", "drop_block1d", "drop_block2d", "drop_block3d"),
-    *("locked_dropout", "gaussian_dropout", "gaussian_noise", "uniform_dropout", "drop_connect"),
-    *("token_dropout", "zoneout", "scaled_dot_product_attention"),
-)
-_CLASSES_KNOWN_BY_NAME = (
-    *("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"),
-    *("DropoutAdd", "DropPath", "StochasticDepth", "DropBlock1d", "DropBlock2d", "DropBlock3d"),
-    *("LockedDropout", "GaussianDropout", "GaussianNoise", "UniformDropout"),
-    *("TokenDropout", "Zoneout"),
-)
+_BY_NAME = {"dropout", "Dropout", "drop_connect", *chain(*names._KNOWN.values())}
+
+
+def known_by_name(home):
+    """Those whose kind the verifier knows by their name; what needs more is listed below."""
+    prefix = home.__name__.rpartition(".")[2]
+    return {
+        f"{prefix}.{name}": Case(each)
+        for name, each in vars(home).items()
+        if name in _BY_NAME and callable(each)
+    }
+
 
 CASES: dict[str, Case] = {
-    **{f"functional.{name}": Case(getattr(F, name)) for name in _KNOWN_BY_NAME},
-    **{f"nn.{name}": Case(getattr(td, name)) for name in _CLASSES_KNOWN_BY_NAME},
+    **known_by_name(F),
+    **known_by_name(td),
     "functional.drop_path, batch": Case(functools.partial(F.drop_path, mode="batch")),
     "nn.StochasticDepth, batch": Case(functools.partial(td.StochasticDepth, mode="batch")),
     "functional.keep_mask": Case(kept_by_mask),

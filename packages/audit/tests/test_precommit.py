@@ -58,7 +58,6 @@ def run(environment):
             env=environment | changed,
             capture_output=True,
             text=True,
-            timeout=500,
             check=False,
         )
 

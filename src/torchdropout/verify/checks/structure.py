@@ -403,7 +403,9 @@ def noise_law(ctx: Context) -> Seen:
         counts, tails = np.zeros(len(inner) + 1, dtype=np.int64), [0] * len(outer)
         for _ in range(rounds):
             leaf = x.clone().requires_grad_()
-            y = _same(ctx, built, leaf.clone(), True)
+            # A channel that shares a draw is a value of x; it is read at one place of each.
+            y = _same(ctx, built, spec.spread(leaf) if spec.pattern else leaf.clone(), True)
+            y = spec.gather(y, x) if spec.pattern else y
             noise = effect.noise(x, y)
             seen = noise.numpy()
             counts += np.bincount(np.searchsorted(at, seen), minlength=len(counts))[: len(counts)]

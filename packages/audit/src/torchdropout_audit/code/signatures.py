@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from . import own
+
 _DROP = ("p", "inplace")
 _RNN = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout")
-_OWN_RNN = (*_RNN, "bidirectional")
+_OWN_RNNS = ("LSTM", "GRU")
 _F_DROP = ("input", "p", "training", "inplace")
 
 FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d", "3d"))
@@ -16,40 +18,19 @@ FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d"
 FUNCTIONAL_OFF = ("torch.nn.functional.alpha_dropout", "torch.nn.functional.feature_alpha_dropout")
 """The functional dropouts whose `training` defaults to False."""
 
-_OWN_ON: dict[str, tuple[str, ...]] = {
-    **{f"torchdropout.functional.dropout{d}": _F_DROP for d in ("", "1d", "2d", "3d")},
-    "torchdropout.functional.dropout_add": ("input", "residual", "p", "training"),
-    **{
-        f"torchdropout.functional.drop_block{d}": (
-            *("input", "p", "block_size", "inplace", "eps", "training"),
-        )
-        for d in ("1d", "2d", "3d")
-    },
-    "torchdropout.functional.locked_dropout": ("input", "p", "training"),
-    "torchdropout.functional.embedding_dropout": ("input", "weight", "p", "training"),
-    "torchdropout.functional.drop_connect": ("input", "p", "training"),
-    "torchdropout.functional.gaussian_dropout": _F_DROP,
-    "torchdropout.functional.gaussian_noise": ("input", "sigma", "training", "inplace"),
-    "torchdropout.functional.uniform_dropout": ("input", "beta", "training", "inplace"),
-    "torchdropout.functional.concrete_dropout": ("input", "p_logit", "training", "temperature"),
-    "torchdropout.functional.variational_dropout": ("input", "log_alpha", "training"),
-    "torchdropout.functional.zoneout": ("new", "old", "p", "training"),
-    "torchdropout.functional.token_dropout": ("input", "p", "training"),
-    "torchdropout.functional.n_m_dropout": ("input", "n", "m", "training"),
-    "torchdropout.functional.column_dropout": ("input", "p", "training"),
-    "torchdropout.functional.multi_sample_dropout": ("input", "p", "samples", "training"),
-}
-# `training` must be given.
-_OWN_ASKED: dict[str, tuple[str, ...]] = {
-    "torchdropout.functional.drop_path": ("input", "p", "training", "scale_by_keep"),
-}
-_OWN_OFF: dict[str, tuple[str, ...]] = {
-    f"torchdropout.functional.{name}": _F_DROP
-    for name in ("alpha_dropout", "feature_alpha_dropout")
-}
+
+def _own(training: bool | None) -> dict[str, tuple[str, ...]]:
+    """The functions of torchdropout with a default of `training`, None where it must be given."""
+    known = own.FUNCTIONS.items()
+    return {
+        f"torchdropout.functional.{n}": by_place
+        for n, (is_on, by_place) in known
+        if is_on is training
+    }
+
 
 OTHER_ON: dict[str, tuple[str, ...]] = {
-    **_OWN_ON,
+    **_own(True),
     "torchvision.ops.stochastic_depth": ("input", "p", "mode", "training"),
     "torchvision.ops.drop_block2d": ("input", "p", "block_size", "inplace", "eps", "training"),
     "torchvision.ops.drop_block3d": ("input", "p", "block_size", "inplace", "eps", "training"),
@@ -57,7 +38,7 @@ OTHER_ON: dict[str, tuple[str, ...]] = {
 """The same in other packages, with their parameters."""
 
 OTHER_OFF: dict[str, tuple[str, ...]] = {
-    **_OWN_OFF,
+    **_own(False),
     "timm.layers.drop_path": ("x", "drop_prob", "training", "scale_by_keep"),
 }
 """Those of other packages whose `training` defaults to False."""
@@ -81,32 +62,17 @@ OTHER_MODULES: Mapping[str, tuple[str, ...]] = {
     "torchvision.ops.StochasticDepth": ("p", "mode"),
     "torchvision.ops.DropBlock2d": ("p", "block_size", "inplace", "eps"),
     "torchvision.ops.DropBlock3d": ("p", "block_size", "inplace", "eps"),
-    **{f"torchdropout.nn.{name.rpartition('.')[2]}": _DROP for name in MODULES},
-    "torchdropout.nn.ColumnDropout": ("p",),
-    "torchdropout.nn.ConcreteDropout": (
-        *("layer", "weight_regularizer", "dropout_regularizer", "init_min", "init_max"),
-    ),
     **{
-        f"torchdropout.nn.DropBlock{d}": ("p", "block_size", "inplace", "eps")
-        for d in ("1d", "2d", "3d")
+        f"torchdropout.nn.{n}": by_place
+        for n, by_place in own.MODULES.items()
+        if n not in _OWN_RNNS
     },
-    "torchdropout.nn.DropPath": ("p", "scale_by_keep"),
-    "torchdropout.nn.DropoutAdd": ("p",),
-    "torchdropout.nn.GaussianDropout": _DROP,
-    "torchdropout.nn.GaussianNoise": ("sigma", "inplace"),
-    "torchdropout.nn.LockedDropout": ("p", "time_dim"),
-    "torchdropout.nn.NMDropout": ("n", "m"),
-    "torchdropout.nn.StochasticDepth": ("p", "mode"),
-    "torchdropout.nn.TokenDropout": ("p", "num_prefix_tokens", "ordered", "return_indices"),
-    "torchdropout.nn.UniformDropout": ("beta", "inplace"),
-    "torchdropout.nn.VariationalDropout": ("p", "num_features"),
-    "torchdropout.nn.Zoneout": ("p",),
 }
 """The dropout modules of other packages, with their parameters."""
 
 RNNS = (
     *("torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU"),
-    *("torchdropout.nn.LSTM", "torchdropout.nn.GRU"),
+    *(f"torchdropout.nn.{name}" for name in _OWN_RNNS),
 )
 SDPA = "torch.nn.functional.scaled_dot_product_attention"
 
@@ -134,7 +100,7 @@ RATES: Mapping[str, str] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
     **{
         name: rate
-        for name, parameters in {**OTHER_MODULES, **OTHER_ON, **OTHER_OFF, **_OWN_ASKED}.items()
+        for name, parameters in {**OTHER_MODULES, **OTHER_ON, **OTHER_OFF, **_own(None)}.items()
         for rate in ("p", "drop_prob")
         if rate in parameters
     },
@@ -159,12 +125,11 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     **OTHER_MODULES,
     **OTHER_ON,
     **OTHER_OFF,
-    **_OWN_ASKED,
+    **_own(None),
     "torch.nn.RNN": (*_RNN[:3], "nonlinearity", *_RNN[3:]),
     "torch.nn.LSTM": _RNN,
     "torch.nn.GRU": _RNN,
-    "torchdropout.nn.LSTM": (*_OWN_RNN, "proj_size", "device", "dtype"),
-    "torchdropout.nn.GRU": (*_OWN_RNN, "device", "dtype"),
+    **{f"torchdropout.nn.{name}": own.MODULES[name] for name in _OWN_RNNS},
     "torch.nn.MultiheadAttention": ("embed_dim", "num_heads", "dropout"),
     "torch.nn.TransformerEncoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
     "torch.nn.TransformerDecoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
