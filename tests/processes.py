@@ -64,5 +64,5 @@ class Processes:
 
     def close(self):
         self.server.stdin.close()
-        self.server.wait(60)
+        self.server.wait()
         self.server.stdout.close()

@@ -483,3 +483,29 @@ def test_verified_quick():
 @pytest.mark.slow
 def test_verified_longer():
     assert not check_dropout(F.scaled_dot_product_attention, level="standard").findings
+
+
+def test_an_overriding_tensor_is_given_all_that_the_call_was():
+    calls = []
+
+    class Noting(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            calls.append((function, args, kwargs or {}))
+
+    q = torch.ones(2, 3, 4).as_subclass(Noting)
+    k, mask, generator = torch.ones(2, 5, 4), torch.zeros(3, 5), torch.Generator()
+    given = {
+        "scale": 0.5,
+        "enable_gqa": True,
+        "generator": generator,
+        "broadcast_dims": (0,),
+    }
+    F.scaled_dot_product_attention(q, k, k, mask, 0.25, True, **given)
+    F.scaled_dot_product_attention(q, k, k)
+    (function, args, kwargs), (_, _, plain) = calls
+    assert function is F.scaled_dot_product_attention
+    assert all(a is b for a, b in zip(args[:4], (q, k, k, mask), strict=True))
+    assert args[4:] == (0.25, True)
+    assert kwargs == given
+    assert plain == {}
