@@ -16,10 +16,10 @@ from torchdropout.cli import verify
 from torchdropout.errors import TargetError
 from torchdropout.verify import isolation
 from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.registry import RULES
 from torchdropout.verify.results import CheckResult, Report, TargetReport
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
-from torchdropout.verify.registry import RULES
 
 SOURCE = str(Path(torchdropout.__file__).parents[1])
 ZEROS = next(rule for rule in RULES.values() if rule.name == "p-one-zeros")
