@@ -250,6 +250,17 @@ def gaussian_of_variance_p(x, p):
 
 
 @in_training
+def feature_gaussian_of_variance(x, p):
+    """The same, with one draw a channel.
+
+    Spec: feature-gaussian
+    Trips: noise-law
+    """
+    noise = torch.randn((*x.shape[:2], *[1] * (x.ndim - 2)), device=x.device)
+    return _times(x, 1 + math.sqrt(p) * noise)
+
+
+@in_training
 def gaussian_of_deviation(x, p):
     """p / (1 - p) is taken for the standard deviation.
 

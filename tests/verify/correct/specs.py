@@ -127,6 +127,17 @@ def gaussian(x, p, training):
     return x * (1 + noise * math.sqrt(p / (1 - p))).to(x.dtype)
 
 
+def feature_gaussian(x, p, training):
+    """The same, with one draw a channel.
+
+    Spec: feature-gaussian
+    """
+    if not training:
+        return x
+    noise = torch.randn((*x.shape[:2], 1, 1), device=x.device, dtype=torch.float32)
+    return x * (1 + noise * math.sqrt(p / (1 - p))).to(x.dtype)
+
+
 def uniform_noise(x, beta, training):
     """x times U(1 - beta, 1 + beta).
 
