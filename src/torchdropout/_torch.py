@@ -213,7 +213,7 @@ not_compiled = _optional(
     "torch._compile:_disable_dynamo",
     "functions that the compiler skips, without loading it",
     "the import loads the compiler, which takes seconds",
-    lambda function: torch.compiler.disable(function),  # type: ignore[no-untyped-call]
+    lambda function: torch.compiler.disable(function),
 )
 
 if (

@@ -139,7 +139,7 @@ def generators(
         _generator("torch's generator", each.get_state, each.set_state)
         for each in (torch.default_generator, *own)
     ]
-    if accelerators and torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if accelerators and torch.cuda.is_available() and torch.cuda.is_initialized():
         read, write = torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all
         parts.append(_generator("CUDA's generators", read, write))
     parts.append(_generator("Python's generator", random.getstate, random.setstate))

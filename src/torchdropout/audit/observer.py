@@ -396,7 +396,7 @@ class Observer:
     def _mark(self, tensor: torch.Tensor, record: Record, two_valued: bool) -> None:
         key = storage_key(tensor)
         if key is not None:
-            reference = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+            reference = StorageWeakRef(tensor.untyped_storage())
             self._marks[key] = _Mark(reference, record, two_valued)
 
     def _save(self, tensor: torch.Tensor) -> torch.Tensor:

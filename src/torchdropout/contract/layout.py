@@ -31,7 +31,7 @@ def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
         ([12, 4, 1], [4, 0, 1])
     """
     # Under torch.jit.trace sizes are tensors, which an operator does not accept as strides.
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
         shape = [int(n) for n in shape]
     strides = [0] * len(shape)
     step = 1

@@ -75,7 +75,7 @@ def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torc
     """
     if torch.compiler.is_compiling():
         return _variance(x, log_sigma2, layer)
-    y: torch.Tensor = _Variance.apply(x, log_sigma2, layer)  # type: ignore[no-untyped-call]
+    y: torch.Tensor = _Variance.apply(x, log_sigma2, layer)
     return y
 
 
@@ -137,7 +137,7 @@ def sampled(
     """`mean + sqrt(variance) * e`, e standard normal."""
     if torch.compiler.is_compiling():
         return _sum(mean, variance, key, indices)
-    y: torch.Tensor = _Sampled.apply(mean, variance, key, indices)  # type: ignore[no-untyped-call]
+    y: torch.Tensor = _Sampled.apply(mean, variance, key, indices)
     return y
 
 

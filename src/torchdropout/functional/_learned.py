@@ -104,7 +104,7 @@ def multiplied(
         # The compiler does not accept a Function with its own rules for vmap and forward
         # derivatives. It decides itself what to keep and what to recompute.
         return _product(x, parameter, drawn, factor, indices)
-    y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, indices)  # type: ignore[no-untyped-call]
+    y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, indices)
     return y
 
 

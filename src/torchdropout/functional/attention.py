@@ -208,7 +208,7 @@ def _check_groups(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -
 
 def _broadcast(leads: Sequence[tuple[int, ...]], named: dict[str, Any]) -> tuple[int, ...]:
     try:
-        return tuple(torch.broadcast_shapes(*leads))  # type: ignore[no-untyped-call]
+        return tuple(torch.broadcast_shapes(*leads))
     except RuntimeError:
         pass
     all_got = ", ".join(f"{name}={tuple(t.shape)}" for name, t in named.items())

@@ -150,7 +150,7 @@ def select(
         # The compiler accepts no Function with its own vmap rule. It keeps a byte an element.
         return torch.where(_kept(new, key, p, base, strides), new, old)
     apply = _apply if direct.takes(new) and direct.takes(old) else _Select.apply
-    return apply(new, old, key, p, base, strides)  # type: ignore[no-any-return, no-untyped-call]
+    return apply(new, old, key, p, base, strides)  # type: ignore[no-any-return]
 
 
 class _Select(torch.autograd.Function):

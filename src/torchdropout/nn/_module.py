@@ -36,7 +36,7 @@ class RateModule(torch.nn.Module):
         return {name: value for name, value in vars(self).items() if name != "_rate"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self._keep_in_step()
 
     def _keep_in_step(self) -> None:

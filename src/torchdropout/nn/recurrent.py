@@ -68,11 +68,11 @@ class _Recurrent(torch.nn.RNNBase):
             self._keep_in_step(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()  # type: ignore[no-untyped-call]
+        state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_traced"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         for name in self._rate_names:
             if name in state:
                 self._keep_in_step(name)

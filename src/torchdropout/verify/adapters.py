@@ -203,7 +203,7 @@ def from_keras(factory: Factory) -> Callable[[Any], Dropout]:
 
 
 def _apply(function: Arrays, *inputs: torch.Tensor) -> Any:
-    return _Call.apply(function, *inputs)  # type: ignore[no-untyped-call]
+    return _Call.apply(function, *inputs)
 
 
 class _Call(torch.autograd.Function):

@@ -87,7 +87,7 @@ def _short_calls(ctx: Context, p: float) -> None:
     chance = stats.pairs_differ(p)
     counts = differing[first, second].astype(np.int64)
     # Only the most extreme of thousands of pairs is tested.
-    worst = int(stats.binomial_p_values(counts, calls, chance, 2 * stats.SLACK).argmin())
+    worst = int(np.argmin(stats.binomial_p_values(counts, calls, chance, 2 * stats.SLACK)))
     label = f"places {first[worst]} and {second[worst]} of {SMALL}"
     family.binomial(label, int(counts[worst]), calls, chance, 2 * stats.SLACK)
     outcome(family, lambda t: f"p={p:g}, {t.label}: {t.rate:.4g} of {t.n} calls differ", "")
@@ -178,7 +178,7 @@ def joint_counts(ctx: Context) -> Seen:
         counts = np.bincount(packed.reshape(-1), minlength=1 << BLOCK)
         labels = [f"pattern {name} with stride {stride}" for name in names]
         family.binomials(labels, counts, blocks, chance, BLOCK * stats.SLACK * float(p != 0.5))
-    most = float(chance.max())
+    most = float(np.max(chance))
     seen = stats.smallest_seen(blocks, most, family.each)
     return outcome(
         family,

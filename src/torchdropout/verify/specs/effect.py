@@ -52,7 +52,7 @@ class _Read(torch.autograd.Function):
 
 
 def _read(y: torch.Tensor, values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    read: torch.Tensor = _Read.apply(y, values, factor)  # type: ignore[no-untyped-call]
+    read: torch.Tensor = _Read.apply(y, values, factor)
     return read
 
 
