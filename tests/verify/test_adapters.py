@@ -180,7 +180,7 @@ def test_partial_is_taken():
 
 @pytest.mark.parametrize("adapter", [from_numpy, from_jax, from_flax, from_keras])
 def test_not_callable(adapter):
-    with pytest.raises(ArgumentTypeError, match=r"Expected something callable, got 3 \(int\)"):
+    with pytest.raises(ArgumentTypeError, match=r"Expected a callable, got 3 \(int\)"):
         adapter(3)
 
 

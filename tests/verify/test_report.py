@@ -271,7 +271,7 @@ def test_rule_is_explained():
 
 def test_rule_is_explained_with_its_examples():
     broken = "    class Drop:\n\tp = 1\n\n        pass\n" + "    # long " + "x" * 200 + "\n"
-    shown = dataclasses.replace(rule("drop-rate", "rate"), broken=broken, fixed="\nmended = 1\n")
+    shown = dataclasses.replace(rule("drop-rate", "rate"), broken=broken, fixed="\nfixed = 1\n")
     text = render_rule(shown, width=60)
     assert text.endswith(
         f"""
