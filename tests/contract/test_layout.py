@@ -63,3 +63,43 @@ def test_refusals_name_the_argument_and_the_value(make, error, words):
     with pytest.raises(error) as raised:
         make()
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"),
+    [
+        (lambda: MaskLayout.of((3, 3)), (6, 8)),
+        (lambda: MaskLayout.of((3, 3)), (3, 4)),
+        (lambda: MaskLayout.of((3, 3)), (4, 3)),
+        (lambda: MaskLayout.of((6, 8)).at((5,)), (2, 8)),
+        (lambda: MaskLayout.of((6, 8)).at((2, 1)), (3, 8)),
+        (lambda: MaskLayout.of((6, 8)).at((2,)).at((2, 0)), (3, 8)),
+        (lambda: MaskLayout.of((6, 8, 2), (2,)).at((0, 4)), (6, 5, 2)),
+    ],
+)
+def test_a_part_that_reaches_beyond_the_whole_is_refused_with_both_shapes(layout, shape):
+    made = layout()
+    assert made.shape is not None
+    with pytest.raises(ArgumentValueError) as error:
+        made.check_for(shape)
+    assert all(str(each) in str(error.value) for each in (shape, made.start, made.shape))
+
+
+def test_a_part_begins_within_the_whole():
+    whole = MaskLayout.of((6, 8))
+    with pytest.raises(ArgumentValueError, match=r"`start` to be within the shape \(6, 8\)"):
+        whole.at((7,))
+    with pytest.raises(ArgumentValueError, match=r"`start` to be within the shape \(6, 8\)"):
+        whole.at((4,)).at((3,))
+    whole.at((6,)).check_for((0, 8))  # the empty shard at the end
+
+
+def test_a_layout_fits_each_part_of_its_whole():
+    whole = MaskLayout.of((6, 8, 2), broadcast_dims=(1,))
+    whole.check_for((6, 8, 2))
+    whole.at((4,)).check_for((2, 8, 2))
+    whole.check_for((6, 100, 2))  # all along this dimension share a draw
+    whole.at((0, 50)).check_for((6, 100, 2))
+    assert whole.at((4, 3)) == MaskLayout(8, (2, 0, 1))
+    assert hash(whole.at((4, 3))) == hash(MaskLayout(8, (2, 0, 1)))
+    MaskLayout(0, (3, 1)).check_for((6, 8))  # no whole is known

@@ -7,7 +7,7 @@ the map is over logical coordinates), shards and micro-batches (a base).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -59,6 +59,9 @@ class MaskLayout:
     Attributes:
         base: Index of the first element, in [0, 2**64).
         strides: One integer per dimension; 0 along a dimension that shares its draw.
+        shape: Of the whole tensor, where `of` made the layout: no part may reach beyond it, since
+            its elements would share the indices of others. None where that is not known.
+        start: Coordinates in the whole tensor of the part's first element.
 
     Raises:
         ArgumentTypeError: Base or a stride is not an integer.
@@ -73,6 +76,8 @@ class MaskLayout:
 
     base: int
     strides: tuple[int, ...]
+    shape: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
+    start: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_unsigned("base", self.base, 64)
@@ -89,18 +94,31 @@ class MaskLayout:
         """
         sizes = check_shape("shape", shape)
         shared = check_dims("broadcast_dims", broadcast_dims, len(sizes))
-        return cls(0, tuple(row_major(sizes, shared)))
+        return cls(0, tuple(row_major(sizes, shared)), tuple(sizes), (0,) * len(sizes))
 
     def at(self, start: Any) -> MaskLayout:
         """The layout of the part that begins at `start`: a shard, or a micro-batch.
 
         Args:
             start: Coordinates of the part's first element; missing trailing ones are 0.
+
+        Raises:
+            ArgumentTypeError: It is not a sequence of integers.
+            ArgumentValueError: It has too many coordinates, or lies outside the whole tensor.
         """
         coordinates = check_shape("start", start)
         if len(coordinates) > len(self.strides):
             wrong_value("start", f"at most {len(self.strides)} coordinates", start)
-        return MaskLayout(self.index(coordinates), self.strides)
+        base = self.index(coordinates)
+        if self.shape is None:
+            return MaskLayout(base, self.strides)
+        filled = (*coordinates, *[0] * (len(self.start) - len(coordinates)))
+        begin = tuple(a + b for a, b in zip(self.start, filled, strict=True))
+        if self._reaches_beyond(begin, (0,) * len(begin)):
+            wrong_value(
+                "start", f"within the shape {self.shape} that the layout was made of", start
+            )
+        return MaskLayout(base, self.strides, self.shape, begin)
 
     def index(self, coordinates: Sequence[int]) -> int:
         """The mask index of an element.
@@ -115,13 +133,21 @@ class MaskLayout:
         """Raise unless this layout gives every element of a tensor of `shape` an index.
 
         Raises:
-            ArgumentValueError: The number of dimensions differs, or an index is outside [0, 2**64).
+            ArgumentValueError: The number of dimensions differs, an index is outside [0, 2**64), or
+                an element lies outside the whole tensor that the layout was made of.
         """
         if len(self.strides) != len(shape):
             wrong_value(
                 "layout",
                 f"one with a stride for each of the input's {len(shape)} dimensions "
                 f"(shape {tuple(shape)})",
+                self,
+            )
+        if self._reaches_beyond(self.start, shape):
+            wrong_value(
+                "layout",
+                f"one of a tensor in which the input of shape {tuple(shape)} lies where it begins, "
+                f"at {self.start}, and not one of shape {self.shape}",
                 self,
             )
         reach = [(size - 1) * s for size, s in zip(shape, self.strides, strict=True) if size > 0]
@@ -134,3 +160,10 @@ class MaskLayout:
                 f"{lowest} to {highest}",
                 self,
             )
+
+    def _reaches_beyond(self, start: Sequence[int], sizes: Sequence[int]) -> bool:
+        """Whether a part has elements outside the whole; where draws are shared it may."""
+        if self.shape is None:
+            return False
+        part = zip(self.shape, self.strides, start, sizes, strict=True)
+        return any(stride != 0 and begin + size > whole for whole, stride, begin, size in part)
