@@ -24,7 +24,7 @@ from .kernels import cpu
 _C: Any = cpu.extension if _torch.short_way() else None
 
 
-class Map(NamedTuple):
+class AffineCall(NamedTuple):
     """Which elements are kept, and what happens to each: the operator's arguments, as numbers."""
 
     seed: int | None  # None: to be drawn
@@ -75,14 +75,14 @@ def dropout(x: Any, p: Any) -> torch.Tensor | None:
     return None if y is NotImplemented else y
 
 
-def masked_affine_(x: torch.Tensor, call: Map) -> torch.Tensor:
+def masked_affine_(x: torch.Tensor, call: AffineCall) -> torch.Tensor:
     """Write the result of `masked_affine` into x; requires `takes(x)`."""
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_affine(x, True, call)  # type: ignore[no-any-return]
     return masked_affine_out(x, x, call)
 
 
-def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: Map) -> torch.Tensor:
+def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: AffineCall) -> torch.Tensor:
     """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
     _C.affine(x, out, call)
     if not out.is_inference():
@@ -138,7 +138,7 @@ def masked_add(
     x: torch.Tensor,
     residual: torch.Tensor,
     bias: torch.Tensor | None,
-    call: Map,
+    call: AffineCall,
 ) -> torch.Tensor:
     """`residual + (keep ? (x + bias) * scale : 0)` in the compute type; requires `takes_add`."""
     if torch.is_grad_enabled() and (
@@ -152,7 +152,7 @@ def _add(
     x: torch.Tensor,
     residual: torch.Tensor,
     bias: torch.Tensor | None,
-    call: Map,
+    call: AffineCall,
 ) -> torch.Tensor:
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
     return _C.add(x, residual, wide, call)  # type: ignore[no-any-return]
@@ -165,7 +165,7 @@ class _MaskedAdd(torch.autograd.Function):
         x: torch.Tensor,
         residual: torch.Tensor,
         bias: torch.Tensor | None,
-        call: Map,
+        call: AffineCall,
     ) -> torch.Tensor:
         ctx.call, ctx.x_dtype = call, x.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype

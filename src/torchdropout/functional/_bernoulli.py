@@ -52,11 +52,11 @@ def numbers(
     generator: torch.Generator | None,
     base: int,
     strides: Sequence[int] | None,
-) -> direct.Map:
+) -> direct.AffineCall:
     """A map of `bernoulli` as `direct` takes it; the seed is drawn unless a key is given."""
     p, scale, shift, drop_value = keyed_map.constants
     seed, stream = key_numbers(key, generator)
-    return direct.Map(seed, stream, p, base, scale, shift, drop_value, strides)
+    return direct.AffineCall(seed, stream, p, base, scale, shift, drop_value, strides)
 
 
 def _short(
@@ -90,5 +90,5 @@ def _write(
     if into.requires_grad and _torch.is_view(into):
         return None  # torch has rules for writing into a view that has a gradient
     seed, stream = key_numbers(key, generator)
-    call = direct.Map(seed, stream, p, base, scale, shift, drop_value, strides)
+    call = direct.AffineCall(seed, stream, p, base, scale, shift, drop_value, strides)
     return direct.masked_affine_(x, call) if into is x else direct.masked_affine_out(into, x, call)
