@@ -196,7 +196,7 @@ uint64_t bits_of(PyObject* integer) {
   return without_error(PyLong_AsUnsignedLongLongMask(integer));
 }
 
-// `direct.Map`: which elements are kept, and what happens to them.
+// `direct.AffineCall`: which elements are kept, and what happens to them.
 struct Map {
   Key key;
   double p;

@@ -56,7 +56,7 @@ def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None
 
     Args:
         x: The input.
-        call: The fields of `Map`, as a plain tuple, which is faster to make.
+        call: The fields of `AffineCall`, as a plain tuple, which is faster to make.
     """
     if _C is None or is_dynamo_compiling():
         return None
