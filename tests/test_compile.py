@@ -133,6 +133,7 @@ def test_functions():
             F.dropout1d(x, 0.4),
             F.alpha_dropout(x, 0.4, True),
             F.feature_alpha_dropout(x, 0.4, True),
+            F.dropout_add(x, x * 2, 0.4, bias=x[0, 0]),
             F.dropout(x * 2, 0.4, inplace=True),
             F.dropout(rows, 0.3, key=key, layout=layout),
             td.keep_mask(rows.shape, 0.3, key=key),
@@ -146,6 +147,7 @@ def test_functions():
 
 def block(x, w):
     hidden = F.dropout(torch.relu(F.dropout(x, 0.3) @ w), 0.2)
+    hidden = F.dropout_add(hidden, x, 0.3, bias=w[0])
     return F.alpha_dropout(hidden, 0.1, True) + F.dropout(x * 3, 0.5)
 
 

@@ -159,11 +159,14 @@ lstm_warnings = pytest.mark.filterwarnings(
     ],
     indirect=True,
 )
-def test_compiles(case):
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiles(case, backend):
     _, model, x = case
     torch._dynamo.reset()
     model.train()
-    compiled = torch.compile(model, fullgraph=not isinstance(model, LSTMClassifier))
+    compiled = torch.compile(
+        model, fullgraph=not isinstance(model, LSTMClassifier), backend=backend
+    )
     try:
         torch.testing.assert_close(seeded(compiled, x), seeded(model, x), rtol=1e-3, atol=1e-4)
         model.eval()
