@@ -1,6 +1,7 @@
 """Real models with torch's six modules replaced by ours: train, eval, pickle, compile, export."""
 
 import copy
+import functools
 import io
 
 import pytest
@@ -87,12 +88,18 @@ MODELS = {
 }
 
 
+@functools.cache  # the largest has 129 million parameters
+def original_of(name):
+    torch.manual_seed(0)
+    return MODELS[name][0]()
+
+
 @pytest.fixture(params=MODELS)
 def case(request):
-    build, make_input, sites = MODELS[request.param]
-    torch.manual_seed(0)
-    original = build()
+    _, make_input, sites = MODELS[request.param]
+    original = original_of(request.param).train()
     model = copy.deepcopy(original)
+    torch.manual_seed(0)
     assert replace(model) == sites
     return original, model, make_input()
 
