@@ -37,13 +37,12 @@ def test_the_package_loads_nothing_heavier_than_torch():
     assert third_party <= {"torchdropout", "torch"}
 
 
-@pytest.mark.parametrize("room", ["kernels", "ops", "functional", "nn"])
-def test_the_judge_does_not_load_the_judged(room):
-    code = f"""
+def test_the_judge_does_not_load_the_judged():
+    code = """
 import importlib.machinery, sys
 class Bar:
     def find_spec(self, name, path=None, target=None):
-        if name == "torchdropout.{room}":
+        if name in {f"torchdropout.{room}" for room in ("kernels", "ops", "functional", "nn")}:
             raise AssertionError("verify imported " + name)
 import types, pathlib
 # The package's own __init__ imports everything; an empty one shows what verify itself needs.

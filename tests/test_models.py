@@ -1,6 +1,7 @@
 """Real models with torch's six modules replaced by ours: train, eval, pickle, compile, export."""
 
 import copy
+import functools
 import io
 
 import pytest
@@ -87,12 +88,18 @@ MODELS = {
 }
 
 
+@functools.cache  # the largest has 129 million parameters
+def original_of(name):
+    torch.manual_seed(0)
+    return MODELS[name][0]()
+
+
 @pytest.fixture(params=MODELS)
 def case(request):
-    build, make_input, sites = MODELS[request.param]
-    torch.manual_seed(0)
-    original = build()
+    _, make_input, sites = MODELS[request.param]
+    original = original_of(request.param).train()
     model = copy.deepcopy(original)
+    torch.manual_seed(0)
     assert replace(model) == sites
     return original, model, make_input()
 
@@ -159,11 +166,14 @@ lstm_warnings = pytest.mark.filterwarnings(
     ],
     indirect=True,
 )
-def test_compiles(case):
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiles(case, backend):
     _, model, x = case
     torch._dynamo.reset()
     model.train()
-    compiled = torch.compile(model, fullgraph=not isinstance(model, LSTMClassifier))
+    compiled = torch.compile(
+        model, fullgraph=not isinstance(model, LSTMClassifier), backend=backend
+    )
     try:
         torch.testing.assert_close(seeded(compiled, x), seeded(model, x), rtol=1e-3, atol=1e-4)
         model.eval()

@@ -387,6 +387,8 @@ FORMS = [
 ]
 
 
+# Next to tests/verify/test_ours.py, which has both at a coarser level.
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS, ids=["expectation", "count"])
 def test_the_verifier_finds_nothing(form):
     report = check_dropout(form, level="quick", spec="drop-block")

@@ -690,12 +690,16 @@ class TestCompile:
         [(torch.float32,) * 3, (torch.bfloat16, torch.float32, torch.bfloat16)],
         ids=str,
     )
-    def test_fullgraph_equals_eager(self, dtypes):
+    # That of inductor with the other functions: tests/test_compile.py.
+    @pytest.mark.parametrize(
+        "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+    )
+    def test_fullgraph_equals_eager(self, dtypes, backend):
         def function(x, residual, bias):
             return F.dropout_add(x, residual, 0.3, bias=bias)
 
         inputs = triple(dtypes, grad=True)
-        got = self._step(torch.compile(function, fullgraph=True), inputs)
+        got = self._step(torch.compile(function, fullgraph=True, backend=backend), inputs)
         y, *gradients, drawn = self._step(function, inputs)
         assert same_bits(got[0], y)
         assert torch.equal(got[-1], drawn)

@@ -297,7 +297,7 @@ def differences(seed, cases, n_threads):
     return different, elements, direct
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_equals_the_reference_in_random_calls(seed):
     different, elements, direct = differences(seed, 1250, seed % 2 + 1)
     assert different == dict.fromkeys(COMPILED, 0)
@@ -753,15 +753,28 @@ def test_threads_do_not_enter(backend, case):
 ITEMS = {torch.float32: 2**23, torch.bfloat16: 2**24, torch.float64: 2**22}
 
 
-@each_backend
-@pytest.mark.parametrize("dtype", ITEMS, ids=str)
-@pytest.mark.parametrize(
-    ("columns", "base", "strides"),
-    [(1, 0, (1, 0)), (1, 3, (1, 0)), (32, 0, (1, 0)), (32, 2, (0, 1))],
-    ids=["run", "run from within a block", "shared by rows", "shared by columns"],
-)
-def test_writing_past_the_caches_changes_nothing(backend, dtype, columns, base, strides):
+WAYS = {
+    "run": (1, 0, (1, 0)),
+    "run from within a block": (1, 3, (1, 0)),
+    "shared by rows": (32, 0, (1, 0)),
+    "shared by columns": (32, 2, (0, 1)),
+}
+
+
+def past_the_caches():
+    """Every pair of a way, a dtype and a backend; all three of them with the slow tests."""
+    for (i, way), (j, dtype), (k, backend) in itertools.product(
+        enumerate(WAYS), enumerate(ITEMS), enumerate(COMPILED)
+    ):
+        quick = (i + j + k) % 3 == 0 or len(COMPILED) < 3
+        marks = () if quick else pytest.mark.slow
+        yield pytest.param(backend, dtype, way, marks=marks, id=f"{way}-{dtype}-{backend}")
+
+
+@pytest.mark.parametrize(("backend", "dtype", "way"), [*past_the_caches()])
+def test_writing_past_the_caches_changes_nothing(backend, dtype, way):
     """Into a large tensor whose pages are there, aligned and not, by indices and by bits."""
+    columns, base, strides = WAYS[way]
     n = ITEMS[dtype] + 64
     shape, layout = (n // columns, columns), MaskLayout(base, strides)
     big = torch.empty(n + 128, dtype=dtype)

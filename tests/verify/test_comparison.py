@@ -209,6 +209,7 @@ def test_two_of_one_law_are_the_same_whatever_that_law_is():
     assert differing(comparison) == set()
 
 
+@pytest.mark.slow
 def test_a_compiled_dropout_has_the_same_law_and_mask():
     def eager(x, training):
         return F.dropout(x, 0.5, training)
@@ -369,6 +370,7 @@ def test_a_target_that_hangs_is_left_after_the_time_limit():
     def sleeps(x, p, training):
         if p == 1:
             time.sleep(3600)
+        torch.manual_seed(0)  # no sample: its distribution, which takes long, is not compared
         return F.dropout(x, p, training)
 
     comparison = compare(F.dropout, sleeps, level=FAST, timeout=0.5)

@@ -13,9 +13,8 @@ def test_no_error_is_found_at_standard(correct):
 
 
 def test_no_error_is_found(correct, coarse):
-    """Those of other kinds than plain without the checks that take long: the slow test has all."""
-    only = None if correct.spec is None else _zoo.SHORT
-    report = check_subject(correct.subject(), level=coarse, only=only)
+    """The checks that take long are divided among the plain ones: the slow test has all."""
+    report = check_subject(correct.subject(), level=coarse, only=_zoo.quick_share(correct))
     errors = [f"{f.name}: {f.message}" for f in report.findings if f.severity == "error"]
     assert errors == []
     assert report.passed

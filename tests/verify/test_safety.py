@@ -15,9 +15,20 @@ import torch
 from torch.nn import functional as F
 from torch.nn.modules import module as modules
 
+from torchdropout.verify import Level, check_subject
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
+from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import own_world
+
+# Samples of a few thousand: what is tested is the runner, not the statistics.
+TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16)
+
+
+@pytest.fixture
+def judge():
+    """`(target, **options)`: the report of a run at this level."""
+    return lambda target, **options: check_subject(resolve(target), level=TINY, **options)
 
 
 class Unprintable(Exception):
