@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchdropout import MaskLayout
+from torchdropout.contract.layout import sizes_drawn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
@@ -63,3 +64,10 @@ def test_refusals_name_the_argument_and_the_value(make, error, words):
     with pytest.raises(error) as raised:
         make()
     assert words in str(raised.value)
+
+
+def test_each_dimension_that_is_drawn_needs_a_stride():
+    with pytest.raises(ValueError, match="shorter"):
+        sizes_drawn((2, 3), (1,))
+    with pytest.raises(ValueError, match="longer"):
+        sizes_drawn((2,), (3, 1))
