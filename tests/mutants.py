@@ -410,6 +410,7 @@ class Copy:
                 shutil.copy2(ROOT / name, self.tree / name, follow_symlinks=False)
         self.path = [str(self.tree / source.rpartition("/")[0]) for source in SOURCES]
         self.path += [str(self.tree / folder) for folder in TESTS]
+        self.path.append(str(self.tree))  # as for `python -m pytest`
         self.env = {
             "PYTHONPATH": os.pathsep.join(self.path),
             "PYTHONDONTWRITEBYTECODE": "1",
