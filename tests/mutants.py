@@ -26,9 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 
@@ -37,10 +38,12 @@ HOME = ROOT / "build" / "mutants"
 MAP = HOME / "map.json"
 EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
 SOURCES = ("src/torchdropout", "packages/audit/src/torchdropout_audit")
+TESTS = ("tests", "packages/audit/tests")
 QUICK = "not slow and not peers"
 
 FIRST = 10.0  # recorded seconds of the tests that are run first, on their own
 MOST = 150.0  # recorded seconds of all tests of a mutation, if --most says nothing else
+FEW = 5  # a function of so few recorded tests may run when its file is imported
 
 # --- Mutations -----------------------------------------------------------------------------------
 
@@ -73,6 +76,7 @@ class Mutation:
         old: What stands there.
         new: What stands there then.
         within: The line that it begins in, for short mutations of which a function has many.
+        number: Of those of its function that are alike in all of this, which one it is, from 1.
     """
 
     path: str
@@ -84,13 +88,15 @@ class Mutation:
     old: str
     new: str
     within: str
+    number: int = 1
 
     @property
     def key(self) -> str:
         """Its name, which stays when lines are added above it."""
         within = f" in {self.within}" if self.kind in ("constant", "not") else ""
         change = f"{one_line(self.old)} -> {one_line(self.new)}"
-        return f"{self.path}::{self.function}: {change}{within}"
+        number = f" (number {self.number})" if self.number > 1 else ""
+        return f"{self.path}::{self.function}: {change}{within}{number}"
 
     def applied(self, text: str) -> str:
         """The mutated text."""
@@ -128,6 +134,10 @@ def mutations(path: str, text: str) -> list[Mutation]:
                         lines[node.lineno - 1].strip(),
                     )
                 )
+    alike: Counter[str] = Counter()
+    for i, one in enumerate(found):
+        alike[one.key] += 1
+        found[i] = replace(one, number=alike[one.key])
     return found
 
 
@@ -285,8 +295,8 @@ class Selection:
         """The tests in the order to run them, and the seconds of those that are left out."""
         name = f"{mutation.path}::{mutation.function}"
         found = set(self.by_function.get(name, ())) if mutation.function else set()
-        if not found:
-            found = set(self.by_path.get(mutation.path, ()))
+        if len(found) <= FEW:  # only tests that import the file once more are recorded then
+            found |= self.by_path.get(mutation.path, set())
         if not found:  # it runs when it is imported: the tests of all files beside it
             room = mutation.path.rpartition("/")[0]
             found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
@@ -395,11 +405,12 @@ class Copy:
         ).stdout.split("\0")  # fmt: skip
         libraries = [p.relative_to(ROOT).as_posix() for p in (ROOT / "src").rglob("*.so")]
         for name in filter(None, [*names, *libraries]):
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_file() or (ROOT / name).is_symlink():  # some are of folders
                 (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.tree / name)
+                shutil.copy2(ROOT / name, self.tree / name, follow_symlinks=False)
         self.path = [str(self.tree / source.rpartition("/")[0]) for source in SOURCES]
-        self.path.append(str(self.tree / "tests"))
+        self.path += [str(self.tree / folder) for folder in TESTS]
+        self.path.append(str(self.tree))  # as for `python -m pytest`
         self.env = {
             "PYTHONPATH": os.pathsep.join(self.path),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -590,7 +601,7 @@ def run(
         for _ in range(jobs):
             copies.append(Copy())
         free += copies
-        copies[0].run(["tests"], 600, "--collect-only")
+        copies[0].run([*TESTS], 600, "--collect-only")
         tests.keep(copies[0].collected)
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(work, waiting))
@@ -622,7 +633,8 @@ def one(path: str, old: str, new: str, tests: list[str]) -> int:
 
 def make_map(folders: list[str]) -> int:
     """Runs the tests and records which functions each runs."""
-    path = [*(str(ROOT / source.rpartition("/")[0]) for source in SOURCES), str(ROOT / "tests")]
+    path = [str(ROOT / source.rpartition("/")[0]) for source in SOURCES]
+    path += [str(ROOT / folder) for folder in TESTS]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)}
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "mutants_map"),
@@ -636,7 +648,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     mapping = commands.add_parser("map", help="record which tests run which functions")
-    mapping.add_argument("folders", nargs="*", default=["tests"])
+    mapping.add_argument("folders", nargs="*", default=TESTS)
     running = commands.add_parser("run", help="try mutations drawn at random")
     running.add_argument("--count", type=int, default=200)
     running.add_argument("--seed", type=int, default=0)

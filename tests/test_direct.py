@@ -133,6 +133,13 @@ class TestTakes:
         with backends.use("reference"):
             assert not direct.takes(torch.ones(3))
 
+    def test_a_sum_needs_it_open_to_each_tensor(self):
+        x, closed = torch.ones(3), torch.ones(3).as_subclass(Mine)
+        assert direct.takes_add(x, x, None)
+        assert direct.takes_add(x, x, x)
+        for tensors in ((closed, x, None), (x, closed, None), (closed, x, x), (x, x, closed)):
+            assert not direct.takes_add(*tensors)
+
     @pytest.mark.parametrize("p", [0.0, 1.0, -0.1, float("nan"), 1, True, "x", None])
     def test_the_shortest_way_takes_only_plain_probabilities(self, p):
         before = torch.get_rng_state()

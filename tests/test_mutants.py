@@ -19,6 +19,7 @@ class A:
 
     def m(self, x: int = 2) -> int:
         "A docstring of 10 words."
+        self.pair = 8, 8
         self.n = x
         if x < 5 and not self.done:
             raise ValueError("é", 1.5)
@@ -43,6 +44,7 @@ def test_what_is_mutated_and_what_is_not():
     assert any(m.kind == "returned value" for m in found)
     assert any(m.kind == "max/min" for m in found)
     assert not any(m.old in ("7", "10", "1") or "never" in m.old for m in found)
+    assert len({m.key for m in found}) == len(found)
     for mutation in found:
         assert TEXT[mutation.start : mutation.end] == mutation.old
         compile(mutation.applied(TEXT), "a.py", "exec")

@@ -112,6 +112,17 @@ def test_functions(function, kind):
     assert not found.findings
 
 
+def test_attention_that_drops_all_is_on_in_training():
+    """No mask is drawn, so that what it is called with decides."""
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(x, x, x, dropout_p=1.0 if self.training else 0.0)
+
+    found = of(forward)
+    assert is_gated(only(found))
+    assert not found.findings
+
+
 def test_recurrent_and_attention_modules_have_dropouts_inside():
     def forward(self, x):
         y, _ = self.rnn(x)
@@ -387,6 +398,7 @@ def test_built_in_forward_or_in_a_list(p):
 def test_dead_in_train():
     found = of(lambda self, x: F.alpha_dropout(x, 0.3))
     assert names(found) == [("dead-in-train", "error")]
+    assert found.findings[0].message.endswith(" drops nothing in training")
 
 
 def test_a_lost_mode_is_dead_in_train():
@@ -420,7 +432,11 @@ def test_a_frozen_part_is_advice():
         def forward(self, x):
             return self.backbone(x)
 
-    assert names(sites(Frozen(), X)) == [("dead-in-train", "advice")]
+    found = sites(Frozen(), X)
+    assert names(found) == [("dead-in-train", "advice")]
+    assert found.findings[0].message.endswith(
+        ": the module around it is in eval while the model is in training"
+    )
 
 
 def test_p_zero_and_p_one_are_not_dead():

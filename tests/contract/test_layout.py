@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchdropout import MaskLayout
+from torchdropout.contract.layout import sizes_drawn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
@@ -103,3 +104,10 @@ def test_a_layout_fits_each_part_of_its_whole():
     assert whole.at((4, 3)) == MaskLayout(8, (2, 0, 1))
     assert hash(whole.at((4, 3))) == hash(MaskLayout(8, (2, 0, 1)))
     MaskLayout(0, (3, 1)).check_for((6, 8))  # no whole is known
+
+
+def test_each_dimension_that_is_drawn_needs_a_stride():
+    with pytest.raises(ValueError, match="shorter"):
+        sizes_drawn((2, 3), (1,))
+    with pytest.raises(ValueError, match="longer"):
+        sizes_drawn((2,), (3, 1))

@@ -432,3 +432,8 @@ def test_backends_agree_where_the_rate_rounds_to_none_or_all(p, block):
             found.append(F.drop_block2d(x, p, block, key=Key(3, 4)))
     assert bool(found[0].any()) == (p < 0.5)
     assert all(same_bits(found[0], y) for y in found[1:])
+
+
+def test_a_layout_whose_seeds_of_a_row_share_an_index_is_refused():
+    with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
+        F.drop_block1d(torch.ones(2, 3, 8), 0.3, 3, layout=MaskLayout(0, (18, 6, 0)))

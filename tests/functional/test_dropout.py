@@ -1,6 +1,7 @@
 """functional.dropout: the contract, torch's behaviours, and what it refuses."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -442,3 +443,11 @@ def test_keep_mask_refuses(args, kwargs, error, words):
         F.keep_mask(*args, **kwargs)
     assert words in str(raised.value)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_sharded_tensors_are_not_looked_for_where_torch_has_not_loaded_them(monkeypatch):
+    x = torch.ones(5)
+    expected = F.dropout(x, 0.5, key=KEY)
+    monkeypatch.delitem(sys.modules, "torch.distributed.tensor", raising=False)
+    assert torch.equal(F.dropout(x, 0.5, key=KEY), expected)
+    assert torch.equal(F.dropout(torch.nn.Parameter(x), 0.5, key=KEY), expected)

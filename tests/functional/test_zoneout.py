@@ -111,6 +111,18 @@ def test_only_the_key_is_kept_for_the_backward(fast, monkeypatch):
     assert {t.nbytes for t in kept} == (set() if fast else {16})
 
 
+def test_a_key_in_a_tensor_is_held_by_autograd_alone(monkeypatch):
+    """Which frees it after the backward, and whose hooks may store it elsewhere."""
+    monkeypatch.setattr("torchdropout.direct.takes", lambda x: False)
+    new, old = states(requires_grad=True)
+    y = F.zoneout(new, old, 0.4)
+    first = torch.autograd.grad(y.sum(), (new, old), retain_graph=True)
+    second = torch.autograd.grad(y.sum(), (new, old))
+    assert all(map(torch.equal, first, second))
+    with pytest.raises(RuntimeError, match="a second time"):
+        torch.autograd.grad(y.sum(), (new, old))
+
+
 def test_sources_of_randomness():
     new, old = states()
     torch.manual_seed(3)

@@ -8,6 +8,7 @@ import torch
 
 from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, rounding, stats
 from torchdropout.verify.checks import _reading as reading
+from torchdropout.verify.checks import _samples
 from torchdropout.verify.context import Context
 from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.targets import resolve
@@ -205,6 +206,25 @@ def test_what_is_seen_gets_smaller_with_the_level():
         ]
     assert mean(figures["quick"]) > 2 * mean(figures["standard"])
     assert mean(figures["standard"]) > 2 * mean(figures["thorough"])
+
+
+def test_how_much_each_level_searches():
+    searched = [
+        (level.pool, level.run, level.zeros, level.most, level.compiled)
+        for level in LEVELS.values()
+    ]
+    assert searched == [
+        (1e6, 2**20, 2**18, 2**23, False),
+        (1e7, 2**22, 2**23, 2**27, True),
+        (3e8, 2**24, 2**27, 2**30, True),
+    ]
+
+
+@pytest.mark.parametrize("most", [1 << 12, 1 << 20])
+def test_the_four_masks_that_are_searched_for_repeats_are_as_long_as_the_run(most):
+    level = Level("some", 0.02, 0.06, 0.04, 3e4, 1 << 16, 1 << 16, most)
+    rows = _samples.rows(Context(resolve(torch.nn.Dropout), level, 0, 1e-6, STATISTICAL))
+    assert rows.shape == (4, min((1 << 16) // 4, most) // 256, 256)
 
 
 def test_a_class_of_places_is_looked_at_for_five_times_the_rate_error_of_all():

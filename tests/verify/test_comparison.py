@@ -117,6 +117,23 @@ def test_torch_and_ours_differ_in_policies_alone(torch_and_ours):
     assert found(torch_and_ours, "words of torch's generator").b.endswith(" a call")
 
 
+@pytest.mark.parametrize(
+    ("aspect", "seen"),
+    [
+        ("p it can be verified at", "any"),
+        ("modes", "training and eval"),
+        ("output at p=0", "y equals x"),
+        ("output at p=1", "zeros"),
+        ("gradient", "has one"),
+        ("gradient at p=0", "the incoming gradient"),
+        ("gradient at p=1", "zeros"),
+    ],
+)
+def test_what_both_do_is_said_in_words(torch_and_ours, aspect, seen):
+    row = found(torch_and_ours, aspect)
+    assert (row.a, row.b, row.differs) == (seen, seen, False)
+
+
 def test_the_notebooks_fails_where_torchs_does_not():
     comparison = compare(nn.Dropout, "examples/notebook_models.py:JustDropoutModelImpl", level=FAST)
     assert {"output at p=1", "gradient at p=1", "dtype out, bfloat16 in"} < differing(comparison)

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import SPECS, check_subject
 from torchdropout.verify.specs import PLAIN, infer, parse
+from torchdropout.verify.specs.effect import decode_affine
 from torchdropout.verify.targets import resolve
-from verify._zoo import SHORT, with_needed
+from verify._zoo import COARSE, SHORT, with_needed
 
 KEEP = {"n c * *": "dropout2d", "n * *": "drop-path", "n * c": "locked"}
 
@@ -224,8 +225,25 @@ def test_alpha_is_read_as_the_dropout_it_stands_for():
     want = x / 0.75
     want[1] = 0
     assert torch.equal(read, want)
+
     y[2] += 1e-3
-    assert spec.effect.decode(x, y, 0.25)[2] != want[2]
+    read = spec.effect.decode(x, y, 0.25)[2]
+    assert read != want[2]
+    assert float(read) == pytest.approx(float((y[2] - b) / (a * 0.75)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("error", "is_allowed"), [(0.9, True), (1.5, False)])
+def test_p_may_be_held_in_float32(error, is_allowed):
+    """Near 1 this matters more than the rounding of the values."""
+    p, constants = 0.9999, (3.0, 0.5, -2.0)
+    x = torch.linspace(1.5, 1.9, 9)
+    off = error * 2.0**-24 / (1 - p)
+    read = functools.partial(decode_affine, x, p=p, constants=[constants], size=4.0)
+    kept = (x.double() * 3 * (1 + off) + 0.5).float()
+    assert torch.equal(read(kept), (x.double() / (1 - p)).float()) is is_allowed
+    dropped = torch.full_like(x, -2.0 + 4 * off)
+    assert bool((read(dropped) == 0).all()) is is_allowed
+    assert bool((read(dropped) == 0).any()) is is_allowed
 
 
 def test_the_constants_keep_mean_and_variance():
@@ -279,6 +297,35 @@ def test_a_right_one_passes_and_is_asked_what_its_kind_is_asked(judge, target, s
     assert errors == []
     assert status(report)[asked] == "ok"
     assert report.spec == (spec or infer(target).name)
+
+
+def test_what_shares_draws_returns_x_in_eval():
+    only = frozenset({"output-shape", "shared-mask"})
+
+    def doubles(x, p, training):
+        return F.dropout1d(x, p) if training else 2 * x
+
+    def has_no_eval(x, p):
+        return F.dropout1d(x, p)
+
+    report = check_subject(resolve(doubles, spec="dropout1d"), level=COARSE, only=only)
+    assert [f.message for f in report.findings] == ["eval does not return x"]
+    assert check_subject(resolve(has_no_eval, spec="dropout1d"), level=COARSE, only=only).passed
+
+
+@pytest.mark.parametrize("variances", [(0.4, 1.5), (0.6, 1.5)])
+def test_the_moments_reported_are_those_furthest_from_1(variances):
+    def target(x, p, training):
+        y = F.alpha_dropout(x, p, training)
+        return y * variances[p > 0.4] ** 0.5 if training else y
+
+    subject = resolve(target, spec="alpha")
+    report = check_subject(subject, level=COARSE, only=with_needed("alpha-moments"))
+    (finding,) = report.findings
+    seen = [m["variance"] for m in finding.figures["moments"].values()]
+    worst = max(seen, key=lambda variance: abs(variance - 1))
+    assert worst == pytest.approx(max(variances, key=lambda v: abs(v - 1)), rel=0.1)
+    assert f", variance {worst:.4g}; " in finding.message
 
 
 def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(judge):

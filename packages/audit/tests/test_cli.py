@@ -217,6 +217,7 @@ def test_stdin_is_fixed_to_stdout_and_all_else_is_kept(stdin, capfdbinary):
     out, err = capfdbinary.readouterr()
     assert out == data.replace(b"0.1)", b"0.1, training=self.training)")
     assert err.startswith(b"1 fixed; no errors in 1 file (")
+    assert err.count(b"\n") == 1
     for same in (CLEAN.encode(), b"x = (", b"\xff = dropout\n"):
         stdin(same)
         run("-", "--fix")

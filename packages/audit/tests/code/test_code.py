@@ -32,6 +32,22 @@ class A(nn.Module):
 
 
 # --- Classes ------------------------------------------------------------------------------------
+# --- Classes ------------------------------------------------------------------------------------
+
+
+def test_a_node_is_of_a_class_inside_its_methods_alone():
+    code = code_of("""
+    class A(nn.Module):
+        outside = max(1, 2)
+        def forward(self, x):
+            def inner():
+                return max(3, 4)
+            return inner()
+    """)
+    classes = {ast.unparse(call.node): call.cls for call in code.calls}
+    assert classes["max(1, 2)"] is None
+    assert classes["max(3, 4)"].node.name == "A"
+    assert classes["inner()"].node.name == "A"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_found(what):
     [
         ["for block in self.blocks:", f"    x = checkpoint(block, x, {OFF})"],
         ["for i, block in enumerate(self.blocks):", f"    x = checkpoint(block, x, {OFF})"],
+        ["for block in reversed(self.blocks):", f"    x = checkpoint(block, x, {OFF})"],
         [
             "for i, (one, two) in enumerate(zip(self.plains, self.blocks)):",
             f"    x = checkpoint(two, x, {OFF})",

@@ -81,6 +81,14 @@ class A(nn.Module):
     assert is_found(source) is raises(run, lambda x: F.dropout(x, 0.5, True, True))
 
 
+@pytest.mark.parametrize(
+    ("act", "known"), [("SELU(True, *more)", True), ("SELU(*more, True)", False)]
+)
+def test_only_what_is_unpacked_before_the_flag_hides_it(act, known):
+    source = f"s = nn.Sequential(nn.{act}, nn.Dropout(0.5, inplace=True), nn.Flatten())"
+    assert is_found(source) is known
+
+
 @pytest.mark.parametrize("drop", DROPOUTS)
 def test_a_dropout_is_found_where_torch_raises(drop):
     source = f"s = nn.Sequential(nn.ReLU(), nn.{drop}, nn.Flatten())"

@@ -31,6 +31,7 @@ RAISES = [
 TRAINS = [
     net("def train(self, trainer=None, **kwargs):  #!\n    self.ran = trainer"),
     net("def train(self, epochs=10):  #!\n    self.ran = range(epochs)"),
+    net("def train(self, epochs=10, mode=True):  #!\n    self.ran = range(epochs)"),
     net("def train(self, path='x'):  #!\n    self.ran = path"),
     net("def train(self, data: list):  #!\n    self.ran = data\n    self.optimizer.step()"),
 ]
