@@ -161,8 +161,15 @@ def step(function, x, w):
     return y, *torch.autograd.grad(y.square().sum(), (x, w)), torch.rand(1)
 
 
-@pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
-@pytest.mark.parametrize("function", [block, checkpointed])
+@pytest.mark.parametrize(
+    ("function", "backend"),
+    [
+        (block, "inductor"),
+        (block, "aot_eager"),
+        pytest.param(checkpointed, "inductor", marks=pytest.mark.slow),
+        (checkpointed, "aot_eager"),
+    ],
+)
 def test_training_step_has_the_masks_of_eager(function, backend):
     x, w = torch.randn(16, 16, requires_grad=True), torch.randn(16, 16, requires_grad=True)
     got = step(compiled(function, backend=backend), x, w)
