@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -12,8 +12,29 @@ from .._validate import check_bool, check_p
 from ..functional._bernoulli import inverted
 from ..functional._rate import Probability, Rate
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class RateModule(torch.nn.Module):
+
+class WholeModule(torch.nn.Module):
+    """A module that `torch.fx` records as one call of it, as it records those of torch.
+
+    Looked into, it would leave its mode at the time of the trace as a constant of the graph, which
+    `eval()` does not change.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Answer a tracer, which asks a module for its `__module__`, what a module of torch does.
+
+        An instance is asked, not the class, which keeps its own. torch's compiler looks for
+        "torch.nn." with the dot.
+        """
+        module = super().__new__(cls)
+        vars(module)["__module__"] = torch.nn.__name__
+        return module
+
+
+class RateModule(WholeModule):
     """A module with a rate: how much it drops, or how much noise it adds.
 
     A compiled graph does not read the rate, which would be a constant of it, but a tensor that is

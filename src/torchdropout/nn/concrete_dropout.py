@@ -15,9 +15,10 @@ from .._validate import check_dims, check_number, got, is_integer, wrong_type, w
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ..functional.concrete_dropout import check_temperature
+from ._module import WholeModule
 
 
-class ConcreteDropout(torch.nn.Module):
+class ConcreteDropout(WholeModule):
     r"""Dropout before a layer, with a learned drop probability; the layer alone in eval.
 
     `y = layer(x * (1 - z) / (1 - p))` in training, with z nearly binary as in

@@ -39,12 +39,13 @@ from ..functional._recurrent import (
 )
 from ..functional.zoneout import draw
 from ..random import Key
+from ._module import WholeModule
 
 _RATES = ("input_dropout", "dropout", "recurrent_dropout", "zoneout_hidden")
 _OF_A_CELL = "zoneout_cell"
 
 
-class _Recurrent(torch.nn.RNNBase):
+class _Recurrent(WholeModule, torch.nn.RNNBase):
     """The base of LSTM and GRU: their rates, and the way through the layers."""
 
     _rate_names: tuple[str, ...] = _RATES

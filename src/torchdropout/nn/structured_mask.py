@@ -9,7 +9,7 @@ from .. import functional as F
 from .._validate import check_bool, is_integer, wrong_type
 from ..functional.drop_path import Mode, check_mode
 from ..functional.structured_mask import check_n_of_m
-from ._module import DropoutModule
+from ._module import DropoutModule, WholeModule
 
 
 def _check_dim(dim: int) -> int:
@@ -18,7 +18,7 @@ def _check_dim(dim: int) -> int:
     return dim
 
 
-class NMDropout(torch.nn.Module):
+class NMDropout(WholeModule):
     r"""Keep n of each m neighbours along a dimension in training; the identity in eval.
 
     `y = x * m / n` at n places of each group of m that follow one another, else 0. n and m fix

@@ -13,9 +13,10 @@ from .. import functional as F
 from .._validate import check_dims, check_number, is_integer, wrong_type, wrong_value
 from ..functional.gaussian_dropout import check_p_below_one
 from ..functional.variational_dropout import check_threshold, kl_of, log_alpha_of
+from ._module import WholeModule
 
 
-class VariationalDropout(torch.nn.Module):
+class VariationalDropout(WholeModule):
     r"""Multiply by noise ~ N(1, alpha) in training, alpha learned; the identity in eval.
 
     Gaussian dropout, `alpha = p / (1 - p)`, whose p is a parameter. It is learned by gradient
@@ -116,7 +117,7 @@ class VariationalDropout(torch.nn.Module):
         )
 
 
-class _Variational(torch.nn.Module):
+class _Variational(WholeModule):
     """The base of the layers with normal weights; `weight` holds their means."""
 
     weight: torch.Tensor

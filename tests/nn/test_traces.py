@@ -1,0 +1,87 @@
+"""torch.fx records each module as one call, so that the mode of the traced model is its own."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch.fx.experimental.optimization import remove_dropout
+
+from torchdropout import nn
+
+LINEAR = torch.nn.Linear(6, 6)
+X = torch.ones(2, 8, 6)
+MODULES = {
+    "Dropout": lambda: nn.Dropout(0.5),
+    "Dropout1d": lambda: nn.Dropout1d(0.5),
+    "AlphaDropout": lambda: nn.AlphaDropout(0.5),
+    "FeatureAlphaDropout": lambda: nn.FeatureAlphaDropout(0.5),
+    "GaussianDropout": lambda: nn.GaussianDropout(0.5),
+    "FeatureGaussianDropout": lambda: nn.FeatureGaussianDropout(0.5),
+    "GaussianNoise": lambda: nn.GaussianNoise(0.5),
+    "UniformDropout": lambda: nn.UniformDropout(0.5),
+    "DropPath": lambda: nn.DropPath(0.5),
+    "StochasticDepth": lambda: nn.StochasticDepth(0.5, "row"),
+    "DropBlock1d": lambda: nn.DropBlock1d(0.2, 3),
+    "LockedDropout": lambda: nn.LockedDropout(0.5),
+    "TokenDropout": lambda: nn.TokenDropout(0.5),
+    "NMDropout": lambda: nn.NMDropout(2, 3),
+    "ColumnDropout": lambda: nn.ColumnDropout(0.5),
+    "VariationalDropout": lambda: nn.VariationalDropout(0.5),
+    "VariationalLinear": lambda: nn.VariationalLinear(6, 6),
+    "ConcreteDropout": lambda: nn.ConcreteDropout(LINEAR),
+    "LayerDrop": lambda: nn.LayerDrop(LINEAR, 0.5),
+    "MultiSampleDropout": lambda: nn.MultiSampleDropout(0.5, LINEAR),
+    "WeightDrop": lambda: nn.WeightDrop(torch.nn.Linear(6, 6), 0.5, "weight"),
+    "LSTM": lambda: nn.LSTM(6, 6, num_layers=2, dropout=0.5),
+    "GRU": lambda: nn.GRU(6, 6, num_layers=2, dropout=0.5),
+}
+each_module = pytest.mark.parametrize("name", MODULES)
+
+
+class Model(torch.nn.Module):
+    """A model around a module of the family."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        y = self.module(x)
+        return y[0] if isinstance(self.module, torch.nn.RNNBase) else y
+
+
+@each_module
+def test_a_model_traced_in_training_does_not_drop_in_eval(name):
+    model = Model(MODULES[name]()).train()
+    traced = torch.fx.symbolic_trace(model)
+    calls = [node.target for node in traced.graph.nodes if node.op == "call_module"]
+    assert calls == ["module"]
+    assert not any("torchdropout" in str(node.target) for node in traced.graph.nodes)
+    torch.manual_seed(3)
+    dropped = model(X)
+    torch.manual_seed(3)
+    assert torch.equal(traced(X), dropped)
+    traced.eval()
+    assert torch.equal(traced(X), model.eval()(X))
+    state = torch.get_rng_state()
+    traced(X)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@each_module
+def test_the_class_keeps_its_own_name(name):
+    module = MODULES[name]()
+    assert type(module).__module__.startswith("torchdropout.nn.")
+    twins = [copy.deepcopy(module)]
+    if name != "WeightDrop":  # torch pickles no module with a parametrization
+        twins.append(pickle.loads(pickle.dumps(module)))
+    for twin in twins:
+        assert type(twin) is type(module)
+        assert list(dict(torch.fx.symbolic_trace(Model(twin)).named_children())) == ["module"]
+
+
+def test_torchs_pass_removes_ours():
+    model = torch.nn.Sequential(nn.Dropout(0.5), LINEAR)
+    bare = remove_dropout(torch.fx.symbolic_trace(model))
+    assert torch.equal(bare(X), LINEAR(X))
