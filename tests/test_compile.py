@@ -790,7 +790,7 @@ class TestTheStateBesideP:
                 assert_same_step(function, drop, torch.randn(64))
 
     def test_tracers_record_a_number(self):
-        graph = torch.fx.symbolic_trace(torch.nn.Sequential(td.nn.Dropout(0.3)))
+        graph = torch.fx.symbolic_trace(td.nn.Dropout(0.3))
         (call,) = [n for n in graph.graph.nodes if n.op == "call_function"]
         assert call.target is F.dropout
         assert call.args[1] == 0.3

@@ -71,7 +71,8 @@ class _Layer:
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
         """Copy everything that torch's layer has, as it is now."""
         theirs = {ours: key for key, ours in self.renamed.items()}
-        state = {theirs.get(k, k): v for k, v in vars(new).items() if k not in self.further}
+        ours = {*self.further, "__module__"}  # see nn's WholeModule
+        state = {theirs.get(k, k): v for k, v in vars(new).items() if k not in ours}
         vars(old).clear()
         vars(old).update(state)
 

@@ -185,12 +185,20 @@ class TestCompiled:
             compiled(X)
 
 
-def test_symbolic_tracing_takes_eval_and_refuses_a_draw():
+class Inside(torch.fx.Tracer):
+    """Looks into the module, which other tracers record as one call."""
+
+    def is_leaf_module(self, m, name):
+        return isinstance(m, torch.nn.Linear)
+
+
+def test_a_tracer_that_looks_inside_takes_eval_and_refuses_a_draw():
     """A draw while tracing would hold for every call of the graph."""
     module = torch.nn.Sequential(td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5))
     with pytest.raises(ArgumentTypeError, match="Expected `input` to be a tensor"):
-        torch.fx.symbolic_trace(module)
-    assert torch.equal(torch.fx.symbolic_trace(module.eval())(X), module(X))
+        Inside().trace(module)
+    graph = Inside().trace(module.eval())
+    assert torch.equal(torch.fx.GraphModule(module, graph)(X), module(X))
 
 
 def test_wrong_arguments():
