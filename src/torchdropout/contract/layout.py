@@ -146,8 +146,8 @@ class MaskLayout:
         if self._reaches_beyond(self.start, shape):
             wrong_value(
                 "layout",
-                f"one of a tensor in which the input of shape {tuple(shape)} lies where it begins, "
-                f"at {self.start}, and not one of shape {self.shape}",
+                f"that of a tensor which contains the input, whose shape {tuple(shape)}, placed at "
+                f"{self.start}, reaches beyond {self.shape}",
                 self,
             )
         reach = [(size - 1) * s for size, s in zip(shape, self.strides, strict=True) if size > 0]
