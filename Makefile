@@ -89,9 +89,11 @@ checks: $(VENV)/test.stamp
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_precision.py
 
-# The site: build/site/index.html, with the pictures it shows. A warning is an error.
+# The site: build/site/index.html, with the pictures it shows. A warning is an error. Then the tests of
+# the site, in a browser where there is one, and of the notebook that it shows.
 docs: $(VENV)/test.stamp
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+	SITE=build/site OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow tests/docs tests/test_examples.py -k "site or notebook or pages"
 
 # What README and Getting started show, from the programs: two pictures and what commands print.
 shown: $(VENV)/test.stamp

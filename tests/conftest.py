@@ -1,5 +1,7 @@
 """Settings for every test."""
 
+import gc
+
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -13,3 +15,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("torchdropout")
+
+
+def pytest_collection_finish():
+    """Collecting garbage need not look at what collecting the tests has made: a million objects."""
+    gc.collect()
+    gc.freeze()

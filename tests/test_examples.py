@@ -40,7 +40,9 @@ def printed(notebook):
     return "".join(output.get("text", "") for output in outputs)
 
 
-# Jupyter's packages warn of each other's deprecations, which is not a fault of the notebook.
+# With the site, which shows it: `make docs`. Jupyter's packages warn of each other's deprecations,
+# which is not a fault of the notebook.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, stored):
     shutil.copy(EXAMPLES / "notebook_models.py", tmp_path)

@@ -80,6 +80,7 @@ def test_every_variant_has_a_picture():
     assert pages - {"index", "convert", "peers"} == set(p.PICTURES)
 
 
+@pytest.mark.slow  # draws them all; `make docs` runs it
 def test_the_pages_show_all_that_a_build_draws_and_nothing_else(tmp_path):
     draw.site(tmp_path)
     drawn = {file.name for file in tmp_path.iterdir()}

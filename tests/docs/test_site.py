@@ -12,6 +12,9 @@ import pytest
 
 from docs._browser import CHROMIUM, Browser, served
 
+# `make docs` runs these: a build of the site takes as long as a tenth of the quick tests.
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 PHONE, LAPTOP = 400, 1280  # pixels wide
 SCROLLS = (
@@ -21,7 +24,9 @@ SCROLLS = (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The built site, one for all workers."""
+    """The built site, one for all workers; or the one at SITE."""
+    if "SITE" in os.environ:
+        return Path(os.environ["SITE"]).resolve()
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
     said = shared.with_suffix(".txt")

@@ -297,12 +297,12 @@ def differences(seed, cases, n_threads):
     return different, elements, direct
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_equals_the_reference_in_random_calls(seed):
-    different, elements, direct = differences(seed, 1250, seed % 2 + 1)
+    different, elements, direct = differences(seed, 500, seed % 2 + 1)
     assert different == dict.fromkeys(COMPILED, 0)
-    assert elements > 10**5
-    assert direct > 200
+    assert elements > 4 * 10**4
+    assert direct > 80
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torchdropout.verify import check_dropout, check_subject
 from torchdropout.verify.specs import infer
 from torchdropout.verify.targets import resolve
 from verify import _ours, ours_table
-from verify._zoo import SHORT
+from verify._zoo import quick_share
 
 
 def _active(x, p, training):
@@ -105,7 +105,7 @@ def test_a_module_is_left_out_only_where_its_function_is_judged():
 @pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in LATER])
 def test_every_variant_is_right(name, coarse):
     """By the checks that do not take long; the slow test has all."""
-    report = _judged(name, coarse, SHORT)
+    report = _judged(name, coarse, quick_share(name, plain=False))
     assert not report.findings, report.findings
 
 
