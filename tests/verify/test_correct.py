@@ -15,15 +15,15 @@ def test_no_error_is_found_at_standard(correct):
     assert broken_table.judge(correct)[2:] == (broken_table.NONE, "")
 
 
-def _is_judged_with_ours(member):
-    """A second dropout of a kind that `test_ours` judges one of."""
+def _is_verified_with_ours(member):
+    """A second dropout of a kind of which `test_ours` verifies one."""
     return member.spec in {case.spec or infer(case.target).name for case in _ours.CASES.values()}
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if _is_judged_with_ours(member) else ())
+        pytest.param(name, marks=pytest.mark.slow if _is_verified_with_ours(member) else ())
         for name, member in CORRECT.items()
         if member.level is None
     ],
