@@ -208,6 +208,10 @@ current_interpreter = _needed(
 DispatchKey = _needed("torch._C:DispatchKey", "randomness under vmap")
 DispatchKeySet = _needed("torch._C:DispatchKeySet", "randomness under vmap")
 ExcludeDispatchKeys = _needed("torch._C:_ExcludeDispatchKeyGuard", "randomness under vmap")
+ProxyMode = _needed(
+    "torch.fx.experimental.proxy_tensor:ProxyTorchDispatchMode",
+    "keys that a compiled backward does not draw again",
+)
 add_batch_dim = _needed("torch._C:_functorch._add_batch_dim", "randomness under vmap")
 not_compiled = _optional(
     "torch._compile:_disable_dynamo",
@@ -350,6 +354,27 @@ def base_of(x: torch.Tensor) -> torch.Tensor | None:
 def ragged_dim(x: Any) -> int:
     """The dimension of a jagged tensor along which its components differ."""
     return x._ragged_idx  # type: ignore[no-any-return]
+
+
+def last_traced(mode: Any) -> torch.fx.Node:
+    """The node of the operator that a `ProxyMode` has just recorded."""
+    return next(reversed(mode.tracer.graph.nodes))  # type: ignore[no-any-return]
+
+
+def is_of_backward(node: torch.fx.Node) -> bool:
+    """Whether a node of a joint graph belongs to its backward."""
+    return node.meta.get("partitioner_tag") == "is_backward"
+
+
+def may_save_nothing(node: torch.fx.Node) -> bool:
+    """Whether the partitioner may have a memory budget of 0, by which it saves inputs only."""
+    config = gradient_settings()
+    if not getattr(config, "activation_memory_budget_require_full_coverage", True):
+        return True  # from torch 2.15 on: a budget of 0 may be annotated on other nodes
+    custom = node.meta.get("custom")
+    annotated = custom.items() if isinstance(custom, dict) else ()
+    budgets = [value for name, value in annotated if "memory_budget" in name]
+    return 0 in (config.activation_memory_budget, *budgets)
 
 
 def storage_id(x: torch.Tensor) -> int:
