@@ -250,6 +250,10 @@ check = _at_use("torch:_check", "the bounds of a size that a compiled graph does
 is_batched = _at_use("torch._C:_functorch.is_batchedtensor", "compiled TokenDropout")
 canonical_mask = _at_use("torch.nn.functional:_canonical_mask", "the masks of MultiheadAttention")
 graph_task = _at_use("torch._C:_current_graph_task_id", "whether a backward runs, for WeightDrop")
+current_tracer = _imported_at_use(
+    "torch.fx.experimental.proxy_tensor:_CURRENT_MAKE_FX_TRACER",
+    "whether a compiled draw is in a body that the backward runs again",
+)
 is_view = _optional(
     "torch:Tensor._is_view",
     "whether a tensor that is written into is a view",
@@ -366,15 +370,30 @@ def is_of_backward(node: torch.fx.Node) -> bool:
     return node.meta.get("partitioner_tag") == "is_backward"
 
 
-def may_save_nothing(node: torch.fx.Node) -> bool:
-    """Whether the partitioner may have a memory budget of 0, by which it saves inputs only."""
+def budgets(node: torch.fx.Node) -> list[float]:
+    """The shares of activations that the partitioner may save, of which one holds for the graph."""
     config = gradient_settings()
-    if not getattr(config, "activation_memory_budget_require_full_coverage", True):
-        return True  # from torch 2.15 on: a budget of 0 may be annotated on other nodes
+    found = [config.activation_memory_budget]
     custom = node.meta.get("custom")
-    annotated = custom.items() if isinstance(custom, dict) else ()
-    budgets = [value for name, value in annotated if "memory_budget" in name]
-    return 0 in (config.activation_memory_budget, *budgets)
+    if isinstance(custom, dict):
+        found += [value for name, value in custom.items() if "memory_budget" in name]
+    if not getattr(config, "activation_memory_budget_require_full_coverage", True):
+        found.append(0)  # from torch 2.15 on: that of the graph may be annotated elsewhere
+    return found
+
+
+def runs_again(node: torch.fx.Node) -> bool:
+    """Whether a node is in the body of an operator that the backward runs again, as `torch.cond`.
+
+    Some of them do so always, others where the partitioner recomputes what it could save.
+    """
+    tracer = current_tracer()
+    if tracer is None or not tracer.is_hop_subgraph_tracer():
+        return False
+    config = gradient_settings()
+    much = config.aggressive_recomputation or not config.ban_recompute_not_in_allowlist
+    much = much or any(budget != 1 for budget in budgets(node))
+    return is_of_backward(node) or (much and torch.is_grad_enabled())
 
 
 def storage_id(x: torch.Tensor) -> int:

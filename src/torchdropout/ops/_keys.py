@@ -27,6 +27,12 @@ library.define(
     "draw_keys(Tensor like, SymInt[] size) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
 )
 _draw_keys = torch.ops.torchdropout.draw_keys.default
+_REFUSED = (
+    "Expected `key` to be a torchdropout.Key for a dropout in the body of an operator such as "
+    "torch.cond, map, scan or nested_compile_region, where torch runs the body again in the "
+    "backward, got key=None (NoneType): the backward would have another mask, and so a wrong "
+    "gradient."
+)
 
 
 def draw_key() -> torch.Tensor:
@@ -87,6 +93,8 @@ def save_drawn(name: str, place: int | None = None) -> None:
         y: torch.Tensor = mode.__torch_dispatch__(operator, types, args, kwargs)
         node = _torch.last_traced(mode)
         if node.target is operator:
+            if place is None and _torch.runs_again(node):
+                raise RuntimeError(_REFUSED)
             _mark_draws(node if place is None else node.args[place])
         return y
 
@@ -107,7 +115,7 @@ def _mark_draws(key: Any) -> None:
         elif not _torch.is_of_backward(node):
             # A memory budget of 0 saves inputs only, whatever is marked. But a draw that is marked
             # to be recomputed is replayed with the state that the generator had, in 5 KB.
-            replay = _torch.may_save_nothing(node)
+            replay = 0 in _torch.budgets(node)
             policy = CheckpointPolicy.MUST_RECOMPUTE if replay else CheckpointPolicy.MUST_SAVE
             node.meta["recompute"] = policy
             # Between two checkpointed regions torch saves the first one's results, and would
