@@ -123,6 +123,54 @@ def test_each_dropout_of_a_graph_draws_its_own_key():
     assert_same(compiled_function, function, x)
 
 
+def among_random_operators(x, key):
+    """Draws of ours before, between and after those of torch, and one mask by a key."""
+    first, _ = F.dropout(x, 0.3), torch.rand(5)
+    second, uniform, by_key = F.dropout(x, 0.3), torch.randn(3), F.dropout(x, 0.3, key=key)
+    return first, by_key, second, F.dropout(x, 0.3), _, uniform
+
+
+class TestRandomOperatorsOfTorchInTheGraph:
+    """Inductor computes them from one seed each, all drawn where the first of them is."""
+
+    x, key = torch.ones(64), td.Key(3)
+
+    def assert_eager(self, backend):
+        assert_same_list(
+            seeded(compiled(among_random_operators, backend=backend), self.x, self.key),
+            seeded(among_random_operators, self.x, self.key),
+        )
+
+    def test_the_compiler_without_inductor_gives_the_bits_of_eager(self):
+        self.assert_eager("aot_eager")
+
+    @pytest.mark.slow
+    def test_inductor_with_fallback_random_gives_the_bits_of_eager(self):
+        with torch._inductor.config.patch(fallback_random=True):
+            self.assert_eager("inductor")
+
+    @pytest.mark.slow
+    def test_inductor_draws_a_seed_for_each(self):
+        got, after = seeded(compiled(among_random_operators), self.x, self.key)
+        expected, after_eager = seeded(among_random_operators, self.x, self.key)
+        same = [torch.equal(a, b) for a, b in zip(got, expected, strict=True)]
+        assert same == [True, True, False, False, False, False]
+        assert not torch.equal(after, after_eager)
+
+        def as_documented(x):
+            first, int64 = F.dropout(x, 0.3), torch.iinfo(torch.int64)
+            torch.randint(int64.min, int64.max, (2,))
+            return first, F.dropout(x, 0.3), F.dropout(x, 0.3)
+
+        (first, second, third), state = seeded(as_documented, self.x)
+        assert_same_list(((got[0], *got[2:4]), after), ((first, second, third), state))
+
+
+def assert_same_list(got, expected):
+    for a, b in zip([*got[0], got[1]], [*expected[0], expected[1]], strict=True):
+        assert torch.equal(a, b)
+
+
 def test_functions():
     """By a seed and, for a layout and a mask, by a key."""
 
@@ -140,9 +188,7 @@ def test_functions():
         )
 
     x, key = torch.randn(4, 6, 5), td.Key(3, 4)
-    got, expected = seeded(compiled(function), x, key), seeded(function, x, key)
-    for a, b in zip([*got[0], got[1]], [*expected[0], expected[1]], strict=True):
-        assert torch.equal(a, b)
+    assert_same_list(seeded(compiled(function), x, key), seeded(function, x, key))
 
 
 def block(x, w):
@@ -251,6 +297,12 @@ def test_nested():
 def test_wrong_arguments_raise_the_same_error():
     with pytest.raises(Exception, match=r"Expected `p` to be in \[0, 1\]"):
         compiled(F.dropout)(torch.ones(3), 1.5)
+
+
+def test_a_layout_that_does_not_fit_raises_the_same_error():
+    layout = td.MaskLayout.of((8, 6)).at((4,))
+    with pytest.raises(Exception, match=r"shape \(9, 6\), placed at \(4, 0\), reaches beyond"):
+        compiled(F.dropout)(torch.ones(9, 6), 0.3, layout=layout)
 
 
 class Twice(torch.nn.Module):

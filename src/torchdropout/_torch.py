@@ -208,6 +208,10 @@ current_interpreter = _needed(
 DispatchKey = _needed("torch._C:DispatchKey", "randomness under vmap")
 DispatchKeySet = _needed("torch._C:DispatchKeySet", "randomness under vmap")
 ExcludeDispatchKeys = _needed("torch._C:_ExcludeDispatchKeyGuard", "randomness under vmap")
+ProxyMode = _needed(
+    "torch.fx.experimental.proxy_tensor:ProxyTorchDispatchMode",
+    "keys that a compiled backward does not draw again",
+)
 add_batch_dim = _needed("torch._C:_functorch._add_batch_dim", "randomness under vmap")
 not_compiled = _optional(
     "torch._compile:_disable_dynamo",
@@ -246,6 +250,10 @@ check = _at_use("torch:_check", "the bounds of a size that a compiled graph does
 is_batched = _at_use("torch._C:_functorch.is_batchedtensor", "compiled TokenDropout")
 canonical_mask = _at_use("torch.nn.functional:_canonical_mask", "the masks of MultiheadAttention")
 graph_task = _at_use("torch._C:_current_graph_task_id", "whether a backward runs, for WeightDrop")
+current_tracer = _imported_at_use(
+    "torch.fx.experimental.proxy_tensor:_CURRENT_MAKE_FX_TRACER",
+    "whether a compiled draw is in a body that the backward runs again",
+)
 is_view = _optional(
     "torch:Tensor._is_view",
     "whether a tensor that is written into is a view",
@@ -350,6 +358,42 @@ def base_of(x: torch.Tensor) -> torch.Tensor | None:
 def ragged_dim(x: Any) -> int:
     """The dimension of a jagged tensor along which its components differ."""
     return x._ragged_idx  # type: ignore[no-any-return]
+
+
+def last_traced(mode: Any) -> torch.fx.Node:
+    """The node of the operator that a `ProxyMode` has just recorded."""
+    return next(reversed(mode.tracer.graph.nodes))  # type: ignore[no-any-return]
+
+
+def is_of_backward(node: torch.fx.Node) -> bool:
+    """Whether a node of a joint graph belongs to its backward."""
+    return node.meta.get("partitioner_tag") == "is_backward"
+
+
+def budgets(node: torch.fx.Node) -> list[float]:
+    """The shares of activations that the partitioner may save, of which one holds for the graph."""
+    config = gradient_settings()
+    found = [config.activation_memory_budget]
+    custom = node.meta.get("custom")
+    if isinstance(custom, dict):
+        found += [value for name, value in custom.items() if "memory_budget" in name]
+    if not getattr(config, "activation_memory_budget_require_full_coverage", True):
+        found.append(0)  # from torch 2.15 on: that of the graph may be annotated elsewhere
+    return found
+
+
+def runs_again(node: torch.fx.Node) -> bool:
+    """Whether a node is in the body of an operator that the backward runs again, as `torch.cond`.
+
+    Some of them do so always, others where the partitioner recomputes what it could save.
+    """
+    tracer = current_tracer()
+    if tracer is None or not tracer.is_hop_subgraph_tracer():
+        return False
+    config = gradient_settings()
+    much = config.aggressive_recomputation or not config.ban_recompute_not_in_allowlist
+    much = much or any(budget != 1 for budget in budgets(node))
+    return is_of_backward(node) or (much and torch.is_grad_enabled())
 
 
 def storage_id(x: torch.Tensor) -> int:

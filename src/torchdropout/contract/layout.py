@@ -76,13 +76,17 @@ class MaskLayout:
 
     base: int
     strides: tuple[int, ...]
-    shape: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
-    start: tuple[int, ...] = field(default=(), repr=False, compare=False)
+    shape: tuple[int, ...] | None = field(default=None, compare=False)
+    start: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         check_unsigned("base", self.base, 64)
         if not isinstance(self.strides, tuple) or not all(map(is_integer, self.strides)):
             wrong_type("strides", "a tuple of integers", self.strides)
+
+    def __repr__(self) -> str:
+        # Errors show it, also in compiled code, where torch does not follow that of a dataclass.
+        return f"MaskLayout(base={self.base}, strides={self.strides})"
 
     @classmethod
     def of(cls, shape: Any, broadcast_dims: Any = ()) -> MaskLayout:

@@ -1,19 +1,23 @@
 """`draw_keys`: the only place where a call consumes randomness.
 
-Two things are not obvious; docs/decisions/0002-one-operator.md has the evidence.
+Three things are not obvious; docs/decisions/0002-one-operator.md has the evidence.
 
 * It takes a fresh empty tensor that it does not read. Without it all draws in a compiled graph are
   the same expression, and common-subexpression elimination gives every dropout one key. It also
   tells the partitioner that the generator to save for a recomputation is the CPU's.
 * A draw under vmap has no batched input, so a vmap rule would never be called. The kernel is
   registered for the vmap mode itself, as torch does for its own random operators.
+* Where torch's compiler is set to recompute much, it would recompute a draw like any operator, and
+  the backward would have another key. So each draw in a graph is marked to be saved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch.utils.checkpoint import CheckpointPolicy
 
 from .. import _torch
 from ..contract.seed import draw_seeds
@@ -23,6 +27,12 @@ library.define(
     "draw_keys(Tensor like, SymInt[] size) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
 )
 _draw_keys = torch.ops.torchdropout.draw_keys.default
+_REFUSED = (
+    "Expected `key` to be a torchdropout.Key for a dropout in the body of an operator such as "
+    "torch.cond, map, scan or nested_compile_region, where torch runs the body again in the "
+    "backward, got key=None (NoneType): the backward would have another mask, and so a wrong "
+    "gradient."
+)
 
 
 def draw_key() -> torch.Tensor:
@@ -66,6 +76,54 @@ def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return _torch.add_batch_dim(keys, 0, interpreter.level())  # type: ignore[no-any-return]
 
 
+def save_drawn(name: str, place: int | None = None) -> None:
+    """Have the compiler save for the backward what an operator of a graph draws or is given as key.
+
+    The operators that take a key repeat the mark, since the policy of a selectively checkpointed
+    region overwrites it as soon as the draw is recorded.
+
+    Args:
+        name: The operator.
+        place: Which of its arguments is the key; None for the draw itself.
+    """
+
+    def traced(
+        mode: Any, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> torch.Tensor:
+        y: torch.Tensor = mode.__torch_dispatch__(operator, types, args, kwargs)
+        node = _torch.last_traced(mode)
+        if node.target is operator:
+            if place is None and _torch.runs_again(node):
+                raise RuntimeError(_REFUSED)
+            _mark_draws(node if place is None else node.args[place])
+        return y
+
+    qualified = f"torchdropout::{name}"
+    torch.library.register_torch_dispatch(qualified, _torch.ProxyMode, traced, lib=library)
+
+
+def _mark_draws(key: Any) -> None:
+    """Mark the draws that a key of a joint graph is made of."""
+    seen, further = set(), [key]
+    while further:
+        node = further.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.target is not _draw_keys:
+            further += node.all_input_nodes
+        elif not _torch.is_of_backward(node):
+            # A memory budget of 0 saves inputs only, whatever is marked. But a draw that is marked
+            # to be recomputed is replayed with the state that the generator had, in 5 KB.
+            replay = 0 in _torch.budgets(node)
+            policy = CheckpointPolicy.MUST_RECOMPUTE if replay else CheckpointPolicy.MUST_SAVE
+            node.meta["recompute"] = policy
+            # Between two checkpointed regions torch saves the first one's results, and would
+            # overwrite the mark.
+            node.meta.pop("ac_graph_id", None)
+
+
 library.impl("draw_keys", _kernel, "CompositeExplicitAutograd")
 library.impl("draw_keys", _vmap, "FuncTorchVmapMode")
 torch.library.register_fake("torchdropout::draw_keys", _fake, lib=library)
+save_drawn("draw_keys")

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from .. import _torch
+from ._keys import save_drawn
 from ._library import library
 
 # From the constants of an operator to those of its derivative.
@@ -145,4 +146,5 @@ def define_form(
     library.impl(own_name, autograd, "Autograd", with_keyset=True)
     torch.library.register_fake(qualified, lambda x, *_: torch.empty_like(x), lib=library)
     torch.library.register_vmap(qualified, vmap, lib=library)
+    save_drawn(own_name, place=1)
     return operator

@@ -11,6 +11,7 @@ from .. import _torch
 from ..contract.keep import count_kept
 from ..contract.layout import sizes_drawn
 from ..kernels import counted
+from ._keys import save_drawn
 from ._library import library
 from ._maps import define_form, define_map
 
@@ -166,3 +167,4 @@ for _name, _operator, _kernel, _shapes in (
     library.impl(_name, _kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"torchdropout::{_name}", _shapes, lib=library)
     torch.library.register_vmap(f"torchdropout::{_name}", _vmap(_operator), lib=library)
+    save_drawn(_name, place=0)

@@ -1,0 +1,279 @@
+"""Gradients where torch's compiler recomputes: under a memory budget, aggressively, in regions.
+
+A backward that draws another key raises nothing, and its gradient is wrong. So gradients are
+compared with finite differences of the compiled function, its generator seeded alike each time.
+"""
+
+import functools
+import itertools
+
+import pytest
+import torch
+from torch._functorch import config
+from torch._higher_order_ops.map import map as map_rows
+from torch._higher_order_ops.scan import scan
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+)
+
+import torchdropout as td
+from torchdropout import functional as F
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    with config.patch(enable_autograd_cache=False):  # what another version partitioned
+        yield
+    torch._dynamo.reset()
+
+
+def numbers(*shape):
+    return torch.linspace(-1.7, 2.3, torch.Size(shape).numel(), dtype=torch.float64).view(shape)
+
+
+W = numbers(12, 12).sin()
+
+
+def volume(x):
+    return x.reshape(2, 2, 3, 4, 6)
+
+
+FAMILY = {
+    "alpha_dropout": lambda x: F.alpha_dropout(x, 0.4, True),
+    "column_dropout": lambda x: F.column_dropout(x, 0.4),
+    "concrete_dropout": lambda x: F.concrete_dropout(x, x.mean(), temperature=1.0),
+    "drop_block1d": lambda x: F.drop_block1d(x, 0.3, 3),
+    "drop_block2d": lambda x: F.drop_block2d(x[None], 0.3, 2, scale="count"),
+    "drop_block3d": lambda x: F.drop_block3d(volume(x), 0.2, 2),
+    "drop_connect": lambda x: x.sin() @ F.drop_connect(x[0, :, :6], 0.4).repeat(2, 2),
+    "drop_path": lambda x: F.drop_path(x.view(12, 24), 0.4, True),
+    "dropout": lambda x: F.dropout(x, 0.4),
+    "dropout1d": lambda x: F.dropout1d(x, 0.4),
+    "dropout2d": lambda x: F.dropout2d(x[None], 0.4),
+    "dropout3d": lambda x: F.dropout3d(volume(x), 0.4),
+    "dropout_add": lambda x: F.dropout_add(x, x * 2, 0.4, bias=x[0, 0]),
+    "embedding_dropout": lambda x: F.embedding_dropout(torch.arange(6), x[0], 0.4),
+    "feature_alpha_dropout": lambda x: F.feature_alpha_dropout(x, 0.4, True),
+    "feature_gaussian_dropout": lambda x: F.feature_gaussian_dropout(x, 0.4),
+    "gaussian_dropout": lambda x: F.gaussian_dropout(x, 0.4),
+    "gaussian_noise": lambda x: F.gaussian_noise(x, 0.4),
+    "keep_mask": lambda x: x * F.keep_mask(x.shape, 0.4),
+    "locked_dropout": lambda x: F.locked_dropout(x, 0.4),
+    "multi_sample_dropout": lambda x: F.multi_sample_dropout(x, 0.4, 3),
+    "n_m_dropout": F.n_m_dropout,
+    "r_drop": lambda x: F.r_drop(F.dropout(x, 0.4), F.dropout(x, 0.4)),
+    "scaled_dot_product_attention": lambda x: F.scaled_dot_product_attention(
+        x, x, x, dropout_p=0.4
+    ),
+    "token_dropout": F.token_dropout,
+    "uniform_dropout": lambda x: F.uniform_dropout(x, 0.8),
+    "variational_conv2d": lambda x: F.variational_conv2d(
+        x[None], W[:, :4].reshape(3, 4, 2, 2).sin(), x[:3, :4, :4].reshape(3, 4, 2, 2)
+    ),
+    "variational_dropout": lambda x: F.variational_dropout(x, x * 0.1),
+    "variational_linear": lambda x: F.variational_linear(x, W, x[:2].reshape(12, 12)),
+    "zoneout": lambda x: F.zoneout(x, x.cos(), 0.4),
+}
+
+
+def around(function, x):
+    """The function between operators that are recomputed and such that are expensive to."""
+    y = function((x @ W).tanh())
+    return (y.sin() * 1.5).cos().square().sum()
+
+
+def deep(x):
+    y = F.dropout((x @ W).tanh(), 0.4)
+    y = F.dropout((y.sin() @ W).cos(), 0.3)
+    return (y @ W).sin().square().sum()
+
+
+def assert_gradient(function):
+    """The derivative along one direction is that of finite differences."""
+    x, direction, step = numbers(4, 6, 12), numbers(288).cos().view(4, 6, 12), 1e-6
+
+    def value(x):
+        torch.manual_seed(7)
+        return function(x.requires_grad_())
+
+    y = value(x.clone())
+    x_of_graph = x.clone().requires_grad_()
+    torch.manual_seed(7)
+    y = function(x_of_graph)
+    torch.manual_seed(99)  # the backward must not need the generator
+    (gradient,) = torch.autograd.grad(y, x_of_graph)
+    change = value(x + step * direction) - value(x - step * direction)
+    torch.testing.assert_close((gradient * direction).sum(), change.detach() / (2 * step))
+
+
+def compiled(function, backend="aot_eager"):
+    return torch.compile(function, backend=backend, fullgraph=True)
+
+
+def select(policy, _context, _operator, *_args, **_kwargs):
+    return policy
+
+
+def save_draws(_context, operator, *_args, **_kwargs):
+    drawn = operator is torch.ops.torchdropout.draw_keys.default
+    return CheckpointPolicy.MUST_SAVE if drawn else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+POLICIES = {p.name: functools.partial(select, p) for p in list(CheckpointPolicy)[:4]}
+POLICIES["save draws"] = save_draws
+
+
+def in_region(kind, function):
+    """The function in a checkpointed region: of that kind, or under a policy."""
+    if kind is None:
+        return function
+    if kind in POLICIES:
+        contexts = functools.partial(create_selective_checkpoint_contexts, POLICIES[kind])
+        return lambda x: checkpoint(function, x, use_reentrant=False, context_fn=contexts)
+    return lambda x: checkpoint(function, x, use_reentrant=kind == "reentrant")
+
+
+KINDS = (None, "reentrant", "not reentrant", *POLICIES)
+
+
+def test_all_of_the_family():
+    own = {name for name in vars(F) if not name.startswith("_") and callable(getattr(F, name))}
+    assert own == set(FAMILY)
+
+
+@pytest.mark.parametrize(
+    ("budget", "aggressive", "kind"),
+    [
+        (0.0, False, None),
+        (0.5, False, None),
+        (1.0, True, None),
+        (0.0, False, "MUST_SAVE"),
+        (0.5, False, "PREFER_SAVE"),
+    ],
+)
+def test_gradient_of_a_model(budget, aggressive, kind):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        assert_gradient(compiled(in_region(kind, deep)))
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.autograd.graph, "region_activation_memory_budget"), reason="of a later torch"
+)
+@pytest.mark.parametrize("budget", [0.0, 0.5])
+def test_gradient_under_a_budget_of_a_region(budget):
+    def function(x):
+        with torch.autograd.graph.region_activation_memory_budget(budget):
+            return deep(x)
+
+    assert_gradient(compiled(function))
+
+
+@pytest.mark.parametrize("name", ["token_dropout", "drop_block1d", "gaussian_dropout"])
+def test_gradient_of_other_operators(name):
+    with config.patch(activation_memory_budget=0.0):
+        assert_gradient(compiled(functools.partial(around, FAMILY[name])))
+
+
+SETTINGS = list(itertools.product([0.0, 0.25, 0.5, 0.75, 1.0], [False, True]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
+def test_gradient_of_the_family(name, budget, aggressive):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        for kind in KINDS:
+            torch._dynamo.reset()
+            function = functools.partial(around, FAMILY[name])
+            assert_gradient(compiled(in_region(kind, function)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [None, "reentrant", "not reentrant", "PREFER_SAVE"])
+@pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
+def test_gradient_by_inductor(budget, aggressive, kind):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        assert_gradient(compiled(in_region(kind, deep), "inductor"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize(("budget", "aggressive"), [(0.0, False), (0.5, False), (1.0, True)])
+def test_gradient_of_the_family_by_inductor(name, budget, aggressive):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        assert_gradient(compiled(functools.partial(around, FAMILY[name]), "inductor"))
+
+
+@pytest.mark.parametrize(("budget", "kind"), [(0.5, None), (1.0, "not reentrant")])
+def test_a_key_is_saved_and_no_state_of_a_generator(budget, kind):
+    saved = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t)
+    with config.patch(activation_memory_budget=budget), hooks:
+        compiled(in_region(kind, deep))(numbers(4, 6, 12).requires_grad_())
+    assert [t.nbytes for t in saved if t.dtype == torch.int64] == [16, 16]
+    assert not any(t.dtype == torch.uint8 for t in saved)
+
+
+KEY = td.Key(3)
+
+
+def branch(key, x):
+    return torch.cond(x.sum() > 1e9, torch.cos, lambda x: F.dropout(x.sin(), 0.4, key=key), (x,))
+
+
+def rows(key, x):
+    return map_rows(lambda row: F.dropout(row.sin(), 0.4, key=key), x)
+
+
+def steps(key, x):
+    return scan(lambda c, row: ((c.sin() + row), F.dropout(c, 0.4, key=key)), x[0].clone(), x)[1]
+
+
+@torch.compiler.nested_compile_region
+def nested_drawn(x):
+    return F.dropout(x.sin(), 0.4)
+
+
+@torch.compiler.nested_compile_region
+def nested_keyed(x):
+    return F.dropout(x.sin(), 0.4, key=KEY)
+
+
+def nested(key, x):
+    region = nested_drawn if key is None else nested_keyed
+    return region(region(x))  # a region that is used once is not kept as one
+
+
+def total(function, key, x):
+    return function(key, x.sin()).square().sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "budget"),
+    [
+        (branch, 1.0),
+        pytest.param(rows, 1.0, marks=pytest.mark.slow),
+        pytest.param(steps, 0.5, marks=pytest.mark.slow),
+        (nested, 0.5),
+    ],
+)
+def test_a_body_that_the_backward_runs_again_needs_a_key(function, budget):
+    with config.patch(activation_memory_budget=budget):
+        with pytest.raises(Exception, match=r"Expected `key` to be a torchdropout\.Key"):
+            compiled(functools.partial(total, function, None))(
+                numbers(4, 6, 12).requires_grad_()
+            ).backward()
+        torch._dynamo.reset()
+        with torch.no_grad():
+            compiled(functools.partial(total, function, None))(numbers(4, 6, 12))
+        torch._dynamo.reset()
+        assert_gradient(compiled(functools.partial(total, function, KEY)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", [steps, nested])
+def test_a_body_that_the_backward_does_not_run_again(function):
+    assert_gradient(compiled(functools.partial(total, function, None)))
