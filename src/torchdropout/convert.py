@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dis
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 
-from . import _torch, nn
+from . import _torch, _transformers, nn
 from ._validate import check_bool, check_p, wrong_type, wrong_value
 from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
@@ -75,6 +78,22 @@ class _Layer:
         state = {theirs.get(k, k): v for k, v in vars(new).items() if k not in ours}
         vars(old).clear()
         vars(old).update(state)
+
+
+@dataclass(frozen=True)
+class _Attention:
+    """Our attention in a module of transformers, which stays the same object."""
+
+    def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
+        return module
+
+    def put_in(self, module: torch.nn.Module) -> None:
+        """Let it drop by ours."""
+        _transformers.mark(module)
+
+    def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
+        """Let it drop by torch's again."""
+        _transformers.unmark(old)
 
 
 _PLAIN = {"p": "p", "inplace": "inplace"}
@@ -146,15 +165,19 @@ class Change:
     Attributes:
         names: Its names in the model, more than one if it is shared.
         old: The original object.
-        new: The replacement.
+        new: The replacement; the original object where only the function that it calls for
+            attention was replaced, as in transformers.
     """
 
     names: tuple[str, ...]
     old: torch.nn.Module
     new: torch.nn.Module
-    _rule: _Rule | _Layer = field(repr=False)
+    _rule: _Rule | _Layer | _Attention = field(repr=False)
 
     def __str__(self) -> str:
+        if self.new is self.old:
+            ours = "torchdropout.functional.scaled_dot_product_attention"
+            return f"{' = '.join(map(_shown, self.names))}: {_class(self.old)}: attention -> {ours}"
         new = f"{type(self.new).__name__}({self.new.extra_repr()})"
         return f"{' = '.join(map(_shown, self.names))}: {_class(self.old)} -> {new}"
 
@@ -260,7 +283,10 @@ class Conversion:
                 f"{name}: {count} put back; parameters, buffers, modes, rates and hooks are as "
                 "they were when it was undone"
             )
-        return f"{name}: {count} {'would be ' * (self.state == 'dry run')}converted{also}"
+        line = f"{name}: {count} {'would be ' * (self.state == 'dry run')}converted{also}"
+        if self.model is self._root or self.state == "dry run":
+            return line
+        return f"{line}; the object itself is unchanged: use `conversion.model` in place of it"
 
 
 def convert(
@@ -271,13 +297,14 @@ def convert(
     Converts (exact class only, as a subclass may compute something else) `torch.nn`'s six dropouts,
     timm's `DropPath` and `PatchDropout`, torchvision's `StochasticDepth`, transformers' classes
     whose names end in `DropPath`, and fastai's `RNNDropout` and `EmbeddingDropout`; also
-    `nn.MultiheadAttention`, `nn.LSTM` and `nn.GRU` if they drop, which keep the same parameters.
+    `nn.MultiheadAttention`, `nn.LSTM` and `nn.GRU` if they drop, which keep the same parameters;
+    and, in models of transformers, attention by the name "sdpa", their default.
     A replacement has the mode, the hooks and the further attributes of the original; a module used
     in two places stays one. No parameter is touched: `state_dict` and the output in eval are the
     same as before. In training the masks differ, but have the same distribution.
 
     Dropout outside such modules, such as a call of `F.dropout`, cannot be replaced.
-    `Conversion.left` lists the modules that are known to hold a rate for such a call;
+    `Conversion.left` lists the modules that are known to hold or to read a rate for such a call;
     `torchdropout audit-model` finds where a model drops by running it.
 
     Args:
@@ -318,16 +345,18 @@ def convert(
         names.setdefault(module, []).append(name)
     changes, left, already = [], [], 0
     for module, known in names.items():
-        already += _is_ours(module)
+        already += _is_ours(module) or _transformers.is_marked(module)
         rule = _rule_for(module, rules)
         why = _obstacle(module, rule) if rule else _remark(module, rules)
         if why:
             left.append(Left(known[0], _class(module), why))
+        elif isinstance(rule, _Attention):
+            changes.append(Change(tuple(known), module, module, rule))
         elif rule:
             new = _replacement(known[0], module, rule)
             own = rule if isinstance(rule, (_Rule, _Layer)) else _Rule(type(new), {})
             changes.append(Change(tuple(known), module, new, own))
-    replaced = {change.old for change in changes}
+    replaced = {change.old for change in changes if change.new is not change.old}
     left += [left for module, known in names.items() for left in _held(known[0], module, replaced)]
 
     conversion = Conversion(
@@ -341,6 +370,9 @@ def convert(
 def _swap(conversion: Conversion) -> None:
     """Put the replacements in. This cannot fail: each place was found before, in a plain dict."""
     for change in conversion.changes:
+        if isinstance(change._rule, _Attention):
+            change._rule.put_in(change.new)
+            continue
         for name in change.names:
             parent, key = _slot(conversion._root, name)
             if not name:
@@ -397,6 +429,10 @@ def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
         known = _LAYERS[kind]
     if known is None and _is_transformers_path(module):
         return _Rule(nn.DropPath, _PATH)
+    if known is None and _transformers.implementation(module) == _transformers.SUPPORTED:
+        held = any(isinstance(child, _torch.DropoutBase) for child in module.children())
+        may_drop = held or _rates(module)
+        return _Attention() if may_drop and not _transformers.is_marked(module) else None
     return known
 
 
@@ -422,7 +458,7 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
     """Why a module is left although there is a rule for its class."""
     if "forward" in vars(module):
         return "its forward was replaced on the object"
-    if isinstance(rule, _Layer):
+    if isinstance(rule, (_Layer, _Attention)):
         return ""
     taken = rule.taken() if isinstance(rule, _Rule) else set()
     if any(getattr(module, name).keys() - taken for name in _torch.STATE):
@@ -432,27 +468,54 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
 
 def _remark(module: torch.nn.Module, rules: Rules) -> str:
     """Why a module without a rule may drop nevertheless; empty if nothing suggests that it does."""
-    kind = type(module)
+    kind: Any = type(module)
     if kind in rules:
         return "left, as the rules say"
-    if _is_ours(module):
+    if _is_ours(module) or _transformers.is_marked(module):
         return ""
     for layer, why in _FUNCTIONAL:
         if isinstance(module, layer):
             return f"{why} (dropout={module.dropout})" if _drops_between(module) else ""
-    if getattr(module, "fused_attn", False) and getattr(
-        getattr(module, "attn_drop", None), "p", 0.0
-    ):
-        return "attention drops in scaled_dot_product_attention, which reads attn_drop.p"
-    rates = [
-        f"{name}={value}"
-        for name, value in vars(module).items()
-        if "drop" in name and isinstance(value, float) and 0.0 < value <= 1.0
+    rates = _rates(module)
+    reads = [
+        f"{name}.p"
+        for name, child in module.named_children()
+        if name in _read_by(kind) and getattr(child, "p", 0.0) != 0.0
     ]
+    attention = _transformers.implementation(module)
+    if attention is not None and (rates or reads):
+        return (
+            f"attention drops in transformers, by its {attention!r} function, at "
+            f"{', '.join([*rates, *reads])}; only 'sdpa' is converted (set_attn_implementation)"
+        )
+    # timm calls one of two ways to attend.
+    if reads and getattr(module, "fused_attn", True):
+        return f"reads {', '.join(reads)}, perhaps for scaled_dot_product_attention"
     is_named = "drop" in kind.__name__.lower() or "StochasticDepth" in kind.__name__
     if not _torch.children(module) and (is_named or isinstance(module, _torch.DropoutBase)):
         return "no rule for this class; one can be given by `rules`"
     return f"holds {', '.join(rates)}, perhaps for a functional call" if rates else ""
+
+
+def _rates(module: torch.nn.Module) -> list[str]:
+    """Attributes that are numbers, and named as drop probabilities."""
+    return [
+        f"{name}={value}"
+        for name, value in vars(module).items()
+        if "drop" in name and isinstance(value, float) and 0.0 < value <= 1.0
+    ]
+
+
+@functools.lru_cache(maxsize=256)
+def _read_by(kind: Any) -> frozenset[str]:
+    """Names of the modules whose p the code of a class reads: `self.name.p`."""
+    found = set()
+    for function in _transformers.methods(kind):
+        steps = [s for s in dis.get_instructions(function) if s.opname != "EXTENDED_ARG"]
+        for one, other in pairwise(steps):
+            if one.opname == other.opname == "LOAD_ATTR" and other.argval == "p":
+                found.add(one.argval)
+    return frozenset(found)
 
 
 def _held(name: str, module: torch.nn.Module, replaced: set[torch.nn.Module]) -> Iterator[Left]:

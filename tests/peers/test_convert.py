@@ -1,5 +1,9 @@
 """Whole models of timm, torchvision and transformers, converted and put back."""
 
+import copy
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch._dynamo.utils
@@ -45,6 +49,7 @@ TORCHVISION = {
 }
 TEXT = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 SMALL = {**TEXT, "intermediate_size": 24, "max_position_embeddings": 40}
+GROUPED = {**SMALL, "num_key_value_heads": 1, "attention_dropout": 0.1}
 IMAGE = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
@@ -89,6 +94,30 @@ TRANSFORMERS = {
     },
     "PoolFormer": {"hidden_sizes": [8, 8, 8, 8], **STAGES},
 }
+# They drop in attention only, at a number.
+NUMBERS = {
+    "Llama": GROUPED,
+    "Mistral": GROUPED,
+    "Qwen2": GROUPED,
+    "CLIPVision": {**IMAGE, "attention_dropout": 0.1},
+}
+# By an attention that is not known, or by torch.nn.functional in their own code.
+FUNCTIONAL = {
+    "OPT": {
+        "vocab_size": 60,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "ffn_dim": 24,
+        "word_embed_proj_dim": 16,
+        "max_position_embeddings": 40,
+    },
+    "Longformer": {**SMALL, "attention_window": 4},
+}
+ELSEWHERE = [
+    *((name, "eager") for name in ("Bert", "Roberta", "DistilBert", "GPT2", "T5")),
+    *((name, None) for name in FUNCTIONAL),
+]
 
 
 def build_timm(name):
@@ -115,7 +144,9 @@ def build_torchvision(name):
 
 def build_transformers(name):
     transformers = pytest.importorskip("transformers")
-    config = getattr(transformers, f"{name}Config")(**TRANSFORMERS[name])
+    config = getattr(transformers, f"{name}Config")(
+        **{**TRANSFORMERS, **NUMBERS, **FUNCTIONAL}[name]
+    )
     model = getattr(transformers, f"{name}Model")(config)
     if model.main_input_name == "pixel_values":
         return model, (torch.randn(2, 3, 32, 32),)
@@ -174,6 +205,109 @@ def test_round_trip(build, name):
 
     conversion.undo()
     assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+
+
+class Draws(torch.utils._python_dispatch.TorchDispatchMode):
+    """The operators of torch that draw, attention with p = 0 left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, kinds, args=(), kwargs=None):
+        if (
+            function.namespace == "aten"
+            and torch.Tag.nondeterministic_seeded in function.tags
+            and "scaled_dot_product" not in str(function)  # on a CPU it draws by bernoulli_
+        ):
+            self.seen.add(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def draws_of(model, x, seed=1):
+    torch.manual_seed(seed)
+    with Draws() as draws:
+        y = tensor_of(model.train()(*x))
+    return y.detach(), draws.seen
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*TRANSFORMERS, *NUMBERS])
+def test_transformers_in_training_draw_nothing_by_torch(name):
+    torch.manual_seed(0)
+    model, x = build_transformers(name)
+    before, seen = draws_of(model, x)
+    assert seen
+    conversion = convert(model)
+    assert not conversion.left
+    assert draws_of(model, x)[1] == set()
+    conversion.undo()
+    assert torch.equal(draws_of(model, x)[0], before)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "attention"), ELSEWHERE)
+def test_what_transformers_draws_by_torch_is_listed(name, attention):
+    torch.manual_seed(0)
+    model, x = build_transformers(name)
+    if attention is not None:
+        model.set_attn_implementation(attention)
+    conversion = convert(model)
+    assert draws_of(model, x)[1] == {"aten.bernoulli_.float"}
+    words = f"by its '{attention}' function" if attention else "perhaps for a functional call"
+    assert any(words in left.why for left in conversion.left)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["Bert", "GPT2", "Llama"])
+def test_the_attention_of_transformers(name, tmp_path):
+    """Its copies, files and compiled code; another model of the same configuration."""
+    torch.manual_seed(0)
+    model, x = build_transformers(name)
+    other = type(model)(model.config)
+    torchs = draws_of(other, x)[0]
+    conversion = convert(model)
+    attentions = [change for change in conversion.changes if change.new is change.old]
+    assert len(attentions) == 2
+    assert model.config._attn_implementation == "sdpa"
+    assert torch.equal(draws_of(other, x)[0], torchs)
+
+    torch.manual_seed(1)
+    want = tensor_of(model.train()(*x))
+    torch.manual_seed(1)
+    assert torch.equal(tensor_of(copy.deepcopy(model)(*x)), want)
+    torch._dynamo.reset()
+    torch.manual_seed(1)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(tensor_of(compiled(*x)), want)
+    torch._dynamo.reset()
+
+    # A process that converts nothing.
+    torch.save([model, x, want], tmp_path / "model.pt")
+    code = (
+        "import sys, torch\n"
+        "model, x, want = torch.load(sys.argv[1], weights_only=False)\n"
+        "torch.manual_seed(1)\n"
+        "y = model(*x)[0]\n"
+        "assert torch.equal(y, want)\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "model.pt")]
+    subprocess.run(command, check=True)
+    # Weights and configuration, as transformers saves them, know nothing of ours.
+    model.save_pretrained(tmp_path / "saved")
+    assert "torchdropout" not in (tmp_path / "saved" / "config.json").read_text()
+    back = type(model).from_pretrained(tmp_path / "saved")
+    with torch.no_grad():
+        assert torch.equal(tensor_of(back.eval()(*x)), tensor_of(model.eval()(*x)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_schedule_sets_the_attention_of_transformers():
+    model, x = build_transformers("Bert")
+    convert(model)
+    DropoutScheduler(model, Linear(1))  # p = 0 at the start
+    with torch.no_grad():
+        assert torch.equal(draws_of(model, x, 1)[0], draws_of(model, x, 2)[0])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -292,7 +426,7 @@ def test_a_fused_attention_is_listed():
     block.attn.fused_attn = True
     (left,) = convert(block).left
     assert left.name == "attn"
-    assert "scaled_dot_product_attention" in left.why
+    assert left.why == "reads attn_drop.p, perhaps for scaled_dot_product_attention"
 
 
 def test_a_path_of_another_package_is_left_and_named():

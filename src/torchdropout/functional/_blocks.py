@@ -26,9 +26,11 @@ def blocks(p: Probability, dims: int, block: int, by_count: bool, eps: float) ->
     """
     p = check_probability(p)
     own = dims, block, by_count
+    extent = dims + by_count  # a count is that of all channels of a sample
     if isinstance(p, Rate):
-        return KeyedMap(p.active, ops.drop_blocks_of, (p.constants, *own))
-    return KeyedMap(p > 0.0, ops.drop_blocks, (*own, *block_constants(p, dims, block, eps)))
+        return KeyedMap(p.active, ops.drop_blocks_of, (p.constants, *own), extent=extent)
+    constants = (*own, *block_constants(p, dims, block, eps))
+    return KeyedMap(p > 0.0, ops.drop_blocks, constants, extent=extent)
 
 
 def block_constants(p: float, dims: int, block: int, eps: float) -> tuple[float, float, float]:

@@ -16,7 +16,6 @@ from ._key import check_source, key_of, key_tensor, undrawn_if_refused
 from ._map import KeyedMap, compute
 from ._memory import check_out, refuse_as_torch_does
 from ._nested import on_components, refuse_for_nested
-from ._shards import is_spread, on_shards
 
 
 def check_call(
@@ -99,20 +98,13 @@ def apply(
     into: torch.Tensor | None = x if inplace else out
     if not active:
         return x if into is None or into is x else into.copy_(x)
-    # A shard has a range of mask indices only where they are those of the elements.
-    spread = indices is None and is_spread(x)
-    if into is None and not spread:
+    if into is None:
         return compute(x, keyed_map, base, strides, key, generator)
-    if into is not None:
-        refuse_as_torch_does(into)
-        if keyed_map.write is not None:
-            place = (into, x, key, generator, base, strides)
-            written = keyed_map.write(*place, *keyed_map.constants)
-            if written is not None:
-                return written
+    refuse_as_torch_does(into)
+    if keyed_map.write is not None:
+        place = (into, x, key, generator, base, strides)
+        written = keyed_map.write(*place, *keyed_map.constants)
+        if written is not None:
+            return written
     with undrawn_if_refused(key, generator):
-        if spread:
-            y: torch.Tensor = on_shards(x, keyed_map, base, strides, key, generator)
-        else:
-            y = compute(x, keyed_map, base, strides, key, generator)
-        return y if into is None else into.copy_(y)
+        return into.copy_(compute(x, keyed_map, base, strides, key, generator))

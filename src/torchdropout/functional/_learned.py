@@ -15,6 +15,7 @@ from ..contract.noise import Law
 from ..random import Key
 from ._indices import mask_map
 from ._key import key_of, key_tensor
+from ._shards import by_parts
 
 
 class Factor(Protocol):
@@ -92,19 +93,27 @@ def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> to
 
 def multiplied(
     x: torch.Tensor,
+    name: str,
     parameter: torch.Tensor,
     factor: Factor,
     indices: NoiseIndices,
     key: Key | None,
     generator: torch.Generator | None,
 ) -> torch.Tensor:
-    """`x * w(parameter, e)`; draws the key, and so must run after all checks."""
-    drawn = key_tensor(key_of(key, generator))
-    if torch.compiler.is_compiling():
-        # The compiler does not accept a Function with its own rules for vmap and forward
-        # derivatives. It decides itself what to keep and what to recompute.
-        return _product(x, parameter, drawn, factor, indices)
-    y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, indices)
+    """`x * w(parameter, e)`; draws the key, and so must run after all other checks."""
+
+    def part(x: Any, parameter: Any, base: int, strides: Sequence[int]) -> torch.Tensor:
+        of_part = NoiseIndices(base, tuple(sizes_drawn(x.shape, strides)), tuple(strides))
+        drawn = key_tensor(key_of(key, generator))
+        if torch.compiler.is_compiling():
+            # The compiler does not accept a Function with its own rules for vmap and forward
+            # derivatives. It decides itself what to keep and what to recompute.
+            return _product(x, parameter, drawn, factor, of_part)
+        y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, of_part)
+        return y
+
+    tensors = {"input": x, name: parameter}
+    y: torch.Tensor = by_parts(part, tensors, indices.base, indices.strides)
     return y
 
 

@@ -13,6 +13,7 @@ import torch
 from ..contract.layout import row_major
 from ..random import Key
 from ._key import key_tensor
+from ._shards import by_parts, is_spread
 
 
 class KeyedMap(NamedTuple):
@@ -26,6 +27,7 @@ class KeyedMap(NamedTuple):
             way is closed to x. A seed of None is drawn, but only if the way is open.
         write: `(into, x, key, generator, base, strides, *constants) -> into` by `direct`, or None
             where that way is closed to x or `into`; nothing is drawn then.
+        extent: How many trailing dimensions of x an element of the result depends on.
     """
 
     active: bool
@@ -33,6 +35,7 @@ class KeyedMap(NamedTuple):
     constants: tuple[Any, ...]
     short: Callable[..., torch.Tensor | None] | None = None
     write: Callable[..., torch.Tensor | None] | None = None
+    extent: int = 0
 
 
 def compute(
@@ -44,6 +47,8 @@ def compute(
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
     """The map of x by the shortest way there is; without a key, one is drawn last.
+
+    Of a DTensor each process computes its part, with the draws of the whole.
 
     Args:
         x: The input.
@@ -60,6 +65,13 @@ def compute(
         y = keyed_map.short(x, seed, stream, base, strides, *keyed_map.constants)
         if y is not None:
             return y
+    if is_spread(x):
+
+        def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
+            return compute(x, keyed_map, base, strides, key)
+
+        whole = range(x.ndim - keyed_map.extent, x.ndim)
+        return by_parts(part, {"input": x}, base, strides, whole)  # type: ignore[no-any-return]
     return by_operator(x, keyed_map, base, strides, key_tensor(key))
 
 

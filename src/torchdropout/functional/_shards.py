@@ -1,61 +1,164 @@
-"""Tensors that are spread over processes: each computes its shard, with the draws of the whole."""
+"""Tensors that are spread over processes: each computes its part, with the draws of the whole."""
 
 from __future__ import annotations
 
+import math
+import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from .. import _torch
+from .._validate import wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..contract.seed import as_int64
-from ..random import Key
-from ._map import KeyedMap, compute
 
 _MODULE = "torch.distributed.tensor"
 
 
-def is_spread(x: torch.Tensor) -> bool:
+def is_spread(x: Any) -> bool:
     """Whether it is a `DTensor`, without importing what defines it."""
     if type(x) is torch.Tensor or type(x) is torch.nn.Parameter or _MODULE not in sys.modules:
         return False
     return isinstance(x, sys.modules[_MODULE].DTensor)
 
 
-def on_shards(
-    x: Any,
-    keyed_map: KeyedMap,
+def by_parts(
+    function: Callable[..., Any],
+    tensors: Mapping[str, torch.Tensor | None],
     base: int,
     strides: Sequence[int] | None,
-    key: Key | None,
-    generator: torch.Generator | None,
+    whole: Sequence[int] = (),
+    shape: Sequence[int] | None = None,
 ) -> Any:
-    """The map of the shard that this process has, with the draws that the whole has on one process.
+    """`function(*tensors, base, strides)`; of DTensors each process calls it with its parts.
 
-    Each process gets the key for itself: all are given the same one, or have generators in the same
-    state, as torch requires for its own random operators. A sum over processes is summed first.
+    The part begins at the mask index that its first element has in the whole, so that the draws are
+    those of the whole on one process, if each process has the same key: all are given one, or have
+    generators in the same state, as torch requires for its own random operators.
+
+    The result is placed as the first tensor is, except that a sum over processes is summed first.
+    Dimensions in `whole` are gathered for the call where they are sharded, and sharded again.
 
     Args:
-        x: A `DTensor`.
-        keyed_map: The map.
-        base: Mask index of the first element of the whole, its 64 bits as int64.
+        function: It returns a tensor that has the dimensions of the draws, or the first of them,
+            or a tuple of such tensors. Nothing may be drawn before it.
+        tensors: The arguments by name. Dimensions are aligned at the last one, and one of size 1 is
+            expanded.
+        base: Mask index of the first draw of the whole, its 64 bits as int64.
         strides: Mask strides of the whole; None for row-major ones.
-        key: Names the mask.
-        generator: Draws the key, instead of torch's default generator.
-    """
-    from torch.distributed.tensor import DTensor, Replicate
+        whole: Dimensions of the draws that a part must have whole.
+        shape: That of the draws; by default the first tensor's.
 
-    placements = [Replicate() if p.is_partial() else p for p in x.placements]
-    if any(p.is_partial() for p in x.placements):
-        x = x.redistribute(placements=placements)
-    _, offset = _torch.shard_offset()(x.shape, x.device_mesh, placements)
-    if strides is None:
-        strides = row_major(x.shape)
-    first = base + sum(n * stride for n, stride in zip(offset, strides, strict=True))
-    start = as_int64(first % 2**64)
-    y = compute(x.to_local(), keyed_map, start, strides, key, generator)
-    return DTensor.from_local(
-        y, x.device_mesh, placements, run_check=False, shape=x.shape, stride=x.stride()
-    )
+    Raises:
+        ArgumentTypeError: Some of the tensors are DTensors and others are not.
+        ArgumentValueError: They are on different meshes.
+    """
+    (name, lead), *others = tensors.items()
+    spread = is_spread(lead)
+    for other, tensor in others:
+        if tensor is not None and is_spread(tensor) != spread:
+            expected = (
+                f"{'a' if spread else 'not a'} DTensor, as `{name}` is{'' if spread else ' not'}"
+            )
+            wrong_type(other, expected, tensor)
+    if not spread:
+        return function(*tensors.values(), base, strides)
+    mesh = lead.device_mesh  # type: ignore[union-attr]
+    if mesh.get_coordinate() is None:
+        wrong_value(name, f"on a mesh that has this process, and not on {mesh}", lead)
+    for other, tensor in others:
+        if tensor is not None and tensor.device_mesh != mesh:  # type: ignore[attr-defined]
+            wrong_value(other, f"on the mesh of `{name}`, {mesh}", tensor)
+    parts = _Parts(lead, whole, shape)
+    strides = row_major(parts.shape) if strides is None else strides
+    local = [parts.of(tensor) for tensor in tensors.values()]
+    found = function(*local, parts.base(base, strides), strides)
+    return parts.joined(found, local[0])
+
+
+def pieces(x: Any, dim: int) -> int:
+    """Into how many shards a dimension of a DTensor is cut."""
+    of_dim = [getattr(p, "dim", None) == dim % x.ndim for p in x.placements]
+    return math.prod(n for n, cuts in zip(x.device_mesh.shape, of_dim, strict=True) if cuts)
+
+
+class _Parts:
+    """How the draws of a call are divided among the processes: as its first tensor is."""
+
+    def __init__(self, lead: Any, whole: Sequence[int], shape: Sequence[int] | None) -> None:
+        self.tensor = sys.modules[_MODULE]
+        self.lead = lead
+        self.shape = tuple(lead.shape if shape is None else shape)
+        self.whole = {dim % len(self.shape) for dim in whole}
+        ahead = len(self.shape) - lead.ndim
+        self.placements, self.computed = [], []
+        for p in lead.placements:
+            if type(p) is self.tensor.Shard:
+                p = self.tensor.Shard(p.dim % lead.ndim + ahead)
+            elif hasattr(p, "dim"):
+                # Not a range of its dimension, as where FSDP shards what is tensor-parallel: there
+                # is no one base that gives its draws.
+                self.whole.add(p.dim % lead.ndim + ahead)
+            self.placements.append(self.tensor.Replicate() if p.is_partial() else p)
+        self.computed = [
+            self.tensor.Replicate() if self._gathers(p) else p for p in self.placements
+        ]
+
+    def _gathers(self, placement: Any) -> bool:
+        return getattr(placement, "dim", None) in self.whole
+
+    def base(self, base: int, strides: Sequence[int]) -> int:
+        """The mask index of the first draw of this process' part."""
+        _, start = _torch.shard_offset()(self.shape, self.lead.device_mesh, self.computed)
+        return as_int64((base + sum(map(operator.mul, start, strides))) % 2**64)
+
+    def of(self, t: Any) -> torch.Tensor | None:
+        """What this process needs of a tensor."""
+        if t is None:
+            return None
+        ahead = len(self.shape) - t.ndim
+        placements, of_gradient = [], []
+        for p in self.computed:
+            if not p.is_replicate():
+                dim = p.dim - ahead
+                if dim >= 0 and (t.shape[dim] != 1 or self.shape[p.dim] == 1):
+                    p = self.tensor.Shard(dim)
+                else:
+                    # All parts share it, and its gradient is the sum of theirs.
+                    placements.append(self.tensor.Replicate())
+                    of_gradient.append(self.tensor.Partial())
+                    continue
+            placements.append(p)
+            of_gradient.append(p)
+        local: torch.Tensor = t.redistribute(placements=placements).to_local(
+            grad_placements=of_gradient
+        )
+        return local
+
+    def joined(self, found: Any, local: Any) -> Any:
+        """The result of which this process has a part, placed as the first tensor is."""
+        if isinstance(found, tuple):
+            y, *others = found
+            return (self.joined(y, local), *(self._joined(other, local) for other in others))
+        return self._joined(found, local).redistribute(placements=self.placements)
+
+    def _joined(self, part: torch.Tensor, local: torch.Tensor) -> Any:
+        placements = [
+            p if p.is_replicate() or p.dim < part.ndim else self.tensor.Replicate()
+            for p in self.computed
+        ]
+        shape = [n if d in self.whole else self.shape[d] for d, n in enumerate(part.shape)]
+        # A DTensor notes the order of its dimensions in memory, which must be that of its parts.
+        alike = part.shape == local.shape and part.stride() == local.stride()
+        alike = alike and tuple(shape) == tuple(self.lead.shape)
+        return self.tensor.DTensor.from_local(
+            part if alike else part.contiguous(),
+            self.lead.device_mesh,
+            placements,
+            run_check=False,
+            shape=torch.Size(shape),
+            stride=self.lead.stride() if alike else tuple(row_major(shape)),
+        )

@@ -27,6 +27,7 @@ from ._bernoulli import inverted
 from ._indices import mask_map
 from ._override import given
 from ._rate import Probability, Rate
+from ._shards import by_parts, is_spread, pieces
 
 
 def scaled_dot_product_attention(
@@ -120,25 +121,36 @@ def scaled_dot_product_attention(
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
-    if strides is None:
-        strides = row_major(sizes.scores)
     query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
-    features = query.shape[-1]
-    factor = 1.0 / math.sqrt(features or 1) if scale is None else float(scale)
-    # From here on all have a dimension of heads.
-    ndim = max(3, len(sizes.scores))
-    strides = [*[0] * (ndim - len(strides)), *strides]
-    plan = AttentionPlan(drop, factor, is_causal, base, tuple(strides))
-    q = _expand(query, ndim, sizes.batch, sizes.heads)
-    k = _expand(key, ndim, sizes.batch, sizes.groups)
-    v = _expand(value, ndim, sizes.batch, sizes.groups)
-    mask = attn_mask if attn_mask is None else _leading(attn_mask, ndim)
-    if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
-        drawn = Key.draw(generator) if dropout_key is None else dropout_key
-        output = in_blocks(q, k, v, mask, plan, drawn)
-    else:
-        output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
-    return output.reshape(*sizes.scores[:-1], value.shape[-1])
+    factor = 1.0 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
+
+    def part(
+        query: Any, key: Any, value: Any, attn_mask: Any, base: int, strides: Sequence[int] | None
+    ) -> torch.Tensor:
+        of_part = _sizes(query, key, value, enable_gqa) if spread else sizes
+        if strides is None:
+            strides = row_major(sizes.scores)
+        # From here on all have a dimension of heads.
+        ndim = max(3, len(sizes.scores))
+        strides = [*[0] * (ndim - len(strides)), *strides]
+        plan = AttentionPlan(drop, factor, is_causal, base, tuple(strides))
+        q = _expand(query, ndim, of_part.batch, of_part.heads)
+        k = _expand(key, ndim, of_part.batch, of_part.groups)
+        v = _expand(value, ndim, of_part.batch, of_part.groups)
+        mask = attn_mask if attn_mask is None else _leading(attn_mask, ndim)
+        if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
+            drawn = Key.draw(generator) if dropout_key is None else dropout_key
+            output = in_blocks(q, k, v, mask, plan, drawn)
+        else:
+            output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
+        return output.reshape(*of_part.scores[:-1], value.shape[-1])
+
+    tensors = {"query": query, "key": key, "value": value, "attn_mask": attn_mask}
+    spread, whole = is_spread(query), [-2, -1]
+    if spread and enable_gqa and not _groups_stay_whole(query, sizes):
+        whole.append(-3)
+    y: torch.Tensor = by_parts(part, tensors, base, strides, whole, sizes.scores)
+    return y
 
 
 class _Sizes(NamedTuple):
@@ -174,6 +186,11 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
             wrong_type(name, f"of query's dtype, {query.dtype}", t)
         if t.device != query.device:
             wrong_value(name, f"on query's device, {query.device}, and not on {t.device}", t)
+    return _sizes(query, key, value, enable_gqa)
+
+
+def _sizes(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes:
+    named = {"query": query, "key": key, "value": value}
     if key.shape[-1] != query.shape[-1]:
         wrong_value("key", f"of query's {query.shape[-1]} features", key)
     if value.shape[-2] != key.shape[-2]:
@@ -191,6 +208,12 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
     # One head of key and value serves all heads of query, without a copy for each.
     groups = of_key if of_key == of_value else lead[-1]
     return _Sizes((*lead, *length), lead[:-1], lead[-1], groups)
+
+
+def _groups_stay_whole(query: torch.Tensor, sizes: _Sizes) -> bool:
+    """Whether each process has all heads of query that its heads of key and value serve."""
+    parts = pieces(query, -3)
+    return sizes.groups in (1, sizes.heads) or sizes.heads % parts == 0 == sizes.groups % parts
 
 
 def _check_groups(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[int, int]:

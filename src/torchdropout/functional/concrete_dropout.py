@@ -81,7 +81,7 @@ def concrete_dropout(
     indices = NoiseIndices.of(x.shape, broadcast_dims, layout)
     if not training:
         return x
-    return multiplied(x, parameter, factor, indices, key, generator)
+    return multiplied(x, "p_logit", parameter, factor, indices, key, generator)
 
 
 def check_temperature(temperature: Any) -> float:

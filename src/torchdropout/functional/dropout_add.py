@@ -19,6 +19,7 @@ from ._indices import mask_map
 from ._map import compute
 from ._override import overridable
 from ._rate import Probability
+from ._shards import by_parts
 
 
 @overridable
@@ -82,11 +83,19 @@ def dropout_add(
     base, strides = mask_map(x.shape, (), broadcast_dims, layout)
     if not (training and keyed_map.active):
         return _sum(_biased(x, bias), residual)
-    if direct.takes_add(x, residual, bias):
-        drawn = numbers(keyed_map, key, generator, base, strides)
-        return direct.masked_add(x, residual, bias, drawn)
-    kept = compute(_biased(x, bias), keyed_map, base, strides, key, generator)
-    return _sum(kept, residual)
+
+    def part(
+        x: Any, residual: Any, bias: Any, base: int, strides: Sequence[int] | None
+    ) -> torch.Tensor:
+        if direct.takes_add(x, residual, bias):
+            drawn = numbers(keyed_map, key, generator, base, strides)
+            return direct.masked_add(x, residual, bias, drawn)
+        kept = compute(_biased(x, bias), keyed_map, base, strides, key, generator)
+        return _sum(kept, residual)
+
+    tensors = {"input": x, "residual": residual, "bias": bias}
+    y: torch.Tensor = by_parts(part, tensors, base, strides)
+    return y
 
 
 def _biased(x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

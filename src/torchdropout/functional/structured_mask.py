@@ -16,6 +16,7 @@ from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
 from ._key import key_of, key_tensor
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability, drops
+from ._shards import by_parts
 from .drop_path import Mode, check_mode
 
 
@@ -79,8 +80,13 @@ def n_m_dropout(
     base, strides = choice_map(x.shape, (), at, broadcast_dims, layout)
     if not training or n == m:
         return x
-    drawn = key_tensor(key_of(key, generator))
-    return drop_to_count(x, drawn, n, m, at, scale_by_keep, base, strides)
+
+    def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
+        drawn = key_tensor(key_of(key, generator))
+        return drop_to_count(x, drawn, n, m, at, scale_by_keep, base, strides)
+
+    y: torch.Tensor = by_parts(part, {"input": x}, base, strides, whole=(at,))
+    return y
 
 
 @overridable
@@ -147,13 +153,18 @@ def column_dropout(
         wrong_value("input", f"of one or more columns along dimension {at}, to keep one", x)
     if not (training and drops(p)):
         return x
-    drawn = key_tensor(key_of(key, generator))
-    if isinstance(p, Rate):
-        return ops.counted_affine_of(
-            *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides
-        )
-    kept = count_kept(size, p) if p < 1.0 else 0
-    return drop_to_count(x, drawn, kept, size, at, scale_by_keep, base, strides)
+
+    def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
+        drawn = key_tensor(key_of(key, generator))
+        if isinstance(p, Rate):
+            return ops.counted_affine_of(
+                *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides
+            )
+        kept = count_kept(size, p) if p < 1.0 else 0
+        return drop_to_count(x, drawn, kept, size, at, scale_by_keep, base, strides)
+
+    y: torch.Tensor = by_parts(part, {"input": x}, base, strides, whole=(at,))
+    return y
 
 
 def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from ._fixed_count import choice_map, choose
 from ._key import key_of, key_tensor
 from ._override import overridable
 from ._rate import Probability, check_probability, drops
+from ._shards import by_parts
 
 
 @overload
@@ -130,14 +131,20 @@ def token_dropout(
         wrong_value("input", f"of one or more tokens behind a prefix of {prefix}, to keep one", x)
     if not (training and drops(p)):
         return (x, None) if return_indices else x
-    drawn = key_tensor(key_of(key, generator))
-    places = choose(x, drawn, p, size, base, strides, ordered)
-    at = places + prefix
-    if prefix > 0:
-        first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
-        at = torch.cat((first, at), dim=1)
-    y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
-    return (y, places) if return_indices else y
+
+    def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> Any:
+        drawn = key_tensor(key_of(key, generator))
+        places = choose(x, drawn, p, size, base, strides[:2], ordered)
+        at = places + prefix
+        if prefix > 0:
+            first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
+            at = torch.cat((first, at), dim=1)
+        y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
+        return (y, places) if return_indices else y
+
+    # The other dimensions of x have no part in the choice.
+    strides = [*strides, *[0] * (x.ndim - 2)]
+    return by_parts(part, {"input": x}, base, strides, whole=(1,))
 
 
 def check_prefix(num_prefix_tokens: Any) -> int:

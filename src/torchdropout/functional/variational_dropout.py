@@ -78,7 +78,7 @@ def variational_dropout(
     indices = NoiseIndices.of(x.shape, broadcast_dims, layout)
     if not training:
         return x
-    return multiplied(x, parameter, Scaled(), indices, key, generator)
+    return multiplied(x, "log_alpha", parameter, Scaled(), indices, key, generator)
 
 
 class Scaled(NamedTuple):

@@ -18,6 +18,7 @@ from ._key import check_source
 from ._map import by_operator, compute
 from ._override import given
 from ._rate import Probability, Rate, check_probability, drops
+from ._shards import by_parts
 
 
 def zoneout(
@@ -92,9 +93,14 @@ def zoneout(
         return new
     if not training:
         return expectation(new, old, p)
-    if strides is None:
-        strides = row_major(new.shape)
-    return select(new, old, draw(new, key, generator), p, base, strides)
+
+    def part(new: Any, old: Any, base: int, strides: Sequence[int] | None) -> torch.Tensor:
+        if strides is None:
+            strides = row_major(new.shape)
+        return select(new, old, draw(new, key, generator), p, base, strides)
+
+    y: torch.Tensor = by_parts(part, {"new": new, "old": old}, base, strides)
+    return y
 
 
 def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.Tensor:

@@ -1,0 +1,255 @@
+"""A program: processes over gloo that compute with DTensors what one process computes of the whole.
+
+`python spread.py STORE some|all ROWS [COLUMNS]`: a mesh of one dimension or two, and a process for
+each of its places; some placements of each case, or all.
+"""
+
+import copy
+import itertools
+import math
+import os
+import sys
+import traceback
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import (
+    DTensor,
+    Partial,
+    Replicate,
+    Shard,
+    distribute_module,
+    distribute_tensor,
+)
+from torch.distributed.tensor.placement_types import _StridedShard
+
+import torchdropout as td
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError
+
+
+def numbers(*shape, dtype=torch.float32):
+    """Whole numbers, whose sums are exact in any order."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(-4, 5, shape, generator=generator).to(dtype)
+
+
+def attention(*sizes, **options):
+    def call(query, key, value, mask=None):
+        return F.scaled_dot_product_attention(query, key, value, mask, 0.4, **options)
+
+    q, k, v, *mask = (
+        torch.randn(size, generator=torch.Generator().manual_seed(1)) for size in sizes
+    )
+    return call, [q, k, v, *mask]
+
+
+X = numbers(7, 5, 6)
+MAPS = numbers(4, 3, 7, 6)
+ROWS = numbers(5, 4, 8)
+HEADS = (3, 4, 5, 8)
+# By name: a function, and its tensors, the first of which says how the result is placed.
+CASES = {
+    "dropout": (lambda x: F.dropout(x, 0.4), [X]),
+    "with a key": (lambda x: F.dropout(x, 0.4, key=td.Key(2**63 + 5, 1)), [X]),
+    "in place": (lambda x: F.dropout(x * 1, 0.4, inplace=True), [X]),
+    "dropout1d": (lambda x: F.dropout1d(x, 0.4), [X]),
+    "alpha": (lambda x: F.alpha_dropout(x, 0.4, True), [X]),
+    "drop_path": (lambda x: F.drop_path(x, 0.4, True), [X]),
+    "locked": (lambda x: F.locked_dropout(x, 0.4), [X]),
+    "layout": (lambda x: F.dropout(x, 0.4, layout=td.MaskLayout(7, (0, 90, 2))), [X]),
+    "gaussian": (lambda x: F.gaussian_dropout(x, 0.4), [X]),
+    "noise in place": (lambda x: F.gaussian_noise(x * 1, 0.4, inplace=True), [X]),
+    "module": (td.nn.Dropout(0.4), [X]),
+    "eval": (lambda x: F.dropout(x, 0.4, False) * 1, [X]),
+    "dropout_add": (lambda x, r: F.dropout_add(x, r, 0.5), [X, X + 1]),
+    "with bias": (lambda x, r, b: F.dropout_add(x, r, 0.5, bias=b), [X, X + 1, numbers(6)]),
+    "half": (
+        lambda x, r, b: F.dropout_add(x, r, 0.5, bias=b),
+        [X.bfloat16(), X.bfloat16() + 1, numbers(6, dtype=torch.bfloat16)],
+    ),
+    "zoneout": (lambda new, old: F.zoneout(new, old, 0.4), [X, X + 1]),
+    "zoneout in eval": (lambda new, old: F.zoneout(new, old, 0.5, False), [X, X + 1]),
+    "blocks1d": (lambda x: F.drop_block1d(x, 0.5, 3), [X]),
+    "blocks": (lambda x: F.drop_block2d(x, 0.5, 3), [MAPS]),
+    "blocks in place": (lambda x: F.drop_block2d(x * 1, 0.5, 2, inplace=True), [MAPS]),
+    "blocks by count": (lambda x: F.drop_block2d(x, 0.5, 3, scale="count"), [MAPS]),
+    "blocks of all channels": (lambda x: F.drop_block2d(x, 0.5, 3, per_channel=False), [MAPS]),
+    "blocks of one sample": (lambda x: F.drop_block2d(x, 0.5, 3, scale="count"), [MAPS[0]]),
+    "tokens": (lambda x: F.token_dropout(x, 0.5, num_prefix_tokens=1), [X]),
+    "tokens of a batch": (lambda x: F.token_dropout(x, 0.5, broadcast_dims=(0,)), [X]),
+    "places": (lambda x: F.token_dropout(x, 0.5, return_indices=True)[1] * 1.0 + 0 * x.sum(), [X]),
+    "n of m": (lambda x: F.n_m_dropout(x, 2, 4), [ROWS]),
+    "n of m along dim 1": (lambda x: F.n_m_dropout(x, 1, 2, dim=1), [ROWS]),
+    "columns": (lambda x: F.column_dropout(x, 0.5), [ROWS]),
+    "columns of a row": (lambda x: F.column_dropout(x, 0.5, dim=1, mode="row"), [ROWS]),
+    "concrete": (lambda x, p: F.concrete_dropout(x, p), [X, torch.tensor(0.5)]),
+    "concrete, by channel": (lambda x, p: F.concrete_dropout(x, p), [X, numbers(5, 1)]),
+    "concrete, shared": (
+        lambda x, p: F.concrete_dropout(x, p, broadcast_dims=(0, 2)),
+        [X, numbers(7, 1, 6)],
+    ),
+    "variational": (lambda x, a: F.variational_dropout(x, a), [X, numbers(6) / 4]),
+    "attention": attention(HEADS, HEADS, (3, 4, 5, 2)),
+    "causal": attention(HEADS, HEADS, HEADS, is_causal=True),
+    "attention, without a batch": attention((5, 8), (6, 8), (6, 8)),
+    "attention, broadcast": attention(HEADS, (1, 4, 6, 8), (3, 1, 6, 8), (4, 1, 6)),
+    "grouped": attention(HEADS, (3, 2, 6, 8), (3, 2, 6, 8), (5, 6), enable_gqa=True),
+    "grouped, one": attention(HEADS, (3, 1, 6, 8), (3, 1, 6, 8), enable_gqa=True),
+    "attention, heads shared": attention(
+        HEADS, HEADS, HEADS, broadcast_dims=(-2, -1), dropout_key=td.Key(3)
+    ),
+}
+
+
+# Sums of floats, or torch's exp, which rounds by where in a vector an element is.
+ROUNDED = {"concrete", "variational", "attention", "causal", "grouped"}
+
+
+def run(function, tensors):
+    tensors = [t.detach().requires_grad_() for t in tensors]
+    torch.manual_seed(3)
+    y = function(*tensors)
+    weights = numbers(*y.shape, dtype=y.dtype)  # a gradient that differs by place
+    if isinstance(y, DTensor):
+        weights = distribute_tensor(weights, y.device_mesh, y.placements)
+    (y * weights).sum().backward()
+    return y.detach(), [t.grad for t in tensors], torch.rand(1)
+
+
+def compare(name, expected, placements, mesh):
+    function, tensors = CASES[name]
+    whole, gradients, after = expected
+
+    def spread(t):
+        # As the first tensor is, where it has the same sizes; else every process has all of it.
+        alike = t.shape == tensors[0].shape
+        return distribute_tensor(t, mesh, placements if alike else [Replicate()] * mesh.ndim)
+
+    y, found, then = run(function, [spread(t) for t in tensors])
+    if name != "places":
+        assert y.placements == placements
+    rounded = name.split(",")[0] in ROUNDED
+    for got, want in zip([y, *found], [whole, *gradients], strict=True):
+        tolerance = {"rtol": 1e-5, "atol": 1e-5} if rounded else {"rtol": 0.0, "atol": 0.0}
+        torch.testing.assert_close(got.full_tensor(), want, **tolerance)
+    assert torch.equal(then, after)
+
+
+def sums(mesh):
+    """A sum over processes is summed before it is dropped."""
+    x = DTensor.from_local(X, mesh, [Partial()] * mesh.ndim)
+    torch.manual_seed(3)
+    y = F.dropout(x, 0.4).full_tensor()
+    torch.manual_seed(3)
+    assert torch.equal(y, F.dropout(X * mesh.size(), 0.4))
+
+
+def cut_twice(mesh):
+    """FSDP of what was tensor-parallel: a process has no one range of the dimension."""
+    strided = _StridedShard(0, split_factor=mesh.size(1))
+    for inner in (Shard(0), Replicate()):
+        x = distribute_tensor(X, mesh, [Replicate(), inner])
+        x = x.redistribute(placements=[strided, inner])
+        torch.manual_seed(3)
+        y = F.dropout(x, 0.4)
+        assert y.placements == x.placements
+        torch.manual_seed(3)
+        assert torch.equal(y.full_tensor(), F.dropout(X, 0.4))
+
+
+def layers(mesh):
+    """Attention as a layer: its projections are torch's, its heads views of them."""
+    layer = td.nn.MultiheadAttention(8, 2, dropout=0.5, batch_first=True)
+    x = torch.randn(12, 4, 8)  # torch flattens even shards only
+    for need_weights in (True, False):
+        torch.manual_seed(3)
+        y, weights = layer(x, x, x, need_weights=need_weights)
+        spread = distribute_tensor(x, mesh, [Shard(0)] * mesh.ndim)
+        torch.manual_seed(3)
+        of_spread = distribute_module(copy.deepcopy(layer), mesh)
+        z, theirs = of_spread(spread, spread, spread, need_weights=need_weights)
+        torch.testing.assert_close(z.full_tensor(), y)
+        z.square().sum().backward()
+        layer.zero_grad()
+        y.square().sum().backward()
+        for one, other in zip(of_spread.parameters(), layer.parameters(), strict=True):
+            torch.testing.assert_close(one.grad.full_tensor(), other.grad)
+        if need_weights:
+            torch.testing.assert_close(theirs.full_tensor(), weights)
+
+
+def refused(mesh):
+    """Tensors of which some are spread; nothing is drawn."""
+    spread = distribute_tensor(X, mesh, [Replicate()] * mesh.ndim)
+    before = torch.get_rng_state()
+    for call, message in (
+        (lambda: F.dropout_add(spread, X), "`residual` to be a DTensor, as `input` is, got"),
+        (lambda: F.dropout_add(X, spread), "`residual` to be not a DTensor, as `input` is not"),
+        (lambda: F.dropout_add(spread, spread, bias=X[0, 0]), "`bias` to be a DTensor"),
+        (lambda: F.zoneout(spread, X), "`old` to be a DTensor"),
+        (lambda: F.concrete_dropout(spread, X), "`p_logit` to be a DTensor"),
+        (lambda: F.variational_dropout(spread, X), "`log_alpha` to be a DTensor"),
+        (
+            lambda: F.scaled_dot_product_attention(spread, spread, X, None, 0.5),
+            "`value` to be a DTensor, as `query` is",
+        ),
+    ):
+        with pytest.raises(ArgumentTypeError, match=message):
+            call()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def work(rank, store, sizes, thorough):
+    torch.set_num_threads(1)
+    world = math.prod(sizes)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    mesh = init_device_mesh("cpu", sizes)
+    count = 0
+    for name, (function, tensors) in CASES.items():
+        expected = run(function, tensors)
+        kinds = [*map(Shard, range(tensors[0].ndim)), Replicate()]
+        if not thorough:
+            kinds = [kinds[len(name) % len(kinds)], Shard(tensors[0].ndim - 1)]
+        for placements in itertools.product(kinds, repeat=mesh.ndim):
+            try:
+                compare(name, expected, placements, mesh)
+            except Exception as error:
+                raise AssertionError(f"{name}, {placements}: {error}") from error
+            count += 1
+    torch.manual_seed(0)
+    layers(mesh)
+    sums(mesh)
+    refused(mesh)
+    if mesh.ndim == 2:
+        cut_twice(mesh)
+    dist.destroy_process_group()
+    return count
+
+
+def child(*arguments):
+    code = 1
+    try:
+        count = work(*arguments)
+        if arguments[0] == 0:
+            print("as the whole:", count, flush=True)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    store, amount, *given = sys.argv[1:]
+    sizes = tuple(map(int, given))
+    processes = []
+    for rank in range(math.prod(sizes)):
+        # A copy of this process has imported everything.
+        processes.append(os.fork())
+        if processes[-1] == 0:
+            child(rank, store, sizes, amount == "all")
+    failed = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+    sys.exit(any(failed))
