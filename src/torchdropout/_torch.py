@@ -243,7 +243,9 @@ else:
         "torch.nn.modules.dropout:_DropoutNd", "the base of all modules that torch calls dropout"
     )
 check = _at_use("torch:_check", "the bounds of a size that a compiled graph does not know")
-is_batched = _at_use("torch._C:_functorch.is_batchedtensor", "compiled TokenDropout")
+is_batched = _at_use(
+    "torch._C:_functorch.is_batchedtensor", "compiled TokenDropout, and p as a tensor"
+)
 canonical_mask = _at_use("torch.nn.functional:_canonical_mask", "the masks of MultiheadAttention")
 graph_task = _at_use("torch._C:_current_graph_task_id", "whether a backward runs, for WeightDrop")
 is_view = _optional(

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard
 
 import torch
+from torch.autograd import forward_ad
 
+from . import _torch
 from .errors import ArgumentTypeError, ArgumentValueError
 
 UINT64 = 2**64
@@ -72,18 +74,34 @@ def check_number(name: str, expected: str, value: Any) -> float:
 
 
 def check_p(p: Any, name: str = "p") -> float:
-    """The drop probability as a float in [0, 1].
+    """The drop probability as a float in [0, 1]; that of a tensor without dimensions, as in torch.
 
     Raises:
-        ArgumentTypeError: p is not a real number; a bool, a string or a tensor is not accepted.
+        ArgumentTypeError: p is not a real number; a bool, a string, or a tensor that has dimensions
+            or a gradient is not accepted.
         ArgumentValueError: p is NaN or outside [0, 1].
     """
     expected = "a number in [0, 1], the drop probability"
-    value = p if isinstance(p, float) else check_number(name, expected, p)
+    number = _number_in(p, name) if isinstance(p, torch.Tensor) else p
+    value = number if isinstance(number, float) else check_number(name, expected, number)
     # Written so that NaN, which compares false with everything, is refused too.
     if not 0.0 <= value <= 1.0:
-        wrong_value(name, "in [0, 1], the drop probability", p)
+        wrong_value(name, "in [0, 1], the drop probability", number)
     return value
+
+
+def _number_in(tensor: torch.Tensor, name: str) -> Any:
+    """The number that a tensor holds; the tensor itself where it is not one real number."""
+    if tensor.is_nested or tensor.ndim > 0 or tensor.dtype.is_complex:
+        return tensor
+    if tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None:
+        expected = "a number, or a tensor without a gradient (concrete_dropout learns p)"
+        wrong_type(name, expected, tensor)
+    if _torch.is_batched(tensor):
+        wrong_type(name, "one number for all samples of a vmap", tensor)
+    if tensor.is_meta:
+        wrong_type(name, "a number, or a tensor that has data", tensor)
+    return tensor.item()
 
 
 def check_bool(name: str, value: Any) -> bool:

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+
+# Not looked up at the call: code that puts the function below in place of torch's would make it
+# call itself.
+from torch.nn.functional import scaled_dot_product_attention as torch_attention
 from torch.overrides import handle_torch_function, has_torch_function
 
 from .._validate import (
@@ -117,7 +121,7 @@ def scaled_dot_product_attention(
     _check_source(dropout_key, generator, query)
     base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
     if not drop.active:
-        return torch.nn.functional.scaled_dot_product_attention(
+        return torch_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
     if strides is None:
