@@ -9,9 +9,10 @@ from torch.compiler import is_dynamo_compiling
 
 from .._validate import wrong_type
 from ..functional.embedding_dropout import drop_rows
-from ._module import DropoutModule
+from ._module import DropoutModule, also_named
 
 
+@also_named("embed_p")
 class EmbeddingDropout(DropoutModule):
     r"""An embedding whose rows are dropped with probability p in training; the embedding in eval.
 
@@ -20,18 +21,19 @@ class EmbeddingDropout(DropoutModule):
     `padding_idx` and its other settings, and its weight is never written to (except by torch, if
     the embedding has a `max_norm`). A drop-in for fastai's `EmbeddingDropout`: the embedding is
     `emb`, the key of the `state_dict` is the same, `emb.weight`, and `embed_p` is another name of
-    `p`.
+    `p`, as an argument and as an attribute.
 
     Args:
         emb: The embedding, or a module like it: with a `weight` that has a row for each word.
         p: Drop probability in [0, 1].
+        embed_p: Another name of p.
 
     Shape:
         words any; the output has one more dimension, that of the features.
 
     Raises:
         ArgumentTypeError: p is not a number, or emb is not such a module.
-        ArgumentValueError: p is NaN or outside [0, 1].
+        ArgumentValueError: p is NaN or outside [0, 1], or given by both names.
 
     Example:
         >>> import torch, torchdropout as td
@@ -45,22 +47,17 @@ class EmbeddingDropout(DropoutModule):
         neural networks", NIPS 2016, section 4.2.
     """
 
-    def __init__(self, emb: torch.nn.Module, p: float = 0.1) -> None:
+    embed_p: float
+
+    def __init__(
+        self, emb: torch.nn.Module, p: float = 0.1, *, embed_p: float | None = None
+    ) -> None:
         super().__init__(p)
         if not isinstance(emb, torch.nn.Module) or not hasattr(emb, "weight"):
             wrong_type("emb", "a torch.nn.Embedding, or a module with its `weight`", emb)
         if isinstance(emb, torch.nn.EmbeddingBag):
             wrong_type("emb", "a module that gives a row for each word, and not for each bag", emb)
         self.emb = emb
-
-    @property
-    def embed_p(self) -> float:
-        """Fastai's name of p, for code that reads or sets it."""
-        return self.p
-
-    @embed_p.setter
-    def embed_p(self, value: float) -> None:
-        self.p = value
 
     def extra_repr(self) -> str:
         """The drop probability."""
