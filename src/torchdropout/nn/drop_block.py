@@ -12,6 +12,7 @@ from .. import functional as F
 from .._validate import check_bool, check_p
 from ..functional._blocks import block_constants
 from ..functional.drop_block import Scale, check_block_size, check_eps, check_scale
+from ..random import Key
 from ._module import DropoutModule, also_named
 
 
@@ -56,14 +57,15 @@ class _DropBlock(DropoutModule):
             text += ", per_channel=False"
         return text if self.scale == "expectation" else f"{text}, scale={self.scale!r}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """The function of the same name in `functional`, with this module's state and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """The function of this name in `functional`, with this state; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
         return type(self)._function(
             input,
             *(p, self.block_size, self.inplace, self.eps, self.training),
             per_channel=self.per_channel,
             scale=self.scale,
+            key=key,
         )
 
 

@@ -12,6 +12,7 @@ from .. import functional as F
 from .._validate import check_bool, check_p
 from ..functional._bernoulli import inverted, unscaled
 from ..functional.drop_path import Mode, check_mode
+from ..random import Key
 from ._module import DropoutModule, also_named
 
 
@@ -63,10 +64,10 @@ class DropPath(DropoutModule):
         """The drop probability, and whether kept samples are scaled."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_path` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.drop_path` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_path(input, p, self.training, self.scale_by_keep)
+        return F.drop_path(input, p, self.training, self.scale_by_keep, key=key)
 
 
 class StochasticDepth(DropoutModule):
@@ -104,7 +105,7 @@ class StochasticDepth(DropoutModule):
         """The drop probability and the mode."""
         return f"p={self.p}, mode={self.mode}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_path` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.drop_path` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_path(input, p, self.training, mode=self.mode)
+        return F.drop_path(input, p, self.training, mode=self.mode, key=key)

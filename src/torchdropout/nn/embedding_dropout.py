@@ -8,7 +8,9 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .._validate import wrong_type
+from ..functional._key import check_source
 from ..functional.embedding_dropout import drop_rows
+from ..random import Key
 from ._module import DropoutModule, also_named
 
 
@@ -63,14 +65,18 @@ class EmbeddingDropout(DropoutModule):
         """The drop probability."""
         return f"p={self.p}"
 
-    def forward(self, words: torch.Tensor, scale: float | None = None) -> torch.Tensor:
+    def forward(
+        self, words: torch.Tensor, scale: float | None = None, *, key: Key | None = None
+    ) -> torch.Tensor:
         """The embedding of words, rows dropped as in `functional.embedding_dropout`.
 
         Args:
             words: Row numbers.
             scale: Multiplies the output too, in training and in eval.
+            key: Names the mask; nothing is drawn.
         """
         p = self._traced_p() if is_dynamo_compiling() else self.p
+        check_source(key, None, words)
         found = self.emb(words)
         weight = cast("torch.Tensor", self.emb.weight)
-        return drop_rows(found, words, weight.shape[0], p, self.training, scale)
+        return drop_rows(found, words, weight.shape[0], p, self.training, scale, key=key)

@@ -11,6 +11,7 @@ from .. import _torch
 from .. import functional as F
 from .._validate import check_bool
 from ..functional.token_dropout import check_prefix
+from ..random import Key
 from ._module import DropoutModule, also_named
 
 
@@ -88,8 +89,8 @@ class TokenDropout(DropoutModule):
             text += f", {name}=True" if getattr(self, name) else ""
         return text
 
-    def forward(self, input: torch.Tensor) -> Any:
-        """`functional.token_dropout` with this module's state."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> Any:
+        """`functional.token_dropout` with this module's state; `key` names the mask."""
         # A graph for one length is faster, and vmap has no rules for a symbolic size.
         traced = (
             is_dynamo_compiling()
@@ -104,4 +105,5 @@ class TokenDropout(DropoutModule):
             num_prefix_tokens=self.num_prefix_tokens,
             ordered=self.ordered,
             return_indices=self.return_indices,
+            key=key,
         )
