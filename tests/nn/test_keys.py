@@ -161,3 +161,21 @@ def test_compiled_a_key_is_an_input_of_the_graph():
     with torch._dynamo.config.patch(error_on_recompile=True):
         for key in (KEY, td.Key(8), td.Key(2**64 - 1, 3)):
             assert torch.equal(compiled(X, key), module(X, key=key))
+
+
+@pytest.mark.parametrize("name", ["Dropout", "DropPath", "EmbeddingDropout"])
+def test_traced_itself_a_module_has_the_key_among_its_arguments(name):
+    """As the root of a trace `torch.fx` looks inside, and puts a proxy in place of the key."""
+    make, args, _ = CASES[name]
+    module = make()
+    traced = torch.fx.symbolic_trace(module)
+    assert torch.equal(traced(*args, key=KEY), module(*args, key=KEY))
+    torch.manual_seed(3)
+    drawn = module(*args)
+    torch.manual_seed(3)
+    assert torch.equal(traced(*args), drawn)
+
+
+def test_traced_itself_in_eval():
+    module = CASES["MultiSampleDropout"][0]().eval()
+    assert torch.equal(torch.fx.symbolic_trace(module)(X), module(X))

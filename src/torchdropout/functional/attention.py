@@ -29,6 +29,7 @@ from ..random import Key
 from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import inverted
 from ._indices import mask_map
+from ._key import check_key
 from ._override import given
 from ._rate import Probability, Rate
 
@@ -246,18 +247,8 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
         wrong_value("attn_mask", f"of a shape that broadcasts to the scores', {scores}", mask)
 
 
-def check_dropout_key(key: Any) -> None:
-    """Check a key where `key` has another meaning.
-
-    Raises:
-        ArgumentTypeError: It is neither a `Key` nor None.
-    """
-    if key is not None and not isinstance(key, Key):
-        wrong_type("dropout_key", "a torchdropout.Key", key)
-
-
 def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
-    check_dropout_key(key)
+    check_key("dropout_key", key)
     if generator is None:
         return
     check_generator(generator, query.device)

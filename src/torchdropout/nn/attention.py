@@ -17,8 +17,8 @@ from ..contract.layout import row_major
 from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
 from ..functional._bernoulli import inverted
+from ..functional._key import check_key
 from ..functional._rate import drops
-from ..functional.attention import check_dropout_key
 from ..random import Key
 from ._module import RateModule
 
@@ -135,7 +135,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
 
         `dropout_key` names the mask of the dropout, so that nothing is drawn.
         """
-        check_dropout_key(dropout_key)
+        check_key("dropout_key", dropout_key)
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
         if not (self.training and drops(p)):
             return super().forward(

@@ -8,7 +8,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .._validate import wrong_type
-from ..functional._key import check_source
+from ..functional._key import check_key
 from ..functional.embedding_dropout import drop_rows
 from ..random import Key
 from ._module import DropoutModule, also_named
@@ -76,7 +76,7 @@ class EmbeddingDropout(DropoutModule):
             key: Names the mask; nothing is drawn.
         """
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        check_source(key, None, words)
+        check_key("key", key)
         found = self.emb(words)
         weight = cast("torch.Tensor", self.emb.weight)
         return drop_rows(found, words, weight.shape[0], p, self.training, scale, key=key)

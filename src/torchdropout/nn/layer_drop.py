@@ -12,10 +12,9 @@ from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type, wrong_value
 from ..contract.keep import scale
 from ..functional._bernoulli import inverted, traced
-from ..functional._key import key_tensor
+from ..functional._key import check_key, key_tensor
 from ..functional._map import by_operator
 from ..functional._rate import Probability, Rate, drops
-from ..functional.attention import check_dropout_key
 from ..random import Key
 from ._module import RateModule
 
@@ -101,7 +100,7 @@ class LayerDrop(RateModule):
         """
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         active = self.training and drops(p)
-        check_dropout_key(dropout_key)
+        check_key("dropout_key", dropout_key)
         if active:
             if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
                 wrong_type("input", "a tensor", input)

@@ -9,7 +9,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type
-from ..functional._key import check_source
+from ..functional._key import check_key
 from ..functional._rate import drops
 from ..functional.multi_sample import check_reduce, check_samples
 from ..random import Key
@@ -82,7 +82,7 @@ class MultiSampleDropout(DropoutModule):
         """The output of the head, for the samples, named by `key`, in training, for x in eval."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         reduce = check_reduce(self.reduce)
-        check_source(key, None, x)
+        check_key("key", key)
         if not (self.training and drops(p)):
             output = self.head(x)
             return cast("torch.Tensor", output if reduce == "mean" else output.unsqueeze(0))

@@ -18,10 +18,9 @@ from .. import _torch
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..functional._bernoulli import inverted
-from ..functional._key import key_tensor
+from ..functional._key import check_key, key_tensor
 from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
-from ..functional.attention import check_dropout_key
 from ..random import Key
 from ._module import DropoutModule
 
@@ -116,7 +115,7 @@ class WeightDrop(DropoutModule):
                 our LSTM.
             kwargs: Arguments of the module by name.
         """
-        check_dropout_key(dropout_key)
+        check_key("dropout_key", dropout_key)
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         with _alone(self):
             drop = inverted(p)
