@@ -16,9 +16,10 @@ R = TypeVar("R")
 class CallableModule(ModuleType, Generic[P, R]):
     """The class of such a module, which otherwise is a module as any other."""
 
+    _main: Callable[P, R]
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        result: R = self._main(*args, **kwargs)
-        return result
+        return self._main(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Where a pickler keeps modules by their name, it knows plain ones only.

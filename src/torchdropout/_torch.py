@@ -178,6 +178,11 @@ def unwatched() -> bool:
     return short_way() and not any(seen() for seen in WATCHERS) and getattr(owner, level) < 0
 
 
+def may_be_watched() -> bool:
+    """True if a transform, a dispatch mode or a tracer may observe what is read from a tensor."""
+    return not short_way() or any(seen() for seen in WATCHERS if seen is not _function_mode_active)
+
+
 # --- Required by the operators -------------------------------------------------------------------
 
 SingleLevelFunction = _needed(
