@@ -92,11 +92,16 @@ def check_p(p: Any, name: str = "p") -> float:
     return value
 
 
+def has_gradient(tensor: torch.Tensor) -> bool:
+    """Whether a derivative by the tensor may be asked for, backward or forward."""
+    return tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None
+
+
 def _number_in(tensor: torch.Tensor, name: str) -> Any:
     """The number that a tensor holds; the tensor itself where it is not one real number."""
     if tensor.is_nested or tensor.ndim > 0 or tensor.dtype.is_complex:
         return tensor
-    if tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None:
+    if has_gradient(tensor):
         expected = "a number, or a tensor without a gradient (concrete_dropout learns p)"
         wrong_type(name, expected, tensor)
     if _torch.is_batched(tensor):
