@@ -1,12 +1,17 @@
 """What importing loads, proven in a fresh process."""
 
 import importlib
+import inspect
+import pickle
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 
+import torchdropout as td
 from import_graph import circles, graph
 
 ROOT = Path(__file__).parents[1]
@@ -60,14 +65,51 @@ print("ok")
 
 
 def test_public_names():
-    import torchdropout as td
-
     assert td.__version__
     for name in ("Key", "MaskLayout", "keep_mask", "functional", "nn"):
         assert hasattr(td, name)
-    # The module, and not its function of that name, which would hide it.
-    assert td.convert.convert is importlib.import_module("torchdropout.convert").convert
+    # The modules, and not their functions, which would hide them.
+    assert td.convert is importlib.import_module("torchdropout.convert")
     assert td.schedule.DropoutScheduler
+
+
+def test_a_module_is_called_as_what_it_is_there_for():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5))
+    assert isinstance(td.convert(model), td.convert.Conversion)
+    assert isinstance(model[0], td.nn.Dropout)
+    scheduler = td.schedule(model, td.schedule.Linear(2, start=0.5))
+    assert isinstance(scheduler, td.schedule.DropoutScheduler)
+    assert model[0].p == 0.25
+    assert td.convert(model, dry_run=True).state == "dry run"
+    assert list(inspect.signature(td.convert).parameters) == ["model", "rules", "dry_run"]
+    assert pickle.loads(pickle.dumps(td.convert)) is td.convert
+    for module in (td.convert, td.schedule):
+        assert isinstance(module, types.ModuleType)
+        assert repr(module).startswith(f"<module '{module.__name__}' from")
+
+
+TYPED = """
+import torch
+import torchdropout as td
+from torchdropout.convert import Conversion, convert
+from torchdropout.schedule import DropoutScheduler, Linear
+
+model = torch.nn.Sequential(td.nn.DropPath(drop_prob=0.1))
+conversion: Conversion = td.convert(model, dry_run=True)
+conversion = convert(model)
+scheduler: DropoutScheduler = td.schedule(model, Linear(3))
+"""
+
+
+@pytest.mark.slow
+def test_a_caller_of_the_modules_is_typed(tmp_path):
+    pytest.importorskip("mypy")
+    for number, (text, status) in enumerate(((TYPED, 0), (TYPED + "td.convert(3)\n", 1))):
+        file = tmp_path / f"typed{number}.py"
+        file.write_text(text)
+        command = [sys.executable, "-m", "mypy", "--strict", str(file)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -46,6 +46,14 @@ class TestOpcheck:
         assert set(results.values()) == {"SUCCESS"}
         assert len(results) == 4
 
+    @pytest.mark.parametrize("grad", [True, False])
+    def test_masked_by_rates(self, grad):
+        x = torch.randn(3, 4, 5, requires_grad=grad)
+        rates = torch.rand(1, 4, 1, dtype=torch.float64)
+        args = (x, KEY.tensor(), rates, True, -17, [20, 0, 1])
+        results = torch.library.opcheck(torch.ops.torchdropout.masked_affine.rates, args)
+        assert set(results.values()) == {"SUCCESS"}
+
     @pytest.mark.parametrize("size", [[], [3]])
     def test_draw_keys(self, size):
         like = torch.empty(0, dtype=torch.int64)

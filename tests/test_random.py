@@ -7,7 +7,9 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
+import torchdropout
 from torchdropout import Key
+from torchdropout import functional as F
 from torchdropout.contract import philox4x32
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
@@ -115,3 +117,108 @@ def test_refusals_name_the_argument_and_the_value(make, error, words):
         make()
     assert words in str(raised.value)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+SEEDS = torch.tensor([3, 1, -1, 2**40, 3])
+
+
+@pytest.mark.parametrize(
+    ("key", "same"),
+    [
+        (Key(torch.tensor(7), torch.tensor(9)), Key(7, 9)),
+        (Key(torch.tensor(-1)), Key(2**64 - 1)),
+        (Key(torch.tensor(2**64 - 2, dtype=torch.uint64), 3), Key(2**64 - 2, 3)),
+        (Key(3, torch.tensor(-1)), Key(3, 2**60 - 1)),
+        (Key(torch.tensor(5, dtype=torch.uint8)), Key(5)),
+        (BIG.fold_in(torch.tensor(2**40 + 1)), BIG.fold_in(2**40 + 1)),
+        (BIG.fold_in(torch.tensor(-1)), BIG.fold_in(2**64 - 1)),
+    ],
+)
+def test_integers_in_tensors_are_those_integers(key, same):
+    assert key == same
+    assert (type(key.seed), type(key.stream)) == (int, int)
+    assert hash(key) == hash(same)
+
+
+def test_tensors_stay_equal_under_a_default_device():
+    with torch.device("cpu"):
+        assert Key(torch.tensor(7)) == Key(7)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Key(torch.tensor(0.5)), "`seed` to be an integer, or a tensor that holds one"),
+        (lambda: Key(torch.tensor(True)), "got seed=<tensor of shape (), torch.bool>"),
+        (lambda: Key(1, torch.tensor([1])), "`stream` to be an integer, or a tensor that"),
+        (lambda: Key(torch.tensor(1), 2**60), "`stream` to be in [0, 2**60), got stream="),
+        (lambda: Key(1).fold_in(torch.tensor(1.0)), "`n` to be an integer, or a tensor"),
+    ],
+)
+def test_other_tensors_are_refused(make, says):
+    with pytest.raises((ArgumentTypeError, ArgumentValueError)) as raised:
+        make()
+    assert says in str(raised.value)
+
+
+X = torch.randn(5, 1, 8, generator=torch.Generator().manual_seed(0))
+MEAN = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+KEYED = {
+    "dropout": lambda x, k: F.dropout(x, 0.5, key=k),
+    "alpha_dropout": lambda x, k: F.alpha_dropout(x, 0.5, True, key=k),
+    "dropout_add": lambda x, k: F.dropout_add(x, x, 0.5, key=k),
+    "gaussian_dropout": lambda x, k: F.gaussian_dropout(x, 0.5, key=k),
+    "zoneout": lambda x, k: F.zoneout(x, -x, 0.5, key=k),
+    "drop_block1d": lambda x, k: F.drop_block1d(x, 0.3, 2, key=k),
+    "column_dropout": lambda x, k: F.column_dropout(x, 0.3, key=k),
+    "token_dropout": lambda x, k: F.token_dropout(x, 0.5, key=k),
+    "keep_mask": lambda x, k: F.keep_mask((8,), 0.5, key=k),
+    "embedding_dropout": lambda x, k: F.embedding_dropout(torch.arange(3), MEAN, 0.5, key=k),
+    "concrete_dropout": lambda x, k: F.concrete_dropout(x, torch.tensor(0.1), key=k),
+    "variational_linear": lambda x, k: F.variational_linear(x, MEAN, MEAN, key=k),
+    "attention": lambda x, k: F.scaled_dot_product_attention(
+        x.view(4, 2), x.view(4, 2), x.view(4, 2), None, 0.5, dropout_key=k
+    ),
+    "GRU": lambda x, k: GRU(x.mT, key=k)[0],
+}
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    GRU = torchdropout.nn.GRU(1, 2, recurrent_dropout=0.5, zoneout_hidden=0.4)
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_under_vmap_each_sample_has_the_mask_of_its_own_key(name):
+    call = KEYED[name]
+    for make in (lambda n: Key(n, 4), lambda n: Key(4).fold_in(n), lambda n: Key(2, n)):
+        together = torch.vmap(lambda x, n, make=make: call(x, make(n)))(X, SEEDS)
+        alone = torch.stack([call(x, make(n)) for x, n in zip(X, SEEDS, strict=True)])
+        assert torch.allclose(together, alone, atol=1e-6)
+        assert torch.equal(together != 0, alone != 0)
+        assert not torch.equal(together[0], together[1])
+
+
+def test_gradients_of_each_sample_and_a_vmap_in_a_vmap():
+    def loss(weight, x, n):
+        return F.dropout(x @ weight, 0.5, key=BIG.fold_in(n)).square().sum()
+
+    weight = torch.randn(8, 8)
+    each = torch.vmap(torch.func.grad(loss), (None, 0, 0))(weight, X, SEEDS)
+    alone = [torch.func.grad(loss)(weight, x, n) for x, n in zip(X, SEEDS, strict=True)]
+    assert torch.allclose(each, torch.stack(alone), rtol=1e-5)
+
+    def call(x, n, m):
+        return F.dropout(x, 0.5, key=BIG.fold_in(n).fold_in(m))
+
+    inner = torch.vmap(call, (None, None, 0))
+    both = torch.vmap(inner, (0, 0, None))(X, SEEDS, SEEDS[:2])
+    for i, j in ((0, 0), (1, 0), (2, 1)):
+        assert torch.equal(both[i, j], call(X[i], SEEDS[i], SEEDS[j]))
+
+
+def test_compiled_a_tensor_makes_a_key_within_the_graph():
+    def call(x, n):
+        return torch.vmap(lambda x, n: F.dropout(x, 0.5, key=BIG.fold_in(n)))(x, n)
+
+    compiled = torch.compile(call, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(X, SEEDS), call(X, SEEDS))
+    assert torch.equal(compiled(X, SEEDS + 1), call(X, SEEDS + 1))

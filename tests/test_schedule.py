@@ -246,6 +246,32 @@ def test_resumes():
         resumed.step()
 
 
+def test_a_trainer_finds_what_it_asks_of_torchs_schedulers():
+    """Lightning asks for the class, the optimizer and the state; tests/peers tries Lightning."""
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    scheduler = DropoutScheduler(model, Linear(2), optimizer=optimizer)
+    assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
+    assert scheduler.optimizer in [optimizer]
+    both = torch.optim.lr_scheduler.ChainedScheduler(
+        [torch.optim.lr_scheduler.StepLR(optimizer, 1), scheduler], optimizer=optimizer
+    )
+    optimizer.step()
+    both.step()
+    assert ps(model) == [0.2, 0.4]
+    assert scheduler.get_last_lr() == both.get_last_lr() == pytest.approx([0.03])
+    assert scheduler.state_dict() == {"last_epoch": 1, "base_ps": {"1": 0.4, "3": 0.8}}
+
+
+def test_without_an_optimizer_it_says_how_to_give_one():
+    scheduler = DropoutScheduler(small(), Linear(2))
+    assert not hasattr(scheduler, "optimizer")
+    with pytest.raises(AttributeError, match=r"DropoutScheduler\(model, schedule, optimizer=...\)"):
+        _ = scheduler.optimizer
+    with pytest.raises(ArgumentTypeError, match="`optimizer` to be a torch"):
+        DropoutScheduler(small(), Linear(2), optimizer=0.1)
+
+
 def test_a_model_and_its_scheduler_are_copied_together():
     model = small()
     model, scheduler = copy.deepcopy((model, DropoutScheduler(model, Linear(2))))

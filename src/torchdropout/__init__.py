@@ -2,11 +2,16 @@
 
 from . import _torch as _torch  # first: it refuses a torch that is too old
 from . import backends as backends
-from . import convert as convert
 from . import functional as functional
 from . import nn as nn
-from . import schedule as schedule
+from ._callable import module_of as _module_of
 from ._version import __version__ as __version__
 from .contract.layout import MaskLayout as MaskLayout
+from .convert import convert as _convert
 from .functional.keep_mask import keep_mask as keep_mask
 from .random import Key as Key
+from .schedule import DropoutScheduler as _DropoutScheduler
+
+# The modules, each of which can be called: `td.convert(model)`, `td.schedule(model, Linear(3))`.
+convert = _module_of(_convert)
+schedule = _module_of(_DropoutScheduler)

@@ -178,6 +178,11 @@ def unwatched() -> bool:
     return short_way() and not any(seen() for seen in WATCHERS) and getattr(owner, level) < 0
 
 
+def may_be_watched() -> bool:
+    """True if a transform, a dispatch mode or a tracer may observe what is read from a tensor."""
+    return not short_way() or any(seen() for seen in WATCHERS if seen is not _function_mode_active)
+
+
 # --- Required by the operators -------------------------------------------------------------------
 
 SingleLevelFunction = _needed(
@@ -247,7 +252,9 @@ else:
         "torch.nn.modules.dropout:_DropoutNd", "the base of all modules that torch calls dropout"
     )
 check = _at_use("torch:_check", "the bounds of a size that a compiled graph does not know")
-is_batched = _at_use("torch._C:_functorch.is_batchedtensor", "compiled TokenDropout")
+is_batched = _at_use(
+    "torch._C:_functorch.is_batchedtensor", "compiled TokenDropout, and p as a tensor"
+)
 canonical_mask = _at_use("torch.nn.functional:_canonical_mask", "the masks of MultiheadAttention")
 graph_task = _at_use("torch._C:_current_graph_task_id", "whether a backward runs, for WeightDrop")
 current_tracer = _imported_at_use(

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard
 
 import torch
+from torch.autograd import forward_ad
 
+from . import _torch
 from .errors import ArgumentTypeError, ArgumentValueError
 
 UINT64 = 2**64
@@ -72,18 +74,41 @@ def check_number(name: str, expected: str, value: Any) -> float:
 
 
 def check_p(p: Any, name: str = "p") -> float:
-    """The drop probability as a float in [0, 1].
+    """The drop probability as a float in [0, 1]; that of a tensor without dimensions, as in torch.
 
     Raises:
-        ArgumentTypeError: p is not a real number; a bool, a string or a tensor is not accepted.
+        ArgumentTypeError: p is not a real number; a bool, a string, or a tensor that has dimensions
+            or a gradient is not accepted.
         ArgumentValueError: p is NaN or outside [0, 1].
     """
     expected = "a number in [0, 1], the drop probability"
-    value = p if isinstance(p, float) else check_number(name, expected, p)
+    # First the float that it almost always is: to ask for a tensor takes ten times as long.
+    is_other = isinstance(p, float) or not isinstance(p, torch.Tensor)
+    number = p if is_other else _number_in(p, name)
+    value = number if isinstance(number, float) else check_number(name, expected, number)
     # Written so that NaN, which compares false with everything, is refused too.
     if not 0.0 <= value <= 1.0:
-        wrong_value(name, "in [0, 1], the drop probability", p)
+        wrong_value(name, "in [0, 1], the drop probability", number)
     return value
+
+
+def has_gradient(tensor: torch.Tensor) -> bool:
+    """Whether a derivative by the tensor may be asked for, backward or forward."""
+    return tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def _number_in(tensor: torch.Tensor, name: str) -> Any:
+    """The number that a tensor holds; the tensor itself where it is not one real number."""
+    if tensor.is_nested or tensor.ndim > 0 or tensor.dtype.is_complex:
+        return tensor
+    if has_gradient(tensor):
+        expected = "a number, or a tensor without a gradient (concrete_dropout learns p)"
+        wrong_type(name, expected, tensor)
+    if _torch.is_batched(tensor):
+        wrong_type(name, "one number for all samples of a vmap", tensor)
+    if tensor.is_meta:
+        wrong_type(name, "a number, or a tensor that has data", tensor)
+    return tensor.item()
 
 
 def check_bool(name: str, value: Any) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ._validate import check_generator, check_unsigned
-from .contract.keep import DOMAIN_FOLD, STREAM_BITS, words
+from . import _torch
+from ._validate import check_generator, check_unsigned, wrong_type
+from .contract.keep import DOMAIN_FOLD, STREAM_BITS, words, words_tensor
 from .contract.seed import as_int64, draw_seeds
 
 
@@ -17,14 +18,18 @@ class Key:
     """Identifies a stream of keep bits: the same key, p and mask index always give the same bit.
 
     A compiled function that takes a key as an argument is not compiled again for another key. Make
-    keys, and fold numbers in, outside compiled code.
+    keys of integers, and fold integers in, outside compiled code.
+
+    Seed and stream may be integers in tensors without dimensions, of which the lowest 64 and 60
+    bits count. Where a transform or a compiler watches, they stay tensors: under `torch.func.vmap`
+    each sample then has a mask of its own.
 
     Attributes:
         seed: In [0, 2**64).
         stream: In [0, 2**60); streams of one seed are independent.
 
     Raises:
-        ArgumentTypeError: Seed or stream is not an integer.
+        ArgumentTypeError: Seed or stream is not an integer, or a tensor of another kind.
         ArgumentValueError: Seed or stream is out of range.
 
     Example:
@@ -32,6 +37,10 @@ class Key:
         Key(seed=7, stream=0)
         >>> Key(7) == Key(7, 0), Key(7) < Key(7, 1)
         (True, True)
+        >>> import torch, torchdropout as td
+        >>> mask = lambda n: td.keep_mask((4,), 0.5, key=td.Key(7).fold_in(n))
+        >>> torch.equal(torch.vmap(mask)(torch.arange(3))[2], mask(2))
+        True
     """
 
     seed: int
@@ -40,7 +49,21 @@ class Key:
     # of it, with a recompilation for every key and an overflow beyond 2**63.
     _tensor: torch.Tensor = field(init=False, repr=False, compare=False)
 
+    if TYPE_CHECKING:
+
+        def __init__(self, seed: int | torch.Tensor, stream: int | torch.Tensor = 0) -> None: ...
+
     def __post_init__(self) -> None:
+        if isinstance(self.seed, torch.Tensor) or isinstance(self.stream, torch.Tensor):
+            seed = _bits_of("seed", self.seed, 64)
+            stream = _bits_of("stream", self.stream, STREAM_BITS) & (2**STREAM_BITS - 1)
+            if torch.compiler.is_compiling() or _torch.may_be_watched():
+                object.__setattr__(self, "seed", seed)
+                object.__setattr__(self, "stream", stream)
+                object.__setattr__(self, "_tensor", torch.stack((seed, stream)))
+                return
+            object.__setattr__(self, "seed", int(seed) % 2**64)
+            object.__setattr__(self, "stream", int(stream))
         check_unsigned("seed", self.seed, 64)
         check_unsigned("stream", self.stream, STREAM_BITS)
         object.__setattr__(self, "_tensor", self._as_tensor())
@@ -48,14 +71,14 @@ class Key:
     def __reduce__(self) -> tuple[Any, ...]:
         return Key, (self.seed, self.stream)
 
-    def fold_in(self, n: int) -> Key:
+    def fold_in(self, n: int | torch.Tensor) -> Key:
         """Derive an independent key for each n, such as one for each layer, step or rank.
 
         One Philox call in domain 15 with counter `(n, stream)` under this key's seed; its first two
         words are the new seed, the other two, without the top four bits, the new stream.
 
         Args:
-            n: In [0, 2**64).
+            n: In [0, 2**64), or an integer in a tensor without dimensions, by its 64 bits.
 
         Raises:
             ArgumentTypeError: n is not an integer.
@@ -68,6 +91,9 @@ class Key:
         Reference:
             The name and the use are those of `jax.random.fold_in`.
         """
+        if isinstance(n, torch.Tensor) or isinstance(self.seed, torch.Tensor):
+            found = words_tensor(self.tensor(), DOMAIN_FOLD, _bits_of("n", n, 64))
+            return Key(found[1] << 32 | found[0], found[3] << 32 | found[2])
         check_unsigned("n", n, 64)
         w0, w1, w2, w3 = words(self.seed, self.stream, DOMAIN_FOLD, n)
         return Key(w1 << 32 | w0, (w3 << 32 | w2) % 2**STREAM_BITS)
@@ -95,9 +121,22 @@ class Key:
 
     def tensor(self) -> torch.Tensor:
         """Seed and stream in the form that operators expect: two int64 on the CPU."""
+        if isinstance(self.seed, torch.Tensor):
+            return self._tensor
         # Outside torch.compile a new tensor belongs to the active mode, such as that of fakes.
         return self._tensor if torch.compiler.is_compiling() else self._as_tensor()
 
     def _as_tensor(self) -> torch.Tensor:
         bits = [as_int64(self.seed), self.stream]
         return torch.tensor(bits, dtype=torch.int64, device=torch.device("cpu"))
+
+
+def _bits_of(name: str, number: Any, bits: int) -> torch.Tensor:
+    """An integer, or that in a tensor, as the int64 with its lowest 64 bits, on the CPU."""
+    if not isinstance(number, torch.Tensor):
+        number = as_int64(check_unsigned(name, number, bits))
+        return torch.tensor(number, dtype=torch.int64, device=torch.device("cpu"))
+    fraction = number.is_floating_point() or number.is_complex() or number.dtype == torch.bool
+    if number.ndim > 0 or fraction:
+        wrong_type(name, "an integer, or a tensor that holds one", number)
+    return number.to(device="cpu", dtype=torch.int64)

@@ -283,13 +283,14 @@ class _Rate:
             raise type(error)(f"In {self.name}: {error}") from None
 
 
-class DropoutScheduler:
+class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
     """Set the drop probability of every dropout in a model, epoch by epoch.
 
     `p = schedule(epoch) * base_p`, where `base_p` is the p of a module when the scheduler is made:
     rates that differ from module to module stay in proportion. Use it like the schedulers of
-    `torch.optim.lr_scheduler`: making it sets epoch 0, `step()` goes to the next; an epoch is
-    whatever lies between two steps. Chain schedules with `*`.
+    `torch.optim.lr_scheduler`, of whose class it is: making it sets epoch 0, `step()` goes to the
+    next; an epoch is whatever lies between two steps. Chain schedules with `*`. A learning rate is
+    never changed.
 
     It sets torch's dropouts and this library's; modules whose class name ends in DropPath or
     StochasticDepth, and timm's patch dropout; the `dropout` of `nn.MultiheadAttention` and of
@@ -300,14 +301,17 @@ class DropoutScheduler:
     Args:
         model: A model, to schedule all its dropouts, or the modules to schedule.
         schedule: A function from the number of the epoch to a factor.
+        optimizer: The optimiser that trains the model, for a trainer that requires each scheduler
+            to belong to one, as Lightning does.
 
     Attributes:
         last_epoch: The current epoch.
         base_ps: p of each module at factor 1.
+        optimizer: As given; without one, reading it raises `AttributeError`.
 
     Raises:
-        ArgumentTypeError: `model` is neither a module nor an iterable of modules, or `schedule`
-            cannot be called or does not return a number.
+        ArgumentTypeError: `model` is neither a module nor an iterable of modules, `schedule`
+            cannot be called or does not return a number, or `optimizer` is not an optimiser.
         ArgumentValueError: There is no dropout, or a p would be outside [0, 1]; nothing is changed.
 
     Example:
@@ -324,9 +328,17 @@ class DropoutScheduler:
     """
 
     def __init__(
-        self, model: torch.nn.Module | Iterable[torch.nn.Module], schedule: Schedule
+        self,
+        model: torch.nn.Module | Iterable[torch.nn.Module],
+        schedule: Schedule,
+        *,
+        optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
+        # Not torch's own: it would take the optimizer's learning rates over.
         _check_schedule(schedule)
+        if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
+            wrong_type("optimizer", "a torch.optim.Optimizer or None", optimizer)
+        self._optimizer = optimizer
         self._rates = _rates(model)
         self.schedule = schedule
         self.last_epoch = 0
@@ -338,7 +350,21 @@ class DropoutScheduler:
         """The p of each module at factor 1."""
         return [rate.base for rate in self._rates]
 
-    def step(self) -> None:
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:  # type: ignore[override]
+        """The optimiser that was given."""
+        if self._optimizer is None:
+            raise AttributeError(
+                "This DropoutScheduler has no optimizer. A trainer that asks for it needs "
+                "DropoutScheduler(model, schedule, optimizer=...)."
+            )
+        return self._optimizer
+
+    def get_last_lr(self) -> list[float]:  # type: ignore[override]
+        """The learning rates of the optimiser, which `step` does not change."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch.
 
         Raises:

@@ -212,6 +212,21 @@ def test_torchvisions():
     assert is_gated(block)
 
 
+def test_p_as_a_tensor():
+    def forward(self, x):
+        p = torch.tensor([0.1, 0.5, 0.5, 0.9])
+        rates = td.functional.dropout(x, p, self.training)
+        number = td.functional.dropout(x, torch.tensor(0.5), self.training)
+        return rates + number + torch.nn.functional.dropout(x, torch.tensor(0.25), self.training)
+
+    sites = of(forward, torch.ones(512, 4))
+    assert [site.asked for site in sites] == [None, 0.5, 0.25]
+    for site, p in zip(sites, (0.5, 0.5, 0.25), strict=True):
+        assert site.values == 2048
+        assert close(site.seen, p, 2048)
+        assert is_gated(site)
+
+
 def test_a_droppath_of_somebodys_own():
     class MyDropPath(nn.Module):
         def __init__(self, drop_prob):

@@ -210,6 +210,21 @@ def test_without_dropout_it_is_torchs_and_draws_nothing():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_in_place_of_torchs_own_in_torchs_own_module(monkeypatch):
+    """Each function that has a name of torch's is put there, as one does to change a program."""
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, 0.4, batch_first=True)
+    x = randn(2, 5, 8, dtype=torch.float32)
+    expected = layer.eval()(x), torch_F.scaled_dot_product_attention(x, x, x)
+    for name in set(dir(F)) & set(dir(torch_F)):
+        if not name.startswith("_"):
+            monkeypatch.setattr(torch_F, name, getattr(F, name))
+    assert torch_F.scaled_dot_product_attention is F.scaled_dot_product_attention
+    assert torch.equal(layer(x), expected[0])
+    assert torch.equal(torch_F.scaled_dot_product_attention(x, x, x), expected[1])
+    assert torch.equal(seeded(layer.train(), x), seeded(layer, x))
+    assert not torch.equal(layer(x), layer(x))
+
+
 def test_p_one_is_zeros_with_gradients_of_zero():
     y = F.scaled_dot_product_attention(*QKV, None, 1.0)
     assert torch.equal(y.detach(), torch.zeros_like(y))

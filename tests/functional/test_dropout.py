@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oracle import DTYPES, dropout, layouts_of, same_bits
 from strategies import keys, layouts, probabilities, tensors
-from torchdropout import Key, MaskLayout
+from torchdropout import Key, MaskLayout, nn
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
@@ -262,11 +262,27 @@ BAD_CALLS = {
     "string": ((X, "0.1"), {}, ArgumentTypeError, NO_NUMBER, "got p='0.1' (str)"),
     "bool": ((X, True), {}, ArgumentTypeError, NO_NUMBER, "got p=True (bool)"),
     "none": ((X, None), {}, ArgumentTypeError, NO_NUMBER, "got p=None (NoneType)"),
-    "tensor": (
-        (X, torch.tensor(0.5)),
+    "complex tensor": (
+        (X, torch.tensor(0.5j)),
         {},
         ArgumentTypeError,
         NO_NUMBER,
+        "got p=<tensor of shape (), torch.complex64> (Tensor)",
+    ),
+    "bool tensor": ((X, torch.tensor(True)), {}, ArgumentTypeError, NO_NUMBER, "got p=True (bool)"),
+    "tensor above one": ((X, torch.tensor(1.5)), {}, ArgumentValueError, "`p`", "p=1.5 (float)"),
+    "learned": (
+        (X, torch.nn.Parameter(torch.tensor(0.5))),
+        {},
+        ArgumentTypeError,
+        "`p` to be a number, or a tensor without a gradient (concrete_dropout learns p)",
+        "got p=<tensor of shape (), torch.float32> (Parameter)",
+    ),
+    "without data": (
+        (X, torch.tensor(0.5, device="meta")),
+        {},
+        ArgumentTypeError,
+        "`p` to be a number, or a tensor that has data",
         "got p=<tensor of shape (), torch.float32> (Tensor)",
     ),
     "both": (
@@ -419,6 +435,56 @@ def test_errors_are_python_errors_too():
 @pytest.mark.parametrize("p", [1, 0.5, np.float32(0.5), np.float64(0.25)])
 def test_any_real_number_is_a_p(p):
     assert F.dropout(X, p, key=KEY).shape == X.shape
+
+
+@pytest.mark.parametrize("number", [torch.tensor(0.3), torch.tensor(0.3).double(), torch.tensor(1)])
+def test_a_tensor_that_holds_a_number_is_that_number(number):
+    """As torch takes it, in every function and module that takes p."""
+    p, x = number.item(), torch.randn(4, 6, 2)
+    calls = {
+        "dropout": lambda p: F.dropout(x, p, key=KEY),
+        "dropout1d": lambda p: F.dropout1d(x, p, key=KEY),
+        "alpha_dropout": lambda p: F.alpha_dropout(x, p, True, key=KEY),
+        "drop_path": lambda p: F.drop_path(x, p, True, key=KEY),
+        "dropout_add": lambda p: F.dropout_add(x, x, p, key=KEY),
+        "zoneout": lambda p: F.zoneout(x, -x, p, key=KEY),
+        "keep_mask": lambda p: F.keep_mask(x.shape, p, key=KEY),
+        "attention": lambda p: F.scaled_dot_product_attention(x, x, x, None, p, dropout_key=KEY),
+    }
+    for name, call in calls.items():
+        assert torch.equal(call(number), call(p)), name
+    assert type(nn.Dropout(number).p) is float
+    assert nn.LSTM(2, 3, 2, dropout=number).dropout == p
+    assert nn.MultiheadAttention(4, 2, number).dropout == p
+
+
+@pytest.mark.parametrize(
+    ("transform", "says"),
+    {
+        "vmap": (
+            lambda f: torch.vmap(f)(torch.tensor([0.1, 0.9])),
+            "`p` to be one number for all samples of a vmap",
+        ),
+        "grad": (lambda f: torch.func.grad(f)(torch.tensor(0.5)), "concrete_dropout learns p"),
+        "jvp": (
+            lambda f: torch.func.jvp(f, (torch.tensor(0.5),), (torch.tensor(1.0),)),
+            "concrete_dropout learns p",
+        ),
+    }.values(),
+    ids=("vmap", "grad", "jvp"),
+)
+def test_a_p_that_a_transform_watches_is_refused(transform, says):
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError) as raised:
+        transform(lambda p: F.dropout(X, p).sum())
+    assert says in str(raised.value)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_compiled_a_tensor_breaks_the_graph_as_it_does_in_torch():
+    call = torch.compile(lambda x, p: F.dropout(x, p, key=KEY), backend="eager")
+    for p in (0.3, 0.0):
+        assert torch.equal(call(X, torch.tensor(p)), F.dropout(X, torch.tensor(p), key=KEY))
 
 
 def test_keep_mask_is_the_mask_of_dropout():

@@ -923,7 +923,7 @@ BAD = {
     "p string": _bad(X, X, TYPE, "Expected `p` to be a number", "got p='0.5' (str)", p="0.5"),
     "p bool": _bad(X, X, TYPE, "Expected `p` to be a number", "got p=True (bool)", p=True),
     "p none": _bad(X, X, TYPE, "Expected `p` to be a number", "p=None (NoneType)", p=None),
-    "p tensor": _bad(X, X, TYPE, "`p` to be a number", "torch.float32> (Tensor)", p=torch.ones(())),
+    "p tensor": _bad(X, X, TYPE, "`p` to be a number", "torch.float32> (Tensor)", p=torch.ones(1)),
     "both": _bad(
         X,
         X,

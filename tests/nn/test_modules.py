@@ -1,6 +1,8 @@
 """The six modules as drop-ins for torch's: what torch's own dropout tests state, and more."""
 
 import copy
+import functools
+import inspect
 import itertools
 import math
 import pickle
@@ -97,7 +99,7 @@ class TestDropIn:
             getattr(td.nn, name)(p)
         assert f"got p={p!r} (float)" in str(raised.value)
 
-    @pytest.mark.parametrize("p", ["0.1", None, True, torch.tensor(0.1), [0.1]])
+    @pytest.mark.parametrize("p", ["0.1", None, True, torch.ones(1), [0.1]])
     def test_refuses_what_is_no_number(self, name, p):
         with pytest.raises(ArgumentTypeError, match="Expected `p` to be a number") as raised:
             getattr(td.nn, name)(p)
@@ -176,6 +178,36 @@ def test_an_empty_input_keeps_its_shape():
     for module in (td.nn.Dropout(), td.nn.AlphaDropout()):
         assert module(torch.empty(0)).shape == (0,)
         assert module(torch.empty(3, 0, 2)).shape == (3, 0, 2)
+
+
+EMBEDDING = torch.nn.Embedding(3, 2)
+ALSO_NAMED = {
+    "drop_prob": [td.nn.DropPath, td.nn.DropBlock1d, td.nn.DropBlock2d, td.nn.DropBlock3d],
+    "prob": [td.nn.TokenDropout],
+    "embed_p": [functools.partial(td.nn.EmbeddingDropout, EMBEDDING)],
+}
+
+
+@pytest.mark.parametrize(("alias", "make"), [(a, m) for a, all in ALSO_NAMED.items() for m in all])
+def test_the_name_that_another_library_gives_p(alias, make):
+    module = make(**{alias: 0.25})
+    assert repr(module) == repr(make(p=0.25)) == repr(make(0.25))
+    assert getattr(module, alias) == module.p == 0.25
+    setattr(module, alias, torch.tensor(0.5))
+    assert module.p == 0.5
+    assert torch.equal(module._rate.constants, make(0.5)._rate.constants)
+    copied = pickle.loads(pickle.dumps(module))
+    assert getattr(copied, alias) == 0.5
+    assert make(**{alias: None}).p == make().p
+    assert inspect.signature(make).parameters[alias].kind is inspect.Parameter.KEYWORD_ONLY
+    for args, kwargs in (((0.0,), {}), ((), {"p": 0.0})):
+        with pytest.raises(ArgumentValueError, match=f"`p` or `{alias}`.* p=0.0 .*{alias}=0.25"):
+            make(*args, **kwargs, **{alias: 0.25})
+    with pytest.raises(ArgumentValueError, match=rf"`{alias}` to be in \[0, 1\].* {alias}=1.5"):
+        make(**{alias: 1.5})
+    with pytest.raises(ArgumentValueError, match=rf"`{alias}` to be in \[0, 1\].* {alias}=1.5"):
+        setattr(module, alias, 1.5)
+    assert module.p == 0.5
 
 
 @pytest.mark.parametrize("name", ["Dropout1d", "Dropout3d"])

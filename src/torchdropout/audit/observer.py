@@ -91,6 +91,8 @@ class Record:
 
     def ask(self, p: Any) -> None:
         """Notes a probability that it was called with."""
+        if isinstance(p, torch.Tensor) and p.ndim == 0 and has_values(p):
+            p = p.item()
         if isinstance(p, (int, float)) and not isinstance(p, bool):
             self.asked = float(p) if self.asked is None else max(self.asked, float(p))
 
@@ -368,7 +370,8 @@ class Observer:
 
     def _ours(self, args: tuple[Any, ...], y: torch.Tensor) -> None:
         """Counts for the operator of torchdropout, whose mask is not in memory."""
-        x, key, drop_value = args[0], args[1], args[5]
+        # The form with a rate for each element has a drop value of 0, and fewer arguments.
+        x, key, drop_value = args[0], args[1], args[5] if len(args) == 8 else 0.0
         mark = self._marks.get(storage_key(key) or 0)
         # A key that the caller passed was not drawn in this pass.
         record = self._of_site(mark.record if mark is not None else self._drawn())

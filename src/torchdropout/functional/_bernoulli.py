@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from .. import _torch, direct, ops
+from .._validate import check_input, has_gradient, wrong_type
 from ..contract.keep import scale
+from ..kernels.reference import check_rates
 from ..random import Key
 from ._key import key_numbers
+from ._learned import check_parameter
 from ._map import KeyedMap
+from ._memory import has_address
 from ._rate import Probability, Rate, check_probability
+from ._shards import is_spread
 
 
-def inverted(p: Probability) -> KeyedMap:
+def inverted(p: Probability | torch.Tensor, x: Any = None) -> KeyedMap:
     """Inverted dropout: kept elements are scaled by 1 / (1 - p), dropped ones are 0.
+
+    Args:
+        p: The drop probability.
+        x: The input, not yet checked, where p may be a tensor that broadcasts to it.
 
     Raises:
         ArgumentTypeError: p is not a real number.
         ArgumentValueError: It is NaN or outside [0, 1].
     """
     if type(p) is not float or not 0.0 <= p <= 1.0:  # the shortest test of almost every p
+        if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
+            return each(p, check_input(x), scaled=True)
         p = check_probability(p)
         if isinstance(p, Rate):
             return traced(p)
@@ -29,10 +41,34 @@ def inverted(p: Probability) -> KeyedMap:
     return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
-def unscaled(p: Probability) -> KeyedMap:
-    """Kept elements stay as they are, dropped ones are 0; raises as `inverted` does."""
+def unscaled(p: Probability | torch.Tensor, x: Any = None) -> KeyedMap:
+    """Kept elements stay as they are, dropped ones are 0; arguments and errors of `inverted`."""
+    if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
+        return each(p, check_input(x), scaled=False)
     p = check_probability(p)
     return traced(p) if isinstance(p, Rate) else bernoulli(p, 1.0, 0.0, 0.0)
+
+
+def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
+    """The map with a drop probability for each element of x, or for each of its features.
+
+    It is not the identity where all of them are 0, which only their values would tell.
+
+    Raises:
+        ArgumentTypeError: p is not a floating-point tensor or has a gradient, or x is nested or
+            spread over processes.
+        ArgumentValueError: p does not broadcast to x, lies on another device, or has a value that
+            is NaN or outside [0, 1]. Where values cannot be read yet, the operator looks at them.
+    """
+    if x.is_nested or is_spread(x):
+        wrong_type("p", "a number where the input is nested or a DTensor", p)
+    if has_gradient(p):
+        wrong_type("p", "without a gradient (concrete_dropout learns p)", p)
+    p = check_parameter("p", "drop probabilities", p, x)
+    if not torch.compiler.is_compiling() and has_address(p):
+        check_rates(p)
+    rates = p.double().reshape([1] * (x.ndim - p.ndim) + list(p.shape))
+    return KeyedMap(True, ops.masked_by_rates, (rates, scaled))
 
 
 def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedMap:

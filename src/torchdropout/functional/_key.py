@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.overrides import has_torch_function_unary
 
 from .. import direct, ops
 from .._validate import check_generator, wrong_type
@@ -27,10 +28,21 @@ def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
             f"got key={key!r} ({type(key).__name__}) and generator={generator!r} "
             f"({type(generator).__name__})."
         )
-    if key is not None and not isinstance(key, Key):
-        wrong_type("key", "a torchdropout.Key", key)
+    check_key("key", key)
     if generator is not None:
         check_generator(generator, x.device)
+
+
+def check_key(name: str, key: Any) -> None:
+    """Accept a key or none, or what a tracer such as `torch.fx` puts in place of an argument.
+
+    Raises:
+        ArgumentTypeError: It is something else.
+    """
+    if key is None or isinstance(key, Key):
+        return
+    if isinstance(key, torch.Tensor) or not has_torch_function_unary(key):
+        wrong_type(name, "a torchdropout.Key", key)
 
 
 def key_of(key: Key | None, generator: torch.Generator | None) -> Key | None:

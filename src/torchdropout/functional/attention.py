@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+
+# Not looked up at the call: code that puts the function below in place of torch's would make it
+# call itself.
+from torch.nn.functional import scaled_dot_product_attention as torch_attention
 from torch.overrides import handle_torch_function, has_torch_function
 
 from .._validate import (
@@ -25,6 +29,7 @@ from ..random import Key
 from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import inverted
 from ._indices import mask_map
+from ._key import check_key
 from ._override import given
 from ._rate import Probability, Rate
 from ._shards import by_parts, is_spread, pieces
@@ -118,7 +123,7 @@ def scaled_dot_product_attention(
     _check_source(dropout_key, generator, query)
     base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
     if not drop.active:
-        return torch.nn.functional.scaled_dot_product_attention(
+        return torch_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
     query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
@@ -266,8 +271,7 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
 
 
 def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
-    if key is not None and not isinstance(key, Key):
-        wrong_type("dropout_key", "a torchdropout.Key", key)
+    check_key("dropout_key", key)
     if generator is None:
         return
     check_generator(generator, query.device)

@@ -17,7 +17,7 @@ from ._rate import Probability
 @overridable
 def drop_connect(
     input: torch.Tensor,
-    p: Probability = 0.5,
+    p: Probability | torch.Tensor = 0.5,
     training: bool = True,
     *,
     key: Key | None = None,
@@ -33,7 +33,7 @@ def drop_connect(
 
     Args:
         input: The weight, floating-point or complex.
-        p: Drop probability in [0, 1].
+        p: Drop probability in [0, 1], or a tensor of them, as in `dropout`.
         training: False returns `input` itself.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
@@ -61,4 +61,5 @@ def drop_connect(
         drawn once a forward pass as in S. Merity et al., "Regularizing and optimizing LSTM language
         models", ICLR 2018.
     """
-    return apply(inverted(p), input, training, False, key, generator, broadcast_dims, layout, out)
+    drop = inverted(p, input)
+    return apply(drop, input, training, False, key, generator, broadcast_dims, layout, out)

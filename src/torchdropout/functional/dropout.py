@@ -18,7 +18,7 @@ from ._rate import Probability
 
 def dropout(
     input: torch.Tensor,
-    p: Probability = 0.5,
+    p: Probability | torch.Tensor = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -37,7 +37,10 @@ def dropout(
 
     Args:
         input: Floating-point or complex tensor of 16 bits or more.
-        p: Drop probability in [0, 1]. At 1 the output and the gradient are 0.
+        p: Drop probability in [0, 1]. At 1 the output and the gradient are 0. A tensor that
+            broadcasts to the input is a probability for each element or feature, without a
+            gradient; each has the bit that its own p gives it as a number. This takes the
+            reference's time.
         training: False returns `input` itself.
         inplace: Write into `input` and return it.
         key: Names the mask; nothing is drawn. By default a call draws one 64-bit seed from torch's
@@ -53,8 +56,8 @@ def dropout(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted; also a `TypeError`.
-        ArgumentValueError: p is NaN or outside [0, 1], both key and generator are given, or
-            broadcast_dims or layout do not fit the input; also a `ValueError`.
+        ArgumentValueError: p is NaN, outside [0, 1] or does not broadcast, both key and generator
+            are given, or broadcast_dims or layout do not fit the input; also a `ValueError`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -94,7 +97,7 @@ def dropout(
             ),
         )
     return apply(
-        inverted(p),
+        inverted(p, input),
         input,
         training,
         inplace,

@@ -18,7 +18,7 @@ from ._map import compute
 
 def keep_mask(
     shape: Sequence[int],
-    p: float,
+    p: float | torch.Tensor,
     *,
     key: Key | None = None,
     generator: torch.Generator | None = None,
@@ -32,7 +32,7 @@ def keep_mask(
 
     Args:
         shape: Shape of the mask.
-        p: Drop probability in [0, 1].
+        p: Drop probability in [0, 1], or a tensor that broadcasts to the shape, as in `dropout`.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         device: Where the mask is made; by default on torch's default device.
@@ -54,15 +54,18 @@ def keep_mask(
                 [ True,  True,  True,  True]])
     """
     sizes = check_shape("shape", shape)
-    p = check_p(p)
+    rates = isinstance(p, torch.Tensor) and p.ndim > 0
+    if not rates:
+        p = check_p(p)
     _check_device(device)
     base, strides = mask_map(sizes, (), broadcast_dims, layout)
     # Half precision is enough to tell 1 from 0, and is the smallest type the operator takes.
     ones = torch.ones(sizes, dtype=torch.bfloat16, device=device)
     check_source(key, generator, ones)
-    if p == 0.0:
+    drop = unscaled(p, ones)
+    if not drop.active:
         return ones != 0
-    return compute(ones, unscaled(p), base, strides, key, generator) != 0
+    return compute(ones, drop, base, strides, key, generator) != 0
 
 
 def _check_device(device: torch.device | str | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from .._validate import got
 from ..contract.keep import (
     DOMAIN_HIGH,
     DOMAIN_LOW,
@@ -17,6 +18,7 @@ from ..contract.keep import (
     words_tensor,
 )
 from ..contract.layout import sizes_drawn
+from ..errors import ArgumentValueError
 from ._fill import CHUNK, fill
 
 
@@ -84,6 +86,76 @@ def _select(
     out.copy_(torch.where(keep, kept, kept.new_tensor(drop_value)))
 
 
+def masked_by_rates(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    rates: torch.Tensor,
+    scaled: bool,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`masked_affine` with a drop probability for each element, no shift and a drop value of 0.
+
+    Args:
+        x: As there.
+        key: As there.
+        rates: The probabilities, float64: as many dimensions as x, of its sizes or of size 1.
+        scaled: Whether a kept element is scaled by 1 / (1 - p).
+        base: As there.
+        strides: As there.
+
+    Raises:
+        ArgumentValueError: A probability is NaN or outside [0, 1].
+    """
+    check_rates(rates)
+    rates = rates.to(x.device)
+    uniform = uniforms(key, x.shape[key.ndim - 1 :], base, strides, x.device)
+    # As `threshold` of each: the product is exact, and torch rounds halves to even too.
+    keep = (uniform >= (rates * 2.0**32).round().to(torch.int64)).expand(x.shape)
+    compute = compute_dtype(x.dtype)
+    factor = torch.ones_like(rates)
+    if scaled:
+        factor = torch.where(rates < 1.0, 1.0 / (1.0 - rates), 0.0)
+    factor = factor.to(compute)
+    out = torch.empty_like(x)
+    into, reals = out, x
+    if x.is_complex():
+        into, reals = torch.view_as_real(out), torch.view_as_real(x.resolve_conj())
+        keep, factor = keep.unsqueeze(-1), factor.unsqueeze(-1)
+    into.copy_(torch.where(keep, reals.to(compute) * factor, 0.0))
+    return out
+
+
+def check_rates(rates: torch.Tensor) -> None:
+    """Check drop probabilities, one for each element.
+
+    Raises:
+        ArgumentValueError: One is NaN or outside [0, 1].
+    """
+    fits = (rates >= 0.0) & (rates <= 1.0)
+    if not bool(fits.all()):
+        raise ArgumentValueError(
+            "Expected `p` to be in [0, 1] everywhere, drop probabilities, "
+            f"got {float(rates[~fits][0])!r} in it ({got('p', rates).removeprefix('got ')})."
+        )
+
+
+def uniforms(
+    key: torch.Tensor,
+    shape: Sequence[int],
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The uniforms that keep bits are comparisons of, int64; the arguments are those of these."""
+    sizes = sizes_drawn(shape, strides)
+    keys = key.reshape(-1, 2).to(device)
+    out = torch.empty((keys.shape[0], *sizes), dtype=torch.int64, device=device)
+    if out.numel() > 0:
+        fill(out, keys, base, list(strides), _uniform_range, _uniform_indices)
+    return out.view((*key.shape[:-1], *sizes))
+
+
 def keep_bits(
     key: torch.Tensor,
     shape: Sequence[int],
@@ -116,16 +188,14 @@ def keep_bits(
             base,
             list(strides),
             lambda keys, base, n: _keep_range(keys, limit, base, n),
-            lambda keys, index: _keep_indices(keys, limit, index),
+            lambda keys, index: _uniform_indices(keys, index) >= limit,
         )
     return out.view((*key.shape[:-1], *sizes))
 
 
 def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tensor:
     """Keep bits of the mask indices `base` to `base + n - 1`: each Philox call serves eight."""
-    first, skip = divmod(base % 2**64, PER_BLOCK)
-    blocks = torch.arange((skip + n + PER_BLOCK - 1) // PER_BLOCK, device=keys.device) + first
-    blocks &= 2**61 - 1  # indices are modulo 2**64
+    blocks, skip = _blocks_of_range(base, n, keys.device)
     high = halves(words_tensor(keys[:, None], DOMAIN_HIGH, blocks))
     keep = high > limit >> 16
     # The low half decides only where the high half ties: one element in 65,536.
@@ -137,15 +207,31 @@ def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tens
     return keep.flatten(1)[:, skip : skip + n]
 
 
-def _keep_indices(keys: torch.Tensor, limit: int, index: torch.Tensor) -> torch.Tensor:
-    """Keep bits of any mask indices, with one Philox call in each domain for every index."""
+def _uniform_range(keys: torch.Tensor, base: int, n: int) -> torch.Tensor:
+    """Uniforms of the mask indices `base` to `base + n - 1`."""
+    blocks, skip = _blocks_of_range(base, n, keys.device)
+    high, low = (
+        halves(words_tensor(keys[:, None], domain, blocks)) for domain in (DOMAIN_HIGH, DOMAIN_LOW)
+    )
+    return (high << 16 | low).flatten(1)[:, skip : skip + n]
+
+
+def _blocks_of_range(base: int, n: int, device: torch.device) -> tuple[torch.Tensor, int]:
+    """The Philox calls that serve a range of mask indices, and the place of the first in them."""
+    first, skip = divmod(base % 2**64, PER_BLOCK)
+    blocks = torch.arange((skip + n + PER_BLOCK - 1) // PER_BLOCK, device=device) + first
+    return blocks & (2**61 - 1), skip  # indices are modulo 2**64
+
+
+def _uniform_indices(keys: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Uniforms of any mask indices, with one Philox call in each domain for every index."""
     block = index >> 3 & (2**61 - 1)  # the index is unsigned: mask off the copies of its top bit
     place = (index & (PER_BLOCK - 1)).expand(keys.shape[0], -1)
     high, low = (
         _take(halves(words_tensor(keys[:, None], domain, block)), place)
         for domain in (DOMAIN_HIGH, DOMAIN_LOW)
     )
-    return (high << 16 | low) >= limit
+    return high << 16 | low
 
 
 def _take(eight: torch.Tensor, place: torch.Tensor) -> torch.Tensor:

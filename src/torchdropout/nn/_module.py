@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
 from .. import _torch
-from .._validate import check_bool, check_p
+from .._validate import check_bool, check_p, got
+from ..errors import ArgumentValueError
 from ..functional._bernoulli import inverted
 from ..functional._rate import Probability, Rate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+Kind = TypeVar("Kind", bound="type[torch.nn.Module]")
 
 
 class WholeModule(torch.nn.Module):
@@ -93,3 +98,40 @@ class DropoutModule(RateModule, _torch.DropoutBase):
     def _constants(self) -> tuple[float, ...]:
         """The constants of the operator: p, scale, shift and drop value."""
         return inverted(self.p).constants
+
+
+def also_named(alias: str) -> Callable[[Kind], Kind]:
+    """Give p of a class a second name, by which another library calls it.
+
+    It is a keyword of the constructor, whose signature must have it, and an attribute that can be
+    set. The constructor itself gets p.
+    """
+
+    def decorate(kind: Kind) -> Kind:
+        init = kind.__init__
+        place = list(inspect.signature(init).parameters).index("p") - 1  # self is not counted
+
+        @functools.wraps(init)
+        def with_either(self: Any, *args: Any, **kwargs: Any) -> None:
+            value = kwargs.pop(alias, None)
+            if value is not None:
+                if "p" in kwargs or len(args) > place:
+                    p = kwargs["p"] if "p" in kwargs else args[place]
+                    raise ArgumentValueError(
+                        f"Expected `p` or `{alias}`, which is another name of it, not both, "
+                        f"{got('p', p)} and {got(alias, value)}."
+                    )
+                kwargs["p"] = check_p(value, alias)
+            init(self, *args, **kwargs)
+
+        def get(self: Any) -> Any:
+            return self.p
+
+        def set_(self: Any, value: Any) -> None:
+            self.p = check_p(value, alias)
+
+        kind.__init__ = with_either  # type: ignore[method-assign]
+        setattr(kind, alias, property(get, set_, doc="Another name of p."))
+        return kind
+
+    return decorate

@@ -7,6 +7,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ..functional.alpha_dropout import alpha
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -41,10 +42,10 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
     def _constants(self) -> tuple[float, ...]:
         return alpha(self.p).constants
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.alpha_dropout` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.alpha_dropout` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.alpha_dropout(input, p, self.training, self.inplace)
+        return F.alpha_dropout(input, p, self.training, self.inplace, key=key)
 
 
 class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
@@ -80,7 +81,7 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
     def _constants(self) -> tuple[float, ...]:
         return alpha(self.p).constants
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.feature_alpha_dropout` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.feature_alpha_dropout` with this module's p; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.feature_alpha_dropout(input, p, self.training, self.inplace)
+        return F.feature_alpha_dropout(input, p, self.training, self.inplace, key=key)

@@ -17,7 +17,9 @@ from ..contract.layout import row_major
 from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
 from ..functional._bernoulli import inverted
+from ..functional._key import check_key
 from ..functional._rate import drops
+from ..random import Key
 from ._module import RateModule
 
 
@@ -126,8 +128,14 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         attn_mask: torch.Tensor | None = None,
         average_attn_weights: bool = True,
         is_causal: bool = False,
+        *,
+        dropout_key: Key | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Like torch's; see there for the masks, where True means *not* to attend."""
+        """Like torch's; see there for the masks, where True means *not* to attend.
+
+        `dropout_key` names the mask of the dropout, so that nothing is drawn.
+        """
+        check_key("dropout_key", dropout_key)
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
         if not (self.training and drops(p)):
             return super().forward(
@@ -146,10 +154,12 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         if need_weights:
             strides = tuple(row_major((*q.shape[:-1], k.shape[-2])))
             plan = AttentionPlan(inverted(p), 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
-            output, weights = composed(q, k, v, mask, plan, None)
+            output, weights = composed(q, k, v, mask, plan, dropout_key)
             weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
         else:
-            output = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
+            output = F.scaled_dot_product_attention(
+                q, k, v, mask, p, causal, dropout_key=dropout_key
+            )
         if query.ndim == 2:
             output = output.squeeze(0).transpose(0, 1)
             weights = None if weights is None else weights.squeeze(0)

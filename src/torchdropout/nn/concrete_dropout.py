@@ -15,6 +15,7 @@ from .._validate import check_dims, check_number, got, is_integer, wrong_type, w
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ..functional.concrete_dropout import check_temperature
+from ..random import Key
 from ._module import WholeModule
 
 
@@ -152,13 +153,14 @@ class ConcreteDropout(WholeModule):
             f"dropout_regularizer={self.dropout_regularizer:g}, input_dim={self.input_dim}"
         )
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Call the layer on the input, dropped as in `functional.concrete_dropout`."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """Call the layer on `functional.concrete_dropout` of the input; `key` names the mask."""
         dropped = F.concrete_dropout(
             input,
             self.p_logit,
             self.training,
             self.temperature,
+            key=key,
             broadcast_dims=self.broadcast_dims,
         )
         if self.layer is None:

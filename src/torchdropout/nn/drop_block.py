@@ -12,12 +12,15 @@ from .. import functional as F
 from .._validate import check_bool, check_p
 from ..functional._blocks import block_constants
 from ..functional.drop_block import Scale, check_block_size, check_eps, check_scale
-from ._module import DropoutModule
+from ..random import Key
+from ._module import DropoutModule, also_named
 
 
+@also_named("drop_prob")
 class _DropBlock(DropoutModule):
     """State of the three: p, block_size, inplace and eps, checked, and how the mask is used."""
 
+    drop_prob: float
     _dims: int
     _function: Callable[..., torch.Tensor]
     _given: ClassVar = {
@@ -36,6 +39,7 @@ class _DropBlock(DropoutModule):
         *,
         per_channel: bool = True,
         scale: Scale = "expectation",
+        drop_prob: float | None = None,
     ) -> None:
         super().__init__(p, inplace)
         self.block_size = block_size
@@ -53,14 +57,15 @@ class _DropBlock(DropoutModule):
             text += ", per_channel=False"
         return text if self.scale == "expectation" else f"{text}, scale={self.scale!r}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """The function of the same name in `functional`, with this module's state and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """The function of this name in `functional`, with this state; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
         return type(self)._function(
             input,
             *(p, self.block_size, self.inplace, self.eps, self.training),
             per_channel=self.per_channel,
             scale=self.scale,
+            key=key,
         )
 
 
@@ -78,15 +83,16 @@ class DropBlock1d(_DropBlock):
         per_channel: True for a mask for each channel, False for one that the channels of a sample
             share.
         scale: "expectation", or "count": by what is kept of the sample.
+        drop_prob: timm's name of p; it is an attribute too.
 
     Shape:
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: p is NaN or outside [0, 1], block_size is below 1, eps negative or not
-            finite, or scale an unknown word; at the call in training, block_size is greater than
-            the map.
+        ArgumentValueError: p is NaN, outside [0, 1] or given by both names, block_size is below 1,
+            eps negative or not finite, or scale an unknown word; at the call in training,
+            block_size is greater than the map.
         ShapeError: At the call, another number of dimensions.
 
     Example:
@@ -117,10 +123,11 @@ class DropBlock2d(_DropBlock):
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `DropBlock1d`, and so are the next three.
+        inplace: As in `DropBlock1d`, and so are the next four.
         eps: As there.
         per_channel: As there.
         scale: As there.
+        drop_prob: As there.
 
     Shape:
         `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input.
@@ -152,10 +159,11 @@ class DropBlock3d(_DropBlock):
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `DropBlock1d`, and so are the next three.
+        inplace: As in `DropBlock1d`, and so are the next four.
         eps: As there.
         per_channel: As there.
         scale: As there.
+        drop_prob: As there.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.

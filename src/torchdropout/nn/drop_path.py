@@ -12,25 +12,29 @@ from .. import functional as F
 from .._validate import check_bool, check_p
 from ..functional._bernoulli import inverted, unscaled
 from ..functional.drop_path import Mode, check_mode
-from ._module import DropoutModule
+from ..random import Key
+from ._module import DropoutModule, also_named
 
 
+@also_named("drop_prob")
 class DropPath(DropoutModule):
     r"""Drop the branch of whole samples with probability p in training; the identity in eval.
 
     `y[n] = x[n] / (1 - p)` where sample n is kept, else 0. The arguments are those of timm's
-    `DropPath`, in its order; timm's attribute `drop_prob` is another name of `p`.
+    `DropPath`, in its order; timm's `drop_prob` is another name of `p`, as an argument and as an
+    attribute.
 
     Args:
         p: Drop probability in [0, 1].
         scale_by_keep: False leaves kept elements as they are, instead of scaling it by 1 / (1 - p).
+        drop_prob: Another name of p.
 
     Shape:
         `(N, ...)`; the output has the shape of the input.
 
     Raises:
         ArgumentTypeError: p is not a number, or scale_by_keep not a bool.
-        ArgumentValueError: p is NaN or outside [0, 1].
+        ArgumentValueError: p is NaN or outside [0, 1], or given by both names.
 
     Example:
         >>> import torch, torchdropout as td
@@ -44,18 +48,13 @@ class DropPath(DropoutModule):
 
     _given: ClassVar = {"p": check_p, "scale_by_keep": partial(check_bool, "scale_by_keep")}
 
-    def __init__(self, p: float = 0.0, scale_by_keep: bool = True) -> None:
+    drop_prob: float
+
+    def __init__(
+        self, p: float = 0.0, scale_by_keep: bool = True, *, drop_prob: float | None = None
+    ) -> None:
         super().__init__(p)
         self.scale_by_keep = scale_by_keep
-
-    @property
-    def drop_prob(self) -> float:
-        """Timm's name of p, for code that reads or schedules it."""
-        return self.p
-
-    @drop_prob.setter
-    def drop_prob(self, value: float) -> None:
-        self.p = value
 
     def _constants(self) -> tuple[float, ...]:
         keyed_map = inverted(self.p) if self.scale_by_keep else unscaled(self.p)
@@ -65,10 +64,10 @@ class DropPath(DropoutModule):
         """The drop probability, and whether kept samples are scaled."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_path` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.drop_path` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_path(input, p, self.training, self.scale_by_keep)
+        return F.drop_path(input, p, self.training, self.scale_by_keep, key=key)
 
 
 class StochasticDepth(DropoutModule):
@@ -106,7 +105,7 @@ class StochasticDepth(DropoutModule):
         """The drop probability and the mode."""
         return f"p={self.p}, mode={self.mode}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.drop_path` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.drop_path` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.drop_path(input, p, self.training, mode=self.mode)
+        return F.drop_path(input, p, self.training, mode=self.mode, key=key)

@@ -6,6 +6,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -42,7 +43,7 @@ class Dropout(DropoutModule, torch.nn.Dropout):
         JMLR 15 (2014).
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.dropout` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.dropout` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.dropout(input, p, self.training, self.inplace)
+        return F.dropout(input, p, self.training, self.inplace, key=key)

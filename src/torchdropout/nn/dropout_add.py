@@ -6,6 +6,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -47,8 +48,13 @@ class DropoutAdd(DropoutModule):
         return f"p={self.p}"
 
     def forward(
-        self, input: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None = None
+        self,
+        input: torch.Tensor,
+        residual: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        *,
+        key: Key | None = None,
     ) -> torch.Tensor:
-        """`functional.dropout_add` with this module's p and mode."""
+        """`functional.dropout_add` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.dropout_add(input, residual, p, self.training, bias=bias)
+        return F.dropout_add(input, residual, p, self.training, bias=bias, key=key)

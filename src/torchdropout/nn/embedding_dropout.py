@@ -8,10 +8,13 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .._validate import wrong_type
+from ..functional._key import check_key
 from ..functional.embedding_dropout import drop_rows
-from ._module import DropoutModule
+from ..random import Key
+from ._module import DropoutModule, also_named
 
 
+@also_named("embed_p")
 class EmbeddingDropout(DropoutModule):
     r"""An embedding whose rows are dropped with probability p in training; the embedding in eval.
 
@@ -20,18 +23,19 @@ class EmbeddingDropout(DropoutModule):
     `padding_idx` and its other settings, and its weight is never written to (except by torch, if
     the embedding has a `max_norm`). A drop-in for fastai's `EmbeddingDropout`: the embedding is
     `emb`, the key of the `state_dict` is the same, `emb.weight`, and `embed_p` is another name of
-    `p`.
+    `p`, as an argument and as an attribute.
 
     Args:
         emb: The embedding, or a module like it: with a `weight` that has a row for each word.
         p: Drop probability in [0, 1].
+        embed_p: Another name of p.
 
     Shape:
         words any; the output has one more dimension, that of the features.
 
     Raises:
         ArgumentTypeError: p is not a number, or emb is not such a module.
-        ArgumentValueError: p is NaN or outside [0, 1].
+        ArgumentValueError: p is NaN or outside [0, 1], or given by both names.
 
     Example:
         >>> import torch, torchdropout as td
@@ -45,7 +49,11 @@ class EmbeddingDropout(DropoutModule):
         neural networks", NIPS 2016, section 4.2.
     """
 
-    def __init__(self, emb: torch.nn.Module, p: float = 0.1) -> None:
+    embed_p: float
+
+    def __init__(
+        self, emb: torch.nn.Module, p: float = 0.1, *, embed_p: float | None = None
+    ) -> None:
         super().__init__(p)
         if not isinstance(emb, torch.nn.Module) or not hasattr(emb, "weight"):
             wrong_type("emb", "a torch.nn.Embedding, or a module with its `weight`", emb)
@@ -53,27 +61,22 @@ class EmbeddingDropout(DropoutModule):
             wrong_type("emb", "a module that gives a row for each word, and not for each bag", emb)
         self.emb = emb
 
-    @property
-    def embed_p(self) -> float:
-        """Fastai's name of p, for code that reads or sets it."""
-        return self.p
-
-    @embed_p.setter
-    def embed_p(self, value: float) -> None:
-        self.p = value
-
     def extra_repr(self) -> str:
         """The drop probability."""
         return f"p={self.p}"
 
-    def forward(self, words: torch.Tensor, scale: float | None = None) -> torch.Tensor:
+    def forward(
+        self, words: torch.Tensor, scale: float | None = None, *, key: Key | None = None
+    ) -> torch.Tensor:
         """The embedding of words, rows dropped as in `functional.embedding_dropout`.
 
         Args:
             words: Row numbers.
             scale: Multiplies the output too, in training and in eval.
+            key: Names the mask; nothing is drawn.
         """
         p = self._traced_p() if is_dynamo_compiling() else self.p
+        check_key("key", key)
         found = self.emb(words)
         weight = cast("torch.Tensor", self.emb.weight)
-        return drop_rows(found, words, weight.shape[0], p, self.training, scale)
+        return drop_rows(found, words, weight.shape[0], p, self.training, scale, key=key)

@@ -6,6 +6,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -37,10 +38,10 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.dropout1d` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.dropout1d` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.dropout1d(input, p, self.training, self.inplace)
+        return F.dropout1d(input, p, self.training, self.inplace, key=key)
 
 
 class Dropout2d(DropoutModule, torch.nn.Dropout2d):
@@ -70,10 +71,10 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
         As in `Dropout1d`.
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.dropout2d` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.dropout2d` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.dropout2d(input, p, self.training, self.inplace)
+        return F.dropout2d(input, p, self.training, self.inplace, key=key)
 
 
 class Dropout3d(DropoutModule, torch.nn.Dropout3d):
@@ -102,7 +103,7 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
         As in `Dropout1d`.
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.dropout3d` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.dropout3d` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.dropout3d(input, p, self.training, self.inplace)
+        return F.dropout3d(input, p, self.training, self.inplace, key=key)

@@ -6,6 +6,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
+from ..random import Key
 from .gaussian_dropout import GaussianDropout
 
 
@@ -37,7 +38,7 @@ class FeatureGaussianDropout(GaussianDropout):
         As `functional.feature_gaussian_dropout`.
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.feature_gaussian_dropout` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.feature_gaussian_dropout` with this module's p; `key` names the noise."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.feature_gaussian_dropout(input, p, self.training, self.inplace)
+        return F.feature_gaussian_dropout(input, p, self.training, self.inplace, key=key)

@@ -9,6 +9,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ..functional.gaussian_dropout import check_p_below_one, noise_of
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -52,7 +53,7 @@ class GaussianDropout(DropoutModule):
         _law, *constants = noise_of(self.p).constants
         return tuple(constants)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.gaussian_dropout` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.gaussian_dropout` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.gaussian_dropout(input, p, self.training, self.inplace)
+        return F.gaussian_dropout(input, p, self.training, self.inplace, key=key)

@@ -10,6 +10,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import functional as F
 from .._validate import check_bool
 from ..functional.gaussian_noise import check_sigma, noise_of
+from ..random import Key
 from ._module import RateModule
 
 
@@ -60,7 +61,7 @@ class GaussianNoise(RateModule):
         """The standard deviation, and inplace."""
         return f"sigma={self.sigma}, inplace={self.inplace}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.gaussian_noise` with this module's sigma and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.gaussian_noise` with this module's sigma and mode; `key` names the noise."""
         sigma = self._traced_p() if is_dynamo_compiling() else self.sigma
-        return F.gaussian_noise(input, sigma, self.training, self.inplace)
+        return F.gaussian_noise(input, sigma, self.training, self.inplace, key=key)

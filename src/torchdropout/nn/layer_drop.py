@@ -9,12 +9,13 @@ from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
 from .. import functional as F
-from .. import ops
 from .._validate import check_bool, check_p, wrong_type, wrong_value
 from ..contract.keep import scale
 from ..functional._bernoulli import inverted, traced
+from ..functional._key import check_key, key_tensor
 from ..functional._map import by_operator
 from ..functional._rate import Probability, Rate, drops
+from ..random import Key
 from ._module import RateModule
 
 
@@ -86,21 +87,25 @@ class LayerDrop(RateModule):
         """The drop probability, scale_by_keep and residual."""
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}, residual={self.residual}"
 
-    def forward(self, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def forward(
+        self, input: torch.Tensor, *args: Any, dropout_key: Key | None = None, **kwargs: Any
+    ) -> torch.Tensor:
         """The residual sum, or `input` itself where the branch is dropped.
 
         Args:
             input: What is added to, and the branch's first argument.
             args: Further arguments of the branch.
+            dropout_key: Names the draw, and nothing is drawn. Not `key`, which the branch may have.
             kwargs: The same, by name.
         """
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         active = self.training and drops(p)
+        check_key("dropout_key", dropout_key)
         if active:
             if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
                 wrong_type("input", "a tensor", input)
             # On the CPU, since the answer is needed at once and must not wait for a device.
-            if not _kept(p):
+            if not _kept(p, dropout_key):
                 return input
         y: torch.Tensor = self.branch(input, *args, **kwargs)
         if not has_torch_function_unary(input):
@@ -114,9 +119,9 @@ class LayerDrop(RateModule):
         return input + (y if self.residual else y - input) * factor
 
 
-def _kept(p: Probability) -> torch.Tensor:
+def _kept(p: Probability, key: Key | None) -> torch.Tensor:
     """One keep bit."""
     if isinstance(p, Rate):
         one = torch.ones((), dtype=torch.bfloat16, device="cpu")
-        return by_operator(one, traced(p), 0, (), ops.draw_key()).bool()
-    return F.keep_mask((), p, device="cpu")
+        return by_operator(one, traced(p), 0, (), key_tensor(key)).bool()
+    return F.keep_mask((), p, key=key, device="cpu")

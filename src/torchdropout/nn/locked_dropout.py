@@ -7,6 +7,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from ..functional.locked_dropout import check_time_dim
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -47,7 +48,7 @@ class LockedDropout(DropoutModule):
         """The drop probability and the time dimension."""
         return f"p={self.p}, time_dim={self.time_dim}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.locked_dropout` with this module's p and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.locked_dropout` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return F.locked_dropout(input, p, self.training, time_dim=self.time_dim)
+        return F.locked_dropout(input, p, self.training, time_dim=self.time_dim, key=key)

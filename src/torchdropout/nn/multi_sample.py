@@ -9,8 +9,10 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type
+from ..functional._key import check_key
 from ..functional._rate import drops
 from ..functional.multi_sample import check_reduce, check_samples
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -76,14 +78,15 @@ class MultiSampleDropout(DropoutModule):
         """The drop probability, the number of samples, and how they are reduced."""
         return f"p={self.p}, samples={self.samples}, reduce={self.reduce!r}, batched={self.batched}"
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The output of the head, for the samples in training, for x in eval."""
+    def forward(self, x: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """The output of the head, for the samples, named by `key`, in training, for x in eval."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         reduce = check_reduce(self.reduce)
+        check_key("key", key)
         if not (self.training and drops(p)):
             output = self.head(x)
             return cast("torch.Tensor", output if reduce == "mean" else output.unsqueeze(0))
-        dropped = F.multi_sample_dropout(x, p, self.samples)
+        dropped = F.multi_sample_dropout(x, p, self.samples, key=key)
         outputs: Any
         if self.batched:
             outputs = self.head(dropped.flatten(0, 1))

@@ -9,6 +9,7 @@ from .. import functional as F
 from .._validate import check_bool, is_integer, wrong_type
 from ..functional.drop_path import Mode, check_mode
 from ..functional.structured_mask import check_n_of_m
+from ..random import Key
 from ._module import DropoutModule, WholeModule
 
 
@@ -68,10 +69,16 @@ class NMDropout(WholeModule):
         text += f", dim={self.dim}" if self.dim != -1 else ""
         return text + ("" if self.scale_by_keep else ", scale_by_keep=False")
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.n_m_dropout` with this module's state."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.n_m_dropout` with this module's state; `key` names the mask."""
         return F.n_m_dropout(
-            input, self.n, self.m, self.training, dim=self.dim, scale_by_keep=self.scale_by_keep
+            input,
+            self.n,
+            self.m,
+            self.training,
+            dim=self.dim,
+            scale_by_keep=self.scale_by_keep,
+            key=key,
         )
 
 
@@ -129,8 +136,8 @@ class ColumnDropout(DropoutModule):
         text += f", dim={self.dim}" if self.dim != -1 else ""
         return text + ("" if self.scale_by_keep else ", scale_by_keep=False")
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.column_dropout` with this module's state."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.column_dropout` with this module's state; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
         return F.column_dropout(
             input,
@@ -139,4 +146,5 @@ class ColumnDropout(DropoutModule):
             dim=self.dim,
             mode=self.mode,
             scale_by_keep=self.scale_by_keep,
+            key=key,
         )

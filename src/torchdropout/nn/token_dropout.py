@@ -11,15 +11,18 @@ from .. import _torch
 from .. import functional as F
 from .._validate import check_bool
 from ..functional.token_dropout import check_prefix
-from ._module import DropoutModule
+from ..random import Key
+from ._module import DropoutModule, also_named
 
 
+@also_named("prob")
 class TokenDropout(DropoutModule):
     r"""Remove a fixed count of tokens from each sequence in training; the identity in eval.
 
     Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, unscaled, and the
     output is shorter. The arguments are those of timm's `PatchDropout`, in its order and
-    with its defaults: the first token is kept. timm's attribute `prob` is another name of `p`.
+    with its defaults: the first token is kept. timm's `prob` is another name of `p`, as an
+    argument and as an attribute.
 
     Under `torch.compile` the length of the output is a constant of the graph until p is set to
     another value. From then on it is a symbolic size, and one graph serves all p above 0; without
@@ -32,6 +35,7 @@ class TokenDropout(DropoutModule):
             order.
         return_indices: True returns the places of the kept tokens too, counted behind the prefix,
             or None where nothing was drawn.
+        prob: Another name of p.
 
     Shape:
         `(N, num_prefix_tokens + L, ...)`; the output `(N, num_prefix_tokens + kept, ...)`.
@@ -39,7 +43,8 @@ class TokenDropout(DropoutModule):
     Raises:
         ArgumentTypeError: p is not a number, num_prefix_tokens not an integer, or a flag not a
             bool.
-        ArgumentValueError: p is NaN or outside [0, 1], or num_prefix_tokens negative.
+        ArgumentValueError: p is NaN, outside [0, 1] or given by both names, or num_prefix_tokens
+            negative.
 
     Example:
         >>> import torch, torchdropout as td
@@ -51,6 +56,7 @@ class TokenDropout(DropoutModule):
         2023.
     """
 
+    prob: float
     _changes = False
 
     def __init__(
@@ -59,6 +65,8 @@ class TokenDropout(DropoutModule):
         num_prefix_tokens: int = 1,
         ordered: bool = False,
         return_indices: bool = False,
+        *,
+        prob: float | None = None,
     ) -> None:
         super().__init__(p)
         self.num_prefix_tokens = check_prefix(num_prefix_tokens)
@@ -74,15 +82,6 @@ class TokenDropout(DropoutModule):
     def _constants(self) -> tuple[float, ...]:
         return (self.p,)
 
-    @property
-    def prob(self) -> float:
-        """Timm's name of p, for code that reads or schedules it."""
-        return self.p
-
-    @prob.setter
-    def prob(self, value: float) -> None:
-        self.p = value
-
     def extra_repr(self) -> str:
         """The drop probability, and what is not the default."""
         text = f"p={self.p}, num_prefix_tokens={self.num_prefix_tokens}"
@@ -90,8 +89,8 @@ class TokenDropout(DropoutModule):
             text += f", {name}=True" if getattr(self, name) else ""
         return text
 
-    def forward(self, input: torch.Tensor) -> Any:
-        """`functional.token_dropout` with this module's state."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> Any:
+        """`functional.token_dropout` with this module's state; `key` names the mask."""
         # A graph for one length is faster, and vmap has no rules for a symbolic size.
         traced = (
             is_dynamo_compiling()
@@ -106,4 +105,5 @@ class TokenDropout(DropoutModule):
             num_prefix_tokens=self.num_prefix_tokens,
             ordered=self.ordered,
             return_indices=self.return_indices,
+            key=key,
         )

@@ -10,6 +10,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import functional as F
 from .._validate import check_bool
 from ..functional.uniform_dropout import check_beta, noise_of
+from ..random import Key
 from ._module import RateModule
 
 
@@ -61,7 +62,7 @@ class UniformDropout(RateModule):
         """Half the width of the noise, and inplace."""
         return f"beta={self.beta}, inplace={self.inplace}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.uniform_dropout` with this module's beta and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.uniform_dropout` with this module's beta and mode; `key` names the noise."""
         beta = self._traced_p() if is_dynamo_compiling() else self.beta
-        return F.uniform_dropout(input, beta, self.training, self.inplace)
+        return F.uniform_dropout(input, beta, self.training, self.inplace, key=key)

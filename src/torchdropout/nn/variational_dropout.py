@@ -13,6 +13,7 @@ from .. import functional as F
 from .._validate import check_dims, check_number, is_integer, wrong_type, wrong_value
 from ..functional.gaussian_dropout import check_p_below_one
 from ..functional.variational_dropout import check_threshold, kl_of, log_alpha_of
+from ..random import Key
 from ._module import WholeModule
 
 
@@ -103,8 +104,8 @@ class VariationalDropout(WholeModule):
         p = "?" if self.log_alpha.is_meta else f"{self.p.mean().item():.3g}"
         return f"p={p}, num_features={self.num_features}, weights={self.weights}"
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.variational_dropout` with this module's alpha and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.variational_dropout` with this module's alpha; `key` names the noise."""
         log_alpha: torch.Tensor = self.log_alpha
         if self.num_features > 1:
             if isinstance(input, torch.Tensor) and not -input.ndim <= self.dim < input.ndim:
@@ -113,7 +114,7 @@ class VariationalDropout(WholeModule):
             behind = -self.dim - 1 if self.dim < 0 else input.ndim - self.dim - 1
             log_alpha = log_alpha.reshape(-1, *[1] * behind)
         return F.variational_dropout(
-            input, log_alpha, self.training, broadcast_dims=self.broadcast_dims
+            input, log_alpha, self.training, key=key, broadcast_dims=self.broadcast_dims
         )
 
 
@@ -211,10 +212,10 @@ class VariationalLinear(_Variational, torch.nn.Linear):
         self.threshold, self.init_log_sigma2 = threshold, start
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.variational_linear` with this module's parameters and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.variational_linear` with this module's parameters; `key` names the noise."""
         return F.variational_linear(
-            input, self.weight, self.log_sigma2, self.bias, self.training, self.threshold
+            input, self.weight, self.log_sigma2, self.bias, self.training, self.threshold, key=key
         )
 
 
@@ -286,8 +287,8 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
         self.threshold, self.init_log_sigma2 = threshold, start
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`functional.variational_conv2d` with this module's parameters and mode."""
+    def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
+        """`functional.variational_conv2d` with this module's parameters; `key` names the noise."""
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             amounts = _torch.amounts_of_padding(self)
@@ -297,6 +298,7 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
             *(input, self.weight, self.log_sigma2, self.bias),
             *(self.stride, padding, self.dilation, self.groups),
             *(self.training, self.threshold),
+            key=key,
         )
 
 

@@ -14,12 +14,14 @@ from torch.compiler import is_dynamo_compiling
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from .. import _torch, ops
+from .. import _torch
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..functional._bernoulli import inverted
+from ..functional._key import check_key, key_tensor
 from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -104,14 +106,22 @@ class WeightDrop(DropoutModule):
         shared = f", broadcast_dims={self.broadcast_dims}" if self.broadcast_dims else ""
         return f"p={self.p}, names={self.names}{shared}"
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the module with these arguments and, in training, with dropped weights."""
+    def forward(self, *args: Any, dropout_key: Key | None = None, **kwargs: Any) -> Any:
+        """Call the module with these arguments and, in training, with dropped weights.
+
+        Args:
+            args: Arguments of the module.
+            dropout_key: Names the masks, and nothing is drawn. Not `key`, which is an argument of
+                our LSTM.
+            kwargs: Arguments of the module by name.
+        """
+        check_key("dropout_key", dropout_key)
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         with _alone(self):
             drop = inverted(p)
             if not (self.training and drop.active and self.names):
                 return self.module(*args, **kwargs)
-            with _undrawn_if_it_fails(), self._dropped(drop):
+            with _undrawn_if_it_fails(), self._dropped(drop, dropout_key):
                 return self.module(*args, **kwargs)
 
     def remove(self) -> torch.nn.Module:
@@ -125,11 +135,11 @@ class WeightDrop(DropoutModule):
         return self.module
 
     @contextlib.contextmanager
-    def _dropped(self, drop: KeyedMap) -> Iterator[None]:
-        """Draw a key; until the exit the weights read as dropped by it."""
+    def _dropped(self, drop: KeyedMap, given: Key | None) -> Iterator[None]:
+        """Draw a key unless one is given; until the exit the weights read as dropped by it."""
         places = [_place(self.module, name) for name in self.names]
         before = []
-        key = ops.draw_key()
+        key = key_tensor(given)
         seen: list[tuple[object, _WeightMask]] = []
         base = 0
         for owner, attribute in places:

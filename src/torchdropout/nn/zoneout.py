@@ -7,6 +7,7 @@ from torch.compiler import is_dynamo_compiling
 
 from ..functional._bernoulli import unscaled
 from ..functional.zoneout import zoneout
+from ..random import Key
 from ._module import DropoutModule
 
 
@@ -51,7 +52,9 @@ class Zoneout(DropoutModule):
         """The probability to keep the old value."""
         return f"p={self.p}"
 
-    def forward(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-        """`functional.zoneout` with this module's p and mode."""
+    def forward(
+        self, new: torch.Tensor, old: torch.Tensor, *, key: Key | None = None
+    ) -> torch.Tensor:
+        """`functional.zoneout` with this module's p and mode; `key` names the mask."""
         p = self._traced_p() if is_dynamo_compiling() else self.p
-        return zoneout(new, old, p, self.training)
+        return zoneout(new, old, p, self.training, key=key)

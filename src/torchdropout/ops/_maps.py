@@ -77,8 +77,20 @@ def define_form(
     arguments: str,
     kernel: Callable[..., torch.Tensor],
     derivative: Derivative,
+    *,
+    aligned: bool = False,
 ) -> Any:
-    """Define one form of an operator: `default`, with numbers, or one whose first is a tensor."""
+    """Define one form of an operator: `default`, with numbers, or one whose first is a tensor.
+
+    Args:
+        name: Name of the operator.
+        overload: Name of the form.
+        arguments: As `constants` in `define_map`.
+        kernel: The kernel, for any device.
+        derivative: Maps the constants to those of the derivative.
+        aligned: True where the tensor among the constants has the dimensions of x, which vmap
+            may give it a further one of.
+    """
     own_name = name if overload == "default" else f"{name}.{overload}"
     library.define(own_name + _schema(arguments), tags=(torch.Tag.pt2_compliant_tag,))
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
@@ -127,18 +139,28 @@ def define_form(
         info: Any, in_dims: tuple[int | None, ...], x: torch.Tensor, key: torch.Tensor, *rest: Any
     ) -> tuple[torch.Tensor, int]:
         *own, base, strides = rest
-        x_dim, key_dim = in_dims[:2]
+        x_dim, key_dim, first_dim = in_dims[:3]
         if key_dim is None:
             # One draw for all samples: a new dimension, after those of the key, that shares it.
-            assert x_dim is not None
             place = key.ndim - 1
-            x = x.movedim(x_dim, place)
             strides = [0, *strides]
         else:
             # A draw for each sample: a new leading dimension of the keys.
             place = 0
             key = key.movedim(key_dim, 0)
-            x = x.expand(info.batch_size, *x.shape) if x_dim is None else x.movedim(x_dim, 0)
+        if x_dim is None:
+            sizes = [*x.shape]
+            sizes.insert(place, info.batch_size)
+            x = x.unsqueeze(place).expand(sizes)
+        else:
+            x = x.movedim(x_dim, place)
+        if aligned:
+            first = own[0]
+            own[0] = (
+                first.unsqueeze(place) if first_dim is None else first.movedim(first_dim, place)
+            )
+        else:
+            assert first_dim is None
         return operator(x, key, *own, base, strides), place
 
     qualified = f"torchdropout::{own_name}"

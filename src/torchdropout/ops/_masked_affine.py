@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..kernels import reference
-from ._maps import define_map
+from ._maps import define_form, define_map
 
 _masked_affine = define_map(
     "masked_affine",
@@ -15,6 +15,15 @@ _masked_affine = define_map(
     reference.masked_affine,
     # The same mask, without the map's additive constants.
     lambda own: (*own[:2], 0.0, 0.0),
+)
+
+_masked_by_rates = define_form(
+    "masked_affine",
+    "rates",
+    "Tensor rates, bool scaled",
+    reference.masked_by_rates,
+    lambda own: own,  # it is linear
+    aligned=True,
 )
 
 
@@ -46,4 +55,17 @@ def masked_affine_of(
     """
     operator = torch.ops.torchdropout.masked_affine.tensor
     y: torch.Tensor = operator(x, key, constants, False, base, strides)
+    return y
+
+
+def masked_by_rates(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    rates: torch.Tensor,
+    scaled: bool,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """A drop probability for each element; see `kernels.reference.masked_by_rates`."""
+    y: torch.Tensor = _masked_by_rates(x, key, rates, scaled, base, strides)
     return y

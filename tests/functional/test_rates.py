@@ -1,0 +1,196 @@
+"""p as a tensor: a drop probability for each element or feature."""
+
+import math
+
+import pytest
+import torch
+
+from oracle import same_bits
+from torchdropout import Key, MaskLayout
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+KEY = Key(5, 2**40 + 1)
+RATES = torch.tensor([0.0, 0.1, 0.5, 1 - 2**-20, 1.0])
+X = torch.randn(40, 3, 5, generator=torch.Generator().manual_seed(0))
+X[0] = -0.0
+X[1, 0] = math.inf
+
+
+def one_by_one(call, x, p):
+    """Each element from the call whose p is its own, a number."""
+    wide = p.expand(x.shape)
+    y = torch.empty_like(call(0.5))
+    for rate in wide.unique().tolist():
+        here = wide == rate
+        y[here] = call(rate)[here]
+    return y
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 1), (40, 1, 1), (1,), (40, 3, 5)])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"broadcast_dims": (1,)},
+        {"layout": MaskLayout.of((80, 3, 5)).at((40, 0, 0))},
+        {"layout": MaskLayout(2**33, (7, 50, 1))},
+    ],
+    ids=["plain", "shared", "shard", "gaps"],
+)
+def test_each_element_has_the_bit_and_the_scale_of_its_own_p(shape, how):
+    p = RATES.repeat(120)[: math.prod(shape)].reshape(shape).contiguous()
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.complex64):
+        x = X.to(dtype)
+        y = F.dropout(x, p, key=KEY, **how)
+        assert same_bits(y, one_by_one(lambda p, x=x: F.dropout(x, p, key=KEY, **how), x, p))
+    kept = F.keep_mask(X.shape, p, key=KEY, **how)
+    assert torch.equal(kept, one_by_one(lambda p: F.keep_mask(X.shape, p, key=KEY, **how), X, p))
+
+
+def test_the_threshold_is_rounded_as_that_of_a_number():
+    """At an element's own uniform, where the next p decides otherwise."""
+    n = 2000
+    kept = torch.zeros(n, dtype=torch.bool)
+    low, high = torch.zeros(n).double(), torch.ones(n).double()
+    for _ in range(33):  # bisect each element's own uniform
+        middle = (low + high) / 2
+        kept = F.keep_mask((n,), middle, key=KEY)
+        low, high = torch.where(kept, middle, low), torch.where(kept, high, middle)
+    for i in range(0, n, 400):
+        for p in (low[i].item(), high[i].item(), math.nextafter(high[i].item(), 0.0)):
+            number = F.keep_mask((n,), p, key=KEY)[i]
+            assert number == F.keep_mask((n,), torch.full((n,), p, dtype=torch.float64), key=KEY)[i]
+        assert F.keep_mask((n,), low[i].item(), key=KEY)[i]
+        assert not F.keep_mask((n,), high[i].item(), key=KEY)[i]
+
+
+def test_one_draw_a_call_and_none_in_eval():
+    torch.manual_seed(3)
+    key = Key.draw()
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    assert torch.equal(F.dropout(X, RATES), F.dropout(X, RATES, key=key))
+    assert torch.equal(torch.get_rng_state(), after)
+    assert F.dropout(X, RATES, training=False) is X
+    assert same_bits(F.dropout(X, torch.zeros(5), key=KEY), X)
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_written_in_place_and_into_out():
+    expected = F.dropout(X, RATES, key=KEY)
+    x, out = X.clone(), torch.empty_like(X)
+    assert F.dropout(x, RATES, inplace=True, key=KEY) is x
+    assert F.dropout(X, RATES, key=KEY, out=out) is out
+    assert same_bits(x, expected)
+    assert same_bits(out, expected)
+
+
+def test_gradients_of_every_kind():
+    x = torch.randn(1, 5, dtype=torch.float64, requires_grad=True)
+    p = RATES.double()
+    assert torch.autograd.gradcheck(lambda x: F.dropout(x, p, key=KEY), x, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(lambda x: F.dropout(x, p, key=KEY), x)
+    y = F.dropout(x, p, key=KEY)
+    saved = y.grad_fn.saved_tensors
+    assert sum(t.numel() for t in saved) == 2 + 5  # the key, and the rates
+
+
+def test_under_vmap():
+    def call(x, p):
+        return F.dropout(x, p, key=KEY)
+
+    x, p = X[:4], torch.stack([RATES, RATES.flip(0), RATES * 0.5, RATES * 0.1])
+    alone = torch.stack([call(x[i], p[i]) for i in range(4)])
+    assert same_bits(torch.vmap(call)(x, p), alone)
+    assert same_bits(torch.vmap(call, (1, 1), 1)(x.movedim(0, 1), p.mT), alone.movedim(0, 1))
+    shared = torch.stack([call(x[0], p[i]) for i in range(4)])
+    assert same_bits(torch.vmap(call, (None, 0))(x[0], p), shared)
+    assert same_bits(
+        torch.vmap(call, (0, None))(x, RATES), torch.stack([call(r, RATES) for r in x])
+    )
+
+    def keyed(x, p, n):
+        return F.dropout(x, p, key=KEY.fold_in(n))
+
+    n = torch.arange(4)
+    own = torch.stack([keyed(x[i], p[i], i) for i in range(4)])
+    assert same_bits(torch.vmap(keyed)(x, p, n), own)
+    last = torch.stack([keyed(x[0], p[0], i) for i in range(4)])
+    assert same_bits(torch.vmap(keyed, (None, None, 0))(x[0], p[0], n), last)
+    different = torch.vmap(lambda x, p: F.dropout(x, p), randomness="different")(x, p)
+    assert different.shape == x.shape
+
+
+def test_compiled_p_is_an_input_of_the_graph():
+    def call(x, p):
+        return F.dropout(x, p, key=KEY)
+
+    compiled = torch.compile(call, backend="aot_eager", fullgraph=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for p in (RATES, RATES.flip(0), torch.zeros(5)):
+            x = X.clone().requires_grad_()
+            y = compiled(x, p)
+            assert same_bits(y.detach(), call(X, p))
+            (gradient,) = torch.autograd.grad(y.sum(), x)
+            assert torch.equal(gradient, call(torch.ones_like(X), p))
+        with pytest.raises(ArgumentValueError, match=r"in \[0, 1\] everywhere.* got 1.5 in it"):
+            compiled(X.clone().requires_grad_(), torch.full((5,), 1.5))
+
+
+def test_of_connections():
+    weight = X[:, 0]
+    assert same_bits(
+        F.drop_connect(weight, RATES, key=KEY),
+        one_by_one(lambda p: F.drop_connect(weight, p, key=KEY), weight, RATES),
+    )
+
+
+REFUSED = {
+    "above one": (
+        torch.full((5,), 1.5),
+        ArgumentValueError,
+        "in [0, 1] everywhere",
+        "got 1.5 in it",
+    ),
+    "nan": (RATES * math.nan, ArgumentValueError, "in [0, 1] everywhere", "got nan in it"),
+    "shape": (torch.ones(4), ArgumentValueError, "a shape that broadcasts to", "(40, 3, 5)"),
+    "more dimensions": (torch.ones(2, 1, 1, 1), ArgumentValueError, "a shape that", "(2, 1, 1, 1)"),
+    "integers": (torch.ones(5).long(), ArgumentTypeError, "a floating-point tensor", "int64"),
+    "elsewhere": (torch.ones(5, device="meta"), ArgumentValueError, "device", "not on meta"),
+    "learned": (
+        torch.nn.Parameter(RATES),
+        ArgumentTypeError,
+        "without a gradient (concrete_dropout learns p)",
+        "(Parameter)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("training", [True, False])
+def test_refusals_draw_nothing(case, training):
+    p, error, expected, got = REFUSED[case]
+    before = torch.get_rng_state()
+    with pytest.raises(error) as raised:
+        F.dropout(X, p, training)
+    assert expected in str(raised.value)
+    assert got in str(raised.value)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_refused_where_it_has_no_meaning_or_a_learned_one():
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    with pytest.raises(ArgumentTypeError, match="`p` to be a number where the input is nested"):
+        F.dropout(nested, torch.ones(1))
+    for call in (
+        lambda: F.alpha_dropout(X, RATES, True),
+        lambda: F.dropout1d(X, RATES),
+        lambda: F.gaussian_dropout(X, RATES),
+        lambda: F.dropout_add(X, X, RATES),
+        lambda: F.scaled_dot_product_attention(X, X, X, None, RATES),
+    ):
+        with pytest.raises(ArgumentTypeError, match=r"a number in .* got (dropout_)?p=<tensor of"):
+            call()
+    with pytest.raises(ArgumentTypeError, match="concrete_dropout learns p"):
+        torch.func.jvp(lambda p: F.dropout(X, p), (RATES,), (RATES,))
