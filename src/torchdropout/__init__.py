@@ -3,6 +3,7 @@
 from . import _torch as _torch  # first: it refuses a torch that is too old
 from . import backends as backends
 from . import convert as convert
+from . import export as export
 from . import functional as functional
 from . import nn as nn
 from . import schedule as schedule
