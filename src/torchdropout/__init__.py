@@ -6,6 +6,7 @@ from . import convert as convert
 from . import export as export
 from . import functional as functional
 from . import nn as nn
+from . import onnx as onnx
 from . import schedule as schedule
 from ._version import __version__ as __version__
 from .contract.layout import MaskLayout as MaskLayout

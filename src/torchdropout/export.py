@@ -9,15 +9,13 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, overload
 
 import torch
 
 from . import _torch
 from ._validate import wrong_type
 from .errors import ArgumentValueError
-
-Program = TypeVar("Program", torch.export.ExportedProgram, torch.fx.GraphModule)
 
 # The operators of this package that are the identity in eval, by their name: `y = f(x, key, ...)`.
 _MAPS = tuple(
@@ -28,6 +26,7 @@ _OURS = (*_MAPS, "torchdropout.choose")
 _DRAW = "torchdropout.draw_keys"
 _MODES = ("training", "train")
 _RATES = ("p", "dropout_p", "dropout", "drop_prob")
+_OPERATOR = type(torch.ops.aten.dropout.default)
 _SIZES = (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
@@ -78,7 +77,17 @@ class GraphNode:
         return f"{place}{self.kind} (node {self.node})"
 
 
-def to_eval(program: Program) -> Program:
+@overload
+def to_eval(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram: ...
+
+
+@overload
+def to_eval(program: torch.fx.GraphModule) -> torch.fx.GraphModule: ...
+
+
+def to_eval(
+    program: torch.export.ExportedProgram | torch.fx.GraphModule,
+) -> torch.export.ExportedProgram | torch.fx.GraphModule:
     """Move an exported program, or another graph recorded in training, to eval.
 
     `torch.export` and `torch.fx` leave the mode as a constant in what they record, so that `eval()`
@@ -181,7 +190,7 @@ def _read(part: torch.fx.GraphModule, node: torch.fx.Node) -> GraphNode | None:
     if node.op != "call_function":
         return None
     target: Any = node.target
-    if isinstance(target, torch._ops.OpOverload):
+    if isinstance(target, _OPERATOR):
         kind = _torch.schema(target).name.replace("::", ".")
         is_random = torch.Tag.nondeterministic_seeded in target.tags
     else:

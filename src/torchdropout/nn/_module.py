@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 
 from .. import _torch
 from .._validate import check_bool, check_p
+from ..errors import ArgumentTypeError
 from ..functional._bernoulli import inverted
 from ..functional._rate import Probability, Rate
 
@@ -32,6 +33,18 @@ class WholeModule(torch.nn.Module):
         module = super().__new__(cls)
         vars(module)["__module__"] = torch.nn.__name__
         return module
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Raise when torch.jit.script prepares the module, or a model around it, to compile it.
+
+        torch would put what this returns into the model itself, in place of the module.
+        """
+        raise ArgumentTypeError(
+            f"Expected a module that torch.jit.script can compile, got {type(self).__name__} "
+            f"({type(self).__module__}), whose operator is called from Python. Put torch's modules "
+            "back before scripting (`undo` of `convert`), or record the model with torch.export or "
+            "torch.jit.trace."
+        )
 
 
 class RateModule(WholeModule):
