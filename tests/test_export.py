@@ -141,6 +141,7 @@ def test_a_program_that_is_unflattened():
     assert torch.equal(unflattened(X), model.eval()(X))
 
 
+@pytest.mark.filterwarnings("ignore:You are calling torch.compile")  # torch 2.10, of its own `cond`
 def test_branches():
     drop, torchs = nn.Dropout(0.5), torch.nn.Dropout(0.5)
 
