@@ -72,14 +72,14 @@ def ours():
 
 def torchs():
     return torch.nn.Sequential(
+        torch.nn.BatchNorm1d(4),
+        torch.nn.BatchNorm1d(4, track_running_stats=False),
         torch.nn.Dropout(0.5),
         torch.nn.Dropout(0.5, inplace=True),
         torch.nn.Dropout1d(0.5),
         torch.nn.AlphaDropout(0.5),
         torch.nn.FeatureAlphaDropout(0.5),
         torch.nn.RReLU(),
-        torch.nn.BatchNorm1d(4),
-        torch.nn.BatchNorm1d(4, track_running_stats=False),
         First(torch.nn.LSTM(6, 6, num_layers=2, dropout=0.5)),
         Attention(torch.nn.MultiheadAttention),
         torch.nn.Dropout(0.5),
@@ -179,7 +179,8 @@ def test_dropouts_of_a_graph_of_fx():
             x = F.dropout(self.drop(x), 0.5, self.training)
             x = torch.dropout(F.alpha_dropout(x, 0.5, self.training), 0.5, True)
             x = td.functional.dropout(x, 0.5, self.training)
-            x = F.dropout(td.functional.gaussian_noise(x, 0.5))
+            x = td.functional.gaussian_noise(x, 0.5, self.training)
+            x = F.dropout(x)  # torchdropout: ignore[functional-always-on]
             x = td.functional.zoneout(x, x + 1, 0.25, self.training)
             x = td.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
             return self.depth(x)
