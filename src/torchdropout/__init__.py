@@ -2,8 +2,10 @@
 
 from . import _torch as _torch  # first: it refuses a torch that is too old
 from . import backends as backends
+from . import export as export
 from . import functional as functional
 from . import nn as nn
+from . import onnx as onnx
 from ._callable import module_of as _module_of
 from ._version import __version__ as __version__
 from .contract.layout import MaskLayout as MaskLayout

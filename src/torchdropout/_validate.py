@@ -136,8 +136,10 @@ def check_unsigned(name: str, value: Any, bits: int) -> int:
     return value
 
 
-def check_input(x: Any, name: str = "input", *, complex_ok: bool = True) -> torch.Tensor:
-    """Check a tensor that dropout is defined on.
+def check_input(
+    x: Any, name: str = "input", *, complex_ok: bool = True, training: Any = True
+) -> torch.Tensor:
+    """Check a tensor that dropout is defined on; in eval it may be quantised too.
 
     Raises:
         ArgumentTypeError: It is not a tensor, or its dtype is integer, bool, 8-bit float, or
@@ -148,10 +150,12 @@ def check_input(x: Any, name: str = "input", *, complex_ok: bool = True) -> torc
     dtype = x.dtype
     if dtype in REAL or (complex_ok and dtype.is_complex):
         return x
+    if training is False and x.is_quantized:
+        return x
     kinds = "a floating-point or complex tensor" if complex_ok else "a floating-point tensor"
     raise ArgumentTypeError(
-        f"Expected `{name}` to be {kinds} of 16 bits or more, got a tensor of {dtype}: "
-        f"convert it first, for example {name}.to(torch.float32)."
+        f"Expected `{name}` to be {kinds} of 16 bits or more, got a tensor of {dtype}: convert it "
+        f"first, for example {name}.{'dequantize()' if x.is_quantized else 'to(torch.float32)'}."
     )
 
 

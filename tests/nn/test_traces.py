@@ -8,6 +8,8 @@ import torch
 from torch.fx.experimental.optimization import remove_dropout
 
 from torchdropout import nn
+from torchdropout.convert import convert
+from torchdropout.errors import ArgumentTypeError
 
 LINEAR = torch.nn.Linear(6, 6)
 X = torch.ones(2, 8, 6)
@@ -82,6 +84,29 @@ def test_the_class_keeps_its_own_name(name):
 
 
 def test_torchs_pass_removes_ours():
-    model = torch.nn.Sequential(nn.Dropout(0.5), LINEAR)
+    """It knows `nn.Dropout` and what is one; the rest stays a call, and follows `eval()`."""
+    parts = {name: MODULES[name]() for name in ("Dropout", "LayerDrop", "WeightDrop", "LSTM")}
+    model = torch.nn.Sequential(*parts.values()).train()
     bare = remove_dropout(torch.fx.symbolic_trace(model))
-    assert torch.equal(bare(X), LINEAR(X))
+    assert [node.target for node in bare.graph.nodes if node.op == "call_module"] == ["1", "2", "3"]
+    assert torch.equal(bare.eval()(X)[0], model.eval()(X)[0])
+
+
+@each_module
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+def test_scripting_is_refused_and_changes_nothing(name):
+    part = MODULES[name]()
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), part).train()
+    before = dict(model.named_modules())
+    with pytest.raises(ArgumentTypeError, match=rf"got {type(part).__name__} \(.*`undo` of"):
+        torch.jit.script(model)
+    assert dict(model.named_modules()) == before
+    with pytest.raises(ArgumentTypeError, match=rf"can compile, got {type(part).__name__}"):
+        torch.jit.script(part)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+def test_what_convert_gives_back_is_scripted():
+    model = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.Dropout(0.5))
+    model = convert(model).undo()
+    assert torch.equal(torch.jit.script(model.eval())(X), model(X))

@@ -12,7 +12,7 @@ import torch
 
 from ..reporting.findings import Figure, Finding, Severity
 from .observer import Declared, Record
-from .results import Site
+from .results import UNKNOWN_KIND, Site
 from .rules import RULES
 
 # These skip whole layers and have no mask, or belong to a head that the model may not have.
@@ -102,6 +102,18 @@ def diagnose(
         )
     found += _config(config, sites)
     return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
+
+
+def diagnose_program(sites: Iterable[Site]) -> tuple[Finding, ...]:
+    """Finds the sites of an exported program that drop in eval; errors come first."""
+    found = []
+    for site in sites:
+        asked = "" if site.asked is None else f" with p={site.asked:g}"
+        figures: dict[str, Figure] = {"site": site.name, "kind": site.kind, "line": site.line}
+        severity: Severity = "advice" if site.kind == UNKNOWN_KIND else "error"
+        message = f"{where(site)} drops in eval{asked}: it was exported in training"
+        found.append(_finding("exported-in-training", message, figures, severity))
+    return tuple(found)
 
 
 def _of_site(observed: Observed) -> Iterator[Finding]:

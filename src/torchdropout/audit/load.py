@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+from torch.export import ExportedProgram
 
 from ..errors import ArgumentValueError
 from ..loading import Home, load, one_line, target_error
+
+_MODELS = (torch.nn.Module, ExportedProgram)
 
 
 class Loaded(NamedTuple):
     """A model, what it is called with, and the home to enter while its code runs."""
 
-    model: torch.nn.Module
+    model: torch.nn.Module | ExportedProgram
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     home: Home
@@ -77,7 +81,8 @@ def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
 
     Args:
         target: `package.module:factory` or `path/file.py:factory`: a callable without arguments
-            that returns a model, `(model, args)` or `(model, args, kwargs)`; or a model.
+            that returns a model, `(model, args)` or `(model, args, kwargs)`; or a model. A model
+            may be an exported program. `path/file.pt2` is one that `torch.export.save` wrote.
         inputs: What to call the model with, instead of what the factory returns.
 
     Returns:
@@ -86,17 +91,19 @@ def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
     Raises:
         TargetError: It cannot be found, imported or called, or returns something else.
     """
+    if target.endswith(".pt2"):
+        return Loaded(_program(target), (), {}, Home())
     thing, home = load(target)
     try:
         with home:
-            given: Any = thing if isinstance(thing, torch.nn.Module) else cast(Any, thing)()
+            given: Any = thing if isinstance(thing, _MODELS) else cast(Any, thing)()
     except Exception as error:
         raise target_error(target, "to be callable without arguments", one_line(error)) from error
     parts = given if isinstance(given, tuple) else (given,)
     model, args, kwargs = (*parts, *((), {})[len(parts) - 1 :])[:3] if parts else (None, (), {})
     is_right = (
         len(parts) <= 3
-        and isinstance(model, torch.nn.Module)
+        and isinstance(model, _MODELS)
         and isinstance(args, (tuple, list))
         and isinstance(kwargs, Mapping)
     )
@@ -104,12 +111,23 @@ def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
         raise target_error(
             target, "to return a model, (model, args) or (model, args, kwargs)", _type_of(given)
         )
-    if inputs:
+    if inputs and isinstance(model, torch.nn.Module):
         tensors = (*model.parameters(), *model.buffers())
         device = next((t.device for t in tensors), torch.device("cpu"))
         args = tuple(one.make(device) for one in inputs if not one.name)
         kwargs = {one.name: one.make(device) for one in inputs if one.name}
     return Loaded(model, tuple(args), dict(kwargs), home)
+
+
+def _program(path: str) -> ExportedProgram:
+    """Loads a file of `torch.export.save`."""
+    expected = "to be a file that torch.export.save wrote"
+    if not Path(path).is_file():
+        raise target_error(path, expected, "no such file")
+    try:
+        return torch.export.load(path)
+    except Exception as error:
+        raise target_error(path, expected, one_line(error)) from error
 
 
 def _type_of(given: Any) -> str:

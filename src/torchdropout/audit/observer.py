@@ -263,7 +263,7 @@ class Observer:
     def _line(self) -> str:
         """The user's line that is running, as `path:line`; empty where the audit itself called."""
         found = _user_frame()
-        return f"{_short(found[0], self._folders)}:{found[1]}" if found else ""
+        return f"{shortened(found[0], self._folders)}:{found[1]}" if found else ""
 
     def _record(self, new: Record) -> Record:
         return self.records.setdefault(new.key, new)
@@ -542,22 +542,26 @@ def import_folders() -> tuple[Path, ...]:
     return (Path.cwd(), *map(Path, filter(None, sys.path)))
 
 
+def is_users(path: str) -> bool:
+    """Whether a source file is neither torch's nor of this package."""
+    return not path.startswith((_HERE, _TORCH, "<frozen"))
+
+
 def _user_frame() -> tuple[str, int] | None:
     """The nearest caller outside torch and this package; None where the audit itself called."""
     frame = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
-        if path.startswith(_HERE):
-            if path == _RUN:
-                return None
-        elif not path.startswith(_TORCH) and not path.startswith("<frozen"):
+        if path == _RUN:
+            return None
+        if is_users(path):
             return path, frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
     return None
 
 
 @functools.cache
-def _short(path: str, folders: tuple[Path, ...]) -> str:
+def shortened(path: str, folders: tuple[Path, ...]) -> str:
     """A path relative to the current folder, or else to the folder it is imported from."""
     given = Path(path)
     shorter = [path]

@@ -232,5 +232,31 @@ class Net(nn.Module):
 """,
             "pytorch#136994; lightning-uq-box#173; baal#246",
         ),
+        Rule(
+            "TD308",
+            "exported-in-training",
+            _GROUP,
+            "error",
+            "An exported program does not drop.",
+            """
+`torch.export` records one mode. A model that is exported in training drops for good: `eval()` of
+the program is refused, and its predictions are random. The program is read, not run.
+
+A mask that no known dropout draws is advice only: it may be intended sampling.
+
+To fix: export the model in eval, or move the program there by `torchdropout.export.to_eval`.
+""",
+            """
+def Net():
+    model = nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.1))
+    return torch.export.export(model, (torch.ones(2, 64),))
+""",
+            """
+def Net():
+    model = nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.1)).eval()
+    return torch.export.export(model, (torch.ones(2, 64),))
+""",
+            "pytorch#103681",
+        ),
     )
 }

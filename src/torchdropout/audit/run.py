@@ -13,20 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from .. import _torch
 from ..errors import ArgumentTypeError, TargetError
-from .diagnosis import config_of, diagnose, joined
+from ..export import is_exported
+from .diagnosis import config_of, diagnose, diagnose_program, joined
 from .observer import ATTENTION, Declared, Observer, declared, import_folders
+from .program import sites_of, sites_within
 from .results import Sites
 from .state import preserved, seed_all
 
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
-def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
+def sites(model: torch.nn.Module | ExportedProgram, *args: Any, **kwargs: Any) -> Sites:
     """Finds every place where dropout acts in a real forward pass of a model.
 
     The model is called as `model(*args, **kwargs)` in training, in eval under `no_grad` and in
@@ -39,8 +42,11 @@ def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
     modules, a copy. In a scripted module, and in any function that is not known, a dropout is seen
     by its mask, as an "unknown random op". On the meta device there are no masks to measure.
 
+    An exported program, or its `module()`, is read and not run: its mode is part of it. What it
+    drops it drops in eval too.
+
     Args:
-        model: The model.
+        model: The model, or an exported program, which needs no arguments.
         *args: Its positional arguments.
         **kwargs: Its named arguments.
 
@@ -48,7 +54,7 @@ def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
         The sites and the findings.
 
     Raises:
-        ArgumentTypeError: `model` is not a module.
+        ArgumentTypeError: `model` is not a module or an exported program.
         TargetError: The model fails; the message states in which pass and why.
 
     Example:
@@ -58,16 +64,16 @@ def sites(model: torch.nn.Module, *args: Any, **kwargs: Any) -> Sites:
         >>> site.name, site.kind, site.asked, site.train, site.eval, site.kept
         ('1', 'Dropout', 0.25, True, False, 2048)
     """
-    if not isinstance(model, torch.nn.Module):
+    if not isinstance(model, (torch.nn.Module, ExportedProgram)):
         raise ArgumentTypeError(
-            f"Expected `model` to be a torch.nn.Module, got model={model!r} "
+            f"Expected `model` to be a torch.nn.Module or an exported program, got model={model!r} "
             f"({type(model).__name__})"
         )
     return find_sites(model, args, kwargs, contextlib.nullcontext())
 
 
 def find_sites(
-    model: torch.nn.Module,
+    model: torch.nn.Module | ExportedProgram,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     home: contextlib.AbstractContextManager[object],
@@ -76,8 +82,18 @@ def find_sites(
     began = time.perf_counter()
     folders = import_folders()  # those of the caller: the home may add its own
     with home:
-        found = _find(model, args, kwargs, folders)
+        if isinstance(model, ExportedProgram) or is_exported(model):
+            found = _read(model, folders)
+        else:
+            found = _find(model, args, kwargs, folders)
     return dataclasses.replace(found, seconds=time.perf_counter() - began)
+
+
+def _read(program: Any, folders: tuple[Path, ...]) -> Sites:
+    """The sites of an exported program, which is not run."""
+    found = sites_of(program, folders)
+    name = type(program).__name__
+    return Sites(name, found, diagnose_program(found), ("exported: read, not run",))
 
 
 def _find(
@@ -111,12 +127,9 @@ def _find(
     found = [one for one in found if one.site.acts or one.site.kind not in ATTENTION]
     called = set().union(*(observer.called for observer in passes.values()))
     uncalled = _uncalled(model, names, called)
-    return Sites(
-        name,
-        tuple(one.site for one in found),
-        diagnose(found, uncalled, fast, config_of(model)),
-        notes,
-    )
+    findings = diagnose(found, uncalled, fast, config_of(model))
+    within = diagnose_program(sites_within(model, folders))
+    return Sites(name, tuple(one.site for one in found), (*within, *findings), notes)
 
 
 def _runnable(

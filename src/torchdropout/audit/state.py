@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -34,9 +35,16 @@ def preserved(model: torch.nn.Module, given: Iterable[Any]) -> Iterator[None]:
         state.restore()
 
 
+def has_own_mode(module: torch.nn.Module) -> TypeGuard[torch.fx.GraphModule]:
+    """Whether `eval()` of a graph was replaced on the object: it may rewrite the graph."""
+    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+
+
 class _State:
     def __init__(self, model: torch.nn.Module, given: list[Any]) -> None:
         self._modules = [_Attributes(module) for module in model.modules()]
+        changing = [module for module in model.modules() if has_own_mode(module)]
+        self._graphs = [(module, copy.deepcopy(module.graph)) for module in changing]
         parameters, buffers = list(model.parameters()), list(model.buffers())
         grads = [p.grad for p in parameters if p.grad is not None]
         tensors = [value for value in given if isinstance(value, torch.Tensor)]
@@ -53,15 +61,17 @@ class _State:
         with torch.inference_mode(False), torch.no_grad():
             for attributes in self._modules:
                 attributes.restore()
+            for module, graph in self._graphs:
+                module.graph = graph
             self.guard.restore()
             for parameter, data, grad, requires_grad in self._parameters:
                 _put_data(parameter, data)
                 parameter.grad = grad
                 parameter.requires_grad_(requires_grad)
-            for buffer, data, copy, requires_grad in self._buffers:
+            for buffer, data, before, requires_grad in self._buffers:
                 _put_data(buffer, data)
-                if has_values(buffer) and not torch.equal(buffer, copy):
-                    buffer.copy_(copy)
+                if has_values(buffer) and not torch.equal(buffer, before):
+                    buffer.copy_(before)
                 if buffer.requires_grad != requires_grad:
                     buffer.requires_grad_(requires_grad)
         self._generators.restore()
@@ -119,8 +129,8 @@ class _Guard(_torch.OperatorMode):
             self._copies.append((watched, watched.clone()))
 
     def restore(self) -> None:
-        for tensor, copy in self._copies:
-            tensor.copy_(copy)
+        for tensor, before in self._copies:
+            tensor.copy_(before)
 
 
 @functools.cache

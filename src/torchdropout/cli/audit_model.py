@@ -55,7 +55,8 @@ def audit_model(
 
     TARGET is package.module:factory or path/file.py:factory. The factory is called without
     arguments and returns a model, (model, args) or (model, args, kwargs). The model is run in
-    training, in eval and in training without gradients.
+    training, in eval and in training without gradients. An exported program, from a factory or in
+    a file path/file.pt2, is read and not run.
 
     Exit code: 0 no error, 1 errors, 2 the model cannot be run, 130 interrupted.
     """

@@ -34,7 +34,7 @@ def check_call(
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: Arguments exclude one another.
     """
-    x = check_input(input, complex_ok=complex_ok)
+    x = check_input(input, complex_ok=complex_ok, training=training)
     if not nested_ok and x.is_nested:
         refuse_nested("input", x)
     if type(training) is not bool or type(inplace) is not bool:

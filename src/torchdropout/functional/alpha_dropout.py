@@ -146,7 +146,7 @@ def feature_alpha_dropout(
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017; the channel-wise form
         is torch's.
     """
-    x = check_input(input, complex_ok=False)
+    x = check_input(input, complex_ok=False, training=training)
     keyed_map = alpha(p)
     if x.ndim < 2 and training and keyed_map.active:
         refuse_rank("feature_alpha_dropout", x, "at least 2 dimensions, (N, C, ...)")

@@ -282,7 +282,7 @@ def _drop_block(
     layout: Any,
     out: Any,
 ) -> torch.Tensor:
-    x = check_input(input, complex_ok=False)
+    x = check_input(input, complex_ok=False, training=training)
     if x.is_nested:
         refuse_nested("input", x)
     block = check_block_size(block_size)

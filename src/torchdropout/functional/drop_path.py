@@ -66,7 +66,7 @@ def drop_path(
         G. Huang et al., "Deep networks with stochastic depth", ECCV 2016 (a draw a mini-batch); a
         draw a sample: G. Larsson et al., "FractalNet", ICLR 2017, and timm's `drop_path`.
     """
-    x = check_input(input)
+    x = check_input(input, training=training)
     check_bool("scale_by_keep", scale_by_keep)
     check_mode(mode)
     return apply(

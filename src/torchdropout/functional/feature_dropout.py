@@ -86,7 +86,7 @@ def dropout1d(
     Reference:
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
-    x = check_input(input)
+    x = check_input(input, training=training)
     drop = inverted(p)
     if x.ndim not in (2, 3):
         refuse_rank("dropout1d", x, "2D or 3D input, (C, L) or (N, C, L)")
@@ -143,7 +143,7 @@ def dropout2d(
     Reference:
         As in `dropout1d`.
     """
-    x = check_input(input)
+    x = check_input(input, training=training)
     drop = inverted(p)
     if x.ndim == 3:
         reading = "assuming that channel-wise 1D dropout behavior is desired, (N, C, L)"
@@ -206,7 +206,7 @@ def dropout3d(
     Reference:
         As in `dropout1d`.
     """
-    x = check_input(input)
+    x = check_input(input, training=training)
     drop = inverted(p)
     if x.ndim not in (4, 5):
         reading = "read as one sample, (C, ...)"

@@ -65,7 +65,7 @@ def feature_gaussian_dropout(
         JMLR 15 (2014), section 10; whole channels as in J. Tompson et al., "Efficient object
         localization using convolutional networks", CVPR 2015.
     """
-    x = check_input(input, complex_ok=False)
+    x = check_input(input, complex_ok=False, training=training)
     keyed_map = noise_of(p)
     if x.ndim < 2 and training and keyed_map.active:
         refuse_rank("feature_gaussian_dropout", x, "at least 2 dimensions, (N, C, ...)")

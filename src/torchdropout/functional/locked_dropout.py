@@ -64,7 +64,7 @@ def locked_dropout(
         neural networks", NIPS 2016; "locked" in S. Merity et al., "Regularizing and optimizing LSTM
         language models", ICLR 2018.
     """
-    x = check_input(input)
+    x = check_input(input, training=training)
     check_time_dim(time_dim)
     if not -x.ndim <= time_dim < x.ndim:
         expected = f"a dimension in [{-x.ndim}, {x.ndim}) of a {x.ndim}-D input"

@@ -65,7 +65,7 @@ def multi_sample_dropout(
         H. Inoue, "Multi-sample dropout for accelerated training and better generalization", 2019,
         arXiv:1905.09788.
     """
-    x = check_input(input)
+    x = check_input(input, training=training)
     samples = check_samples(samples)
     if x.is_nested:
         refuse_nested("input", x)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import torch
 
 from .. import _torch
 from .._validate import check_bool, check_p, got
-from ..errors import ArgumentValueError
+from ..errors import ArgumentTypeError, ArgumentValueError
 from ..functional._bernoulli import inverted
 from ..functional._rate import Probability, Rate
 
@@ -37,6 +37,18 @@ class WholeModule(torch.nn.Module):
         module = super().__new__(cls)
         vars(module)["__module__"] = torch.nn.__name__
         return module
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Raise when torch.jit.script prepares the module, or a model around it, to compile it.
+
+        torch would put what this returns into the model itself, in place of the module.
+        """
+        raise ArgumentTypeError(
+            f"Expected a module that torch.jit.script can compile, got {type(self).__name__} "
+            f"({type(self).__module__}), whose operator is called from Python. Put torch's modules "
+            "back before scripting (`undo` of `convert`), or record the model with torch.export or "
+            "torch.jit.trace."
+        )
 
 
 class RateModule(WholeModule):

@@ -1,0 +1,135 @@
+"""Quantised models: the modules whose eval is the identity pass on what they are given."""
+
+import copy
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout import nn
+from torchdropout.convert import convert
+from torchdropout.errors import ArgumentTypeError
+
+quantization = pytest.importorskip("torch.ao.quantization")
+pytestmark = [
+    # torch's own deprecations, of all of torch.ao.quantization and of its tensors
+    pytest.mark.filterwarnings("ignore:torch.ao.quantization:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:torch.quantize_per:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Please use quant_min:UserWarning"),
+    pytest.mark.filterwarnings("ignore:must run observer:UserWarning"),
+    pytest.mark.filterwarnings("ignore:TypedStorage:UserWarning"),
+]
+if "x86" not in torch.backends.quantized.supported_engines:
+    pytest.skip("no quantised kernels for this processor", allow_module_level=True)
+
+X = torch.linspace(-1, 1, 2 * 6 * 6).reshape(2, 6, 6)
+IDENTITIES = {
+    "Dropout": lambda: nn.Dropout(0.5),
+    "inplace": lambda: nn.Dropout(0.5, inplace=True),
+    "Dropout1d": lambda: nn.Dropout1d(0.5),
+    "Dropout2d": lambda: nn.Dropout2d(0.5),
+    "Dropout3d": lambda: nn.Dropout3d(0.5),
+    "AlphaDropout": lambda: nn.AlphaDropout(0.5),
+    "FeatureAlphaDropout": lambda: nn.FeatureAlphaDropout(0.5),
+    "GaussianDropout": lambda: nn.GaussianDropout(0.5),
+    "FeatureGaussianDropout": lambda: nn.FeatureGaussianDropout(0.5),
+    "GaussianNoise": lambda: nn.GaussianNoise(0.5),
+    "UniformDropout": lambda: nn.UniformDropout(0.5),
+    "DropPath": lambda: nn.DropPath(0.5),
+    "StochasticDepth": lambda: nn.StochasticDepth(0.5, "row"),
+    "DropBlock1d": lambda: nn.DropBlock1d(0.2, 3),
+    "DropBlock2d": lambda: nn.DropBlock2d(0.2, 3),
+    "LockedDropout": lambda: nn.LockedDropout(0.5),
+    "TokenDropout": lambda: nn.TokenDropout(0.5),
+    "NMDropout": lambda: nn.NMDropout(2, 3),
+    "ColumnDropout": lambda: nn.ColumnDropout(0.5),
+    "VariationalDropout": lambda: nn.VariationalDropout(0.5),
+}
+QUANTISED = {
+    "per tensor": lambda x: torch.quantize_per_tensor(x, 0.1, 10, torch.quint8),
+    "per channel": lambda x: torch.quantize_per_channel(
+        x, torch.full((6,), 0.1), torch.zeros(6), x.ndim - 1, torch.qint8
+    ),
+}
+
+
+@pytest.mark.parametrize("how", QUANTISED)
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_eval_returns_a_quantised_tensor(name, how):
+    sizes = {"Dropout2d": 3, "Dropout3d": 4}.get(name, 2)
+    x = QUANTISED[how](torch.ones(2, *[6] * sizes))
+    module = IDENTITIES[name]()
+    assert module.eval()(x) is x
+    with pytest.raises(ArgumentTypeError, match=r"got a tensor of torch\.qu?int8.*dequantize\(\)"):
+        module.train()(x)
+
+
+def linear(make):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 6), make(), torch.nn.Linear(6, 6))
+
+
+def statically(model, **how):
+    wrapped = quantization.QuantWrapper(model).eval()
+    wrapped.qconfig = quantization.get_default_qconfig("x86")
+    prepared = quantization.prepare(wrapped)
+    prepared(X)
+    return quantization.convert(prepared, **how)
+
+
+@pytest.mark.parametrize("name", ["Dropout", "DropPath", "GaussianNoise"])
+def test_static_quantisation(name):
+    expected = statically(linear(torch.nn.Identity))(X)
+    assert torch.equal(statically(linear(IDENTITIES[name]))(X), expected)
+
+
+def test_static_quantisation_with_torchs_mapping():
+    """Torch's placeholder has no effect in training either."""
+    theirs = torch.ao.nn.quantized.Dropout
+    mapping = quantization.quantization_mappings.get_default_static_quant_module_mappings()
+    model = statically(linear(IDENTITIES["Dropout"]), mapping={**mapping, nn.Dropout: theirs})
+    assert type(model.module[1]) is theirs
+    assert torch.equal(model.train()(X), model.eval()(X))
+
+
+@pytest.mark.parametrize("make", [nn.Dropout, nn.AlphaDropout, nn.DropPath])
+def test_quantisation_by_fx(make):
+    from torch.ao.quantization import quantize_fx
+
+    def quantised(model):
+        mapping = quantization.get_default_qconfig_mapping("x86")
+        prepared = quantize_fx.prepare_fx(model.eval(), mapping, (X,))
+        prepared(X)
+        return quantize_fx.convert_fx(prepared)
+
+    model = quantised(linear(lambda: make(0.5)))
+    assert isinstance(getattr(model, "1"), make)
+    assert torch.equal(model(X), quantised(linear(torch.nn.Identity))(X))
+
+
+def test_training_aware_quantisation_by_fx():
+    from torch.ao.quantization import quantize_fx
+
+    mapping = quantization.get_default_qat_qconfig_mapping("x86")
+    prepared = quantize_fx.prepare_qat_fx(linear(IDENTITIES["Dropout"]).train(), mapping, (X,))
+    assert not torch.equal(prepared(X), prepared(X))
+    prepared.eval()
+    model = quantize_fx.convert_fx(prepared)
+    assert torch.equal(model(X), model(X))
+
+
+def test_dynamic_quantisation_of_a_recurrent_layer():
+    """Torch quantises the exact class only, in silence: ours is put back before."""
+    model = torch.nn.Sequential(torch.nn.LSTM(6, 6, 2, dropout=0.5)).eval()
+    expected = quantization.quantize_dynamic(copy.deepcopy(model), {torch.nn.LSTM})(X)
+    conversion = convert(model)
+    skipped = quantization.quantize_dynamic(model, {torch.nn.LSTM})
+    assert type(skipped[0]) is td.nn.LSTM
+    quantised = quantization.quantize_dynamic(conversion.undo(), {torch.nn.LSTM})
+    assert type(quantised[0]) is torch.ao.nn.quantized.dynamic.LSTM
+    assert torch.equal(quantised(X)[0], expected[0])
+    # One that was built as ours has the parameters of torch's.
+    ours = td.nn.LSTM(6, 6, 2, dropout=0.5, recurrent_dropout=0.5)
+    theirs = torch.nn.LSTM(6, 6, 2, dropout=0.5)
+    theirs.load_state_dict(ours.state_dict())
+    assert torch.equal(theirs.eval()(X)[0], ours.eval()(X)[0])
