@@ -99,7 +99,6 @@ def assert_gradient(function):
         torch.manual_seed(7)
         return function(x.requires_grad_())
 
-    y = value(x.clone())
     x_of_graph = x.clone().requires_grad_()
     torch.manual_seed(7)
     y = function(x_of_graph)
@@ -134,9 +133,6 @@ def in_region(kind, function):
         contexts = functools.partial(create_selective_checkpoint_contexts, POLICIES[kind])
         return lambda x: checkpoint(function, x, use_reentrant=False, context_fn=contexts)
     return lambda x: checkpoint(function, x, use_reentrant=kind == "reentrant")
-
-
-KINDS = (None, "reentrant", "not reentrant", *POLICIES)
 
 
 def test_all_of_the_family():
@@ -185,10 +181,19 @@ SETTINGS = list(itertools.product([0.0, 0.25, 0.5, 0.75, 1.0], [False, True]))
 @pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
 def test_gradient_of_the_family(name, budget, aggressive):
     with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
-        for kind in KINDS:
+        for kind in (None, "reentrant", "not reentrant", "MUST_SAVE", "PREFER_SAVE"):
             torch._dynamo.reset()
             function = functools.partial(around, FAMILY[name])
             assert_gradient(compiled(in_region(kind, function)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
+def test_gradient_under_every_policy(budget, aggressive):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        for kind in POLICIES:
+            torch._dynamo.reset()
+            assert_gradient(compiled(in_region(kind, deep)))
 
 
 @pytest.mark.slow
