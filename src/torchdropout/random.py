@@ -121,10 +121,11 @@ class Key:
 
     def tensor(self) -> torch.Tensor:
         """Seed and stream in the form that operators expect: two int64 on the CPU."""
-        if isinstance(self.seed, torch.Tensor):
+        # A compiler must not see the seed read: it would be a constant of the graph.
+        if torch.compiler.is_compiling() or isinstance(self.seed, torch.Tensor):
             return self._tensor
         # Outside torch.compile a new tensor belongs to the active mode, such as that of fakes.
-        return self._tensor if torch.compiler.is_compiling() else self._as_tensor()
+        return self._as_tensor()
 
     def _as_tensor(self) -> torch.Tensor:
         bits = [as_int64(self.seed), self.stream]

@@ -155,12 +155,15 @@ def test_need_weights_does_not_change_the_mask_of_a_key():
     assert none is None
 
 
-def test_compiled_a_key_is_an_input_of_the_graph():
-    module = td.nn.Dropout(0.4)
-    compiled = torch.compile(lambda x, key: module(x, key=key), backend="eager", fullgraph=True)
+@pytest.mark.parametrize("name", ["Dropout", "Zoneout"])
+def test_compiled_a_key_is_an_input_of_the_graph(name):
+    make, args, _ = CASES[name]
+    module = make()
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda *a, key: module(*a, key=key), backend="eager", fullgraph=True)
     with torch._dynamo.config.patch(error_on_recompile=True):
         for key in (KEY, td.Key(8), td.Key(2**64 - 1, 3)):
-            assert torch.equal(compiled(X, key), module(X, key=key))
+            assert torch.equal(compiled(*args, key=key), module(*args, key=key))
 
 
 @pytest.mark.parametrize("name", ["Dropout", "DropPath", "EmbeddingDropout"])

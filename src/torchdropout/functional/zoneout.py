@@ -137,7 +137,8 @@ def check_states(new: Any, old: Any, p: Any) -> Probability:
 def draw(x: torch.Tensor, key: Key | None, generator: torch.Generator | None) -> Key | torch.Tensor:
     """The key of a call, given or drawn; a tensor where a transform or a compiler watches."""
     if key is not None:
-        return key.tensor() if isinstance(key.seed, torch.Tensor) else key
+        watched = torch.compiler.is_compiling() or isinstance(key.seed, torch.Tensor)
+        return key.tensor() if watched else key
     if generator is not None or direct.takes(x):
         return Key.draw(generator)
     return ops.draw_key()
