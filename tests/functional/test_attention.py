@@ -210,6 +210,13 @@ def test_without_dropout_it_is_torchs_and_draws_nothing():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_in_place_of_torchs_it_does_not_call_itself(monkeypatch):
+    x = torch.randn(2, 5, 4)
+    expected = torch_F.scaled_dot_product_attention(x, x, x)
+    monkeypatch.setattr(torch_F, "scaled_dot_product_attention", F.scaled_dot_product_attention)
+    assert torch.equal(torch_F.scaled_dot_product_attention(x, x, x), expected)
+
+
 def test_p_one_is_zeros_with_gradients_of_zero():
     y = F.scaled_dot_product_attention(*QKV, None, 1.0)
     assert torch.equal(y.detach(), torch.zeros_like(y))

@@ -29,6 +29,9 @@ from ._override import given
 from ._rate import Probability, Rate
 from ._shards import by_parts, is_spread, pieces
 
+# Kept here, so that ours may be put in its place.
+_torchs = torch.nn.functional.scaled_dot_product_attention
+
 
 def scaled_dot_product_attention(
     query: torch.Tensor,
@@ -118,7 +121,7 @@ def scaled_dot_product_attention(
     _check_source(dropout_key, generator, query)
     base, strides = mask_map(sizes.scores, (), broadcast_dims, layout)
     if not drop.active:
-        return torch.nn.functional.scaled_dot_product_attention(
+        return _torchs(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
     query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
