@@ -14,7 +14,7 @@ import traceback
 import pytest
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import (
     DTensor,
     Partial,
@@ -27,7 +27,7 @@ from torch.distributed.tensor.placement_types import _StridedShard
 
 import torchdropout as td
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 
 def numbers(*shape, dtype=torch.float32):
@@ -149,15 +149,46 @@ def sums(mesh):
 
 def cut_twice(mesh):
     """FSDP of what was tensor-parallel: a process has no one range of the dimension."""
-    strided = _StridedShard(0, split_factor=mesh.size(1))
-    for inner in (Shard(0), Replicate()):
-        x = distribute_tensor(X, mesh, [Replicate(), inner])
-        x = x.redistribute(placements=[strided, inner])
+    first, second = mesh.size(0), mesh.size(1)
+    row, column = mesh.get_coordinate()
+    whole = numbers(8, 5, 6)
+    by_column = [part.chunk(first)[row] for part in whole.chunk(second)]
+    strided = _StridedShard(0, split_factor=second)
+    for inner, local in ((Shard(0), by_column[column]), (Replicate(), torch.cat(by_column))):
+        layout = {"shape": whole.shape, "stride": whole.stride(), "run_check": False}
+        x = DTensor.from_local(local, mesh, [strided, inner], **layout)
         torch.manual_seed(3)
-        y = F.dropout(x, 0.4)
+        expected = F.dropout(whole, 0.4)
+        torch.manual_seed(3)
+        try:
+            y = F.dropout(x, 0.4)
+        except ArgumentValueError:  # torch 2.10 gathers no such shards
+            assert inner == Replicate()
+            assert torch.__version__ < "2.11"
+            continue
         assert y.placements == x.placements
-        torch.manual_seed(3)
-        assert torch.equal(y.full_tensor(), F.dropout(X, 0.4))
+        rows = expected.chunk(second)
+        parts = [part.chunk(first)[row] for part in rows]
+        assert torch.equal(y.to_local(), parts[column] if inner == Shard(0) else torch.cat(parts))
+
+
+def masked(mesh):
+    """A mask of bools has no gradient; the gradient of a constant is not computed."""
+    x = torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(5, 5, dtype=torch.bool).tril()
+    key = td.Key(3)
+    expected = F.scaled_dot_product_attention(x, x, x, mask, 0.5, dropout_key=key)
+    q = x.clone().requires_grad_()
+    y = F.scaled_dot_product_attention(q, x, x, mask, 0.5, dropout_key=key)
+    (gradient,) = torch.autograd.grad(y.square().sum(), q)
+    placed = [Shard(0)] + [Replicate()] * (mesh.ndim - 1)
+    k = distribute_tensor(x, mesh, placed)
+    q = distribute_tensor(x, mesh, placed).requires_grad_()
+    m = distribute_tensor(mask, mesh, [Replicate()] * mesh.ndim)
+    y = F.scaled_dot_product_attention(q, k, k, m, 0.5, dropout_key=key)
+    torch.testing.assert_close(y.full_tensor(), expected)
+    (found,) = torch.autograd.grad(y.square().sum(), q)
+    torch.testing.assert_close(found.full_tensor(), gradient)
 
 
 def layers(mesh):
@@ -199,6 +230,13 @@ def refused(mesh):
     ):
         with pytest.raises(ArgumentTypeError, match=message):
             call()
+    alone = DeviceMesh("cpu", [0])
+    elsewhere = distribute_tensor(X, alone, [Replicate()])
+    if dist.get_rank() > 0:
+        with pytest.raises(ArgumentValueError, match="on a mesh that has this process"):
+            F.zoneout(elsewhere, elsewhere)
+    with pytest.raises(ArgumentValueError, match="`old` to be on the mesh of `new`"):
+        F.zoneout(spread, elsewhere)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -221,6 +259,7 @@ def work(rank, store, sizes, thorough):
             count += 1
     torch.manual_seed(0)
     layers(mesh)
+    masked(mesh)
     sums(mesh)
     refused(mesh)
     if mesh.ndim == 2:

@@ -73,7 +73,7 @@ def test_warns_where_torch_warns_and_reads_it_as_torch_does(name, shape, words):
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout1d_refuses_other_ranks_as_torch_does(shape, training):
     x = torch.ones(shape)
-    words = f"Expected 2D or 3D input.* received a {x.ndim}D input"
+    words = f"dropout1d: Expected 2D or 3D input, but received a {x.ndim}D input"
     for function in (torch.nn.functional.dropout1d, F.dropout1d):
         with pytest.raises(RuntimeError, match=words):
             function(x, 0.5, training)

@@ -14,6 +14,7 @@ from .. import _torch
 from .._validate import wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..contract.seed import as_int64
+from ..errors import ArgumentValueError
 
 _MODULE = "torch.distributed.tensor"
 
@@ -74,15 +75,44 @@ def by_parts(
             wrong_value(other, f"on the mesh of `{name}`, {mesh}", tensor)
     parts = _Parts(lead, whole, shape)
     strides = row_major(parts.shape) if strides is None else strides
-    local = [parts.of(tensor) for tensor in tensors.values()]
+    given = [parts.of(tensor) for tensor in tensors.values() if tensor is not None]
+    together = iter(_Alike.apply(*given))
+    local = [None if tensor is None else next(together) for tensor in tensors.values()]
     found = function(*local, parts.base(base, strides), strides)
-    return parts.joined(found, local[0])
+    return parts.joined(found, given[0])
 
 
 def pieces(x: Any, dim: int) -> int:
     """Into how many shards a dimension of a DTensor is cut."""
     of_dim = [getattr(p, "dim", None) == dim % x.ndim for p in x.placements]
     return math.prod(n for n, cuts in zip(x.device_mesh.shape, of_dim, strict=True) if cuts)
+
+
+class _Alike(torch.autograd.Function):
+    """The identity, whose gradients are the same in all processes, except for their values.
+
+    It passes them on when it has all, zeros where there is none, and laid out as the parts are.
+    What then sums or gathers them over the processes depends on order and layout, which differ
+    where a process has an empty part.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.strides = [torch.empty_like(part, device="meta").stride() for part in parts]
+        out = tuple(part.view_as(part) for part in parts)
+        constant = [t for t, needs in zip(out, ctx.needs_input_grad, strict=True) if not needs]
+        ctx.mark_non_differentiable(*constant)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
+        return tuple(map(_laid_out, gradients, ctx.strides))
+
+
+def _laid_out(x: torch.Tensor, strides: tuple[int, ...]) -> torch.Tensor:
+    if x.stride() == strides:
+        return x
+    return x.new_empty_strided(x.shape, strides).copy_(x)
 
 
 class _Parts:
@@ -95,17 +125,28 @@ class _Parts:
         self.whole = {dim % len(self.shape) for dim in whole}
         ahead = len(self.shape) - lead.ndim
         self.placements, self.computed = [], []
-        for p in lead.placements:
+        for place, p in enumerate(lead.placements):
             if type(p) is self.tensor.Shard:
                 p = self.tensor.Shard(p.dim % lead.ndim + ahead)
-            elif hasattr(p, "dim"):
-                # Not a range of its dimension, as where FSDP shards what is tensor-parallel: there
-                # is no one base that gives its draws.
+            elif hasattr(p, "dim") and (ahead or not self._is_range(place)):
+                # There is no one base that gives its draws.
                 self.whole.add(p.dim % lead.ndim + ahead)
             self.placements.append(self.tensor.Replicate() if p.is_partial() else p)
         self.computed = [
             self.tensor.Replicate() if self._gathers(p) else p for p in self.placements
         ]
+
+    def _is_range(self, place: int) -> bool:
+        """Whether a strided shard is one range of its dimension after all.
+
+        FSDP makes it of what is sharded along a later dimension of the mesh: of that many ranges.
+        """
+        strided, mesh = self.lead.placements[place], self.lead.device_mesh
+        ranges = 1
+        for later, p in enumerate(self.lead.placements[place + 1 :], place + 1):
+            if type(p) is self.tensor.Shard and p.dim == strided.dim:
+                ranges *= mesh.size(later)
+        return bool(strided.split_factor == ranges)
 
     def _gathers(self, placement: Any) -> bool:
         return getattr(placement, "dim", None) in self.whole
@@ -115,17 +156,15 @@ class _Parts:
         _, start = _torch.shard_offset()(self.shape, self.lead.device_mesh, self.computed)
         return as_int64((base + sum(map(operator.mul, start, strides))) % 2**64)
 
-    def of(self, t: Any) -> torch.Tensor | None:
+    def of(self, t: Any) -> torch.Tensor:
         """What this process needs of a tensor."""
-        if t is None:
-            return None
         ahead = len(self.shape) - t.ndim
         placements, of_gradient = [], []
         for p in self.computed:
             if not p.is_replicate():
                 dim = p.dim - ahead
                 if dim >= 0 and (t.shape[dim] != 1 or self.shape[p.dim] == 1):
-                    p = self.tensor.Shard(dim)
+                    p = p if ahead == 0 else self.tensor.Shard(dim)
                 else:
                     # All parts share it, and its gradient is the sum of theirs.
                     placements.append(self.tensor.Replicate())
@@ -133,9 +172,14 @@ class _Parts:
                     continue
             placements.append(p)
             of_gradient.append(p)
-        local: torch.Tensor = t.redistribute(placements=placements).to_local(
-            grad_placements=of_gradient
-        )
+        try:
+            t = t.redistribute(placements=placements)
+        except AssertionError as error:  # torch 2.10, of strided shards
+            raise ArgumentValueError(
+                f"Expected DTensors whose shards torch {torch.__version__} can gather, as a draw "
+                f"concerns them all, got one placed {t.placements} ({type(t).__name__})."
+            ) from error
+        local: torch.Tensor = t.to_local(grad_placements=of_gradient)
         return local
 
     def joined(self, found: Any, local: Any) -> Any:

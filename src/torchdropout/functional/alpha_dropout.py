@@ -149,7 +149,7 @@ def feature_alpha_dropout(
     x = check_input(input, complex_ok=False, training=training)
     keyed_map = alpha(p)
     if x.ndim < 2 and training and keyed_map.active:
-        refuse_rank("feature_alpha_dropout", x, "at least 2 dimensions, (N, C, ...)")
+        refuse_rank("feature_alpha_dropout", x, "at least 2 dimensions", "(N, C, ...)")
     return apply(
         keyed_map,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),

@@ -291,8 +291,8 @@ def _drop_block(
     check_bool("per_channel", per_channel)
     if x.ndim not in (dims + 1, dims + 2):
         single = ", ".join(("C", *"DHW"[-dims:])) if dims > 1 else "C, L"
-        accepted = f"{dims + 1}D or {dims + 2}D input, ({single}) or (N, {single})"
-        refuse_rank(f"drop_block{dims}d", x, accepted)
+        accepted = f"{dims + 1}D or {dims + 2}D input"
+        refuse_rank(f"drop_block{dims}d", x, accepted, f"({single}) or (N, {single})")
     sizes = ops.seed_sizes(x.shape, dims, block)
     seeds = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
     if training and x.numel() > 0:

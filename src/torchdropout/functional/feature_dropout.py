@@ -23,10 +23,11 @@ def spatial_dims(x: torch.Tensor, channel: int) -> tuple[int, ...]:
     return tuple(range(channel + 1, x.ndim))
 
 
-def refuse_rank(name: str, x: torch.Tensor, accepted: str) -> NoReturn:
-    """Raise `ShapeError`: which shapes the function accepts, and which it got."""
+def refuse_rank(name: str, x: torch.Tensor, accepted: str, shapes: str) -> NoReturn:
+    """Raise `ShapeError`, in torch's words: the accepted ranks and shapes, and what came."""
     raise ShapeError(
-        f"{name}: Expected {accepted}, but received a {x.ndim}D input of shape {tuple(x.shape)}."
+        f"{name}: Expected {accepted}, but received a {x.ndim}D input of shape {tuple(x.shape)}; "
+        f"{shapes} is accepted."
     )
 
 
@@ -89,7 +90,7 @@ def dropout1d(
     x = check_input(input, training=training)
     drop = inverted(p)
     if x.ndim not in (2, 3):
-        refuse_rank("dropout1d", x, "2D or 3D input, (C, L) or (N, C, L)")
+        refuse_rank("dropout1d", x, "2D or 3D input", "(C, L) or (N, C, L)")
     return apply(
         drop,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
@@ -152,7 +153,7 @@ def dropout2d(
         reading = "read as (N, C, ...)"
         _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
     if x.ndim < 2 and training and drop.active:
-        refuse_rank("dropout2d", x, "at least 2 dimensions, (N, C, H, W)")
+        refuse_rank("dropout2d", x, "at least 2 dimensions", "(N, C, H, W)")
     return apply(
         drop,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
@@ -212,7 +213,7 @@ def dropout3d(
         reading = "read as one sample, (C, ...)"
         _warn("dropout3d", x, reading, "(N, C, D, H, W) or (C, D, H, W)", "Dropout1d or Dropout2d")
     if x.ndim < 1 and training and drop.active:
-        refuse_rank("dropout3d", x, "at least 1 dimension, (N, C, D, H, W) or (C, D, H, W)")
+        refuse_rank("dropout3d", x, "at least 1 dimension", "(N, C, D, H, W) or (C, D, H, W)")
     return apply(
         drop,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
