@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import torchdropout as td
+from family import First
 from torchdropout import nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.export import read, to_eval
@@ -24,15 +25,6 @@ class Attention(torch.nn.Module):
 
     def forward(self, x):
         return self.attention(x, x, x, need_weights=False)[0]
-
-
-class First(torch.nn.Module):
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-
-    def forward(self, x):
-        return self.module(x)[0]
 
 
 class Functions(torch.nn.Module):

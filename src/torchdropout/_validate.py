@@ -111,6 +111,20 @@ def _number_in(tensor: torch.Tensor, name: str) -> Any:
     return tensor.item()
 
 
+def check_rates(rates: torch.Tensor) -> None:
+    """Check drop probabilities, one for each element.
+
+    Raises:
+        ArgumentValueError: One is NaN or outside [0, 1].
+    """
+    fits = (rates >= 0.0) & (rates <= 1.0)
+    if not bool(fits.all()):
+        raise ArgumentValueError(
+            "Expected `p` to be in [0, 1] everywhere, drop probabilities, "
+            f"got {float(rates[~fits][0])!r} in it ({got('p', rates).removeprefix('got ')})."
+        )
+
+
 def check_bool(name: str, value: Any) -> bool:
     """Check a flag; torch accepts only a bool as well.
 

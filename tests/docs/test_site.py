@@ -12,7 +12,7 @@ import pytest
 
 from docs._browser import CHROMIUM, Browser, served
 
-# `make docs` runs these: a build of the site takes as long as a tenth of the quick tests.
+# `make docs` runs these: no change of the library asks for a build of the site.
 pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import torchdropout as td
+from family import IDENTITIES
 from torchdropout import nn
 from torchdropout.convert import convert
 from torchdropout.errors import ArgumentTypeError
@@ -23,28 +24,6 @@ if "x86" not in torch.backends.quantized.supported_engines:
     pytest.skip("no quantised kernels for this processor", allow_module_level=True)
 
 X = torch.linspace(-1, 1, 2 * 6 * 6).reshape(2, 6, 6)
-IDENTITIES = {
-    "Dropout": lambda: nn.Dropout(0.5),
-    "inplace": lambda: nn.Dropout(0.5, inplace=True),
-    "Dropout1d": lambda: nn.Dropout1d(0.5),
-    "Dropout2d": lambda: nn.Dropout2d(0.5),
-    "Dropout3d": lambda: nn.Dropout3d(0.5),
-    "AlphaDropout": lambda: nn.AlphaDropout(0.5),
-    "FeatureAlphaDropout": lambda: nn.FeatureAlphaDropout(0.5),
-    "GaussianDropout": lambda: nn.GaussianDropout(0.5),
-    "FeatureGaussianDropout": lambda: nn.FeatureGaussianDropout(0.5),
-    "GaussianNoise": lambda: nn.GaussianNoise(0.5),
-    "UniformDropout": lambda: nn.UniformDropout(0.5),
-    "DropPath": lambda: nn.DropPath(0.5),
-    "StochasticDepth": lambda: nn.StochasticDepth(0.5, "row"),
-    "DropBlock1d": lambda: nn.DropBlock1d(0.2, 3),
-    "DropBlock2d": lambda: nn.DropBlock2d(0.2, 3),
-    "LockedDropout": lambda: nn.LockedDropout(0.5),
-    "TokenDropout": lambda: nn.TokenDropout(0.5),
-    "NMDropout": lambda: nn.NMDropout(2, 3),
-    "ColumnDropout": lambda: nn.ColumnDropout(0.5),
-    "VariationalDropout": lambda: nn.VariationalDropout(0.5),
-}
 QUANTISED = {
     "per tensor": lambda x: torch.quantize_per_tensor(x, 0.1, 10, torch.quint8),
     "per channel": lambda x: torch.quantize_per_channel(

@@ -7,29 +7,17 @@ import pytest
 import torch
 from torch.fx.experimental.optimization import remove_dropout
 
+from family import IDENTITIES
 from torchdropout import nn
 from torchdropout.convert import convert
 from torchdropout.errors import ArgumentTypeError
 
 LINEAR = torch.nn.Linear(6, 6)
 X = torch.ones(2, 8, 6)
+# Of those for images, one stands for all.
+ELSEWHERE = {"inplace", "Dropout2d", "Dropout3d", "DropBlock2d"}
 MODULES = {
-    "Dropout": lambda: nn.Dropout(0.5),
-    "Dropout1d": lambda: nn.Dropout1d(0.5),
-    "AlphaDropout": lambda: nn.AlphaDropout(0.5),
-    "FeatureAlphaDropout": lambda: nn.FeatureAlphaDropout(0.5),
-    "GaussianDropout": lambda: nn.GaussianDropout(0.5),
-    "FeatureGaussianDropout": lambda: nn.FeatureGaussianDropout(0.5),
-    "GaussianNoise": lambda: nn.GaussianNoise(0.5),
-    "UniformDropout": lambda: nn.UniformDropout(0.5),
-    "DropPath": lambda: nn.DropPath(0.5),
-    "StochasticDepth": lambda: nn.StochasticDepth(0.5, "row"),
-    "DropBlock1d": lambda: nn.DropBlock1d(0.2, 3),
-    "LockedDropout": lambda: nn.LockedDropout(0.5),
-    "TokenDropout": lambda: nn.TokenDropout(0.5),
-    "NMDropout": lambda: nn.NMDropout(2, 3),
-    "ColumnDropout": lambda: nn.ColumnDropout(0.5),
-    "VariationalDropout": lambda: nn.VariationalDropout(0.5),
+    **{name: make for name, make in IDENTITIES.items() if name not in ELSEWHERE},
     "VariationalLinear": lambda: nn.VariationalLinear(6, 6),
     "ConcreteDropout": lambda: nn.ConcreteDropout(LINEAR),
     "LayerDrop": lambda: nn.LayerDrop(LINEAR, 0.5),

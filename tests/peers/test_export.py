@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import torchdropout as td
+from family import First
 from torchdropout import nn
 from torchdropout.audit import sites
 from torchdropout.export import read, to_eval
@@ -63,15 +64,6 @@ class Attention(torch.nn.Module):
 
     def forward(self, x):
         return self.attention(x, x, x)[0]
-
-
-class First(torch.nn.Module):
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-
-    def forward(self, x):
-        return self.module(x)[0]
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 
 from .. import _torch, direct, ops
-from .._validate import check_input, has_gradient, wrong_type
+from .._validate import check_input, check_rates, has_gradient, wrong_type
 from ..contract.keep import scale
-from ..kernels.reference import check_rates
 from ..random import Key
 from ._key import key_numbers
 from ._learned import check_parameter

@@ -39,8 +39,8 @@ def dropout(
         input: Floating-point or complex tensor of 16 bits or more.
         p: Drop probability in [0, 1]. At 1 the output and the gradient are 0. A tensor that
             broadcasts to the input is a probability for each element or feature, without a
-            gradient; each has the bit that its own p gives it as a number. This takes the
-            reference's time.
+            gradient; each has the bit that its own p gives it as a number. There is no compiled
+            kernel for it, so it takes longer than the reference does with one number.
         training: False returns `input` itself.
         inplace: Write into `input` and return it.
         key: Names the mask; nothing is drawn. By default a call draws one 64-bit seed from torch's

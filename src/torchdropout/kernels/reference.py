@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .._validate import got
+from .._validate import check_rates
 from ..contract.keep import (
     DOMAIN_HIGH,
     DOMAIN_LOW,
@@ -18,7 +18,6 @@ from ..contract.keep import (
     words_tensor,
 )
 from ..contract.layout import sizes_drawn
-from ..errors import ArgumentValueError
 from ._fill import CHUNK, fill
 
 
@@ -124,20 +123,6 @@ def masked_by_rates(
         keep, factor = keep.unsqueeze(-1), factor.unsqueeze(-1)
     into.copy_(torch.where(keep, reals.to(compute) * factor, 0.0))
     return out
-
-
-def check_rates(rates: torch.Tensor) -> None:
-    """Check drop probabilities, one for each element.
-
-    Raises:
-        ArgumentValueError: One is NaN or outside [0, 1].
-    """
-    fits = (rates >= 0.0) & (rates <= 1.0)
-    if not bool(fits.all()):
-        raise ArgumentValueError(
-            "Expected `p` to be in [0, 1] everywhere, drop probabilities, "
-            f"got {float(rates[~fits][0])!r} in it ({got('p', rates).removeprefix('got ')})."
-        )
 
 
 def uniforms(
