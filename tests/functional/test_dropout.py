@@ -18,12 +18,11 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDrop
 KEY = Key(5, 2**40 + 1)
 
 
-@pytest.mark.parametrize("examples", [300, pytest.param(2200, marks=pytest.mark.slow)])
-def test_equals_the_definition(examples):
-    """Every dtype, memory layout, key, p and kind of sharing, over 45 elements an example."""
+def test_equals_the_definition():
+    """Every dtype, memory layout, key, p and kind of sharing, over 10**5 elements."""
     elements = 0
 
-    @settings(max_examples=examples)
+    @settings(max_examples=2200)
     @given(st.data())
     def property_(data):
         nonlocal elements
@@ -42,7 +41,7 @@ def test_equals_the_definition(examples):
         elements += x.numel()
 
     property_()
-    assert elements >= 45 * examples
+    assert elements >= 10**5
 
 
 class TestIdentity:
