@@ -369,7 +369,8 @@ def ragged_dim(x: Any) -> int:
 
 def last_traced(mode: Any) -> torch.fx.Node:
     """The node of the operator that a `ProxyMode` has just recorded."""
-    return next(reversed(mode.tracer.graph.nodes))  # type: ignore[no-any-return]
+    # In torch 2.10 `reversed` of these gives what can be iterated, and no iterator.
+    return next(iter(reversed(mode.tracer.graph.nodes)))  # type: ignore[no-any-return]
 
 
 def is_of_backward(node: torch.fx.Node) -> bool:
