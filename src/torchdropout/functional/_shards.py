@@ -57,6 +57,8 @@ def by_parts(
         ArgumentTypeError: Some of the tensors are DTensors and others are not.
         ArgumentValueError: They are on different meshes.
     """
+    if not any(map(is_spread, tensors.values())):  # almost always
+        return function(*tensors.values(), base, strides)
     (name, lead), *others = tensors.items()
     spread = is_spread(lead)
     for other, tensor in others:
@@ -65,8 +67,6 @@ def by_parts(
                 f"{'a' if spread else 'not a'} DTensor, as `{name}` is{'' if spread else ' not'}"
             )
             wrong_type(other, expected, tensor)
-    if not spread:
-        return function(*tensors.values(), base, strides)
     mesh = lead.device_mesh  # type: ignore[union-attr]
     if mesh.get_coordinate() is None:
         wrong_value(name, f"on a mesh that has this process, and not on {mesh}", lead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from ..random import Key
 from ._bernoulli import inverted, numbers
 from ._call import check_call
 from ._indices import mask_map
-from ._map import compute
+from ._map import KeyedMap, compute
 from ._override import overridable
 from ._rate import Probability
 from ._shards import by_parts
@@ -83,19 +84,26 @@ def dropout_add(
     base, strides = mask_map(x.shape, (), broadcast_dims, layout)
     if not (training and keyed_map.active):
         return _sum(_biased(x, bias), residual)
-
-    def part(
-        x: Any, residual: Any, bias: Any, base: int, strides: Sequence[int] | None
-    ) -> torch.Tensor:
-        if direct.takes_add(x, residual, bias):
-            drawn = numbers(keyed_map, key, generator, base, strides)
-            return direct.masked_add(x, residual, bias, drawn)
-        kept = compute(_biased(x, bias), keyed_map, base, strides, key, generator)
-        return _sum(kept, residual)
-
+    named = keyed_map, key, generator
+    if direct.takes_add(x, residual, bias):  # `by_parts` would delay a short call
+        return direct.masked_add(x, residual, bias, numbers(*named, base, strides))
     tensors = {"input": x, "residual": residual, "bias": bias}
-    y: torch.Tensor = by_parts(part, tensors, base, strides)
+    y: torch.Tensor = by_parts(partial(_added, named), tensors, base, strides)
     return y
+
+
+def _added(
+    named: tuple[KeyedMap, Key | None, torch.Generator | None],
+    x: torch.Tensor,
+    residual: torch.Tensor,
+    bias: torch.Tensor | None,
+    base: int,
+    strides: Sequence[int] | None,
+) -> torch.Tensor:
+    if direct.takes_add(x, residual, bias):
+        return direct.masked_add(x, residual, bias, numbers(*named, base, strides))
+    keyed_map, key, generator = named
+    return _sum(compute(_biased(x, bias), keyed_map, base, strides, key, generator), residual)
 
 
 def _biased(x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
