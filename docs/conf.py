@@ -59,7 +59,11 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 # What only a compiled module of ours passes in place of a float is not for callers.
-autodoc_type_aliases = {"Probability": "float", "Strength": "float"}
+autodoc_type_aliases = {
+    "Probability": "float",
+    "Probabilities": "float | torch.Tensor",
+    "Strength": "float",
+}
 autodoc_inherit_docstrings = False
 
 # Where a name that a docstring or a signature mentions has its entry.

@@ -15,11 +15,11 @@ from ._key import key_numbers
 from ._learned import check_parameter
 from ._map import KeyedMap
 from ._memory import has_address
-from ._rate import Probability, Rate, check_probability
+from ._rate import Probabilities, Rate, check_probability
 from ._shards import is_spread
 
 
-def inverted(p: Probability | torch.Tensor, x: Any = None) -> KeyedMap:
+def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
     """Inverted dropout: kept elements are scaled by 1 / (1 - p), dropped ones are 0.
 
     Args:
@@ -40,7 +40,7 @@ def inverted(p: Probability | torch.Tensor, x: Any = None) -> KeyedMap:
     return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
-def unscaled(p: Probability | torch.Tensor, x: Any = None) -> KeyedMap:
+def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:
     """Kept elements stay as they are, dropped ones are 0; arguments and errors of `inverted`."""
     if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
         return each(p, check_input(x), scaled=False)

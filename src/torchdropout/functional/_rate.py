@@ -45,6 +45,7 @@ class Rate(NamedTuple):
 # A drop probability, and how strong noise is: a float, or what a compiled module passes instead.
 Probability: TypeAlias = float | Rate
 Strength: TypeAlias = float | Rate
+Probabilities: TypeAlias = Probability | torch.Tensor  # one for all elements, or one for each
 
 
 class RatePair(NamedTuple):

@@ -11,13 +11,13 @@ from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply
 from ._override import overridable
-from ._rate import Probability
+from ._rate import Probabilities
 
 
 @overridable
 def drop_connect(
     input: torch.Tensor,
-    p: Probability | torch.Tensor = 0.5,
+    p: Probabilities = 0.5,
     training: bool = True,
     *,
     key: Key | None = None,

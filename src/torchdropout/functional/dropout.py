@@ -13,12 +13,12 @@ from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply
 from ._override import given
-from ._rate import Probability
+from ._rate import Probabilities
 
 
 def dropout(
     input: torch.Tensor,
-    p: Probability | torch.Tensor = 0.5,
+    p: Probabilities = 0.5,
     training: bool = True,
     inplace: bool = False,
     *,
