@@ -25,7 +25,7 @@ from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout.contract import row_major, scale, threshold, uniform
-from torchdropout.contract.keep import DOMAIN_HIGH, DOMAIN_LOW, halves, words_tensor
+from torchdropout.contract.keep import DOMAIN_HIGH, DOMAIN_LOW, HALF_LOWER, halves, words_tensor
 from torchdropout.contract.seed import as_int64
 from torchdropout.kernels import reference
 from vectors import KEEP
@@ -383,7 +383,7 @@ def uniform_halves(n):
     blocks = torch.arange(n // 8)
     key = KEY.tensor()[None]
     parts = (halves(words_tensor(key, d, blocks)).flatten() for d in (DOMAIN_HIGH, DOMAIN_LOW))
-    return tuple(parts)
+    return tuple(part.to(torch.int64) + HALF_LOWER for part in parts)
 
 
 # --- values --------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ The functions on Python integers are the definition; the tests check every backe
 
 from __future__ import annotations
 
+import sys
+
 import torch
 
 from .._validate import check_p, check_unsigned
@@ -16,6 +18,8 @@ DOMAIN_FOLD = 15  # Key.fold_in
 
 PER_BLOCK = 8  # uniforms per Philox call: eight 16-bit halves
 HALF = 0xFFFF
+HALF_LOWER = 2**15  # what `halves` subtracts
+_TOP_BITS = -0x7FFF7FFF7FFF8000  # 0x8000800080008000: that of each half word
 
 STREAM_BITS = 60
 
@@ -110,12 +114,14 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
 
 
-def words_tensor(key: torch.Tensor, domain: int, block: torch.Tensor) -> WordTensors:
+def words_tensor(
+    key: torch.Tensor, domain: int | torch.Tensor, block: torch.Tensor
+) -> WordTensors:
     """`words` on tensors.
 
     Args:
         key: `(..., 2)` int64: seed and stream, each as its 64 bits.
-        domain: 4 bits.
+        domain: 4 bits; an int64 tensor of them broadcasts with `key[..., 0]`.
         block: int64 tensor on the key's device that broadcasts with `key[..., 0]`; its 64 bits are
             read as unsigned.
     """
@@ -130,9 +136,16 @@ def words_tensor(key: torch.Tensor, domain: int, block: torch.Tensor) -> WordTen
 
 
 def halves(four: WordTensors) -> torch.Tensor:
-    """The eight half words of each block in mask-index order, in a new last dimension."""
-    pairs = [half for word in four for half in (word & HALF, word >> 16)]
-    return torch.stack(pairs, dim=-1)
+    """The eight half words of each block in mask-index order, in a new last dimension.
+
+    Each is less by 2**15, so that an int16 holds it and the order is that of the half words.
+    """
+    c0, c1, c2, c3 = four
+    pairs = torch.stack(((c0 | c1 << 32) ^ _TOP_BITS, (c2 | c3 << 32) ^ _TOP_BITS), dim=-1)
+    if sys.byteorder == "little":
+        return pairs.view(torch.int16)  # fast: nothing is computed
+    shifts = torch.arange(0, 64, 16, device=pairs.device)
+    return (pairs.unsqueeze(-1) >> shifts).to(torch.int16).flatten(-2)
 
 
 def count_kept(size: int, p: float) -> int:

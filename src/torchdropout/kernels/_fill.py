@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,12 +9,20 @@ import torch
 from ..contract.layout import row_major
 from ..contract.seed import as_int64
 
-# Elements worked on at a time. Philox holds about ten int64 temporaries an eighth that long: they
-# stay in a second-level cache, and the memory beyond input and output does not grow with the input.
-CHUNK = 2**18
+# The most elements that one operator works on. On the CPU, torch runs an elementwise operator of
+# fewer than 2**15 elements in the calling thread. On more, its threads wait for one another after
+# each of the hundred operators of a draw; where another process keeps one from running, all wait.
+# The temporaries also stay in a second-level cache. Elsewhere the operators should be few.
+_SERIAL = 2**15 - 64
+_LARGE = 2**22
 
-OfRange = Callable[[torch.Tensor, int, int], torch.Tensor]
+OfRange = Callable[[torch.Tensor, torch.Tensor, int], object]
 OfIndices = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def most(device: torch.device, each: float = 1.0) -> int:
+    """How many elements to work on at a time, of which each takes `each` of an operator's."""
+    return int((_SERIAL if device.type == "cpu" else _LARGE) / each)
 
 
 def fill(
@@ -25,6 +32,7 @@ def fill(
     strides: list[int],
     of_range: OfRange,
     of_indices: OfIndices,
+    each: float = 1.0,
 ) -> None:
     """Write the draw of each element's mask index into `out`.
 
@@ -33,23 +41,27 @@ def fill(
         keys: `(k, 2)` int64 on the device of `out`.
         base: Mask index of the first element.
         strides: Mask strides, one for each of `sizes`.
-        of_range: Maps `(k, 2)` keys, a base and n to `(k, n)` draws of consecutive indices.
-        of_indices: Maps `(k, 2)` keys and `(n,)` int64 indices to `(k, n)` draws.
+        of_range: Writes draws of consecutive indices into a `(k, n)` tensor, given that, `(k, 2)`
+            keys and the first index.
+        of_indices: Maps `(k, 2)` keys and `(n,)` int64 indices to `(k, n)` draws, each of which
+            takes eight elements of an operator: two calls of four words.
+        each: How many elements of an operator `of_range` takes for a draw.
     """
     sizes = out.shape[1:]
-    if out.numel() > CHUNK:
+    in_order = _is_row_major(sizes, strides)
+    chunk = most(out.device, each if in_order else 8)
+    if out.numel() > chunk:
         dim = next(d for d, size in enumerate(out.shape) if size > 1)
-        step = max(1, out.shape[dim] * CHUNK // out.numel())
+        step = max(1, out.shape[dim] * chunk // out.numel())
         for start in range(0, out.shape[dim], step):
             part = out.narrow(dim, start, min(step, out.shape[dim] - start))
-            if dim == 0:
-                fill(part, keys[start : start + step], base, strides, of_range, of_indices)
-            else:
-                at = base + start * strides[dim - 1]
-                fill(part, keys, at, strides, of_range, of_indices)
+            of = keys[start : start + step] if dim == 0 else keys
+            at = base if dim == 0 else base + start * strides[dim - 1]
+            fill(part, of, at, strides, of_range, of_indices, each)
         return
-    if _is_row_major(sizes, strides):
-        out.copy_(of_range(keys, base, math.prod(sizes)).view(out.shape))
+    if in_order:
+        # All parts are contiguous: what is split is the outermost dimension of more than one.
+        of_range(out.view(len(keys), -1), keys, base)
     else:
         index = torch.tensor(as_int64(base % 2**64), device=out.device)
         for size, stride in zip(sizes, strides, strict=True):

@@ -16,7 +16,7 @@ from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import DOMAIN_ORDER, words_at, words_range
 from . import cpu
-from ._fill import CHUNK, fill
+from ._fill import fill, most
 
 _PLACE_BITS = 31
 _PAIRS = 64  # up to here the compiled kernel, which compares all pairs, is faster than torch's sort
@@ -154,7 +154,7 @@ def _fill_words(out: torch.Tensor, keys: torch.Tensor, base: int, strides: Seque
         keys,
         base,
         list(strides),
-        lambda keys, base, n: words_range(keys, DOMAIN_ORDER, base, n),
+        lambda out, keys, base: out.copy_(words_range(keys, DOMAIN_ORDER, base, out.shape[1])),
         lambda keys, index: words_at(keys, DOMAIN_ORDER, index),
     )
 
@@ -169,14 +169,15 @@ def _fill_kept(
     strides: Sequence[int],
 ) -> None:
     """Write which places are kept, in chunks of whole groups: one byte per place is kept."""
-    if keep.numel() > CHUNK:
+    chunk = most(keep.device)
+    if keep.numel() > chunk:
         along = keep.ndim + dim
         for d, size in enumerate(keep.shape):
             unit = group if d == along else 1
             if size > unit:
                 break
         if size > unit:
-            step = max(1, size * CHUNK // keep.numel() // unit) * unit
+            step = max(1, size * chunk // keep.numel() // unit) * unit
             for start in range(0, size, step):
                 part = keep.narrow(d, start, min(step, size - start))
                 of = keys[start : start + step] if d == 0 else keys

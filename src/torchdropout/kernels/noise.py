@@ -72,7 +72,9 @@ def noise_numbers(
             keys,
             base,
             list(strides),
-            lambda keys, base, n: noise_of_words(words_range(keys, of, base, n), of),
+            lambda out, keys, base: out.copy_(
+                noise_of_words(words_range(keys, of, base, out.shape[1]), of)
+            ),
             lambda keys, index: noise_of_words(words_at(keys, of, index), of),
         )
     return out.view((*key.shape[:-1], *sizes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -11,14 +11,17 @@ from ..contract.keep import (
     DOMAIN_HIGH,
     DOMAIN_LOW,
     HALF,
+    HALF_LOWER,
     PER_BLOCK,
     compute_dtype,
     halves,
     threshold,
+    uniform,
     words_tensor,
 )
 from ..contract.layout import sizes_drawn
-from ._fill import CHUNK, fill
+from ..contract.philox import WordTensors
+from ._fill import fill, most
 
 
 def masked_affine(
@@ -71,18 +74,30 @@ def _select(
     shift: float,
     drop_value: float,
 ) -> None:
-    if x.numel() > CHUNK:
-        dim = max(range(x.ndim), key=x.shape.__getitem__)
-        pieces = max(2, min(x.shape[dim], x.numel() // CHUNK))
-        parts = (t.tensor_split(pieces, dim) for t in (out, x, keep))
-        for part_out, part_x, part_keep in zip(*parts, strict=True):
-            _select(part_out, part_x, part_keep, scale, shift, drop_value)
+    compute = compute_dtype(x.dtype)
+    dropped = torch.full((), drop_value, dtype=compute, device=x.device)
+
+    def write(out: torch.Tensor, x: torch.Tensor, keep: torch.Tensor) -> None:
+        kept = x.to(compute) * scale
+        if shift != 0.0:
+            kept = kept + shift
+        # A select, not a product: a dropped value has no effect, even if it is inf or NaN.
+        out.copy_(torch.where(keep, kept, dropped))
+
+    _in_pieces(write, out, x, keep)
+
+
+def _in_pieces(function: Callable[..., object], *tensors: torch.Tensor) -> None:
+    """Call a function on parts of tensors of one shape, at most as large as an operator's work."""
+    first = tensors[0]
+    count = -(-first.numel() // most(first.device, 0.25 if first.device.type != "cpu" else 1.0))
+    if count <= 1:
+        function(*tensors)
         return
-    kept = x.to(compute_dtype(x.dtype)) * scale
-    if shift != 0.0:
-        kept = kept + shift
-    # A select, not a product: a dropped value has no effect, even if it is inf or NaN.
-    out.copy_(torch.where(keep, kept, kept.new_tensor(drop_value)))
+    dim = max(range(first.ndim), key=first.shape.__getitem__)
+    parts = (t.tensor_split(min(first.shape[dim], count), dim) for t in tensors)
+    for part in zip(*parts, strict=True):
+        _in_pieces(function, *part)
 
 
 def masked_by_rates(
@@ -137,7 +152,7 @@ def uniforms(
     keys = key.reshape(-1, 2).to(device)
     out = torch.empty((keys.shape[0], *sizes), dtype=torch.int64, device=device)
     if out.numel() > 0:
-        fill(out, keys, base, list(strides), _uniform_range, _uniform_indices)
+        fill(out, keys, base, list(strides), _uniform_range, _uniform_indices, 2)
     return out.view((*key.shape[:-1], *sizes))
 
 
@@ -165,40 +180,68 @@ def keep_bits(
     sizes = sizes_drawn(shape, strides)
     keys = key.reshape(-1, 2).to(device)
     out = torch.empty((keys.shape[0], *sizes), dtype=torch.bool, device=device)
-    if out.numel() > 0:
-        limit = threshold(p)
+    limit = threshold(p)
+    if limit == 2**32:
+        out.zero_()
+    elif out.numel() > 0:
+        # Where an operator costs more than its work, there is one pass, and nothing to wait for.
+        of_range = _keep_range if device.type == "cpu" else _keep_range_in_one_pass
         fill(
             out,
             keys,
             base,
             list(strides),
-            lambda keys, base, n: _keep_range(keys, limit, base, n),
+            lambda out, keys, base: of_range(out, keys, limit, base),
             lambda keys, index: _uniform_indices(keys, index) >= limit,
+            0.125,
         )
     return out.view((*key.shape[:-1], *sizes))
 
 
-def _keep_range(keys: torch.Tensor, limit: int, base: int, n: int) -> torch.Tensor:
-    """Keep bits of the mask indices `base` to `base + n - 1`: each Philox call serves eight."""
-    blocks, skip = _blocks_of_range(base, n, keys.device)
-    high = halves(words_tensor(keys[:, None], DOMAIN_HIGH, blocks))
-    keep = high > limit >> 16
-    # The low half decides only where the high half ties: one element in 65,536.
-    ties = (high == limit >> 16).nonzero()
-    if len(ties) > 0:
-        row, block, place = ties.unbind(-1)
-        low = halves(words_tensor(keys[row], DOMAIN_LOW, blocks[block]))
-        keep[row, block, place] = _take(low, place) >= limit & HALF
-    return keep.flatten(1)[:, skip : skip + n]
+def _keep_range(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
+    """Write the keep bits of consecutive mask indices: each Philox call serves eight."""
+    blocks, skip = _blocks_of_range(base, out.shape[1], keys.device)
+    high = _halves(words_tensor(keys[:, None], DOMAIN_HIGH, blocks))[:, skip : skip + out.shape[1]]
+    tie = (limit >> 16) - HALF_LOWER
+    step = max(1, most(keys.device, len(keys)))
+    for start in range(0, out.shape[1], step):
+        part = high[:, start : start + step]
+        torch.gt(part, tie, out=out[:, start : start + step])
+        # The low half decides only where the high half ties: one element in 65,536.
+        ties = part == tie
+        for row, place in ties.nonzero().tolist():
+            seed, stream = keys[row].tolist()
+            index = (base + start + place) % 2**64
+            out[row, start + place] = uniform(seed % 2**64, stream, index) >= limit
 
 
-def _uniform_range(keys: torch.Tensor, base: int, n: int) -> torch.Tensor:
-    """Uniforms of the mask indices `base` to `base + n - 1`."""
+def _keep_range_in_one_pass(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
+    """`_keep_range` by fewer operators, none of which has to know a result: twice the work."""
+    high, low = _halves_range(keys, base, out.shape[1])
+    high_limit, low_limit = (limit >> 16) - HALF_LOWER, (limit & HALF) - HALF_LOWER
+    torch.where(high == high_limit, low >= low_limit, high > high_limit, out=out)
+
+
+def _uniform_range(out: torch.Tensor, keys: torch.Tensor, base: int) -> None:
+    high, low = _halves_range(keys, base, out.shape[1])
+    out.copy_(high).add_(HALF_LOWER).bitwise_left_shift_(16).add_(low).add_(HALF_LOWER)
+
+
+def _halves_range(keys: torch.Tensor, base: int, n: int) -> Sequence[torch.Tensor]:
+    """High and low halves of the uniforms of a range of mask indices."""
     blocks, skip = _blocks_of_range(base, n, keys.device)
-    high, low = (
-        halves(words_tensor(keys[:, None], domain, blocks)) for domain in (DOMAIN_HIGH, DOMAIN_LOW)
-    )
-    return (high << 16 | low).flatten(1)[:, skip : skip + n]
+    both = _halves(words_tensor(keys[:, None], _domains(keys.device), blocks))
+    return both[..., skip : skip + n].unbind()
+
+
+def _halves(four: WordTensors) -> torch.Tensor:
+    """The halves of Philox calls in a row: eight times the last dimension of a word."""
+    return halves(four).flatten(-2)
+
+
+def _domains(device: torch.device) -> torch.Tensor:
+    """Of high and low halves, to broadcast with `(k, n)` words."""
+    return torch.tensor((DOMAIN_HIGH, DOMAIN_LOW), device=device).view(2, 1, 1)
 
 
 def _blocks_of_range(base: int, n: int, device: torch.device) -> tuple[torch.Tensor, int]:
@@ -211,13 +254,12 @@ def _blocks_of_range(base: int, n: int, device: torch.device) -> tuple[torch.Ten
 def _uniform_indices(keys: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Uniforms of any mask indices, with one Philox call in each domain for every index."""
     block = index >> 3 & (2**61 - 1)  # the index is unsigned: mask off the copies of its top bit
-    place = (index & (PER_BLOCK - 1)).expand(keys.shape[0], -1)
-    high, low = (
-        _take(halves(words_tensor(keys[:, None], domain, block)), place)
-        for domain in (DOMAIN_HIGH, DOMAIN_LOW)
-    )
+    both = words_tensor(keys[:, None], _domains(keys.device), block)
+    high, low = _take(both, index.expand(both[0].shape))
     return high << 16 | low
 
 
-def _take(eight: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    return eight.gather(-1, place.unsqueeze(-1)).squeeze(-1)
+def _take(four: WordTensors, index: torch.Tensor) -> torch.Tensor:
+    """The half of each index among the words of its Philox call."""
+    word = torch.stack(four, dim=-1).gather(-1, (index >> 1 & 3).unsqueeze(-1)).squeeze(-1)
+    return word >> 16 * (index & 1) & HALF
