@@ -14,7 +14,7 @@ from ..contract.seed import as_int64
 # each of the hundred operators of a draw; where another process keeps one from running, all wait.
 # The temporaries also stay in a second-level cache. Elsewhere the operators should be few.
 _SERIAL = 2**15 - 64
-_LARGE = 2**22
+_LARGE = 2**21
 
 OfRange = Callable[[torch.Tensor, torch.Tensor, int], object]
 OfIndices = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -90,7 +90,7 @@ def _select(
 def _in_pieces(function: Callable[..., object], *tensors: torch.Tensor) -> None:
     """Call a function on parts of tensors of one shape, at most as large as an operator's work."""
     first = tensors[0]
-    count = -(-first.numel() // most(first.device, 0.25 if first.device.type != "cpu" else 1.0))
+    count = -(-first.numel() // most(first.device, 1.0 if first.device.type == "cpu" else 0.125))
     if count <= 1:
         function(*tensors)
         return
