@@ -20,7 +20,7 @@ from torchdropout.verify.targets import resolve
 HERE = Path(__file__).parent
 
 # Below `quick`: enough for gross faults, in a fraction of a second.
-COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21)
+COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21, strength=1)
 
 ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
 

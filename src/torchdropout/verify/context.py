@@ -38,6 +38,7 @@ class Level:
         zeros: Number of elements that are searched for a single wrong one.
         most: Limit on the elements of one measurement; the reported power takes it into account.
         compiled: Whether the target is also traced by the compiler, which takes seconds.
+        strength: Of how many factors all levels occur together: see `conditions`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Level:
     zeros: int
     most: int
     compiled: bool = False
+    strength: int = 2
 
 
 LEVELS: Mapping[str, Level] = {
@@ -56,7 +58,7 @@ LEVELS: Mapping[str, Level] = {
     for level in (
         Level("quick", 0.004, 0.012, 0.008, 1e6, 1 << 20, 1 << 18, 1 << 23),
         Level("standard", 0.002, 0.006, 0.004, 1e7, 1 << 22, 1 << 23, 1 << 27, True),
-        Level("thorough", 0.0006, 0.003, 0.001, 3e8, 1 << 24, 1 << 27, 1 << 30, True),
+        Level("thorough", 0.0006, 0.003, 0.001, 3e8, 1 << 24, 1 << 27, 1 << 30, True, 3),
     )
 }
 

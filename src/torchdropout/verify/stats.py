@@ -362,6 +362,15 @@ class Family:
             for label, k, rate, p_value in zip(labels, count, rates, p_values, strict=True)
         ]
 
+    def extreme(
+        self, label: str, count: int, n: int, expected: float, slack: float, among: int
+    ) -> None:
+        """Add the test of the most extreme of `among` counts (Bonferroni)."""
+        if len(self.tests) >= self.size:
+            raise ValueError(f"a family of {self.size} tests got more: {label}")
+        p_value = min(1.0, among * binomial_p_value(count, n, expected, slack))
+        self.tests.append(Test(label, count, n, expected, p_value))
+
     @property
     def worst(self) -> Test:
         """The test with the smallest p-value."""

@@ -34,6 +34,7 @@ class Built:
         module: The module, for checks of modes and state; None for a function.
         raw: The target itself, where this is its view through a `Spec`; else None.
         inputs: Which of the further inputs of its `Spec` it accepts.
+        again: `again(module, p)`: another module, a copy of this one, called in the same way.
     """
 
     p: float
@@ -41,6 +42,7 @@ class Built:
     module: torch.nn.Module | None = None
     raw: Built | None = None
     inputs: frozenset[str] = frozenset()
+    again: Callable[[torch.nn.Module, float], Built] | None = None
 
     @property
     def target(self) -> Built:
@@ -179,9 +181,14 @@ class Viewed(Subject):
 
     def build(self, p: Any, *, inplace: bool = False) -> Built:
         """See `Subject.build`."""
-        raw = self._inner.build(p, inplace=inplace)
+        return self._view(self._inner.build(p, inplace=inplace))
 
+    def _view(self, raw: Built) -> Built:
         def call(x: torch.Tensor, training: bool) -> Any:
             return self.spec.call(raw, x, training)
 
-        return Built(p, call, raw.module, raw)
+        def again(module: torch.nn.Module, p: float) -> Built:
+            assert raw.again is not None
+            return self._view(raw.again(module, p))
+
+        return Built(raw.p, call, raw.module, raw, again=again if raw.again else None)

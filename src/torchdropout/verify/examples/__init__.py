@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from . import (
     compiled,
+    conditions,
     construction,
     dtype,
     edges,
@@ -35,6 +36,7 @@ _GROUPS = (
     randomness,
     values,
     layout,
+    conditions,
     construction,
     world,
     compiled,

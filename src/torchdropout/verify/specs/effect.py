@@ -82,6 +82,8 @@ def decode_affine(
         want = slope * given + shift
         terms = (slope * given).abs().clamp_min(abs(shift))
         allowed = ULPS * ulp(terms, y.dtype)
+        if shift:  # a second number that is rounded by itself
+            allowed = allowed + ULPS * float(ulp(_constant(y, shift).cpu(), y.dtype))
         if y.dtype != torch.float64:  # p may be held in float32
             allowed = allowed + terms * (2.0**-24 / (1 - p))
         # Equality first: the difference of two infinities is NaN, and no tolerance applies to one.

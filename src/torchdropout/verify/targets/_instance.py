@@ -47,6 +47,4 @@ class Instance(Target):
             made = copy.deepcopy(self._thing)
         if inplace:
             made.inplace = True
-        module = made if isinstance(made, torch.nn.Module) else None
-        bound = self._use.bind(made, self._home, self._check_mode, self._compile)
-        return Built(p, bound, module, inputs=frozenset(self._use.names))
+        return self._use.built(p, made, self._home, self._check_mode, self._compile)

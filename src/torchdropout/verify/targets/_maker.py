@@ -47,9 +47,7 @@ class _Maker(Target):
         self._check_own(p)
         with self._home:
             made = self._make(p, inplace=inplace)
-        module = made if isinstance(made, torch.nn.Module) else None
-        bound = self._use.bind(made, self._home, self._check_mode, self._hints.compile)
-        return Built(p, bound, module, inputs=frozenset(self._use.names))
+        return self._use.built(p, made, self._home, self._check_mode, self._hints.compile)
 
     def _make(self, p: Any, *, inplace: bool = False) -> Any:
         slot = self._slot

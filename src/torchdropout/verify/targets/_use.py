@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...loading import Home, target_error
+from ..subject import Built
 from ._hints import Hints
 from ._reading import read_call, unfilled
 from ._roles import Slot, first_input, input_names, require_input, training_slot
@@ -30,7 +31,20 @@ class Use:
     note: str
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def bind(
+    def built(
+        self, p: Any, thing: Any, home: Home, check: Callable[[bool], None], compile: bool | str
+    ) -> Built:
+        """The object, ready to be called."""
+
+        def again(other: torch.nn.Module, p: float) -> Built:
+            return self.built(p, other, home, check, compile)
+
+        module = thing if isinstance(thing, torch.nn.Module) else None
+        call = self._bind(thing, home, check, compile)
+        names = frozenset(self.names)
+        return Built(p, call, module, inputs=names, again=again if module is not None else None)
+
+    def _bind(
         self, thing: Any, home: Home, check: Callable[[bool], None], compile: bool | str
     ) -> Callable[..., Any]:
         slot, switch = self.slot, self.switch
