@@ -1,0 +1,105 @@
+"""The covering design covers, the layouts are what they say, and faults are found where levels meet."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from torchdropout.verify import check_subject, conditions
+from torchdropout.verify.conditions import arrange, design, expanded_axis, fits
+from torchdropout.verify.targets import resolve
+from verify import _zoo, generated
+
+PAIRS = replace(_zoo.COARSE, strength=2)
+
+FACTORS = {
+    "p": conditions.P,
+    "shape": conditions.SHAPES,
+    "layout": conditions.LAYOUTS,
+    "incoming": conditions.LAYOUTS,
+    "dtype": conditions.DTYPES,
+    "derivative": conditions.DERIVATIVES,
+}
+
+
+@pytest.mark.parametrize("strength", [1, 2, 3])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_combination_that_can_be_is_in_the_design(strength, seed):
+    rows = [condition.levels for condition in design(FACTORS, strength, seed)]
+    for factors in itertools.combinations(FACTORS, strength):
+        seen = {tuple(row[factor] for factor in factors) for row in rows}
+        wanted = set(itertools.product(*(FACTORS[factor] for factor in factors)))
+        missing = {m for m in wanted - seen if conditions._is_possible(dict(zip(factors, m)))}
+        assert not missing
+    assert all(conditions._is_possible(row) for row in rows)
+
+
+def test_a_seed_gives_its_design_again_and_another_seed_another():
+    first, again, other = (design(FACTORS, 2, seed) for seed in (0, 0, 1))
+    assert list(map(str, first)) == list(map(str, again)) != list(map(str, other))
+    assert len(first) < 200
+
+
+CASES = [(at, s) for at in conditions.LAYOUTS for s in conditions.SHAPES if fits(at, s)]
+
+
+@pytest.mark.parametrize(("layout", "shape"), CASES, ids=str)
+def test_a_layout_holds_the_values_and_nothing_else(layout, shape):
+    x = torch.rand(shape) + 1
+    whole, given = arrange(x, layout)
+    assert given.shape == x.shape
+    axis = expanded_axis(layout)
+    expected = x if axis is None else x.narrow(axis, 0, 1).expand(shape)
+    assert torch.equal(given, expected)
+    assert int((~whole.isnan()).sum()) == (x.numel() if axis is None else x.numel() // x.shape[axis])
+
+
+def test_every_layout_is_its_own_in_some_shape():
+    seen = {
+        layout: {
+            (given.stride(), given.storage_offset())
+            for s in conditions.SHAPES
+            if fits(layout, s)
+            for given in [arrange(torch.zeros(s), layout)[1]]
+        }
+        for layout in conditions.LAYOUTS
+    }
+    for one, other in itertools.combinations(seen, 2):
+        assert seen[one] - seen[other]
+        assert seen[other] - seen[one]
+
+
+def judge(drawn):
+    report = check_subject(
+        resolve(drawn.target), level=PAIRS, only=frozenset({drawn.claim.check})
+    )
+    return report.checks[0]
+
+
+QUICK, SLOW = generated.zoo(17, seed=1), generated.zoo(85, seed=2)
+
+
+@pytest.mark.parametrize("drawn", QUICK, ids=str)
+def test_a_fault_is_found_where_two_levels_meet(drawn):
+    result = judge(drawn)
+    assert result.status == "fail", result.message
+    assert "raised" not in result.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drawn", SLOW, ids=str)
+def test_more_faults_are_found_where_two_levels_meet(drawn):
+    test_a_fault_is_found_where_two_levels_meet(drawn)
+
+
+@pytest.mark.parametrize("claim", generated.CLAIMS, ids=lambda claim: claim.name)
+def test_the_dropout_that_is_broken_nowhere_is_right(claim):
+    nowhere = generated.Broken(claim, next(iter(claim.faults)), (("p", -1.0),))
+    assert judge(nowhere).status == "ok"
+
+
+def test_a_report_says_what_the_conditions_that_fail_have_in_common():
+    values = generated.CLAIMS[0]
+    drawn = generated.Broken(values, "one per cent too large", (("dtype", torch.float16),))
+    assert "all with float16" in judge(drawn).message
