@@ -43,13 +43,13 @@ def bad(tmp_path):
     return f"{path}:good_at_nothing"
 
 
-def report(target="a:b", *statuses, complete=True):
+def report(target="a:b", *statuses, interrupted=False):
     rules = {"ok": ZEROS, "error": ZEROS, "advice": NAMED}
     checks = tuple(
         CheckResult(rules[status], "ok" if status == "ok" else "fail", "seen")
         for status in statuses
     )
-    return Report((TargetReport(target, "d", "quick", 0, 1e-6, checks, 1.0, complete),))
+    return Report((TargetReport(target, "d", "quick", 0, 1e-6, checks, 1.0, interrupted),))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def judged(monkeypatch):
             if isinstance(outcome, BaseException):
                 raise outcome
             if "cut" in outcome:
-                return report(target, *outcome[:-1], complete=False)
+                return report(target, *outcome[:-1], interrupted=True)
             return report(target, *outcome)
 
         monkeypatch.setattr(isolation, "check_dropout", check_dropout)

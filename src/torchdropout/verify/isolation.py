@@ -30,7 +30,15 @@ from .context import describe
 from .limit import can_limit
 from .registry import RULES, chosen
 from .results import CheckResult, TargetReport
-from .runner import Course, check_dropout, check_subject, need_codes, overdue, understood
+from .runner import (
+    Course,
+    check_dropout,
+    check_subject,
+    need_codes,
+    overdue,
+    selection_of,
+    understood,
+)
 from .targets import resolve
 
 # Extra seconds for a child beyond a check's limit, to stop the check by itself and to continue.
@@ -159,7 +167,7 @@ def _run_here(
             return RunOutcome(tuple(reports), tuple(unable), True)
         else:
             reports += report.targets
-            if not all(part.complete for part in report.targets):
+            if any(part.interrupted for part in report.targets):
                 return RunOutcome(tuple(reports), tuple(unable), True)
         watch.over(target)
     return RunOutcome(tuple(reports), tuple(unable), False)
@@ -212,12 +220,12 @@ class _Case:
         """Whether the target needs no more work."""
         return self.report is not None or bool(self.unable)
 
-    def so_far(self, complete: bool) -> TargetReport | None:
+    def so_far(self, interrupted: bool) -> TargetReport | None:
         """The report of the checks that have ended, once the target has been loaded."""
         seconds = time.monotonic() - self.began
         checks = self.course.results
         return self.heading and replace(
-            self.heading, checks=checks, seconds=seconds, complete=complete
+            self.heading, checks=checks, seconds=seconds, interrupted=interrupted
         )
 
 
@@ -250,7 +258,7 @@ def _run_apart(
     finally:
         for case in running:
             _end(case)
-    reports = [case.report or case.so_far(complete=False) for case in cases]
+    reports = [case.report or case.so_far(interrupted=True) for case in cases]
     return RunOutcome(
         tuple(report for report in reports if report is not None),
         tuple(case.unable for case in cases if case.unable),
@@ -329,7 +337,7 @@ def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
     if code is not None:
         watch.at(case.target, len(case.course.results), len(case.codes), RULES[code])
     elif case.heading is not None:
-        case.report = case.so_far(complete=True)
+        case.report = case.so_far(interrupted=False)
 
 
 def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
@@ -347,7 +355,7 @@ def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
         result = CheckResult(RULES[code], "fail", message, {"process": message}, "", seconds)
     case.course = replace(case.course, results=(*case.course.results, result))
     if case.running is None:
-        case.report = case.so_far(complete=True)
+        case.report = case.so_far(interrupted=False)
 
 
 def _last_words(case: _Case) -> str:
@@ -419,7 +427,8 @@ def _serve(
     """
     how = dict(options)
     level, seed = how.pop("level"), how.pop("seed")
-    names = chosen(how.pop("select"), how.pop("ignore"))
+    select, ignore = how.pop("select"), how.pop("ignore")
+    names = chosen(select, ignore)
 
     def ended(course: Course) -> None:
         send("ended", _plain(course.results[-1]), course.bad_rates)
@@ -429,18 +438,20 @@ def _serve(
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody can answer a prompt
             torch.set_num_threads(threads)
             subject = resolve(case.target, **how)
-            heading = understood(subject, level=level, seed=seed)
+            selection = selection_of(subject.spec, names, select, ignore)
+            heading = understood(subject, level=level, seed=seed, selection=selection)
             send("understood", heading, need_codes(names, subject))
             report = check_subject(
                 subject,
                 level=level,
                 seed=seed,
-                only=names,
+                select=select,
+                ignore=ignore,
                 timeout=timeout,
                 course=case.course,
                 ended=ended,
             )
-        if not report.complete:
+        if report.interrupted:
             send("stopped")
     except _UNABLE as error:
         send("unable", str(error))

@@ -186,7 +186,7 @@ class _Run:
             course=self._course,
             ended=self._keep,
         )
-        if not report.complete:
+        if report.interrupted:
             raise KeyboardInterrupt
         return report.checks[-1]
 
