@@ -3,6 +3,11 @@
 A child loads the target, runs the checks, and sends each result as soon as it has it. When it dies
 or exceeds the time limit, the check that was running has failed, and another child continues with
 the rest. Where processes cannot be forked, everything runs in this process.
+
+Between this process and a child stands a guard, to which Linux gives the processes that the target
+has started when their parents end, also those that have left the child's group and session. When
+the child ends, when this process says so, and when this process is gone, the guard ends all of
+them. Where the kernel has no such thing (`PR_SET_CHILD_SUBREAPER`), only the child's group is ended.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -47,8 +53,10 @@ GRACE = 2.0
 _TICK = 0.1
 # Seconds within which a process that has closed its end of the pipe must exit.
 _LEAVE = 1.0
-# Linux's name for "signal me when my parent ends".
-_PR_SET_PDEATHSIG = 1
+# Seconds for a guard to end what a target has started.
+_CLEAR = 10.0
+# Linux's names for "signal me when my parent ends", "leave no core file", "give me orphans".
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 _UNABLE = (TargetError, ArgumentTypeError, ArgumentValueError)
 
@@ -273,7 +281,7 @@ def _start(
     timeout: float | None,
     threads: int,
 ) -> None:
-    """Fork a process for a case."""
+    """Fork a guard for a case, which forks the process that verifies it."""
     ours, theirs = Pipe(duplex=False)
     others = [ours, *(c.connection for c in running if c.connection is not None)]
     parent = os.getpid()
@@ -282,19 +290,14 @@ def _start(
     pid = _fork()
     if pid == 0:
         try:
-            os.setpgid(0, 0)
-            _die_with(parent)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for connection in others:
                 connection.close()
+            _guard(parent, theirs, mask)
             _serve(_Sender(theirs), case, options, timeout, threads)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)  # the parent cleans up what this process has inherited
-    with contextlib.suppress(OSError):  # both processes do it, as either may be first
-        os.setpgid(pid, pid)
     theirs.close()
     case.pid, case.connection, case.heard = pid, ours, time.monotonic()
     case.is_loaded = False
@@ -362,7 +365,6 @@ def _last_words(case: _Case) -> str:
     """Describe how a process that has closed its end of the pipe has ended."""
     deadline = time.monotonic() + _LEAVE
     while time.monotonic() < deadline:
-        # Not reaped yet: until then no other process can get its id or that of its group.
         end = os.waitid(os.P_PID, case.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is None:
             time.sleep(0.01)
@@ -375,23 +377,110 @@ def _last_words(case: _Case) -> str:
 
 def _end(case: _Case) -> None:
     """End a case's process, and those it has started."""
-    if case.connection is not None:
-        case.connection.close()
-        case.connection = None
-        os.kill(case.pid, signal.SIGKILL)
+    if case.connection is None:
+        return
+    case.connection.close()
+    case.connection = None
+    os.kill(case.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 2 * _CLEAR
+    while os.waitpid(case.pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:  # the target has stopped its guard
+            os.kill(case.pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+# --- In other processes: the guard --------------------------------------------------------------
+
+
+def _guard(parent: int, theirs: Connection, mask: set[signal.Signals]) -> None:
+    """Fork the process that verifies, and return in it; the guard itself does not return.
+
+    The guard ends as that process has ended, so that `parent` sees how.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT})
+    os.setpgid(0, 0)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    guard = os.getpid()
+    pid = _fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        _die_with(guard, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return
+    status = 0
+    try:
+        theirs.close()
+        with contextlib.suppress(OSError):  # both processes do it, as either may be first
+            os.setpgid(pid, pid)
+        _die_with(parent, signal.SIGTERM)
+        over = None
+        while over is None and signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGCHLD:
+            over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        # Not reaped yet: until then no other process can get its id or that of its group.
+        os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(case.pid, signal.SIGKILL)
-        os.waitpid(case.pid, 0)
+            os.killpg(pid, signal.SIGKILL)
+        status = _end_children().get(pid, 0)
+        if os.WIFSIGNALED(status):
+            prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+            number = os.WTERMSIG(status)
+            if number not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+            os.kill(os.getpid(), number)
+    finally:
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _end_children() -> dict[int, int]:
+    """End all that descends from this process; the status of each that became its child."""
+    ended: dict[int, int] = {}
+    deadline = time.monotonic() + _CLEAR
+    while time.monotonic() < deadline:
+        # Stopped first, so that none of them starts another in the meantime.
+        living = _descendants()
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in living:
+                with contextlib.suppress(OSError):  # it has ended, or is another user's
+                    os.kill(pid, number)
+        try:
+            while (found := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                ended[found[0]] = found[1]
+        except ChildProcessError:
+            break
+        time.sleep(0.002)
+    return ended
+
+
+def _descendants() -> list[int]:
+    """The processes that descend from this one, by their ids."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                # The name, in brackets, may contain anything.
+                stat = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2]
+                children.setdefault(int(stat.split()[1]), []).append(int(entry.name))
+    found, waiting = list[int](), [os.getpid()]
+    while waiting:
+        more = children.get(waiting.pop(), [])
+        found += more
+        waiting += more
+    return found
 
 
 # --- In other processes: the child --------------------------------------------------------------
 
 
-def _die_with(parent: int) -> None:
-    """Have this process killed when its parent ends, however that happens."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with(parent: int, number: signal.Signals) -> None:
+    """Have this process signalled when its parent ends, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
-        os._exit(1)
+        os.kill(os.getpid(), number)
 
 
 class _Sender:
