@@ -45,8 +45,11 @@ class Watch:
     """Records the calls; raises at one of the checks if asked to."""
 
     def __init__(self, interrupt_at=None):
-        self.began, self.ended, self.ticks = [], [], 0
+        self.loading, self.began, self.ended, self.ticks = [], [], [], 0
         self._interrupt_at = interrupt_at
+
+    def begin(self, target):
+        self.loading.append(target)
 
     def at(self, target, done, total, rule):
         self.began.append((target, done, total, rule.name))
@@ -193,7 +196,7 @@ def test_the_watch_is_told_what_runs(target):
     run_verifier(name, watch=watch)
     in_order = [rule.name for rule in RULES.values() if rule.name in FAST]
     assert watch.began == [(name, i, len(FAST), rule) for i, rule in enumerate(in_order)]
-    assert watch.ended == [name]
+    assert watch.loading == watch.ended == [name]
     assert watch.ticks > 0
 
 

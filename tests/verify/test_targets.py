@@ -379,7 +379,7 @@ def test_no_name_is_asked_for_where_none_could_help(target):
 def test_no_name_is_close_to_none(tmp_path):
     path = tmp_path / "hang.py"
     path.write_text("import time\n")
-    with pytest.raises(TargetError, match="got no such attribute$"):
+    with pytest.raises(TargetError, match=r"got no such attribute$"):
         resolve(f"{path}:nope")
 
 

@@ -7,7 +7,7 @@ the rest. Where processes cannot be forked, everything runs in this process.
 Between this process and a child stands a guard, to which Linux gives the processes that the target
 has started when their parents end, also those that have left the child's group and session. When
 the child ends, when this process says so, and when this process is gone, the guard ends all of
-them. Where the kernel has no such thing (`PR_SET_CHILD_SUBREAPER`), only the child's group is ended.
+them. Where the kernel has no such thing (`PR_SET_CHILD_SUBREAPER`), it ends the child's group only.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ _UNABLE = (TargetError, ArgumentTypeError, ArgumentValueError)
 
 class Watch(Protocol):
     """Is notified of the progress of runs."""
+
+    def begin(self, target: str) -> None:
+        """A target begins to load."""
 
     def at(self, target: str, done: int, total: int, rule: Rule) -> None:
         """A check begins."""
@@ -166,6 +169,8 @@ def _run_here(
             watch.at(target, i, total, rule)
             watch.tick()
 
+        watch.begin(target)
+        watch.tick()
         try:
             with stdout_to_stderr():
                 report = check_dropout(target, **options, timeout=timeout, progress=tell)
@@ -253,6 +258,7 @@ def _run_apart(
             while waiting and len(running) < jobs:
                 running.append(waiting.popleft())
                 running[-1].began = time.monotonic()
+                watch.begin(running[-1].target)
             for case in running:
                 if case.connection is None:
                     _start(case, running, options, timeout, threads)
@@ -392,7 +398,7 @@ def _end(case: _Case) -> None:
 # --- In other processes: the guard --------------------------------------------------------------
 
 
-def _guard(parent: int, theirs: Connection, mask: set[signal.Signals]) -> None:
+def _guard(parent: int, theirs: Connection, mask: set[int | signal.Signals]) -> None:
     """Fork the process that verifies, and return in it; the guard itself does not return.
 
     The guard ends as that process has ended, so that `parent` sees how.
@@ -427,11 +433,11 @@ def _guard(parent: int, theirs: Connection, mask: set[signal.Signals]) -> None:
         status = _end_children().get(pid, 0)
         if os.WIFSIGNALED(status):
             prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-            number = os.WTERMSIG(status)
-            if number not in (signal.SIGKILL, signal.SIGSTOP):
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-            os.kill(os.getpid(), number)
+            last = os.WTERMSIG(status)
+            if last != signal.SIGKILL:
+                signal.signal(last, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {last})
+            os.kill(os.getpid(), last)
     finally:
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 

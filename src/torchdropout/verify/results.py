@@ -90,6 +90,10 @@ class Selection:
         }
 
 
+# No check was left out.
+ALL = Selection()
+
+
 @dataclass(frozen=True)
 class TargetReport:
     """The results of one target.
@@ -122,7 +126,7 @@ class TargetReport:
     file: str = ""
     line: int = 0
     known: frozenset[str] = frozenset()
-    selection: Selection = Selection()
+    selection: Selection = ALL
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ from ..reporting.findings import Rule
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
 from .limit import can_limit, time_limit
 from .registry import CHECKS, RULES, STATISTICAL, chosen
-from .results import CheckResult, Report, Selection, Status, TargetReport
+from .results import ALL, CheckResult, Report, Selection, Status, TargetReport
 from .subject import Spec, Subject
 from .targets import resolve
 from .world import World, fresh_modes, own_world
@@ -187,7 +187,7 @@ def understood(
     level: str | Level,
     seed: int,
     false_alarm_rate: float = FALSE_ALARM_RATE,
-    selection: Selection = Selection(),
+    selection: Selection = ALL,
 ) -> TargetReport:
     """The report of a run that has not begun."""
     file, line = subject.place
