@@ -285,8 +285,8 @@ def _watched(run: Callable[[], int], files: Callable[[], frozenset[Path]]) -> in
         if not before:
             tell("Expected a target whose file is known for --watch, got none")
             return CANNOT_RUN
-        tell(f"watching {', '.join(sorted(map(str, before)))}; Ctrl-C ends it")
         try:
+            tell(f"watching {', '.join(sorted(map(str, before)))}; Ctrl-C ends it")
             while _stamps(before) == before:
                 time.sleep(_LOOK)
         except KeyboardInterrupt:

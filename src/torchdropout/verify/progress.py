@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -29,15 +30,20 @@ class Bars:
         """A target begins to load."""
         if self._progress is not None and target not in self._tasks:
             self._tasks[target] = self._progress.add_task(
-                target, total=None, count="", rule="loading"
+                re.sub(r"\S*/", "", target), total=None, count="", rule="loading"
             )
 
     def at(self, target: str, done: int, total: int, rule: Rule) -> None:
         """A check begins."""
         if self._progress is not None:
             self.begin(target)
-            said = {"count": f"{done}/{total}", "rule": rule.name}
-            self._progress.update(self._tasks[target], completed=done, total=total, **said)
+            self._progress.update(
+                self._tasks[target],
+                completed=done,
+                total=total,
+                count=f"{done}/{total}",
+                rule=rule.name,
+            )
 
     def over(self, target: str) -> None:
         """A target's run has ended."""
