@@ -112,7 +112,7 @@ def test_quiet_and_verbose(capsys):
     assert last.startswith("1 error in 1 file ")
     assert run("-v", "a.py") == 1
     lines = capsys.readouterr().out.splitlines()
-    summary = RULES["TD101"].summary
+    summary = RULES["functional-always-on"].summary
     assert f"    {summary} (torchdropout-audit --explain functional-always-on)" in lines
     assert len(lines) == 5
     assert run("-q", "-v", "a.py") == 2
@@ -130,7 +130,7 @@ def test_the_version_by_its_short_flag(capsys):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 def test_a_full_disk_is_one_line_and_exit_code_2():
     put(a=BAD)
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "torchdropout_audit", "a.py"],
             stdout=full, stderr=subprocess.PIPE, text=True,

@@ -287,8 +287,12 @@ def _watched(run: Callable[[], int], files: Callable[[], frozenset[Path]]) -> in
             return CANNOT_RUN
         try:
             tell(f"watching {', '.join(sorted(map(str, before)))}; Ctrl-C ends it")
-            while _stamps(before) == before:
+            while (now := _stamps(before)) == before:
                 time.sleep(_LOOK)
+            last = None
+            while last != now:  # an editor may write in several steps
+                time.sleep(_LOOK)
+                last, now = now, _stamps(before)
         except KeyboardInterrupt:
             return code
 

@@ -68,7 +68,7 @@ def _finding(finding: SourceFinding, width: int | None, detail: str) -> Iterator
             yield Text(" " * _TAB + part)
     if finding.source and detail != "quiet":
         yield from _source(finding, width, style)
-    rule = RULES.get(finding.code) if detail == "rules" else None
+    rule = RULES.get(finding.name) if detail == "rules" else None
     if rule is not None:
         said = f"{rule.summary} (torchdropout-audit --explain {rule.name})"
         room = None if width is None else max(width - _TAB, _LEAST)
