@@ -50,7 +50,8 @@ versions; [audit/labels.csv](audit/labels.csv) has everything that was found in 
 RIGHT_HEAD = """\
 ## Found correct
 
-No error at level `quick`. `torchdropout verify -v` prints with each check the smallest fault it finds.
+No error at level `quick`. `torchdropout verify -v` prints with each check the smallest fault it
+finds.
 
 | package | target | kind | verdict |
 |---|---|---|---|
