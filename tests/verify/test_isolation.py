@@ -448,6 +448,12 @@ def test_what_starts_others_again_and_again_is_ended(target, tmp_path):
             assert path.read_text().rpartition(")")[2].split()[3] != session
 
 
+def test_a_target_that_stops_its_guard_does_not_stop_the_run(target, monkeypatch):
+    monkeypatch.setattr(isolation, "_CLEAR", 0.05)
+    stop = "if not x.numel(): os.kill(os.getppid(), signal.SIGSTOP)"
+    assert failed(only(run_verifier(target(stop)))) == {}
+
+
 def is_gone(pid):
     return not Path(f"/proc/{pid}").exists()
 
