@@ -181,7 +181,7 @@ print("x", x, "in training", model.train()(x), "in eval", model.eval()(x), sep="
 The verifier checks more than one look at one $p$ can: the rate at six $p$, the scale to the
 last bit, independence between elements, rows and calls, the gradient, the edges $p = 0$ and $p =
 1$, dtypes, memory layouts, generators. The next cell prints what fails. In a terminal,
-`torchdropout verify notebook_models.py:JustDropoutModelImpl` prints every check.
+`torchdropout verify -v notebook_models.py:JustDropoutModelImpl` prints every check.
 """,
     ),
     (

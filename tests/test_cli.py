@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from click.shell_completion import BashComplete
 
 import started
 import torchdropout
@@ -43,13 +44,13 @@ def bad(tmp_path):
     return f"{path}:good_at_nothing"
 
 
-def report(target="a:b", *statuses, complete=True):
+def report(target="a:b", *statuses, interrupted=False):
     rules = {"ok": ZEROS, "error": ZEROS, "advice": NAMED}
     checks = tuple(
         CheckResult(rules[status], "ok" if status == "ok" else "fail", "seen")
         for status in statuses
     )
-    return Report((TargetReport(target, "d", "quick", 0, 1e-6, checks, 1.0, complete),))
+    return Report((TargetReport(target, "d", "quick", 0, 1e-6, checks, 1.0, interrupted),))
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def judged(monkeypatch):
             if isinstance(outcome, BaseException):
                 raise outcome
             if "cut" in outcome:
-                return report(target, *outcome[:-1], complete=False)
+                return report(target, *outcome[:-1], interrupted=True)
             return report(target, *outcome)
 
         monkeypatch.setattr(isolation, "check_dropout", check_dropout)
@@ -182,6 +183,76 @@ def test_options_reach_check_dropout(judged, capsys):
 def test_the_limit_follows_the_level(asked, capsys, options, seconds):
     assert cli.run(["verify", "a:b", *options]) == 0
     assert asked[0][2]["timeout"] == seconds
+
+
+def test_a_kind_is_named_before_the_run(asked, capsys):
+    for kind, words in (
+        ("chanels", "close to it: channels; channels is dropout1d, dropout2d or dropout3d"),
+        ("drop-pth", "close to it: drop-path"),
+        ("qqqqqq", "the kinds are plain, "),
+    ):
+        for command in (["verify", "a:b"], ["compare", "a:b", "c:d"]):
+            assert cli.run([*command, "--spec", kind]) == 2
+            err = capsys.readouterr().err
+            assert f"got {kind!r}; {words}" in err
+            assert len(err.splitlines()) == 4
+    assert asked == []
+    assert cli.run(["verify", "a:b", "--spec", "plain:quantised=256"]) == 0
+    assert asked[0][1]["spec"] == "plain:quantised=256"
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "last"),
+    [
+        ([], "a:b", "`torchdropout explain p-one-zeros` says why it matters"),
+        (
+            ["-v"],
+            "a:b",
+            "`torchdropout explain p-one-zeros` says why it matters and how to fix it.",
+        ),
+        (["-q"], "  FAIL    p-one-zeros    seen", "a:b: 1 error, 1 advice in 1.0 s: not a correct"),
+    ],
+)
+def test_quiet_and_verbose(judged, capsys, tmp_path, options, first, last):
+    judged({"a:b": FAULTY})
+    assert cli.run(["verify", "a:b", *options]) == 1
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == first
+    assert lines[-1].startswith(last)
+    assert ("ok      p-one-zeros" in out) is (options == ["-v"])
+    assert err == ""
+    path = tmp_path / "report"
+    assert cli.run(["verify", "a:b", "-o", str(path), *options]) == 1
+    assert path.read_text() == out
+    assert bool(capsys.readouterr().err) is (options != ["-q"])
+
+
+REPORTING = ["verify", "compare", "audit", "audit-model"]
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_commands_that_report_have_the_same_flags(name):
+    command = cli.main.get_command(None, name)
+    flags = {flag for option in command.params for flag in option.opts}
+    expected = ["--output", "-o", "--quiet", "-q", "--verbose", "-v", "--exit-zero", "--format"]
+    assert not set(expected) - flags
+
+
+@pytest.mark.parametrize("name", ["verify a:b", "compare a:b c:d", "audit", "audit-model a:b"])
+def test_quiet_and_verbose_exclude_each_other(asked, capsys, name):
+    assert cli.run([*name.split(), "-q", "-v"]) == 2
+    assert "Expected --quiet or --verbose, not both" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_exit_zero_is_for_what_is_found_only(judged, capsys):
+    judged({"a:b": FAULTY, "a:c": ADVISED, "x:y": UNABLE, "c:d": ("ok", "cut")})
+    assert cli.run(["verify", "a:b", "--exit-zero"]) == 0
+    assert "not a correct dropout" in capsys.readouterr().out
+    assert cli.run(["verify", "a:c", "--strict", "--exit-zero"]) == 0
+    assert cli.run(["verify", "x:y", "--exit-zero"]) == 2
+    assert cli.run(["verify", "c:d", "--exit-zero"]) == 130
 
 
 def test_a_target_is_verified_once_and_jobs_are_passed_on(asked, capsys):
@@ -392,7 +463,7 @@ def test_a_known_finding_that_is_fixed_is_reported(judged, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("same", "complete", "code"), [(True, True, 0), (False, True, 1), (False, False, 130)]
 )
-def test_a_comparison_and_its_exit_code(monkeypatch, capsys, same, complete, code):
+def test_a_comparison_and_its_exit_code(monkeypatch, capsys, tmp_path, same, complete, code):
     asked = []
 
     def compare(a, b, **options):
@@ -416,6 +487,20 @@ def test_a_comparison_and_its_exit_code(monkeypatch, capsys, same, complete, cod
     assert err == "the target speaks\n"
     assert cli.run(["compare", "m:A", "m:B", "--format=json"]) == code
     assert json.loads(capsys.readouterr().out)["same"] is same
+    assert cli.run(["compare", "m:A", "m:B", "--exit-zero"]) == (0 if code == 1 else code)
+    capsys.readouterr()
+    assert cli.run(["compare", "m:A", "m:B", "-q"]) == code
+    (verdict,) = capsys.readouterr().out.splitlines()
+    path = tmp_path / "report"
+    assert cli.run(["compare", "m:A", "m:B", "-o", str(path)]) == code
+    out, err = capsys.readouterr()
+    if complete:
+        assert (out, err) == ("", f"the target speaks\ntorchdropout: {verdict[:-1]}; see {path}\n")
+        assert path.read_text().endswith(f"{verdict}\n")
+    else:
+        assert f"{path} is unchanged: the run was interrupted" in err
+        assert not path.exists()
+    assert cli.run(["compare", "m:A", "m:B", "-o", str(tmp_path)]) == 2
 
 
 def test_a_comparison_of_a_missing_target(capsys):
@@ -443,7 +528,9 @@ MISUSED = [
     (["verify", "a:b", "--format", "xml"], ["--format", "'xml'", "junit"]),
     (["verify", "a:b", "--p-name", "q", "--keep-prob", "k"], ["not both", "--p-name q", "k"]),
     (["explain", "p-one-zero"], ["Expected `NAME`", "'p-one-zero' (str)", "p-one-zeros"]),
-    (["explain", "TD999"], ["Expected `NAME`", "'TD999' (str)"]),
+    (["explain", "TD999"], ["Expected `NAME`", "'TD999' (str)", "close to it: TD"]),
+    (["explain", "td999"], ["Expected `NAME`", "'td999' (str)", "close to it: TD"]),
+    (["verify", "a:b", "--select", "TD999"], ["'TD999' (str)", "close to it: TD"]),
     (
         ["explain", "qqq"],
         ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` and `torchdropout rules`"],
@@ -559,6 +646,156 @@ def test_version():
     code, out, err = finish(start("--version"))
     assert (code, err) == (0, "")
     assert out == f"torchdropout, version {torchdropout.__version__}\n"
+
+
+def test_version_by_its_short_flag(capsys):
+    assert cli.run(["-V"]) == 0
+    assert capsys.readouterr().out == f"torchdropout, version {torchdropout.__version__}\n"
+
+
+def test_selected_checks_that_pass_are_no_verdict(capfd):
+    """A dropout with half the rate passes the checks of its modes."""
+    of = len(codes_of(None, PLAIN))
+    options = ["--level=quick", "--select=mode"]
+    for form, words in (
+        ("text", f"no verdict: 5 of {of} checks"),
+        ("github", f"Selection: select mode, 5 of {of} checks"),
+        ("junit", f'name="checks" value="5 of {of} checks"'),
+        ("html", f"select mode, 5 of {of} checks"),
+        ("json", '"verdict": "none"'),
+    ):
+        assert cli.run(["verify", "torch.nn:Dropout", *options, f"--format={form}"]) == 0
+        out, _ = capfd.readouterr()
+        assert words in out
+        assert "a correct dropout" not in out.lower()
+
+
+def test_a_class_in_a_file_has_its_place(tmp_path, capfd):
+    path = tmp_path / "drops.py"
+    path.write_text("import torch\n\n\nclass Drop(torch.nn.Dropout):\n    pass\n")
+    options = ["--level=quick", "--select=output-shape"]
+    assert cli.run(["verify", f"{path}:Drop", *options, "--format=json"]) == 0
+    (one,) = json.loads(capfd.readouterr().out)["targets"]
+    assert (one["file"], one["line"]) == (str(path), 4)
+    assert cli.run(["verify", f"{path}:Drop", *options, "--format=github"]) == 0
+    assert f"::notice file={path},line=4," in capfd.readouterr().out
+
+
+CUT = "def drop(x, p, training):\n    return x[:1]\n"
+WHOLE = "def drop(x, p, training):\n    return x\n"
+
+
+def test_watch_verifies_again_when_the_file_changes(tmp_path):
+    path = tmp_path / "drops.py"
+    path.write_text(CUT)
+    options = ["--level=quick", "--select=output-shape", "--watch"]
+    process = start("verify", f"{path}:drop", *options)
+
+    def read_to(stream, words):
+        while words not in (line := stream.readline()):
+            assert line, words
+
+    read_to(process.stdout, "not a correct dropout")
+    read_to(process.stderr, f"watching {path}; Ctrl-C ends it")
+    path.write_text(WHOLE)
+    read_to(process.stdout, "no verdict: 1 of")
+    read_to(process.stderr, "watching")
+    path.write_text("def drop(\n")
+    read_to(process.stderr, "to load")  # it is watched until it can be loaded again
+    read_to(process.stderr, "watching")
+    path.write_text(CUT)
+    read_to(process.stdout, "not a correct dropout")
+    read_to(process.stderr, "watching")
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert (code, err) == (1, "")
+
+
+# The words that were typed, some of what the last is completed to, and what not.
+COMPLETED = [
+    (["veri"], ["verify"], ["compare"]),
+    (["verify", "--select", "drop-"], ["drop-rate"], ["mode"]),
+    (["verify", "--ignore", "mode,edg"], ["mode,edges", "mode,edge-gradients"], ["edges"]),
+    (["verify", "--select", "TD52"], ["TD521", "TD522"], ["TD511"]),
+    (["verify", "--spec", "drop-b"], ["drop-block"], ["plain"]),
+    (["explain", "functional-a"], ["functional-always-on"], ["drop-rate"]),
+    (["audit", "--select", "p-o"], ["p-one", "p-out-of-range"], ["drop-rate"]),
+]
+
+
+@pytest.mark.parametrize(("words", "some", "others"), COMPLETED)
+def test_a_shell_completes_names(words, some, others):
+    *before, last = words
+    shell = BashComplete(cli.main, {}, "torchdropout", "_TORCHDROPOUT_COMPLETE")
+    found = {item.value for item in shell.get_completions(before, last)}
+    assert set(some) <= found
+    assert not set(others) & found
+
+
+def test_a_shell_asks_the_program():
+    variables = {"COMP_WORDS": "torchdropout verify --select drop-", "COMP_CWORD": "3"}
+    env = environment(_TORCHDROPOUT_COMPLETE="bash_complete", **variables)
+    assert finish(start(env=env)) == (0, "plain,drop-rate\n", "")
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
+    path = tmp_path / "drops.py"
+    path.write_text(
+        "import torch\nfrom torch import nn\n\n\ndef make():\n    return nn.Dropout(0.5)\n"
+    )
+    fast = ["--level=quick", "--select=output-shape"]
+    lines = [
+        ["--help"], ["-V"], ["verify", "--help"],
+        ["checks"], ["rules"], ["explain", "p-one"], ["info"],
+        ["verify", "torch.nn:Dropout", *fast], ["audit", "--no-config", str(path)],
+        ["audit-model", f"{path}:make", "--input", "4x4"],
+    ]  # fmt: skip
+    script = """
+        import json, os, sys
+        from torchdropout.__main__ import main
+        for line in json.loads(sys.argv[1]):
+            child = os.fork()
+            if not child:
+                os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+                sys.exit(main(line))
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), json.dumps(lines)],
+        capture_output=True, text=True, env=environment(), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.split() == ["2"] * len(lines), done.stderr
+    said = "torchdropout: Expected to write the output, got: No space left on device"
+    assert done.stderr.splitlines() == [said] * len(lines)
+
+
+BRACKETS = "[tool.torchdropout]\nseed = " + "[" * 100_000
+
+
+@pytest.mark.parametrize("command", [["verify", "a:b"], ["audit"]])
+def test_settings_of_many_brackets_are_one_line_and_exit_code_2(
+    tmp_path, monkeypatch, capsys, command
+):
+    (tmp_path / "pyproject.toml").write_text(BRACKETS)
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(command) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].endswith("to be TOML, got brackets nested too deep")
+    assert "Traceback" not in err
+
+
+def test_a_baseline_of_many_brackets_is_one_line_and_exit_code_2(tmp_path, asked, capsys):
+    path = tmp_path / "known.json"
+    for text, got in (("[" * 100_000, "brackets nested too deep"), ("[]", "other JSON")):
+        path.write_text(text)
+        assert cli.run(["verify", "a:b", "--baseline", str(path)]) == 2
+        assert got in capsys.readouterr().err
+    assert asked == []
 
 
 def test_torch_passes_as_json(capfd):

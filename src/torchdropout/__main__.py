@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .extras import PACKAGES, missing
+from .reporting.streams import unwritable
 
 _INTERRUPTED = 130
 _CANNOT_RUN = 2
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given == ["info"]:
             from .info import text  # it needs no extra
 
-            print(text())
+            try:
+                print(text(), flush=True)
+            except OSError as failure:
+                unwritable("torchdropout", failure)
+                return _CANNOT_RUN
             return 0
         command = given[0] if given and not given[0].startswith("-") else ""
         print(missing(command), file=sys.stderr)

@@ -50,7 +50,8 @@ versions; [audit/labels.csv](audit/labels.csv) has everything that was found in 
 RIGHT_HEAD = """\
 ## Found correct
 
-No error at level `quick`. `torchdropout verify` prints with each check the smallest fault it finds.
+No error at level `quick`. `torchdropout verify -v` prints with each check the smallest fault it
+finds.
 
 | package | target | kind | verdict |
 |---|---|---|---|
@@ -93,18 +94,10 @@ def _printed(command: list[str], folder: Path, backend: str = "", cwd: Path = RO
 
 def _judged(case: Case, folder: Path) -> tuple[list[str], str]:
     """The lines of the findings, and the verdict."""
-    run = _printed(
-        ["-m", *_command(case)[:2], "--no-config", *_command(case)[2:]], folder, case.backend
-    )
-    lines = [" ".join(line.split()) for line in run.splitlines()]
-    found = []
-    for line in lines:
-        words = line.split()
-        for word in ("FAIL", "advice"):
-            if word in words[:2]:  # the first of a group has the name of the group before it
-                found.append(line[line.index(word) :])
-    verdict = next(line for line in reversed(lines) if " in " in line and " s" in line)
-    return found, verdict
+    first, second, *rest = _command(case)
+    run = _printed(["-m", first, second, "--no-config", "--quiet", *rest], folder, case.backend)
+    *found, verdict = (" ".join(line.split()) for line in run.splitlines())
+    return found, verdict.removeprefix(f"{case.target}: ")
 
 
 def _section(case: Case, folder: Path) -> str:

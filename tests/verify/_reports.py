@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from torchdropout.reporting.findings import Rule
-from torchdropout.verify.results import CheckResult, Report, TargetReport
+from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
 
 HOSTILE = {
     "markup": "<script>alert(1)</script><img src=x onerror=alert(1)><!-- </style></title>",
@@ -36,6 +36,7 @@ ADVICE = check(
     message="p=1.5 accepted", name="wrong-p-named", group="construction", severity="advice",
     code="TD602",
 )  # fmt: skip
+MODE = Selection(("mode",), ("TD504",), 1, 57)
 EVERY = (OK, SKIP, SEES, ADVICE, ERROR)
 
 
@@ -54,7 +55,7 @@ def saying(text):
     )
     one = target(*checks, name=text, file=text, line=3)
     one = dataclasses.replace(one, description=text)
-    return Report((one, dataclasses.replace(one, complete=False)))
+    return Report((one, dataclasses.replace(one, interrupted=True)))
 
 
 def grid(size, dropped):

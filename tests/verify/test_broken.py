@@ -18,7 +18,7 @@ def test_the_check_that_names_the_fault_says_so_first(broken, coarse):
     level = broken.level or replace(coarse, compiled=broken.trips in TRACED)
     subject = broken.subject()
     report = check_subject(subject, level=level, only=broken.quick_checks(subject.spec))
-    assert report.complete
+    assert not report.interrupted
     assert broken.accusers(report) == [broken.trips]
 
 

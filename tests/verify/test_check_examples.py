@@ -41,7 +41,7 @@ def findings(tmp_path_factory):
         only = before if whole else with_needed(last, subject.spec)
         level = replace(COARSE, compiled=compiled)
         report = check_subject(subject, level=level, only=only)
-        assert report.complete
+        assert not report.interrupted
         return report.findings
 
     return found

@@ -28,6 +28,7 @@ from torchdropout.verify.comparison.two_sample import (
 )
 from torchdropout.verify.context import Level
 from torchdropout.verify.targets import resolve
+from verify import _reports as r
 
 # Gross differences, in a few seconds.
 FAST = Level("fast", 0.04, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 17)
@@ -511,6 +512,37 @@ def test_hostile_text_steers_no_terminal(torch_and_ours):
         text = render_comparison(hostile, width)
         assert "\x1b" not in text
         assert "\x00" not in text
+
+
+def test_a_side_that_fails_is_short_and_readable(torch_and_ours):
+    failed = "skipped: not checked: kept-scale failed"
+    skips = [Row("check", f"check-{i}", failed, f"passes: {'x ' * 40}", None, "error")
+             for i in range(34)]  # fmt: skip
+    odd = Row("law", "all", "few-masks fails", "not looked at", None, "error")
+    kept = [Row("law", f"kept values, p={i}", "1 x", "2 x", True, "error") for i in range(24)]
+    wrong = [
+        Row("policy", f"wrong p, {i}", "accepted", "refused", True, "advice") for i in range(2)
+    ]
+    one = replace(torch_and_ours.a, checks=(r.ERROR, r.ADVICE))
+    comparison = Comparison(one, torch_and_ours.b, (*kept, *wrong, *skips, odd), 1e-6)
+    text = render_comparison(comparison)
+    assert "   fails 1 check: p-one-zeros\n" in text
+    assert text.count("kept values") == 2
+    assert text.count("wrong p") == 2
+    assert "and 22 more like these: -v lists them\n" in text
+    assert (
+        "not compared: 34, since a: kept-scale failed: "
+        "check-0, check-1, check-2, check-3, check-4 and 29 more\n"
+    ) in text
+    assert "not compared: 1, since a: few-masks fails; b: not looked at: all\n" in text
+    assert max(map(len, text.splitlines())) < 200
+    whole = render_comparison(comparison, detail="checks")
+    assert whole.count("kept values") == 24
+    assert "check-33" in whole
+    assert "more" not in whole
+    assert render_comparison(comparison, detail="quiet") == (
+        "26 differences in 0.0 s, 24 of them in results.\n"
+    )
 
 
 def test_an_empty_comparison_renders(torch_and_ours):

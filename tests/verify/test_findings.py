@@ -19,7 +19,7 @@ def test_a_report_that_did_not_pass_raises_what_it_found():
         (
             r.target(r.ADVICE, r.ERROR, r.OK, name="a:A"),
             r.target(r.OK, r.ADVICE, name="b:B"),
-            r.target(r.OK, name="c:C", complete=False),
+            r.target(r.OK, name="c:C", interrupted=True),
         )
     )
     with pytest.raises(VerificationError) as caught:
@@ -49,7 +49,7 @@ def test_known_findings_are_listed_and_fail_nothing():
 def test_a_known_finding_saves_neither_a_new_error_nor_an_interrupted_run():
     new = r.check(code="TD511", name="kept-scale", message="off by 2")
     known = frozenset({"TD552"})
-    assert not r.target(r.ERROR, known=known, complete=False).passed
+    assert not r.target(r.ERROR, known=known, interrupted=True).passed
     target = r.target(r.ERROR, new, known=known)
     assert not target.passed
     with pytest.raises(VerificationError) as caught:

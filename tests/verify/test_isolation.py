@@ -1,5 +1,6 @@
 """Each target in a process of its own: what ends or hangs it is a finding, and the rest goes on."""
 
+import contextlib
 import json
 import os
 import signal
@@ -44,8 +45,11 @@ class Watch:
     """Records the calls; raises at one of the checks if asked to."""
 
     def __init__(self, interrupt_at=None):
-        self.began, self.ended, self.ticks = [], [], 0
+        self.loading, self.began, self.ended, self.ticks = [], [], [], 0
         self._interrupt_at = interrupt_at
+
+    def begin(self, target):
+        self.loading.append(target)
 
     def at(self, target, done, total, rule):
         self.began.append((target, done, total, rule.name))
@@ -99,7 +103,7 @@ def only(outcome):
     assert outcome.unable == ()
     assert not outcome.interrupted
     (report,) = outcome.reports
-    assert report.complete
+    assert not report.interrupted
     results = {check.rule.name: check for check in report.checks}
     assert len(results) == len(report.checks)
     return results
@@ -192,7 +196,7 @@ def test_the_watch_is_told_what_runs(target):
     run_verifier(name, watch=watch)
     in_order = [rule.name for rule in RULES.values() if rule.name in FAST]
     assert watch.began == [(name, i, len(FAST), rule) for i, rule in enumerate(in_order)]
-    assert watch.ended == [name]
+    assert watch.loading == watch.ended == [name]
     assert watch.ticks > 0
 
 
@@ -359,7 +363,7 @@ def test_a_target_that_loads_only_once(target, tmp_path, capfd):
     outcome = run_verifier(name)
     assert len(outcome.unable) == 1
     (report,) = outcome.reports  # what was seen is not lost
-    assert not report.complete
+    assert report.interrupted
     assert report.checks[-1].rule.name == "empty-input"
 
 
@@ -379,6 +383,79 @@ def test_what_a_target_starts_is_ended_with_it(target, tmp_path):
     """
     only(run_verifier(target(start)))
     assert gone(int(note.read_text()))
+
+
+# A daemon, as it is made by the book: neither its parent nor its group or session is the target's.
+DAEMON = """
+    def daemon(note):
+        if os.fork():
+            os.wait()
+            return
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        with open(note + ".new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(note + ".new", note)
+        time.sleep(3600)
+
+    def once(note):
+        if not os.path.exists(note):
+            daemon(note)
+            while not os.path.exists(note):
+                time.sleep(0.01)
+"""
+
+# What happens once the daemon runs, and what is reported.
+LEAVES = {
+    "": {},
+    "os.abort()": {"empty-input": "the process ended with SIGABRT"},
+    "os._exit(3)": {"empty-input": "the process ended with exit code 3"},
+    "raise KeyboardInterrupt": {"empty-input": "raised KeyboardInterrupt"},
+    "hangs": {"empty-input": "did not end within 300 s"},
+}
+
+
+@pytest.mark.parametrize("does", LEAVES)
+def test_a_daemon_is_ended_with_the_target_that_started_it(target, note, tmp_path, does, capfd):
+    daemon = tmp_path / "daemon"
+    if does == "hangs":
+        block = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})"
+        does = f"{note}; {block}; time.sleep(3600)"
+    text = f"if not x.numel(): once({str(daemon)!r}); {does or 'pass'}"
+    results = only(run_verifier(target(text, before=DAEMON), timeout=300))
+    assert failed(results) == LEAVES["hangs" if "sleep" in does else does]
+    assert is_gone(int(daemon.read_text()))
+
+
+def test_what_starts_others_again_and_again_is_ended(target, tmp_path):
+    note = tmp_path / "session"
+    begets = f"""
+        if not x.numel():
+            if not os.fork():
+                os.setsid()
+                open({str(note)!r}, "w").write(str(os.getpid()))
+                while True:  # its id is another at each moment
+                    if os.fork():
+                        os._exit(0)
+            while not (os.path.exists({str(note)!r}) and os.path.getsize({str(note)!r})):
+                time.sleep(0.01)
+    """
+    only(run_verifier(target(begets)))
+    session = note.read_text()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            assert path.read_text().rpartition(")")[2].split()[3] != session
+
+
+def test_a_target_that_stops_its_guard_does_not_stop_the_run(target, monkeypatch):
+    monkeypatch.setattr(isolation, "_CLEAR", 0.05)
+    stop = "if not x.numel(): os.kill(os.getppid(), signal.SIGSTOP)"
+    assert failed(only(run_verifier(target(stop)))) == {}
+
+
+def is_gone(pid):
+    return not Path(f"/proc/{pid}").exists()
 
 
 def gone(pid):
@@ -451,15 +528,16 @@ def test_ctrl_c_leaves_what_was_done(target):
     assert outcome.interrupted
     assert outcome.unable == ()
     (report,) = outcome.reports
-    assert (report.target, report.complete, report.passed) == (first, False, False)
+    assert (report.target, report.interrupted, report.passed) == (first, True, False)
     order = [rule.name for rule in RULES.values() if rule.name in FAST]
     done = order.index("p-one-zeros")
     assert [check.rule.name for check in report.checks] == order[:done]
 
 
-def test_a_target_dies_with_the_command(target, tmp_path):
-    note = tmp_path / "pid"
-    name = target(f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(3600)")
+def test_a_target_and_its_daemon_die_with_the_command(target, tmp_path):
+    note, daemon = tmp_path / "pid", tmp_path / "daemon"
+    text = f"once({str(daemon)!r}); open({str(note)!r}, 'w').write(str(os.getpid()))"
+    name = target(f"{text}; time.sleep(3600)", before=DAEMON)
     path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
     with subprocess.Popen(
         [sys.executable, "-m", "torchdropout", "verify", name, "--level=quick"],
@@ -474,6 +552,7 @@ def test_a_target_dies_with_the_command(target, tmp_path):
         assert pid != process.pid
         process.send_signal(signal.SIGKILL)
     assert gone(pid)
+    assert gone(int(daemon.read_text()))
 
 
 def test_figures_are_plain_where_they_are_read():
@@ -497,7 +576,7 @@ def test_without_forking_the_interrupt_is_the_same(target):
     outcome = run_verifier(target("", "first"), target("", "second"), watch=watch, fork=False)
     assert outcome.interrupted
     (report,) = outcome.reports
-    assert not report.complete
+    assert report.interrupted
     assert report.checks[-1].rule.name == "p-zero-identity"
 
 

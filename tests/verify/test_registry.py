@@ -47,7 +47,7 @@ def test_what_is_chosen(select, ignore, expected):
         (["drop-rat"], (), ArgumentValueError, r"`select`.*'drop-rat' \(str\); .*drop-rate"),
         ((), ["gradeint"], ArgumentValueError, r"`ignore`.*'gradeint'.*gradient"),
         (["TD9"], (), ArgumentValueError, r"`select`.*'TD9'"),
-        (["TD521x"], (), ArgumentValueError, r"`select`.*'TD521x'.*td521"),
+        (["TD521x"], (), ArgumentValueError, r"`select`.*'TD521x'.*TD521"),
         (["D52"], (), ArgumentValueError, r"`select`.*'D52'"),
         (["zzzz"], (), ArgumentValueError, "`torchdropout checks` lists them"),
         (["drop-rate"], ["rate"], ArgumentValueError, r"leave a check.*drop-rate.*list.*'rate'"),

@@ -12,7 +12,7 @@ import torchdropout.verify.report as report_package
 from torchdropout.reporting.findings import Rule
 from torchdropout.reporting.rules import render_rule, render_rules, render_rules_json
 from torchdropout.verify.report import render_json, render_text
-from torchdropout.verify.results import CheckResult, Report, TargetReport
+from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LONG = "p=1: 4096 of 4096 values are NaN, expected 0; the first is at (0, 0), the last at (63, 63)"
@@ -32,31 +32,43 @@ ZEROS = CheckResult(rule("p-one-zeros", "edges"), "fail", LONG, {"nan": 4096})
 NAMED = CheckResult(rule("wrong-p-named", "construction", "advice"), "fail", "p=1.5 accepted")
 
 
-def target(*checks, name="drops.py:Drop", complete=True):
+def target(*checks, name="drops.py:Drop", interrupted=False):
     return TargetReport(name, "module class, built as Drop(p=p)", "quick", 7, 1e-6, checks, 11.42,
-                        complete)  # fmt: skip
+                        interrupted)  # fmt: skip
 
 
-EXPECTED = f"""\
+HEAD = """\
 drops.py:Drop
 module class, built as Drop(p=p)
 level quick   seed 7   false-alarm rate of the run 1e-06
 
+"""
+FAILED = f"""
+  FAIL    p-one-zeros    {LONG}
+  advice  wrong-p-named  p=1.5 accepted
+"""
+END = """
+1 error, 1 advice in 11.4 s: not a correct dropout.
+`torchdropout explain p-one-zeros` says why it matters and how to fix it.
+"""
+
+GROUPS = f"""{HEAD}\
+  mode          1 ok, 1 skip  not checked: no module
+  rate          1 ok
+  edges         1 FAIL
+  construction  1 advice
+  -v lists each check, and how small a fault it would have seen.
+{FAILED}{END}"""
+
+CHECKS = f"""{HEAD}\
   mode          ok      eval-identity  y is x
                 skip    mode-switch    not checked: no module
   rate          ok      drop-rate      p=0.1: 0.10002 of 4194304   sees an error of 0.0012
   edges         FAIL    p-one-zeros    {LONG}
   construction  advice  wrong-p-named  p=1.5 accepted
+{FAILED}{END}"""
 
-1 error, 1 advice in 11.4 s: not a correct dropout.
-`torchdropout explain p-one-zeros` says why it matters and how to fix it.
-"""
-
-NARROW = """\
-drops.py:Drop
-module class, built as Drop(p=p)
-level quick   seed 7   false-alarm rate of the run 1e-06
-
+NARROW = f"""{HEAD}\
   mode
     ok      eval-identity  y is x
     skip    mode-switch    not checked: no module
@@ -68,23 +80,77 @@ level quick   seed 7   false-alarm rate of the run 1e-06
   construction
     advice  wrong-p-named  p=1.5 accepted
 
-1 error, 1 advice in 11.4 s: not a correct dropout.
-`torchdropout explain p-one-zeros` says why it matters and how to fix it.
+  FAIL    p-one-zeros    p=1: 4096 of 4096 values are NaN, expected 0; the first
+                         is at (0, 0), the last at (63, 63)
+  advice  wrong-p-named  p=1.5 accepted
+{END}"""
+
+QUIET = f"""{FAILED[1:]}\
+drops.py:Drop: 1 error, 1 advice in 11.4 s: not a correct dropout.
 """
 
 
-@pytest.mark.parametrize(("width", "expected"), [(None, EXPECTED), (200, EXPECTED), (80, NARROW)])
-def test_text_of_a_target(width, expected):
+@pytest.mark.parametrize(
+    ("detail", "width", "expected"),
+    [
+        ("groups", None, GROUPS),
+        ("groups", 200, GROUPS),
+        ("checks", None, CHECKS),
+        ("checks", 200, CHECKS),
+        ("checks", 80, NARROW),
+        ("quiet", None, QUIET),
+    ],
+)
+def test_text_of_a_target(detail, width, expected):
+    # An advice that comes before an error in the run: the errors are named first.
     report = Report((target(IDENTITY, SWITCH, RATE, ZEROS, NAMED),))
-    assert render_text(report, width=width) == expected
+    assert render_text(report, width=width, detail=detail) == expected
 
 
+def test_what_failed_comes_last_however_many_checks_were_skipped():
+    skips = [
+        CheckResult(rule(f"skip-{i}", f"group-{i % 9}"), "skip", f"not checked: {why}")
+        for i, why in enumerate(["p-one-zeros failed"] * 39 + ["no module"])
+    ]
+    skips.sort(key=lambda check: check.rule.group)
+    lines = render_text(Report((target(IDENTITY, ZEROS, *skips),)), width=80).splitlines()
+    assert len(lines) < 25
+    (failed,) = [i for i, line in enumerate(lines) if line.startswith("  FAIL ")]
+    assert len(lines) - failed < 6
+    (both,) = [line for line in lines if "other reason" in line]
+    assert both.split(maxsplit=3) == [
+        "group-3", "5", "skip", "not checked: p-one-zeros failed, and 1 other reason"
+    ]  # fmt: skip
+
+
+def test_a_group_has_one_line_on_a_narrow_terminal():
+    wordy = CheckResult(rule("mode-switch", "mode"), "skip", LONG)
+    lines = render_text(Report((target(wordy),)), width=60).splitlines()
+    (line,) = [line for line in lines if line.startswith("  mode")]
+    assert line.endswith("\N{HORIZONTAL ELLIPSIS}")
+    assert len(line) == 60
+
+
+def test_p_values_are_explained_where_they_are_printed():
+    tested = CheckResult(rule("drop-rate", "rate"), "ok", "p=0.5: 0.4997 of 99   p-value 1")
+    words = "A p-value is that of the most extreme of the tests of a check, times their number"
+    for check, detail, is_said in (
+        (tested, "checks", True),
+        (tested, "groups", False),
+        (RATE, "checks", False),
+    ):
+        text = render_text(Report((target(check),)), detail=detail)
+        assert (words in text) is is_said
+        assert ("with their intervals" in text) is is_said
+
+
+@pytest.mark.parametrize("detail", ["groups", "checks", "quiet"])
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
-def test_styles_change_no_character_and_no_line_is_too_wide(width):
+def test_styles_change_no_character_and_no_line_is_too_wide(width, detail):
     wordy = CheckResult(rule("drop-rate", "rate"), "ok", LONG, sees=LONG)
-    report = Report((target(IDENTITY, wordy, ZEROS, NAMED),))
-    plain = render_text(report, width=width)
-    styled = render_text(report, width=width, styled=True)
+    report = Report((target(IDENTITY, SWITCH, wordy, ZEROS, NAMED), target(ZEROS)))
+    plain = render_text(report, width=width, detail=detail)
+    styled = render_text(report, width=width, styled=True, detail=detail)
     assert ANSI.sub("", styled) == plain
     assert ANSI.search(styled)
     assert not ANSI.search(plain)
@@ -102,7 +168,7 @@ def test_styles_do_not_depend_on_the_environment(monkeypatch):
 
 def test_a_message_wraps_under_its_own_column():
     lines = render_text(Report((target(ZEROS),)), width=70).splitlines()
-    first = next(line for line in lines if "FAIL" in line)
+    first = next(line for line in lines if "FAIL    " in line)
     rest = lines[lines.index(first) + 1]
     column = first.index("p=1:")
     assert rest[:column].isspace()
@@ -116,9 +182,10 @@ def test_known_findings_are_labelled_and_fail_nothing():
     report = Report((dataclasses.replace(target(IDENTITY, ZEROS), known=KNOWN),))
     assert report.passed
     lines = render_text(report).splitlines()
-    assert [line.split()[:3] for line in lines if "p-one-zeros" in line] == [
-        ["edges", "known", "p-one-zeros"]
+    assert [line.split()[:2] for line in lines if "p-one-zeros" in line] == [
+        ["known", "p-one-zeros"]
     ]
+    assert "  edges  1 known" in lines
     assert lines[-1] == "no new errors, 1 known in 11.4 s: accepted by the baseline."
 
 
@@ -144,33 +211,88 @@ def test_what_a_target_claims_to_be_is_said_unless_it_is_plain():
     assert "\nspec drop-path   level quick   seed 7" in render_text(Report((claim,)))
 
 
-# checks, complete, verdict
+# checks, interrupted, verdict
 VERDICTS = [
-    ((IDENTITY, RATE), True, "all 2 checks ok in 11.4 s: a correct dropout."),
-    ((IDENTITY,), True, "the 1 check ok in 11.4 s: a correct dropout."),
+    ((IDENTITY, RATE), False, "all 2 checks ok in 11.4 s: a correct dropout."),
+    ((IDENTITY,), False, "the 1 check ok in 11.4 s: a correct dropout."),
     (
         (IDENTITY, RATE, SWITCH),
-        True,
+        False,
         "all 2 checks ok in 11.4 s (1 more did not apply): a correct dropout.",
     ),
-    ((IDENTITY, NAMED), True, "no errors, 1 advice in 11.4 s: a correct dropout."),
-    ((ZEROS,), True, "1 error in 11.4 s: not a correct dropout."),
-    ((ZEROS, ZEROS, NAMED), True, "2 errors, 1 advice in 11.4 s: not a correct dropout."),
-    ((), False, "interrupted after no checks and 11.4 s, no errors so far: no verdict."),
-    ((IDENTITY,), False, "interrupted after 1 check and 11.4 s, no errors so far: no verdict."),
+    ((IDENTITY, NAMED), False, "no errors, 1 advice in 11.4 s: a correct dropout."),
+    ((ZEROS,), False, "1 error in 11.4 s: not a correct dropout."),
+    ((ZEROS, ZEROS, NAMED), False, "2 errors, 1 advice in 11.4 s: not a correct dropout."),
+    ((), True, "interrupted after no checks and 11.4 s, no errors so far: no verdict."),
+    ((IDENTITY,), True, "interrupted after 1 check and 11.4 s, no errors so far: no verdict."),
     (
         (IDENTITY, ZEROS),
-        False,
+        True,
         "interrupted after 2 checks and 11.4 s, 1 error so far: no verdict.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("checks", "complete", "verdict"), VERDICTS)
-def test_verdict(checks, complete, verdict):
-    lines = render_text(Report((target(*checks, complete=complete),))).splitlines()
+@pytest.mark.parametrize(("checks", "interrupted", "verdict"), VERDICTS)
+def test_verdict(checks, interrupted, verdict):
+    lines = render_text(Report((target(*checks, interrupted=interrupted),))).splitlines()
     has_findings = any(check.status == "fail" for check in checks)
     assert lines[-2 if has_findings else -1] == verdict
+
+
+# select, ignore, checks, what the header says, the verdict
+SELECTED = [
+    (("mode",), (), (IDENTITY,), "select mode   1 of 57 checks", "the 1 check ok in 11.4 s; {}."),
+    (
+        ("mode", "rate,TD51"), ("TD521",), (IDENTITY, RATE),
+        "select mode,rate,TD51   ignore TD521   2 of 57 checks", "all 2 checks ok in 11.4 s; {}.",
+    ),
+    (
+        (), ("edges",), (IDENTITY, NAMED),
+        "ignore edges   2 of 57 checks", "no errors, 1 advice in 11.4 s; {}.",
+    ),
+]  # fmt: skip
+
+
+def partial(*checks, select=(), ignore=(), **more):
+    selection = Selection(select, ignore, len(checks), 57)
+    return dataclasses.replace(target(*checks), selection=selection, **more)
+
+
+@pytest.mark.parametrize(("select", "ignore", "checks", "header", "verdict"), SELECTED)
+def test_checks_that_were_left_out_leave_no_verdict(select, ignore, checks, header, verdict):
+    one = partial(*checks, select=select, ignore=ignore)
+    assert (one.passed, one.complete, one.verdict) == (True, False, "none")
+    text = render_text(Report((one,)))
+    assert "a correct dropout" not in text
+    lines = text.splitlines()
+    assert lines[2].endswith(f"1e-06   {header}")
+    assert verdict.format(f"no verdict: {len(checks)} of 57 checks") in lines
+
+
+def test_a_selected_check_that_fails_is_a_verdict():
+    one = partial(IDENTITY, ZEROS, select=("mode,edges",))
+    assert (one.passed, one.complete, one.verdict) == (False, False, "incorrect")
+    assert "1 error in 11.4 s: not a correct dropout." in render_text(Report((one,)))
+
+
+def test_what_a_baseline_accepts_among_selected_checks_is_no_verdict():
+    one = partial(IDENTITY, ZEROS, select=("mode,edges",), known=KNOWN)
+    assert (one.passed, one.verdict) == (True, "none")
+    assert render_text(Report((one,))).splitlines()[-1] == (
+        "no new errors, 1 known in 11.4 s; no verdict: 2 of 57 checks."
+    )
+
+
+def test_a_selection_of_all_that_apply_is_a_verdict():
+    one = dataclasses.replace(target(IDENTITY), selection=Selection(("mode",), (), 1, 1))
+    assert (one.complete, one.verdict) == (True, "correct")
+    assert "select mode\n" in render_text(Report((one,)))
+
+
+def test_the_total_of_selected_checks_says_so():
+    text = render_text(Report((target(IDENTITY), partial(IDENTITY, select=("mode",)))))
+    assert text.endswith("\n\n2 of 2 targets passed the selected checks.\n")
 
 
 @pytest.mark.parametrize(
@@ -180,10 +302,24 @@ def test_pointer_prefers_an_error(checks, name):
     assert f"`torchdropout explain {name}` says" in render_text(Report((target(*checks),)))
 
 
-def test_text_of_several_targets_ends_in_a_total():
-    text = render_text(Report((target(IDENTITY, name="a:A"), target(ZEROS, name="b:B"))))
-    assert text.endswith("\n\n1 of 2 targets passed.\n")
-    assert text.index("a:A") < text.index("b:B")
+def test_text_of_several_targets_ends_in_a_total_and_those_that_failed():
+    cut = target(ZEROS, name="d:D", interrupted=True)
+    several = (target(NAMED, name="a:A"), target(ZEROS, NAMED, name="b:B"), cut)
+    for detail in ("groups", "checks", "quiet"):
+        text = render_text(Report(several), detail=detail)
+        assert text.endswith(
+            "\nnot passed  b:B: p-one-zeros\n"
+            "not passed  d:D: interrupted, p-one-zeros\n"
+            "1 of 3 targets passed.\n"
+        )
+        assert text.index("a:A") < text.index("b:B")
+
+
+def test_a_quiet_report_is_a_line_for_a_target_that_passes():
+    text = render_text(Report((target(IDENTITY, SWITCH),)), detail="quiet")
+    assert text == (
+        "drops.py:Drop: the 1 check ok in 11.4 s (1 more did not apply): a correct dropout.\n"
+    )
 
 
 def test_text_of_nothing_is_empty():

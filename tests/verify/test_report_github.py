@@ -48,7 +48,7 @@ def test_several_targets_known_findings_and_an_interrupted_run():
     report = Report(
         (
             r.target(r.ERROR, r.ADVICE, name="a:A", known=frozenset({"TD552"})),
-            r.target(r.OK, name="b:B", complete=False),
+            r.target(r.OK, name="b:B", interrupted=True),
         )
     )
     assert [(name, given["title"]) for name, given, _ in commands(render_github(report))] == [
@@ -58,7 +58,20 @@ def test_several_targets_known_findings_and_an_interrupted_run():
         ("error", "b:B"),
         ("notice", "torchdropout verify"),
     ]
-    assert render_github(report).endswith("::1 of 2 targets passed.\n")
+    assert render_github(report).endswith("::1 of 2 targets passed.%0Ab:B: interrupted\n")
+
+
+def test_a_selection_is_recorded_and_leaves_no_verdict():
+    ((_, _, said),) = commands(render_github(Report((r.target(r.OK, selection=r.MODE),))))
+    assert said == (
+        "the 1 check ok in 11.4 s; no verdict: 1 of 57 checks. "
+        "Selection: select mode, ignore TD504, 1 of 57 checks."
+    )
+    *_, (_, _, said) = commands(render_github(Report((r.target(r.ERROR, selection=r.MODE),))))
+    assert said == (
+        "1 error in 11.4 s: not a correct dropout. "
+        "Selection: select mode, ignore TD504, 1 of 57 checks."
+    )
 
 
 @pytest.mark.parametrize("text", r.HOSTILE.values(), ids=r.HOSTILE)

@@ -19,7 +19,7 @@ VOID = {"meta", "path"}  # `path` closes itself in SVG
 REPORT = Report(
     (
         r.target(*r.EVERY, *r.PICTURED, file="src/drops.py", line=41),
-        r.target(r.OK, name="b:B", complete=False),
+        r.target(r.OK, name="b:B", interrupted=True),
         r.target(r.ERROR, name="c:C", known=frozenset({"TD552"})),
     )
 )
@@ -139,9 +139,26 @@ def test_several_targets_stand_under_a_total_that_links_to_them():
     assert len(page.named("h1")) == 1
 
 
+def test_a_selection_is_recorded_and_leaves_no_verdict():
+    one = r.target(r.OK, r.SEES, selection=r.MODE)
+    said = words(Report((one,)))
+    assert "a correct dropout" not in said.lower()
+    assert "No verdict: 1 of 57 checks" in said
+    assert "selection select mode, ignore TD504, 1 of 57 checks" in said
+    page = Page(render_html(Report((one, one))))
+    assert [a["class"].split()[1] for a in page.named("header")] == ["none"] * 3
+    assert "2 of 2 targets passed the selected checks" in " ".join(page.texts)
+
+
+def test_p_values_are_explained_where_they_are_printed():
+    note = "A p-value is that of the most extreme of the tests of a check"
+    assert note in words(Report((r.target(r.SEES),)))
+    assert note not in words(Report((r.target(r.OK),)))
+
+
 def test_no_target_and_no_check_are_said():
     assert "No target was verified" in words(Report(()))
-    assert "interrupted after no checks" in words(Report((r.target(complete=False),)))
+    assert "interrupted after no checks" in words(Report((r.target(interrupted=True),)))
 
 
 def test_a_row_a_check_with_its_status_name_message_and_power():

@@ -11,7 +11,7 @@ from verify import _reports as r
 REPORT = Report(
     (
         r.target(*r.EVERY, name="a.py:A", file="src/a.py", line=41),
-        r.target(r.OK, r.ERROR, name="b:B", complete=False),
+        r.target(r.OK, r.ERROR, name="b:B", interrupted=True),
         r.target(r.ERROR, name="c:C", known=frozenset({"TD552"})),
     )
 )
@@ -64,6 +64,18 @@ def test_outcomes():
     assert found["a.py:A", "p-one-zeros"].get("file") == "src/a.py"
     assert found["a.py:A", "p-one-zeros"].get("line") == "41"
     assert found["b:B", "p-one-zeros"].get("file") is None
+
+
+def test_a_selection_is_recorded_and_leaves_no_verdict():
+    def facts(**more):
+        (suite,) = ET.fromstring(render_junit(Report((r.target(r.OK, **more),))))
+        return {one.get("name"): one.get("value") for one in suite.iter("property")}
+
+    some, every = facts(selection=r.MODE), facts()
+    assert (some["select"], some["ignore"], some["checks"]) == ("mode", "TD504", "1 of 57 checks")
+    assert some["verdict"] == "no verdict: 1 of 57 checks"
+    assert (every["select"], every["checks"]) == ("", "all that apply")
+    assert every["verdict"] == "a correct dropout"
 
 
 def test_a_failure_explains_itself_and_every_case_says_what_was_seen():

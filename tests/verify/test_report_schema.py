@@ -10,6 +10,8 @@ from torchdropout.reporting.findings import SCHEMA
 from torchdropout.verify import check_dropout
 from torchdropout.verify.report import render_json
 from torchdropout.verify.results import Report
+from torchdropout.verify.runner import codes_of
+from torchdropout.verify.specs import PLAIN
 from verify import _reports as r
 
 FILE = Path(__file__).parents[2] / "docs" / "report.schema.json"
@@ -55,10 +57,25 @@ def test_a_run_on_a_broken_dropout_is_valid():
     assert "kept-scale" in {finding["name"] for finding in data["targets"][0]["findings"]}
 
 
+def test_selected_checks_that_pass_are_no_verdict():
+    data = load(check_dropout(Unscaled, level="quick", select=["mode"], ignore=["TD504"]))
+    VALIDATOR.validate(data)
+    (one,) = data["targets"]
+    assert (one["passed"], one["complete"], one["interrupted"]) == (True, False, False)
+    assert one["verdict"] == "none"
+    of = len(codes_of(None, PLAIN))
+    assert one["selection"] == {"select": ["mode"], "ignore": ["TD504"], "count": 4, "of": of}
+    whole = load(check_dropout(Unscaled, level="quick"))["targets"][0]
+    assert whole["selection"] == {"select": [], "ignore": [], "count": of, "of": of}
+    assert (whole["complete"], whole["verdict"]) == (True, "incorrect")
+
+
 def test_an_interrupted_run_is_valid(interrupted):
     data = load(interrupted)
     VALIDATOR.validate(data)
     assert data["targets"][0]["complete"] is False
+    assert data["targets"][0]["interrupted"] is True
+    assert data["targets"][0]["verdict"] == "none"
     assert len(data["targets"][0]["checks"]) == 4
 
 
@@ -99,7 +116,8 @@ def at(data, path):
 def test_the_schema_refuses_what_is_missing_or_more():
     data = load(Report((r.target(*r.EVERY),)))
     paths = list(owned(data))
-    assert len(paths) == 2 + 2 + len(r.EVERY)  # the report, its target, findings and checks
+    # The report, its target, the selection, findings and checks.
+    assert len(paths) == 3 + 2 + len(r.EVERY)
     for path in paths:
         more = copy.deepcopy(data)
         at(more, path)["surprise"] = 1
@@ -124,6 +142,9 @@ WRONG = [
     ("spec", ""),
     ("passed", 1),
     ("seed", 0.5),
+    ("verdict", "passed"),
+    ("selection", {"select": [1], "ignore": [], "count": 1, "of": 1}),
+    ("selection", {"select": [], "ignore": [], "count": -1, "of": 1}),
 ]
 
 

@@ -97,7 +97,7 @@ GARBAGE = {
 @pytest.mark.parametrize("target", GARBAGE.values(), ids=list(GARBAGE))
 def test_garbage_gives_findings_and_no_crash(target, judge):
     report = judge(target)
-    assert report.complete
+    assert not report.interrupted
     assert not report.passed
     assert len(report.checks) == len(codes_of(None, PLAIN))
     assert all(len(finding.message) < 400 for finding in report.findings)
@@ -122,7 +122,7 @@ def test_system_exit_in_a_constructor_is_a_finding(judge):
                 sys.exit(1)
 
     report = judge(Leaving)
-    assert report.complete
+    assert not report.interrupted
     assert "SystemExit" in report.findings[0].message
 
 
@@ -310,7 +310,7 @@ def test_a_folder_that_is_gone_is_no_crash(judge, tmp_path, monkeypatch):
             gone.rmdir()
         return F.dropout(x, p, training)
 
-    assert judge(dropout).complete
+    assert not judge(dropout).interrupted
 
 
 def test_what_a_target_prints_is_left_to_the_caller(judge, capsys):

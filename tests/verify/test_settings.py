@@ -5,7 +5,8 @@ import os
 import pytest
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify.settings import find_config, read_config
+from torchdropout.verify.settings import TABLE, find_config, read_config
+from torchdropout_audit.settings import TABLE as AUDIT
 
 WHOLE = """
 [project]
@@ -132,6 +133,46 @@ def test_a_file_that_says_nothing_is_told(project, text, words):
     with pytest.raises(ArgumentValueError, match=words) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["torchdropout.audti", "torchdropuot", "torchdropout-audit", "torch_dropout"]
+)
+@pytest.mark.parametrize("table", [TABLE, AUDIT], ids=lambda table: table.name)
+def test_a_misspelt_table_is_not_ignored(project, name, table):
+    path = project(f"[tool.{name}]\nstrict = true\n")
+    words = rf"a table \[tool.torchdropout\] or \[tool.torchdropout.audit\], got \[tool.{name}\]"
+    with pytest.raises(ValueError, match=words) as caught:
+        table.find(path.parent)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ruff", "torch", "dropout", "torchvision", "pytest.ini_options"])
+def test_the_table_of_another_tool_is_ignored(project, name):
+    assert TABLE.find(project(f"[tool.{name}]\nstrict = true\n").parent) is None
+
+
+def test_a_table_within_a_table_of_the_audit_is_known(project):
+    text = '[tool.torchdropout.audit.per-file-ignores]\n"tests/" = ["p-one"]\n'
+    path = project(text)
+    assert TABLE.find(path.parent) == AUDIT.find(path.parent) == path
+    assert read_config(path) == {}
+
+
+# A TOML file, why it cannot be read.
+UNREADABLE = [
+    ("[tool.torchdropout]\nseed = " + "[" * 100_000, "brackets nested too deep"),
+    ("[tool.torchdropout]\nseed = " + "1" * 5_000, "to be TOML, got"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), UNREADABLE, ids=["brackets", "digits"])
+def test_a_file_that_is_more_than_python_reads_is_told(project, text, words):
+    path = project(text)
+    with pytest.raises(ArgumentValueError, match=words) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_value_in_the_place_of_the_table(project):

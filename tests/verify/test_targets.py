@@ -301,6 +301,21 @@ def test_target_raises_its_own_errors_at_build():
         resolve(nn.Dropout).build(1.5)
 
 
+class Sized(nn.Module):
+    """Two arguments, of which the second could be p."""
+
+    def __init__(self, size: int, amount=0.5):
+        super().__init__()
+
+
+class Raises(nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        raise RuntimeError("no such device")
+
+
+NOTHING = "none of its arguments could be p"
+
 # target, hints, words of the error: target or argument, expectation, what exists
 NOT_UNDERSTOOD = [
     ("torch.nn.Dropout", {}, ["TARGET", "package.module:Attribute", "'torch.nn.Dropout' (str)"]),
@@ -317,7 +332,10 @@ NOT_UNDERSTOOD = [
     (None, {}, ["to be a module class", "None (NoneType)"]),
     (Wide, {}, ["Wide", "from the drop probability alone", "requires `width`", "partial"]),
     (Masked, {}, ["Masked", "called on a tensor alone", "requires `mask`"]),
-    (nn.ReLU, {}, ["ReLU", "to take the drop probability", "(inplace)", "--p-name"]),
+    (nn.ReLU, {}, ["ReLU", "to take the drop probability", "(inplace)", NOTHING]),
+    (nn.ReLU(), {}, ["'ReLU()'", "in one attribute", "none of its attributes could be p"]),
+    (Sized, {}, ["Sized", "to take the drop probability", "(size, amount)", "--p-name"]),
+    (Raises, {}, ["to be built as Raises(p=0.5)", "got RuntimeError: no such device"]),
     (nn.Module, {}, ["Module", "to be built as Module(0.5)", "TypeError", "--p-name"]),
     (int, {}, ["'builtins:int'", "that can be called on a tensor", "0 (int)"]),
     (Quantity(0.1), {}, ["'Quantity()'", "in one attribute", "none", "--p-name"]),
@@ -333,7 +351,7 @@ NOT_UNDERSTOOD = [
     (nn.Dropout, {"p_name": "q"}, ["the argument 'q' that --p-name names", "(p, inplace)"]),
     (drop, {"keep_prob": "q"}, ["the argument 'q' that --keep-prob names", "(x, p, training)"]),
     (drop, {"training_name": "trainin"}, ["--training-name names", "close to it: training"]),
-    (torch.relu, {}, ["'torch:relu'", "to take the drop probability", "--p-name"]),
+    (torch.relu, {}, ["'torch:relu'", "to take the drop probability", NOTHING]),
     (lambda: 0, {}, ["<lambda>", "to take a tensor", "the arguments ()"]),
     (lambda x, p, training, mask: x, {}, ["as f(x, p, training)", "requires `mask`", "partial"]),
     (lambda *a: int("1", *a), {}, ["f(x, p, training)", "<lambda>(x, p, training) raised"]),
@@ -349,6 +367,53 @@ def test_error_says_what_was_expected_and_got(target, hints, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize("target", [nn.ReLU, nn.ReLU(), nn.Linear, torch.relu, Raises])
+def test_no_name_is_asked_for_where_none_could_help(target):
+    with pytest.raises(TargetError) as info:
+        resolve(target)
+    assert "--p-name" not in str(info.value)
+
+
+def test_no_name_is_close_to_none(tmp_path):
+    path = tmp_path / "hang.py"
+    path.write_text("import time\n")
+    with pytest.raises(TargetError, match=r"got no such attribute$"):
+        resolve(f"{path}:nope")
+
+
+IN_A_FILE = """
+    import functools
+    import torch
+
+
+    def dropped(x, p, training):
+        return torch.nn.functional.dropout(x, p, training)
+
+
+    class Dropped(torch.nn.Module):
+        def __init__(self, p=0.5):
+            super().__init__()
+            self.p = p
+
+        def forward(self, x):
+            return dropped(x, self.p, self.training)
+
+
+    half = Dropped()
+    bound = functools.partial(Dropped, p=0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("dropped", 6), ("Dropped", 10), ("half", 10), ("bound", 10)]
+)
+def test_what_a_file_defines_has_a_place(tmp_path, name, line):
+    path = tmp_path / "drops.py"
+    path.write_text(textwrap.dedent(IN_A_FILE))
+    for spec in (None, "locked"):  # also through a view
+        assert resolve(f"{path}:{name}", spec=spec).place == (str(path), line)
 
 
 @pytest.mark.parametrize("argument", ["p_name", "keep_prob", "training_name"])

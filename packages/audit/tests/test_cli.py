@@ -104,6 +104,60 @@ def test_what_is_printed(capsys):
     )
 
 
+def test_quiet_and_verbose(capsys):
+    put(a=BAD)
+    assert run("-q", "a.py") == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("a.py:7:16  TD101 functional-always-on  ")
+    assert last.startswith("1 error in 1 file ")
+    assert run("-v", "a.py") == 1
+    lines = capsys.readouterr().out.splitlines()
+    summary = RULES["functional-always-on"].summary
+    assert f"    {summary} (torchdropout-audit --explain functional-always-on)" in lines
+    assert len(lines) == 5
+    assert run("-q", "-v", "a.py") == 2
+    assert "not both" in capsys.readouterr().err
+    assert run("-q", "a.py", "-o", "report") == 1
+    assert capsys.readouterr() == ("", "")
+    assert Path("report").read_text().startswith("a.py:7:16")
+
+
+def test_the_version_by_its_short_flag(capsys):
+    assert run("-V") == 0
+    assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_is_one_line_and_exit_code_2():
+    put(a=BAD)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "torchdropout_audit", "a.py"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": SOURCE},
+        )  # fmt: skip
+    said = "torchdropout-audit: Expected to write the output, got: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[tool.torchdropout.audti]\nstrict = true\n", "got [tool.torchdropout.audti]"),
+        ("[tool.torchdropout.audit]\npaths = " + "[" * 100_000, "brackets nested too deep"),
+    ],
+    ids=["misspelt", "brackets"],
+)
+def test_wrong_settings_are_one_line_and_exit_code_2(capsys, text, words):
+    put(a=CLEAN)
+    Path("pyproject.toml").write_text(text)
+    assert run("a.py") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err.splitlines()[-1]
+    assert run("a.py", "--no-config") == 0
+
+
 def test_problems_are_told_a_line_each(capsys):
     put(a=CLEAN)
     Path("empty").mkdir()

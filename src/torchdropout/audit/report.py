@@ -26,7 +26,12 @@ class _Row(NamedTuple):
 
 
 def render_sites(
-    sites: Sites, *, width: int | None = None, styled: bool = False, every: bool = False
+    sites: Sites,
+    *,
+    width: int | None = None,
+    styled: bool = False,
+    every: bool = False,
+    quiet: bool = False,
 ) -> str:
     """Renders the audit as text: a tree of sites, the findings, the verdict.
 
@@ -35,18 +40,12 @@ def render_sites(
         width: Columns of the terminal; the tree is not wrapped. None to wrap nothing.
         styled: Whether to colour it with ANSI codes.
         every: Whether to list sites at p=0 too.
+        quiet: Whether to leave out the tree.
 
     Returns:
         Lines that each end in a newline.
     """
-    shown = [site for site in sites if every or site.acts]
-    lines = [Text(clean(sites.model), style="bold")]
-    lines += [line for note in sites.notes for line in wrapped(note, width, "dim")]
-    lines += [Text(), *_tree(shown), Text()] if shown else [Text()]
-    hidden = len(sites) - len(shown)
-    if hidden:
-        lines += [*wrapped(f"{plural(hidden, 'site')} at p=0: --all lists them", width, "dim")]
-        lines.append(Text())
+    lines = [] if quiet else list(_sites(sites, width, every))
     for finding in sites.findings:
         style = _STYLE[finding.severity]
         head = Text.assemble(
@@ -80,6 +79,22 @@ def verdict_line(sites: Sites) -> str:
 
 
 # --- Text ---------------------------------------------------------------------------------------
+
+
+def _sites(sites: Sites, width: int | None, every: bool) -> Iterator[Text]:
+    """The model, its notes, and the tree of its sites."""
+    shown = [site for site in sites if every or site.acts]
+    yield Text(clean(sites.model), style="bold")
+    for note in sites.notes:
+        yield from wrapped(note, width, "dim")
+    yield Text()
+    if shown:
+        yield from _tree(shown)
+        yield Text()
+    hidden = len(sites) - len(shown)
+    if hidden:
+        yield from wrapped(f"{plural(hidden, 'site')} at p=0: --all lists them", width, "dim")
+        yield Text()
 
 
 def _tree(sites: Sequence[Site]) -> Iterator[Text]:

@@ -9,7 +9,7 @@ import click
 
 from .._version import __version__
 from ..extras import PACKAGES, extra_of, missing, needed
-from ..reporting.command import CANNOT_RUN, INTERRUPTED, OK
+from ..reporting.command import CANNOT_RUN, HELP, run_command, version_option
 
 # The module of each command, imported on demand: what it needs may not be installed.
 _MODULES: Mapping[str, str] = {
@@ -34,16 +34,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 no error found, 1 errors (with `--strict` advice too), 2 cannot run, 130 interrupted.
     """
-    try:
-        code = main(
-            arguments, prog_name="torchdropout", standalone_mode=False, obj=arguments is None
-        )
-    except click.ClickException as error:
-        error.show()
-        return CANNOT_RUN
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    return code if isinstance(code, int) else OK
+    return run_command(main, arguments, "torchdropout", obj=arguments is None)
 
 
 class _Commands(click.Group):
@@ -78,7 +69,7 @@ def _unable(name: str) -> click.Command:
     )
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="torchdropout")
+@click.group(cls=_Commands, context_settings=HELP)
+@version_option(__version__, "torchdropout")
 def main() -> None:
     """Checks whether a dropout is correct, and whether it is used correctly."""

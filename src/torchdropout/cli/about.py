@@ -10,7 +10,7 @@ import click
 
 from ..extras import PACKAGES
 from ..info import gather, text
-from ..reporting.command import OK, formats
+from ..reporting.command import OK, completing, formats
 from ..reporting.findings import Rule
 from ..reporting.output import look, write
 from ..reporting.rules import render_rule, render_rules, render_rules_json
@@ -22,14 +22,14 @@ _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing(lambda: _completions()))
 def explain(name: str) -> int:
     """Explains a check or rule, by NAME or code: what it finds, why it matters, how to fix it."""
     key = name.strip().lower()
     known = list(_rules_of((*_CHECKS, *_RULES)))
     rule = next((rule for rule in known if key in (rule.name, rule.code.lower())), None)
     if rule is None:
-        names = [text for rule in known for text in (rule.name, rule.code.lower())]
+        names = [text for rule in known for text in (rule.name, rule.code)]
         listed = "`torchdropout checks` and `torchdropout rules` list them"
         raise click.UsageError(
             f"Expected `NAME` to be the name or code of a check or rule, got {name!r} (str); "
@@ -37,6 +37,13 @@ def explain(name: str) -> int:
         )
     write(render_rule(rule, **look()))
     return OK
+
+
+def _completions() -> Iterator[tuple[str, str]]:
+    """The names and codes of all checks and rules, for a shell."""
+    for rule in _rules_of((*_CHECKS, *_RULES)):
+        yield rule.name, rule.summary
+        yield rule.code, rule.name
 
 
 def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
@@ -64,5 +71,5 @@ def rules(form: str) -> int:
 @formats("text", "json")
 def info(form: str) -> int:
     """Shows versions, the backend and why it was chosen, and threads."""
-    click.echo(json.dumps(gather()) if form == "json" else text())
+    write(json.dumps(gather()) if form == "json" else text())
     return OK

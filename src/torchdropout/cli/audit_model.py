@@ -19,7 +19,19 @@ from ..audit.report import (
     verdict_line,
 )
 from ..audit.run import find_sites
-from ..reporting.command import CANNOT_RUN, ERRORS, OK, WRONG, formats, output_option, publish, tell
+from ..reporting.command import (
+    CANNOT_RUN,
+    ERRORS,
+    OK,
+    WRONG,
+    exit_zero_option,
+    formats,
+    not_both,
+    output_option,
+    publish,
+    quiet_option,
+    tell,
+)
 from ..reporting.output import look, need_writable
 
 _RENDERERS: dict[str, Callable[[Sites], str]] = {
@@ -39,14 +51,16 @@ _RENDERERS: dict[str, Callable[[Sites], str]] = {
 )
 @formats("text", "json", "html")
 @output_option("Write the report to a file, atomically; the verdict goes to stderr.")
-@click.option("--all", "every", is_flag=True, help="List sites at p=0 too.")
-@click.option("--strict", is_flag=True, help="Exit with 1 on advice too.")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0, whatever is found.")
+@quiet_option("Print the findings and the verdict only.")
+@click.option("--all", "--verbose", "-v", "every", is_flag=True, help="List sites at p=0 too.")
+@click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
+@exit_zero_option()
 def audit_model(
     target: str,
     inputs: tuple[str, ...],
     form: str,
     output: Path | None,
+    quiet: bool,
     every: bool,
     strict: bool,
     exit_zero: bool,
@@ -60,6 +74,7 @@ def audit_model(
 
     Exit code: 0 no error, 1 errors, 2 the model cannot be run, 130 interrupted.
     """
+    not_both(quiet, every)
     try:
         made = [read_input(text) for text in inputs]
         if output is not None:
@@ -76,10 +91,11 @@ def audit_model(
 
     def rendered(**how: Any) -> str:
         if form == "text":
-            return render_sites(found, every=every, **how)
+            return render_sites(found, every=every, quiet=quiet, **how)
         return _RENDERERS[form](found)
 
-    if not publish(output, verdict_line(found), "", lambda: rendered(**look()), rendered):
+    said = verdict_line(found)
+    if not publish(output, said, "", lambda: rendered(**look()), rendered, quiet=quiet):
         return CANNOT_RUN
     failed = not found.passed or (strict and found.findings)
     return ERRORS if failed and not exit_zero else OK

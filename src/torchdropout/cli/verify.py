@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..reporting.command import (
     CANNOT_RUN,
@@ -15,14 +18,20 @@ from ..reporting.command import (
     INTERRUPTED,
     OK,
     WRONG,
+    completing,
+    exit_zero_option,
     formats,
+    not_both,
     output_option,
     publish,
+    quiet_option,
     settings_of,
     tell,
+    verbose_option,
 )
 from ..reporting.output import look, need_writable, write
 from ..reporting.rules import render_rules, render_rules_json
+from ..reporting.selection import close_to
 from ..verify.baseline import Baseline, read_baseline
 from ..verify.comparison import compare as compare_dropouts
 from ..verify.comparison.text import render_comparison
@@ -30,7 +39,7 @@ from ..verify.context import LEVELS
 from ..verify.isolation import RunOutcome, stdout_to_stderr, verify_targets
 from ..verify.limit import can_limit
 from ..verify.progress import bars
-from ..verify.registry import RULES, chosen
+from ..verify.registry import CHOICE, RULES, chosen
 from ..verify.report import (
     render_github,
     render_html,
@@ -39,17 +48,28 @@ from ..verify.report import (
     render_text,
 )
 from ..verify.report._words import total, verdict_line
+from ..verify.report.text import Detail
 from ..verify.results import Report
 from ..verify.settings import FORMATS, TABLE
+from ..verify.specs import SPECS
 
 _RULES = tuple(RULES.values())
 _RENDERERS: dict[str, Callable[[Report], str]] = {
-    "text": render_text,
     "json": render_json,
     "junit": render_junit,
     "html": render_html,
     "github": render_github,
 }
+# What people call some kinds.
+_KINDS: Mapping[str, str] = {
+    "channels": "dropout1d, dropout2d or dropout3d",
+    "spatial": "dropout1d, dropout2d or dropout3d",
+    "rows": "drop-path",
+    "stochastic-depth": "drop-path",
+    "blocks": "drop-block1d, drop-block or drop-block3d",
+}
+# Seconds between two looks at the files that `--watch` watches.
+_LOOK = 0.3
 # Seconds a check may take. On a target of ordinary speed a check takes a tenth of this.
 _TIMEOUTS = {"quick": 120.0, "standard": 120.0, "thorough": 900.0}
 
@@ -83,6 +103,30 @@ def _timeout(command: _Command) -> _Command:
     return option(command)
 
 
+class _Kind(click.ParamType[str]):
+    """The name of a kind, with options after a colon."""
+
+    name = "kind"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse a name that is not that of a kind; the options are checked when it is parsed."""
+        kind = value.partition(":")[0]
+        if kind not in SPECS:
+            hint = close_to(kind, [*SPECS, *_KINDS], f"the kinds are {', '.join(SPECS)}")
+            also = [f"{word} is {kinds}" for word, kinds in _KINDS.items() if word in hint]
+            said = "; ".join([f"Expected the name of a kind, got {value!r}", hint, *also])
+            self.fail(said, param, ctx)
+        return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name."""
+        return completing(lambda: ((name, spec.title) for name, spec in SPECS.items()))(
+            ctx, param, incomplete
+        )
+
+
 def _limit(timeout: float | None, level: str) -> float | None:
     return (_TIMEOUTS[level] if timeout is None else timeout) or None
 
@@ -96,16 +140,20 @@ def _limit(timeout: float | None, level: str) -> float | None:
     multiple=True,
     metavar="CHECKS",
     help="Run these checks only: codes, beginnings of codes (TD52), names or groups, with commas "
-    "between.",
+    "between. The report says that others were left out, and gives no verdict.",
+    shell_complete=completing(CHOICE.completions, listed=True),
 )
 @click.option(
     "--ignore",
     multiple=True,
     metavar="CHECKS",
     help="Leave these out; takes precedence over --select.",
+    shell_complete=completing(CHOICE.completions, listed=True),
 )
 @formats(*FORMATS)
 @output_option("Write the report to a file, atomically; the verdict goes to stderr.")
+@quiet_option("Print what failed and the verdict only, and no progress.")
+@verbose_option("Print each check, with how small a fault it would have seen.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
@@ -113,6 +161,10 @@ def _limit(timeout: float | None, level: str) -> float | None:
     help="A report written by --format json: its findings are known, and do not fail the run.",
 )
 @click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
+@exit_zero_option()
+@click.option(
+    "--watch", is_flag=True, help="Verify again whenever a target's file changes, until Ctrl-C."
+)
 @_timeout
 @click.option(
     "--jobs",
@@ -122,7 +174,10 @@ def _limit(timeout: float | None, level: str) -> float | None:
     help="Targets verified at the same time, where processes can be forked.",
 )
 @click.option(
-    "--spec", metavar="NAME", help="What the targets claim to be, where it is not inferred."
+    "--spec",
+    type=_Kind(),
+    metavar="NAME",
+    help="What the targets claim to be, where it is not inferred.",
 )
 @click.option(
     "--compile", "compiled", is_flag=True, help="Verify the targets compiled by torch.compile."
@@ -148,6 +203,10 @@ def verify(
     output: Path | None,
     baseline: Path | None,
     strict: bool,
+    exit_zero: bool,
+    watch: bool,
+    quiet: bool,
+    verbose: bool,
     timeout: float | None,
     jobs: int,
     compiled: bool,
@@ -159,7 +218,8 @@ def verify(
     A TARGET is a module class, an instance, or a function f(x, p, training). Its code is run.
     Options on the command line take precedence over [tool.torchdropout] in a pyproject.toml.
 
-    Exit code: 0 no error, 1 errors, 2 a target cannot be run, 130 interrupted.
+    Exit code: 0 no error, 1 errors, 2 a target cannot be run, 130 interrupted. With --select or
+    --ignore it says whether the checks that ran found an error, not whether the target is correct.
     """
     targets = targets or (context.default_map or {}).get("targets", ())
     if not targets:
@@ -169,6 +229,7 @@ def verify(
             "Expected --p-name or --keep-prob, not both, "
             f"got --p-name {how['p_name']} and --keep-prob {how['keep_prob']}"
         )
+    not_both(quiet, verbose)
     try:
         chosen(select, ignore)
         known = Baseline({}) if baseline is None else read_baseline(baseline)
@@ -177,47 +238,106 @@ def verify(
     except WRONG as error:
         raise click.UsageError(str(error)) from error
     how |= {"level": level, "seed": seed, "select": select, "ignore": ignore, "compile": compiled}
-    with bars() as watch:
-        outcome = verify_targets(
-            tuple(dict.fromkeys(targets)),
-            how,
-            watch,
-            timeout=_limit(timeout, level),
-            jobs=jobs,
-            fork=context.obj,
-        )
-    report = known.mark(Report(outcome.reports))
-    is_written = _publish(report, outcome, form, output)
-    for target, code in known.gone(report):
-        tell(f"{target}: {code} {RULES[code].name} is fixed")
-    for message in outcome.unable:
-        tell(message)
-    return _exit_code(report, outcome, strict) if is_written else CANNOT_RUN
+    targets = tuple(dict.fromkeys(targets))
+    detail: Detail = "quiet" if quiet else "checks" if verbose else "groups"
+    files = _files(targets, ())
+
+    def once() -> int:
+        nonlocal files
+        with bars(len(targets), quiet=quiet) as progress:
+            outcome = verify_targets(
+                targets,
+                how,
+                progress,
+                timeout=_limit(timeout, level),
+                jobs=jobs,
+                fork=context.obj,
+            )
+        report = known.mark(Report(outcome.reports))
+        files = _files(targets, (target.file for target in report.targets))
+        is_written = _publish(report, outcome, form, output, detail)
+        for target, code in known.gone(report):
+            tell(f"{target}: {code} {RULES[code].name} is fixed")
+        for message in outcome.unable:
+            tell(message)
+        return _exit_code(report, outcome, strict, exit_zero) if is_written else CANNOT_RUN
+
+    if not watch:
+        return once()
+    return _watched(once, lambda: files)
 
 
-def _publish(report: Report, outcome: RunOutcome, form: str, output: Path | None) -> bool:
+def _files(targets: Iterable[str], more: Iterable[str]) -> frozenset[Path]:
+    """The files of targets: those that are named, and those that a run has found."""
+    named = (target.rpartition(":")[0] for target in targets)
+    return frozenset(Path(name) for name in (*named, *more) if name.endswith(".py"))
+
+
+def _watched(run: Callable[[], int], files: Callable[[], frozenset[Path]]) -> int:
+    """Run, and again whenever a file changes; Ctrl-C in between ends it with the last exit code."""
+    while True:
+        before = _stamps(files())
+        code = run()
+        if code == INTERRUPTED:
+            return code
+        # A file that the run has found is as it was at its end; a named one as at its beginning.
+        before = _stamps(files()) | before
+        if not before:
+            tell("Expected a target whose file is known for --watch, got none")
+            return CANNOT_RUN
+        try:
+            tell(f"watching {', '.join(sorted(map(str, before)))}; Ctrl-C ends it")
+            while (now := _stamps(before)) == before:
+                time.sleep(_LOOK)
+            last = None
+            while last != now:  # an editor may write in several steps
+                time.sleep(_LOOK)
+                last, now = now, _stamps(before)
+        except KeyboardInterrupt:
+            return code
+
+
+def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
+    """The time and size of each file; None where it is missing, as between two saves."""
+    stamps: dict[Path, tuple[int, int] | None] = dict.fromkeys(files)
+    for file in stamps:
+        with contextlib.suppress(OSError):
+            stat = file.stat()
+            stamps[file] = (stat.st_mtime_ns, stat.st_size)
+    return stamps
+
+
+def _publish(
+    report: Report, outcome: RunOutcome, form: str, output: Path | None, detail: Detail
+) -> bool:
     """Write the report; False when a complete one could not be written."""
     said = verdict_line(report.targets[0]) if len(report.targets) == 1 else total(report)
     held_back = "the run was interrupted" if outcome.interrupted else "a target could not be run"
 
-    def shown() -> str:
-        return render_text(report, **look()) if form == "text" else _RENDERERS[form](report)
+    def rendered(**how: Any) -> str:
+        return (
+            render_text(report, detail=detail, **how)
+            if form == "text"
+            else _RENDERERS[form](report)
+        )
 
     return publish(
         output,
         said,
         held_back if outcome.is_partial else "",
-        shown,
-        lambda: _RENDERERS[form](report),
+        lambda: rendered(**look()),
+        rendered,
+        quiet=detail == "quiet",
     )
 
 
-def _exit_code(report: Report, outcome: RunOutcome, strict: bool) -> int:
+def _exit_code(report: Report, outcome: RunOutcome, strict: bool, exit_zero: bool) -> int:
     if outcome.interrupted:
         return INTERRUPTED
     if outcome.unable:
         return CANNOT_RUN
-    return OK if report.passed and not (strict and report.new_findings) else ERRORS
+    is_good = report.passed and not (strict and report.new_findings)
+    return OK if is_good or exit_zero else ERRORS
 
 
 @click.command()
@@ -227,17 +347,44 @@ def _exit_code(report: Report, outcome: RunOutcome, strict: bool) -> int:
 @_seed
 @_timeout
 @formats("text", "json")
-@click.option("--spec", metavar="NAME", help="What both claim to be, where it is not inferred.")
+@output_option("Write the comparison to a file, atomically; the verdict goes to stderr.")
+@quiet_option("Print the verdict only, and no progress.")
+@verbose_option("List everything that was compared, or not.")
+@exit_zero_option()
+@click.option(
+    "--spec",
+    type=_Kind(),
+    metavar="NAME",
+    help="What both claim to be, where it is not inferred.",
+)
 def compare(
-    a: str, b: str, level: str, seed: int, timeout: float | None, form: str, spec: str | None
+    a: str,
+    b: str,
+    level: str,
+    seed: int,
+    timeout: float | None,
+    form: str,
+    output: Path | None,
+    quiet: bool,
+    verbose: bool,
+    exit_zero: bool,
+    spec: str | None,
 ) -> int:
     """Report where two targets, A and B, differ: distribution, mode, gradient, edge cases.
 
     Exit code: 0 no difference, 1 differences, 2 a target cannot be run, 130 interrupted.
     """
+    not_both(quiet, verbose)
     limit = _limit(timeout, level) if can_limit() else None
     try:
-        with bars() as watch, stdout_to_stderr():
+        if output is not None:
+            need_writable(output)
+    except WRONG as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        with bars(quiet=quiet) as watch, stdout_to_stderr():
+            watch.begin(f"{a} and {b}")
+            watch.tick()
 
             def at(i: int, total: int, rule: Any) -> None:
                 watch.at(f"{a} and {b}", i, total, rule)
@@ -249,13 +396,22 @@ def compare(
     except WRONG as error:
         tell(str(error))
         return CANNOT_RUN
-    if form == "json":
-        write(json.dumps(found.to_dict(), indent=2, allow_nan=False))
-    else:
-        write(render_comparison(found, **look()))
+    detail: Detail = "quiet" if quiet else "checks" if verbose else "groups"
+
+    def rendered(**how: Any) -> str:
+        if form == "json":
+            return json.dumps(found.to_dict(), indent=2, allow_nan=False)
+        return render_comparison(found, detail=detail, **how)
+
+    held_back = "" if found.complete else "the run was interrupted"
+    said = render_comparison(found, detail="quiet")
+    if not publish(
+        output, said.strip(), held_back, lambda: rendered(**look()), rendered, quiet=quiet
+    ):
+        return CANNOT_RUN
     if not found.complete:
         return INTERRUPTED
-    return OK if found.same else ERRORS
+    return OK if found.same or exit_zero else ERRORS
 
 
 @click.command()

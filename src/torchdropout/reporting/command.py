@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from .output import write, write_file
 from .settings import Table
+from .streams import unwritable
 
 OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 # The user's mistakes: reported in one line, without a traceback.
 WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
 _SETTINGS = "torchdropout.settings"  # the file they are from, in the context
 _NOT_BOTH = "Expected --config or --no-config, not both"
+# What is wrong with an output that cannot be written; any other OSError is a fault of the program.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+HELP = {"help_option_names": ["-h", "--help"]}
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def run_command(
+    command: click.Command, arguments: Sequence[str] | None, name: str, obj: Any = None
+) -> int:
+    """Runs a command line and returns its exit code.
+
+    Args:
+        command: The command.
+        arguments: Command-line arguments; those of the process when None.
+        name: The name of the program.
+        obj: What the command finds in its context.
+
+    Returns:
+        What the command returns; 2 for a wrong command line or an output that cannot be written,
+        each with a message on stderr; 130 when interrupted.
+    """
+    try:
+        code = command.main(arguments, prog_name=name, standalone_mode=False, obj=obj)
+    except click.ClickException as error:
+        error.show()
+        return CANNOT_RUN
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        unwritable(name, error)
+        return CANNOT_RUN
+    return code if isinstance(code, int) else OK
 
 
 def tell(message: str) -> None:
@@ -41,8 +77,57 @@ def formats(*names: str) -> Callable[[_Command], _Command]:
 
 
 def output_option(help_text: str) -> Callable[[_Command], _Command]:
-    """The option `--output`."""
-    return click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help=help_text)
+    """The option `-o`, `--output`."""
+    return click.option(
+        "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help=help_text
+    )
+
+
+def quiet_option(help_text: str) -> Callable[[_Command], _Command]:
+    """The option `-q`, `--quiet`."""
+    return click.option("--quiet", "-q", is_flag=True, help=help_text)
+
+
+def verbose_option(help_text: str) -> Callable[[_Command], _Command]:
+    """The option `-v`, `--verbose`."""
+    return click.option("--verbose", "-v", is_flag=True, help=help_text)
+
+
+def exit_zero_option() -> Callable[[_Command], _Command]:
+    """The option `--exit-zero`."""
+    return click.option("--exit-zero", is_flag=True, help="Exit with 0, whatever is found.")
+
+
+def version_option(version: str, name: str) -> Callable[[_Command], _Command]:
+    """The option `-V`, `--version`."""
+    return click.version_option(version, "--version", "-V", prog_name=name)
+
+
+def not_both(quiet: bool, verbose: bool) -> None:
+    """Raises `UsageError` where both are given."""
+    if quiet and verbose:
+        raise click.UsageError("Expected --quiet or --verbose, not both")
+
+
+def completing(
+    names: Callable[[], Iterable[tuple[str, str]]], *, listed: bool = False
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completes names in a shell: the value of `shell_complete` of an argument or option.
+
+    Args:
+        names: Returns the names, each with a line of help.
+        listed: Whether the value may be several names with commas between.
+    """
+
+    def complete(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+        before, comma, last = typed.rpartition(",") if listed else ("", "", typed)
+        return [
+            CompletionItem(f"{before}{comma}{name}", help=help_text)
+            for name, help_text in names()
+            if name.lower().startswith(last.lower())
+        ]
+
+    return complete
 
 
 def settings_of(table: Table) -> Callable[[_Command], _Command]:
@@ -106,6 +191,7 @@ def publish(
     held_back: str,
     shown: Callable[[], str],
     filed: Callable[[], str],
+    quiet: bool = False,
 ) -> bool:
     """Writes a report to its file, or to stdout where there is no file or it must not be written.
 
@@ -115,6 +201,7 @@ def publish(
         held_back: Why the file must not be written; empty when it may be.
         shown: Returns the report for stdout.
         filed: Returns it for the file.
+        quiet: Whether to leave out the verdict on stderr.
 
     Returns:
         False when a complete report could not be written to its file.
@@ -124,7 +211,8 @@ def publish(
         return True
     reason = held_back or _filed(output, filed())
     if not reason:
-        tell(f"{said.rstrip('.')}; see {output}")
+        if not quiet:
+            tell(f"{said.rstrip('.')}; see {output}")
         return True
     tell(f"{output} is unchanged: {reason}")
     write(shown())

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ..errors import ArgumentValueError
 from .atomic import replace_file
+from .streams import silence
 
 
 class Look(TypedDict):
@@ -35,9 +36,8 @@ def write(text: str) -> None:
     try:
         click.echo(text.rstrip("\n"), color=True)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # A reader such as `head` may close the pipe early. Without this, Python reports it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # a reader such as `head` may close the pipe early
+        silence()
 
 
 def need_writable(path: Path) -> None:

@@ -84,13 +84,26 @@ class Choice:
 
     def hint(self, part: str) -> str:
         """A hint for a word that names nothing."""
-        known = {k: None for r in self.rules.values() for k in (r.name, r.group, r.code.lower())}
-        return close_to(part.lower(), known, f"`{self.listed}` lists them")
+        known = {k: None for r in self.rules.values() for k in (r.name, r.group, r.code)}
+        return close_to(part, known, f"`{self.listed}` lists them")
+
+    def completions(self) -> list[tuple[str, str]]:
+        """What a shell completes an entry to: names, groups and codes, each with a line of help."""
+        rules = self.rules.values()
+        groups = {rule.group: f"the {self.noun}s of a group" for rule in rules}
+        return [
+            *((rule.name, rule.summary) for rule in rules),
+            *groups.items(),
+            *((rule.code, rule.name) for rule in rules),
+        ]
 
 
 def close_to(word: str, names: Iterable[str], otherwise: str = "") -> str:
-    """A hint for an unknown name: `close to it: ...`, or `otherwise` where nothing is close."""
-    known = list(names)
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    near += [name for name in known if word and word in name and name not in near][:3]
-    return f"close to it: {', '.join(near)}" if near else otherwise
+    """A hint for an unknown name: `close to it: ...`, or `otherwise` where nothing is close.
+
+    Case does not matter; the names are given as they are written.
+    """
+    known, key = {name.lower(): name for name in names}, word.lower()
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    near += [name for name in known if key and key in name and name not in near][:3]
+    return f"close to it: {', '.join(known[name] for name in near)}" if near else otherwise

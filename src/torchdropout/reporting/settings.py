@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +19,10 @@ else:
     import tomli as tomllib
 
 FILE = "pyproject.toml"
+# The tables that there are, with dots below `tool`.
+TABLES = ("torchdropout", "torchdropout.audit")
+# A table whose name is at least this close to one of these is a misspelling of it.
+_CLOSE = 0.85
 
 # Converts a value, given the folder of the file. It raises TypeError for a wrong type, LookupError
 # with the known names for an unknown name, and ValueError with its own message.
@@ -87,6 +92,19 @@ class Table:
                 raise ArgumentValueError(f"{path}, {key}: {error}") from error
         return settings
 
+    def _need_known(self, tool: Mapping[str, Any], path: Path) -> None:
+        """Raises `ArgumentValueError` for a misspelt table, which would otherwise be ignored."""
+        head, *tails = (name.rpartition(".")[2] for name in TABLES)
+        for name in tool:
+            plain = name.lower().replace("_", "").replace("-", "")
+            is_close = difflib.SequenceMatcher(None, plain, head).ratio() >= _CLOSE
+            if name != head and (is_close or plain.startswith(head)):
+                raise _unknown_table(path, name)
+        own = tool.get(head)
+        for name, value in own.items() if isinstance(own, dict) else ():
+            if isinstance(value, dict) and name not in (*tails, *self.keys):
+                raise _unknown_table(path, f"{head}.{name}")
+
     def _in(self, path: Path) -> Mapping[str, Any] | None:
         try:
             found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -94,11 +112,16 @@ class Table:
             raise ArgumentValueError(f"Expected to read {path}, got {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ArgumentValueError(f"Expected {path} to be UTF-8, got other bytes") from error
-        except tomllib.TOMLDecodeError as error:
+        except RecursionError as error:
+            raise ArgumentValueError(
+                f"Expected {path} to be TOML, got brackets nested too deep"
+            ) from error
+        except ValueError as error:  # also an integer of too many digits
             raise ArgumentValueError(f"Expected {path} to be TOML, got: {error}") from error
         found = found.get("tool")
         if not isinstance(found, dict):
             return None
+        self._need_known(found, path)
         name = "tool"
         for part in self.name.split("."):
             name = f"{name}.{part}"
@@ -111,6 +134,11 @@ class Table:
                     f"({type(found).__name__})"
                 )
         return found
+
+
+def _unknown_table(path: Path, name: str) -> ArgumentValueError:
+    tables = " or ".join(f"[tool.{table}]" for table in TABLES)
+    return ArgumentValueError(f"Expected {path} to have a table {tables}, got [tool.{name}]")
 
 
 def _wrong(path: Path, key: str, expected: str, value: object, hint: str = "") -> str:

@@ -12,6 +12,7 @@ from .registry import CHECKS as CHECKS
 from .registry import RULES as RULES
 from .results import CheckResult as CheckResult
 from .results import Report as Report
+from .results import Selection as Selection
 from .results import TargetReport as TargetReport
 from .runner import FALSE_ALARM_RATE as FALSE_ALARM_RATE
 from .runner import check_dropout as check_dropout

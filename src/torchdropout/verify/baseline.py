@@ -72,9 +72,11 @@ def read_baseline(path: str | Path) -> Baseline:
         raise ArgumentValueError(f"{expected}, got {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ArgumentValueError(f"{expected}, got bytes that are not UTF-8") from error
-    except json.JSONDecodeError as error:
+    except RecursionError as error:
+        raise ArgumentValueError(f"{expected}, got brackets nested too deep") from error
+    except ValueError as error:  # also an integer of too many digits
         raise ArgumentValueError(f"{expected}, got invalid JSON: {error}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ArgumentValueError(f"{expected}, got other JSON ({error})") from error
     if schema != SCHEMA:
         raise ArgumentValueError(f"{expected}, got schema {schema!r}, expected {SCHEMA}")

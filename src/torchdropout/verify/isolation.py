@@ -3,6 +3,11 @@
 A child loads the target, runs the checks, and sends each result as soon as it has it. When it dies
 or exceeds the time limit, the check that was running has failed, and another child continues with
 the rest. Where processes cannot be forked, everything runs in this process.
+
+Between this process and a child stands a guard, to which Linux gives the processes that the target
+has started when their parents end, also those that have left the child's group and session. When
+the child ends, when this process says so, and when this process is gone, the guard ends all of
+them. Where the kernel has no such thing (`PR_SET_CHILD_SUBREAPER`), it ends the child's group only.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -30,7 +36,15 @@ from .context import describe
 from .limit import can_limit
 from .registry import RULES, chosen
 from .results import CheckResult, TargetReport
-from .runner import Course, check_dropout, check_subject, need_codes, overdue, understood
+from .runner import (
+    Course,
+    check_dropout,
+    check_subject,
+    need_codes,
+    overdue,
+    selection_of,
+    understood,
+)
 from .targets import resolve
 
 # Extra seconds for a child beyond a check's limit, to stop the check by itself and to continue.
@@ -39,14 +53,19 @@ GRACE = 2.0
 _TICK = 0.1
 # Seconds within which a process that has closed its end of the pipe must exit.
 _LEAVE = 1.0
-# Linux's name for "signal me when my parent ends".
-_PR_SET_PDEATHSIG = 1
+# Seconds for a guard to end what a target has started.
+_CLEAR = 10.0
+# Linux's names for "signal me when my parent ends", "leave no core file", "give me orphans".
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 _UNABLE = (TargetError, ArgumentTypeError, ArgumentValueError)
 
 
 class Watch(Protocol):
     """Is notified of the progress of runs."""
+
+    def begin(self, target: str) -> None:
+        """A target begins to load."""
 
     def at(self, target: str, done: int, total: int, rule: Rule) -> None:
         """A check begins."""
@@ -150,6 +169,8 @@ def _run_here(
             watch.at(target, i, total, rule)
             watch.tick()
 
+        watch.begin(target)
+        watch.tick()
         try:
             with stdout_to_stderr():
                 report = check_dropout(target, **options, timeout=timeout, progress=tell)
@@ -159,7 +180,7 @@ def _run_here(
             return RunOutcome(tuple(reports), tuple(unable), True)
         else:
             reports += report.targets
-            if not all(part.complete for part in report.targets):
+            if any(part.interrupted for part in report.targets):
                 return RunOutcome(tuple(reports), tuple(unable), True)
         watch.over(target)
     return RunOutcome(tuple(reports), tuple(unable), False)
@@ -212,12 +233,12 @@ class _Case:
         """Whether the target needs no more work."""
         return self.report is not None or bool(self.unable)
 
-    def so_far(self, complete: bool) -> TargetReport | None:
+    def so_far(self, interrupted: bool) -> TargetReport | None:
         """The report of the checks that have ended, once the target has been loaded."""
         seconds = time.monotonic() - self.began
         checks = self.course.results
         return self.heading and replace(
-            self.heading, checks=checks, seconds=seconds, complete=complete
+            self.heading, checks=checks, seconds=seconds, interrupted=interrupted
         )
 
 
@@ -237,6 +258,7 @@ def _run_apart(
             while waiting and len(running) < jobs:
                 running.append(waiting.popleft())
                 running[-1].began = time.monotonic()
+                watch.begin(running[-1].target)
             for case in running:
                 if case.connection is None:
                     _start(case, running, options, timeout, threads)
@@ -250,7 +272,7 @@ def _run_apart(
     finally:
         for case in running:
             _end(case)
-    reports = [case.report or case.so_far(complete=False) for case in cases]
+    reports = [case.report or case.so_far(interrupted=True) for case in cases]
     return RunOutcome(
         tuple(report for report in reports if report is not None),
         tuple(case.unable for case in cases if case.unable),
@@ -265,7 +287,7 @@ def _start(
     timeout: float | None,
     threads: int,
 ) -> None:
-    """Fork a process for a case."""
+    """Fork a guard for a case, which forks the process that verifies it."""
     ours, theirs = Pipe(duplex=False)
     others = [ours, *(c.connection for c in running if c.connection is not None)]
     parent = os.getpid()
@@ -274,19 +296,14 @@ def _start(
     pid = _fork()
     if pid == 0:
         try:
-            os.setpgid(0, 0)
-            _die_with(parent)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for connection in others:
                 connection.close()
+            _guard(parent, theirs, mask)
             _serve(_Sender(theirs), case, options, timeout, threads)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)  # the parent cleans up what this process has inherited
-    with contextlib.suppress(OSError):  # both processes do it, as either may be first
-        os.setpgid(pid, pid)
     theirs.close()
     case.pid, case.connection, case.heard = pid, ours, time.monotonic()
     case.is_loaded = False
@@ -329,7 +346,7 @@ def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
     if code is not None:
         watch.at(case.target, len(case.course.results), len(case.codes), RULES[code])
     elif case.heading is not None:
-        case.report = case.so_far(complete=True)
+        case.report = case.so_far(interrupted=False)
 
 
 def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
@@ -347,14 +364,13 @@ def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
         result = CheckResult(RULES[code], "fail", message, {"process": message}, "", seconds)
     case.course = replace(case.course, results=(*case.course.results, result))
     if case.running is None:
-        case.report = case.so_far(complete=True)
+        case.report = case.so_far(interrupted=False)
 
 
 def _last_words(case: _Case) -> str:
     """Describe how a process that has closed its end of the pipe has ended."""
     deadline = time.monotonic() + _LEAVE
     while time.monotonic() < deadline:
-        # Not reaped yet: until then no other process can get its id or that of its group.
         end = os.waitid(os.P_PID, case.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is None:
             time.sleep(0.01)
@@ -367,23 +383,110 @@ def _last_words(case: _Case) -> str:
 
 def _end(case: _Case) -> None:
     """End a case's process, and those it has started."""
-    if case.connection is not None:
-        case.connection.close()
-        case.connection = None
-        os.kill(case.pid, signal.SIGKILL)
+    if case.connection is None:
+        return
+    case.connection.close()
+    case.connection = None
+    os.kill(case.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 2 * _CLEAR
+    while os.waitpid(case.pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:  # the target has stopped its guard
+            os.kill(case.pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+# --- In other processes: the guard --------------------------------------------------------------
+
+
+def _guard(parent: int, theirs: Connection, mask: set[int | signal.Signals]) -> None:
+    """Fork the process that verifies, and return in it; the guard itself does not return.
+
+    The guard ends as that process has ended, so that `parent` sees how.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT})
+    os.setpgid(0, 0)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    guard = os.getpid()
+    pid = _fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        _die_with(guard, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return
+    status = 0
+    try:
+        theirs.close()
+        with contextlib.suppress(OSError):  # both processes do it, as either may be first
+            os.setpgid(pid, pid)
+        _die_with(parent, signal.SIGTERM)
+        over = None
+        while over is None and signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGCHLD:
+            over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        # Not reaped yet: until then no other process can get its id or that of its group.
+        os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(case.pid, signal.SIGKILL)
-        os.waitpid(case.pid, 0)
+            os.killpg(pid, signal.SIGKILL)
+        status = _end_children().get(pid, 0)
+        if os.WIFSIGNALED(status):
+            prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+            last = os.WTERMSIG(status)
+            if last != signal.SIGKILL:
+                signal.signal(last, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {last})
+            os.kill(os.getpid(), last)
+    finally:
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _end_children() -> dict[int, int]:
+    """End all that descends from this process; the status of each that became its child."""
+    ended: dict[int, int] = {}
+    deadline = time.monotonic() + _CLEAR
+    while time.monotonic() < deadline:
+        # Stopped first, so that none of them starts another in the meantime.
+        living = _descendants()
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in living:
+                with contextlib.suppress(OSError):  # it has ended, or is another user's
+                    os.kill(pid, number)
+        try:
+            while (found := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                ended[found[0]] = found[1]
+        except ChildProcessError:
+            break
+        time.sleep(0.002)
+    return ended
+
+
+def _descendants() -> list[int]:
+    """The processes that descend from this one, by their ids."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                # The name, in brackets, may contain anything.
+                stat = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2]
+                children.setdefault(int(stat.split()[1]), []).append(int(entry.name))
+    found, waiting = list[int](), [os.getpid()]
+    while waiting:
+        more = children.get(waiting.pop(), [])
+        found += more
+        waiting += more
+    return found
 
 
 # --- In other processes: the child --------------------------------------------------------------
 
 
-def _die_with(parent: int) -> None:
-    """Have this process killed when its parent ends, however that happens."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with(parent: int, number: signal.Signals) -> None:
+    """Have this process signalled when its parent ends, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
-        os._exit(1)
+        os.kill(os.getpid(), number)
 
 
 class _Sender:
@@ -419,7 +522,8 @@ def _serve(
     """
     how = dict(options)
     level, seed = how.pop("level"), how.pop("seed")
-    names = chosen(how.pop("select"), how.pop("ignore"))
+    select, ignore = how.pop("select"), how.pop("ignore")
+    names = chosen(select, ignore)
 
     def ended(course: Course) -> None:
         send("ended", _plain(course.results[-1]), course.bad_rates)
@@ -429,18 +533,20 @@ def _serve(
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody can answer a prompt
             torch.set_num_threads(threads)
             subject = resolve(case.target, **how)
-            heading = understood(subject, level=level, seed=seed)
+            selection = selection_of(subject.spec, names, select, ignore)
+            heading = understood(subject, level=level, seed=seed, selection=selection)
             send("understood", heading, need_codes(names, subject))
             report = check_subject(
                 subject,
                 level=level,
                 seed=seed,
-                only=names,
+                select=select,
+                ignore=ignore,
                 timeout=timeout,
                 course=case.course,
                 ended=ended,
             )
-        if not report.complete:
+        if report.interrupted:
             send("stopped")
     except _UNABLE as error:
         send("unable", str(error))

@@ -186,7 +186,7 @@ class _Run:
             course=self._course,
             ended=self._keep,
         )
-        if not report.complete:
+        if report.interrupted:
             raise KeyboardInterrupt
         return report.checks[-1]
 
@@ -282,7 +282,7 @@ def _named(key: object) -> str:
     text = str(key).strip().lower()
     name = _NAMES.get(text, text)
     if name not in _CODES:
-        hint = close_to(text, [*_CODES, *_NAMES], "`torchdropout checks` lists them")
+        hint = close_to(text, [*_CODES, *RULES], "`torchdropout checks` lists them")
         raise ArgumentValueError(
             f"Expected `expected_failures` to give names or codes of checks, got {key!r} "
             f"({type(key).__name__}); {hint}"

@@ -13,6 +13,7 @@ from ..errors import VerificationError
 from ..reporting.findings import SCHEMA, Figure, Finding, Rule, plain
 
 Status = Literal["ok", "fail", "skip"]
+Verdict = Literal["correct", "incorrect", "accepted", "none"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,41 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which of the checks that apply to a target's kind a run was to run.
+
+    Attributes:
+        select: The entries of `select`, as the caller gave them.
+        ignore: Those of `ignore`.
+        count: The number of checks that were selected.
+        of: The number of checks that apply to the kind.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    count: int = 0
+    of: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no check was left out."""
+        return self.count == self.of
+
+    def to_dict(self) -> dict[str, Any]:
+        """The selection as JSON-ready data."""
+        return {
+            "select": list(self.select),
+            "ignore": list(self.ignore),
+            "count": self.count,
+            "of": self.of,
+        }
+
+
+# No check was left out.
+ALL = Selection()
+
+
+@dataclass(frozen=True)
 class TargetReport:
     """The results of one target.
 
@@ -70,11 +106,12 @@ class TargetReport:
         false_alarm_rate: Upper bound on the chance that a correct target gets any finding.
         checks: The results, in the order of the registry.
         seconds: Wall-clock time.
-        complete: False when the run was interrupted: the checks are those that had ended.
+        interrupted: Whether the run was interrupted: the checks are those that had ended.
         spec: What the target claims to be.
         file: The file that defines it; empty where none is known.
         line: The line in that file, from 1; 0 where none is known.
         known: Codes whose findings a baseline accepts: they are listed, but do not fail the target.
+        selection: Which checks were to run. By default, all that apply.
     """
 
     target: str
@@ -84,11 +121,12 @@ class TargetReport:
     false_alarm_rate: float
     checks: tuple[CheckResult, ...]
     seconds: float = 0.0
-    complete: bool = True
+    interrupted: bool = False
     spec: str = "plain"
     file: str = ""
     line: int = 0
     known: frozenset[str] = frozenset()
+    selection: Selection = ALL
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -101,9 +139,36 @@ class TargetReport:
         return tuple(f for f in self.findings if f.code not in self.known)
 
     @property
+    def complete(self) -> bool:
+        """True when every check that applies to the kind has ended.
+
+        False when the run was interrupted, or when `select` or `ignore` left checks out.
+        """
+        return not self.interrupted and self.selection.is_whole
+
+    @property
     def passed(self) -> bool:
-        """True when the run is complete and no new finding is an error."""
-        return self.complete and not any(f.severity == "error" for f in self.new_findings)
+        """True when the run was not interrupted and no new finding is an error.
+
+        That is the exit code of a run. It says that the target is correct only where the report is
+        `complete`; see `verdict`.
+        """
+        return not self.interrupted and not any(f.severity == "error" for f in self.new_findings)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run says of the target.
+
+        `"correct"`: all checks that apply were run and found no error. `"accepted"`: all were run,
+        and a baseline accepts the errors they found. `"incorrect"`: a check found an error.
+        `"none"`: the run was interrupted, or found no error but left checks out.
+        """
+        if not self.interrupted and not self.passed:
+            return "incorrect"
+        if not self.complete:
+            return "none"
+        has_errors = any(finding.severity == "error" for finding in self.findings)
+        return "accepted" if has_errors else "correct"
 
     def to_dict(self) -> dict[str, Any]:
         """The report of this target as JSON-ready data."""
@@ -118,6 +183,9 @@ class TargetReport:
             "false_alarm_rate": self.false_alarm_rate,
             "passed": self.passed,
             "complete": self.complete,
+            "interrupted": self.interrupted,
+            "verdict": self.verdict,
+            "selection": self.selection.to_dict(),
             "known": sorted(self.known),
             "findings": [f.to_dict() for f in self.findings],
             "checks": [c.to_dict() for c in self.checks],
@@ -149,8 +217,13 @@ class Report:
         return tuple(f for target in self.targets for f in target.new_findings)
 
     @property
+    def complete(self) -> bool:
+        """True when every check that applies to each target has ended."""
+        return all(target.complete for target in self.targets)
+
+    @property
     def passed(self) -> bool:
-        """True when every target passed."""
+        """True when every target passed: the checks that were run found no new error."""
         return all(target.passed for target in self.targets)
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,6 +257,6 @@ class Report:
 def _listed(target: TargetReport) -> str:
     """A target and its new findings, errors first, one per line."""
     found = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
-    verdict = "not a correct dropout" if target.complete else "interrupted, no verdict"
+    verdict = "interrupted, no verdict" if target.interrupted else "not a correct dropout"
     lines = [f"{f.severity} {f.code} {f.name}: {f.message}" for f in found]
     return "\n  ".join([f"{target.target}: {verdict}", *lines])

@@ -15,7 +15,7 @@ from ..reporting.findings import Rule
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
 from .limit import can_limit, time_limit
 from .registry import CHECKS, RULES, STATISTICAL, chosen
-from .results import CheckResult, Report, Status, TargetReport
+from .results import ALL, CheckResult, Report, Selection, Status, TargetReport
 from .subject import Spec, Subject
 from .targets import resolve
 from .world import World, fresh_modes, own_world
@@ -85,7 +85,7 @@ def check_dropout(
 
     Returns:
         A report of one target. `passed` is true when it was not interrupted and no finding is an
-        error.
+        error; `verdict` is `"correct"` only if no check that applies was left out, too.
 
     Raises:
         TargetError: The target cannot be found, loaded or interpreted.
@@ -117,7 +117,8 @@ def check_dropout(
         seed=seed,
         progress=progress,
         false_alarm_rate=false_alarm_rate,
-        only=names,
+        select=select,
+        ignore=ignore,
         timeout=timeout,
     )
     return Report((one,))
@@ -131,15 +132,19 @@ def check_subject(
     progress: Progress | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
     only: frozenset[str] | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     timeout: float | None = None,
     course: Course = Course(),
     ended: Callable[[Course], object] | None = None,
 ) -> TargetReport:
     """Verify a `Subject`, as `check_dropout` does with a target, also at a custom `Level`.
 
-    `only` names the checks to run; each keeps the share of the false-alarm rate it has in a whole
-    run. A run continues from `course`, and calls `ended` after each check with how far it has come.
+    `only` names the checks to run, instead of `select` and `ignore`; each check keeps the share of
+    the false-alarm rate it has in a whole run. A run continues from `course`, and calls `ended`
+    after each check with how far it has come.
     """
+    only = chosen(select, ignore) if only is None else only
     chosen_level = level if isinstance(level, Level) else need_level(level)
     _need_seed(seed)
     _need_rate(false_alarm_rate)
@@ -149,7 +154,7 @@ def check_subject(
     context.bad_rates |= course.bad_rates
     results = list(course.results)
     codes = codes_of(only, subject.spec)
-    complete = True
+    interrupted = False
     try:
         with own_world() as world:
             for i, code in enumerate(codes):
@@ -161,12 +166,18 @@ def check_subject(
                 if ended is not None:
                     ended(Course(tuple(results), frozenset(context.bad_rates)))
     except KeyboardInterrupt:
-        complete = False
+        interrupted = True
     return replace(
-        understood(subject, level=chosen_level, seed=seed, false_alarm_rate=false_alarm_rate),
+        understood(
+            subject,
+            level=chosen_level,
+            seed=seed,
+            false_alarm_rate=false_alarm_rate,
+            selection=selection_of(subject.spec, only, select, ignore),
+        ),
         checks=tuple(results),
         seconds=time.perf_counter() - start,
-        complete=complete,
+        interrupted=interrupted,
     )
 
 
@@ -176,6 +187,7 @@ def understood(
     level: str | Level,
     seed: int,
     false_alarm_rate: float = FALSE_ALARM_RATE,
+    selection: Selection = ALL,
 ) -> TargetReport:
     """The report of a run that has not begun."""
     file, line = subject.place
@@ -186,11 +198,22 @@ def understood(
         seed=seed,
         false_alarm_rate=false_alarm_rate,
         checks=(),
-        complete=False,
+        interrupted=True,
         spec=subject.spec.name,
         file=file,
         line=line,
+        selection=selection,
     )
+
+
+def selection_of(
+    spec: Spec, only: frozenset[str] | None, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> Selection:
+    """What a report records of the checks that a run was to run."""
+    selected, ignored = (
+        (entries,) if isinstance(entries, str) else tuple(entries) for entries in (select, ignore)
+    )
+    return Selection(selected, ignored, len(codes_of(only, spec)), len(codes_of(None, spec)))
 
 
 def codes_of(only: frozenset[str] | None, spec: Spec) -> tuple[str, ...]:

@@ -30,15 +30,22 @@ from .report._words import verdict_line
 from .reporting.command import (
     CANNOT_RUN,
     ERRORS,
+    HELP,
     INTERRUPTED,
     OK,
     WRONG,
+    completing,
+    exit_zero_option,
     folder_of_settings,
     formats,
+    not_both,
     output_option,
     publish,
+    quiet_option,
     settings_of,
     tell,
+    verbose_option,
+    version_option,
 )
 from .reporting.lines import plural
 from .reporting.output import look, need_writable, write
@@ -48,7 +55,6 @@ from .settings import FORMATS, TABLE, need_patterns
 
 _RULES = tuple(RULES.values())
 _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
-    "text": render_text,
     "json": render_json,
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
@@ -57,7 +63,7 @@ _STDIN = "-"
 _REDRAWN = 0.1  # seconds
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--fix", is_flag=True, help="Fix what can only be meant in one way.")
 @click.option(
@@ -72,12 +78,14 @@ _REDRAWN = 0.1  # seconds
     metavar="RULES",
     help="Apply only these rules: codes, beginnings of codes (TD1), names or groups, separated by "
     "commas.",
+    shell_complete=completing(CHOICE.completions, listed=True),
 )
 @click.option(
     "--ignore",
     multiple=True,
     metavar="RULES",
     help="Leave these rules out; takes precedence over --select.",
+    shell_complete=completing(CHOICE.completions, listed=True),
 )
 @click.option(
     "--exclude",
@@ -90,8 +98,10 @@ _REDRAWN = 0.1  # seconds
 @click.option("--no-gitignore", is_flag=True, help="Audit what git ignores, too.")
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
+@quiet_option("Print findings without their source, and no progress.")
+@verbose_option("Print what the rule of each finding requires, too.")
 @click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
+@exit_zero_option()
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -106,9 +116,14 @@ _REDRAWN = 0.1  # seconds
     help="The name of the source on stdin, when PATH is `-`.",
 )
 @click.option("--rules", "listing", is_flag=True, help="List the rules, and audit nothing.")
-@click.option("--explain", metavar="RULE", help="Explain a rule, and audit nothing.")
+@click.option(
+    "--explain",
+    metavar="RULE",
+    help="Explain a rule, and audit nothing.",
+    shell_complete=completing(lambda: ((rule.name, rule.summary) for rule in _RULES)),
+)
 @settings_of(TABLE)
-@click.version_option(__version__, prog_name="torchdropout-audit")
+@version_option(__version__, "torchdropout-audit")
 @click.pass_context
 def audit(
     context: click.Context,
@@ -119,6 +134,8 @@ def audit(
     diff: bool,
     form: str,
     output: Path | None,
+    quiet: bool,
+    verbose: bool,
     strict: bool,
     exit_zero: bool,
     no_cache: bool,
@@ -141,6 +158,7 @@ def audit(
     if listing or explain is not None:
         _describe(explain, form)
         return OK
+    not_both(quiet, verbose)
     settings = context.default_map or {}
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
@@ -171,7 +189,7 @@ def audit(
         data = sys.stdin.buffer.read()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
-        with _bar() as progress:
+        with _bar(quiet=quiet) as progress:
             report = audit_paths(
                 paths,
                 exclude=exclude,
@@ -190,8 +208,8 @@ def audit(
     if is_filter:  # the source goes to stdout, and the report to stderr or a file
         _pass_on(fixed or b"")
     if is_filter and output is None:
-        click.echo(_RENDERERS[form](report), err=True, nl=False)
-    elif not _publish(report, form, output):
+        click.echo(_rendered(report, form, quiet, verbose), err=True, nl=False)
+    elif not _publish(report, form, output, quiet, verbose):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
     return _exit_code(report, failed and not exit_zero)
@@ -212,14 +230,24 @@ def _describe(name: str | None, form: str) -> None:
     write(render_rule(rule, **look()))
 
 
-def _publish(report: SourceReport, form: str, output: Path | None) -> bool:
+def _rendered(report: SourceReport, form: str, quiet: bool, verbose: bool, **how: Any) -> str:
+    if form != "text":
+        return _RENDERERS[form](report)
+    return render_text(report, detail="quiet" if quiet else "rules" if verbose else "source", **how)
+
+
+def _publish(
+    report: SourceReport, form: str, output: Path | None, quiet: bool, verbose: bool
+) -> bool:
     """Writes the report; returns False when a complete one could not be written."""
+    rendered = functools.partial(_rendered, report, form, quiet, verbose)
     return publish(
         output,
         verdict_line(report),
         "" if report.complete else "the run was interrupted",
-        lambda: render_text(report, **look()) if form == "text" else _RENDERERS[form](report),
-        lambda: _RENDERERS[form](report),
+        lambda: rendered(**look()),
+        rendered,
+        quiet=quiet,
     )
 
 
@@ -252,10 +280,11 @@ def _exit_code(report: SourceReport, failed: bool) -> int:
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None] | None]:
+def _bar(*, quiet: bool = False) -> Iterator[Callable[[int, int], None] | None]:
     """Shows a progress bar on stderr if that is a terminal; yields what updates it."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    # Rich takes a pipe for a terminal where FORCE_COLOR is set, as CI services do.
+    if quiet or not sys.stderr.isatty() or console.is_dumb_terminal:
         yield None
         return
     columns = (TextColumn("auditing"), BarColumn(bar_width=20), MofNCompleteColumn())

@@ -93,7 +93,7 @@ def compare(
         for subject in subjects
     ]
     rows: list[Row] = []
-    complete = all(report.complete for report in reports)
+    complete = not any(report.interrupted for report in reports)
     if complete:
         chosen = level if isinstance(level, Level) else LEVELS[level]
         one, other = (Context(subject, chosen, seed, rate, 1) for subject in subjects)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from rich.text import Text
 
@@ -19,10 +21,17 @@ _PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "d
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _LABEL = {"error": "DIFFERS", "advice": "differs"}
 _LABEL_WIDTH = len("DIFFERS")
+# Rows of one aspect, and names in a line, where not everything is listed.
+_MOST_ROWS = 2
+_MOST_NAMES = 5
+_SKIPPED, _NOT_CHECKED = "skipped: ", "not checked: "
 
 
 def render_comparison(
-    comparison: Comparison, width: int | None = None, styled: bool = False
+    comparison: Comparison,
+    width: int | None = None,
+    styled: bool = False,
+    detail: Literal["quiet", "groups", "checks"] = "groups",
 ) -> str:
     """Render a comparison as text.
 
@@ -30,17 +39,39 @@ def render_comparison(
         comparison: What to render.
         width: Columns of the terminal; None for no wrapping.
         styled: Whether to colour it with ANSI codes.
+        detail: `"checks"`: everything that was looked at; `"groups"`: of many differences in one
+            aspect the first, and the number of the others, and of what was not compared the
+            reasons; `"quiet"`: the verdict only.
 
     Returns:
         Lines that each end in a newline.
     """
-    lines = [*_sides(comparison, width), Text()]
     differing = sorted(comparison.differences, key=lambda row: row.severity != "error")
+    verdict = _verdict(comparison, differing, width)
+    if detail == "quiet":
+        return joined(verdict, styled)
+    lines = [*_sides(comparison, width), Text()]
+    every = detail == "checks"
     if differing:
-        lines += [*_table(differing, width), Text()]
-    lines += [*_same(comparison, width), Text()]
-    lines += _verdict(comparison, differing, width)
+        rows, hidden = (differing, 0) if every else _first(differing)
+        lines += _table(rows, width)
+        if hidden:
+            lines += wrapped(f"and {hidden} more like these: -v lists them", width, "dim")
+        lines.append(Text())
+    lines += [*_same(comparison, width, every), Text(), *verdict]
     return joined(lines, styled)
+
+
+def _first(rows: Sequence[Row]) -> tuple[list[Row], int]:
+    """Of the rows of one aspect, which differ in p or dtype, the first few; how many are left."""
+    counts: Counter[tuple[str, str]] = Counter()
+    shown = []
+    for row in rows:
+        kind = (row.severity, row.aspect.partition(",")[0])
+        counts[kind] += 1
+        if counts[kind] <= _MOST_ROWS:
+            shown.append(row)
+    return shown, len(rows) - len(shown)
 
 
 def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
@@ -48,6 +79,10 @@ def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
     for letter, report in (("a", comparison.a), ("b", comparison.b)):
         yield from _hung(Text(f"{letter}  ", style="cyan"), report.target, width, "bold")
         yield from _hung(Text("   "), report.description, width)
+        errors = [finding.name for finding in report.findings if finding.severity == "error"]
+        if errors:
+            said = f"fails {plural(len(errors), 'check')}: {_some(errors)}"
+            yield from _hung(Text("   "), said, width, "red")
     yield from wrapped(
         f"level {comparison.a.level}   seed {comparison.a.seed}   "
         f"false-alarm rate {comparison.false_alarm_rate:.2g}",
@@ -108,7 +143,13 @@ def _hung(head: Text, text: str, width: int | None, style: str = "") -> Iterator
         yield Text.assemble(head if not i else " " * head.cell_len, (line, style))
 
 
-def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
+def _some(names: Sequence[str], most: int = _MOST_NAMES) -> str:
+    """The first of the names, and how many are left."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _same(comparison: Comparison, width: int | None, every: bool) -> Iterator[Text]:
     """What does not differ, by group, and what was not observed on both sides."""
     parts = []
     for group, plurals in _PLURALS.items():
@@ -117,13 +158,17 @@ def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
         if not equal:
             continue
         some = "all" if len(equal) == len(rows) else f"{len(equal)} of"
-        names = f": {', '.join(_brief(equal))}" if group != "check" else ""
+        names = f": {', '.join(_brief(equal))}" if every and group != "check" else ""
         parts.append(f"{some} {len(rows)} {plurals}{names}")
     if parts:
         yield from _hung(Text("the same: "), "; ".join(parts), width)
-    unseen = [row for row in comparison.rows if row.differs is None]
-    if unseen:
-        said = "; ".join(f"{row.aspect} (a: {row.a}; b: {row.b})" for row in unseen)
+    unseen: dict[str, list[str]] = {}
+    for row in comparison.rows:
+        if row.differs is None:
+            unseen.setdefault(_why_unseen(row), []).append(row.aspect)
+    for why, aspects in unseen.items():
+        names = _some(aspects, len(aspects) if every else _MOST_NAMES)
+        said = f"{len(aspects)}, since {why}: {names}"
         yield from _hung(Text("not compared: "), said, width)
     sees: dict[str, list[float]] = {}
     for row in comparison.rows:
@@ -132,6 +177,17 @@ def _same(comparison: Comparison, width: int | None) -> Iterator[Text]:
     if sees:
         said = "; ".join(f"{_range(least)} in {aspect}" for aspect, least in sees.items())
         yield from _hung(Text("sees: "), f"a difference of {said}", width)
+
+
+def _why_unseen(row: Row) -> str:
+    """Which side was not observed, and why."""
+    sides = {"a": row.a, "b": row.b}
+    skipped = {side: text for side, text in sides.items() if text.startswith(_SKIPPED)}
+    said = [
+        f"{side}: {text.removeprefix(_SKIPPED).removeprefix(_NOT_CHECKED)}"
+        for side, text in (skipped or sides).items()
+    ]
+    return "; ".join(said)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -148,20 +204,17 @@ def _brief(rows: Sequence[Row]) -> list[str]:
     return [head if count == 1 else f"{head} ({count})" for head, count in counts.items()]
 
 
-def _verdict(comparison: Comparison, differing: Sequence[Row], width: int | None) -> Iterator[Text]:
+def _verdict(comparison: Comparison, differing: Sequence[Row], width: int | None) -> list[Text]:
     seconds = f"{comparison.seconds:.1f} s"
     if not comparison.complete:
-        yield from wrapped(f"interrupted after {seconds}: no verdict.", width, style="bold red")
-        return
+        return wrapped(f"interrupted after {seconds}: no verdict.", width, style="bold red")
     unseen = sum(row.differs is None for row in comparison.rows)
     if not differing and unseen:
         said = f"no difference seen in {seconds}, {unseen} not compared: no verdict."
-        yield from wrapped(said, width, style="bold yellow")
-        return
+        return wrapped(said, width, style="bold yellow")
     if not differing:
-        yield from wrapped(f"no difference in {seconds}: the same.", width, style="bold green")
-        return
+        return wrapped(f"no difference in {seconds}: the same.", width, style="bold green")
     errors = sum(row.severity == "error" for row in differing)
     count = plural(len(differing), "difference")
     kind = f"{errors} of them in results" if errors else "none of them in results"
-    yield from wrapped(f"{count} in {seconds}, {kind}.", width, style="bold red")
+    return wrapped(f"{count} in {seconds}, {kind}.", width, style="bold red")

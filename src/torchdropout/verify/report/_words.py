@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...reporting.lines import plural
 from ..results import CheckResult, Report, TargetReport
 
@@ -19,25 +21,47 @@ def label(check: CheckResult, known: frozenset[str]) -> str:
     return "advice" if is_advice else _LABEL[check.status]
 
 
+_VERDICT = {
+    "correct": "a correct dropout",
+    "incorrect": "not a correct dropout",
+    "accepted": "accepted by the baseline",
+    "none": "no verdict",
+}
+
+
 def verdict_line(target: TargetReport) -> str:
     """The findings and the verdict, in one line."""
-    return f"{tally(target)}: {verdict(target)}."
+    says = verdict(target)
+    return f"{tally(target)}{';' if ':' in says else ':'} {says}."
 
 
 def verdict(target: TargetReport) -> str:
     """The verdict that follows from the findings, in a few words."""
-    if not target.complete:
-        return "no verdict"
-    if not target.passed:
-        return "not a correct dropout"
-    has_errors = any(finding.severity == "error" for finding in target.findings)
-    return "accepted by the baseline" if has_errors else "a correct dropout"
+    says = _VERDICT[target.verdict]
+    if target.verdict == "none" and not target.interrupted:
+        return f"{says}: {share(target)}"
+    return says
+
+
+def share(target: TargetReport) -> str:
+    """How many of the checks a selection left: `5 of 57 checks`; empty where it left all."""
+    selection = target.selection
+    return "" if selection.is_whole else f"{selection.count} of {plural(selection.of, 'check')}"
+
+
+def selected(target: TargetReport, between: str = "   ") -> str:
+    """What was selected, and how many checks that is; empty where nothing was."""
+    selection = target.selection
+    named = {"select": selection.select, "ignore": selection.ignore}
+    words = [f"{name} {','.join(entries)}" for name, entries in named.items() if entries]
+    count = share(target)
+    return between.join([*words, *([count] if count else [])])
 
 
 def tally(target: TargetReport) -> str:
     """The number of checks or findings, and the time taken."""
     seconds = f"{target.seconds:.1f} s"
-    if not target.complete:
+    if target.interrupted:
         ended = plural(len(target.checks), "check")
         return f"interrupted after {ended} and {seconds}, {_counts(target)} so far"
     if target.findings:
@@ -62,4 +86,29 @@ def _counts(target: TargetReport) -> str:
 def total(report: Report) -> str:
     """How many of the targets passed."""
     passed = sum(target.passed for target in report.targets)
-    return f"{passed} of {len(report.targets)} targets passed"
+    which = " the selected checks" if any(share(target) for target in report.targets) else ""
+    return f"{passed} of {len(report.targets)} targets passed{which}"
+
+
+def not_passed(report: Report) -> list[tuple[str, str]]:
+    """The targets that did not pass, each with its errors by name, or with what was not run."""
+    said = []
+    for target in report.targets:
+        if not target.passed:
+            errors = [f.name for f in target.new_findings if f.severity == "error"]
+            cut = ["interrupted"] if target.interrupted else []
+            said.append((target.target, ", ".join([*cut, *errors])))
+    return said
+
+
+# The meaning of two things that messages say.
+P_VALUES = (
+    "A p-value is that of the most extreme of the tests of a check, times their number, at most 1: "
+    "at 1 all is as expected. A rate is that at one p; all rates, with their intervals, are in the "
+    "figures (--format json or html)."
+)
+
+
+def has_p_values(messages: Iterable[str]) -> bool:
+    """Whether a message names a p-value, so that `P_VALUES` explains it."""
+    return any("p-value" in message for message in messages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...reporting.github import command
 from ..results import Report, TargetReport
-from ._words import label, total, verdict_line
+from ._words import label, not_passed, selected, total, verdict_line
 
 _COMMAND = {"FAIL": "error", "advice": "warning", "known": "notice"}
 
@@ -26,7 +26,8 @@ def render_github(report: Report) -> str:
     """
     lines = [line for target in report.targets for line in _target(target)]
     if len(report.targets) > 1:
-        lines.append(command("notice", {"title": "torchdropout verify"}, f"{total(report)}."))
+        said = [f"{total(report)}.", *(f"{name}: {why}" for name, why in not_passed(report))]
+        lines.append(command("notice", {"title": "torchdropout verify"}, "\n".join(said)))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -40,6 +41,8 @@ def _target(target: TargetReport) -> list[str]:
         title = f"{known}{check.rule.code} {check.rule.name}"
         message = f"{target.target}: {check.message}"
         lines.append(command(_COMMAND[shown], {**place, "title": title}, message))
-    verdict = "notice" if target.complete else "error"
-    lines.append(command(verdict, {**place, "title": target.target}, verdict_line(target)))
+    verdict = "error" if target.interrupted else "notice"
+    chosen = selected(target, ", ")
+    said = verdict_line(target) + (f" Selection: {chosen}." if chosen else "")
+    lines.append(command(verdict, {**place, "title": target.target}, said))
     return lines

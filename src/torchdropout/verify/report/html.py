@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ... import html
 from ...reporting.lines import clean, plural
 from ..results import CheckResult, Report, TargetReport
-from ._words import label, tally, total, verdict
+from ._words import P_VALUES, has_p_values, label, selected, tally, total, verdict
 from .json import render_json
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _NO_TARGET = "No target was verified"
+# The colour of a verdict.
+_MOOD = {"correct": "pass", "accepted": "pass", "incorrect": "fail", "none": "none"}
 
 
 def render_html(report: Report) -> str:
@@ -64,7 +66,7 @@ def render_html_fragment(report: Report) -> str:
         _environment(),
         "report.html",
         no_target=_NO_TARGET,
-        passed=report.passed,
+        mood=("pass" if report.complete else "none") if report.passed else "fail",
         total=total(report),
         findings=plural(len(report.findings), "finding"),
         targets=[_target(t, f"td-{digest}-{i}") for i, t in enumerate(report.targets)],
@@ -124,7 +126,7 @@ def _target(target: TargetReport, prefix: str) -> dict[str, Any]:
     return {
         "id": prefix,
         "name": target.target,
-        "mood": ("pass" if target.passed else "fail") if target.complete else "none",
+        "mood": _MOOD[target.verdict],
         "verdict": says,
         "headline": says[0].upper() + says[1:],
         "tally": tally(target),
@@ -135,6 +137,7 @@ def _target(target: TargetReport, prefix: str) -> dict[str, Any]:
         "pictures": list(_pictures(target, prefix)),
         "groups": groups,
         "check_count": plural(len(target.checks), "check"),
+        "note": P_VALUES if has_p_values(check.message for check in target.checks) else "",
     }
 
 
@@ -145,6 +148,7 @@ def _facts(target: TargetReport) -> list[tuple[str, str]]:
         "level": target.level,
         "seed": str(target.seed),
         "false-alarm rate of the run": f"{target.false_alarm_rate:.2g}",
+        "selection": selected(target, ", "),
         "defined in": place,
     }
     return [(name, value) for name, value in facts.items() if value]

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from ..results import CheckResult, Report, TargetReport
-from ._words import label, verdict, verdict_line
+from ._words import label, share, verdict, verdict_line
 
 # Characters that XML 1.0 cannot represent.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -47,6 +47,9 @@ def _suite(target: TargetReport) -> ET.Element:
         "level": target.level,
         "seed": target.seed,
         "false_alarm_rate": target.false_alarm_rate,
+        "select": ",".join(target.selection.select),
+        "ignore": ",".join(target.selection.ignore),
+        "checks": share(target) or "all that apply",
         "verdict": verdict(target),
     }
     properties = ET.SubElement(suite, "properties")
@@ -54,7 +57,7 @@ def _suite(target: TargetReport) -> ET.Element:
         ET.SubElement(properties, "property", name=name, value=_legal(str(value)))
     for check in target.checks:
         suite.append(_case(target, check))
-    if not target.complete:
+    if target.interrupted:
         case = _named(target, "complete", 0.0)
         ET.SubElement(case, "error", message=_legal(verdict_line(target)), type="interrupted")
         suite.append(case)

@@ -98,7 +98,7 @@ def function_subject(thing: Callable[..., Any], name: str, hints: Hints, home: H
     if p is None:
         p = first_rate(reading, [n for n in (x, training and training.name) if n])
     if p is None or x is None:
-        raise no_p(name, "function", reading)
+        raise no_p(name, "function", reading, [x, training.name if training else None])
     given = [x, p.name, *([training.name] if training else []), *constants(reading, hints.spec)]
     missing = unfilled(reading, [*given, *input_names(name, reading, hints.spec).values()])
     if missing:

@@ -79,9 +79,13 @@ def _p_of_submodule(thing: Any, name: str, spec: Spec) -> tuple[str, Slot, float
         return where, slot, as_p(name, f"`{where}`", getattr(module, slot.name), slot.flipped)
     places = [f"{path}.{slot.name}" for path, _, slot in found]
     got = f"several: {listed(places)}" if found else "none (tried " + ", ".join(P_NAMES) + ")"
-    raise target_error(
-        name,
-        "to hold its drop probability in one attribute",
-        got,
-        "state it with --p-name NAME, or use a class or a factory f(p)",
-    )
+    could_be = found or [v for v in getattr(thing, "__dict__", {}).values() if _could_be_p(v)]
+    hint = "state it with --p-name NAME, or use a class or a factory f(p)"
+    if not could_be:
+        hint = "none of its attributes could be p; use a class or a factory f(p)"
+    raise target_error(name, "to hold its drop probability in one attribute", got, hint)
+
+
+def _could_be_p(value: object) -> bool:
+    number = as_number(value)
+    return number is not None and 0 <= number <= 1 and not isinstance(value, int)

@@ -85,7 +85,8 @@ def resolve(
         with home:
             hints = dataclasses.replace(hints, spec=infer(thing) if kind is None else kind)
             subject = _understand(thing, name, hints, home)
-        subject.place = _place(thing)
+            # At home: Python finds the file of a class through the module in `sys.modules`.
+            subject.place = _place(thing)
         subject.has_gradient = getattr(thing, "has_gradient", True) is not False
     if checkpoint:
         subject = Checkpointed(subject)

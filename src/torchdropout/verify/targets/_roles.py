@@ -13,7 +13,7 @@ from ...loading import target_error
 from ..subject import Spec
 from ._hints import Hints
 from ._reading import Reading
-from ._words import HOW_TO_STATE, listed
+from ._words import HOW_TO_STATE, NOTHING_TO_STATE, listed
 
 # In the order of preference: an argument earlier in the list wins over a later one.
 P_NAMES = (
@@ -150,14 +150,19 @@ def constants(reading: Reading, spec: Spec) -> dict[str, Any]:
     return {name: value for name, value in spec.arguments.items() if name in reading.free}
 
 
-def no_p(name: str, article: str, reading: Reading) -> TargetError:
+def no_p(
+    name: str, article: str, reading: Reading, taken: Iterable[str | None] = ()
+) -> TargetError:
+    """The error of a target without a p; `taken` are the arguments that have another role."""
     arguments = ", ".join(reading.signature.parameters)
+    others = [parameter for n, parameter in reading.free.items() if n not in set(taken)]
+    could_be = reading.takes_any_keyword or any(map(_may_be_rate, others))
     return target_error(
         name,
         "to take the drop probability",
         f"a {article} with the arguments ({arguments}), none of them named like one "
         f"({', '.join(P_NAMES[:4])}, ..., {KEEP_NAMES[0]}, ...)",
-        HOW_TO_STATE,
+        HOW_TO_STATE if could_be else f"none of its arguments {NOTHING_TO_STATE}",
     )
 
 

@@ -8,6 +8,7 @@ HOW_TO_STATE = (
     "state it with --p-name NAME (or --keep-prob NAME for a keep probability), or use an "
     "instance or a function f(x, p, training)"
 )
+NOTHING_TO_STATE = "could be p; use an instance that holds its p, or a function f(x, p, training)"
 
 
 def shown_value(value: object) -> str:

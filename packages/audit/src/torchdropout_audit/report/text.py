@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from ..findings import SourceFinding, SourceReport
+from ..registry import RULES
 from ..reporting.lines import clean, fill, joined, wrapped
 from ._words import file_of, tags, verdict_line
 
@@ -25,18 +27,26 @@ _BEFORE = 16  # cells shown before the mark when the beginning of a line is cut 
 _CUT = "…"
 
 
-def render_text(report: SourceReport, *, width: int | None = None, styled: bool = False) -> str:
+def render_text(
+    report: SourceReport,
+    *,
+    width: int | None = None,
+    styled: bool = False,
+    detail: Literal["quiet", "source", "rules"] = "source",
+) -> str:
     """Renders a report for people.
 
     Args:
         report: What to render.
         width: Columns of the terminal; with None nothing wraps.
         styled: Whether to add ANSI colours.
+        detail: `"source"`: each finding with its source line; `"rules"`: what its rule requires as
+            well; `"quiet"`: the findings without their source.
 
     Returns:
         Lines that each end in a newline.
     """
-    lines = [line for finding in report.findings for line in _finding(finding, width)]
+    lines = [line for finding in report.findings for line in _finding(finding, width, detail)]
     style = "bold red"
     if report.passed:
         style = "bold yellow" if report.findings else "bold green"
@@ -44,7 +54,7 @@ def render_text(report: SourceReport, *, width: int | None = None, styled: bool 
     return joined(lines, styled)
 
 
-def _finding(finding: SourceFinding, width: int | None) -> Iterator[Text]:
+def _finding(finding: SourceFinding, width: int | None, detail: str) -> Iterator[Text]:
     place = f"{file_of(finding)}:{finding.line}:{finding.column}"
     style = _STYLE[finding.severity]
     head = Text.assemble((place, "bold"), "  ", (finding.code, style), " ", finding.name)
@@ -56,8 +66,13 @@ def _finding(finding: SourceFinding, width: int | None) -> Iterator[Text]:
         yield head
         for part in fill(message + marks, max(width - _TAB, _LEAST)):
             yield Text(" " * _TAB + part)
-    if finding.source:
+    if finding.source and detail != "quiet":
         yield from _source(finding, width, style)
+    rule = RULES.get(finding.name) if detail == "rules" else None
+    if rule is not None:
+        said = f"{rule.summary} (torchdropout-audit --explain {rule.name})"
+        room = None if width is None else max(width - _TAB, _LEAST)
+        yield from (Text(" " * _TAB) + line for line in wrapped(said, room, "dim"))
 
 
 def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[Text]:

@@ -1,0 +1,34 @@
+"""The standard streams where they cannot be written, such as on a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+
+def silence() -> None:
+    """Sends what stdout and stderr still hold to nowhere, where they cannot be written.
+
+    Without this, Python reports it at exit, with an exit code of its own.
+    """
+    for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def unwritable(program: str, error: OSError) -> None:
+    """Says in one line on stderr that the output could not be written, and ends all output.
+
+    Args:
+        program: The name of the program.
+        error: What writing raised.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        why = error.strerror or str(error)
+        print(f"{program}: Expected to write the output, got: {why}", file=sys.stderr)
+    silence()
