@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from ..subject import Built, Spec
 from .effect import Effect, Scaled
 
 # Sizes of the axes that share a draw: unequal, and small, as larger ones only cost time.
-_SHARED = (2, 3, 2)
+_SHARED = (2, 3, 2, 2)
+MOST_SHARED = len(_SHARED)
 # Inputs of up to this many elements are compared with a copy, to see whether a call wrote to them.
 _COMPARED = 4096
 
@@ -26,10 +27,26 @@ class Elementwise(Spec):
         pattern: The axes of an input: `n` and `c` have separate draws, `*` shares one. Empty for
             any number of axes and one draw per element.
         effect: What happens to a kept and to a dropped value.
+        ranks: The numbers of axes to try where a target does not take an input of this pattern.
     """
 
     pattern: str = ""
     effect: Effect = field(default_factory=Scaled)
+    ranks: tuple[int, ...] = ()
+
+    def with_axes(self, axes: int) -> Elementwise:
+        """Return the same kind on inputs of so many axes, of which the last ones share a draw.
+
+        Raises:
+            ValueError: Its last axis does not share a draw, or one of the others would have to.
+        """
+        own = self.pattern.rstrip("* ").split()
+        shared = axes - len(own)
+        if not self.pattern.endswith("*") or not 0 < shared <= MOST_SHARED:
+            raise ValueError(axes)
+        pattern = " ".join((*own, *["*"] * shared))
+        cost = 2 * math.prod(_SHARED[:shared]) if own else self.cost
+        return replace(self, pattern=pattern, cost=cost, ranks=())
 
     @property
     def shared(self) -> tuple[int, ...]:
