@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import torch
+
 from ...errors import ArgumentTypeError, ArgumentValueError
 from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
@@ -368,12 +370,23 @@ def infer(thing: object) -> Spec:
         'dropout2d'
     """
     inner = thing.func if isinstance(thing, functools.partial) else thing
+    if isinstance(inner, torch.jit.ScriptModule):
+        known = _known(*_scripted(inner))
+        return PLAIN if known is None else parse(known)
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
     for cls in kind.__mro__ if isinstance(kind, type) else (kind,):
         name = _known(getattr(cls, "__module__", None) or "torch", getattr(cls, "__name__", ""))
         if name is not None:
             return parse(_by_argument(name, thing))
     return PLAIN
+
+
+def _scripted(module: torch.jit.ScriptModule) -> tuple[str, str]:
+    """Module and name of the class that was scripted."""
+    arguments = getattr(getattr(module, "forward", None), "schema", None)
+    own = str(arguments.arguments[0].type) if arguments is not None else ""
+    parts = [part for part in own.split(".") if "__torch" not in part]
+    return ".".join(parts[:-1]) or "__torch__", parts[-1] if parts else ""
 
 
 def _known(module: str, called: str) -> str | None:

@@ -118,8 +118,8 @@ def builtin_home(function: BuiltinFunctionType) -> str | None:
 
 
 def torch_schema(function: object) -> Any:
-    """The schema of a scripted function, an operator, or a builtin such as `torch.dropout`."""
-    if isinstance(function, torch.jit.ScriptFunction):
+    """The schema of a scripted function or method, an operator, or a builtin such as `torch.dropout`."""
+    if isinstance(function, (torch.jit.ScriptFunction, torch.ScriptMethod)):
         return function.schema
     if is_torch_builtin(function):
         function = getattr(torch.ops.aten, function.__name__, None)
@@ -137,7 +137,8 @@ def _from_schema(schema: Any) -> Signature:
         )
         for argument in schema.arguments
     ]
-    return Signature(parameters)
+    # The object of a scripted method is its first argument; no other schema has one of this name.
+    return Signature([p for p in parameters if p.name != "self"])
 
 
 def call_name(function: object) -> str:

@@ -81,7 +81,9 @@ def resolve(
     hints = Hints(p_name, keep_prob, training_name, compile=compile)
     kind = None if spec is None else parse(spec)
     place = None if device is None else _device(device)
-    with _state_restored():
+    with _state_restored(), warnings.catch_warnings():
+        # torch's own word on TorchScript; what is verified is the caller's decision.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.")
         thing, home = load(target) if isinstance(target, str) else (target, Home())
         name = target if isinstance(target, str) else _name_of(target)
         with home:
