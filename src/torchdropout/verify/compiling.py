@@ -36,7 +36,7 @@ def patient() -> Iterator[None]:
 
     Beyond its limit of 8 the compiler runs a function uncompiled, and the checks would test that
     instead of the compiled one. A graph may also be traversed twice, as the checks of gradients
-    do. What the compiler could not trace is no fault of a dropout, and its warnings are not printed.
+    do. What it could not trace is not an error of a dropout: its warnings are not printed.
     Where nothing has loaded the compiler, which takes seconds, nothing needs to be set.
     """
     if "torch._dynamo" not in sys.modules:

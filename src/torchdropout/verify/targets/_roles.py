@@ -114,7 +114,7 @@ def p_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
         return Slot(drop)
     if keep is not None:
         return Slot(keep, flipped=True)
-    # Of several, those that have no value yet: a default or a partial leaves the others as they are.
+    # Of several, one that has no value yet: a default or a partial gives the others theirs.
     free = reading.free
     required = [n for n, v in free.items() if v.default is Parameter.empty]
     choices = (group for group in (required, free, names) if of_parts(group))
