@@ -51,6 +51,9 @@ def test_a_kind_is_found_by_its_name(name):
         ("drop-path:axes=4", "pattern", "n * * *"),
         ("drop-path-batch:axes=4", "pattern", "* * * *"),
         ("drop-path:axes=2", "cost", 4),
+        ("locked:axes=4", "pattern", "n * c *"),
+        ("columns:axes=3", "pattern", "* n *"),
+        ("columns:axes=3", "cost", 12),
         ("plain:unscaled", "title", "plain, unscaled"),
         ("dropout2d:unscaled,bits=8", "title", "dropout2d, p held to 8 bits, unscaled"),
         ("drop-path:axes=4,unscaled", "title", "drop-path, 4 axes, unscaled"),
@@ -84,9 +87,10 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("plain:unscaled=1", ArgumentValueError, "or unscaled or first without one"),
         ("plain:axes=3", ArgumentValueError, "set one of bits, quantised"),
         ("tokens:removes=1", ArgumentValueError, "set one of bits, group, quantised"),
-        ("locked:axes=4", ArgumentValueError, "whose last axes share a draw"),
-        ("dropout2d:axes=2", ArgumentValueError, "whose last axes share a draw"),
-        ("drop-path:axes=6", ArgumentValueError, "whose last axes share a draw"),
+        ("locked:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("dropout2d:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("drop-path:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("drop-path:axes=6", ArgumentValueError, "from 1 to 4 axes that share a draw"),
     ],
 )
 def test_a_name_that_is_none_is_refused(spec, error, match):
@@ -207,6 +211,26 @@ def test_an_argument_makes_a_known_kind_another_one(known, judge, thing, title):
     assert subject.spec.title == title
     errors = [f.message for f in judge(subject, only=RIGHT).findings if f.severity == "error"]
     assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("module", "called", "title"),
+    [
+        ("monai.networks.nets.efficientnet", "drop_connect", "drop-path"),
+        ("segmentation_models_pytorch.encoders._efficientnet", "drop_connect", "drop-path"),
+        ("kornia.models.common", "DropPath", "drop-path"),
+        ("braindecode.functional.functions", "drop_path", "drop-path"),
+        ("tsai.models.layers", "DropPath", "drop-path"),
+        ("tsai.models.TabTransformer", "FullEmbeddingDropout", "columns, 3 axes"),
+        ("pytorch_widedeep.models", "FullEmbeddingDropout", "columns, 3 axes"),
+        ("torchnlp.nn.weight_drop", "WeightDropLinear", "weights"),
+        ("braindecode.augmentation.transforms", "GaussianNoise", "plain"),
+        ("torchnlp_extra", "LockedDropout", "plain"),
+        ("mine", "DropPath", "plain"),
+    ],
+)
+def test_what_other_packages_call_their_dropouts_is_known(module, called, title):
+    assert infer(type(called, (), {"__module__": module})).title == title
 
 
 RIGHT = with_needed("grad-scale") | with_needed("shared-mask") | {"eval-identity", "p-one-zeros"}

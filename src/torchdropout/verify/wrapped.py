@@ -41,7 +41,7 @@ class First(_Wrapped):
     """A target that returns a tuple; its output is the first."""
 
     def __init__(self, inner: Subject) -> None:
-        super().__init__(inner, "of its outputs the first")
+        super().__init__(inner, "the first of its outputs is y")
 
     def _call(
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]

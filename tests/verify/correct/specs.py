@@ -97,7 +97,8 @@ class TimeFirst(nn.Module):
             return x
         keep = 1 - self.dropout
         mask = torch.empty(1, *x.shape[1:], dtype=torch.float32, device=x.device).bernoulli_(keep)
-        return (mask / keep if keep else mask).to(x.dtype).expand_as(x) * x
+        mask = mask.to(x.dtype)
+        return (mask / keep if keep else mask).expand_as(x) * x
 
 
 def images_only(x, drop_prob, training):

@@ -38,15 +38,14 @@ class Elementwise(Spec):
         """Return the same kind on inputs of so many axes, of which the last ones share a draw.
 
         Raises:
-            ValueError: Its last axis does not share a draw, or one of the others would have to.
+            ValueError: It has no such input: too few axes, or too many that share a draw.
         """
         own = self.pattern.rstrip("* ").split()
-        shared = axes - len(own)
-        if not self.pattern.endswith("*") or not 0 < shared <= MOST_SHARED:
+        pattern = " ".join((*own, *["*"] * (axes - len(own))))
+        found = replace(self, pattern=pattern, ranks=())
+        if not len(own) <= axes or not 0 < len(found.shared) <= MOST_SHARED:
             raise ValueError(axes)
-        pattern = " ".join((*own, *["*"] * shared))
-        cost = 2 * math.prod(_SHARED[:shared]) if own else self.cost
-        return replace(self, pattern=pattern, cost=cost, ranks=())
+        return replace(found, cost=2 * found.per_draw) if own else found
 
     @property
     def shared(self) -> tuple[int, ...]:

