@@ -68,7 +68,8 @@ TAIL = """\
   PyTorch Geometric were installed without the packages they declare. Their augmentations of data
   (`CutOut`, `ChannelsDropout`, `TSInputDropout`, `RandCoarseDropout`, ...) are not dropouts of a
   network, and torchnlp's `WeightDropLSTM` and `WeightDropGRU` are not a kind that the verifier
-  knows; neither is kornia's `drop_add_residual_stochastic_depth`, which computes a share of samples.
+  knows; neither is kornia's `drop_add_residual_stochastic_depth`, which computes a share of the
+  samples.
 """
 
 
