@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,12 +48,12 @@ class Elementwise(Spec):
             raise ValueError(axes)
         return replace(found, cost=2 * found.per_draw) if own else found
 
-    @property
+    @functools.cached_property
     def shared(self) -> tuple[int, ...]:
         """The axes that share a draw."""
         return tuple(i for i, axis in enumerate(self.pattern.split()) if axis == "*")
 
-    @property
+    @functools.cached_property
     def per_draw(self) -> int:
         """Elements that share a draw."""
         return math.prod(_SHARED[: len(self.shared)])

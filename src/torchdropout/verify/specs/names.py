@@ -80,7 +80,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             Elementwise("embedding", cost=4, pattern="n *"),
             Elementwise("columns", cost=4, pattern="* n"),
             Elementwise("alpha", cost=4, effect=Alpha(), largest=1.5),
-            Elementwise("feature-alpha", cost=16, pattern="n c * *", effect=Alpha(), largest=1.5),
+            Elementwise("feature-alpha", cost=32, pattern="n c * *", effect=Alpha(), largest=1.5),
             Elementwise("gaussian", cost=4, effect=Gaussian(), exempt=_GAUSSIAN),
             Elementwise(
                 "feature-gaussian",
