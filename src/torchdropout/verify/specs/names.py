@@ -133,14 +133,14 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             counted.Counted(
                 "tokens",
                 _EIGHTHS,
-                cost=32,
+                cost=256,
                 exempt=counted.EXEMPT,
                 arguments={"num_prefix_tokens": 0},
             ),
             counted.Counted(
                 "n-of-m",
                 (0.25, 0.5, 0.75),
-                cost=8,
+                cost=64,
                 exempt=counted.EXEMPT,
                 group=4,
                 removes=False,
