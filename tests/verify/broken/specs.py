@@ -162,16 +162,6 @@ def masked_and_scaled(x, p):
 
 
 @in_training
-def masked_rows_for_columns(x, p):
-    """The rows are masked, and not the columns.
-
-    Spec: columns:unscaled
-    Trips: shared-mask
-    """
-    return x.masked_fill(_draw(x, (len(x), 1), p), 0)
-
-
-@in_training
 def unscaled_at_another_rate(x, p):
     """An unscaled mask that drops p^2.
 

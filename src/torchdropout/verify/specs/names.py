@@ -140,7 +140,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             counted.Counted(
                 "n-of-m",
                 (0.25, 0.5, 0.75),
-                cost=64,
+                cost=128,
                 exempt=counted.EXEMPT,
                 group=4,
                 removes=False,
