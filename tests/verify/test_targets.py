@@ -1,4 +1,5 @@
 import functools
+import io
 import random
 import sys
 import textwrap
@@ -12,7 +13,7 @@ from torch import nn
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify.subject import Subject
-from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, TRAINING_NAMES, resolve
+from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, PART_NAMES, TRAINING_NAMES, resolve
 
 X = torch.ones(64, 64)
 
@@ -259,6 +260,170 @@ def test_every_name_for_p_is_found_behind_another_number(name):
     scope = {"F": F}
     exec(f"def f(x, scale=1.0, {name}=0.5, training=True): return F.dropout(x, {name})", scope)
     assert f"{name}=p" in resolve(scope["f"]).description
+
+
+def test_every_name_for_the_rate_of_a_part_is_found_behind_another_number():
+    for name in PART_NAMES:
+        scope = {"F": F}
+        exec(f"def f(x, scale=1.0, {name}=0.5, training=True): return F.dropout(x, {name})", scope)
+        assert f"{name}=p" in resolve(scope["f"]).description
+
+
+# As it is written in GPT-2, BERT, Swin, AWD-LSTM, torchnlp and PyTorch's own convolutional models.
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("attn_pdrop", "resid_pdrop", "embd_pdrop", "hidden_dropout_prob", "attn_dropout"),
+        *("attention_probs_dropout_prob", "weight_dropout", "weight_p", "embed_p", "hidden_p"),
+        *("drop_path_rate", "stochastic_depth_prob", "attn_drop_rate", "classifier_dropout"),
+        *("hiddenDropoutProb", "ffn_dropout", "dropout_rate", "drop_prob", "input_dropout"),
+    ],
+)
+@pytest.mark.parametrize("is_instance", [False, True])
+def test_a_rate_may_say_of_which_dropout_it_is(name, is_instance):
+    scope = {"F": F, "nn": nn}
+    exec(
+        f"class Layer(nn.Module):\n"
+        f"    def __init__(self, width=4, {name}=0.5):\n"
+        f"        super().__init__()\n"
+        f"        self.width, self.{name} = width, {name}\n"
+        f"    def forward(self, x):\n"
+        f"        return F.dropout(x, self.{name}, self.training)\n",
+        scope,
+    )
+    layer = scope["Layer"]
+    subject = resolve(layer(4, 0.1) if is_instance else layer)
+    assert name in subject.description
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+
+
+class Parts(nn.Module):
+    def __init__(self, attn_dropout=0.1, hidden_dropout=0.2, required=None):
+        super().__init__()
+        self.attn_dropout, self.hidden_dropout = attn_dropout, hidden_dropout
+
+    def forward(self, x):
+        return F.dropout(x, self.hidden_dropout, self.training)
+
+
+class OnePart(Parts):
+    def __init__(self, hidden_dropout, attn_dropout=0.0):
+        super().__init__(attn_dropout, hidden_dropout)
+
+
+@pytest.mark.parametrize("target", [Parts, Parts()])
+def test_of_the_rates_of_several_parts_one_must_be_stated(target):
+    with pytest.raises(TargetError, match=r"several: `attn_dropout`, `hidden_dropout`.*--p-name"):
+        resolve(target)
+    p = 0.5 if target is Parts else 0.2
+    assert dropped(resolve(target, p_name="hidden_dropout"), p) == pytest.approx(p, abs=0.03)
+
+
+def test_of_the_rates_of_several_parts_the_required_one_is_p():
+    assert "hidden_dropout=p" in resolve(OnePart).description
+    bound = functools.partial(Parts, attn_dropout=0.3)
+    assert "hidden_dropout=p" in resolve(bound).description
+
+
+def test_a_rate_without_a_part_comes_first():
+    class Both(nn.Dropout):
+        def __init__(self, attn_dropout=0.0, dropout=0.5):
+            super().__init__(dropout)
+
+    assert "built as Both(dropout=p)" in resolve(Both).description
+
+
+def test_the_rate_of_a_dropped_weight_is_that_of_the_weight():
+    class Recurrent(nn.Linear):
+        def __init__(self, dropout=0.1, weight_dropout=0.5):
+            super().__init__(4, 4)
+
+    assert "weight_dropout=p" in resolve(Recurrent, spec="weights").description
+    assert "built as Recurrent(dropout=p)" in resolve(Recurrent).description
+
+
+class HasParts(nn.Module):
+    """The rate of its only dropout is more than one of its own that nothing says is used."""
+
+    def __init__(self):
+        super().__init__()
+        self.attn_dropout, self.inner = 0.9, nn.Dropout(0.1)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def test_the_rate_of_the_only_dropout_inside_comes_before_that_of_a_part():
+    assert "`inner.p`" in resolve(HasParts()).description
+
+
+# Scripted modules
+
+
+class OwnRate(nn.Module):
+    """Its p is an attribute, where that of nn.Dropout becomes a constant."""
+
+    def __init__(self, drop_prob: float):
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x):
+        return F.dropout(x, self.drop_prob, self.training)
+
+
+def _script(module):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script")
+        return torch.jit.script(module)
+
+
+def _saved(module):
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit")
+        torch.jit.save(module, file)
+        file.seek(0)
+        return torch.jit.load(file)
+
+
+SCRIPTED = [
+    (_script(nn.Dropout(0.1)), "p"),
+    (_script(OwnRate(0.1)), "drop_prob"),
+    (_script(nn.Sequential(nn.Dropout(0.1))), "0.p"),
+    (_saved(_script(nn.Dropout(0.1))), "p"),
+]
+
+
+@pytest.mark.parametrize(("module", "where"), SCRIPTED)
+def test_a_scripted_module_is_read_as_the_module_that_it_was(module, where):
+    subject = resolve(module)
+    assert subject.description == f"scripted module instance, p=0.1 read from `{where}`"
+    assert (subject.kind, subject.fixed_p, subject.takes_inplace) == ("instance", 0.1, False)
+    assert subject.has_eval
+    assert subject.spec.name == "plain"
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+    assert dropped(subject, 0.1, training=False) == 0
+    module.train()
+    subject.build(0.1).call(X, False)
+    assert module.training  # it is a copy that was set
+
+
+def test_the_kind_of_a_scripted_module_is_that_of_its_class():
+    assert resolve(_script(nn.Dropout2d(0.1))).spec.name == "dropout2d"
+    assert resolve(_script(OwnRate(0.1)), spec="dropout1d").spec.name == "dropout1d"
+
+
+def test_a_scripted_module_is_not_compiled():
+    with pytest.raises(TargetError, match=r"torch\.compile does not take"):
+        resolve(_script(nn.Dropout(0.1)), compile=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_scripts_a_module_is_loaded_without_the_word_of_torch(tmp_path):
+    file = tmp_path / "scripted_target.py"
+    file.write_text("import torch\ndrop = torch.jit.script(torch.nn.Dropout(0.1))\n")
+    subject = resolve(f"{file}:drop")
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
 
 
 @pytest.mark.parametrize("name", KEEP_NAMES)

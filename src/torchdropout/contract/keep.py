@@ -114,9 +114,7 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
 
 
-def words_tensor(
-    key: torch.Tensor, domain: int | torch.Tensor, block: torch.Tensor
-) -> WordTensors:
+def words_tensor(key: torch.Tensor, domain: int | torch.Tensor, block: torch.Tensor) -> WordTensors:
     """`words` on tensors.
 
     Args:

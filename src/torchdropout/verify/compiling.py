@@ -1,21 +1,43 @@
-"""Settings of the compiler while a compiled target is checked."""
+"""How a target is compiled while it is checked."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
+from typing import Any
+
+import torch
 
 from .. import _torch
 
 
+class Tracer:
+    """The backend `aot_eager`, which traces and does not generate code, with a count.
+
+    Attributes:
+        graphs: How many graphs with an operation there were; 0 where the compiler leaves its
+            target as it is, such as a scripted module.
+    """
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, module: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        """Compile a graph."""
+        self.graphs += any(n.op not in ("placeholder", "output") for n in module.graph.nodes)
+        return _torch.compiler_backend()("aot_eager")(module, inputs)
+
+
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """Allow a function to be recompiled for every target, p and shape.
+    """Allow a function to be recompiled for every target, p and shape, without a word.
 
     Beyond its limit of 8 the compiler runs a function uncompiled, and the checks would test that
     instead of the compiled one. A graph may also be traversed twice, as the checks of gradients
-    do. Where nothing has loaded the compiler, which takes seconds, nothing needs to be set.
+    do. What it could not trace is not an error of a dropout: its warnings are not printed.
+    Where nothing has loaded the compiler, which takes seconds, nothing needs to be set.
     """
     if "torch._dynamo" not in sys.modules:
         yield
@@ -23,7 +45,20 @@ def patient() -> Iterator[None]:
     dynamo, functorch = _torch.compiler_settings(), _torch.gradient_settings()
     many = 1 << 20
     with (
+        _quiet(logging.getLogger("torch._dynamo")),
         dynamo.patch(recompile_limit=many, accumulated_recompile_limit=many),
         functorch.patch(donated_buffer=False),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Only errors are logged, unless somebody asked for more than warnings."""
+    level = logger.level
+    if logger.getEffectiveLevel() >= logging.WARNING:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""The conditions in which a claim must hold: which p, shape, memory layout, dtype, mode and history.
+"""The conditions in which a claim must hold: p, shape, memory layout, dtype, mode and history.
 
 A claim (values, gradient, eval, draws) is one axis, the conditions are the other. A check of the
 group `conditions` tests its claim in a covering design: every pair of levels of two factors occurs
@@ -182,15 +182,20 @@ def design(factors: Mapping[str, Sequence[Any]], strength: int, seed: int) -> li
         for name in names:
             if name in row:
                 continue
-            possible = [at for at in levels[name] if _is_possible({**row, name: at})]
-            sets = [set(c) - {name} for c in together if name in c and set(c) - {name} <= row.keys()]
-            row[name] = max(
-                possible,
-                key=lambda at: sum(  # noqa: B023
-                    frozenset([(name, at), *((n, row[n]) for n in c)]) in missing  # noqa: B023
-                    for c in sets  # noqa: B023
-                ),
-            )
+            rest = [set(c) - {name} for c in together if name in c]
+            rest = [others for others in rest if others <= row.keys()]
+
+            def adds(
+                level: Any,
+                name: str = name,
+                rest: list[set[str]] = rest,
+                row: dict[str, Any] = row,
+            ) -> int:
+                pairs = (frozenset([(name, level), *((n, row[n]) for n in c)]) for c in rest)
+                return sum(pair in missing for pair in pairs)
+
+            possible = [level for level in levels[name] if _is_possible({**row, name: level})]
+            row[name] = max(possible, key=adds)
         for chosen in together:
             missing.pop(frozenset((name, row[name]) for name in chosen), None)
         found.append(Condition({name: row[name] for name in factors}))

@@ -74,6 +74,8 @@ class Spec:
         bits: How many bits p is held to, where the target says so; 0 for exact.
         largest: Inputs of the checks have magnitudes in [1/2, largest).
         finite: Whether only finite values can pass through the target one by one.
+        first: Whether the target returns a tuple, of which the first is its output.
+        notes: What the options of the kind change, for its title.
     """
 
     name: str = "plain"
@@ -88,11 +90,14 @@ class Spec:
     bits: int = 0
     largest: float = 2.0
     finite: bool = False
+    first: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """How a report names it."""
-        return f"{self.name}, p held to {self.bits} bits" if self.bits else self.name
+        held = (f"p held to {self.bits} bits",) if self.bits else ()
+        return ", ".join((self.name, *held, *self.notes))
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """Apply the target to independent draws, in the shape of x."""

@@ -1,4 +1,4 @@
-"""Wraps a target in conditions that must not affect dropout: a checkpoint, another device."""
+"""Wraps a target: in a checkpoint, on another device, or reduced to the first of its outputs."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ class _Wrapped(Subject):
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
     ) -> Any:
         raise NotImplementedError
+
+
+class First(_Wrapped):
+    """A target that returns a tuple; its output is the first."""
+
+    def __init__(self, inner: Subject) -> None:
+        super().__init__(inner, "the first of its outputs is y")
+
+    def _call(
+        self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
+    ) -> Any:
+        y = built.call(x, training, **inputs)
+        return y[0] if isinstance(y, (tuple, list)) and y else y
 
 
 class Checkpointed(_Wrapped):

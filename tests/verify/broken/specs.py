@@ -120,6 +120,58 @@ def path_takes_the_keep_probability(x, p):
 
 
 @in_training
+def path_of_images_by_channel(x, p):
+    """Takes images only, and has a draw for each of their channels.
+
+    Spec: drop-path
+    Trips: shared-mask
+    """
+    if x.ndim != 4:
+        raise ValueError(f"expected a batch of images, got shape {tuple(x.shape)}")
+    return select(x, _draw(x, (*x.shape[:2], 1, 1), p), p)
+
+
+@in_training
+def locked_over_the_batch(x, p):
+    """A time-first sequence whose first axis was taken for the batch.
+
+    Spec: locked-time-first
+    Trips: shared-mask
+    """
+    return select(x, _draw(x, (len(x), 1, x.shape[2]), p), p)
+
+
+@in_training
+def locked_over_time_first(x, p):
+    """A batch-first sequence whose first axis was taken for time.
+
+    Spec: locked
+    Trips: shared-mask
+    """
+    return select(x, _draw(x, (1, *x.shape[1:]), p), p)
+
+
+@in_training
+def masked_and_scaled(x, p):
+    """A mask of features whose kept values are scaled all the same.
+
+    Spec: columns:unscaled
+    Trips: kept-scale
+    """
+    return select(x, _draw(x, (1, x.shape[1]), p), p)
+
+
+@in_training
+def unscaled_at_another_rate(x, p):
+    """An unscaled mask that drops p^2.
+
+    Spec: plain:unscaled
+    Trips: drop-rate
+    """
+    return x.masked_fill(draw(x, p * p if p < 1 else p), 0)
+
+
+@in_training
 def steps_not_locked(x, p):
     """Locked dropout with a mask for each step.
 

@@ -82,6 +82,52 @@ def locked(x, p, training):
     return _scaled(x, _uniform(x, (x.shape[0], 1, x.shape[2])) < p, p) if training else x
 
 
+class TimeFirst(nn.Module):
+    """A mask for all steps of a time-first sequence, in the manner of AWD-LSTM.
+
+    Spec: locked-time-first
+    """
+
+    def __init__(self, dropout=0.5):
+        super().__init__()
+        self.dropout = dropout
+
+    def forward(self, x):
+        if not self.training or not self.dropout:
+            return x
+        keep = 1 - self.dropout
+        mask = torch.empty(1, *x.shape[1:], dtype=torch.float32, device=x.device).bernoulli_(keep)
+        mask = mask.to(x.dtype)
+        return (mask / keep if keep else mask).expand_as(x) * x
+
+
+def images_only(x, drop_prob, training):
+    """A number for each image; anything else is refused.
+
+    Spec: drop-path
+    """
+    if x.ndim != 4:
+        raise ValueError(f"expected a batch of images, got shape {tuple(x.shape)}")
+    return _scaled(x, _uniform(x, (len(x), 1, 1, 1)) < drop_prob, drop_prob) if training else x
+
+
+def masked_features(x, p, training):
+    """A number for each column; what is kept stays as it is, and the mask is returned, too.
+
+    Spec: columns:unscaled,first
+    """
+    keep = _uniform(x, (1, x.shape[1])) >= p if training else x.new_ones(1, x.shape[1]).bool()
+    return x.masked_fill(~keep, 0) if training and p else x, keep
+
+
+def masked_values(x, p, training):
+    """What is kept stays as it is.
+
+    Spec: plain:unscaled
+    """
+    return x.masked_fill(_uniform(x) < p, 0) if training else x
+
+
 def embedding_rows(x, p, training):
     """A number for each row of a matrix.
 

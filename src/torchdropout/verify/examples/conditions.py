@@ -46,8 +46,7 @@ EXAMPLES = {
                 def backward(ctx, grad):
                     (mask,) = ctx.saved_tensors
                     if grad.ndim > 1 and 0 not in grad.stride():  # read as contiguous memory
-                        start = grad.storage_offset()
-                        memory = grad.as_strided((grad.numel(),), (1,), start * grad.is_contiguous())
+                        memory = grad.as_strided((grad.numel(),), (1,))
                         grad = memory.view(grad.shape)
                     return torch.where(mask > 0, grad * mask, 0), None
 

@@ -79,27 +79,44 @@ def decode_affine(
     given, got = x.detach().double(), y.detach().double()
     best: tuple[int, torch.Tensor, float] | None = None
     for slope, shift, dropped in constants:
-        want = slope * given + shift
-        terms = (slope * given).abs().clamp_min(abs(shift))
-        allowed = ULPS * ulp(terms, y.dtype)
-        if shift:  # a second number that is rounded by itself
-            allowed = allowed + ULPS * float(ulp(_constant(y, shift).cpu(), y.dtype))
-        if y.dtype != torch.float64:  # p may be held in float32
-            allowed = allowed + terms * (2.0**-24 / (1 - p))
-        # Equality first: the difference of two infinities is NaN, and no tolerance applies to one.
-        allowed = torch.where(torch.isfinite(want), allowed, 0.0)
-        kept = (got == want) | ((got - want).abs() <= allowed)
-        slack = float(ULPS * ulp(_constant(y, size).cpu(), y.dtype)) * (size != 0)
-        if y.dtype != torch.float64:
-            slack += size * 2.0**-24 / (1 - p)
-        zero = (got - dropped).abs() <= slack
-        fits = int(torch.count_nonzero(kept | zero))
-        value = torch.where(zero & ~kept, 0.0, (got - shift) / (slope * (1 - p)))
-        value = torch.where(kept, given / (1 - p), value)
-        if best is None or fits > best[0]:
-            best = fits, value, slope
+        kept = _near(got, given, slope, shift, p, y.dtype)
+        zero = got == dropped if not size else (got - dropped).abs() <= _slack(size, p, y.dtype)
+        known = kept | zero
+        fits = int(torch.count_nonzero(known))
+        if best is not None and fits <= best[0]:
+            continue
+        value = torch.where(kept, given / (1 - p), 0.0)
+        if fits < known.numel():
+            value = torch.where(known, value, (got - shift) / (slope * (1 - p)))
+        best = fits, value, slope
     assert best is not None
     return _read(y, best[1], _constant(y, 1 / ((1 - p) * best[2])))
+
+
+def _near(
+    got: torch.Tensor, given: torch.Tensor, slope: float, shift: float, p: float, dtype: torch.dtype
+) -> torch.Tensor:
+    """Where an output is `slope * given + shift`, up to the rounding of a dtype."""
+    want = slope * given
+    terms = want.abs().clamp_min_(abs(shift))
+    want += shift
+    allowed = ulp(terms, dtype).mul_(ULPS)
+    if dtype != torch.float64:  # p may be held in float32
+        allowed.add_(terms, alpha=2.0**-24 / (1 - p))
+    if shift:  # a second number that is rounded by itself
+        allowed.add_(_slack(abs(shift), p, dtype))
+    if bool(torch.isfinite(want.sum())):
+        return (got - want).abs_() <= allowed
+    # Equality first: the difference of two infinities is NaN, and no tolerance applies to one.
+    allowed = torch.where(torch.isfinite(want), allowed, 0.0)
+    return (got == want) | ((got - want).abs() <= allowed)
+
+
+@functools.cache
+def _slack(size: float, p: float, dtype: torch.dtype) -> float:
+    """How far a difference of terms of this size may be off, cached as calls are many and small."""
+    slack = float(ULPS * ulp(torch.tensor(size, dtype=torch.float64), dtype))
+    return slack if dtype == torch.float64 else slack + size * 2.0**-24 / (1 - p)
 
 
 @dataclass(frozen=True)

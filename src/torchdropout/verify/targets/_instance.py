@@ -15,10 +15,18 @@ from ._target import Target
 from ._use import COMPILED, use_of
 
 
+def is_scripted(thing: object) -> bool:
+    return isinstance(thing, torch.jit.ScriptModule)
+
+
 class Instance(Target):
     """A module, or another callable that has its p: copied for each build."""
 
     def __init__(self, thing: Any, name: str, hints: Hints, home: Home) -> None:
+        if hints.compile and is_scripted(thing):
+            raise target_error(
+                name, "to be compiled", "a scripted module, which torch.compile does not take"
+            )
         where, slot, p = held_p(thing, name, hints)
         self._home = home
         self._thing = thing
@@ -29,6 +37,7 @@ class Instance(Target):
             raise target_error(name, "to survive copy.deepcopy", one_line(error)) from error
         self._use = use_of(made, name, hints)
         article = "module instance" if isinstance(thing, torch.nn.Module) else "callable object"
+        article = f"scripted {article}" if is_scripted(thing) else article
         keep = ", read as a keep probability" if slot.flipped else ""
         super().__init__(
             name,
@@ -37,7 +46,9 @@ class Instance(Target):
             + COMPILED * bool(hints.compile),
             fixed_p=p,
             has_eval=self._use.slot is not None or self._use.switch is not None,
-            takes_inplace=isinstance(getattr(thing, "inplace", None), bool),
+            # A scripted module holds it as a constant.
+            takes_inplace=isinstance(getattr(thing, "inplace", None), bool)
+            and not is_scripted(thing),
         )
         self._compile = hints.compile
 

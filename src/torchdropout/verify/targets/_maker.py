@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from ...loading import Home, one_line, target_error
 from ..subject import Built, Subject
 from ._hints import Hints

@@ -12,7 +12,7 @@ from ...loading import one_line, target_error
 from ..subject import Spec
 from ._hints import Hints
 from ._reading import Reading
-from ._roles import KEEP_NAMES, P_NAMES, Slot, pick
+from ._roles import KEEP_NAMES, P_NAMES, PART_NAMES, Slot, of_parts, one_of_parts, pick
 from ._words import listed, shown_value
 
 
@@ -55,31 +55,17 @@ def held_p(thing: Any, name: str, hints: Hints) -> tuple[str, Slot, float]:
     own = _attribute_p(thing, hints.spec)
     if own is not None:
         return own.name, own, as_p(name, f"`{own.name}`", getattr(thing, own.name), own.flipped)
-    return _p_of_submodule(thing, name, hints.spec)
-
-
-def _attribute_p(thing: object, spec: Spec) -> Slot | None:
-    """The attribute of this object that is a number and has a name for p."""
-    drops = spec.parameters + P_NAMES
-    names = [n for n in dir(thing) if pick([n], drops + KEEP_NAMES)]
-    held = [n for n in names if as_number(getattr(thing, n, None)) is not None]
-    drop, keep = pick(held, drops), pick(held, KEEP_NAMES)
-    if drop is not None:
-        return Slot(drop)
-    return Slot(keep, flipped=True) if keep is not None else None
-
-
-def _p_of_submodule(thing: Any, name: str, spec: Spec) -> tuple[str, Slot, float]:
-    """The p of the only submodule that has one."""
-    inner = thing.named_modules() if isinstance(thing, torch.nn.Module) else ()
-    found = [(path, m, slot) for path, m in inner if path and (slot := _attribute_p(m, spec))]
-    if len(found) == 1:
-        path, module, slot = found[0]
+    inner = _p_of_submodules(thing, hints.spec)
+    if len(inner) == 1:
+        path, module, slot = inner[0]
         where = f"{path}.{slot.name}"
         return where, slot, as_p(name, f"`{where}`", getattr(module, slot.name), slot.flipped)
-    places = [f"{path}.{slot.name}" for path, _, slot in found]
-    got = f"several: {listed(places)}" if found else "none (tried " + ", ".join(P_NAMES) + ")"
-    could_be = found or [v for v in getattr(thing, "__dict__", {}).values() if _could_be_p(v)]
+    part = one_of_parts(name, [n for n in of_parts(_names(thing)) if _holds_number(thing, n)])
+    if part is not None:
+        return part, Slot(part), as_p(name, f"`{part}`", getattr(thing, part), False)
+    places = [f"{path}.{slot.name}" for path, _, slot in inner]
+    got = f"several: {listed(places)}" if inner else "none (tried " + ", ".join(P_NAMES) + ")"
+    could_be = inner or [v for v in getattr(thing, "__dict__", {}).values() if _could_be_p(v)]
     hint = "state it with --p-name NAME, or use a class or a factory f(p)"
     if not could_be:
         hint = "none of its attributes could be p; use a class or a factory f(p)"
@@ -89,3 +75,31 @@ def _p_of_submodule(thing: Any, name: str, spec: Spec) -> tuple[str, Slot, float
 def _could_be_p(value: object) -> bool:
     number = as_number(value)
     return number is not None and 0 <= number <= 1 and not isinstance(value, int)
+
+
+def _names(thing: object) -> list[str]:
+    """The names of its attributes; `dir` does not list the constants of a scripted module."""
+    scripted = isinstance(thing, torch.jit.ScriptModule)
+    hidden = P_NAMES + KEEP_NAMES + PART_NAMES if scripted else ()
+    return [*dir(thing), *(name for name in hidden if hasattr(thing, name))]
+
+
+def _holds_number(thing: object, name: str) -> bool:
+    return as_number(getattr(thing, name, None)) is not None
+
+
+def _attribute_p(thing: object, spec: Spec) -> Slot | None:
+    """The attribute of this object that is a number and has a name for p."""
+    drops = spec.parameters + P_NAMES
+    names = [n for n in _names(thing) if pick([n], drops + KEEP_NAMES)]
+    held = [n for n in names if _holds_number(thing, n)]
+    drop, keep = pick(held, drops), pick(held, KEEP_NAMES)
+    if drop is not None:
+        return Slot(drop)
+    return Slot(keep, flipped=True) if keep is not None else None
+
+
+def _p_of_submodules(thing: Any, spec: Spec) -> list[tuple[str, torch.nn.Module, Slot]]:
+    """The submodules that have a p, and where."""
+    inner = thing.named_modules() if isinstance(thing, torch.nn.Module) else ()
+    return [(path, m, slot) for path, m in inner if path and (slot := _attribute_p(m, spec))]

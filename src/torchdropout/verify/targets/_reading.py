@@ -97,7 +97,8 @@ def _signature(function: Callable[..., Any]) -> Signature | None:
     """The signature of a callable, or None where it has no named arguments or cannot be read."""
     schema = torch_schema(function)
     if schema is not None:
-        return _from_schema(schema)
+        # The first argument of a scripted method is its object.
+        return _from_schema(schema.arguments[isinstance(function, torch.ScriptMethod) :])
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -118,8 +119,8 @@ def builtin_home(function: BuiltinFunctionType) -> str | None:
 
 
 def torch_schema(function: object) -> Any:
-    """The schema of a scripted function, an operator, or a builtin such as `torch.dropout`."""
-    if isinstance(function, torch.jit.ScriptFunction):
+    """The schema of what is scripted, an operator, or a builtin such as `torch.dropout`."""
+    if isinstance(function, (torch.jit.ScriptFunction, torch.ScriptMethod)):
         return function.schema
     if is_torch_builtin(function):
         function = getattr(torch.ops.aten, function.__name__, None)
@@ -127,15 +128,15 @@ def torch_schema(function: object) -> Any:
     return _torch.schema(overload) if isinstance(overload, _OVERLOAD) else None
 
 
-def _from_schema(schema: Any) -> Signature:
-    """A torch schema as a Python signature."""
+def _from_schema(arguments: Iterable[Any]) -> Signature:
+    """The arguments of a torch schema as a Python signature."""
     parameters = [
         Parameter(
             argument.name,
             Parameter.KEYWORD_ONLY if argument.kwarg_only else Parameter.POSITIONAL_OR_KEYWORD,
             default=argument.default_value if argument.has_default_value() else Parameter.empty,
         )
-        for argument in schema.arguments
+        for argument in arguments
     ]
     return Signature(parameters)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,16 +15,17 @@ import torch
 from ...errors import ArgumentValueError, TargetError
 from ...loading import Home, load, one_line, target_error
 from ...process_state import DEFAULT_DTYPE, GRAD_MODE, ProcessState
-from ..specs import infer, parse
+from ..specs import Elementwise, infer, parse
 from ..subject import PLAIN, Spec, Subject, Viewed
 from ..world import GENERATORS
-from ..wrapped import Checkpointed, OnDevice
+from ..wrapped import Checkpointed, First, OnDevice
 from ._function import function_subject
 from ._hints import Hints
 from ._instance import Instance
 from ._maker import maker_subject
 from ._reading import builtin_home, call_name, is_torch_builtin, read_call, torch_schema, unfilled
 from ._roles import Slot, p_slot
+from ._target import TRIAL_P
 from ._words import shown_value
 
 
@@ -79,7 +81,9 @@ def resolve(
     hints = Hints(p_name, keep_prob, training_name, compile=compile)
     kind = None if spec is None else parse(spec)
     place = None if device is None else _device(device)
-    with _state_restored():
+    with _state_restored(), warnings.catch_warnings():
+        # torch's own word on TorchScript; what is verified is the caller's decision.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.")
         thing, home = load(target) if isinstance(target, str) else (target, Home())
         name = target if isinstance(target, str) else _name_of(target)
         with home:
@@ -87,6 +91,9 @@ def resolve(
             subject = _understand(thing, name, hints, home)
             # At home: Python finds the file of a class through the module in `sys.modules`.
             subject.place = _place(thing)
+        if hints.spec.first:
+            subject = First(subject)
+        hints = dataclasses.replace(hints, spec=_fitted(subject, hints.spec))
         subject.has_gradient = getattr(thing, "has_gradient", True) is not False
     if checkpoint:
         subject = Checkpointed(subject)
@@ -114,6 +121,35 @@ def _understand(thing: object, name: str, hints: Hints, home: Home) -> Subject:
     if not has_signature and _p_slot_or_none(thing, hints) is None:
         return Instance(thing, name, hints, home)
     return function_subject(thing, name, hints, home)
+
+
+def _fitted(subject: Subject, spec: Spec) -> Spec:
+    """The kind with the number of axes that the target takes: many drop paths take images only.
+
+    The first of the numbers with which a trial call gives a tensor of the shape of x; the kind as
+    it is where none does, so that the checks report what the target raises.
+    """
+    if not isinstance(spec, Elementwise) or not spec.ranks:
+        return spec
+    others = [(spec.with_axes(axes), f"{axes} axes") for axes in spec.ranks]
+    for found, note in [(spec, ""), *others]:
+        if _takes(subject, found.shape(6)):
+            notes = (*found.notes, *([note] if note else []))
+            return dataclasses.replace(found, notes=notes)
+    return spec
+
+
+def _takes(subject: Subject, shape: tuple[int, ...]) -> bool:
+    """Whether a call on a tensor of this shape gives one of the same shape."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y = subject.build(TRIAL_P if subject.fixed_p is None else subject.fixed_p).call(
+                torch.ones(shape), True
+            )
+    except Exception:
+        return False
+    return isinstance(y, torch.Tensor) and tuple(y.shape) == shape
 
 
 def _is_module(cls: type) -> bool:

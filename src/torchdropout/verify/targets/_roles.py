@@ -19,7 +19,31 @@ from ._words import HOW_TO_STATE, NOTHING_TO_STATE, listed
 P_NAMES = (
     "p", "drop_prob", "dropout_prob", "dropout_p", "drop_p", "p_drop", "p_dropout", "drop_rate",
     "dropout_rate", "drop_probability", "dropout_probability", "drop_ratio", "dropout_ratio",
-    "rate", "dropout", "drop", "prob", "probability", "ratio",
+    "p_dropout_rate", "prob_drop", "prob_dropout", "pdrop", "rate_drop", "dropout_value",
+    "dropout_fraction", "drop_fraction", "drop_path", "drop_path_rate", "drop_path_prob",
+    "stochastic_depth_prob", "stochastic_depth_rate", "rate", "dropout", "drop", "prob",
+    "probability", "ratio",
+)  # fmt: skip
+
+
+# Of which dropout it is the rate, and how it then goes on: `attn_dropout`, `hidden_dropout_prob`,
+# `weight_p`, `resid_pdrop`. They are looked for after the names above: one of them alone is p.
+PART_NAMES = tuple(
+    f"{part}_{rate}"
+    for part in (
+        "attn", "attention", "attention_probs", "self_attn", "cross_attn", "weight", "weights",
+        "hidden", "hidden_state", "embed", "embd", "emb", "embedding", "embeddings", "input",
+        "inp", "in", "output", "out", "resid", "residual", "recurrent", "rnn", "lstm", "gru",
+        "state", "ffn", "ff", "fc", "mlp", "head", "final", "last", "classifier", "proj",
+        "projection", "activation", "act", "relu", "feature", "features", "feat", "node", "edge",
+        "token", "tokens", "patch", "word", "pos", "position", "positional", "path", "layer",
+        "block", "encoder", "decoder", "conv", "linear", "channel", "spatial", "locked",
+        "variational", "base", "global", "local",
+    )
+    for rate in (
+        "dropout", "dropout_prob", "dropout_p", "dropout_rate", "dropout_probability",
+        "dropout_ratio", "drop", "drop_prob", "drop_p", "drop_rate", "drop_ratio", "pdrop", "p",
+    )
 )  # fmt: skip
 
 
@@ -58,6 +82,24 @@ def pick(names: Iterable[str], known: Iterable[str]) -> str | None:
     return next((given[_squeezed(k)] for k in known if _squeezed(k) in given), None)
 
 
+def of_parts(names: Iterable[str]) -> list[str]:
+    """Those of the names that say of which dropout they are the rate."""
+    return [name for name in names if _squeezed(name) in _PARTS]
+
+
+def one_of_parts(name: str, names: Iterable[str]) -> str | None:
+    """The only name that says of which dropout it is the rate; of several, the caller states it."""
+    found = of_parts(names)
+    if len(found) > 1:
+        raise target_error(
+            name, "to have one drop probability", f"several: {listed(found)}", HOW_TO_STATE
+        )
+    return found[0] if found else None
+
+
+_PARTS = frozenset(map(_squeezed, PART_NAMES))
+
+
 def p_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
     """The argument that carries p, as stated or by its name."""
     if hints.p is not None or hints.keep is not None:
@@ -70,7 +112,14 @@ def p_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
     keep = pick(names, KEEP_NAMES)
     if drop is not None:
         return Slot(drop)
-    return Slot(keep, flipped=True) if keep is not None else None
+    if keep is not None:
+        return Slot(keep, flipped=True)
+    # Of several, one that has no value yet: a default or a partial gives the others theirs.
+    free = reading.free
+    required = [n for n, v in free.items() if v.default is Parameter.empty]
+    choices = (group for group in (required, free, names) if of_parts(group))
+    part = one_of_parts(name, next(choices, ()))
+    return Slot(part) if part is not None else None
 
 
 def training_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
