@@ -11,7 +11,7 @@ from torchdropout.verify.conditions import arrange, design, expanded_axis, fits
 from torchdropout.verify.targets import resolve
 from verify import _zoo, generated
 
-PAIRS = replace(_zoo.COARSE, strength=2)
+PAIRS = replace(_zoo.COARSE, strength=2, most=1 << 27)
 
 FACTORS = {
     "p": conditions.P,

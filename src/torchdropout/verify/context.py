@@ -287,15 +287,20 @@ class Context:
         with self.blame(f"a call at p={built.p:g} {'in training' if training else 'in eval'}"):
             # The target runs with the caller's threads, the verifier with one: its operations are
             # small, and waiting for a second thread can cost more than they do.
-            torch.set_num_threads(self.threads)
+            if self.threads != 1:
+                torch.set_num_threads(self.threads)
             dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
             try:
                 y = built.call(x, training)
             finally:
                 # `state-restored` reports what a target changes; it must not affect other checks.
-                torch.set_num_threads(1)
-                torch.set_default_dtype(dtype)
-                torch.set_grad_enabled(grad)
+                # To set what is set already would take longer than a small call.
+                if torch.get_num_threads() != 1:
+                    torch.set_num_threads(1)
+                if torch.get_default_dtype() != dtype:
+                    torch.set_default_dtype(dtype)
+                if torch.is_grad_enabled() != grad:
+                    torch.set_grad_enabled(grad)
         if not isinstance(y, torch.Tensor):
             raise Fault(f"expected a tensor, got {type(y).__name__}", type=type(y).__name__)
         if y.shape != x.shape:

@@ -12,6 +12,7 @@ from ..stats import smallest_seen
 from ..subject import Built
 from ._reading import seeded_mask, split
 
+ROWS = 1 << 14  # values of each class in a call
 CLASSES = {
     "negative": -1.0,
     "positive": 1.0,
@@ -116,12 +117,16 @@ def value_rate(ctx: Context) -> Seen:
     n = ctx.size(p, ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each)
     built = ctx.build(p)
     factors = torch.tensor(list(CLASSES.values()))
-    x = ctx.normal(n, len(CLASSES)).abs() * factors
+    rows = min(n, ROWS)
+    x = ctx.normal(rows, len(CLASSES)).abs() * factors
     # Shuffled, so that a fault that depends on position does not look like one of values.
     order = torch.randperm(x.numel(), generator=ctx.generator("order"))
-    kept = torch.empty(x.numel(), dtype=torch.bool)
-    kept[order] = ctx.kept(built, x.reshape(-1)[order])
-    dropped = n - torch.count_nonzero(kept.reshape(x.shape), dim=0)
+    x, places = x.reshape(-1)[order], order.argsort()
+    dropped = torch.zeros(len(CLASSES), dtype=torch.int64)
+    n = -(-n // rows) * rows
+    for _ in range(n // rows):  # the same values again and again: the draws are new
+        kept = ctx.kept(built, x.clone())[places].reshape(-1, len(CLASSES))
+        dropped += rows - torch.count_nonzero(kept, dim=0)
     family.binomials(list(CLASSES), dropped.numpy(), n, p)
     return outcome(
         family,
