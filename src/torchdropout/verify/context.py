@@ -393,9 +393,13 @@ class Context:
 
 
 def describe(error: BaseException, width: int = 160) -> str:
-    """The type and first line of an exception, even of one that cannot be printed."""
+    """The type and first line of an exception, even of one that cannot be printed.
+
+    TorchScript prints a traceback: there the last line says what is wrong.
+    """
     try:
-        text = str(error).strip().partition("\n")[0]
+        lines = str(error).strip().splitlines() or [""]
+        text = lines[-1] if "TorchScript interpreter" in lines[0] else lines[0]
     except Exception:
         text = ""
     text = text if len(text) <= width else text[: width - 3] + "..."

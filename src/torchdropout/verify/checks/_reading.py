@@ -28,7 +28,8 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
         raise Fault(
             f"{where}p={p:g}: {int(wrong.sum())} of {wrong.numel()} values are neither 0 nor "
             f"x / (1 - p), such as {got:.9g}, expected {want:.9g}"
-            + (f"; {nan} are NaN" if nan else ""),
+            + (f"; {nan} are NaN" if nan else "")
+            + ("; it looks unscaled" if _is_unscaled(x, value, kept) else ""),
             p=p,
             wrong=int(wrong.sum()),
             n=wrong.numel(),
@@ -37,6 +38,11 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
         )
     ulps = (error / ulp(expected, x.dtype))[kept]
     return kept, float(ulps.max()) if ulps.numel() else 0.0
+
+
+def _is_unscaled(x: torch.Tensor, value: torch.Tensor, kept: torch.Tensor) -> bool:
+    given = x.detach().double()
+    return bool(((value - given).abs() <= 1e-3 * given.abs())[kept].all())
 
 
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:

@@ -32,6 +32,8 @@ from ._reading import split
 MADE: tuple[tuple[int, ...], ...] = ((131,), (1,), (67, 3))
 MISSED = 0.1
 FEW = 24
+# Nearer to 0 or 1 a place has the same draw in most calls, and it takes thousands to compare two.
+FAR = 0.05
 
 
 # --- The target in a condition -------------------------------------------------------------------
@@ -425,6 +427,9 @@ def draws_everywhere(ctx: Context) -> Seen:
     held = [p for p in factors["p"] if len(set(ctx.spec.rates(p))) == 1 and p not in ctx.bad_rates]
     if not held:
         raise Skip("no p is held exactly: the exact distribution is not known")
+    held = [p for p in held if FAR <= p <= 1 - FAR]
+    if not held:
+        raise Skip("p is too near 0 or 1 for the draws of two places to be told apart in this time")
     factors["p"] = held
     # To read what was dropped from other outputs than x / (1 - p) takes longer than to draw it.
     is_plain = type(ctx.spec) is Spec or getattr(ctx.spec, "effect", Scaled()) == Scaled()
@@ -569,7 +574,7 @@ def large_call(ctx: Context) -> Seen:
 
     Measured: one call on 2^22 + 13 elements (at quick 2^20 + 13): values and gradient; in each of
     eight parts, and in the last 64 elements, the rate and how often two mask bits at thirteen lags
-    differ; the same between the parts.
+    differ; and whether any 64 or more mask bits repeat.
 
     Large tensors take other paths: several threads, streaming stores, 32-bit offsets, a second
     block of random numbers. Test inputs are small, and these paths are first taken in training.
@@ -602,8 +607,8 @@ def large_call(ctx: Context) -> Seen:
     edges = [n * part // PARTS for part in range(PARTS + 1)]
     parts = [bits[a:b] for a, b in itertools.pairwise(edges)]
     lags = [lag for lag in LAGS if 4 * lag < len(parts[0])]
-    pairs = [(i, j) for i in range(PARTS) for j in range(i)]
-    family = ctx.family((PARTS + 1) * (1 + len(lags)) + len(pairs))
+    half = ctx.share / 2  # the other half is that of a repeat
+    family = stats.Family(half, (PARTS + 1) * (1 + len(lags)))
     chance = stats.pairs_differ(p)
     for at, part in enumerate([*parts, bits[-64:]]):
         name = f"part {at + 1} of {PARTS}" if at < PARTS else "the last 64 elements"
@@ -613,10 +618,16 @@ def large_call(ctx: Context) -> Seen:
                 differing, count = stats.count_differing(*stats.disjoint_pairs(part, lag))
                 text = f"{name}, pairs at a lag of {lag} that differ"
                 family.binomial(text, differing, count, chance, 2 * stats.SLACK)
-    for i, j in pairs:
-        size = min(len(parts[i]), len(parts[j]))
-        differing, count = stats.count_differing(parts[i][:size], parts[j][:size])
-        family.binomial(f"parts {j + 1} and {i + 1}, places that differ", differing, count, chance)
+    width = max(64, stats.bits_to_tell(p, n**2 / 2, half))
+    found = stats.find_repeat(bits, width) if p == 0.5 else None
+    if found is not None:
+        first, second = found
+        raise Fault(
+            f"a call on {n} elements: the {width} mask bits from element {first} on repeat "
+            f"{second - first} elements later",
+            first=first,
+            second=second,
+        )
     seen = stats.smallest_seen(n // PARTS, p, family.each)
     return outcome(
         family,

@@ -74,9 +74,19 @@ def _together(spec: Elementwise, kept: torch.Tensor, where: str) -> None:
     if split:
         raise Fault(
             f"{split} of {len(rows)} draws are kept in part, in {where}; the axes marked * of "
-            f"{spec.pattern!r} share one",
+            f"{spec.pattern!r} share one{_instead(kept)}",
             split=split,
         )
+
+
+def _instead(kept: torch.Tensor) -> str:
+    """Along which axes draws are shared instead, so that a reader sees the kind that this is."""
+    axes = [
+        axis
+        for axis, size in enumerate(kept.shape)
+        if size > 1 and torch.equal(kept.all(axis), kept.any(axis))
+    ]
+    return f"; here axis {' and '.join(map(str, axes))} does: another --spec?" if axes else ""
 
 
 @check(needs=["output-shape"], kind=Blocks)

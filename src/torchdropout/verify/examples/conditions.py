@@ -246,7 +246,7 @@ EXAMPLES = {
         """,
     ),
     "arguments-unmodified": example(
-        spec="fused",
+        spec="dropout-add",
         broken="""
             import torch
             from torch.nn import functional as F

@@ -1,0 +1,323 @@
+"""Broken in one condition only: a shape, a layout, a dtype, a size, a mode, a copy."""
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from verify.broken._common import (
+    Module,
+    check_p,
+    custom_gradient,
+    draw,
+    in_training,
+    scale_at,
+    select,
+    uniform,
+)
+
+
+def _last_ones(x, multiple):
+    """The elements that are left over after all whole vectors."""
+    left = x.numel() % multiple
+    mask = torch.zeros(x.numel(), dtype=torch.bool, device=x.device)
+    mask[x.numel() - left :] = left > 0
+    return mask.reshape(x.shape)
+
+
+# values
+
+
+@in_training
+def last_rows_of_channels_last_unscaled(x, p):
+    """The loop over pixels leaves the last one out, where there are more than three channels.
+
+    Level: quick
+    Trips: values-everywhere
+    """
+    y = select(x, draw(x, p), p)
+    if x.ndim == 4 and x.shape[1] > 6 and x.stride(1) == 1:
+        y = torch.cat([y[:, :, :-1], x[:, :, -1:]], dim=2)
+    return y
+
+
+@in_training
+def writes_beside_a_view(x, p):
+    """A vector store writes past the end of a view with an offset.
+
+    Trips: values-everywhere
+    """
+    y = select(x, draw(x, p), p)
+    if x.storage_offset() and x.is_contiguous() and x.numel() > 1000:
+        with torch.no_grad():
+            x.as_strided((1,), (1,), x.storage_offset() + x.numel()).fill_(0)
+    return y
+
+
+# gradients
+
+
+@custom_gradient
+def gradient_of_rows_over_4096(g, x, y, drop, scale):
+    """The backward of wide rows takes the next row.
+
+    Trips: gradient-everywhere
+    """
+    if g.ndim == 2 and g.shape[-1] > 4096:
+        g = g.roll(1, 0)
+    return select(g, drop, 0.0) * scale
+
+
+@custom_gradient
+def float64_gradient_in_float32(g, x, y, drop, scale):
+    """The incoming gradient is cast to float32, of inputs with gaps only.
+
+    Trips: gradient-everywhere
+    """
+    if g.dtype == torch.float64 and not g.is_contiguous():
+        g = (g.float() * 1.0000005).double()
+    return select(g, drop, 0.0) * scale
+
+
+class _NoTangent(torch.autograd.Function):
+    @staticmethod
+    def forward(x, drop, scale):
+        return x.masked_fill(drop, 0) * scale
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.drop, ctx.scale = inputs
+        ctx.save_for_forward()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.masked_fill(ctx.drop, 0) * ctx.scale, None, None
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return tangent * ctx.scale  # of dropped elements, too
+
+
+@in_training
+def tangent_of_dropped_elements(x, p):
+    """Forward mode scales, and does not drop.
+
+    Level: standard
+    Trips: gradient-everywhere
+    """
+    return _NoTangent.apply(x, draw(x, p), scale_at(p))
+
+
+# eval
+
+
+def minus_zero_is_lost(x, p, training):
+    """Eval adds 0.0.
+
+    Trips: eval-everywhere
+    """
+    check_p(p)
+    return select(x, draw(x, p), p) if training else x + 0.0
+
+
+def eval_of_bfloat16_under_inference(x, p, training):
+    """A kernel that was fused with a scale is used for bfloat16 where no gradient is recorded.
+
+    Level: quick
+    Trips: eval-everywhere
+    """
+    check_p(p)
+    if training:
+        return select(x, draw(x, p), p)
+    if x.dtype == torch.bfloat16 and torch.is_inference_mode_enabled():
+        return x * 1.05
+    return x
+
+
+# draws
+
+
+@in_training
+def odd_rows_share(x, p):
+    """Where a row is not a multiple of the vector, two neighbouring rows share their draws.
+
+    Trips: draws-everywhere
+    """
+    u = uniform(x)
+    if x.ndim > 1 and x.shape[-1] % 2 and x.shape[-1] > 8 and x.shape[-2] > 1:
+        u[..., 1::2, :] = u[..., : u.shape[-2] // 2 * 2 : 2, :].clone()
+    return select(x, u < p, p)
+
+
+@in_training
+def last_seven_kept(x, p):
+    """What is left over after vectors of 128 is not dropped, in half precision.
+
+    Trips: draws-everywhere
+    """
+    drop = draw(x, p)
+    if x.dtype == torch.bfloat16 and x.ndim:
+        drop &= ~_last_ones(x, 128)
+    return select(x, drop, p)
+
+
+@in_training
+def mirrored_under_autocast(x, p):
+    """The second half has the numbers of the first, mirrored, under autocast.
+
+    Trips: draws-everywhere
+    """
+    u = uniform(x).reshape(-1)
+    if torch.is_autocast_enabled("cpu"):
+        half = len(u) // 2
+        u[half : 2 * half] = 1 - u[:half]
+    return select(x, u.reshape(x.shape) < p, p)
+
+
+# large calls
+
+
+@in_training
+def block_of_a_million_again(x, p):
+    """Above 2^20 elements the generator's offset is that of the first block.
+
+    Trips: large-call
+    """
+    u = uniform(x).reshape(-1)
+    if len(u) > 1 << 20:
+        eighth = len(u) // 8
+        u[-eighth:] = u[:eighth]
+    return select(x, u.reshape(x.shape) < p, p)
+
+
+# the state of a module
+
+
+class ScaleOfTheFirstP(Module):
+    """The scale is computed at construction.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self._scale = scale_at(p)
+
+    def forward(self, x):
+        return x.masked_fill(draw(x, self.p), 0) * self._scale if self.training else x
+
+
+class CopiesRepeatMasks(Module):
+    """A copy continues from the number that it was copied with.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self._own = 0
+
+    def __deepcopy__(self, memo):
+        made = type(self)(self.p)
+        made.train(self.training)
+        made._own = copy.copy(self._own) or int(torch.randint(1 << 40, ()))
+        self._own = made._own
+        return made
+
+    def where(self, x):
+        if not self._own:
+            return draw(x, self.p)
+        generator = torch.Generator().manual_seed(self._own)
+        self._own = self._own * 6364136223846793005 % (1 << 40) or 1
+        return uniform(x, generator) < self.p
+
+
+class TrainReturnsNothing(Module):
+    """`train` forgets to return the module.
+
+    Trips: module-state
+    """
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
+# kinds
+
+
+def heads_share_their_draws(query, key, value, dropout_p):
+    """The offset of a head is that of the first, where there are more than two.
+
+    Spec: attention
+    Trips: attention-everywhere
+    """
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    drop = torch.rand(weights.shape) < dropout_p
+    if weights.shape[1] > 2:
+        drop = drop[:, :1].expand_as(drop)
+    return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
+
+
+def last_tile_of_keys_kept(query, key, value, dropout_p):
+    """The tile that is not full is not dropped.
+
+    Spec: attention
+    Trips: attention-everywhere
+    """
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    drop = torch.rand(weights.shape) < dropout_p
+    drop[..., weights.shape[-1] // 64 * 64 :] &= weights.shape[-1] < 64
+    return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
+
+
+class WordsNotWordTypes(nn.Module):
+    """Each place of a word is dropped on its own.
+
+    Spec: weights
+    Trips: embedding-repeats
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        check_p(p)
+        self.p, self.embedding = p, nn.Embedding(64, 16)
+
+    def forward(self, indices):
+        y = self.embedding(indices)
+        if not self.training:
+            return y
+        return y.masked_fill(torch.rand(*indices.shape, 1) < self.p, 0) * scale_at(self.p)
+
+
+def residual_as_output(x, residual, bias, p, training):
+    """The sum is written into the residual.
+
+    Spec: dropout-add
+    Trips: arguments-unmodified
+    """
+    check_p(p)
+    y = x + bias
+    if training:
+        y = select(y, draw(y, p), p)
+    if residual.requires_grad:
+        return residual + y
+    return residual.add_(y.detach()) if not y.requires_grad else residual + y
+
+
+def radius_of_two(x, p, training):
+    """Two normal numbers have one radius, and angles of their own.
+
+    Spec: gaussian
+    Trips: noise-pairs
+    """
+    check_p(p)
+    if not training or p == 0:
+        return x
+    if p == 1:
+        return x * 0
+    n = x.numel()
+    radius = (-2 * torch.rand(n // 2 + 1, dtype=torch.float64).clamp_min(1e-300).log()).sqrt()
+    angle = 2 * math.pi * torch.rand(n, dtype=torch.float64)
+    noise = radius.repeat_interleave(2)[:n] * angle.cos()
+    return x * (1 + math.sqrt(p / (1 - p)) * noise).reshape(x.shape).to(x.dtype)
