@@ -1,4 +1,4 @@
-"""What a machine without a compiler gets: the reference, beside torch's dropout, by threads.
+"""What a machine without a compiler gets: the reference, next to torch's dropout, by threads.
 
 A forward without gradients. It selects the backend itself: `--backend` has no effect.
 """

@@ -25,6 +25,7 @@ GROUPS = [
     "randomness",
     "values",
     "layout",
+    "conditions",
     "construction",
     "world",
     "compiled",

@@ -53,4 +53,5 @@ def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(corre
     assert accused <= binom.isf(1e-4, count, rate)
     # The tests are not void either: at this rate some give a false alarm.
     assert accused > 0
-    assert len(alarms) > STATISTICAL / 3
+    # Those of noise, of attention and of fixed counts do not run on these.
+    assert len(alarms) > STATISTICAL / 4

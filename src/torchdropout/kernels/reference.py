@@ -255,11 +255,12 @@ def _uniform_indices(keys: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Uniforms of any mask indices, with one Philox call in each domain for every index."""
     block = index >> 3 & (2**61 - 1)  # the index is unsigned: mask off the copies of its top bit
     both = words_tensor(keys[:, None], _domains(keys.device), block)
-    high, low = _take(both, index.expand(both[0].shape))
+    high, low = _take(both, index.expand(both[0].shape)).unbind()
     return high << 16 | low
 
 
 def _take(four: WordTensors, index: torch.Tensor) -> torch.Tensor:
     """The half of each index among the words of its Philox call."""
     word = torch.stack(four, dim=-1).gather(-1, (index >> 1 & 3).unsqueeze(-1)).squeeze(-1)
-    return word >> 16 * (index & 1) & HALF
+    half: torch.Tensor = word >> 16 * (index & 1) & HALF
+    return half

@@ -31,13 +31,13 @@ def _last_ones(x, multiple):
 
 @in_training
 def last_rows_of_channels_last_unscaled(x, p):
-    """The loop over pixels leaves the last one out, where there are more than three channels.
+    """In half precision the loop over the pixels of channels_last leaves the last row out.
 
     Level: quick
     Trips: values-everywhere
     """
     y = select(x, draw(x, p), p)
-    if x.ndim == 4 and x.shape[1] > 6 and x.stride(1) == 1:
+    if x.ndim == 4 and x.stride(1) == 1 and x.dtype == torch.float16:
         y = torch.cat([y[:, :, :-1], x[:, :, -1:]], dim=2)
     return y
 
@@ -253,7 +253,7 @@ def heads_share_their_draws(query, key, value, dropout_p):
     Trips: attention-everywhere
     """
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-    drop = torch.rand(weights.shape) < dropout_p
+    drop = torch.rand(weights.shape, device=weights.device) < dropout_p
     if weights.shape[1] > 2:
         drop = drop[:, :1].expand_as(drop)
     return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
@@ -266,7 +266,7 @@ def last_tile_of_keys_kept(query, key, value, dropout_p):
     Trips: attention-everywhere
     """
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-    drop = torch.rand(weights.shape) < dropout_p
+    drop = torch.rand(weights.shape, device=weights.device) < dropout_p
     drop[..., weights.shape[-1] // 64 * 64 :] &= weights.shape[-1] < 64
     return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
 
@@ -281,13 +281,15 @@ class WordsNotWordTypes(nn.Module):
     def __init__(self, p=0.5):
         super().__init__()
         check_p(p)
-        self.p, self.embedding = p, nn.Embedding(64, 16)
+        self.p, self.embedding = p, nn.Embedding(4096, 16)
 
     def forward(self, indices):
         y = self.embedding(indices)
         if not self.training:
             return y
-        return y.masked_fill(torch.rand(*indices.shape, 1) < self.p, 0) * scale_at(self.p)
+        return y.masked_fill(torch.rand(*indices.shape, 1, device=y.device) < self.p, 0) * scale_at(
+            self.p
+        )
 
 
 def residual_as_output(x, residual, bias, p, training):
@@ -317,7 +319,9 @@ def radius_of_two(x, p, training):
     if p == 1:
         return x * 0
     n = x.numel()
-    radius = (-2 * torch.rand(n // 2 + 1, dtype=torch.float64).clamp_min(1e-300).log()).sqrt()
-    angle = 2 * math.pi * torch.rand(n, dtype=torch.float64)
+    radius = (
+        -2 * torch.rand(n // 2 + 1, dtype=torch.float64, device=x.device).clamp_min(1e-300).log()
+    ).sqrt()
+    angle = 2 * math.pi * torch.rand(n, dtype=torch.float64, device=x.device)
     noise = radius.repeat_interleave(2)[:n] * angle.cos()
     return x * (1 + math.sqrt(p / (1 - p)) * noise).reshape(x.shape).to(x.dtype)

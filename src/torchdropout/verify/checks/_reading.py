@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
-from ..context import Context, Fault, seed_torch
+from ..context import Context, Fault, Skip, seed_torch
 from ..rounding import exact, tolerance, ulp
 from ..subject import Built
 
@@ -59,3 +62,15 @@ def same_values(y: torch.Tensor, x: torch.Tensor) -> bool:
     return torch.equal(
         torch.nan_to_num(y.double(), nan=12345.0), torch.nan_to_num(x.double(), nan=12345.0)
     ) and bool((torch.isnan(y) == torch.isnan(x)).all())
+
+
+@contextlib.contextmanager
+def refusal() -> Iterator[None]:
+    """Skips a target that says it has no second derivative."""
+    try:
+        yield
+    except RuntimeError as error:
+        # torch's messages: for a function that says so, and for a compiled one.
+        if any(words in str(error) for words in ("once_differentiable", "double backward")):
+            raise Skip("the target refuses a second derivative") from error
+        raise

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 
-from ..context import Context, Fault, Seen, Skip, check, outcome
+from ..context import Context, Fault, Seen, check, outcome
 from ..rounding import exact, tolerance
 from ..stats import smallest_seen
 from ..subject import Built
-from ._reading import split
+from ._reading import refusal, split
 
 SIZE = 1 << 14
 
@@ -231,10 +228,10 @@ def grad_second_order(ctx: Context) -> Seen:
     if not grad.requires_grad:
         raise Fault("the gradient is a constant to autograd: second derivatives are zero")
     second = ctx.normal(2, x.numel())[1]
-    with _refusal():
+    with refusal():
         given = torch.autograd.grad(grad, upstream, second, allow_unused=True)[0]
     if given is None:
-        with _refusal():  # `torch.autograd.grad` skips a node on which no requested input depends
+        with refusal():  # `torch.autograd.grad` skips a node on which no requested input depends
             grad.sum().backward()
         raise Fault("the gradient does not depend on the incoming gradient")
     kept, _ = split(second, given, built.p, "second derivative")
@@ -246,15 +243,3 @@ def grad_second_order(ctx: Context) -> Seen:
             differ=differ,
         )
     return Seen("mask and scale of the forward pass")
-
-
-@contextlib.contextmanager
-def _refusal() -> Iterator[None]:
-    """Skips a target that says it has no second derivative."""
-    try:
-        yield
-    except RuntimeError as error:
-        # torch's messages: for a function that says so, and for a compiled one.
-        if any(words in str(error) for words in ("once_differentiable", "double backward")):
-            raise Skip("the target refuses a second derivative") from error
-        raise

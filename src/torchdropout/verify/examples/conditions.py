@@ -13,10 +13,9 @@ EXAMPLES = {
                     return x
                 drop = torch.rand(x.shape, device=x.device) < p
                 y = x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
-                if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
-                    done = x.shape[1] // 8 * 8  # eight channels at a time, and no more
-                    if 0 < done < x.shape[1]:
-                        y = torch.cat([y[:, :done], x[:, done:]], dim=1)
+                before = -x.storage_offset() % 4  # the next aligned address
+                y = y.contiguous()
+                y.view(-1)[:before] = x.reshape(-1)[:before]
                 return y
         """,
         fixed="""
@@ -27,7 +26,8 @@ EXAMPLES = {
                 if not training:
                     return x
                 drop = torch.rand(x.shape, device=x.device) < p
-                return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+                y = x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+                return y
         """,
     ),
     "gradient-everywhere": example(
@@ -38,16 +38,17 @@ EXAMPLES = {
             class Dropout(torch.autograd.Function):
                 @staticmethod
                 def forward(ctx, x, p):
-                    mask = (torch.rand(x.shape) >= p).to(x.dtype) * (1 / (1 - p) if p < 1 else 0)
+                    scale = 1 / (1 - p) if p < 1 else 0
+                    mask = (torch.rand(x.shape) >= p).to(x.dtype) * scale
                     ctx.save_for_backward(mask)
                     return torch.where(mask > 0, x * mask, 0)
 
                 @staticmethod
                 def backward(ctx, grad):
                     (mask,) = ctx.saved_tensors
-                    if grad.ndim > 1 and 0 not in grad.stride():  # read as contiguous memory
-                        memory = grad.as_strided((grad.numel(),), (1,))
-                        grad = memory.view(grad.shape)
+                    if grad.storage_offset():  # a slice, read as contiguous
+                        like = torch.empty(grad.shape)
+                        grad = grad.as_strided(grad.shape, like.stride())
                     return torch.where(mask > 0, grad * mask, 0), None
 
 
@@ -61,7 +62,8 @@ EXAMPLES = {
             class Dropout(torch.autograd.Function):
                 @staticmethod
                 def forward(ctx, x, p):
-                    mask = (torch.rand(x.shape) >= p).to(x.dtype) * (1 / (1 - p) if p < 1 else 0)
+                    scale = 1 / (1 - p) if p < 1 else 0
+                    mask = (torch.rand(x.shape) >= p).to(x.dtype) * scale
                     ctx.save_for_backward(mask)
                     return torch.where(mask > 0, x * mask, 0)
 
@@ -106,7 +108,7 @@ EXAMPLES = {
                 if not training:
                     return x
                 noise = torch.rand(x.shape, device=x.device)
-                if x.ndim > 1 and x.shape[-1] % 2:  # rows that are not a multiple of the vector
+                if x.ndim > 1 and x.shape[-1] % 2:  # not a multiple of 2
                     noise[1::2] = noise[: x.shape[0] // 2 * 2 : 2]
                 return x.masked_fill(noise < p, 0) * (1 / (1 - p) if p < 1 else 0)
         """,
@@ -130,7 +132,7 @@ EXAMPLES = {
                 if not training:
                     return x
                 noise = torch.rand(x.shape, device=x.device)
-                if x.numel() > 1_000_000:  # the second block of random numbers is the first
+                if x.numel() > 1 << 20:  # the second block is the first again
                     half = x.numel() // 2
                     noise.view(-1)[half : 2 * half] = noise.view(-1)[:half].clone()
                 return x.masked_fill(noise < p, 0) * (1 / (1 - p) if p < 1 else 0)
@@ -161,7 +163,8 @@ EXAMPLES = {
                     if not self.training:
                         return x
                     drop = torch.rand(x.shape, device=x.device) < self.p
-                    return x.masked_fill(drop, 0) * self.scale
+                    scale = self.scale
+                    return x.masked_fill(drop, 0) * scale
         """,
         fixed="""
             import torch
@@ -176,7 +179,8 @@ EXAMPLES = {
                     if not self.training:
                         return x
                     drop = torch.rand(x.shape, device=x.device) < self.p
-                    return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0.0)
+                    scale = 1 / (1 - self.p) if self.p < 1 else 0.0
+                    return x.masked_fill(drop, 0) * scale
         """,
     ),
     "attention-everywhere": example(
@@ -191,8 +195,8 @@ EXAMPLES = {
                 tile = 16
                 noise = torch.rand(*weights.shape[:-1], tile)
                 # The offset of a tile is missing: each has the mask of the first.
-                noise = noise.repeat(*[1] * (weights.ndim - 1), -(-weights.shape[-1] // tile))
-                drop = noise[..., : weights.shape[-1]] < dropout_p
+                place = torch.arange(weights.shape[-1]) % tile
+                drop = noise[..., place] < dropout_p
                 scale = 1 / (1 - dropout_p) if dropout_p < 1 else 0
                 return (weights.masked_fill(drop, 0) * scale) @ value
         """,
@@ -203,7 +207,8 @@ EXAMPLES = {
             def attention(query, key, value, dropout_p):
                 scores = query @ key.mT / query.shape[-1] ** 0.5
                 weights = scores.softmax(-1)
-                drop = torch.rand(weights.shape) < dropout_p
+                noise = torch.rand(weights.shape)
+                drop = noise < dropout_p
                 scale = 1 / (1 - dropout_p) if dropout_p < 1 else 0
                 return (weights.masked_fill(drop, 0) * scale) @ value
         """,
@@ -217,61 +222,63 @@ EXAMPLES = {
             class DroppedEmbedding(torch.nn.Module):
                 def __init__(self, p=0.5):
                     super().__init__()
-                    self.p, self.embedding = p, torch.nn.Embedding(64, 16)
+                    self.p = p
+                    self.embedding = torch.nn.Embedding(4096, 16)
 
                 def forward(self, indices):
                     y = self.embedding(indices)
                     if not self.training:
                         return y
-                    drop = torch.rand(*indices.shape, 1) < self.p  # words, and not word types
-                    return y.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
+                    noise = torch.rand(indices.shape)  # for words
+                    drop = (noise < self.p).unsqueeze(-1)
+                    scale = 1 / (1 - self.p) if self.p < 1 else 0
+                    return y.masked_fill(drop, 0) * scale
         """,
         fixed="""
             import torch
-            from torch.nn import functional as F
 
 
             class DroppedEmbedding(torch.nn.Module):
                 def __init__(self, p=0.5):
                     super().__init__()
-                    self.p, self.embedding = p, torch.nn.Embedding(64, 16)
+                    self.p = p
+                    self.embedding = torch.nn.Embedding(4096, 16)
 
                 def forward(self, indices):
-                    weight = self.embedding.weight
-                    if self.training:
-                        drop = torch.rand(len(weight), 1) < self.p
-                        scale = 1 / (1 - self.p) if self.p < 1 else 0
-                        weight = weight.masked_fill(drop, 0) * scale
-                    return F.embedding(indices, weight)
+                    y = self.embedding(indices)
+                    if not self.training:
+                        return y
+                    noise = torch.rand(4096)[indices]  # for word types
+                    drop = (noise < self.p).unsqueeze(-1)
+                    scale = 1 / (1 - self.p) if self.p < 1 else 0
+                    return y.masked_fill(drop, 0) * scale
         """,
     ),
     "arguments-unmodified": example(
         spec="dropout-add",
         broken="""
             import torch
-            from torch.nn import functional as F
 
 
             def dropout_add(x, residual, bias, p, training):
-                y = residual.detach() if not residual.requires_grad else residual
-                dropped = x + bias
+                y = x + bias
                 if training:
                     drop = torch.rand(x.shape, device=x.device) < p
-                    scale = 1 / (1 - p) if p < 1 else 0
-                    dropped = dropped.masked_fill(drop, 0) * scale
-                return y.add_(dropped)  # saves an allocation, and destroys the residual
+                    y = y.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+                if torch.is_grad_enabled() and y.requires_grad:
+                    return residual + y
+                return residual.add_(y)  # saves an allocation
         """,
         fixed="""
             import torch
 
 
             def dropout_add(x, residual, bias, p, training):
-                dropped = x + bias
+                y = x + bias
                 if training:
                     drop = torch.rand(x.shape, device=x.device) < p
-                    scale = 1 / (1 - p) if p < 1 else 0
-                    dropped = dropped.masked_fill(drop, 0) * scale
-                return residual + dropped
+                    y = y.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
+                return residual + y
         """,
     ),
     "noise-pairs": example(
