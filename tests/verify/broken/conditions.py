@@ -37,8 +37,8 @@ def last_rows_of_channels_last_unscaled(x, p):
     Trips: values-everywhere
     """
     y = select(x, draw(x, p), p)
-    if x.ndim == 4 and x.stride(1) == 1 and x.dtype == torch.float16:
-        y = torch.cat([y[:, :, :-1], x[:, :, -1:]], dim=2)
+    if x.ndim >= 4 and x.stride(1) == 1 and x.dtype == torch.float16:
+        y = torch.cat([y[..., :-1, :], x[..., -1:, :]], dim=-2)
     return y
 
 
