@@ -98,7 +98,8 @@ def start() -> None:
     if requested == AUTO and why_missing and "NO_EXTENSION" not in why_missing:
         warnings.warn(
             f"torchdropout has no compiled kernels: {why_missing}. Masks come from torch "
-            "operations instead: the same bits, but slower. "
+            "operations instead: the same bits, in two (large tensors) to nine times (small ones) "
+            "the time of torch's dropout. "
             f"Set {VARIABLE}={REFERENCE} to silence this warning.",
             RuntimeWarning,
             stacklevel=2,
