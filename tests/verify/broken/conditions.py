@@ -304,7 +304,7 @@ def residual_as_output(x, residual, bias, p, training):
         y = select(y, draw(y, p), p)
     if residual.requires_grad:
         return residual + y
-    return residual.add_(y.detach()) if not y.requires_grad else residual + y
+    return residual + y if y.requires_grad else residual.add_(y)
 
 
 def radius_of_two(x, p, training):
