@@ -58,8 +58,7 @@ def _factors(ctx: Context, *names: str, draws: bool = False) -> dict[str, Sequen
         "derivative": of.DERIVATIVES if is_own else of.DERIVATIVES[:1],
         "before": [h for h in of.BEFORE if "eval" not in h or ctx.subject.has_eval],
     }
-    for name in ("layout", "incoming"):
-        levels[name] = [at for at in levels[name] if any(of.fits(at, s) for s in levels["shape"])]
+    levels = _possible(levels)
     levels["dtype"] = levels["dtype"] or of.DTYPES[:1]
     if len(levels["dtype"]) == 1:
         levels["before"] = [h for h in levels["before"] if "float64" not in h]
@@ -136,20 +135,35 @@ def _everywhere(
 
 
 def _design(ctx: Context, factors: Mapping[str, Sequence[Any]], strength: int) -> list[Condition]:
-    """Conditions for inputs of more than a few elements; those of fewer have each level once.
+    """Conditions in which nothing hides a fault, and others for each level that would.
 
-    In an input of one element a fault of neighbours or of the last ones is not seen: it would hide
-    the combinations that it has.
+    In an input of one element neighbours are not seen, at p near 0 the scale is not, and near 1
+    hardly anything is kept. Such a level would use up the combinations of those that it is with, so
+    that each has a design of its own.
     """
     seed = ctx.derive("conditions", *factors)
-    small = [shape for shape in factors["shape"] if math.prod(shape) < FEW]
-    large = [shape for shape in factors["shape"] if math.prod(shape) >= FEW]
-    found = of.design({**factors, "shape": large}, strength, seed) if large else []
-    layouts = [at for at in factors.get("layout", ()) if any(of.fits(at, s) for s in small)]
-    fitting = {**factors, "layout": layouts} if "layout" in factors else dict(factors)
-    if "incoming" in factors:
-        fitting["incoming"] = layouts
-    return found + (of.design({**fitting, "shape": small}, 1, seed) if small else [])
+    telling: dict[str, Callable[[Any], bool]] = {
+        "p": lambda p: FAR <= p <= 1 - FAR,
+        "shape": lambda shape: math.prod(shape) >= FEW,
+    }
+    ordinary = dict(factors)
+    for name, tells in telling.items():
+        ordinary[name] = [level for level in factors[name] if tells(level)] or factors[name]
+    found = of.design(ordinary, strength, seed)
+    for name in telling:
+        for level in factors[name]:
+            if level not in ordinary[name]:
+                given = _possible({**ordinary, name: [level]})
+                found += of.design(given, max(1, strength - 1), seed)
+    return found
+
+
+def _possible(factors: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Without the layouts that none of the shapes can have."""
+    left = dict(factors)
+    for name in {"layout", "incoming"} & left.keys():
+        left[name] = [at for at in left[name] if any(of.fits(at, s) for s in left["shape"])]
+    return left
 
 
 def _in_common(factors: Mapping[str, Sequence[Any]], failed: Sequence[Condition]) -> str:
