@@ -468,6 +468,10 @@ class TestTransforms:
         module, x = layer(**WITHIN, input_dropout=0.2), sequence()
         expected = module(x, key=KEY)
         with torch.autocast("cpu", torch.bfloat16):
+            try:
+                plain(module)(x)
+            except RuntimeError as error:  # AMD without AVX-512, torch 2.13
+                pytest.skip(f"torch's own LSTM does not run in bfloat16 here: {error}")
             y, hx = module(x, key=KEY)
             assert {t.dtype for t in (y, *hx)} == {t.dtype for t in flat(plain(module)(x))}
             wide = layer(**WITHIN).double()
