@@ -135,7 +135,7 @@ def test_simple_dropout_passes_every_check(level, not_run):
     assert [(finding.name, finding.message) for finding in report.findings] == []
     assert report.passed
     (target,) = report
-    # It has no argument `inplace`, and none but x; every other check of the level is run, and passes.
+    # It has no argument but x, so no `inplace`; every other check of the level is run, and passes.
     assert {check.rule.name for check in target.checks if check.status != "ok"} == not_run
 
 
