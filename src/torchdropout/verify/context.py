@@ -52,6 +52,11 @@ class Level:
     compiled: bool = False
     strength: int = 2
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether a run must be over in seconds, and leaves out what only repeats."""
+        return self.most <= 1 << 23
+
 
 LEVELS: Mapping[str, Level] = {
     level.name: level
