@@ -202,7 +202,8 @@ MISCHIEF = {
     "stdin": lambda: delattr(sys, "stdin") if hasattr(sys, "stdin") else None,
     "recursion limit": lambda: sys.setrecursionlimit(3000),
     "signal handler": lambda: signal.signal(signal.SIGUSR1, count_calls),
-    "interrupt handler": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    # Not `SIG_IGN`, which is what a job in the background already has.
+    "interrupt handler": lambda: signal.signal(signal.SIGINT, count_calls),
     "forward hook": lambda: modules.register_module_forward_hook(count_calls),
     "forward pre-hook": lambda: modules.register_module_forward_pre_hook(count_calls),
     "backward hook": lambda: modules.register_module_full_backward_hook(count_calls),
