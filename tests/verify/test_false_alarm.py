@@ -36,7 +36,7 @@ def test_runs_of_correct_ones_hold_no_accusation(count, correct_zoo):
     assert accused == []
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(correct_zoo, count):
     # At a rate of .6 for a run each statistical check may give a false alarm with chance .04.
     rate = 0.6
@@ -53,5 +53,4 @@ def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(corre
     assert accused <= binom.isf(1e-4, count, rate)
     # The tests are not void either: at this rate some give a false alarm.
     assert accused > 0
-    # Those of noise, of attention and of fixed counts do not run on these.
-    assert len(alarms) > STATISTICAL / 4
+    assert len(alarms) > STATISTICAL / 3

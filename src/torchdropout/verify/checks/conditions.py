@@ -455,7 +455,7 @@ def draws_everywhere(ctx: Context) -> Seen:
     # To read what was dropped from other outputs than x / (1 - p) takes longer than to draw it.
     is_plain = type(ctx.spec) is Spec or getattr(ctx.spec, "effect", Scaled()) == Scaled()
     design = _design(ctx, factors, ctx.level.strength - (not is_plain))
-    family = ctx.family((3 + NEIGHBOURS) * len(design))
+    family = ctx.family((RATES + NEIGHBOURS) * len(design))
 
     def claim(condition: Condition) -> None:
         p = condition.p
@@ -501,7 +501,9 @@ def _own_masks(ctx: Context, outputs: Sequence[torch.Tensor], p: float) -> Bits:
     return kept.reshape(len(kept), -1).numpy()
 
 
-NEIGHBOURS = 8  # distances at which pairs of places are counted in each condition
+# The tests of `_tell_apart`: the rate of all, the least, the most; and a coincidence of two places.
+RATES = 4
+NEIGHBOURS = 8  # distances at which pairs of places are counted
 
 
 def _tell_apart(
@@ -820,7 +822,7 @@ def attention_everywhere(ctx: Context) -> Seen:
     To fix: number the weights by (sample, head, query, key), and draw by that number.
     """
     p = ctx.sound_p
-    family = ctx.family((3 + NEIGHBOURS) * len(ATTENTION))
+    family = ctx.family((RATES + NEIGHBOURS) * len(ATTENTION))
     built = ctx.build(p).target
     for shape in ATTENTION:
         label = "{} samples, {} heads, {} queries, {} keys".format(*shape)
