@@ -1,5 +1,7 @@
 """The reference backend against the plain-integer definition, bit for bit."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from oracle import dropout, mask, same_bits
 from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout
-from torchdropout.contract import row_major, scale, threshold
+from torchdropout.contract import row_major, scale, threshold, uniform
 from torchdropout.contract.keep import DOMAIN_HIGH, HALF_LOWER, PER_BLOCK, halves, words_tensor
 from torchdropout.contract.seed import as_int64
 from torchdropout.kernels import reference
@@ -52,6 +54,35 @@ def test_range_and_index_paths_agree_where_the_low_half_decides():
     blocks = torch.arange((5 + n) // PER_BLOCK + 1)
     high = halves(words_tensor(key.tensor()[None], DOMAIN_HIGH, blocks)).flatten()[5 : 5 + n]
     assert (high == (threshold(p) >> 16) - HALF_LOWER).sum() > 2
+
+
+# Uniforms of the first elements among them, so that the low half decides.
+TIES = [uniform(5, 6, index) + more for index in (0, 9, 700) for more in (0, 1)]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2**31, 2**32 - 1, *TIES])
+@pytest.mark.parametrize("base", [0, 3, 2**64 - 1000])
+def test_other_devices_have_the_bits_of_the_cpu(limit, base):
+    """Their path to the keep bits, run here."""
+    many = torch.stack([Key(5, 6).tensor(), Key(2**64 - 1, 2**60 - 1).tensor()])
+    one, other = torch.empty((2, 2, 1009), dtype=torch.bool)
+    reference._keep_range(one, many, limit, base)
+    reference._keep_range_in_one_pass(other, many, limit, base)
+    assert torch.equal(one, other)
+    for place in (0, 9, 700, 1008):
+        expected = uniform(5, 6, (base + place) % 2**64) >= limit
+        assert bool(one[0, place]) == expected
+
+
+def test_halves_are_those_of_the_other_byte_order(monkeypatch):
+    """On a machine whose low byte comes last, memory cannot be read as half words."""
+    four = words_tensor(Key(1, 2).tensor()[None], DOMAIN_HIGH, torch.arange(1000))
+    fast = halves(four)
+    monkeypatch.setattr(sys, "byteorder", "big")
+    assert torch.equal(halves(four), fast)
+    words = [int(word[7]) for word in four]
+    expected = [half - HALF_LOWER for w in words for half in (w & 0xFFFF, w >> 16)]
+    assert fast[7].tolist() == expected
 
 
 @pytest.mark.parametrize("base", [0, 3, 2**33 - 5, 2**63 - CHUNK, 2**64 - 2**21])
