@@ -20,7 +20,7 @@ VERSION = re.search(r'"(.+)"', Path("src/torchdropout/_version.py").read_text().
 INSTRUCTION_SETS = {
     "avx2": ["-mavx2", "-mf16c"],
     "avx512": ["-mavx2", "-mf16c", "-mbmi2", "-mfma"]
-    + ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"],
+    + ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512"],
 }
 # A product and a sum are rounded one after the other: the contract has no fused operations.
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]

@@ -10,6 +10,20 @@
 namespace torchdropout {
 namespace {
 
+// For each set of eight lanes, their numbers, packed.
+struct LanesOf {
+  uint8_t set[256][8] = {};
+
+  constexpr LanesOf() {
+    for (int bits = 0; bits < 256; ++bits) {
+      for (int lane = 0, at = 0; lane < 8; ++lane) {
+        if (bits >> lane & 1) set[bits][at++] = static_cast<uint8_t>(lane);
+      }
+    }
+  }
+};
+constexpr LanesOf kLanesOf;
+
 struct Avx2 : OnPacks<Avx2> {
   struct Keep {
     __m256i at[4];  // sixteen elements each, one 16-bit lane per element
@@ -62,6 +76,25 @@ struct Avx2 : OnPacks<Avx2> {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(w + 16 * i), first);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(w + 16 * i + 8), last);
     });
+  }
+
+  static int collect(int n, const uint32_t* words, uint32_t* rare, int32_t* places) {
+    const __m256i central = _mm256_set1_epi32(kCentral), last = _mm256_set1_epi32(kRareFrom - 1);
+    int count = 0;
+    for (int i = 0; i < n; i += 8) {
+      const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + i));
+      const __m256i beyond = _mm256_cmpgt_epi32(_mm256_add_epi32(w, central), last);
+      int set = _mm256_movemask_ps(_mm256_castsi256_ps(beyond));
+      if (n - i < 8) set &= (1 << (n - i)) - 1;
+      const __m256i lanes = _mm256_cvtepu8_epi32(
+          _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kLanesOf.set[set])));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(rare + count),
+                          _mm256_permutevar8x32_epi32(w, lanes));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(places + count),
+                          _mm256_add_epi32(lanes, _mm256_set1_epi32(i)));
+      count += __builtin_popcount(static_cast<unsigned>(set));
+    }
+    return count;
   }
 
   static void fence() { _mm_sfence(); }
@@ -247,81 +280,12 @@ struct Avx2::Pack<double> {
   }
 };
 
-// For each set of four lanes, their numbers, packed; and those of their halves, for a permutation.
-struct LanesOf {
-  alignas(32) int32_t lanes[16][4] = {};
-  alignas(32) int32_t halves[16][8] = {};
-
-  constexpr LanesOf() {
-    for (int bits = 0; bits < 16; ++bits) {
-      for (int lane = 0, at = 0; lane < 4; ++lane) {
-        if ((bits >> lane & 1) == 0) continue;
-        lanes[bits][at] = lane;
-        halves[bits][2 * at] = 2 * lane;
-        halves[bits][2 * at + 1] = 2 * lane + 1;
-        ++at;
-      }
-    }
-  }
-};
-constexpr LanesOf kLanesOf;
-
-struct Avx2Doubles {
-  using D = __m256d;
-  static constexpr int kLanes = 4;
-  static constexpr int kStrip = 4;
-
-  static D set(double value) { return _mm256_set1_pd(value); }
-  static D load(const double* p) { return _mm256_loadu_pd(p); }
-  static void store(double* p, D value) { _mm256_storeu_pd(p, value); }
-  static D root(D x) { return _mm256_sqrt_pd(x); }
-  static D magnitude(D x) { return _mm256_andnot_pd(set(-0.0), x); }
-  static D with_sign(D magnitude, D sign) {
-    return _mm256_or_pd(magnitude, _mm256_and_pd(set(-0.0), sign));
-  }
-  static D centred(const uint32_t* words) {
-    const __m256i wide =
-        _mm256_cvtepu32_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i*>(words)));
-    const __m256i odd =
-        _mm256_or_si256(_mm256_slli_epi64(wide, 1), _mm256_set1_epi64x(kCentredBits));
-    return _mm256_castsi256_pd(odd) - set(kCentredMiddle);
-  }
-  static void split(D x, D* k, D* m) {
-    const __m256i bits = _mm256_castpd_si256(x);
-    const __m256i exponent =
-        _mm256_srli_epi64(_mm256_sub_epi64(bits, _mm256_set1_epi64x(kRootHalf)), 52);
-    *k = _mm256_castsi256_pd(_mm256_or_si256(exponent, _mm256_set1_epi64x(kIntegerBits))) -
-         set(kIntegerZero);
-    *m = _mm256_castsi256_pd(_mm256_sub_epi64(bits, _mm256_slli_epi64(exponent, 52)));
-  }
-  static int collect(D q, int place, int count, double* rare, int32_t* places) {
-    const int beyond = _mm256_movemask_pd(_mm256_cmp_pd(magnitude(q), set(kSplit), _CMP_GT_OQ));
-    const __m256i halves = _mm256_load_si256(
-        reinterpret_cast<const __m256i*>(kLanesOf.halves[beyond]));
-    const __m128i lanes = _mm_load_si128(reinterpret_cast<const __m128i*>(kLanesOf.lanes[beyond]));
-    store(rare + count, _mm256_castsi256_pd(
-                            _mm256_permutevar8x32_epi32(_mm256_castpd_si256(q), halves)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(places + count),
-                     _mm_add_epi32(lanes, _mm_set1_epi32(place)));
-    return count + __builtin_popcount(static_cast<unsigned>(beyond));
-  }
-  static Avx2::Pack<float> rounded(const D* v, float) {
-    return {joined(v[0], v[1]), joined(v[2], v[3])};
-  }
-  static Avx2::Pack<double> rounded(const D* v, double) { return {v[0], v[1]}; }
-
- private:
-  static __m256 joined(D low, D high) {
-    return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
-  }
-};
-
 constexpr Kernels kKernels = {"avx2",
                               runs<Avx2>,
                               keep_bits<Avx2>,
                               noise_words<Avx2>,
-                              noise<Avx2Doubles>,
-                              run_noise<Avx2, Avx2Doubles>};
+                              noise<Avx2>,
+                              run_noise<Avx2>};
 
 }  // namespace
 

@@ -30,22 +30,38 @@ class MaskWalk final : public Walk {
     runs_.indexed(job_.affine, operands(at), n, mask(at), streaming_);
   }
 
-  void constant(const Place& at, int64_t n) const override {
-    const uint64_t* bits = constant_bits(keep_bit(at));
-    for (int64_t i = 0; i < n; i += kPiece) {
-      runs_.bits(job_.affine, operands(at.moved_by(inner(), i)), std::min(kPiece, n - i), bits,
-                 streaming_);
-    }
-  }
+  void constant(const Place& at, int64_t n) const override { all_as(at, n, keep_bit(at)); }
 
   void repeated(const Place& at, int64_t n) const override {
     const int64_t times = inner().size;
     const uint64_t once = word(at, n);
-    uint64_t bits[kMaxRepeat] = {};
-    for (int64_t i = 0; i < n; ++i) {
-      if (once >> i & 1) set_bits(bits, i * times, times);
+    const auto kept = [&](int64_t i) { return (once >> i & 1) != 0; };
+    if (times > kPiece / 2 || !adjacent(times)) {
+      for (int64_t i = 0; i < n; ++i) all_as(at.moved_by(other_, i), times, kept(i));
+      return;
     }
-    runs_.bits(job_.affine, operands(at), n * times, bits, streaming_);
+    // As many stretches at a time as fit.
+    const int64_t together = kPiece / times;
+    for (int64_t i = 0; i < n; i += together) {
+      const int64_t here = std::min(together, n - i);
+      uint64_t bits[kPiece / kGroup] = {};
+      for (int64_t j = 0; j < here; ++j) {
+        if (kept(i + j)) set_bits(bits, j * times, times);
+      }
+      runs_.bits(job_.affine, operands(at.moved_by(other_, i)), here * times, bits, streaming_);
+    }
+  }
+
+  void reused(const Place& at, int64_t n, int64_t rows) const override {
+    uint64_t bits[kPiece / kGroup + 1] = {};
+    if (!nothing_kept()) kernels_.keep_bits(mask(at), n, bits);
+    // Short rows that are adjacent are one run, with the bits of one after the other.
+    const int64_t together = adjacent(n) ? std::min(rows, kPiece / n) : 1;
+    append_copies(bits, n, together);
+    for (int64_t i = 0; i < rows; i += together) {
+      runs_.bits(job_.affine, operands(at.moved_by(other_, i)), n * std::min(together, rows - i),
+                 bits, streaming_);
+    }
   }
 
   // Process squares of 64 by 64: keep bits are made along the mask and used across it.
@@ -88,6 +104,31 @@ class MaskWalk final : public Walk {
     const bool first = keep_bit(at);
     for (int64_t i = 0; i < n; ++i) {
       if (shared ? first : keep_bit(at.moved_by(dim, i))) set_bits(bits, i, 1);
+    }
+  }
+
+  // Adjacent elements that share a keep bit.
+  void all_as(const Place& at, int64_t n, bool keep) const {
+    const uint64_t* bits = constant_bits(keep);
+    for (int64_t i = 0; i < n; i += kPiece) {
+      runs_.bits(job_.affine, operands(at.moved_by(inner(), i)), std::min(kPiece, n - i), bits,
+                 streaming_);
+    }
+  }
+
+  // Repeat the first n bits, so that they are there `times` times; there is a word more than needed.
+  static void append_copies(uint64_t* bits, int64_t n, int64_t times) {
+    const auto ones = [](int64_t count) { return (uint64_t{1} << count) - 1; };
+    for (int64_t have = n; have < n * times;) {
+      const int64_t more = std::min(have, n * times - have);
+      const int64_t shift = have % kGroup, first = have / kGroup;
+      // Whatever is behind the bits that are there must not stay.
+      bits[first] &= ones(shift);
+      for (int64_t i = 0; i * kGroup < more; ++i) {
+        bits[first + i] |= bits[i] << shift;
+        bits[first + i + 1] = shift == 0 ? 0 : bits[i] >> (kGroup - shift);
+      }
+      have += more;
     }
   }
 

@@ -57,8 +57,8 @@ struct Runs {
   RunBits bits;
 };
 
-// y = x * (1 + factor * e) + addend * e, with a noise number e for each element: 1 + factor * e and
-// addend * e are in double, each rounded to the compute type; a part whose constant is 0 is left out.
+// y = x * (1 + factor * e) + addend * e, with a noise number e for each element: every operation is
+// rounded to the compute type; a part whose constant is 0 is left out.
 struct NoiseAffine {
   double factor;
   double addend;
@@ -67,7 +67,7 @@ struct NoiseAffine {
 constexpr int64_t kNoisePiece = 512;  // numbers that are computed together
 
 // A run of up to kNoisePiece elements. y may be x.
-using RunNoise = void (*)(const NoiseAffine&, const void* x, void* y, int64_t n, const double* e);
+using RunNoise = void (*)(const NoiseAffine&, const void* x, void* y, int64_t n, const float* e);
 
 struct Kernels {
   const char* name;
@@ -79,7 +79,7 @@ struct Kernels {
   // For up to kNoisePiece indices from `index` on. Words and numbers have room for kNoisePiece;
   // entries past n may be written, and be read, so they must be initialised.
   void (*noise_words)(const Key& key, uint32_t domain, uint64_t index, int64_t n, uint32_t* words);
-  void (*noise)(Law law, int64_t n, const uint32_t* words, double* e);
+  void (*noise)(Law law, int64_t n, const uint32_t* words, float* e);
   RunNoise (*run_noise)(DType type);
 };
 

@@ -68,6 +68,10 @@ struct Neon : OnPacks<Neon> {
 
   // Stores are ordinary ones even if y is large: run.h does not prefetch it then, and processors
   // detect by themselves that whole lines are overwritten.
+  static int collect(int n, const uint32_t* words, uint32_t* rare, int32_t* places) {
+    return collect_each(n, words, rare, places);
+  }
+
   static void fence() {}
 
  private:
@@ -246,53 +250,12 @@ struct Neon::Pack<double> {
   }
 };
 
-struct NeonDoubles {
-  using D = float64x2_t;
-  static constexpr int kLanes = 2;
-  static constexpr int kStrip = 4;
-
-  static D set(double value) { return vdupq_n_f64(value); }
-  static D load(const double* p) { return vld1q_f64(p); }
-  static void store(double* p, D value) { vst1q_f64(p, value); }
-  static D root(D x) { return vsqrtq_f64(x); }
-  static D magnitude(D x) { return vabsq_f64(x); }
-  static D with_sign(D magnitude, D sign) {
-    return vbslq_f64(vdupq_n_u64(uint64_t{1} << 63), sign, magnitude);
-  }
-  static D centred(const uint32_t* words) {
-    const uint64x2_t doubled = vshll_n_u32(vld1_u32(words), 1);
-    return vreinterpretq_f64_u64(doubled | vdupq_n_u64(kCentredBits)) - set(kCentredMiddle);
-  }
-  static void split(D x, D* k, D* m) {
-    const uint64x2_t bits = vreinterpretq_u64_f64(x);
-    const uint64x2_t exponent = vshrq_n_u64(bits - vdupq_n_u64(kRootHalf), 52);
-    *k = vcvtq_f64_u64(exponent);
-    *m = vreinterpretq_f64_u64(bits - vshlq_n_u64(exponent, 52));
-  }
-  static int collect(D q, int place, int count, double* rare, int32_t* places) {
-    const uint64x2_t beyond = vcagtq_f64(q, set(kSplit));  // of the magnitudes
-    rare[count] = vgetq_lane_f64(q, 0);
-    places[count] = place;
-    count -= static_cast<int>(vgetq_lane_u64(beyond, 0));  // all ones are -1
-    rare[count] = vgetq_lane_f64(q, 1);
-    places[count] = place + 1;
-    return count - static_cast<int>(vgetq_lane_u64(beyond, 1));
-  }
-  static Neon::Pack<float> rounded(const D* v, float) {
-    return {joined(v[0], v[1]), joined(v[2], v[3])};
-  }
-  static Neon::Pack<double> rounded(const D* v, double) { return {v[0], v[1]}; }
-
- private:
-  static float32x4_t joined(D low, D high) { return vcvt_high_f32_f64(vcvt_f32_f64(low), high); }
-};
-
 constexpr Kernels kKernels = {"neon",
                               runs<Neon>,
                               keep_bits<Neon>,
                               noise_words<Neon>,
-                              noise<NeonDoubles>,
-                              run_noise<Neon, NeonDoubles>};
+                              noise<Neon>,
+                              run_noise<Neon>};
 
 }  // namespace
 

@@ -24,7 +24,7 @@ class NoiseWalk final : public Walk {
     alignas(64) uint32_t at[kNoisePiece] = {};
   };
   struct Numbers {
-    alignas(64) double at[kNoisePiece];
+    alignas(64) float at[kNoisePiece];
   };
 
   void indexed(const Place& start, int64_t n) const override {
@@ -39,25 +39,36 @@ class NoiseWalk final : public Walk {
     }
   }
 
-  void constant(const Place& start, int64_t n) const override {
-    Numbers e;
-    std::fill_n(e.at, std::min(kNoisePiece, n), number(start));
-    for (int64_t i = 0; i < n; i += kNoisePiece) {
-      elements(start.moved_by(inner(), i), std::min(kNoisePiece, n - i), e.at);
-    }
-  }
+  void constant(const Place& start, int64_t n) const override { all_with(start, n, number(start)); }
 
   void repeated(const Place& at, int64_t n) const override {
     Words words;
     Numbers once, e;
     words_along(at, n, words.at);
     numbers(n, words, once);
+    const int64_t times = inner().size;
+    if (times > kNoisePiece || !adjacent(times)) {
+      for (int64_t i = 0; i < n; ++i) all_with(at.moved_by(other_, i), times, once.at[i]);
+      return;
+    }
     // As many stretches at a time as fit.
-    const int64_t times = inner().size, together = kNoisePiece / times;
+    const int64_t together = kNoisePiece / times;
     for (int64_t i = 0; i < n; i += together) {
       const int64_t here = std::min(together, n - i);
       for (int64_t j = 0; j < here; ++j) std::fill_n(e.at + j * times, times, once.at[i + j]);
       elements(at.moved_by(other_, i), here * times, e.at);
+    }
+  }
+
+  void reused(const Place& start, int64_t n, int64_t rows) const override {
+    Words words;
+    Numbers e;
+    for (int64_t i = 0; i < n; i += kNoisePiece) {
+      const Place at = start.moved_by(inner(), i);
+      const int64_t here = std::min(kNoisePiece, n - i);
+      words_along(at, here, words.at);
+      numbers(here, words, e);
+      for (int64_t row = 0; row < rows; ++row) elements(at.moved_by(other_, row), here, e.at);
     }
   }
 
@@ -112,14 +123,22 @@ class NoiseWalk final : public Walk {
   void numbers(int64_t n, const Words& words, Numbers& e) const {
     kernels_.noise(job_.law, n, words.at, e.at);
   }
-  double number(const Place& at) const {
+  float number(const Place& at) const {
     Words words;
     Numbers e;
     words.at[0] = word(at);
     numbers(1, words, e);
     return e.at[0];
   }
-  void elements(const Place& at, int64_t n, const double* e) const {
+  // Adjacent elements that share a number.
+  void all_with(const Place& start, int64_t n, float number) const {
+    Numbers e;
+    std::fill_n(e.at, std::min(kNoisePiece, n), number);
+    for (int64_t i = 0; i < n; i += kNoisePiece) {
+      elements(start.moved_by(inner(), i), std::min(kNoisePiece, n - i), e.at);
+    }
+  }
+  void elements(const Place& at, int64_t n, const float* e) const {
     const Operands here = operands(at);
     run_(job_.affine, here.x, here.y, n, e);
   }

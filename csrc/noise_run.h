@@ -1,32 +1,19 @@
-// The loops over noise, written once; an instruction set fills in the vectors.
+// The loops over noise, written once; the compiler makes them vectors of each instruction set.
 //
 // Words, then numbers, then elements, in pieces that fit into the first-level cache. Besides what
 // run.h requires of an instruction set `Isa`, it has
 //   make_words<n>(folded, key, domain, block, words)   the words of 8 n Philox calls, in order
-// and its doubles, `Doubles`, are
-//   D, kLanes                       a vector of doubles with the operators of one, and its size
-//   kStrip                          vectors that are processed together, to hide latencies
-//   set, load, store, root
-//   magnitude(x), with_sign(magnitude, sign)
-//   centred(words)                  u - 1/2, of u = (2w + 1) / 2**33
-//   split(x, &k, &m)                x = m * 2**k, with m from sqrt(1/2) to sqrt(2), of an x >= 1
-//   collect(q, place, count, rare, places)   appends the lanes of q that are beyond kSplit to
-//                                   `rare`, and `place` plus their numbers to `places`; returns the
-//                                   new count. It may write a vector past them.
-//   rounded(vectors, C())           a pack of compute type C
+//   collect(n, words, rare, places)   the words beyond the central region of the normal
+//                                     distribution, and their places; returns how many. It may read
+//                                     a vector that begins before n, and write one past the last.
 #pragma once
+
+#include <cmath>
 
 #include "noise.h"
 #include "run.h"
 
 namespace torchdropout {
-
-// 2**19 + u is these bits with 2w in them: the last bit is worth 2**-33.
-constexpr uint64_t kCentredBits = (uint64_t{1023 + 19} << 52) | 1;
-constexpr double kCentredMiddle = 524288.5;
-// With an integer below 2**52 in its last bits this number is larger by that integer.
-constexpr uint64_t kIntegerBits = uint64_t{1023 + 52} << 52;
-constexpr double kIntegerZero = 4503599627370496.0;
 
 // --- words ---------------------------------------------------------------------------------------
 
@@ -72,169 +59,159 @@ void noise_words(const Key& key, uint32_t domain, uint64_t index, int64_t n, uin
 
 // --- numbers -------------------------------------------------------------------------------------
 
-template <class Doubles>
+template <class Isa>
 struct Numbers {
-  using D = typename Doubles::D;
-  static constexpr int kLanes = Doubles::kLanes;
-  static constexpr int kStrip = Doubles::kStrip;
-  static constexpr int kStep = kLanes * kStrip;
-
-  static D set(double value) { return Doubles::set(value); }
-
-  // c[0] + x (c[1] + x (c[2] + ...)) of a strip.
-  template <size_t n>
-  static void horner(const double (&c)[n], const D* x, D* value) {
-    for (int j = 0; j < kStrip; ++j) value[j] = set(c[n - 1]);
-    for (size_t i = n - 1; i-- > 0;) {
-      for (int j = 0; j < kStrip; ++j) value[j] = value[j] * x[j] + set(c[i]);
+  static void make(Law law, int64_t n, const uint32_t* words, float* e) {
+    switch (law) {
+      case Law::kUniform:
+        for (int64_t i = 0; i < n; ++i) e[i] = uniform(words[i]);
+        return;
+      case Law::kNormal:
+        return normal(n, words, e);
+      case Law::kLogistic:
+        for (int64_t i = 0; i < n; ++i) e[i] = logistic(words[i]);
+        return;
     }
   }
 
-  static void logarithm(D* x) {
-    D k[kStrip], f[kStrip], s[kStrip], z[kStrip], r[kStrip];
-    for (int j = 0; j < kStrip; ++j) {
-      D m;
-      Doubles::split(x[j], &k[j], &m);
-      f[j] = m - set(1.0);
-      s[j] = f[j] / (f[j] + set(2.0));
-      z[j] = s[j] * s[j];
-    }
-    horner(kLog, z, r);
-    for (int j = 0; j < kStrip; ++j) {
-      const D half = set(0.5) * f[j] * f[j];
-      const D low = s[j] * (half + z[j] * r[j]) + k[j] * set(kLn2Low);
-      x[j] = k[j] * set(kLn2High) - ((half - low) - f[j]);
-    }
-  }
-
-  // min(u, 1 - u) * 2**33, exact.
-  static D rarer(D q) { return (set(0.5) - Doubles::magnitude(q)) * set(8589934592.0); }
-
-  static void uniform(int64_t n, const uint32_t* words, double* e) {
-    for (int64_t i = 0; i < n; i += kLanes) {
-      Doubles::store(e + i, Doubles::centred(words + i) * set(2.0));
-    }
-  }
-
-  static void logistic(int64_t n, const uint32_t* words, double* e) {
-    for (int64_t i = 0; i < n; i += kStep) {
-      D q[kStrip], x[kStrip];
-      for (int j = 0; j < kStrip; ++j) {
-        q[j] = Doubles::centred(words + i + j * kLanes);
-        const D rare = rarer(q[j]);
-        x[j] = (set(8589934592.0) - rare) / rare;
-      }
-      logarithm(x);
-      for (int j = 0; j < kStrip; ++j) {
-        Doubles::store(e + i + j * kLanes, Doubles::with_sign(x[j], q[j]));
-      }
-    }
-  }
-
+ private:
   // All as if they were in the central region; those that are not, gathered, in a second pass.
-  static void normal(int64_t n, const uint32_t* words, double* e) {
-    double rare[kNoisePiece + kStep];
-    int32_t places[kNoisePiece + kStep];
-    int count = 0;
-    for (int64_t i = 0; i < n; i += kStep) {
-      D q[kStrip], r[kStrip], above[kStrip], below[kStrip];
-      for (int j = 0; j < kStrip; ++j) {
-        q[j] = Doubles::centred(words + i + j * kLanes);
-        r[j] = set(0.180625) - q[j] * q[j];
-      }
-      horner(kA, r, above);
-      horner(kB, r, below);
-      for (int j = 0; j < kStrip; ++j) {
-        const int place = static_cast<int>(i) + j * kLanes;
-        Doubles::store(e + place, q[j] * above[j] / below[j]);
-        count = Doubles::collect(q[j], place, count, rare, places);
-      }
-    }
-    for (int j = 0; j < kStrip; ++j) Doubles::store(rare + count + j * kLanes, set(0.0));
-    for (int i = 0; i < count; i += kStep) tail(rare + i);
-    for (int i = 0; i < count; ++i) e[places[i]] = rare[i];
+  static void normal(int64_t n, const uint32_t* words, float* e) {
+    for (int64_t i = 0; i < n; ++i) e[i] = central(words[i]);
+    constexpr int64_t kVector = 16;  // the longest
+    uint32_t rare[kNoisePiece + kVector];
+    int32_t places[kNoisePiece + kVector];
+    float tails[kNoisePiece];
+    const int count = Isa::collect(static_cast<int>(n), words, rare, places);
+    for (int i = 0; i < count; ++i) tails[i] = tail(rare[i]);
+    for (int i = 0; i < count; ++i) e[places[i]] = tails[i];
   }
 
-  static void tail(double* rare) {
-    D q[kStrip], r[kStrip], above[kStrip], below[kStrip];
-    for (int j = 0; j < kStrip; ++j) {
-      q[j] = Doubles::load(rare + j * kLanes);
-      r[j] = rarer(q[j]);
-    }
-    logarithm(r);
-    for (int j = 0; j < kStrip; ++j) {
-      r[j] = Doubles::root(set(33 * kLn2) - r[j]) - set(1.6);
-    }
-    horner(kC, r, above);
-    horner(kD, r, below);
-    for (int j = 0; j < kStrip; ++j) {
-      Doubles::store(rare + j * kLanes, Doubles::with_sign(above[j] / below[j], q[j]));
-    }
+  // How far the word is from the middle, the same for both sides: 0 to 2**31 - 1.
+  static int32_t offset(uint32_t word) {
+    const auto centred = static_cast<int32_t>(word ^ 0x80000000);
+    return centred ^ (centred >> 31);
+  }
+  static float with_sign(float magnitude, uint32_t word) {
+    return float_of(bits_of(magnitude) | (~word & 0x80000000));
+  }
+  // |2u - 1| and min(u, 1 - u).
+  static float distance(int32_t offset) {
+    return (static_cast<float>(offset) + 0.5f) * 0x1p-31f;
+  }
+  static float rarer(int32_t offset) {
+    return (static_cast<float>(offset ^ 0x7FFFFFFF) + 0.5f) * 0x1p-32f;
+  }
+
+  // c[0] + x (c[1] + x (c[2] + ...))
+  template <size_t n>
+  static float horner(const float (&c)[n], float x) {
+    float value = c[n - 1];
+    for (size_t i = n - 1; i-- > 0;) value = value * x + c[i];
+    return value;
+  }
+
+  static float logarithm(float x) {
+    const auto bits = static_cast<int32_t>(bits_of(x));
+    const int32_t exponent = (bits - kRootHalf) >> 23;
+    const float m = float_of(static_cast<uint32_t>(bits - exponent * (1 << 23)));
+    const auto k = static_cast<float>(exponent);
+    const float f = m - 1.0f;
+    const float s = f / (f + 2.0f);
+    return k * kLn2High + (k * kLn2Low + s * horner(kLog, s * s));
+  }
+
+  static float uniform(uint32_t word) {
+    const auto centred = static_cast<int32_t>(word ^ 0x80000000) >> 8;
+    return static_cast<float>(2 * centred + 1) * 0x1p-24f;
+  }
+  static float central(uint32_t word) {
+    const float x = distance(offset(word));
+    const float r = kSquare - x * x;
+    return with_sign(x * horner(kA, r) / horner(kB, r), word);
+  }
+  static float tail(uint32_t word) {
+    const float w = std::sqrt(-2.0f * logarithm(rarer(offset(word))));
+    return with_sign(w - horner(kC, w) / horner(kD, w), word);
+  }
+  static float logistic(uint32_t word) {
+    const float v = rarer(offset(word));
+    return with_sign(logarithm((1.0f - v) / v), word);
   }
 };
 
-template <class Doubles>
-void noise(Law law, int64_t n, const uint32_t* words, double* e) {
-  switch (law) {
-    case Law::kUniform:
-      return Numbers<Doubles>::uniform(n, words, e);
-    case Law::kNormal:
-      return Numbers<Doubles>::normal(n, words, e);
-    case Law::kLogistic:
-      return Numbers<Doubles>::logistic(n, words, e);
+template <class Isa>
+void noise(Law law, int64_t n, const uint32_t* words, float* e) {
+  Numbers<Isa>::make(law, n, words, e);
+}
+
+// Whether a word is beyond the central region: adding moves both ends to the top.
+static inline bool is_rare(uint32_t word) {
+  return static_cast<int32_t>(word + kCentral) >= kRareFrom;
+}
+
+// `collect` for any processor.
+static inline int collect_each(int n, const uint32_t* words, uint32_t* rare, int32_t* places) {
+  int count = 0;
+  for (int i = 0; i < n; ++i) {
+    rare[count] = words[i];
+    places[count] = i;
+    count += is_rare(words[i]);
   }
+  return count;
 }
 
 // --- elements ------------------------------------------------------------------------------------
 
-template <class Isa, class Doubles, class T>
+template <class Isa, class T>
 class NoiseRunner {
   using C = Compute<T>;
   using Pack = typename Isa::template Pack<C>;
-  using D = typename Doubles::D;
-  static constexpr int kVectors = Pack::kSize / Doubles::kLanes;  // of doubles, to a pack
+  static constexpr int kSize = Pack::kSize;
 
   template <bool factor, bool addend>
-  static void pack(const NoiseAffine& affine, const T* x, T* y, const double* e) {
+  static void pack(const NoiseAffine& affine, const T* x, T* y, const C* e) {
     Pack value = Isa::template load<Order::kSequential, C>(x);
-    D v[kVectors];
+    const Pack noise = Isa::template load<Order::kSequential, C>(e);
     if (factor) {
-      for (int j = 0; j < kVectors; ++j) {
-        v[j] = Doubles::set(1.0) +
-               Doubles::set(affine.factor) * Doubles::load(e + j * Doubles::kLanes);
-      }
-      value = Isa::multiply(value, Doubles::rounded(v, C()));
+      const Pack part = Isa::multiply(Isa::broadcast(static_cast<C>(affine.factor)), noise);
+      value = Isa::multiply(value, Isa::add(Isa::broadcast(C{1}), part));
     }
     if (addend) {
-      for (int j = 0; j < kVectors; ++j) {
-        v[j] = Doubles::set(affine.addend) * Doubles::load(e + j * Doubles::kLanes);
-      }
-      value = Isa::add(value, Doubles::rounded(v, C()));
+      const Pack part = Isa::multiply(Isa::broadcast(static_cast<C>(affine.addend)), noise);
+      value = Isa::add(value, part);
     }
     Isa::template store<Order::kSequential, false>(y, value);
   }
 
   template <bool factor, bool addend>
-  static void all(const NoiseAffine& affine, const T* x, T* y, int64_t n, const double* e) {
-    constexpr int kSize = Pack::kSize;
+  static void all(const NoiseAffine& affine, const T* x, T* y, int64_t n, const C* e) {
     int64_t i = 0;
     for (; i + kSize <= n; i += kSize) pack<factor, addend>(affine, x + i, y + i, e + i);
     if (i == n) return;
     // Through buffers: nothing is read or written past the end.
     alignas(64) T last_x[kSize] = {};
     alignas(64) T last_y[kSize];
-    alignas(64) double last_e[kSize] = {};
+    alignas(64) C last_e[kSize] = {};
     std::memcpy(last_x, x + i, (n - i) * sizeof(T));
-    std::memcpy(last_e, e + i, (n - i) * sizeof(double));
+    std::memcpy(last_e, e + i, (n - i) * sizeof(C));
     pack<factor, addend>(affine, last_x, last_y, last_e);
     std::memcpy(y + i, last_y, (n - i) * sizeof(T));
   }
 
+  static const float* widened(const float* e, int64_t, float*) { return e; }
+  static const double* widened(const float* e, int64_t n, double* wide) {
+    for (int64_t i = 0; i < n; ++i) wide[i] = e[i];
+    return wide;
+  }
+
  public:
   static void run(const NoiseAffine& affine, const void* from, void* to, int64_t n,
-                  const double* e) {
+                  const float* numbers) {
     const auto* x = static_cast<const T*>(from);
     auto* y = static_cast<T*>(to);
+    alignas(64) C wide[std::is_same<C, double>::value ? kNoisePiece : 1];
+    const C* e = widened(numbers, n, wide);
     const bool factor = affine.factor != 0.0, addend = affine.addend != 0.0;
     factor && addend ? all<true, true>(affine, x, y, n, e)
     : factor         ? all<true, false>(affine, x, y, n, e)
@@ -243,17 +220,17 @@ class NoiseRunner {
   }
 };
 
-template <class Isa, class Doubles>
+template <class Isa>
 RunNoise run_noise(DType type) {
   switch (type) {
     case DType::kFloat32:
-      return NoiseRunner<Isa, Doubles, float>::run;
+      return NoiseRunner<Isa, float>::run;
     case DType::kFloat64:
-      return NoiseRunner<Isa, Doubles, double>::run;
+      return NoiseRunner<Isa, double>::run;
     case DType::kFloat16:
-      return NoiseRunner<Isa, Doubles, Float16>::run;
+      return NoiseRunner<Isa, Float16>::run;
     case DType::kBFloat16:
-      return NoiseRunner<Isa, Doubles, BFloat16>::run;
+      return NoiseRunner<Isa, BFloat16>::run;
   }
   return nullptr;
 }

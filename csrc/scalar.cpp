@@ -42,6 +42,10 @@ struct Scalar {
     }
   }
 
+  static int collect(int n, const uint32_t* words, uint32_t* rare, int32_t* places) {
+    return collect_each(n, words, rare, places);
+  }
+
   static Keep from_bits(uint64_t bits) { return bits; }
   static uint64_t to_bits(Keep keep) { return keep; }
 
@@ -78,51 +82,12 @@ struct Scalar {
   }
 };
 
-struct ScalarDoubles {
-  using D = double;
-  static constexpr int kLanes = 1;
-  static constexpr int kStrip = 1;
-
-  static D set(double value) { return value; }
-  static D load(const double* p) { return *p; }
-  static void store(double* p, D value) { *p = value; }
-  static D root(D x) { return std::sqrt(x); }
-  static D magnitude(D x) { return std::fabs(x); }
-  static D with_sign(D magnitude, D sign) { return std::copysign(magnitude, sign); }
-  static D centred(const uint32_t* words) {
-    return of_bits(uint64_t{*words} << 1 | kCentredBits) - kCentredMiddle;
-  }
-  static void split(D x, D* k, D* m) {
-    uint64_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    const uint64_t exponent = (bits - kRootHalf) >> 52;
-    *k = static_cast<double>(exponent);
-    *m = of_bits(bits - (exponent << 52));
-  }
-  static int collect(D q, int place, int count, double* rare, int32_t* places) {
-    rare[count] = q;
-    places[count] = place;
-    return count + (magnitude(q) > kSplit);
-  }
-  template <class C>
-  static Scalar::Pack<C> rounded(const D* v, C) {
-    return {static_cast<C>(*v)};
-  }
-
- private:
-  static double of_bits(uint64_t bits) {
-    double value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-  }
-};
-
 constexpr Kernels kKernels = {"scalar",
                               runs<Scalar>,
                               keep_bits<Scalar>,
                               noise_words<Scalar>,
-                              noise<ScalarDoubles>,
-                              run_noise<Scalar, ScalarDoubles>};
+                              noise<Scalar>,
+                              run_noise<Scalar>};
 
 }  // namespace
 

@@ -114,7 +114,7 @@ bool Walk::joins(const Dim& outer, const Dim& dim) const {
 void Walk::plan() {
   way_ = way();
   outer_.assign(dims_.begin(), dims_.end() - 1);
-  if (way_ == Way::kRepeated) {
+  if (way_ == Way::kRepeated || way_ == Way::kReused) {
     other_ = outer_.back();
     outer_.pop_back();
   } else if (way_ == Way::kTransposed) {
@@ -122,11 +122,27 @@ void Walk::plan() {
     other_ = *at;
     outer_.erase(at);
   }
-  piece_ = way_ == Way::kGathered     ? kGathered
-           : way_ == Way::kRepeated   ? kGroup
-           : way_ == Way::kTransposed ? kGroup
-                                      : kPiece;
-  const bool along_other = way_ == Way::kRepeated || way_ == Way::kTransposed;
+  switch (way_) {
+    case Way::kIndexed:
+    case Way::kConstant:
+      piece_ = kPiece;
+      break;
+    case Way::kRepeated:
+      // A size may be 0; otherwise it is at most kMostTogether.
+      piece_ = std::min<int64_t>(kGroup, kMostTogether / std::max<int64_t>(1, inner().size));
+      break;
+    case Way::kTransposed:
+      piece_ = kGroup;
+      break;
+    case Way::kReused:
+      piece_ = 1;
+      break;
+    case Way::kGathered:
+      piece_ = kGathered;
+      break;
+  }
+  const bool along_other =
+      way_ == Way::kRepeated || way_ == Way::kTransposed || way_ == Way::kReused;
   length_ = along_other ? other_.size : inner().size;
   pieces_ = (length_ + piece_ - 1) / piece_;
 }
@@ -134,14 +150,16 @@ void Walk::plan() {
 Walk::Way Walk::way() const {
   const Dim& dim = inner();
   if (!contiguous(dim) || dim.key != 0) return Way::kGathered;
-  if (dim.mask == 1) return Way::kIndexed;
-  const auto outer_end = dims_.end() - 1;
+  const Dim* const around = dims_.size() > 1 ? &dims_[dims_.size() - 2] : nullptr;
+  if (dim.mask == 1) {
+    const bool shared = around != nullptr && around->mask == 0 && around->key == 0;
+    return shared ? Way::kReused : Way::kIndexed;
+  }
   if (dim.mask == 0) {
-    const bool repeats = dims_.size() > 1 && dim.size <= kMaxRepeat &&
-                         runs_along_mask(*(outer_end - 1)) &&
-                         contiguous(*(outer_end - 1), dim.size);
+    const bool repeats = around != nullptr && dim.size <= kMostTogether && runs_along_mask(*around);
     return repeats ? Way::kRepeated : Way::kConstant;
   }
+  const auto outer_end = dims_.end() - 1;
   return std::any_of(dims_.begin(), outer_end, runs_along_mask) ? Way::kTransposed
                                                                 : Way::kGathered;
 }
@@ -180,6 +198,12 @@ void Walk::pieces(const Place& start, int64_t first, int64_t n) const {
     case Way::kTransposed:
       for (int64_t i = 0; i < n; i += piece_) {
         transposed(start.moved_by(other_, first + i), std::min(piece_, n - i));
+      }
+      return;
+    case Way::kReused:
+      for (int64_t i = 0; i < inner().size; i += kPiece) {
+        const int64_t width = std::min(kPiece, inner().size - i);
+        reused(start.moved_by(other_, first).moved_by(inner(), i), width, n);
       }
       return;
     case Way::kGathered:

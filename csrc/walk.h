@@ -15,7 +15,7 @@ namespace torchdropout {
 
 constexpr int64_t kPiece = 4096;    // elements of a run that are one unit of work
 constexpr int64_t kGathered = 512;  // elements that go through buffers together
-constexpr int64_t kMaxRepeat = 64;
+constexpr int64_t kMostTogether = 16384;  // elements of constant stretches that are drawn together
 
 template <class T>
 T* moved(T* p, int64_t bytes) {
@@ -55,17 +55,21 @@ class Walk {
   // n <= kGroup stretches of the innermost dimension, along `other_`.
   virtual void repeated(const Place& at, int64_t n) const = 0;
   virtual void transposed(const Place& at, int64_t n) const = 0;
+  // `rows` times along `other_` the same n <= kPiece draws.
+  virtual void reused(const Place& at, int64_t n, int64_t rows) const = 0;
 
   const Dim& inner() const { return dims_.back(); }
   static bool runs_along_mask(const Dim& dim) { return dim.mask == 1 && dim.key == 0; }
   const void* address(int operand, const Place& at) const;
   Operands operands(const Place& at) const;
+  // Whether stretches of n elements are adjacent along `other_`.
+  bool adjacent(int64_t n) const { return contiguous(other_, n); }
   // Copy n elements of `size` bytes.
   static void copy(int64_t size, void* to, int64_t to_stride, const void* from, int64_t from_stride,
                    int64_t n);
 
   const Operands at_;
-  Dim other_ = {};  // the second dimension of a row, for kRepeated and kTransposed
+  Dim other_ = {};  // the second dimension of a row, for kRepeated, kTransposed and kReused
   int64_t item_[Dim::kOperands] = {};
   bool used_[Dim::kOperands] = {};
   bool streaming_ = false;
@@ -75,8 +79,9 @@ class Walk {
   enum class Way {
     kIndexed,     // mask indices follow one another as the elements do in memory
     kConstant,    // one draw for all
-    kRepeated,    // short constant stretches, adjacent: draws of the enclosing dimension, repeated
+    kRepeated,    // constant stretches: draws of the enclosing dimension, each for one of them
     kTransposed,  // mask indices follow one another along another dimension
+    kReused,      // as kIndexed, and the same for all of the enclosing dimension
     kGathered,    // everything else
   };
 

@@ -21,7 +21,7 @@ HEADER = """\
 # uniform SEED STREAM INDEX U            the 32-bit uniform of a mask index
 # keep SEED STREAM THRESHOLD INDEX BITS  keep bits (1 kept) of the indices from INDEX on
 # noise LAW SEED STREAM INDEX W BITS     the 32-bit word of an index under a law (1 uniform, 2
-#                                        normal, 3 logistic), and the bits of its float64
+#                                        normal, 3 logistic), and the bits of its float32
 philox 00000000 00000000 00000000 00000000 00000000 00000000 6627e8d5 e169c58d bc57ac4c 9b00dbd8
 philox ffffffff ffffffff ffffffff ffffffff ffffffff ffffffff 408f276d 41c83b0e a20bc7c6 6d5451fd
 philox 243f6a88 85a308d3 13198a2e 03707344 a4093822 299f31d0 d16cfe09 94fdcceb 5001e420 24126ea1
@@ -37,9 +37,9 @@ KEYS = (
 STARTS = (0, 2**32, 2**33, 2**63)
 # Around the words where a high half of a counter changes, and at both ends.
 NOISE_STARTS = (0, 2**32, 2**34, 2**62, 2**64 - 9)
-# Of the key zero: indices with words next to 0 and 2**32, then next to where AS 241 changes.
+# Of the key zero: indices with words next to 0 and 2**32, then to the ends of the central region.
 RARE = {
-    Law.NORMAL: (7408030, 21770688, 2312967, 19552816, 18989954, 9412799, 21186653),
+    Law.NORMAL: (7408030, 21770688, 2312967, 19552816, 981877, 29513434, 2636554),
     Law.LOGISTIC: (11095877, 18735436, 7378865, 6130112),
 }
 # 0 and 1/2**32; 2**16 with its neighbours, where the low half decides; then rates in use.
@@ -88,7 +88,7 @@ def noises() -> list[str]:
         ]
         places += [(0, 0, index) for index in RARE.get(law, ())]
         for seed, stream, index in places:
-            bits = struct.pack(">d", noise(seed, stream, law, index)).hex()
+            bits = struct.pack(">f", noise(seed, stream, law, index)).hex()
             w = word(seed, stream, law, index)
             found.append(f"noise {law:x} {seed:016x} {stream:015x} {index:016x} {w:08x} {bits}")
     return found

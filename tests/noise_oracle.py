@@ -20,12 +20,12 @@ cached_noise = functools.lru_cache(maxsize=1 << 18)(noise)
 
 
 def numbers(law: Law, key: Key, shape: Sequence[int], layout: MaskLayout) -> torch.Tensor:
-    """The noise in logical order, float64."""
+    """The noise in logical order, float32."""
     found = [
         cached_noise(key.seed, key.stream, law, layout.index(coordinates) % 2**64)
         for coordinates in itertools.product(*map(range, shape))
     ]
-    return torch.tensor(found, dtype=torch.float64).reshape(tuple(shape))
+    return torch.tensor(found, dtype=torch.float32).reshape(tuple(shape))
 
 
 def noisy(
@@ -39,11 +39,11 @@ def noisy(
     """`x * (1 + factor * e) + addend * e`, rounded where the contract says so."""
     layout = layout or MaskLayout.of(tuple(x.shape))
     compute = np.float64 if x.dtype == torch.float64 else np.float32
-    e = numbers(law, key, x.shape, layout).numpy()
+    e = numbers(law, key, x.shape, layout).numpy().astype(compute)
     y = x.contiguous().to(torch.float64).numpy().astype(compute)  # exact
     with np.errstate(over="ignore", invalid="ignore"):
         if factor != 0.0:
-            y = y * (1.0 + factor * e).astype(compute)
+            y = y * (compute(1.0) + compute(factor) * e)
         if addend != 0.0:
-            y = y + (addend * e).astype(compute)
+            y = y + compute(addend) * e
     return torch.from_numpy(np.asarray(y)).to(x.dtype)

@@ -21,7 +21,7 @@ for _line in files("torchdropout").joinpath("contract/vectors.txt").read_text().
             UNIFORM.append((_seed, _stream, _index, _u))
         elif _kind == "noise":
             _law, _seed, _stream, _index, _word, _bits = (int(f, 16) for f in _fields)
-            (_value,) = struct.unpack(">d", _bits.to_bytes(8, "big"))
+            (_value,) = struct.unpack(">f", _bits.to_bytes(4, "big"))
             NOISE.append((_law, _seed, _stream, _index, _word, _value))
         else:
             _seed, _stream, _limit, _index = (int(f, 16) for f in _fields[:4])

@@ -1,6 +1,6 @@
 """Compute continuous noise from (key, distribution, index): section 7 of the contract.
 
-Every operation below is an IEEE 754 operation in float64, rounded by itself: sums, products,
+Every operation below is an IEEE 754 operation in float32, rounded by itself: sums, products,
 quotients and square roots, which are the same on every machine. No library's logarithm is called,
 since no two agree in the last bit. The functions on Python numbers are the definition.
 """
@@ -8,6 +8,7 @@ since no two agree in the last bit. The functions on Python numbers are the defi
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
@@ -60,22 +61,22 @@ def noise(seed: int, stream: int, law: Law, index: int) -> float:
     """The number of an index under a standard distribution.
 
     `w` is the index's word, and `u = (2w + 1) / 2**33` a uniform number on (0, 1). The result is
-    `2u - 1`, the inverse of the normal distribution function at u, or `log(u / (1 - u))`.
+    `2u - 1` of the first 24 bits of w, the inverse of the normal distribution function at u, or
+    `log(u / (1 - u))`. It is a number of float32.
 
     Example:
         >>> noise(0, 0, Law.NORMAL, 0)
-        2.017189901691312
+        2.0171899795532227
     """
     w = word(seed, stream, law, index)
-    value: float
     if law == Law.UNIFORM:
-        value = _centred(w)
-    elif law == Law.NORMAL:
-        q = _centred(w) / 2
-        value = _central(q) if abs(q) <= _SPLIT else math.copysign(_tail(_rarer(w)), q)
+        return float(_uniform(w - _MIDDLE))
+    offset = _offset(w)
+    if law == Law.NORMAL:
+        magnitude = _central(offset) if offset < _CENTRAL else _tail(offset)
     else:
-        value = math.copysign(_log_odds(_rarer(w)), _centred(w))
-    return value
+        magnitude = _log_odds(offset)
+    return math.copysign(float(magnitude), w - _MIDDLE)
 
 
 def words_at(keys: torch.Tensor, domain: int, index: torch.Tensor) -> torch.Tensor:
@@ -107,159 +108,162 @@ def _four(four: WordTensors) -> torch.Tensor:
 
 
 def noise_of_words(w: torch.Tensor, law: Law) -> torch.Tensor:
-    """`noise` on tensors: from int64 words to float64 numbers."""
-    value: torch.Tensor
+    """`noise` on tensors: from int64 words to float32 numbers."""
+    number: torch.Tensor
     if law == Law.UNIFORM:
-        value = _centred(w)
-    elif law == Law.NORMAL:
-        q = _centred(w) / 2
-        tail = _tail(_rarer(w)).copysign(q)
-        value = torch.where(q.abs() <= _SPLIT, _central(q), tail)
+        number = _uniform(w - _MIDDLE)
+        return number
+    offset = _offset(w)
+    if law == Law.NORMAL:
+        magnitude = torch.where(offset < _CENTRAL, _central(offset), _tail(offset))
     else:
-        value = _log_odds(_rarer(w)).copysign(_centred(w))
-    return value
+        magnitude = _log_odds(offset)
+    number = magnitude.copysign(_single(w - _MIDDLE))
+    return number
 
 
-# --- the arithmetic, on Python numbers and on tensors alike ---------------------------------------
+# --- float32 on Python numbers --------------------------------------------------------------------
 
 
-def _centred(w: Any) -> Any:
-    """`2u - 1`: an odd number of 33 bits over 2**32, exact."""
-    return _float(2 * w + (1 - 2**32)) * 2.0**-32
+def _rounded(value: float) -> float:
+    """The nearest number of float32."""
+    single: float = struct.unpack("f", struct.pack("f", value))[0]
+    return single
 
 
-def _float(n: Any) -> Any:
-    # An integer tensor times a Python number would have the default dtype.
-    return n.to(torch.float64) if isinstance(n, torch.Tensor) else float(n)
+class _Single:
+    """A number of float32 with the operations of IEEE 754.
+
+    Each is computed in float64 and rounded: as 53 digits are at least two more than twice 24, the
+    result is that of rounding once (S. A. Figueroa, "When is double rounding innocuous?", 1995).
+    """
+
+    def __init__(self, value: float) -> None:
+        self._value = _rounded(value)
+
+    def __float__(self) -> float:
+        return self._value
+
+    def __add__(self, other: Any) -> _Single:
+        return _Single(self._value + float(other))
+
+    def __sub__(self, other: Any) -> _Single:
+        return _Single(self._value - float(other))
+
+    def __rsub__(self, other: float) -> _Single:
+        return _Single(other - self._value)
+
+    def __mul__(self, other: Any) -> _Single:
+        return _Single(self._value * float(other))
+
+    def __truediv__(self, other: Any) -> _Single:
+        return _Single(self._value / float(other))
 
 
-def _rarer(w: Any) -> Any:
-    """`min(u, 1 - u) * 2**33`: an odd number below 2**32, exact."""
-    if isinstance(w, torch.Tensor):
-        return _float(torch.minimum(2 * w + 1, 2**33 - (2 * w + 1)))
-    return _float(min(2 * w + 1, 2**33 - (2 * w + 1)))
+# --- the arithmetic, on `_Single` and on tensors of float32 alike ---------------------------------
+
+_MIDDLE = 2**31
+
+
+def _single(n: Any) -> Any:
+    """An integer, rounded to float32."""
+    return n.to(torch.float32) if isinstance(n, torch.Tensor) else _Single(n)
+
+
+def _uniform(centred: Any) -> Any:
+    """An odd integer of 24 bits over 2**24: the first 24 bits of a word, exact."""
+    odd = 2 * (centred >> 8) + 1
+    return (odd.to(torch.float32) if isinstance(odd, torch.Tensor) else odd) * 2.0**-24
+
+
+def _offset(w: Any) -> Any:
+    """How far a word is from the middle, the same for both sides: 0 to 2**31 - 1."""
+    centred = w - _MIDDLE
+    return centred ^ (centred >> 63)
+
+
+def _distance(offset: Any) -> Any:
+    """`|2u - 1|`."""
+    return (_single(offset) + 0.5) * 2.0**-31
+
+
+def _rarer(offset: Any) -> Any:
+    """`min(u, 1 - u)`."""
+    return (_single(offset ^ (_MIDDLE - 1)) + 0.5) * 2.0**-32
 
 
 def _horner(coefficients: Sequence[float], x: Any) -> Any:
     """`c[0] + x (c[1] + x (c[2] + ...))`."""
     *rest, value = coefficients
     for coefficient in reversed(rest):
-        value = value * x + coefficient
+        value = x * value + coefficient
     return value
 
 
-# M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
-# Statistics 37 (1988), PPND16: relative accuracy of 1e-16. Its third region begins at u = 1.4e-11,
-# which 33 bits do not reach.
-_SPLIT = 0.425
-_A = (
-    3.3871328727963666080e0,
-    1.3314166789178437745e2,
-    1.9715909503065514427e3,
-    1.3731693765509461125e4,
-    4.5921953931549871457e4,
-    6.7265770927008700853e4,
-    3.3430575583588128105e4,
-    2.5090809287301226727e3,
-)
-_B = (
-    1.0,
-    4.2313330701600911252e1,
-    6.8718700749205790830e2,
-    5.3941960214247511077e3,
-    2.1213794301586595867e4,
-    3.9307895800092710610e4,
-    2.8729085735721942674e4,
-    5.2264952788528545610e3,
-)
-_C = (
-    1.42343711074968357734e0,
-    4.63033784615654529590e0,
-    5.76949722146069140550e0,
-    3.64784832476320460504e0,
-    1.27045825245236838258e0,
-    2.41780725177450611770e-1,
-    2.27238449892691845833e-2,
-    7.74545014278341407640e-4,
-)
-_D = (
-    1.0,
-    2.05319162663775882187e0,
-    1.67638483018380384940e0,
-    6.89767334985100004550e-1,
-    1.48103976427480074590e-1,
-    1.51986665636164571966e-2,
-    5.47593808499534494600e-4,
-    1.05075007164441684324e-9,
-)
+def _singles(*values: float) -> tuple[float, ...]:
+    return tuple(map(_rounded, values))
 
 
-def _central(q: Any) -> Any:
-    r = 0.180625 - q * q
-    return q * _horner(_A, r) / _horner(_B, r)
+# Minimax approximations, by `benchmarks/noise_law.py fit`: of the quantile over |2u - 1| in the
+# central region; and beyond, of the difference between `w = sqrt(-2 log(min(u, 1 - u)))` and the
+# quantile, as in Abramowitz and Stegun, "Handbook of mathematical functions", 26.2.23.
+_CENTRAL = 0x74800000  # offsets below it are in the central region: |2u - 1| < 0.91
+_SQUARE = 0.828125
+_A = _singles(1.8631256, 10.475709, 11.887786, 1.474207)
+_B = _singles(1.0, 6.728465, 10.625334, 3.0327263)
+_C = _singles(2.658096, 1.9847062, 0.12814666)
+_D = _singles(1.0, 2.0938668, 0.64554167, 0.022134762)
 
 
-def _tail(n: Any) -> Any:
-    """The positive quantile; `n = min(u, 1 - u) * 2**33`."""
-    r = _root(33 * _LN2 - _log(n)) - 1.6
-    return _horner(_C, r) / _horner(_D, r)
+def _central(offset: Any) -> Any:
+    x = _distance(offset)
+    r = _SQUARE - x * x
+    return x * _horner(_A, r) / _horner(_B, r)
 
 
-def _log_odds(n: Any) -> Any:
-    """The positive logarithm of odds; `n = min(u, 1 - u) * 2**33`."""
-    return _log((2.0**33 - n) / n)
+def _tail(offset: Any) -> Any:
+    w = _root(_log(_rarer(offset)) * -2.0)
+    return w - _horner(_C, w) / _horner(_D, w)
+
+
+def _log_odds(offset: Any) -> Any:
+    v = _rarer(offset)
+    return _log((1.0 - v) / v)
 
 
 def _root(x: Any) -> Any:
     """The square root, correctly rounded."""
     if not isinstance(x, torch.Tensor):
-        return math.sqrt(x)
-    # torch's square root of a CPU tensor comes from a vector library, and is at times off by a unit
-    # in the last place. Its square in twice the precision (T. J. Dekker, 1971) shows by how much.
-    root = x.sqrt()
-    split = root * (2.0**27 + 1)
-    high = split - (split - root)
-    low = root - high
-    square = root * root
-    error = ((high * high - square) + 2 * high * low) + low * low
-    return root + ((x - square) - error) * (0.5 / root)
+        return _Single(math.sqrt(float(x)))
+    if x.device.type == "mps":  # which has no float64
+        return x.sqrt()
+    # torch's square root of a CPU tensor comes from a vector library, which may be off by a unit in
+    # the last place; in float64 such an error is far below the half unit of float32 that matters.
+    return x.to(torch.float64).sqrt().to(torch.float32)
 
 
-# The logarithm of FreeBSD's msun (e_log.c, after Sun's fdlibm), off by less than one unit in the
-# last place. ln 2 is in two parts, so that the product of an exponent and the first is exact.
-_LN2 = 6.93147180559945286227e-01
-_LN2_HIGH = 6.93147180369123816490e-01
-_LN2_LOW = 1.90821492927058770002e-10
-_LOG = (
-    6.666666666666735130e-01,
-    3.999999999940941908e-01,
-    2.857142874366239149e-01,
-    2.222219843214978396e-01,
-    1.818357216161805012e-01,
-    1.531383769920937332e-01,
-    1.479819860511658591e-01,
-)
-_ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2)
+# ln 2 is in two parts, so that the product of an exponent and the first is exact.
+_LN2_HIGH = 0.693145751953125
+_LN2_LOW = _rounded(1.4286068e-06)
+_LOG = _singles(2.0, 0.6666682, 0.39973605, 0.29961267)
+_ROOT_HALF = 0x3F3504F3  # the bits of sqrt(1/2)
 
 
 def _log(x: Any) -> Any:
-    """The natural logarithm of a number from 1 to 2**33."""
+    """The natural logarithm of a positive number that is not subnormal."""
     k, m = _split(x)
     f = m - 1.0
     s = f / (f + 2.0)
-    z = s * s
-    r = z * _horner(_LOG, z)
-    half = 0.5 * f * f
-    return k * _LN2_HIGH - ((half - (s * (half + r) + k * _LN2_LOW)) - f)
+    return k * _LN2_HIGH + (k * _LN2_LOW + s * _horner(_LOG, s * s))
 
 
 def _split(x: Any) -> tuple[Any, Any]:
     """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2)."""
     if isinstance(x, torch.Tensor):
-        bits = x.view(torch.int64)
-        exponent = (bits - _ROOT_HALF) >> 52
-        return _float(exponent), (bits - (exponent << 52)).view(torch.float64)
-    m, k = math.frexp(x)
-    if m < math.sqrt(0.5):
+        bits = x.view(torch.int32)
+        exponent = (bits - _ROOT_HALF) >> 23
+        return _single(exponent), (bits - (exponent << 23)).view(torch.float32)
+    m, k = math.frexp(float(x))
+    if m < _rounded(math.sqrt(0.5)):
         m, k = 2 * m, k - 1
-    return float(k), m
+    return _Single(k), _Single(m)

@@ -28,10 +28,10 @@ def noise_affine(
             each has its own noise.
         key: `(..., 2)` int64 on the CPU: seed and stream.
         law: The distribution of e: a `contract.noise.Law`.
-        factor: `1 + factor * e` is computed in float64 and rounded once to the compute type, in
-            which the product is computed. With a factor of 0 there is no product.
-        addend: `addend * e` is rounded likewise; with an addend of 0 nothing is added, so that a
-            -0.0 keeps its sign.
+        factor: Rounded to the compute type, in which each operation is computed. With a factor of 0
+            there is no product.
+        addend: Rounded likewise; with an addend of 0 nothing is added, so that a -0.0 keeps its
+            sign.
         base: Index of the first element, its 64 bits as int64.
         strides: Mask strides of the dimensions of x after those of `key`.
 
@@ -40,12 +40,12 @@ def noise_affine(
         type of x.
     """
     compute = compute_dtype(x.dtype)
-    e = noise_numbers(key, x.shape[key.ndim - 1 :], law, base, strides, x.device)
+    e = noise_numbers(key, x.shape[key.ndim - 1 :], law, base, strides, x.device).to(compute)
     y = x.to(compute)
     if factor != 0.0:
-        y = y * (1.0 + factor * e).to(compute)
+        y = y * (1.0 + factor * e)
     if addend != 0.0:
-        y = y + (addend * e).to(compute)
+        y = y + addend * e
     return torch.empty_like(x).copy_(y)
 
 
@@ -60,11 +60,11 @@ def noise_numbers(
     """The noise of tensors of `shape`, one for each key; size 1 along shared dimensions.
 
     Returns:
-        A float64 tensor of shape `(*key.shape[:-1], *sizes)`.
+        A float32 tensor of shape `(*key.shape[:-1], *sizes)`.
     """
     sizes = sizes_drawn(shape, strides)
     keys = key.reshape(-1, 2).to(device)
-    out = torch.empty((keys.shape[0], *sizes), dtype=torch.float64, device=device)
+    out = torch.empty((keys.shape[0], *sizes), dtype=torch.float32, device=device)
     if out.numel() > 0:
         of = Law(law)
         fill(
