@@ -34,20 +34,18 @@ class MaskWalk final : public Walk {
 
   void repeated(const Place& at, int64_t n) const override {
     const int64_t times = inner().size;
-    const uint64_t once = word(at, n);
-    const auto kept = [&](int64_t i) { return (once >> i & 1) != 0; };
+    uint64_t once = word(at, n);
     if (times > kPiece / 2 || !adjacent(times)) {
-      for (int64_t i = 0; i < n; ++i) all_as(at.moved_by(other_, i), times, kept(i));
+      for (int64_t i = 0; i < n; ++i) all_as(at.moved_by(other_, i), times, once >> i & 1);
       return;
     }
     // As many stretches at a time as fit.
     const int64_t together = kPiece / times;
     for (int64_t i = 0; i < n; i += together) {
       const int64_t here = std::min(together, n - i);
-      uint64_t bits[kPiece / kGroup] = {};
-      for (int64_t j = 0; j < here; ++j) {
-        if (kept(i + j)) set_bits(bits, j * times, times);
-      }
+      uint64_t bits[kPiece / kGroup + 1];
+      stretch(once, here, times, bits);
+      once = together < kGroup ? once >> together : 0;
       runs_.bits(job_.affine, operands(at.moved_by(other_, i)), here * times, bits, streaming_);
     }
   }
@@ -103,7 +101,8 @@ class MaskWalk final : public Walk {
     const bool shared = dim.mask == 0 && dim.key == 0;
     const bool first = keep_bit(at);
     for (int64_t i = 0; i < n; ++i) {
-      if (shared ? first : keep_bit(at.moved_by(dim, i))) set_bits(bits, i, 1);
+      const bool keep = shared ? first : keep_bit(at.moved_by(dim, i));
+      bits[i / kGroup] |= uint64_t{keep} << i % kGroup;
     }
   }
 
@@ -114,6 +113,29 @@ class MaskWalk final : public Walk {
       runs_.bits(job_.affine, operands(at.moved_by(inner(), i)), std::min(kPiece, n - i), bits,
                  streaming_);
     }
+  }
+
+  // Write each of n bits `times` times; there is a word more than needed.
+  static void stretch(uint64_t bits, int64_t n, int64_t times, uint64_t* to) {
+    uint64_t word = 0;  // the bits below `used` are to be written
+    int64_t used = 0;
+    for (; n > 0; --n, bits >>= 1) {
+      const uint64_t value = -(bits & 1);
+      int64_t left = times;
+      for (; left >= kGroup; left -= kGroup) {
+        *to++ = word | value << used;
+        word = value & ((uint64_t{1} << used) - 1);
+      }
+      const uint64_t some = value & ((uint64_t{1} << left) - 1);
+      word |= some << used;
+      used += left;
+      if (used >= kGroup) {
+        *to++ = word;
+        used -= kGroup;
+        word = some >> (left - used);
+      }
+    }
+    *to = word;
   }
 
   // Repeat the first n bits, so that they are there `times` times; there is a word more than needed.
@@ -129,15 +151,6 @@ class MaskWalk final : public Walk {
         bits[first + i + 1] = shift == 0 ? 0 : bits[i] >> (kGroup - shift);
       }
       have += more;
-    }
-  }
-
-  static void set_bits(uint64_t* bits, int64_t start, int64_t n) {
-    for (int64_t i = start; i < start + n;) {
-      const int64_t here = std::min(kGroup - i % kGroup, start + n - i);
-      const uint64_t ones = here == kGroup ? ~uint64_t{0} : (uint64_t{1} << here) - 1;
-      bits[i / kGroup] |= ones << i % kGroup;
-      i += here;
     }
   }
 

@@ -152,19 +152,50 @@ class Runner {
   template <bool streaming>
   void by_bits(int64_t n, const uint64_t* words) {
     if (streaming && !aligned()) return by_bits<false>(n, words);
-    for (; n >= kGroup; n -= kGroup) group<streaming>(Isa::from_bits(*words++));
+    // Draws that many elements share make whole groups of one kind, which need no selection, and
+    // if they are dropped no x.
+    for (; n >= kGroup; n -= kGroup, ++words) {
+      if (*words == ~uint64_t{0}) {
+        uniform_group<streaming, true>();
+      } else if (*words == 0) {
+        uniform_group<streaming, false>();
+      } else {
+        group<streaming>(Isa::from_bits(*words));
+      }
+    }
     if (n > 0) partial(Isa::from_bits(*words), static_cast<int>(n));
   }
 
   bool aligned() const { return reinterpret_cast<uintptr_t>(y_) % 64 == 0; }
 
+  struct Mixed {
+    const Keep& keep;
+    const Pack& dropped;
+    Pack operator()(int i, const Pack& value) const {
+      return Isa::select(Isa::template keep_of<kOrder, C>(keep, i), value, dropped);
+    }
+  };
+
   template <bool streaming>
   void group(const Keep& keep) {
-    prefetch<0>(x_);
+    prefetch_group<streaming, true>();
+    each_pack<streaming>(Mixed{keep, drop_value_}, x_, y_, residual_, bias_, sums_);
+    advance(kGroup);
+  }
+
+  template <bool streaming, bool kept>
+  void uniform_group() {
+    prefetch_group<streaming, kept>();
+    each_pack<streaming>([&](int, Pack value) { return kept ? value : drop_value_; }, x_, y_,
+                         residual_, bias_, sums_);
+    advance(kGroup);
+  }
+
+  template <bool streaming, bool reads_x>
+  void prefetch_group() const {
+    if (reads_x) prefetch<0>(x_);
     if (kResidual) prefetch<0>(residual_);
     if (!streaming && static_cast<const void*>(x_) != y_) prefetch<1>(y_);
-    each_pack<streaming>(keep, x_, y_, residual_, bias_, sums_);
-    advance(kGroup);
   }
 
   template <int write, class T>
@@ -187,7 +218,7 @@ class Runner {
     if (kResidual) std::memcpy(residual, residual_, n * sizeof(Y));
     if (kBias) std::memcpy(bias, bias_, n * sizeof(C));
     if (kSums) std::memcpy(sums, sums_, n * sizeof(C));
-    each_pack<false>(keep, x, y, residual, bias, sums);
+    each_pack<false>(Mixed{keep, drop_value_}, x, y, residual, bias, sums);
     std::memcpy(y_, y, n * sizeof(Y));
     if (kSums) std::memcpy(sums_, sums, n * sizeof(C));
     advance(n);
@@ -201,18 +232,18 @@ class Runner {
     if (kSums) sums_ += n;
   }
 
-  template <bool streaming>
-  void each_pack(const Keep& keep, const X* x, Y* y, const Y* residual, const C* bias,
+  // A group: `selected(i, value)` is what pack i becomes if `value` is what is kept of it.
+  template <bool streaming, class Selected>
+  void each_pack(const Selected& selected, const X* x, Y* y, const Y* residual, const C* bias,
                  C* sums) const {
     constexpr int kSize = Pack::kSize;
     for (int i = 0; i < kGroup / kSize; ++i) {
       const int at = i * kSize;
-      const auto part = Isa::template keep_of<kOrder, C>(keep, i);
       Pack value = Isa::template load<kOrder, C>(x + at);
       if (kBias) value = Isa::add(value, Isa::template load<kOrder, C>(bias + at));
       value = Isa::multiply(value, scale_);
       if (op == Op::kShift) value = Isa::add(value, shift_);
-      value = Isa::select(part, value, drop_value_);
+      value = selected(i, value);
       if (kResidual) value = Isa::add(Isa::template load<kOrder, C>(residual + at), value);
       if (kSums) {
         Isa::template store<kOrder, false>(
