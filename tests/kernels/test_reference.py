@@ -19,7 +19,7 @@ from torchdropout.kernels.reference import keep_bits
 from vectors import KEEP
 
 CPU = torch.device("cpu")
-CHUNK = most(CPU, 0.125)  # mask indices worked on at a time
+CHUNK = PER_BLOCK * most(CPU, 2)  # mask indices worked on at a time
 
 
 def run(x, p, key, layout):
