@@ -1,18 +1,31 @@
-"""Philox4x32-10 on the CPU in few operators: four for each round, and the first two folded."""
+"""Philox4x32-10 on the CPU in few operators: four for each round, and the first two folded.
+
+A call of an operator takes longer than its work on few words, so those are Python integers.
+"""
 
 from __future__ import annotations
 
 import sys
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from ..contract.keep import halves
-from ..contract.philox import MULTIPLIER_0, MULTIPLIER_1, ROUNDS, WEYL_0, WEYL_1, WORD
+from ..contract.philox import (
+    MULTIPLIER_0,
+    MULTIPLIER_1,
+    ROUNDS,
+    WEYL_0,
+    WEYL_1,
+    WORD,
+    philox4x32,
+)
 
 # Where an int64 that is read as two int32 has its low and its high half.
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
+FEW = 512  # blocks that are computed faster in Python integers than by operators
 _MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
 
 
@@ -31,6 +44,10 @@ def halves_of_run(
     Yields:
         `(k, 8 * m)` int16 of m blocks, the same m each time.
     """
+    if len(keys) == 1 and n <= FEW:
+        seed, stream = keys[0].tolist()
+        yield _halves_of_few(seed % 2**64, stream, domain, block, n)
+        return
     pieces = -(-n // step)
     step = -(-n // pieces)
     masks, (in_1, in_3) = _constants(keys, domain, block >> 32)
@@ -62,6 +79,21 @@ def halves_of_run(
             even.bitwise_xor_(mask)
             before, now = now, before
         yield halves((low[0], low[before + 1], low[1], low[before])).flatten(-2)
+
+
+def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> torch.Tensor:
+    """The same of one key, `(1, 8 * n)`, by Philox on integers that hold n words each."""
+    ones = int.from_bytes((1).to_bytes(8, "little") * n, "little")
+    first = block & WORD
+    counter = (
+        int.from_bytes(array("Q", range(first, first + n)).tobytes(), sys.byteorder),
+        (block >> 32) * ones,
+        (stream & WORD) * ones,
+        (domain << 28 | stream >> 32) * ones,
+    )
+    four = philox4x32(counter, (seed & WORD, seed >> 32), ones)
+    memory = bytearray().join(word.to_bytes(8 * n, sys.byteorder) for word in four)
+    return halves(torch.frombuffer(memory, dtype=torch.int64).view(4, n).unbind()).view(1, -1)
 
 
 def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
