@@ -77,11 +77,13 @@ def uniform(seed: int, stream: int, index: int) -> int:
     check_unsigned("seed", seed, 64)
     check_unsigned("stream", stream, STREAM_BITS)
     check_unsigned("index", index, 64)
+    return half(seed, stream, DOMAIN_HIGH, index) << 16 | half(seed, stream, DOMAIN_LOW, index)
+
+
+def half(seed: int, stream: int, domain: int, index: int) -> int:
+    """The half word of a mask index in one domain; the arguments are not checked."""
     block, place = divmod(index, PER_BLOCK)
-    shift = 16 * (place % 2)
-    high = words(seed, stream, DOMAIN_HIGH, block)[place // 2] >> shift & HALF
-    low = words(seed, stream, DOMAIN_LOW, block)[place // 2] >> shift & HALF
-    return high << 16 | low
+    return words(seed, stream, domain, block)[place // 2] >> 16 * (place % 2) & HALF
 
 
 def keep_bit(seed: int, stream: int, p: float, index: int) -> bool:

@@ -15,9 +15,9 @@ from ..contract.keep import (
     HALF_LOWER,
     PER_BLOCK,
     compute_dtype,
+    half,
     halves,
     threshold,
-    uniform,
     words_tensor,
 )
 from ..contract.layout import sizes_drawn
@@ -254,7 +254,8 @@ def _compare(
         return
     for row, place in found.nonzero().tolist():
         seed, stream = keys[row].tolist()
-        out[row, place] = uniform(seed % 2**64, stream, (base + place) % 2**64) >= limit
+        low = half(seed % 2**64, stream, DOMAIN_LOW, base + place)
+        out[row, place] = low >= limit & HALF
 
 
 def _keep_range_in_one_pass(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
