@@ -91,9 +91,14 @@ def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> t
         (stream & WORD) * ones,
         (domain << 28 | stream >> 32) * ones,
     )
-    four = philox4x32(counter, (seed & WORD, seed >> 32), ones)
-    memory = bytearray().join(word.to_bytes(8 * n, sys.byteorder) for word in four)
-    return halves(torch.frombuffer(memory, dtype=torch.int64).view(4, n).unbind()).view(1, -1)
+    c0, c1, c2, c3 = philox4x32(counter, (seed & WORD, seed >> 32), ones)
+    top_bits = 0x8000_8000_8000_8000 * ones  # what `halves` subtracts
+    pairs = ((c0 | c1 << 32) ^ top_bits, (c2 | c3 << 32) ^ top_bits)
+    found = array("h", b"".join(pair.to_bytes(8 * n, "little") for pair in pairs))
+    if sys.byteorder == "big":
+        found.byteswap()
+    # The pairs of a block are next to each other.
+    return torch.frombuffer(found, dtype=torch.int16).view(2, n, 4).transpose(0, 1).reshape(1, -1)
 
 
 def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:

@@ -202,7 +202,7 @@ def keep_bits(
         of_range, each = _keep_range_in_one_pass, 0.125
         if device.type == "cpu":
             # Elsewhere an operator costs more than its work; there is one pass, without waiting.
-            of_range, each = _keep_range, _numbers_of_each(out)
+            of_range, each = _keep_range, _numbers_of_each(len(keys), math.prod(sizes))
         fill(
             out,
             keys,
@@ -215,10 +215,9 @@ def keep_bits(
     return out.view((*key.shape[:-1], *sizes))
 
 
-def _numbers_of_each(out: torch.Tensor) -> float:
-    """How many of an operator's numbers `_keep_range` takes for an element of `(k, *sizes)`."""
-    n = out[0].numel()
-    if len(out) == 1:
+def _numbers_of_each(k: int, n: int) -> float:
+    """How many of an operator's numbers `_keep_range` takes for one of n indices of k keys."""
+    if k == 1:
         return 1 / n  # it works on some at a time
     return 2 * ((n + 14) // PER_BLOCK) / n  # two words for each block that n indices can touch
 
@@ -232,12 +231,15 @@ def _keep_range(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) ->
         out = out[:, :n]
     block, skip = divmod(base, PER_BLOCK)
     blocks = -(-(skip + n) // PER_BLOCK)
+    step, at_once = most(keys.device, len(keys)), most(keys.device, 2 * len(keys))
     start = 0
-    for high in halves_of_run(keys, DOMAIN_HIGH, block, blocks, most(keys.device, 2 * len(keys))):
-        for part in high[:, skip : skip + n - start].split(most(keys.device, len(keys)), dim=1):
-            stop = start + part.shape[1]
-            _compare(out[:, start:stop], part, keys, limit, base + start)
-            start = stop
+    for high in halves_of_run(keys, DOMAIN_HIGH, block, blocks, at_once):
+        part = high[:, skip : skip + n - start]
+        for at in range(0, part.shape[1], step):
+            some = part[:, at : at + step]
+            first = start + at
+            _compare(out[:, first : first + some.shape[1]], some, keys, limit, base + first)
+        start += part.shape[1]
         skip = 0
 
 
