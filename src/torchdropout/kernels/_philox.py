@@ -50,7 +50,7 @@ def halves_of_run(
         return
     pieces = -(-n // step)
     step = -(-n // pieces)
-    masks, (in_1, in_3) = _constants(keys, domain, block >> 32)
+    masks, (mask_of_c2, c3) = _constants(keys, domain, block >> 32)
     memory = torch.empty((6, len(keys), step), dtype=torch.int64, device="cpu")
     # The words c0 and c2, their products, and the products of the round before, of which the low
     # halves are the words c3 and c1. A high half is read where it lies, instead of shifted and
@@ -65,11 +65,11 @@ def halves_of_run(
         # rounds is the same for all, and is among the constants.
         c0.copy_(torch.arange(first, first + step, device="cpu"))
         torch.mul(c0, MULTIPLIER_0, out=product_0)
-        torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(WORD).bitwise_xor_(in_1)
+        torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(WORD).bitwise_xor_(mask_of_c2)
         torch.mul(c2, MULTIPLIER_1, out=product_1)
         low[0].copy_(high[3])
         low[1].copy_(low[2])
-        low[2].copy_(in_3)
+        low[2].copy_(c3)
         even.bitwise_xor_(masks[0])
         before, now = 2, 4
         for mask in masks[1:]:
@@ -102,7 +102,7 @@ def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> t
 
 
 def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
-    """What c0 and c2 are XORed with in rounds 2 to 10, and two more (below)."""
+    """What c0 and c2 are XORed with in rounds 2 to 10; then c2 in round 1, and c3 in round 3."""
     # One key as two numbers, many as two tensors: the formulas are the same.
     seed, stream = keys[0].tolist() if len(keys) == 1 else keys.unbind(-1)
     key_0, key_1 = seed & WORD, seed >> 32 & WORD
@@ -110,13 +110,11 @@ def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
     product_1 = c2 * MULTIPLIER_1
     c0 = (product_1 >> 32 & WORD) ^ c1 ^ key_0
     product_0 = c0 * MULTIPLIER_0
-    in_round_1 = c3 ^ key_1  # with it c2 is XORed
-    in_round_3 = product_0 & WORD  # the word c3
-    rows = [in_round_1, in_round_3]
+    rows = [c3 ^ key_1, product_0 & WORD]
     for step in range(1, ROUNDS):
         rows += [key_0 + step * WEYL_0 & WORD, key_1 + step * WEYL_1 & WORD]
     rows[2] = rows[2] ^ (product_1 & WORD)
     rows[3] = rows[3] ^ (product_0 >> 32 & WORD)
     together = torch.tensor(rows, device="cpu") if len(keys) == 1 else torch.stack(rows)
-    rest, *masks = together.view(ROUNDS, 2, len(keys), 1).unbind()
-    return masks, rest.unbind()
+    others, *masks = together.view(ROUNDS, 2, len(keys), 1).unbind()
+    return masks, others.unbind()
