@@ -86,7 +86,7 @@ def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> t
     ones = int.from_bytes((1).to_bytes(8, "little") * n, "little")
     first = block & WORD
     counter = (
-        int.from_bytes(array("Q", range(first, first + n)).tobytes(), sys.byteorder),
+        int.from_bytes(_swapped_if_big(array("Q", range(first, first + n))).tobytes(), "little"),
         (block >> 32) * ones,
         (stream & WORD) * ones,
         (domain << 28 | stream >> 32) * ones,
@@ -94,11 +94,16 @@ def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> t
     c0, c1, c2, c3 = philox4x32(counter, (seed & WORD, seed >> 32), ones)
     top_bits = 0x8000_8000_8000_8000 * ones  # what `halves` subtracts
     pairs = ((c0 | c1 << 32) ^ top_bits, (c2 | c3 << 32) ^ top_bits)
-    found = array("h", b"".join(pair.to_bytes(8 * n, "little") for pair in pairs))
+    memory = array("h", b"".join(pair.to_bytes(8 * n, "little") for pair in pairs))
+    found = torch.frombuffer(_swapped_if_big(memory), dtype=torch.int16)
+    return found.view(2, n, 4).transpose(0, 1).reshape(1, -1)
+
+
+def _swapped_if_big(numbers: array[int]) -> array[int]:
+    """Convert between the byte order of the machine and that of the low byte first."""
     if sys.byteorder == "big":
-        found.byteswap()
-    # The pairs of a block are next to each other.
-    return torch.frombuffer(found, dtype=torch.int16).view(2, n, 4).transpose(0, 1).reshape(1, -1)
+        numbers.byteswap()
+    return numbers
 
 
 def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
