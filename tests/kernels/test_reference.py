@@ -11,15 +11,22 @@ from oracle import dropout, mask, same_bits
 from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout
 from torchdropout.contract import row_major, scale, threshold, uniform
-from torchdropout.contract.keep import DOMAIN_HIGH, HALF_LOWER, PER_BLOCK, halves, words_tensor
+from torchdropout.contract.keep import (
+    DOMAIN_HIGH,
+    DOMAIN_LOW,
+    HALF_LOWER,
+    PER_BLOCK,
+    halves,
+    words_tensor,
+)
 from torchdropout.contract.seed import as_int64
-from torchdropout.kernels import reference
+from torchdropout.kernels import _philox, reference
 from torchdropout.kernels._fill import most
 from torchdropout.kernels.reference import keep_bits
 from vectors import KEEP
 
 CPU = torch.device("cpu")
-CHUNK = most(CPU, 0.125)  # mask indices worked on at a time
+CHUNK = PER_BLOCK * most(CPU, 2)  # mask indices worked on at a time
 
 
 def run(x, p, key, layout):
@@ -74,6 +81,40 @@ def test_other_devices_have_the_bits_of_the_cpu(limit, base):
         assert bool(one[0, place]) == expected
 
 
+@pytest.mark.parametrize("few", [0, 10**6])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("block", [0, 2**32 - 300, 2**61 - 300])
+def test_runs_of_blocks_have_the_words_of_the_contract(monkeypatch, few, count, block):
+    """By operators and by Python integers, in pieces of which the last is not full."""
+    monkeypatch.setattr(_philox, "FEW", few)
+    keys = torch.stack([Key(2**64 - 1 - s, 2**60 - 1 - s * 2**33).tensor() for s in range(count)])
+    found = torch.cat(list(_philox.halves_of_run(keys, DOMAIN_LOW, block, 300, 77)), dim=1)
+    blocks = torch.arange(300) + block
+    expected = halves(words_tensor(keys[:, None], DOMAIN_LOW, blocks)).flatten(1)
+    assert torch.equal(found[:, : 8 * 300], expected)
+
+
+def test_the_number_of_a_block_may_carry_into_its_high_half():
+    """Indices around 2**35 in one call, more than Python integers compute."""
+    n = 4 * PER_BLOCK * _philox.FEW
+    base = PER_BLOCK * 2**32 - n // 2
+    key = Key(8, 9)
+    whole = keep_bits(key.tensor(), [n], 0.4, base, [1], CPU)
+    for start in (0, n // 2 - 8, n - 16):
+        expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
+        assert torch.equal(whole[start : start + 16], expected)
+
+
+@pytest.mark.parametrize("drop_value", [0.0, -0.0, 1.5, float("-inf"), float("nan")])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_any_drop_value_is_selected(drop_value, dtype):
+    x = torch.tensor([1.0, float("nan"), float("inf"), -0.0], dtype=dtype).repeat(32)
+    y = reference.masked_affine(x, Key(1).tensor(), 0.5, 2.0, 0.0, drop_value, 0, [1])
+    keep = mask(Key(1), 0.5, x.shape, MaskLayout.of(x.shape))
+    dropped = torch.full((), drop_value, dtype=dtype)
+    assert same_bits(y, torch.where(keep, x * 2.0, dropped))
+
+
 def test_halves_are_those_of_the_other_byte_order(monkeypatch):
     """On a machine whose low byte comes last, memory cannot be read as half words."""
     four = words_tensor(Key(1, 2).tensor()[None], DOMAIN_HIGH, torch.arange(1000))
@@ -87,11 +128,13 @@ def test_halves_are_those_of_the_other_byte_order(monkeypatch):
 
 @pytest.mark.parametrize("base", [0, 3, 2**33 - 5, 2**63 - CHUNK, 2**64 - 2**21])
 def test_chunks_join_without_a_seam(base):
-    """Longer than one chunk, so that the work is split; probed around the seams."""
+    """Longer than two chunks, so that the work is split in three; probed around the seams."""
     n = 2 * CHUNK + 13
+    skip = base % PER_BLOCK
+    seam = PER_BLOCK * -(-(skip + n) // (3 * PER_BLOCK)) - skip
     key = Key(11, 12)
     whole = keep_bits(key.tensor(), [n], 0.4, as_int64(base), [1], CPU)
-    for start in (0, CHUNK - 8, 2 * CHUNK - 8, n - 16):
+    for start in (0, seam - 8, 2 * seam + skip - 8, n - 16):
         expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
         assert torch.equal(whole[start : start + 16], expected)
 

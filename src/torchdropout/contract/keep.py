@@ -6,6 +6,7 @@ The functions on Python integers are the definition; the tests check every backe
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import torch
 
@@ -76,11 +77,13 @@ def uniform(seed: int, stream: int, index: int) -> int:
     check_unsigned("seed", seed, 64)
     check_unsigned("stream", stream, STREAM_BITS)
     check_unsigned("index", index, 64)
+    return half(seed, stream, DOMAIN_HIGH, index) << 16 | half(seed, stream, DOMAIN_LOW, index)
+
+
+def half(seed: int, stream: int, domain: int, index: int) -> int:
+    """The half word of a mask index in one domain; the arguments are not checked."""
     block, place = divmod(index, PER_BLOCK)
-    shift = 16 * (place % 2)
-    high = words(seed, stream, DOMAIN_HIGH, block)[place // 2] >> shift & HALF
-    low = words(seed, stream, DOMAIN_LOW, block)[place // 2] >> shift & HALF
-    return high << 16 | low
+    return words(seed, stream, domain, block)[place // 2] >> 16 * (place % 2) & HALF
 
 
 def keep_bit(seed: int, stream: int, p: float, index: int) -> bool:
@@ -133,17 +136,19 @@ def words_tensor(key: torch.Tensor, domain: int | torch.Tensor, block: torch.Ten
     return philox4x32_tensor(counter, (seed & WORD, seed >> 32 & WORD))
 
 
-def halves(four: WordTensors) -> torch.Tensor:
+def halves(four: Sequence[torch.Tensor]) -> torch.Tensor:
     """The eight half words of each block in mask-index order, in a new last dimension.
 
     Each is less by 2**15, so that an int16 holds it and the order is that of the half words.
+
+    Args:
+        four: The words of the blocks: int64, or int32 of the same low bits.
     """
-    c0, c1, c2, c3 = four
-    pairs = torch.stack(((c0 | c1 << 32) ^ _TOP_BITS, (c2 | c3 << 32) ^ _TOP_BITS), dim=-1)
+    words = torch.stack([word.to(torch.int32) for word in four], dim=-1)
+    words.view(torch.int64).bitwise_xor_(_TOP_BITS)
     if sys.byteorder == "little":
-        return pairs.view(torch.int16)  # fast: nothing is computed
-    shifts = torch.arange(0, 64, 16, device=pairs.device)
-    return (pairs.unsqueeze(-1) >> shifts).to(torch.int16).flatten(-2)
+        return words.view(torch.int16)  # fast: nothing is computed
+    return torch.stack((words, words >> 16), dim=-1).to(torch.int16).flatten(-2)
 
 
 def count_kept(size: int, p: float) -> int:

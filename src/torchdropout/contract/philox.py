@@ -26,15 +26,17 @@ Words = tuple[int, int, int, int]
 WordTensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
+def philox4x32(counter: Words, key: tuple[int, int], ones: int = 1) -> Words:
     """Ten rounds of Philox4x32 on Python integers.
 
     Args:
         counter: Four words in [0, 2**32), the least significant first.
         key: Two words in [0, 2**32), the least significant first.
+        ones: The sum of `2**(64 * i)` over i below n computes n counters at a time: word i of each
+            integer of the counter is then its bits from `64 * i` on. A product of words fits.
 
     Returns:
-        Four words in [0, 2**32).
+        Four words in [0, 2**32); n of them in each integer if there are n in those of the counter.
 
     Example:
         >>> [f"{word:08x}" for word in philox4x32((0, 0, 0, 0), (0, 0))]
@@ -42,14 +44,15 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
+    words = WORD * ones
     for _ in range(ROUNDS):
         product_0 = MULTIPLIER_0 * c0
         product_1 = MULTIPLIER_1 * c2
         c0, c1, c2, c3 = (
-            (product_1 >> 32) ^ c1 ^ k0,
-            product_1 & WORD,
-            (product_0 >> 32) ^ c3 ^ k1,
-            product_0 & WORD,
+            (product_1 >> 32 & words) ^ c1 ^ k0 * ones,
+            product_1 & words,
+            (product_0 >> 32 & words) ^ c3 ^ k1 * ones,
+            product_0 & words,
         )
         k0 = (k0 + WEYL_0) & WORD
         k1 = (k1 + WEYL_1) & WORD

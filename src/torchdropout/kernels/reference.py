@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,14 +15,17 @@ from ..contract.keep import (
     HALF_LOWER,
     PER_BLOCK,
     compute_dtype,
+    half,
     halves,
     threshold,
-    uniform,
     words_tensor,
 )
 from ..contract.layout import sizes_drawn
 from ..contract.philox import WordTensors
 from ._fill import fill, most
+from ._philox import halves_of_run
+
+SAME_HIGH = PER_BLOCK * 2**32  # mask indices whose blocks have the same high half
 
 
 def masked_affine(
@@ -75,14 +79,25 @@ def _select(
     drop_value: float,
 ) -> None:
     compute = compute_dtype(x.dtype)
-    dropped = torch.full((), drop_value, dtype=compute, device=x.device)
+    as_bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[out.element_size()]
+    dropped = 0
+    if drop_value != 0.0 or math.copysign(1.0, drop_value) < 0.0:
+        value = torch.tensor(drop_value, dtype=compute, device="cpu").to(out.dtype)
+        dropped = int(value.view(as_bits))
 
     def write(out: torch.Tensor, x: torch.Tensor, keep: torch.Tensor) -> None:
-        kept = x.to(compute) * scale
+        kept = torch.mul(x.to(compute), scale, out=out if out.dtype == compute else None)
         if shift != 0.0:
-            kept = kept + shift
-        # A select, not a product: a dropped value has no effect, even if it is inf or NaN.
-        out.copy_(torch.where(keep, kept, dropped))
+            kept.add_(shift)
+        if kept is not out:
+            out.copy_(kept)
+        # A select, not a product of floats: a dropped value has no effect, even if it is inf or
+        # NaN. It is a product of the bits, since `torch.where` handles one element at a time.
+        bits = out.view(as_bits)
+        if dropped == 0:
+            bits.mul_(keep)
+        else:
+            bits.bitwise_xor_(dropped).mul_(keep).bitwise_xor_(dropped)
 
     _in_pieces(write, out, x, keep)
 
@@ -184,8 +199,10 @@ def keep_bits(
     if limit == 2**32:
         out.zero_()
     elif out.numel() > 0:
-        # Where an operator costs more than its work, there is one pass, and nothing to wait for.
-        of_range = _keep_range if device.type == "cpu" else _keep_range_in_one_pass
+        of_range, each = _keep_range_in_one_pass, 0.125
+        if device.type == "cpu":
+            # Elsewhere an operator costs more than its work; there is one pass, without waiting.
+            of_range, each = _keep_range, _numbers_of_each(len(keys), math.prod(sizes))
         fill(
             out,
             keys,
@@ -193,26 +210,54 @@ def keep_bits(
             list(strides),
             lambda out, keys, base: of_range(out, keys, limit, base),
             lambda keys, index: _uniform_indices(keys, index) >= limit,
-            0.125,
+            each,
         )
     return out.view((*key.shape[:-1], *sizes))
 
 
+def _numbers_of_each(k: int, n: int) -> float:
+    """How many of an operator's numbers `_keep_range` takes for one of n indices of k keys."""
+    if k == 1:
+        return 1 / n  # it works on some at a time
+    return 2 * ((n + 14) // PER_BLOCK) / n  # two words for each block that n indices can touch
+
+
 def _keep_range(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
     """Write the keep bits of consecutive mask indices: each Philox call serves eight."""
-    blocks, skip = _blocks_of_range(base, out.shape[1], keys.device)
-    high = _halves(words_tensor(keys[:, None], DOMAIN_HIGH, blocks))[:, skip : skip + out.shape[1]]
+    base %= 2**64
+    n = min(out.shape[1], SAME_HIGH - base % SAME_HIGH)
+    if n < out.shape[1]:
+        _keep_range(out[:, n:], keys, limit, base + n)
+        out = out[:, :n]
+    block, skip = divmod(base, PER_BLOCK)
+    blocks = -(-(skip + n) // PER_BLOCK)
+    step, at_once = most(keys.device, len(keys)), most(keys.device, 2 * len(keys))
+    start = 0
+    for high in halves_of_run(keys, DOMAIN_HIGH, block, blocks, at_once):
+        part = high[:, skip : skip + n - start]
+        for at in range(0, part.shape[1], step):
+            some = part[:, at : at + step]
+            first = start + at
+            _compare(out[:, first : first + some.shape[1]], some, keys, limit, base + first)
+        start += part.shape[1]
+        skip = 0
+
+
+def _compare(
+    out: torch.Tensor, high: torch.Tensor, keys: torch.Tensor, limit: int, base: int
+) -> None:
+    """Write the keep bits of mask indices whose high halves are given."""
     tie = (limit >> 16) - HALF_LOWER
-    step = max(1, most(keys.device, len(keys)))
-    for start in range(0, out.shape[1], step):
-        part = high[:, start : start + step]
-        torch.gt(part, tie, out=out[:, start : start + step])
-        # The low half decides only where the high half ties: one element in 65,536.
-        ties = part == tie
-        for row, place in ties.nonzero().tolist():
-            seed, stream = keys[row].tolist()
-            index = (base + start + place) % 2**64
-            out[row, start + place] = uniform(seed % 2**64, stream, index) >= limit
+    # Into int16, since torch compares into bool one element at a time.
+    found = torch.gt(high, tie, out=torch.empty_like(high))
+    out.copy_(found)
+    # The low half decides only where the high half ties: one element in 65,536.
+    if not torch.eq(high, tie, out=found).max():
+        return
+    for row, place in found.nonzero().tolist():
+        seed, stream = keys[row].tolist()
+        low = half(seed % 2**64, stream, DOMAIN_LOW, base + place)
+        out[row, place] = low >= limit & HALF
 
 
 def _keep_range_in_one_pass(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:

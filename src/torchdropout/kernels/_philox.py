@@ -1,0 +1,125 @@
+"""Philox4x32-10 on the CPU in few operators: four for each round, and the first two folded.
+
+A call of an operator takes longer than its work on few words, so those are Python integers.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..contract.keep import halves
+from ..contract.philox import (
+    MULTIPLIER_0,
+    MULTIPLIER_1,
+    ROUNDS,
+    WEYL_0,
+    WEYL_1,
+    WORD,
+    philox4x32,
+)
+
+# Where an int64 that is read as two int32 has its low and its high half.
+_LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
+FEW = 512  # blocks that are computed faster in Python integers than by operators
+_MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
+
+
+def halves_of_run(
+    keys: torch.Tensor, domain: int, block: int, n: int, step: int
+) -> Iterator[torch.Tensor]:
+    """Yield `halves` of the calls that `words_tensor` makes for consecutive blocks.
+
+    Args:
+        keys: `(k, 2)` int64 on the CPU.
+        domain: 4 bits.
+        block: The first of the blocks, which share the high halves of their numbers.
+        n: How many blocks to yield, in all; the last tensor may hold some more.
+        step: The most blocks in a tensor.
+
+    Yields:
+        `(k, 8 * m)` int16 of m blocks, the same m each time.
+    """
+    if len(keys) == 1 and n <= FEW:
+        seed, stream = keys[0].tolist()
+        yield _halves_of_few(seed % 2**64, stream, domain, block, n)
+        return
+    pieces = -(-n // step)
+    step = -(-n // pieces)
+    masks, (mask_of_c2, c3) = _constants(keys, domain, block >> 32)
+    memory = torch.empty((6, len(keys), step), dtype=torch.int64, device="cpu")
+    # The words c0 and c2, their products, and the products of the round before, of which the low
+    # halves are the words c3 and c1. A high half is read where it lies, instead of shifted and
+    # masked, and written next to zeros: an operator on every second int32 is as fast as on int64.
+    even, *products = memory.view(3, 2, len(keys), step).unbind()
+    c0, c2, product_0, product_1, _, _ = memory.unbind()
+    pairs = memory.view(torch.int32).view(6, len(keys), step, 2).unbind(-1)
+    low, high = pairs[_LOW].unbind(), pairs[_HIGH].unbind()
+
+    for first in range(block & WORD, (block & WORD) + pieces * step, step):
+        # Of the inputs, only c0 differs between blocks. So one product of each of the first two
+        # rounds is the same for all, and is among the constants.
+        c0.copy_(torch.arange(first, first + step, device="cpu"))
+        torch.mul(c0, MULTIPLIER_0, out=product_0)
+        torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(WORD).bitwise_xor_(mask_of_c2)
+        torch.mul(c2, MULTIPLIER_1, out=product_1)
+        low[0].copy_(high[3])
+        low[1].copy_(low[2])
+        low[2].copy_(c3)
+        even.bitwise_xor_(masks[0])
+        before, now = 2, 4
+        for mask in masks[1:]:
+            torch.mul(even, _MULTIPLIERS, out=products[now // 4])
+            torch.bitwise_xor(high[now + 1], low[before + 1], out=low[0])
+            torch.bitwise_xor(high[now], low[before], out=low[1])
+            even.bitwise_xor_(mask)
+            before, now = now, before
+        yield halves((low[0], low[before + 1], low[1], low[before])).flatten(-2)
+
+
+def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> torch.Tensor:
+    """The same of one key, `(1, 8 * n)`, by Philox on integers that hold n words each."""
+    ones = int.from_bytes((1).to_bytes(8, "little") * n, "little")
+    first = block & WORD
+    counter = (
+        int.from_bytes(_swapped_if_big(array("Q", range(first, first + n))).tobytes(), "little"),
+        (block >> 32) * ones,
+        (stream & WORD) * ones,
+        (domain << 28 | stream >> 32) * ones,
+    )
+    c0, c1, c2, c3 = philox4x32(counter, (seed & WORD, seed >> 32), ones)
+    top_bits = 0x8000_8000_8000_8000 * ones  # what `halves` subtracts
+    pairs = ((c0 | c1 << 32) ^ top_bits, (c2 | c3 << 32) ^ top_bits)
+    memory = array("h", b"".join(pair.to_bytes(8 * n, "little") for pair in pairs))
+    found = torch.frombuffer(_swapped_if_big(memory), dtype=torch.int16)
+    return found.view(2, n, 4).transpose(0, 1).reshape(1, -1)
+
+
+def _swapped_if_big(numbers: array[int]) -> array[int]:
+    """Convert between the byte order of the machine and that of the low byte first."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
+    """What c0 and c2 are XORed with in rounds 2 to 10; then c2 in round 1, and c3 in round 3."""
+    # One key as two numbers, many as two tensors: the formulas are the same.
+    seed, stream = keys[0].tolist() if len(keys) == 1 else keys.unbind(-1)
+    key_0, key_1 = seed & WORD, seed >> 32 & WORD
+    c2, c3 = stream & WORD, (stream >> 32 & WORD) | domain << 28
+    product_1 = c2 * MULTIPLIER_1
+    c0 = (product_1 >> 32 & WORD) ^ c1 ^ key_0
+    product_0 = c0 * MULTIPLIER_0
+    rows = [c3 ^ key_1, product_0 & WORD]
+    for step in range(1, ROUNDS):
+        rows += [key_0 + step * WEYL_0 & WORD, key_1 + step * WEYL_1 & WORD]
+    rows[2] = rows[2] ^ (product_1 & WORD)
+    rows[3] = rows[3] ^ (product_0 >> 32 & WORD)
+    together = torch.tensor(rows, device="cpu") if len(keys) == 1 else torch.stack(rows)
+    others, *masks = together.view(ROUNDS, 2, len(keys), 1).unbind()
+    return masks, others.unbind()
