@@ -13,6 +13,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 #include <optional>
@@ -36,7 +37,7 @@ struct Connection {
   PyObject* apply;   // apply(x, in_place, map) with a gradient
   PyObject* linear;  // linear(gradient, map): the derivative if the kernel may not be run
   const DLPackExchangeAPI* exchange;
-  PyObject *is_neg, *is_conj, *requires_grad, *mark_dirty;
+  PyObject *is_neg, *is_conj, *is_inference, *requires_grad, *mark_dirty;
   PyObject* map;
   torch::stable::Tensor* seed;  // a draw is written into it; the interpreter's lock guards it
 } torch_side;
@@ -95,6 +96,9 @@ struct View {
     int64_t n = 1;
     for (int d = 0; d < dl.ndim; ++d) n *= size(d);
     return n;
+  }
+  bool same_shape(const View& other) const {
+    return dl.ndim == other.dl.ndim && std::equal(dl.shape, dl.shape + dl.ndim, other.dl.shape);
   }
   bool contiguous() const {
     int64_t expected = 1;
@@ -163,6 +167,22 @@ bool is_plain(PyObject* object) {
   // Lazily negated or conjugated: the memory does not hold the values.
   return !method_is_true(object, torch_side.is_neg) &&
          !(view.type.complex && method_is_true(object, torch_side.is_conj));
+}
+
+// Whether the result for x may be written into y, as far as that shows at once: both are plain and
+// contiguous and need no gradient, y is not frozen, and they are one memory or do not touch.
+bool may_be_written(PyObject* x_object, PyObject* y_object) {
+  if (!is_plain(x_object) || !is_plain(y_object)) return false;
+  const View x = read_or_throw(x_object), y = read_or_throw(y_object);
+  const auto* const x_first = static_cast<const char*>(x.data());
+  const auto* const y_first = static_cast<const char*>(y.data());
+  const int64_t bytes = x.elements() * x.dl.dtype.bits / 8;
+  return x.dl.dtype.code == y.dl.dtype.code && x.dl.dtype.bits == y.dl.dtype.bits &&
+         x.same_shape(y) && x.contiguous() && y.contiguous() &&
+         (x_first == y_first || x_first + bytes <= y_first || y_first + bytes <= x_first) &&
+         !attribute_is_true(x_object, torch_side.requires_grad) &&
+         !attribute_is_true(y_object, torch_side.requires_grad) &&
+         !method_is_true(y_object, torch_side.is_inference);
 }
 
 bool wants_gradient(PyObject* object) {
@@ -384,6 +404,7 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const auto name = [](const char* text) { return checked(PyUnicode_InternFromString(text)); };
     found.is_neg = name("is_neg");
     found.is_conj = name("is_conj");
+    found.is_inference = name("is_inference");
     found.requires_grad = name("requires_grad");
     found.mark_dirty = name("mark_dirty");
     found.map = name("map");
@@ -408,6 +429,17 @@ PyObject* with_gradient(PyObject* x, PyObject* map) {
   return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_False, map, nullptr));
 }
 
+// The map with its seed, which is drawn if it is None; a new reference.
+PyObject* with_seed(PyObject* map) {
+  if (PyTuple_GetItem(map, 0) != Py_None) return new_reference(map);
+  PyObject* const drawn = checked(PyTuple_New(8));
+  PyTuple_SetItem(drawn, 0, PyLong_FromUnsignedLongLong(draw()));
+  for (Py_ssize_t i = 1; i < 8; ++i) {
+    PyTuple_SetItem(drawn, i, new_reference(checked(PyTuple_GetItem(map, i))));
+  }
+  return drawn;
+}
+
 // NotImplemented if x is not plain; nothing is drawn then.
 PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
@@ -415,16 +447,21 @@ PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyObject* const x = in.object();
     PyObject* const map = in.object();
     if (!is_plain(x)) return new_reference(Py_NotImplemented);
-    const auto run_with = [&](PyObject* whole) {
-      return wants_gradient(x) ? with_gradient(x, whole) : affine_into(x, Py_None, Map(whole));
-    };
-    if (PyTuple_GetItem(map, 0) != Py_None) return run_with(map);
-    const Owned drawn(PyTuple_New(8));
-    PyTuple_SetItem(drawn.get(), 0, checked(PyLong_FromUnsignedLongLong(draw())));
-    for (Py_ssize_t i = 1; i < 8; ++i) {
-      PyTuple_SetItem(drawn.get(), i, new_reference(checked(PyTuple_GetItem(map, i))));
-    }
-    return run_with(drawn.get());
+    const Owned whole(with_seed(map));
+    return wants_gradient(x) ? with_gradient(x, whole.get())
+                             : affine_into(x, Py_None, Map(whole.get()));
+  });
+}
+
+// NotImplemented unless it shows at once that y may be written; nothing is drawn then.
+PyObject* masked_affine_into(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 3);
+    PyObject* const x = in.object();
+    PyObject* const y = in.object();
+    PyObject* const map = in.object();
+    if (!may_be_written(x, y)) return new_reference(Py_NotImplemented);
+    return affine_into(x, y, Map(Owned(with_seed(map)).get()));
   });
 }
 
@@ -691,6 +728,8 @@ PyMethodDef methods[] = {
     {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number from torch's default CPU generator"},
     {"masked_affine", as_method(masked_affine), METH_FASTCALL,
      "masked_affine(x, map) -> y, or NotImplemented; a seed of None is drawn"},
+    {"masked_affine_into", as_method(masked_affine_into), METH_FASTCALL,
+     "masked_affine_into(x, y, map) -> y, or NotImplemented; a seed of None is drawn"},
     {"dropout", as_method(dropout), METH_FASTCALL,
      "dropout(x, p) -> y with a drawn key, or NotImplemented"},
     {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},

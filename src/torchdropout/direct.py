@@ -64,6 +64,22 @@ def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None
     return None if y is NotImplemented else y
 
 
+def masked_affine_into(
+    out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]
+) -> torch.Tensor | None:
+    """`masked_affine` written into `out`, or None where it is not plain that this is allowed.
+
+    None says nothing about `out`: it may be of another type or shape, or memory that x lies in.
+    """
+    if _C is None or is_dynamo_compiling():
+        return None
+    if _C.masked_affine_into(x, out, call) is NotImplemented:
+        return None
+    # Autograd did not see the write: it must notice if the old values were saved.
+    torch.autograd.graph.increment_version(out)
+    return out
+
+
 def dropout(x: Any, p: Any) -> torch.Tensor | None:
     """Plain dropout of any x with a drawn key, or None if the direct path is closed to x or p.
 

@@ -24,11 +24,10 @@ def check_call(
     inplace: Any,
     key: Any,
     generator: Any,
-    out: Any = None,
     complex_ok: bool = True,
     nested_ok: bool = False,
 ) -> torch.Tensor:
-    """Check the arguments that all variants share, except for those of the layout: `mask_map`.
+    """Check the arguments that all variants share, except `out` and those of the layout.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -42,8 +41,6 @@ def check_call(
         check_bool("inplace", inplace)
     if key is not None or generator is not None:
         check_source(key, generator, x)
-    if out is not None:
-        check_out(out, x, inplace)
     return x
 
 
@@ -83,9 +80,11 @@ def apply(
         ArgumentTypeError: As `check_call` and `mask_map`.
         ArgumentValueError: As `check_call` and `mask_map`.
     """
-    x = check_call(input, training, inplace, key, generator, out, complex_ok, nested_ok)
+    x = check_call(input, training, inplace, key, generator, complex_ok, nested_ok)
     active = training and keyed_map.active
     if x.is_nested:
+        if out is not None:
+            check_out(out, x, inplace)
         if shared and active:
             wrong_type("input", "a tensor that is not nested, as elements share a draw", x)
         refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace)
@@ -95,6 +94,15 @@ def apply(
     base: int
     strides: Sequence[int] | None
     base, strides = indices or mask_map(x.shape, shared, broadcast_dims, layout)
+    if out is not None:
+        if active and not inplace and generator is None and keyed_map.short_out is not None:
+            # Most are evidently right; the others are checked, and if wrong, explained.
+            seed, stream = (None, 0) if key is None else (key.seed, key.stream)
+            place = (out, x, seed, stream, base, strides)
+            written = keyed_map.short_out(*place, *keyed_map.constants)
+            if written is not None:
+                return written
+        check_out(out, x, inplace)
     into: torch.Tensor | None = x if inplace else out
     if not active:
         return x if into is None or into is x else into.copy_(x)
@@ -102,8 +110,7 @@ def apply(
         return compute(x, keyed_map, base, strides, key, generator)
     refuse_as_torch_does(into)
     if keyed_map.write is not None:
-        place = (into, x, key, generator, base, strides)
-        written = keyed_map.write(*place, *keyed_map.constants)
+        written = keyed_map.write(into, x, key, generator, base, strides, *keyed_map.constants)
         if written is not None:
             return written
     with undrawn_if_refused(key, generator):

@@ -28,7 +28,9 @@ def mask_map(
     """
     if layout is None and not shared and broadcast_dims == ():
         return 0, None
-    further = check_dims("broadcast_dims", broadcast_dims, len(shape))
+    further = (
+        () if broadcast_dims == () else check_dims("broadcast_dims", broadcast_dims, len(shape))
+    )
     if layout is None:
         return 0, row_major(shape, [*shared, *further])
     if not isinstance(layout, MaskLayout):
