@@ -25,7 +25,7 @@ static inline uint32_t noise_word(const Key& key, uint32_t domain, uint64_t inde
   return block_words(key, domain, index / kPerNoiseBlock, kNoiseHighMask).at[index % kPerNoiseBlock];
 }
 
-// The coefficients of contract/noise.py, where their origin is told.
+// The coefficients of contract/noise.py, which says where they come from.
 constexpr int32_t kCentral = 0x74800000;  // offsets from 1/2 below it are in the central region
 constexpr int32_t kRareFrom = static_cast<int32_t>(2u * kCentral - 0x80000000);
 constexpr float kSquare = 0.828125f;
