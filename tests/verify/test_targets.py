@@ -1,4 +1,5 @@
 import functools
+import importlib
 import io
 import random
 import sys
@@ -673,6 +674,27 @@ def test_namespace_package_in_the_working_directory_is_found(tmp_path, monkeypat
     (tmp_path / "bare").mkdir()
     write(tmp_path / "bare", "mine.py", "from torch.nn import Dropout as Drop\n")
     assert resolve("bare.mine:Drop").kind == "class"
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_what_the_caller_imports_between_two_calls_stays_the_callers(tmp_path, monkeypatch):
+    source = """
+        import torch
+
+        def drop(x, p, training):
+            import late
+            return torch.dropout(x, p, training)
+    """
+    write(tmp_path, "drop.py", source)
+    write(tmp_path, "late.py", "")
+    write(tmp_path, "mine.py", "")
+    subject = resolve(f"{tmp_path}/drop.py:drop")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        mine = importlib.import_module("mine")
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+    assert sys.modules.pop("mine") is mine
+    assert "late" not in sys.modules
 
 
 @pytest.mark.usefixtures("same_imports")
