@@ -22,7 +22,7 @@ from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import own_world
 
 # Samples of a few thousand: what is tested is the runner, not the statistics.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16)
+TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
 
 
 @pytest.fixture
