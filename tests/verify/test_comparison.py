@@ -371,7 +371,7 @@ def _fails_at_random(x, p, training):
     return F.dropout(x, p, training)
 
 
-def _changes_the_world(x, p, training):
+def _changes_global_state(x, p, training):
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
     torch.manual_seed(1)
@@ -391,19 +391,19 @@ def _sparse(x, p, training):
         _of_another_shape,
         _all_nan,
         _fails_at_random,
-        _changes_the_world,
+        _changes_global_state,
         _sparse,
     ],
 )
 def test_nothing_that_a_target_does_ends_the_comparison(target):
-    world = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state())
+    before = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state())
     comparison = compare_laws(target, Below, TINY)
     assert comparison.complete
     assert not comparison.same
     render_comparison(comparison, width=80)
-    assert torch.get_default_dtype() == world[0]
-    assert torch.is_grad_enabled() == world[1]
-    assert torch.equal(torch.random.get_rng_state(), world[2])
+    assert torch.get_default_dtype() == before[0]
+    assert torch.is_grad_enabled() == before[1]
+    assert torch.equal(torch.random.get_rng_state(), before[2])
 
 
 def test_a_target_that_hangs_is_left_after_the_time_limit():

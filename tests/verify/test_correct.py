@@ -12,7 +12,7 @@ CORRECT = _zoo.members("correct")
 
 @pytest.mark.slow
 def test_no_error_is_found_at_standard(correct):
-    assert broken_table.judge(correct)[2:] == (broken_table.NONE, "")
+    assert broken_table.run_checks(correct)[2:] == (broken_table.NONE, "")
 
 
 def _is_verified_with_ours(member):
@@ -50,7 +50,7 @@ def test_the_torch_module_passes_at_quick_with_advice_only():
     ]
 
 
-def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(judge):
+def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(run_checks):
     import torch
 
     class Careful(torch.nn.Module):
@@ -66,15 +66,15 @@ def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(judge):
             drop = torch.rand(x.shape, device=x.device, dtype=torch.float32) < self.p
             return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
 
-    assert judge(Careful).findings == ()
+    assert run_checks(Careful).findings == ()
 
 
 @pytest.mark.parametrize("p", [0.5, 0.1, 1 / 3, 0.9, 0.002, 1e-7, 0.0, 1.0])
-def test_an_instance_is_judged_at_its_own_p(judge, p):
+def test_an_instance_is_verified_at_its_own_p(run_checks, p):
     import torch
 
     module = torch.nn.Dropout(p).eval()
-    report = judge(module, only=_zoo.SHORT)
+    report = run_checks(module, only=_zoo.SHORT)
     assert report.passed
     assert not module.training
     status = {check.rule.name: check.status for check in report.checks}
@@ -85,7 +85,7 @@ def test_an_instance_is_judged_at_its_own_p(judge, p):
     assert status["train-stochastic"] == ("ok" if 1e-3 < p < 1 else "skip")
 
 
-def test_a_wrong_rate_at_an_instances_own_p_is_found(judge):
+def test_a_wrong_rate_at_an_instances_own_p_is_found(run_checks):
     import torch
 
     class Half(torch.nn.Dropout):
@@ -93,4 +93,4 @@ def test_a_wrong_rate_at_an_instances_own_p_is_found(judge):
             drop = torch.rand(x.shape) < self.p / 2
             return x.masked_fill(drop, 0) / (1 - self.p) if self.training else x
 
-    assert judge(Half(0.2)).findings[0].name == "drop-rate"
+    assert run_checks(Half(0.2)).findings[0].name == "drop-rate"

@@ -35,13 +35,13 @@ def test_runs_of_correct_ones_report_no_error(count, correct_zoo):
     # with confidence .95 (the rule of three). That alone says little of 1e-6; the next test shows
     # that the rate stated is an upper bound where it is large enough to be measured, by the same
     # arithmetic.
-    accused = [
+    false_alarms = [
         (report.target, report.seed, finding.name, finding.message)
         for report in runs(correct_zoo, count, 1e-6)
         for finding in report.findings
         if finding.severity == "error"
     ]
-    assert accused == []
+    assert false_alarms == []
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.slow)])
@@ -49,16 +49,16 @@ def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(corre
     # At a rate of .6 for a run each statistical check may give a false alarm with chance .04.
     rate = 0.6
     ran, alarms = Counter(), Counter()
-    accused = 0
+    false_alarms = 0
     for report in runs(correct_zoo, count, rate, only=STATISTICAL_CHECKS):
         ran.update(check.rule.name for check in report.checks)
         names = {finding.name for finding in report.findings}
         alarms.update(names)
-        accused += bool(names)
+        false_alarms += bool(names)
     share = rate / STATISTICAL
     # Above this with chance 1e-4 if the rate is the one stated; and the seeds are fixed.
     assert {name: n for name, n in alarms.items() if n > binom.isf(1e-4, ran[name], share)} == {}
-    assert accused <= binom.isf(1e-4, count, rate)
+    assert false_alarms <= binom.isf(1e-4, count, rate)
     # The tests are not void either: at this rate some give a false alarm.
-    assert accused > 0
+    assert false_alarms > 0
     assert len(alarms) > STATISTICAL / 3

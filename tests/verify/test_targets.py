@@ -210,7 +210,7 @@ HELD = [
 
 
 @pytest.mark.parametrize(("target", "hints", "words"), HELD)
-def test_instance_is_judged_at_its_own_p(target, hints, words):
+def test_instance_is_verified_at_its_own_p(target, hints, words):
     subject = resolve(target, **hints)
     assert subject.kind == "instance"
     assert subject.fixed_p == pytest.approx(0.1)
@@ -240,7 +240,7 @@ def test_instance_is_copied():
         (Modeless, "it has no training mode to set, so eval is not checked"),
     ],
 )
-def test_target_without_mode_is_judged_in_training_only(target, words):
+def test_target_without_mode_is_verified_in_training_only(target, words):
     subject = resolve(target)
     assert not subject.has_eval
     assert words in subject.description
