@@ -28,7 +28,7 @@ ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
 LONG = frozenset(
     [
         *("thread-law", "scale-constant", "position-rate", "value-rate", "tiny-input"),
-        *("linear-rank", "dtype-rate", "seeds-differ", "few-masks"),
+        *("linear-rank", "dtype-rate", "seeds-differ", "few-masks", "large-call"),
     ]
 )
 
