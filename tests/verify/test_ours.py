@@ -104,8 +104,8 @@ def test_a_module_is_left_out_only_where_its_function_is_verified():
 
 @pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in LATER])
 def test_every_variant_is_right(name, coarse):
-    """By the checks that do not take long; the slow test has all."""
-    report = _verified(name, coarse, quick_share(name, plain=False))
+    """By the checks that do not take long, and in a large call; the slow test has all."""
+    report = _verified(name, coarse, quick_share(name, plain=False) | {"large-call"})
     assert not report.findings, report.findings
 
 
