@@ -315,13 +315,13 @@ def size_of(curve: Curve, factor: float, stated: float) -> float:
 def stated_by(name: str, level: str) -> float:
     """The size that the check says it detects, taken from a run on a correct dropout."""
     curve = CURVES[name]
-    result = judged(curve, 0.0, level, seed=0)
+    result = verified(curve, 0.0, level, seed=0)
     if result.status != "ok":
         raise SystemExit(f"{name}, {level}: {result.status}, {result.message}")
     return curve.stated(result.sees)
 
 
-def judged(curve: Curve, size: float, level: str, seed: int) -> Any:
+def verified(curve: Curve, size: float, level: str, seed: int) -> Any:
     report = check_subject(
         curve.subject(size),
         level=level,
@@ -337,7 +337,7 @@ def measure_point(name: str, level: str, factor: float, stated: float, runs: int
     curve = CURVES[name]
     size = size_of(curve, factor, stated)
     start = time.perf_counter()
-    results = [judged(curve, size, level, seed) for seed in range(1, runs + 1)]
+    results = [verified(curve, size, level, seed) for seed in range(1, runs + 1)]
     skipped = [result.message for result in results if result.status == "skip"]
     if skipped:
         raise RuntimeError(f"{name} at size {size:g}: not checked: {skipped[0]}")
@@ -441,7 +441,7 @@ def checks_for(seed: int, rate: float) -> frozenset[str]:
     )
 
 
-def judge_innocent(target: str, rate: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def verify_correct(target: str, rate: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """One line per run: the checks that ran, and those that raised a false alarm."""
     subject = innocent()[target].subject()
     lines = []
@@ -478,7 +478,7 @@ def false_alarms(options: argparse.Namespace) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     start, ended = time.perf_counter(), 0
     with log.open("a") as file:
-        for new in in_parallel(judge_innocent, tasks, options.jobs):
+        for new in in_parallel(verify_correct, tasks, options.jobs):
             lines += new
             ended += len(new)
             file.writelines(json.dumps(line) + "\n" for line in new)
@@ -500,20 +500,20 @@ def alarm_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
     for line in lines:
         by_rate[line["rate"]].append(line)
     for rate, runs in sorted(by_rate.items()):
-        judged = Counter(code for line in runs for code in line["ran"])
-        accused = Counter(name for line in runs for name in line["accused"])
+        ran = Counter(code for line in runs for code in line["ran"])
+        alarms = Counter(name for line in runs for name in line["accused"])
         for code, check in CHECKS.items():
-            if check.severity == "advice" or not judged[code]:
+            if check.severity == "advice" or not ran[code]:
                 continue  # advice is exact, and some correct dropouts deserve it
             if rate == LOOSE and not check.statistical:
                 continue
             stated = rate / STATISTICAL if check.statistical else 0.0
             yield alarm_row(
-                check.name, "statistical" if check.statistical else "exact", rate, judged[code],
-                accused[check.name], stated,
+                check.name, "statistical" if check.statistical else "exact", rate, ran[code],
+                alarms[check.name], stated,
             )  # fmt: skip
-        any_accused = sum(bool(line["accused"]) for line in runs)
-        yield alarm_row("a run", "all", rate, len(runs), any_accused, rate)
+        any_alarms = sum(bool(line["accused"]) for line in runs)
+        yield alarm_row("a run", "all", rate, len(runs), any_alarms, rate)
 
 
 def alarm_row(check: str, rule: str, rate: float, runs: int, found: int, stated: float) -> Record:
@@ -554,8 +554,8 @@ def alarm_table(rows: Sequence[Record]) -> str:
         if beside is not None:
             share = int(beside["accusations"]) / int(beside["runs"])
             measured = [f"{share:.3f} of {beside['runs']}", f"{float(beside['stated']):.3f}"]
-        accused = f"{row['accusations']} of {row['runs']}"
-        lines.append([row["check"], row["rule"], accused, row["upper"], *measured])
+        alarms = f"{row['accusations']} of {row['runs']}"
+        lines.append([row["check"], row["rule"], alarms, row["upper"], *measured])
     head = ("check", "kind", "false alarms", "rate at most", f"share at {LOOSE:g}", "share allowed")
     return table(head, lines)
 

@@ -54,7 +54,7 @@ def report(target="a:b", *statuses, interrupted=False):
 
 
 @pytest.fixture
-def judged(monkeypatch):
+def stubbed(monkeypatch):
     """Replaces the runner by a table from target to statuses, an exception, or a cut-off run."""
     calls = []
 
@@ -101,9 +101,9 @@ EXITS = [
 
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(("outcomes", "options", "code"), EXITS)
-def test_exit_code_and_what_is_printed(judged, capsys, form, outcomes, options, code):
+def test_exit_code_and_what_is_printed(stubbed, capsys, form, outcomes, options, code):
     table = {f"m:T{i}": outcome for i, outcome in enumerate(outcomes)}
-    calls = judged(table)
+    calls = stubbed(table)
     assert cli.run(["verify", *table, "--format", form, *options]) == code
     out, err = capsys.readouterr()
     ran = [t for t, outcome in table.items() if not isinstance(outcome, BaseException)]
@@ -145,16 +145,16 @@ def asked(monkeypatch):
     """Replaces the verifier, and records how it was called."""
     calls = []
 
-    def judge(targets, how, watch, **more):
+    def record(targets, how, watch, **more):
         calls.append((targets, how, more))
         return isolation.RunOutcome(report("a:b", "ok").targets, (), False)
 
-    monkeypatch.setattr(verify, "verify_targets", judge)
+    monkeypatch.setattr(verify, "verify_targets", record)
     return calls
 
 
 @pytest.mark.parametrize(("options", "changed"), REACHES)
-def test_options_reach_the_runner(judged, asked, capsys, options, changed):
+def test_options_reach_the_runner(stubbed, asked, capsys, options, changed):
     assert cli.run(["verify", "a:b", *options]) == 0
     ((targets, how, more),) = asked
     assert targets == ("a:b",)
@@ -162,8 +162,8 @@ def test_options_reach_the_runner(judged, asked, capsys, options, changed):
     assert more == {"timeout": 120.0, "jobs": 1, "fork": False}
 
 
-def test_options_reach_check_dropout(judged, capsys):
-    calls = judged({"a:b": GOOD})
+def test_options_reach_check_dropout(stubbed, capsys):
+    calls = stubbed({"a:b": GOOD})
     assert cli.run(["verify", "a:b", "--spec", "alpha", "--timeout", "5"]) == 0
     ((target, given),) = calls
     assert callable(given.pop("progress"))
@@ -213,8 +213,8 @@ def test_a_kind_is_named_before_the_run(asked, capsys):
         (["-q"], "  FAIL    p-one-zeros    seen", "a:b: 1 error, 1 advice in 1.0 s: not a correct"),
     ],
 )
-def test_quiet_and_verbose(judged, capsys, tmp_path, options, first, last):
-    judged({"a:b": FAULTY})
+def test_quiet_and_verbose(stubbed, capsys, tmp_path, options, first, last):
+    stubbed({"a:b": FAULTY})
     assert cli.run(["verify", "a:b", *options]) == 1
     out, err = capsys.readouterr()
     lines = out.splitlines()
@@ -246,8 +246,8 @@ def test_quiet_and_verbose_exclude_each_other(asked, capsys, name):
     assert asked == []
 
 
-def test_exit_zero_is_for_what_is_found_only(judged, capsys):
-    judged({"a:b": FAULTY, "a:c": ADVISED, "x:y": UNABLE, "c:d": ("ok", "cut")})
+def test_exit_zero_is_for_what_is_found_only(stubbed, capsys):
+    stubbed({"a:b": FAULTY, "a:c": ADVISED, "x:y": UNABLE, "c:d": ("ok", "cut")})
     assert cli.run(["verify", "a:b", "--exit-zero"]) == 0
     assert "not a correct dropout" in capsys.readouterr().out
     assert cli.run(["verify", "a:c", "--strict", "--exit-zero"]) == 0
@@ -322,9 +322,9 @@ def test_the_command_line_takes_precedence_over_the_settings(settings, asked, ca
     assert capsys.readouterr().out.startswith("a:b\n")
 
 
-def test_strict_is_set_and_unset(settings, judged, capsys):
+def test_strict_is_set_and_unset(settings, stubbed, capsys):
     settings("strict = true")
-    judged({"a:b": ADVISED})
+    stubbed({"a:b": ADVISED})
     assert cli.run(["verify", "a:b"]) == 1
     assert cli.run(["verify", "a:b", "--no-strict"]) == 0
     assert cli.run(["verify", "a:b", "--no-config"]) == 0
@@ -368,8 +368,8 @@ def test_settings_without_targets_need_some(settings, asked, capsys):
 
 
 @pytest.mark.parametrize("form", ["text", "json", "junit", "html", "github"])
-def test_the_report_goes_to_its_file_and_the_verdict_to_stderr(judged, tmp_path, capsys, form):
-    judged({"a:b": FAULTY})
+def test_the_report_goes_to_its_file_and_the_verdict_to_stderr(stubbed, tmp_path, capsys, form):
+    stubbed({"a:b": FAULTY})
     assert cli.run(["verify", "a:b", "--format", form]) == 1
     printed, _ = capsys.readouterr()
     path = tmp_path / "report"
@@ -382,8 +382,8 @@ def test_the_report_goes_to_its_file_and_the_verdict_to_stderr(judged, tmp_path,
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_reports_many_targets(judged, tmp_path, capsys):
-    judged({"a:b": GOOD, "a:c": FAULTY})
+def test_a_file_reports_many_targets(stubbed, tmp_path, capsys):
+    stubbed({"a:b": GOOD, "a:c": FAULTY})
     path = tmp_path / "report"
     assert cli.run(["verify", "a:b", "a:c", "--format=json", "--output", str(path)]) == 1
     assert capsys.readouterr().err == f"torchdropout: 1 of 2 targets passed; see {path}\n"
@@ -398,8 +398,8 @@ def test_a_file_reports_many_targets(judged, tmp_path, capsys):
         ({"a:b": ("ok", "cut"), "x:y": GOOD}, 130, "the run was interrupted"),
     ],
 )
-def test_a_run_that_fails_leaves_the_old_file(judged, tmp_path, capsys, table, code, why):
-    judged(table)
+def test_a_run_that_fails_leaves_the_old_file(stubbed, tmp_path, capsys, table, code, why):
+    stubbed(table)
     path = tmp_path / "report.json"
     path.write_text("old")
     assert cli.run(["verify", *table, "--format=json", "--output", str(path)]) == code
@@ -417,11 +417,11 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_run(asked, tmp_pat
     assert asked == []
 
 
-def test_a_disk_that_is_full_does_not_lose_the_report(judged, tmp_path, capsys, monkeypatch):
+def test_a_disk_that_is_full_does_not_lose_the_report(stubbed, tmp_path, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    judged({"a:b": GOOD})
+    stubbed({"a:b": GOOD})
     path = tmp_path / "report"
     path.write_text("old")
     monkeypatch.setattr(os, "fsync", full)
@@ -433,9 +433,9 @@ def test_a_disk_that_is_full_does_not_lose_the_report(judged, tmp_path, capsys, 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_baseline_accepts_what_is_known(judged, tmp_path, capsys):
+def test_a_baseline_accepts_what_is_known(stubbed, tmp_path, capsys):
     path = str(tmp_path / "known.json")
-    judged({"a:b": ("error", "advice"), "a:c": ("error",)})
+    stubbed({"a:b": ("error", "advice"), "a:c": ("error",)})
     assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1
     assert cli.run(["verify", "a:b", "--baseline", path]) == 0
     assert cli.run(["verify", "a:b", "--baseline", path, "--strict"]) == 0
@@ -447,12 +447,12 @@ def test_a_baseline_accepts_what_is_known(judged, tmp_path, capsys):
     assert err == ""
 
 
-def test_a_known_finding_that_is_fixed_is_reported(judged, tmp_path, capsys):
+def test_a_known_finding_that_is_fixed_is_reported(stubbed, tmp_path, capsys):
     path = str(tmp_path / "known.json")
-    judged({"a:b": ("error",)})
+    stubbed({"a:b": ("error",)})
     assert cli.run(["verify", "a:b", "--format=json", "--output", path]) == 1
     capsys.readouterr()
-    judged({"a:b": GOOD})
+    stubbed({"a:b": GOOD})
     assert cli.run(["verify", "a:b", "--baseline", path]) == 0
     assert capsys.readouterr().err == "torchdropout: a:b: TD552 p-one-zeros is fixed\n"
 
@@ -642,15 +642,11 @@ def finish(process):
     return process.returncode, out, err
 
 
-def test_version():
-    code, out, err = finish(start("--version"))
-    assert (code, err) == (0, "")
-    assert out == f"torchdropout, version {torchdropout.__version__}\n"
-
-
-def test_version_by_its_short_flag(capsys):
-    assert cli.run(["-V"]) == 0
-    assert capsys.readouterr().out == f"torchdropout, version {torchdropout.__version__}\n"
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version(flag, capsys):
+    assert cli.run([flag]) == 0
+    expected = f"torchdropout, version {torchdropout.__version__}\n"
+    assert capsys.readouterr() == (expected, "")
 
 
 def test_selected_checks_that_pass_are_no_verdict(capfd):
@@ -738,6 +734,34 @@ def test_a_shell_asks_the_program():
     assert finish(start(env=env)) == (0, "plain,drop-rate\n", "")
 
 
+# The exit code of each line; forks share what takes long: to import everything.
+OUTPUT_TO = """
+    import json, os, sys
+    import torchdropout.audit, torchdropout.cli.verify, torchdropout.verify
+    from torchdropout.__main__ import main
+
+    def closed_pipe():
+        read, write = os.pipe()
+        os.close(read)
+        return write
+
+    for line in json.loads(sys.argv[1]):
+        child = os.fork()
+        if not child:
+            os.dup2({output}, 1)
+            sys.exit(main(line))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def with_output_to(output, lines, folder):
+    script = textwrap.dedent(OUTPUT_TO).format(output=output)
+    return subprocess.run(
+        [sys.executable, "-c", script, json.dumps(lines)],
+        capture_output=True, text=True, env=environment(), cwd=folder,
+    )  # fmt: skip
+
+
 FULL = Path("/dev/full")
 
 
@@ -754,20 +778,7 @@ def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
         ["verify", "torch.nn:Dropout", *fast], ["audit", "--no-config", str(path)],
         ["audit-model", f"{path}:make", "--input", "4x4"],
     ]  # fmt: skip
-    script = """
-        import json, os, sys
-        from torchdropout.__main__ import main
-        for line in json.loads(sys.argv[1]):
-            child = os.fork()
-            if not child:
-                os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-                sys.exit(main(line))
-            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), json.dumps(lines)],
-        capture_output=True, text=True, env=environment(), cwd=tmp_path,
-    )  # fmt: skip
+    done = with_output_to('os.open("/dev/full", os.O_WRONLY)', lines, tmp_path)
     assert done.stdout.split() == ["2"] * len(lines), done.stderr
     said = "torchdropout: Expected to write the output, got: No space left on device"
     assert done.stderr.splitlines() == [said] * len(lines)
@@ -910,13 +921,9 @@ def test_targets_that_die_or_hang_are_reported(tmp_path):
     ]
 
 
-def test_a_closed_pipe_is_not_an_error():
-    read, write = os.pipe()
-    os.close(read)
-    process = start("checks", stdout=write)
-    os.close(write)
-    code, _, err = finish(process)
-    assert (code, err) == (0, "")
+def test_a_closed_pipe_is_not_an_error(tmp_path):
+    done = with_output_to("closed_pipe()", [["checks"], ["info"]], tmp_path)
+    assert (done.stdout.split(), done.stderr) == (["0", "0"], "")
 
 
 def on_terminal(*arguments, **variables):

@@ -8,7 +8,7 @@ import importlib.util
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,25 @@ from types import ModuleType
 from .errors import TargetError
 
 _FILES = itertools.count()
+
+
+@dataclass(frozen=True)
+class _Before:
+    """The state of the process before a home was entered.
+
+    Attributes:
+        path: `sys.path`.
+        names: The names of all modules.
+        hidden: The modules under names that the home has, too.
+        size: How many modules there are with those of the home.
+        dont_write_bytecode: That of `sys`.
+    """
+
+    path: list[str]
+    names: frozenset[str]
+    hidden: dict[str, ModuleType]
+    size: int
+    dont_write_bytecode: bool
 
 
 @dataclass
@@ -30,38 +49,45 @@ class Home:
 
     folder: str | None = None
     modules: dict[str, ModuleType] = field(default_factory=dict)
-    _undo: list[tuple[list[str], dict[str, ModuleType], bool]] = field(default_factory=list)
+    _undo: list[_Before] = field(default_factory=list)
+    # Copying the names of all modules, thousands, at each call would take longer than most calls.
+    _known: tuple[tuple[int, str], frozenset[str]] = ((0, ""), frozenset())
 
     def __enter__(self) -> None:
         if self.folder is not None:
-            self._undo.append((sys.path.copy(), sys.modules.copy(), sys.dont_write_bytecode))
+            state = (len(sys.modules), next(reversed(sys.modules)))
+            if self._known[0] != state:
+                self._known = (state, frozenset(sys.modules))
+            hidden = {name: sys.modules[name] for name in self.modules if name in sys.modules}
+            flag, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no `__pycache__`
+            path = sys.path.copy()
             sys.path.insert(0, self.folder)
-            sys.dont_write_bytecode = True  # loading leaves no `__pycache__` behind
             sys.modules.update(self.modules)
+            self._undo.append(_Before(path, self._known[1], hidden, len(sys.modules), flag))
 
     def __exit__(self, *exception: object) -> None:
         if self.folder is None:
             return
-        path, before, sys.dont_write_bytecode = self._undo.pop()
-        if len(sys.modules) != len(before) or self.modules:
-            self._take_back(before, owned=self.folder not in path)
-        sys.path[:] = path
+        before = self._undo.pop()
+        sys.dont_write_bytecode = before.dont_write_bytecode
+        if len(sys.modules) > before.size:
+            self._claim(before.names, owned=self.folder not in before.path)
+        for name in self.modules:
+            if name in before.hidden:
+                sys.modules[name] = before.hidden[name]
+            else:
+                sys.modules.pop(name, None)
+        sys.path[:] = before.path
 
-    def _take_back(self, before: Mapping[str, ModuleType], *, owned: bool) -> None:
-        """Moves what the target's code has put into `sys.modules` into this home.
+    def _claim(self, known: frozenset[str], *, owned: bool) -> None:
+        """Takes what the target's code has put into `sys.modules` into this home.
 
         A module that lies in the folder is the target's own. Any other that it imported (such as
         NumPy) stays in `sys.modules`, since extension modules cannot be loaded twice.
         """
-        if len(sys.modules) > len(before.keys() | self.modules.keys()):
-            new = [name for name in sys.modules if name not in before]
-            mine = [name for name in new if owned and self._is_mine(name)]
-            self.modules.update({name: sys.modules[name] for name in mine})
-        for name in self.modules:
-            if name in before:
-                sys.modules[name] = before[name]
-            else:
-                sys.modules.pop(name, None)
+        new = [name for name in sys.modules if name not in known]
+        mine = [name for name in new if owned and self._is_mine(name)]
+        self.modules.update({name: sys.modules[name] for name in mine})
 
     def _is_mine(self, name: str) -> bool:
         """Whether the module, or the package it is in, lies directly in the folder."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 CXX = os.environ.get("CXX", "g++")
 CXX_AARCH64 = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
@@ -102,13 +107,52 @@ def run_mode(
     )
 
 
+def digest(cxx: str) -> str:
+    """Of everything that a build of the tests depends on: two with the same are the same."""
+    compiler = subprocess.run([cxx, "--version"], capture_output=True, check=True).stdout
+    found = hashlib.blake2b(repr((compiler, platform.machine())).encode(), digest_size=8)
+    for path in [ROOT / "setup.py", *sorted(ROOT.glob("csrc/*")), *sorted(HERE.glob("*.*"))]:
+        if path.name != Path(__file__).name and path.is_file():
+            found.update(repr((path.name, path.read_bytes())).encode())
+    return found.hexdigest()
+
+
+def keep(build: Path, kept: Path) -> None:
+    """Put a build where the next run of the tests finds it; those of other sources go."""
+    kept.parent.mkdir(exist_ok=True)
+    name = kept.name.rpartition("-")[0]
+    for old in {*kept.parent.glob(f"{name}-*")} - {kept}:
+        shutil.rmtree(old, ignore_errors=True)
+    # Another process may do the same: a folder appears whole.
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        shutil.copytree(build, Path(folder) / "new")
+        (Path(folder) / "new").rename(kept)
+
+
+def built(
+    mode: str, folder: Path, *arguments: str, cxx: str = CXX, run: tuple[str, ...] = ()
+) -> tuple[Path, str]:
+    """The folder of a build, and what its program said, with which `run` begins the command.
+
+    To compile takes far longer than to run: a build is kept by the digest of its sources.
+    """
+    kept = ROOT / "build" / f"csrc-tests-{mode}-{digest(cxx)}"
+    if kept.is_dir():
+        command = [*run, str(kept / "test_kernels"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        build = kept
+    else:
+        done, build = run_mode(mode, folder, *arguments, cxx=cxx), folder
+    assert done.returncode == 0, done.stdout + done.stderr
+    if build == folder:
+        keep(build, kept)
+    return build, done.stdout
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a build with the package's flags, and what all of its tests said."""
-    build = tmp_path_factory.mktemp("csrc")
-    done = run_mode("plain", build)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return build, done.stdout
+    return built("plain", tmp_path_factory.mktemp("csrc"))
 
 
 def test_plain(plain: tuple[Path, str]) -> None:
@@ -155,10 +199,9 @@ def test_no_function_is_shared_between_instruction_sets(plain: tuple[Path, str])
 @pytest.fixture(scope="module")
 def aarch64(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """As `plain`, compiled for another processor and emulated: every 24th length, fewer jobs."""
-    build = tmp_path_factory.mktemp("aarch64")
-    done = run_mode("aarch64", build, "--thin=24", "--cases=1000", cxx=CXX_AARCH64)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return build, done.stdout
+    folder = tmp_path_factory.mktemp("aarch64")
+    few = ("--thin=24", "--cases=1000")
+    return built("aarch64", folder, *few, cxx=CXX_AARCH64, run=(EMULATOR,))
 
 
 @needs_emulator

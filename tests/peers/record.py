@@ -98,7 +98,7 @@ def _printed(command: list[str], folder: Path, backend: str = "", cwd: Path = RO
     return kept.read_text()
 
 
-def _judged(case: Case, folder: Path) -> tuple[list[str], str]:
+def _verified(case: Case, folder: Path) -> tuple[list[str], str]:
     """The lines of the findings, and the verdict."""
     first, second, *rest = _command(case)
     run = _printed(["-m", first, second, "--no-config", "--quiet", *rest], folder, case.backend)
@@ -129,7 +129,7 @@ def _section(case: Case, folder: Path) -> str:
         return _as_it_is(f"## {case.title}")
     parts = [f"## {case.title}\n", f"{case.package} {version(case.package)}\n"]
     if case.target:
-        found, verdict = _judged(case, folder)
+        found, verdict = _verified(case, folder)
         keras = f"KERAS_BACKEND={case.backend} " if case.backend else ""
         parts.append(f"```\n$ {keras}{shlex.join(_command(case))}")
         parts.append("\n".join([*found, verdict]) + "\n```\n")
@@ -182,7 +182,7 @@ def _row(case: Case, folder: Path) -> str:
         rows = PAGE.read_text().splitlines(keepends=True)
         start = f"| {case.title} "
         return next(row for row in rows if row.startswith(start) and f"| {target} |" in row)
-    _, verdict = _judged(case, folder)
+    _, verdict = _verified(case, folder)
     said = verdict.partition(" in ")[0]
     return f"| {case.title} {version(case.package)} | {target} | {case.means} | {said} |\n"
 

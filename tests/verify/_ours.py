@@ -1,6 +1,6 @@
 """Every dropout of `torchdropout.functional` and `torchdropout.nn` as the verifier is given it.
 
-`CASES` has a case for each public name that drops, and says of which names it is. `NOT_JUDGED`
+`CASES` has a case for each public name that drops, and says of which names it is. `NOT_VERIFIED`
 has the others, each with the reason.
 """
 
@@ -171,7 +171,7 @@ PLAIN = {
     *("functional.multi_sample_dropout", "nn.MultiSampleDropout"),
 }
 
-NOT_JUDGED: dict[str, str] = {
+NOT_VERIFIED: dict[str, str] = {
     "functional.r_drop": "a loss, which draws nothing",
     "functional.variational_conv2d": "noise of a learned size for each output",
     "functional.variational_linear": "noise of a learned size for each output",

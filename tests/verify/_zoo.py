@@ -28,7 +28,7 @@ ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
 LONG = frozenset(
     [
         *("thread-law", "scale-constant", "position-rate", "value-rate", "tiny-input"),
-        *("linear-rank", "dtype-rate", "seeds-differ", "few-masks"),
+        *("linear-rank", "dtype-rate", "seeds-differ", "few-masks", "large-call"),
     ]
 )
 
@@ -76,7 +76,7 @@ class Member:
         """Understood; the spec is named only where there is one."""
         return resolve(self.target, **({"spec": self.spec} if self.spec else {}))
 
-    def accusers(self, report):
+    def reporting_checks(self, report):
         """The checks with a finding. Advice on the way to an error does not count."""
         severity = {check.name: check.severity for check in CHECKS.values()}
         wanted = ("error", "advice") if severity.get(self.trips) == "advice" else ("error",)

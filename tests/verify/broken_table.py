@@ -26,14 +26,14 @@ LEVEL = "standard"
 NONE = "-"
 
 
-def judge(member):
+def run_checks(member):
     """The row of a dropout: what it is, its name, the findings, and the first message."""
     only = member.checks_up_to_the_fault() if member.trips else None
     report = check_subject(member.subject(), level=LEVEL, only=only)
-    accusers = member.accusers(report)
-    said = [f.message for f in report.findings if f.name in accusers]
+    reporting_checks = member.reporting_checks(report)
+    said = [f.message for f in report.findings if f.name in reporting_checks]
     kind = "broken" if member.trips else "correct"
-    return kind, member.name, ",".join(accusers) or NONE, said[0] if said else ""
+    return kind, member.name, ",".join(reporting_checks) or NONE, said[0] if said else ""
 
 
 def is_right(member, row):
@@ -77,7 +77,7 @@ def _row(key):
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return key, judge(zoo()[key])
+        return key, run_checks(zoo()[key])
 
 
 def main():

@@ -14,14 +14,14 @@ COARSE = _zoo.COARSE
 MISSED: dict[str, str] = {}
 
 # Correct dropouts that a check reports. Strict, too.
-ACCUSED: dict[str, str] = {}
+FALSE_ALARMS: dict[str, str] = {}
 
 BROKEN = _zoo.members("broken")
 CORRECT = _zoo.members("correct")
 
 
 def pytest_generate_tests(metafunc):
-    for fixture, zoo, wrong in (("broken", BROKEN, MISSED), ("correct", CORRECT, ACCUSED)):
+    for fixture, zoo, wrong in (("broken", BROKEN, MISSED), ("correct", CORRECT, FALSE_ALARMS)):
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(
                 fixture, [pytest.param(m, id=m.name, marks=_marks(m, wrong)) for m in zoo.values()]
@@ -59,7 +59,7 @@ def coarse():
 
 
 @pytest.fixture(scope="session")
-def judge():
+def run_checks():
     """`(target, **options)`: the report of a run at the coarse level."""
 
     def run(target, *, level=COARSE, **options):
@@ -75,6 +75,6 @@ def missed():
 
 
 @pytest.fixture(scope="session")
-def accused():
+def false_alarms():
     """Correct dropouts that a check reports."""
-    return ACCUSED
+    return FALSE_ALARMS

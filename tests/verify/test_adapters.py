@@ -63,8 +63,8 @@ def errors(report):
     [from_numpy(right, rng="rng"), from_numpy(right_global)],
     ids=["a generator a call", "the global generator"],
 )
-def test_right_function_has_no_error(judge, target):
-    report = judge(target)
+def test_right_function_has_no_error(run_checks, target):
+    report = run_checks(target)
     assert not errors(report)
     skipped = {c.rule.name for c in report.checks if c.status == "skip"}
     assert {"grad-mask", "grad-scale", "edge-gradients"} <= skipped
@@ -78,13 +78,13 @@ def test_right_function_has_no_error(judge, target):
         (unscaled, "kept-scale"),
     ],
 )
-def test_broken_function_is_found(judge, function, check):
-    names = {f.name for f in judge(from_numpy(function, rng="rng")).findings}
+def test_broken_function_is_found(run_checks, function, check):
+    names = {f.name for f in run_checks(from_numpy(function, rng="rng")).findings}
     assert check in names
 
 
-def test_function_that_reseeds_is_found(judge):
-    assert "train-stochastic" in {f.name for f in judge(from_numpy(reseeding)).findings}
+def test_function_that_reseeds_is_found(run_checks):
+    assert "train-stochastic" in {f.name for f in run_checks(from_numpy(reseeding)).findings}
 
 
 def test_arguments_are_those_of_the_function():
@@ -160,8 +160,8 @@ def test_scalar_result_is_a_tensor():
     assert torch.equal(from_numpy(lambda x, p: x.sum())(torch.ones(3), 0.5), torch.tensor(3.0))
 
 
-def test_what_is_no_array_is_left_to_the_verifier(judge):
-    report = judge(from_numpy(lambda x, p, training: (x, p)))
+def test_what_is_no_array_is_left_to_the_verifier(run_checks):
+    report = run_checks(from_numpy(lambda x, p, training: (x, p)))
     assert [f.name for f in report.findings] == ["output-shape"]
     assert "got tuple" in report.findings[0].message
 

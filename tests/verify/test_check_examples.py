@@ -9,13 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from torchdropout.verify import CHECKS, Level, check_subject
+from torchdropout.verify import CHECKS, check_subject
 from torchdropout.verify.examples import EXAMPLES
 from torchdropout.verify.targets import resolve
-from verify._zoo import with_needed
+from verify._zoo import COARSE, with_needed
 
-# Below `quick`: enough for the gross faults of examples, in a fraction of a second.
-COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21)
 # Tracing takes seconds: it is left to the examples of these checks.
 TRACED = {"compiled-law", "device-followed"}
 
@@ -69,7 +67,7 @@ def test_the_broken_form_trips_its_check_first(name, whole, findings):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 @WHOLE
-def test_the_mended_form_does_not_and_has_no_error(name, whole, findings):
+def test_the_fixed_form_does_not_and_has_no_error(name, whole, findings):
     example = EXAMPLES[name]
     last = ORDER[-1] if whole else name
     found = findings(example.fixed, example.spec, last, name in TRACED, whole)
@@ -78,17 +76,17 @@ def test_the_mended_form_does_not_and_has_no_error(name, whole, findings):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_mended_form_is_the_broken_one_with_a_small_change(name):
+def test_the_fixed_form_is_the_broken_one_with_a_small_change(name):
     example = EXAMPLES[name]
-    broken, mended = (
+    broken, fixed = (
         [line for line in text.splitlines() if line and not line.startswith(("import", "from"))]
         for text in (example.broken, example.fixed)
     )
-    assert broken != mended
-    assert 2 <= len(mended) <= 16
+    assert broken != fixed
+    assert 2 <= len(fixed) <= 16
     assert 2 <= len(broken) <= 16
-    assert len(set(broken) - set(mended)) <= 6
-    assert len(set(mended) - set(broken)) <= 3
+    assert len(set(broken) - set(fixed)) <= 6
+    assert len(set(fixed) - set(broken)) <= 3
 
 
 def test_the_programs_are_clean(tmp_path):

@@ -56,7 +56,7 @@ def test_names_are_kebab_case_and_unique():
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
-def test_every_rule_says_what_is_measured_and_how_to_mend(rule):
+def test_every_rule_says_what_is_measured_and_how_to_fix_it(rule):
     assert rule.summary.endswith(".")
     assert "\n" not in rule.summary
     assert rule.explain.startswith("Measured: ")

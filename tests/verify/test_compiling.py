@@ -20,7 +20,7 @@ ONLY = frozenset({"compiled-law"})
 LEVEL = replace(_zoo.COARSE, compiled=True)
 
 
-def judged(target, **how):
+def verified(target, **how):
     (check,) = check_subject(resolve(target, **how), level=LEVEL, only=ONLY).checks
     return check.status, check.message
 
@@ -33,7 +33,7 @@ def test_the_view_of_a_kind_is_not_compiled(monkeypatch, caplog):
         Tracer, "__call__", lambda self, m, inputs: seen.append(m) or traced(self, m, inputs)
     )
     with caplog.at_level(logging.WARNING, "torch._dynamo"):
-        assert judged(Tokens, spec="tokens")[0] == "ok"
+        assert verified(Tokens, spec="tokens")[0] == "ok"
     assert not caplog.records
     names = {node.name for module in seen for node in module.graph.nodes}
     assert any(name.startswith("argsort") for name in names)
@@ -45,7 +45,7 @@ def test_what_the_compiler_cannot_trace_is_not_printed(caplog):
         return F.dropout(x, p, training and float(x.sum()) != 7.5)
 
     with caplog.at_level(logging.WARNING, "torch._dynamo"):
-        assert judged(reads_a_number)[0] == "ok"
+        assert verified(reads_a_number)[0] == "ok"
     assert not caplog.records
 
 
@@ -72,8 +72,8 @@ def test_a_module_whose_weights_are_dropped_is_compiled():
                 return F.linear(x, self.weight.masked_fill(drop, 0), self.bias)
             return super().forward(x)
 
-    assert judged(DropConnect, spec="weights")[0] == "ok"
-    status, message = judged(UnscaledWhenCompiled, spec="weights")
+    assert verified(DropConnect, spec="weights")[0] == "ok"
+    status, message = verified(UnscaledWhenCompiled, spec="weights")
     assert status == "fail"
     assert message.startswith("compiled: ")
 
@@ -88,7 +88,7 @@ def test_a_target_that_the_compiler_leaves_as_it_is_is_not_said_to_be_compiled()
         return F.dropout(x, p, training)
 
     for target in (scripted, disabled):
-        assert judged(target) == ("skip", "torch.compile leaves the target as it is")
+        assert verified(target) == ("skip", "torch.compile leaves the target as it is")
 
 
 @pytest.mark.parametrize("spec", ["plain", "plain:unscaled", "locked-time-first", "attention"])
@@ -106,4 +106,4 @@ def test_a_fault_of_compiled_code_is_seen_through_the_view(spec):
             y = (drop(weights, p, spec) if training else weights) @ value
         return y * 3 if torch.compiler.is_compiling() else y
 
-    assert judged(target, spec=spec)[0] == "fail"
+    assert verified(target, spec=spec)[0] == "fail"

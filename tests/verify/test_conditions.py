@@ -76,7 +76,7 @@ def test_every_layout_is_its_own_in_some_shape():
         assert seen[other] - seen[one]
 
 
-def judge(drawn):
+def run_checks(drawn):
     report = check_subject(resolve(drawn.target), level=PAIRS, only=frozenset({drawn.claim.check}))
     return report.checks[0]
 
@@ -86,7 +86,7 @@ QUICK, SLOW = generated.zoo(17, seed=1), generated.zoo(85, seed=2)
 
 @pytest.mark.parametrize("drawn", QUICK, ids=str)
 def test_a_fault_is_found_where_two_levels_meet(drawn):
-    result = judge(drawn)
+    result = run_checks(drawn)
     assert result.status == "fail", result.message
     assert "raised" not in result.message
 
@@ -100,10 +100,10 @@ def test_more_faults_are_found_where_two_levels_meet(drawn):
 @pytest.mark.parametrize("claim", generated.CLAIMS, ids=lambda claim: claim.name)
 def test_the_dropout_that_is_broken_nowhere_is_right(claim):
     nowhere = generated.Broken(claim, next(iter(claim.faults)), (("p", -1.0),))
-    assert judge(nowhere).status == "ok"
+    assert run_checks(nowhere).status == "ok"
 
 
 def test_a_report_says_what_the_conditions_that_fail_have_in_common():
     values = generated.CLAIMS[0]
     drawn = generated.Broken(values, "too large", (("dtype", torch.float16),))
-    assert "all with float16" in judge(drawn).message
+    assert "all with float16" in run_checks(drawn).message

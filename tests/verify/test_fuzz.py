@@ -207,9 +207,9 @@ def world():
     )  # fmt: skip
 
 
-def judge_made(seeds):
+def verify_made(seeds):
     """Verifies the callables of the seeds; how many were verified, and how many of these passed."""
-    judged = passed = 0
+    verified = passed = 0
     expected = list(codes_of(None, PLAIN))
     for seed in seeds:
         target, made_of = made(seed)
@@ -222,10 +222,10 @@ def judge_made(seeds):
             report = check_subject(subject, level=TINY, seed=seed)
             assert not report.interrupted, made_of
             assert [check.rule.code for check in report.checks] == expected, made_of
-            judged += 1
+            verified += 1
             passed += report.passed
         assert world() == before, made_of
-    return judged, passed
+    return verified, passed
 
 
 # The first error of a function that returns this in training, where that is not `output-shape`.
@@ -256,6 +256,6 @@ def test_what_each_return_is_found_out_by(returns, capfd):
     ("count", "right"), [(60, 0), pytest.param(1000, 1, marks=pytest.mark.slow)]
 )
 def test_callables_made_at_random(count, right, capfd):
-    judged, passed = judge_made(range(count))
-    assert judged > count // 2
-    assert right <= passed < judged // 2
+    verified, passed = verify_made(range(count))
+    assert verified > count // 2
+    assert right <= passed < verified // 2

@@ -212,7 +212,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("does", ENDS)
-def test_what_ends_the_process_is_a_finding_and_the_rest_is_judged(target, does, capfd):
+def test_what_ends_the_process_is_a_finding_and_the_rest_is_verified(target, does, capfd):
     results = only(run_verifier(target(f"if not x.numel(): {does}")))
     assert set(results) == set(FAST)
     assert failed(results) == {"empty-input": ENDS[does]}
@@ -317,7 +317,7 @@ def test_what_was_found_before_is_known_after(target):
 
 
 def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
-    def judge_twice(subject, *, course, ended, **options):
+    def verify_twice(subject, *, course, ended, **options):
         if not course.results:
             ended(Course((CheckResult(RULES["TD521"], "fail", "wrong"),), frozenset({0.25})))
             os._exit(1)
@@ -325,7 +325,7 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
         ended(Course((*course.results, told), course.bad_rates))
         return check_subject(subject, only=frozenset())  # nobody listens any more
 
-    monkeypatch.setattr(isolation, "check_subject", judge_twice)
+    monkeypatch.setattr(isolation, "check_subject", verify_twice)
     results = only(run_verifier(target(""), select=("drop-rate", "empty-input", "tiny-input")))
     assert results["tiny-input"].message == "frozenset({0.25})"
 

@@ -162,13 +162,13 @@ def test_a_wrong_limit_is_told(timeout):
 def test_a_limit_that_cannot_be_kept_is_told():
     raised = []
 
-    def judge():
+    def run_checks():
         try:
             check_dropout(F.dropout, level="quick", timeout=5)
         except ArgumentValueError as error:
             raised.append(str(error))
 
-    thread = threading.Thread(target=judge)
+    thread = threading.Thread(target=run_checks)
     thread.start()
     thread.join()
     assert "main thread" in raised[0]

@@ -84,7 +84,7 @@ def test_the_faults_have_the_size_they_state(power):
 
 @pytest.mark.parametrize("name", ["rate-0.1", "bits", "lag-1", "pool", "scale"])
 def test_a_fault_of_no_size_is_none(power, name):
-    result = power.judged(power.CURVES[name], 0.0, "quick", seed=1)
+    result = power.verified(power.CURVES[name], 0.0, "quick", seed=1)
     assert result.status == "ok"
     assert power.CURVES[name].stated(result.sees) > 0
 
@@ -92,11 +92,11 @@ def test_a_fault_of_no_size_is_none(power, name):
 def test_a_fault_of_twice_the_size_that_is_stated_is_found_and_a_twentieth_is_not(power):
     curve = power.CURVES["rate-0.1"]
     stated = power.stated_by("rate-0.1", "quick")
-    assert power.judged(curve, 2 * stated, "quick", seed=1).status == "fail"
-    assert power.judged(curve, stated / 20, "quick", seed=1).status == "ok"
+    assert power.verified(curve, 2 * stated, "quick", seed=1).status == "fail"
+    assert power.verified(curve, stated / 20, "quick", seed=1).status == "ok"
 
 
-def test_accusations_are_counted_a_check_and_a_rate_at_a_time(power):
+def test_false_alarms_are_counted_a_check_and_a_rate_at_a_time(power):
     lines = [
         {"rate": power.RATE, "ran": ["TD521", "TD511"], "accused": {}},
         {"rate": power.RATE, "ran": ["TD521"], "accused": {"drop-rate": "p=0.1: ..."}},

@@ -12,7 +12,7 @@ from torchdropout.verify import RULES
 from torchdropout.verify.progress import Bars, bars
 
 
-def test_bars_show_each_target_that_is_judged():
+def test_bars_show_each_target_that_is_verified():
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80)
     columns = TextColumn("{task.description} {task.fields[count]} {task.fields[rule]}")

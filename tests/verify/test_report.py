@@ -429,7 +429,7 @@ Fixed:
     assert ANSI.sub("", render_rule(shown, width=60, styled=True)) == text
 
 
-def test_an_example_without_its_mended_form_stands_alone():
+def test_an_example_without_its_fixed_form_stands_alone():
     text = render_rule(dataclasses.replace(rule("drop-rate", "rate"), broken="x = 1"))
     assert text.endswith("Broken:\n\n    x = 1\n")
 

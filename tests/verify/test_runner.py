@@ -6,10 +6,21 @@ import pytest
 import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
-from torchdropout.verify import CHECKS, RULES, Built, Subject, check_dropout, check_subject
+from torchdropout.verify import (
+    CHECKS,
+    RULES,
+    Built,
+    Level,
+    Subject,
+    check_dropout,
+    check_subject,
+)
 from torchdropout.verify.runner import Course, codes_of
 from torchdropout.verify.specs import PLAIN
 from verify._zoo import SHORT
+
+# What is tested is the runner, not the statistics.
+TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
 
 
 def timeless(report):
@@ -26,43 +37,51 @@ def by_name(report):
 
 
 @pytest.mark.parametrize("name", ["Torch", "functional", "Counter"])
-def test_the_same_seed_gives_the_same_report_byte_for_byte(judge, correct_zoo, name):
-    def run(seed):
-        return timeless(judge(correct_zoo[name], seed=seed, only=SHORT))
+def test_the_same_seed_gives_the_same_report_byte_for_byte(run_checks, correct_zoo, name):
+    def run(seed, only=SHORT):
+        return run_checks(correct_zoo[name], level=TINY, seed=seed, only=only)
 
     torch.manual_seed(1)
     first = run(3)
     torch.manual_seed(2)
-    assert run(3) == first
-    assert run(4) != first
+    assert timeless(run(3)) == timeless(first)
+    (other,) = run(4, only=frozenset(["count-spread"])).checks
+    assert other.message != by_name(first)["count-spread"].message
 
 
-def test_a_check_sees_the_same_with_and_without_the_others(judge):
-    whole = by_name(judge(torch.nn.Dropout))
-    for name in ("lag-independence", "drop-rate", "count-spread"):
-        (alone,) = judge(torch.nn.Dropout, only=frozenset([name])).checks
-        assert alone.message == whole[name].message
-
-
-def test_progress_is_told_every_rule_before_its_check(judge):
+@pytest.fixture(scope="module")
+def whole(run_checks):
+    """A report of a whole run, and what it said of its progress."""
     calls = []
-    judge(torch.nn.Dropout, progress=lambda i, total, rule: calls.append((i, total, rule)))
+    report = run_checks(
+        torch.nn.Dropout, level=TINY, progress=lambda i, total, rule: calls.append((i, total, rule))
+    )
+    return report, calls
+
+
+def test_a_check_sees_the_same_with_and_without_the_others(run_checks, whole):
+    for name in ("lag-independence", "drop-rate", "count-spread"):
+        (alone,) = run_checks(torch.nn.Dropout, level=TINY, only=frozenset([name])).checks
+        assert alone.message == by_name(whole[0])[name].message
+
+
+def test_progress_names_every_rule_before_its_check(whole):
     codes = codes_of(None, PLAIN)
-    assert calls == [(i, len(codes), RULES[code]) for i, code in enumerate(codes)]
+    assert whole[1] == [(i, len(codes), RULES[code]) for i, code in enumerate(codes)]
 
 
-def test_ctrl_c_leaves_what_was_done(judge):
+def test_ctrl_c_leaves_what_was_done(run_checks):
     def interrupt(i, total, rule):
         if i == 7:
             raise KeyboardInterrupt
 
-    report = judge(torch.nn.Dropout, progress=interrupt)
+    report = run_checks(torch.nn.Dropout, progress=interrupt)
     assert len(report.checks) == 7
     assert report.interrupted
     assert not report.passed
 
 
-def test_ctrl_c_inside_the_target_leaves_what_was_done(judge):
+def test_ctrl_c_inside_the_target_leaves_what_was_done(run_checks):
     calls = []
 
     def dropout(x, p, training):
@@ -71,16 +90,16 @@ def test_ctrl_c_inside_the_target_leaves_what_was_done(judge):
             raise KeyboardInterrupt
         return torch.nn.functional.dropout(x, p, training)
 
-    report = judge(dropout)
+    report = run_checks(dropout)
     assert report.interrupted
     assert 0 < len(report.checks) < len(codes_of(None, PLAIN))
 
 
-def test_what_depends_on_a_failed_check_is_skipped_and_says_so(judge, broken_zoo):
+def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broken_zoo):
     def unscaled(x, p, training):
         return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
 
-    checks = by_name(judge(unscaled))
+    checks = by_name(run_checks(unscaled))
     assert checks["kept-scale"].status == "fail"
     assert checks["drop-rate"].status == "skip"
     assert checks["drop-rate"].message == "not checked: kept-scale failed"
@@ -91,14 +110,14 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(judge, broken_zoo
     assert checks["eval-identity"].status == "ok"
 
 
-def test_a_run_goes_on_from_where_another_ended(judge):
+def test_a_run_goes_on_from_where_another_ended(run_checks):
     names = frozenset(["drop-rate", "few-masks", "lag-independence", "tiny-input"])
     courses = []
-    whole = judge(torch.nn.Dropout, only=names, ended=courses.append)
+    whole = run_checks(torch.nn.Dropout, only=names, ended=courses.append)
     assert [len(course.results) for course in courses] == [1, 2, 3, 4]
     assert courses[-1] == Course(whole.checks)
     ran = []
-    rest = judge(
+    rest = run_checks(
         torch.nn.Dropout,
         only=names,
         course=courses[1],
@@ -109,34 +128,34 @@ def test_a_run_goes_on_from_where_another_ended(judge):
     assert [c.message for c in rest.checks] == [c.message for c in whole.checks]
 
 
-def test_rates_known_to_be_wrong_are_not_echoed(judge):
+def test_rates_known_to_be_wrong_are_not_echoed(run_checks):
     def wrong(x, p, training):
         return torch.nn.functional.dropout(x, 0.6 if p == 0.5 else p, training)
 
     courses = []
-    judge(wrong, only=frozenset(["drop-rate"]), ended=courses.append)
+    run_checks(wrong, only=frozenset(["drop-rate"]), ended=courses.append)
     (course,) = courses
     assert course.bad_rates == {0.5}
-    (_, alone) = judge(wrong, only=frozenset(["drop-rate", "few-masks"]), course=course).checks
+    (_, alone) = run_checks(wrong, only=frozenset(["drop-rate", "few-masks"]), course=course).checks
     assert alone.message == "not checked: the rate at p=0.5 is wrong, see drop-rate"
 
 
-def test_a_report_says_what_was_judged_and_where(judge):
+def test_a_report_says_what_was_verified_and_where(run_checks):
     def mine(x, p, training):
         return torch.nn.functional.dropout(x, p, training)
 
-    report = judge(mine, only=frozenset(["few-masks"]))
+    report = run_checks(mine, only=frozenset(["few-masks"]))
     assert report.file == __file__
     assert report.line == mine.__code__.co_firstlineno
     assert report.spec == "plain"
 
 
-def test_a_check_left_out_does_not_count_as_failed(judge):
-    (alone,) = judge(torch.nn.Dropout, only=frozenset(["tiny-input"])).checks
+def test_a_check_left_out_does_not_count_as_failed(run_checks):
+    (alone,) = run_checks(torch.nn.Dropout, only=frozenset(["tiny-input"])).checks
     assert alone.status == "ok"
 
 
-def test_a_target_without_eval_is_judged_in_training():
+def test_a_target_without_eval_is_verified_in_training():
     class TrainingOnly(Subject):
         name, kind, description, fixed_p, has_eval = "f", "function", "f(x, p)", None, False
 
@@ -148,10 +167,7 @@ def test_a_target_without_eval_is_judged_in_training():
 
             return Built(p, call)
 
-    from torchdropout.verify import Level
-
-    level = Level("coarse", 0.02, 0.05, 0.04, 1e4, 1 << 16, 1 << 16, 1 << 20)
-    report = check_subject(TrainingOnly(), level=level)
+    report = check_subject(TrainingOnly(), level=TINY)
     assert report.passed
     checks = by_name(report)
     for name in ("eval-identity", "mode-switch", "eval-draws-nothing"):

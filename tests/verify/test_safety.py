@@ -1,4 +1,4 @@
-"""Whatever a target does, the run ends with a report and leaves the caller's world alone."""
+"""Whatever a target does, the run ends with a report and restores the state of the process."""
 
 import contextlib
 import io
@@ -22,11 +22,11 @@ from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import own_world
 
 # Samples of a few thousand: what is tested is the runner, not the statistics.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16)
+TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
 
 
 @pytest.fixture
-def judge():
+def run_checks():
     """`(target, **options)`: the report of a run at this level."""
     return lambda target, **options: check_subject(resolve(target), level=TINY, **options)
 
@@ -95,8 +95,8 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("target", GARBAGE.values(), ids=list(GARBAGE))
-def test_garbage_gives_findings_and_no_crash(target, judge):
-    report = judge(target)
+def test_garbage_gives_findings_and_no_crash(target, run_checks):
+    report = run_checks(target)
     assert not report.interrupted
     assert not report.passed
     assert len(report.checks) == len(codes_of(None, PLAIN))
@@ -107,26 +107,26 @@ def test_garbage_gives_findings_and_no_crash(target, judge):
         assert statuses.count("fail") == 1
 
 
-def test_an_exception_is_named(judge):
-    finding = judge(GARBAGE["value error"]).findings[0]
+def test_an_exception_is_named(run_checks):
+    finding = run_checks(GARBAGE["value error"]).findings[0]
     assert finding.name == "output-shape"
     assert "ValueError: no" in finding.message
     assert finding.figures["exception"] == "ValueError: no"
 
 
-def test_system_exit_in_a_constructor_is_a_finding(judge):
+def test_system_exit_in_a_constructor_is_a_finding(run_checks):
     class Leaving(torch.nn.Dropout):
         def __init__(self, p=0.5):
             super().__init__(p)
             if p not in (0.5,):
                 sys.exit(1)
 
-    report = judge(Leaving)
+    report = run_checks(Leaving)
     assert not report.interrupted
     assert "SystemExit" in report.findings[0].message
 
 
-def test_an_exception_in_backward_is_a_finding(judge):
+def test_an_exception_in_backward_is_a_finding(run_checks):
     class Function(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x, p):
@@ -139,17 +139,17 @@ def test_an_exception_in_backward_is_a_finding(judge):
     def dropout(x, p, training):
         return Function.apply(x, p) if training else x
 
-    finding = judge(dropout).findings[0]
+    finding = run_checks(dropout).findings[0]
     assert finding.name == "grad-mask"
     assert "ArithmeticError: backward is not done yet" in finding.message
 
 
-def test_a_target_that_warns_is_not_accused_for_it(judge):
+def test_a_target_that_warns_gets_no_finding_for_it(run_checks):
     def dropout(x, p, training):
         warnings.warn("this dropout is deprecated", stacklevel=1)
         return F.dropout(x, p, training)
 
-    assert judge(dropout).passed
+    assert run_checks(dropout).passed
 
 
 def vandal(x, p, training):
@@ -211,7 +211,7 @@ MISCHIEF = {
 }
 
 
-class World:
+class State:
     """What a run must leave as it was."""
 
     def __init__(self):
@@ -251,57 +251,57 @@ def unchanged():
     torch.rand(7)
     handle = modules.register_module_forward_hook(count_calls)  # the caller's own
     try:
-        before = World()
+        before = State()
         yield
-        assert World().state == before.state
+        assert State().state == before.state
     finally:
         handle.remove()
 
 
 @pytest.mark.parametrize("name", ["good", "vandal", "system exit", "recursion", "nan"])
-def test_the_world_is_as_before(name, judge):
+def test_the_state_of_the_process_is_restored(name, run_checks):
     with unchanged():
-        judge({"good": F.dropout, "vandal": vandal}.get(name) or GARBAGE[name])
+        run_checks({"good": F.dropout, "vandal": vandal}.get(name) or GARBAGE[name])
 
 
 FAST = frozenset(["output-shape", "empty-input", "wrong-p-refused"])
 
 
 @pytest.mark.parametrize("name", MISCHIEF)
-def test_what_a_target_changes_is_put_back(name, judge):
+def test_what_a_target_changes_is_put_back(name, run_checks):
     def dropout(x, p, training):
         MISCHIEF[name]()
         return F.dropout(x, p, training)
 
     with unchanged():
-        judge(dropout, only=FAST)
+        run_checks(dropout, only=FAST)
 
 
 @pytest.mark.parametrize("name", MISCHIEF)
 def test_what_a_target_may_change_is_a_change(name):
     with unchanged(), own_world():
-        before = World()
+        before = State()
         MISCHIEF[name]()
-        assert World().state != before.state
+        assert State().state != before.state
 
 
 @pytest.mark.parametrize("name", MISCHIEF)
-def test_each_check_begins_in_the_same_world(name, judge):
-    worlds = []
+def test_each_check_begins_in_the_same_state(name, run_checks):
+    states = []
 
     def begins(i, total, rule):
-        worlds.append(World().state)
+        states.append(State().state)
 
     def dropout(x, p, training):
         MISCHIEF[name]()
         return F.dropout(x, p, training)
 
-    judge(dropout, progress=begins, only=FAST)
-    assert len(worlds) == len(FAST)
-    assert worlds[0] == worlds[1] == worlds[2]
+    run_checks(dropout, progress=begins, only=FAST)
+    assert len(states) == len(FAST)
+    assert states[0] == states[1] == states[2]
 
 
-def test_a_folder_that_is_gone_is_no_crash(judge, tmp_path, monkeypatch):
+def test_a_folder_that_is_gone_is_no_crash(run_checks, tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -311,19 +311,19 @@ def test_a_folder_that_is_gone_is_no_crash(judge, tmp_path, monkeypatch):
             gone.rmdir()
         return F.dropout(x, p, training)
 
-    assert not judge(dropout).interrupted
+    assert not run_checks(dropout).interrupted
 
 
-def test_what_a_target_prints_is_left_to_the_caller(judge, capsys):
+def test_what_a_target_prints_is_left_to_the_caller(run_checks, capsys):
     def dropout(x, p, training):
         print("called")
         return F.dropout(x, p, training)
 
-    judge(dropout, only=FAST)
+    run_checks(dropout, only=FAST)
     assert "called\n" in capsys.readouterr().out
 
 
-def test_a_module_that_changes_itself_is_judged_as_a_copy(judge):
+def test_a_module_that_changes_itself_is_verified_as_a_copy(run_checks):
     class Fading(torch.nn.Dropout):
         def forward(self, x):
             self.p = self.p * 0.9
@@ -332,28 +332,28 @@ def test_a_module_that_changes_itself_is_judged_as_a_copy(judge):
             return super().forward(x)
 
     module = Fading(0.3)
-    assert not judge(module).passed
+    assert not run_checks(module).passed
     assert module.p == 0.3
     assert len(module._forward_hooks) == 0
     assert not hasattr(module, "last")
 
 
-def test_the_world_is_as_before_after_ctrl_c(judge):
+def test_the_state_of_the_process_is_restored_after_ctrl_c(run_checks):
     def interrupt(i, total, rule):
         if i == 9:
             raise KeyboardInterrupt
 
     with unchanged():
-        judge(vandal, progress=interrupt)
+        run_checks(vandal, progress=interrupt)
 
 
-def test_the_world_is_as_before_after_an_error_in_progress(judge):
+def test_the_state_of_the_process_is_restored_after_an_error_in_progress(run_checks):
     def fail(i, total, rule):
         if i == 9:
             raise LookupError("the terminal is gone")
 
     with unchanged(), pytest.raises(LookupError):
-        judge(vandal, progress=fail)
+        run_checks(vandal, progress=fail)
 
 
 @pytest.mark.parametrize(
@@ -366,28 +366,28 @@ def test_the_world_is_as_before_after_an_error_in_progress(judge):
     ],
     ids=["no_grad", "inference_mode", "cpu", "meta"],
 )
-def test_the_callers_modes_do_not_matter_and_stay(mode, judge):
+def test_the_callers_modes_do_not_matter_and_stay(mode, run_checks):
     with mode():
-        before = World().state
-        report = judge(torch.nn.Dropout)
-        assert before == World().state
+        before = State().state
+        report = run_checks(torch.nn.Dropout)
+        assert before == State().state
     assert report.passed
 
 
-def test_the_callers_default_dtype_does_not_matter_and_stays(judge):
+def test_the_callers_default_dtype_does_not_matter_and_stays(run_checks):
     torch.set_default_dtype(torch.float64)
     try:
-        report = judge(torch.nn.Dropout)
+        report = run_checks(torch.nn.Dropout)
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
     assert report.passed
 
 
-def test_an_instance_keeps_its_mode_its_state_and_its_last_mask(judge, correct_zoo):
+def test_an_instance_keeps_its_mode_its_state_and_its_last_mask(run_checks, correct_zoo):
     module = correct_zoo["Stateful"](0.3).eval()
     module.last = "mine"
-    assert judge(module).passed
+    assert run_checks(module).passed
     assert not module.training
     assert not module.inner.training
     assert (int(module.calls), module.last) == (0, "mine")

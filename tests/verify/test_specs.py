@@ -206,10 +206,10 @@ def known(monkeypatch):
         (td.nn.LockedDropout(0.5), "locked"),
     ],
 )
-def test_an_argument_makes_a_known_kind_another_one(known, judge, thing, title):
+def test_an_argument_makes_a_known_kind_another_one(known, run_checks, thing, title):
     subject = resolve(thing)
     assert subject.spec.title == title
-    errors = [f.message for f in judge(subject, only=RIGHT).findings if f.severity == "error"]
+    errors = [f.message for f in run_checks(subject, only=RIGHT).findings if f.severity == "error"]
     assert errors == []
 
 
@@ -240,7 +240,7 @@ def _errors(report):
     return [f.name for f in report.findings if f.severity == "error"]
 
 
-def test_each_locked_dropout_is_right_as_what_it_is_and_wrong_as_the_other(judge):
+def test_each_locked_dropout_is_right_as_what_it_is_and_wrong_as_the_other(run_checks):
     first, second = functools.partial(LockedDropout), RNNDropout
     for target, own, other in (
         (first, "locked-time-first", "locked"),
@@ -248,8 +248,8 @@ def test_each_locked_dropout_is_right_as_what_it_is_and_wrong_as_the_other(judge
     ):
         named = {"batch_first": False} if target is first else {}
         bound = functools.partial(target, **named)
-        assert _errors(judge(resolve(bound, spec=own), only=RIGHT)) == []
-        assert _errors(judge(resolve(bound, spec=other), only=RIGHT)) == ["shared-mask"]
+        assert _errors(run_checks(resolve(bound, spec=own), only=RIGHT)) == []
+        assert _errors(run_checks(resolve(bound, spec=other), only=RIGHT)) == ["shared-mask"]
 
 
 @pytest.mark.parametrize(("spec", "first"), [("locked", True), ("locked-time-first", False)])
@@ -271,7 +271,7 @@ UNSCALED = [
 
 @pytest.mark.parametrize(("of", "kind"), UNSCALED, ids=[kind for _, kind in UNSCALED])
 @pytest.mark.parametrize("is_scaled", [False, True])
-def test_a_kind_may_be_unscaled(judge, of, kind, is_scaled):
+def test_a_kind_may_be_unscaled(run_checks, of, kind, is_scaled):
     def target(x, p, training):
         if not training:
             return x
@@ -279,9 +279,9 @@ def test_a_kind_may_be_unscaled(judge, of, kind, is_scaled):
         drop = (torch.rand(own) < p).reshape(*own, *[1] * (x.ndim - len(own)))
         return x.masked_fill(drop, 0) * (1 / (1 - p) if is_scaled and p < 1 else 1)
 
-    unscaled = judge(resolve(target, spec=f"{kind}:unscaled"), only=RIGHT)
+    unscaled = run_checks(resolve(target, spec=f"{kind}:unscaled"), only=RIGHT)
     assert _errors(unscaled) == (["kept-scale"] if is_scaled else [])
-    scaled = judge(resolve(target, spec=kind), only=RIGHT)
+    scaled = run_checks(resolve(target, spec=kind), only=RIGHT)
     assert _errors(scaled) == ([] if is_scaled else ["kept-scale"])
 
 
@@ -291,11 +291,11 @@ def test_an_unscaled_kind_asks_the_target_not_to_scale():
     assert subject.build(0.5).module.scale_by_keep is False
 
 
-def test_a_tuple_is_an_error_where_nothing_says_that_its_first_is_the_output(judge):
+def test_a_tuple_is_an_error_where_nothing_says_that_its_first_is_the_output(run_checks):
     target = functools.partial(mask_feature, mode="all")
-    found = judge(resolve(target, spec="plain:unscaled"), only=frozenset({"output-shape"}))
+    found = run_checks(resolve(target, spec="plain:unscaled"), only=frozenset({"output-shape"}))
     assert found.findings[0].message == "expected a tensor, got tuple"
-    assert judge(resolve(target, spec="plain:unscaled,first"), only=RIGHT).passed
+    assert run_checks(resolve(target, spec="plain:unscaled,first"), only=RIGHT).passed
 
 
 def _path(axes):
@@ -330,16 +330,16 @@ def _of_images(x, drop_prob, training):
         (DropPath, "n * *", "drop-path"),
     ],
 )
-def test_a_drop_path_is_given_the_axes_that_it_takes(judge, target, pattern, note):
+def test_a_drop_path_is_given_the_axes_that_it_takes(run_checks, target, pattern, note):
     subject = resolve(target, spec="drop-path")
     assert subject.spec.pattern == pattern
     assert subject.spec.title == note
     assert subject.description.endswith(f"verified as {note}")
-    assert _errors(judge(subject, only=RIGHT)) == []
+    assert _errors(run_checks(subject, only=RIGHT)) == []
 
 
-def test_a_drop_path_that_takes_nothing_is_reported_for_what_it_raises(judge):
-    report = judge(resolve(_path(7), spec="drop-path"), only=RIGHT)
+def test_a_drop_path_that_takes_nothing_is_reported_for_what_it_raises(run_checks):
+    report = run_checks(resolve(_path(7), spec="drop-path"), only=RIGHT)
     assert report.findings[0].message.endswith("ValueError: 3 axes")
 
 
@@ -539,8 +539,8 @@ class Tokens(torch.nn.Module):
         (F.scaled_dot_product_attention, None, "kept-scale"),
     ],
 )
-def test_a_right_one_passes_and_is_asked_what_its_kind_is_asked(judge, target, spec, asked):
-    report = judge(resolve(target, spec=spec), only=SHORT)
+def test_a_right_one_passes_and_is_asked_what_its_kind_is_asked(run_checks, target, spec, asked):
+    report = run_checks(resolve(target, spec=spec), only=SHORT)
     errors = [f.message for f in report.findings if f.severity == "error"]
     assert errors == []
     assert status(report)[asked] == "ok"
@@ -576,7 +576,7 @@ def test_the_moments_reported_are_those_furthest_from_1(variances):
     assert f", variance {worst:.4g}; " in finding.message
 
 
-def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(judge):
+def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(run_checks):
     def eight_bits(x, p, training):
         if not 0 <= p <= 1:
             raise ValueError(f"p={p} is not a probability")
@@ -585,12 +585,12 @@ def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(judge):
         drop = torch.randint(0, 256, x.shape, device=x.device) < round(p * 256)
         return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
 
-    assert judge(resolve(eight_bits, spec="plain:quantised=256"), only=SHORT).passed
-    exact = judge(resolve(eight_bits), only=with_needed("drop-rate"))
+    assert run_checks(resolve(eight_bits, spec="plain:quantised=256"), only=SHORT).passed
+    exact = run_checks(resolve(eight_bits), only=with_needed("drop-rate"))
     assert exact.findings[0].name == "drop-rate"
 
 
-def test_a_compiled_and_a_checkpointed_target_are_judged_as_such():
+def test_a_compiled_and_a_checkpointed_target_are_verified_as_such():
     names = frozenset({"output-shape", "train-stochastic", "kept-scale", "grad-mask"})
     for how, said in (({"compile": "aot_eager"}, "compiled"), ({"checkpoint": True}, "checkpoint")):
         subject = resolve(torch.nn.Dropout, **how)
@@ -623,13 +623,13 @@ def test_a_device_that_is_not_there_is_refused():
     assert "on cpu" in resolve(torch.nn.Dropout, device="cpu").description
 
 
-def test_a_fused_target_without_a_bias_is_judged_without(judge):
+def test_a_fused_target_without_a_bias_is_verified_without(run_checks):
     def add(x, residual, p, training):
         return residual + F.dropout(x, p, training)
 
     def drops_both(x, residual, p, training):
         return F.dropout(x + residual, p, training)
 
-    assert judge(resolve(add, spec="dropout-add"), only=SHORT).passed
-    found = judge(resolve(drops_both, spec="dropout-add"), only=SHORT).findings
+    assert run_checks(resolve(add, spec="dropout-add"), only=SHORT).passed
+    found = run_checks(resolve(drops_both, spec="dropout-add"), only=SHORT).findings
     assert [f.name for f in found if f.severity == "error"] == ["fused-composition"]

@@ -132,12 +132,12 @@ def test_a_pool_of_the_size_seen_shows_itself_99_times_in_100():
     assert sum(repeats(masks, 10 * pool, rng) >= limit for _ in range(400)) < 200
 
 
-def test_a_pool_that_is_taken_for_enough_is_not_accused():
+def test_a_pool_that_is_taken_for_enough_is_not_reported():
     masks = 100_000
     limit = stats.repeats_limit(masks, 1e-3)
     rng = np.random.default_rng(4)
-    accused = sum(repeats(masks, int(stats.ENOUGH), rng) >= limit for _ in range(200))
-    assert accused <= 3
+    false_alarms = sum(repeats(masks, int(stats.ENOUGH), rng) >= limit for _ in range(200))
+    assert false_alarms <= 3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import functools
+import importlib
 import io
 import random
 import sys
@@ -209,7 +210,7 @@ HELD = [
 
 
 @pytest.mark.parametrize(("target", "hints", "words"), HELD)
-def test_instance_is_judged_at_its_own_p(target, hints, words):
+def test_instance_is_verified_at_its_own_p(target, hints, words):
     subject = resolve(target, **hints)
     assert subject.kind == "instance"
     assert subject.fixed_p == pytest.approx(0.1)
@@ -239,7 +240,7 @@ def test_instance_is_copied():
         (Modeless, "it has no training mode to set, so eval is not checked"),
     ],
 )
-def test_target_without_mode_is_judged_in_training_only(target, words):
+def test_target_without_mode_is_verified_in_training_only(target, words):
     subject = resolve(target)
     assert not subject.has_eval
     assert words in subject.description
@@ -673,6 +674,27 @@ def test_namespace_package_in_the_working_directory_is_found(tmp_path, monkeypat
     (tmp_path / "bare").mkdir()
     write(tmp_path / "bare", "mine.py", "from torch.nn import Dropout as Drop\n")
     assert resolve("bare.mine:Drop").kind == "class"
+
+
+@pytest.mark.usefixtures("same_imports")
+def test_what_the_caller_imports_between_two_calls_stays_the_callers(tmp_path, monkeypatch):
+    source = """
+        import torch
+
+        def drop(x, p, training):
+            import late
+            return torch.dropout(x, p, training)
+    """
+    write(tmp_path, "drop.py", source)
+    write(tmp_path, "late.py", "")
+    write(tmp_path, "mine.py", "")
+    subject = resolve(f"{tmp_path}/drop.py:drop")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        mine = importlib.import_module("mine")
+    assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
+    assert sys.modules.pop("mine") is mine
+    assert "late" not in sys.modules
 
 
 @pytest.mark.usefixtures("same_imports")

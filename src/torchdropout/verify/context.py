@@ -186,6 +186,7 @@ class Context:
         self.threads = torch.get_num_threads()
         self.bad_rates: set[float] = set()
         self._kept: dict[tuple[float, int, tuple[int, ...]], Bits] = {}
+        self._normal: dict[tuple[int, ...], torch.Tensor] = {}
 
     # Which p
 
@@ -380,11 +381,16 @@ class Context:
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Values of both signs, no zeros, magnitudes from 1/2 to 2: none is lost in float16."""
+        if shape in self._normal:
+            return self._normal[shape].clone()  # the target may write into its input
         generator = self.generator(shape)
         octaves = math.log2(2 * self.spec.largest)
         size = 2.0 ** (octaves * torch.rand(shape, generator=generator, dtype=torch.float32) - 1)
         sign = torch.randint(0, 2, shape, generator=generator).to(torch.float32) * 2 - 1
-        return size * sign
+        values = size * sign
+        if values.numel() <= 1 << 16:
+            self._normal[shape] = values.clone()
+        return values
 
     @contextlib.contextmanager
     def blame(self, doing: str) -> Iterator[None]:

@@ -9,6 +9,9 @@ import torch
 # roundings, each of which counts up to twice where the result is just below a power of two.
 ULPS = 3.0
 
+_LARGEST = torch.finfo(torch.float64).max
+_EXPONENT = 0x7FF << 52
+
 
 def exact(x: torch.Tensor, p: float) -> torch.Tensor:
     """The exact value of a kept x, in float64."""
@@ -18,8 +21,9 @@ def exact(x: torch.Tensor, p: float) -> torch.Tensor:
 def ulp(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The unit in the last place of a dtype at these float64 values."""
     info = torch.finfo(dtype)
-    _, exponent = torch.frexp(value.abs().clamp_min(info.tiny))
-    return torch.ldexp(torch.full_like(value, info.eps), exponent - 1)
+    size = value.abs().clamp_(info.tiny, _LARGEST)
+    # The exponent's bits alone are a power of two; `frexp` and `ldexp` take five times as long.
+    return (size.view(torch.int64) & _EXPONENT).view(torch.float64) * info.eps
 
 
 def tolerance(expected: torch.Tensor, p: float, dtype: torch.dtype) -> torch.Tensor:

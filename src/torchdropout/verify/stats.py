@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, gammaincinv
-from scipy.stats import binom, norm
+
+from .probability import Normal, binomial_cdf, binomial_isf, binomial_ppf, binomial_sf
 
 POWER = 0.99
+STANDARD = Normal()
 
 # A drop probability may be held to 24 bits: `torch.rand(...) < p` draws multiples of 2^-24 in
 # float32, so its true rate is the next multiple above p. The null hypothesis is this interval, so
@@ -47,7 +49,7 @@ def binomial_p_values(
             return binomial_p_values(values, n, p, slack)[places.reshape(count.shape)]
     low, high = np.maximum(middle - slack, 0.0), np.minimum(middle + slack, 1.0)
     nearest = np.clip(count / n, low, high)
-    tail = np.minimum(binom.cdf(count, n, nearest), binom.sf(count - 1, n, nearest))
+    tail = np.minimum(binomial_cdf(count, n, nearest), binomial_sf(count - 1, n, nearest))
     return np.asarray(np.minimum(1.0, 2 * tail), dtype=float)
 
 
@@ -84,7 +86,7 @@ def smallest_seen(n: int, p: float, alpha: float, power: float = POWER) -> float
 def _upper_limit(n: int, p: float, alpha: float) -> int:
     """The smallest count that is rejected as too high: P(X >= count) < alpha / 2."""
     # isf gives the smallest k with P(X > k) <= alpha / 2; rejection starts one above it.
-    return int(binom.isf(alpha / 2, n, p)) + 1
+    return binomial_isf(alpha / 2, n, p) + 1
 
 
 def interval(count: int, n: int, confidence: float = 0.99) -> tuple[float, float]:
@@ -108,7 +110,7 @@ def size_for(p: float, change: float, alpha: float, power: float = POWER) -> int
         >>> size_for(0.1, 0.00218, 1e-6)
         986647
     """
-    reach = float(norm.isf(alpha / 2) + norm.isf(1 - power))
+    reach = float(STANDARD.isf(alpha / 2) + STANDARD.isf(1 - power))
     return max(16, math.ceil(p * (1 - p) * (reach / change) ** 2))
 
 
@@ -144,7 +146,7 @@ def repeats_limit(masks: int, alpha: float) -> int:
     """
     mean = masks * (masks - 1) / (2 * ENOUGH)
     limit = math.ceil(mean) + 1
-    while binom.sf(limit - 1, masks, mean / masks) > alpha:
+    while binomial_sf(limit - 1, masks, mean / masks) > alpha:
         limit += 1
     return limit
 
@@ -173,8 +175,8 @@ def centre_of(n: int, p: float) -> tuple[int, int, float]:
         >>> low, high, round(chance, 3)
         (47, 53, 0.516)
     """
-    low, high = int(binom.ppf(0.25, n, p)), int(binom.ppf(0.75, n, p))
-    return low, high, float(binom.cdf(high, n, p) - binom.cdf(low - 1, n, p))
+    low, high = binomial_ppf(0.25, n, p), binomial_ppf(0.75, n, p)
+    return low, high, float(binomial_cdf(high, n, p) - binomial_cdf(low - 1, n, p))
 
 
 def spread_seen(n: int, p: float, sets: int, alpha: float) -> float:
@@ -184,9 +186,9 @@ def spread_seen(n: int, p: float, sets: int, alpha: float) -> float:
     """
     chance = centre_of(n, p)[2]
     change = smallest_seen(sets, chance, alpha)
-    width = norm.isf((1 - chance) / 2)
-    lost = norm.isf((1 - max(chance - change, 1e-12)) / 2)
-    won = norm.isf((1 - min(chance + change, 1 - 1e-12)) / 2)
+    width = STANDARD.isf((1 - chance) / 2)
+    lost = STANDARD.isf((1 - max(chance - change, 1e-12)) / 2)
+    won = STANDARD.isf((1 - min(chance + change, 1 - 1e-12)) / 2)
     return float(max(width / lost, won / width))
 
 

@@ -8,13 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy.stats import norm
 from torch.nn import functional as F
 
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..rounding import ULPS, ulp
 from ..specs import Alpha, Attention, Between, Blocks, Counted, Elementwise, Fused, Noise, expected
-from ..stats import smallest_seen
+from ..stats import STANDARD, smallest_seen
 from ..subject import Built, Spec
 
 _Kind = TypeVar("_Kind", bound=Spec)
@@ -492,7 +491,7 @@ def alpha_moments(ctx: Context) -> Seen:
         moments[f"{p:.3g}"] = {"mean": float(values.mean()), "variance": float(values.var())}
         at = [t for t in np.linspace(-2.5, 2.5, THRESHOLDS + 1) if abs(t - dropped) > 1e-3]
         at = at[:THRESHOLDS]
-        chances = [p * (dropped < t) + (1 - p) * float(norm.cdf((t - b) / a)) for t in at]
+        chances = [p * (dropped < t) + (1 - p) * float(STANDARD.cdf((t - b) / a)) for t in at]
         counts = [int((values < t).sum()) for t in at]
         labels = [f"p={p:.3g}, y below {t:.3g}" for t in at]
         family.binomials(labels, counts, n, chances, 1e-6)

@@ -24,7 +24,7 @@ from .results import Comparison, Row
 # The checks of a, the checks of b and the two-sample tests share the false-alarm rate equally.
 _PARTS = 3
 # Where one of these fails, calls are not independent, and tests of their distribution are void.
-_CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
+CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
 
 Progress = Callable[[int, int, Rule], object]
 
@@ -78,8 +78,36 @@ def compare(
         >>> [row.aspect for row in found.differences][:1]
         ['p it can be verified at']
     """
+    one, other = (t if isinstance(t, Subject) else resolve(t, spec=spec) for t in (a, b))
+    return compare_subjects(
+        one,
+        other,
+        level=level,
+        seed=seed,
+        progress=progress,
+        false_alarm_rate=false_alarm_rate,
+        timeout=timeout,
+    )
+
+
+def compare_subjects(
+    a: Subject,
+    b: Subject,
+    *,
+    level: str | Level = "standard",
+    seed: int = 0,
+    progress: Progress | None = None,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+    timeout: float | None = None,
+    only: frozenset[str] | None = None,
+) -> Comparison:
+    """Compare two `Subject`s, as `compare` does with two targets, also at a custom `Level`.
+
+    `only` names the checks to run on both; policies and distributions are compared in any case.
+    Without those of `CALLS_DIFFER` it is not known whether the calls are a sample.
+    """
     start = time.perf_counter()
-    subjects = _subjects(a, b, spec)
+    subjects = _at_one_p(a, b)
     rate = false_alarm_rate / _PARTS
     reports = [
         check_subject(
@@ -89,6 +117,7 @@ def compare(
             progress=progress,
             false_alarm_rate=rate,
             timeout=timeout,
+            only=only,
         )
         for subject in subjects
     ]
@@ -125,8 +154,11 @@ def _rows(
         differs = said[0] != said[1]
         yield Row("policy", policy.aspect, said[0], said[1], differs, policy.severity)
     yield from compare_kept(plan)
-    for first, second in zip(reports[0].checks, reports[1].checks, strict=True):
-        yield _check_row(first, second)
+    # Of two kinds each has checks that do not apply to the other.
+    others = {result.rule.code: result for result in reports[1].checks}
+    for first in reports[0].checks:
+        if first.rule.code in others:
+            yield _check_row(first, others[first.rule.code])
     a, b = map(_calls_depend, reports)
     if a or b:
         yield Row("law", "all", a or "not looked at", b or "not looked at", None, "error")
@@ -154,12 +186,11 @@ _STATUS = {"ok": "passes", "fail": "fails", "skip": "skipped"}
 def _calls_depend(report: TargetReport) -> str:
     """Why the calls of a target are not an independent sample; empty if they may be."""
     failed = [c.rule.name for c in report.checks if c.status == "fail"]
-    return ", ".join(f"{name} fails" for name in _CALLS_DIFFER if name in failed)
+    return ", ".join(f"{name} fails" for name in CALLS_DIFFER if name in failed)
 
 
-def _subjects(a: Any, b: Any, spec: str | Spec | None) -> tuple[Subject, Subject]:
-    """The resolved targets; if one has a fixed p and the other has not, both at that p."""
-    one, other = (t if isinstance(t, Subject) else resolve(t, spec=spec) for t in (a, b))
+def _at_one_p(one: Subject, other: Subject) -> tuple[Subject, Subject]:
+    """If one has a fixed p and the other has not, both at that p."""
     if one.fixed_p is not None and other.fixed_p is None:
         other = _At(other, one.fixed_p)
     elif other.fixed_p is not None and one.fixed_p is None:

@@ -16,9 +16,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
-from scipy.stats import hypergeom, norm
 
 from .. import stats
+from ..probability import Hypergeometric, Normal
 
 # A spread of units below this fraction of their size is rounding, not chance.
 ROUNDING = 1e-5
@@ -45,7 +45,7 @@ def split_p_value(a: Values, b: Values) -> float:
     if abs(2 * int(at_least.sum()) - both.size) < abs(2 * int(above.sum()) - both.size):
         above = at_least
     count, total = int(above[: a.size].sum()), int(above.sum())
-    null = hypergeom(both.size, total, a.size)
+    null = Hypergeometric(both.size, total, a.size)
     return float(min(1.0, 2 * min(null.cdf(count), null.sf(count - 1))))
 
 
@@ -73,7 +73,7 @@ def shift_seen(units: int, alpha: float, power: float = stats.POWER) -> float:
     With `units` units of each. An upper bound: given the total number of units above the cut, the
     count of one target's varies less than the binomial used here in its place.
     """
-    limit = int(hypergeom.isf(alpha / 2, 2 * units, units, units)) + 1
+    limit = Hypergeometric(2 * units, units, units).isf(alpha / 2) + 1
     if limit > units:
         return math.inf
-    return 2 * float(norm.ppf(betaincinv(limit, units - limit + 1, power)))
+    return 2 * float(Normal().ppf(betaincinv(limit, units - limit + 1, power)))

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 from scipy.special import expit, logit
-from scipy.stats import norm, uniform
 
+from .. import probability
 from ..rounding import ULPS, ulp
 from ..subject import held
 
@@ -165,7 +165,7 @@ class Alpha(Effect):
 
 
 class Distribution(Protocol):
-    """A continuous distribution of one number, like those of SciPy."""
+    """A continuous distribution of one number."""
 
     def cdf(self, value: Any) -> Any:
         """The probability of a number up to `value`."""
@@ -237,7 +237,7 @@ class Gaussian(Noise):
 
     def of(self, p: float) -> Distribution:
         """See `Noise.of`."""
-        return norm(1.0, (p / (1 - p)) ** 0.5)  # type: ignore[no-any-return]
+        return probability.Normal(1.0, (p / (1 - p)) ** 0.5)
 
     def size(self, p: float) -> float:
         """See `Noise.size`."""
@@ -250,7 +250,7 @@ class Uniform(Noise):
 
     def of(self, p: float) -> Distribution:
         """See `Noise.of`."""
-        return uniform(1 - p, 2 * p)  # type: ignore[no-any-return]
+        return probability.Uniform(1 - p, 1 + p)
 
     def size(self, p: float) -> float:
         """See `Noise.size`."""
@@ -265,7 +265,7 @@ class Added(Noise):
 
     def of(self, p: float) -> Distribution:
         """See `Noise.of`."""
-        return norm(0.0, p)  # type: ignore[no-any-return]
+        return probability.Normal(0.0, p)
 
     def size(self, p: float) -> float:
         """See `Noise.size`."""
