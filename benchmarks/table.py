@@ -1,8 +1,9 @@
 """Measure the targets: one table of the required, the desired and the measured figures.
 
 Each row alternates its candidates in this process, with warm memory, p = 0.1 and, unless the row
-says otherwise, one thread. A row of several cases shows the worst of them. With --backend avx2 the
-"must" and "reach" of a speed are halved, those of a time against a copy or a product doubled.
+says otherwise, one thread. A row of several cases shows the worst of them. With the kernels for AVX2
+(forced, or the best there are) "must" and "reach" of a speed are halved, those of a time against a
+copy or a product doubled.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import inplace
 import machine
 import memory
 import out
+import shared
 import threads
 import torch
 import transformer
@@ -30,6 +32,8 @@ from forward import OURS, TORCH
 from harness import Case, Interval, Plan, Result
 from rich.console import Console
 from rich.table import Table
+
+from torchdropout import backends
 
 PLAN = Plan(budget_s=1.5, fewest=15, slow_rounds=11)
 
@@ -99,7 +103,7 @@ class Row:
     measure: Measure
 
     def bound(self, value: float, forced: bool) -> float:
-        """`must` or `reach`, multiplied if AVX2 is forced."""
+        """`must` or `reach`, multiplied for AVX2."""
         return value * self.unit.forced if forced else value
 
 
@@ -242,6 +246,25 @@ def _fused_rows() -> Iterator[Row]:
         yield _time(title, 1.1, 1.0, _against(base, channels.SCALED))
 
 
+def longest_time(cases: Sequence[Case], plan: Plan) -> Measured:
+    """The longest time relative to the other candidate, and in which of several cases."""
+    results = [harness.measure(case, plan) for case in cases]
+    worst = max(results, key=lambda result: _other_over_first(result).inverse().value)
+    where = f"of {worst.case.operation}, {harness.shape_name(worst.case.shape)}"
+    return Measured(_other_over_first(worst).inverse(), results, where)
+
+
+def _shared_rows() -> Iterator[Row]:
+    for size, name in ((shared.MI, "1"), (16 * shared.MI, "16"), (128 * shared.MI, "128")):
+        title = f"float32 shared masks, {name} MiB into `out=`, against `x * m`"
+        yield Row(title, TIME, 1.1, 1.0, partial(longest_time, shared.of_size(size)))
+    cases = shared.of_size(16 * shared.MI, shared.IN_PLACE)
+    title = "float32 shared masks, 16 MiB in place, against `x *= m`"
+    yield Row(title, TIME, 1.1, 1.0, partial(longest_time, cases))
+    title = "float32 shared masks, 64 KiB into `out=`, against `x * m`"
+    yield Row(title, TIME, 3, 2, partial(longest_time, shared.of_size(64 * shared.KI)))
+
+
 def _whole_rows() -> Iterator[Row]:
     yield _speed("2 threads against 1, float32 forward, 64Mi", 1.7, 1.9, threads.BASE)
     yield Row("bytes of tensors kept for the backward beyond x", BYTES, 16, 16, kept_bytes)
@@ -254,7 +277,7 @@ def _whole_rows() -> Iterator[Row]:
 
 def rows() -> list[Row]:
     """All rows, in the order shown."""
-    return [*_forward_rows(), *_gradient_rows(), *_fused_rows(), *_whole_rows()]
+    return [*_forward_rows(), *_gradient_rows(), *_fused_rows(), *_shared_rows(), *_whole_rows()]
 
 
 HEADER = ("row", "must", "reach", "measured [95 %]", "verdict")
@@ -278,14 +301,14 @@ def as_table(lines: Sequence[Line], caption: str) -> Table:
 def main() -> None:
     harness.become_warm()
     options = harness.parse(__file__, harness.parser(__doc__))
-    forced = options.backend == "avx2"
+    narrow = backends.current() == "avx2"
     plan = harness.QUICK if options.quick else PLAN
     lines = []
     for row in rows():
-        lines.append(Line(row, row.measure(plan), forced))
+        lines.append(Line(row, row.measure(plan), narrow))
         print("; ".join(lines[-1].cells()), file=sys.stderr, flush=True)
     made_on = machine.record()
-    caption = f"{'AVX2 forced. ' if forced else ''}{machine.describe(made_on)}"
+    caption = f"{'AVX2 forced. ' if options.backend else ''}{machine.describe(made_on)}"
     harness.write(
         options.out,
         {"script": Path(__file__).stem, "machine": made_on, "rows": [x.as_json() for x in lines]},

@@ -59,7 +59,7 @@ def test_hypergeometric_tails(total, some, chosen):
         (of.Normal(1.0, 0.3), norm(1.0, 0.3)),
         (of.Uniform(0.6, 1.4), uniform(0.6, 0.8)),
     ],
-    ids=str,
+    ids=["Normal", "Normal(1, 0.3)", "Uniform(0.6, 1.4)"],
 )
 def test_continuous_distributions(law, known):
     values, chances = np.linspace(-2, 3, 101), np.array([1e-9, 0.001, 0.2, 0.5, 0.999])
