@@ -1,8 +1,8 @@
 """Measure the targets: one table of the required, the desired and the measured figures.
 
 Each row alternates its candidates in this process, with warm memory, p = 0.1 and, unless the row
-says otherwise, one thread. A row of several cases shows the worst of them. With the kernels for AVX2
-(forced, or the best there are) "must" and "reach" of a speed are halved, those of a time against a
+says otherwise, one thread. A row of several cases shows the worst of them. With kernels for AVX2,
+forced or the best there are, "must" and "reach" of a speed are halved, those of a time against a
 copy or a product doubled.
 """
 
