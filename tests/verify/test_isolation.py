@@ -38,6 +38,10 @@ HEAD = """
                 return True
             frame = frame.f_back
         return False
+
+    def wait_for(path):
+        while not os.path.exists(path):
+            time.sleep(0.01)
 """
 
 
@@ -261,13 +265,34 @@ class Clock:
 
 @pytest.fixture
 def note(tmp_path, monkeypatch):
-    """What Python code is to do before it hangs: then the time is up."""
-    path = tmp_path / "hangs"
+    """What Python code is to do before it hangs in empty-input, or loading: then the time is up.
+
+    First it waits until the process that verifies has heard of the beginning, and will hear no
+    more: what is heard after the note is in time.
+    """
+    path, begun = tmp_path / "hangs", {at: tmp_path / at for at in ("empty-input", "loading")}
+    start, hear = isolation._start, isolation._hear
+
+    def start_and_tell(case, *arguments):
+        start(case, *arguments)
+        begun["loading"].touch()
+
+    def hear_and_tell(case, *arguments):
+        hear(case, *arguments)
+        if case.running is not None and RULES[case.running].name == "empty-input":
+            begun["empty-input"].touch()
+
+    monkeypatch.setattr(isolation, "_start", start_and_tell)
+    monkeypatch.setattr(isolation, "_hear", hear_and_tell)
     monkeypatch.setattr(isolation, "time", Clock(path))
-    return f"open({str(path)!r}, 'w').close(); time.sleep(0.1)"
+
+    def code(at="empty-input"):
+        return f"wait_for({str(begun[at])!r}); open({str(path)!r}, 'w').close()"
+
+    return code
 
 
-def test_a_target_that_leaves_its_group_is_ended(target, note, monkeypatch):
+def test_a_target_that_leaves_its_group_is_ended(target, monkeypatch):
     monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays, without its end of the pipe
     leave = "if not x.numel(): os.setpgid(0, os.getpgid(os.getppid())); os.closerange(3, 256)"
     results = only(run_verifier(target(f"{leave}; time.sleep(3600)"), timeout=300))
@@ -283,7 +308,7 @@ def test_each_check_may_end_the_process(target, capfd):
 
 def test_what_hangs_below_python_is_ended_from_outside(target, note):
     hang = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM}); time.sleep(3600)"
-    results = only(run_verifier(target(f"if not x.numel(): {note}; {hang}"), timeout=300))
+    results = only(run_verifier(target(f"if not x.numel(): {note()}; {hang}"), timeout=300))
     assert failed(results) == {"empty-input": "did not end within 300 s"}
     assert results["empty-input"].seconds > 300 + isolation.GRACE
 
@@ -342,7 +367,10 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
 )
 def test_what_ends_the_process_while_it_loads(target, before, got, note, capfd, tmp_path):
     hangs = "sleep" in before
-    bad, good = target("", "bad", f"{note}; {before}" if hangs else before), target("", "good")
+    bad, good = (
+        target("", "bad", f"{note('loading')}; {before}" if hangs else before),
+        target("", "good"),
+    )
     outcome = run_verifier(bad, good, timeout=300 if hangs else None, select=("empty-input",))
     (message,) = outcome.unable
     assert message.startswith(f"Expected TARGET {bad!r} to load")
@@ -421,7 +449,7 @@ def test_a_daemon_is_ended_with_the_target_that_started_it(target, note, tmp_pat
     daemon = tmp_path / "daemon"
     if does == "hangs":
         block = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})"
-        does = f"{note}; {block}; time.sleep(3600)"
+        does = f"{note()}; {block}; time.sleep(3600)"
     text = f"if not x.numel(): once({str(daemon)!r}); {does or 'pass'}"
     results = only(run_verifier(target(text, before=DAEMON), timeout=300))
     assert failed(results) == LEAVES["hangs" if "sleep" in does else does]
