@@ -100,6 +100,26 @@ struct View {
   bool same_shape(const View& other) const {
     return dl.ndim == other.dl.ndim && std::equal(dl.shape, dl.shape + dl.ndim, other.dl.shape);
   }
+  bool same_strides(const View& other) const {
+    for (int d = 0; d < dl.ndim; ++d) {
+      if (size(d) > 1 && stride(d) != other.stride(d)) return false;
+    }
+    return true;
+  }
+  // Whether the elements, in some order of dimensions, are one run of memory.
+  bool dense() const {
+    int64_t run = 1;
+    const int64_t all = elements();
+    if (all == 0) return true;
+    for (bool grew = true; run != all && grew;) {
+      grew = false;
+      for (int d = dl.ndim - 1; d >= 0 && !grew; --d) {
+        grew = size(d) > 1 && stride(d) == run;
+        if (grew) run *= size(d);
+      }
+    }
+    return run == all;
+  }
   bool contiguous() const {
     int64_t expected = 1;
     for (int d = dl.ndim - 1; d >= 0; --d) {
@@ -169,8 +189,8 @@ bool is_plain(PyObject* object) {
          !(view.type.complex && method_is_true(object, torch_side.is_conj));
 }
 
-// Whether the result for x may be written into y, as far as that shows at once: both are plain and
-// contiguous and need no gradient, y is not frozen, and they are one memory or do not touch.
+// Whether the result for x may be written into y, as far as that shows at once: both are plain,
+// without gaps and need no gradient, y is not frozen, and they are one memory or do not touch.
 bool may_be_written(PyObject* x_object, PyObject* y_object) {
   if (!is_plain(x_object) || !is_plain(y_object)) return false;
   const View x = read_or_throw(x_object), y = read_or_throw(y_object);
@@ -178,8 +198,9 @@ bool may_be_written(PyObject* x_object, PyObject* y_object) {
   const auto* const y_first = static_cast<const char*>(y.data());
   const int64_t bytes = x.elements() * x.dl.dtype.bits / 8;
   return x.dl.dtype.code == y.dl.dtype.code && x.dl.dtype.bits == y.dl.dtype.bits &&
-         x.same_shape(y) && x.contiguous() && y.contiguous() &&
-         (x_first == y_first || x_first + bytes <= y_first || y_first + bytes <= x_first) &&
+         x.same_shape(y) && x.dense() && y.dense() &&
+         (x_first + bytes <= y_first || y_first + bytes <= x_first ||
+          (x_first == y_first && x.same_strides(y))) &&
          !attribute_is_true(x_object, torch_side.requires_grad) &&
          !attribute_is_true(y_object, torch_side.requires_grad) &&
          !method_is_true(y_object, torch_side.is_inference);

@@ -945,3 +945,89 @@ class TestMemory:
             y.backward(x.detach())
             x.grad = None
         assert resident() - before < 200 * 2**20
+
+
+# --- into a tensor that may evidently be written -------------------------------------------------
+
+INTO = (5, 0, 0.5, 0, 2.0, 0.0, 0.0, None)
+
+
+def written(out, x):
+    return direct.masked_affine_into(out, x, INTO)
+
+
+def channels_last():
+    return torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+
+
+SHOWN = {
+    "contiguous": lambda: (torch.randn(4, 5), torch.empty(4, 5)),
+    "channels_last": lambda: (channels_last(), torch.empty_like(channels_last())),
+    "one of each layout": lambda: (channels_last(), torch.empty(2, 3, 4, 5)),
+    "transposed": lambda: (torch.randn(4, 5), torch.empty(5, 4).t()),
+    "halves of one memory": lambda: torch.randn(2, 4, 5).unbind(),
+    "no elements": lambda: (torch.randn(0, 5), torch.empty(0, 5)),
+    "a number": lambda: (torch.randn(()), torch.empty(())),
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("case", SHOWN)
+def test_what_is_evidently_right_is_written(case):
+    x, out = SHOWN[case]()
+    expected = F.dropout(x.clone(), key=Key(5))
+    version = out._version
+    assert written(out, x) is out
+    assert same_bits(out, expected)
+    assert out._version > version
+
+
+@needs_kernels
+def test_x_itself_is_written():
+    x = torch.randn(6, 7)
+    expected = F.dropout(x, key=Key(5))
+    assert written(x, x) is x
+    assert same_bits(x, expected)
+
+
+def of_one_memory(x_of, out_of):
+    memory = torch.randn(64)
+    return x_of(memory), out_of(memory)
+
+
+HIDDEN = {
+    "shifted": lambda: of_one_memory(lambda m: m[:40], lambda m: m[8:48]),
+    "the same start, transposed": lambda: of_one_memory(
+        lambda m: m.view(8, 8), lambda m: m.view(8, 8).t()
+    ),
+    "gaps": lambda: (torch.randn(4, 5), torch.empty(4, 10)[:, ::2]),
+    "x with gaps": lambda: (torch.randn(4, 10)[:, ::2], torch.empty(4, 5)),
+    "expanded": lambda: (torch.randn(4, 5), torch.empty(1, 5).expand(4, 5)),
+    "another dtype": lambda: (torch.randn(4, 5), torch.empty(4, 5, dtype=torch.bfloat16)),
+    "another 16 bits": lambda: (torch.randn(4).half(), torch.empty(4, dtype=torch.bfloat16)),
+    "another shape": lambda: (torch.randn(4, 5), torch.empty(5, 4)),
+    "another rank": lambda: (torch.randn(4, 5), torch.empty(4, 5, 1)),
+    "a gradient of x": lambda: (torch.randn(4, requires_grad=True), torch.empty(4)),
+    "a gradient of out": lambda: (torch.randn(4), torch.empty(4, requires_grad=True)),
+    "a subclass": lambda: (torch.randn(4), torch.empty(4).as_subclass(Mine)),
+    "not a tensor": lambda: (torch.randn(4), [0.0] * 4),
+    "on no device": lambda: (torch.randn(4), torch.empty(4, device="meta")),
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("case", HIDDEN)
+def test_what_is_not_evident_is_left_alone(case):
+    x, out = HIDDEN[case]()
+    before = x.detach().clone()
+    state = torch.random.get_rng_state()
+    assert direct.masked_affine_into(out, x, (None, *INTO[1:])) is None
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(x, before)
+
+
+@needs_kernels
+def test_a_frozen_out_is_left_to_torch():
+    with torch.inference_mode():
+        out = torch.zeros(4)
+    assert written(out, torch.ones(4)) is None
