@@ -20,8 +20,9 @@ import torch
 import torchdropout as td
 from torchdropout import backends
 from torchdropout.contract.keep import uniform
+from torchdropout.contract.noise import Law
 from torchdropout.contract.seed import as_int64
-from torchdropout.kernels import reference, triton
+from torchdropout.kernels import noise, reference, triton
 
 # Seeds and streams with and without bit 31, or of more than 32 bits.
 KEYS = (
@@ -33,6 +34,8 @@ KEYS = (
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 BASES = (0, 5, 2**31 - 3, 2**32 - 40, 2**34 - 16, 2**35 - 21, 2**64 - 24, 2**64 - 3)
 CONSTANTS = ((1.1111111111111112, 0.0, 0.0), (0.8864, 0.0457, -1.5), (3.3, 0.0, -0.0))
+
+FACTORS = ((0.3333333333333333, 0.0), (0.0, 1.7), (-1.25, 1e-3))
 
 
 def sample(*shape, dtype=torch.float32):
@@ -88,7 +91,20 @@ def bernoulli():
                 yield x, key.tensor(), p, *next(constants), as_int64(base), strides
 
 
-CASES = {"masked_affine": (bernoulli, reference.masked_affine)}
+def continuous():
+    """The same of `noise_affine`."""
+    bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
+    for dtype in DTYPES:
+        for x, strides in layouts(dtype).values():
+            base, key = next(bases), next(keys)
+            for law, (factor, addend) in itertools.product(Law, FACTORS):
+                yield x, key.tensor(), int(law), factor, addend, as_int64(base), strides
+
+
+CASES = {
+    "masked_affine": (bernoulli, reference.masked_affine),
+    "noise_affine": (continuous, noise.noise_affine),
+}
 
 
 def same(a, b):
@@ -136,6 +152,28 @@ DAMAGES = {
         "bernoulli.py",
         "bits(drop_value, compute, x.dtype)",
         "bits(drop_value + 0.0, compute, x.dtype)",
+    ),
+    "order of words": ("noise_affine", "walk.py", "tl.join(w0, w2)", "tl.join(w0, w1)"),
+    "central region": ("noise_affine", "noise.py", "-(x * x) + SQUARE", "-x + SQUARE"),
+    "end of the central region": (
+        "noise_affine",
+        "noise.py",
+        "offset < CENTRAL",
+        "offset < CENTRAL - 0x01000000",
+    ),
+    "tail": ("noise_affine", "noise.py", "t * D3", "t * D2"),
+    "sum in another order": (
+        "noise_affine",
+        "noise.py",
+        "k * LN2_HIGH + (k * LN2_LOW + s * (q * (q * (q * LOG3 + LOG2) + LOG1) + LOG0))",
+        "(k * LN2_HIGH + k * LN2_LOW) + s * (q * (q * (q * LOG3 + LOG2) + LOG1) + LOG0)",
+    ),
+    "sign": ("noise_affine", "noise.py", "centred & -0x80000000", "centred & 0"),
+    "rounding of the factor": (
+        "noise_affine",
+        "noise.py",
+        "bits(factor, compute)",
+        "bits(float(torch.tensor(factor, dtype=x.dtype)), compute)",
     ),
     "shift of 0": ("masked_affine", "bernoulli.py", "SHIFT=shift != 0.0", "SHIFT=True"),
 }

@@ -101,6 +101,48 @@ class TestBits:
         assert current != first == "triton"
 
 
+@needs_triton
+class TestCompiled:
+    """For GPUs that need not be there, as their launches would compile them."""
+
+    CASES = 7 + 3 * 7  # one of Bernoulli, three laws: four walks of float32, one of other types
+
+    @pytest.fixture
+    def compiled(self, tmp_path):
+        script = str(Path(__file__).parents[1] / "triton_compiled.py")
+
+        def compiled(*args):
+            env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+            found = json.loads(run(script, *args, **env).splitlines()[-1])
+            assert len(found) == self.CASES
+            assert {operator for operator, _, _ in found} == set(triton.OPERATORS)
+            return found
+
+        return compiled
+
+    def test_nvidia(self, compiled):
+        """Each operation is rounded by itself, quotients and roots too; subnormals are kept."""
+        every = set()
+        for operator, case, instructions in compiled("cuda"):
+            wrong = re.compile(r"fma\.|mad\.\w+\.f|.*(\.ftz|approx)|call|(div|sqrt|rcp)\.(full|f)")
+            assert [i for i in instructions if wrong.match(i)] == [], (operator, case)
+            every.update(instructions)
+        assert {"mul.rn.f32", "mul.rn.f64", "add.rn.f64", "div.rn.f32", "sqrt.rn.f32"} <= every
+        assert {"ld.global.v4.b32", "st.global.v4.b32"} <= every  # contiguous: 16 bytes at a time
+
+    def test_a_fused_operation_would_be_seen(self, compiled):
+        fused = [any("fma.rn" in i for i in found[2]) for found in compiled("cuda", "fused")]
+        assert all(fused)
+
+    def test_amd(self, compiled):
+        """Divisions consist of fused operations there: only float64, where there are none."""
+        wide = [found for found in compiled("hip") if found[1][0] == "torch.float64"]
+        assert len(wide) == 4
+        for operator, case, instructions in wide:
+            assert "v_mul_f64" in instructions
+            assert [i for i in instructions if re.match("v_fmac?_f64", i)] == [], (operator, case)
+
+
 class TestWithout:
     """Where a kernel cannot run, on a machine that has no GPU."""
 

@@ -17,7 +17,7 @@ import torch
 NAME = "triton"
 DEVICES = ("cuda", "xpu")  # torch calls a HIP device "cuda"
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-OPERATORS = {"masked_affine": "bernoulli"}  # each operator's file here
+OPERATORS = {"masked_affine": "bernoulli", "noise_affine": "noise"}  # each operator's file here
 OLDEST = (3, 6)  # the one that torch 2.10 brings
 INTERPRETER = "TRITON_INTERPRET"
 

@@ -4,7 +4,8 @@ The low halves of the uniforms decide where a high half ties, one element in 65,
 only in a program that has a tie. Product and sum are rounded apart: no fused multiply-add.
 """
 
-# Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
+# Triton reads the annotations of a kernel: no `from __future__ import annotations` here. Without
+# "i64" the type of an integer would be that of its value: a kernel for small ones, one for large.
 
 from collections.abc import Sequence
 
@@ -12,28 +13,21 @@ import torch
 import triton
 import triton.language as tl
 
-from ...contract.keep import HALF, compute_dtype, threshold
+from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
 from .walk import (
-    AS_BITS,
     bits,
-    dimensions,
-    i32,
-    i64,
     in_order,
-    launching,
     number,
     pick,
+    places,
     rounded,
-    rows_of,
+    walk,
     wide,
     words,
 )
 
 HIGH = tl.constexpr(0)  # the domains: contract, section 2
 LOW = tl.constexpr(8)
-
-BLOCKS = 256  # Philox calls of a program that walks a row, each of eight elements
-PLACES = 256  # elements of a program that walks places
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "tie", "low", "scale", "shift", "drop", "base"]
@@ -71,19 +65,19 @@ def value(x, keep, scale, shift, drop, TYPE: tl.constexpr, SHIFT: tl.constexpr):
 def in_rows(
     X,
     Y,
-    seed: i64,
-    stream: i64,
-    tie: i32,
-    low: i32,
-    scale: i64,
-    shift: i64,
-    drop: i64,
-    base: i64,
-    chunks: i64,
-    n: i64,
-    row_x: i64,
-    row_y: i64,
-    row_mask: i64,
+    seed: "i64",
+    stream: "i64",
+    tie: "i32",
+    low: "i32",
+    scale: "i64",
+    shift: "i64",
+    drop: "i64",
+    base: "i64",
+    chunks: "i64",
+    n: "i64",
+    row_x: "i64",
+    row_y: "i64",
+    row_mask: "i64",
     BLOCKS: tl.constexpr,
     ONE: tl.constexpr,
     ALIGNED: tl.constexpr,
@@ -131,15 +125,15 @@ def in_rows(
 def in_places(
     X,
     Y,
-    seed: i64,
-    stream: i64,
-    tie: i32,
-    low: i32,
-    scale: i64,
-    shift: i64,
-    drop: i64,
-    base: i64,
-    n: i64,
+    seed: "i64",
+    stream: "i64",
+    tie: "i32",
+    low: "i32",
+    scale: "i64",
+    shift: "i64",
+    drop: "i64",
+    base: "i64",
+    n: "i64",
     sizes,
     steps_x,
     steps_y,
@@ -150,18 +144,7 @@ def in_places(
 ):
     """A program has PLACES elements of a tensor of any strides."""
     seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
-    i = tl.program_id(0).to(tl.int64) * PLACES + tl.arange(0, PLACES)
-    inside = i < n
-    if not WIDE:
-        i = i.to(tl.int32)
-    index = tl.zeros((PLACES,), tl.int64) + base
-    at_x, at_y = tl.zeros((PLACES,), tl.int64), tl.zeros((PLACES,), tl.int64)
-    for d in tl.static_range(len(sizes)):  # the innermost first
-        c = (i % sizes[d]).to(tl.int64)
-        i = i // sizes[d]
-        index += c * steps_mask[d]
-        at_x += c * steps_x[d]
-        at_y += c * steps_y[d]
+    inside, at_x, at_y, index = places(n, base, sizes, steps_x, steps_y, steps_mask, PLACES, WIDE)
     x = tl.load(X + at_x, mask=inside)
     high = half(seed, stream, HIGH, index)
     keep, ties = high > tie, high == tie
@@ -182,9 +165,6 @@ def masked_affine(
     strides: Sequence[int],
 ) -> torch.Tensor:
     """As `kernels.reference.masked_affine`, of real numbers and one key."""
-    y = torch.empty_like(x)
-    if x.numel() == 0:
-        return y
     compute = compute_dtype(x.dtype)
     limit = threshold(p)
     numbers = (
@@ -196,38 +176,5 @@ def masked_affine(
         bits(drop_value, compute, x.dtype),
         base,
     )
-    into = y.view(AS_BITS[y.element_size()])
-    dims = dimensions(x.shape, x.stride(), y.stride(), strides)
-    in_a_row = rows_of(dims)
-    with launching(x):
-        if in_a_row is None:
-            in_places[(triton.cdiv(x.numel(), PLACES),)](
-                x,
-                into,
-                *numbers,
-                x.numel(),
-                *zip(*dims, strict=True),
-                PLACES=PLACES,
-                WIDE=x.numel() >= 2**31,
-                SHIFT=shift != 0.0,
-                enable_fp_fusion=False,
-            )
-        else:
-            (n, *_), (rows, *steps) = in_a_row
-            aligned = base % 8 == 0 and steps[2] % 8 == 0
-            chunks = triton.cdiv(n if aligned else n + 7, 8 * BLOCKS)
-            in_rows[(rows * chunks,)](
-                x,
-                into,
-                *numbers,
-                chunks,
-                n,
-                *steps,
-                BLOCKS=BLOCKS,
-                ONE=rows == 1,
-                ALIGNED=aligned,
-                TIES=limit & HALF != 0,
-                SHIFT=shift != 0.0,
-                enable_fp_fusion=False,
-            )
-    return y
+    of_rows = {"TIES": limit & HALF != 0}
+    return walk(x, strides, numbers, PER_BLOCK, in_rows, in_places, of_rows, SHIFT=shift != 0.0)

@@ -10,6 +10,7 @@ the usual mask is one row. In *places*, any strides: a Philox call for each elem
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import triton
@@ -23,9 +24,8 @@ WEYL_0 = tl.constexpr(contract.WEYL_0)
 WEYL_1 = tl.constexpr(contract.WEYL_1)
 ROUNDS = tl.constexpr(contract.ROUNDS)
 
-# Types of kernels' integer arguments: else they would be those of the values.
-i32, i64 = "i32", "i64"
-
+BLOCKS = 256  # Philox calls of a program that walks a row
+PLACES = 256  # elements of a program that walks places
 SHORTEST = 64  # a shorter row would leave most of a program without work
 AS_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -92,6 +92,24 @@ def rounded(y, TYPE: tl.constexpr):
         return y.to(tl.int64, bitcast=True)
 
 
+@triton.jit
+def places(n, base, sizes, steps_x, steps_y, steps_mask, PLACES: tl.constexpr, WIDE: tl.constexpr):
+    """Which elements a program of `in_places` has: inside x or not, offsets, mask indices."""
+    i = tl.program_id(0).to(tl.int64) * PLACES + tl.arange(0, PLACES)
+    inside = i < n
+    if not WIDE:
+        i = i.to(tl.int32)
+    index = tl.zeros((PLACES,), tl.int64) + base
+    at_x, at_y = tl.zeros((PLACES,), tl.int64), tl.zeros((PLACES,), tl.int64)
+    for d in tl.static_range(len(sizes)):  # the innermost first
+        c = (i % sizes[d]).to(tl.int64)
+        i = i // sizes[d]
+        index += c * steps_mask[d]
+        at_x += c * steps_x[d]
+        at_y += c * steps_y[d]
+    return inside, at_x, at_y, index
+
+
 def dimensions(shape: Sequence[int], *strides: Sequence[int]) -> list[tuple[int, ...]]:
     """Size and strides of each dimension, merged where they can be, the innermost of y first.
 
@@ -117,6 +135,71 @@ def rows_of(dims: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int
     if outer and row[0] < SHORTEST:
         return None
     return row, (outer[0] if outer else (1, 0, 0, 0))
+
+
+def walk(
+    x: torch.Tensor,
+    strides: Sequence[int],
+    numbers: Sequence[int],
+    per_block: int,
+    in_rows: Any,
+    in_places: Any,
+    of_rows: dict[str, bool],
+    **constants: int,
+) -> torch.Tensor:
+    """Launch one of an operator's two kernels.
+
+    Args:
+        x: The input, of any strides.
+        strides: Mask strides of its dimensions.
+        numbers: The kernels' arguments from the seed to the base.
+        per_block: Elements of a Philox call.
+        in_rows: The kernel that walks rows.
+        in_places: The kernel that walks places.
+        of_rows: Further constants of `in_rows`.
+        constants: Constants of both kernels.
+
+    Returns:
+        A new tensor laid out as `torch.empty_like(x)`.
+    """
+    y = torch.empty_like(x)
+    if x.numel() == 0:
+        return y
+    into = y.view(AS_BITS[y.element_size()])
+    dims = dimensions(x.shape, x.stride(), y.stride(), strides)
+    in_a_row = rows_of(dims)
+    with launching(x):
+        if in_a_row is None:
+            in_places[(triton.cdiv(x.numel(), PLACES),)](
+                x,
+                into,
+                *numbers,
+                x.numel(),
+                *zip(*dims, strict=True),
+                PLACES=PLACES,
+                WIDE=x.numel() >= 2**31,
+                enable_fp_fusion=False,
+                **constants,
+            )
+        else:
+            (n, *_), (rows, *steps) = in_a_row
+            aligned = numbers[-1] % per_block == 0 and steps[2] % per_block == 0
+            chunks = triton.cdiv(n if aligned else n + per_block - 1, per_block * BLOCKS)
+            in_rows[(rows * chunks,)](
+                x,
+                into,
+                *numbers,
+                chunks,
+                n,
+                *steps,
+                BLOCKS=BLOCKS,
+                ONE=rows == 1,
+                ALIGNED=aligned,
+                enable_fp_fusion=False,
+                **of_rows,
+                **constants,
+            )
+    return y
 
 
 def bits(value: float, compute: torch.dtype, dtype: torch.dtype | None = None) -> int:
