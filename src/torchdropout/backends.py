@@ -4,6 +4,11 @@ All backends give the same bits, at different speeds. `reference` consists of to
 runs on every other device too; `scalar`, `neon` (aarch64), `avx2` and `avx512` (x86-64) are
 compiled kernels. At import the fastest that this processor can run is chosen, unless the
 environment variable `TORCHDROPOUT_BACKEND` names one.
+
+Tensors on CUDA, HIP and XPU devices use Triton's kernels without a choice, where there are any, and
+the reference if it is chosen by name. On CPU tensors `triton` is for comparing bits: it is
+available where Triton is installed and `TRITON_INTERPRET=1` was set before Python started, and is
+much slower than the reference.
 """
 
 from __future__ import annotations

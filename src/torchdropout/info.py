@@ -8,17 +8,21 @@ import torch
 
 from . import _torch, backends
 from ._version import __version__
+from .kernels.devices import serving
 
 
 def gather() -> dict[str, str]:
     """Version, torch, Python, backend and why it runs, available backends, threads: each as text.
 
-    `missing` lists the private names of torch that this version does not have, with what happens
-    without each.
+    `devices` says which kernels serve which devices, and why where it is the reference. `missing`
+    lists the private names of torch that this version does not have, with what happens without
+    each.
 
     Example:
-        >>> sorted(gather())
-        ['backend', 'backends', 'missing', 'python', 'threads', 'torch', 'torchdropout', 'why']
+        >>> sorted(gather())[:4]
+        ['backend', 'backends', 'devices', 'missing']
+        >>> sorted(gather())[4:]
+        ['python', 'threads', 'torch', 'torchdropout', 'why']
     """
     lacking = [f"{name}: {name.without}" for name in _torch.missing]
     return {
@@ -28,6 +32,7 @@ def gather() -> dict[str, str]:
         "backend": backends.current(),
         "why": backends.why(),
         "backends": ", ".join(backends.available()),
+        "devices": serving(),
         "missing": "; ".join(lacking) or "no private name of torch",
         "threads": str(torch.get_num_threads()),
     }

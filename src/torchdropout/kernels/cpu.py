@@ -14,6 +14,7 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import BackendError
+from . import triton
 
 REFERENCE = "reference"
 AUTO = "auto"
@@ -49,7 +50,8 @@ def _load() -> str:
 
 def available() -> tuple[str, ...]:
     """Names of the backends that can run on this machine, the slowest first."""
-    return (REFERENCE, *(() if extension is None else extension.usable()))
+    interpreted = () if triton.why_not_on_cpu() else (triton.NAME,)
+    return (*interpreted, REFERENCE, *(() if extension is None else extension.usable()))
 
 
 def current() -> str:
@@ -61,7 +63,7 @@ def select(name: str, source: str) -> None:
     """Select the backend that runs CPU tensors, in the whole process.
 
     Args:
-        name: One of `NAMES`, or "auto" for the fastest.
+        name: One of `available()`, or "auto" for the fastest.
         source: What makes the choice, for messages.
 
     Raises:
@@ -73,7 +75,7 @@ def select(name: str, source: str) -> None:
     elif name not in available():
         raise BackendError(f"Expected {source} to name one of {_known()}, got {_lacking(name)}")
     if extension is not None:
-        extension.select(None if name == REFERENCE else name)
+        extension.select(None if name in (REFERENCE, triton.NAME) else name)
     _current = name
     chosen_by = source
 
@@ -83,6 +85,9 @@ def _known() -> str:
 
 
 def _lacking(name: str) -> str:
+    if name == triton.NAME:
+        lack = triton.why_not_on_cpu()
+        return f"{name!r}, which cannot run on this machine: {lack}."
     if name not in NAMES:
         return f"{name!r}."
     lack = why_missing and f"there are no compiled kernels: {why_missing}"

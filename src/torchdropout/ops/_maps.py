@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from .. import _torch
+from ..kernels.devices import elsewhere, on_gpu
 from ._keys import save_drawn
 from ._library import library
 
@@ -45,8 +46,10 @@ def define_map(
     """
     # The extension's kernel calls this if the reference is selected or it does not know the type.
     library.define(f"{name}_reference" + _schema(constants))
-    library.impl(f"{name}_reference", kernel, "CompositeExplicitAutograd")
-    operator = define_form(name, "default", constants, kernel, derivative)
+    library.impl(f"{name}_reference", elsewhere(name, kernel), "CompositeExplicitAutograd")
+    operator = define_form(name, "default", constants, elsewhere(name, kernel), derivative)
+    for device in ("CUDA", "XPU"):  # a HIP device has the key of CUDA
+        library.impl(name, on_gpu(name, kernel), device)
 
     is_float = [argument.startswith("float ") for argument in constants.split(", ")]
     others = [c for c, f in zip(constants.split(", "), is_float, strict=True) if not f]

@@ -1,0 +1,180 @@
+"""`masked_affine` in Triton: `y = keep ? x * scale + shift : drop_value`.
+
+The low halves of the uniforms decide where a high half ties, one element in 65,536. They are made
+only in a program that has a tie. Product and sum are rounded apart: no fused multiply-add.
+"""
+
+# Triton reads the annotations of a kernel: no `from __future__ import annotations` here. Without
+# "i64" the type of an integer would be that of its value: a kernel for small ones, one for large.
+
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+
+from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
+from .walk import (
+    bits,
+    in_order,
+    number,
+    pick,
+    places,
+    rounded,
+    walk,
+    wide,
+    words,
+)
+
+HIGH = tl.constexpr(0)  # the domains: contract, section 2
+LOW = tl.constexpr(8)
+
+# Numbers that differ from call to call: a kernel is not compiled again for some of their values.
+NUMBERS = ["seed", "stream", "tie", "low", "scale", "shift", "drop", "base"]
+
+
+@triton.jit
+def halves(w0, w1, w2, w3):
+    """The half words of each block in the order of mask indices."""
+    w = in_order(w0, w1, w2, w3)
+    return tl.join(w & 0xFFFF, w >> 16).reshape(8 * w0.shape[0]).to(tl.int32)
+
+
+@triton.jit
+def half(seed, stream, domain: tl.constexpr, index):
+    """The half word of each mask index."""
+    block = (index >> 3) & 0x1FFFFFFFFFFFFFFF  # the index is unsigned
+    w0, w1, w2, w3 = words(seed, stream, domain, block)
+    place = (index & 7).to(tl.int32)
+    w = pick(place >> 1, w0, w1, w2, w3)
+    return ((w >> ((place & 1) * 16).to(tl.uint32)) & 0xFFFF).to(tl.int32)
+
+
+@triton.jit
+def value(x, keep, scale, shift, drop, TYPE: tl.constexpr, SHIFT: tl.constexpr):
+    """The bits of the result."""
+    F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
+    y = x.to(F) * number(scale, F)
+    if SHIFT:
+        y = y + number(shift, F)
+    kept = rounded(y, TYPE)
+    return tl.where(keep, kept, drop.to(kept.dtype))
+
+
+@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n", "row_x", "row_y", "row_mask"])
+def in_rows(
+    X,
+    Y,
+    seed: "i64",
+    stream: "i64",
+    tie: "i32",
+    low: "i32",
+    scale: "i64",
+    shift: "i64",
+    drop: "i64",
+    base: "i64",
+    chunks: "i64",
+    n: "i64",
+    row_x: "i64",
+    row_y: "i64",
+    row_mask: "i64",
+    BLOCKS: tl.constexpr,
+    ONE: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    TIES: tl.constexpr,
+    SHIFT: tl.constexpr,
+):
+    """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
+    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    chunk = tl.program_id(0).to(tl.int64)
+    if not ONE:
+        row = chunk // wide(chunks)
+        chunk = chunk % wide(chunks)
+        X += row * wide(row_x)
+        Y += row * wide(row_y)
+        base += row * wide(row_mask)
+    start = chunk * (8 * BLOCKS)
+    if not ALIGNED:
+        start -= base & 7
+    i = tl.arange(0, 8 * BLOCKS)
+    whole = (start >= 0) & (start + 8 * BLOCKS <= n)
+    inside = (i >= -start) & (i < n - start)
+    if whole:
+        x = tl.load(X + start + i)
+    else:
+        x = tl.load(X + start + i, mask=inside)
+    block = ((base >> 3) + chunk * BLOCKS + tl.arange(0, BLOCKS)) & 0x1FFFFFFFFFFFFFFF
+    w0, w1, w2, w3 = words(seed, stream, HIGH, block)
+    high = halves(w0, w1, w2, w3)
+    if TIES:
+        keep = high > tie
+        ties = high == tie
+        if tl.max(ties.to(tl.int32), axis=0) > 0:
+            w0, w1, w2, w3 = words(seed, stream, LOW, block)
+            keep = keep | (ties & (halves(w0, w1, w2, w3) >= low))
+    else:
+        keep = high >= tie
+    y = value(x, keep, scale, shift, drop, X.dtype.element_ty, SHIFT)
+    if whole:
+        tl.store(Y + start + i, y)
+    else:
+        tl.store(Y + start + i, y, mask=inside)
+
+
+@triton.jit(do_not_specialize=[*NUMBERS, "n"])
+def in_places(
+    X,
+    Y,
+    seed: "i64",
+    stream: "i64",
+    tie: "i32",
+    low: "i32",
+    scale: "i64",
+    shift: "i64",
+    drop: "i64",
+    base: "i64",
+    n: "i64",
+    sizes,
+    steps_x,
+    steps_y,
+    steps_mask,
+    PLACES: tl.constexpr,
+    WIDE: tl.constexpr,
+    SHIFT: tl.constexpr,
+):
+    """A program has PLACES elements of a tensor of any strides."""
+    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    inside, at_x, at_y, index = places(n, base, sizes, steps_x, steps_y, steps_mask, PLACES, WIDE)
+    x = tl.load(X + at_x, mask=inside)
+    high = half(seed, stream, HIGH, index)
+    keep, ties = high > tie, high == tie
+    if tl.max(ties.to(tl.int32), axis=0) > 0:
+        keep = keep | (ties & (half(seed, stream, LOW, index) >= low))
+    y = value(x, keep, scale, shift, drop, X.dtype.element_ty, SHIFT)
+    tl.store(Y + at_y, y, mask=inside)
+
+
+def masked_affine(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    p: float,
+    scale: float,
+    shift: float,
+    drop_value: float,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """As `kernels.reference.masked_affine`, of real numbers and one key."""
+    compute = compute_dtype(x.dtype)
+    limit = threshold(p)
+    numbers = (
+        *key.tolist(),
+        limit >> 16,
+        limit & HALF,
+        bits(scale, compute),
+        bits(shift, compute),
+        bits(drop_value, compute, x.dtype),
+        base,
+    )
+    of_rows = {"TIES": limit & HALF != 0}
+    return walk(x, strides, numbers, PER_BLOCK, in_rows, in_places, of_rows, SHIFT=shift != 0.0)
