@@ -149,6 +149,7 @@ class TestWithout:
     @pytest.fixture(autouse=True)
     def fresh(self, monkeypatch):
         monkeypatch.setattr(devices, "failed", {})
+        monkeypatch.setattr(devices, "compared", set())
         monkeypatch.delenv(triton.INTERPRETER, raising=False)
         with backends.use("auto"):
             yield
@@ -174,7 +175,35 @@ class TestWithout:
                 assert has(f"torchdropout::{operator}", key)
 
     def test_the_kernel_runs_if_it_can(self, installed):
-        assert installed(lambda x, *rest: (x, rest))(*self.args())[1][1:] == NUMBERS
+        calls = []
+
+        def kernel(*args):
+            calls.append(args)
+            return reference.masked_affine(*args)
+
+        run, args = installed(kernel), self.args()
+        run(*args)
+        first = len(calls)
+        assert calls[-1][2:] == NUMBERS
+        run(*args)
+        assert len(calls) == first + 1
+        run(*self.args(torch.float16))
+        assert len(calls) == 2 * first + 1
+
+    @pytest.mark.parametrize("wrong", ["carry", "transposed", "sign of zero"])
+    def test_other_bits_than_those_of_the_reference_are_a_failure(self, installed, wrong):
+        def kernel(x, key, p, scale, shift, drop_value, base, strides):
+            if wrong == "carry":
+                base %= 2**34
+            if wrong == "transposed" and len(strides) > 1:
+                strides = strides[::-1]
+            y = reference.masked_affine(x, key, p, scale, shift, drop_value, base, strides)
+            return y + 0.0 if wrong == "sign of zero" else y
+
+        run, args = installed(kernel), self.args()
+        with pytest.warns(RuntimeWarning, match="on cpu it gives other bits than the reference"):
+            y = run(*args)
+        assert torch.equal(y, reference.masked_affine(*args))
 
     @pytest.mark.parametrize(
         "versions",

@@ -17,6 +17,7 @@ from . import cpu, triton
 Kernel = Callable[..., torch.Tensor]
 
 failed: dict[str, str] = {}  # operator: why its Triton kernel does not run
+compared: set[tuple[str, torch.device, torch.dtype]] = set()  # and found equal to the reference
 
 
 def elsewhere(operator: str, reference: Kernel) -> Kernel:
@@ -38,14 +39,20 @@ def elsewhere(operator: str, reference: Kernel) -> Kernel:
 def on_gpu(operator: str, reference: Kernel) -> Kernel:
     """The function that an operator calls on the devices of Triton.
 
-    It runs the Triton kernel. If that fails, one warning says why, and the reference runs from then
-    on. The reference also runs if it was chosen by name.
+    It runs the Triton kernel. If that fails, or if on this device it does not have the bits of the
+    reference, one warning says why, and the reference runs from then on. The reference also runs if
+    it was chosen by name.
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
         if _wanted(operator) and triton.serves(operator, x, key):
             try:
-                return triton.load(operator)(x, key, *rest)
+                kernel = triton.load(operator)
+                what = operator, x.device, x.dtype
+                if what not in compared and not _is_capturing(x):
+                    _compare(kernel, reference, x, key, rest)
+                    compared.add(what)
+                return kernel(x, key, *rest)
             except (torch.OutOfMemoryError, torch.AcceleratorError):
                 raise  # the device's: the reference would meet it too
             except Exception as error:
@@ -53,6 +60,40 @@ def on_gpu(operator: str, reference: Kernel) -> Kernel:
         return reference(x, key, *rest)
 
     return run
+
+
+def _is_capturing(x: torch.Tensor) -> bool:
+    """Whether a CUDA graph is captured, which forbids to look at a result."""
+    return x.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
+def _compare(
+    kernel: Kernel, reference: Kernel, x: torch.Tensor, key: torch.Tensor, rest: tuple[Any, ...]
+) -> None:
+    """Compare a kernel with the reference on the device of a first call, with its numbers.
+
+    Two small tensors: a run of elements across a carry of the counter, and a transposed mask.
+
+    Raises:
+        RuntimeError: A bit differs.
+    """
+    *numbers, _base, _strides = rest
+    values = torch.arange(-1500.0, 1500.0, device=x.device).div(7).to(x.dtype)
+    values[::97] = -0.0
+    for sample, base, strides in (
+        (values, 2**34 - 1000, [1]),
+        (values.view(60, 50), 2**35 - 999, [1, 60]),
+    ):
+        arguments = (sample, key, *numbers, base, strides)
+        own, known = kernel(*arguments), reference(*arguments)
+        bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[own.element_size()]
+        same = (own.view(bits) == known.view(bits)) | (own.isnan() & known.isnan())
+        if not bool(same.all()):
+            wrong = sample.numel() - int(same.sum())
+            raise RuntimeError(
+                f"on {x.device} it gives other bits than the reference, for {wrong} of "
+                f"{sample.numel()} elements of {x.dtype}. Please report this"
+            )
 
 
 def _wanted(operator: str) -> bool:
