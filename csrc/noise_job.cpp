@@ -27,17 +27,7 @@ class NoiseWalk final : public Walk {
     alignas(64) float at[kNoisePiece];
   };
 
-  void indexed(const Place& start, int64_t n) const override {
-    Words words;
-    Numbers e;
-    for (int64_t i = 0; i < n; i += kNoisePiece) {
-      const Place at = start.moved_by(inner(), i);
-      const int64_t here = std::min(kNoisePiece, n - i);
-      words_along(at, here, words.at);
-      numbers(here, words, e);
-      elements(at, here, e.at);
-    }
-  }
+  void indexed(const Place& at, int64_t n) const override { reused(at, n, 1); }
 
   void constant(const Place& start, int64_t n) const override { all_with(start, n, number(start)); }
 
