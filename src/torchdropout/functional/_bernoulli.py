@@ -37,7 +37,7 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
         if isinstance(p, Rate):
             return traced(p)
     constants = (p, scale(p), 0.0, 0.0)
-    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _short_out, _write)
+    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
 def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:
@@ -73,7 +73,7 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
 def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedMap:
     """The map with these constants."""
     constants = (p, scale, shift, drop_value)
-    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _short_out, _write)
+    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
 def traced(rate: Rate) -> KeyedMap:
@@ -104,24 +104,10 @@ def _short(
     scale: float,
     shift: float,
     drop_value: float,
-) -> torch.Tensor | None:
-    return direct.masked_affine(x, (seed, stream, p, base, scale, shift, drop_value, strides))
-
-
-def _short_out(
-    out: Any,
-    x: torch.Tensor,
-    seed: int | None,
-    stream: int,
-    base: int,
-    strides: Sequence[int] | None,
-    p: float,
-    scale: float,
-    shift: float,
-    drop_value: float,
+    out: Any = None,
 ) -> torch.Tensor | None:
     call = (seed, stream, p, base, scale, shift, drop_value, strides)
-    return direct.masked_affine_into(out, x, call)
+    return direct.masked_affine(x, call) if out is None else direct.masked_affine_into(out, x, call)
 
 
 def _write(

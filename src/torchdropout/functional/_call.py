@@ -95,11 +95,11 @@ def apply(
     strides: Sequence[int] | None
     base, strides = indices or mask_map(x.shape, shared, broadcast_dims, layout)
     if out is not None:
-        if active and not inplace and generator is None and keyed_map.short_out is not None:
+        if active and not inplace and generator is None and keyed_map.write and keyed_map.short:
             # Most are evidently right; the others are checked, and if wrong, explained.
             seed, stream = (None, 0) if key is None else (key.seed, key.stream)
-            place = (out, x, seed, stream, base, strides)
-            written = keyed_map.short_out(*place, *keyed_map.constants)
+            place = (x, seed, stream, base, strides)
+            written = keyed_map.short(*place, *keyed_map.constants, out=out)
             if written is not None:
                 return written
         check_out(out, x, inplace)

@@ -25,8 +25,8 @@ class KeyedMap(NamedTuple):
         constants: Arguments of the operator. In compiled code those that are floats are one tensor.
         short: `(x, seed, stream, base, strides, *constants) -> y` by `direct`, or None where that
             way is closed to x. A seed of None is drawn, but only if the way is open.
-        short_out: `(out, x, seed, stream, base, strides, *constants) -> out` by `direct`, or None
-            where it does not show at once that `out` may be written.
+            A map with `write` takes `out=` there, and gives None where it does not show at once
+            that `out` may be written.
         write: `(into, x, key, generator, base, strides, *constants) -> into` by `direct`, or None
             where that way is closed to x or `into`; nothing is drawn then.
         extent: How many trailing dimensions of x an element of the result depends on.
@@ -36,7 +36,6 @@ class KeyedMap(NamedTuple):
     operator: Callable[..., torch.Tensor]
     constants: tuple[Any, ...]
     short: Callable[..., torch.Tensor | None] | None = None
-    short_out: Callable[..., torch.Tensor | None] | None = None
     write: Callable[..., torch.Tensor | None] | None = None
     extent: int = 0
 
