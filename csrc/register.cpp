@@ -39,9 +39,16 @@ std::optional<ElementType> element_type(const Tensor& x) {
   }
 }
 
-std::vector<Key> read_keys(const Tensor& key) {
+// A single key may have a third number, which is added to the base.
+bool is_placed(const Tensor& key) { return key.dim() == 1 && key.size(0) == 3; }
+
+std::vector<Key> read_keys(const Tensor& key, int64_t& base) {
   const Tensor rows = torch::stable::contiguous(key);
   const auto* words = static_cast<const uint64_t*>(rows.const_data_ptr());
+  if (is_placed(key)) {
+    base = static_cast<int64_t>(static_cast<uint64_t>(base) + words[2]);
+    return {{words[0], words[1]}};
+  }
   std::vector<Key> keys;
   for (int64_t i = 0; i < rows.numel() / 2; ++i) keys.push_back({words[2 * i], words[2 * i + 1]});
   return keys;
@@ -59,8 +66,8 @@ Tensor reference(const char* name, const Arguments&... arguments) {
 void check(const char* name, const Tensor& x, const Tensor& key,
            const std::vector<int64_t>& strides) {
   STD_TORCH_CHECK(key.scalar_type() == ScalarType::Long && key.dim() >= 1 &&
-                      key.size(key.dim() - 1) == 2,
-                  name, ": expected `key` to be an int64 tensor of shape (..., 2)");
+                      (key.size(key.dim() - 1) == 2 || is_placed(key)),
+                  name, ": expected `key` to be an int64 tensor of shape (..., 2) or (3,)");
   const int64_t lead = key.dim() - 1;
   STD_TORCH_CHECK(lead + static_cast<int64_t>(strides.size()) == x.dim(), name,
                   ": expected a dimension of `key` or one of `strides` for each of the ", x.dim(),
@@ -94,7 +101,7 @@ Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift,
   check("torchdropout::masked_affine", x, key, strides);
   Tensor y = torch::stable::empty_like(x);
   if (x.numel() == 0) return y;
-  const std::vector<Key> keys = read_keys(key);
+  const std::vector<Key> keys = read_keys(key, base);
   Job job = {affine_op(shift),
              type->real,
              type->real,
@@ -124,7 +131,7 @@ Tensor noise_affine(Tensor x, Tensor key, int64_t law, double factor, double add
   check("torchdropout::noise_affine", x, key, strides);
   Tensor y = torch::stable::empty_like(x);
   if (x.numel() == 0) return y;
-  const std::vector<Key> keys = read_keys(key);
+  const std::vector<Key> keys = read_keys(key, base);
   NoiseJob job = {type->real,         static_cast<Law>(law), {factor, addend},
                   x.const_data_ptr(), y.mutable_data_ptr(),  {},
                   keys.data(),        static_cast<uint64_t>(base)};

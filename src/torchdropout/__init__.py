@@ -13,6 +13,8 @@ from .convert import convert as _convert
 from .functional.keep_mask import keep_mask as keep_mask
 from .random import Key as Key
 from .schedule import DropoutScheduler as _DropoutScheduler
+from .scope import find_sites as find_sites
+from .scope import keyed as keyed
 
 # The modules, each of which can be called: `td.convert(model)`, `td.schedule(model, Linear(3))`.
 convert = _module_of(_convert)

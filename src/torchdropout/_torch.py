@@ -12,10 +12,12 @@ at import.
 from __future__ import annotations
 
 import pkgutil
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
+import torch.utils.checkpoint
 from torch.nn.utils import parametrize
 
 from ._version import __version__
@@ -261,6 +263,13 @@ current_tracer = _imported_at_use(
     "torch.fx.experimental.proxy_tensor:_CURRENT_MAKE_FX_TRACER",
     "whether a compiled draw is in a body that the backward runs again",
 )
+_saved_tensors_hooks = _optional(
+    "torch._C:_autograd._top_saved_tensors_default_hooks",
+    "the checkpointed region in which a scope's draw is",
+    "a region is recomputed with the right draws only within the scope",
+    lambda ignore_disabled: None,
+)
+function_mode_enabled = _function_mode_active
 is_view = _optional(
     "torch:Tensor._is_view",
     "whether a tensor that is written into is a view",
@@ -405,6 +414,32 @@ def runs_again(node: torch.fx.Node) -> bool:
     much = config.aggressive_recomputation or not config.ban_recompute_not_in_allowlist
     much = much or any(budget != 1 for budget in budgets(node))
     return is_of_backward(node) or (much and torch.is_grad_enabled())
+
+
+def in_backward() -> bool:
+    """Whether autograd runs a backward."""
+    return graph_task() != -1  # type: ignore[no-any-return]
+
+
+def checkpoint_region() -> tuple[Any, str] | None:
+    """What holds the function that recomputes the checkpointed region that runs, and by which name.
+
+    It is found in what `torch.utils.checkpoint` has put in place for the region: hooks on saved
+    tensors, or, in the reentrant form, a call of its autograd function without gradients.
+    """
+    hooks = _saved_tensors_hooks(True)
+    if hooks is not None and getattr(hooks[0], "__qualname__", "").startswith("_checkpoint_hook."):
+        cells = zip(hooks[0].__code__.co_freevars, hooks[0].__closure__, strict=True)
+        frame = dict(cells).get("frame")
+        return None if frame is None else (frame.cell_contents, "recompute_fn")
+    if not torch.is_grad_enabled():
+        code = torch.utils.checkpoint.CheckpointFunction.forward.__code__
+        caller: Any = sys._getframe()
+        while caller is not None:
+            if caller.f_code is code:
+                return caller.f_locals["ctx"], "run_function"
+            caller = caller.f_back
+    return None
 
 
 def storage_id(x: torch.Tensor) -> int:

@@ -35,3 +35,7 @@ class TargetError(TorchDropoutError):
 
 class VerificationError(TorchDropoutError, AssertionError):
     """A target failed verification as a dropout; an `AssertionError`, as tests raise."""
+
+
+class SiteError(TorchDropoutError, RuntimeError):
+    """A place where a model draws cannot be given a key."""

@@ -9,6 +9,7 @@ from .._validate import check_dims, wrong_type
 from ..contract.layout import MaskLayout, row_major
 from ..contract.seed import as_int64
 from ..errors import ArgumentValueError
+from ._part import Part
 
 
 def mask_map(
@@ -20,7 +21,7 @@ def mask_map(
         shape: Of the input.
         shared: Dimensions along which the variant itself shares draws.
         broadcast_dims: Further ones, from the caller.
-        layout: The caller's `MaskLayout`, or None.
+        layout: The caller's `MaskLayout`, or the `Part` that `scope` gives, or None.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -33,6 +34,8 @@ def mask_map(
     )
     if layout is None:
         return 0, row_major(shape, [*shared, *further])
+    if isinstance(layout, Part):
+        return layout.indices(shape, [*shared, *further])
     if not isinstance(layout, MaskLayout):
         wrong_type("layout", "a torchdropout.MaskLayout", layout)
     if further:

@@ -11,7 +11,7 @@ import torch
 # Not looked up at the call: code that puts the function below in place of torch's would make it
 # call itself.
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import handle_torch_function
 
 from .._validate import (
     check_bool,
@@ -30,7 +30,7 @@ from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_
 from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_key
-from ._override import given
+from ._override import given, overridden
 from ._rate import Probability, Rate
 from ._shards import by_parts, is_spread, pieces
 
@@ -100,7 +100,7 @@ def scaled_dot_product_attention(
         A. Vaswani et al., "Attention is all you need", NIPS 2017, section 5.4, and its code; the
         signature and what is computed are those of PyTorch's function of that name.
     """
-    if has_torch_function((query, key, value, attn_mask)):
+    if overridden(query, key, value, attn_mask):
         return handle_torch_function(
             scaled_dot_product_attention,
             (query, key, value, attn_mask),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.overrides import handle_torch_function
 
 from .. import direct
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply
-from ._override import given
+from ._override import given, overridden
 from ._rate import Probabilities
 
 
@@ -80,7 +80,7 @@ def dropout(
         y = direct.dropout(input, p)
         if y is not None:
             return y
-    if has_torch_function_unary(input):
+    if overridden(input):
         return handle_torch_function(
             dropout,
             (input,),

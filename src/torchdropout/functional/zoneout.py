@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import handle_torch_function
 
 from .. import direct, ops
 from .._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
@@ -16,7 +16,7 @@ from ._bernoulli import unscaled
 from ._indices import mask_map
 from ._key import check_source
 from ._map import by_operator, compute
-from ._override import given
+from ._override import given, overridden
 from ._rate import Probability, Rate, check_probability, drops
 from ._shards import by_parts
 
@@ -69,7 +69,7 @@ def zoneout(
         D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations",
         ICLR 2017.
     """
-    if has_torch_function((new, old)):
+    if overridden(new, old):
         overridden: torch.Tensor = handle_torch_function(
             zoneout,
             (new, old),

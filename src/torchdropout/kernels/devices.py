@@ -7,11 +7,12 @@ reference form of an operator where it was not chosen.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from ..contract.seed import as_int64
 from . import cpu, triton
 
 Kernel = Callable[..., torch.Tensor]
@@ -28,6 +29,7 @@ def elsewhere(operator: str, reference: Kernel) -> Kernel:
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+        key, rest = placed(key, rest)
         chosen = cpu.current() == triton.NAME and x.device.type == "cpu"
         if chosen and triton.serves(operator, x, key):
             return triton.load(operator)(x, key, *rest)
@@ -45,6 +47,7 @@ def on_gpu(operator: str, reference: Kernel) -> Kernel:
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+        key, rest = placed(key, rest)
         if _wanted(operator) and triton.serves(operator, x, key):
             try:
                 kernel = triton.load(operator)
@@ -58,6 +61,27 @@ def on_gpu(operator: str, reference: Kernel) -> Kernel:
             except Exception as error:
                 _give_up(operator, _short(error))
         return reference(x, key, *rest)
+
+    return run
+
+
+def placed(key: torch.Tensor, rest: Sequence[Any]) -> tuple[torch.Tensor, Sequence[Any]]:
+    """A key without its third number, which is added to the base among the other arguments.
+
+    A compiled graph has the key as an input, and so a base that changes from call to call.
+    """
+    if key.ndim != 1 or key.shape[0] != 3:
+        return key, rest
+    *others, base, strides = rest
+    return key[:2], (*others, as_int64((base + int(key[2])) % 2**64), strides)
+
+
+def at_its_place(kernel: Kernel) -> Kernel:
+    """A kernel that also takes a key with a third number."""
+
+    def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+        key, rest = placed(key, rest)
+        return kernel(x, key, *rest)
 
     return run
 

@@ -13,7 +13,8 @@ from torch.nn import functional as torch_F
 from .. import _torch
 from .. import functional as F
 from .._validate import check_input, check_p, wrong_type, wrong_value
-from ..contract.layout import row_major
+from ..contract.layout import MaskLayout, row_major
+from ..functional._indices import mask_map
 from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
 from ..functional._bernoulli import inverted
@@ -130,10 +131,12 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         is_causal: bool = False,
         *,
         dropout_key: Key | None = None,
+        layout: MaskLayout | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Like torch's; see there for the masks, where True means *not* to attend.
 
-        `dropout_key` names the mask of the dropout, so that nothing is drawn.
+        `dropout_key` names the mask of the dropout, so that nothing is drawn; `layout` has its
+        indices, of shape `(N, heads, L, S)`, for example those of a micro-batch.
         """
         check_key("dropout_key", dropout_key)
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
@@ -152,13 +155,16 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         k, v, mask = self._further_keys(k, v, mask)
         weights: torch.Tensor | None = None
         if need_weights:
-            strides = tuple(row_major((*q.shape[:-1], k.shape[-2])))
-            plan = AttentionPlan(inverted(p), 1.0 / math.sqrt(self.head_dim), causal, 0, strides)
+            scores = (*q.shape[:-1], k.shape[-2])
+            base, strides = mask_map(scores, (), (), layout)
+            strides = row_major(scores) if strides is None else strides
+            factor = 1.0 / math.sqrt(self.head_dim)
+            plan = AttentionPlan(inverted(p), factor, causal, base, tuple(strides))
             output, weights = composed(q, k, v, mask, plan, dropout_key)
             weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
         else:
             output = F.scaled_dot_product_attention(
-                q, k, v, mask, p, causal, dropout_key=dropout_key
+                q, k, v, mask, p, causal, dropout_key=dropout_key, layout=layout
             )
         if query.ndim == 2:
             output = output.squeeze(0).transpose(0, 1)

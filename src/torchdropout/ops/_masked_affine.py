@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..kernels import reference
+from ..kernels.devices import at_its_place
 from ._maps import define_form, define_map
 
 _masked_affine = define_map(
@@ -21,7 +22,7 @@ _masked_by_rates = define_form(
     "masked_affine",
     "rates",
     "Tensor rates, bool scaled",
-    reference.masked_by_rates,
+    at_its_place(reference.masked_by_rates),
     lambda own: own,  # it is linear
     aligned=True,
 )

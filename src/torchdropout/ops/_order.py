@@ -11,6 +11,7 @@ from .. import _torch
 from ..contract.keep import count_kept
 from ..contract.layout import sizes_drawn
 from ..kernels import counted
+from ..kernels.devices import placed
 from ._keys import save_drawn
 from ._library import library
 from ._maps import define_form, define_map
@@ -57,7 +58,7 @@ _counted_by_share = define_form(
     "counted_affine",
     "share",
     "Tensor constants, SymInt size, int dim, bool scale_by_keep",
-    _by_share,
+    _by_share,  # it calls the form with numbers
     lambda own: own,
 )
 
@@ -138,7 +139,14 @@ def _fake(
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
-    return counted.choose(key, shape, count_kept(shape[-1], constants.item()), *rest)
+    return _chosen(key, shape, count_kept(shape[-1], constants.item()), *rest)
+
+
+@_torch.not_compiled  # type: ignore[untyped-decorator]
+def _chosen(key: torch.Tensor, *rest: Any) -> torch.Tensor:
+    *others, device = rest
+    key, others = placed(key, others)
+    return counted.choose(key, *others, device)
 
 
 def _fake_share(
@@ -161,7 +169,7 @@ def _vmap(operator: Any) -> Any:
 
 
 for _name, _operator, _kernel, _shapes in (
-    ("choose", _choose, counted.choose, _fake),
+    ("choose", _choose, _chosen, _fake),
     ("choose.share", _choose_share, _share, _fake_share),
 ):
     library.impl(_name, _kernel, "CompositeExplicitAutograd")

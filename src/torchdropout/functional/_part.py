@@ -1,0 +1,107 @@
+"""The mask indices of a part of a batch: what `scope` gives a call as its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from ..contract.seed import as_int64
+from ..errors import ArgumentValueError
+from ..random import Key
+
+
+class Axis(NamedTuple):
+    """A dimension of a draw along which a batch, or its sequences, are divided.
+
+    Attributes:
+        dim: The dimension.
+        times: How many of its places belong to one sample, or to one position.
+    """
+
+    dim: int
+    times: int
+
+
+class Part:
+    """Mask indices of a part of a batch: sample by sample, and row-major within a sample.
+
+    `index = sample * size + place`, where `size` is how many draws a sample has, so that a sample
+    has the same draws in every batch. Where the samples lie along the first dimension, these are
+    the indices of the whole batch in section 3 of the contract.
+
+    Args:
+        batch: The dimension of the samples; None where all samples share the draws.
+        start: The number of the part's first sample.
+        sequence: The dimension of the positions; None where the sequence is not divided.
+        first: The number of the part's first position.
+        length: How many positions the whole sequence has.
+        key: In compiled code the key, which then carries the base, as an input of the graph.
+        places: In compiled code `start` and `first`, int64 of shape (2,).
+        seen: Called with the shape of the draws, of size 1 where they are shared.
+    """
+
+    def __init__(
+        self,
+        batch: Axis | None,
+        start: int,
+        sequence: Axis | None = None,
+        first: int = 0,
+        length: int = 0,
+        key: Key | None = None,
+        places: torch.Tensor | None = None,
+        seen: Callable[[tuple[int, ...]], object] | None = None,
+    ) -> None:
+        self.batch = batch
+        self.start = start
+        self.sequence = sequence
+        self.first = first
+        self.length = length
+        self.key = key
+        self.places = places
+        self.seen = seen
+
+    def indices(self, shape: Sequence[int], shared: Sequence[int]) -> tuple[int, list[int]]:
+        """Base (its 64 bits as int64) and strides for a draw of this shape.
+
+        Raises:
+            ArgumentValueError: An index is 2**64 or more.
+        """
+        sizes = [1 if dim in shared else n for dim, n in enumerate(shape)]
+        if self.seen is not None:
+            self.seen(tuple(sizes))
+        samples = self._dim(self.batch, sizes, shared)
+        positions = self._dim(self.sequence, sizes, shared)
+        whole = list(sizes)
+        if positions is not None and self.sequence is not None:
+            whole[positions] = self.length * self.sequence.times
+        strides, step = [0] * len(sizes), 1
+        for dim in reversed(range(len(sizes))):
+            if dim != samples and dim not in shared:
+                strides[dim] = step
+                step = step * whole[dim]
+        of_sample = of_position = 0
+        if samples is not None and self.batch is not None:
+            strides[samples] = step
+            of_sample = self.batch.times * step
+        if positions is not None and self.sequence is not None:
+            of_position = self.sequence.times * strides[positions]
+        if self.key is not None and self.places is not None:
+            steps = torch.tensor([of_sample, of_position], dtype=torch.int64, device="cpu")
+            self.key.move(torch.sum(self.places * steps))
+            return 0, strides
+        base = self.start * of_sample + self.first * of_position
+        last = base + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True) if n > 0)
+        if last >= 2**64:
+            raise ArgumentValueError(
+                f"Expected a batch whose mask indices lie in [0, 2**64), got sample {self.start} "
+                f"with {of_sample} draws of its own in a tensor of shape {tuple(shape)}."
+            )
+        return as_int64(base), strides
+
+    @staticmethod
+    def _dim(axis: Axis | None, sizes: Sequence[int], shared: Sequence[int]) -> int | None:
+        if axis is None or axis.dim >= len(sizes) or axis.dim in shared:
+            return None
+        return axis.dim

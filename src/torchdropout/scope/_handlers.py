@@ -1,0 +1,435 @@
+"""What draws, and how it is given a key: torch's functions, random numbers, our own family."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as torch_F
+
+from .. import functional as F
+from .. import nn as own_nn
+from ..functional._recurrent import unpacked_weights
+from ._watch import Draw, Watcher
+
+Handler = Callable[..., Any]
+HANDLERS: dict[Any, Handler] = {}
+
+
+def _of(*functions: Any) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        for function in functions:
+            HANDLERS[function] = handler
+        return handler
+
+    return register
+
+
+def _same(x: Any, *_: Any) -> Any:
+    return x
+
+
+# --- Dropout functions of torch ------------------------------------------------------------------
+
+
+def _dropped(
+    ours: Callable[..., torch.Tensor], watcher: Watcher, func: Any, args: Any, kwargs: Any
+) -> Any:
+    """A call `(input, p, training, inplace)` by our function of the same name."""
+    x, p, training, inplace = _bound(func, args, kwargs)
+    if not (training or watcher.active().forced) or (type(p) in (int, float) and p == 0):
+        watcher.next_site()
+        return func(*args, **kwargs)
+
+    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
+        return ours(x, p, True, inplace, key=key, layout=layout)
+
+    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same))
+
+
+def _bound(func: Any, args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
+    """Input, p, training and inplace of a call, by the defaults of the function."""
+    default = (None, *_DEFAULTS[func])
+    given = [*args, *default[len(args) :]]
+    for name, value in kwargs.items():
+        given[_PLACES[name]] = value
+    return tuple(given)
+
+
+_PLACES = {"input": 0, "p": 1, "training": 2, "train": 2, "inplace": 3}
+_DEFAULTS = {
+    torch_F.dropout: (0.5, True, False),
+    torch_F.dropout1d: (0.5, True, False),
+    torch_F.dropout2d: (0.5, True, False),
+    torch_F.dropout3d: (0.5, True, False),
+    torch_F.alpha_dropout: (0.5, False, False),
+    torch_F.feature_alpha_dropout: (0.5, False, False),
+    torch.dropout: (0.5, True, False),
+    torch.dropout_: (0.5, True, True),
+    torch.alpha_dropout: (0.5, True, False),
+    torch.alpha_dropout_: (0.5, True, True),
+    torch.feature_alpha_dropout: (0.5, True, False),
+    torch.feature_alpha_dropout_: (0.5, True, True),
+}
+_OURS = {
+    torch_F.dropout: F.dropout,
+    torch_F.dropout1d: F.dropout1d,
+    torch_F.dropout2d: F.dropout2d,
+    torch_F.dropout3d: F.dropout3d,
+    torch_F.alpha_dropout: F.alpha_dropout,
+    torch_F.feature_alpha_dropout: F.feature_alpha_dropout,
+    torch.dropout: F.dropout,
+    torch.dropout_: F.dropout,
+    torch.alpha_dropout: F.alpha_dropout,
+    torch.alpha_dropout_: F.alpha_dropout,
+    torch.feature_alpha_dropout: F.feature_alpha_dropout,
+    torch.feature_alpha_dropout_: F.feature_alpha_dropout,
+}
+
+
+@_of(*_OURS)
+def _dropout(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+    return _dropped(_OURS[func], watcher, func, args, kwargs)
+
+
+@_of(torch_F.scaled_dot_product_attention)
+def _attention(
+    watcher: Watcher,
+    func: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **options: Any,
+) -> Any:
+    if dropout_p == 0.0:
+        watcher.next_site()
+        return func(query, key, value, attn_mask, dropout_p, is_causal, **options)
+    return _attend(watcher, query, key, value, attn_mask, dropout_p, is_causal, **options)
+
+
+def _attend(
+    watcher: Watcher,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **options: Any,
+) -> Any:
+    def compute(q: Any, k: Any, v: Any, mask: Any, key: Any, layout: Any) -> torch.Tensor:
+        ours = F.scaled_dot_product_attention
+        return ours(
+            q, k, v, mask, dropout_p, is_causal, **options, dropout_key=key, layout=layout
+        )
+
+    def mean(q: Any, k: Any, v: Any, mask: Any) -> torch.Tensor:
+        return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
+
+    tensors = (query, key, value, attn_mask)
+    return watcher.draw(
+        Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean)
+    )
+
+
+@functools.cache
+def _with_parts(function: types.FunctionType) -> types.FunctionType:
+    """A function of torch whose calls of dropout and attention are ours, and which asks no mode.
+
+    It is a copy with other globals: nothing of torch changes.
+    """
+    scope = dict(function.__globals__)
+    scope["has_torch_function"] = lambda *_: False
+    scope["dropout"] = _of_attention_weights
+    scope["scaled_dot_product_attention"] = _in_attention
+    copy = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+# The watcher of the call that runs: one at a time, as the copy asks for it at once.
+_RUNNING: list[Watcher] = []
+
+
+def _of_attention_weights(x: torch.Tensor, p: float = 0.5, training: bool = True) -> Any:
+    return _dropped(F.dropout, _RUNNING[-1], torch_F.dropout, (x, p, training), {})
+
+
+def _in_attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal: bool) -> Any:
+    return _attention(
+        _RUNNING[-1], torch_F.scaled_dot_product_attention, q, k, v, mask, dropout_p, is_causal
+    )
+
+
+@_of(torch_F.multi_head_attention_forward)
+def _multi_head(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+    given = inspect.signature(func).bind(*args, **kwargs)
+    given.apply_defaults()
+    if watcher.active().forced:
+        given.arguments["training"] = True
+    _RUNNING.append(watcher)
+    try:
+        return _with_parts(func)(*given.args, **given.kwargs)
+    finally:
+        _RUNNING.pop()
+
+
+# --- Recurrent layers ----------------------------------------------------------------------------
+
+
+@_of(torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
+    """The layers one by one, with our dropout between them."""
+    packed = not isinstance(args[3], bool)
+    x, second, third, *rest = args
+    if packed:
+        sizes, hx, (weights, biases, layers, p, training, both) = second, third, rest
+        batch_first: tuple[Any, ...] = ()
+    else:
+        sizes, hx, weights = None, second, third
+        biases, layers, p, training, both, first = rest
+        batch_first = (first,)
+    if layers == 1 or p == 0 or not (training or watcher.active().forced):
+        watcher.next_site()
+        return func(*args)
+    states = hx if isinstance(hx, tuple) else (hx,)
+    directions, each = 2 if both else 1, len(weights) // layers
+    last: list[list[torch.Tensor]] = []
+    with unpacked_weights(x.is_cuda):
+        for layer in range(layers):
+            if layer > 0:
+                x = _dropped(F.dropout, watcher, torch_F.dropout, (x, p, True), {})
+            of_layer = tuple(s[layer * directions : (layer + 1) * directions] for s in states)
+            inner = of_layer if isinstance(hx, tuple) else of_layer[0]
+            own = weights[layer * each : (layer + 1) * each]
+            options = (biases, 1, 0.0, training, both, *batch_first)
+            given = (x, inner, own) if sizes is None else (x, sizes, inner, own)
+            x, *found = func(*given, *options)
+            last.append(found)
+    return (x, *(torch.cat(states) for states in zip(*last, strict=True)))
+
+
+# --- Random numbers ------------------------------------------------------------------------------
+
+
+def _keep(
+    watcher: Watcher, x: torch.Tensor, keep: Any, fill: Callable[[torch.Tensor], torch.Tensor]
+) -> Any:
+    """Ones with probability `keep` and zeros, of the shape of x, as `fill` returns them."""
+    p = 1.0 - keep
+
+    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
+        return fill(F.keep_mask(x.shape, p, key=key, layout=layout, device=x.device).to(x.dtype))
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        return fill(torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape))
+
+    return watcher.draw(Draw("bernoulli", p, (x,), compute, mean))
+
+
+@_of(torch.Tensor.bernoulli_)
+def _bernoulli_(
+    watcher: Watcher, func: Any, x: torch.Tensor, p: Any = 0.5, *, generator: Any = None
+) -> Any:
+    if generator is not None:
+        return func(x, p, generator=generator)
+    return _keep(watcher, x, p, x.copy_)
+
+
+@_of(torch.bernoulli, torch.Tensor.bernoulli)
+def _bernoulli(watcher: Watcher, func: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    if kwargs.get("generator") is not None:
+        return func(x, *args, **kwargs)
+    keep = args[0] if args else kwargs.get("p", x)
+    out = kwargs.get("out")
+    return _keep(watcher, x, keep, _same if out is None else out.copy_)
+
+
+def _numbers(
+    watcher: Watcher, kind: str, x: torch.Tensor, fill: Callable[[torch.Tensor], torch.Tensor]
+) -> Any:
+    """Standard uniform or normal numbers of the shape of x, as `fill` returns them."""
+
+    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+        zeros = torch.zeros(x.shape, dtype=wide, device=x.device)
+        if kind == "randn":
+            return fill(F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype))
+        ones = torch.ones(x.shape, dtype=torch.float64, device=x.device)
+        # 1 + e is u / 2 with 25 bits of u; 24 of them are a number in [0, 1) of float32.
+        u = F.uniform_dropout(ones, 1.0, key=key, layout=layout) * 0.5
+        steps = 2.0 ** min(24, _digits(x.dtype))
+        return fill((torch.floor(u * steps) / steps).to(x.dtype))
+
+    centre = 0.0 if kind == "randn" else None
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        return fill(torch.full_like(x, 0.0))
+
+    return watcher.draw(Draw(kind, None, (x,), compute, None if centre is None else mean))
+
+
+def _digits(dtype: torch.dtype) -> int:
+    """Binary digits of a number's significand."""
+    return 1 - int(torch.tensor(torch.finfo(dtype).eps).log2())
+
+
+def _fresh(kind: str, like: bool) -> Handler:
+    empty = torch.empty_like if like else torch.empty
+
+    def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("generator") is not None:
+            return func(*args, **kwargs)
+        out = kwargs.get("out")
+        x = empty(*args, **{k: v for k, v in kwargs.items() if k != "generator"})
+        if not x.is_floating_point():
+            return func(*args, **kwargs)
+
+        def fill(found: torch.Tensor) -> torch.Tensor:
+            if out is not None:
+                return x.copy_(found)
+            return found.requires_grad_() if kwargs.get("requires_grad") else found
+
+        return _numbers(watcher, kind, x, fill)
+
+    return handle
+
+
+for _kind in ("rand", "randn"):
+    HANDLERS[getattr(torch, _kind)] = _fresh(_kind, False)
+    HANDLERS[getattr(torch, f"{_kind}_like")] = _fresh(_kind, True)
+
+
+@_of(torch.Tensor.uniform_)
+def _uniform_(watcher: Watcher, func: Any, x: Any, a: float = 0.0, b: float = 1.0, **kw: Any) -> Any:
+    low, high = kw.get("from", a), kw.get("to", b)
+    if kw.get("generator") is not None:
+        return func(x, low, high, generator=kw["generator"])
+    return _numbers(watcher, "rand", x, lambda u: x.copy_(u * (high - low) + low))
+
+
+@_of(torch.Tensor.normal_)
+def _normal_(
+    watcher: Watcher, func: Any, x: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+) -> Any:
+    if generator is not None:
+        return func(x, mean, std, generator=generator)
+    return _numbers(watcher, "randn", x, lambda e: x.copy_(e * std + mean))
+
+
+def _unreached(name: str) -> Handler:
+    def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("generator") is None:
+            watcher.active().unreached(watcher.next_site(), name)
+        return func(*args, **kwargs)
+
+    return handle
+
+
+for _owner, _names in (
+    (torch, "randint randint_like randperm multinomial poisson normal binomial native_dropout"),
+    (torch, "feature_dropout feature_dropout_"),
+    (torch.Tensor, "random_ exponential_ geometric_ cauchy_ log_normal_ multinomial"),
+    (torch_F, "rrelu gumbel_softmax fractional_max_pool2d fractional_max_pool3d"),
+):
+    for _name in _names.split():
+        if hasattr(_owner, _name):
+            HANDLERS[getattr(_owner, _name)] = _unreached(_name)
+
+
+# --- Our own family ------------------------------------------------------------------------------
+
+
+def _own(ours: Callable[..., Any]) -> Handler:
+    signature = inspect.signature(ours)
+    name = next(n for n in ("key", "dropout_key") if n in signature.parameters)
+    if "key" in signature.parameters and "dropout_key" in signature.parameters:
+        name = "dropout_key"
+    gated = "training" in signature.parameters
+
+    def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        values = given.arguments
+        if any(values.get(n) is not None for n in (name, "generator", "layout")):
+            return ours(*args, **kwargs)
+        if gated and watcher.active().forced:
+            values["training"] = True
+        rate = values.get("p", values.get("dropout_p"))
+        drops = not (type(rate) in (int, float) and rate == 0)
+        if not drops or (gated and values["training"] is False):
+            watcher.next_site()
+            return ours(*args, **kwargs)
+        first = next(iter(values))
+
+        def compute(x: Any, key: Any, layout: Any) -> Any:
+            values[first] = x
+            values[name], values["layout"] = key, layout
+            return ours(*given.args, **given.kwargs)
+
+        def mean(x: Any) -> Any:
+            values[first] = x
+            if gated:
+                values["training"] = False
+            return ours(*given.args, **given.kwargs)
+
+        return watcher.draw(Draw(ours.__name__, rate, (values[first],), compute, mean))
+
+    return handle
+
+
+for _name, _function in vars(F).items():
+    if not _name.startswith("_") and isinstance(_function, types.FunctionType):
+        _parameters = inspect.signature(_function).parameters
+        if "layout" in _parameters and _name not in ("scaled_dot_product_attention", "keep_mask"):
+            HANDLERS[_function] = _own(_function)
+
+
+@_of(F.scaled_dot_product_attention)
+def _own_attention(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+    if any(kwargs.get(n) is not None for n in ("dropout_key", "generator", "layout")):
+        return func(*args, **kwargs)
+    return _attention(watcher, func, *args, **kwargs)
+
+
+def injected(module: torch.nn.Module) -> Callable[..., Any] | None:
+    """The hook that gives a key to a module of ours that draws by itself."""
+    if isinstance(module, own_nn.MultiheadAttention):
+        return functools.partial(_inject, "dropout_key", "layout")
+    if isinstance(module, (own_nn.LayerDrop, own_nn.WeightDrop)):
+        return functools.partial(_inject, "dropout_key", None)
+    if isinstance(module, (own_nn.LSTM, own_nn.GRU)):
+        return functools.partial(_inject, "key", "batch_start")
+    return None
+
+
+def _inject(
+    name: str,
+    place: str | None,
+    watcher: Watcher,
+    module: torch.nn.Module,
+    args: Any,
+    kwargs: dict[str, Any],
+) -> Any:
+    if not module.training or any(kwargs.get(n) is not None for n in (name, "generator")):
+        return None
+    given = dict(kwargs)
+
+    def compute(key: Any, layout: Any) -> None:
+        given[name] = key
+        if place == "layout":
+            given[place] = layout
+        elif place is not None:
+            given[place] = layout.start
+
+    watcher.draw(Draw(type(module).__name__, getattr(module, "p", None), (), compute, None))
+    return args, given

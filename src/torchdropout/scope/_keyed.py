@@ -1,0 +1,285 @@
+"""`keyed`: the dropout of a model by one key, for a step of training."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+import weakref
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch.compiler import is_dynamo_compiling
+
+from .. import _torch
+from .._validate import check_unsigned, is_integer, wrong_type, wrong_value
+from ..errors import ArgumentValueError, SiteError
+from ..functional._part import Part
+from ..random import Key
+from ._handlers import HANDLERS, injected
+from ._places import Sites, batch_size, find_sites
+from ._watch import Draw, SiteId, State, Watcher, unwrapped
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_WATCHERS: weakref.WeakKeyDictionary[torch.nn.Module, Watcher] = weakref.WeakKeyDictionary()
+_SITES: weakref.WeakKeyDictionary[torch.nn.Module, dict[Any, Sites]] = weakref.WeakKeyDictionary()
+
+
+class keyed:
+    """A scope in which each draw of a model is a function of (seed, step, site, sample).
+
+    The masks do not depend on how the work is split: on the number of processes or micro-batches,
+    on checkpointing, compilation or the device. Each draw has the key
+    `Key(Key(seed).fold_in(step).seed, stream)`, where the stream is the first 60 bits of the
+    SHA-256 of `path#number`: the path of the module, and which of its draws it is. Its mask indices
+    are those of section 3 of the contract in the whole batch.
+
+    It reaches torch's dropout functions, modules and attention, the dropout of recurrent layers,
+    `bernoulli`, `rand` and `randn` in code of the model, and all of this library. What draws in
+    another way is an error. Draws outside the model's forward, and those that have a key or a
+    generator, are as they are without a scope.
+
+    At the first forward the model runs twice on a small batch, to find along which dimension of
+    each draw the samples lie; see `find_sites`.
+
+    Args:
+        model: In training.
+        seed: In [0, 2**64), or a `Key`.
+        step: Which step of training this is, in [0, 2**64).
+        batch: `(start, total)`: the number of this part's first sample, and the size of the whole
+            batch. By default the forward has the whole batch. A further forward of the model in the
+            same scope continues where the last ended, as micro-batches do.
+        sequence: `(start, total)` of the positions, where sequences are divided.
+        batch_dim: The dimension of the samples in the tensors that the model is called with.
+        sequence_dim: That of the positions.
+        sites: What `find_sites` returned. Needed where `model.compile()` was called.
+        prefix: Put before the paths, where this model is a stage of a larger one.
+        on_unreached: What to do about a draw that cannot be given a key: "raise", "warn" or
+            "ignore".
+
+    Raises:
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: An argument has a value that is not accepted; a scope of the model is
+            active already; a forward reaches beyond the batch.
+        SiteError: In the forward, a draw cannot be given a key, or does not belong to one sample.
+
+    Example:
+        >>> import torch, torchdropout as td
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5))
+        >>> x = torch.randn(6, 4)
+        >>> with td.keyed(model, seed=0, step=7):
+        ...     whole = model(x)
+        >>> with td.keyed(model, seed=0, step=7, batch=(2, 6)):
+        ...     part = model(x[2:])
+        >>> torch.equal(whole[2:] == 0, part == 0)
+        True
+
+    Reference:
+        Counter-based generators: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+        SC 2011; keys that are folded along a program's structure, as in JAX.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        seed: int | Key,
+        step: int = 0,
+        batch: tuple[int, int] | None = None,
+        sequence: tuple[int, int] | None = None,
+        batch_dim: int = 0,
+        sequence_dim: int = 1,
+        sites: Sites | None = None,
+        prefix: str = "",
+        on_unreached: Literal["raise", "warn", "ignore"] = "raise",
+    ) -> None:
+        if not isinstance(model, torch.nn.Module):
+            wrong_type("model", "a module", model)
+        if isinstance(model, torch.jit.ScriptModule):
+            wrong_type("model", "a module that torch.jit did not compile, as it hides draws", model)
+        key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
+        if sites is not None and not isinstance(sites, Sites):
+            wrong_type("sites", "what find_sites returns, or None", sites)
+        if on_unreached not in ("raise", "warn", "ignore"):
+            wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
+        self.model = model
+        self.key = key.fold_in(check_unsigned("step", step, 64))
+        self.batch = _check_range("batch", batch)
+        self.sequence = _check_range("sequence", sequence)
+        self.batch_dim = batch_dim
+        self.sequence_dim = None if sequence is None else sequence_dim
+        self.prefix = prefix
+        self.on_unreached = on_unreached
+        self._given = sites
+        self._sites: Sites | None = None
+        self._keys: dict[SiteId, Key] = {}
+        self._starts = torch.zeros(2, dtype=torch.int64)
+        self._rows = 0
+        self._next = 0 if batch is None else batch[0]
+        self._watcher = _WATCHERS.setdefault(unwrapped(model), Watcher(HANDLERS, injected))
+        self._warned: set[str] = set()
+        self.forced = False
+
+    # --- Entering and leaving --------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        watcher = self._watcher
+        if watcher.scope is not None:
+            raise ArgumentValueError(
+                "Expected no scope of this model to be active, got another one around this."
+            )
+        if self._given is not None:
+            self._use(self._given)
+        watcher.scope = self
+        try:
+            watcher.install(self.model, self.prefix)
+            watcher.mode.__enter__()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watcher.mode.__exit__(kind, error, trace)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._watcher.remove()
+        self._watcher.scope = None
+
+    @contextlib.contextmanager
+    def resumed(self, state: State) -> Iterator[None]:
+        """Be in the scope where a forward was: a region is computed again."""
+        watcher = self._watcher
+        before, active = watcher.state(), watcher.scope
+        if active is None:
+            self.__enter__()
+        elif active is not self:
+            watcher.scope = self
+        watcher.go_to(state)
+        try:
+            if active is not None and not watcher.mode.is_active():
+                with watcher.mode:
+                    yield
+            else:
+                yield
+        finally:
+            watcher.go_to(before)
+            if active is None:
+                self.__exit__(None, None, None)
+            else:
+                watcher.scope = active
+
+    # --- A forward -------------------------------------------------------------------------------
+
+    def before(self, args: Any, kwargs: Any) -> None:
+        """A forward of the model begins."""
+        rows = batch_size(args, kwargs, self.batch_dim)
+        if self._sites is None:
+            self._use(self._found(args, kwargs))
+        if self.batch is not None:
+            start, total = self._next, self.batch[1]
+            if rows is None or start + rows > total:
+                raise ArgumentValueError(
+                    f"Expected a forward that lies within the batch, got {rows} samples from "
+                    f"sample {start} on with batch={self.batch!r}."
+                )
+        self._rows = rows or 0
+        self._watcher.start = self._next
+        self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
+
+    def after(self) -> None:
+        """It has ended."""
+        self._next += self._rows
+
+    def _found(self, args: Any, kwargs: Any) -> Sites:
+        inner = unwrapped(self.model)
+        if is_dynamo_compiling() or _torch.is_compiled(inner):
+            raise ArgumentValueError(
+                "Expected `sites`, what find_sites returns, for a model whose compile() was "
+                "called, got sites=None (NoneType)."
+            )
+        known = _SITES.setdefault(inner, {})
+        how = (self.batch_dim, self.sequence_dim, self.prefix, inner.training)
+        if how not in known:
+            self._watcher.remove()
+            known[how] = find_sites(
+                inner,
+                *args,
+                batch_dim=self.batch_dim,
+                sequence_dim=self.sequence_dim,
+                prefix=self.prefix,
+                **kwargs,
+            )
+            self._watcher.install(self.model, self.prefix)
+        return known[how]
+
+    def _use(self, sites: Sites) -> None:
+        self._sites = sites
+        self._keys = {site: self.key_of(site) for site in sites}
+
+    def key_of(self, site: SiteId) -> Key:
+        """The key of a site."""
+        return Key(self.key.seed, site.stream() ^ self.key.stream)
+
+    def answer(self, site: SiteId, draw: Draw) -> Any:
+        """Compute a draw with the site's key, at the place of this part of the batch."""
+        found = None if self._sites is None else self._sites.get(site)
+        if found is None:
+            raise SiteError(
+                f"Expected the draws that the model had when its sites were found, got {site} "
+                f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
+                "draws there."
+            )
+        if found.problem and self.batch is not None:
+            raise SiteError(
+                "Expected draws that belong to one sample each, as the batch is divided, got "
+                f"{site} ({draw.kind}): {found.problem}."
+            )
+        batch, sequence = found.place
+        key = self._keys[site]
+        if is_dynamo_compiling():
+            seed, stream = key.tensor().unbind()
+            key = Key(seed, stream)
+            part = Part(batch, 0, sequence, 0, self._length(), key, self._starts)
+        else:
+            part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
+        return draw.compute(*draw.tensors, key=key, layout=part)
+
+    def _first(self) -> int:
+        return 0 if self.sequence is None else self.sequence[0]
+
+    def _length(self) -> int:
+        return 0 if self.sequence is None else self.sequence[1]
+
+    def unreached(self, site: SiteId, name: str) -> None:
+        """Say that a function draws that cannot be given a key."""
+        message = (
+            f"Expected draws that can be given a key, got {name} at {site}. It draws from torch's "
+            "generator: with on_unreached='ignore' the model's draws are not all a function of the "
+            "seed."
+        )
+        if self.on_unreached == "raise":
+            raise SiteError(message)
+        if self.on_unreached == "warn" and name not in self._warned:
+            self._warned.add(name)
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _check_range(name: str, value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    what = "(start, total) with 0 <= start < total, or None"
+    if not (isinstance(value, tuple) and len(value) == 2 and all(map(is_integer, value))):
+        wrong_type(name, what, value)
+    if not 0 <= value[0] < value[1]:
+        wrong_value(name, what, value)
+    return value

@@ -1,0 +1,326 @@
+"""Which module of a model draws: the sites, and the mode that gives each draw its key."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch.compiler import is_dynamo_compiling
+from torch.overrides import TorchFunctionMode
+
+from .. import _torch
+from ..contract.keep import STREAM_BITS
+from ..errors import SiteError
+from ..functional._part import Axis
+
+Compute = Callable[..., Any]
+
+
+class SiteId(NamedTuple):
+    """A place where a model draws.
+
+    Attributes:
+        path: The module's name in the model, without the names that wrappers add.
+        number: Which draw of that module it is, from 0, within a forward of the model.
+    """
+
+    path: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.path or '(the model itself)'} #{self.number}"
+
+    def stream(self) -> int:
+        """The stream of its draws: the first 60 bits of the SHA-256 of `path#number`."""
+        digest = hashlib.sha256(f"{self.path}#{self.number}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> (64 - STREAM_BITS)
+
+
+class Place(NamedTuple):
+    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence."""
+
+    batch: Axis | None
+    sequence: Axis | None = None
+
+
+class Draw(NamedTuple):
+    """One draw of a forward, as a handler describes it.
+
+    Attributes:
+        kind: The name of the function that draws.
+        p: Its rate, where it has one.
+        tensors: What `compute` is called with, each of which may have the samples.
+        compute: `(*tensors, key=, layout=) -> result`.
+        mean: The result with each random number replaced by its mean; None where that says nothing.
+        active: False where nothing is dropped, which still counts as a draw.
+    """
+
+    kind: str
+    p: Any
+    tensors: tuple[Any, ...]
+    compute: Compute
+    mean: Callable[..., Any] | None
+    active: bool = True
+
+
+# Modules of torch that wrap a model, and the name by which they hold it.
+_WRAPPED = {
+    "_orig_mod": "OptimizedModule",
+    "_fsdp_wrapped_module": "FullyShardedDataParallel",
+    "_checkpoint_wrapped_module": "CheckpointWrapper",
+    "module": "DistributedDataParallel",
+}
+# Files of torch.nn.modules whose modules call no function that draws.
+_QUIET = {
+    f"torch.nn.modules.{name}"
+    for name in (
+        "batchnorm channelshuffle container conv distance flatten fold instancenorm linear "
+        "normalization padding pixelshuffle pooling sparse upsampling"
+    ).split()
+}
+
+
+def paths_of(model: torch.nn.Module, prefix: str = "") -> dict[str, torch.nn.Module]:
+    """The modules of a model by path, each once, without the names that wrappers add."""
+    found: dict[str, torch.nn.Module] = {}
+    seen: set[int] = set()
+
+    def walk(module: torch.nn.Module, path: str) -> None:
+        if id(module) in seen:
+            return
+        seen.add(id(module))
+        for name, child in _torch.children(module).items():
+            if child is None:
+                continue
+            wraps = type(module).__name__ == _WRAPPED.get(name)
+            inner = path if wraps else f"{path}.{name}" if path else name
+            walk(child, inner)
+        found.setdefault(path, module)  # of a wrapper and what it wraps, the latter
+
+    walk(model, prefix)
+    return found
+
+
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """The model in wrappers of torch."""
+    while True:
+        for name, wrapper in _WRAPPED.items():
+            if type(model).__name__ == wrapper:
+                model = getattr(model, name)
+                break
+        else:
+            return model
+
+
+class State(NamedTuple):
+    """Where a forward is: the modules that run, their draws so far, the first sample."""
+
+    frames: tuple[str, ...]
+    counts: dict[str, int]
+    start: int
+
+
+class Scope(Protocol):
+    """What answers the draws of a model.
+
+    Attributes:
+        forced: Whether a call that says `training=False` drops too.
+    """
+
+    forced: bool
+
+    def before(self, args: Any, kwargs: Any) -> None:
+        """A forward of the model begins, with these arguments."""
+
+    def after(self) -> None:
+        """It has ended."""
+
+    def answer(self, site: SiteId, draw: Draw) -> Any:
+        """The result of a draw."""
+
+    def unreached(self, site: SiteId, name: str) -> None:
+        """A function draws that cannot be given a key."""
+
+    def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
+        """Be in the scope where a forward was: a region is computed again."""
+
+
+class _Enter:
+    """A hook before a module's forward."""
+
+    def __init__(self, watcher: Watcher, path: str) -> None:
+        self.watcher = watcher
+        self.path = path
+
+    def __call__(self, module: torch.nn.Module, args: Any) -> None:
+        self.watcher.enter(self.path)
+
+
+class _Leave:
+    """A hook after a module's forward, however it ends."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+
+    def __call__(self, module: torch.nn.Module, args: Any, output: Any) -> None:
+        self.watcher.leave()
+
+
+class Watcher:
+    """Knows where the forward of a model is, and answers its draws.
+
+    There is one for each model, used by one scope at a time, so that a compiled model meets the
+    same objects in every scope.
+
+    Attributes:
+        scope: What answers the draws now; None outside a scope.
+        start: The number of the first sample of the current forward.
+    """
+
+    scope: Scope | None = None
+
+    def __init__(
+        self,
+        handlers: Mapping[Any, Callable[..., Any]],
+        injected: Callable[[torch.nn.Module], Callable[..., Any] | None],
+    ) -> None:
+        self.mode = Mode(self, handlers)
+        self.frames: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.start = 0
+        self._injected = injected
+        self._enters: dict[str, _Enter] = {}
+        self._leave = _Leave(self)
+        self._hooks: list[Any] = []
+
+    # --- Hooks -----------------------------------------------------------------------------------
+
+    def install(self, model: torch.nn.Module, prefix: str) -> None:
+        """Hook the modules of a model; `remove` takes the hooks off."""
+        inner = unwrapped(model)
+        for path, module in paths_of(model, prefix).items():
+            inject = self._injected(module)
+            if inject is not None:
+                given = functools.partial(inject, self)
+                self._hooks.append(module.register_forward_pre_hook(given, with_kwargs=True))
+            # A parametrized module has a class of its own, and may draw.
+            if type(module).__module__ in _QUIET and module is not inner:
+                continue
+            enter = self._enters.setdefault(path, _Enter(self, path))
+            self._hooks += (
+                # Before those of the user, who may draw.
+                module.register_forward_pre_hook(enter, prepend=True),
+                module.register_forward_hook(self._leave, always_call=True),
+            )
+        # The model as it was given: the hooks of a compiled one run outside the graph.
+        self._hooks += (
+            model.register_forward_pre_hook(self._begin, with_kwargs=True, prepend=True),
+            model.register_forward_hook(self._end, always_call=True),
+        )
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        while self._hooks:
+            self._hooks.pop().remove()
+        self.frames.clear()
+
+    def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        if not self.frames and not _torch.in_backward():
+            self.counts.clear()
+            self.active().before(args, kwargs)
+
+    def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
+        if not self.frames and not _torch.in_backward():
+            self.active().after()
+
+    def enter(self, path: str) -> None:
+        """A module begins."""
+        if not is_dynamo_compiling():
+            self._note_checkpoint()
+        self.frames.append(path)
+
+    def leave(self) -> None:
+        """A module ends."""
+        if self.frames:
+            self.frames.pop()
+
+    # --- Draws -----------------------------------------------------------------------------------
+
+    def next_site(self) -> SiteId:
+        """The site of the draw that comes now."""
+        path = self.frames[-1]
+        number = self.counts.get(path, 0)
+        self.counts[path] = number + 1
+        return SiteId(path, number)
+
+    def draw(self, draw: Draw) -> Any:
+        """The result of a draw."""
+        if not is_dynamo_compiling():
+            self._note_checkpoint()
+        return self.active().answer(self.next_site(), draw)
+
+    def active(self) -> Scope:
+        """The scope."""
+        if self.scope is None:
+            raise SiteError("Expected a scope to be active, got a draw after it ended.")
+        return self.scope
+
+    # --- Recomputation ---------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Where the forward is."""
+        return State(tuple(self.frames), dict(self.counts), self.start)
+
+    def go_to(self, state: State) -> None:
+        """Be where a forward was."""
+        self.frames[:] = state.frames
+        self.counts = dict(state.counts)
+        self.start = state.start
+
+    def _note_checkpoint(self) -> None:
+        """Have a checkpointed region that begins here be recomputed from the same place.
+
+        The backward computes it again, by then perhaps outside the scope.
+        """
+        region = _torch.checkpoint_region()
+        if region is None:
+            return
+        owner, name = region
+        compute, state, resume = getattr(owner, name), self.state(), self.active().resumed
+        if getattr(compute, _RESUMES, False):
+            return
+
+        def again(*args: Any, **kwargs: Any) -> Any:
+            with resume(state):
+                return compute(*args, **kwargs)
+
+        setattr(again, _RESUMES, True)
+        setattr(owner, name, again)
+
+
+_RESUMES = "_resumes_a_scope"  # marks a function that has been wrapped
+
+
+class Mode(TorchFunctionMode):
+    """Gives the draws within a model's forward to its watcher."""
+
+    def __init__(self, watcher: Watcher, handlers: Mapping[Any, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.watcher = watcher
+        self.handlers = handlers
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        handler = self.handlers.get(func)
+        if handler is None or not self.watcher.frames:
+            return func(*args, **(kwargs or {}))
+        return handler(self.watcher, func, *args, **(kwargs or {}))
+
+    def is_active(self) -> bool:
+        """Whether functions are observed now: another thread may run a backward."""
+        return any(mode is self for mode in _torch.function_modes()[0])
