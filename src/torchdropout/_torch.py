@@ -352,6 +352,12 @@ def children(module: torch.nn.Module) -> dict[str, torch.nn.Module | None]:
     return module._modules
 
 
+def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
+    """Of the handle of a hook: each registry that has it, its number, and what stands there."""
+    registries = [handle.hooks_dict_ref(), *(ref() for ref in handle.extra_dict_ref)]
+    return [(r, handle.id, r[handle.id]) for r in registries if handle.id in r]
+
+
 def is_compiled(module: torch.nn.Module) -> bool:
     """Whether `Module.compile()` was called."""
     return module._compiled_call_impl is not None

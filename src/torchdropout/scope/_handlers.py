@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as torch_F
@@ -139,7 +139,6 @@ def _attend(
     )
 
 
-@functools.cache
 def _with_parts(function: types.FunctionType) -> types.FunctionType:
     """A function of torch whose calls of dropout and attention are ours, and which asks no mode.
 
@@ -170,15 +169,15 @@ def _in_attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal
     )
 
 
+_WITH_PARTS = _with_parts(torch_F.multi_head_attention_forward)
+
 @_of(torch_F.multi_head_attention_forward)
 def _multi_head(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
-    given = inspect.signature(func).bind(*args, **kwargs)
-    given.apply_defaults()
     if watcher.active().forced:
-        given.arguments["training"] = True
+        kwargs = {**kwargs, "training": True}
     _RUNNING.append(watcher)
     try:
-        return _with_parts(func)(*given.args, **given.kwargs)
+        return _WITH_PARTS(*args, **kwargs)
     finally:
         _RUNNING.pop()
 
@@ -349,40 +348,49 @@ for _owner, _names in (
 # --- Our own family ------------------------------------------------------------------------------
 
 
+class _Parameters(NamedTuple):
+    """Names and defaults of a function, in a form that a compiler can follow."""
+
+    names: tuple[str, ...]
+    defaults: dict[str, Any]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> _Parameters:
+        found = inspect.signature(function).parameters.values()
+        defaults = {p.name: p.default for p in found if p.default is not p.empty}
+        return cls(tuple(p.name for p in found), defaults)
+
+    def bind(self, args: Sequence[Any], kwargs: Any) -> dict[str, Any]:
+        """All arguments of a call by name."""
+        return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
+
+
 def _own(ours: Callable[..., Any]) -> Handler:
-    signature = inspect.signature(ours)
-    name = next(n for n in ("key", "dropout_key") if n in signature.parameters)
-    if "key" in signature.parameters and "dropout_key" in signature.parameters:
-        name = "dropout_key"
-    gated = "training" in signature.parameters
+    parameters = _Parameters.of(ours)
+    first, gated = parameters.names[0], "training" in parameters.names
 
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()
-        values = given.arguments
-        if any(values.get(n) is not None for n in (name, "generator", "layout")):
-            return ours(*args, **kwargs)
+        given = parameters.bind(args, kwargs)
+        if given["key"] is not None or given["generator"] is not None:
+            return ours(**given)
+        if given["layout"] is not None:
+            return ours(**given)
         if gated and watcher.active().forced:
-            values["training"] = True
-        rate = values.get("p", values.get("dropout_p"))
-        drops = not (type(rate) in (int, float) and rate == 0)
-        if not drops or (gated and values["training"] is False):
+            given["training"] = True
+        rate = given.get("p")
+        none = type(rate) in (int, float) and rate == 0
+        if none or (gated and given["training"] is False):
             watcher.next_site()
-            return ours(*args, **kwargs)
-        first = next(iter(values))
+            return ours(**given)
 
         def compute(x: Any, key: Any, layout: Any) -> Any:
-            values[first] = x
-            values[name], values["layout"] = key, layout
-            return ours(*given.args, **given.kwargs)
+            return ours(**{**given, first: x, "key": key, "layout": layout})
 
         def mean(x: Any) -> Any:
-            values[first] = x
-            if gated:
-                values["training"] = False
-            return ours(*given.args, **given.kwargs)
+            return ours(**{**given, first: x, "training": False})
 
-        return watcher.draw(Draw(ours.__name__, rate, (values[first],), compute, mean))
+        draw = Draw(ours.__name__, rate, (given[first],), compute, mean if gated else None)
+        return watcher.draw(draw)
 
     return handle
 

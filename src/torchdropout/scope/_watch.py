@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -170,6 +170,30 @@ class _Leave:
         self.watcher.leave()
 
 
+class _Hook:
+    """A hook that can be taken off and put back under the same number."""
+
+    def __init__(self, register: Callable[[], Any], first: bool = False) -> None:
+        self._register = register
+        self._first = first
+        self._entries: list[tuple[Any, int, Any]] = []
+
+    def put(self) -> None:
+        """Put it on, as the first of its module if so wanted."""
+        if not self._entries:
+            self._entries = _torch.entries_of(self._register())
+            return
+        for registry, number, value in self._entries:
+            registry[number] = value
+            if self._first:
+                registry.move_to_end(number, last=False)
+
+    def remove(self) -> None:
+        """Take it off."""
+        for registry, number, _ in self._entries:
+            registry.pop(number, None)
+
+
 class Watcher:
     """Knows where the forward of a model is, and answers its draws.
 
@@ -193,39 +217,51 @@ class Watcher:
         self.counts: dict[str, int] = {}
         self.start = 0
         self._injected = injected
-        self._enters: dict[str, _Enter] = {}
-        self._leave = _Leave(self)
-        self._hooks: list[Any] = []
+        self._hooks: list[_Hook] = []
+        self._hooked: tuple[int, list[tuple[str, int]]] | None = None
 
     # --- Hooks -----------------------------------------------------------------------------------
 
     def install(self, model: torch.nn.Module, prefix: str) -> None:
-        """Hook the modules of a model; `remove` takes the hooks off."""
+        """Hook the modules of a model; `remove` takes the hooks off.
+
+        They come back with the numbers they had, which a compiled graph may have looked at.
+        """
+        paths = paths_of(model, prefix)
+        modules = [(path, id(module)) for path, module in paths.items()]
+        if (id(model), modules) != self._hooked:
+            self._hooks = [*self._of_modules(model, paths)]
+            self._hooked = (id(model), modules)
+        for hook in self._hooks:
+            hook.put()
+
+    def _of_modules(
+        self, model: torch.nn.Module, paths: Mapping[str, torch.nn.Module]
+    ) -> Iterator[_Hook]:
         inner = unwrapped(model)
-        for path, module in paths_of(model, prefix).items():
+        for path, module in paths.items():
+            before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
             if inject is not None:
                 given = functools.partial(inject, self)
-                self._hooks.append(module.register_forward_pre_hook(given, with_kwargs=True))
+                yield _Hook(functools.partial(before, given, with_kwargs=True))
             # A parametrized module has a class of its own, and may draw.
             if type(module).__module__ in _QUIET and module is not inner:
                 continue
-            enter = self._enters.setdefault(path, _Enter(self, path))
-            self._hooks += (
-                # Before those of the user, who may draw.
-                module.register_forward_pre_hook(enter, prepend=True),
-                module.register_forward_hook(self._leave, always_call=True),
-            )
-        # The model as it was given: the hooks of a compiled one run outside the graph.
-        self._hooks += (
-            model.register_forward_pre_hook(self._begin, with_kwargs=True, prepend=True),
-            model.register_forward_hook(self._end, always_call=True),
+            # Before those of the user, who may draw.
+            yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
+            yield _Hook(functools.partial(after, _Leave(self), always_call=True))
+        # On the model as it was given: the hooks of a compiled one run outside the graph.
+        begin = functools.partial(
+            model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
         )
+        yield _Hook(begin, first=True)
+        yield _Hook(functools.partial(model.register_forward_hook, self._end, always_call=True))
 
     def remove(self) -> None:
         """Take the hooks off."""
-        while self._hooks:
-            self._hooks.pop().remove()
+        for hook in self._hooks:
+            hook.remove()
         self.frames.clear()
 
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
