@@ -13,6 +13,7 @@ from torch.nn import functional as torch_F
 
 from .. import functional as F
 from .. import nn as own_nn
+from ..errors import ArgumentValueError
 from ..functional._recurrent import unpacked_weights
 from ._watch import Draw, Watcher
 
@@ -45,10 +46,13 @@ def _dropped(
         watcher.next_site()
         return func(*args, **kwargs)
 
-    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        return ours(x, p, True, inplace, key=key, layout=layout)
+    def compute(
+        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: bool = False
+    ) -> torch.Tensor:
+        drop = p if rate is None else rate
+        return ours(x, drop, True, inplace and not fresh, key=key, layout=layout)
 
-    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same))
+    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, aligned=True))
 
 
 def _bound(func: Any, args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
@@ -124,18 +128,19 @@ def _attend(
     is_causal: bool = False,
     **options: Any,
 ) -> Any:
-    def compute(q: Any, k: Any, v: Any, mask: Any, key: Any, layout: Any) -> torch.Tensor:
+    def compute(
+        q: Any, k: Any, v: Any, mask: Any, key: Any, layout: Any, rate: Any = None, fresh: Any = None
+    ) -> torch.Tensor:
+        drop = dropout_p if rate is None else rate
         ours = F.scaled_dot_product_attention
-        return ours(
-            q, k, v, mask, dropout_p, is_causal, **options, dropout_key=key, layout=layout
-        )
+        return ours(q, k, v, mask, drop, is_causal, **options, dropout_key=key, layout=layout)
 
     def mean(q: Any, k: Any, v: Any, mask: Any) -> torch.Tensor:
         return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
 
     tensors = (query, key, value, attn_mask)
     return watcher.draw(
-        Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean)
+        Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean, aligned=True)
     )
 
 
@@ -221,18 +226,26 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
 
 
 def _keep(
-    watcher: Watcher, x: torch.Tensor, keep: Any, fill: Callable[[torch.Tensor], torch.Tensor]
+    watcher: Watcher, x: torch.Tensor, keep: Any, finish: Callable[[torch.Tensor], Any] | None
 ) -> Any:
-    """Ones with probability `keep` and zeros, of the shape of x, as `fill` returns them."""
+    """Ones with probability `keep` and zeros, of the shape of x."""
     p = 1.0 - keep
 
-    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        return fill(F.keep_mask(x.shape, p, key=key, layout=layout, device=x.device).to(x.dtype))
+    def compute(
+        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
+    ) -> torch.Tensor:
+        if rate is not None:
+            raise ArgumentValueError(
+                "Expected no rate for what divides by a keep probability of its own, as code that "
+                f"calls bernoulli does, got {rate!r} ({type(rate).__name__})."
+            )
+        return F.keep_mask(x.shape, p, key=key, layout=layout, device=x.device).to(x.dtype)
 
     def mean(x: torch.Tensor) -> torch.Tensor:
-        return fill(torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape))
+        return torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape)
 
-    return watcher.draw(Draw("bernoulli", p, (x,), compute, mean))
+    draw = Draw("bernoulli", p, (x,), compute, mean, aligned=True, finish=finish)
+    return watcher.draw(draw)
 
 
 @_of(torch.Tensor.bernoulli_)
@@ -250,31 +263,30 @@ def _bernoulli(watcher: Watcher, func: Any, x: torch.Tensor, *args: Any, **kwarg
         return func(x, *args, **kwargs)
     keep = args[0] if args else kwargs.get("p", x)
     out = kwargs.get("out")
-    return _keep(watcher, x, keep, _same if out is None else out.copy_)
+    return _keep(watcher, x, keep, None if out is None else out.copy_)
 
 
 def _numbers(
-    watcher: Watcher, kind: str, x: torch.Tensor, fill: Callable[[torch.Tensor], torch.Tensor]
+    watcher: Watcher, kind: str, x: torch.Tensor, finish: Callable[[torch.Tensor], Any]
 ) -> Any:
-    """Standard uniform or normal numbers of the shape of x, as `fill` returns them."""
+    """Standard uniform or normal numbers of the shape of x."""
 
-    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-        zeros = torch.zeros(x.shape, dtype=wide, device=x.device)
+    def compute(
+        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
+    ) -> torch.Tensor:
         if kind == "randn":
-            return fill(F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype))
+            wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+            zeros = torch.zeros(x.shape, dtype=wide, device=x.device)
+            return F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype)
         ones = torch.ones(x.shape, dtype=torch.float64, device=x.device)
-        # 1 + e is u / 2 with 25 bits of u; 24 of them are a number in [0, 1) of float32.
+        # 1 + e is 2u, of 25 bits; of those a float32 in [0, 1) has 24, and a narrower type less.
         u = F.uniform_dropout(ones, 1.0, key=key, layout=layout) * 0.5
         steps = 2.0 ** min(24, _digits(x.dtype))
-        return fill((torch.floor(u * steps) / steps).to(x.dtype))
+        return (torch.floor(u * steps) / steps).to(x.dtype)
 
-    centre = 0.0 if kind == "randn" else None
-
-    def mean(x: torch.Tensor) -> torch.Tensor:
-        return fill(torch.full_like(x, 0.0))
-
-    return watcher.draw(Draw(kind, None, (x,), compute, None if centre is None else mean))
+    # A threshold may follow, of which the mean says nothing.
+    mean = torch.zeros_like if kind == "randn" else None
+    return watcher.draw(Draw(kind, None, (x,), compute, mean, aligned=True, finish=finish))
 
 
 def _digits(dtype: torch.dtype) -> int:
@@ -365,6 +377,14 @@ class _Parameters(NamedTuple):
         return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
+# Those of one tensor, in whose dimensions their draws are.
+_ELEMENTWISE = {
+    *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
+    *(F.drop_path, F.gaussian_dropout, F.gaussian_noise, F.uniform_dropout),
+    *(F.feature_gaussian_dropout, F.drop_block1d, F.drop_block2d, F.drop_block3d),
+}
+
+
 def _own(ours: Callable[..., Any]) -> Handler:
     parameters = _Parameters.of(ours)
     first, gated = parameters.names[0], "training" in parameters.names
@@ -383,13 +403,21 @@ def _own(ours: Callable[..., Any]) -> Handler:
             watcher.next_site()
             return ours(**given)
 
-        def compute(x: Any, key: Any, layout: Any) -> Any:
-            return ours(**{**given, first: x, "key": key, "layout": layout})
+        def compute(x: Any, key: Any, layout: Any, rate: Any = None, fresh: bool = False) -> Any:
+            call = {**given, first: x, "key": key, "layout": layout}
+            if rate is not None:
+                call["p"] = rate
+            if fresh and "inplace" in call:
+                call["inplace"] = False
+            return ours(**call)
 
         def mean(x: Any) -> Any:
             return ours(**{**given, first: x, "training": False})
 
-        draw = Draw(ours.__name__, rate, (given[first],), compute, mean if gated else None)
+        aligned = ours in _ELEMENTWISE and given.get("out") is None
+        draw = Draw(
+            ours.__name__, rate, (given[first],), compute, mean if gated else None, aligned=aligned
+        )
         return watcher.draw(draw)
 
     return handle
@@ -432,7 +460,7 @@ def _inject(
         return None
     given = dict(kwargs)
 
-    def compute(key: Any, layout: Any) -> None:
+    def compute(key: Any, layout: Any, rate: Any = None, fresh: Any = None) -> None:
         given[name] = key
         if place == "layout":
             given[place] = layout

@@ -252,7 +252,7 @@ class keyed:
             part = Part(batch, 0, sequence, 0, self._length(), key, self._starts)
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
-        return draw.compute(*draw.tensors, key=key, layout=part)
+        return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
     def _first(self) -> int:
         return 0 if self.sequence is None else self.sequence[0]

@@ -213,7 +213,7 @@ class _Looking:
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=Key(0, site.stream()), layout=layout)
         self.found[site] = draw._replace(tensors=()), shapes[0] if shapes else None
-        return y
+        return draw.finished(y)
 
     def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
         """Nothing is computed again, as there is no backward."""

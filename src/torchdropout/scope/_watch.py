@@ -53,10 +53,13 @@ class Draw(NamedTuple):
     Attributes:
         kind: The name of the function that draws.
         p: Its rate, where it has one.
-        tensors: What `compute` is called with, each of which may have the samples.
-        compute: `(*tensors, key=, layout=) -> result`.
-        mean: The result with each random number replaced by its mean; None where that says nothing.
-        active: False where nothing is dropped, which still counts as a draw.
+        tensors: What `compute` is called with.
+        compute: `(*tensors, key=, layout=, rate=, fresh=) -> result`: with another rate, unless
+            that is None, and in a tensor of its own where the function would write into its input.
+        mean: `(*tensors) -> result` with each random number replaced by its mean; None where that
+            says nothing about the model.
+        aligned: Whether the samples lie along the same dimension in the tensors and in the draws.
+        finish: Of the result: writes it where the function does.
     """
 
     kind: str
@@ -64,7 +67,12 @@ class Draw(NamedTuple):
     tensors: tuple[Any, ...]
     compute: Compute
     mean: Callable[..., Any] | None
-    active: bool = True
+    aligned: bool = False
+    finish: Callable[[Any], Any] | None = None
+
+    def finished(self, y: Any) -> Any:
+        """The result of the call, once computed."""
+        return y if self.finish is None else self.finish(y)
 
 
 # Modules of torch that wrap a model, and the name by which they hold it.
