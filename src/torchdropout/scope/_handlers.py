@@ -388,6 +388,7 @@ _ELEMENTWISE = {
 def _own(ours: Callable[..., Any]) -> Handler:
     parameters = _Parameters.of(ours)
     first, gated = parameters.names[0], "training" in parameters.names
+    elementwise = ours in _ELEMENTWISE
 
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
         given = parameters.bind(args, kwargs)
@@ -414,7 +415,7 @@ def _own(ours: Callable[..., Any]) -> Handler:
         def mean(x: Any) -> Any:
             return ours(**{**given, first: x, "training": False})
 
-        aligned = ours in _ELEMENTWISE and given.get("out") is None
+        aligned = elementwise and given.get("out") is None
         draw = Draw(
             ours.__name__, rate, (given[first],), compute, mean if gated else None, aligned=aligned
         )
