@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from .._validate import wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..random import Key
 from ._handlers import HANDLERS, injected
-from ._watch import Draw, Place, SiteId, State, Watcher, unwrapped
+from ._watch import Draw, Place, Scope, SiteId, State, Watcher, unwrapped
 
 
 class Site(NamedTuple):
@@ -88,39 +88,8 @@ def find_sites(
     """
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a module", model)
-    size = batch_size(args, kwargs, batch_dim)
-    if size is None:
-        wrong_value(
-            "args", f"a tensor among them that has a dimension {batch_dim}, of the samples", args
-        )
-    look = _Look(unwrapped(model), args, kwargs, prefix)
-    two = look.shapes({batch_dim: (size, [0, 0])})
-    three = look.shapes({batch_dim: (size, [0, 0, 0])})
-    longer = None
-    if sequence_dim is not None:
-        length = batch_size(args, kwargs, sequence_dim) or 0
-        if length < 2:
-            wrong_value("args", f"2 or more positions along dimension {sequence_dim}", args)
-        longer = look.shapes(
-            {batch_dim: (size, [0, 0]), sequence_dim: (length, list(range(length - 1)))}
-        )
-    found = {}
-    for site, (draw, shape) in two.items():
-        problem = ""
-        batch = sequence = None
-        others = [three.get(site)] + ([] if longer is None else [longer.get(site)])
-        if None in others:
-            problem = "it draws in some forwards and not in others"
-        elif shape is not None:
-            batch, problem = _axis(shape, three[site][1], 2, 3)
-            if longer is not None and not problem:
-                sequence, problem = _axis(longer[site][1], shape, length - 1, length)
-        found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
-    for site, (draw, shape) in three.items():
-        if site not in found:
-            problem = "it draws in some forwards and not in others"
-            found[site] = Site(site, draw.kind, draw.p, shape, Place(None), problem)
-    return Sites(found)
+    look = Look(unwrapped(model), args, kwargs, prefix)
+    return look.sites(batch_dim, sequence_dim)
 
 
 def batch_size(args: Any, kwargs: Any, dim: int) -> int | None:
@@ -154,15 +123,76 @@ def _axis(
     return found[0], ""
 
 
-class _Look:
-    """Forwards of a model that leave nothing behind."""
+_ALL: Mapping[int, tuple[int, Sequence[int]]] = {}
 
-    def __init__(self, model: torch.nn.Module, args: Any, kwargs: Any, prefix: str) -> None:
+
+class Look:
+    """Forwards of a model that leave nothing behind, to see where it draws.
+
+    Args:
+        model: The model, without wrappers.
+        args: Arguments of its forward.
+        kwargs: Those by name.
+        prefix: Put before the paths.
+        around: Entered around each forward.
+        forced: Whether calls that say `training=False` draw too.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        args: Any,
+        kwargs: Any,
+        prefix: str = "",
+        around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        forced: bool = False,
+    ) -> None:
         self.model = model
         self.arguments = (args, kwargs)
         self.prefix = prefix
+        self.around = around
+        self.forced = forced
+        self.missed: dict[SiteId, str] = {}
 
-    def shapes(self, taken: Mapping[int, tuple[int, Sequence[int]]]) -> dict[SiteId, Any]:
+    def sites(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
+        """The sites, by forwards of two and three samples, and of shorter sequences.
+
+        Raises:
+            ArgumentValueError: No argument is a tensor that has the dimension.
+        """
+        args, kwargs = self.arguments
+        size = batch_size(args, kwargs, batch_dim)
+        if size is None:
+            wrong_value(
+                "args",
+                f"a tensor among them that has a dimension {batch_dim}, of the samples",
+                args,
+            )
+        two = self.shapes({batch_dim: (size, [0, 0])})
+        three = self.shapes({batch_dim: (size, [0, 0, 0])})
+        shorter = None
+        length = 0
+        if sequence_dim is not None:
+            length = batch_size(args, kwargs, sequence_dim) or 0
+            if length < 2:
+                wrong_value("args", f"2 or more positions along dimension {sequence_dim}", args)
+            shorter = self.shapes(
+                {batch_dim: (size, [0, 0]), sequence_dim: (length, range(length - 1))}
+            )
+        found = {}
+        for site, (draw, shape) in {**three, **two}.items():
+            problem = ""
+            batch = sequence = None
+            if site not in two or site not in three or (shorter is not None and site not in shorter):
+                problem = "it draws in some forwards and not in others"
+            elif shape is not None:
+                batch, problem = _axis(shape, three[site][1], 2, 3)
+                if shorter is not None and not problem:
+                    sequence, problem = _axis(shorter[site][1], shape, length - 1, length)
+            found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
+        return Sites({site: found[site] for site in sorted(found, key=list({**two, **three}).index)})
+
+    def shapes(self, taken: Mapping[int, tuple[int, Sequence[int]]] = _ALL) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
 
         Args:
@@ -174,29 +204,33 @@ class _Look:
                 return leaf
             for dim, (size, places) in taken.items():
                 if leaf.ndim > dim >= -leaf.ndim and leaf.shape[dim] == size:
-                    leaf = leaf.index_select(dim, torch.tensor(places, device=leaf.device))
+                    leaf = leaf.index_select(dim, torch.tensor([*places], device=leaf.device))
             return leaf
 
-        args, kwargs = _torch.tree.tree_map(part, self.arguments)
-        scope = _Looking()
+        looking = Looking(self.forced)
+        self.run(looking, *_torch.tree.tree_map(part, self.arguments))
+        self.missed.update(looking.missed)
+        return looking.found
+
+    def run(self, scope: Scope, args: Any, kwargs: Any) -> Any:
+        """The output of a forward in a scope."""
         watcher = Watcher(HANDLERS, injected)
         watcher.scope = scope
         watcher.install(self.model, self.prefix)
         try:
-            with unchanged(self.model), torch.no_grad(), watcher.mode:
-                self.model(*args, **kwargs)
+            with unchanged(self.model), torch.no_grad(), self.around(), watcher.mode:
+                return self.model(*args, **kwargs)
         finally:
             watcher.remove()
-        return scope.found
 
 
-class _Looking:
+class Looking:
     """A scope that records the draws, with some key."""
 
-    forced = False
-
-    def __init__(self) -> None:
+    def __init__(self, forced: bool = False) -> None:
+        self.forced = forced
         self.found: dict[SiteId, tuple[Draw, tuple[int, ...] | None]] = {}
+        self.missed: dict[SiteId, str] = {}
 
     def before(self, args: Any, kwargs: Any) -> None:
         """Nothing to do."""
@@ -205,7 +239,8 @@ class _Looking:
         """Nothing to do."""
 
     def unreached(self, site: SiteId, name: str) -> None:
-        """The scope that comes says so."""
+        """Note it: the scope that comes says so."""
+        self.missed[site] = name
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""

@@ -83,7 +83,7 @@ _WRAPPED = {
     "module": "DistributedDataParallel",
 }
 # Files of torch.nn.modules whose modules call no function that draws.
-_QUIET = {
+QUIET = {
     f"torch.nn.modules.{name}"
     for name in (
         "batchnorm channelshuffle container conv distance flatten fold instancenorm linear "
@@ -254,7 +254,7 @@ class Watcher:
                 given = functools.partial(inject, self)
                 yield _Hook(functools.partial(before, given, with_kwargs=True))
             # A parametrized module has a class of its own, and may draw.
-            if type(module).__module__ in _QUIET and module is not inner:
+            if type(module).__module__ in QUIET and module is not inner:
                 continue
             # Before those of the user, who may draw.
             yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
