@@ -35,3 +35,7 @@ class TargetError(TorchDropoutError):
 
 class VerificationError(TorchDropoutError, AssertionError):
     """A target failed verification as a dropout; an `AssertionError`, as tests raise."""
+
+
+class UnavailableError(TorchDropoutError, AttributeError):
+    """A result lacks what was asked of it; an `AttributeError`, so that `hasattr` is False."""
