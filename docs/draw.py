@@ -81,6 +81,14 @@ def vit_digits(folder: Path) -> None:
     loaded(RECIPES / "vit_digits.py").draw(curves, folder / "vit_digits.svg")
 
 
+def mc_digits(folder: Path) -> None:
+    """Accuracy, entropy and calibration of digits that turn."""
+    figures: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in read(DOCS / "recipes" / "mc_digits.csv"):
+        figures[row["measure"]][int(row["degrees"])].append(float(row["value"]))
+    loaded(RECIPES / "mc_digits.py").draw(figures, folder / "recipe-mc_digits.svg")
+
+
 SITE: tuple[Callable[[Path], None], ...] = (
     family,
     power,
@@ -88,6 +96,7 @@ SITE: tuple[Callable[[Path], None], ...] = (
     concrete_regression,
     language_model,
     vit_digits,
+    mc_digits,
 )
 
 

@@ -4,6 +4,7 @@ from . import _torch as _torch  # first: it refuses a torch that is too old
 from . import backends as backends
 from . import export as export
 from . import functional as functional
+from . import mc as mc
 from . import nn as nn
 from . import onnx as onnx
 from ._callable import module_of as _module_of

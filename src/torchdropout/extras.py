@@ -1,4 +1,4 @@
-"""What a command needs to be installed: an extra, or a distribution."""
+"""What a command or module needs to be installed: an extra, or a distribution."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "verify": ("click", "rich", "scipy", "numpy"),
     "audit": ("click", "rich"),
     "all": ("click", "rich"),
+    "plot": ("matplotlib",),
 }
 EXTRAS: Mapping[str, str] = {
     "verify": "verify",
@@ -16,6 +17,7 @@ EXTRAS: Mapping[str, str] = {
     "checks": "verify",
     "audit-model": "audit",
     "rules": "audit",
+    "mc.plot": "plot",  # a module, not a command
 }
 
 
@@ -40,10 +42,13 @@ def missing(command: str) -> str:
     Example:
         >>> missing("audit-model")
         'torchdropout audit-model needs click and rich: pip install "torchdropout[audit]"'
+        >>> missing("mc.plot")
+        'torchdropout.mc.plot needs matplotlib: pip install "torchdropout[plot]"'
     """
-    subject = f"torchdropout {command}".rstrip()
+    subject = f"torchdropout{'.' if command == 'mc.plot' else ' '}{command}".rstrip()
     if command == "audit":  # torchdropout-audit is on no index
         how = "pip install packages/audit, in a clone of the repository"
         return f"{subject} needs {needed(command)}: {how}"
     *names, last = PACKAGES[extra_of(command)]
-    return f'{subject} needs {", ".join(names)} and {last}: pip install "{needed(command)}"'
+    packages = f"{', '.join(names)} and {last}" if names else last
+    return f'{subject} needs {packages}: pip install "{needed(command)}"'

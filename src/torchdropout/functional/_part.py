@@ -40,6 +40,7 @@ class Part:
         key: In compiled code the key, which then carries the base, as an input of the graph.
         places: In compiled code `start` and `first`, int64 of shape (2,).
         seen: Called with the shape of the draws, of size 1 where they are shared.
+        alike: Whether all samples have the draws of the first.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Part:
         key: Key | None = None,
         places: torch.Tensor | None = None,
         seen: Callable[[tuple[int, ...]], object] | None = None,
+        alike: bool = False,
     ) -> None:
         self.batch = batch
         self.start = start
@@ -61,6 +63,7 @@ class Part:
         self.key = key
         self.places = places
         self.seen = seen
+        self.alike = alike
 
     def indices(self, shape: Sequence[int], shared: Sequence[int]) -> tuple[int, list[int]]:
         """Base (its 64 bits as int64) and strides for a draw of this shape.
@@ -68,6 +71,8 @@ class Part:
         Raises:
             ArgumentValueError: An index is 2**64 or more.
         """
+        if self.alike and self.batch is not None:
+            shared = [*shared, self.batch.dim]
         sizes = [1 if dim in shared else n for dim, n in enumerate(shape)]
         if self.seen is not None:
             self.seen(tuple(sizes))

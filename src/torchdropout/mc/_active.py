@@ -1,0 +1,87 @@
+"""`active`: the passes of a loop that is already there."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import torch
+
+from .._validate import check_unsigned, wrong_value
+from ..random import Key
+from ._passes import Passes
+from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
+
+
+class active(Passes):
+    """A scope in which a model in eval draws: each forward is the next pass.
+
+    For loops that people already have. `MCDropout` is faster, and keeps statistics.
+
+    Args:
+        model: In eval.
+        seed: In [0, 2**64), or a `Key`.
+        index: Which input of the data set the first of a batch is.
+        first: The number of the first pass.
+        include: As in `plan`.
+        exclude: As in `plan`.
+        p: As in `plan`.
+        masks: "per-input", or "shared" by all inputs of a pass.
+        batch_dim: The dimension of the inputs in the arguments.
+        on_unreached: What to do where a draw cannot be reached or something else than dropout
+            changes: "raise", "warn" or "ignore".
+
+    Raises:
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: An argument has a value that is not accepted; the model is in training.
+        SiteError: In the first forward, as `on_unreached` says.
+
+    Example:
+        >>> import torch
+        >>> from torchdropout import mc
+        >>> model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+        >>> x = torch.ones(2, 4)
+        >>> with mc.active(model, seed=0):
+        ...     a, b = model(x), model(x)
+        >>> torch.equal(a, b), torch.equal(model(x), x)
+        (False, True)
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        seed: int | Key = 0,
+        index: int = 0,
+        first: int = 0,
+        include: Patterns = None,
+        exclude: Patterns = None,
+        p: Any = None,
+        masks: Literal["per-input", "shared"] = "per-input",
+        batch_dim: int = 0,
+        on_unreached: OnUnreached = "raise",
+    ) -> None:
+        check_model(model)
+        if masks not in ("per-input", "shared"):
+            wrong_value("masks", "'per-input' or 'shared'", masks)
+        if on_unreached not in ("raise", "warn", "ignore"):
+            wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
+        selected = {"include": include, "exclude": exclude, "p": p, "batch_dim": batch_dim}
+
+        def find(args: Any, kwargs: Any) -> Plan:
+            found = plan(model, *args, **selected, **kwargs)
+            check_plan(found, on_unreached, _warn)
+            return found
+
+        super().__init__(
+            model,
+            find,
+            seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64)),
+            first=check_unsigned("first", first, 63),
+            index=check_unsigned("index", index, 63),
+            alike=masks == "shared",
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=5)

