@@ -25,7 +25,7 @@ from torch.func import functional_call, stack_module_state, vmap
 import torchdropout as td
 
 P, WIDTH, BATCH, EPOCHS, SPLITS = 0.05, 50, 128, 400, 20
-RATE = 1e-3  # of Adam
+RATE = 5e-3  # of Adam
 LENGTH = 1e-2  # length of the prior, as in the paper's code
 PASSES, CHUNK = 10_000, 500
 MEASURES = ("RMSE", "RMSE in eval", "log likelihood", "log likelihood in eval")

@@ -13,7 +13,7 @@ from ..extras import missing
 from ._result import Result
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    import matplotlib.axes
 
 __all__ = ["convergence", "entropy", "reliability"]
 
@@ -21,8 +21,8 @@ _SEEN, _EXPECTED, _WRONG = "#0072b2", "#777777", "#d55e00"  # told apart by the 
 
 
 def reliability(
-    result: Result, target: torch.Tensor, *, bins: int = 15, ax: Axes | None = None
-) -> Axes:
+    result: Result, target: torch.Tensor, *, bins: int = 15, ax: matplotlib.axes.Axes | None = None
+) -> matplotlib.axes.Axes:
     """Draw the accuracy over the confidence, with the expected calibration error in the title.
 
     The confidence of an input is its largest mean probability. The inputs are put into `bins`
@@ -30,7 +30,7 @@ def reliability(
     interval shows the accuracy in it, at the mean confidence in it; the diagonal, where both are
     the same, is what is expected of a calibrated model.
 
-        ECE = sum_b (inputs in b / inputs) * |accuracy in b - mean confidence in b|
+    `ECE = sum_b (inputs in b / inputs) * abs(accuracy in b - mean confidence in b)`
 
     Args:
         result: A classification.
@@ -102,8 +102,8 @@ def reliability(
 
 
 def entropy(
-    result: Result, target: torch.Tensor, *, bins: int = 20, ax: Axes | None = None
-) -> Axes:
+    result: Result, target: torch.Tensor, *, bins: int = 20, ax: matplotlib.axes.Axes | None = None
+) -> matplotlib.axes.Axes:
     """Draw the predictive entropies of right and of wrong predictions.
 
     The title says how often a wrong prediction has a larger entropy than a right one, ties counted
@@ -162,13 +162,13 @@ def entropy(
     return axes
 
 
-def convergence(result: Result, *, ax: Axes | None = None) -> Axes:
+def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
     """Draw how far the mean of the first T passes is from that of all N, over T.
 
     The distance is the root mean square over inputs and outputs. What is expected of independent
     passes with the variance that was found is drawn with it:
 
-        sqrt(mean over inputs and outputs of s2 * (1 / T - 1 / N)),  s2 the unbiased variance
+    `sqrt(mean(s2) * (1 / T - 1 / N))`, over inputs and outputs, with s2 the unbiased variance
 
     A measured curve far above it means passes that are not independent, such as ones that share
     their masks. The title gives the standard error that is left, `sqrt(mean of s2 / N)`.
@@ -279,7 +279,7 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return (a - b).square().mean().sqrt().item()
 
 
-def _axes(ax: Any) -> Axes:
+def _axes(ax: Any) -> matplotlib.axes.Axes:
     """The axes given, or new ones."""
     try:
         from matplotlib import pyplot

@@ -38,34 +38,29 @@ class Result:
     `ClassificationStatistics.result` and `RegressionStatistics.result` make it. Its attributes
     cannot be set. Over the passes t, with outputs `y[t]`, or probabilities `p[t]` of the classes c:
 
-    | attribute | formula | shape |
-    |---|---|---|
-    | `mean` | `sum_t y[t] / T`; of the probabilities in a classification | `(B, ...)` |
-    | `variance` | `sum_t (y[t] - mean)**2 / T`, with the noise's in a regression | `(B, ...)` |
-    | `std` | `sqrt(variance)` | `(B, ...)` |
-    | `samples` | `y[t]` or `p[t]`, where they were kept | `(T, B, ...)` |
-    | `n_samples`, `index` | T; which inputs of the data set these are | int, `(B,)` |
+    - `mean`: `sum_t y[t] / T`, of the probabilities in a classification; `(B, ...)`
+    - `variance`: `sum_t (y[t] - mean)**2 / T`, with that of the noise in a regression; `(B, ...)`
+    - `std`: `sqrt(variance)`
+    - `samples`: `y[t]` or `p[t]`, where they were kept; `(T, B, ...)`
+    - `n_samples`, the number T; `index`, which inputs of the data set these are, `(B,)`
+    - `running_means`: pairs of a number of passes and their mean, where they were recorded
 
     The variance is that of a mixture of the T predictions, divided by T: it is 0 for one pass.
     `variance * T / (T - 1)` is the unbiased estimate of the variance over infinitely many.
 
     Only in a classification, without the dimension of the classes, in nats:
 
-    | attribute | formula |
-    |---|---|
-    | `prediction` | the class with the largest mean probability |
-    | `predictive_entropy` | `H = -sum_c mean[c] log mean[c]` |
-    | `expected_entropy` | `E = sum_t -sum_c p[t, c] log p[t, c] / T` |
-    | `mutual_information` | `H - E`, 0 where rounding makes it negative (BALD) |
-    | `variation_ratio` | 1 - the share of the passes that predict the most frequent class |
+    - `prediction`: the class with the largest mean probability
+    - `predictive_entropy`: `H = -sum_c mean[c] log mean[c]`
+    - `expected_entropy`: `E = sum_t -sum_c p[t, c] log p[t, c] / T`
+    - `mutual_information`: `H - E`, or 0 where rounding makes it negative (BALD)
+    - `variation_ratio`: 1 - the share of the passes that predict the most frequent class
 
     Only in a regression:
 
-    | attribute | formula |
-    |---|---|
-    | `epistemic_variance` | `sum_t (y[t] - mean)**2 / T` |
-    | `aleatoric_variance` | the variance of the noise: `1 / precision`, or `sum_t s2[t] / T` |
-    | `log_density` | `log(sum_t N(target; y[t], s2[t]) / T)`, shape `(B,)` |
+    - `epistemic_variance`: `sum_t (y[t] - mean)**2 / T`
+    - `aleatoric_variance`: the variance of the noise, `1 / precision` or `sum_t s2[t] / T`
+    - `log_density`: `log(sum_t N(target; y[t], s2[t]) / T)`; `(B,)`
 
     A result has `len(result)` inputs. `Result.cat` joins those of several batches.
 

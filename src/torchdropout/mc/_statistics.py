@@ -19,7 +19,7 @@ from ._result import Index, Result, check_index
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Probabilities = Literal["logits", "probabilities"]
+OutputKind = Literal["logits", "probabilities"]
 
 
 class _Kind(NamedTuple):
@@ -198,11 +198,11 @@ class ClassificationStatistics(_Statistics[_Classes]):
 
     With the probabilities `p[t] = softmax(outputs[t])` of T passes:
 
-        mean = sum_t p[t] / T
-        predictive_entropy = H = -sum_c mean[c] log mean[c]
-        expected_entropy = E = sum_t (-sum_c p[t, c] log p[t, c]) / T
-        mutual_information = max(H - E, 0)
-        variation_ratio = 1 - max_c (passes whose most probable class is c) / T
+    - `mean = sum_t p[t] / T`
+    - `predictive_entropy = H = -sum_c mean[c] log mean[c]`
+    - `expected_entropy = E = sum_t (-sum_c p[t, c] log p[t, c]) / T`
+    - `mutual_information = max(H - E, 0)`
+    - `variation_ratio = 1 - max_c votes[c] / T`, with the passes whose most probable class is c
 
     Everything is computed and summed in float64, the variance by Chan's update, and rounded once:
     to float64 for outputs in float64, else to float32. The state has the size of one pass. Where a
@@ -242,7 +242,7 @@ class ClassificationStatistics(_Statistics[_Classes]):
     def __init__(
         self,
         *,
-        outputs: Probabilities = "logits",
+        outputs: OutputKind = "logits",
         class_dim: int = 1,
         keep_samples: bool = False,
         record_means: bool = False,
@@ -347,11 +347,11 @@ class RegressionStatistics(_Statistics[_Values]):
     With the outputs `y[t]` of T passes, and the variance of the noise `s2[t]`, which is
     `1 / precision` or was predicted by the model:
 
-        mean = sum_t y[t] / T
-        epistemic_variance = sum_t (y[t] - mean)**2 / T
-        aleatoric_variance = sum_t s2[t] / T
-        variance = epistemic_variance + aleatoric_variance
-        log_density = log(sum_t prod_d N(target[d]; y[t, d], s2[t, d]) / T)
+    - `mean = sum_t y[t] / T`
+    - `epistemic_variance = sum_t (y[t] - mean)**2 / T`
+    - `aleatoric_variance = sum_t s2[t] / T`
+    - `variance = epistemic_variance + aleatoric_variance`
+    - `log_density = log(sum_t prod_d N(target[d]; y[t, d], s2[t, d]) / T)`
 
     The density of an input is that of all its d outputs together. Everything is computed and summed
     in float64, the variance by Chan's update, and rounded once: to float64 for outputs in float64,
