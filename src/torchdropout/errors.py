@@ -37,10 +37,7 @@ class VerificationError(TorchDropoutError, AssertionError):
     """A target failed verification as a dropout; an `AssertionError`, as tests raise."""
 
 
-<<<<<<< HEAD
 class SiteError(TorchDropoutError, RuntimeError):
     """A place where a model draws cannot be given a key."""
-=======
 class UnavailableError(TorchDropoutError, AttributeError):
     """A result lacks what was asked of it; an `AttributeError`, so that `hasattr` is False."""
->>>>>>> h-s21

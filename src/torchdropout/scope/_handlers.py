@@ -211,7 +211,13 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
     with unpacked_weights(x.is_cuda):
         for layer in range(layers):
             if layer > 0:
+                shape = x.shape
                 x = _dropped(F.dropout, watcher, torch_F.dropout, (x, p, True), {})
+                if x.shape != shape:  # torch would not notice, and read beyond the states
+                    raise RuntimeError(
+                        f"Expected a draw between recurrent layers of shape {tuple(shape)}, got "
+                        f"{tuple(x.shape)}: the states have one row for each input."
+                    )
             of_layer = tuple(s[layer * directions : (layer + 1) * directions] for s in states)
             inner = of_layer if isinstance(hx, tuple) else of_layer[0]
             own = weights[layer * each : (layer + 1) * each]
