@@ -39,5 +39,7 @@ class VerificationError(TorchDropoutError, AssertionError):
 
 class SiteError(TorchDropoutError, RuntimeError):
     """A place where a model draws cannot be given a key."""
+
+
 class UnavailableError(TorchDropoutError, AttributeError):
     """A result lacks what was asked of it; an `AttributeError`, so that `hasattr` is False."""

@@ -56,7 +56,6 @@ class Passes(keyed):
     ) -> None:
         super().__init__(model, seed=key, on_unreached="ignore")
         self.forced = True
-        self._plan = plan
         self._of_all = key
         self._pass = first
         self._count = count
@@ -91,9 +90,7 @@ class Passes(keyed):
         modules = paths_of(unwrapped(self.model))
         on = {site.path for site in plan.sites if site.selected}
         return [
-            modules[path]
-            for path in plan.flags
-            if path in on or injected(modules[path]) is None
+            modules[path] for path in plan.flags if path in on or injected(modules[path]) is None
         ]
 
     def after(self) -> None:
@@ -192,4 +189,3 @@ class Passes(keyed):
         if self._expanded:
             return x.unflatten(dim, (self._count, -1))
         return x.unsqueeze(dim).expand(*x.shape[:dim], self._count, *x.shape[dim:])
-

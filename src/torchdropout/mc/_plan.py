@@ -72,7 +72,12 @@ class Plan:
     def __str__(self) -> str:
         rows = [("site", "draws", "p", "how it is reached")]
         rows += [
-            (str(s.id), s.kind, "" if s.p is None else f"{s.p:g}" if _is_number(s.p) else "...", s.reached)
+            (
+                str(s.id),
+                s.kind,
+                "" if s.p is None else f"{s.p:g}" if _is_number(s.p) else "...",
+                s.reached,
+            )
             for s in self.sites
         ]
         rows += [(str(site), name, "", "not reached") for site, name in self.unreached.items()]

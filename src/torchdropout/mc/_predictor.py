@@ -415,4 +415,3 @@ def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
 
 def _warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
-

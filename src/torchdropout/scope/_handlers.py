@@ -129,7 +129,14 @@ def _attend(
     **options: Any,
 ) -> Any:
     def compute(
-        q: Any, k: Any, v: Any, mask: Any, key: Any, layout: Any, rate: Any = None, fresh: Any = None
+        q: Any,
+        k: Any,
+        v: Any,
+        mask: Any,
+        key: Any,
+        layout: Any,
+        rate: Any = None,
+        fresh: Any = None,
     ) -> torch.Tensor:
         drop = dropout_p if rate is None else rate
         ours = F.scaled_dot_product_attention
@@ -175,6 +182,7 @@ def _in_attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal
 
 
 _WITH_PARTS = _with_parts(torch_F.multi_head_attention_forward)
+
 
 @_of(torch_F.multi_head_attention_forward)
 def _multi_head(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -327,7 +335,9 @@ for _kind in ("rand", "randn"):
 
 
 @_of(torch.Tensor.uniform_)
-def _uniform_(watcher: Watcher, func: Any, x: Any, a: float = 0.0, b: float = 1.0, **kw: Any) -> Any:
+def _uniform_(
+    watcher: Watcher, func: Any, x: Any, a: float = 0.0, b: float = 1.0, **kw: Any
+) -> Any:
     low, high = kw.get("from", a), kw.get("to", b)
     if kw.get("generator") is not None:
         return func(x, low, high, generator=kw["generator"])
@@ -336,7 +346,13 @@ def _uniform_(watcher: Watcher, func: Any, x: Any, a: float = 0.0, b: float = 1.
 
 @_of(torch.Tensor.normal_)
 def _normal_(
-    watcher: Watcher, func: Any, x: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+    watcher: Watcher,
+    func: Any,
+    x: Any,
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    generator: Any = None,
 ) -> Any:
     if generator is not None:
         return func(x, mean, std, generator=generator)

@@ -183,14 +183,20 @@ class Look:
         for site, (draw, shape) in {**three, **two}.items():
             problem = ""
             batch = sequence = None
-            if site not in two or site not in three or (shorter is not None and site not in shorter):
+            if (
+                site not in two
+                or site not in three
+                or (shorter is not None and site not in shorter)
+            ):
                 problem = "it draws in some forwards and not in others"
             elif shape is not None:
                 batch, problem = _axis(shape, three[site][1], 2, 3)
                 if shorter is not None and not problem:
                     sequence, problem = _axis(shorter[site][1], shape, length - 1, length)
             found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
-        return Sites({site: found[site] for site in sorted(found, key=list({**two, **three}).index)})
+        return Sites(
+            {site: found[site] for site in sorted(found, key=list({**two, **three}).index)}
+        )
 
     def shapes(self, taken: Mapping[int, tuple[int, Sequence[int]]] = _ALL) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
