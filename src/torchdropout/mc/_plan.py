@@ -1,4 +1,4 @@
-"""`plan`: where a model draws in eval once its dropout is on, and the proof that nothing else is."""
+"""`plan`: where a model in eval draws once its dropout is on, and the proof of nothing else."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
 
 
 def _difference(expected: Any, got: Any) -> tuple[float, float] | None:
-    """The largest difference, and what rounding may make of it; None for outputs of another form."""
+    """The largest difference, and what rounding may make of it; None for another form."""
     a, form = _torch.tree.tree_flatten(expected)
     b, other = _torch.tree.tree_flatten(got)
     if form != other:
