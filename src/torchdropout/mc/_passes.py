@@ -181,8 +181,8 @@ class Passes(keyed):
             return one(key, *everything)
 
         dims = (0, *(along[i] for i in given))
-        y: torch.Tensor = torch.vmap(of_given, dims, dim)(keys, *(tensors[i] for i in given))
-        together: torch.Tensor = y.flatten(dim, dim + 1)
+        found: torch.Tensor = torch.vmap(of_given, dims, dim)(keys, *(tensors[i] for i in given))
+        together: torch.Tensor = found.flatten(dim, dim + 1)
         return together
 
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
