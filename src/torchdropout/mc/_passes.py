@@ -188,5 +188,6 @@ class Passes(keyed):
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""
         if self._expanded:
-            return x.unflatten(dim, (self._count, -1))
+            apart: torch.Tensor = x.unflatten(dim, (self._count, -1))
+            return apart
         return x.unsqueeze(dim).expand(*x.shape[:dim], self._count, *x.shape[dim:])

@@ -147,16 +147,17 @@ def plan(
 
     everything = look(allowed)
     target = everything.shapes()
-    flags = {site.path for site in target} & allowed
-    chosen = look(flags)
-    missing = [site for site in target if site not in chosen.shapes()]
-    if missing:
-        for site in missing:
-            names = site.path.split(".")
-            flags |= {".".join(names[:n]) for n in range(len(names))} & allowed
+    own = _with_own_draws(modules)
+    owners = {site.path for site in target} & allowed
+    tried = []
+    for flags in (owners, owners | _above(target, owners) & allowed, allowed):
         chosen = look(flags)
-        if any(site not in chosen.shapes() for site in missing):
-            flags, chosen = allowed, everything
+        seen = len(chosen.shapes().keys() & target.keys())
+        tried.append((flags, chosen, seen, *_prove(look(flags - own), args, kwargs)))
+        if seen == len(target):
+            break
+    # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
+    flags, chosen, _, proof, problem = max(tried, key=lambda one: (not one[4], one[2]))
     chosen.missed.clear()
     sites = chosen.sites(batch_dim)
     rates = _rates(sites, include, exclude, p)
@@ -186,7 +187,6 @@ def plan(
             "Expected a model that draws, got none: neither a dropout of torch or of this library "
             "with p > 0, nor a call of bernoulli, rand or randn, runs in its forward."
         )
-    proof, problem = _prove(look(flags - _with_own_draws(modules)), args, kwargs)
     return Plan(
         tuple(planned), dict(chosen.missed), proof, problem, tuple(sorted(flags)), sites, rates
     )
@@ -235,6 +235,15 @@ def training(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
     finally:
         for module, flag in zip(modules, before, strict=True):
             module.training = flag
+
+
+def _above(sites: Iterable[SiteId], known: set[str]) -> set[str]:
+    """The paths of the modules around those of the sites."""
+    found = set()
+    for site in sites:
+        names = site.path.split(".")
+        found |= {".".join(names[:n]) for n in range(len(names))}
+    return found - known
 
 
 def _is_injected(modules: Mapping[str, torch.nn.Module], site: SiteId) -> bool:
