@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -50,7 +50,7 @@ from .reporting.command import (
 from .reporting.lines import plural
 from .reporting.output import look, need_writable, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
-from .run import audit_data, audit_paths
+from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
 
 _RULES = tuple(RULES.values())
@@ -71,7 +71,16 @@ _REDRAWN = 0.1  # seconds
     is_flag=True,
     help="Apply all fixes, also those that may change behaviour; look at the diff.",
 )
-@click.option("--diff", is_flag=True, help="Print what --fix would change, and write nothing.")
+@click.option(
+    "--add-ignores",
+    is_flag=True,
+    help="Add a comment `# torchdropout: ignore[RULE]` where something is found.",
+)
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Print what --fix or --add-ignores would change, and write nothing.",
+)
 @click.option(
     "--select",
     multiple=True,
@@ -131,6 +140,7 @@ def audit(
     paths: tuple[str, ...],
     fix: bool,
     unsafe_fixes: bool,
+    add_ignores: bool,
     diff: bool,
     form: str,
     output: Path | None,
@@ -163,6 +173,8 @@ def audit(
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
         raise click.UsageError("Expected `-` to be the only PATH")
+    if add_ignores and (fix or unsafe_fixes):
+        raise click.UsageError("Expected --add-ignores or fixes, not both")
     if diff and context.get_parameter_source("form") is ParameterSource.COMMANDLINE:
         raise click.UsageError("Expected --diff or --format, not both")
     try:
@@ -173,8 +185,10 @@ def audit(
             need_writable(output)
     except WRONG as error:
         raise click.UsageError(str(error)) from error
-    fixing: Literal["safe", "unsafe"] | None = None
-    if fix or diff or unsafe_fixes:
+    fixing: Fixing | None = None
+    if add_ignores:
+        fixing = "ignores"
+    elif fix or diff or unsafe_fixes:
         fixing = "unsafe" if unsafe_fixes else "safe"
     changes: list[tuple[str, str, str]] = []
     shared: dict[str, Any] = {
