@@ -115,7 +115,7 @@ $(VENV)/demo.stamp: $(SOURCES)
 
 $(VENV)/test.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]" --editable packages/audit
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" --editable "packages/audit[lsp]"
 	touch $@
 
 clean:

@@ -17,6 +17,7 @@ from torchdropout_audit.__main__ import main
 from torchdropout_audit._version import __version__
 from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.reporting.settings import tomllib
 
 SOURCE = str(Path(command.__file__).parents[1])
 
@@ -448,6 +449,18 @@ def test_help_and_version(capsys):
         assert capsys.readouterr().out.startswith("Usage: torchdropout-audit [OPTIONS] [PATH]...\n")
     assert run("--version") == 0
     assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
+
+
+def test_a_language_server_needs_pygls(monkeypatch, capsys):
+    for name in ("pygls", "pygls.lsp.server"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "torchdropout_audit.lsp", raising=False)
+    assert run("--lsp") == 2
+    out, err = capsys.readouterr()
+    assert (out, f'pip install "{command.PYGLS}"' in err) == ("", True)
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+    assert extras == {"lsp": [command.PYGLS]}
 
 
 # What only a process of its own shows.

@@ -59,6 +59,9 @@ _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
 }
+PYGLS = "pygls>=2,<3"
+"""What the extra `lsp` installs."""
+
 _STDIN = "-"
 _REDRAWN = 0.1  # seconds
 
@@ -123,6 +126,14 @@ _REDRAWN = 0.1  # seconds
     default="<stdin>",
     metavar="FILE",
     help="The name of the source on stdin, when PATH is `-`.",
+)
+@click.option(
+    "--lsp",
+    is_flag=True,
+    is_eager=True,  # a wrong pyproject.toml here is for the editor to show, not to stop the server
+    expose_value=False,
+    callback=lambda context, _, is_asked: context.exit(_serve()) if is_asked else None,
+    help="Run a language server on stdin and stdout, for editors; it needs pygls.",
 )
 @click.option("--rules", "listing", is_flag=True, help="List the rules, and audit nothing.")
 @click.option(
@@ -227,6 +238,20 @@ def audit(
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
     return _exit_code(report, failed and not exit_zero)
+
+
+def _serve() -> int:
+    """Runs the language server until the editor ends it."""
+    try:
+        from .lsp import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol"):
+            raise
+        raise click.ClickException(
+            f'Expected pygls for --lsp, got none, or an older one: pip install "{PYGLS}"'
+        ) from error
+    serve()
+    return OK
 
 
 def _describe(name: str | None, form: str) -> None:
