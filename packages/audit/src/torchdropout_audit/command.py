@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -24,6 +24,8 @@ from .report import (
     render_github,
     render_json,
     render_sarif,
+    render_statistics,
+    render_statistics_json,
     render_text,
 )
 from .report._words import verdict_line
@@ -59,6 +61,8 @@ _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
 }
+_Detail = Literal["quiet", "source", "rules", "statistics"]
+_STATISTICS = ("text", "json")
 PYGLS = "pygls>=2,<3"
 """What the extra `lsp` installs."""
 
@@ -108,6 +112,11 @@ _REDRAWN = 0.1  # seconds
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave this out as well.")
 @click.option("--no-gitignore", is_flag=True, help="Audit what git ignores, too.")
+@click.option(
+    "--statistics",
+    is_flag=True,
+    help="Print how often each rule was found, and not where; as text or JSON.",
+)
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
 @quiet_option("Print findings without their source, and no progress.")
@@ -153,6 +162,7 @@ def audit(
     unsafe_fixes: bool,
     add_ignores: bool,
     diff: bool,
+    statistics: bool,
     form: str,
     output: Path | None,
     quiet: bool,
@@ -186,8 +196,16 @@ def audit(
         raise click.UsageError("Expected `-` to be the only PATH")
     if add_ignores and (fix or unsafe_fixes):
         raise click.UsageError("Expected --add-ignores or fixes, not both")
-    if diff and context.get_parameter_source("form") is ParameterSource.COMMANDLINE:
+    is_form_given = context.get_parameter_source("form") is ParameterSource.COMMANDLINE
+    if diff and is_form_given:
         raise click.UsageError("Expected --diff or --format, not both")
+    if statistics:
+        if diff:
+            raise click.UsageError("Expected --diff or --statistics, not both")
+        if form not in _STATISTICS and is_form_given:
+            names = " or ".join(_STATISTICS)
+            raise click.UsageError(f"Expected --statistics with --format {names}, got {form}")
+        form = form if form in _STATISTICS else "text"  # that of the settings is for reports
     try:
         rules = chosen(how.pop("select"), how.pop("ignore"))
         exclude = (*how["exclude"], *how["extend_exclude"])
@@ -232,9 +250,10 @@ def audit(
     is_filter = fixed is not None and fixing is not None
     if is_filter:  # the source goes to stdout, and the report to stderr or a file
         _pass_on(fixed or b"")
+    rendered = functools.partial(_rendered, report, form, _detail(quiet, verbose, statistics))
     if is_filter and output is None:
-        click.echo(_rendered(report, form, quiet, verbose), err=True, nl=False)
-    elif not _publish(report, form, output, quiet, verbose):
+        click.echo(rendered(), err=True, nl=False)
+    elif not _publish(report, output, rendered, quiet):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
     return _exit_code(report, failed and not exit_zero)
@@ -269,17 +288,22 @@ def _describe(name: str | None, form: str) -> None:
     write(render_rule(rule, **look()))
 
 
-def _rendered(report: SourceReport, form: str, quiet: bool, verbose: bool, **how: Any) -> str:
-    if form != "text":
-        return _RENDERERS[form](report)
-    return render_text(report, detail="quiet" if quiet else "rules" if verbose else "source", **how)
+def _detail(quiet: bool, verbose: bool, statistics: bool) -> _Detail:
+    """Returns what is printed of a finding; `statistics`: nothing but how many there are."""
+    return "statistics" if statistics else "quiet" if quiet else "rules" if verbose else "source"
+
+
+def _rendered(report: SourceReport, form: str, detail: _Detail, **how: Any) -> str:
+    if detail == "statistics":
+        is_json = form == "json"
+        return render_statistics_json(report) if is_json else render_statistics(report, **how)
+    return _RENDERERS[form](report) if form != "text" else render_text(report, detail=detail, **how)
 
 
 def _publish(
-    report: SourceReport, form: str, output: Path | None, quiet: bool, verbose: bool
+    report: SourceReport, output: Path | None, rendered: Callable[..., str], quiet: bool
 ) -> bool:
     """Writes the report; returns False when a complete one could not be written."""
-    rendered = functools.partial(_rendered, report, form, quiet, verbose)
     return publish(
         output,
         verdict_line(report),

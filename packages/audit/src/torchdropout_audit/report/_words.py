@@ -37,3 +37,10 @@ def verdict_line(report: SourceReport) -> str:
     orders = [f"--fix to fix {safe}"] if safe else []
     orders += [f"--unsafe-fixes to fix {unsafe}{' more' if safe else ''}"] if unsafe else []
     return f"{line} Run again with {', '.join(orders)}." if orders else line
+
+
+def verdict_style(report: SourceReport) -> str:
+    """Returns the style of the verdict: green for nothing found, yellow for advice alone."""
+    if not report.passed:
+        return "bold red"
+    return "bold yellow" if report.findings else "bold green"
