@@ -345,6 +345,7 @@ def test_settings_are_what_the_command_line_leaves_open(asked, capsys, tmp_path)
         "per_file_ignores": {"tests/**": {"p-one"}},
         "root": tmp_path.resolve(),
         "respect_gitignore": True,
+        "since": None,
         "jobs": 2,
         "cache": True,
         "fix": None,

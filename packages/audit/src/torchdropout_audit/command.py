@@ -111,6 +111,12 @@ _REDRAWN = 0.1  # seconds
     "a pyproject.toml.",
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave this out as well.")
+@click.option(
+    "--since",
+    metavar="REVISION",
+    help="Audit only files that have changed since a revision of git, or are new; with `...` after "
+    "it, since the branch left it.",
+)
 @click.option("--no-gitignore", is_flag=True, help="Audit what git ignores, too.")
 @click.option(
     "--statistics",
@@ -194,6 +200,8 @@ def audit(
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
         raise click.UsageError("Expected `-` to be the only PATH")
+    if how["since"] is not None and _STDIN in paths:
+        raise click.UsageError("Expected --since with files and folders, got `-`")
     if add_ignores and (fix or unsafe_fixes):
         raise click.UsageError("Expected --add-ignores or fixes, not both")
     is_form_given = context.get_parameter_source("form") is ParameterSource.COMMANDLINE
@@ -232,16 +240,20 @@ def audit(
         data = sys.stdin.buffer.read()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
-        with _bar(quiet=quiet) as progress:
-            report = audit_paths(
-                paths,
-                exclude=exclude,
-                respect_gitignore=not how["no_gitignore"],
-                jobs=how["jobs"],
-                cache=not no_cache,
-                progress=progress,
-                **shared,
-            )
+        try:
+            with _bar(quiet=quiet) as progress:
+                report = audit_paths(
+                    paths,
+                    exclude=exclude,
+                    respect_gitignore=not how["no_gitignore"],
+                    since=how["since"],
+                    jobs=how["jobs"],
+                    cache=not no_cache,
+                    progress=progress,
+                    **shared,
+                )
+        except WRONG as error:  # of --since
+            raise click.UsageError(str(error)) from error
     if diff:
         return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
     if form == "text":  # the other formats hold them

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from .cache import Cache, cache_folder, key_of
+from .changes import Changed
 from .comments import NOT_IGNORED, add_ignores, suppress
 from .files import UNREADABLE, UnreadableError, find_files, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
@@ -78,6 +79,7 @@ def audit_paths(
     per_file_ignores: Mapping[str, Collection[str]] | None = None,
     root: str | Path | None = None,
     respect_gitignore: bool = True,
+    since: str | None = None,
     jobs: int | None = None,
     cache: bool = True,
     fix: Fixing | None = None,
@@ -96,6 +98,7 @@ def audit_paths(
         per_file_ignores: For a pattern, names of rules that do not apply to files it matches.
         root: The folder that patterns are relative to; with None, the current one.
         respect_gitignore: False to audit what git ignores.
+        since: A revision of git: only files that have changed since then, or are new, are audited.
         jobs: The number of processes; with None, one per processor, at most 8.
         cache: Whether to use and save earlier findings.
         fix: Whether to fix files: `"safe"` where only one thing can be meant, `"unsafe"` where
@@ -106,6 +109,10 @@ def audit_paths(
 
     Returns:
         The report. After Ctrl-C it holds what was found by then, and is not complete.
+
+    Raises:
+        ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
+            git.
 
     Example:
         >>> audit_paths(["no/such/place"], cache=False).problems
@@ -118,6 +125,9 @@ def audit_paths(
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
+        if since is not None:
+            is_changed = Changed(since, paths, respect_gitignore=respect_gitignore)
+            files = list(filter(is_changed, files))
     except KeyboardInterrupt:
         return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
     with Cache(cache_folder() if cache else None) as remembered:
