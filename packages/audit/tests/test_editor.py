@@ -44,6 +44,16 @@ def test_the_changes_make_one_text_of_the_other(before, after):
     assert places == sorted(places)
 
 
+@pytest.mark.timeout(60)
+def test_many_changes_of_a_long_document_take_no_minutes():
+    kinds = "def f():\n    x = 1\n\n\n", "def g():\n    pass\n\n\n"
+    before = "".join(kinds[0].replace("f", f"f{i}") for i in range(400)) + kinds[1] * 3000
+    after = before.replace("x = 1", "x = 12")
+    changes = list(editor._differences(0, before, after))
+    assert [change.text for change in changes] == ["2"] * 400
+    assert applied(before, changes) == after
+
+
 @pytest.mark.parametrize("text", ["", "a", "a\n", "a\r\nb\rc\n\nd", "a\x0cb\x85c\u2028\n", "\r\n"])
 def test_lines_end_where_editors_end_them(text):
     assert "".join(lines_of(text)) == text

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
@@ -172,8 +173,9 @@ class Document:
         """Returns the changes that add a comment which silences a finding."""
         return self._changes(add_ignores(self._text, [finding])[0])
 
+    @cached_property  # editors ask at each move of the cursor
     def fix_all(self) -> tuple[Change, ...]:
-        """Returns the changes of all safe fixes."""
+        """The changes of all safe fixes."""
         return self._changes(fix_all(self._text, self._audit).text)
 
     def rules_at(self, part: int, place: Place) -> tuple[str, ...]:
@@ -228,7 +230,8 @@ def _differences(part: int, before: str, after: str) -> Iterator[Change]:
     head = _common(old, new)
     tail = _common(old[head:][::-1], new[head:][::-1])
     middle = old[head : len(old) - tail], new[head : len(new) - tail]
-    matcher = difflib.SequenceMatcher(None, *middle, autojunk=False)
+    # Frequent lines count as junk, by default: without that, long files take minutes.
+    matcher = difflib.SequenceMatcher(None, *middle)
     for kind, first, last, new_first, new_last in matcher.get_opcodes():
         if kind == "equal":
             continue

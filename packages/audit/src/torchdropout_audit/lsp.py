@@ -366,7 +366,9 @@ def make_server() -> Server:
         ls: Server, params: types.CodeActionParams
     ) -> list[types.CodeAction] | None:
         audited = await ls.audited(params.text_document.uri)
-        return None if audited is None else list(_actions(ls, params, *audited))
+        if audited is None:
+            return None
+        return await asyncio.to_thread(lambda: list(_actions(ls, params, *audited)))
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     async def hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
@@ -429,7 +431,7 @@ def _actions(
                     found,
                 )
     if _is_asked(FIX_ALL, asked) and any(_is_safe(f.finding) for f in document.found):
-        yield from made("torchdropout: fix all that is safe to fix", FIX_ALL, document.fix_all())
+        yield from made("torchdropout: fix all that is safe to fix", FIX_ALL, document.fix_all)
 
 
 def _is_safe(finding: SourceFinding) -> bool:
