@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ types = pytest.importorskip("lsprotocol.types")
 LanguageClient = pytest.importorskip("pygls.lsp.client").LanguageClient
 
 SOURCE = str(Path(torchdropout_audit.__file__).parents[1])
+PROGRAM = ("-m", "torchdropout_audit")
 LIMIT = 60  # seconds; an answer takes less than one
 
 HEAD = """\
@@ -60,9 +62,17 @@ class Editor:
             self.registered += params.registrations
             self._news.set()
 
-    async def begin(self, *folders, encodings=("utf-16",), options=None, edits=True, plain=False):
+    async def begin(
+        self,
+        *folders,
+        encodings=("utf-16",),
+        options=None,
+        edits=True,
+        plain=False,
+        program=PROGRAM,
+    ):
         await self.client.start_io(
-            sys.executable, "-m", "torchdropout_audit", "--lsp",
+            sys.executable, *program, "--lsp",
             env={**os.environ, "PYTHONPATH": SOURCE},
         )  # fmt: skip
         formats = [types.MarkupKind.PlainText] if plain else [types.MarkupKind.Markdown]
@@ -317,6 +327,62 @@ def test_wrong_settings_where_it_starts_do_not_stop_it(tmp_path, monkeypatch):
         await editor.until(lambda: editor.messages)
 
     scripted(script)
+
+
+# The same, where a rule has a fault and takes its time.
+FAULTY = """
+import sys, time
+from torchdropout_audit import editor
+from torchdropout_audit.__main__ import main
+audit = editor.audit_text
+
+def audited(text, *arguments):
+    if "fault" in text:
+        raise ZeroDivisionError("a fault")
+    time.sleep(3 if "slow" in text else 0)
+    return audit(text, *arguments)
+
+editor.audit_text = audited
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD + "# a fault\n")
+        for _ in range(3):
+            assert await editor.found(uri) == []
+            editor.change(uri, editor.texts[uri][1] + "\n")
+        assert await editor.found(uri) == []
+        assert editor.messages == [
+            "torchdropout: a.py: the audit failed: ZeroDivisionError: a fault"
+        ]
+        editor.change(uri, BAD)
+        assert len(await editor.found(uri)) == 1
+
+    scripted(script, tmp_path, program=("-c", FAULTY))
+
+
+def test_a_slow_audit_holds_up_no_other_document(tmp_path):
+    async def script(editor):
+        slow = editor.open(tmp_path / "slow.py", BAD + "# slow\n")
+        uri = editor.open(tmp_path / "a.py", BAD)
+        assert len(await editor.found(uri)) == 1
+        assert len(await editor.actions(uri)) == 3
+        assert slow not in editor.shown
+        editor.change(slow, FIXED)
+        assert await editor.found(slow) == []
+
+    scripted(script, tmp_path, program=("-c", FAULTY))
+
+
+def test_it_ends_with_the_editor():
+    done = subprocess.run(
+        [sys.executable, *PROGRAM, "--lsp"],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 def test_fixes_are_offered(tmp_path):
