@@ -42,6 +42,7 @@ class Editor:
     def __init__(self):
         self.client = LanguageClient("test", "1")
         self.shown = {}
+        self.published = []
         self.messages = []
         self.registered = []
         self.texts = {}
@@ -50,6 +51,7 @@ class Editor:
         @self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
         def publish(params):
             self.shown[params.uri] = (params.version, list(params.diagnostics))
+            self.published.append((params.uri, params.version))
             self._news.set()
 
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)
@@ -335,15 +337,21 @@ import sys, time
 from torchdropout_audit import editor
 from torchdropout_audit.__main__ import main
 audit = editor.audit_text
+log = None
+if "--unhurried" in sys.argv:
+    from torchdropout_audit import lsp
+    lsp._PAUSE = 2
+    log = open(sys.argv[2], "w")
 
 def audited(text, *arguments):
+    print(text, file=log or sys.stderr, flush=True)
     if "fault" in text:
         raise ZeroDivisionError("a fault")
     time.sleep(3 if "slow" in text else 0)
     return audit(text, *arguments)
 
 editor.audit_text = audited
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(["--lsp"]))
 """
 
 
@@ -363,6 +371,23 @@ def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path):
     scripted(script, tmp_path, program=("-c", FAULTY))
 
 
+def test_a_text_that_still_changes_is_not_audited(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", FIXED)
+        await editor.found(uri)
+        editor.change(uri, "drop(")
+        await asyncio.sleep(1.5)
+        editor.change(uri, BAD + "# a fault\n")
+        await asyncio.sleep(1)
+        editor.change(uri, BAD)
+        assert len(await editor.found(uri)) == 1
+        assert "0.1)" in log.read_text()
+        assert "fault" not in log.read_text()
+
+    log = tmp_path / "log"
+    scripted(script, tmp_path, program=("-c", FAULTY, "--unhurried", str(log)))
+
+
 def test_a_slow_audit_holds_up_no_other_document(tmp_path):
     async def script(editor):
         slow = editor.open(tmp_path / "slow.py", BAD + "# slow\n")
@@ -372,6 +397,7 @@ def test_a_slow_audit_holds_up_no_other_document(tmp_path):
         assert slow not in editor.shown
         editor.change(slow, FIXED)
         assert await editor.found(slow) == []
+        assert (slow, 1) not in editor.published  # it was old when it was found
 
     scripted(script, tmp_path, program=("-c", FAULTY))
 

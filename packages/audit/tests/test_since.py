@@ -174,7 +174,7 @@ def test_outside_a_work_tree(capsys):
 
 
 @pytest.mark.parametrize(
-    "revision", ["no", "", "-h", "--all", "...", "main:a.py", "no...", "HEAD~9"]
+    "revision", ["no", "", "-h", "--all", "...", "main:a.py", "no...", "HEAD~9", "main..main"]
 )
 def test_unknown_revisions(revision, capsys):
     repository(".", "a.py")

@@ -73,9 +73,8 @@ def _names(top: str, revision: str, respect_gitignore: bool) -> list[str]:
         raise ArgumentValueError(
             f"Expected `since` to be a revision of {top}, got {revision!r} (str){hint}"
         )
-    # A file that was renamed counts as new under its new name; one that was deleted is left out.
-    different = ("--name-only", "--no-renames", "--diff-filter=d", "--ignore-submodules=all")
-    listed = _need(top, "diff", "-z", "--no-ext-diff", *different, commit, "--")
+    # A file that was renamed is listed under its new name.
+    listed = _need(top, "diff", "-z", "--name-only", commit, "--")
     ignored = ("--exclude-standard",) if respect_gitignore else ()
     return listed + _need(top, "ls-files", "-z", "--others", *ignored)
 
