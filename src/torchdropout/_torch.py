@@ -269,7 +269,6 @@ _saved_tensors_hooks = _optional(
     "a region is recomputed with the right draws only within the scope",
     lambda ignore_disabled: None,
 )
-function_mode_enabled = _function_mode_active
 is_view = _optional(
     "torch:Tensor._is_view",
     "whether a tensor that is written into is a view",

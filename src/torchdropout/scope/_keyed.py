@@ -15,6 +15,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import _torch
 from .._validate import check_unsigned, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
+from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
 from ._handlers import HANDLERS, injected
@@ -137,6 +138,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         try:
             watcher.install(self.model, self.prefix)
             watcher.mode.__enter__()
+            observers.append(watcher.call)
         except BaseException:
             self._leave()
             raise
@@ -148,6 +150,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        observers.remove(self._watcher.call)
         self._watcher.mode.__exit__(kind, error, trace)
         self._leave()
 
@@ -249,10 +252,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if is_dynamo_compiling():
             seed, stream = key.tensor().unbind()
             key = Key(seed, stream)
-            part = Part(batch, 0, sequence, 0, self._length(), key, self._starts)
+            part = Part(batch, 0, sequence, 0, self._length(), key, self.places)
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def places(self) -> torch.Tensor:
+        """The first sample and position of the current forward."""
+        return self._starts
 
     def _first(self) -> int:
         return 0 if self.sequence is None else self.sequence[0]

@@ -212,6 +212,7 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        inside: Whether a draw is being computed, in compiled code, where the mode stays active.
     """
 
     scope: Scope | None = None
@@ -225,6 +226,7 @@ class Watcher:
         self.frames: list[str] = []
         self.counts: dict[str, int] = {}
         self.start = 0
+        self.inside = False
         self._injected = injected
         self._hooks: list[_Hook] = []
         self._hooked: tuple[int, list[tuple[str, int]]] | None = None
@@ -308,6 +310,17 @@ class Watcher:
             self._note_checkpoint()
         return self.active().answer(self.next_site(), draw)
 
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A call of one of our functions in compiled code."""
+        handler = self.mode.handlers.get(func)
+        if handler is None or not self.frames:
+            return func(*args, **kwargs)
+        self.inside = True
+        try:
+            return handler(self, func, *args, **kwargs)
+        finally:
+            self.inside = False
+
     def active(self) -> Scope:
         """The scope."""
         if self.scope is None:
@@ -362,7 +375,7 @@ class Mode(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         handler = self.handlers.get(func)
-        if handler is None or not self.watcher.frames:
+        if handler is None or not self.watcher.frames or self.watcher.inside:
             return func(*args, **(kwargs or {}))
         return handler(self.watcher, func, *args, **(kwargs or {}))
 
