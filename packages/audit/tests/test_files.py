@@ -372,7 +372,7 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
         (b"\xef\xbb\xbf# coding: latin-1\n", "encoding problem: utf-8", 1),
         (b"# coding: ascii\n#\n#\n\xc3\xa9", "not ascii", 4),
         (b"# coding: rot13\n", "rot13 is not an encoding of text", 1),
-        ("import torch\n".encode("utf-16"), "invalid or missing encoding declaration", 1),
+        ("import torch\n".encode("utf-16"), "UTF-16 or UTF-32, which Python does not read", 1),
     ],
 )
 def test_what_cannot_be_decoded(data, words, line):

@@ -88,7 +88,7 @@ def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
     def fail(*_):
         raise AssertionError
 
-    monkeypatch.setattr(run_module, "audit_text", fail)
+    monkeypatch.setattr(run_module, "audit_rules", fail)
     write(a=text)
     report = audit_paths(["a.py"])
     assert (report.files, report.problems) == (1, ())
@@ -153,14 +153,14 @@ def test_progress_is_told():
 
 
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
-    audit_text = run_module.audit_text
+    audit_rules = run_module.audit_rules
 
     def fail(text, path, rules):
         if path == "b.py":
             raise TypeError("no such thing")
-        return audit_text(text, path, rules)
+        return audit_rules(text, path, rules)
 
-    monkeypatch.setattr(run_module, "audit_text", fail)
+    monkeypatch.setattr(run_module, "audit_rules", fail)
     write(a=BAD, b=BAD, c=BAD)
     report = audit_paths(["."])
     assert [f.path for f in report.findings] == ["a.py", "c.py"]
