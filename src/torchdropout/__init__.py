@@ -1,6 +1,13 @@
 """Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
 
+# isort: off
+from . import _safe_path
+
+_safe_path.leave_current_folder(__name__)  # before anything is imported from elsewhere
+
 from . import _torch as _torch  # first: it refuses a torch that is too old
+
+# isort: on
 from . import backends as backends
 from . import export as export
 from . import functional as functional

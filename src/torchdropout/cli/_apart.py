@@ -38,7 +38,8 @@ def apart(work: Callable[[], Result], target: str, *, fork: bool) -> Result:
     if not fork or sys.platform != "linux":
         return work()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if stream is not None:
+            stream.flush()
     mine, theirs = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python warns of any thread

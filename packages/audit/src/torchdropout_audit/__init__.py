@@ -1,5 +1,11 @@
 """Finds mistakes in the use of dropout in Python sources; imports and runs nothing of them."""
 
+# isort: off
+from . import _safe_path
+
+_safe_path.leave_current_folder(__name__)  # before anything is imported from elsewhere
+# isort: on
+
 from ._version import __version__ as __version__
 from .findings import Edit as Edit
 from .findings import Fix as Fix

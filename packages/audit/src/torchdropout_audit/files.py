@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import stat
@@ -148,9 +149,12 @@ def write_over(path: str, old: bytes, new: bytes) -> bool:
         False if the file no longer holds `old`; it is left as it is.
 
     Raises:
-        OSError: The file cannot be written; it is unchanged.
+        OSError: The file cannot be written, or has several names (hard links); it is unchanged.
     """
     target = Path(path).resolve()
+    links = target.stat().st_nlink
+    if links > 1:  # replaced, it would be another file than that of its other names
+        raise OSError(errno.EMLINK, f"it is one file with {links} names (hard links)")
     if target.read_bytes() != old:
         return False
     replace_file(target, new)
@@ -209,6 +213,19 @@ def find_files(
         if stat.S_ISDIR(mode) and not is_new and not _holds_any(files, named):
             problems.append(f"{path}: no Python file or notebook to audit")
     return list(files.values()), problems
+
+
+def leads_out(path: str, named: Sequence[str | Path]) -> bool:
+    """Whether a path is a link to a file outside of what was named.
+
+    Args:
+        path: A file that `find_files` found.
+        named: What it was given. A link that is named itself leads nowhere else.
+    """
+    if not os.path.islink(path) or path in map(str, named):  # noqa: PTH114
+        return False
+    real = os.path.realpath(path)
+    return not any(real.startswith(os.path.join(os.path.realpath(each), "")) for each in named)  # noqa: PTH118
 
 
 def why(error: OSError) -> str:

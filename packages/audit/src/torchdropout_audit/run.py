@@ -13,7 +13,7 @@ from typing import Literal
 
 from .cache import Cache, cache_folder, key_of
 from .comments import suppress
-from .files import UNREADABLE, UnreadableError, find_files, read_source, why, write_over
+from .files import UNREADABLE, UnreadableError, find_files, leads_out, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
 from .fix import fix_all, without_tried
 from .limit import TooLongError, within
@@ -118,7 +118,8 @@ def audit_paths(
         ('no/such/place: no such file or folder',)
     """
     began = time.monotonic()
-    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, progress)
+    ignores = per_file_ignores or {}
+    run = _Run(rules, ignores, root or Path.cwd(), fix, changed, progress, paths)
     complete = True
     try:
         files, problems = find_files(
@@ -235,7 +236,9 @@ class _Run:
         fix: Literal["safe", "unsafe"] | None,
         changed: Callable[[str, str, str], None] | None,
         progress: Callable[[int, int], None] | None,
+        named: Sequence[str | Path] = (),
     ) -> None:
+        self._named = named
         self._rules = frozenset(RULES if rules is None else rules)
         self._ignores = [
             (Patterns(Path(root), [pattern]), frozenset(names))
@@ -300,6 +303,9 @@ class _Run:
         change = outcome.change
         if change is None:
             return self.tried(outcome)
+        if leads_out(task.path, self._named):
+            said = f"not fixed: it is a link to {os.path.realpath(task.path)}, which was not named"
+            return replace(outcome, problem=f"{task.path}: {said}")
         if self._changed is not None:
             self._changed(task.path, change.old_text, change.new_text)
             return outcome
