@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+_FLAGS = frozenset("bBdEiOPqRsSuvx")  # that may stand before `m` in one option
+
 
 def leave_current_folder(package: str) -> None:
     """Removes the current folder from the path where Python put it there to run this package.
@@ -19,9 +21,8 @@ def leave_current_folder(package: str) -> None:
         return
     given = [*sys.orig_argv, ""]
     for option, name in zip(given, given[1:], strict=False):
-        if option.startswith("-") and not option.startswith("--"):
-            _, is_module, joined = option.partition("m")
-            if is_module and (joined or name).partition(".")[0] == package:
+        flags, is_module, joined = option.partition("m")
+        if is_module and flags.startswith("-") and _FLAGS.issuperset(flags[1:]):
+            if (joined or name).partition(".")[0] == package:
                 del sys.path[0]
-            if is_module:
-                return
+            return

@@ -215,7 +215,7 @@ def _steps(glob: str) -> list[re.Pattern[str] | None]:
             inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
             chunks[-1] += f"(?!/)[{'^' if match['no'] else ''}{inside}]"
         elif match["open"]:  # never closed: matches nothing
-            chunks[-1] += "(?!)"
+            return [_NOTHING]
         else:
             chunks[-1] += re.escape(letter)
     return [*steps, _step(chunks)]

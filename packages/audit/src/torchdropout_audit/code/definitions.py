@@ -25,7 +25,7 @@ class Unknown:
 UNKNOWN = Unknown()
 
 # No class that a person wrote has more; each class would otherwise cost as much as it has bases.
-_MOST_BASES = 100
+_MOST_BASES = 50
 _MOST_LEVELS = 1_000
 
 
