@@ -1,10 +1,7 @@
 """Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
 
 # isort: off
-from . import _safe_path
-
-_safe_path.leave_current_folder(__name__)  # before anything is imported from elsewhere
-
+from . import _safe_path as _safe_path  # before anything is imported from elsewhere
 from . import _torch as _torch  # first: it refuses a torch that is too old
 
 # isort: on

@@ -1,4 +1,4 @@
-"""Keeps `python -m` from importing modules of the current folder; nothing is imported for it."""
+"""Keeps `python -m` from importing modules of the current folder, once it is imported itself."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ def leave_current_folder(package: str) -> None:
     if is_safe or sys.argv[:1] != ["-m"]:  # so it is until the module to run is found
         return
     given = [*sys.orig_argv, ""]
-    for option, name in zip(given, given[1:], strict=False):
+    for place, option in enumerate(given[:-1]):
+        name = given[place + 1]
         flags, is_module, joined = option.partition("m")
         if is_module and flags.startswith("-") and _FLAGS.issuperset(flags[1:]):
             if (joined or name).partition(".")[0] == package:
                 del sys.path[0]
             return
+
+
+leave_current_folder(__name__.partition(".")[0])

@@ -106,7 +106,9 @@ def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
         ("import os\nos.kill(os.getpid(), 9)", "the process was ended by signal 9"),
         ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
         (
-            "import os, subprocess\nsubprocess.Popen(['sleep', '30'], close_fds=False)\nos._exit(0)",
+            "import os, subprocess\n"
+            "subprocess.Popen(['sleep', '30'], close_fds=False)\n"
+            "os._exit(0)",
             "the process ended with exit code 0",
         ),
         ("raise KeyError('x')", "KeyError"),
@@ -115,7 +117,7 @@ def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
 )
 def test_a_process_that_ends_is_noticed(body, said, tmp_path):
     file = tmp_path / "ends.py"
-    file.write_text(f"def build():\n" + "".join(f"    {line}\n" for line in body.splitlines()))
+    file.write_text("def build():\n" + "".join(f"    {line}\n" for line in body.splitlines()))
     command = [sys.executable, "-m", "torchdropout", "audit-model", f"{file}:build"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (2, "")

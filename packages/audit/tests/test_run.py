@@ -357,6 +357,30 @@ def test_what_can_be_fixed_is():
     assert Path("a.py").read_text(encoding="utf-8") == FIXED
 
 
+def test_a_link_that_leads_out_of_what_is_named_is_not_fixed(tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.py"
+    outside.write_text(FIXABLE)
+    Path("link.py").symlink_to(outside)
+    changes = []
+    for options in ({}, {"changed": lambda *change: changes.append(change)}):
+        report = audit_paths(["."], fix="safe", **options)
+        assert (report.fixed, changes, outside.read_text()) == (0, [], FIXABLE)
+        [said] = report.problems
+        assert said.startswith("link.py: not fixed: it is a link to ")
+    assert audit_paths(["link.py"], fix="safe").fixed == 1  # it was named itself
+    assert outside.read_text() == FIXED
+    assert Path("link.py").is_symlink()
+
+
+def test_a_link_within_what_is_named_is_fixed():
+    Path("sub").mkdir()
+    Path("sub/a.py").write_text(FIXABLE)
+    Path("link.py").symlink_to(Path("sub/a.py").resolve())
+    report = audit_paths(["."], fix="safe")
+    assert (report.fixed, report.problems) == (1, ())
+    assert Path("sub/a.py").read_text() == FIXED
+
+
 def test_what_is_remembered_is_fixed_too():
     write(a=FIXABLE)
     before = audit_paths(["."])

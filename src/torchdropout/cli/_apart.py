@@ -57,7 +57,9 @@ def apart(work: Callable[[], Result], target: str, *, fork: bool) -> Result:
     finally:
         os.close(mine)
     if not data:
-        raise TargetError(f"Expected TARGET {target!r} to return, got: the process {_ended(status)}")
+        raise TargetError(
+            f"Expected TARGET {target!r} to return, got: the process {_ended(status)}"
+        )
     result = pickle.loads(data)
     if isinstance(result, BaseException):
         raise result

@@ -1,9 +1,8 @@
 """Finds mistakes in the use of dropout in Python sources; imports and runs nothing of them."""
 
 # isort: off
-from . import _safe_path
+from . import _safe_path as _safe_path  # before anything is imported from elsewhere
 
-_safe_path.leave_current_folder(__name__)  # before anything is imported from elsewhere
 # isort: on
 
 from ._version import __version__ as __version__

@@ -116,7 +116,8 @@ class _Spoken:
     def _is_silent(self, name: str, line: int | None) -> bool:
         if (name, line) not in self._known:
             asked = self._of_file if line is None else self._by_line[line]
-            self._known[name, line] = any([each.silences(name) for each in asked])
+            said = [each.silences(name) for each in asked]
+            self._known[name, line] = any(said)
         return self._known[name, line]
 
 

@@ -132,7 +132,9 @@ class Code(Layers, Training):
                 may_be.append(cls)
             if any(map(_is_no_module, names)):
                 never.append(cls)
-        is_sure, is_open, is_none = (_with_all_below(each, below) for each in (surely, may_be, never))
+        is_sure, is_open, is_none = (
+            _with_all_below(each, below) for each in (surely, may_be, never)
+        )
         for cls in self.classes:
             cls.is_surely_module = cls in is_sure
             cls.is_module = cls.is_surely_module or (

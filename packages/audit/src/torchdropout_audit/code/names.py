@@ -191,7 +191,7 @@ class Names(Tree):
         return self._value(expr, 0)
 
     def _value(self, expr: ast.AST | None, depth: int) -> object:
-        if expr is None or depth > _DEEPEST:
+        if not isinstance(expr, ast.expr) or depth > _DEEPEST:
             return UNKNOWN
         if isinstance(expr, ast.Constant):
             return expr.value

@@ -103,9 +103,9 @@ class Training(Names):
         before = self.before(node)
         if before is None:
             return False
-        if isinstance(before, ast.Assert) or (isinstance(before, ast.If) and before in self._exits):
-            if (yield "depends", before.test):
-                return True
+        ends = isinstance(before, ast.Assert) or before in self._exits
+        if ends and isinstance(before, (ast.Assert, ast.If)) and (yield "depends", before.test):
+            return True
         return (yield "left", before)
 
     @cached_property

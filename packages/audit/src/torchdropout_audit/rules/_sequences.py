@@ -190,9 +190,7 @@ class _Reader:
 
     # --- What is applied ------------------------------------------------------------------------
 
-    def _block(
-        self, block: Sequence[ast.stmt], known: _Known
-    ) -> Generator[Path, None, set[str]]:
+    def _block(self, block: Sequence[ast.stmt], known: _Known) -> Generator[Path, None, set[str]]:
         """Follows the values of local names through statements.
 
         Args:
@@ -237,9 +235,7 @@ class _Reader:
             bound |= now
         return bound
 
-    def _simple(
-        self, statement: ast.stmt, known: _Known
-    ) -> Generator[Path, None, set[str]]:
+    def _simple(self, statement: ast.stmt, known: _Known) -> Generator[Path, None, set[str]]:
         value = getattr(statement, "value", None)
         target = _target(statement)
         passed: Path | None = None
@@ -306,7 +302,6 @@ class _Reader:
             if layers is not None:
                 return layers, first
         return [self._built(func, expr)], first
-
 
     def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""

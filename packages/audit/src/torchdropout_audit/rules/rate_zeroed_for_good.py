@@ -149,9 +149,7 @@ def _is_rate(code: Code, cls: Class, target: ast.Attribute) -> bool:
 def _rates(code: Code) -> frozenset[tuple[Class | None, str]]:
     """Returns the text of all that is given as a rate, each with its class."""
     given = ((call.cls, call.argument(RATES.get(call.name or "", ""))) for call in code.calls)
-    return frozenset(
-        (cls, code.text_of(rate)) for cls, rate in given if isinstance(rate, ast.expr)
-    )
+    return frozenset((cls, code.text_of(rate)) for cls, rate in given if isinstance(rate, ast.expr))
 
 
 def _says_drop(name: str) -> bool:
