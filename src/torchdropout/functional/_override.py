@@ -22,7 +22,8 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
     @functools.wraps(function)
     def wrapper(input: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         if overridden(input):
-            return handle(wrapper, (input,), input, *args, **kwargs)
+            other: torch.Tensor = handle(wrapper, (input,), input, *args, **kwargs)
+            return other
         return function(input, *args, **kwargs)
 
     return cast("Callable[P, torch.Tensor]", wrapper)
