@@ -261,6 +261,8 @@ class Watcher:
     ) -> Iterator[_Hook]:
         inner = unwrapped(model)
         for path, module in paths.items():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks
+                continue
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
             if inject is not None:
