@@ -50,6 +50,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/python docs/words.py
 	$(BIN)/torchdropout audit
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 # The phrases that docs/style.md replaces, wherever they still are.
@@ -115,7 +116,7 @@ $(VENV)/demo.stamp: $(SOURCES)
 
 $(VENV)/test.stamp: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]" --editable packages/audit
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" --editable "packages/audit[lsp]"
 	touch $@
 
 clean:

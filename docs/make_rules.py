@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torchdropout.audit.rules import RULES as MODEL_RULES
+from torchdropout.reporting.rules import render_rule_markdown
 from torchdropout_audit.registry import RULES as SOURCE_RULES
 
 PAGE = Path(__file__).parent / "rules.md"
@@ -27,7 +28,10 @@ def page() -> str:
     rules = sorted(RULES.values(), key=lambda rule: rule.code)
     parts = [HEAD, _index(rules)]
     for group in dict.fromkeys(rule.group for rule in rules):
-        parts += [f"## {group}\n", *(_rule(rule) for rule in rules if rule.group == group)]
+        parts += [
+            f"## {group}\n",
+            *map(render_rule_markdown, [r for r in rules if r.group == group]),
+        ]
     return "\n".join(parts)
 
 
@@ -48,16 +52,6 @@ def _title(rule: Any) -> str:
 
 def _anchor(rule: Any) -> str:
     return _title(rule).lower().replace(" ", "-")
-
-
-def _rule(rule: Any) -> str:
-    parts = [f"### {_title(rule)}", f"**{rule.summary}** ({rule.severity})", rule.explain.strip()]
-    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
-        if source:
-            parts += [title, f"```python\n{source.strip()}\n```"]
-    if rule.evidence:
-        parts.append(f"Seen in: {rule.evidence}")
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

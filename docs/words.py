@@ -21,7 +21,7 @@ STYLE = ROOT / "docs" / "style.md"
 
 READ = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "Makefile"),
-    *("pyproject.toml", "setup.py", ".pre-commit-hooks.yaml", ".ci", ".github"),
+    *("pyproject.toml", "setup.py", "action.yml", ".pre-commit-hooks.yaml", ".ci", ".github"),
     *("docs", "src", "csrc", "packages", "tests", "benchmarks", "examples"),
 )
 SUFFIXES = {".md", ".py", ".cpp", ".h", ".hpp", ".toml", ".yml", ".yaml", ".cff", ".sh", ".j2", ""}

@@ -35,7 +35,7 @@ set_up() {
     tar --create --null --files-from - | tar --extract --directory "$build/sources")
   # No build isolation, in which pip would compile with the newest torch. Torch stays as it is.
   "$own" -m pip install --quiet --no-build-isolation --editable "$build/sources[dev]" \
-    --editable "$build/sources/packages/audit" "$torch"
+    --editable "$build/sources/packages/audit[lsp]" "$torch"
 }
 [ "${ONLY:-}" = tests ] || set_up
 [ "${ONLY:-}" != setup ] || exit 0

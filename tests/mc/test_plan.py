@@ -267,21 +267,38 @@ def test_something_else_that_depends_on_the_mode_is_a_problem():
     )
     assert str(plan).endswith(f"1 of 1 sites draw. {plan.problem}")
     assert not plan.proof
-    plan = mc.plan(Auxiliary().eval(), X)
+
+
+class Paired(torch.nn.Module):
+    """Two outputs in training, of which one is dropped."""
+
+    def forward(self, x):
+        return (Gated.forward(self, x), x) if self.training else x
+
+
+def test_an_output_of_another_form_is_a_problem():
+    plan = mc.plan(Paired().eval(), X)
     assert plan.problem == (
         f"With the mean of each draw the output has another form than eval's: {OTHER}."
     )
 
 
-def test_what_is_left_out_needs_no_training_mode():
-    plan = mc.plan(Auxiliary().eval(), X, exclude="aux")
-    assert not plan.problem
-    assert [(site.path, site.reached) for site in plan.sites] == [
-        ("drop", CALL),
-        ("aux", "left as in eval"),
-    ]
-    plan = mc.plan(torch.nn.Sequential(torch.nn.Dropout(), Shifted()).eval(), X, include="0")
+def test_what_eval_does_not_run_stays_off():
+    plan = mc.plan(Auxiliary().eval(), X)
     assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert [(site.path, site.selected, site.reached) for site in plan.sites] == [
+        ("drop", True, CALL),
+        ("aux", False, "left as in eval, which does not run it"),
+    ]
+    assert str(plan).splitlines()[-1].startswith("1 of 2 sites draw.")
+
+
+def test_what_is_left_out_needs_no_training_mode():
+    model = torch.nn.Sequential(torch.nn.Dropout(), Shifted()).eval()
+    assert mc.plan(model, X).problem
+    plan = mc.plan(model, X, include="0")
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert [site.reached for site in plan.sites] == [CALL, "left as in eval"]
 
 
 class Counting(torch.nn.Module):

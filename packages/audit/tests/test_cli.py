@@ -17,6 +17,7 @@ from torchdropout_audit.__main__ import main
 from torchdropout_audit._version import __version__
 from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.reporting.settings import tomllib
 
 SOURCE = str(Path(command.__file__).parents[1])
 
@@ -344,6 +345,7 @@ def test_settings_are_what_the_command_line_leaves_open(asked, capsys, tmp_path)
         "per_file_ignores": {"tests/**": {"p-one"}},
         "root": tmp_path.resolve(),
         "respect_gitignore": True,
+        "since": None,
         "jobs": 2,
         "cache": True,
         "fix": None,
@@ -448,6 +450,18 @@ def test_help_and_version(capsys):
         assert capsys.readouterr().out.startswith("Usage: torchdropout-audit [OPTIONS] [PATH]...\n")
     assert run("--version") == 0
     assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
+
+
+def test_a_language_server_needs_pygls(monkeypatch, capsys):
+    for name in ("pygls", "pygls.lsp.server"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "torchdropout_audit.lsp", raising=False)
+    assert run("--lsp") == 2
+    out, err = capsys.readouterr()
+    assert (out, f'pip install "{command.PYGLS}"' in err) == ("", True)
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+    assert extras == {"lsp": [command.PYGLS]}
 
 
 # What only a process of its own shows.

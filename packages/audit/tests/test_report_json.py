@@ -35,8 +35,8 @@ def test_what_is_in_it():
     data = json.loads(render_json(REPORT))
     VALIDATOR.validate(data)
     assert {k: v for k, v in data.items() if k != "findings"} == {
-        "schema": 1, "files": 212, "problems": ["x: no"], "mended": 2, "complete": True,
-        "seconds": 0.93,
+        "schema": 1, "files": 212, "problems": ["x: no"], "mended": 2, "ignored": 0,
+        "complete": True, "seconds": 0.93,
     }  # fmt: skip
     assert data["findings"][0] == {
         "path": "src/model.py", "cell": 0, "line": 41, "column": 9, "end_line": 41,

@@ -70,7 +70,7 @@ def zoneout(
         ICLR 2017.
     """
     if overridden(new, old):
-        found: torch.Tensor = handle_torch_function(
+        other: torch.Tensor = handle_torch_function(
             zoneout,
             (new, old),
             new,
@@ -84,7 +84,7 @@ def zoneout(
                 layout=layout,
             ),
         )
-        return found
+        return other
     p = check_states(new, old, p)
     check_bool("training", training)
     check_source(key, generator, new)

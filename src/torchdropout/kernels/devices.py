@@ -7,7 +7,7 @@ reference form of an operator where it was not chosen.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ def on_gpu(operator: str, reference: Kernel) -> Kernel:
     return run
 
 
-def placed(key: torch.Tensor, rest: Sequence[Any]) -> tuple[torch.Tensor, Sequence[Any]]:
+def placed(key: torch.Tensor, rest: tuple[Any, ...]) -> tuple[torch.Tensor, tuple[Any, ...]]:
     """A key without its third number, which is added to the base among the other arguments.
 
     A compiled graph has the key as an input, and so a base that changes from call to call.

@@ -13,7 +13,7 @@ from ._passes import Passes
 from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, find_plan
 
 
-class active(Passes):
+class active(Passes):  # noqa: N801 - as torch's scopes are named
     """A scope in which a model in eval draws: each forward is the next pass.
 
     For loops that people already have. `MCDropout` is faster, and keeps statistics.

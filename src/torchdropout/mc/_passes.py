@@ -21,7 +21,7 @@ from ..scope._watch import Draw, paths_of, unwrapped
 from ._plan import Plan, training
 
 
-class CannotBatch(Exception):
+class CannotBatchError(Exception):
     """A draw of several passes cannot be made in one forward, or not from here on."""
 
 
@@ -132,9 +132,9 @@ class Passes(keyed):
             key = Key(step.seed, step.stream ^ stream)
             return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, rate=rate))
         if batch is None or not draw.aligned:
-            raise CannotBatch(f"{site} ({draw.kind}) has no dimension of inputs")
+            raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
         if not self._expanded and draw.finish is not None:
-            raise CannotBatch(f"{site} ({draw.kind}) writes into its input")
+            raise CannotBatchError(f"{site} ({draw.kind}) writes into its input")
         keys = torch.tensor(
             [[as_int64(step.seed), step.stream ^ stream] for step in self._steps],
             dtype=torch.int64,
@@ -181,11 +181,13 @@ class Passes(keyed):
             return one(key, *everything)
 
         dims = (0, *(along[i] for i in given))
-        y = torch.vmap(of_given, dims, dim)(keys, *(tensors[i] for i in given))
-        return y.flatten(dim, dim + 1)
+        found: torch.Tensor = torch.vmap(of_given, dims, dim)(keys, *(tensors[i] for i in given))
+        together: torch.Tensor = found.flatten(dim, dim + 1)
+        return together
 
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""
         if self._expanded:
-            return x.unflatten(dim, (self._count, -1))
+            apart: torch.Tensor = x.unflatten(dim, (self._count, -1))
+            return apart
         return x.unsqueeze(dim).expand(*x.shape[:dim], self._count, *x.shape[dim:])

@@ -1,4 +1,4 @@
-"""`plan`: where a model draws in eval once its dropout is on, and the proof that nothing else is."""
+"""`plan`: where a model in eval draws once its dropout is on, and the proof of nothing else."""
 
 from __future__ import annotations
 
@@ -172,49 +172,57 @@ def find_plan(
             "with p > 0, nor a call of bernoulli, rand or randn, runs in its forward."
         )
     rates = _rates(target, include, exclude, p)
-    flags = {site.path for site in rates} & allowed
-    chosen = look(flags)
-    # A module may draw only where those that contain it are in training too.
-    missing = rates.keys() - chosen.shapes().keys()
-    if missing:
-        for site in missing:
-            names = site.path.split(".")
-            flags |= {".".join(names[:n]) for n in range(len(names))} & allowed
+    own = _with_own_draws(modules)
+    owners = {site.path for site in rates} & allowed
+    tried = []
+    for flags in (owners, owners | _above(rates) & allowed, allowed):
         chosen = look(flags)
-        if not rates.keys() <= chosen.shapes().keys():
-            flags, chosen = allowed, everything
+        seen = len(chosen.shapes().keys() & rates.keys())
+        tried.append((flags, chosen, seen, *_prove(look(flags - own), args, kwargs)))
+        if seen == len(rates):
+            break
+    # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
+    flags, chosen, _, proof, problem = max(tried, key=lambda t: (t[2] > 0 and not t[4], t[2]))
     chosen.missed.clear()
     sites = chosen.sites(batch_dim)
-    planned = [
-        _planned(draw, sites.get(site), site, site in by_call, rates, modules)
-        for site, (draw, _) in target.items()
-    ]
-    proof, problem = _prove(look(flags - _with_own_draws(modules)), args, kwargs)
+    reached = {site: rate for site, rate in rates.items() if site in sites}
+    planned = []
+    for site, (draw, shape) in target.items():
+        if site in reached:
+            planned.append(_planned(draw, sites[site], site in by_call, reached, modules))
+        else:
+            how = "left as in eval" + (", which does not run it" if site in rates else "")
+            planned.append(PlannedSite(site, draw.kind, draw.p, how, False, False, shape))
     unreached = {**chosen.missed, **scripted}
-    return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, rates)
+    return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
+
+
+def _above(sites: Iterable[SiteId]) -> set[str]:
+    """The paths of the modules around those of the sites."""
+    found = set()
+    for site in sites:
+        names = site.path.split(".")
+        found |= {".".join(names[:n]) for n in range(len(names))}
+    return found
 
 
 def _planned(
     draw: Draw,
-    found: Site | None,
-    id: SiteId,
+    found: Site,
     by_call: bool,
     rates: Mapping[SiteId, float | None],
     modules: Mapping[str, torch.nn.Module],
 ) -> PlannedSite:
-    """What a plan says about a site."""
-    if id not in rates or found is None:
-        shape = None if found is None else found.shape
-        return PlannedSite(id, draw.kind, draw.p, "left as in eval", False, False, shape)
-    if not draw.aligned and draw.mean is None and injected(modules[id.path]) is not None:
+    """What a plan says about a site that draws in the passes."""
+    if not draw.aligned and draw.mean is None and injected(modules[found.id.path]) is not None:
         reached = "a key given to its module"
     else:
         reached = "its call" if by_call else "its module put in training"
     if found.problem:
         reached = f"{reached}, but {found.problem}"
-    rate = rates[id] if rates[id] is not None else found.p
+    rate = found.p if rates[found.id] is None else rates[found.id]
     batched = draw.aligned and found.place.batch is not None and not found.problem
-    return PlannedSite(id, found.kind, rate, reached, True, batched, found.shape)
+    return PlannedSite(found.id, found.kind, rate, reached, True, batched, found.shape)
 
 
 # What draws in the code of a scripted module.
@@ -412,7 +420,7 @@ def _has_fast_path(model: torch.nn.Module) -> bool:
 
 
 def _difference(expected: Any, got: Any) -> tuple[float, float] | None:
-    """The largest difference, and what rounding may make of it; None for outputs of another form."""
+    """The largest difference, and what rounding may make of it; None for another form."""
     a, form = _torch.tree.tree_flatten(expected)
     b, other = _torch.tree.tree_flatten(got)
     if form != other:

@@ -13,7 +13,7 @@ from .._validate import check_bool, check_unsigned, is_integer, wrong_type, wron
 from ..random import Key
 from ..scope._places import batch_size
 from ._output import Selector, select_output
-from ._passes import CannotBatch, Passes
+from ._passes import CannotBatchError, Passes
 from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
 from ._result import Result, Task, check_index
 from ._statistics import ClassificationStatistics, RegressionStatistics
@@ -68,7 +68,7 @@ class MCDropout:
         >>> from torchdropout import mc
         >>> _ = torch.manual_seed(0)
         >>> model = torch.nn.Sequential(
-        ...     torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(16, 3)
+        ...     torch.nn.Linear(4, 16), torch.nn.Dropout(0.5), torch.nn.Linear(16, 3)
         ... ).eval()
         >>> predictor = mc.MCDropout(model, n_samples=50, seed=0)
         >>> x = torch.randn(6, 4)
@@ -108,7 +108,7 @@ class MCDropout:
                 continue
             if not is_integer(value):
                 wrong_type(name, "an integer of 1 or more", value)
-            if value < 1:  # type: ignore[operator]
+            if value < 1:
                 wrong_value(name, "1 or more", value)
         for name, given, words in (
             ("task", task, ("classification", "regression")),
@@ -243,9 +243,9 @@ class MCDropout:
         rows = count * batch.size
         (y,) = found
         if y.ndim <= self.batch_dim or y.shape[self.batch_dim] != rows:
-            raise CannotBatch(f"the output has shape {tuple(y.shape)} for {rows} rows")
-        y = y.unflatten(self.batch_dim, (count, batch.size))
-        return y.movedim(self.batch_dim, 0)
+            raise CannotBatchError(f"the output has shape {tuple(y.shape)} for {rows} rows")
+        apart: torch.Tensor = y.unflatten(self.batch_dim, (count, batch.size))
+        return apart.movedim(self.batch_dim, 0)
 
     # --- How -------------------------------------------------------------------------------------
 
@@ -310,8 +310,8 @@ class MCDropout:
         """The result over all batches of a loader; arguments and errors of `stream`."""
         return Result.cat(self.stream(loader, progress=progress))
 
-    def predict_proba(self, X: Any) -> Any:
-        """The mean probabilities `(B, C)` as a NumPy array, as estimators of scikit-learn give them.
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's name
+        """The mean probabilities `(B, C)` as a NumPy array, as scikit-learn's estimators do.
 
         Args:
             X: A tensor, or what `torch.as_tensor` takes, which gets the dtype of the model.

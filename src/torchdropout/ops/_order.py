@@ -139,14 +139,14 @@ def _fake(
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
-    return _chosen(key, shape, count_kept(shape[-1], constants.item()), *rest)
+    places: torch.Tensor = _chosen(key, shape, count_kept(shape[-1], constants.item()), *rest)
+    return places
 
 
 @_torch.not_compiled  # type: ignore[untyped-decorator]
 def _chosen(key: torch.Tensor, *rest: Any) -> torch.Tensor:
-    *others, device = rest
-    key, others = placed(key, others)
-    return counted.choose(key, *others, device)
+    key, (shape, kept, ordered, base, strides) = placed(key, rest[:-1])
+    return counted.choose(key, shape, kept, ordered, base, strides, rest[-1])
 
 
 def _fake_share(

@@ -26,6 +26,18 @@ def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -
     return joined(lines[:-1], styled)
 
 
+def render_rule_markdown(rule: Rule) -> str:
+    """Renders a rule as Markdown: what `render_rule` says, under a heading of the third level."""
+    parts = [f"### {rule.code} {rule.name}", f"**{rule.summary}** ({rule.severity})"]
+    parts.append(textwrap.dedent(rule.explain).strip())
+    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
+        if source:
+            parts += [title, f"```python\n{source.strip()}\n```"]
+    if rule.evidence:
+        parts.append(f"Seen in: {rule.evidence}")
+    return "\n\n".join(parts) + "\n"
+
+
 def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: bool = False) -> str:
     """Renders rules for `checks` and `rules`, one line each."""
     name_width = max((len(rule.name) for rule in rules), default=0)

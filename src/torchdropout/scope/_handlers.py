@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.nn import functional as torch_F
@@ -181,7 +181,7 @@ def _in_attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal
     )
 
 
-_WITH_PARTS = _with_parts(torch_F.multi_head_attention_forward)
+_WITH_PARTS = _with_parts(cast("types.FunctionType", torch_F.multi_head_attention_forward))
 
 
 @_of(torch_F.multi_head_attention_forward)

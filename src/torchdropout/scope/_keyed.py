@@ -28,7 +28,7 @@ _WATCHERS: weakref.WeakKeyDictionary[torch.nn.Module, Watcher] = weakref.WeakKey
 _SITES: weakref.WeakKeyDictionary[torch.nn.Module, dict[Any, Sites]] = weakref.WeakKeyDictionary()
 
 
-class keyed:
+class keyed:  # noqa: N801 - as torch's scopes are named
     """A scope in which each draw of a model is a function of (seed, step, site, sample).
 
     The masks do not depend on how the work is split: on the number of processes or micro-batches,

@@ -43,7 +43,8 @@ class Sites(Mapping[SiteId, Site]):
         self._found = dict(found)
 
     def __getitem__(self, site: SiteId) -> Site:
-        return self._found[site]
+        found: Site = self._found[site]
+        return found
 
     def __iter__(self) -> Iterator[SiteId]:
         return iter(self._found)

@@ -83,26 +83,14 @@ _WRAPPED = {
     "module": "DistributedDataParallel",
 }
 # Files of torch.nn.modules whose modules call no function that draws.
-QUIET = {
+QUIET = frozenset(
     f"torch.nn.modules.{name}"
-    for name in [
-        "batchnorm",
-        "channelshuffle",
-        "container",
-        "conv",
-        "distance",
-        "flatten",
-        "fold",
-        "instancenorm",
-        "linear",
-        "normalization",
-        "padding",
-        "pixelshuffle",
-        "pooling",
-        "sparse",
-        "upsampling",
-    ]
-}
+    for name in (
+        *("batchnorm", "channelshuffle", "container", "conv", "distance", "flatten", "fold"),
+        *("instancenorm", "linear", "normalization", "padding", "pixelshuffle", "pooling"),
+        *("sparse", "upsampling"),
+    )
+)
 
 
 def paths_of(model: torch.nn.Module, prefix: str = "") -> dict[str, torch.nn.Module]:

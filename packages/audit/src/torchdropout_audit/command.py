@@ -24,6 +24,8 @@ from .report import (
     render_github,
     render_json,
     render_sarif,
+    render_statistics,
+    render_statistics_json,
     render_text,
 )
 from .report._words import verdict_line
@@ -50,7 +52,7 @@ from .reporting.command import (
 from .reporting.lines import plural
 from .reporting.output import look, need_writable, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
-from .run import audit_data, audit_paths
+from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
 
 _RULES = tuple(RULES.values())
@@ -59,6 +61,11 @@ _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
 }
+_Detail = Literal["quiet", "source", "rules", "statistics"]
+_STATISTICS = ("text", "json")
+PYGLS = "pygls>=2,<3"
+"""What the extra `lsp` installs."""
+
 _STDIN = "-"
 _REDRAWN = 0.1  # seconds
 
@@ -71,7 +78,16 @@ _REDRAWN = 0.1  # seconds
     is_flag=True,
     help="Apply all fixes, also those that may change behaviour; look at the diff.",
 )
-@click.option("--diff", is_flag=True, help="Print what --fix would change, and write nothing.")
+@click.option(
+    "--add-ignores",
+    is_flag=True,
+    help="Add a comment `# torchdropout: ignore[RULE]` where something is found.",
+)
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Print what --fix or --add-ignores would change, and write nothing.",
+)
 @click.option(
     "--select",
     multiple=True,
@@ -95,7 +111,18 @@ _REDRAWN = 0.1  # seconds
     "a pyproject.toml.",
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave this out as well.")
+@click.option(
+    "--since",
+    metavar="REVISION",
+    help="Audit only files that have changed since a revision of git, or are new; with `...` after "
+    "it, since the branch left it.",
+)
 @click.option("--no-gitignore", is_flag=True, help="Audit what git ignores, too.")
+@click.option(
+    "--statistics",
+    is_flag=True,
+    help="Print how often each rule was found, and not where; as text or JSON.",
+)
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
 @quiet_option("Print findings without their source, and no progress.")
@@ -115,6 +142,14 @@ _REDRAWN = 0.1  # seconds
     metavar="FILE",
     help="The name of the source on stdin, when PATH is `-`.",
 )
+@click.option(
+    "--lsp",
+    is_flag=True,
+    is_eager=True,  # a wrong pyproject.toml here is for the editor to show, not to stop the server
+    expose_value=False,
+    callback=lambda context, _, is_asked: context.exit(_serve()) if is_asked else None,
+    help="Run a language server on stdin and stdout, for editors; it needs pygls.",
+)
 @click.option("--rules", "listing", is_flag=True, help="List the rules, and audit nothing.")
 @click.option(
     "--explain",
@@ -131,7 +166,9 @@ def audit(
     paths: tuple[str, ...],
     fix: bool,
     unsafe_fixes: bool,
+    add_ignores: bool,
     diff: bool,
+    statistics: bool,
     form: str,
     output: Path | None,
     quiet: bool,
@@ -163,8 +200,20 @@ def audit(
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
         raise click.UsageError("Expected `-` to be the only PATH")
-    if diff and context.get_parameter_source("form") is ParameterSource.COMMANDLINE:
+    if how["since"] is not None and _STDIN in paths:
+        raise click.UsageError("Expected --since with files and folders, got `-`")
+    if add_ignores and (fix or unsafe_fixes):
+        raise click.UsageError("Expected --add-ignores or fixes, not both")
+    is_form_given = context.get_parameter_source("form") is ParameterSource.COMMANDLINE
+    if diff and is_form_given:
         raise click.UsageError("Expected --diff or --format, not both")
+    if statistics:
+        if diff:
+            raise click.UsageError("Expected --diff or --statistics, not both")
+        if form not in _STATISTICS and is_form_given:
+            names = " or ".join(_STATISTICS)
+            raise click.UsageError(f"Expected --statistics with --format {names}, got {form}")
+        form = form if form in _STATISTICS else "text"  # that of the settings is for reports
     try:
         rules = chosen(how.pop("select"), how.pop("ignore"))
         exclude = (*how["exclude"], *how["extend_exclude"])
@@ -173,8 +222,10 @@ def audit(
             need_writable(output)
     except WRONG as error:
         raise click.UsageError(str(error)) from error
-    fixing: Literal["safe", "unsafe"] | None = None
-    if fix or diff or unsafe_fixes:
+    fixing: Fixing | None = None
+    if add_ignores:
+        fixing = "ignores"
+    elif fix or diff or unsafe_fixes:
         fixing = "unsafe" if unsafe_fixes else "safe"
     changes: list[tuple[str, str, str]] = []
     shared: dict[str, Any] = {
@@ -189,16 +240,20 @@ def audit(
         data = sys.stdin.buffer.read()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
-        with _bar(quiet=quiet) as progress:
-            report = audit_paths(
-                paths,
-                exclude=exclude,
-                respect_gitignore=not how["no_gitignore"],
-                jobs=how["jobs"],
-                cache=not no_cache,
-                progress=progress,
-                **shared,
-            )
+        try:
+            with _bar(quiet=quiet) as progress:
+                report = audit_paths(
+                    paths,
+                    exclude=exclude,
+                    respect_gitignore=not how["no_gitignore"],
+                    since=how["since"],
+                    jobs=how["jobs"],
+                    cache=not no_cache,
+                    progress=progress,
+                    **shared,
+                )
+        except WRONG as error:  # of --since
+            raise click.UsageError(str(error)) from error
     if diff:
         return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
     if form == "text":  # the other formats hold them
@@ -207,12 +262,27 @@ def audit(
     is_filter = fixed is not None and fixing is not None
     if is_filter:  # the source goes to stdout, and the report to stderr or a file
         _pass_on(fixed or b"")
+    rendered = functools.partial(_rendered, report, form, _detail(quiet, verbose, statistics))
     if is_filter and output is None:
-        click.echo(_rendered(report, form, quiet, verbose), err=True, nl=False)
-    elif not _publish(report, form, output, quiet, verbose):
+        click.echo(rendered(), err=True, nl=False)
+    elif not _publish(report, output, rendered, quiet):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
     return _exit_code(report, failed and not exit_zero)
+
+
+def _serve() -> int:
+    """Runs the language server until the editor ends it."""
+    try:
+        from .lsp import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol"):
+            raise
+        raise click.ClickException(
+            f'Expected pygls for --lsp, got none, or an older one: pip install "{PYGLS}"'
+        ) from error
+    serve()
+    return OK
 
 
 def _describe(name: str | None, form: str) -> None:
@@ -230,17 +300,22 @@ def _describe(name: str | None, form: str) -> None:
     write(render_rule(rule, **look()))
 
 
-def _rendered(report: SourceReport, form: str, quiet: bool, verbose: bool, **how: Any) -> str:
-    if form != "text":
-        return _RENDERERS[form](report)
-    return render_text(report, detail="quiet" if quiet else "rules" if verbose else "source", **how)
+def _detail(quiet: bool, verbose: bool, statistics: bool) -> _Detail:
+    """Returns what is printed of a finding; `statistics`: nothing but how many there are."""
+    return "statistics" if statistics else "quiet" if quiet else "rules" if verbose else "source"
+
+
+def _rendered(report: SourceReport, form: str, detail: _Detail, **how: Any) -> str:
+    if detail == "statistics":
+        is_json = form == "json"
+        return render_statistics_json(report) if is_json else render_statistics(report, **how)
+    return _RENDERERS[form](report) if form != "text" else render_text(report, detail=detail, **how)
 
 
 def _publish(
-    report: SourceReport, form: str, output: Path | None, quiet: bool, verbose: bool
+    report: SourceReport, output: Path | None, rendered: Callable[..., str], quiet: bool
 ) -> bool:
     """Writes the report; returns False when a complete one could not be written."""
-    rendered = functools.partial(_rendered, report, form, quiet, verbose)
     return publish(
         output,
         verdict_line(report),

@@ -20,8 +20,12 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from .files import UNREADABLE
 from .findings import Edit, Fix, SourceFinding
 from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
+
+NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
+"""What `add_ignores` leaves: a comment would not silence it, or would hide a comment to delete."""
 
 ON_PURPOSE = frozenset({"training-literal", "functional-always-on", "eval-mode-dropout-forced"})
 """What `mc-dropout` silences."""
@@ -38,6 +42,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT
 # What may precede a comment that applies to the file: nothing, or the docstring.
 _NO_CODE = *_SPACES, tokenize.ENCODING, tokenize.STRING, tokenize.ENDMARKER
+# From Python 3.12 on an f-string has several tokens, and from 3.14 on so has a t-string.
+_OPENING = {getattr(tokenize, name, None) for name in ("FSTRING_START", "TSTRING_START")} - {None}
+_CLOSING = {getattr(tokenize, name, None) for name in ("FSTRING_END", "TSTRING_END")} - {None}
 
 
 @dataclass
@@ -74,6 +81,11 @@ class _Directive:
     is_closed: bool = True
     is_used: bool = False
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it has brackets to which a name can be added."""
+        return self.entries is not None and self.is_closed
+
     def silences(self, name: str, first: int, last: int) -> bool:
         """Whether it silences a rule at some lines; if so, remembers that it was used."""
         if self.lines is not None and (first > self.lines[1] or last < self.lines[0]):
@@ -95,6 +107,7 @@ class _Layout:
 
     starts: list[int]
     statements: list[tuple[int, int]] = field(default_factory=list)  # lines, in order
+    closed: set[int] = field(default_factory=set)  # lines whose end is in a string, or escaped
 
     def statement(self, line: int) -> tuple[int, int]:
         """Returns the lines of the statement (of a compound one, its head) that has a line."""
@@ -102,6 +115,14 @@ class _Layout:
         if at >= 0 and line <= self.statements[at][1]:
             return self.statements[at]
         return line, line
+
+    def room(self, first: int, last: int) -> int | None:
+        """Returns the line at whose end a comment silences findings on some lines, if any does."""
+        _, end = self.statement(first)
+        if not self.statements or end > self.statements[-1][1]:  # not all of it could be read
+            return None
+        lines = (*range(first, min(last, end) + 1), end)
+        return next((line for line in lines if line not in self.closed), None)
 
     def place(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, from 1."""
@@ -152,6 +173,64 @@ def suppress(
     return sorted(left, key=lambda each: (each.line, each.column, each.code))
 
 
+def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]:
+    r"""Adds comments that silence findings, to the lines where they begin.
+
+    A rule is added to the brackets that a line has; another comment stays in front. Where a line
+    ends in a string or with a backslash, the comment is at the end of the statement.
+
+    Args:
+        text: The source.
+        findings: What is found in it. Those that no comment should silence are left: see
+            `NOT_IGNORED`.
+
+    Returns:
+        The new text, and how many findings it silences.
+
+    Example:
+        >>> found = SourceFinding("f.py", 1, 1, 1, 2, "TD123", "p-one", "advice", "said")
+        >>> add_ignores("nn.Dropout(1.0)  # all\r\n", [found])
+        ('nn.Dropout(1.0)  # all  # torchdropout: ignore[p-one]\r\n', 1)
+    """
+    directives, layout = _read(text)
+    wanted: dict[int, dict[str, None]] = {}
+    count = 0
+    for finding in sorted(findings, key=lambda f: (f.line, f.code)):
+        line = None
+        if finding.name not in NOT_IGNORED:
+            line = layout.room(finding.line, finding.end_line)
+        if line is not None:
+            wanted.setdefault(line, {})[finding.name] = None
+            count += 1
+    known = {layout.place(d.start)[0]: d for d in directives if d.verb == "ignore" and d.is_list}
+    for line in sorted(wanted, reverse=True):  # from the last, so that earlier places stay valid
+        names = ", ".join(wanted[line])
+        if line in known:
+            entries = known[line].entries
+            start = end = entries[-1].end if entries else text.index("[", known[line].start) + 1
+            names = f", {names}" if entries else names
+        else:
+            begin = layout.starts[line - 1]
+            content = _LINE_END.split(text[begin:], 1)[0]
+            start, end = begin + len(content.rstrip()), begin + len(content)
+            names = f"  # torchdropout: ignore[{names}]"
+        text = text[:start] + names + text[end:]
+    return text, count
+
+
+def rules_named_at(text: str, offset: int) -> frozenset[str]:
+    """Returns the names of the rules that a comment names at a place, in characters.
+
+    Example:
+        >>> rules_named_at("x = 1  # torchdropout: ignore[TD123]", 33)
+        frozenset({'p-one'})
+    """
+    if not _MENTION.search(text):
+        return frozenset()
+    entries = [entry for directive in _read(text)[0] for entry in directive.entries or ()]
+    return frozenset().union(*(e.rules for e in entries if e.start <= offset <= e.end))
+
+
 # --- Reading ------------------------------------------------------------------------------------
 
 
@@ -160,7 +239,13 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
     comments: list[tuple[int, int, str, bool, bool]] = []
     first: int | None = None  # the line on which the current statement begins
     is_above_code = True
+    opened: list[int] = []  # the lines on which strings of several tokens begin
     for token in _tokens(text):
+        if token.type in _OPENING:
+            opened.append(token.start[0])
+        begun = opened.pop() if token.type in _CLOSING else token.start[0]
+        if token.type == tokenize.STRING or token.type in _CLOSING:
+            layout.closed.update(range(begun, token.end[0]))
         if token.type == tokenize.COMMENT:
             line, column = token.start
             begin = layout.starts[line - 1]
@@ -174,6 +259,13 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
             first = token.start[0] if first is None else first
         if token.type not in _NO_CODE:
             is_above_code = False
+    commented = {line for line, *_ in comments}
+    ends = [*(start - 1 for start in layout.starts[1:]), len(text)]
+    layout.closed.update(
+        line
+        for line, end in enumerate(ends, 1)
+        if line not in commented and text.endswith(("\\", "\\\r"), 0, end)
+    )
     found = []
     for line, column, comment, is_alone, is_above in comments:
         offset = layout.starts[line - 1] + column

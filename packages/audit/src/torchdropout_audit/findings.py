@@ -105,6 +105,7 @@ class SourceReport:
         seconds: Wall-clock time.
         fixed: How many findings `--fix` has fixed; they are not in `findings`.
         complete: False when the run was interrupted.
+        ignored: How many findings `--add-ignores` has silenced; they are not in `findings`.
     """
 
     findings: tuple[SourceFinding, ...]
@@ -113,6 +114,7 @@ class SourceReport:
     seconds: float = 0.0
     fixed: int = 0
     complete: bool = True
+    ignored: int = 0
 
     @property
     def errors(self) -> tuple[SourceFinding, ...]:
@@ -132,6 +134,7 @@ class SourceReport:
             "files": self.files,
             "problems": list(self.problems),
             "mended": self.fixed,  # the key is part of schema 1
+            "ignored": self.ignored,
             "complete": self.complete,
             "seconds": round(self.seconds, 3),
         }

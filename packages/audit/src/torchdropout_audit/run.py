@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Literal
 
 from .cache import Cache, cache_folder, key_of
-from .comments import suppress
+from .changes import Changed
+from .comments import NOT_IGNORED, add_ignores, suppress
 from .files import UNREADABLE, UnreadableError, find_files, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
-from .fix import fix_all, without_tried
+from .fix import Fixed, fix_all, without_tried
 from .notebooks import Notebook
 from .patterns import Patterns
 from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
 from .source import audit_text
 from .workers import CrashError, NoWorkerError, can_start, run_all
+
+Fixing = Literal["safe", "unsafe", "ignores"]
+"""How files are changed: by safe fixes, by all fixes, or by comments that silence what is found."""
 
 WORDS = (
     b"ropout",
@@ -75,9 +79,10 @@ def audit_paths(
     per_file_ignores: Mapping[str, Collection[str]] | None = None,
     root: str | Path | None = None,
     respect_gitignore: bool = True,
+    since: str | None = None,
     jobs: int | None = None,
     cache: bool = True,
-    fix: Literal["safe", "unsafe"] | None = None,
+    fix: Fixing | None = None,
     changed: Callable[[str, str, str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SourceReport:
@@ -93,16 +98,21 @@ def audit_paths(
         per_file_ignores: For a pattern, names of rules that do not apply to files it matches.
         root: The folder that patterns are relative to; with None, the current one.
         respect_gitignore: False to audit what git ignores.
+        since: A revision of git: only files that have changed since then, or are new, are audited.
         jobs: The number of processes; with None, one per processor, at most 8.
         cache: Whether to use and save earlier findings.
         fix: Whether to fix files: `"safe"` where only one thing can be meant, `"unsafe"` where
-            there is any fix.
+            there is any fix. `"ignores"` adds comments that silence what is found.
         changed: Called, instead of writing, with the path, the old text and the new text of each
             file that `fix` would change.
         progress: Called with the number of files done and the number of all files.
 
     Returns:
         The report. After Ctrl-C it holds what was found by then, and is not complete.
+
+    Raises:
+        ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
+            git.
 
     Example:
         >>> audit_paths(["no/such/place"], cache=False).problems
@@ -115,6 +125,9 @@ def audit_paths(
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
+        if since is not None:
+            is_changed = Changed(since, paths, respect_gitignore=respect_gitignore)
+            files = list(filter(is_changed, files))
     except KeyboardInterrupt:
         return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
     with Cache(cache_folder() if cache else None) as remembered:
@@ -123,13 +136,15 @@ def audit_paths(
         except KeyboardInterrupt:
             complete = False
     outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
+    fixed, ignored = _counted(sum(outcome.fixed for outcome in outcomes), fix)
     return SourceReport(
         tuple(finding for outcome in outcomes for finding in outcome.findings),
         sum(outcome.is_audited for outcome in outcomes),
         (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
         time.monotonic() - began,
-        sum(outcome.fixed for outcome in outcomes),
+        fixed,
         complete,
+        ignored,
     )
 
 
@@ -140,7 +155,7 @@ def audit_data(
     rules: Collection[str] | None = None,
     per_file_ignores: Mapping[str, Collection[str]] | None = None,
     root: str | Path | None = None,
-    fix: Literal["safe", "unsafe"] | None = None,
+    fix: Fixing | None = None,
     changed: Callable[[str, str, str], None] | None = None,
 ) -> tuple[SourceReport, bytes]:
     """Audits the content of a file; reads and writes no file.
@@ -171,14 +186,21 @@ def audit_data(
         if change is not None:
             data, outcome = change.new, replace(change.after, fixed=change.fixed)
         outcome = run.tried(outcome)
+    fixed, ignored = _counted(outcome.fixed, fix)
     report = SourceReport(
         outcome.findings,
         int(outcome.is_audited),
         (outcome.problem,) if outcome.problem else (),
         time.monotonic() - began,
-        outcome.fixed,
+        fixed,
+        ignored=ignored,
     )
     return report, data
+
+
+def _counted(count: int, fix: Fixing | None) -> tuple[int, int]:
+    """Returns how many findings were fixed, and how many were silenced."""
+    return (0, count) if fix == "ignores" else (count, 0)
 
 
 @dataclass(frozen=True)
@@ -187,7 +209,7 @@ class _Task:
 
     path: str
     rules: frozenset[str]
-    fix: Literal["safe", "unsafe"] | None = None
+    fix: Fixing | None = None
     size: int = 0
 
 
@@ -223,7 +245,7 @@ class _Run:
         rules: Collection[str] | None,
         per_file_ignores: Mapping[str, Collection[str]],
         root: str | Path,
-        fix: Literal["safe", "unsafe"] | None,
+        fix: Fixing | None,
         changed: Callable[[str, str, str], None] | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
@@ -297,7 +319,7 @@ class _Run:
 
     def tried(self, outcome: _Outcome) -> _Outcome:
         """Removes the fixes that were tried and did not help."""
-        if self._fix is None:
+        if self._fix is None or self._fix == "ignores":
             return outcome
         return replace(outcome, findings=without_tried(outcome.findings, self._fix == "unsafe"))
 
@@ -387,7 +409,10 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     outcome = _Outcome(tuple(placed), key=key)
     if task.fix is None:
         return outcome
-    fixed = fix_all(text, lambda new: _found(new, task), task.fix == "unsafe")
+    if task.fix == "ignores":
+        fixed = Fixed(*add_ignores(text, found), ())
+    else:
+        fixed = fix_all(text, lambda new: _found(new, task), task.fix == "unsafe")
     if not fixed.count:
         return outcome
     new = fixed.text
@@ -423,6 +448,8 @@ def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
 
 
 def _is_fixable(finding: SourceFinding, fix: str) -> bool:
+    if fix == "ignores":
+        return finding.name not in NOT_IGNORED
     return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
 
 

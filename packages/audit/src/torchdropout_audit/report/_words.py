@@ -28,11 +28,19 @@ def verdict_line(report: SourceReport) -> str:
     where = plural(report.files, "file")
     if report.problems:
         where += f", {plural(len(report.problems), 'problem')}"
-    fixed = f"{report.fixed} fixed; " if report.fixed else ""
+    done = f"{report.fixed} fixed; " if report.fixed else ""
+    done += f"{report.ignored} ignored; " if report.ignored else ""
     begun = "" if report.complete else "interrupted: "
-    line = f"{begun}{fixed}{counts} in {where} ({report.seconds:.1f} s)."
+    line = f"{begun}{done}{counts} in {where} ({report.seconds:.1f} s)."
     safe = sum(f.fix is not None and f.fix.safe for f in report.findings)
     unsafe = sum(f.fix is not None and not f.fix.safe for f in report.findings)
     orders = [f"--fix to fix {safe}"] if safe else []
     orders += [f"--unsafe-fixes to fix {unsafe}{' more' if safe else ''}"] if unsafe else []
     return f"{line} Run again with {', '.join(orders)}." if orders else line
+
+
+def verdict_style(report: SourceReport) -> str:
+    """Returns the style of the verdict: green for nothing found, yellow for advice alone."""
+    if not report.passed:
+        return "bold red"
+    return "bold yellow" if report.findings else "bold green"

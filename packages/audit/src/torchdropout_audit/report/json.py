@@ -18,6 +18,7 @@ def render_json(report: SourceReport) -> str:
           "files": 2,
           "problems": [],
           "mended": 0,
+          "ignored": 0,
           "complete": true,
           "seconds": 0.0
         }

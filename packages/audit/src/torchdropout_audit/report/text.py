@@ -16,7 +16,7 @@ from rich.text import Text
 from ..findings import SourceFinding, SourceReport
 from ..registry import RULES
 from ..reporting.lines import clean, fill, joined, wrapped
-from ._words import file_of, tags, verdict_line
+from ._words import file_of, tags, verdict_line, verdict_style
 
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _NUMBER_WIDTH = 6
@@ -47,10 +47,7 @@ def render_text(
         Lines that each end in a newline.
     """
     lines = [line for finding in report.findings for line in _finding(finding, width, detail)]
-    style = "bold red"
-    if report.passed:
-        style = "bold yellow" if report.findings else "bold green"
-    lines += wrapped(verdict_line(report), width, style)
+    lines += wrapped(verdict_line(report), width, verdict_style(report))
     return joined(lines, styled)
 
 

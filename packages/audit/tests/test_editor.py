@@ -1,0 +1,128 @@
+"""What an editor shows of a document, without a protocol."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from torchdropout_audit import editor
+from torchdropout_audit.editor import Document, Settings, is_source, lines_of
+from torchdropout_audit.errors import ArgumentValueError
+from torchdropout_audit.registry import RULES
+
+ALL = frozenset(RULES)
+BAD = "from torch import nn\ndrop = nn.Dropout(1.5)\n"
+
+
+def applied(text, changes):
+    starts = [0, *itertools.accumulate(map(len, lines_of(text)))]
+
+    def offset(place):
+        return starts[place[0]] + place[1]
+
+    for change in sorted(changes, key=lambda c: offset(c.start), reverse=True):
+        text = text[: offset(change.start)] + change.text + text[offset(change.end) :]
+    return text
+
+
+TEXTS = st.lists(st.sampled_from(["a", "b", "ab", "\n", "\r\n", "\x0c", ""]), max_size=12).map(
+    "".join
+)
+
+
+@given(TEXTS, TEXTS)
+@example("a", "a\nb")
+@example("a\n", "a")
+@example("", "a")
+def test_the_changes_make_one_text_of_the_other(before, after):
+    changes = list(editor._differences(0, before, after))
+    assert applied(before, changes) == after
+    assert bool(changes) == (before != after)
+    places = [place for change in changes for place in (change.start, change.end)]
+    assert places == sorted(places)
+
+
+@pytest.mark.timeout(60)
+def test_many_changes_of_a_long_document_take_no_minutes():
+    kinds = "def f():\n    x = 1\n\n\n", "def g():\n    pass\n\n\n"
+    before = "".join(kinds[0].replace("f", f"f{i}") for i in range(400)) + kinds[1] * 3000
+    after = before.replace("x = 1", "x = 12")
+    changes = list(editor._differences(0, before, after))
+    assert [change.text for change in changes] == ["2"] * 400
+    assert applied(before, changes) == after
+
+
+@pytest.mark.parametrize("text", ["", "a", "a\n", "a\r\nb\rc\n\nd", "a\x0cb\x85c\u2028\n", "\r\n"])
+def test_lines_end_where_editors_end_them(text):
+    assert "".join(lines_of(text)) == text
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    assert [line.rstrip("\r\n") for line in lines_of(text)] == [
+        *plain[:-1],
+        *filter(None, plain[-1:]),
+    ]
+
+
+def test_a_long_document_is_not_parsed(monkeypatch):
+    assert len(Document("a.py", [BAD], ALL).found) == 1
+    monkeypatch.setattr(editor, "MOST", len(BAD) - 1)
+    document = Document("a.py", [BAD], ALL)
+    assert document.found == ()
+    assert document.problem == f"a.py: {len(BAD)} characters are more than {len(BAD) - 1}"
+
+
+def test_what_cannot_be_meant_is_not_parsed(monkeypatch):
+    monkeypatch.delattr(editor, "audit_text")
+    assert Document("a.py", ["x = ("], ALL).found == ()
+    assert Document("a.py", [BAD], frozenset()).found == ()
+
+
+def test_a_lone_surrogate_is_no_reason_to_fail():
+    [found] = Document("a.py", [f"{BAD}'\ud800'"], ALL).found
+    assert found.finding.code == "TD001"
+
+
+def test_the_path_decides_what_is_a_test():
+    text = "from torch import nn\ndrop = nn.Dropout(1.0)\n"
+    assert len(Document("src/a.py", [text], ALL).found) == 1
+    assert Document("tests/test_a.py", [text], ALL).found == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "expected"),
+    [
+        ("/p/a.py", "/p", True),
+        ("/p/src/a.py", "/p", True),
+        ("/p/.venv/lib/a.py", "/p", False),
+        ("/p/build/a.py", "/p", False),
+        ("/build/p/a.py", "/build/p", True),
+        ("/p/build", "/p", True),
+        ("/build/a.py", None, True),
+        ("/usr/lib/python3/site-packages/a.py", None, False),
+        ("/usr/lib/python3/dist-packages/a/b.py", None, False),
+    ],
+)
+def test_which_files_are_the_projects_own(path, folder, expected):
+    assert is_source(Path(path), folder and Path(folder)) is expected
+
+
+def test_settings_of_a_folder(tmp_path):
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    assert Settings.of(deep).rules == ALL
+    table = tmp_path / "pyproject.toml"
+    table.write_text(
+        "[tool.torchdropout.audit]\nselect = ['TD12']\nignore = ['p-zero']\n"
+        "exclude = ['old/']\nextend-exclude = ['*_x.py']\n"
+        "per-file-ignores = { 'b.py' = ['p-one'] }\n"
+    )
+    settings = Settings.of(deep)
+    rates = {name for name, rule in RULES.items() if rule.code.startswith("TD12")} - {"p-zero"}
+    assert settings.rules_for(deep / "a.py") == rates
+    assert settings.rules_for(deep / "b.py") == rates - {"p-one"}
+    assert settings.rules_for(tmp_path / "old" / "a.py") is None
+    assert settings.rules_for(deep / "a_x.py") is None
+    table.write_text("[tool.torchdropout.audit]\nno = 1\n")
+    with pytest.raises(ArgumentValueError, match="got 'no'"):
+        Settings.of(deep)

@@ -1,0 +1,646 @@
+"""The language server, as a client of pygls sees it over stdin and stdout."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import torchdropout_audit
+from torchdropout_audit.registry import RULES
+
+types = pytest.importorskip("lsprotocol.types")
+LanguageClient = pytest.importorskip("pygls.lsp.client").LanguageClient
+
+SOURCE = str(Path(torchdropout_audit.__file__).parents[1])
+PROGRAM = ("-m", "torchdropout_audit")
+LIMIT = 60  # seconds; an answer takes less than one
+
+HEAD = """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def forward(self, x):
+"""
+BAD = HEAD + "        return F.dropout(x, 0.1)\n"
+FIXED = HEAD + "        return F.dropout(x, 0.1, training=self.training)\n"
+IGNORED = BAD.replace("0.1)", "0.1)  # torchdropout: ignore[functional-always-on]")
+UNSAFE = (
+    "import torch.nn.functional as F\n\n\ndef f(self, x):\n    return F.dropout(x, self.training)\n"
+)
+ADVICE = "from torch import nn\n\ndrop = nn.Dropout(1.0)\n"
+
+
+class Editor:
+    """A scripted editor."""
+
+    def __init__(self):
+        self.client = LanguageClient("test", "1")
+        self.shown = {}
+        self.published = []
+        self.messages = []
+        self.registered = []
+        self.texts = {}
+        self._news = asyncio.Event()
+
+        @self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+        def publish(params):
+            self.shown[params.uri] = (params.version, list(params.diagnostics))
+            self.published.append((params.uri, params.version))
+            self._news.set()
+
+        @self.client.feature(types.WINDOW_SHOW_MESSAGE)
+        def message(params):
+            self.messages.append(params.message)
+            self._news.set()
+
+        @self.client.feature(types.CLIENT_REGISTER_CAPABILITY)
+        def register(params):
+            self.registered += params.registrations
+            self._news.set()
+
+    async def begin(
+        self,
+        *folders,
+        encodings=("utf-16",),
+        options=None,
+        edits=True,
+        plain=False,
+        program=PROGRAM,
+    ):
+        await self.client.start_io(
+            sys.executable, *program, "--lsp",
+            env={**os.environ, "PYTHONPATH": SOURCE},
+        )  # fmt: skip
+        formats = [types.MarkupKind.PlainText] if plain else [types.MarkupKind.Markdown]
+        result = await self.wait(
+            self.client.initialize_async(
+                types.InitializeParams(
+                    types.ClientCapabilities(
+                        general=types.GeneralClientCapabilities(position_encodings=encodings),
+                        text_document=types.TextDocumentClientCapabilities(
+                            hover=types.HoverClientCapabilities(content_format=formats)
+                        ),
+                        workspace=types.WorkspaceClientCapabilities(
+                            workspace_edit=types.WorkspaceEditClientCapabilities(
+                                document_changes=edits
+                            ),
+                            did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(
+                                dynamic_registration=True
+                            ),
+                        ),
+                        notebook_document=types.NotebookDocumentClientCapabilities(
+                            types.NotebookDocumentSyncClientCapabilities()
+                        ),
+                    ),
+                    workspace_folders=[
+                        types.WorkspaceFolder(folder.as_uri(), folder.name) for folder in folders
+                    ],
+                    initialization_options=options,
+                )
+            )
+        )
+        self.client.initialized(types.InitializedParams())
+        return result.capabilities
+
+    async def end(self):
+        with contextlib.suppress(RuntimeError):
+            await self.wait(self.client.shutdown_async(None))
+            self.client.exit(None)
+        await self.wait(self.client.stop())
+        return self.client._server.returncode
+
+    async def wait(self, awaitable):
+        return await asyncio.wait_for(awaitable, LIMIT)
+
+    async def until(self, condition):
+        while not condition():
+            self._news.clear()
+            await self.wait(self._news.wait())
+
+    def open(self, uri, text, language="python"):
+        uri = uri.as_uri() if isinstance(uri, Path) else uri
+        self.texts[uri] = [1, text]
+        self.client.text_document_did_open(
+            types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, language, 1, text))
+        )
+        return uri
+
+    def change(self, uri, text):
+        self.texts[uri] = [self.texts[uri][0] + 1, text]
+        self.client.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                types.VersionedTextDocumentIdentifier(self.texts[uri][0], uri),
+                [types.TextDocumentContentChangeWholeDocument(text)],
+            )
+        )
+
+    def save(self, uri):
+        self.client.text_document_did_save(
+            types.DidSaveTextDocumentParams(types.TextDocumentIdentifier(uri))
+        )
+
+    def close(self, uri):
+        self.client.text_document_did_close(
+            types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri))
+        )
+
+    async def found(self, uri, version=None):
+        """The diagnostics of a document, of its present version unless another is asked for."""
+        version = self.texts[uri][0] if version is None else version
+        await self.until(lambda: self.shown.get(uri, (0,))[0] == version)
+        return self.shown[uri][1]
+
+    async def actions(self, uri, span=None, only=None):
+        span = span or types.Range(types.Position(0, 0), types.Position(1000, 0))
+        offered = await self.wait(
+            self.client.text_document_code_action_async(
+                types.CodeActionParams(
+                    types.TextDocumentIdentifier(uri),
+                    span,
+                    types.CodeActionContext([], only=only),
+                )
+            )
+        )
+        return None if offered is None else list(offered)
+
+    async def hover(self, uri, line, character):
+        return await self.wait(
+            self.client.text_document_hover_async(
+                types.HoverParams(
+                    types.TextDocumentIdentifier(uri), types.Position(line, character)
+                )
+            )
+        )
+
+
+def edited(text, edits, encoding="utf-16-le", size=2):
+    """A text after the edits of an action; positions count units of the encoding."""
+    lines = text.split("\n")
+
+    def offset(position):
+        start = sum(len(line) + 1 for line in lines[: position.line])
+        line = lines[position.line].encode(encoding)
+        return start + len(line[: position.character * size].decode(encoding))
+
+    for edit in sorted(edits, key=lambda e: offset(e.range.start), reverse=True):
+        text = text[: offset(edit.range.start)] + edit.new_text + text[offset(edit.range.end) :]
+    return text
+
+
+def edits_of(action, uri, version=1):
+    [change] = action.edit.document_changes
+    assert (change.text_document.uri, change.text_document.version) == (uri, version)
+    return change.edits
+
+
+def scripted(script, *folders, **how):
+    """Runs a script with an editor whose workspace has some folders."""
+
+    async def run():
+        editor = Editor()
+        editor.capabilities = await editor.begin(*folders, **how)
+        try:
+            await editor.wait(script(editor))
+        finally:
+            code = await editor.end()
+        assert code == 0
+
+    asyncio.run(run())
+
+
+def place(diagnostic):
+    span = diagnostic.range
+    return (span.start.line, span.start.character), (span.end.line, span.end.character)
+
+
+def titles(actions):
+    return [action.title for action in actions]
+
+
+def test_findings_follow_the_text(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD)  # a file that was never saved
+        [found] = await editor.found(uri)
+        assert (found.code, found.source) == ("TD101", "torchdropout")
+        assert found.severity == types.DiagnosticSeverity.Error
+        assert found.message.endswith("(add training=self.training)")
+        assert place(found) == ((6, 15), (6, 32))
+        assert found.code_description is None
+        editor.change(uri, FIXED)
+        assert await editor.found(uri) == []
+        editor.change(uri, ADVICE)
+        [found] = await editor.found(uri)
+        assert (found.code, found.severity) == ("TD123", types.DiagnosticSeverity.Warning)
+        editor.change(uri, "x = 1  # torchdropout: ignore[p-one], nn.Dropout\n")
+        [found] = await editor.found(uri)
+        assert (found.code, *found.tags) == ("TD003", types.DiagnosticTag.Unnecessary)
+        editor.change(uri, BAD + "x = (\n")
+        [found] = await editor.found(uri)
+        assert (found.code, found.severity) == ("TD001", types.DiagnosticSeverity.Error)
+        assert place(found)[0] == (7, 4)
+        editor.change(uri, BAD)
+        assert len(await editor.found(uri)) == 1
+        editor.close(uri)
+        await editor.until(lambda: editor.shown[uri] == (None, []))
+        assert not (tmp_path / "a.py").exists()
+
+    scripted(script, tmp_path)
+
+
+def test_only_the_last_of_quick_changes_is_audited(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", FIXED)
+        await editor.found(uri)
+        seen = []
+        for text in ("drop(", BAD, "Dropout(", FIXED, BAD):
+            editor.change(uri, text)
+        await editor.until(lambda: seen.append(editor.shown[uri][0]) or seen[-1] == 6)
+        assert set(seen) == {1, 6}
+        assert len(editor.shown[uri][1]) == 1
+
+    scripted(script, tmp_path)
+
+
+def test_comments_and_settings_hold(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one / "deep", one / "old", one / ".venv", two):
+        folder.mkdir(parents=True)
+    (one / "pyproject.toml").write_text(
+        "[tool.torchdropout.audit]\nignore = ['p-one']\nexclude = ['old/']\n"
+        "per-file-ignores = { 'x_*.py' = ['TD101'] }\n"
+    )
+    both = BAD + "\n\ndrop = nn.Dropout(1.0)\n"
+
+    async def codes(editor, path, text=both):
+        return {found.code for found in await editor.found(editor.open(path, text))}
+
+    async def script(editor):
+        assert await codes(editor, one / "deep" / "a.py") == {"TD101"}
+        assert await codes(editor, two / "a.py") == {"TD101", "TD123"}
+        assert await codes(editor, one / "x_1.py") == set()
+        assert await codes(editor, one / "old" / "a.py") == set()
+        assert await codes(editor, one / ".venv" / "a.py") == set()
+        assert await codes(editor, one / "b.py", IGNORED) == set()
+        assert await codes(editor, tmp_path / "c.py") == {"TD101", "TD123"}  # in neither folder
+
+    scripted(script, one, two)
+
+
+def test_settings_are_read_again(tmp_path):
+    settings = tmp_path / "pyproject.toml"
+
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD)
+        other = editor.open(tmp_path / "b.py", BAD)
+        assert len(await editor.found(uri)) == len(await editor.found(other)) == 1
+        settings.write_text("[tool.torchdropout.audit]\nignore = ['TD101']\n")
+        editor.save(uri)
+        await editor.until(lambda: editor.shown[uri][1] == [])
+        assert len(editor.shown[other][1]) == 1
+        await editor.until(lambda: editor.registered)
+        [watched] = editor.registered
+        assert watched.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        event = types.FileEvent(settings.as_uri(), types.FileChangeType.Changed)
+        editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
+        await editor.until(lambda: editor.shown[other][1] == [])
+        settings.write_text("[tool.torchdropout.audit]\nignroe = ['TD101']\n")
+        editor.save(uri)
+        await editor.until(lambda: editor.messages)
+        [message] = editor.messages
+        assert message.startswith("torchdropout: Expected a key of [tool.torchdropout.audit] in ")
+        assert "got 'ignroe'; close to it: ignore" in message
+
+    scripted(script, tmp_path)
+
+
+def test_wrong_settings_where_it_starts_do_not_stop_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout.audit]\nno = 1\n")
+
+    async def script(editor):
+        uri = editor.open("untitled:Untitled-1", BAD)
+        assert await editor.found(uri) == []
+        await editor.until(lambda: editor.messages)
+
+    scripted(script)
+
+
+# The same, where a rule has a fault and takes its time.
+FAULTY = """
+import sys, time
+from torchdropout_audit import editor
+from torchdropout_audit.__main__ import main
+audit = editor.audit_text
+log = None
+if "--unhurried" in sys.argv:
+    from torchdropout_audit import lsp
+    lsp._PAUSE = 2
+    log = open(sys.argv[2], "w")
+
+def audited(text, *arguments):
+    print(text, file=log or sys.stderr, flush=True)
+    if "fault" in text:
+        raise ZeroDivisionError("a fault")
+    time.sleep(3 if "slow" in text else 0)
+    return audit(text, *arguments)
+
+editor.audit_text = audited
+sys.exit(main(["--lsp"]))
+"""
+
+
+def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD + "# a fault\n")
+        for _ in range(3):
+            assert await editor.found(uri) == []
+            editor.change(uri, editor.texts[uri][1] + "\n")
+        assert await editor.found(uri) == []
+        assert editor.messages == [
+            "torchdropout: a.py: the audit failed: ZeroDivisionError: a fault"
+        ]
+        editor.change(uri, BAD)
+        assert len(await editor.found(uri)) == 1
+
+    scripted(script, tmp_path, program=("-c", FAULTY))
+
+
+def test_a_text_that_still_changes_is_not_audited(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", FIXED)
+        await editor.found(uri)
+        editor.change(uri, "drop(")
+        await asyncio.sleep(1.5)
+        editor.change(uri, BAD + "# a fault\n")
+        await asyncio.sleep(1)
+        editor.change(uri, BAD)
+        assert len(await editor.found(uri)) == 1
+        assert "0.1)" in log.read_text()
+        assert "fault" not in log.read_text()
+
+    log = tmp_path / "log"
+    scripted(script, tmp_path, program=("-c", FAULTY, "--unhurried", str(log)))
+
+
+def test_a_slow_audit_holds_up_no_other_document(tmp_path):
+    async def script(editor):
+        slow = editor.open(tmp_path / "slow.py", BAD + "# slow\n")
+        uri = editor.open(tmp_path / "a.py", BAD)
+        assert len(await editor.found(uri)) == 1
+        assert len(await editor.actions(uri)) == 3
+        assert slow not in editor.shown
+        editor.change(slow, FIXED)
+        assert await editor.found(slow) == []
+        assert (slow, 1) not in editor.published  # it was old when it was found
+
+    scripted(script, tmp_path, program=("-c", FAULTY))
+
+
+def test_it_ends_with_the_editor():
+    done = subprocess.run(
+        [sys.executable, *PROGRAM, "--lsp"],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_fixes_are_offered(tmp_path):
+    async def script(editor):
+        provider = editor.capabilities.code_action_provider
+        assert set(provider.code_action_kinds) == {"quickfix", "source.fixAll.torchdropout"}
+        uri = editor.open(tmp_path / "a.py", BAD)
+        fix, ignore, fix_all = await editor.actions(uri)
+        assert fix.title == "TD101: add training=self.training"
+        assert (fix.kind, fix.is_preferred) == ("quickfix", True)
+        assert [found.code for found in fix.diagnostics] == ["TD101"]
+        [edit] = edits_of(fix, uri)
+        assert (edit.new_text, edit.range.start) == (", training=self.training", edit.range.end)
+        assert edited(BAD, [edit]) == FIXED
+        assert ignore.title == "TD101: ignore functional-always-on on this line"
+        assert (ignore.kind, ignore.is_preferred) == ("quickfix", None)
+        assert edited(BAD, edits_of(ignore, uri)) == IGNORED
+        assert fix_all.kind == "source.fixAll.torchdropout"
+        assert edited(BAD, edits_of(fix_all, uri)) == FIXED
+        # At a place, and of a kind.
+        at = types.Range(types.Position(6, 20), types.Position(6, 20))
+        assert len(await editor.actions(uri, at)) == 3
+        elsewhere = types.Range(types.Position(0, 0), types.Position(6, 14))
+        assert titles(await editor.actions(uri, elsewhere)) == [fix_all.title]
+        assert await editor.actions(uri, elsewhere, ["quickfix"]) == []
+        for only in (["source"], ["source.fixAll"], ["source.fixAll.torchdropout"]):
+            assert titles(await editor.actions(uri, only=only)) == [fix_all.title]
+        assert await editor.actions(uri, only=["source.fixAll.ruff"]) == []
+        assert len(await editor.actions(uri, only=["quickfix"])) == 2
+        # Right after a change, before its audit.
+        editor.change(uri, FIXED)
+        assert await editor.actions(uri) == []
+        assert await editor.actions("file:///no/such.py") is None
+
+    scripted(script, tmp_path)
+
+
+def test_all_safe_fixes_at_once_and_none_that_is_unsafe(tmp_path):
+    text = BAD + "".join(
+        f"\n    def f{i}(self, x):\n        return F.dropout(x, {p})\n"
+        for i, p in enumerate(["0.1", "self.training", "0.2"])
+    )
+    new = text.replace("0.1)", "0.1, training=self.training)")
+    new = new.replace("0.2)", "0.2, training=self.training)")
+
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", text)
+        [action] = await editor.actions(uri, only=["source.fixAll"])
+        edits = edits_of(action, uri)
+        assert len(edits) == 3
+        assert edited(text, edits) == new
+        editor.change(uri, UNSAFE)
+        [fix, ignore] = await editor.actions(uri)
+        assert fix.title.startswith("TD103: ")
+        assert fix.title.endswith(" (unsafe: may change behaviour)")
+        assert fix.is_preferred is None
+        fixed = edited(UNSAFE, edits_of(fix, uri, 2))
+        assert "training=self.training" in fixed
+        assert ignore.title == "TD103: ignore training-passed-as-p on this line"
+
+    scripted(script, tmp_path)
+
+
+def test_an_editor_without_versioned_edits(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD)
+        fix, *_ = await editor.actions(uri)
+        assert fix.edit.document_changes is None
+        assert edited(BAD, fix.edit.changes[uri]) == FIXED
+
+    scripted(script, tmp_path, edits=False)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec", "size", "first"),
+    [("utf-16", "utf-16-le", 2, 20), ("utf-8", "utf-8", 1, 30), ("utf-32", "utf-32-le", 4, 17)],
+)
+def test_places_count_the_units_of_the_editor(tmp_path, encoding, codec, size, first):
+    before = "        '😀漢字😀😀'; "
+    text = "# coding: latin-1\x0c\n" + HEAD + f"{before}F.dropout(x, 0.1)  # é\r\n# 😀\n"
+    assert len(before.encode(codec)) == size * first
+
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", text)
+        found, *_ = await editor.found(uri)
+        assert found.code == "TD101"
+        assert place(found) == ((7, first), (7, first + 17))
+        for action in await editor.actions(uri):
+            new = edited(text, edits_of(action, uri), codec, size)
+            assert new.count("# coding: latin-1\x0c\n") == new.count("# é") == 1
+            if "ignore functional" in action.title:
+                mark = "# torchdropout: ignore[functional-always-on]"
+                assert new == text.replace("# é", f"# é  {mark}")
+            if "training" in action.title:
+                assert new == text.replace("0.1)", "0.1, training=self.training)")
+        assert await editor.hover(uri, 7, first - 1) is None
+        assert await editor.hover(uri, 7, first) is not None
+        assert await editor.hover(uri, 7, first + 17) is not None
+        assert await editor.hover(uri, 7, first + 18) is None
+
+    scripted(script, tmp_path, encodings=[encoding])
+
+
+def test_the_page_of_a_rule(tmp_path):
+    async def script(editor):
+        text = BAD + "\n\nx = 1  # torchdropout: ignore[p-one, TD142]\n"
+        uri = editor.open(tmp_path / "a.py", text)
+        hover = await editor.hover(uri, 6, 20)
+        rule = RULES["functional-always-on"]
+        assert hover.contents.kind == types.MarkupKind.Markdown
+        page = hover.contents.value
+        assert page.startswith(f"### {rule.code} {rule.name}\n\n**{rule.summary}** (error)\n")
+        assert f"```python\n{rule.broken.strip()}\n```" in page
+        assert await editor.hover(uri, 0, 0) is None
+        assert await editor.hover(uri, 5000, 0) is None
+        # On a name in a comment, after the page of what is found there.
+        hover = await editor.hover(uri, 9, 42)
+        heads = [line for line in hover.contents.value.splitlines() if line.startswith("### ")]
+        assert heads == ["### TD003 unused-ignore", "### TD142 dropout-on-logits"]
+
+    scripted(script, tmp_path)
+
+
+def test_the_page_of_a_rule_as_plain_text_and_its_address(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD)
+        hover = await editor.hover(uri, 6, 20)
+        assert hover.contents.kind == types.MarkupKind.PlainText
+        assert hover.contents.value.startswith("TD101 functional-always-on   functional   error\n")
+        [found] = await editor.found(uri)
+        address = "https://example.org/td/rules.html#td101-functional-always-on"
+        assert found.code_description.href == address
+
+    scripted(script, tmp_path, plain=True, options={"site": "https://example.org/td/"})
+
+
+def test_an_address_that_is_not_one(tmp_path):
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD)
+        assert len(await editor.found(uri)) == 1
+        assert editor.messages == [
+            "torchdropout: Expected the option `site` to be the address of a site, got 1 (int)"
+        ]
+
+    scripted(script, tmp_path, options={"site": 1})
+
+
+def test_documents_that_are_not_files(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout.audit]\nignore = ['TD123']\n")
+    both = BAD + "\n\ndrop = nn.Dropout(1.0)\n"
+
+    async def script(editor):
+        for uri in ("untitled:Untitled-1", "vscode-vfs://github/o/r/a%20%23.py"):
+            editor.open(uri, both)
+            [found] = await editor.found(uri)  # by the settings of the first folder
+            assert found.code == "TD101"
+            assert len(await editor.actions(uri)) == 3
+        # What is not Python is not audited, whatever it holds; nor is a notebook as JSON.
+        for name, language in (("a.txt", "plaintext"), ("a.ipynb", "json")):
+            uri = editor.open(tmp_path / name, BAD, language)
+            assert await editor.actions(uri) is None
+            assert await editor.hover(uri, 6, 20) is None
+        uri = editor.open(tmp_path / "a#b%c d.py", BAD, "")
+        assert len(await editor.found(uri)) == 1
+
+    scripted(script, tmp_path)
+
+
+def test_a_notebook_is_one_program(tmp_path):
+    notebook = (tmp_path / "a.ipynb").as_uri()
+    texts = [
+        "%matplotlib inline\nimport torch.nn.functional as F\nfrom torch import nn",
+        f"# '😀'\n{BAD.partition(chr(10) * 3)[2]}",
+        "%time y = 1\ndrop = nn.Dropout(1.5)",
+    ]
+    uris = [f"vscode-notebook-cell:/a.ipynb#{i}" for i in range(4)]
+    kinds = types.NotebookCellKind
+    cells = [types.NotebookCell(kinds.Code, uri) for uri in uris[:3]]
+
+    async def script(editor):
+        assert editor.capabilities.notebook_document_sync is not None
+        for uri, text in zip(uris, texts, strict=False):
+            editor.texts[uri] = [1, text]
+        editor.client.notebook_document_did_open(
+            types.DidOpenNotebookDocumentParams(
+                types.NotebookDocument(notebook, "jupyter-notebook", 1, cells),
+                [
+                    types.TextDocumentItem(uri, "python", 1, text)
+                    for uri, text in zip(uris, texts, strict=False)
+                ],
+            )
+        )
+        assert await editor.found(uris[0]) == []
+        [found] = await editor.found(uris[1])
+        assert (found.code, place(found)) == ("TD101", ((3, 15), (3, 32)))
+        [found] = await editor.found(uris[2])
+        assert (found.code, place(found)[0]) == ("TD122", (1, 18))
+        fix, ignore, fix_all = await editor.actions(uris[1])
+        new = texts[1].replace("0.1)", "0.1, training=self.training)")
+        assert edited(texts[1], edits_of(fix, uris[1])) == new
+        assert edited(texts[1], edits_of(fix_all, uris[1])) == new
+        [ignore, _] = await editor.actions(uris[2])
+        mark = "  # torchdropout: ignore[p-out-of-range]"
+        assert edited(texts[2], edits_of(ignore, uris[2])) == texts[2] + mark
+        assert "TD122" in (await editor.hover(uris[2], 1, 20)).contents.value
+        # The second cell changes, and the third goes.
+        changes = types.NotebookDocumentCellChanges(
+            types.NotebookDocumentCellChangeStructure(
+                types.NotebookCellArrayChange(2, 1),
+                did_close=[types.TextDocumentIdentifier(uris[2])],
+            ),
+            text_content=[
+                types.NotebookDocumentCellContentChanges(
+                    types.VersionedTextDocumentIdentifier(2, uris[1]),
+                    [types.TextDocumentContentChangeWholeDocument(new)],
+                )
+            ],
+        )
+        editor.client.notebook_document_did_change(
+            types.DidChangeNotebookDocumentParams(
+                types.VersionedNotebookDocumentIdentifier(2, notebook),
+                types.NotebookDocumentChangeEvent(cells=changes),
+            )
+        )
+        assert await editor.found(uris[1], 2) == []
+        assert editor.shown[uris[2]] == (None, [])
+        editor.client.notebook_document_did_close(
+            types.DidCloseNotebookDocumentParams(
+                types.NotebookDocumentIdentifier(notebook),
+                [types.TextDocumentIdentifier(uri) for uri in uris[:2]],
+            )
+        )
+        await editor.until(lambda: editor.shown[uris[0]] == editor.shown[uris[1]] == (None, []))
+
+    scripted(script, tmp_path)
