@@ -301,6 +301,15 @@ def test_what_is_left_out_needs_no_training_mode():
     assert [site.reached for site in plan.sites] == [CALL, "left as in eval"]
 
 
+def test_a_model_that_drops_in_eval_too():
+    model = Call(torch.nn.Identity(), lambda m, x: F.dropout(m(x), 0.5)).eval()
+    plan = mc.plan(model, X)
+    assert plan.proof == (
+        "With the mean of each draw the output is eval's, where it draws in eval too, bit for bit."
+    )
+    assert not plan.problem
+
+
 class Counting(torch.nn.Module):
     """Dropout, and a buffer that changes in training."""
 

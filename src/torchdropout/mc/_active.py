@@ -66,6 +66,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             wrong_value("masks", "'per-input' or 'shared'", masks)
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
+        check_unsigned("batch_dim", batch_dim, 6)
 
         def find(args: Any, kwargs: Any) -> Plan:
             found = find_plan(model, args, kwargs, include, exclude, p, batch_dim)

@@ -14,7 +14,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from .. import _torch
-from .._validate import check_p, wrong_type, wrong_value
+from .._validate import check_p, check_unsigned, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
 from ..scope import SiteId
 from ..scope._handlers import injected
@@ -137,6 +137,7 @@ def plan(
         1 of 1 sites draw. With the mean of each draw the output is eval's, bit for bit.
     """
     check_model(model)
+    check_unsigned("batch_dim", batch_dim, 6)
     if is_in_scope(model):
         raise ArgumentValueError(
             "Expected no scope of this model to be active, got a plan made within one."
@@ -355,12 +356,14 @@ def _rates(
 class _Means(Looking):
     """A scope in which each random number is its mean."""
 
-    def __init__(self) -> None:
-        super().__init__(forced=True)
+    def __init__(self, forced: bool = True) -> None:
+        super().__init__(forced)
         self.without: list[SiteId] = []
+        self.drew = False
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """The mean of the draw, where it has one."""
+        self.drew = True
         if draw.mean is None:
             self.without.append(site)
             return super().answer(site, draw)
@@ -390,11 +393,16 @@ def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
         return f"What {sites} does is unknown: its draw has no mean.", ""
     shown = "With the mean of each draw the output is eval's"
     difference = _difference(expected, got)
-    if not _is_rounding(difference) and _has_fast_path(model):
-        # Under a mode torch computes an encoder step by step, which gives other values to padding.
-        expected = Look(model, args, kwargs).run(Looking(), args, kwargs)
-        difference = _difference(expected, got)
-        shown += " without the fast path of torch's encoder, to which padding is zero"
+    if not _is_rounding(difference):
+        in_eval = _Means(forced=False)
+        expected = Look(model, args, kwargs).run(in_eval, args, kwargs)
+        if in_eval.drew:
+            difference = _difference(expected, got)
+            shown += ", where it draws in eval too"
+        elif _has_fast_path(model):
+            # Under a mode torch computes an encoder step by step, with other values for padding.
+            difference = _difference(expected, got)
+            shown += " without the fast path of torch's encoder, to which padding is zero"
     if difference is None:
         return "", f"With the mean of each draw the output has another form than eval's: {_OTHER}."
     largest, _ = difference

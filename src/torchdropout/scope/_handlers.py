@@ -52,7 +52,8 @@ def _dropped(
         drop = p if rate is None else rate
         return ours(x, drop, True, inplace and not fresh, key=key, layout=layout)
 
-    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, aligned=True))
+    plain = ours is F.dropout and not inplace
+    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, aligned=True, plain=plain))
 
 
 def _bound(func: Any, args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
@@ -445,10 +446,14 @@ def _own(ours: Callable[..., Any]) -> Handler:
             return ours(**{**given, first: x, "training": False})
 
         aligned = elementwise and given.get("out") is None
-        draw = Draw(
-            ours.__name__, rate, (given[first],), compute, mean if gated else None, aligned=aligned
+        plain = aligned and ours is F.dropout
+        if plain:
+            plain = not (given["inplace"] or given["broadcast_dims"])
+        tensors = (given[first],)
+        found = mean if gated else None
+        return watcher.draw(
+            Draw(ours.__name__, rate, tensors, compute, found, aligned=aligned, plain=plain)
         )
-        return watcher.draw(draw)
 
     return handle
 
