@@ -18,16 +18,14 @@ from ..random import Key
 from ..scope import SiteId, keyed
 from ..scope._handlers import injected
 from ..scope._watch import Draw, paths_of, unwrapped
-from ._plan import Plan, training
+from ._plan import Plan, check_mode, training
 
 
 class CannotBatchError(SiteError):
     """Several passes cannot be computed in one forward, or not from some draw on."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(
-            f"Expected `strategy` to be 'auto' or 'loop' for this model, as {why}."
-        )
+        super().__init__(f"Expected `strategy` to be 'auto' or 'loop' for this model, as {why}.")
 
 
 class Passes(keyed):
@@ -76,6 +74,8 @@ class Passes(keyed):
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
+        self._flags.close()  # after one that ended by Ctrl-C
+        check_mode(self.model)
         if self._plan is None:
             assert callable(self._find)
             self._watcher.remove()

@@ -268,7 +268,12 @@ def check_model(model: Any) -> None:
                 "a module that torch.compile did not compile: its draws cannot be seen",
                 path or type(module).__name__,
             )
-    for path, module in paths_of(unwrapped(model)).items():
+    check_mode(model)
+
+
+def check_mode(model: torch.nn.Module) -> None:
+    """Check that a model is in eval, with all its modules."""
+    for path, module in model.named_modules():
         if module.training:
             wrong_value(
                 "model",

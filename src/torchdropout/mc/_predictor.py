@@ -312,8 +312,10 @@ class MCDropout:
             progress: Show a bar (with tqdm, if it is installed).
 
         Raises:
-            ArgumentTypeError: An item is something else.
+            ArgumentTypeError: It is not iterable, or an item is something else.
         """
+        if not isinstance(loader, Iterable):
+            wrong_type("loader", "an iterable of batches", loader)
         index = 0
         for item in _with_progress(loader, progress):
             args, kwargs = _arguments(item)
