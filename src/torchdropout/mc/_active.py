@@ -10,7 +10,7 @@ import torch
 from .._validate import check_unsigned, wrong_value
 from ..random import Key
 from ._passes import Passes
-from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
+from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, find_plan
 
 
 class active(Passes):  # noqa: N801 - as torch's scopes are named
@@ -66,10 +66,10 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             wrong_value("masks", "'per-input' or 'shared'", masks)
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
-        selected = {"include": include, "exclude": exclude, "p": p, "batch_dim": batch_dim}
+        check_unsigned("batch_dim", batch_dim, 6)
 
         def find(args: Any, kwargs: Any) -> Plan:
-            found = plan(model, *args, **selected, **kwargs)
+            found = find_plan(model, args, kwargs, include, exclude, p, batch_dim)
             check_plan(found, on_unreached, _warn)
             return found
 

@@ -18,11 +18,14 @@ from ..random import Key
 from ..scope import SiteId, keyed
 from ..scope._handlers import injected
 from ..scope._watch import Draw, paths_of, unwrapped
-from ._plan import Plan, training
+from ._plan import Plan, check_mode, training
 
 
-class CannotBatchError(Exception):
-    """A draw of several passes cannot be made in one forward, or not from here on."""
+class CannotBatchError(SiteError):
+    """Several passes cannot be computed in one forward, or not from some draw on."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Expected `strategy` to be 'auto' or 'loop' for this model, as {why}.")
 
 
 class Passes(keyed):
@@ -71,6 +74,8 @@ class Passes(keyed):
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
+        self._flags.close()  # after one that ended by Ctrl-C
+        check_mode(self.model)
         if self._plan is None:
             assert callable(self._find)
             self._watcher.remove()
@@ -148,7 +153,7 @@ class Passes(keyed):
         self, draw: Draw, dim: int, keys: torch.Tensor, part: Part, rate: float | None
     ) -> torch.Tensor:
         p = draw.p if rate is None else rate
-        if draw.kind == "dropout" and type(p) is float:
+        if draw.plain and type(p) is float:
             x = self._apart(draw.tensors[0], dim).movedim(dim, 0)
             base, strides = part.indices(x.shape[1:], ())
             strides = strides or row_major(x.shape[1:])
@@ -157,7 +162,8 @@ class Passes(keyed):
         lead = draw.tensors[0]
 
         def follows(t: Any) -> bool:
-            return isinstance(t, torch.Tensor) and t.ndim > dim and t.shape[dim] == lead.shape[dim]
+            same = isinstance(t, torch.Tensor) and t.ndim == lead.ndim
+            return same and t.shape[dim] == lead.shape[dim]
 
         along = [dim if follows(t) and self._expanded else None for t in draw.tensors]
         tensors = [

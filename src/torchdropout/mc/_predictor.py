@@ -10,11 +10,12 @@ import torch
 
 from .. import _torch
 from .._validate import check_bool, check_unsigned, is_integer, wrong_type, wrong_value
+from ..errors import ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._places import batch_size
 from ._output import Selector, select_output
-from ._passes import CannotBatchError, Passes
-from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
+from ._passes import Passes
+from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, is_in_scope, plan
 from ._result import Result, Task, check_index
 from ._statistics import ClassificationStatistics, RegressionStatistics
 
@@ -52,7 +53,9 @@ class MCDropout:
             before it is computed once. "auto" chooses the fastest of them that gives the same.
         max_batch: How many rows a forward has at most, inputs times passes; by default as many as
             fit into 128 MB at each site.
-        batch_dim: The dimension of the inputs in the arguments and in the output.
+        batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
+            dimension it is where the output has another number of rows there. In a result the
+            inputs come first.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
@@ -126,7 +129,7 @@ class MCDropout:
         self.masks = masks
         self.strategy = strategy
         self.max_batch = max_batch
-        self.batch_dim = batch_dim
+        self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
         self.keep_samples = check_bool("keep_samples", keep_samples)
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
@@ -160,6 +163,10 @@ class MCDropout:
             SiteError: As `on_unreached` says.
         """
         check_model(self.model)
+        if is_in_scope(self.model):
+            raise ArgumentValueError(
+                "Expected no scope of this model to be active, got a call of MCDropout within one."
+            )
         size = batch_size(args, kwargs, self.batch_dim)
         if size is None:
             wrong_value("args", f"a tensor among them with a dimension {self.batch_dim}", args)
@@ -167,7 +174,7 @@ class MCDropout:
         if self._plan is None:
             self._plan = self._planned(args, kwargs)
         parts = []
-        for start, end in _runs(numbers.tolist()):
+        for start, end in _runs(numbers.tolist(), self.max_batch):
             of_run = _Batch(args, kwargs, self.batch_dim, size).part(start, end)
             statistics = self._statistics()
             for outputs in self._outputs(of_run, int(numbers[start])):
@@ -207,7 +214,7 @@ class MCDropout:
             try:
                 outputs = self._run(batch, index, first, count, way.strategy)
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error) or count == 1:
+                if not _is_out_of_memory(error) or count == 1 or way.strategy == "loop":
                     raise
                 at_once = max(1, count // 2)
                 _warn(f"Out of memory with {count} passes in a forward: going on with {at_once}.")
@@ -238,14 +245,22 @@ class MCDropout:
             for _ in range(count if strategy == "loop" else 1):
                 y = select_output(given(self.model), self.output)
                 found.append(y)
+        rows = batch.size if strategy == "loop" else count * batch.size
+        found = [y.movedim(self._dim_of(y, rows), 0) for y in found]
         if strategy == "loop":
             return torch.stack(found)
-        rows = count * batch.size
-        (y,) = found
-        if y.ndim <= self.batch_dim or y.shape[self.batch_dim] != rows:
-            raise CannotBatchError(f"the output has shape {tuple(y.shape)} for {rows} rows")
-        apart: torch.Tensor = y.unflatten(self.batch_dim, (count, batch.size))
-        return apart.movedim(self.batch_dim, 0)
+        apart: torch.Tensor = found[0].unflatten(0, (count, batch.size))
+        return apart
+
+    def _dim_of(self, y: torch.Tensor, rows: int) -> int:
+        """The dimension of the inputs in an output: that of the arguments, or else the first."""
+        for dim in (self.batch_dim, 0):
+            if y.ndim > dim and y.shape[dim] == rows:
+                return dim
+        raise SiteError(
+            f"Expected an output of {rows} inputs along dimension {self.batch_dim} or 0, got one "
+            f"of shape {tuple(y.shape)}."
+        )
 
     # --- How -------------------------------------------------------------------------------------
 
@@ -258,9 +273,9 @@ class MCDropout:
     def _choose(self, batch: _Batch, index: int) -> _Way:
         passes = self._at_once(batch)
         if self.strategy != "auto":
-            return _Way(self.strategy, self.n_samples if self.strategy == "loop" else passes)
-        if self.n_samples == 1 or passes == 1:
-            return _Way("loop", self.n_samples)
+            return _Way(self.strategy, passes)
+        if passes == 1:
+            return _Way("loop", passes)
         few = batch.part(0, min(2, batch.size))
         expected = self._run(few, index, 0, 2, "loop")
         for strategy in ("expand", "repeat"):
@@ -270,7 +285,7 @@ class MCDropout:
                 continue
             if _alike(expected, found):
                 return _Way(strategy, passes)
-        return _Way("loop", self.n_samples)
+        return _Way("loop", passes)
 
     def _at_once(self, batch: _Batch) -> int:
         """How many passes fit into a forward."""
@@ -297,8 +312,10 @@ class MCDropout:
             progress: Show a bar (with tqdm, if it is installed).
 
         Raises:
-            ArgumentTypeError: An item is something else.
+            ArgumentTypeError: It is not iterable, or an item is something else.
         """
+        if not isinstance(loader, Iterable):
+            wrong_type("loader", "an iterable of batches", loader)
         index = 0
         for item in _with_progress(loader, progress):
             args, kwargs = _arguments(item)
@@ -369,11 +386,12 @@ class _Batch(NamedTuple):
         return shapes, str(form)
 
 
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Stretches of consecutive numbers, which share a forward."""
+def _runs(numbers: list[int], most: int | None) -> Iterator[tuple[int, int]]:
+    """Stretches of at most so many consecutive numbers, which share a forward."""
     start = 0
     for i in range(1, len(numbers) + 1):
-        if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
+        is_next = i < len(numbers) and numbers[i] == numbers[i - 1] + 1
+        if not is_next or i - start == most:
             yield start, i
             start = i
 

@@ -351,6 +351,8 @@ def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
     if is_integer(index):
         if index < 0:
             wrong_value("index", f"{expected}, 0 or more", index)
+        if index + size > 2**63:
+            wrong_value("index", f"{expected}, below 2**63", index)
         return torch.arange(index, index + size, device=device)
     if isinstance(index, torch.Tensor):
         if index.dtype == torch.bool or index.is_floating_point() or index.is_complex():

@@ -52,7 +52,8 @@ def _dropped(
         drop = p if rate is None else rate
         return ours(x, drop, True, inplace and not fresh, key=key, layout=layout)
 
-    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, aligned=True))
+    plain = ours is F.dropout and not inplace
+    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, aligned=True, plain=plain))
 
 
 def _bound(func: Any, args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
@@ -293,8 +294,8 @@ def _numbers(
             zeros = torch.zeros(x.shape, dtype=wide, device=x.device)
             return F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype)
         ones = torch.ones(x.shape, dtype=torch.float64, device=x.device)
-        # 1 + e is 2u, of 25 bits; of those a float32 in [0, 1) has 24, and a narrower type less.
-        u = F.uniform_dropout(ones, 1.0, key=key, layout=layout) * 0.5
+        # 1 + e / 2 is u + 1 / 2 with 25 bits of u, of which 24 are a number in [0, 1) of float32.
+        u = F.uniform_dropout(ones, 0.5, key=key, layout=layout) - 0.5
         steps = 2.0 ** min(24, _digits(x.dtype))
         return (torch.floor(u * steps) / steps).to(x.dtype)
 
@@ -379,6 +380,13 @@ for _owner, _names in (
             HANDLERS[getattr(_owner, _name)] = _unreached(_name)
 
 
+@_of(torch_F.rrelu)
+def _rrelu(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+    if kwargs.get("training", args[3] if len(args) > 3 else False):
+        watcher.active().unreached(watcher.next_site(), "rrelu")
+    return func(*args, **kwargs)
+
+
 # --- Our own family ------------------------------------------------------------------------------
 
 
@@ -438,10 +446,14 @@ def _own(ours: Callable[..., Any]) -> Handler:
             return ours(**{**given, first: x, "training": False})
 
         aligned = elementwise and given.get("out") is None
-        draw = Draw(
-            ours.__name__, rate, (given[first],), compute, mean if gated else None, aligned=aligned
+        plain = aligned and ours is F.dropout
+        if plain:
+            plain = not (given["inplace"] or given["broadcast_dims"])
+        tensors = (given[first],)
+        found = mean if gated else None
+        return watcher.draw(
+            Draw(ours.__name__, rate, tensors, compute, found, aligned=aligned, plain=plain)
         )
-        return watcher.draw(draw)
 
     return handle
 
@@ -468,6 +480,8 @@ def injected(module: torch.nn.Module) -> Callable[..., Any] | None:
         return functools.partial(_inject, "dropout_key", None)
     if isinstance(module, (own_nn.LSTM, own_nn.GRU)):
         return functools.partial(_inject, "key", "batch_start")
+    if isinstance(module, own_nn.EmbeddingDropout):  # a word has its draw in all samples
+        return functools.partial(_inject, "key", None)
     return None
 
 

@@ -60,6 +60,7 @@ class Draw(NamedTuple):
             says nothing about the model.
         aligned: Whether the samples lie along the same dimension in the tensors and in the draws.
         finish: Of the result: writes it where the function does.
+        plain: Whether it is `dropout` of each element of its one tensor, into a new one.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class Draw(NamedTuple):
     mean: Callable[..., Any] | None
     aligned: bool = False
     finish: Callable[[Any], Any] | None = None
+    plain: bool = False
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
@@ -251,6 +253,8 @@ class Watcher:
     ) -> Iterator[_Hook]:
         inner = unwrapped(model)
         for path, module in paths.items():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks
+                continue
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
             if inject is not None:

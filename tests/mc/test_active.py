@@ -1,0 +1,181 @@
+"""`mc.active`: the passes of a loop, and that nothing is left behind."""
+
+import warnings
+
+import pytest
+import torch
+
+import torchdropout as td
+from stochastic import Gated, encoder, mlp, seeded, state_of
+from torchdropout import mc
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+
+X = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_each_forward_is_the_next_pass():
+    model = seeded(mlp, torch.nn.Dropout(0.5))
+    with torch.no_grad():
+        with mc.active(model, seed=1):
+            a, b, c = model(X), model(X), model(X)
+        with mc.active(model, seed=1, first=1):
+            assert torch.equal(model(X), b)
+            assert torch.equal(model(X), c)
+        with mc.active(model, seed=td.Key(1)):
+            assert torch.equal(model(X), a)
+        assert not torch.equal(a, b)
+        torch.testing.assert_close(model(X), model(X), rtol=0, atol=0)
+
+
+def test_a_loop_of_passes_over_batches():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    x = torch.ones(6, 8)
+    with mc.active(model, seed=0):
+        whole = torch.stack([model(x) for _ in range(3)])
+    for index in (0, 2, 4):
+        with mc.active(model, seed=0, index=index):
+            part = torch.stack([model(x[index : index + 2]) for _ in range(3)])
+        assert torch.equal(part, whole[:, index : index + 2])
+
+
+def test_gradients_flow_through_the_passes():
+    model = seeded(mlp, torch.nn.Dropout(0.5))
+    x = X.clone().requires_grad_()
+    with mc.active(model, seed=0):
+        y = model(x)
+        again = torch.autograd.grad(y.sum(), x)[0]
+    assert again.abs().sum() > 0
+
+
+def test_an_encoder_is_as_before():
+    model = seeded(encoder)
+    x = torch.randn(4, 5, 8)
+    before = state_of(model)
+    with torch.no_grad():
+        y = model(x)
+        with mc.active(model):
+            a, b = model(x), model(x)
+        assert torch.equal(model(x), y)
+    assert not torch.equal(a, b)
+    assert state_of(model) == before
+
+
+class Fails(torch.nn.Module):
+    """A part that raises at its n-th call."""
+
+    def __init__(self, error, calls):
+        super().__init__()
+        self.error = error
+        self.calls = calls
+
+    def forward(self, x):
+        self.calls -= 1
+        if self.calls == 0:
+            raise self.error
+        return x
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("calls", [1, 3, 7, 8, 9])  # the plan has the first seven
+def test_however_it_ends_everything_is_as_before(error, calls):
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), Fails(error, calls)).eval()
+    before = state_of(model)
+
+    def run():
+        with mc.active(model):
+            for _ in range(3):
+                model(X)
+
+    with pytest.raises(type(error)):
+        run()
+    assert state_of(model) == before
+    with mc.active(model):  # not even a trace of the scope
+        model(X)
+    assert state_of(model) == before
+
+
+def test_after_a_forward_that_failed_the_scope_goes_on():
+    model = torch.nn.Sequential(Gated(), Fails(ZeroDivisionError(), 9)).eval()
+    with mc.active(model, seed=0):
+        a = model(X)
+        with pytest.raises(ZeroDivisionError):
+            model(X)
+        assert not model[0].training
+        assert not torch.equal(model(X), a)
+
+
+def test_what_is_not_dropout_is_an_error_a_warning_or_ignored():
+    class Shifted(torch.nn.Module):
+        def forward(self, x):
+            return Gated.forward(self, x) + 1 if self.training else x
+
+    model = torch.nn.Sequential(Shifted()).eval()
+    with mc.active(model), pytest.raises(SiteError, match="differs from eval's by 1: something"):
+        model(X)
+    with (
+        mc.active(model, on_unreached="warn"),
+        pytest.warns(RuntimeWarning, match="differs from eval's by 1"),
+    ):
+        model(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with mc.active(model, on_unreached="ignore"):
+            model(X)
+
+
+def test_what_cannot_be_given_a_key():
+    class Draws(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.dropout(x, 0.5, False) + torch.poisson(0 * x.abs())
+
+    model = Draws().eval()
+    with mc.active(model), pytest.raises(SiteError, match=r"got poisson at .the model"):
+        model(X)
+    with mc.active(model, on_unreached="warn"), pytest.warns(RuntimeWarning, match="got poisson"):
+        model(X)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"seed": -1}, ArgumentValueError, "`seed` to be in"),
+        ({"seed": 0.5}, ArgumentTypeError, "`seed` to be an integer"),
+        ({"index": -1}, ArgumentValueError, "`index` to be in"),
+        ({"first": True}, ArgumentTypeError, "`first` to be an integer"),
+        ({"masks": "all"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
+        ({"on_unreached": "log"}, ArgumentValueError, "`on_unreached` to be 'raise', 'warn'"),
+        ({"batch_dim": -1}, ArgumentValueError, "`batch_dim` to be in"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    with pytest.raises(error, match=message):
+        mc.active(mlp().eval(), **options)
+
+
+def test_bad_models():
+    with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+        mc.active(mlp())
+    with pytest.raises(ArgumentTypeError, match=r"a module that torch.compile did"):
+        mc.active(torch.compile(mlp().eval(), backend="eager"))
+    model = torch.nn.Linear(8, 2).eval()
+    with mc.active(model), pytest.raises(ArgumentValueError, match="a model that draws, got none"):
+        model(X)
+    with mc.active(mlp().eval(), p=0.0) as scope, pytest.raises(ArgumentValueError, match="p > 0"):
+        scope.model(X)
+    with mc.active(mlp().eval(), include="7") as scope:
+        with pytest.raises(ArgumentValueError, match="`include` to be patterns"):
+            scope.model(X)
+        assert not any(m.training for m in scope.model.modules())
+    scope = mc.active(mlp().eval(), batch_dim=2)
+    with scope, pytest.raises(ArgumentValueError, match="a dimension 2"):
+        scope.model(X)
+
+
+def test_a_model_put_in_training_within_the_scope():
+    model = mlp().eval()
+    with mc.active(model):
+        model(X)
+        model.train()
+        with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+            model(X)
+    assert model.training

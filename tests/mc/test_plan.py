@@ -1,0 +1,487 @@
+"""`mc.plan`: the sites of many models, how each is reached, and that nothing else changes."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import torchdropout as td
+from family import IDENTITIES, First
+from stochastic import (
+    Attention,
+    Functional,
+    Gated,
+    Last,
+    Noise,
+    Packed,
+    Threshold,
+    Weights,
+    encoder,
+    mlp,
+    seeded,
+    state_of,
+)
+from torchdropout import mc, nn
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+
+CALL, MODE, KEY = "its call", "its module put in training", "a key given to its module"
+X = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(0))
+IMAGES = X.flatten()[: 2 * 3 * 4 * 6].reshape(2, 3, 4, 6)
+
+
+def drawn(model, *args, **kwargs):
+    """The sites of a model as text, its p and how it is reached; the proof holds."""
+    model.eval()
+    before = state_of(model)
+    plan = mc.plan(model, *args, **kwargs)
+    assert state_of(model) == before
+    assert not plan.problem
+    assert not plan.unreached
+    assert "eval's" in plan.proof
+    return [(str(site.id), site.kind, site.p, site.reached) for site in plan.sites]
+
+
+# --- Reach ---------------------------------------------------------------------------------------
+
+SDPA = "scaled_dot_product_attention"
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_an_encoder_has_four_sites_a_layer_with_and_without_its_fast_path():
+    model = seeded(encoder)
+    names = [(".self_attn", SDPA), (".dropout1", "dropout"), (".dropout", "dropout")]
+    names.append((".dropout2", "dropout"))
+    expected = [(f"layers.{i}{name} #0", kind, 0.1, CALL) for i in (0, 1) for name, kind in names]
+    assert drawn(model, X) == expected
+    hidden = torch.zeros(4, 5, dtype=torch.bool)
+    hidden[1:, 3:] = True  # nested tensors, where the fast path is taken
+    assert drawn(model, X, src_key_padding_mask=hidden) == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    {
+        "weights": (lambda: Weights(True), [("mha #0", "dropout", 0.25, CALL)]),
+        "no weights": (lambda: Weights(False), [("mha #0", SDPA, 0.25, CALL)]),
+        "sdpa": (Attention, [("(the model itself) #0", SDPA, 0.4, MODE)]),
+        "lstm": (lambda: Last(torch.nn.LSTM), [("rnn #0", "dropout", 0.5, CALL)]),
+        "gru": (lambda: Last(torch.nn.GRU, bidirectional=True), [("rnn #0", "dropout", 0.5, CALL)]),
+        "rnn": (lambda: Last(torch.nn.RNN), [("rnn #0", "dropout", 0.5, CALL)]),
+        "functional": (
+            Functional,
+            [(f"(the model itself) #{i}", "dropout", p, CALL) for i, p in enumerate((0.3, 0.2))],
+        ),
+        "noise": (Noise, [("(the model itself) #0", "randn", None, MODE)]),
+        "alpha": (
+            lambda: torch.nn.AlphaDropout(0.3),
+            [("(the model itself) #0", "alpha_dropout", 0.3, CALL)],
+        ),
+        "inplace": (
+            lambda: mlp(torch.nn.Dropout(0.5, inplace=True)),
+            [("2 #0", "dropout", 0.5, CALL)],
+        ),
+    }.values(),
+    ids=str,
+)
+def test_torch_and_code_of_users(make, expected):
+    assert drawn(seeded(make), X) == expected
+
+
+def test_packed_sequences():
+    lengths = torch.tensor([5, 3, 4, 5])
+    assert drawn(seeded(Packed), X, lengths) == [("rnn #0", "dropout", 0.5, CALL)]
+
+
+def test_a_drop_path_by_bernoulli():
+    ((site, kind, p, reached),) = drawn(Gated(), X)
+    assert (site, kind, reached) == ("(the model itself) #0", "bernoulli", MODE)
+    assert p == pytest.approx(0.3)
+
+
+def test_a_threshold_of_random_numbers_is_reached_and_not_proven():
+    plan = mc.plan(Threshold().eval(), X)
+    assert [site.kind for site in plan.sites] == ["rand"]
+    assert plan.proof == "What (the model itself) #0 does is unknown: its draw has no mean."
+    assert not plan.problem
+
+
+class Call(torch.nn.Module):
+    """A module, and how it is called."""
+
+    def __init__(self, module, call):
+        super().__init__()
+        self.module = module
+        self.call = call
+
+    def forward(self, x):
+        return self.call(self.module, x)
+
+
+WORDS = torch.arange(20).reshape(4, 5) % 7
+FAMILY = {
+    **{
+        name: (lambda make=make: torch.nn.Sequential(make()), X)
+        for name, make in IDENTITIES.items()
+    },
+    "Dropout3d": (lambda: nn.Dropout3d(0.5), IMAGES[:, :, None]),
+    "Dropout2d": (lambda: nn.Dropout2d(0.5), IMAGES),
+    "DropBlock2d": (lambda: nn.DropBlock2d(0.2, 3), IMAGES),
+    "DropBlock3d": (lambda: nn.DropBlock3d(0.2, 1), IMAGES[:, :, None]),
+    "NMDropout": (lambda: nn.NMDropout(2, 4), X),
+    "MultiheadAttention": (
+        lambda: First(Call(nn.MultiheadAttention(8, 2, dropout=0.3), lambda m, x: m(x, x, x))),
+        X,
+    ),
+    "ConcreteDropout": (lambda: nn.ConcreteDropout(torch.nn.Linear(8, 3)), X),
+    "DropoutAdd": (lambda: Call(nn.DropoutAdd(0.3), lambda m, x: m(x, x)), X),
+    "EmbeddingDropout": (lambda: nn.EmbeddingDropout(torch.nn.Embedding(7, 4), 0.3), WORDS),
+    "LayerDrop": (lambda: nn.LayerDrop(torch.nn.Linear(8, 8), 0.5), X),
+    "MultiSampleDropout": (lambda: nn.MultiSampleDropout(0.3, torch.nn.Linear(8, 3)), X),
+    "LSTM": (lambda: First(nn.LSTM(8, 4, 2, dropout=0.3, recurrent_dropout=0.2)), X),
+    "GRU": (lambda: First(nn.GRU(8, 4, 2, dropout=0.3)), X),
+    "VariationalLinear": (lambda: nn.VariationalLinear(8, 3), X),
+    "VariationalConv2d": (lambda: nn.VariationalConv2d(3, 2, 2), IMAGES),
+    "WeightDrop": (lambda: First(nn.WeightDrop(torch.nn.LSTM(8, 4), 0.5)), X),
+    "Zoneout": (lambda: Call(nn.Zoneout(0.3), lambda m, x: m(x, x)), X),
+}
+
+
+def test_the_table_has_our_whole_family():
+    bases = {"ConcreteDropout", "DropoutAdd"}
+    modules = {name for name, value in vars(nn).items() if isinstance(value, type)}
+    assert modules - {*FAMILY} == set(), bases
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_our_family_is_reached(name):
+    make, x = FAMILY[name]
+    ((_, _, _, reached),) = drawn(seeded(make), x)
+    assert reached in (CALL, KEY) or name in ("MultiSampleDropout", "Zoneout")
+
+
+# --- The table -----------------------------------------------------------------------------------
+
+
+def test_the_table_is_printed():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.25), Gated(), nn.GaussianNoise(0.1)).eval()
+    assert str(mc.plan(model, torch.ones(4, 5), exclude="2", p={"0": 0.125})) == (
+        "site  draws           p      how it is reached\n"
+        "0 #0  dropout         0.125  its call\n"
+        "1 #0  bernoulli       0.3    its module put in training\n"
+        "2 #0  gaussian_noise         left as in eval\n"
+        "\n"
+        "2 of 3 sites draw. With the mean of each draw the output is eval's, bit for bit."
+    )
+
+
+def test_the_sites_of_a_plan_say_more():
+    plan = mc.plan(mlp(torch.nn.Dropout(0.25)).eval(), X, include="2")
+    (site,) = plan.sites
+    assert site == (td.mc.PlannedSite(site.id, "dropout", 0.25, CALL, True, True, (2, 5, 16)))
+    assert site.path == "2"
+    assert site.id == ("2", 0)
+
+
+def test_what_has_no_batch_says_so():
+    model = torch.nn.Sequential(torch.nn.Flatten(0), torch.nn.Dropout(0.5)).eval()
+    (site,) = mc.plan(model, torch.ones(4, 8)).sites
+    assert site.batched  # eight of a sample
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(x[:, None] * x))  # pairs
+    (site,) = mc.plan(model.eval(), torch.ones(4, 8)).sites
+    assert not site.batched
+    assert site.reached == "its call, but dimensions 0 and 1 of its draws both follow the batch"
+
+
+def test_a_plan_takes_few_forwards():
+    calls = []
+    model = torch.nn.Sequential(*(torch.nn.Dropout(0.5) for _ in range(20))).eval()
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    mc.plan(model, X)
+    assert len(calls) == 7
+
+
+# --- Which ---------------------------------------------------------------------------------------
+
+
+def test_include_exclude_and_p():
+    model = torch.nn.Sequential(*(torch.nn.Dropout(0.1 * i) for i in (1, 2, 3))).eval()
+
+    def on(**options):
+        plan = mc.plan(model, X, **options)
+        return {site.path: site.p for site in plan.sites if site.selected}
+
+    assert on() == pytest.approx({"0": 0.1, "1": 0.2, "2": 0.3})
+    assert [*on(include="[01]")] == ["0", "1"]
+    assert [*on(include=["0", "2"], exclude="0")] == ["2"]
+    assert on(p=0.5) == {"0": 0.5, "1": 0.5, "2": 0.5}
+    assert on(p={"*": 0.5, "1": 0.9}) == {"0": 0.5, "1": 0.9, "2": 0.5}
+    for name in ("include", "exclude"):
+        with pytest.raises(
+            ArgumentValueError, match=rf"`{name}` to be patterns .*\(0, 1, 2\).*'7'"
+        ):
+            on(**{name: "7"})
+    with pytest.raises(ArgumentValueError, match=r"`p` to be patterns of paths"):
+        on(p={"layer*": 0.5})
+    with pytest.raises(ArgumentValueError, match=r"`p` to be in \[0, 1\]"):
+        on(p=1.5)
+    with pytest.raises(ArgumentTypeError, match="`include` to be a pattern of paths, or several"):
+        on(include=[3])
+    with pytest.raises(ArgumentValueError, match="to leave a site that draws"):
+        on(include="0", exclude="*")
+
+
+# --- Nothing else --------------------------------------------------------------------------------
+
+
+class Shifted(torch.nn.Module):
+    """Dropout, and something else that depends on the training mode."""
+
+    def forward(self, x):
+        if self.training:
+            return x * torch.empty_like(x).bernoulli_(0.5) * 2 + 1
+        return x
+
+
+class Auxiliary(torch.nn.Module):
+    """A classifier that has a further output in training, as GoogLeNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.aux = torch.nn.Dropout(0.5)
+        self.drop = torch.nn.Dropout(0.2)
+
+    def forward(self, x):
+        if self.training:
+            return self.drop(x), self.aux(x)
+        return self.drop(x)
+
+
+OTHER = "something other than dropout depends on the training mode"
+
+
+def test_something_else_that_depends_on_the_mode_is_a_problem():
+    plan = mc.plan(torch.nn.Sequential(Shifted()).eval(), X)
+    assert plan.problem == (
+        f"With the mean of each draw the output differs from eval's by 1: {OTHER}."
+    )
+    assert str(plan).endswith(f"1 of 1 sites draw. {plan.problem}")
+    assert not plan.proof
+
+
+class Paired(torch.nn.Module):
+    """Two outputs in training, of which one is dropped."""
+
+    def forward(self, x):
+        return (Gated.forward(self, x), x) if self.training else x
+
+
+def test_an_output_of_another_form_is_a_problem():
+    plan = mc.plan(Paired().eval(), X)
+    assert plan.problem == (
+        f"With the mean of each draw the output has another form than eval's: {OTHER}."
+    )
+
+
+def test_what_eval_does_not_run_stays_off():
+    plan = mc.plan(Auxiliary().eval(), X)
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert [(site.path, site.selected, site.reached) for site in plan.sites] == [
+        ("drop", True, CALL),
+        ("aux", False, "left as in eval, which does not run it"),
+    ]
+    assert str(plan).splitlines()[-1].startswith("1 of 2 sites draw.")
+
+
+def test_what_is_left_out_needs_no_training_mode():
+    model = torch.nn.Sequential(torch.nn.Dropout(), Shifted()).eval()
+    assert mc.plan(model, X).problem
+    plan = mc.plan(model, X, include="0")
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert [site.reached for site in plan.sites] == [CALL, "left as in eval"]
+
+
+def test_a_model_that_drops_in_eval_too():
+    model = Call(torch.nn.Identity(), lambda m, x: F.dropout(m(x), 0.5)).eval()
+    plan = mc.plan(model, X)
+    assert plan.proof == (
+        "With the mean of each draw the output is eval's, where it draws in eval too, bit for bit."
+    )
+    assert not plan.problem
+
+
+class Counting(torch.nn.Module):
+    """Dropout, and a buffer that changes in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            x = x * torch.empty_like(x).bernoulli_(0.5) * 2
+        return x
+
+
+def test_a_buffer_that_changes_is_a_problem_and_is_put_back():
+    model = torch.nn.Sequential(Counting()).eval()
+    plan = mc.plan(model, X)
+    assert plan.problem == "Turning dropout on changes the buffer 0.calls too."
+    assert model[0].calls == 0
+
+
+def norms():
+    """Modules with buffers that change in training, around dropout."""
+    old = torch.nn.utils.spectral_norm
+    new = torch.nn.utils.parametrizations.spectral_norm
+    return torch.nn.Sequential(
+        new(torch.nn.Linear(8, 8)),
+        torch.nn.Dropout(0.5),
+        torch.nn.Unflatten(1, (1, 5)),
+        torch.nn.Flatten(1, 2),
+        torch.nn.BatchNorm1d(5),
+        torch.nn.RReLU(),
+        old(torch.nn.Linear(8, 8)),
+        Gated(),
+        torch.nn.InstanceNorm1d(5, affine=True, track_running_stats=True),
+    )
+
+
+def test_norms_stay_in_eval():
+    model = seeded(norms)
+    assert [site for site, *_ in drawn(model, X)] == ["1 #0", "7 #0"]
+
+
+def test_observers_stay_in_eval():
+    from torch.ao import quantization
+
+    model = torch.nn.Sequential(quantization.MovingAverageMinMaxObserver(), torch.nn.Dropout(0.5))
+    model(X)
+    assert [site for site, *_ in drawn(model, X)] == ["1 #0"]
+
+
+class Breaks(torch.nn.Module):
+    """A forward that fails when it draws, at its n-th call."""
+
+    def __init__(self, error, calls):
+        super().__init__()
+        self.error = error
+        self.calls = calls
+
+    def forward(self, x):
+        self.calls -= 1
+        if self.calls <= 0:
+            raise self.error
+        return Gated.forward(self, x)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_however_it_ends_everything_is_as_before(error, calls):
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), Breaks(error, calls)).eval()
+    before = state_of(model)
+    with pytest.raises(type(error)):
+        mc.plan(model, X)
+    assert state_of(model) == before
+    assert not torch.overrides._get_current_function_mode_stack()
+
+
+# --- Bad input -----------------------------------------------------------------------------------
+
+
+def compiled(model):
+    model.compile(backend="eager")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    {
+        "training": (mlp(), ArgumentValueError, "`model` to be a model in eval: call model.eval()"),
+        "part in training": (
+            torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Dropout()).eval(),
+            ArgumentValueError,
+            "a model in eval.* got model='1' ",
+        ),
+        "scripted": (
+            "script",
+            ArgumentTypeError,
+            "`model` to be a module that torch.jit did not compile",
+        ),
+        "traced": ("trace", ArgumentTypeError, "`model` to be a module that torch.jit did not"),
+        "a function": (F.relu, ArgumentTypeError, "`model` to be a module, got"),
+        "DataParallel": (
+            torch.nn.DataParallel(mlp()).eval(),
+            ArgumentTypeError,
+            "`model` to be the module that is wrapped, model.module, got .*DataParallel",
+        ),
+        "compiled": (
+            torch.compile(mlp().eval(), backend="eager"),
+            ArgumentTypeError,
+            "`model` to be a module that torch.compile did not compile",
+        ),
+        "compile()": (
+            torch.nn.Sequential(compiled(mlp())).eval(),
+            ArgumentTypeError,
+            "`model` to be a module that torch.compile did not compile.* got model='0'",
+        ),
+        "no site": (
+            torch.nn.Linear(8, 2).eval(),
+            ArgumentValueError,
+            "a model that draws, got none: neither a dropout of torch",
+        ),
+        "p = 0": (mlp(torch.nn.Dropout(0.0)).eval(), ArgumentValueError, "a model that draws, got"),
+    }.values(),
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_bad_models(model, error, message):
+    if model == "script":
+        model = torch.jit.script(mlp(torch.nn.Dropout()).eval())
+    elif model == "trace":
+        model = torch.jit.trace(mlp(torch.nn.Dropout()).eval(), X)
+    if isinstance(model, torch.nn.Sequential) and "got model='1'" in message:
+        model[1].train()
+    with pytest.raises(error, match=message):
+        mc.plan(model, X)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_scripted_part_that_draws_is_not_reached():
+    part = torch.jit.script(mlp(torch.nn.Dropout(0.5)))
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), part).eval()
+    plan = mc.plan(model, X)
+    assert {str(site): name for site, name in plan.unreached.items()} == {
+        "1 #0": "dropout in scripted code"
+    }
+    assert "1 #0  dropout in scripted code       not reached" in str(plan)
+    still = torch.jit.script(torch.nn.Linear(8, 8))
+    assert not mc.plan(torch.nn.Sequential(torch.nn.Dropout(0.5), still).eval(), X).unreached
+
+
+def test_what_cannot_be_given_a_key_is_named():
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(x) + torch.poisson(x.abs() * 0)).eval()
+    plan = mc.plan(model, X)
+    assert {str(site): name for site, name in plan.unreached.items()} == {
+        "(the model itself) #0": "poisson"
+    }
+    assert str(plan).splitlines()[-1].startswith("1 of 2 sites draw.")
+
+
+def test_bad_arguments():
+    model = mlp().eval()
+    with pytest.raises(ArgumentValueError, match="`args` to be a tensor among them that has a dim"):
+        mc.plan(model, X, batch_dim=3)
+    with pytest.raises(RuntimeError):  # torch's own
+        mc.plan(model, torch.ones(2, 3))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_not_within_a_scope():
+    model = mlp().eval()
+    with mc.active(model), pytest.raises(ArgumentValueError, match=r"no scope .* active"):
+        mc.plan(model, X)
+    mc.plan(copy.deepcopy(model), X)

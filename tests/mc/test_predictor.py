@@ -1,0 +1,503 @@
+"""`mc.MCDropout`: statistics of its passes, the same however they are computed."""
+
+import subprocess
+import sys
+import types
+
+import numpy
+import pytest
+import torch
+
+import torchdropout as td
+from stochastic import Gated, Last, Noise, encoder, mlp, seeded, state_of
+from torchdropout import mc
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+from torchdropout.mc import _predictor
+
+X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+STRATEGIES = ("loop", "repeat", "expand", "auto")
+
+
+def classifier():
+    return seeded(mlp, torch.nn.Dropout(0.5))
+
+
+def samples(model, x, passes, seed=0, **options):
+    """The outputs of the passes, one by one."""
+    with torch.no_grad(), mc.active(model, seed=seed, **options):
+        return torch.stack([model(x) for _ in range(passes)])
+
+
+# --- Statistics ----------------------------------------------------------------------------------
+
+
+def test_the_statistics_are_those_of_the_samples():
+    model = classifier()
+    r = mc.MCDropout(model, 20, seed=3, keep_samples=True)(X)
+    p = samples(model, X, 20, seed=3).double().softmax(-1)
+    torch.testing.assert_close(r.samples.double(), p, **CLOSE)
+    mean = p.mean(0)
+    entropy = -(mean * mean.log()).sum(-1)
+    expected = -(p * p.log()).sum(-1).mean(0)
+    votes = torch.nn.functional.one_hot(p.argmax(-1), 3).double().mean(0)
+    for name, value in {
+        "mean": mean,
+        "variance": p.var(0, correction=0),
+        "predictive_entropy": entropy,
+        "expected_entropy": expected,
+        "mutual_information": entropy - expected,
+        "variation_ratio": 1 - votes.amax(-1),
+    }.items():
+        torch.testing.assert_close(getattr(r, name).double(), value, **CLOSE)
+    assert torch.equal(r.prediction, mean.argmax(-1))
+    torch.testing.assert_close(
+        r.quantiles([0.05, 0.95]).double(),
+        p.quantile(torch.tensor([0.05, 0.95]).double(), 0),
+        **CLOSE,
+    )
+    assert (r.n_samples, r.index.tolist()) == (20, [*range(6)])
+
+
+def test_a_regression():
+    model = classifier()
+    r = mc.MCDropout(model, 20, task="regression", precision=4.0)(X)
+    y = samples(model, X, 20).double()
+    torch.testing.assert_close(r.mean.double(), y.mean(0), **CLOSE)
+    torch.testing.assert_close(r.variance.double(), y.var(0, correction=0) + 0.25, **CLOSE)
+    with pytest.raises(ArgumentValueError, match="`task` to be 'classification' for probabilities"):
+        mc.MCDropout(model, task="regression").predict_proba(X)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("max_batch", [None, 1, 4, 13, 24])
+def test_the_same_however_it_is_computed(strategy, max_batch):
+    model = classifier()
+    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch, keep_samples=True)
+    r = made(X)
+    torch.testing.assert_close(r.samples, samples(model, X, 7).softmax(-1), **CLOSE)
+    assert r.index.tolist() == [*range(6)]
+    single = mc.MCDropout(model, 7, keep_samples=True)
+    parts = [single(X[i : i + 1], index=i) for i in (5, 2)]
+    torch.testing.assert_close(mc.Result.cat(parts).samples, r.samples[:, [5, 2]], **CLOSE)
+
+
+@pytest.mark.parametrize("max_batch", [1, 4, 13])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
+    rows = []
+    model = classifier()
+    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch)
+    made.plan(X)
+    model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    made(X)
+    assert max(rows) <= max_batch
+
+
+def test_any_order_of_inputs():
+    model = classifier()
+    made = mc.MCDropout(model, 5, keep_samples=True)
+    whole = made(X)
+    order = [3, 4, 5, 0, 2]
+    r = made(X[order], index=order)
+    assert r.index.tolist() == order
+    torch.testing.assert_close(r.samples, whole.samples[:, order], **CLOSE)
+    assert torch.equal(made(X[3:], index=torch.tensor([3, 4, 5])).index, torch.arange(3, 6))
+
+
+def test_masks_bit_for_bit_in_every_strategy():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Flatten()).eval()
+    x = torch.ones(6, 4, 8)
+    expected = samples(model, x, 5)
+    for strategy in STRATEGIES:
+        for most in (None, 4, 12):
+            made = mc.MCDropout(
+                model, 5, task="regression", strategy=strategy, max_batch=most, keep_samples=True
+            )
+            assert torch.equal(made(x).samples, expected)
+
+
+def test_what_lies_before_the_first_draw_is_computed_once():
+    rows = []
+    model = classifier()
+    made = mc.MCDropout(model, 50)
+    made(X)
+    model[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    made(X)
+    assert rows == [6]
+
+
+@pytest.mark.parametrize(
+    ("make", "way"),
+    [
+        (classifier, "expand"),
+        (lambda: seeded(encoder), "repeat"),
+        (lambda: torch.nn.Sequential(Gated()), "repeat"),
+        (lambda: torch.nn.Sequential(Noise()), "repeat"),
+        (lambda: seeded(Last, torch.nn.GRU), "repeat"),
+        (lambda: td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight"), "loop"),
+    ],
+    ids=["mlp", "encoder", "gated", "noise", "gru", "weights"],
+)
+def test_the_strategy_is_chosen_by_what_gives_the_same(make, way):
+    model = make().eval()
+    x = X if way == "loop" or isinstance(model, torch.nn.Sequential) else X[:, None].expand(6, 5, 8)
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    r = made(x)
+    assert {found.strategy for found in made._ways.values()} == {way}
+    torch.testing.assert_close(r.samples, samples(model, x, 6), **CLOSE)
+
+
+def test_a_strategy_that_the_model_does_not_allow():
+    model = td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight").eval()
+    before = state_of(model)
+    for strategy in ("repeat", "expand"):
+        with pytest.raises(SiteError, match=r"`strategy` to be 'auto' or 'loop' for this model"):
+            mc.MCDropout(model, 4, strategy=strategy)(X)
+    assert state_of(model) == before
+
+
+def test_all_inputs_share_masks():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    for strategy in STRATEGIES:
+        made = mc.MCDropout(
+            model, 4, task="regression", masks="shared", strategy=strategy, keep_samples=True
+        )
+        found = made(torch.ones(6, 8)).samples
+        assert torch.equal(found, found[:, :1].expand(found.shape))
+        assert not torch.equal(found[0], found[1])
+
+
+def test_which_sites_and_other_rates():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), Gated()).eval()
+    made = mc.MCDropout(model, 30, task="regression", exclude="1", p=0.25, keep_samples=True)
+    found = made(torch.ones(20, 50)).samples
+    assert set(found.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.75))}
+    share = (found == 0).double().mean()
+    assert abs(share - 0.25) < 5 * (0.25 * 0.75 / found.numel()) ** 0.5
+    assert [site.selected for site in made.plan().sites] == [True, False]
+
+
+# --- Models --------------------------------------------------------------------------------------
+
+
+class Named(torch.nn.Module):
+    """Arguments by name, and an output of several tensors."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.inner = mlp(torch.nn.Dropout(0.5))
+        self.wrap = wrap
+
+    def forward(self, input_ids=None, attention_mask=None):
+        y = self.inner(input_ids * attention_mask[:, None])
+        return self.wrap(y)
+
+
+def as_object(y):
+    return types.SimpleNamespace(logits=y, hidden=y + 1)
+
+
+torch.utils._pytree.register_pytree_node(
+    types.SimpleNamespace,
+    lambda one: ([*vars(one).values()], [*vars(one)]),
+    lambda values, names: types.SimpleNamespace(**dict(zip(names, values, strict=True))),
+)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "output"),
+    [
+        (lambda y: {"loss": None, "logits": y}, "logits"),
+        (lambda y: (y, y + 1), 0),
+        (lambda y: (y + 1, y), lambda out: out[1]),
+        (as_object, "logits"),
+    ],
+    ids=["dict", "tuple", "function", "object"],
+)
+def test_arguments_by_name_and_outputs_of_several_tensors(wrap, output):
+    model, plain = seeded(Named, wrap), seeded(Named, lambda y: y)
+    batch = {"input_ids": X, "attention_mask": torch.ones(6)}
+    r = mc.MCDropout(model, 5, output=output)(**batch)
+    torch.testing.assert_close(r.mean, mc.MCDropout(plain, 5)(**batch).mean)
+    for given, error in ((None, ArgumentTypeError), ("scores", ArgumentValueError)):
+        with pytest.raises(error, match="`output` to be"):
+            mc.MCDropout(model, 5, output=given)(**batch)
+
+
+def test_inputs_along_another_dimension():
+    model = torch.nn.LSTM(8, 4, 2, dropout=0.5).eval()
+    x = torch.randn(5, 3, 8)
+    options = {"task": "regression", "keep_samples": True, "output": 0}
+    r = mc.MCDropout(model, 4, batch_dim=1, **options)(x)
+    assert len(r) == 3
+    whole = torch.stack([y[0] for y in _several(model, x, 4)]).movedim(2, 1)
+    torch.testing.assert_close(r.samples, whole, **CLOSE)
+    first = torch.nn.Sequential(torch.nn.Dropout(0.5), Mean()).eval()
+    for strategy in ("loop", "repeat", "expand"):
+        r = mc.MCDropout(first, 4, batch_dim=1, strategy=strategy, task="regression")(x)
+        assert r.mean.shape == (3, 8)
+    with pytest.raises(SiteError, match=r"inputs along dimension 1 or 0, got one of shape .8,."):
+        mc.MCDropout(torch.nn.Sequential(first, Mean()).eval(), 4, batch_dim=1)(x)
+
+
+class Mean(torch.nn.Module):
+    def forward(self, x):
+        return x.mean(0)
+
+
+def _several(model, x, passes):
+    with torch.no_grad(), mc.active(model, seed=0, batch_dim=1):
+        return [model(x) for _ in range(passes)]
+
+
+# --- Data sets -----------------------------------------------------------------------------------
+
+
+def loaders():
+    data = torch.utils.data.TensorDataset(X, torch.arange(6))
+    load = torch.utils.data.DataLoader
+    return {
+        "tensors": X.split(4),
+        "tuples": load(data, batch_size=4),
+        "loader": load(X, batch_size=2),
+        "mappings": [{"input": x} for x in X.split(3)],
+    }
+
+
+@pytest.mark.parametrize("name", loaders())
+def test_loaders(name):
+    made = mc.MCDropout(classifier(), 5)
+    loader = loaders()[name]
+    whole = made(X)
+    r = made.predict(loader)
+    assert torch.equal(r.index, whole.index)
+    torch.testing.assert_close(r.mean, whole.mean)
+    parts = [*made.stream(loader)]
+    assert sum(map(len, parts)) == 6
+    assert len(parts) > 1
+
+
+def test_progress(capsys, monkeypatch):
+    shown = []
+    module = types.ModuleType("tqdm.auto")
+    module.tqdm = lambda loader: shown.append(loader) or loader
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    made = mc.MCDropout(classifier(), 2)
+    batches = X.split(3)
+    made.predict(batches, progress=True)
+    assert shown == [batches]
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ModuleNotFoundError, match="progress=True needs tqdm: pip install tqdm"):
+        made.predict(batches, progress=True)
+
+
+def test_probabilities_as_an_array():
+    made = mc.MCDropout(classifier(), 5)
+    for given in (X, X.numpy(), X.numpy().astype("float64"), X.tolist()):
+        p = made.predict_proba(given)
+        assert isinstance(p, numpy.ndarray)
+        assert p.shape == (6, 3)
+        numpy.testing.assert_allclose(p, made(X).mean.numpy(), rtol=1e-6)
+
+
+def test_the_plan_is_made_once():
+    made = mc.MCDropout(classifier(), 3)
+    plan = made.plan(X)
+    made(X)
+    assert made.plan() is plan
+    assert repr(made) == (
+        "MCDropout(Sequential, n_samples=3, seed=Key(seed=0, stream=0), task='classification', "
+        "strategy='auto')"
+    )
+
+
+# --- Nothing left --------------------------------------------------------------------------------
+
+
+def test_nothing_is_left_behind():
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), torch.nn.Linear(8, 3)).eval()
+    before = state_of(model)
+    made = mc.MCDropout(model, 4)
+    made(X)
+    assert state_of(model) == before
+    made(X.requires_grad_(False))
+    assert all(p.grad is None for p in model.parameters())
+    assert not made(X).mean.requires_grad
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_however_it_ends_everything_is_as_before(error, strategy):
+    calls = []
+
+    def fail(module, args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise error
+
+    model = torch.nn.Sequential(Gated(), torch.nn.Linear(8, 3)).eval()
+    made = mc.MCDropout(
+        model, 7, strategy="repeat" if strategy == "expand" else strategy, max_batch=6
+    )
+    made.plan(X)
+    model[1].register_forward_pre_hook(fail)
+    before = state_of(model)
+    with pytest.raises(type(error)):
+        made(X)
+    assert state_of(model) == before
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+@pytest.mark.parametrize("strategy", ["repeat", "expand", "auto"])
+def test_out_of_memory_halves_the_passes_of_a_forward(error, strategy):
+    model = classifier()
+    made = mc.MCDropout(model, 16, strategy=strategy, keep_samples=True)
+    expected = made(X)
+    rows = []
+
+    def limited(module, args):
+        rows.append(len(args[0]))
+        if rows[-1] > 30:
+            raise error("DefaultCPUAllocator: not enough memory: you tried to allocate")
+
+    handle = model[3].register_forward_pre_hook(limited)
+    before = state_of(model)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X)
+    assert [str(one.message) for one in said] == [
+        "Out of memory with 16 passes in a forward: going on with 8.",
+        "Out of memory with 8 passes in a forward: going on with 4.",
+    ]
+    assert rows == [96, 48, 24, 24, 24, 24]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
+    made(X)  # without a warning: it is remembered
+    assert state_of(model) == before
+    handle.remove()
+    model[3].register_forward_pre_hook(lambda *_: limited(None, [range(31)]))
+    with pytest.raises(error), pytest.warns(RuntimeWarning):
+        made(X)
+
+
+def test_out_of_memory_in_a_loop():
+    def fail(module, args):
+        raise torch.OutOfMemoryError
+
+    model = classifier()
+    made = mc.MCDropout(model, 16, strategy="loop")
+    made(X)
+    model[3].register_forward_pre_hook(fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        made(X)
+
+
+def test_a_loop_keeps_no_more_outputs_than_a_forward_of_several_passes(monkeypatch):
+    monkeypatch.setattr(_predictor, "_ELEMENTS", 6 * 16 * 4)
+    chunks = []
+    made = mc.MCDropout(classifier(), 10, strategy="loop")
+    run = made._run
+    made._run = lambda *args: chunks.append(run(*args)) or chunks[-1]
+    made(X)
+    assert [len(chunk) for chunk in chunks] == [4, 4, 2]
+
+
+# --- Bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_samples": 0}, ArgumentValueError, "`n_samples` to be 1 or more, got n_samples=0"),
+        ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer of 1 or more"),
+        ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
+        ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
+        ({"seed": 2**64}, ArgumentValueError, "`seed` to be in"),
+        ({"task": "ranking"}, ArgumentValueError, "`task` to be 'classification' or 'regression'"),
+        ({"masks": "one"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
+        ({"strategy": "vmap"}, ArgumentValueError, "`strategy` to be 'auto' or 'expand' or"),
+        ({"on_unreached": None}, ArgumentValueError, "`on_unreached` to be 'raise'"),
+        ({"keep_samples": 1}, ArgumentTypeError, "`keep_samples` to be"),
+        ({"batch_dim": -1}, ArgumentValueError, "`batch_dim` to be in"),
+        ({"outputs": "scores"}, ArgumentValueError, "`outputs` to be 'logits' or 'probabilities'"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    with pytest.raises(error, match=message):
+        mc.MCDropout(mlp().eval(), **options)
+
+
+def test_bad_models():
+    with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+        mc.MCDropout(mlp())
+    made = mc.MCDropout(mlp().eval(), 2)
+    made.model.train()
+    with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+        made(X)
+    with pytest.raises(ArgumentTypeError, match=r"the module that is wrapped, model.module"):
+        mc.MCDropout(torch.nn.DataParallel(mlp()).eval())
+    for p in (0, 0.0, {"*": 0.0}):
+        with pytest.raises(ArgumentValueError, match="a p > 0, got p = 0 at all 1 sites"):
+            mc.MCDropout(mlp().eval(), p=p)(X)
+    with pytest.raises(ArgumentValueError, match="a model that draws, got none"):
+        mc.MCDropout(torch.nn.Linear(8, 3).eval())(X)
+    with pytest.raises(ArgumentValueError, match="`exclude` to be patterns of paths that draw"):
+        mc.MCDropout(mlp().eval(), exclude="head.*")(X)
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        ([0, 1, 2, 3, 4, 4], ArgumentValueError, "`index` to be .* each once"),
+        ([0, 1], ArgumentValueError, "`index` to have one number for each of 6 inputs"),
+        (-1, ArgumentValueError, "`index` to be .*0 or more"),
+        (0.5, ArgumentTypeError, "`index` to be .*integers"),
+        (2**63 - 2, ArgumentValueError, "`index` to be"),
+    ],
+)
+def test_bad_indices(index, error, message):
+    with pytest.raises(error, match=message):
+        mc.MCDropout(mlp().eval(), 2)(X, index=index)
+
+
+def test_bad_batches():
+    made = mc.MCDropout(mlp().eval(), 2)
+    for call in (lambda: made(), lambda: made("text"), lambda: made(x=3)):
+        with pytest.raises(ArgumentValueError, match="`args` to be a tensor among them"):
+            call()
+    for item in ("text", 3, (), ["a", X], None):
+        with pytest.raises(ArgumentTypeError, match="`loader` to be one of tensors, mappings or"):
+            made.predict([item])
+    with pytest.raises(ArgumentTypeError, match="`progress` to be"):
+        made.predict([X], progress="bar")
+    with pytest.raises(ArgumentTypeError, match="`loader` to be"):
+        made.predict(3)
+    with pytest.raises(ArgumentValueError, match="more than once: give each batch its `index="):
+        mc.Result.cat([made(X), made(X)])
+
+
+def test_within_a_scope():
+    model = mlp().eval()
+    made = mc.MCDropout(model, 2)
+    for _ in range(2):
+        with mc.active(model), pytest.raises(ArgumentValueError, match="no scope of this model"):
+            made(X)
+        made(X)
+
+
+def test_a_batch_that_no_draw_follows():
+    class Pairs(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.dropout(x[:, None] * x, 0.5, False)[:, 0]
+
+    model = Pairs().eval()
+    for strategy in STRATEGIES:
+        with pytest.raises(SiteError, match=r"one input each.* 0 and 1 of its draws both"):
+            mc.MCDropout(model, 4, strategy=strategy)(X)
+    assert not any(module.training for module in model.modules())
+
+
+def test_it_needs_no_other_package():
+    code = "import sys, torch\nfrom torchdropout import mc\nprint('tqdm' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
