@@ -269,6 +269,17 @@ _saved_tensors_hooks = _optional(
     "a region is recomputed with the right draws only within the scope",
     lambda ignore_disabled: None,
 )
+# Functions that draw, and that a mode sees instead of the public ones which call them.
+HIDDEN_DRAWS = [
+    function
+    for path in (
+        "torch.nn.functional:_fractional_max_pool2d",
+        "torch.nn.functional:_fractional_max_pool3d",
+        "torch:_standard_gamma",
+        "torch:_sample_dirichlet",
+    )
+    if (function := _optional(path, "its draws, named in a scope", "they are not named")) is not None
+]
 function_mode_enabled = _function_mode_active
 is_view = _optional(
     "torch:Tensor._is_view",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch.overrides import handle_torch_function
 
+from .. import _torch
 from .._validate import check_p, check_shape, wrong_type
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentValueError
@@ -53,6 +55,16 @@ def keep_mask(
         tensor([[ True, False,  True,  True],
                 [ True,  True,  True,  True]])
     """
+    if _torch.function_mode_enabled():
+        given = {
+            "key": key,
+            "generator": generator,
+            "device": torch.get_default_device() if device is None else device,
+            "broadcast_dims": broadcast_dims,
+            "layout": layout,
+        }
+        mask: torch.Tensor = handle_torch_function(keep_mask, (), shape, p, **given)
+        return mask
     sizes = check_shape("shape", shape)
     rates = isinstance(p, torch.Tensor) and p.ndim > 0
     if not rates:

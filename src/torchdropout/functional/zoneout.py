@@ -70,7 +70,7 @@ def zoneout(
         ICLR 2017.
     """
     if overridden(new, old):
-        overridden: torch.Tensor = handle_torch_function(
+        found: torch.Tensor = handle_torch_function(
             zoneout,
             (new, old),
             new,
@@ -84,7 +84,7 @@ def zoneout(
                 layout=layout,
             ),
         )
-        return overridden
+        return found
     p = check_states(new, old, p)
     check_bool("training", training)
     check_source(key, generator, new)

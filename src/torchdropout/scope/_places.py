@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .. import _torch
 from .._validate import wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..random import Key
-from ._handlers import HANDLERS, injected
-from ._watch import Draw, Place, SiteId, State, Watcher, unwrapped
+from ._handlers import new_watcher
+from ._watch import Draw, Place, SiteId, State, unwrapped
+
+# Of a dimension of that size, the places that are used.
+Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 
 
 class Site(NamedTuple):
@@ -37,10 +41,15 @@ class Site(NamedTuple):
 
 
 class Sites(Mapping[SiteId, Site]):
-    """The sites of a model, in the order in which they draw."""
+    """The sites of a model, in the order in which they draw.
 
-    def __init__(self, found: Mapping[SiteId, Site]) -> None:
+    Attributes:
+        hidden: Whether torch's generator advanced, and no function was seen that draws from it.
+    """
+
+    def __init__(self, found: Mapping[SiteId, Site], hidden: bool = False) -> None:
         self._found = dict(found)
+        self.hidden = hidden
 
     def __getitem__(self, site: SiteId) -> Site:
         return self._found[site]
@@ -65,8 +74,10 @@ def find_sites(
 ) -> Sites:
     """Find where a model draws, and along which dimension of each draw the samples lie.
 
-    The model runs three times without gradients, on two and on three samples that are copies of
-    the first of each tensor, with draws of its own; buffers and generators are then as before.
+    The model runs without gradients on two and on three copies of the first sample, with draws of
+    its own; buffers and generators are then as before. Where a dimension holds several places of
+    each sample, such as windows or heads, it runs on two further pairs, of which the second differs
+    in one sample: the places of a sample must be neighbours there.
 
     Args:
         model: In the mode in which it will be used.
@@ -94,14 +105,14 @@ def find_sites(
             "args", f"a tensor among them that has a dimension {batch_dim}, of the samples", args
         )
     look = _Look(unwrapped(model), args, kwargs, prefix)
-    two = look.shapes({batch_dim: (size, [0, 0])})
-    three = look.shapes({batch_dim: (size, [0, 0, 0])})
+    two = look.draws({batch_dim: (size, [0, 0])})
+    three = look.draws({batch_dim: (size, [0, 0, 0])})
     longer = None
     if sequence_dim is not None:
         length = batch_size(args, kwargs, sequence_dim) or 0
         if length < 2:
             wrong_value("args", f"2 or more positions along dimension {sequence_dim}", args)
-        longer = look.shapes(
+        longer = look.draws(
             {batch_dim: (size, [0, 0]), sequence_dim: (length, list(range(length - 1)))}
         )
     found = {}
@@ -120,15 +131,68 @@ def find_sites(
         if site not in found:
             problem = "it draws in some forwards and not in others"
             found[site] = Site(site, draw.kind, draw.p, shape, Place(None), problem)
-    return Sites(found)
+    folded = [s.place.batch for s in found.values() if s.place.batch and s.place.batch.times > 1]
+    if folded:
+        for site, problem in _problems(look, found, batch_dim, size).items():
+            found[site] = found[site]._replace(problem=problem)
+    return Sites(found, look.hidden)
 
 
 def batch_size(args: Any, kwargs: Any, dim: int) -> int | None:
     """The size along a dimension of the first tensor that has it."""
-    for leaf in _torch.tree.tree_leaves((args, kwargs)):
+    for leaf in _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed):
+        if _is_packed(leaf):
+            return int(leaf.batch_sizes[0])
         if isinstance(leaf, torch.Tensor) and leaf.ndim > dim >= -leaf.ndim:
             return leaf.shape[dim]
     return None
+
+
+def _is_packed(leaf: Any) -> bool:
+    return isinstance(leaf, PackedSequence)
+
+
+def _of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
+    """Some of the sequences."""
+    padded, lengths = pad_packed_sequence(packed)
+    at = torch.tensor(places)
+    return pack_padded_sequence(
+        padded.index_select(1, at.to(padded.device)), lengths[at], enforce_sorted=False
+    )
+
+
+def _problems(
+    look: _Look, found: Mapping[SiteId, Site], dim: int, size: int
+) -> dict[SiteId, str]:
+    """Where the places of a sample are not neighbours, although the sizes would allow it.
+
+    What is drawn for is compared between two samples that are alike, and two that are not: all that
+    changes belongs to the second.
+    """
+    for other in range(1, size):
+        if look.differ({dim: (size, [0])}, {dim: (size, [other])}):
+            break
+    else:
+        return {}
+    alike = look.draws({dim: (size, [0, 0])}, still=True)
+    changed = look.draws({dim: (size, [0, other])}, still=True)
+    problems = {}
+    for id, site in found.items():
+        axis = site.place.batch
+        if axis is None or axis.times == 1 or site.problem:
+            continue
+        if id not in alike or id not in changed or alike[id][1] != changed[id][1]:
+            problems[id] = "how much it draws depends on the values"
+            continue
+        for one, two in zip(alike[id][0].tensors, changed[id][0].tensors, strict=True):
+            if not isinstance(one, torch.Tensor) or one.ndim <= axis.dim:
+                continue
+            if one.shape != two.shape or one.shape[axis.dim] != 2 * axis.times:
+                continue
+            rows = (one != two).movedim(axis.dim, 0).flatten(1).any(1)
+            if rows[: axis.times].any() and not rows.all():
+                problems[id] = f"the samples alternate along dimension {axis.dim} of its draws"
+    return problems
 
 
 def _axis(
@@ -161,15 +225,41 @@ class _Look:
         self.model = model
         self.arguments = (args, kwargs)
         self.prefix = prefix
+        self.hidden = False
 
-    def shapes(self, taken: Mapping[int, tuple[int, Sequence[int]]]) -> dict[SiteId, Any]:
+    def draws(self, taken: Taken, still: bool = False) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
 
         Args:
             taken: Of a dimension of that size in the arguments, the places that are used.
+            still: Whether no sample may change another by batch norm, and tensors are kept.
         """
+        args, kwargs = self._part(taken)
+        scope = _Looking(still)
+        watcher = new_watcher()
+        watcher.scope = scope
+        watcher.install(self.model, self.prefix)
+        try:
+            with unchanged(self.model) as moved, torch.no_grad(), watcher.mode:
+                with _norms_still(self.model) if still else contextlib.nullcontext():
+                    self.model(*args, **kwargs)
+                self.hidden |= moved() and not scope.named
+        finally:
+            watcher.remove()
+        return scope.found
 
+    def differ(self, one: Taken, other: Taken) -> bool:
+        """Whether two parts of the arguments have different values of the same shapes."""
+        a, b = (
+            [t for t in _torch.tree.tree_leaves(self._part(taken)) if isinstance(t, torch.Tensor)]
+            for taken in (one, other)
+        )
+        return [t.shape for t in a] == [t.shape for t in b] and not all(map(torch.equal, a, b))
+
+    def _part(self, taken: Taken) -> Any:
         def part(leaf: Any) -> Any:
+            if _is_packed(leaf):
+                return _of_packed(leaf, next(iter(taken.values()))[1])
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             for dim, (size, places) in taken.items():
@@ -177,17 +267,7 @@ class _Look:
                     leaf = leaf.index_select(dim, torch.tensor(places, device=leaf.device))
             return leaf
 
-        args, kwargs = _torch.tree.tree_map(part, self.arguments)
-        scope = _Looking()
-        watcher = Watcher(HANDLERS, injected)
-        watcher.scope = scope
-        watcher.install(self.model, self.prefix)
-        try:
-            with unchanged(self.model), torch.no_grad(), watcher.mode:
-                self.model(*args, **kwargs)
-        finally:
-            watcher.remove()
-        return scope.found
+        return _torch.tree.tree_map(part, self.arguments, is_leaf=_is_packed)
 
 
 class _Looking:
@@ -195,7 +275,9 @@ class _Looking:
 
     forced = False
 
-    def __init__(self) -> None:
+    def __init__(self, keep: bool) -> None:
+        self.keep = keep
+        self.named = False
         self.found: dict[SiteId, tuple[Draw, tuple[int, ...] | None]] = {}
 
     def before(self, args: Any, kwargs: Any) -> None:
@@ -206,13 +288,17 @@ class _Looking:
 
     def unreached(self, site: SiteId, name: str) -> None:
         """The scope that comes says so."""
+        self.named = True
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""
+        if self.keep:  # before what drops in place
+            given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=Key(0, site.stream()), layout=layout)
-        self.found[site] = draw._replace(tensors=()), shapes[0] if shapes else None
+        tensors = tuple(given) if self.keep else ()
+        self.found[site] = draw._replace(tensors=tensors), shapes[0] if shapes else None
         return y
 
     def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
@@ -221,16 +307,38 @@ class _Looking:
 
 
 @contextlib.contextmanager
-def unchanged(model: torch.nn.Module) -> Iterator[None]:
-    """Put buffers and the generators of torch back at the end."""
+def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
+    """Put buffers and the generators of torch back at the end; tells whether these advanced."""
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
+
+    def states() -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in cuda)]
+
+    before = states()
     with torch.random.fork_rng(devices=cuda):
         try:
-            yield
+            yield lambda: not all(map(torch.equal, before, states()))
         finally:
             with torch.no_grad():
                 for buffer, value in buffers:
                     if not torch.equal(buffer, value):
                         buffer.copy_(value)
+
+
+@contextlib.contextmanager
+def _norms_still(model: torch.nn.Module) -> Iterator[None]:
+    """Have batch norm use the statistics that it holds, where it has some."""
+    norms = [
+        m
+        for m in model.modules()
+        if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.training
+    ]
+    for norm in norms:
+        norm.training = norm.running_mean is None
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training = True

@@ -203,9 +203,13 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
+        multi_head: torch's multi-head attention, with draws that this watcher answers.
     """
 
     scope: Scope | None = None
+    order: torch.Tensor | None = None
+    multi_head: Callable[..., Any]
 
     def __init__(
         self,
