@@ -257,7 +257,8 @@ def _keep(
     p = 1.0 - keep
 
     def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        return fill(F.keep_mask(x.shape, p, key=key, layout=layout, device=x.device).to(x.dtype))
+        ones = torch.ones_like(x, dtype=torch.bfloat16)  # of a DTensor as it is spread
+        return fill((F.dropout(ones, p, True, key=key, layout=layout) != 0).to(x.dtype))
 
     def mean(x: torch.Tensor) -> torch.Tensor:
         return fill(torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape))
@@ -290,10 +291,10 @@ def _numbers(
 
     def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-        zeros = torch.zeros(x.shape, dtype=wide, device=x.device)
         if kind == "randn":
+            zeros = torch.zeros_like(x, dtype=wide)
             return fill(F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype))
-        ones = torch.ones(x.shape, dtype=torch.float64, device=x.device)
+        ones = torch.ones_like(x, dtype=torch.float64)
         # 1 + e / 2 is u + 1 / 2 with 25 bits of u, of which 24 are a number in [0, 1) of float32.
         u = F.uniform_dropout(ones, 0.5, key=key, layout=layout) - 0.5
         steps = 2.0 ** min(24, _digits(x.dtype))
@@ -387,7 +388,7 @@ for _owner, _names in (
     (torch, "randint randint_like randperm multinomial poisson normal binomial native_dropout"),
     (torch, "feature_dropout feature_dropout_ rrelu rrelu_"),
     (torch.Tensor, "random_ exponential_ geometric_ cauchy_ log_normal_ multinomial"),
-    (torch_F, "rrelu gumbel_softmax"),
+    (torch_F, "rrelu gumbel_softmax fractional_max_pool2d fractional_max_pool3d"),
     (torch_F, "fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices"),
     (torch.nn.init, "kaiming_uniform_"),
 ):
@@ -481,6 +482,8 @@ def injected(module: torch.nn.Module) -> Callable[..., Any] | None:
         return functools.partial(_inject, "dropout_key", None)
     if isinstance(module, (own_nn.LSTM, own_nn.GRU)):
         return functools.partial(_inject, "key", "batch_start")
+    if isinstance(module, own_nn.EmbeddingDropout):
+        return functools.partial(_inject, "key", None)
     if isinstance(module, torch.nn.RNNBase):
         return _note_order
     return None

@@ -118,6 +118,7 @@ class keyed:
         self._keys: dict[SiteId, Key] = {}
         self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
+        self._rehearses = False
         self._next = 0 if batch is None else batch[0]
         self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
@@ -182,6 +183,11 @@ class keyed:
 
     def before(self, args: Any, kwargs: Any) -> None:
         """A forward of the model begins."""
+        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch.
+        self._rehearses = not is_dynamo_compiling() and _torch.infers_shapes()
+        if self._rehearses:
+            self._rows = 0
+            return
         rows = batch_size(args, kwargs, self.batch_dim)
         if self._sites is None:
             self._use(self._found(args, kwargs))
@@ -237,6 +243,8 @@ class keyed:
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute a draw with the site's key, at the place of this part of the batch."""
+        if self._rehearses:
+            return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
         found = None if self._sites is None else self._sites.get(site)
         if found is None:
             raise SiteError(

@@ -152,6 +152,13 @@ def _is_packed(leaf: Any) -> bool:
     return isinstance(leaf, PackedSequence)
 
 
+def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
+    """Some places of a dimension; a DTensor is not indexed by a tensor."""
+    if list(places) == list(range(len(places))):
+        return x.narrow(dim, 0, len(places))
+    return torch.cat([x.narrow(dim, place, 1) for place in places], dim)
+
+
 def _of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
     """Some of the sequences."""
     padded, lengths = pad_packed_sequence(packed)
@@ -246,7 +253,7 @@ class _Look:
                 self.hidden |= moved() and not scope.named
         finally:
             watcher.remove()
-        return scope.found
+        return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
 
     def differ(self, one: Taken, other: Taken) -> bool:
         """Whether two parts of the arguments have different values of the same shapes."""
@@ -264,7 +271,7 @@ class _Look:
                 return leaf
             for dim, (size, places) in taken.items():
                 if leaf.ndim > dim >= -leaf.ndim and leaf.shape[dim] == size:
-                    leaf = leaf.index_select(dim, torch.tensor(places, device=leaf.device))
+                    leaf = _taken(leaf, dim, places)
             return leaf
 
         return _torch.tree.tree_map(part, self.arguments, is_leaf=_is_packed)
@@ -278,7 +285,8 @@ class _Looking:
     def __init__(self, keep: bool) -> None:
         self.keep = keep
         self.named = False
-        self.found: dict[SiteId, tuple[Draw, tuple[int, ...] | None]] = {}
+        # A module that was given a key draws after the answer.
+        self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
     def before(self, args: Any, kwargs: Any) -> None:
         """Nothing to do."""
@@ -298,7 +306,7 @@ class _Looking:
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=Key(0, site.stream()), layout=layout)
         tensors = tuple(given) if self.keep else ()
-        self.found[site] = draw._replace(tensors=tensors), shapes[0] if shapes else None
+        self.found[site] = draw._replace(tensors=tensors), shapes
         return y
 
     def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:

@@ -244,6 +244,8 @@ class Watcher:
     ) -> Iterator[_Hook]:
         inner = unwrapped(model)
         for path, module in paths.items():
+            if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks; see `Sites.hidden`
+                continue
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
             if inject is not None:
