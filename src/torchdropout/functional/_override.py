@@ -10,6 +10,8 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_unary
 
+from .. import _torch
+
 P = ParamSpec("P")
 
 
@@ -39,6 +41,11 @@ def overridden(x: Any, *further: Any) -> bool:
     if is_dynamo_compiling() and observers:
         return True
     return has_torch_function((x, *further)) if further else has_torch_function_unary(x)
+
+
+def observed() -> bool:
+    """Whether a mode overrides functions, for a call that has no tensor."""
+    return bool(observers) if is_dynamo_compiling() else _torch.function_mode_enabled()
 
 
 def handle(function: Callable[..., Any], tensors: Any, *args: Any, **kwargs: Any) -> Any:

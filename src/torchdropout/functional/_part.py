@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ class Part:
         places: In compiled code a function that gives `start` and `first`, int64 of shape (2,).
         seen: Called with the shape of the draws, of size 1 where they are shared.
         alike: Whether all samples have the draws of the first.
+        size: How many places a sample has; 0 for as many as it has draws.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Part:
         places: Callable[[], torch.Tensor] | None = None,
         seen: Callable[[tuple[int, ...]], object] | None = None,
         alike: bool = False,
+        size: int = 0,
     ) -> None:
         self.batch = batch
         self.start = start
@@ -65,6 +68,25 @@ class Part:
         self.places = places
         self.seen = seen
         self.alike = alike
+        self.size = size
+
+    def apart(self, size: int) -> Part:
+        """The same with that many places for each sample, whatever the shape of its draws."""
+        part = copy.copy(self)
+        part.size = size
+        return part
+
+    def first_sample(self, key: Key, size: int) -> int:
+        """The number of the first sample, for a call with this key that has `size` places each.
+
+        In compiled code it is 0, and the key begins that many places later.
+        """
+        if self.places is None:
+            return self.start
+        if not is_dynamo_compiling():
+            return int(self.places()[0])
+        key.move(self.places()[0] * size)
+        return 0
 
     def indices(self, shape: Sequence[int], shared: Sequence[int]) -> tuple[int, list[int]]:
         """Base (its 64 bits as int64) and strides for a draw of this shape.
@@ -87,6 +109,7 @@ class Part:
             if dim != samples and dim not in shared:
                 strides[dim] = step
                 step = step * whole[dim]
+        step = self.size or step
         of_sample = of_position = 0
         if samples is not None and self.batch is not None:
             strides[samples] = step

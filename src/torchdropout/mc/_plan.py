@@ -20,7 +20,7 @@ from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import _WATCHERS
 from ..scope._places import Look, Looking, Site, Sites
-from ..scope._watch import QUIET, Draw, paths_of, unwrapped
+from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
 
@@ -157,7 +157,7 @@ def find_plan(
     """The plan of a model that has been checked."""
     inner = unwrapped(model)
     modules = paths_of(inner)
-    by_call = Look(inner, args, kwargs, forced=True).shapes()
+    by_call = Look(inner, args, kwargs, forced=True).draws()
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
     def look(paths: Iterable[str]) -> Look:
@@ -165,7 +165,7 @@ def find_plan(
         return Look(inner, args, kwargs, around=around, forced=True)
 
     everything = look(allowed)
-    target = everything.shapes()
+    target = everything.draws()
     scripted = _scripted_draws(modules)
     if not (target or everything.missed or scripted):
         raise ArgumentValueError(
@@ -178,7 +178,7 @@ def find_plan(
     tried = []
     for flags in (owners, owners | _above(rates) & allowed, allowed):
         chosen = look(flags)
-        seen = len(chosen.shapes().keys() & rates.keys())
+        seen = len(chosen.draws().keys() & rates.keys())
         tried.append((flags, chosen, seen, *_prove(look(flags - own), args, kwargs)))
         if seen == len(rates):
             break
@@ -294,7 +294,7 @@ def may_train(path: str, module: torch.nn.Module) -> bool:
         return False
     if "parametrizations" in path.split("."):
         return False
-    return not isinstance(module, (torch.nn.modules.batchnorm._NormBase, torch.nn.RReLU))
+    return not isinstance(module, (*NORMS, torch.nn.RReLU))
 
 
 @contextlib.contextmanager

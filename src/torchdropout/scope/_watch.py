@@ -215,9 +215,13 @@ class Watcher:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
+        order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
+        multi_head: torch's multi-head attention, with draws that this watcher answers.
     """
 
     scope: Scope | None = None
+    order: torch.Tensor | None = None
+    multi_head: Callable[..., Any]
 
     def __init__(
         self,
@@ -253,7 +257,7 @@ class Watcher:
     ) -> Iterator[_Hook]:
         inner = unwrapped(model)
         for path, module in paths.items():
-            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks
+            if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks; see `Sites.hidden`
                 continue
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
