@@ -162,7 +162,9 @@ def _attend(
 def new_watcher() -> Watcher:
     """A watcher that knows all handlers."""
     watcher = Watcher(HANDLERS, injected)
-    watcher.multi_head = _with_parts(torch_F.multi_head_attention_forward, watcher)
+    watcher.multi_head = _with_parts(
+        cast("types.FunctionType", torch_F.multi_head_attention_forward), watcher
+    )
     return watcher
 
 

@@ -14,7 +14,7 @@ from .._validate import wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..random import Key
 from ._handlers import new_watcher
-from ._watch import Draw, Place, SiteId, State, unwrapped
+from ._watch import NORMS, Draw, Place, SiteId, State, unwrapped
 
 # Of a dimension of that size, the places that are used.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
@@ -227,11 +227,8 @@ class Look:
         args, kwargs = self.arguments
         size = batch_size(args, kwargs, batch_dim)
         if size is None:
-            wrong_value(
-                "args",
-                f"a tensor among them that has a dimension {batch_dim}, of the samples",
-                args,
-            )
+            what = f"a tensor among them that has a dimension {batch_dim}, of the samples"
+            wrong_value("args", what, args)
         two = self.draws({batch_dim: (size, [0, 0])})
         three = self.draws({batch_dim: (size, [0, 0, 0])})
         longer = None
@@ -258,10 +255,8 @@ class Look:
             if site not in found:
                 problem = "it draws in some forwards and not in others"
                 found[site] = Site(site, draw.kind, draw.p, shape, Place(None), problem)
-        folded = [
-            s.place.batch for s in found.values() if s.place.batch and s.place.batch.times > 1
-        ]
-        if folded:
+        axes = [site.place.batch for site in found.values()]
+        if any(axis is not None and axis.times > 1 for axis in axes):
             for site, problem in _problems(self, found, batch_dim, size).items():
                 found[site] = found[site]._replace(problem=problem)
         return Sites(found, self.hidden)
@@ -379,11 +374,7 @@ def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
 @contextlib.contextmanager
 def _norms_still(model: torch.nn.Module) -> Iterator[None]:
     """Have batch norm use the statistics that it holds, where it has some."""
-    norms = [
-        m
-        for m in model.modules()
-        if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.training
-    ]
+    norms = [m for m in model.modules() if isinstance(m, NORMS) and m.training]
     for norm in norms:
         norm.training = norm.running_mean is None
     try:

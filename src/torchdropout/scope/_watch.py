@@ -84,6 +84,11 @@ _WRAPPED = {
     "_checkpoint_wrapped_module": "CheckpointWrapper",
     "module": "DistributedDataParallel",
 }
+# Layers that the training mode changes in another way than by a draw.
+NORMS = (
+    *(torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm),
+    *(torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d),
+)
 # Files of torch.nn.modules whose modules call no function that draws.
 QUIET = frozenset(
     f"torch.nn.modules.{name}"
