@@ -190,14 +190,15 @@ class _Hook:
     """A hook that can be taken off and put back under the same number."""
 
     def __init__(self, register: Callable[[], Any], first: bool = False) -> None:
-        self._register = register
+        self._register: Callable[[], Any] | None = register
         self._first = first
         self._entries: list[tuple[Any, int, Any]] = []
 
     def put(self) -> None:
         """Put it on, as the first of its module if so wanted."""
-        if not self._entries:
+        if self._register is not None:
             self._entries = _torch.entries_of(self._register())
+            self._register = None  # it would keep the module alive
             return
         for registry, number, value in self._entries:
             registry[number] = value
