@@ -11,9 +11,9 @@ import torch
 import triton
 import triton.language as tl
 
-from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
-from .bernoulli import keep_of, keep_of_chunk
-from .walk import at, bits, number, places, rounded, row_and_chunk, walk, wide
+from ...contract.keep import PER_BLOCK, compute_dtype
+from .bernoulli import high_and_low, keep_of, keep_of_chunk
+from .walk import at, bits, in_row, number, places, rounded, row_and_chunk, walk, wide
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "tie", "low", "scale", "base"]
@@ -70,7 +70,7 @@ def in_rows(
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
     whole = (start >= 0) & (start + 8 * BLOCKS <= n)
-    inside = (i >= -start) & (i < n - start)
+    inside = in_row(i, start, n)
     if whole:
         x = tl.load(X + start + i)
         residual = tl.load(RESIDUAL + start + i)
@@ -132,15 +132,15 @@ def dropout_add(
     strides: Sequence[int],
 ) -> torch.Tensor:
     """As `kernels.add.dropout_add`, of one key."""
-    limit = threshold(p)
+    tie, low = high_and_low(p)
     numbers = (
         *key.tolist(),
-        limit >> 16,
-        limit & HALF,
+        tie,
+        low,
         bits(scale, compute_dtype(x.dtype)),
         base,
     )
     read = x, residual, x if bias is None else bias.expand(x.shape)
-    of_rows, biased = {"TIES": limit & HALF != 0}, bias is not None
+    of_rows, biased = {"TIES": low != 0}, bias is not None
     y = torch.empty_like(residual)
     return walk(y, read, strides, numbers, PER_BLOCK, in_rows, in_places, of_rows, BIAS=biased)

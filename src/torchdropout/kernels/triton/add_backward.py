@@ -13,10 +13,10 @@ import torch
 import triton
 import triton.language as tl
 
-from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
+from ...contract.keep import PER_BLOCK, compute_dtype
 from ..add import ROWS
 from . import bernoulli
-from .bernoulli import keep_of, keep_of_blocks
+from .bernoulli import high_and_low, keep_of, keep_of_blocks
 from .walk import AS_BITS, TYPES, at, bits, launching, merged, number, rounded, walk, wide
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
@@ -99,8 +99,8 @@ def dropout_add_backward(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `kernels.add.dropout_add_backward`, of one key."""
     compute = compute_dtype(dtype)
-    limit = threshold(p)
-    head = (*key.tolist(), limit >> 16, limit & HALF, bits(scale, compute))
+    tie, low = high_and_low(p)
+    head = (*key.tolist(), tie, low, bits(scale, compute))
     y = torch.empty_like(gradient, dtype=dtype)
     if not summed:
         walk(
@@ -111,7 +111,7 @@ def dropout_add_backward(
             PER_BLOCK,
             bernoulli.in_rows,
             bernoulli.in_places,
-            {"TIES": limit & HALF != 0},
+            {"TIES": low != 0},
             TYPE=TYPES[dtype],
             SHIFT=False,
         )
@@ -144,7 +144,7 @@ def dropout_add_backward(
             ROWS=ROWS,
             COLUMNS=COLUMNS,
             ALIGNED=aligned,
-            TIES=limit & HALF != 0,
+            TIES=low != 0,
             num_warps=1,
             enable_fp_fusion=False,
         )

@@ -19,6 +19,7 @@ from .walk import (
     at,
     bits,
     in_order,
+    in_row,
     number,
     pick,
     places,
@@ -64,19 +65,36 @@ def keep_of(seed, stream, tie, low, index):
 
 
 @triton.jit
+def on_top(w0, w1, w2, w3):
+    """The half words of each block, with anything below: a comparison need not separate them."""
+    w = in_order(w0, w1, w2, w3)
+    return tl.join(w << 16, w).reshape(8 * w0.shape[0])
+
+
+@triton.jit
+def zero_half(word):
+    """Not 0 if and only if a half of the word is 0."""
+    return (word - 0x00010001) & (word ^ 0xFFFFFFFF) & 0x80008000
+
+
+@triton.jit
 def keep_of_blocks(seed, stream, tie, low, block, TIES: tl.constexpr):
     """The keep bits of the mask indices of whole blocks."""
     block = block & 0x1FFFFFFFFFFFFFFF  # indices are modulo 2**64
     w0, w1, w2, w3 = words(seed, stream, HIGH, block)
-    high = halves(w0, w1, w2, w3)
+    high = on_top(w0, w1, w2, w3)
+    limit = (tie.to(tl.int64) << 16).to(tl.uint32)
     if TIES:
-        keep = high > tie
-        ties = high == tie
-        if tl.max(ties.to(tl.int32), axis=0) > 0:
+        keep = high > (limit | 0xFFFF)
+        twice = limit | (limit >> 16)
+        ties = zero_half(w0 ^ twice) | zero_half(w1 ^ twice)
+        ties = ties | zero_half(w2 ^ twice) | zero_half(w3 ^ twice)
+        if tl.max((ties != 0).to(tl.int32), axis=0) > 0:
+            tied = halves(w0, w1, w2, w3) == tie
             w0, w1, w2, w3 = words(seed, stream, LOW, block)
-            keep = keep | (ties & (halves(w0, w1, w2, w3) >= low))
+            keep = keep | (tied & (halves(w0, w1, w2, w3) >= low))
     else:
-        keep = high >= tie
+        keep = high >= limit
     return keep
 
 
@@ -149,17 +167,16 @@ def in_rows(
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
     whole = (start >= 0) & (start + 8 * BLOCKS <= n)
-    inside = (i >= -start) & (i < n - start)
     if whole:
         x = tl.load(X + start + i)
     else:
-        x = tl.load(X + start + i, mask=inside)
+        x = tl.load(X + start + i, mask=in_row(i, start, n))
     keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
     y = value(x, keep, scale, shift, drop, TYPE, SHIFT)
     if whole:
         tl.store(Y + start + i, y)
     else:
-        tl.store(Y + start + i, y, mask=inside)
+        tl.store(Y + start + i, y, mask=in_row(i, start, n))
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "n"])
@@ -193,6 +210,15 @@ def in_places(
     tl.store(Y + at(i, sizes, steps_y), y, mask=inside)
 
 
+def high_and_low(p: float) -> tuple[int, int]:
+    """The halves of the threshold: an element is kept if its high half is above the first.
+
+    If it is equal, the low half must not be below the second. At p = 1 no low half reaches that.
+    """
+    limit = threshold(p)
+    return (HALF, HALF + 1) if limit > 0xFFFFFFFF else (limit >> 16, limit & HALF)
+
+
 def masked_affine(
     x: torch.Tensor,
     key: torch.Tensor,
@@ -205,11 +231,11 @@ def masked_affine(
 ) -> torch.Tensor:
     """As `kernels.reference.masked_affine`, of real numbers and one key."""
     compute = compute_dtype(x.dtype)
-    limit = threshold(p)
+    tie, low = high_and_low(p)
     numbers = (
         *key.tolist(),
-        limit >> 16,
-        limit & HALF,
+        tie,
+        low,
         bits(scale, compute),
         bits(shift, compute),
         bits(drop_value, compute, x.dtype),
@@ -223,7 +249,7 @@ def masked_affine(
         PER_BLOCK,
         in_rows,
         in_places,
-        {"TIES": limit & HALF != 0},
+        {"TIES": low != 0},
         TYPE=TYPES[x.dtype],
         SHIFT=shift != 0.0,
     )

@@ -19,6 +19,7 @@ from .walk import (
     at,
     bits,
     in_order,
+    in_row,
     number,
     pick,
     places,
@@ -161,11 +162,10 @@ def in_rows(
         start -= base & 3
     i = tl.arange(0, 4 * BLOCKS)
     whole = (start >= 0) & (start + 4 * BLOCKS <= n)
-    inside = (i >= -start) & (i < n - start)
     if whole:
         x = tl.load(X + start + i)
     else:
-        x = tl.load(X + start + i, mask=inside)
+        x = tl.load(X + start + i, mask=in_row(i, start, n))
     if SHARED:
         word = word_of(seed, stream, LAW, tl.zeros((1,), tl.int64) + base)
     else:
@@ -176,7 +176,7 @@ def in_rows(
     if whole:
         tl.store(Y + start + i, y)
     else:
-        tl.store(Y + start + i, y, mask=inside)
+        tl.store(Y + start + i, y, mask=in_row(i, start, n))
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "n"])

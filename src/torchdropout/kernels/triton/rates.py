@@ -14,7 +14,7 @@ import triton.language as tl
 from ..._validate import check_rates
 from ...contract.keep import PER_BLOCK
 from .bernoulli import HIGH, LOW, half, halves
-from .walk import TYPES, at, places, rounded, row_and_chunk, walk, wide, words
+from .walk import TYPES, at, in_row, places, rounded, row_and_chunk, walk, wide, words
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "base"]
@@ -67,7 +67,7 @@ def in_rows(
     if not ALIGNED:
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
-    inside = (i >= -start) & (i < n - start)
+    inside = in_row(i, start, n)
     x = tl.load(X + start + i, mask=inside)
     rate = tl.load(RATES + start + i, mask=inside)
     if SHARED:

@@ -25,7 +25,9 @@ WEYL_0 = tl.constexpr(contract.WEYL_0)
 WEYL_1 = tl.constexpr(contract.WEYL_1)
 ROUNDS = tl.constexpr(contract.ROUNDS)
 
-BLOCKS = 256  # Philox calls of a program that walks a row
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+
+BLOCKS = 64  # Philox calls of a program that walks a row, a warp
 FEWEST = 16  # of them, where rows are short
 PLACES = 256  # elements of a program that walks places
 SHORTEST = 64  # a shorter row would leave most of a program without work
@@ -87,7 +89,9 @@ def number(bits, TYPE: tl.constexpr):
 @triton.jit
 def rounded(y, TYPE: tl.constexpr):
     """The bits of a result in the type of x, rounded to nearest even."""
-    if TYPE == tl.bfloat16:
+    if TYPE == tl.bfloat16 and not INTERPRETED:
+        return y.to(tl.bfloat16).to(tl.int16, bitcast=True)
+    elif TYPE == tl.bfloat16:
         # In integers: Triton's interpreter cuts where a GPU rounds.
         word = y.to(tl.uint32, bitcast=True)
         cut = (word + (((word >> 16) & 1) + 0x7FFF)) >> 16
@@ -132,6 +136,14 @@ def row_and_chunk(chunks, ONE: tl.constexpr):
     else:
         chunks = wide(chunks).to(tl.int32)
         return number // chunks, (number % chunks).to(tl.int64)
+
+
+@triton.jit
+def in_row(i, start, n):
+    """Which elements of a program lie in its row; start is that of its first."""
+    return (i >= tl.maximum(-start, 0).to(tl.int32)) & (
+        i < tl.minimum(n - start, 0x7FFFFFFF).to(tl.int32)
+    )
 
 
 def dimensions(shape: Sequence[int], *strides: Sequence[int]) -> list[tuple[int, ...]]:
@@ -231,6 +243,7 @@ def walk(
                 ONE=rows == 1,
                 ALIGNED=aligned,
                 SHARED=shared,
+                num_warps=1,  # the look for a tie needs no shared memory then
                 enable_fp_fusion=False,
                 **of_rows,
                 **constants,
