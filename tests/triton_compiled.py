@@ -9,7 +9,6 @@ is launched.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import subprocess
@@ -139,9 +138,7 @@ def compile_all(target, fused):
 
 def tool(name, *args):
     folder = Path(triton.__file__).parent / "backends/nvidia/bin"
-    return subprocess.run(
-        [folder / name, *args], capture_output=True, text=True, check=True
-    ).stdout
+    return subprocess.run([folder / name, *args], capture_output=True, text=True, check=True).stdout
 
 
 def elements(options, lanes):

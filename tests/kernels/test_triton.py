@@ -365,9 +365,7 @@ class TestWithout:
         monkeypatch.setattr(triton, "why_missing", lambda: "")
         monkeypatch.setattr(devices, "failed", {})
         known = KNOWN[operator]
-        monkeypatch.setattr(
-            triton, "load", lambda name: lambda *a: calls.append(a) or known(*a)
-        )
+        monkeypatch.setattr(triton, "load", lambda name: lambda *a: calls.append(a) or known(*a))
         run = devices.on_gpu(operator, known, SAMPLES.get(operator, devices.samples_of_map))
         run(x, key, *args, 0, strides)
         assert len(calls) >= 3

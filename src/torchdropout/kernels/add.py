@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -77,7 +78,7 @@ def dropout_add_backward(
     y = torch.empty_like(gradient, dtype=dtype).copy_(wide)
     if not summed:
         return y, gradient.new_empty(0, dtype=compute)
-    rows = wide.reshape(-1, wide.shape[-1])
+    rows = wide.reshape(math.prod(wide.shape[:-1]), wide.shape[-1])
     blocks = rows.new_zeros(-(-len(rows) // ROWS), rows.shape[1])
     for first in range(min(len(rows), ROWS)):
         of_each = rows[first::ROWS]

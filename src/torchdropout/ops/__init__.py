@@ -2,9 +2,9 @@
 
 `masked_affine` computes the Bernoulli variants, `drop_blocks` DropBlock, `choose` and
 `counted_affine` the variants of a fixed count, `noise_affine` those with continuous noise, and on
-a GPU `dropout_add` a residual sum; `draw_keys` is the only place where a call consumes randomness. Everything torch does to a program
-(autograd, torch.func, torch.compile, export, checkpointing) meets dropout only here and in
-`direct.py`, the direct path for calls that only autograd observes.
+a GPU `dropout_add` a residual sum; `draw_keys` is the only place where a call consumes randomness.
+Everything torch does to a program (autograd, torch.func, torch.compile, export, checkpointing)
+meets dropout only here and in `direct.py`, the direct path for calls that only autograd observes.
 """
 
 from ..kernels import cpu

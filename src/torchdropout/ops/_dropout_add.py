@@ -14,17 +14,17 @@ import torch
 from ..contract.keep import compute_dtype
 from ..kernels import add
 from ..kernels.devices import register, sample
-from ._library import library
+from ._library import TAGS, library
 
 _MASK = "float p, float scale, SymInt base, SymInt[] strides"
 library.define(
     f"dropout_add(Tensor x, Tensor key, Tensor residual, Tensor? bias, {_MASK}) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 library.define(
     f"dropout_add_backward(Tensor gradient, Tensor key, ScalarType dtype, bool summed, {_MASK}) "
     "-> (Tensor, Tensor)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 _add = torch.ops.torchdropout.dropout_add.default
 _backward = torch.ops.torchdropout.dropout_add_backward.default

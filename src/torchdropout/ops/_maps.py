@@ -18,7 +18,7 @@ import torch
 from .. import _torch
 from ..kernels.devices import Samples, elsewhere, on_devices, on_gpu, samples_of_map
 from ._keys import save_drawn
-from ._library import library
+from ._library import TAGS, library
 
 # From the constants of an operator to those of its derivative.
 Derivative = Callable[[Sequence[Any]], Sequence[Any]]
@@ -99,7 +99,7 @@ def define_form(
             may give it a further one of.
     """
     own_name = name if overload == "default" else f"{name}.{overload}"
-    library.define(own_name + _schema(arguments), tags=(torch.Tag.pt2_compliant_tag,))
+    library.define(own_name + _schema(arguments), tags=TAGS)
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
 
     def linear_part(gradient: torch.Tensor, key: torch.Tensor, rest: Sequence[Any]) -> torch.Tensor:

@@ -21,7 +21,6 @@ _masked_affine = define_map(
 )
 
 
-
 def _samples_of_rates(
     x: torch.Tensor, key: torch.Tensor, _rates: torch.Tensor, scaled: bool, *_: Any
 ) -> Iterator[tuple[Any, ...]]:

@@ -13,22 +13,21 @@ from ..contract.layout import sizes_drawn
 from ..kernels import counted
 from ..kernels.devices import sample
 from ._keys import save_drawn
-from ._library import library
+from ._library import TAGS, library
 from ._maps import define_form, define_map
 
 library.define(
     "choose(Tensor key, SymInt[] shape, SymInt kept, bool ordered, SymInt base, SymInt[] strides, "
     "Device device) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 library.define(
     "choose.share(Tensor key, Tensor constants, SymInt[] shape, bool ordered, SymInt base, "
     "SymInt[] strides, Device device) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 _choose = torch.ops.torchdropout.choose.default
 _choose_share = torch.ops.torchdropout.choose.share
-
 
 
 def _samples(

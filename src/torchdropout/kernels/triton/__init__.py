@@ -83,8 +83,8 @@ def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any
         return False
     if operator == "drop_blocks":
         dims, _block, count, *_ = rest
-        return not count and dims <= 3
+        return not count and int(dims) <= 3
     if operator == "counted_affine":
         kept, group, *_ = rest
-        return 0 < kept < group <= LARGEST_GROUP
+        return bool(0 < kept < group <= LARGEST_GROUP)
     return True

@@ -1,7 +1,7 @@
-"""`counted_affine` in Triton: of each group the `kept` places whose words come first, scaled; else 0.
+"""`counted_affine` in Triton: `y = x * scale` at the places whose words come first, else 0.
 
-A small group compares all pairs of its words. A larger one looks for the last word that is kept, one
-bit after the other; the place stands below the word, so that no two numbers are equal.
+A small group compares all pairs of its words. A larger one looks for the last number that is kept,
+one bit after the other: a word and below it the place, so that no two numbers are equal.
 """
 
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
@@ -50,24 +50,21 @@ def first_of_pairs(word, place, kept, GROUP: tl.constexpr, BACKWARDS: tl.constex
 
 
 @triton.jit
-def first_by_bits(word, place, kept, GROUP: tl.constexpr, BACKWARDS: tl.constexpr):
+def first_by_bits(
+    word, place, kept, GROUP: tl.constexpr, BITS: tl.constexpr, BACKWARDS: tl.constexpr
+):
     """The same, where the pairs are many."""
     SIDE: tl.constexpr = word.shape[1]
     rank = GROUP - 1 - place if BACKWARDS else place
     own = tl.where(place < GROUP, word * SIDE + rank, 0x7FFFFFFFFFFFFFFF)
     last = tl.sum(own * 0, axis=1)
     bit = (tl.program_id(0).to(tl.int64) * 0 + SIDE) << 31  # the highest of a number
-    for _ in range(32 + LOG(SIDE)):
+    for _ in range(BITS):
         larger = last | bit
         below = tl.sum((own < larger[:, None]).to(tl.int32), axis=1)
         last = tl.where(below < kept, larger, last)
         bit = bit >> 1
     return own <= last[:, None]
-
-
-@triton.constexpr_function
-def LOG(side):  # noqa: N802
-    return side.bit_length() - 1
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "groups", "kept"])
@@ -90,6 +87,7 @@ def in_groups(
     TYPE: tl.constexpr,
     GROUP: tl.constexpr,
     SIDE: tl.constexpr,
+    BITS: tl.constexpr,
     COUNT: tl.constexpr,
     DENSE: tl.constexpr,
     ALIGNED: tl.constexpr,
@@ -117,7 +115,7 @@ def in_groups(
     if PAIRS:
         keep = first_of_pairs(word, place, kept, GROUP, BACKWARDS)
     else:
-        keep = first_by_bits(word, place, kept, GROUP, BACKWARDS)
+        keep = first_by_bits(word, place, kept, GROUP, BITS, BACKWARDS)
     if DENSE:  # flat, so that a thread reads and writes 16 bytes at a time
         i = tl.arange(0, COUNT * SIDE)
         some = i < (wide(groups) - first) * GROUP
@@ -152,7 +150,7 @@ def counted_affine(
     y = torch.empty_like(x)
     if y.numel() == 0:
         return y
-    each = list(zip(x.shape, x.stride(), y.stride(), strides, strict=True))
+    each: list[tuple[int, ...]] = list(zip(x.shape, x.stride(), y.stride(), strides, strict=True))
     size, *steps = each.pop(dim)
     # The number of a group along the dimension, and within it the places.
     each.append((size // group, *(group * step for step in steps)))
@@ -179,6 +177,7 @@ def counted_affine(
             TYPE=TYPES[x.dtype],
             GROUP=group,
             SIDE=side,
+            BITS=32 + side.bit_length() - 1,  # of a word and a place
             COUNT=count,
             DENSE=dense,
             ALIGNED=aligned,

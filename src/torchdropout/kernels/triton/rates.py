@@ -1,4 +1,4 @@
-"""`masked_by_rates` in Triton: `y = keep ? x * scale : 0`, with a drop probability for each element.
+"""`masked_by_rates` in Triton: `y = keep ? x * scale : 0`, with a p for each element.
 
 Threshold and scale of each are computed in float64, as the contract says.
 """
