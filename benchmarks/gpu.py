@@ -1,4 +1,4 @@
-"""A GPU: dropout next to torch's, eager and compiled, and the bandwidth of a copy. `make bench-gpu`.
+"""A GPU: dropout next to torch's, eager and compiled, and a copy. `make bench-gpu`.
 
     python benchmarks/gpu.py [--quick]
 

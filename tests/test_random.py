@@ -246,7 +246,9 @@ class TestCapture:
     )
     def test_a_draw_is_refused_and_nothing_is_drawn(self, draw):
         before = torch.get_rng_state()
-        with pytest.raises(ArgumentValueError, match="`key` .* captured in a CUDA graph, got key="):
+        with pytest.raises(
+            ArgumentValueError, match=r"`key` .* captured in a CUDA graph, got key="
+        ):
             draw()
         assert torch.equal(torch.get_rng_state(), before)
 
