@@ -20,7 +20,8 @@ export PIP_CONSTRAINT=/dev/null
 
 own=$build/venv/bin/python
 test -x "$own" || "${PYTHON:-python3}" -m venv "$build/venv"
-"$own" -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu "${versions[0]}" ||
+"$own" -c 'import torch' 2>/dev/null ||
+  "$own" -m pip install --quiet --retries 0 --index-url https://download.pytorch.org/whl/cpu "${versions[0]}" ||
   "$own" -m pip install --quiet "${versions[0]}"  # where that index cannot be reached
 "$own" -m pip install --quiet "${versions[1]}" numpy pytest pytest-timeout pytest-xdist
 # The sources as they are: the kernels for CPU tensors are not needed.
