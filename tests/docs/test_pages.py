@@ -13,6 +13,7 @@ PAGES = [
     DOCS / "index.md",
     DOCS / "getting-started.md",
     DOCS / "which.md",
+    DOCS / "scale.md",
     *sorted((DOCS / "family").glob("*.md")),
     *sorted((DOCS / "recipes").glob("*.md")),
 ]

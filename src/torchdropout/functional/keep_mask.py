@@ -56,10 +56,13 @@ def keep_mask(
                 [ True,  True,  True,  True]])
     """
     if _torch.function_mode_enabled():
+        # A mode is not asked again within its answer, and a default device is one.
+        if device is None and not torch.compiler.is_dynamo_compiling():
+            device = torch.get_default_device()
         given = {
             "key": key,
             "generator": generator,
-            "device": torch.get_default_device() if device is None else device,
+            "device": device,
             "broadcast_dims": broadcast_dims,
             "layout": layout,
         }

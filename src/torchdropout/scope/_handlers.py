@@ -133,17 +133,13 @@ def _attend(
 ) -> Any:
     def compute(q: Any, k: Any, v: Any, mask: Any, key: Any, layout: Any) -> torch.Tensor:
         ours = F.scaled_dot_product_attention
-        return ours(
-            q, k, v, mask, dropout_p, is_causal, **options, dropout_key=key, layout=layout
-        )
+        return ours(q, k, v, mask, dropout_p, is_causal, **options, dropout_key=key, layout=layout)
 
     def mean(q: Any, k: Any, v: Any, mask: Any) -> torch.Tensor:
         return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
 
     tensors = (query, key, value, attn_mask)
-    return watcher.draw(
-        Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean)
-    )
+    return watcher.draw(Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean))
 
 
 def new_watcher() -> Watcher:
@@ -397,6 +393,23 @@ for _owner, _names in (
             HANDLERS[getattr(_owner, _name)] = _unreached(_name)
 for _function in _torch.HIDDEN_DRAWS:
     HANDLERS[_function] = _unreached(_function.__name__.strip("_"))
+
+
+def _unseen(handler: Handler) -> Handler:
+    """A handler of what torch's compiler does not ask a mode about."""
+
+    def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+        watcher.active().unseen(func.__name__)
+        return handler(watcher, func, *args, **kwargs)
+
+    return handle
+
+
+for _function in (
+    *(torch.dropout_, torch.alpha_dropout_, torch.feature_alpha_dropout_),
+    *(torch.rand_like, torch.randn_like, torch.nn.init.uniform_, torch.nn.init.normal_),
+):
+    HANDLERS[_function] = _unseen(HANDLERS[_function])
 
 
 # --- Our own family ------------------------------------------------------------------------------

@@ -234,6 +234,12 @@ class keyed:
                 "Expected draws that can be given a key, but the forward of this model advances "
                 "torch's generator in a way that no function shows, such as in scripted code."
             )
+        if sites.unseen and any(map(_torch.is_compiled, self.model.modules())):
+            names = ", ".join(sorted(sites.unseen))
+            self._complain(
+                f"Expected draws that can be given a key in a compiled model, got {names}, which "
+                "the compiler hides."
+            )
         self._sites = sites
         self._keys = {site: self.key_of(site) for site in sites}
 
@@ -279,6 +285,9 @@ class keyed:
             f"Expected draws that can be given a key, got {name} at {site}, which draws from "
             "torch's generator."
         )
+
+    def unseen(self, name: str) -> None:
+        """Not compiled, it is given its key."""
 
     def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -45,11 +45,13 @@ class Sites(Mapping[SiteId, Site]):
 
     Attributes:
         hidden: Whether torch's generator advanced, and no function was seen that draws from it.
+        unseen: Functions that draw, and that cannot be given keys in a compiled model.
     """
 
-    def __init__(self, found: Mapping[SiteId, Site], hidden: bool = False) -> None:
+    def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
         self._found = dict(found)
         self.hidden = hidden
+        self.unseen = frozenset(unseen)
 
     def __getitem__(self, site: SiteId) -> Site:
         return self._found[site]
@@ -135,7 +137,7 @@ def find_sites(
     if folded:
         for site, problem in _problems(look, found, batch_dim, size).items():
             found[site] = found[site]._replace(problem=problem)
-    return Sites(found, look.hidden)
+    return Sites(found, look.hidden, look.unseen)
 
 
 def batch_size(args: Any, kwargs: Any, dim: int) -> int | None:
@@ -168,9 +170,7 @@ def _of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
     )
 
 
-def _problems(
-    look: _Look, found: Mapping[SiteId, Site], dim: int, size: int
-) -> dict[SiteId, str]:
+def _problems(look: _Look, found: Mapping[SiteId, Site], dim: int, size: int) -> dict[SiteId, str]:
     """Where the places of a sample are not neighbours, although the sizes would allow it.
 
     What is drawn for is compared between two samples that are alike, and two that are not: all that
@@ -233,6 +233,7 @@ class _Look:
         self.arguments = (args, kwargs)
         self.prefix = prefix
         self.hidden = False
+        self.unseen: set[str] = set()
 
     def draws(self, taken: Taken, still: bool = False) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
@@ -251,6 +252,7 @@ class _Look:
                 with _norms_still(self.model) if still else contextlib.nullcontext():
                     self.model(*args, **kwargs)
                 self.hidden |= moved() and not scope.named
+            self.unseen |= scope.named | scope.blind
         finally:
             watcher.remove()
         return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
@@ -284,7 +286,8 @@ class _Looking:
 
     def __init__(self, keep: bool) -> None:
         self.keep = keep
-        self.named = False
+        self.named: set[str] = set()
+        self.blind: set[str] = set()
         # A module that was given a key draws after the answer.
         self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
@@ -296,7 +299,11 @@ class _Looking:
 
     def unreached(self, site: SiteId, name: str) -> None:
         """The scope that comes says so."""
-        self.named = True
+        self.named.add(name)
+
+    def unseen(self, name: str) -> None:
+        """The scope that comes says so, of a compiled model."""
+        self.blind.add(name)
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""

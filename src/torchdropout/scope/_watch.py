@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -56,7 +57,6 @@ class Draw(NamedTuple):
         tensors: What `compute` is called with, each of which may have the samples.
         compute: `(*tensors, key=, layout=) -> result`.
         mean: The result with each random number replaced by its mean; None where that says nothing.
-        active: False where nothing is dropped, which still counts as a draw.
     """
 
     kind: str
@@ -64,7 +64,6 @@ class Draw(NamedTuple):
     tensors: tuple[Any, ...]
     compute: Compute
     mean: Callable[..., Any] | None
-    active: bool = True
 
 
 # Modules of torch that wrap a model, and the name by which they hold it.
@@ -145,6 +144,9 @@ class Scope(Protocol):
     def unreached(self, site: SiteId, name: str) -> None:
         """A function draws that cannot be given a key."""
 
+    def unseen(self, name: str) -> None:
+        """A function draws about which a compiled model does not ask."""
+
     def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
         """Be in the scope where a forward was: a region is computed again."""
 
@@ -174,14 +176,15 @@ class _Hook:
     """A hook that can be taken off and put back under the same number."""
 
     def __init__(self, register: Callable[[], Any], first: bool = False) -> None:
-        self._register = register
+        self._register: Callable[[], Any] | None = register
         self._first = first
         self._entries: list[tuple[Any, int, Any]] = []
 
     def put(self) -> None:
         """Put it on, as the first of its module if so wanted."""
-        if not self._entries:
+        if self._register is not None:
             self._entries = _torch.entries_of(self._register())
+            self._register = None  # it would keep the module alive
             return
         for registry, number, value in self._entries:
             registry[number] = value
@@ -222,7 +225,10 @@ class Watcher:
         self.start = 0
         self._injected = injected
         self._hooks: list[_Hook] = []
-        self._hooked: tuple[int, list[tuple[str, int]]] | None = None
+        self._hooked: list[tuple[str, int]] | None = None
+        # Of the model as it is given: itself, or what wraps it.
+        self._ends: weakref.WeakKeyDictionary[torch.nn.Module, list[_Hook]]
+        self._ends = weakref.WeakKeyDictionary()
 
     # --- Hooks -----------------------------------------------------------------------------------
 
@@ -233,10 +239,12 @@ class Watcher:
         """
         paths = paths_of(model, prefix)
         modules = [(path, id(module)) for path, module in paths.items()]
-        if (id(model), modules) != self._hooked:
+        if modules != self._hooked:
             self._hooks = [*self._of_modules(model, paths)]
-            self._hooked = (id(model), modules)
-        for hook in self._hooks:
+            self._hooked = modules
+        if model not in self._ends:
+            self._ends[model] = [*self._of_ends(model)]
+        for hook in [*self._hooks, *self._ends[model]]:
             hook.put()
 
     def _of_modules(
@@ -257,6 +265,8 @@ class Watcher:
             # Before those of the user, who may draw.
             yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
             yield _Hook(functools.partial(after, _Leave(self), always_call=True))
+
+    def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
         # On the model as it was given: the hooks of a compiled one run outside the graph.
         begin = functools.partial(
             model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
@@ -266,7 +276,7 @@ class Watcher:
 
     def remove(self) -> None:
         """Take the hooks off."""
-        for hook in self._hooks:
+        for hook in [*self._hooks, *(hook for hooks in self._ends.values() for hook in hooks)]:
             hook.remove()
         self.frames.clear()
 
