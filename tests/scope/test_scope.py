@@ -212,7 +212,8 @@ def test_threads():
                 if not torch.equal(model(x), y):
                     wrong.append(model)
 
-    threads = [threading.Thread(target=work, args=pair) for pair in zip(models, expected, strict=True)]
+    pairs = zip(models, expected, strict=True)
+    threads = [threading.Thread(target=work, args=pair) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:

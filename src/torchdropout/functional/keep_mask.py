@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.overrides import handle_torch_function
@@ -59,7 +60,7 @@ def keep_mask(
         # A mode is not asked again within its answer, and a default device is one.
         if device is None and not torch.compiler.is_dynamo_compiling():
             device = torch.get_default_device()
-        given = {
+        given: dict[str, Any] = {
             "key": key,
             "generator": generator,
             "device": device,

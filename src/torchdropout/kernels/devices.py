@@ -65,13 +65,13 @@ def on_gpu(operator: str, reference: Kernel) -> Kernel:
     return run
 
 
-def placed(key: torch.Tensor, rest: Sequence[Any]) -> tuple[torch.Tensor, Sequence[Any]]:
+def placed(key: torch.Tensor, rest: Sequence[Any]) -> tuple[torch.Tensor, tuple[Any, ...]]:
     """A key without its third number, which is added to the base among the other arguments.
 
     A compiled graph has the key as an input, and so a base that changes from call to call.
     """
     if key.ndim != 1 or key.shape[0] != 3:
-        return key, rest
+        return key, tuple(rest)
     *others, base, strides = rest
     return key[:2], (*others, as_int64((base + int(key[2])) % 2**64), strides)
 

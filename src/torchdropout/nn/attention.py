@@ -14,10 +14,10 @@ from .. import _torch
 from .. import functional as F
 from .._validate import check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import MaskLayout, row_major
-from ..functional._indices import mask_map
 from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
 from ..functional._bernoulli import inverted
+from ..functional._indices import mask_map
 from ..functional._key import check_key
 from ..functional._rate import drops
 from ..random import Key

@@ -139,14 +139,16 @@ def _fake(
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
-    return _chosen(key, shape, count_kept(shape[-1], constants.item()), *rest)
+    chosen: torch.Tensor = _chosen(key, shape, count_kept(shape[-1], constants.item()), *rest)
+    return chosen
 
 
 @_torch.not_compiled  # type: ignore[untyped-decorator]
 def _chosen(key: torch.Tensor, *rest: Any) -> torch.Tensor:
     *others, device = rest
-    key, others = placed(key, others)
-    return counted.choose(key, *others, device)
+    key, further = placed(key, others)
+    chosen: torch.Tensor = counted.choose(key, *further, device)  # type: ignore[call-arg]
+    return chosen
 
 
 def _fake_share(

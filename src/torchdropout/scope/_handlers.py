@@ -149,7 +149,7 @@ def new_watcher() -> Watcher:
     return watcher
 
 
-def _with_parts(function: types.FunctionType, watcher: Watcher) -> types.FunctionType:
+def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     """A function of torch whose calls of dropout and attention are ours, and which asks no mode.
 
     It is a copy with other globals: nothing of torch changes.

@@ -49,7 +49,7 @@ class Sites(Mapping[SiteId, Site]):
     """
 
     def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
-        self._found = dict(found)
+        self._found: dict[SiteId, Site] = dict(found)
         self.hidden = hidden
         self.unseen = frozenset(unseen)
 

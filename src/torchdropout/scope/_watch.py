@@ -76,10 +76,23 @@ _WRAPPED = {
 # Files of torch.nn.modules whose modules call no function that draws.
 _QUIET = {
     f"torch.nn.modules.{name}"
-    for name in (
-        "batchnorm channelshuffle container conv distance flatten fold instancenorm linear "
-        "normalization padding pixelshuffle pooling sparse upsampling"
-    ).split()
+    for name in [
+        "batchnorm",
+        "channelshuffle",
+        "container",
+        "conv",
+        "distance",
+        "flatten",
+        "fold",
+        "instancenorm",
+        "linear",
+        "normalization",
+        "padding",
+        "pixelshuffle",
+        "pooling",
+        "sparse",
+        "upsampling",
+    ]
 }
 
 
