@@ -370,8 +370,8 @@ def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
 
 
 def is_compiled(module: torch.nn.Module) -> bool:
-    """Whether `Module.compile()` was called."""
-    return module._compiled_call_impl is not None
+    """Whether `Module.compile()` was called, or it is what `torch.compile` returned."""
+    return module._compiled_call_impl is not None or COMPILED in children(module)
 
 
 def is_inside_fsdp(module: torch.nn.Module) -> bool:

@@ -14,6 +14,7 @@ PAGES = [
     DOCS / "getting-started.md",
     DOCS / "which.md",
     DOCS / "mc.md",
+    DOCS / "scale.md",
     *sorted((DOCS / "family").glob("*.md")),
     *sorted((DOCS / "recipes").glob("*.md")),
 ]

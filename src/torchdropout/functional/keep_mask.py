@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -55,10 +56,13 @@ def keep_mask(
                 [ True,  True,  True,  True]])
     """
     if observed():
-        given = {
+        # A mode is not asked again within its answer, and a default device is one.
+        if device is None and not torch.compiler.is_dynamo_compiling():
+            device = torch.get_default_device()
+        given: dict[str, Any] = {
             "key": key,
             "generator": generator,
-            "device": torch.get_default_device() if device is None else device,
+            "device": device,
             "broadcast_dims": broadcast_dims,
             "layout": layout,
         }

@@ -93,7 +93,7 @@ def placed(key: torch.Tensor, rest: tuple[Any, ...]) -> tuple[torch.Tensor, tupl
     A compiled graph has the key as an input, and so a base that changes from call to call.
     """
     if key.ndim != 1 or key.shape[0] != 3:
-        return key, rest
+        return key, tuple(rest)
     *others, base, strides = rest
     return key[:2], (*others, as_int64((base + int(key[2])) % 2**64), strides)
 

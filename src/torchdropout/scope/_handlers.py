@@ -168,7 +168,7 @@ def new_watcher() -> Watcher:
     return watcher
 
 
-def _with_parts(function: types.FunctionType, watcher: Watcher) -> types.FunctionType:
+def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     """A function of torch whose calls of dropout and attention are ours, and which asks no mode.
 
     It is a copy with other globals: nothing of torch changes.
@@ -434,6 +434,23 @@ def _rrelu(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
     if kwargs.get("training", args[3] if len(args) > 3 else False):
         watcher.active().unreached(watcher.next_site(), "rrelu")
     return func(*args, **kwargs)
+
+
+def _unseen(handler: Handler) -> Handler:
+    """A handler of what torch's compiler does not ask a mode about."""
+
+    def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+        watcher.active().unseen(func.__name__)
+        return handler(watcher, func, *args, **kwargs)
+
+    return handle
+
+
+for _function in (
+    *(torch.dropout_, torch.alpha_dropout_, torch.feature_alpha_dropout_),
+    *(torch.rand_like, torch.randn_like, torch.nn.init.uniform_, torch.nn.init.normal_),
+):
+    HANDLERS[_function] = _unseen(HANDLERS[_function])
 
 
 # --- Our own family ------------------------------------------------------------------------------

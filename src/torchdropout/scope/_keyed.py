@@ -237,6 +237,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 "Expected draws that can be given a key, but the forward of this model advances "
                 "torch's generator in a way that no function shows, such as in scripted code."
             )
+        if sites.unseen and any(map(_torch.is_compiled, self.model.modules())):
+            names = ", ".join(sorted(sites.unseen))
+            self._complain(
+                f"Expected draws that can be given a key in a compiled model, got {names}, which "
+                "the compiler hides."
+            )
         self._sites = sites
         self._keys = {site: self.key_of(site) for site in sites}
 
@@ -286,6 +292,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             f"Expected draws that can be given a key, got {name} at {site}, which draws from "
             "torch's generator."
         )
+
+    def unseen(self, name: str) -> None:
+        """Not compiled, it is given its key."""
 
     def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -46,11 +46,13 @@ class Sites(Mapping[SiteId, Site]):
 
     Attributes:
         hidden: Whether torch's generator advanced, and no function was seen that draws from it.
+        unseen: Functions that draw, and that cannot be given keys in a compiled model.
     """
 
-    def __init__(self, found: Mapping[SiteId, Site], hidden: bool = False) -> None:
-        self._found = dict(found)
+    def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
+        self._found: dict[SiteId, Site] = dict(found)
         self.hidden = hidden
+        self.unseen = frozenset(unseen)
 
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
@@ -217,6 +219,7 @@ class Look:
         self.forced = forced
         self.hidden = False
         self.missed: dict[SiteId, str] = {}
+        self.unseen: set[str] = set()
 
     def sites(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
         """The sites, by forwards of two and three samples, and of shorter sequences.
@@ -259,7 +262,7 @@ class Look:
         if any(axis is not None and axis.times > 1 for axis in axes):
             for site, problem in _problems(self, found, batch_dim, size).items():
                 found[site] = found[site]._replace(problem=problem)
-        return Sites(found, self.hidden)
+        return Sites(found, self.hidden, self.unseen)
 
     def draws(self, taken: Taken = _ALL, still: bool = False) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
@@ -288,6 +291,7 @@ class Look:
             ):
                 y = self.model(*args, **kwargs)
                 self.hidden |= moved() and not scope.missed
+                self.unseen |= {*scope.missed.values(), *scope.blind}
                 return y
         finally:
             watcher.remove()
@@ -321,6 +325,7 @@ class Looking:
         self.forced = forced
         self.keep = keep
         self.missed: dict[SiteId, str] = {}
+        self.blind: set[str] = set()
         # A module that was given a key draws after the answer.
         self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
@@ -333,6 +338,10 @@ class Looking:
     def unreached(self, site: SiteId, name: str) -> None:
         """Note it: the scope that comes says so."""
         self.missed[site] = name
+
+    def unseen(self, name: str) -> None:
+        """Note it: the scope of a compiled model says so."""
+        self.blind.add(name)
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -161,6 +162,9 @@ class Scope(Protocol):
     def unreached(self, site: SiteId, name: str) -> None:
         """A function draws that cannot be given a key."""
 
+    def unseen(self, name: str) -> None:
+        """A function draws about which a compiled model does not ask."""
+
     def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
         """Be in the scope where a forward was: a region is computed again."""
 
@@ -241,7 +245,10 @@ class Watcher:
         self.inside = False
         self._injected = injected
         self._hooks: list[_Hook] = []
-        self._hooked: tuple[int, list[tuple[str, int]]] | None = None
+        self._hooked: list[tuple[str, int]] | None = None
+        # Of the model as it is given: itself, or what wraps it.
+        self._ends: weakref.WeakKeyDictionary[torch.nn.Module, list[_Hook]]
+        self._ends = weakref.WeakKeyDictionary()
 
     # --- Hooks -----------------------------------------------------------------------------------
 
@@ -252,10 +259,12 @@ class Watcher:
         """
         paths = paths_of(model, prefix)
         modules = [(path, id(module)) for path, module in paths.items()]
-        if (id(model), modules) != self._hooked:
+        if modules != self._hooked:
             self._hooks = [*self._of_modules(model, paths)]
-            self._hooked = (id(model), modules)
-        for hook in self._hooks:
+            self._hooked = modules
+        if model not in self._ends:
+            self._ends[model] = [*self._of_ends(model)]
+        for hook in [*self._hooks, *self._ends[model]]:
             hook.put()
 
     def _of_modules(
@@ -276,6 +285,8 @@ class Watcher:
             # Before those of the user, who may draw.
             yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
             yield _Hook(functools.partial(after, _Leave(self), always_call=True))
+
+    def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
         # On the model as it was given: the hooks of a compiled one run outside the graph.
         begin = functools.partial(
             model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
@@ -285,7 +296,7 @@ class Watcher:
 
     def remove(self) -> None:
         """Take the hooks off."""
-        for hook in self._hooks:
+        for hook in [*self._hooks, *(hook for hooks in self._ends.values() for hook in hooks)]:
             hook.remove()
         self.frames.clear()
 

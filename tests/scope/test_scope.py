@@ -1,0 +1,316 @@
+"""A scope leaves nothing behind, refuses what it cannot do, and has the keys of the contract."""
+
+import contextlib
+import copy
+import gc
+import hashlib
+import pickle
+import threading
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as torch_F
+
+import torchdropout as td
+from keyed_parts import SCOPE, Calls
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+
+X = torch.ones(8, 12)
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4), nn.MultiheadAttention(12, 2))[:2]
+
+
+# --- The keys ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seed", "step", "path", "number", "key"),
+    [
+        (0, 0, "", 0, td.Key(2061954838759058738, 878367144622242087)),
+        (0, 1, "blocks.0.drop", 0, td.Key(7803501721980906349, 731791632814801882)),
+        (
+            2**64 - 1,
+            2**64 - 1,
+            "blocks.0.drop",
+            1,
+            td.Key(13718599656129974086, 131555938942742343),
+        ),
+    ],
+)
+def test_known_keys(seed, step, path, number, key):
+    """Those of section 8 of the contract."""
+    site = td.scope.SiteId(path, number)
+    assert td.keyed(nn.Identity(), seed=seed, step=step).key_of(site) == key
+    digest = int(hashlib.sha256(f"{path}#{number}".encode()).hexdigest(), 16)
+    folded = td.Key(seed).fold_in(step)
+    assert key == td.Key(folded.seed, (digest >> 196) ^ folded.stream)
+    assert td.keyed(nn.Identity(), seed=td.Key(seed), step=step).key_of(site) == key
+
+
+def test_the_index_is_that_of_the_whole_batch():
+    """Recomputed from the contract, for samples in the second dimension."""
+    model = Calls(lambda x: F.keep_mask((3, x.shape[0], 2, 5), 0.5))
+    scope = td.keyed(model, batch=(40, 64), **SCOPE)
+    with scope:
+        found = model(X)
+    layout = td.MaskLayout(40 * 30, (10, 30, 5, 1))
+    key = scope.key_of(td.scope.SiteId("", 0))
+    assert torch.equal(found, td.keep_mask((3, 8, 2, 5), 0.5, key=key, layout=layout))
+
+
+def test_a_module_that_is_called_twice_goes_on_counting():
+    model = Calls(lambda drop, x: torch.stack((drop(x), drop(x)), 1), nn.Dropout(0.5))
+    sites = td.find_sites(model, X)
+    assert [str(site) for site in sites] == ["inner.0 #0", "inner.0 #1"]
+    with td.keyed(model, **SCOPE):
+        y = model(X)
+        assert not torch.equal(y[:, 0], y[:, 1])
+
+
+def test_a_run_that_is_resumed():
+    model = net()
+
+    def run(steps):
+        found = []
+        for step in steps:
+            with td.keyed(model, seed=3, step=step):
+                found.append(model(X))
+        return found
+
+    through = run(range(6))
+    torch.manual_seed(99)
+    assert all(map(torch.equal, run(range(3, 6)), through[3:]))
+
+
+def test_the_device_does_not_matter():
+    """A GPU's masks are those of the reference, which runs here; on meta there are shapes."""
+    model = net()
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    before = td.backends.current()
+    try:
+        td.backends.use("reference")
+        with td.keyed(model, **SCOPE):
+            assert torch.equal(model(X), expected)
+    finally:
+        td.backends.use(before)
+    with td.keyed(model.to("meta"), **SCOPE):
+        assert model(X.to("meta")).shape == (8, 12)
+
+
+def test_the_verifier_finds_a_keyed_dropout_correct():
+    class Keyed(nn.Module):
+        """A new step for each call."""
+
+        def __init__(self, p=0.5):
+            super().__init__()
+            self.drop = nn.Dropout(p)
+            self.p = p
+
+        def forward(self, x):
+            step = int(torch.randint(2**62, ())) if self.training else 0
+            with td.keyed(self.drop, seed=0, step=step):
+                return self.drop(x)
+
+    from torchdropout.verify import check_dropout
+
+    report = check_dropout(lambda p: Keyed(p), level="quick", seed=0)
+    assert report.passed, report
+
+
+# --- Nothing is left -----------------------------------------------------------------------------
+
+
+def traces(model):
+    hooks = [
+        [list(getattr(m, name)) for name in td._torch.HOOKS if hasattr(getattr(m, name), "__len__")]
+        for m in model.modules()
+    ]
+    flags = [m.training for m in model.modules()]
+    modes = len(td._torch.function_modes()[0])
+    return hooks, flags, modes, torch.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
+def test_nothing_is_left(error):
+    def fail(x):
+        y = torch_F.dropout(x, 0.5)
+        if error is not None and torch.is_grad_enabled():
+            raise error
+        return y
+
+    norm = nn.BatchNorm1d(12)
+    model = nn.Sequential(nn.Linear(12, 12), norm, nn.Dropout(0.5), Calls(fail))
+    model[0].register_forward_hook(lambda *_: None)
+    model[2].eval()
+    before = traces(model)
+    with torch.no_grad(), td.keyed(model, **SCOPE):
+        model(X)  # the sites are found
+    statistics = norm.running_mean.clone()
+    for _ in range(2):
+        expected = contextlib.nullcontext() if error is None else pytest.raises(error)
+        with expected, td.keyed(model, **SCOPE):
+            model(X)
+        assert traces(model) == before
+    assert not torch.equal(norm.running_mean, statistics)  # a forward in training, as without
+    assert int(norm.num_batches_tracked) == 3
+    with pytest.raises(ZeroDivisionError), td.keyed(model, **SCOPE):
+        raise ZeroDivisionError
+    assert traces(model) == before
+
+
+def test_a_model_is_not_kept_alive():
+    model = net()
+    with td.keyed(model, **SCOPE):
+        model(X)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_before_and_after(again):
+    model = net()
+    first = again(model)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    second = again(model)
+    for other in (first, second):
+        with td.keyed(other, **SCOPE):
+            assert torch.equal(other(X), expected)
+
+
+def test_draws_outside_the_model_are_torchs():
+    model = net()
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    with td.keyed(model, **SCOPE):
+        assert torch.equal(torch.rand(4), expected)
+
+
+def test_threads():
+    """Each has a model of its own, with attention, and the draws it has alone."""
+    models = [nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True) for _ in range(2)]
+    x = torch.randn(4, 6, 12)
+    expected = []
+    for model in models:
+        with td.keyed(model, **SCOPE):
+            expected.append(model(x))
+    wrong = []
+
+    def work(model, y):
+        for _ in range(20):
+            with td.keyed(model, **SCOPE):
+                if not torch.equal(model(x), y):
+                    wrong.append(model)
+
+    pairs = zip(models, expected, strict=True)
+    threads = [threading.Thread(target=work, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"model": 3}, ArgumentTypeError, "`model` to be a module"),
+        ({"model": lambda x: x}, ArgumentTypeError, "`model` to be a module"),
+        ({"seed": -1}, ArgumentValueError, "`seed`"),
+        ({"seed": 2**64}, ArgumentValueError, "`seed`"),
+        ({"seed": 0.5}, ArgumentTypeError, "`seed`"),
+        ({"step": -1}, ArgumentValueError, "`step`"),
+        ({"step": "1"}, ArgumentTypeError, "`step`"),
+        ({"batch": 3}, ArgumentTypeError, "`batch`"),
+        ({"batch": (0.0, 3)}, ArgumentTypeError, "`batch`"),
+        ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
+        ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
+        ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),
+        ({"sites": {}}, ArgumentTypeError, "`sites`"),
+        ({"on_unreached": "raises"}, ArgumentValueError, "`on_unreached`"),
+    ],
+)
+def test_bad_arguments(change, error, message):
+    given = {"model": net(), "seed": 0, **change}
+    with pytest.raises(error, match=message):
+        td.keyed(given.pop("model"), **given)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_scripted_model_is_refused():
+    with pytest.raises(ArgumentTypeError, match=r"torch.jit did not compile"):
+        td.keyed(torch.jit.script(nn.Dropout(0.5)), seed=0)
+
+
+def test_a_forward_beyond_the_batch():
+    model = net()
+    with td.keyed(model, seed=0, batch=(0, 12)):
+        model(X)
+        with pytest.raises(ArgumentValueError, match="got 8 samples from sample 8 on with batch="):
+            model(X)
+
+
+def test_a_scope_in_a_scope_of_the_same_model():
+    model = net()
+    for other in (model, torch.compile(model, backend="eager")):
+        with td.keyed(model, seed=0):
+            with (
+                pytest.raises(ArgumentValueError, match="no scope of this model"),
+                td.keyed(other, seed=1),
+            ):
+                raise AssertionError
+            model(X)
+
+
+def test_a_draw_that_was_not_there_when_sites_were_found():
+    assert len(td.find_sites(net(), X)) == 1
+    assert len(td.find_sites(net().eval(), X)) == 0
+    model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) > 4 else x)
+    with td.keyed(model, seed=0), pytest.raises(SiteError, match=r"find_sites\(model"):
+        model(X)
+
+
+def test_samples_that_alternate():
+    """Seen by what changes with one sample, as sizes do not show it."""
+    model = Calls(lambda x: torch_F.dropout(x.transpose(0, 1).reshape(-1, 4), 0.5))
+    x = torch.randn(8, 6, 4)
+    with (
+        td.keyed(model, seed=0, batch=(0, 64)),
+        pytest.raises(SiteError, match="the samples alternate along dimension 0"),
+    ):
+        model(x)
+    with td.keyed(model, seed=0):  # the whole batch
+        model(x)
+
+
+def test_a_batch_dimension_that_cannot_be_found():
+    model = Calls(lambda x: torch_F.dropout(x.T @ x, 0.5) + torch.rand(len(x), len(x)).sum())
+    with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match="both follow"):
+        model(X)
+    with pytest.raises(ArgumentValueError, match="a dimension 3, of the samples"):
+        td.find_sites(model, X, batch_dim=3)
+    with pytest.raises(ArgumentTypeError, match="`model` to be a module"):
+        td.find_sites(torch_F.dropout, X)
+
+
+def test_what_a_compiled_model_hides():
+    model = Calls(torch.rand_like)
+    graph = torch.compile(model, backend="eager")
+    with td.keyed(graph, seed=0), pytest.raises(SiteError, match="rand_like, which the compiler"):
+        graph(X)
+    with td.keyed(model, seed=0):
+        model(X)
