@@ -78,16 +78,6 @@ def train(images: torch.Tensor, classes: torch.Tensor, epochs: int) -> nn.Module
     return model.eval()
 
 
-def predict(model: nn.Module, x: torch.Tensor, passes: int) -> td.mc.Result:
-    """The statistics of stochastic passes: with dropout on, and nothing else in training mode."""
-    statistics = td.mc.ClassificationStatistics()
-    model.train()  # it has no layer besides dropout that differs in training
-    with torch.no_grad():
-        statistics.update(model(x.expand(passes, *x.shape)))
-    model.eval()
-    return statistics.result()
-
-
 def calibration(r: td.mc.Result, classes: torch.Tensor, bins: int = 15) -> float:
     """The expected calibration error, as `mc.plot.reliability` has it."""
     confidence, right = r.mean.amax(1), (r.prediction == classes).double()
@@ -104,7 +94,7 @@ def found(score: torch.Tensor, wrong: torch.Tensor) -> float:
 
 def evaluate(model: nn.Module, x: torch.Tensor, classes: torch.Tensor, passes: int) -> list[float]:
     """The measures in their order."""
-    r = predict(model, x, passes)
+    r = td.mc.MCDropout(model, passes)(x)
     with torch.no_grad():
         plain = td.mc.ClassificationStatistics().update(model(x)[None]).result()
     wrong, wrong_in_eval = (one.prediction != classes for one in (r, plain))

@@ -39,15 +39,6 @@ def test_training_and_test_digits_are_apart(recipe):
     assert not torch.equal(again[0], images)
 
 
-def test_passes_drop_and_leave_the_model_in_eval(recipe):
-    torch.manual_seed(0)
-    model, x = recipe.network().eval(), recipe.data(0)[0][:5]
-    r = recipe.predict(model, x, 7)
-    assert (r.n_samples, len(r)) == (7, 5)
-    assert r.mutual_information.min() > 0
-    assert not any(module.training for module in model.modules())
-
-
 def test_the_calibration_error_is_that_of_the_plot(recipe):
     logits = 2 * torch.randn(9, 200, 4, generator=torch.Generator().manual_seed(0))
     r = td.mc.ClassificationStatistics().update(logits).result()

@@ -64,13 +64,15 @@ def test_the_precision_is_the_strength_of_the_prior(recipe, line):
     assert sizes[0] < 0.8 * sizes[1]  # a noise that is expected to be large shrinks the weights
 
 
-def test_passes_drop_and_leave_the_model_in_eval(recipe):
-    model, x = recipe.network(4).eval(), torch.randn(6, 4)
-    statistics = td.mc.RegressionStatistics(keep_samples=True)
-    r = recipe.predict(model, x, recipe.CHUNK + 3, statistics)
-    assert r.samples.shape == (recipe.CHUNK + 3, 6)
-    assert r.variance.min() > 0
-    assert not any(module.training for module in model.modules())
+def test_passes_drop_and_have_the_density_of_the_target(recipe):
+    model, x, y = recipe.network(4).eval(), torch.randn(6, 4), torch.randn(6)
+    r = recipe.predict(model, x, y, 3.0, recipe.ROWS // 6 + 3)  # in two forwards
+    assert r.n_samples == recipe.ROWS // 6 + 3
+    assert r.epistemic_variance.min() > 0
+    assert r.aleatoric_variance.allclose(torch.tensor(1 / 3))
+    assert r.log_density.shape == (6,)
+    far = recipe.predict(model, x, y + 9, 3.0, 20)
+    assert (far.log_density < r.log_density).all()
 
 
 def test_the_density_of_eval_is_that_of_one_pass(recipe):

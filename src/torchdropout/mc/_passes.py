@@ -159,6 +159,14 @@ class Passes(keyed):
             strides = strides or row_major(x.shape[1:])
             y = ops.masked_affine(x, keys, p, scale(p), 0.0, 0.0, base, strides)
             return y.movedim(0, dim).flatten(dim, dim + 1)
+        if draw.kind == "bernoulli" and type(p) is float and 0 <= p <= 1 and rate is None:
+            like = draw.tensors[0]
+            x = self._apart(like, dim).movedim(dim, 0)
+            base, strides = part.indices(x.shape[1:], ())
+            strides = strides or row_major(x.shape[1:])
+            ones = torch.ones(x.shape, dtype=torch.bfloat16, device=like.device)
+            keep = ops.masked_affine(ones, keys, p, 1.0, 0.0, 0.0, base, strides)
+            return keep.to(like.dtype).movedim(0, dim).flatten(dim, dim + 1)
         lead = draw.tensors[0]
 
         def follows(t: Any) -> bool:
