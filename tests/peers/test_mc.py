@@ -67,7 +67,7 @@ MODELS = {
     "timm/vit_tiny": (vit_tiny, 72, None),
     "transformers/bert": (lambda: bert("sdpa"), 8, "logits"),
     "transformers/bert+eager": (lambda: bert("eager"), 8, "logits"),
-    "transformers/bart": (bart, 24, "last_hidden_state"),
+    "transformers/bart": (bart, 22, "last_hidden_state"),
     "transformers/gpt2": (gpt2, 7, "logits"),
     "transformers/t5": (t5, 24, "logits"),
 }
