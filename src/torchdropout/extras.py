@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, str] = {
     "compare": "verify",
     "checks": "verify",
     "audit-model": "audit",
+    "mc": "audit",
     "rules": "audit",
     "mc.plot": "plot",  # a module, not a command
 }

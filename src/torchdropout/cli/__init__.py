@@ -18,6 +18,7 @@ _MODULES: Mapping[str, str] = {
     "checks": ".verify",
     "audit": "torchdropout_audit.command",
     "audit-model": ".audit_model",
+    "mc": ".mc",
     "rules": ".about",
     "explain": ".about",
     "info": ".about",

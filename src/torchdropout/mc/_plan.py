@@ -19,7 +19,7 @@ from ..errors import ArgumentValueError, SiteError
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import _WATCHERS
-from ..scope._places import Look, Looking, Site, Sites
+from ..scope._places import Look, Looking, Site, Sites, batch_size
 from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
@@ -89,6 +89,38 @@ class Plan:
         total = len(self.sites) + len(self.unreached)
         return "\n".join([*lines, "", f"{on} of {total} sites draw. {self.problem or self.proof}"])
 
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as data for JSON; a p that is not one number is null.
+
+        Example:
+            >>> import torch
+            >>> from torchdropout import mc
+            >>> plan = mc.plan(torch.nn.Sequential(torch.nn.Dropout(0.25)).eval(), torch.ones(2, 3))
+            >>> [(site["path"], site["p"]) for site in plan.to_dict()["sites"]]
+            [('0', 0.25)]
+        """
+        return {
+            "sites": [
+                {
+                    "path": site.path,
+                    "number": site.id.number,
+                    "draws": site.kind,
+                    "p": float(site.p) if _is_number(site.p) else None,
+                    "reached": site.reached,
+                    "selected": site.selected,
+                    "batched": site.batched,
+                    "shape": None if site.shape is None else list(site.shape),
+                }
+                for site in self.sites
+            ],
+            "unreached": [
+                {"path": site.path, "number": site.number, "draws": name}
+                for site, name in self.unreached.items()
+            ],
+            "proof": self.proof,
+            "problem": self.problem,
+        }
+
 
 def _is_number(p: Any) -> bool:
     return isinstance(p, (int, float))
@@ -155,6 +187,9 @@ def find_plan(
     batch_dim: int,
 ) -> Plan:
     """The plan of a model that has been checked."""
+    if batch_size(args, kwargs, batch_dim) is None:
+        expected = f"a tensor among them that has a dimension {batch_dim}, of the inputs"
+        wrong_value("args", expected, args)
     inner = unwrapped(model)
     modules = paths_of(inner)
     by_call = Look(inner, args, kwargs, forced=True).draws()

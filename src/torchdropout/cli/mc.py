@@ -1,0 +1,129 @@
+"""The commands of Monte-Carlo dropout: `mc plan`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from torch.export import ExportedProgram
+
+from ..audit.load import load_model, read_input
+from ..errors import TorchDropoutError
+from ..loading import one_line, target_error
+from ..mc import Plan
+from ..mc import plan as make_plan
+from ..reporting.command import (
+    CANNOT_RUN,
+    ERRORS,
+    OK,
+    WRONG,
+    exit_zero_option,
+    formats,
+    output_option,
+    publish,
+    quiet_option,
+    tell,
+)
+from ..reporting.lines import clean
+from ..reporting.output import need_writable
+
+
+@click.group()
+def mc() -> None:
+    """Monte-Carlo dropout: predictions of a model in eval with its dropout on."""
+
+
+@mc.command()
+@click.argument("target", metavar="TARGET")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]SHAPE[:DTYPE]",
+    help="An input to make instead of the factory's: 2x3x224x224, ids=2x16:int64.",
+)
+@click.option(
+    "--include", multiple=True, metavar="PATTERN", help="Turn on the dropout of these paths only."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave the dropout of these paths off."
+)
+@click.option(
+    "--batch-dim",
+    type=click.IntRange(0, 63),
+    default=0,
+    show_default=True,
+    help="The dimension of the samples in the inputs.",
+)
+@formats("text", "json")
+@output_option("Write the plan to a file, atomically; the verdict goes to stderr.")
+@quiet_option("Print the verdict only.")
+@exit_zero_option()
+def plan(
+    target: str,
+    inputs: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    batch_dim: int,
+    form: str,
+    output: Path | None,
+    quiet: bool,
+    exit_zero: bool,
+) -> int:
+    """Shows where a model in eval drops once its dropout is on.
+
+    TARGET is package.module:factory or path/file.py:factory. The factory is called without
+    arguments and returns a model, (model, args) or (model, args, kwargs). The model is put in eval
+    and run a few times: each site is listed with its p and how it is reached, and whether with the
+    mean of each draw the output is eval's, so that nothing else changes.
+
+    Exit code: 0 all dropout is reached and nothing else changes, 1 otherwise, 2 the model cannot
+    be run or draws nowhere, 130 interrupted.
+    """
+    try:
+        made = [read_input(text) for text in inputs]
+        if output is not None:
+            need_writable(output)
+    except WRONG as error:
+        raise click.UsageError(str(error)) from error
+    options = {"include": include or None, "exclude": exclude or None, "batch_dim": batch_dim}
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
+            found = _plan(target, made, options)
+    except TorchDropoutError as error:
+        tell(str(error))
+        return CANNOT_RUN
+    lines = [clean(line) for line in str(found).splitlines()]
+    text = "\n".join(lines[-1:] if quiet else lines) + "\n"
+
+    def rendered(**_: Any) -> str:
+        if form == "text":
+            return text
+        return json.dumps({"schema": 1, "target": target, **found.to_dict()}, indent=2)
+
+    if not publish(output, lines[-1], "", rendered, rendered, quiet=quiet):
+        return CANNOT_RUN
+    return OK if exit_zero or not (found.problem or found.unreached) else ERRORS
+
+
+def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
+    """The plan of the model that a TARGET names.
+
+    Raises:
+        TargetError: It cannot be loaded, or its forward fails.
+        ArgumentValueError: It draws nowhere, or a pattern fits nothing.
+    """
+    model, args, kwargs, home = load_model(target, inputs)
+    if isinstance(model, ExportedProgram):
+        raise target_error(target, "to return a model", "an exported program, whose mode is fixed")
+    with home:
+        try:
+            return make_plan(model.eval(), *args, **options, **kwargs)
+        except TorchDropoutError:
+            raise
+        except Exception as error:
+            raise target_error(target, "to run", one_line(error)) from error

@@ -1,0 +1,152 @@
+"""`torchdropout mc plan`."""
+
+import json
+
+import pytest
+
+from torchdropout.cli import run
+
+SOURCE = """
+import torch
+
+class Shifted(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.empty_like(x).bernoulli_(0.5) * 2 + 1 if self.training else x
+
+class Poisson(torch.nn.Module):
+    def forward(self, x):
+        return x + torch.poisson(x.abs())
+
+def make():
+    print("made")
+    model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.Dropout(0.25), torch.nn.Dropout())
+    return model, (torch.ones(3, 8),)
+
+def bare():
+    return make()[0]
+
+def shifted():
+    return torch.nn.Sequential(torch.nn.Dropout(), Shifted()), (torch.ones(3, 8),)
+
+def poisson():
+    return torch.nn.Sequential(torch.nn.Dropout(), Poisson()), (torch.ones(3, 8),)
+
+def none():
+    return torch.nn.Linear(8, 4), (torch.ones(3, 8),)
+
+def scripted():
+    return torch.jit.trace(torch.nn.Linear(8, 4), torch.ones(3, 8)), (torch.ones(3, 8),)
+
+def program():
+    return torch.export.export(torch.nn.Linear(8, 4), (torch.ones(3, 8),))
+"""
+TEXT = """\
+site  draws    p     how it is reached
+1 #0  dropout  0.25  its call
+2 #0  dropout  0.5   its call
+
+2 of 2 sites draw. With the mean of each draw the output is eval's, bit for bit.
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(SOURCE)
+
+
+def mc_plan(*arguments):
+    return run(["mc", "plan", *arguments])
+
+
+def test_text(capsys):
+    assert mc_plan("model.py:make") == 0
+    assert capsys.readouterr() == (TEXT, "made\n")
+    assert mc_plan("model.py:bare", "--input", "2x8") == 0
+    assert capsys.readouterr().out == TEXT
+    assert mc_plan("model.py:make", "-q") == 0
+    assert capsys.readouterr().out == TEXT.splitlines()[-1] + "\n"
+
+
+def test_a_module_of_a_package(capsys):
+    assert mc_plan("torchvision.models:squeezenet1_1", "--input", "2x3x64x64") == 0
+    assert "classifier.0 #0  dropout  0.5  its call\n" in capsys.readouterr().out
+
+
+def test_json(capsys):
+    assert mc_plan("model.py:make", "--format", "json", "--exclude", "2") == 0
+    data = json.loads(capsys.readouterr().out)
+    site = {"path": "1", "number": 0, "draws": "dropout", "p": 0.25, "reached": "its call"}
+    assert data == {
+        "schema": 1,
+        "target": "model.py:make",
+        "sites": [
+            {**site, "selected": True, "batched": True, "shape": [2, 4]},
+            {
+                **site,
+                **{"path": "2", "p": 0.5, "reached": "left as in eval"},
+                **{"selected": False, "batched": False, "shape": [3, 4]},
+            },
+        ],
+        "unreached": [],
+        "proof": "With the mean of each draw the output is eval's, bit for bit.",
+        "problem": "",
+    }
+    assert mc_plan("model.py:poisson", "--format", "json") == 1
+    data = json.loads(capsys.readouterr().out)
+    assert data["unreached"] == [{"path": "1", "number": 0, "draws": "poisson"}]
+
+
+def test_errors(capsys):
+    assert mc_plan("model.py:shifted") == 1
+    assert "something other than dropout depends on the training mode" in capsys.readouterr().out
+    assert mc_plan("model.py:shifted", "--exit-zero") == 0
+    assert mc_plan("model.py:shifted", "--include", "0") == 0
+    assert "1 #0  bernoulli  0.5  left as in eval\n" in capsys.readouterr().out
+    assert mc_plan("model.py:poisson") == 1
+    assert "1 #0  poisson       not reached\n" in capsys.readouterr().out
+
+
+def test_a_file(tmp_path, capsys):
+    assert mc_plan("model.py:make", "-o", "plan.txt") == 0
+    assert (tmp_path / "plan.txt").read_text() == TEXT
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("the output is eval's, bit for bit; see plan.txt\n")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model.py:none"], "Expected a model that draws, got none"),
+        (["model.py:scripted"], "a module that torch.jit did not compile"),
+        (["model.py:program"], "an exported program, whose mode is fixed"),
+        (["model.py:absent"], "model.py:absent"),
+        (["model.py:bare", "--input", "2x7"], "model.py:bare"),
+        (["model.py:bare"], "Expected `args` to be a tensor among them"),
+        (["model.py:make", "--include", "9"], "`include` to be patterns of paths that draw (1, 2)"),
+        (["model.py:make", "--input", "two"], "Expected `--input` to be [NAME=]SHAPE"),
+        (["model.py:make", "--batch-dim", "-1"], "--batch-dim"),
+        (["model.py:make", "-o", "no/such/folder.txt"], "folder"),
+        ([], "Missing argument 'TARGET'"),
+    ],
+)
+def test_what_cannot_be_run(arguments, message, capsys):
+    assert mc_plan(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_the_help(capsys):
+    assert run(["mc", "plan", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Usage: torchdropout mc plan [OPTIONS] TARGET\n")
+    assert "Exit code: 0 all dropout is reached and nothing else changes" in out
+    assert run(["mc", "--help"]) == 0
+    assert "plan  Shows where a model in eval drops" in capsys.readouterr().out
+    assert run(["--help"]) == 0
+    assert "mc           Monte-Carlo dropout" in capsys.readouterr().out

@@ -1,0 +1,114 @@
+"""Monte-Carlo dropout on models of torchvision, timm and transformers with random weights."""
+
+import pytest
+import torch
+
+from stochastic import seeded, state_of
+from torchdropout import mc
+
+IDS = torch.arange(21).reshape(3, 7) % 40 + 3
+IMAGES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+SMALL = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def vision(name, **options):
+    models = pytest.importorskip("torchvision.models")
+    return getattr(models, name)(num_classes=5, **options), {"x": IMAGES}
+
+
+def vit_tiny():
+    timm = pytest.importorskip("timm")
+    rates = ("drop_rate", "attn_drop_rate", "proj_drop_rate", "pos_drop_rate", "drop_path_rate")
+    options = dict.fromkeys(rates, 0.1)
+    model = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=5, **options)
+    return model, {"x": IMAGES[:, :, :32, :32].contiguous()}
+
+
+def transformer(kind, config, *more, **options):
+    transformers = pytest.importorskip("transformers")
+    made = getattr(transformers, config)(**options)
+    return getattr(transformers, kind)(made), {"input_ids": IDS, **dict.fromkeys(more, IDS)}
+
+
+def bert(attention):
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "max_position_embeddings": 32}
+    options = {**SMALL, **sizes, "attn_implementation": attention}
+    return transformer("BertForSequenceClassification", "BertConfig", **options)
+
+
+def bart(**options):
+    layers = {"encoder_layers": 2, "decoder_layers": 2, "max_position_embeddings": 32}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "d_model": 16, "vocab_size": 50}
+    rates = {"attention_dropout": 0.1, "activation_dropout": 0.1}
+    return transformer("BartModel", "BartConfig", **layers, **heads, **sizes, **rates, **options)
+
+
+def gpt2():
+    sizes = {"n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 50}
+    ids = {"bos_token_id": 1, "eos_token_id": 2}
+    return transformer("GPT2LMHeadModel", "GPT2Config", **sizes, **ids)
+
+
+def t5():
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+    ids = {"vocab_size": 50, "decoder_start_token_id": 0, "pad_token_id": 0}
+    kind = "T5ForConditionalGeneration"
+    return transformer(kind, "T5Config", "decoder_input_ids", **sizes, **ids)
+
+
+MODELS = {
+    "torchvision/efficientnet_b0": (lambda: vision("efficientnet_b0"), 10, None),
+    "torchvision/vgg11": (lambda: vision("vgg11"), 2, None),
+    "torchvision/densenet": (
+        lambda: vision("DenseNet", growth_rate=4, block_config=(2, 2), drop_rate=0.2),
+        *(4, None),
+    ),
+    "timm/vit_tiny": (vit_tiny, 72, None),
+    "transformers/bert": (lambda: bert("sdpa"), 8, "logits"),
+    "transformers/bert+eager": (lambda: bert("eager"), 8, "logits"),
+    "transformers/bart": (bart, 22, "last_hidden_state"),
+    "transformers/gpt2": (gpt2, 7, "logits"),
+    "transformers/t5": (t5, 24, "logits"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_site_is_reached_and_nothing_else_changes(name):
+    make, count, output = MODELS[name]
+    batch = {}
+
+    def model():
+        made, given = make()
+        batch.update(given)
+        return made
+
+    model = seeded(model)
+    before = state_of(model)
+    made = mc.MCDropout(model, 3, task="regression", output=output, keep_samples=True)
+    plan = made.plan(**batch)
+    assert len(plan.sites) == count
+    assert all(site.selected for site in plan.sites)
+    assert not plan.unreached
+    assert plan.proof.startswith("With the mean of each draw the output is eval's")
+    whole = made(**batch)
+    assert not torch.equal(whole.samples[0], whole.samples[1])
+    single = made(index=1, **{key: value[1:2] for key, value in batch.items()})
+    torch.testing.assert_close(single.samples, whole.samples[:, 1:2], rtol=1e-3, atol=1e-4)
+    assert state_of(model) == before
+
+
+def test_a_skipped_layer_is_reached_and_not_proven():
+    made, batch = bart(encoder_layerdrop=0.5)
+    plan = mc.plan(made.eval(), **batch)
+    assert [site.kind for site in plan.sites].count("rand") == 2
+    assert "is unknown: its draw has no mean" in plan.proof
+
+
+def test_auxiliary_classifiers_stay_off():
+    model, batch = vision("googlenet", init_weights=False)
+    plan = mc.plan(model.eval(), **batch)
+    assert [(site.path, site.selected) for site in plan.sites if site.selected] == [
+        ("dropout", True)
+    ]
+    assert not plan.problem
