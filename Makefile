@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-torch test-peers mutants power checks docs docs-links shown lint words package release bench
+.PHONY: demo test test-slow test-torch test-triton test-peers gpu bench-gpu mutants power checks docs docs-links shown lint words package release bench
 .PHONY: notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
@@ -30,6 +30,20 @@ test-slow: $(VENV)/test.stamp
 test-torch:
 	@test -n "$(TORCH)" || { echo "make test-torch: say which, as TORCH=2.15.0 or TORCH=newest"; exit 2; }
 	PYTHON=$(PYTHON) bash tests/other_torch.sh $(TORCH)
+
+# Triton's kernels without a GPU, in its interpreter and compiled ahead of time, in an environment of
+# its own below build/:
+#   make test-triton TORCH=2.13.0 TRITON=3.7.1
+test-triton:
+	PYTHON=$(PYTHON) bash tests/triton.sh $(or $(TORCH),newest) $(or $(TRITON),newest)
+
+# What needs a GPU, with the torch and the Triton that PYTHON has: tests, and the table of
+# docs/gpu.md. No environment is made: torch's build is that of the GPU.
+gpu:
+	PYTHONPATH=src:packages/audit/src $(PYTHON) -m pytest -m gpu tests/gpu
+
+bench-gpu:
+	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py
 
 # The dropouts of other packages: docs/found.md.
 test-peers: $(VENV)/test.stamp

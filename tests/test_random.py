@@ -222,3 +222,52 @@ def test_compiled_a_tensor_makes_a_key_within_the_graph():
     compiled = torch.compile(call, backend="aot_eager", fullgraph=True)
     assert torch.equal(compiled(X, SEEDS), call(X, SEEDS))
     assert torch.equal(compiled(X, SEEDS + 1), call(X, SEEDS + 1))
+
+
+class TestCapture:
+    """A key that is drawn while a CUDA graph is captured would be the same at each replay."""
+
+    @pytest.fixture(autouse=True)
+    def capturing(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+
+    @pytest.mark.parametrize(
+        "draw",
+        [
+            Key.draw,
+            lambda: Key.draw(torch.Generator()),
+            lambda: F.dropout(torch.ones(3, device="meta")),
+            lambda: F.dropout(torch.ones(3), generator=torch.Generator()),
+            lambda: F.n_m_dropout(torch.ones(4)),
+            lambda: F.dropout_add(torch.ones(3), torch.ones(3)),
+            lambda: F.gaussian_dropout(torch.ones(3, device="meta")),
+        ],
+    )
+    def test_a_draw_is_refused_and_nothing_is_drawn(self, draw):
+        before = torch.get_rng_state()
+        with pytest.raises(
+            ArgumentValueError, match=r"`key` .* captured in a CUDA graph, got key="
+        ):
+            draw()
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_key_is_not_a_draw(self):
+        y = F.dropout(torch.ones(100, device="meta"), 0.5, key=BIG)
+        assert y.shape == (100,)
+        F.dropout_add(torch.ones(3), torch.ones(3), key=BIG)
+
+    def test_without_a_capture_nothing_is_refused(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+        F.dropout_add(torch.ones(3), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["draw_keys", "masked_affine", "noise_affine", "drop_blocks", "counted_affine", "choose"],
+)
+def test_the_compiler_does_not_capture_what_draws_or_has_a_key(name):
+    """In `mode="reduce-overhead"`: it looks for this tag."""
+    packet = getattr(torch.ops.torchdropout, name)
+    for overload in packet.overloads():
+        assert torch.Tag.cudagraph_unsafe in getattr(packet, overload).tags

@@ -1,8 +1,10 @@
 """Triton's kernels against the reference, in Triton's interpreter: run by `kernels/test_triton.py`.
 
+    python tests/triton_cases.py OPERATOR [SHARE]
+
 A process of its own, since Triton reads TRITON_INTERPRET when it is imported. It prints one JSON
-object: for each operator the number of cases and those that differ, and for each damage of the
-kernels the number of cases that notice it.
+object: the number of cases of the operator and those that differ, and for each damage of its kernel
+whether a case notices it. With a share of 0.25 a quarter of the cases are drawn.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import random
 import shutil
 import sys
 import tempfile
@@ -20,9 +23,11 @@ import torch
 import torchdropout as td
 from torchdropout import backends
 from torchdropout.contract.keep import uniform
+from torchdropout.contract.layout import row_major
 from torchdropout.contract.noise import Law
 from torchdropout.contract.seed import as_int64
-from torchdropout.kernels import noise, reference, triton
+from torchdropout.kernels import add, counted, noise, reference, triton
+from torchdropout.ops import _drop_blocks, seed_sizes
 
 # Seeds and streams with and without bit 31, or of more than 32 bits.
 KEYS = (
@@ -101,14 +106,133 @@ def continuous():
                 yield x, key.tensor(), int(law), factor, addend, as_int64(base), strides
 
 
+def sums():
+    """Of `dropout_add`: x, residual and bias of all types that fit."""
+    bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
+    halves = torch.float16, torch.bfloat16
+    types = [(d, d, b) for d in DTYPES for b in (None, d)]
+    types += [(d, torch.float32, b) for d in halves for b in (d, torch.float32)]
+    for of_x, of_residual, of_bias in types:
+        residuals = layouts(of_residual)
+        for name, (x, strides) in layouts(of_x).items():
+            base, key = next(bases), next(keys)
+            residual = residuals[name][0].flip(0) if x.ndim else residuals[name][0]
+            bias = None
+            if of_bias is not None and x.ndim:
+                bias = sample(x.shape[-1], dtype=of_bias).flip(0)
+            for p in probabilities(x, key, base, strides)[3::2]:
+                own = p, 1.4285714285714286, as_int64(base), strides
+                yield x, key.tensor(), residual, bias, *own
+
+
+def gradients():
+    """Of `dropout_add_backward`."""
+    bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
+    types = [(d, d) for d in DTYPES]
+    types += [(torch.float32, d) for d in (torch.float16, torch.bfloat16)]
+    for (of_gradient, of_x), summed in itertools.product(types, (True, False)):
+        for x, strides in layouts(of_gradient).values():
+            base, key = next(bases), next(keys)
+            if x.ndim > 0:
+                # Finite, so that the sums are.
+                gradient = x.nan_to_num(0.3, 7.0, -7.0).clamp(-9e3, 9e3)
+                for p in probabilities(x, key, base, strides)[3::2][:3]:
+                    own = p, 1.4285714285714286, as_int64(base), strides
+                    yield gradient, key.tensor(), of_x, summed, *own
+
+
+def counts():
+    """Of `counted_affine`: groups in a row, across, backwards, shared, and large ones."""
+    keys = itertools.cycle(KEYS)
+    own = (
+        (6, 40),
+        [
+            (2, 4, -1, [40, 1]),
+            (1, 2, -1, [1001, 1]),
+            (3, 5, -1, [-40, -1]),
+            (7, 8, -2 + 1, [0, 1]),
+            (13, 40, -1, [40, 1]),
+            (30, 40, -1, [0, -1]),
+            (2, 3, -2, [40, 1]),
+            (5, 6, -2, [2**32 - 3, 0]),
+        ],
+    )
+    image = (2, 4, 3, 5), [(2, 4, -3, [60, 15, 5, 1]), (1, 5, -1, [0, 0, 5, 1])]
+    wide = (3, 64), [(20, 32, -1, [64, 1]), (63, 64, -1, [64, 1])]
+    for dtype, base in itertools.product(DTYPES, BASES):
+        for shape, each in (own, image, wide):
+            x = sample(*shape, dtype=dtype)
+            for turned in (False, True):
+                if turned:
+                    x = x.transpose(0, 1).contiguous().transpose(0, 1)
+                for kept, group, dim, strides in each if not turned else each[::3]:
+                    scale = group / kept
+                    key = next(keys).tensor()
+                    yield x, key, kept, group, dim, scale, as_int64(base), strides
+
+
+def blocks():
+    """Of `drop_blocks`."""
+    keys = itertools.cycle(KEYS)
+    for dtype, base in itertools.product(DTYPES, BASES):
+        for shape, dims, block in (
+            ((2, 3, 9), 1, 4),
+            ((2, 3, 7, 8), 2, 3),
+            ((3, 7, 8), 2, 1),
+            ((2, 3, 4, 5, 6), 3, 2),
+        ):
+            own = sample(*shape, dtype=dtype)
+            turned = own.transpose(0, 1).contiguous().transpose(0, 1)
+            whole = row_major(seed_sizes(shape, dims, block))
+            shared = row_major(seed_sizes(shape, dims, block), (0,))
+            for x, strides, rate in (
+                (own, whole, 0.1),
+                (turned, whole, 0.01),
+                (own, shared, 0.1),
+                (own, [-s for s in whole], 1.0 if base == 5 else 0.2),
+                (own, whole, 0.0 if base == 5 else 0.5),
+            ):
+                constants = dims, block, False, rate, 1.1111111111111112, 0.0
+                yield x, next(keys).tensor(), *constants, as_int64(base), strides
+
+
+def rates():
+    """Of `masked_by_rates`: an own p for each element, at its threshold or next to it."""
+    bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
+    for dtype in DTYPES:
+        for x, strides in layouts(dtype).values():
+            base, key = next(bases), next(keys)
+            own = reference.uniforms(key.tensor(), x.shape, as_int64(base), strides, x.device)
+            own = own.expand(x.shape).double()
+            single = own[..., :1] if x.ndim else own
+            for scaled, each in itertools.product(
+                (True, False),
+                (
+                    own / 2**32,
+                    (own + 1) / 2**32,
+                    (own + 0.5) / 2**32,
+                    torch.full_like(own, 0.3).flatten().cumsum(0).remainder(1).view(own.shape),
+                    single / 2**32,
+                ),
+            ):
+                yield x, key.tensor(), each.clamp(max=1.0), scaled, as_int64(base), strides
+
+
 CASES = {
     "masked_affine": (bernoulli, reference.masked_affine),
     "noise_affine": (continuous, noise.noise_affine),
+    "dropout_add": (sums, add.dropout_add),
+    "dropout_add_backward": (gradients, add.dropout_add_backward),
+    "counted_affine": (counts, counted.counted_affine),
+    "drop_blocks": (blocks, _drop_blocks._kernel),
+    "masked_by_rates": (rates, reference.masked_by_rates),
 }
 
 
 def same(a, b):
     """The same bits, all NaNs being the same, and the same strides."""
+    if isinstance(a, tuple):
+        return all(map(same, a, b))
     if a.dtype != b.dtype or a.shape != b.shape or a.stride() != b.stride():
         return False
     bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
@@ -116,22 +240,25 @@ def same(a, b):
     return bool((equal | (a.isnan() & b.isnan())).all())
 
 
-def compare(name, report):
+def compare(name, share):
     cases, expected = CASES[name]
-    operator = getattr(torch.ops.torchdropout, name).default
+    if name == "masked_by_rates":
+        operator = torch.ops.torchdropout.masked_affine.rates
+    else:
+        operator = getattr(torch.ops.torchdropout, name).default
     module = sys.modules[triton.load(name).__module__]
-    kernel, calls, same_as = triton.load(name), [], {}
-    setattr(module, name, lambda *args: calls.append(args) or kernel(*args))
-    for number, args in enumerate(cases()):
-        case = repr((number, args[0].dtype, args[0].shape, args[0].stride(), *args[2:]))
-        same_as[case] = same(operator(*args), expected(*args))
+    kernel, called, differ = triton.load(name), set(), []
+    drawn = random.Random(0)
+    for number, args in enumerate(case for case in cases() if drawn.random() < share):
+        setattr(module, name, lambda *a, number=number: called.add(number) or kernel(*a))
+        if not same(operator(*args), expected(*args)):
+            differ.append(repr((number, args[0].dtype, args[0].shape, args[0].stride(), args[2:])))
     setattr(module, name, kernel)
-    differ = [case for case, equal in same_as.items() if not equal]
-    report[name] = {"cases": len(same_as), "calls": len(calls), "differ": differ}
+    return {"cases": number + 1, "calls": len(called), "differ": differ[:20]}
 
 
 DAMAGES = {
-    "none": ("masked_affine", "walk.py", "", ""),
+    "none": (None, "walk.py", "", ""),
     "Philox constant": (
         "masked_affine",
         "walk.py",
@@ -176,39 +303,137 @@ DAMAGES = {
         "bits(float(torch.tensor(factor, dtype=x.dtype)), compute)",
     ),
     "shift of 0": ("masked_affine", "bernoulli.py", "SHIFT=shift != 0.0", "SHIFT=True"),
+    "a draw for each of a shared row": (
+        "masked_affine",
+        "walk.py",
+        "shared = mask == 0 and n > 1",
+        "shared = False",
+    ),
+    "no tie is found": (
+        "masked_affine",
+        "bernoulli.py",
+        "& 0x80008000",
+        "& 0",
+    ),
+    "product of what is dropped": (
+        "dropout_add",
+        "add.py",
+        "tl.where(keep, y * number(scale, F), 0.0)",
+        "tl.where(keep, 1.0, 0.0) * (y * number(scale, F))",
+    ),
+    "bias in the type of x": (
+        "dropout_add",
+        "add.py",
+        "y + bias.to(F)",
+        "y + bias.to(x.dtype).to(F)",
+    ),
+    "two roundings": (
+        "dropout_add",
+        "add.py",
+        "number(scale, F), 0.0)",
+        "number(scale, F), 0.0).to(tl.float16).to(F)",
+    ),
+    "size of a block": ("dropout_add_backward", "add_backward.py", "ROWS=ROWS,", "ROWS=2 * ROWS,"),
+    "blocks added in float32": (
+        "dropout_add_backward",
+        "add_backward.py",
+        "sums += part.to(tl.float64)",
+        "sums = (sums.to(tl.float32) + part.to(tl.float32)).to(tl.float64)",
+    ),
+    "sums of rounded numbers": (
+        "dropout_add_backward",
+        "add_backward.py",
+        "sums += y",
+        "sums += y.to(tl.float16).to(F)",
+    ),
+    "one more is kept": (
+        "counted_affine",
+        "counted.py",
+        "return before < kept",
+        "return before <= kept",
+    ),
+    "last bit of the last word": (
+        "counted_affine",
+        "counted.py",
+        "range(BITS)",
+        "range(BITS - 1)",
+    ),
+    "places of a larger group": (
+        "counted_affine",
+        "counted.py",
+        "tl.where(place < GROUP, word",
+        "tl.where(place >= 0, word",
+    ),
+    "side of a block": (
+        "drop_blocks",
+        "drop_blocks.py",
+        "in range(block):",
+        "in range(block - 1):",
+    ),
+    "rows of a block": ("drop_blocks", "drop_blocks.py", "_1 * step_1", "_1 * step_0"),
+    "threshold cut": (
+        "masked_by_rates",
+        "rates.py",
+        "((rate * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0)",
+        "(rate * 4294967296.0)",
+    ),
+    "scale in float32": (
+        "masked_by_rates",
+        "rates.py",
+        "(1.0 / (1.0 - rate)).to(F)",
+        "(1.0 / (1.0 - rate.to(tl.float32))).to(F)",
+    ),
 }
 
 
-def notice(damage, report):
-    """Every 11th case on a copy of the kernels in which one place is changed."""
-    name, file, old, new = DAMAGES[damage]
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "damaged"
-        shutil.copytree(Path(triton.__file__).parent, package)
-        text = (package / file).read_text()
-        assert old in text, (damage, old)
-        (package / file).write_text(text.replace(old, new))
-        own = f"torchdropout.kernels.damaged_{len(report)}"
-        spec = importlib.util.spec_from_file_location(own, package / "__init__.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[own] = module
-        spec.loader.exec_module(module)
-        kernel = module.load(name)
+def damaged(folder, file, old, new):
+    """A copy of the kernels in which one place is changed."""
+    package = Path(folder) / "damaged"
+    shutil.copytree(Path(triton.__file__).parent, package)
+    text = (package / file).read_text()
+    assert old in text, old
+    (package / file).write_text(text.replace(old, new))
+    own = f"torchdropout.kernels.{Path(folder).name}"
+    spec = importlib.util.spec_from_file_location(own, package / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[own] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def notice(name, file, old, new):
+    """Whether one of every 11th case notices a damage."""
+    with tempfile.TemporaryDirectory(prefix="damaged_") as folder:
+        kernel = damaged(folder, file, old, new).load(name)
         cases, expected = CASES[name]
-        report[damage] = sum(
+        return any(
             not same(kernel(*args), expected(*args))
             for args in itertools.islice(cases(), 0, None, 11)
         )
 
 
+def of_equal_words():
+    """Whether a case of `counted_affine` differs where many words of a group are equal."""
+    for name in ("words_range", "words_at"):
+        real = getattr(counted, name)
+        setattr(counted, name, lambda *args, real=real: real(*args) & 3)
+    old = "    if PAIRS:\n"
+    return notice("counted_affine", "counted.py", old, "    word = word & 3\n" + old)
+
+
 def main():
+    name = sys.argv[1]
+    add.ROWS = 4  # of a block: many blocks in few rows
     assert backends.current() == "triton"
-    compared, noticed = {}, {}
-    for name in CASES:
-        compare(name, compared)
-    for damage in DAMAGES:
-        notice(damage, noticed)
-    print(json.dumps({"compared": compared, "noticed": noticed}))
+    found = compare(name, float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
+    found["noticed"] = {
+        damage: notice(name, *place)
+        for damage, (operator, *place) in DAMAGES.items()
+        if operator in (None, name)
+    }
+    if name == "counted_affine":
+        found["of equal words"] = of_equal_words()
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

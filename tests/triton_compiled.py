@@ -1,33 +1,51 @@
 """Triton's kernels, compiled for GPUs that need not be there: run by `kernels/test_triton.py`.
 
+    python tests/triton_compiled.py sm_90        one JSON list: each case, and what was made of it
+    python tests/triton_compiled.py              the table of docs/gpu.md, in Markdown
+
 The launchers compile as on a GPU, with the types and specialisations of real arguments, but nothing
-is launched. It prints one JSON list: of each kernel its operator, case and instructions.
+is launched.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
 
 import torchdropout as td
+from torchdropout.contract.layout import row_major
 from torchdropout.kernels import triton as ours
+from torchdropout.ops import seed_sizes
 
 TARGETS = {
-    "cuda": (GPUTarget("cuda", 90, 32), "ptx"),
-    "hip": (GPUTarget("hip", "gfx942", 64), "amdgcn"),
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "sm_100": GPUTarget("cuda", 100, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-target, assembly = TARGETS[sys.argv[1]]
-FUSED = "fused" in sys.argv  # to see that a fused multiply-add would be seen
+KERNELS = ("in_rows", "in_places", "in_blocks", "over_blocks", "in_groups")
+KEY = td.Key(2**63 + 5, 2**59).tensor()
+SHORT = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
 
 
 class Driver:
     """What a compilation asks of a GPU's driver."""
+
+    def __init__(self, target):
+        self.target = target
 
     def get_current_device(self):
         return 0
@@ -36,42 +54,189 @@ class Driver:
         return 0
 
     def get_current_target(self):
-        return target
+        return self.target
 
 
-compiled = []
+def numbers(shape, dtype=torch.float32):
+    return torch.randn(shape).to(dtype)
 
 
-def compiling(kernel):
-    run = kernel.run
+def cases():
+    """Operator, what is special about the case, and arguments."""
+    # One row, rows whose blocks do not begin with them, rows of one mask; places of two dimensions.
+    maps = {
+        "one row": ((4096,), [1]),
+        "rows": ((4, 70), [71, 1]),
+        "a mask for all rows": ((4, 70), [0, 1]),
+        "a bit for each row": ((4, 80), [1, 0]),
+        "any strides": ((4, 70), [1, 4]),
+    }
+    every = [(torch.float32, name) for name in maps]
+    every += [(dtype, "one row") for dtype in ours.DTYPES[1:]]
+    laws = {f", {law.name.lower()}": int(law) for law in td.contract.noise.Law}
+    for dtype, name in every:
+        shape, strides = maps[name]
+        x = numbers(shape, dtype)
+        yield "masked_affine", name, (x, KEY, 0.1, 1.1, 0.0, 0.0, 0, strides)
+        yield "noise_affine", f"{name}, normal", (x, KEY, laws[", normal"], 0.3, 0.2, 0, strides)
+    x = numbers(4096)
+    yield "masked_affine", "one row, with a shift", (x, KEY, 0.1, 1.1, 0.3, -1.0, 0, [1])
+    for more in (", uniform", ", logistic"):
+        yield "noise_affine", f"one row{more}", (x, KEY, laws[more], 0.3, 0.2, 0, [1])
+    for dtype, name in every:
+        shape, strides = maps[name]
+        x, rates = numbers(shape, dtype), torch.rand(shape, dtype=torch.float64)
+        yield "masked_by_rates", name, (x, KEY, rates, True, 0, strides)
+        yield "dropout_add", name, (x, KEY, x, None, 0.1, 1.1, 0, strides)
+    for dtype in ours.DTYPES:
+        mask = 0.1, 1.1, 0, [1024, 1]
+        x, bias = numbers((512, 1024), dtype), numbers(1024, dtype)
+        yield "dropout_add", "rows, with a bias", (x, KEY, x, bias, *mask)
+        yield "dropout_add_backward", "with sums", (x, KEY, dtype, True, *mask)
+        yield "dropout_add_backward", "without sums", (x, KEY, dtype, False, *mask)
+        of_four = numbers((512, 64), dtype)
+        yield "counted_affine", "2 of 4", (of_four, KEY, 2, 4, -1, 2.0, 0, [64, 1])
+        columns = numbers((3, 200), dtype)
+        yield "counted_affine", "200 columns", (columns, KEY, 150, 200, -1, 1.5, 0, [200, 1])
+        image = numbers((2, 3, 14, 14), dtype)
+        strides = row_major(seed_sizes(image.shape, 2, 7))
+        yield "drop_blocks", "7 x 7", (image, KEY, 2, 7, False, 0.1, 1.1, 0.0, 0, strides)
+    x = numbers((512, 1024), torch.bfloat16)
+    args = x, KEY, x.float(), x[0], 0.1, 1.1, 0, [1024, 1]
+    yield "dropout_add", "rows, with a bias, to float32", args
 
-    def compile_only(*args, warmup, **options):
-        options["enable_fp_fusion"] |= FUSED
-        compiled.append(run(*args, warmup=True, **options))
 
-    kernel.run = compile_only
+def compile_all(target, fused):
+    """Each kernel that the cases launch, with its constants."""
+    triton.runtime.driver.set_active(Driver(target))
+    compiled = []
+
+    def compiling(kernel):
+        run = kernel.run
+
+        def compile_only(*args, warmup=False, **options):
+            options["enable_fp_fusion"] |= fused
+            made = run(*args, warmup=True, **options)
+            compiled.append((kernel.__name__, options, made))
+
+        kernel.run = compile_only
+
+    for operator in ours.OPERATORS:
+        module = sys.modules[ours.load(operator).__module__]
+        for name in KERNELS:
+            if name in vars(module):
+                compiling(vars(module)[name])
+    for operator, case, args in cases():
+        compiled.clear()
+        ours.load(operator)(*args)
+        for name, options, made in compiled:
+            if operator == "drop_blocks" and name != "in_places":
+                continue  # that of the seeds is masked_affine's
+            label = [operator, SHORT[args[0].dtype], case]
+            yield label if len(compiled) == 1 else [*label[:2], f"{case}: {name}"], options, made
+
+
+def tool(name, *args):
+    folder = Path(triton.__file__).parent / "backends/nvidia/bin"
+    return subprocess.run([folder / name, *args], capture_output=True, text=True, check=True).stdout
+
+
+def elements(options, lanes):
+    """Of a thread."""
+    of_row = options.get("BLOCKS", 0) * (4 if "LAW" in options else 8)
+    of_groups = options.get("COUNT", 0) * options.get("SIDE", 0)
+    program = of_row or of_groups or options.get("PLACES") or options["COLUMNS"]
+    return program / (lanes * options.get("num_warps", 4))
+
+
+def shortest(code):
+    """The fewest vector instructions from the start of a kernel's machine code to its end.
+
+    Those of the uniform path of a warp are not counted, nor is a loop more than once.
+    """
+    each = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+ )?([A-Z][\w.]*)([^;]*);", code)
+    place = {int(address, 16): i for i, (address, *_) in enumerate(each)}
+    uniform = re.compile(r"(U[A-Z]|R2UR|S2UR|NOP|BRA|EXIT|BSSY|BSYNC|WARPSYNC)")
+    costs, ahead = {0: 0}, [0]
+    best = None
+    while ahead:
+        i = min(ahead, key=costs.__getitem__)
+        ahead.remove(i)
+        _, guard, name, rest = each[i]
+        if name == "EXIT" and not guard:
+            best = costs[i]
+            break
+        following = [i + 1] if i + 1 < len(each) else []
+        if name.startswith("BRA"):
+            target = place[int(re.search(r"0x([0-9a-f]+)", rest)[1], 16)]
+            following = [target, *(following if guard or "P" in rest.split("0x")[0] else [])]
+        cost = costs[i] + (not uniform.match(name))
+        for j in following:
+            if cost < costs.get(j, cost + 1):
+                costs[j] = cost
+                ahead.append(j)
+    return best
+
+
+def facts(options, made):
+    """What tests and the table need of the machine code."""
+    if "cubin" not in made.asm:
+        text = made.asm["amdgcn"]
+
+        def field(name):
+            return int(re.search(rf"\.{name}:\s+(\d+)", text)[1])
+
+        instructions = re.findall(r"^\s+([a-z]\w+)", text.split("s_endpgm")[0], re.M)
+        vector = sum(i.startswith(("v_", "global_", "ds_", "buffer_")) for i in instructions)
+        return {
+            "instructions": sorted(set(instructions)),
+            "vector": vector / elements(options, 64),
+            "registers": field("vgpr_count"),
+            "spills": field("vgpr_spill_count") + field("sgpr_spill_count"),
+        }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(made.asm["cubin"])
+        usage, code = tool("cuobjdump", "-res-usage", path), tool("cuobjdump", "-sass", path)
+    registers, stack, local = (
+        int(re.search(rf"{name}:(\d+)", usage)[1]) for name in ("REG", "STACK", "LOCAL")
+    )
+    machine = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][\w.]*)", code)
+    of_ptx = re.findall(r"^\s+(?:@!?%\w+ )?([a-z_]\S+)", made.asm["ptx"], re.M)
+    return {
+        "instructions": sorted(set(of_ptx)),
+        "machine": sorted(set(machine)),
+        "vector": shortest(code) / elements(options, 32),
+        "registers": registers,
+        "spills": stack + local,
+    }
+
+
+def table():
+    """The figures of all targets, a row a case."""
+    found = {}
+    for name in TARGETS:
+        done = subprocess.run(
+            [sys.executable, __file__, name], capture_output=True, text=True, check=True
+        )
+        for label, fact in json.loads(done.stdout.splitlines()[-1]):
+            found.setdefault(tuple(label), {})[name] = fact
+    print("| operator | type | case | " + " | ".join(TARGETS) + " |")
+    print("|---" * (3 + len(TARGETS)) + "|")
+    for (operator, dtype, case), each in found.items():
+        if dtype not in ("float32", "bfloat16"):
+            continue
+        row = [f"{f['vector']:.1f} / {f['registers']} / {f['spills']}" for f in each.values()]
+        print(f"| `{operator}` | {dtype} | {case} | " + " | ".join(row) + " |")
 
 
 def main():
-    triton.runtime.driver.set_active(Driver())
-    key = td.Key(2**63 + 5, 2**59).tensor()
-    constants = {"masked_affine": [(0.1, 1.1, 0.3, -1.0)], "noise_affine": []}
-    constants["noise_affine"] = [(law, 0.3, 0.2) for law in (1, 2, 3)]
-    # One row, rows whose blocks do not begin with them, rows of one mask; places of two dimensions.
-    maps = ([(4096,), [1]], [(4, 70), [71, 1]], [(4, 70), [0, 1]], [(4, 70), [1, 4]])
-    found = []
-    for name, each in constants.items():
-        operator = ours.load(name)
-        module = sys.modules[operator.__module__]
-        compiling(module.in_rows)
-        compiling(module.in_places)
-        every = itertools.product([torch.float32], each, maps)
-        others = itertools.product(ours.DTYPES[1:], each, maps[:1])
-        for dtype, own, (shape, strides) in itertools.chain(every, others):
-            operator(torch.randn(shape, dtype=dtype), key, *own, 0, strides)
-            text = compiled[-1].asm[assembly]
-            instructions = sorted(set(re.findall(r"^\s+(?:@!?%\w+ )?([a-z_]\S+)", text, re.M)))
-            found.append([name, [str(dtype), own, shape, strides], instructions])
+    if len(sys.argv) == 1:
+        table()
+        return
+    fused = "fused" in sys.argv  # to see that a fused multiply-add would be seen
+    target = TARGETS[sys.argv[1]]
+    found = [(label, facts(o, made)) for label, o, made in compile_all(target, fused)]
     print(json.dumps(found))
 
 

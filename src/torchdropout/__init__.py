@@ -1,6 +1,10 @@
 """Dropout for PyTorch by an exact contract: each keep bit is a function of (key, p, index)."""
 
+# isort: off
+from . import _safe_path as _safe_path  # before anything is imported from elsewhere
 from . import _torch as _torch  # first: it refuses a torch that is too old
+
+# isort: on
 from . import backends as backends
 from . import export as export
 from . import functional as functional

@@ -269,6 +269,15 @@ _saved_tensors_hooks = _optional(
     "a region is recomputed with the right draws only within the scope",
     lambda ignore_disabled: None,
 )
+# Functions that draw, and that a mode sees where torch.distributions calls them.
+HIDDEN_DRAWS = [
+    function
+    for path in (
+        "torch:_standard_gamma",
+        "torch:_sample_dirichlet",
+    )
+    if (function := _optional(path, "the name of what draws", "it has no name")) is not None
+]
 function_mode_enabled = _function_mode_active
 is_view = _optional(
     "torch:Tensor._is_view",
@@ -343,6 +352,8 @@ def hooks_on_all_modules() -> dict[str, Any]:
 COMPILED = "_orig_mod"  # the attribute by which torch.compile's module holds the original
 STATE = ("_parameters", "_buffers", "_modules")  # what a module holds by name
 HOOKS = tuple(name for name in vars(torch.nn.Module()) if "hook" in name)  # the hooks that it runs
+# Methods of a stage of a pipeline that run it to learn shapes; the latter until torch 2.12.
+INFERENCES = ("_forward_metadata_inference", "_shape_inference")
 # Operators that compute a whole transformer layer, or its attention.
 FAST_PATHS = ("_transformer_encoder_layer_fwd", "_native_multi_head_attention")
 
@@ -446,6 +457,19 @@ def checkpoint_region() -> tuple[Any, str] | None:
                 return caller.f_locals["ctx"], "run_function"
             caller = caller.f_back
     return None
+
+
+def infers_shapes() -> bool:
+    """Whether a stage of a pipeline runs now only to learn the shapes of its results."""
+    home = sys.modules.get("torch.distributed.pipelining.stage")
+    if home is None:
+        return False
+    of_stage = vars(home.PipelineStage)
+    codes = {of_stage[name].__code__ for name in INFERENCES if name in of_stage}
+    caller: Any = sys._getframe()
+    while caller is not None and caller.f_code not in codes:
+        caller = caller.f_back
+    return caller is not None
 
 
 def storage_id(x: torch.Tensor) -> int:

@@ -17,8 +17,8 @@ from torch.compiler import is_dynamo_compiling
 from . import _torch, ops
 from .contract.keep import compute_dtype
 from .contract.layout import row_major
-from .contract.seed import as_int64
-from .kernels import cpu
+from .contract.seed import as_int64, draw_seeds, refuse_capture
+from .kernels import cpu, devices
 
 # None if there are no kernels, or if torch lacks a name that this path needs.
 _C: Any = cpu.extension if _torch.short_way() else None
@@ -48,6 +48,9 @@ def takes(x: torch.Tensor) -> bool:
 
 def draw_seed() -> int:
     """Draw a seed from torch's default CPU generator: the same draw as that of `ops.draw_key`."""
+    if _C is None:
+        return int(draw_seeds(())) % 2**64
+    refuse_capture()
     return _C.draw_seed()  # type: ignore[no-any-return]
 
 
@@ -146,8 +149,21 @@ _apply_affine = _short(_MaskedAffine, _C and _C.affine_backward)
 
 
 def takes_add(x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None) -> bool:
-    """True if the direct path is open to each of them."""
-    return takes(x) and takes(residual) and (bias is None or takes(bias))
+    """True if a kernel for the sum may read each of them: the CPU's, or Triton's."""
+    each = (x, residual) if bias is None else (x, residual, bias)
+    return all(map(takes, each)) or all(map(_for_triton, each))
+
+
+def _for_triton(x: torch.Tensor) -> bool:
+    """True if x is a plain tensor that Triton's kernels may serve, observed by autograd only."""
+    return (
+        not is_dynamo_compiling()
+        and type(x) in (torch.Tensor, torch.nn.Parameter)
+        and devices.serve(x)
+        and _torch.unwatched()
+        and x.layout == torch.strided
+        and not x.is_neg()
+    )
 
 
 def masked_add(
@@ -170,6 +186,8 @@ def _add(
     bias: torch.Tensor | None,
     call: AffineCall,
 ) -> torch.Tensor:
+    if devices.serve(x):
+        return ops.dropout_add(x, _key(call), residual, bias, *_mask(call, x))
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
     return _C.add(x, residual, wide, call)  # type: ignore[no-any-return]
 
@@ -198,23 +216,50 @@ class _MaskedAdd(torch.autograd.Function):
         return x_gradient, gradient if for_residual else None, bias_gradient, None
 
 
-_apply_add = _short(_MaskedAdd, _MaskedAdd.backward)
+# Without compiled kernels for the CPU there may still be Triton's.
+_apply_add = _short(_MaskedAdd, _MaskedAdd.backward) or _MaskedAdd.apply
+
+
+def _key(call: AffineCall) -> torch.Tensor:
+    """The key of a call as an operator takes it."""
+    assert call.seed is not None
+    return torch.tensor([as_int64(call.seed), call.stream], dtype=torch.int64, device="cpu")
+
+
+def _mask(call: AffineCall, x: torch.Tensor) -> tuple[float, float, int, Sequence[int]]:
+    """The last arguments of the operators of the sum."""
+    strides = row_major(x.shape) if call.strides is None else call.strides
+    return call.p, call.scale, call.base, strides
 
 
 def _is_final(gradient: torch.Tensor) -> bool:
     """True if no gradient of this gradient is required and a kernel may read it."""
-    return not (torch.is_grad_enabled() and gradient.requires_grad) and takes(gradient)
+    if torch.is_grad_enabled() and gradient.requires_grad:
+        return False
+    return takes(gradient) or _for_triton(gradient)
+
+
+def _by_operator(
+    ctx: Any, gradient: torch.Tensor, summed: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    mask = _mask(ctx.call, gradient)
+    return ops.dropout_add_backward(gradient, _key(ctx.call), ctx.x_dtype, summed, *mask)
 
 
 def _gradient(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
     if not _is_final(gradient):
         wide = gradient.to(compute_dtype(ctx.x_dtype))
         return _linear(wide, ctx.call).to(ctx.x_dtype)
+    if devices.serve(gradient):
+        return _by_operator(ctx, gradient, summed=False)[0]
     return _C.affine(gradient, torch.empty_like(gradient, dtype=ctx.x_dtype), ctx.call)  # type: ignore[no-any-return]
 
 
 def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     compute = compute_dtype(ctx.x_dtype)
+    if devices.serve(gradient) and _is_final(gradient):
+        y, sums = _by_operator(ctx, gradient, summed=True)
+        return y, sums.to(ctx.bias_dtype)
     if ctx.call.strides is None and gradient.is_contiguous() and _is_final(gradient):
         y = torch.empty_like(gradient, dtype=ctx.x_dtype)
         sums = torch.empty(gradient.shape[-1:], dtype=compute, device="cpu")

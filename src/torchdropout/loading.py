@@ -201,6 +201,8 @@ def _attribute(target: str, module: ModuleType, dotted: str) -> object:
     for part in dotted.split("."):
         try:
             thing = getattr(thing, part)
+        except SystemExit as error:
+            raise target_error(target, f"to have an attribute {part!r}", one_line(error)) from error
         except AttributeError as error:
             names = [name for name in dir(thing) if not name.startswith("_")]
             near = difflib.get_close_matches(part, names, n=3)

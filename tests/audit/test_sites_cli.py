@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,6 +68,61 @@ def test_an_instance_or_a_class(target):
 def test_a_package(capsys):
     assert audit("torchvision.models:squeezenet1_1", "--input", "2x3x64x64") == 0
     assert "classifier.0  Dropout  0.5" in capsys.readouterr().out
+
+
+def test_a_package_whose_name_begins_as_torch_does_has_lines(capsys):
+    assert audit("torchvision.models:swin_t", "--input", "1x3x32x32", "--format", "json") == 0
+    sites = json.loads(capsys.readouterr().out)["sites"]
+    lines = {one["line"].rpartition(":")[0] for one in sites if one["kind"] == "StochasticDepth"}
+    assert lines == {"torchvision/models/swin_transformer.py"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import sys\nsys.exit(0)",
+        "def build():\n    raise SystemExit",
+        "class M(torch.nn.Module):\n    def forward(self):\n        exit(0)\nbuild = M()",
+        "class M(torch.nn.Module):\n    config = property(lambda self: exit(0))\n"
+        "    def forward(self):\n        pass\nbuild = M()",
+        "def __getattr__(name):\n    exit(0)",
+    ],
+    ids=["file", "factory", "forward", "property", "attribute"],
+)
+def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
+    file = tmp_path / "ends.py"
+    file.write_text(f"import torch\n{body}\n")
+    assert audit(f"{file}:build") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "SystemExit" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("import os\nos._exit(0)", "the process ended with exit code 0"),
+        ("import os\nos.kill(os.getpid(), 9)", "the process was ended by signal 9"),
+        ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
+        (
+            "import os, subprocess\n"
+            "subprocess.Popen(['sleep', '30'], close_fds=False)\n"
+            "os._exit(0)",
+            "the process ended with exit code 0",
+        ),
+        ("raise KeyError('x')", "KeyError"),
+    ],
+    ids=["exit", "kill", "exec", "left-behind", "raise"],
+)
+def test_a_process_that_ends_is_noticed(body, said, tmp_path):
+    file = tmp_path / "ends.py"
+    file.write_text("def build():\n" + "".join(f"    {line}\n" for line in body.splitlines()))
+    command = [sys.executable, "-m", "torchdropout", "audit-model", f"{file}:build"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_advice_fails_only_when_strict(capsys):

@@ -170,13 +170,26 @@ def test_html_is_whole_and_loads_nothing(table):
     assert names.isdisjoint({"script", "link", "img", "iframe"})
     assert not any("src" in attrs or "href" in attrs for _, attrs in tags.seen)
     assert any("Content-Security-Policy" in attrs.values() for _, attrs in tags.seen)
-    assert len([1 for tag, _ in tags.seen if tag == "tr"]) == 1 + len(table)
+    names = [attrs["title"] for tag, attrs in tags.seen if tag == "th" and "title" in attrs]
+    assert len(names) == len(table)
 
 
 def test_html_says_what_the_text_says():
     said = " ".join(parsed(render_sites_html(TABLE)).text)
-    for part in ("layers.0.attn", "MultiheadAttention", "0.5117", "net.py:10 also tied", "TD301"):
+    for part in ("layers", "MultiheadAttention", "0.5117", "net.py:10 also tied", "TD301"):
         assert part in " ".join(said.split())
+
+
+def test_html_is_the_tree_of_the_text():
+    tags = parsed(render_sites_html(TABLE))
+    heads = [attrs for tag, attrs in tags.seen if tag == "th" and attrs.get("scope") == "row"]
+    lines = render_sites(TABLE, every=True).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["kind"]) + 1
+    tree = lines[start : start + len(heads)]
+    depths = [(len(line) - len(line.lstrip())) // 2 for line in tree]
+    assert max(depths) > 0
+    assert [each["style"] for each in heads] == [f"padding-left: {d * 1.2}rem" for d in depths]
+    assert "layers.0.attn" in [each.get("title") for each in heads]
 
 
 def test_hostile_text_steers_nothing():

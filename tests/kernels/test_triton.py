@@ -16,11 +16,28 @@ import torch
 import torchdropout
 from torchdropout import Key, backends, info
 from torchdropout.contract.noise import Law
-from torchdropout.errors import BackendError
-from torchdropout.kernels import devices, noise, reference, triton
+from torchdropout.errors import ArgumentValueError, BackendError
+from torchdropout.kernels import add, counted, devices, noise, reference, triton
+from torchdropout.ops import _drop_blocks, _dropout_add, _masked_affine, _order
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 NUMBERS = (0.3, 1 / 0.7, 0.0, 0.0, 0, [1])
+KNOWN = {
+    "masked_affine": reference.masked_affine,
+    "noise_affine": noise.noise_affine,
+    "dropout_add": add.dropout_add,
+    "dropout_add_backward": add.dropout_add_backward,
+    "counted_affine": counted.counted_affine,
+    "drop_blocks": _drop_blocks._kernel,
+    "masked_by_rates": reference.masked_by_rates,
+}
+SAMPLES = {
+    "dropout_add": _dropout_add._samples,
+    "dropout_add_backward": _dropout_add._samples_backward,
+    "counted_affine": _order._samples,
+    "drop_blocks": _drop_blocks._samples,
+    "masked_by_rates": _masked_affine._samples_of_rates,
+}
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="needs Triton: pip install triton numpy"
@@ -41,30 +58,34 @@ def run(*command, **env):
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def report():
-    script = str(Path(__file__).parents[1] / "triton_cases.py")
-    text = run(script, TRITON_INTERPRET="1", TORCHDROPOUT_BACKEND="triton")
-    return json.loads(text.splitlines()[-1])
+SCRIPTS = Path(__file__).parents[1]
 
 
 @needs_triton
 class TestBits:
     """In Triton's interpreter."""
 
-    @pytest.mark.parametrize("operator", triton.OPERATORS)
-    def test_they_are_those_of_the_reference(self, report, operator):
-        found = report["compared"][operator]
+    def cases(self, operator, share):
+        script = str(SCRIPTS / "triton_cases.py")
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
+        found = json.loads(run(script, operator, str(share), **env).splitlines()[-1])
         assert found["differ"] == []
         assert found["cases"] == found["calls"]
-        assert found["cases"] >= 500
-
-    def test_there_are_many_cases(self, report):
-        assert sum(found["cases"] for found in report["compared"].values()) >= 600
-
-    def test_every_damage_is_noticed(self, report):
-        unnoticed = [damage for damage, count in report["noticed"].items() if count == 0]
+        unnoticed = [damage for damage, noticed in found["noticed"].items() if not noticed]
         assert unnoticed == ["none"]
+        assert len(found["noticed"]) >= 3
+        assert not found.get("of equal words", False)
+        return found["cases"]
+
+    @pytest.mark.parametrize("operator", triton.OPERATORS)
+    def test_they_are_those_of_the_reference(self, operator):
+        """Of a quarter of the cases, and every damage of a kernel is noticed."""
+        assert self.cases(operator, 0.25) >= 120
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("operator", triton.OPERATORS)
+    def test_all_cases(self, operator):
+        assert self.cases(operator, 1) >= 540
 
     def test_the_whole_library_runs_on_them(self):
         text = run(
@@ -101,46 +122,83 @@ class TestBits:
         assert current != first == "triton"
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The facts of each case, for a target; compiled once."""
+    folder, known = tmp_path_factory.mktemp("cache"), {}
+
+    def compiled(*args):
+        if args not in known:
+            env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(folder)}
+            script = str(SCRIPTS / "triton_compiled.py")
+            found = json.loads(run(script, *args, **env).splitlines()[-1])
+            assert {operator for (operator, _, _), _ in found} == set(triton.OPERATORS)
+            known[args] = {tuple(label): facts for label, facts in found}
+        return known[args]
+
+    return compiled
+
+
+NVIDIA = ["sm_90", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sm_80", "sm_100"))]
+
+
 @needs_triton
 class TestCompiled:
     """For GPUs that need not be there, as their launches would compile them."""
 
-    CASES = 7 + 3 * 7  # one of Bernoulli, three laws: four walks of float32, one of other types
-
-    @pytest.fixture
-    def compiled(self, tmp_path):
-        script = str(Path(__file__).parents[1] / "triton_compiled.py")
-
-        def compiled(*args):
-            env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-            found = json.loads(run(script, *args, **env).splitlines()[-1])
-            assert len(found) == self.CASES
-            assert {operator for operator, _, _ in found} == set(triton.OPERATORS)
-            return found
-
-        return compiled
-
-    def test_nvidia(self, compiled):
-        """Each operation is rounded by itself, quotients and roots too; subnormals are kept."""
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_each_operation_is_rounded_by_itself(self, compiled, target):
+        """Quotients and roots too, and subnormals are kept."""
         every = set()
-        for operator, case, instructions in compiled("cuda"):
-            wrong = re.compile(r"fma\.|mad\.\w+\.f|.*(\.ftz|approx)|call|(div|sqrt|rcp)\.(full|f)")
-            assert [i for i in instructions if wrong.match(i)] == [], (operator, case)
-            every.update(instructions)
+        wrong = re.compile(r"fma\.|mad\.\w+\.f|.*(\.ftz|approx)|call|(div|sqrt|rcp)\.(full|f)")
+        for label, facts in compiled(target).items():
+            assert [i for i in facts["instructions"] if wrong.match(i)] == [], label
+            every.update(facts["instructions"])
         assert {"mul.rn.f32", "mul.rn.f64", "add.rn.f64", "div.rn.f32", "sqrt.rn.f32"} <= every
-        assert {"ld.global.v4.b32", "st.global.v4.b32"} <= every  # contiguous: 16 bytes at a time
 
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_contiguous_tensors_move_16_bytes_at_a_time(self, compiled, target):
+        for label, facts in compiled(target).items():
+            operator, dtype, case = label
+            if operator == "masked_by_rates" or not case.startswith("one row"):
+                continue
+            wide = any(i.startswith("LDG.E.128") or ".128" in i for i in facts["machine"])
+            assert wide, label
+            assert "ld.global.v4.b32" in facts["instructions"] or dtype == "float64", label
+
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_bfloat16_is_rounded_to_nearest(self, compiled, target):
+        for (operator, dtype, case), facts in compiled(target).items():
+            if dtype == "bfloat16" and "over_blocks" not in case and "to float32" not in case:
+                assert any(i.startswith("cvt.rn.bf16") for i in facts["instructions"]), operator
+
+    @pytest.mark.parametrize("target", [*NVIDIA, "gfx942"])
+    def test_no_register_is_spilled(self, compiled, target):
+        assert {label: f["spills"] for label, f in compiled(target).items() if f["spills"]} == {}
+
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_an_element_takes_few_instructions(self, compiled, target):
+        """The goals are 24 and 22."""
+        for dtype, most in (("float32", 24), ("bfloat16", 22.5)):
+            facts = compiled(target)["masked_affine", dtype, "one row"]
+            assert 15 < facts["vector"] <= most
+
+    @pytest.mark.slow
     def test_a_fused_operation_would_be_seen(self, compiled):
-        fused = [any("fma.rn" in i for i in found[2]) for found in compiled("cuda", "fused")]
-        assert all(fused)
+        for label, facts in compiled("sm_90", "fused").items():
+            if label[0] == "noise_affine":
+                assert any("fma.rn" in i for i in facts["instructions"]), label
 
     def test_amd(self, compiled):
         """Divisions consist of fused operations there: only float64, where there are none."""
-        wide = [found for found in compiled("hip") if found[1][0] == "torch.float64"]
-        assert len(wide) == 4
-        for operator, case, instructions in wide:
-            assert "v_mul_f64" in instructions
-            assert [i for i in instructions if re.match("v_fmac?_f64", i)] == [], (operator, case)
+        found = compiled("gfx942").items()
+        wide = {label: facts for label, facts in found if label[1] == "float64"}
+        wide = {label: facts for label, facts in wide.items() if label[0] != "masked_by_rates"}
+        assert len(wide) >= 8
+        for label, facts in wide.items():
+            fused = [i for i in facts["instructions"] if re.match("v_fmac?_f64", i)]
+            assert fused == [], label
+        assert any("v_mul_f64" in facts["instructions"] for facts in wide.values())
 
 
 class TestWithout:
@@ -150,6 +208,7 @@ class TestWithout:
     def fresh(self, monkeypatch):
         monkeypatch.setattr(devices, "failed", {})
         monkeypatch.setattr(devices, "compared", set())
+        monkeypatch.setattr(devices, "refused", {})
         monkeypatch.delenv(triton.INTERPRETER, raising=False)
         with backends.use("auto"):
             yield
@@ -171,8 +230,9 @@ class TestWithout:
     def test_the_kernels_are_registered(self):
         has = torch._C._dispatch_has_kernel_for_dispatch_key
         for operator in triton.OPERATORS:
+            name = {"masked_by_rates": "masked_affine.rates"}.get(operator, operator)
             for key in ("CUDA", "XPU"):
-                assert has(f"torchdropout::{operator}", key)
+                assert has(f"torchdropout::{name}", key)
 
     def test_the_kernel_runs_if_it_can(self, installed):
         calls = []
@@ -243,6 +303,75 @@ class TestWithout:
         assert torch.equal(kernel(*args), y)
         assert len(calls) == 1
         assert "masked_affine does not run: ValueError: at" in info.gather()["devices"]
+
+    def test_an_old_card_is_a_warning_and_the_reference(self, monkeypatch, installed):
+        def fails(*args):
+            raise AssertionError
+
+        def too_old(device):
+            return real(torch.device("cuda", 1))
+
+        real = devices._too_old
+        monkeypatch.setattr(torch.version, "hip", None)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (6, 1))
+        monkeypatch.setattr(devices, "_too_old", too_old)
+        kernel, args = installed(fails), self.args()
+        reason = "kernels do not run: cuda:1 has compute capability 6.1, and Triton needs 7.0. On"
+        with pytest.warns(RuntimeWarning, match=re.escape(reason)):
+            y = kernel(*args)
+        assert torch.equal(y, reference.masked_affine(*args))
+        assert torch.equal(kernel(*args), y)  # a second warning would be an error
+        other = devices.on_gpu("noise_affine", noise.noise_affine)
+        other(torch.randn(9), KEY.tensor(), Law.NORMAL, 0.5, 0.0, 0, [1])  # nor of an operator
+        assert "compute capability 6.1" in info.gather()["devices"]
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+        assert real(torch.device("cuda", 0)) == real(torch.device("xpu", 0)) == ""
+
+    @pytest.mark.parametrize("error", [SyntaxError, ImportError, AttributeError, TypeError])
+    def test_a_kernel_that_cannot_be_loaded_is_one_that_fails(self, monkeypatch, error):
+        """A Triton that lacks what a kernel uses."""
+
+        def load(operator):
+            raise error("no such name")
+
+        monkeypatch.setattr(triton, "why_missing", lambda: "")
+        monkeypatch.setattr(triton, "load", load)
+        kernel, args = devices.on_gpu("masked_affine", reference.masked_affine), self.args()
+        with pytest.warns(RuntimeWarning, match=f"run: {error.__name__}: no such name"):
+            assert torch.equal(kernel(*args), reference.masked_affine(*args))
+
+    def test_an_error_of_the_caller_is_raised(self, monkeypatch, installed):
+        def refuses(*args):
+            raise ArgumentValueError("Expected `p` to be in [0, 1] everywhere")
+
+        with pytest.raises(ArgumentValueError):
+            installed(refuses)(*self.args())
+        assert devices.failed == {}
+
+    @pytest.mark.parametrize("operator", triton.OPERATORS)
+    def test_the_calls_that_are_compared_are_served(self, monkeypatch, operator):
+        """Small ones made from the arguments at hand: the reference takes them, the kernel too."""
+        x, key, strides = torch.randn(6, 40), KEY.tensor(), [40, 1]
+        args = {
+            "masked_affine": (0.3, 1.4, 0.1, -1.0),
+            "noise_affine": (2, 0.3, 0.1),
+            "dropout_add": (x, x[0], 0.3, 1.4),
+            "dropout_add_backward": (torch.bfloat16, True, 0.3, 1.4),
+            "counted_affine": (2, 4, -1, 2.0),
+            "drop_blocks": (1, 3, False, 0.1, 1.1, 0.0),
+            "masked_by_rates": (torch.rand(1, 40).double(), True),
+        }[operator]
+        calls = []
+        monkeypatch.setattr(triton, "why_missing", lambda: "")
+        monkeypatch.setattr(devices, "failed", {})
+        known = KNOWN[operator]
+        monkeypatch.setattr(triton, "load", lambda name: lambda *a: calls.append(a) or known(*a))
+        run = devices.on_gpu(operator, known, SAMPLES.get(operator, devices.samples_of_map))
+        run(x, key, *args, 0, strides)
+        assert len(calls) >= 3
+        assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)
+        assert any((a[-2] % 2**34) > 2**33 for a in calls)  # across a carry of the counter
+        assert devices.failed == {}
 
     def test_lack_of_memory_is_no_reason_to_use_the_reference(self, installed):
         def fails(*args):

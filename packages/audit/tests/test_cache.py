@@ -220,7 +220,7 @@ def test_what_has_not_changed_is_not_audited_again(project, monkeypatch):
     def fail(*_):
         raise AssertionError("audited again")
 
-    monkeypatch.setattr("torchdropout_audit.run.audit_text", fail)
+    monkeypatch.setattr("torchdropout_audit.run.audit_rules", fail)
     again = audit_paths(["."])
     assert (again.findings, again.problems, again.files) == (first.findings, (), 1)
     assert "audited again" in audit_paths(["."], cache=False).problems[0]
@@ -231,7 +231,7 @@ def test_what_has_not_changed_is_not_audited_again(project, monkeypatch):
 
 def test_an_audit_that_failed_is_not_remembered(project, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("torchdropout_audit.run.audit_text", lambda *_: 1 / 0)
+        patched.setattr("torchdropout_audit.run.audit_rules", lambda *_: 1 / 0)
         assert "ZeroDivisionError" in audit_paths(["."]).problems[0]
     assert len(audit_paths(["."]).findings) == 1
 

@@ -535,3 +535,60 @@ print(main(["a.py", "--no-cache"]), *(m for m in ("torch", "torchdropout") if m 
     env = {**os.environ, "PYTHONPATH": SOURCE}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.stdout.splitlines()[-1] == "1", done.stderr
+
+
+@pytest.mark.parametrize("package", ["torchdropout_audit", "torchdropout"])
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_module_that_is_run_imports_nothing_of_the_folder(package, joined, tmp_path):
+    for name in ("torch", "click", "rich", "json", "pickle", "tokenize", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('it ran')\n")
+    (tmp_path / "x.py").write_text("import torch.nn as nn\nnn.Dropout(7)\n")
+    run = [f"-m{package}"] if joined else ["-m", package]
+    rest = ["audit"] if package == "torchdropout" else []
+    command = [sys.executable, *run, *rest, "--no-config", "--no-cache", "."]
+    path = os.pathsep.join(each for each in sys.path if each)
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "1 error in 8 files" in done.stdout
+
+
+def test_a_package_that_imports_this_one_keeps_its_path(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").write_text("import torchdropout_audit, beside\n")
+    (tmp_path / "own" / "run.py").write_text("")
+    (tmp_path / "beside.py").write_text("print('found')\n")
+    path = os.pathsep.join(each for each in sys.path if each)
+    done = subprocess.run(
+        [sys.executable, "-m", "own.run"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "found\n"
+
+
+def test_a_closed_stdout_is_one_line(tmp_path):
+    (tmp_path / "x.py").write_text("import torch.nn as nn\nnn.Dropout(7)\n")
+    command = f"{sys.executable} -m torchdropout_audit --no-config --no-cache x.py >&-"
+    path = os.pathsep.join(each for each in sys.path if each)
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    [said] = done.stderr.splitlines()
+    assert said.startswith("torchdropout-audit: Expected to write the output, got: ")

@@ -372,7 +372,7 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
         (b"\xef\xbb\xbf# coding: latin-1\n", "encoding problem: utf-8", 1),
         (b"# coding: ascii\n#\n#\n\xc3\xa9", "not ascii", 4),
         (b"# coding: rot13\n", "rot13 is not an encoding of text", 1),
-        ("import torch\n".encode("utf-16"), "invalid or missing encoding declaration", 1),
+        ("import torch\n".encode("utf-16"), "UTF-16 or UTF-32, which Python does not read", 1),
     ],
 )
 def test_what_cannot_be_decoded(data, words, line):
@@ -399,6 +399,59 @@ def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path):
     assert path.read_bytes() == b"new\r\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o750
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_setuid_and_setgid_are_dropped(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    path.chmod(0o6755)
+    assert write_over(str(path), b"old", b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="files have no owners")
+@pytest.mark.parametrize(
+    ("owner", "is_allowed"), [((1234, 5678), True), ((1234, 5678), False), ((None, 5678), False)]
+)
+def test_the_owner_stays_or_the_file_does(tmp_path, monkeypatch, owner, is_allowed):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    mine = path.stat()
+    owner = (mine.st_uid if owner[0] is None else owner[0], owner[1])
+    look, given = Path.stat, []
+
+    def of_another(self, **how):
+        found = look(self, **how)
+        if self.name != "a.py":
+            return found
+        return os.stat_result((*found[:4], *owner, *found[6:10]))
+
+    def chown(file, uid, gid):
+        if not is_allowed:
+            raise PermissionError(1, "Operation not permitted")
+        given.append((uid, gid))
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    monkeypatch.setattr(os, "chown", chown)
+    if not is_allowed and owner[0] != mine.st_uid:
+        with pytest.raises(PermissionError):
+            write_over(str(path), b"old", b"new")
+        assert path.read_bytes() == b"old"
+    else:
+        assert write_over(str(path), b"old", b"new")
+        assert given == ([owner] if is_allowed else [])
+        assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@needs_links
+def test_a_file_with_two_names_is_left_alone(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    (tmp_path / "b.py").hardlink_to(path)
+    with pytest.raises(OSError, match="one file with 2 names"):
+        write_over(str(path), b"old", b"new")
+    assert path.read_bytes() == b"old"
 
 
 def test_a_file_that_has_changed_is_left_alone(tmp_path):

@@ -88,7 +88,7 @@ def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
     def fail(*_):
         raise AssertionError
 
-    monkeypatch.setattr(run_module, "audit_text", fail)
+    monkeypatch.setattr(run_module, "audit_rules", fail)
     write(a=text)
     report = audit_paths(["a.py"])
     assert (report.files, report.problems) == (1, ())
@@ -153,14 +153,14 @@ def test_progress_is_told():
 
 
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
-    audit_text = run_module.audit_text
+    audit_rules = run_module.audit_rules
 
     def fail(text, path, rules):
         if path == "b.py":
             raise TypeError("no such thing")
-        return audit_text(text, path, rules)
+        return audit_rules(text, path, rules)
 
-    monkeypatch.setattr(run_module, "audit_text", fail)
+    monkeypatch.setattr(run_module, "audit_rules", fail)
     write(a=BAD, b=BAD, c=BAD)
     report = audit_paths(["."])
     assert [f.path for f in report.findings] == ["a.py", "c.py"]
@@ -355,6 +355,30 @@ def test_what_can_be_fixed_is():
     again = audit_paths(["."], fix="safe")
     assert (again.fixed, again.findings) == (0, report.findings)
     assert Path("a.py").read_text(encoding="utf-8") == FIXED
+
+
+def test_a_link_that_leads_out_of_what_is_named_is_not_fixed(tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.py"
+    outside.write_text(FIXABLE)
+    Path("link.py").symlink_to(outside)
+    changes = []
+    for options in ({}, {"changed": lambda *change: changes.append(change)}):
+        report = audit_paths(["."], fix="safe", **options)
+        assert (report.fixed, changes, outside.read_text()) == (0, [], FIXABLE)
+        [said] = report.problems
+        assert said.startswith("link.py: not fixed: it is a link to ")
+    assert audit_paths(["link.py"], fix="safe").fixed == 1  # it was named itself
+    assert outside.read_text() == FIXED
+    assert Path("link.py").is_symlink()
+
+
+def test_a_link_within_what_is_named_is_fixed():
+    Path("sub").mkdir()
+    Path("sub/a.py").write_text(FIXABLE)
+    Path("link.py").symlink_to(Path("sub/a.py").resolve())
+    report = audit_paths(["."], fix="safe")
+    assert (report.fixed, report.problems) == (1, ())
+    assert Path("sub/a.py").read_text() == FIXED
 
 
 def test_what_is_remembered_is_fixed_too():

@@ -97,7 +97,7 @@ def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
     try:
         with home:
             given: Any = thing if isinstance(thing, _MODELS) else cast(Any, thing)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise target_error(target, "to be callable without arguments", one_line(error)) from error
     parts = given if isinstance(given, tuple) else (given,)
     model, args, kwargs = (*parts, *((), {})[len(parts) - 1 :])[:3] if parts else (None, (), {})
@@ -126,7 +126,7 @@ def _program(path: str) -> ExportedProgram:
         raise target_error(path, expected, "no such file")
     try:
         return torch.export.load(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise target_error(path, expected, one_line(error)) from error
 
 

@@ -199,5 +199,5 @@ def render_sites_html_fragment(sites: Sites) -> str:
         sites=sites,
         verdict=verdict_line(sites),
         columns=_COLUMNS,
-        rows=[(site, list(zip(classes, _cells(site), strict=True))) for site in sites],
+        rows=[(row, list(zip(classes, _cells(row.site), strict=True))) for row in _rows(sites)],
     )

@@ -163,7 +163,7 @@ def _copy(model: torch.nn.Module) -> torch.nn.Module:
     memo: dict[int, Any] = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
     try:
         return copy.deepcopy(model, memo)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(
             "Expected a model with lazy modules to have been run once, or to be copyable, "
             f"got {_described(error)}"
@@ -201,14 +201,14 @@ def _passing(title: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> It
             if "torch._dynamo" in sys.modules:  # loading it takes seconds
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(
             f"Expected the model to run in the pass {title!r} with {_shapes(args, kwargs)}, "
             f"got {_described(error)}"
         ) from error
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     said = str(error).strip()
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from ..audit import Sites
-from ..audit.load import load_model, read_input
+from ..audit.load import Input, load_model, read_input
 from ..audit.report import (
     render_sites,
     render_sites_html,
@@ -19,6 +20,8 @@ from ..audit.report import (
     verdict_line,
 )
 from ..audit.run import find_sites
+from ..errors import TargetError
+from ..loading import one_line
 from ..reporting.command import (
     CANNOT_RUN,
     ERRORS,
@@ -33,6 +36,7 @@ from ..reporting.command import (
     tell,
 )
 from ..reporting.output import look, need_writable
+from ._apart import apart
 
 _RENDERERS: dict[str, Callable[[Sites], str]] = {
     "json": render_sites_json,
@@ -55,7 +59,10 @@ _RENDERERS: dict[str, Callable[[Sites], str]] = {
 @click.option("--all", "--verbose", "-v", "every", is_flag=True, help="List sites at p=0 too.")
 @click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
 @exit_zero_option()
+@click.pass_context
 def audit_model(
+    context: click.Context,
+    /,
     target: str,
     inputs: tuple[str, ...],
     form: str,
@@ -82,9 +89,7 @@ def audit_model(
     except WRONG as error:
         raise click.UsageError(str(error)) from error
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
-            loaded = load_model(target, made)
-            found = find_sites(*loaded)
+        found = apart(functools.partial(_found, target, made), target, fork=bool(context.obj))
     except WRONG as error:
         tell(str(error))
         return CANNOT_RUN
@@ -99,3 +104,11 @@ def audit_model(
         return CANNOT_RUN
     failed = not found.passed or (strict and found.findings)
     return ERRORS if failed and not exit_zero else OK
+
+
+def _found(target: str, made: list[Input]) -> Sites:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
+            return find_sites(*load_model(target, made))
+    except SystemExit as error:  # a property, a hook: wherever the target's code runs
+        raise TargetError(f"Expected TARGET {target!r} to return, got {one_line(error)}") from error

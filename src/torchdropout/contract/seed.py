@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..errors import ArgumentValueError
+
 
 def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) -> torch.Tensor:
     """Independent 64-bit seeds, as the bits of int64, on the CPU.
@@ -15,10 +17,28 @@ def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) ->
     Args:
         size: Shape of the result; `()` for one seed.
         generator: Where to draw from; by default torch's CPU generator.
+
+    Raises:
+        ArgumentValueError: A CUDA graph is being captured.
     """
+    refuse_capture()
     device = torch.device("cpu") if generator is None else generator.device
     seeds = torch.empty(size, dtype=torch.int64, device=device)
     return seeds.random_(-(2**63), None, generator=generator).cpu()
+
+
+def refuse_capture() -> None:
+    """Refuse a draw while the current stream captures a CUDA graph.
+
+    Raises:
+        ArgumentValueError: It does: the seed would be a constant of the graph.
+    """
+    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        raise ArgumentValueError(
+            "Expected `key` to be a torchdropout.Key for a dropout that is captured in a CUDA "
+            "graph, got key=None (NoneType): the seed that is drawn would be a constant of the "
+            "graph, and each replay would have the same mask."
+        )
 
 
 def as_int64(bits: int) -> int:

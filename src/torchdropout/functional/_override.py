@@ -24,18 +24,39 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
     @functools.wraps(function)
     def wrapper(input: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         if overridden(input):
-            return handle_torch_function(wrapper, (input,), input, *args, **kwargs)
+            other: torch.Tensor = handle(wrapper, (input,), input, *args, **kwargs)
+            return other
         return function(input, *args, **kwargs)
 
     return cast("Callable[P, torch.Tensor]", wrapper)
 
 
+# What observes the calls of a scope's model, the innermost last. In eager torch asks its mode, but
+# the compiler answers for modes that none is there.
+observers: list[Callable[[Any, Any, Any], Any]] = []
+
+
 def overridden(x: Any, *further: Any) -> bool:
     """Whether a tensor, a tracer or a mode overrides torch's functions in a call with these."""
-    # The compiler answers torch's own question without the modes.
-    if is_dynamo_compiling() and _torch.function_mode_enabled():
+    if is_dynamo_compiling() and observers:
         return True
     return has_torch_function((x, *further)) if further else has_torch_function_unary(x)
+
+
+def observed() -> bool:
+    """Whether a mode overrides functions, for a call that has no tensor."""
+    return bool(observers) if is_dynamo_compiling() else _torch.function_mode_enabled()
+
+
+def handle(function: Callable[..., Any], tensors: Any, *args: Any, **kwargs: Any) -> Any:
+    """What overrides a call makes of it."""
+    if is_dynamo_compiling() and observers:
+        observe = observers.pop()  # as a mode is not active while it handles a function
+        try:
+            return observe(function, args, kwargs)
+        finally:
+            observers.append(observe)
+    return handle_torch_function(function, tensors, *args, **kwargs)
 
 
 def given(**arguments: Any) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from ..contract.seed import as_int64
 from ..errors import ArgumentValueError
@@ -38,9 +40,10 @@ class Part:
         first: The number of the part's first position.
         length: How many positions the whole sequence has.
         key: In compiled code the key, which then carries the base, as an input of the graph.
-        places: In compiled code `start` and `first`, int64 of shape (2,).
+        places: In compiled code a function that gives `start` and `first`, int64 of shape (2,).
         seen: Called with the shape of the draws, of size 1 where they are shared.
         alike: Whether all samples have the draws of the first.
+        size: How many places a sample has; 0 for as many as it has draws.
     """
 
     def __init__(
@@ -51,9 +54,10 @@ class Part:
         first: int = 0,
         length: int = 0,
         key: Key | None = None,
-        places: torch.Tensor | None = None,
+        places: Callable[[], torch.Tensor] | None = None,
         seen: Callable[[tuple[int, ...]], object] | None = None,
         alike: bool = False,
+        size: int = 0,
     ) -> None:
         self.batch = batch
         self.start = start
@@ -64,6 +68,25 @@ class Part:
         self.places = places
         self.seen = seen
         self.alike = alike
+        self.size = size
+
+    def apart(self, size: int) -> Part:
+        """The same with that many places for each sample, whatever the shape of its draws."""
+        part = copy.copy(self)
+        part.size = size
+        return part
+
+    def first_sample(self, key: Key, size: int) -> int:
+        """The number of the first sample, for a call with this key that has `size` places each.
+
+        In compiled code it is 0, and the key begins that many places later.
+        """
+        if self.places is None:
+            return self.start
+        if not is_dynamo_compiling():
+            return int(self.places()[0])
+        key.move(self.places()[0] * size)
+        return 0
 
     def indices(self, shape: Sequence[int], shared: Sequence[int]) -> tuple[int, list[int]]:
         """Base (its 64 bits as int64) and strides for a draw of this shape.
@@ -86,21 +109,25 @@ class Part:
             if dim != samples and dim not in shared:
                 strides[dim] = step
                 step = step * whole[dim]
+        step = self.size or step
         of_sample = of_position = 0
         if samples is not None and self.batch is not None:
             strides[samples] = step
             of_sample = self.batch.times * step
         if positions is not None and self.sequence is not None:
             of_position = self.sequence.times * strides[positions]
-        if self.key is not None and self.places is not None:
+        if self.key is not None and self.places is not None and is_dynamo_compiling():
             steps = torch.tensor([of_sample, of_position], dtype=torch.int64, device="cpu")
-            self.key.move(torch.sum(self.places * steps))
+            self.key.move(torch.sum(self.places() * steps))
             return 0, strides
-        base = self.start * of_sample + self.first * of_position
+        start, first = self.start, self.first
+        if self.places is not None:  # what the compiler left to Python
+            start, first = map(int, self.places().tolist())
+        base = start * of_sample + first * of_position
         last = base + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True) if n > 0)
         if last >= 2**64:
             raise ArgumentValueError(
-                f"Expected a batch whose mask indices lie in [0, 2**64), got sample {self.start} "
+                f"Expected a batch whose mask indices lie in [0, 2**64), got sample {start} "
                 f"with {of_sample} draws of its own in a tensor of shape {tuple(shape)}."
             )
         return as_int64(base), strides

@@ -11,7 +11,6 @@ import torch
 # Not looked up at the call: code that puts the function below in place of torch's would make it
 # call itself.
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
-from torch.overrides import handle_torch_function
 
 from .._validate import (
     check_bool,
@@ -30,7 +29,7 @@ from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_
 from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_key
-from ._override import given, overridden
+from ._override import given, handle, overridden
 from ._rate import Probability, Rate
 from ._shards import by_parts, is_spread, pieces
 
@@ -101,7 +100,7 @@ def scaled_dot_product_attention(
         signature and what is computed are those of PyTorch's function of that name.
     """
     if overridden(query, key, value, attn_mask):
-        return handle_torch_function(
+        other: torch.Tensor = handle(
             scaled_dot_product_attention,
             (query, key, value, attn_mask),
             *(query, key, value, attn_mask, dropout_p, is_causal),
@@ -114,6 +113,7 @@ def scaled_dot_product_attention(
                 layout=layout,
             ),
         )
+        return other
     drop = inverted(dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p"))
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)

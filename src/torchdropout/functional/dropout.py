@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.overrides import handle_torch_function
 
 from .. import direct
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply
-from ._override import given, overridden
+from ._override import given, handle, overridden
 from ._rate import Probabilities
 
 
@@ -81,7 +80,7 @@ def dropout(
         if y is not None:
             return y
     if overridden(input):
-        return handle_torch_function(
+        other: torch.Tensor = handle(
             dropout,
             (input,),
             input,
@@ -96,6 +95,7 @@ def dropout(
                 out=out,
             ),
         )
+        return other
     return apply(
         inverted(p, input),
         input,

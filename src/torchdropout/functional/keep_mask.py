@@ -14,6 +14,7 @@ from ._bernoulli import unscaled
 from ._indices import mask_map
 from ._key import check_source
 from ._map import compute
+from ._override import handle, observed
 
 
 def keep_mask(
@@ -53,6 +54,16 @@ def keep_mask(
         tensor([[ True, False,  True,  True],
                 [ True,  True,  True,  True]])
     """
+    if observed():
+        given = {
+            "key": key,
+            "generator": generator,
+            "device": torch.get_default_device() if device is None else device,
+            "broadcast_dims": broadcast_dims,
+            "layout": layout,
+        }
+        mask: torch.Tensor = handle(keep_mask, (), shape, p, **given)
+        return mask
     sizes = check_shape("shape", shape)
     rates = isinstance(p, torch.Tensor) and p.ndim > 0
     if not rates:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.overrides import handle_torch_function
 
 from .. import direct, ops
 from .._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
@@ -16,7 +15,7 @@ from ._bernoulli import unscaled
 from ._indices import mask_map
 from ._key import check_source
 from ._map import by_operator, compute
-from ._override import given, overridden
+from ._override import given, handle, overridden
 from ._rate import Probability, Rate, check_probability, drops
 from ._shards import by_parts
 
@@ -70,7 +69,7 @@ def zoneout(
         ICLR 2017.
     """
     if overridden(new, old):
-        other: torch.Tensor = handle_torch_function(
+        other: torch.Tensor = handle(
             zoneout,
             (new, old),
             new,

@@ -7,17 +7,23 @@ reference form of an operator where it was not chosen.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
 from ..contract.seed import as_int64
+from ..errors import TorchDropoutError
 from . import cpu, triton
 
-Kernel = Callable[..., torch.Tensor]
+Kernel = Callable[..., Any]
+# From a call's arguments to those of the small calls that are compared with the reference.
+Samples = Callable[..., Iterator[tuple[Any, ...]]]
+
+OLDEST_CARD = (7, 0)  # the compute capability that Triton's compiler needs of an NVIDIA GPU
 
 failed: dict[str, str] = {}  # operator: why its Triton kernel does not run
+refused: dict[torch.device, str] = {}  # why no Triton kernel runs there; empty if they do
 compared: set[tuple[str, torch.device, torch.dtype]] = set()  # and found equal to the reference
 
 
@@ -28,17 +34,32 @@ def elsewhere(operator: str, reference: Kernel) -> Kernel:
     of it is an error.
     """
 
-    def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+    def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
         key, rest = placed(key, rest)
         chosen = cpu.current() == triton.NAME and x.device.type == "cpu"
-        if chosen and triton.serves(operator, x, key):
+        if chosen and triton.serves(operator, x, key, rest):
             return triton.load(operator)(x, key, *rest)
         return reference(x, key, *rest)
 
     return run
 
 
-def on_gpu(operator: str, reference: Kernel) -> Kernel:
+def samples_of_map(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Iterator[tuple[Any, ...]]:
+    """Two small tensors: a run of elements across a carry of the counter, and a transposed mask."""
+    *numbers, _base, _strides = rest
+    values = sample(x)
+    yield values, key, *numbers, 2**34 - 1000, [1]
+    yield values.view(60, 50), key, *numbers, 2**35 - 999, [1, 60]
+
+
+def sample(x: torch.Tensor) -> torch.Tensor:
+    """3000 elements of the type and on the device of x."""
+    values = torch.arange(-1500.0, 1500.0, device=x.device).div(7).to(x.dtype)
+    values[::97] = -0.0
+    return values
+
+
+def on_gpu(operator: str, reference: Kernel, samples: Samples = samples_of_map) -> Kernel:
     """The function that an operator calls on the devices of Triton.
 
     It runs the Triton kernel. If that fails, or if on this device it does not have the bits of the
@@ -46,18 +67,19 @@ def on_gpu(operator: str, reference: Kernel) -> Kernel:
     it was chosen by name.
     """
 
-    def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+    def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
         key, rest = placed(key, rest)
-        if _wanted(operator) and triton.serves(operator, x, key):
+        if _wanted(operator, x.device) and triton.serves(operator, x, key, rest):
             try:
                 kernel = triton.load(operator)
                 what = operator, x.device, x.dtype
                 if what not in compared and not _is_capturing(x):
-                    _compare(kernel, reference, x, key, rest)
+                    for arguments in samples(x, key, *rest):
+                        _compare(kernel(*arguments), reference(*arguments), x)
                     compared.add(what)
                 return kernel(x, key, *rest)
-            except (torch.OutOfMemoryError, torch.AcceleratorError):
-                raise  # the device's: the reference would meet it too
+            except (torch.OutOfMemoryError, torch.AcceleratorError, TorchDropoutError):
+                raise  # the device's or the caller's: the reference would meet it too
             except Exception as error:
                 _give_up(operator, _short(error))
         return reference(x, key, *rest)
@@ -76,14 +98,24 @@ def placed(key: torch.Tensor, rest: tuple[Any, ...]) -> tuple[torch.Tensor, tupl
     return key[:2], (*others, as_int64((base + int(key[2])) % 2**64), strides)
 
 
-def at_its_place(kernel: Kernel) -> Kernel:
-    """A kernel that also takes a key with a third number."""
+def register(
+    library: torch.library.Library, name: str, reference: Kernel, samples: Samples = samples_of_map
+) -> None:
+    """Register the kernels of an operator of one form: all that `define_map` registers of them."""
+    library.impl(name, elsewhere(name, reference), "CompositeExplicitAutograd")
+    on_devices(library, name, on_gpu(name, reference, samples))
 
-    def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
-        key, rest = placed(key, rest)
-        return kernel(x, key, *rest)
 
-    return run
+def on_devices(library: torch.library.Library, name: str, kernel: Kernel) -> None:
+    """Register a function of `on_gpu` for the devices of Triton."""
+    for device in ("CUDA", "XPU"):  # a HIP device has the key of CUDA
+        library.impl(name, kernel, device)
+
+
+def serve(x: torch.Tensor) -> bool:
+    """Whether Triton's kernels may serve x, by its device and the chosen backend."""
+    kind = x.device.type
+    return kind in triton.DEVICES or (kind == "cpu" and cpu.current() == triton.NAME)
 
 
 def _is_capturing(x: torch.Tensor) -> bool:
@@ -91,42 +123,52 @@ def _is_capturing(x: torch.Tensor) -> bool:
     return x.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def _compare(
-    kernel: Kernel, reference: Kernel, x: torch.Tensor, key: torch.Tensor, rest: tuple[Any, ...]
-) -> None:
-    """Compare a kernel with the reference on the device of a first call, with its numbers.
-
-    Two small tensors: a run of elements across a carry of the counter, and a transposed mask.
+def _compare(own: Any, known: Any, x: torch.Tensor) -> None:
+    """Compare results of a kernel with those of the reference.
 
     Raises:
         RuntimeError: A bit differs.
     """
-    *numbers, _base, _strides = rest
-    values = torch.arange(-1500.0, 1500.0, device=x.device).div(7).to(x.dtype)
-    values[::97] = -0.0
-    for sample, base, strides in (
-        (values, 2**34 - 1000, [1]),
-        (values.view(60, 50), 2**35 - 999, [1, 60]),
-    ):
-        arguments = (sample, key, *numbers, base, strides)
-        own, known = kernel(*arguments), reference(*arguments)
+    if isinstance(own, tuple):
+        for each in zip(own, known, strict=True):
+            _compare(*each, x)
+        return
+    if own.is_floating_point():
         bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[own.element_size()]
         same = (own.view(bits) == known.view(bits)) | (own.isnan() & known.isnan())
-        if not bool(same.all()):
-            wrong = sample.numel() - int(same.sum())
-            raise RuntimeError(
-                f"on {x.device} it gives other bits than the reference, for {wrong} of "
-                f"{sample.numel()} elements of {x.dtype}. Please report this"
-            )
+    else:
+        same = own == known
+    if not bool(same.all()):
+        wrong = own.numel() - int(same.sum())
+        raise RuntimeError(
+            f"on {x.device} it gives other bits than the reference, for {wrong} of "
+            f"{own.numel()} elements of {x.dtype}. Please report this"
+        )
 
 
-def _wanted(operator: str) -> bool:
+def _wanted(operator: str, device: torch.device) -> bool:
     if operator in failed or reference_chosen():
         return False
     missing = triton.why_missing()
     if missing:
         _give_up(operator, missing)
-    return not missing
+        return False
+    if device not in refused:
+        refused[device] = _too_old(device)
+        if refused[device]:
+            _warn("kernels do not run", refused[device])
+    return not refused[device]
+
+
+def _too_old(device: torch.device) -> str:
+    """Why Triton cannot compile for an NVIDIA GPU; empty if it can, or it is another device."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return ""
+    found = torch.cuda.get_device_capability(device)
+    if found >= OLDEST_CARD:
+        return ""
+    needed = ".".join(map(str, OLDEST_CARD))
+    return f"{device} has compute capability {found[0]}.{found[1]}, and Triton needs {needed}"
 
 
 def reference_chosen() -> bool:
@@ -141,8 +183,12 @@ def _short(error: Exception) -> str:
 
 def _give_up(operator: str, reason: str) -> None:
     failed[operator] = reason
+    _warn(f"kernel of {operator} does not run", reason)
+
+
+def _warn(what: str, reason: str) -> None:
     warnings.warn(
-        f"torchdropout's Triton kernel of {operator} does not run: {reason}. On the GPU torch "
+        f"torchdropout's Triton {what}: {reason}. On the GPU torch "
         "operations compute it instead, from now on: the same bits, slowly. "
         f"Set {cpu.VARIABLE}={cpu.REFERENCE} to silence this warning.",
         RuntimeWarning,
@@ -160,4 +206,6 @@ def serving() -> str:
         gpu = "triton: " + ", ".join(triton.OPERATORS) + "; reference: the others"
     if failed and not reference_chosen():
         gpu += "; " + "; ".join(f"{name} does not run: {why}" for name, why in failed.items())
+    if not reference_chosen():
+        gpu += "".join(f"; reference: {why}" for why in refused.values() if why)
     return f"cpu: {cpu.current()} | {', '.join(triton.DEVICES)}: {gpu} | others: reference"

@@ -20,7 +20,7 @@ from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import _WATCHERS
 from ..scope._places import Look, Looking, Site, Sites, batch_size
-from ..scope._watch import QUIET, Draw, paths_of, unwrapped
+from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
 
@@ -192,7 +192,7 @@ def find_plan(
         wrong_value("args", expected, args)
     inner = unwrapped(model)
     modules = paths_of(inner)
-    by_call = Look(inner, args, kwargs, forced=True).shapes()
+    by_call = Look(inner, args, kwargs, forced=True).draws()
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
     def look(paths: Iterable[str]) -> Look:
@@ -200,7 +200,7 @@ def find_plan(
         return Look(inner, args, kwargs, around=around, forced=True)
 
     everything = look(allowed)
-    target = everything.shapes()
+    target = everything.draws()
     scripted = _scripted_draws(modules)
     if not (target or everything.missed or scripted):
         raise ArgumentValueError(
@@ -213,7 +213,7 @@ def find_plan(
     tried = []
     for flags in (owners, owners | _above(rates) & allowed, allowed):
         chosen = look(flags)
-        seen = len(chosen.shapes().keys() & rates.keys())
+        seen = len(chosen.draws().keys() & rates.keys())
         tried.append((flags, chosen, seen, *_prove(look(flags - own), args, kwargs)))
         if seen == len(rates):
             break
@@ -230,6 +230,8 @@ def find_plan(
             how = "left as in eval" + (", which does not run it" if site in rates else "")
             planned.append(PlannedSite(site, draw.kind, draw.p, how, False, False, shape))
     unreached = {**chosen.missed, **scripted}
+    if sites.hidden and not unreached:
+        unreached[SiteId("", 0)] = "code that no function shows"
     return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
 
 
@@ -329,7 +331,7 @@ def may_train(path: str, module: torch.nn.Module) -> bool:
         return False
     if "parametrizations" in path.split("."):
         return False
-    return not isinstance(module, (torch.nn.modules.batchnorm._NormBase, torch.nn.RReLU))
+    return not isinstance(module, (*NORMS, torch.nn.RReLU))
 
 
 @contextlib.contextmanager

@@ -9,13 +9,15 @@ bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
 from ..contract.keep import compute_dtype
-from ..contract.layout import sizes_drawn
+from ..contract.layout import row_major, sizes_drawn
 from ..kernels import cpu
+from ..kernels.devices import sample
 from ._maps import define_map
 from ._masked_affine import masked_affine
 
@@ -104,11 +106,24 @@ def seed_sizes(shape: Sequence[int], dims: int, block: int) -> list[int]:
     return [*shape[:-dims], *(size + block - 1 for size in shape[-dims:])]
 
 
+def _samples(
+    x: torch.Tensor, key: torch.Tensor, dims: int, block: int, *rest: Any
+) -> Iterator[tuple[Any, ...]]:
+    """Four planes of three places along each dimension; then with seeds that two of them share."""
+    shape = [4] + [3] * dims
+    *numbers, _base, _strides = rest
+    values = sample(x)[: math.prod(shape)].view(shape)
+    own = row_major(seed_sizes(shape, dims, block))
+    yield values, key, dims, block, *numbers, 2**34 - 50, own
+    yield values.transpose(-1, 0), key, dims, block, *numbers, 2**35 - 49, [0, *own[1:]]
+
+
 _drop_blocks = define_map(
     "drop_blocks",
     "int dims, int block, bool count, float rate, float scale, float eps",
     _kernel,
     lambda own: own,  # linear: its own derivative
+    _samples,
 )
 
 

@@ -24,7 +24,8 @@ from ..contract.seed import draw_seeds
 from ._library import library
 
 library.define(
-    "draw_keys(Tensor like, SymInt[] size) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
+    "draw_keys(Tensor like, SymInt[] size) -> Tensor",
+    tags=(torch.Tag.nondeterministic_seeded, torch.Tag.cudagraph_unsafe),
 )
 _draw_keys = torch.ops.torchdropout.draw_keys.default
 _REFUSED = (

@@ -16,16 +16,20 @@ from typing import Any
 import torch
 
 from .. import _torch
-from ..kernels.devices import elsewhere, on_gpu
+from ..kernels.devices import Samples, elsewhere, on_devices, on_gpu, samples_of_map
 from ._keys import save_drawn
-from ._library import library
+from ._library import TAGS, library
 
 # From the constants of an operator to those of its derivative.
 Derivative = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 def define_map(
-    name: str, constants: str, kernel: Callable[..., torch.Tensor], derivative: Derivative
+    name: str,
+    constants: str,
+    kernel: Callable[..., torch.Tensor],
+    derivative: Derivative,
+    samples: Samples = samples_of_map,
 ) -> Any:
     """Define an operator with everything that torch may need of it, in two forms.
 
@@ -40,6 +44,7 @@ def define_map(
         constants: The schema of the arguments between `key` and `base`: floats, integers, bools.
         kernel: The reference kernel, for any device.
         derivative: Maps the constants to those of the derivative.
+        samples: See `kernels.devices.on_gpu`.
 
     Returns:
         The operator: `(x, key, *constants, base, strides) -> y`, y laid out as `empty_like(x)`.
@@ -48,8 +53,7 @@ def define_map(
     library.define(f"{name}_reference" + _schema(constants))
     library.impl(f"{name}_reference", elsewhere(name, kernel), "CompositeExplicitAutograd")
     operator = define_form(name, "default", constants, elsewhere(name, kernel), derivative)
-    for device in ("CUDA", "XPU"):  # a HIP device has the key of CUDA
-        library.impl(name, on_gpu(name, kernel), device)
+    on_devices(library, name, on_gpu(name, kernel, samples))
 
     is_float = [argument.startswith("float ") for argument in constants.split(", ")]
     others = [c for c, f in zip(constants.split(", "), is_float, strict=True) if not f]
@@ -95,7 +99,7 @@ def define_form(
             may give it a further one of.
     """
     own_name = name if overload == "default" else f"{name}.{overload}"
-    library.define(own_name + _schema(arguments), tags=(torch.Tag.pt2_compliant_tag,))
+    library.define(own_name + _schema(arguments), tags=TAGS)
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
 
     def linear_part(gradient: torch.Tensor, key: torch.Tensor, rest: Sequence[Any]) -> torch.Tensor:

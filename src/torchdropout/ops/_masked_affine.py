@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
 from ..kernels import reference
-from ..kernels.devices import at_its_place
+from ..kernels.devices import elsewhere, on_devices, on_gpu, sample
+from ._library import library
 from ._maps import define_form, define_map
 
 _masked_affine = define_map(
@@ -18,13 +20,28 @@ _masked_affine = define_map(
     lambda own: (*own[:2], 0.0, 0.0),
 )
 
+
+def _samples_of_rates(
+    x: torch.Tensor, key: torch.Tensor, _rates: torch.Tensor, scaled: bool, *_: Any
+) -> Iterator[tuple[Any, ...]]:
+    values = sample(x)
+    each = torch.linspace(0, 1, 3000, dtype=torch.float64, device=x.device)
+    yield values, key, each, scaled, 2**34 - 1000, [1]
+    yield values.view(60, 50), key, each.view(60, 50)[:, :1], scaled, 2**35 - 999, [1, 60]
+
+
 _masked_by_rates = define_form(
     "masked_affine",
     "rates",
     "Tensor rates, bool scaled",
-    at_its_place(reference.masked_by_rates),
+    elsewhere("masked_by_rates", reference.masked_by_rates),
     lambda own: own,  # it is linear
     aligned=True,
+)
+on_devices(
+    library,
+    "masked_affine.rates",
+    on_gpu("masked_by_rates", reference.masked_by_rates, _samples_of_rates),
 )
 
 

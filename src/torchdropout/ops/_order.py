@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,23 +11,35 @@ from .. import _torch
 from ..contract.keep import count_kept
 from ..contract.layout import sizes_drawn
 from ..kernels import counted
-from ..kernels.devices import placed
+from ..kernels.devices import placed, sample
 from ._keys import save_drawn
-from ._library import library
+from ._library import TAGS, library
 from ._maps import define_form, define_map
 
 library.define(
     "choose(Tensor key, SymInt[] shape, SymInt kept, bool ordered, SymInt base, SymInt[] strides, "
     "Device device) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 library.define(
     "choose.share(Tensor key, Tensor constants, SymInt[] shape, bool ordered, SymInt base, "
     "SymInt[] strides, Device device) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 _choose = torch.ops.torchdropout.choose.default
 _choose_share = torch.ops.torchdropout.choose.share
+
+
+def _samples(
+    x: torch.Tensor, key: torch.Tensor, kept: int, group: int, dim: int, scale: float, *_: Any
+) -> Iterator[tuple[Any, ...]]:
+    """Groups in a row and across, of the size at hand or of fewer places."""
+    groups = max(2, 3000 // group)
+    values = sample(x).repeat(-(-groups * group // 3000))[: groups * group]
+    own = kept, group, -1, scale
+    yield values, key, *own, 2**34 - 1000, [1]
+    yield values.view(groups, group), key, *own, 2**35 - 999, [1, groups]
+
 
 _counted_affine = define_map(
     "counted_affine",
@@ -35,6 +47,7 @@ _counted_affine = define_map(
     counted.counted_affine,
     # Linear in x: its own derivative.
     lambda own: own,
+    _samples,
 )
 
 

@@ -12,12 +12,15 @@ from pathlib import Path
 def replace_file(path: Path, data: bytes) -> None:
     """Writes a file atomically: until all of it is written, the old one stays.
 
+    The owner, the group and the permissions stay; setuid and setgid are dropped, as the system does
+    when a file is written. Of a file that belongs to somebody else, only root can keep the owner.
+
     Args:
         path: The file; of a link, the file that it points to is written.
         data: Its new contents.
 
     Raises:
-        OSError: It cannot be written; the old file is unchanged.
+        OSError: It cannot be written, or its owner cannot be kept; the old file is unchanged.
 
     Example:
         >>> import tempfile
@@ -34,6 +37,7 @@ def replace_file(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        _keep_owner(path, temporary)
         temporary.chmod(_mode(path))
         temporary.replace(path)
     except BaseException:
@@ -42,10 +46,25 @@ def replace_file(path: Path, data: bytes) -> None:
         raise
 
 
+def _keep_owner(path: Path, new: Path) -> None:
+    """Gives a new file the owner and the group of the old one, where there is one."""
+    chown = getattr(os, "chown", None)
+    if chown is None or not path.exists():
+        return
+    old, mine = path.stat(), new.stat()
+    if (old.st_uid, old.st_gid) == (mine.st_uid, mine.st_gid):
+        return
+    try:
+        chown(new, old.st_uid, old.st_gid)
+    except PermissionError:
+        if old.st_uid != mine.st_uid:  # the group alone may be one that the owner is not in
+            raise
+
+
 def _mode(path: Path) -> int:
     """The permissions of the old file, or those that a new one gets."""
     with contextlib.suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
+        return stat.S_IMODE(path.stat().st_mode) & 0o777
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask

@@ -21,7 +21,7 @@ WRONG = (TargetError, ArgumentTypeError, ArgumentValueError)
 _SETTINGS = "torchdropout.settings"  # the file they are from, in the context
 _NOT_BOTH = "Expected --config or --no-config, not both"
 # What is wrong with an output that cannot be written; any other OSError is a fault of the program.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 HELP = {"help_option_names": ["-h", "--help"]}
 
 _Command = TypeVar("_Command", bound=Callable[..., object])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,8 @@ def look() -> Look:
 
 def write(text: str) -> None:
     """Writes to stdout, and ignores a closed pipe."""
+    if sys.stdout is None:  # it was closed before the program began
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     try:
         click.echo(text.rstrip("\n"), color=True)
         sys.stdout.flush()

@@ -10,11 +10,18 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch.nn import functional as torch_F
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    invert_permutation,
+    pack_padded_sequence,
+    pad_packed_sequence,
+)
 
+from .. import _torch
 from .. import functional as F
 from .. import nn as own_nn
 from ..errors import ArgumentValueError
-from ..functional._recurrent import unpacked_weights
+from ..functional._recurrent import PER_SAMPLE_BITS, unpacked_weights
 from ._watch import Draw, Watcher
 
 Handler = Callable[..., Any]
@@ -152,15 +159,32 @@ def _attend(
     )
 
 
-def _with_parts(function: types.FunctionType) -> types.FunctionType:
+def new_watcher() -> Watcher:
+    """A watcher that knows all handlers."""
+    watcher = Watcher(HANDLERS, injected)
+    watcher.multi_head = _with_parts(
+        cast("types.FunctionType", torch_F.multi_head_attention_forward), watcher
+    )
+    return watcher
+
+
+def _with_parts(function: types.FunctionType, watcher: Watcher) -> types.FunctionType:
     """A function of torch whose calls of dropout and attention are ours, and which asks no mode.
 
     It is a copy with other globals: nothing of torch changes.
     """
+
+    def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True) -> Any:
+        return _dropped(F.dropout, watcher, torch_F.dropout, (x, p, training), {})
+
+    def attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal: bool) -> Any:
+        func = torch_F.scaled_dot_product_attention
+        return _attention(watcher, func, q, k, v, mask, dropout_p, is_causal)
+
     scope = dict(function.__globals__)
     scope["has_torch_function"] = lambda *_: False
-    scope["dropout"] = _of_attention_weights
-    scope["scaled_dot_product_attention"] = _in_attention
+    scope["dropout"] = dropout
+    scope["scaled_dot_product_attention"] = attention
     copy = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )
@@ -168,32 +192,11 @@ def _with_parts(function: types.FunctionType) -> types.FunctionType:
     return copy
 
 
-# The watcher of the call that runs: one at a time, as the copy asks for it at once.
-_RUNNING: list[Watcher] = []
-
-
-def _of_attention_weights(x: torch.Tensor, p: float = 0.5, training: bool = True) -> Any:
-    return _dropped(F.dropout, _RUNNING[-1], torch_F.dropout, (x, p, training), {})
-
-
-def _in_attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal: bool) -> Any:
-    return _attention(
-        _RUNNING[-1], torch_F.scaled_dot_product_attention, q, k, v, mask, dropout_p, is_causal
-    )
-
-
-_WITH_PARTS = _with_parts(cast("types.FunctionType", torch_F.multi_head_attention_forward))
-
-
 @_of(torch_F.multi_head_attention_forward)
 def _multi_head(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
     if watcher.active().forced:
         kwargs = {**kwargs, "training": True}
-    _RUNNING.append(watcher)
-    try:
-        return _WITH_PARTS(*args, **kwargs)
-    finally:
-        _RUNNING.pop()
+    return watcher.multi_head(*args, **kwargs)
 
 
 # --- Recurrent layers ----------------------------------------------------------------------------
@@ -219,14 +222,16 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
     last: list[list[torch.Tensor]] = []
     with unpacked_weights(x.is_cuda):
         for layer in range(layers):
-            if layer > 0:
-                shape = x.shape
+            shape = x.shape
+            if layer > 0 and sizes is None:
                 x = _dropped(F.dropout, watcher, torch_F.dropout, (x, p, True), {})
-                if x.shape != shape:  # torch would not notice, and read beyond the states
-                    raise RuntimeError(
-                        f"Expected a draw between recurrent layers of shape {tuple(shape)}, got "
-                        f"{tuple(x.shape)}: the states have one row for each input."
-                    )
+            elif layer > 0:
+                x = _dropped_packed(watcher, x, sizes, p)
+            if x.shape != shape:  # torch would not notice, and read beyond the states
+                raise RuntimeError(
+                    f"Expected a draw between recurrent layers of shape {tuple(shape)}, got "
+                    f"{tuple(x.shape)}: the states have one row for each input."
+                )
             of_layer = tuple(s[layer * directions : (layer + 1) * directions] for s in states)
             inner = of_layer if isinstance(hx, tuple) else of_layer[0]
             own = weights[layer * each : (layer + 1) * each]
@@ -235,6 +240,34 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
             x, *found = func(*given, *options)
             last.append(found)
     return (x, *(torch.cat(states) for states in zip(*last, strict=True)))
+
+
+def _dropped_packed(watcher: Watcher, x: torch.Tensor, sizes: torch.Tensor, p: float) -> Any:
+    """Dropout of the rows of a packed sequence, of which each step has one for each sample.
+
+    A sample has the same draws whatever its place among the sorted and the length of the others.
+    """
+    order = watcher.order
+
+    def compute(
+        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
+    ) -> torch.Tensor:
+        back = None if order is None else invert_permutation(order)
+        packed = PackedSequence(x, sizes, order, back)
+        padded, lengths = pad_packed_sequence(packed)
+        apart = layout.apart(1 << PER_SAMPLE_BITS)
+        y = F.dropout(padded, p if rate is None else rate, True, key=key, layout=apart)
+        lengths = lengths if order is None else lengths[order.cpu()]
+        y = y if order is None else y.index_select(1, order)
+        return pack_padded_sequence(y, lengths).data
+
+    return watcher.draw(Draw("dropout", p, (x,), compute, _same))
+
+
+def _note_order(watcher: Watcher, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+    """Note how a packed sequence was sorted, which torch's layer does not pass on."""
+    given = args[0] if args else kwargs.get("input")
+    watcher.order = given.sorted_indices if isinstance(given, PackedSequence) else None
 
 
 # --- Random numbers ------------------------------------------------------------------------------
@@ -254,7 +287,8 @@ def _keep(
                 "Expected no rate for what divides by a keep probability of its own, as code that "
                 f"calls bernoulli does, got {rate!r} ({type(rate).__name__})."
             )
-        return F.keep_mask(x.shape, p, key=key, layout=layout, device=x.device).to(x.dtype)
+        ones = torch.ones_like(x, dtype=torch.bfloat16)  # of a DTensor as it is spread
+        return (F.dropout(ones, p, True, key=key, layout=layout) != 0).to(x.dtype)
 
     def mean(x: torch.Tensor) -> torch.Tensor:
         return torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape)
@@ -289,11 +323,11 @@ def _numbers(
     def compute(
         x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
     ) -> torch.Tensor:
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         if kind == "randn":
-            wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-            zeros = torch.zeros(x.shape, dtype=wide, device=x.device)
+            zeros = torch.zeros_like(x, dtype=wide)
             return F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype)
-        ones = torch.ones(x.shape, dtype=torch.float64, device=x.device)
+        ones = torch.ones_like(x, dtype=torch.float64)
         # 1 + e / 2 is u + 1 / 2 with 25 bits of u, of which 24 are a number in [0, 1) of float32.
         u = F.uniform_dropout(ones, 0.5, key=key, layout=layout) - 0.5
         steps = 2.0 ** min(24, _digits(x.dtype))
@@ -318,7 +352,7 @@ def _fresh(kind: str, like: bool) -> Handler:
         out = kwargs.get("out")
         x = empty(*args, **{k: v for k, v in kwargs.items() if k != "generator"})
         if not x.is_floating_point():
-            return func(*args, **kwargs)
+            return _unreached(kind)(watcher, func, *args, **kwargs)
 
         def fill(found: torch.Tensor) -> torch.Tensor:
             if out is not None:
@@ -360,9 +394,20 @@ def _normal_(
     return _numbers(watcher, "randn", x, lambda e: x.copy_(e * std + mean))
 
 
+@_of(torch.nn.init.uniform_, torch.nn.init.normal_)
+def _filled(
+    watcher: Watcher, func: Any, tensor: torch.Tensor, *args: Any, **kwargs: Any
+) -> torch.Tensor:
+    fill = torch.Tensor.uniform_ if func is torch.nn.init.uniform_ else torch.Tensor.normal_
+    with torch.no_grad():
+        found: torch.Tensor = HANDLERS[fill](watcher, fill, tensor, *args, **kwargs)
+        return found
+
+
 def _unreached(name: str) -> Handler:
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("generator") is None:
+        given = any(kwargs.get(name) is not None for name in ("generator", "_random_samples"))
+        if not given:
             watcher.active().unreached(watcher.next_site(), name)
         return func(*args, **kwargs)
 
@@ -371,13 +416,17 @@ def _unreached(name: str) -> Handler:
 
 for _owner, _names in (
     (torch, "randint randint_like randperm multinomial poisson normal binomial native_dropout"),
-    (torch, "feature_dropout feature_dropout_"),
+    (torch, "feature_dropout feature_dropout_ rrelu rrelu_"),
     (torch.Tensor, "random_ exponential_ geometric_ cauchy_ log_normal_ multinomial"),
     (torch_F, "rrelu gumbel_softmax fractional_max_pool2d fractional_max_pool3d"),
+    (torch_F, "fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices"),
+    (torch.nn.init, "kaiming_uniform_"),
 ):
     for _name in _names.split():
         if hasattr(_owner, _name):
             HANDLERS[getattr(_owner, _name)] = _unreached(_name)
+for _function in _torch.HIDDEN_DRAWS:
+    HANDLERS[_function] = _unreached(_function.__name__.strip("_"))
 
 
 @_of(torch_F.rrelu)
@@ -465,6 +514,17 @@ for _name, _function in vars(F).items():
             HANDLERS[_function] = _own(_function)
 
 
+@_of(F.keep_mask)
+def _mask(watcher: Watcher, func: Any, shape: Any, p: Any, **kwargs: Any) -> Any:
+    if any(kwargs[name] is not None for name in ("key", "generator", "layout")):
+        return func(shape, p, **kwargs)
+
+    def compute(key: Any, layout: Any) -> torch.Tensor:
+        return F.keep_mask(shape, p, **{**kwargs, "key": key, "layout": layout})
+
+    return watcher.draw(Draw("keep_mask", p, (), compute, None))
+
+
 @_of(F.scaled_dot_product_attention)
 def _own_attention(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
     if any(kwargs.get(n) is not None for n in ("dropout_key", "generator", "layout")):
@@ -480,8 +540,10 @@ def injected(module: torch.nn.Module) -> Callable[..., Any] | None:
         return functools.partial(_inject, "dropout_key", None)
     if isinstance(module, (own_nn.LSTM, own_nn.GRU)):
         return functools.partial(_inject, "key", "batch_start")
-    if isinstance(module, own_nn.EmbeddingDropout):  # a word has its draw in all samples
+    if isinstance(module, own_nn.EmbeddingDropout):
         return functools.partial(_inject, "key", None)
+    if isinstance(module, torch.nn.RNNBase):
+        return _note_order
     return None
 
 
@@ -502,7 +564,7 @@ def _inject(
         if place == "layout":
             given[place] = layout
         elif place is not None:
-            given[place] = layout.start
+            given[place] = layout.first_sample(key, 1 << PER_SAMPLE_BITS)
 
     watcher.draw(Draw(type(module).__name__, getattr(module, "p", None), (), compute, None))
     return args, given

@@ -15,9 +15,10 @@ from torch.compiler import is_dynamo_compiling
 from .. import _torch
 from .._validate import check_unsigned, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
+from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
-from ._handlers import HANDLERS, injected
+from ._handlers import new_watcher
 from ._places import Sites, batch_size, find_sites
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
@@ -42,8 +43,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     another way is an error. Draws outside the model's forward, and those that have a key or a
     generator, are as they are without a scope.
 
-    At the first forward the model runs twice on a small batch, to find along which dimension of
-    each draw the samples lie; see `find_sites`.
+    At the first forward the model runs on two and on three samples, to find along which dimension
+    of each draw the samples lie; see `find_sites`.
 
     Args:
         model: In training.
@@ -118,8 +119,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._keys: dict[SiteId, Key] = {}
         self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
+        self._rehearses = False
         self._next = 0 if batch is None else batch[0]
-        self._watcher = _WATCHERS.setdefault(unwrapped(model), Watcher(HANDLERS, injected))
+        self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
         self.forced = False
 
@@ -137,6 +139,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         try:
             watcher.install(self.model, self.prefix)
             watcher.mode.__enter__()
+            observers.append(watcher.call)
         except BaseException:
             self._leave()
             raise
@@ -148,6 +151,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        observers.remove(self._watcher.call)
         self._watcher.mode.__exit__(kind, error, trace)
         self._leave()
 
@@ -182,6 +186,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def before(self, args: Any, kwargs: Any) -> None:
         """A forward of the model begins."""
+        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch.
+        self._rehearses = not is_dynamo_compiling() and _torch.infers_shapes()
+        if self._rehearses:
+            self._rows = 0
+            return
         rows = batch_size(args, kwargs, self.batch_dim)
         if self._sites is None:
             self._use(self._found(args, kwargs))
@@ -223,6 +232,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         return known[how]
 
     def _use(self, sites: Sites) -> None:
+        if sites.hidden:
+            self._complain(
+                "Expected draws that can be given a key, but the forward of this model advances "
+                "torch's generator in a way that no function shows, such as in scripted code."
+            )
         self._sites = sites
         self._keys = {site: self.key_of(site) for site in sites}
 
@@ -232,6 +246,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute a draw with the site's key, at the place of this part of the batch."""
+        if self._rehearses:
+            return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
         found = None if self._sites is None else self._sites.get(site)
         if found is None:
             raise SiteError(
@@ -249,10 +265,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if is_dynamo_compiling():
             seed, stream = key.tensor().unbind()
             key = Key(seed, stream)
-            part = Part(batch, 0, sequence, 0, self._length(), key, self._starts)
+            part = Part(batch, 0, sequence, 0, self._length(), key, self.places)
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def places(self) -> torch.Tensor:
+        """The first sample and position of the current forward."""
+        return self._starts
 
     def _first(self) -> int:
         return 0 if self.sequence is None else self.sequence[0]
@@ -262,16 +282,24 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def unreached(self, site: SiteId, name: str) -> None:
         """Say that a function draws that cannot be given a key."""
-        message = (
-            f"Expected draws that can be given a key, got {name} at {site}. It draws from torch's "
-            "generator: with on_unreached='ignore' the model's draws are not all a function of the "
-            "seed."
+        self._complain(
+            f"Expected draws that can be given a key, got {name} at {site}, which draws from "
+            "torch's generator."
         )
+
+    def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":
-            raise SiteError(message)
-        if self.on_unreached == "warn" and name not in self._warned:
-            self._warned.add(name)
+            raise SiteError(f"{message} on_unreached='ignore' leaves it as it is.")
+        if self.on_unreached == "warn" and message not in self._warned:
+            self._warned.add(message)
             warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _watcher_of(model: torch.nn.Module) -> Watcher:
+    """The watcher of a model, the same in all its scopes."""
+    if model not in _WATCHERS:
+        _WATCHERS[model] = new_watcher()
+    return _WATCHERS[model]
 
 
 def _check_range(name: str, value: Any) -> tuple[int, int] | None:

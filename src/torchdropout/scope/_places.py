@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .. import _torch
 from .._validate import wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..random import Key
-from ._handlers import HANDLERS, injected
-from ._watch import Draw, Place, Scope, SiteId, State, Watcher, unwrapped
+from ._handlers import new_watcher
+from ._watch import NORMS, Draw, Place, SiteId, State, unwrapped
+
+# Of a dimension of that size, the places that are used.
+Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
+_ALL: Taken = {}
 
 
 class Site(NamedTuple):
@@ -37,10 +42,15 @@ class Site(NamedTuple):
 
 
 class Sites(Mapping[SiteId, Site]):
-    """The sites of a model, in the order in which they draw."""
+    """The sites of a model, in the order in which they draw.
 
-    def __init__(self, found: Mapping[SiteId, Site]) -> None:
+    Attributes:
+        hidden: Whether torch's generator advanced, and no function was seen that draws from it.
+    """
+
+    def __init__(self, found: Mapping[SiteId, Site], hidden: bool = False) -> None:
         self._found = dict(found)
+        self.hidden = hidden
 
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
@@ -66,8 +76,10 @@ def find_sites(
 ) -> Sites:
     """Find where a model draws, and along which dimension of each draw the samples lie.
 
-    The model runs three times without gradients, on two and on three samples that are copies of
-    the first of each tensor, with draws of its own; buffers and generators are then as before.
+    The model runs without gradients on two and on three copies of the first sample, with draws of
+    its own; buffers and generators are then as before. Where a dimension holds several places of
+    each sample, such as windows or heads, it runs on two further pairs, of which the second differs
+    in one sample: the places of a sample must be neighbours there.
 
     Args:
         model: In the mode in which it will be used.
@@ -89,16 +101,69 @@ def find_sites(
     """
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a module", model)
-    look = Look(unwrapped(model), args, kwargs, prefix)
-    return look.sites(batch_dim, sequence_dim)
+    return Look(unwrapped(model), args, kwargs, prefix).sites(batch_dim, sequence_dim)
 
 
 def batch_size(args: Any, kwargs: Any, dim: int) -> int | None:
     """The size along a dimension of the first tensor that has it."""
-    for leaf in _torch.tree.tree_leaves((args, kwargs)):
+    for leaf in _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed):
+        if _is_packed(leaf):
+            return int(leaf.batch_sizes[0])
         if isinstance(leaf, torch.Tensor) and leaf.ndim > dim >= -leaf.ndim:
             return leaf.shape[dim]
     return None
+
+
+def _is_packed(leaf: Any) -> bool:
+    return isinstance(leaf, PackedSequence)
+
+
+def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
+    """Some places of a dimension; a DTensor is not indexed by a tensor."""
+    if list(places) == list(range(len(places))):
+        return x.narrow(dim, 0, len(places))
+    return torch.cat([x.narrow(dim, place, 1) for place in places], dim)
+
+
+def _of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
+    """Some of the sequences."""
+    padded, lengths = pad_packed_sequence(packed)
+    at = torch.tensor(places)
+    return pack_padded_sequence(
+        padded.index_select(1, at.to(padded.device)), lengths[at], enforce_sorted=False
+    )
+
+
+def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> dict[SiteId, str]:
+    """Where the places of a sample are not neighbours, although the sizes would allow it.
+
+    What is drawn for is compared between two samples that are alike, and two that are not: all that
+    changes belongs to the second.
+    """
+    for other in range(1, size):
+        if look.differ({dim: (size, [0])}, {dim: (size, [other])}):
+            break
+    else:
+        return {}
+    alike = look.draws({dim: (size, [0, 0])}, still=True)
+    changed = look.draws({dim: (size, [0, other])}, still=True)
+    problems = {}
+    for id, site in found.items():
+        axis = site.place.batch
+        if axis is None or axis.times == 1 or site.problem:
+            continue
+        if id not in alike or id not in changed or alike[id][1] != changed[id][1]:
+            problems[id] = "how much it draws depends on the values"
+            continue
+        for one, two in zip(alike[id][0].tensors, changed[id][0].tensors, strict=True):
+            if not isinstance(one, torch.Tensor) or one.ndim <= axis.dim:
+                continue
+            if one.shape != two.shape or one.shape[axis.dim] != 2 * axis.times:
+                continue
+            rows = (one != two).movedim(axis.dim, 0).flatten(1).any(1)
+            if rows[: axis.times].any() and not rows.all():
+                problems[id] = f"the samples alternate along dimension {axis.dim} of its draws"
+    return problems
 
 
 def _axis(
@@ -122,9 +187,6 @@ def _axis(
         dims = " and ".join(str(axis.dim) for axis in found)
         return None, f"dimensions {dims} of its draws both follow the batch"
     return found[0], ""
-
-
-_ALL: Mapping[int, tuple[int, Sequence[int]]] = {}
 
 
 class Look:
@@ -153,6 +215,7 @@ class Look:
         self.prefix = prefix
         self.around = around
         self.forced = forced
+        self.hidden = False
         self.missed: dict[SiteId, str] = {}
 
     def sites(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
@@ -164,80 +227,102 @@ class Look:
         args, kwargs = self.arguments
         size = batch_size(args, kwargs, batch_dim)
         if size is None:
-            wrong_value(
-                "args",
-                f"a tensor among them that has a dimension {batch_dim}, of the samples",
-                args,
-            )
-        two = self.shapes({batch_dim: (size, [0, 0])})
-        three = self.shapes({batch_dim: (size, [0, 0, 0])})
-        shorter = None
-        length = 0
+            what = f"a tensor among them that has a dimension {batch_dim}, of the samples"
+            wrong_value("args", what, args)
+        two = self.draws({batch_dim: (size, [0, 0])})
+        three = self.draws({batch_dim: (size, [0, 0, 0])})
+        longer = None
         if sequence_dim is not None:
             length = batch_size(args, kwargs, sequence_dim) or 0
             if length < 2:
                 wrong_value("args", f"2 or more positions along dimension {sequence_dim}", args)
-            shorter = self.shapes(
-                {batch_dim: (size, [0, 0]), sequence_dim: (length, range(length - 1))}
+            longer = self.draws(
+                {batch_dim: (size, [0, 0]), sequence_dim: (length, list(range(length - 1)))}
             )
         found = {}
-        for site, (draw, shape) in {**three, **two}.items():
+        for site, (draw, shape) in two.items():
             problem = ""
             batch = sequence = None
-            if (
-                site not in two
-                or site not in three
-                or (shorter is not None and site not in shorter)
-            ):
+            others = [three.get(site)] + ([] if longer is None else [longer.get(site)])
+            if None in others:
                 problem = "it draws in some forwards and not in others"
             elif shape is not None:
                 batch, problem = _axis(shape, three[site][1], 2, 3)
-                if shorter is not None and not problem:
-                    sequence, problem = _axis(shorter[site][1], shape, length - 1, length)
+                if longer is not None and not problem:
+                    sequence, problem = _axis(longer[site][1], shape, length - 1, length)
             found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
-        return Sites(
-            {site: found[site] for site in sorted(found, key=list({**two, **three}).index)}
-        )
+        for site, (draw, shape) in three.items():
+            if site not in found:
+                problem = "it draws in some forwards and not in others"
+                found[site] = Site(site, draw.kind, draw.p, shape, Place(None), problem)
+        axes = [site.place.batch for site in found.values()]
+        if any(axis is not None and axis.times > 1 for axis in axes):
+            for site, problem in _problems(self, found, batch_dim, size).items():
+                found[site] = found[site]._replace(problem=problem)
+        return Sites(found, self.hidden)
 
-    def shapes(self, taken: Mapping[int, tuple[int, Sequence[int]]] = _ALL) -> dict[SiteId, Any]:
+    def draws(self, taken: Taken = _ALL, still: bool = False) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
 
         Args:
             taken: Of a dimension of that size in the arguments, the places that are used.
+            still: Whether no sample may change another by batch norm, and tensors are kept.
         """
+        scope = Looking(self.forced, still)
+        with _norms_still(self.model) if still else contextlib.nullcontext():
+            self.run(scope, *self._part(taken))
+        self.missed.update(scope.missed)
+        return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
 
+    def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
+        """The output of a forward in a scope."""
+        watcher = new_watcher()
+        watcher.scope = scope
+        watcher.install(self.model, self.prefix)
+        try:
+            with (
+                unchanged(self.model) as moved,
+                torch.no_grad(),
+                self.around(),
+                watcher.mode,
+            ):
+                y = self.model(*args, **kwargs)
+                self.hidden |= moved() and not scope.missed
+                return y
+        finally:
+            watcher.remove()
+
+    def differ(self, one: Taken, other: Taken) -> bool:
+        """Whether two parts of the arguments have different values of the same shapes."""
+        a, b = (
+            [t for t in _torch.tree.tree_leaves(self._part(taken)) if isinstance(t, torch.Tensor)]
+            for taken in (one, other)
+        )
+        return [t.shape for t in a] == [t.shape for t in b] and not all(map(torch.equal, a, b))
+
+    def _part(self, taken: Taken) -> Any:
         def part(leaf: Any) -> Any:
+            if _is_packed(leaf):
+                return _of_packed(leaf, next(iter(taken.values()))[1])
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             for dim, (size, places) in taken.items():
                 if leaf.ndim > dim >= -leaf.ndim and leaf.shape[dim] == size:
-                    leaf = leaf.index_select(dim, torch.tensor([*places], device=leaf.device))
+                    leaf = _taken(leaf, dim, places)
             return leaf
 
-        looking = Looking(self.forced)
-        self.run(looking, *_torch.tree.tree_map(part, self.arguments))
-        self.missed.update(looking.missed)
-        return looking.found
-
-    def run(self, scope: Scope, args: Any, kwargs: Any) -> Any:
-        """The output of a forward in a scope."""
-        watcher = Watcher(HANDLERS, injected)
-        watcher.scope = scope
-        watcher.install(self.model, self.prefix)
-        try:
-            with unchanged(self.model), torch.no_grad(), self.around(), watcher.mode:
-                return self.model(*args, **kwargs)
-        finally:
-            watcher.remove()
+        return _torch.tree.tree_map(part, self.arguments, is_leaf=_is_packed)
 
 
 class Looking:
     """A scope that records the draws, with some key."""
 
-    def __init__(self, forced: bool = False) -> None:
+    def __init__(self, forced: bool = False, keep: bool = False) -> None:
         self.forced = forced
-        self.found: dict[SiteId, tuple[Draw, tuple[int, ...] | None]] = {}
+        self.keep = keep
         self.missed: dict[SiteId, str] = {}
+        # A module that was given a key draws after the answer.
+        self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
     def before(self, args: Any, kwargs: Any) -> None:
         """Nothing to do."""
@@ -251,10 +336,13 @@ class Looking:
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""
+        if self.keep:  # before what drops in place
+            given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=Key(0, site.stream()), layout=layout)
-        self.found[site] = draw._replace(tensors=()), shapes[0] if shapes else None
+        tensors = tuple(given) if self.keep else ()
+        self.found[site] = draw._replace(tensors=tensors), shapes
         return draw.finished(y)
 
     def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
@@ -263,16 +351,34 @@ class Looking:
 
 
 @contextlib.contextmanager
-def unchanged(model: torch.nn.Module) -> Iterator[None]:
-    """Put buffers and the generators of torch back at the end."""
+def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
+    """Put buffers and the generators of torch back at the end; tells whether these advanced."""
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
+
+    def states() -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in cuda)]
+
+    before = states()
     with torch.random.fork_rng(devices=cuda):
         try:
-            yield
+            yield lambda: not all(map(torch.equal, before, states()))
         finally:
             with torch.no_grad():
                 for buffer, value in buffers:
                     if not torch.equal(buffer, value):
                         buffer.copy_(value)
+
+
+@contextlib.contextmanager
+def _norms_still(model: torch.nn.Module) -> Iterator[None]:
+    """Have batch norm use the statistics that it holds, where it has some."""
+    norms = [m for m in model.modules() if isinstance(m, NORMS) and m.training]
+    for norm in norms:
+        norm.training = norm.running_mean is None
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training = True

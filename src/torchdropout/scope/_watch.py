@@ -84,6 +84,11 @@ _WRAPPED = {
     "_checkpoint_wrapped_module": "CheckpointWrapper",
     "module": "DistributedDataParallel",
 }
+# Layers that the training mode changes in another way than by a draw.
+NORMS = (
+    *(torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm),
+    *(torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d),
+)
 # Files of torch.nn.modules whose modules call no function that draws.
 QUIET = frozenset(
     f"torch.nn.modules.{name}"
@@ -185,14 +190,15 @@ class _Hook:
     """A hook that can be taken off and put back under the same number."""
 
     def __init__(self, register: Callable[[], Any], first: bool = False) -> None:
-        self._register = register
+        self._register: Callable[[], Any] | None = register
         self._first = first
         self._entries: list[tuple[Any, int, Any]] = []
 
     def put(self) -> None:
         """Put it on, as the first of its module if so wanted."""
-        if not self._entries:
+        if self._register is not None:
             self._entries = _torch.entries_of(self._register())
+            self._register = None  # it would keep the module alive
             return
         for registry, number, value in self._entries:
             registry[number] = value
@@ -214,9 +220,14 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        inside: Whether a draw is being computed, in compiled code, where the mode stays active.
+        order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
+        multi_head: torch's multi-head attention, with draws that this watcher answers.
     """
 
     scope: Scope | None = None
+    order: torch.Tensor | None = None
+    multi_head: Callable[..., Any]
 
     def __init__(
         self,
@@ -227,6 +238,7 @@ class Watcher:
         self.frames: list[str] = []
         self.counts: dict[str, int] = {}
         self.start = 0
+        self.inside = False
         self._injected = injected
         self._hooks: list[_Hook] = []
         self._hooked: tuple[int, list[tuple[str, int]]] | None = None
@@ -251,7 +263,7 @@ class Watcher:
     ) -> Iterator[_Hook]:
         inner = unwrapped(model)
         for path, module in paths.items():
-            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks
+            if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks; see `Sites.hidden`
                 continue
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
@@ -312,6 +324,17 @@ class Watcher:
             self._note_checkpoint()
         return self.active().answer(self.next_site(), draw)
 
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A call of one of our functions in compiled code."""
+        handler = self.mode.handlers.get(func)
+        if handler is None or not self.frames:
+            return func(*args, **kwargs)
+        self.inside = True
+        try:
+            return handler(self, func, *args, **kwargs)
+        finally:
+            self.inside = False
+
     def active(self) -> Scope:
         """The scope."""
         if self.scope is None:
@@ -366,7 +389,7 @@ class Mode(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         handler = self.handlers.get(func)
-        if handler is None or not self.watcher.frames:
+        if handler is None or not self.watcher.frames or self.watcher.inside:
             return func(*args, **(kwargs or {}))
         return handler(self.watcher, func, *args, **(kwargs or {}))
 

@@ -38,6 +38,7 @@ _DIRECTIVE = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[^\s,]+")
+_MOST_LINES = 1_000  # that a directive is listed under, each
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT
 # What may precede a comment that applies to the file: nothing, or the docstring.
@@ -86,10 +87,8 @@ class _Directive:
         """Whether it has brackets to which a name can be added."""
         return self.entries is not None and self.is_closed
 
-    def silences(self, name: str, first: int, last: int) -> bool:
-        """Whether it silences a rule at some lines; if so, remembers that it was used."""
-        if self.lines is not None and (first > self.lines[1] or last < self.lines[0]):
-            return False
+    def silences(self, name: str) -> bool:
+        """Whether it silences a rule where it applies; if so, remembers that it was used."""
         if self.verb == "mc-dropout":
             return name in ON_PURPOSE
         if self.entries is None:
@@ -99,6 +98,43 @@ class _Directive:
         for entry in naming:
             entry.is_used = True
         return bool(naming)
+
+
+class _Spoken:
+    """The directives by the lines that they apply to, each asked once about a rule on a line."""
+
+    def __init__(self, directives: Sequence[_Directive]) -> None:
+        self._of_file: list[_Directive] = []
+        self._of_many: list[_Directive] = []  # lines
+        self._by_line: dict[int, list[_Directive]] = {}
+        for each in directives:
+            if each.lines is None:
+                self._of_file.append(each)
+            elif each.lines[1] - each.lines[0] > _MOST_LINES:
+                self._of_many.append(each)
+            else:
+                for line in _from(*each.lines):
+                    self._by_line.setdefault(line, []).append(each)
+        self._known: dict[tuple[str, int | None], bool] = {}
+
+    def silences(self, name: str, first: int, last: int) -> bool:
+        """Whether a rule is silenced on a line; all that silence it are used."""
+        # Each is asked, so that of two equal comments neither counts as unused.
+        lines = [None, *(line for line in _from(first, last) if line in self._by_line)]
+        many = [d for d in self._of_many if d.lines and first <= d.lines[1] and last >= d.lines[0]]
+        said = [self._is_silent(name, line) for line in lines] + [d.silences(name) for d in many]
+        return any(said)
+
+    def _is_silent(self, name: str, line: int | None) -> bool:
+        if (name, line) not in self._known:
+            asked = self._of_file if line is None else self._by_line[line]
+            said = [each.silences(name) for each in asked]
+            self._known[name, line] = any(said)
+        return self._known[name, line]
+
+
+def _from(first: int, last: int) -> range:
+    return range(first, last + 1)
 
 
 @dataclass
@@ -123,6 +159,11 @@ class _Layout:
             return None
         lines = (*range(first, min(last, end) + 1), end)
         return next((line for line in lines if line not in self.closed), None)
+
+    def end_of(self, line: int, text: str) -> int:
+        """Returns where a line ends, without its line end."""
+        end = _LINE_END.search(text, self.starts[line - 1])
+        return len(text) if end is None else end.start()
 
     def place(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, from 1."""
@@ -158,18 +199,22 @@ def suppress(
     directives, layout = _read(text)
     if not directives:
         return list(findings)
+    spoken = _Spoken(directives)
     left = []
     for finding in findings:
         # A finding on a class is about its head: a comment inside the class does not silence it.
         last = min(finding.end_line, layout.statement(finding.line)[1])
-        # Each is called, so that of two equal comments neither counts as unused.
-        said = [d.silences(finding.name, finding.line, last) for d in directives]
-        if not any(said):
+        if not spoken.silences(finding.name, finding.line, last):
             left.append(finding)
     is_whole = not any(finding.code == SYNTAX_ERROR.code for finding in findings)
     if is_whole and (rules is None or UNUSED_IGNORE.name in rules):
-        for directive in directives:
-            left += _unused(directive, directives, text, path, rules, layout)
+        keeping = [d for d in directives if _names_unused(d)]
+        is_kept = any(d.lines is None for d in keeping)
+        spans = {d.lines for d in keeping if d.lines is not None}
+        kept = {line for span in spans for line in _from(*span)}
+        for directive in () if is_kept else directives:
+            if layout.place(directive.start)[0] not in kept:
+                left += _unused(directive, text, path, rules, layout)
     return sorted(left, key=lambda each: (each.line, each.column, each.code))
 
 
@@ -331,16 +376,12 @@ def _directive(
 
 def _unused(
     directive: _Directive,
-    all_of_them: Sequence[_Directive],
     text: str,
     path: str,
     rules: Collection[str] | None,
     layout: _Layout,
 ) -> Iterator[SourceFinding]:
     if directive.verb == "mc-dropout":  # states an intention, whether or not a rule would report it
-        return
-    line, _ = layout.place(directive.start)
-    if any(_keeps(other, line) for other in all_of_them):
         return
     applied = set(FINDERS) if rules is None else set(rules)
     whole = _Removal(text, directive)
@@ -358,6 +399,7 @@ def _unused(
         return
     idle = [e for e in directive.entries if not e.is_used and (not e.rules or e.rules & applied)]
     is_idle = len(idle) == len(directive.entries)
+    places = {id(entry): place for place, entry in enumerate(directive.entries)}
     for entry in idle:
         if entry.rules:
             said = f"`{directive.verb}[{entry.text}]` silences nothing"
@@ -365,16 +407,14 @@ def _unused(
             said = f"no rule is named {entry.text!r}; {CHOICE.hint(entry.text)}"
         fix = None
         if not is_idle:
-            fix = whole.fix_of(entry)
+            fix = whole.fix_of(places[id(entry)])
         elif entry is idle[0]:  # removes the whole directive
             fix = whole.fix()
         yield _finding(said, entry.start, entry.end, fix, path, text, layout)
 
 
-def _keeps(directive: _Directive, line: int) -> bool:
-    """Whether a directive silences `unused-ignore` on a line."""
-    if directive.lines is not None and not directive.lines[0] <= line <= directive.lines[1]:
-        return False
+def _names_unused(directive: _Directive) -> bool:
+    """Whether a directive silences `unused-ignore`."""
     return any(UNUSED_IGNORE.name in entry.rules for entry in directive.entries or ())
 
 
@@ -400,14 +440,14 @@ class _Removal:
                 end = line_end.end()
         return Fix("remove it", (Edit(start, end, ""),))
 
-    def fix_of(self, entry: _Entry) -> Fix:
+    def fix_of(self, place: int) -> Fix:
         """Removes one name from the brackets, with a comma."""
-        assert self.directive.entries is not None
-        at = self.directive.entries.index(entry)
-        if at:
-            start, end = self.directive.entries[at - 1].end, entry.end
+        entries = self.directive.entries
+        assert entries is not None
+        if place:
+            start, end = entries[place - 1].end, entries[place].end
         else:
-            start, end = entry.start, self.directive.entries[1].start
+            start, end = entries[0].start, entries[1].start
         return Fix("remove it", (Edit(start, end, ""),))
 
 
@@ -435,6 +475,6 @@ def _finding(
         rule.severity,
         message,
         "" if fix is None else fix.does,
-        _LINE_END.split(text[begin:], 1)[0],
+        text[begin : layout.end_of(line, text)],
         fix,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import io
 import os
 import stat
@@ -15,6 +17,7 @@ from .reporting.atomic import replace_file
 from .reporting.findings import Rule
 
 _BOM = b"\xef\xbb\xbf"
+_OTHER_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 SUFFIXES = (".py", ".ipynb")
 
@@ -115,6 +118,8 @@ def read_source(data: bytes, *, is_python: bool = True) -> Source:
         >>> read_source(b"# coding: latin-1\ns = '\xe9'\n").text
         "# coding: latin-1\ns = 'é'\n"
     """
+    if data.startswith(_OTHER_BOMS):
+        raise UnreadableError("UTF-16 or UTF-32, which Python does not read as a source")
     bom = data.startswith(_BOM)
     encoding = "utf-8"
     if is_python:
@@ -144,9 +149,12 @@ def write_over(path: str, old: bytes, new: bytes) -> bool:
         False if the file no longer holds `old`; it is left as it is.
 
     Raises:
-        OSError: The file cannot be written; it is unchanged.
+        OSError: The file cannot be written, or has several names (hard links); it is unchanged.
     """
     target = Path(path).resolve()
+    links = target.stat().st_nlink
+    if links > 1:  # replaced, it would be another file than that of its other names
+        raise OSError(errno.EMLINK, f"it is one file with {links} names (hard links)")
     if target.read_bytes() != old:
         return False
     replace_file(target, new)
@@ -207,6 +215,19 @@ def find_files(
     return list(files.values()), problems
 
 
+def leads_out(path: str, named: Sequence[str | Path]) -> bool:
+    """Whether a path is a link to a file outside of what was named.
+
+    Args:
+        path: A file that `find_files` found.
+        named: What it was given. A link that is named itself leads nowhere else.
+    """
+    if not os.path.islink(path) or path in map(str, named):  # noqa: PTH114
+        return False
+    real = os.path.realpath(path)
+    return not any(real.startswith(os.path.join(os.path.realpath(each), "")) for each in named)  # noqa: PTH118
+
+
 def why(error: OSError) -> str:
     """Returns why a path cannot be read, in a few words."""
     if isinstance(error, FileNotFoundError):
@@ -234,6 +255,21 @@ class _Walk:
         yield from self._below(start, os.path.realpath(start), ignored)
 
     def _below(self, folder: str, real: str, ignored: Ignored | None) -> Iterator[str]:
+        waiting = [(folder, real, ignored)]  # no recursion: folders may be nested a thousand deep
+        while waiting:
+            folder, real, ignored = waiting.pop()
+            folders: list[tuple[str, str, Ignored | None]] = []
+            yield from self._in(folder, real, ignored, folders)
+            waiting += reversed(folders)
+
+    def _in(
+        self,
+        folder: str,
+        real: str,
+        ignored: Ignored | None,
+        folders: list[tuple[str, str, Ignored | None]],
+    ) -> Iterator[str]:
+        """Yields the files in a folder, and adds the folders in it."""
         try:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -242,7 +278,6 @@ class _Walk:
             return
         if ignored is not None:
             ignored = ignored.with_file_of(real)
-        folders = []
         for entry in listed:
             path = os.path.normpath(entry.path)
             inside = os.path.join(real, entry.name)  # noqa: PTH118
@@ -250,7 +285,7 @@ class _Walk:
                 # A link to a folder is skipped: it could be a circle, or leave the project.
                 if entry.is_dir(follow_symlinks=False):
                     if self._is_source(entry, path, inside, ignored):
-                        folders.append((path, inside))
+                        folders.append((path, inside, ignored))
                     continue
                 if not entry.name.endswith(SUFFIXES) or self._is_out(path, inside, ignored):
                     continue
@@ -258,8 +293,6 @@ class _Walk:
                     yield path
             except OSError as error:  # a link to nothing, or to itself
                 self._problems.append(f"{path}: {why(error)}")
-        for path, inside in folders:
-            yield from self._below(path, inside, ignored)
 
     def _is_source(
         self, entry: os.DirEntry[str], path: str, inside: str, ignored: Ignored | None

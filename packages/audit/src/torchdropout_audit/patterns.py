@@ -103,11 +103,40 @@ class Ignored:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A line of a `.gitignore`."""
+    """A line of a `.gitignore`.
 
-    regex: re.Pattern[str]
+    Attributes:
+        steps: What the steps of a path match, in order; None for any number of steps.
+        is_negated: Whether it begins with `!`.
+        is_for_folders: Whether it matches folders only.
+    """
+
+    steps: Sequence[re.Pattern[str] | None]
     is_negated: bool
     is_for_folders: bool
+
+    def matches(self, path: Sequence[str]) -> bool:
+        """Whether it matches all steps of a path.
+
+        The time is at most the number of its steps times that of the path's. After `**`, the first
+        place where the next steps match is as good as any later one, so nothing earlier than the
+        last `**` is tried again.
+        """
+        at = place = 0  # in the path, in the pattern
+        after: tuple[int, int] | None = None  # the last `**`: where it may end, and what follows
+        while at < len(path):
+            step = self.steps[place] if place < len(self.steps) else _NOTHING
+            if step is None:
+                place += 1
+                after = (at, place)
+            elif step.fullmatch(path[at]):
+                at, place = at + 1, place + 1
+            elif after is None:
+                return False
+            else:
+                after = (after[0] + 1, after[1])
+                at, place = after
+        return all(step is None for step in self.steps[place:])
 
 
 def _ignores(patterns: Sequence[_Pattern], relative: str, is_folder: bool) -> bool | None:
@@ -115,8 +144,9 @@ def _ignores(patterns: Sequence[_Pattern], relative: str, is_folder: bool) -> bo
 
     The folders above are not looked at: the caller does not enter an ignored folder.
     """
+    path = relative.split("/")
     for pattern in reversed(patterns):
-        if (is_folder or not pattern.is_for_folders) and pattern.regex.fullmatch(relative):
+        if (is_folder or not pattern.is_for_folders) and pattern.matches(path):
             return not pattern.is_negated
     return None
 
@@ -125,7 +155,12 @@ def _read(lines: Iterable[str]) -> list[_Pattern]:
     """Reads lines; https://git-scm.com/docs/gitignore#_pattern_format."""
     found = []
     for line in lines:
-        text = re.sub(r"(?<!\\) +$", "", line.rstrip("\r"))
+        if len(line) > _LONGEST:
+            continue
+        line = line.rstrip("\r")
+        text = line.rstrip(" ")
+        if text.endswith("\\"):  # it escapes the space after it
+            text = line[: len(text) + 1]
         if not text or text.startswith("#"):
             continue
         is_negated = text.startswith("!")
@@ -134,10 +169,10 @@ def _read(lines: Iterable[str]) -> list[_Pattern]:
         text = text.removesuffix("/")
         if not text:
             continue
-        anywhere = "" if "/" in text else "(?:.*/)?"
+        anywhere: list[re.Pattern[str] | None] = [] if "/" in text else [None]
         with contextlib.suppress(re.error):  # not a pattern, as `[z-a]`: git skips it, too
-            regex = re.compile(anywhere + _regex(text.removeprefix("/")), re.DOTALL)
-            found.append(_Pattern(regex, is_negated, is_for_folders))
+            steps = _steps(text.removeprefix("/"))
+            found.append(_Pattern((*anywhere, *steps), is_negated, is_for_folders))
     return found
 
 
@@ -148,21 +183,52 @@ _GLOB = re.compile(
 )
 
 
-def _regex(glob: str) -> str:
-    def translated(match: re.Match[str]) -> str:
-        for name, regex in (
-            ("folders", "(?:.*/)?"),
-            ("all", ".+"),
-            ("some", "[^/]*"),
-            ("one", "[^/]"),
-        ):
-            if match[name]:
-                return regex
-        if match["set"]:
-            inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
-            return f"(?!/)[{'^' if match['no'] else ''}{inside}]"
-        if match["open"]:  # never closed: matches nothing
-            return "(?!)"
-        return re.escape(match["plain"] or match.group())
+_LONGEST = 10_000  # characters of a line; those of a path are at most 4,096
+_NOTHING = re.compile("(?!)")
+_ANYTHING = re.compile(".*", re.DOTALL)
 
-    return _GLOB.sub(translated, glob)
+
+def _steps(glob: str) -> list[re.Pattern[str] | None]:
+    """Returns what each step of a path is to match.
+
+    Raises:
+        re.error: It is not a pattern.
+    """
+    steps: list[re.Pattern[str] | None] = []
+    chunks = [""]  # of the current step: what is between the `*`
+    for match in _GLOB.finditer(glob):
+        if match["folders"]:
+            steps += [None]
+            continue
+        if match["all"]:
+            return [*steps, _ANYTHING, None]
+        if match["some"]:
+            chunks.append("")
+            continue
+        letter = match["plain"] or match.group()
+        if letter == "/" and not match["set"]:
+            steps.append(_step(chunks))
+            chunks = [""]
+        elif match["one"]:
+            chunks[-1] += "."
+        elif match["set"]:
+            inside = re.sub(r"([\[&~|]|^\]|^\^)", r"\\\1", match["set"])
+            chunks[-1] += f"(?!/)[{'^' if match['no'] else ''}{inside}]"
+        elif match["open"]:  # never closed: matches nothing
+            return [_NOTHING]
+        else:
+            chunks[-1] += re.escape(letter)
+    return [*steps, _step(chunks)]
+
+
+def _step(chunks: list[str]) -> re.Pattern[str]:
+    """Returns the regex of a step, given what is between its `*`.
+
+    Between two `*` the first match is as good as any later one. A lookahead is not tried again
+    once it has matched: without it, `*a*a*a*b` would be tried in all ways.
+    """
+    if len(chunks) == 1:
+        return re.compile(chunks[0], re.DOTALL)
+    first, *inner, last = chunks
+    found = [f"(?=(?P<_{n}>.*?{each}))(?P=_{n})" for n, each in enumerate(inner) if each]
+    return re.compile(f"{first}{''.join(found)}.*{last}", re.DOTALL)

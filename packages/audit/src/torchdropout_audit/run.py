@@ -14,14 +14,15 @@ from typing import Literal
 from .cache import Cache, cache_folder, key_of
 from .changes import Changed
 from .comments import NOT_IGNORED, add_ignores, suppress
-from .files import UNREADABLE, UnreadableError, find_files, read_source, why, write_over
+from .files import UNREADABLE, UnreadableError, find_files, leads_out, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
 from .fix import Fixed, fix_all, without_tried
+from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
 from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
-from .source import audit_text
+from .source import audit_rules
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 Fixing = Literal["safe", "unsafe", "ignores"]
@@ -52,6 +53,12 @@ WORDS = (
 MOST = 2_000_000
 """Characters of the longest source that is parsed; its tree takes up to 300 bytes for each."""
 
+MOST_SECONDS = 20.0
+"""Seconds of the processor that a file may take; one of 2,000,000 characters takes up to 10."""
+
+MOST_BYTES = 500_000_000
+"""Bytes of the longest file that is read: a notebook may hold many pictures."""
+
 _WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
 _WORTH_COLLECTING = 300_000  # bytes of source whose trees may wait to be freed
 _MOST_JOBS = 8
@@ -64,6 +71,8 @@ def may_break_a_rule(data: bytes) -> bool:
         >>> may_break_a_rule(b"import os"), may_break_a_rule(b"nn.Dropout(.1)")
         (False, True)
     """
+    if b"\0" in data:  # UTF-16, which Python does not read; it is then reported
+        data = data.replace(b"\0", b"")
     if any(word in data for word in WORDS):
         return True
     # For eval-not-restored, which is about any model.
@@ -119,7 +128,8 @@ def audit_paths(
         ('no/such/place: no such file or folder',)
     """
     began = time.monotonic()
-    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, progress)
+    ignores = per_file_ignores or {}
+    run = _Run(rules, ignores, root or Path.cwd(), fix, changed, progress, paths)
     complete = True
     try:
         files, problems = find_files(
@@ -248,7 +258,9 @@ class _Run:
         fix: Fixing | None,
         changed: Callable[[str, str, str], None] | None,
         progress: Callable[[int, int], None] | None,
+        named: Sequence[str | Path] = (),
     ) -> None:
+        self._named = named
         self._rules = frozenset(RULES if rules is None else rules)
         self._ignores = [
             (Patterns(Path(root), [pattern]), frozenset(names))
@@ -275,7 +287,10 @@ class _Run:
         """Audits the content of a file, and fixes it; reads and writes no file."""
         task = _Task(path, self._rules_for(path), self._fix)
         try:
-            return _audited(task, data)
+            with within(MOST_SECONDS):
+                return _audited(task, data)
+        except TooLongError:
+            return _too_long(path)
         except Exception as error:
             return _failed(path, error)
 
@@ -287,9 +302,14 @@ class _Run:
         """Returns what is left to do for a file; None if nothing is."""
         rules = self._rules_for(path)
         try:
-            data = Path(path).read_bytes()
+            size = Path(path).stat().st_size
+            data = Path(path).read_bytes() if size <= MOST_BYTES else b""
         except OSError as error:
             self._end(path, _Outcome(problem=f"{path}: {why(error)}", is_audited=False))
+            return None
+        if size > MOST_BYTES:
+            said = f"{size:,} bytes are more than the {MOST_BYTES:,} of the longest file audited"
+            self._end(path, _Outcome(problem=f"{path}: {said}", is_audited=False))
             return None
         if not may_break_a_rule(data):
             self._end(path, _Outcome())
@@ -305,6 +325,9 @@ class _Run:
         change = outcome.change
         if change is None:
             return self.tried(outcome)
+        if leads_out(task.path, self._named):
+            said = f"not fixed: it is a link to {os.path.realpath(task.path)}, which was not named"
+            return replace(outcome, problem=f"{task.path}: {said}")
         if self._changed is not None:
             self._changed(task.path, change.old_text, change.new_text)
             return outcome
@@ -345,8 +368,12 @@ def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outco
 
 
 def _failed(path: str, error: Exception) -> _Outcome:
-    said = f"{type(error).__name__}: {error}"
-    return _Outcome(problem=f"{path}: the audit failed: {said}", is_audited=False)
+    return _Outcome(problem=f"{path}: the audit failed: {_said(error)}", is_audited=False)
+
+
+def _too_long(path: str) -> _Outcome:
+    said = f"not audited: it takes more than {MOST_SECONDS:g} s of the processor"
+    return _Outcome(problem=f"{path}: {said}", is_audited=False)
 
 
 def _crashed(task: _Task, error: CrashError) -> _Outcome:
@@ -357,11 +384,13 @@ def audit_file(task: _Task) -> _Outcome:
     """Audits one file, and fixes its text on request; writes nothing, and does not raise."""
     path = task.path
     try:
-        with _collected_seldom(task.size):
+        with _collected_seldom(task.size), within(MOST_SECONDS):
             return _audited(task, Path(path).read_bytes())
     except OSError as error:
         return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
-    except Exception as error:  # a fault in a rule: the other files are still audited
+    except TooLongError:
+        return _too_long(path)
+    except Exception as error:  # a fault of the audit: the other files are still audited
         return _failed(path, error)
 
 
@@ -402,17 +431,20 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
         said = f"{len(text):,} characters are more than the {MOST:,} of the longest source audited"
         return _Outcome(problem=f"{path}: {said}", is_audited=False)
     broken = () if notebook is None else _broken_cells(notebook, path)
-    found = _found(text, task)
+    found, faults = _found(text, task)
 
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     placed = findings if notebook is None else map(notebook.placed, findings)
     outcome = _Outcome(tuple(placed), key=key)
+    if faults:  # not for the cache
+        said = "; ".join(f"{name} was not applied: {_said(e)}" for name, e in faults.items())
+        outcome = replace(outcome, problem=f"{path}: {said}", key=b"")
     if task.fix is None:
         return outcome
     if task.fix == "ignores":
         fixed = Fixed(*add_ignores(text, found), ())
     else:
-        fixed = fix_all(text, lambda new: _found(new, task), task.fix == "unsafe")
+        fixed = fix_all(text, lambda new: _found(new, task)[0], task.fix == "unsafe")
     if not fixed.count:
         return outcome
     new = fixed.text
@@ -426,9 +458,14 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     return replace(outcome, change=change)
 
 
-def _found(text: str, task: _Task) -> list[SourceFinding]:
-    found = audit_text(text, task.path, task.rules)
-    return suppress(found, text, task.path, task.rules)
+def _found(text: str, task: _Task) -> tuple[list[SourceFinding], dict[str, Exception]]:
+    found, faults = audit_rules(text, task.path, task.rules)
+    applied = task.rules - faults.keys()
+    return suppress(found, text, task.path, applied), faults
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:

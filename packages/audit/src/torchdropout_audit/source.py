@@ -30,21 +30,33 @@ def audit_text(
         >>> found.name, found.line
         ('p-out-of-range', 2)
     """
+    found, faults = audit_rules(text, path, rules)
+    for error in faults.values():
+        raise error
+    return found
+
+
+def audit_rules(
+    text: str, path: str, rules: Collection[str] | None
+) -> tuple[list[SourceFinding], dict[str, Exception]]:
+    """Returns the same, and by its name what each rule raised that could not be applied."""
     try:
         code = Code(text, path)
     except SyntaxError as error:
-        return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)]
+        return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
-        return [_unparsed(text, path, "nested too deep for Python's parser", 1, 1)]
+        return [_unparsed(text, path, "nested too deep for Python's parser", 1, 1)], {}
     except ValueError as error:
-        return [_unparsed(text, path, str(error), 1, 1)]
-    found = [
-        _placed(code, name, hit)
-        for name, finder in FINDERS.items()
-        if rules is None or name in rules
-        for hit in finder.find(code)
-    ]
-    return sorted(found, key=lambda each: (each.line, each.column, each.code))
+        return [_unparsed(text, path, str(error), 1, 1)], {}
+    found: list[SourceFinding] = []
+    faults: dict[str, Exception] = {}
+    for name, finder in FINDERS.items():
+        if rules is None or name in rules:
+            try:
+                found += [_placed(code, name, hit) for hit in finder.find(code)]
+            except Exception as error:  # the other rules are still applied
+                faults[name] = error
+    return sorted(found, key=lambda each: (each.line, each.column, each.code)), faults
 
 
 def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:

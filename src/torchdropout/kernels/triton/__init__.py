@@ -6,18 +6,28 @@ This file imports no Triton: `load` does, when an operator first meets a tensor 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 
 NAME = "triton"
 DEVICES = ("cuda", "xpu")  # torch calls a HIP device "cuda"
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-OPERATORS = {"masked_affine": "bernoulli", "noise_affine": "noise"}  # each operator's file here
+OPERATORS = {  # each operator's file here
+    "masked_affine": "bernoulli",
+    "noise_affine": "noise",
+    "dropout_add": "add",
+    "dropout_add_backward": "add_backward",
+    "counted_affine": "counted",
+    "drop_blocks": "drop_blocks",
+    "masked_by_rates": "rates",
+}
+LARGEST_GROUP = 4096  # of places, of which some are kept
 OLDEST = (3, 6)  # the one that torch 2.10 brings
 INTERPRETER = "TRITON_INTERPRET"
 
@@ -56,13 +66,25 @@ def why_not_on_cpu() -> str:
     return why_missing()
 
 
-def load(operator: str) -> Callable[..., torch.Tensor]:
+def load(operator: str) -> Callable[..., Any]:
     """The kernel of an operator of `OPERATORS`, with the signature of its reference."""
     module = import_module(f"{__name__}.{OPERATORS[operator]}")
-    kernel: Callable[..., torch.Tensor] = getattr(module, operator)
+    kernel: Callable[..., Any] = getattr(module, operator)
     return kernel
 
 
-def serves(operator: str, x: torch.Tensor, key: torch.Tensor) -> bool:
-    """Whether there is a kernel for such arguments: real numbers, and one key for all."""
-    return operator in OPERATORS and x.dtype in DTYPES and key.ndim == 1
+def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any] = ()) -> bool:
+    """Whether there is a kernel for such arguments: real numbers, and one key for all.
+
+    Nor is there one for DropBlock with a count of what is kept, for a group of more places than
+    `LARGEST_GROUP`, or where a group keeps all or none.
+    """
+    if operator not in OPERATORS or x.dtype not in DTYPES or key.ndim != 1:
+        return False
+    if operator == "drop_blocks":
+        dims, _block, count, *_ = rest
+        return not count and int(dims) <= 3
+    if operator == "counted_affine":
+        kept, group, *_ = rest
+        return bool(0 < kept < group <= LARGEST_GROUP)
+    return True

@@ -15,12 +15,16 @@ import triton.language as tl
 
 from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
 from .walk import (
+    TYPES,
+    at,
     bits,
     in_order,
+    in_row,
     number,
     pick,
     places,
     rounded,
+    row_and_chunk,
     walk,
     wide,
     words,
@@ -51,8 +55,72 @@ def half(seed, stream, domain: tl.constexpr, index):
 
 
 @triton.jit
+def keep_of(seed, stream, tie, low, index):
+    """The keep bit of each of any mask indices."""
+    high = half(seed, stream, HIGH, index)
+    keep, ties = high > tie, high == tie
+    if tl.max(ties.to(tl.int32), axis=0) > 0:
+        keep = keep | (ties & (half(seed, stream, LOW, index) >= low))
+    return keep
+
+
+@triton.jit
+def on_top(w0, w1, w2, w3):
+    """The half words of each block, with anything below: a comparison need not separate them."""
+    w = in_order(w0, w1, w2, w3)
+    return tl.join(w << 16, w).reshape(8 * w0.shape[0])
+
+
+@triton.jit
+def zero_half(word):
+    """Not 0 if and only if a half of the word is 0."""
+    return (word - 0x00010001) & (word ^ 0xFFFFFFFF) & 0x80008000
+
+
+@triton.jit
+def keep_of_blocks(seed, stream, tie, low, block, TIES: tl.constexpr):
+    """The keep bits of the mask indices of whole blocks."""
+    block = block & 0x1FFFFFFFFFFFFFFF  # indices are modulo 2**64
+    w0, w1, w2, w3 = words(seed, stream, HIGH, block)
+    high = on_top(w0, w1, w2, w3)
+    limit = (tie.to(tl.int64) << 16).to(tl.uint32)
+    if TIES:
+        keep = high > (limit | 0xFFFF)
+        twice = limit | (limit >> 16)
+        ties = zero_half(w0 ^ twice) | zero_half(w1 ^ twice)
+        ties = ties | zero_half(w2 ^ twice) | zero_half(w3 ^ twice)
+        if tl.max((ties != 0).to(tl.int32), axis=0) > 0:
+            tied = halves(w0, w1, w2, w3) == tie
+            w0, w1, w2, w3 = words(seed, stream, LOW, block)
+            keep = keep | (tied & (halves(w0, w1, w2, w3) >= low))
+    else:
+        keep = high >= limit
+    return keep
+
+
+@triton.jit
+def keep_of_chunk(
+    seed,
+    stream,
+    tie,
+    low,
+    base,
+    chunk,
+    BLOCKS: tl.constexpr,
+    SHARED: tl.constexpr,
+    TIES: tl.constexpr,
+):
+    """The keep bits of a chunk of a row; one, if the row shares it."""
+    if SHARED:
+        return keep_of(seed, stream, tie, low, tl.zeros((1,), tl.int64) + base)
+    else:
+        block = (base >> 3) + chunk * BLOCKS + tl.arange(0, BLOCKS)
+        return keep_of_blocks(seed, stream, tie, low, block, TIES)
+
+
+@triton.jit
 def value(x, keep, scale, shift, drop, TYPE: tl.constexpr, SHIFT: tl.constexpr):
-    """The bits of the result."""
+    """The bits of the result, whose type is TYPE."""
     F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
     y = x.to(F) * number(scale, F)
     if SHIFT:
@@ -61,7 +129,7 @@ def value(x, keep, scale, shift, drop, TYPE: tl.constexpr, SHIFT: tl.constexpr):
     return tl.where(keep, kept, drop.to(kept.dtype))
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n", "row_x", "row_y", "row_mask"])
+@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n"])
 def in_rows(
     X,
     Y,
@@ -75,50 +143,40 @@ def in_rows(
     base: "i64",
     chunks: "i64",
     n: "i64",
-    row_x: "i64",
-    row_y: "i64",
-    row_mask: "i64",
+    sizes,
+    steps_x,
+    steps_y,
+    steps_mask,
     BLOCKS: tl.constexpr,
     ONE: tl.constexpr,
     ALIGNED: tl.constexpr,
+    SHARED: tl.constexpr,
     TIES: tl.constexpr,
+    TYPE: tl.constexpr,
     SHIFT: tl.constexpr,
 ):
     """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
     seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
-    chunk = tl.program_id(0).to(tl.int64)
+    row, chunk = row_and_chunk(chunks, ONE)
     if not ONE:
-        row = chunk // wide(chunks)
-        chunk = chunk % wide(chunks)
-        X += row * wide(row_x)
-        Y += row * wide(row_y)
-        base += row * wide(row_mask)
+        X += at(row, sizes, steps_x)
+        Y += at(row, sizes, steps_y)
+        base += at(row, sizes, steps_mask)
     start = chunk * (8 * BLOCKS)
     if not ALIGNED:
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
     whole = (start >= 0) & (start + 8 * BLOCKS <= n)
-    inside = (i >= -start) & (i < n - start)
     if whole:
         x = tl.load(X + start + i)
     else:
-        x = tl.load(X + start + i, mask=inside)
-    block = ((base >> 3) + chunk * BLOCKS + tl.arange(0, BLOCKS)) & 0x1FFFFFFFFFFFFFFF
-    w0, w1, w2, w3 = words(seed, stream, HIGH, block)
-    high = halves(w0, w1, w2, w3)
-    if TIES:
-        keep = high > tie
-        ties = high == tie
-        if tl.max(ties.to(tl.int32), axis=0) > 0:
-            w0, w1, w2, w3 = words(seed, stream, LOW, block)
-            keep = keep | (ties & (halves(w0, w1, w2, w3) >= low))
-    else:
-        keep = high >= tie
-    y = value(x, keep, scale, shift, drop, X.dtype.element_ty, SHIFT)
+        x = tl.load(X + start + i, mask=in_row(i, start, n))
+    keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
+    y = value(x, keep, scale, shift, drop, TYPE, SHIFT)
     if whole:
         tl.store(Y + start + i, y)
     else:
-        tl.store(Y + start + i, y, mask=inside)
+        tl.store(Y + start + i, y, mask=in_row(i, start, n))
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "n"])
@@ -140,18 +198,25 @@ def in_places(
     steps_mask,
     PLACES: tl.constexpr,
     WIDE: tl.constexpr,
+    TYPE: tl.constexpr,
     SHIFT: tl.constexpr,
 ):
     """A program has PLACES elements of a tensor of any strides."""
     seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
-    inside, at_x, at_y, index = places(n, base, sizes, steps_x, steps_y, steps_mask, PLACES, WIDE)
-    x = tl.load(X + at_x, mask=inside)
-    high = half(seed, stream, HIGH, index)
-    keep, ties = high > tie, high == tie
-    if tl.max(ties.to(tl.int32), axis=0) > 0:
-        keep = keep | (ties & (half(seed, stream, LOW, index) >= low))
-    y = value(x, keep, scale, shift, drop, X.dtype.element_ty, SHIFT)
-    tl.store(Y + at_y, y, mask=inside)
+    i, inside = places(n, PLACES, WIDE)
+    x = tl.load(X + at(i, sizes, steps_x), mask=inside)
+    keep = keep_of(seed, stream, tie, low, base + at(i, sizes, steps_mask))
+    y = value(x, keep, scale, shift, drop, TYPE, SHIFT)
+    tl.store(Y + at(i, sizes, steps_y), y, mask=inside)
+
+
+def high_and_low(p: float) -> tuple[int, int]:
+    """The halves of the threshold: an element is kept if its high half is above the first.
+
+    If it is equal, the low half must not be below the second. At p = 1 no low half reaches that.
+    """
+    limit = threshold(p)
+    return (HALF, HALF + 1) if limit > 0xFFFFFFFF else (limit >> 16, limit & HALF)
 
 
 def masked_affine(
@@ -166,15 +231,25 @@ def masked_affine(
 ) -> torch.Tensor:
     """As `kernels.reference.masked_affine`, of real numbers and one key."""
     compute = compute_dtype(x.dtype)
-    limit = threshold(p)
+    tie, low = high_and_low(p)
     numbers = (
         *key.tolist(),
-        limit >> 16,
-        limit & HALF,
+        tie,
+        low,
         bits(scale, compute),
         bits(shift, compute),
         bits(drop_value, compute, x.dtype),
         base,
     )
-    of_rows = {"TIES": limit & HALF != 0}
-    return walk(x, strides, numbers, PER_BLOCK, in_rows, in_places, of_rows, SHIFT=shift != 0.0)
+    return walk(
+        torch.empty_like(x),
+        (x,),
+        strides,
+        numbers,
+        PER_BLOCK,
+        in_rows,
+        in_places,
+        {"TIES": low != 0},
+        TYPE=TYPES[x.dtype],
+        SHIFT=shift != 0.0,
+    )

@@ -16,12 +16,15 @@ import triton.language as tl
 from ...contract import noise as contract
 from ...contract.keep import compute_dtype
 from .walk import (
+    at,
     bits,
     in_order,
+    in_row,
     number,
     pick,
     places,
     rounded,
+    row_and_chunk,
     walk,
     wide,
     words,
@@ -117,7 +120,14 @@ def value(
     return rounded(y, TYPE)
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n", "row_x", "row_y", "row_mask"])
+@triton.jit
+def word_of(seed, stream, LAW: tl.constexpr, index):
+    """The word of each of any indices."""
+    w0, w1, w2, w3 = words(seed, stream, LAW, (index >> 2) & 0x3FFFFFFFFFFFFFFF)
+    return pick((index & 3).to(tl.int32), w0, w1, w2, w3)
+
+
+@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n"])
 def in_rows(
     X,
     Y,
@@ -128,43 +138,45 @@ def in_rows(
     base: "i64",
     chunks: "i64",
     n: "i64",
-    row_x: "i64",
-    row_y: "i64",
-    row_mask: "i64",
+    sizes,
+    steps_x,
+    steps_y,
+    steps_mask,
     LAW: tl.constexpr,
     BLOCKS: tl.constexpr,
     ONE: tl.constexpr,
     ALIGNED: tl.constexpr,
+    SHARED: tl.constexpr,
     FACTOR: tl.constexpr,
     ADDEND: tl.constexpr,
 ):
     """A program has up to 4 * BLOCKS elements of a row, from one whose index is divisible by 4."""
     seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
-    chunk = tl.program_id(0).to(tl.int64)
+    row, chunk = row_and_chunk(chunks, ONE)
     if not ONE:
-        row = chunk // wide(chunks)
-        chunk = chunk % wide(chunks)
-        X += row * wide(row_x)
-        Y += row * wide(row_y)
-        base += row * wide(row_mask)
+        X += at(row, sizes, steps_x)
+        Y += at(row, sizes, steps_y)
+        base += at(row, sizes, steps_mask)
     start = chunk * (4 * BLOCKS)
     if not ALIGNED:
         start -= base & 3
     i = tl.arange(0, 4 * BLOCKS)
     whole = (start >= 0) & (start + 4 * BLOCKS <= n)
-    inside = (i >= -start) & (i < n - start)
     if whole:
         x = tl.load(X + start + i)
     else:
-        x = tl.load(X + start + i, mask=inside)
-    block = ((base >> 2) + chunk * BLOCKS + tl.arange(0, BLOCKS)) & 0x3FFFFFFFFFFFFFFF
-    w0, w1, w2, w3 = words(seed, stream, LAW, block)
-    word = in_order(w0, w1, w2, w3)
+        x = tl.load(X + start + i, mask=in_row(i, start, n))
+    if SHARED:
+        word = word_of(seed, stream, LAW, tl.zeros((1,), tl.int64) + base)
+    else:
+        block = (base >> 2) + chunk * BLOCKS + tl.arange(0, BLOCKS)
+        w0, w1, w2, w3 = words(seed, stream, LAW, block & 0x3FFFFFFFFFFFFFFF)
+        word = in_order(w0, w1, w2, w3)
     y = value(x, word, factor, addend, X.dtype.element_ty, LAW, FACTOR, ADDEND)
     if whole:
         tl.store(Y + start + i, y)
     else:
-        tl.store(Y + start + i, y, mask=inside)
+        tl.store(Y + start + i, y, mask=in_row(i, start, n))
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "n"])
@@ -189,12 +201,11 @@ def in_places(
 ):
     """A program has PLACES elements of a tensor of any strides."""
     seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
-    inside, at_x, at_y, index = places(n, base, sizes, steps_x, steps_y, steps_mask, PLACES, WIDE)
-    x = tl.load(X + at_x, mask=inside)
-    w0, w1, w2, w3 = words(seed, stream, LAW, (index >> 2) & 0x3FFFFFFFFFFFFFFF)
-    word = pick((index & 3).to(tl.int32), w0, w1, w2, w3)
+    i, inside = places(n, PLACES, WIDE)
+    x = tl.load(X + at(i, sizes, steps_x), mask=inside)
+    word = word_of(seed, stream, LAW, base + at(i, sizes, steps_mask))
     y = value(x, word, factor, addend, X.dtype.element_ty, LAW, FACTOR, ADDEND)
-    tl.store(Y + at_y, y, mask=inside)
+    tl.store(Y + at(i, sizes, steps_y), y, mask=inside)
 
 
 def noise_affine(
@@ -210,7 +221,8 @@ def noise_affine(
     compute = compute_dtype(x.dtype)
     numbers = (*key.tolist(), bits(factor, compute), bits(addend, compute), base)
     return walk(
-        x,
+        torch.empty_like(x),
+        (x,),
         strides,
         numbers,
         contract.PER_BLOCK,

@@ -1,8 +1,9 @@
 """What the kernels share: Philox, the rounding of results, and the walk over a tensor's elements.
 
 A tensor is walked in one of two ways. In *rows*, elements that lie next to each other have mask
-indices next to each other, so that a Philox call serves a whole block; a contiguous tensor with
-the usual mask is one row. In *places*, any strides: a Philox call for each element.
+indices next to each other, so that a Philox call serves a whole block, or share one index, so that
+it serves the row; a contiguous tensor with the usual mask is one row. In *places*, any strides: a
+Philox call for each element.
 """
 
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
@@ -24,10 +25,19 @@ WEYL_0 = tl.constexpr(contract.WEYL_0)
 WEYL_1 = tl.constexpr(contract.WEYL_1)
 ROUNDS = tl.constexpr(contract.ROUNDS)
 
-BLOCKS = 256  # Philox calls of a program that walks a row
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+
+BLOCKS = 64  # Philox calls of a program that walks a row, a warp
+FEWEST = 16  # of them, where rows are short
 PLACES = 256  # elements of a program that walks places
 SHORTEST = 64  # a shorter row would leave most of a program without work
 AS_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+TYPES = {
+    torch.float64: tl.float64,
+    torch.float32: tl.float32,
+    torch.float16: tl.float16,
+    torch.bfloat16: tl.bfloat16,
+}
 
 
 @triton.jit
@@ -79,7 +89,9 @@ def number(bits, TYPE: tl.constexpr):
 @triton.jit
 def rounded(y, TYPE: tl.constexpr):
     """The bits of a result in the type of x, rounded to nearest even."""
-    if TYPE == tl.bfloat16:
+    if TYPE == tl.bfloat16 and not INTERPRETED:
+        return y.to(tl.bfloat16).to(tl.int16, bitcast=True)
+    elif TYPE == tl.bfloat16:
         # In integers: Triton's interpreter cuts where a GPU rounds.
         word = y.to(tl.uint32, bitcast=True)
         cut = (word + (((word >> 16) & 1) + 0x7FFF)) >> 16
@@ -93,52 +105,80 @@ def rounded(y, TYPE: tl.constexpr):
 
 
 @triton.jit
-def places(n, base, sizes, steps_x, steps_y, steps_mask, PLACES: tl.constexpr, WIDE: tl.constexpr):
-    """Which elements a program of `in_places` has: inside x or not, offsets, mask indices."""
+def at(i, sizes, steps):
+    """The offset of each number of an element; sizes and strides begin with the innermost."""
+    offset = i.to(tl.int64) * 0
+    for d in tl.static_range(len(sizes)):
+        if d + 1 < len(sizes):
+            offset += (i % sizes[d]).to(tl.int64) * steps[d]
+            i = i // sizes[d]
+        else:
+            offset += i.to(tl.int64) * steps[d]
+    return offset
+
+
+@triton.jit
+def places(n, PLACES: tl.constexpr, WIDE: tl.constexpr):
+    """The numbers of the elements that a program of `in_places` has, and which are inside x."""
     i = tl.program_id(0).to(tl.int64) * PLACES + tl.arange(0, PLACES)
     inside = i < n
     if not WIDE:
         i = i.to(tl.int32)
-    index = tl.zeros((PLACES,), tl.int64) + base
-    at_x, at_y = tl.zeros((PLACES,), tl.int64), tl.zeros((PLACES,), tl.int64)
-    for d in tl.static_range(len(sizes)):  # the innermost first
-        c = (i % sizes[d]).to(tl.int64)
-        i = i // sizes[d]
-        index += c * steps_mask[d]
-        at_x += c * steps_x[d]
-        at_y += c * steps_y[d]
-    return inside, at_x, at_y, index
+    return i, inside
+
+
+@triton.jit
+def row_and_chunk(chunks, ONE: tl.constexpr):
+    """Which row a program of `in_rows` has, and which chunk of it."""
+    number = tl.program_id(0)
+    if ONE:
+        return number * 0, number.to(tl.int64)
+    else:
+        chunks = wide(chunks).to(tl.int32)
+        return number // chunks, (number % chunks).to(tl.int64)
+
+
+@triton.jit
+def in_row(i, start, n):
+    """Which elements of a program lie in its row; start is that of its first."""
+    return (i >= tl.maximum(-start, 0).to(tl.int32)) & (
+        i < tl.minimum(n - start, 0x7FFFFFFF).to(tl.int32)
+    )
 
 
 def dimensions(shape: Sequence[int], *strides: Sequence[int]) -> list[tuple[int, ...]]:
     """Size and strides of each dimension, merged where they can be, the innermost of y first.
 
-    The strides are those of x, y and the mask. Where all are row-major there is one dimension.
+    The strides are those of each tensor, the last of them y, and of the mask. Where all are
+    row-major there is one dimension.
     """
-    found: list[tuple[int, ...]] = []
     each = [d for d in zip(shape, *strides, strict=True) if d[0] != 1]
-    for size, *steps in sorted(each, key=lambda d: d[2]):
+    return merged(sorted(each, key=lambda d: d[-2])) or [(1, *(1 for _ in strides))]
+
+
+def merged(each: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Dimensions, the innermost first, with each that continues the one before joined to it."""
+    found: list[tuple[int, ...]] = []
+    for size, *steps in each:
         if found and all(
             step == found[-1][0] * inner for step, inner in zip(steps, found[-1][1:], strict=True)
         ):
             found[-1] = (found[-1][0] * size, *found[-1][1:])
         else:
             found.append((size, *steps))
-    return found or [(1, *(1 for _ in strides))]
+    return found
 
 
-def rows_of(dims: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The row and the dimension of rows, if the tensor can be walked in rows."""
-    row, *outer = dims
-    if any(step != 1 for step in row[1:]) or len(outer) > 1:
-        return None
-    if outer and row[0] < SHORTEST:
-        return None
-    return row, (outer[0] if outer else (1, 0, 0, 0))
+def are_rows(dims: Sequence[tuple[int, ...]]) -> bool:
+    """Whether a tensor of these dimensions can be walked in rows."""
+    n, *steps, mask = dims[0]
+    long = len(dims) == 1 or n >= SHORTEST
+    return long and mask in (0, 1) and all(step == 1 for step in steps)
 
 
 def walk(
-    x: torch.Tensor,
+    y: torch.Tensor,
+    tensors: Sequence[torch.Tensor],
     strides: Sequence[int],
     numbers: Sequence[int],
     per_block: int,
@@ -150,8 +190,9 @@ def walk(
     """Launch one of an operator's two kernels.
 
     Args:
-        x: The input, of any strides.
-        strides: Mask strides of its dimensions.
+        y: The result, to be written.
+        tensors: What is read: tensors of the shape of y, of any strides.
+        strides: Mask strides of the dimensions.
         numbers: The kernels' arguments from the seed to the base.
         per_block: Elements of a Philox call.
         in_rows: The kernel that walks rows.
@@ -160,41 +201,49 @@ def walk(
         constants: Constants of both kernels.
 
     Returns:
-        A new tensor laid out as `torch.empty_like(x)`.
+        y.
     """
-    y = torch.empty_like(x)
-    if x.numel() == 0:
+    if y.numel() == 0:
         return y
     into = y.view(AS_BITS[y.element_size()])
-    dims = dimensions(x.shape, x.stride(), y.stride(), strides)
-    in_a_row = rows_of(dims)
-    with launching(x):
-        if in_a_row is None:
-            in_places[(triton.cdiv(x.numel(), PLACES),)](
-                x,
+    dims = dimensions(y.shape, *(t.stride() for t in tensors), y.stride(), strides)
+    with launching(y):
+        if not are_rows(dims):
+            in_places[(triton.cdiv(y.numel(), PLACES),)](
+                *tensors,
                 into,
                 *numbers,
-                x.numel(),
+                y.numel(),
                 *zip(*dims, strict=True),
                 PLACES=PLACES,
-                WIDE=x.numel() >= 2**31,
+                WIDE=y.numel() >= 2**31,
                 enable_fp_fusion=False,
                 **constants,
             )
         else:
-            (n, *_), (rows, *steps) = in_a_row
-            aligned = numbers[-1] % per_block == 0 and steps[2] % per_block == 0
-            chunks = triton.cdiv(n if aligned else n + per_block - 1, per_block * BLOCKS)
+            (n, *_, mask), *outer = dims
+            rows = y.numel() // n
+            shared = mask == 0 and n > 1
+            starts = (numbers[-1], *(steps[-1] for steps in outer))
+            aligned = shared or all(start % per_block == 0 for start in starts)
+            longest = n if aligned else n + per_block - 1
+            blocks = BLOCKS
+            if rows > 1:  # a row of its own length should leave few threads without work
+                fitting: int = triton.next_power_of_2(triton.cdiv(longest, per_block))
+                blocks = min(BLOCKS, max(FEWEST, fitting))
+            chunks = triton.cdiv(longest, per_block * blocks)
             in_rows[(rows * chunks,)](
-                x,
+                *tensors,
                 into,
                 *numbers,
                 chunks,
                 n,
-                *steps,
-                BLOCKS=BLOCKS,
+                *zip(*(outer or [(1, *(0 for _ in dims[0][1:]))]), strict=True),
+                BLOCKS=blocks,
                 ONE=rows == 1,
                 ALIGNED=aligned,
+                SHARED=shared,
+                num_warps=1,  # the look for a tie needs no shared memory then
                 enable_fp_fusion=False,
                 **of_rows,
                 **constants,

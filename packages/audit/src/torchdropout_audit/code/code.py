@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Mapping
 
 from .definitions import Assigned, Call, Class, Function
 from .layers import Layers
@@ -116,17 +117,29 @@ class Code(Layers, Training):
             found = [self.local(base) for base in cls.node.bases]
             cls.bases = tuple(base for base in found if isinstance(base, Class) and base is not cls)
         for cls in self.classes:
-            bases = [
-                (base, self.name(base))
-                for one in cls.lineage()
-                for base in one.node.bases
-                if not isinstance(self.local(base), Class)
-            ]
-            cls.is_surely_module = any(map(_is_module_name, (name for _, name in bases)))
-            may_be = any(_is_open(base, name) for base, name in bases) and not any(
-                _is_no_module(name) for _, name in bases
+            cls.forget()  # what was asked of it before its bases were known
+        below: dict[Class, list[Class]] = {}
+        for cls in self.classes:
+            for base in cls.bases:
+                below.setdefault(base, []).append(cls)
+        surely, may_be, never = [], [], []
+        for cls in self.classes:
+            foreign = [base for base in cls.node.bases if not isinstance(self.local(base), Class)]
+            names = [self.name(base) for base in foreign]
+            if any(map(_is_module_name, names)):
+                surely.append(cls)
+            if any(map(_is_open, foreign, names)):
+                may_be.append(cls)
+            if any(map(_is_no_module, names)):
+                never.append(cls)
+        is_sure, is_open, is_none = (
+            _with_all_below(each, below) for each in (surely, may_be, never)
+        )
+        for cls in self.classes:
+            cls.is_surely_module = cls in is_sure
+            cls.is_module = cls.is_surely_module or (
+                cls in is_open and cls not in is_none and cls.method("forward") is not None
             )
-            cls.is_module = cls.is_surely_module or (may_be and cls.method("forward") is not None)
 
     def _link(self) -> None:
         for node in self._scopes.order:
@@ -161,6 +174,17 @@ class Code(Layers, Training):
             if isinstance(cls, Class) and cls.is_module:
                 return cls.method("forward")
         return None
+
+
+def _with_all_below(classes: list[Class], below: Mapping[Class, list[Class]]) -> set[Class]:
+    """Returns classes and all that derive from them."""
+    found, waiting = set(classes), list(classes)
+    while waiting:
+        for each in below.get(waiting.pop(), ()):
+            if each not in found:
+                found.add(each)
+                waiting.append(each)
+    return found
 
 
 def _parameters(node: FunctionNode) -> list[ast.arg]:

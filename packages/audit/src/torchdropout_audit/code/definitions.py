@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .scopes import FunctionNode
 from .signatures import SIGNATURES
@@ -22,8 +24,9 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
-
-UNKNOWN = Unknown()
+# No class that a person wrote has more; each class would otherwise cost as much as it has bases.
+_MOST_BASES = 50
+_MOST_LEVELS = 1_000
 
 
 @dataclass(eq=False)
@@ -62,21 +65,53 @@ class Class:
     is_module: bool = False
     methods: dict[str, Function] = field(default_factory=dict)
     attributes: dict[str, list[Assigned]] = field(default_factory=dict)
+    _lineage: tuple[Class, ...] | None = None
+    _methods: dict[str, Function | None] = field(default_factory=dict)
+    _assigned: dict[str, list[Assigned]] = field(default_factory=dict)
 
-    def lineage(self) -> list[Class]:
-        """Returns the class and its direct and indirect bases in this file, nearest first."""
-        found = [self]
-        for one in found:
-            found.extend(base for base in one.bases if base not in found)
-        return found
+    def forget(self) -> None:
+        """Forgets what was found with the bases that it had."""
+        self._lineage = None
+        self._methods.clear()
+        self._assigned.clear()
+
+    def lineage(self) -> Sequence[Class]:
+        """Returns the class and its bases in this file, nearest first, as far as anyone reads."""
+        if self._lineage is None:
+            found = {self: None}
+            waiting = deque([self])
+            while waiting and len(found) < _MOST_BASES:
+                for base in waiting.popleft().bases:
+                    if base not in found:
+                        found[base] = None
+                        waiting.append(base)
+            self._lineage = tuple(found)
+        return self._lineage
 
     def method(self, name: str) -> Function | None:
         """Returns its own method, or that of a base in this file."""
-        return next((c.methods[name] for c in self.lineage() if name in c.methods), None)
+        below: list[Class] = []
+        one = self
+        while name not in one._methods and name not in one.methods and len(one.bases) == 1:
+            if len(below) > _MOST_LEVELS:
+                break
+            below.append(one)
+            one = one.bases[0]
+        if name in one._methods:
+            found = one._methods[name]
+        else:
+            found = next((c.methods[name] for c in one.lineage() if name in c.methods), None)
+        for each in (one, *below):
+            each._methods[name] = found
+        return found
 
-    def assigned(self, name: str) -> list[Assigned]:
+    def assigned(self, name: str) -> Sequence[Assigned]:
         """Returns all values assigned to an attribute, here or in a base in this file."""
-        return [each for c in self.lineage() for each in c.attributes.get(name, ())]
+        if name not in self._assigned:
+            self._assigned[name] = [
+                each for c in self.lineage() for each in c.attributes.get(name, ())
+            ]
+        return self._assigned[name]
 
 
 @dataclass(eq=False)
@@ -115,13 +150,20 @@ class Function:
 
     def given(self, call: Call, parameter: str) -> ast.expr | Unknown | None:
         """Returns the argument of a call for a parameter, or the default."""
-        names = [p.arg for p in self.parameters]
+        place = self._places.get(parameter)
+        found = _argument(call.node, place, parameter)
+        return self.defaults.get(parameter) if found is None else found
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the parameters."""
+        return frozenset(parameter.arg for parameter in self.parameters)
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
         positional = [*self.node.args.posonlyargs, *self.node.args.args]
-        places = [p.arg for p in positional][1 if self.is_bound else 0 :]
-        found = _argument(call.node, places, parameter)
-        if found is None and parameter in names:
-            return self.defaults.get(parameter)
-        return found
+        given = positional[1 if self.is_bound else 0 :]
+        return {parameter.arg: place for place, parameter in enumerate(given)}
 
 
 @dataclass(eq=False)
@@ -149,20 +191,21 @@ class Call:
         Returns:
             The expression; None if there is none; UNKNOWN if `*args` or `**kwargs` may hold it.
         """
-        return _argument(self.node, SIGNATURES.get(self.name or "", ()), name)
+        places = SIGNATURES.get(self.name or "", ())
+        return _argument(self.node, places.index(name) if name in places else None, name)
 
 
-def _argument(node: ast.Call, places: Sequence[str], name: str) -> ast.expr | Unknown | None:
+def _argument(node: ast.Call, place: int | None, name: str) -> ast.expr | Unknown | None:
+    """Returns the argument for a parameter that has a place, or can be given by name only."""
     is_open = False
     for keyword in node.keywords:
         if keyword.arg == name:
             return keyword.value
         is_open |= keyword.arg is None
-    for place, argument in enumerate(node.args):
-        if isinstance(argument, ast.Starred):
-            if name in places[place:]:
-                return UNKNOWN
-            break
-        if place < len(places) and places[place] == name:
-            return argument
+    if place is not None:
+        before = node.args[: place + 1]
+        if any(isinstance(argument, ast.Starred) for argument in before):
+            return UNKNOWN
+        if place < len(before):
+            return before[place]
     return UNKNOWN if is_open else None

@@ -8,12 +8,24 @@ from functools import cached_property
 from .definitions import Call
 from .names import Names
 
+_MOST_EXPANDED = 50
+
 
 class Layers(Names):
     """A source in which sequences of layers can be read."""
 
+    def __init__(self, text: str, path: str = "<text>") -> None:
+        super().__init__(text, path)
+        self._sequences: dict[ast.Call, list[ast.expr] | None] = {}
+        self._expanded: dict[ast.expr | None, int] = {}
+
     def sequence(self, call: Call) -> list[ast.expr] | None:
         """Returns the layers of a `Sequential`, in order; None if not all are written down."""
+        if call.node not in self._sequences:
+            self._sequences[call.node] = self._sequence(call)
+        return self._sequences[call.node]
+
+    def _sequence(self, call: Call) -> list[ast.expr] | None:
         if call.name != "torch.nn.Sequential" or call.node.keywords:
             return None
         arguments = call.node.args
@@ -27,10 +39,16 @@ class Layers(Names):
                 layers.append(argument)
                 continue
             listed = self.listed(argument.value)
-            if listed is None:
+            if listed is None or not self._may_expand(listed):
                 return None
             layers += listed
         return layers
+
+    def _may_expand(self, listed: list[ast.expr]) -> bool:
+        """Whether a list has not yet been expanded more often than anyone does."""
+        first = listed[0] if listed else None
+        self._expanded[first] = self._expanded.get(first, 0) + 1
+        return self._expanded[first] <= _MOST_EXPANDED
 
     def listed(self, expr: ast.expr) -> list[ast.expr] | None:
         """Returns the elements of a list or tuple; None if not written down, or changed later."""

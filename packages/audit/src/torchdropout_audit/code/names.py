@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import islice
 
 from .definitions import UNKNOWN, Assigned, Class, Function
 from .scopes import Binding
-from .signatures import canonical, is_public
+from .signatures import ROOTS, canonical, is_public
 from .tree import Tree
 
 _DEEPEST = 12  # names that stand for names: a circle, or unreadable
+_MOST_VALUES = 100  # of a name: with more, what it holds at a place is not known
+
+
+class Bound:
+    """All that a name may stand for in a scope, and what follows from it.
+
+    Attributes:
+        bindings: The places that bind it.
+    """
+
+    def __init__(self, bindings: Sequence[Binding]) -> None:
+        self.bindings = bindings
+
+    @cached_property
+    def only(self) -> ast.AST | None:
+        """What it is bound to if that is one thing, apart from None; else None."""
+        found = [b.node for b in self.bindings if not _is_none(b.node)]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def values(self) -> list[ast.expr | None]:
+        """The expressions that it is assigned; None for one that is not written down."""
+        if len(self.bindings) > _MOST_VALUES:
+            return [None, None]
+        return [
+            b.node if b.kind == "value" and isinstance(b.node, ast.expr) else None
+            for b in self.bindings
+        ]
 
 
 class Names(Tree):
@@ -17,7 +48,10 @@ class Names(Tree):
 
     def __init__(self, text: str, path: str = "<text>") -> None:
         super().__init__(text, path)
-        self._names: dict[ast.AST, str | None] = {}
+        self._names: dict[ast.AST | Bound, str | None] = {}
+        self._stars: dict[str, str | None] = {}
+        self._bound: dict[int, Bound] = {0: Bound(())}
+        self._values: dict[tuple[ast.AST, int], object] = {}
 
     def name(self, expr: ast.AST) -> str | None:
         """Returns the qualified name of what an expression stands for.
@@ -50,11 +84,18 @@ class Names(Tree):
             return None
         if not isinstance(expr, ast.Name):
             return None
-        bindings = self.bindings(expr)
-        if not bindings:
+        bound = self.bound(expr)
+        if not bound.bindings:
             return self._starred(expr.id)
+        if bound not in self._names:
+            self._names[bound] = None
+            self._names[bound] = self._named(bound, depth)
+        return self._names[bound]
+
+    def _named(self, bound: Bound, depth: int) -> str | None:
+        """Returns the one name of all that a name is bound to."""
         found: set[str | None] = set()
-        for binding in bindings:
+        for binding in bound.bindings:
             if binding.kind == "import":
                 found.add(canonical(binding.target))
             elif binding.kind == "value" and isinstance(binding.node, (ast.Name, ast.Attribute)):
@@ -64,15 +105,29 @@ class Names(Tree):
         return found.pop() if len(found) == 1 else None
 
     def _starred(self, name: str) -> str | None:
-        for origin in self._scopes.module.stars:
-            whole = canonical(f"{origin}.{name}")
-            if is_public(whole):
-                return whole
-        return None
+        if name not in self._stars:
+            wholes = (canonical(f"{origin}.{name}") for origin in self._origins)
+            self._stars[name] = next((whole for whole in wholes if is_public(whole)), None)
+        return self._stars[name]
 
-    def bindings(self, name: ast.Name) -> list[Binding]:
+    @cached_property
+    def _origins(self) -> Sequence[str]:
+        """What is imported with `*` and may hold something known, in order."""
+        stars = dict.fromkeys(self._scopes.module.stars)
+        known = (origin for origin in stars if origin.partition(".")[0] in ROOTS)
+        return tuple(islice(known, _MOST_VALUES))
+
+    def bindings(self, name: ast.Name) -> Sequence[Binding]:
         """Returns all that a name may stand for at its place."""
         return self._scopes.scopes[name].lookup(name.id)
+
+    def bound(self, name: ast.Name) -> Bound:
+        """Returns the same, with what follows from it."""
+        found = self.bindings(name)
+        key = id(found) if found else 0  # of a list that its scope holds
+        if key not in self._bound:
+            self._bound[key] = Bound(found)
+        return self._bound[key]
 
     def local(self, expr: ast.AST) -> Function | Class | None:
         """Returns the function or class of this file that an expression names.
@@ -84,12 +139,10 @@ class Names(Tree):
             The definition; None if there is none, or more than one.
         """
         if isinstance(expr, ast.Name):
-            found = [b.node for b in self.bindings(expr) if not _is_none(b.node)]
-            if len(found) != 1:
-                return None
-            if isinstance(found[0], ast.Name) and found[0] is not expr:
-                return self._by_node.get(found[0]) or self._local_once(found[0])
-            return self._by_node.get(found[0])
+            found = self.bound(expr).only
+            if isinstance(found, ast.Name) and found is not expr:
+                return self._by_node.get(found) or self._local_once(found)
+            return None if found is None else self._by_node.get(found)
         if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
             owner = self._owner(expr.value)
             return None if owner is None else owner.method(expr.attr)
@@ -107,7 +160,7 @@ class Names(Tree):
         owner = self._by_node.get(found[0].node) if len(found) == 1 else None
         return owner if isinstance(owner, Class) else None
 
-    def _held(self, expr: ast.Attribute) -> list[Assigned]:
+    def _held(self, expr: ast.Attribute) -> Sequence[Assigned]:
         """Returns all values of an attribute of a class in this file."""
         owner = self._owner(expr.value) if isinstance(expr.value, ast.Name) else None
         return [] if owner is None else owner.assigned(expr.attr)
@@ -115,16 +168,15 @@ class Names(Tree):
     def assigned(self, expr: ast.AST) -> list[ast.expr | None]:
         """Returns the expressions assigned to a name or an attribute of `self`.
 
-        None stands for a value that is not written down. The list is empty if nothing is known: for
-        a builtin, or an attribute of a base in another file.
+        None stands for a value that is not written down, and two of them for more values than
+        anyone follows. The list is empty if nothing is known: for a builtin, or an attribute of a
+        base in another file.
         """
         if isinstance(expr, ast.Name):
-            return [
-                b.node if b.kind == "value" and isinstance(b.node, ast.expr) else None
-                for b in self.bindings(expr)
-            ]
+            return self.bound(expr).values
         if isinstance(expr, ast.Attribute):
-            return [each.value for each in self._held(expr)]
+            held = self._held(expr)
+            return [None, None] if len(held) > _MOST_VALUES else [each.value for each in held]
         return []
 
     def value(self, expr: ast.AST) -> object:
@@ -139,10 +191,16 @@ class Names(Tree):
         return self._value(expr, 0)
 
     def _value(self, expr: ast.AST | None, depth: int) -> object:
-        if expr is None or depth > _DEEPEST:
+        if not isinstance(expr, ast.expr) or depth > _DEEPEST:
             return UNKNOWN
         if isinstance(expr, ast.Constant):
             return expr.value
+        # By depth, too: `p = q + q`, `q = r + r` and so on would be computed twice as often each.
+        if (expr, depth) not in self._values:
+            self._values[expr, depth] = self._worked_out(expr, depth)
+        return self._values[expr, depth]
+
+    def _worked_out(self, expr: ast.expr, depth: int) -> object:
         if isinstance(expr, ast.UnaryOp) and isinstance(expr.op, (ast.USub, ast.UAdd)):
             inner = self._value(expr.operand, depth + 1)
             if isinstance(inner, (int, float)):

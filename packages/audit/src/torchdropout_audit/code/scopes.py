@@ -100,6 +100,7 @@ class Scopes:
         # A stack instead of recursion, since the depth of a tree is not limited.
         waiting: list[tuple[ast.AST, Scope]] = [(tree, self.module)]
         self.order: list[ast.AST] = []
+        self._stored: set[tuple[int, str]] = set()
         binding: list[ast.AST] = []
         declaring: list[ast.Global | ast.Nonlocal] = []
         while waiting:
@@ -161,11 +162,13 @@ class Scopes:
     def _is_bound(self, scope: Scope, name: str) -> bool:
         if name in scope.names:
             return True
-        return any(
-            isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-            for node in self.order
-            if self.scopes[node] is scope
-        )
+        if not self._stored:
+            self._stored = {
+                (id(self.scopes[node]), node.id)
+                for node in self.order
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+        return (id(scope), name) in self._stored
 
     def _bind(self, node: ast.AST) -> None:
         scope = self.scopes[node]

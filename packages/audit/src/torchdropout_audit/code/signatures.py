@@ -177,3 +177,5 @@ def is_public(name: str) -> bool:
 
 
 _STARRED = frozenset(("torch.nn", "torch.nn.functional", "torch.nn.Module", "torch.nn.Sequential"))
+ROOTS = frozenset(name.partition(".")[0] for name in SIGNATURES)
+"""The packages of all that is known."""

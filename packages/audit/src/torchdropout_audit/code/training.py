@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
 
 from .definitions import Class, Function
-from .names import Names
-from .scopes import COMPREHENSIONS, FunctionNode
+from .facts import Facts, Steps
+from .names import Bound, Names
+from .scopes import COMPREHENSIONS
 from .words import speaks_of_training, trains
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
@@ -20,8 +23,7 @@ class Training(Names):
 
     def __init__(self, text: str, path: str = "<text>") -> None:
         super().__init__(text, path)
-        self._trains: dict[ast.AST, bool] = {}
-        self._gates: dict[ast.AST, bool] = {}
+        self._facts = Facts(lambda fact: _STEPS[fact[0]](self, fact[1]))  # type: ignore[index]
 
     def gated(self, node: ast.AST) -> bool:
         """Whether a test of training decides if a node runs.
@@ -33,54 +35,7 @@ class Training(Names):
         Args:
             node: A node.
         """
-        if node not in self._gates:
-            self._gates[node] = False  # for a circle
-            self._gates[node] = self._is_gated(node)
-        return self._gates[node]
-
-    def _is_gated(self, node: ast.AST) -> bool:
-        for parent in self.parents(node):
-            if isinstance(parent, (ast.If, ast.While, ast.IfExp)):
-                if node is not parent.test and self.depends_on_training(parent.test):
-                    return True
-            elif isinstance(parent, ast.BoolOp):
-                before = parent.values[: _place(parent.values, node)]
-                if any(map(self.depends_on_training, before)):
-                    return True
-            elif isinstance(parent, ast.Match) and self.depends_on_training(parent.subject):
-                return True
-            elif isinstance(parent, COMPREHENSIONS):
-                tests = (test for each in parent.generators for test in each.ifs)
-                if any(map(self.depends_on_training, tests)):
-                    return True
-            if isinstance(node, ast.stmt) and self._is_after_exit(node, parent):
-                return True
-            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
-                trains(parent.name) or self._is_called_when_gated(parent)
-            ):
-                return True
-            node = parent
-        return False
-
-    def _is_called_when_gated(self, node: FunctionNode) -> bool:
-        """Whether a function is called in this file, and all its calls are gated."""
-        function = self._by_node.get(node)
-        callers = function.callers if isinstance(function, Function) else ()
-        return bool(callers) and all(self.gated(c.node) for c in callers)
-
-    def _is_after_exit(self, node: ast.stmt, parent: ast.AST) -> bool:
-        """Whether an earlier statement leaves the block by a test of training."""
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(parent, name, None)
-            if isinstance(block, list) and any(each is node for each in block):
-                return any(map(self._leaves, block[: _place(block, node)]))
-        return False
-
-    def _leaves(self, node: ast.stmt) -> bool:
-        if isinstance(node, ast.If):
-            is_exit = any(isinstance(each, _LEAVING) for each in ast.walk(node))
-            return is_exit and self.depends_on_training(node.test)
-        return isinstance(node, ast.Assert) and self.depends_on_training(node.test)
+        return self._facts.holds(("gated", node))
 
     def depends_on_training(self, expr: ast.AST) -> bool:
         """Whether a value may differ between training and evaluation.
@@ -92,40 +47,127 @@ class Training(Names):
         Args:
             expr: An expression.
         """
-        if expr not in self._trains:
-            self._trains[expr] = False  # for a circle
-            self._trains[expr] = any(map(self._speaks, ast.walk(expr)))
-        return self._trains[expr]
+        return self._facts.holds(("depends", expr))
 
-    def _speaks(self, node: ast.AST) -> bool:
-        if isinstance(node, ast.Constant):
-            return isinstance(node.value, str) and speaks_of_training(node.value)
-        if isinstance(node, ast.Name):
-            return speaks_of_training(node.id) or self._name_speaks(node)
-        if isinstance(node, ast.Attribute):
-            return speaks_of_training(node.attr) or self._attribute_speaks(node)
-        if isinstance(node, ast.Call):
-            return self._call_speaks(node)
+    # Each of the following decides a fact: it yields the facts that it needs.
+
+    def _gated(self, node: ast.AST) -> Steps:
+        parent = self._scopes.parents.get(node)
+        if parent is None:
+            return False
+        if isinstance(parent, (ast.If, ast.While, ast.IfExp)):
+            if node is not parent.test and (yield "depends", parent.test):
+                return True
+        elif isinstance(parent, ast.BoolOp):
+            if (yield "after", node):
+                return True
+        elif isinstance(parent, ast.Match):
+            if (yield "depends", parent.subject):
+                return True
+        elif isinstance(parent, COMPREHENSIONS):
+            if (yield "filtered", parent):
+                return True
+        elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
+            trains(parent.name) or (yield "called", parent)
+        ):
+            return True
+        if isinstance(node, ast.stmt) and (yield "left", node):
+            return True
+        return (yield "gated", parent)
+
+    def _after(self, value: ast.AST) -> Steps:
+        """Whether a value of an `and` or `or` comes after one that depends on training."""
+        before = self.before(value)
+        return before is not None and ((yield "depends", before) or (yield "after", before))
+
+    def _filtered(self, node: ast.AST) -> Steps:
+        """Whether a condition of a comprehension depends on training."""
+        assert isinstance(node, COMPREHENSIONS)
+        for each in node.generators:
+            for test in each.ifs:
+                if (yield "depends", test):
+                    return True
         return False
 
-    def _name_speaks(self, name: ast.Name) -> bool:
-        for binding in self.bindings(name):
-            if binding.kind == "parameter" or binding.kind == "import":
+    def _called_gated(self, node: ast.AST) -> Steps:
+        """Whether a function is called in this file, and all its calls are gated."""
+        function = self._by_node.get(node)
+        callers = function.callers if isinstance(function, Function) else ()
+        for call in callers:
+            if not (yield "gated", call.node):
+                return False
+        return bool(callers)
+
+    def _left(self, node: ast.AST) -> Steps:
+        """Whether an earlier statement leaves the block by a test of training."""
+        before = self.before(node)
+        if before is None:
+            return False
+        ends = isinstance(before, ast.Assert) or before in self._exits
+        if ends and isinstance(before, (ast.Assert, ast.If)) and (yield "depends", before.test):
+            return True
+        return (yield "left", before)
+
+    @cached_property
+    def _exits(self) -> set[ast.AST]:
+        """The nodes that contain a statement that leaves a block."""
+        found: set[ast.AST] = set()
+        up = self._scopes.parents
+        for node in self._scopes.order:
+            if isinstance(node, _LEAVING):
+                above: ast.AST | None = node
+                while above is not None and above not in found:
+                    found.add(above)
+                    above = up.get(above)
+        return found
+
+    def _depends(self, expr: ast.AST) -> Steps:
+        waiting = [expr]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.Constant):
+                if isinstance(node.value, str) and speaks_of_training(node.value):
+                    return True
                 continue
-            if binding.kind == "def":
+            if isinstance(node, ast.Name):
+                if speaks_of_training(node.id) or (yield "name", self.bound(node)):
+                    return True
                 continue
-            if self.gated(binding.node) or self.depends_on_training(_source_of(binding.node)):
+            if isinstance(node, ast.Attribute):
+                if speaks_of_training(node.attr):
+                    return True
+                owner = self._owner(node.value) if isinstance(node.value, ast.Name) else None
+                if owner is not None and (yield "attribute", (owner, node.attr)):
+                    return True
+            elif isinstance(node, ast.Call):
+                known = self.local(node.func)
+                if isinstance(known, Function):
+                    if (yield "depends", known.node):
+                        return True
+                elif known is None and self._call_speaks(node):
+                    return True
+            # Without those that are known not to depend on it, for example a nested function.
+            waiting += [
+                child
+                for child in ast.iter_child_nodes(node)
+                if self._facts.known(("depends", child)) is not False
+            ]
+        return False
+
+    def _name_depends(self, bound: Bound) -> Steps:
+        for binding in bound.bindings:
+            if binding.kind in ("parameter", "import", "def"):
+                continue
+            if (yield "gated", binding.node) or (yield "depends", _source_of(binding.node)):
                 return True
         return False
 
-    def _attribute_speaks(self, node: ast.Attribute) -> bool:
-        owner = self._owner(node.value) if isinstance(node.value, ast.Name) else None
-        if owner is None:
-            return False
-        method = owner.method(node.attr)
-        if method is not None and self.depends_on_training(method.node):
+    def _attribute_depends(self, attribute: tuple[Class, str]) -> Steps:
+        owner, name = attribute
+        method = owner.method(name)
+        if method is not None and (yield "depends", method.node):
             return True
-        for each in owner.assigned(node.attr):
+        for each in owner.assigned(name):
             if each.function is not None and each.function.name in _SETTERS:
                 return True
             # In `__init__` a Module is always in training mode.
@@ -133,16 +175,12 @@ class Training(Names):
             value = each.value
             if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
                 continue
-            if self.gated(each.node) or (value is not None and self.depends_on_training(value)):
+            if (yield "gated", each.node) or (value is not None and (yield "depends", value)):
                 return True
         return False
 
     def _call_speaks(self, node: ast.Call) -> bool:
-        known = self.local(node.func)
-        if isinstance(known, Function):
-            return self.depends_on_training(known.node)
-        if isinstance(known, Class):
-            return False
+        """Whether a function that is not in this file may use the mode."""
         if isinstance(node.func, ast.Name):
             if not self.bindings(node.func):
                 return False  # a builtin
@@ -156,6 +194,18 @@ class Training(Names):
             and node.func.value.id == "self"
             and not self.assigned(node.func)
         )
+
+
+_STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
+    "gated": Training._gated,
+    "after": Training._after,
+    "filtered": Training._filtered,
+    "called": Training._called_gated,
+    "left": Training._left,
+    "depends": Training._depends,
+    "name": Training._name_depends,
+    "attribute": Training._attribute_depends,
+}
 
 
 def _is_own_mode(node: ast.AST) -> bool:
@@ -178,8 +228,3 @@ def _source_of(node: ast.AST) -> ast.AST:
     if isinstance(node, ast.AugAssign):
         return node.value
     return node if isinstance(node, ast.expr) else ast.Pass()
-
-
-def _place(block: Sequence[ast.AST], node: ast.AST) -> int:
-    """Returns the index of a node in a block."""
-    return next((i for i, each in enumerate(block) if each is node), len(block))

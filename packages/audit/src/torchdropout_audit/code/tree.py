@@ -6,8 +6,10 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
+from typing import Any
 
 from .definitions import Class, Function
 from .scopes import Scope, Scopes
@@ -15,6 +17,7 @@ from .words import words
 
 _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_STEP = 512  # characters
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
 )
@@ -29,17 +32,24 @@ class Tree:
         tree: Its syntax tree.
         classes: Every class statement.
         functions: Every `def`, including methods and nested functions.
+        notes: What rules keep of it, so that they need not read it twice.
     """
 
     def __init__(self, text: str, path: str = "<text>") -> None:
         self.path = path
+        self.notes: dict[Hashable, Any] = {}
         self.text = text
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
             self.tree = ast.parse(text.removeprefix(_BOM))
         first = len(_BOM) if text.startswith(_BOM) else 0
         self._starts = [first, *(end.end() for end in _LINE_END.finditer(text))]
+        # For a line that is not ASCII, the bytes before each of its parts.
+        self._line_steps: dict[int, list[int]] = {}
         self._scopes = Scopes(self.tree)
+        self._before: dict[ast.AST, ast.AST | None] = {}
+        self._blocks: dict[ast.AST, dict[ast.AST, str]] = {}
+        self._names_in: dict[ast.AST, Mapping[str, Sequence[ast.Name]]] = {}
         self._by_node: dict[ast.AST, Function | Class] = {}
         self.classes: list[Class] = []
         self.functions: list[Function] = []
@@ -50,6 +60,40 @@ class Tree:
         while node in up:
             node = up[node]
             yield node
+
+    def before(self, node: ast.AST) -> ast.AST | None:
+        """Returns what comes before a node in the same list: a statement, a value of an `and`."""
+        parent = self._scopes.parents.get(node)
+        if node not in self._before and parent is not None:
+            for _, block in ast.iter_fields(parent):
+                if isinstance(block, list):
+                    self._before.update(zip(block[1:], block, strict=False))
+                    self._before.update(dict.fromkeys(block[:1]))
+        return self._before.get(node)
+
+    def is_in(self, node: ast.AST, parent: ast.AST, name: str) -> bool:
+        """Whether a node is in a block of its parent: `body`, `orelse`, `finalbody`."""
+        block = getattr(parent, name, None)
+        if not isinstance(block, list) or self._scopes.parents.get(node) is not parent:
+            return False
+        if parent not in self._blocks:
+            self._blocks[parent] = {
+                each: field
+                for field, listed in ast.iter_fields(parent)
+                if isinstance(listed, list)
+                for each in listed
+            }
+        return self._blocks[parent].get(node) == name
+
+    def names_in(self, scope: ast.AST) -> Mapping[str, Sequence[ast.Name]]:
+        """Returns the names below a node, by name."""
+        if scope not in self._names_in:
+            found: dict[str, list[ast.Name]] = {}
+            for node in ast.walk(scope):
+                if isinstance(node, ast.Name):
+                    found.setdefault(node.id, []).append(node)
+            self._names_in[scope] = found
+        return self._names_in[scope]
 
     def function_of(self, node: ast.AST) -> Function | None:
         """Returns the innermost function whose body contains a node."""
@@ -127,8 +171,16 @@ class Tree:
         start = self._starts[line - 1]
         if self.text.isascii():
             return start + column
-        end = self._starts[line] if line < len(self._starts) else len(self.text)
-        return start + len(self.text[start:end].encode()[:column].decode(errors="replace"))
+        if line not in self._line_steps:
+            end = self._starts[line] if line < len(self._starts) else len(self.text)
+            parts = (self.text[at : min(at + _STEP, end)] for at in range(start, end, _STEP))
+            sizes = (len(part.encode(errors="surrogatepass")) for part in parts)
+            self._line_steps[line] = list(accumulate(sizes, initial=0))
+        steps = self._line_steps[line]
+        at = max(min(bisect_right(steps, column) - 1, len(steps) - 2), 0)
+        start += at * _STEP
+        part = self.text[start : start + _STEP].encode(errors="surrogatepass")
+        return start + len(part[: column - steps[at]].decode(errors="replace"))
 
     def position(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, both from 1."""

@@ -6,7 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..code import MODULES, OTHER_MODULES, Call, Class, Code, Function, words
+from ..code import MODULES, OTHER_MODULES, Class, Code, Function, words
+from ._rule import kept
 
 BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 """The names of classes of dropout modules."""
@@ -85,44 +86,68 @@ def is_step(code: Code, function: Function | None, rate: ast.AST | None = None) 
     that it passes on, for example to `checkpoint`. A call that gives a parameter in `rate` a value
     that depends on training counts as a test of training.
     """
-    waiting, seen = [function], set()
-    while waiting:
-        one = waiting.pop()
-        if one is None or one in seen:
-            continue
-        seen.add(one)
-        if one.is_step and _ROOTS.fullmatch(one.name):
+    return function is not None and _steps(code).runs(function, _names(rate))
+
+
+class _Steps:
+    """The functions of a file that run at each step."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self._known: dict[tuple[Function, frozenset[str]], bool] = {}
+        runs: dict[Function, list[Function]] = {}
+        for function in code.functions:
+            for holder in self._run_by(function, frozenset()):
+                runs.setdefault(holder, []).append(function)
+        waiting = [f for f in code.functions if f.is_step and _ROOTS.fullmatch(f.name)]
+        self._all = set(waiting)
+        while waiting:
+            for function in runs.get(waiting.pop(), ()):
+                if function not in self._all:
+                    self._all.add(function)
+                    waiting.append(function)
+
+    def runs(self, function: Function, rate: frozenset[str]) -> bool:
+        """Whether a function runs at each step, with the parameters of a rate as they are."""
+        rate &= function.names
+        if not rate or function not in self._all:
+            return function in self._all
+        if function.is_step and _ROOTS.fullmatch(function.name):
             return True
-        for call in one.callers:
-            if not code.gated(call.node) and not (
-                one is function and _is_gate(code, one, call, rate)
-            ):
-                waiting.append(call.function)
-        if not one.callers:
-            waiting += _holders(code, one)
-    return False
+        key = (function, rate)
+        if key not in self._known:
+            self._known[key] = any(each in self._all for each in self._run_by(function, rate))
+        return self._known[key]
 
-
-def _is_gate(code: Code, function: Function, call: Call, rate: ast.AST | None) -> bool:
-    names = {n.id for n in ast.walk(rate) if isinstance(n, ast.Name)} if rate else set()
-    given = [function.given(call, p.arg) for p in function.parameters if p.arg in names]
-    return any(isinstance(each, ast.expr) and code.depends_on_training(each) for each in given)
-
-
-def _holders(code: Code, function: Function) -> Iterator[Function]:
-    """Yields the functions that pass a nested one on outside of tests of training."""
-    outer = code.function_of(function.node)
-    for node in ast.walk(outer.node) if outer else ():
-        if isinstance(node, ast.Name) and node.id == function.name and not code.gated(node):
-            holder = code.function_of(node)
+    def _run_by(self, function: Function, rate: frozenset[str]) -> Iterator[Function]:
+        """Yields the functions that call a function, or pass it on, outside tests of training."""
+        for call in function.callers:
+            if call.function is None or self.code.gated(call.node):
+                continue
+            given = [function.given(call, name) for name in rate]
+            if not any(isinstance(g, ast.expr) and self.code.depends_on_training(g) for g in given):
+                yield call.function
+        outer = None if function.callers else self.code.function_of(function.node)
+        for node in self.code.names_in(outer.node).get(function.name, ()) if outer else ():
+            holder = None if self.code.gated(node) else self.code.function_of(node)
             if holder is not None:
                 yield holder
+
+
+@kept
+def _steps(code: Code) -> _Steps:
+    return _Steps(code)
+
+
+def _names(rate: ast.AST | None) -> frozenset[str]:
+    nodes = () if rate is None else ast.walk(rate)
+    return frozenset(node.id for node in nodes if isinstance(node, ast.Name))
 
 
 def is_refused(code: Code, node: ast.AST) -> bool:
     """Whether a call is expected to raise or to warn: `pytest.raises`, `assertWarns`, `try`."""
     for parent in code.parents(node):
-        if isinstance(parent, ast.Try) and parent.handlers and node in parent.body:
+        if isinstance(parent, ast.Try) and parent.handlers and code.is_in(node, parent, "body"):
             return True
         if any(_REFUSALS.search(name) for name in _callees(parent)):
             return True
@@ -157,13 +182,12 @@ def default_of(code: Code, expr: ast.expr) -> object:
         return value
     if isinstance(expr, ast.Attribute):
         values = code.assigned(expr)
-        if len(values) == 1 and isinstance(values[0], ast.Name):
-            return default_of(code, values[0])
-        return None
+        only = values[0] if len(values) == 1 else None
+        return default_of(code, only) if isinstance(only, ast.Name) else None
     if not isinstance(expr, ast.Name):
         return None
     for function in around(code, code.function_of(expr)):
-        if expr.id in {parameter.arg for parameter in function.parameters}:
+        if expr.id in function.names:
             default = function.defaults.get(expr.id)
             value = None if default is None else code.value(default)
             return value if is_number(value) else None

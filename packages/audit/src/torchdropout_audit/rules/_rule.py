@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from ..code import Code
 from ..findings import Fix
 from ..reporting.findings import Rule, Severity
 
 Finder = Callable[[Code], Iterator["Hit"]]
+
+
+_Reader = TypeVar("_Reader", bound=Callable[..., Any])
+
+
+def kept(read: _Reader) -> _Reader:
+    """Keeps what a function finds out about a source for as long as the source is kept.
+
+    Args:
+        read: A function of a `Code` and of other arguments that can be hashed.
+    """
+
+    @functools.wraps(read)
+    def remembered(code: Code, *about: object) -> Any:
+        key = (read, *about)
+        if key not in code.notes:
+            code.notes[key] = read(code, *about)
+        return code.notes[key]
+
+    return cast(_Reader, remembered)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Code
+from ._rule import kept
 
 _DROPOUTS = frozenset(
     (*MODULES, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout")
     + tuple(f"torchdropout.nn.{name.rpartition('.')[2]}" for name in MODULES)
 )
+_MOST_BEFORE = 200  # layers that are looked at before one
+_MOST_APPLIED = 50  # times that one `Sequential` is followed where it is applied
 _DEEPEST = 8  # names that stand for names: a circle, or beyond any reader
 _TENSOR_METHODS = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
 
@@ -37,26 +39,25 @@ class Path:
     """A layer that is applied, and what was applied before it.
 
     Attributes:
-        layers: In the order of application; the layer itself is the last.
+        last: The layer itself.
+        earlier: The path of the layer before it.
         ends: Whether it ends a `Sequential`, or its result is returned.
         whole: The call of the `Sequential`, or the `return`.
     """
 
-    layers: tuple[Layer, ...]
+    last: Layer
+    earlier: Path | None
     ends: bool
     whole: ast.AST
 
-    @property
-    def last(self) -> Layer:
-        """The layer itself."""
-        return self.layers[-1]
-
     def before(self) -> Iterator[Layer]:
         """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
-        for layer in reversed(self.layers[:-1]):
-            if not layer.name.startswith(("torch.", "torchdropout.")):
+        path = self.earlier
+        for _ in range(_MOST_BEFORE):
+            if path is None or not path.last.name.startswith(("torch.", "torchdropout.")):
                 return
-            yield layer
+            yield path.last
+            path = path.earlier
 
 
 def paths(code: Code) -> Sequence[Path]:
@@ -72,7 +73,7 @@ def paths(code: Code) -> Sequence[Path]:
     return _paths(code)
 
 
-@lru_cache(maxsize=1)  # several rules ask about the same file in turn
+@kept
 def _paths(code: Code) -> tuple[Path, ...]:
     if not any(call.name in _DROPOUTS for call in code.calls):
         return ()
@@ -102,11 +103,36 @@ def drops(code: Code, layer: Layer) -> bool:
     return not (isinstance(p, ast.expr) and code.value(p) == 0)
 
 
+class _Known:
+    """The path of the value of each name; changes can be undone, as at the end of a branch."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, Path | None] = {}
+        self._undo: list[tuple[str, Path | None]] = []
+
+    def get(self, name: str) -> Path | None:
+        return self._paths.get(name)
+
+    def set(self, name: str, path: Path | None) -> None:
+        self._undo.append((name, self._paths.get(name)))
+        self._paths[name] = path
+
+    def mark(self) -> int:
+        return len(self._undo)
+
+    def undo(self, mark: int) -> None:
+        while len(self._undo) > mark:
+            name, path = self._undo.pop()
+            self._paths[name] = path
+
+
 class _Reader:
     def __init__(self, code: Code) -> None:
         self.code = code
         self.calls = {call.node: call for call in code.calls}
         self.has_walrus = ":=" in code.text
+        self._sequences: dict[ast.Call, list[Layer] | None] = {}
+        self._times: dict[ast.Call, int] = {}
 
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
@@ -114,11 +140,13 @@ class _Reader:
             layers = self._sequential(call, nested)
             if layers is None or call.node in nested:
                 continue
-            for n in range(len(layers)):
-                yield Path(tuple(layers[: n + 1]), n + 1 == len(layers), call.node)
+            path: Path | None = None
+            for place, layer in enumerate(layers, 1):
+                path = Path(layer, path, place == len(layers), call.node)
+                yield path
         for function in self.code.functions:
             if function.name != "__init__":
-                yield from self._block(function.node.body, {})
+                yield from self._block(function.node.body, _Known())
 
     # --- What is built --------------------------------------------------------------------------
 
@@ -162,14 +190,12 @@ class _Reader:
 
     # --- What is applied ------------------------------------------------------------------------
 
-    def _block(
-        self, block: Sequence[ast.stmt], known: dict[str, tuple[Layer, ...]]
-    ) -> Generator[Path, None, set[str]]:
+    def _block(self, block: Sequence[ast.stmt], known: _Known) -> Generator[Path, None, set[str]]:
         """Follows the values of local names through statements.
 
         Args:
             block: Statements.
-            known: For each name, the layers that its value has passed; changed in place.
+            known: For each name, the path of its value; changed in place.
 
         Yields:
             The paths.
@@ -189,35 +215,37 @@ class _Reader:
             elif isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
                 now = _stored(statement)
                 # The second iteration begins with what the first left.
-                before = {name: layers for name, layers in known.items() if name not in now}
+                for name in now:
+                    known.set(name, None)
                 for body in bodies:
-                    yield from self._block(body, dict(before))
+                    mark = known.mark()
+                    yield from self._block(body, known)
+                    known.undo(mark)
             elif isinstance(statement, (ast.With, ast.AsyncWith)):
                 bound |= yield from self._block(statement.body, known)
                 now = {n for each in statement.items for n in _stored(each.optional_vars)}
             else:
                 now = set()
                 for body in bodies:
-                    now |= yield from self._block(body, dict(known))
+                    mark = known.mark()
+                    now |= yield from self._block(body, known)
+                    known.undo(mark)
             for name in now:
-                known.pop(name, None)
+                known.set(name, None)
             bound |= now
         return bound
 
-    def _simple(
-        self, statement: ast.stmt, known: dict[str, tuple[Layer, ...]]
-    ) -> Generator[Path, None, set[str]]:
+    def _simple(self, statement: ast.stmt, known: _Known) -> Generator[Path, None, set[str]]:
         value = getattr(statement, "value", None)
         target = _target(statement)
-        passed: tuple[Layer, ...] = ()
+        passed: Path | None = None
         if isinstance(value, ast.expr) and (target or isinstance(statement, ast.Return)):
             source, layers = self._applied(value)
-            passed = known.get(source, ()) if source else ()
-            before = len(passed)
-            passed += tuple(layers)
-            for n in range(before, len(passed)):
-                ends = n + 1 == len(passed) and isinstance(statement, ast.Return)
-                yield Path(passed[: n + 1], ends, statement)
+            passed = known.get(source) if source else None
+            for place, layer in enumerate(layers, 1):
+                ends = place == len(layers) and isinstance(statement, ast.Return)
+                passed = Path(layer, passed, ends, statement)
+                yield passed
         if isinstance(statement, ast.Assign) and not self.has_walrus:
             bound = {name for each in statement.targets for name in _stored(each)}
         elif isinstance(statement, (ast.Expr, ast.Return)) and not self.has_walrus:
@@ -225,9 +253,9 @@ class _Reader:
         else:
             bound = _stored(statement)
         for name in bound:
-            known.pop(name, None)
+            known.set(name, None)
         if target and passed:
-            known[target] = passed
+            known.set(target, passed)
         return bound
 
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
@@ -236,13 +264,13 @@ class _Reader:
         while isinstance(expr, ast.Call):
             call = self.calls.get(expr)
             layers, source = self._step(expr, call)
-            outer = [*layers, *outer]
+            outer += reversed(layers)
             if source is None:
-                return "", outer
+                return "", outer[::-1]
             expr = source
         if isinstance(expr, ast.Name):
-            return expr.id, outer
-        return "", [Layer(expr), *outer]
+            return expr.id, outer[::-1]
+        return "", [Layer(expr), *reversed(outer)]
 
     def _step(self, expr: ast.Call, call: Call | None) -> tuple[list[Layer], ast.expr | None]:
         """Returns the layers that a call applies, and what it applies them to."""
@@ -270,11 +298,21 @@ class _Reader:
             return [self._built(func, expr)], first
         values = self.code.assigned(func)
         if len(values) == 1 and isinstance(values[0], ast.Call):
-            built = self.calls.get(values[0])
-            layers = None if built is None else self._sequential(built, set())
+            layers = self._applied_sequence(values[0])
             if layers is not None:
                 return layers, first
         return [self._built(func, expr)], first
+
+    def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
+        """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""
+        built = self.calls.get(node)
+        if node not in self._sequences:
+            self._sequences[node] = None if built is None else self._sequential(built, set())
+        self._times[node] = self._times.get(node, 0) + 1
+        layers = self._sequences[node]
+        if layers is not None and self._times[node] > _MOST_APPLIED:
+            return [Layer(node)]
+        return layers
 
 
 def _target(statement: ast.stmt) -> str:

@@ -27,6 +27,8 @@ FIXED = BROKEN.replace("dropout_p=self.p", "dropout_p=self.p if self.training el
 
 _Found = tuple[ast.expr, str]
 
+_MOST = 200  # expressions that a rate may come from
+
 
 @rule(
     "TD105",
@@ -98,7 +100,7 @@ def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
     """Yields the expressions, here or in a caller, that give the rate in both modes."""
     if code.gated(call.node) or code.depends_on_training(rate) or _is_zero_there(code, rate, call):
         return
-    source = _source(code, rate, 0)
+    source = _source(code, rate)
     if source is None:
         return
     if isinstance(source, ast.arg):
@@ -113,7 +115,7 @@ def _is_zero_there(code: Code, rate: ast.expr, call: Call) -> bool:
     """Whether the call is made only if the rate is 0: `if self.p == 0.0`, or a name for it."""
     node: ast.AST = call.node
     for parent in code.parents(call.node):
-        if isinstance(parent, ast.If) and any(each is node for each in parent.body):
+        if isinstance(parent, ast.If) and code.is_in(node, parent, "body"):
             test = parent.test
             values = code.assigned(test) if isinstance(test, (ast.Name, ast.Attribute)) else [test]
             if len(values) == 1 and _says_zero(code, rate, values[0]):
@@ -145,41 +147,46 @@ def _from_callers(code: Code, function: Function, parameter: str) -> Iterator[_F
         assert isinstance(given, ast.expr)
         if given is function.defaults.get(parameter) or code.depends_on_training(given):
             continue
-        source = _source(code, given, 0)
+        source = _source(code, given)
         if source is not None and not isinstance(source, ast.arg):
             yield given, code.text_of(source)
 
 
-def _source(code: Code, rate: ast.expr, depth: int) -> ast.expr | ast.arg | None:
+def _source(code: Code, rate: ast.expr) -> ast.expr | ast.arg | None:
     """Returns the constant, attribute or parameter that a rate comes from; None if unknown."""
-    if depth > 4 or code.value(rate) in (0, None):
-        return None
-    if isinstance(rate, ast.Constant):
-        return rate if isinstance(rate.value, (int, float)) else None
-    if isinstance(rate, ast.Attribute):
-        return rate
-    if isinstance(rate, ast.BoolOp) and isinstance(rate.op, ast.Or):
-        return _source(code, rate.values[0], depth + 1)
-    if isinstance(rate, ast.IfExp):
-        body = _source(code, rate.body, depth + 1)
-        return _source(code, rate.orelse, depth + 1) if body is None else body
-    if isinstance(rate, ast.Call) and isinstance(rate.func, ast.Name) and rate.func.id == "float":
-        return _source(code, rate.args[0], depth + 1) if rate.args else None
-    if isinstance(rate, ast.Name):
-        bindings = code.bindings(rate)
-        if len(bindings) == 1 and isinstance(bindings[0].node, ast.arg):
-            return bindings[0].node
-        values = code.assigned(rate)
-        if all(value is not None for value in values):
-            sources = (_source(code, value, depth + 1) for value in values if value is not None)
-            return next((source for source in sources if source is not None), None)
+    waiting = [rate]
+    seen: set[object] = set()
+    while waiting and len(seen) < _MOST:
+        one = waiting.pop()
+        key = code.bound(one) if isinstance(one, ast.Name) else one
+        if key in seen or code.value(one) in (0, None):
+            continue
+        seen.add(key)
+        if isinstance(one, ast.Constant):
+            if isinstance(one.value, (int, float)):
+                return one
+        elif isinstance(one, ast.Attribute):
+            return one
+        elif isinstance(one, ast.BoolOp) and isinstance(one.op, ast.Or):
+            waiting.append(one.values[0])
+        elif isinstance(one, ast.IfExp):
+            waiting += [one.orelse, one.body]
+        elif isinstance(one, ast.Call) and isinstance(one.func, ast.Name):
+            waiting += one.args[:1] if one.func.id == "float" else []
+        elif isinstance(one, ast.Name):
+            bindings = code.bindings(one)
+            if len(bindings) == 1 and isinstance(bindings[0].node, ast.arg):
+                return bindings[0].node
+            values = [value for value in code.assigned(one) if value is not None]
+            if len(values) == len(code.assigned(one)):
+                waiting += reversed(values)
     return None
 
 
 def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:
     """Returns the function, this one or one around it, that has the parameter."""
     while function is not None:
-        if any(each is parameter for each in function.parameters):
+        if parameter.arg in function.names and parameter in function.parameters:
             return function
         function = code.function_of(function.node)
     return None

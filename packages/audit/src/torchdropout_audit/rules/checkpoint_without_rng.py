@@ -43,7 +43,8 @@ _CHECKPOINTS = {
 }
 _OFF_BY_DEFAULT = ("torch.nn.MultiheadAttention", "timm.layers.DropPath", *RNNS, *ATTENTION)
 _WRAPPERS = ("enumerate", "zip", "reversed", "list", "tuple", "iter", "tqdm", "sorted")
-_DEEPEST = 8
+_DEEPEST = 8  # expressions that stand for one another
+_DEEPEST_CALLS = 40  # functions that call one another
 
 
 @rule(
@@ -69,6 +70,7 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     To fix: leave `preserve_rng_state` at its default, True, or make it True when the rate is above
     0.
     """
+    search: _Search | None = None
     for call in code.calls:
         parameter = _CHECKPOINTS.get(call.name or "")
         if parameter is None:
@@ -81,7 +83,8 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
             what = call.node.args[0] if call.node.args else None
         if what is None or isinstance(what, ast.Starred):
             continue
-        held = _Search(code).expression(what)
+        search = search or _Search(code)
+        held = search.expression(what)
         if held:
             drop = next((each for each in held if each.is_on), held[0])
             line = f"{_said(code, drop.call.node.func)} on line {drop.call.node.lineno}"
@@ -106,6 +109,11 @@ class _Drop:
     is_on: bool
 
 
+def _told(found: list[_Drop]) -> list[_Drop]:
+    """Returns those that a finding names: the first, and the first that is on."""
+    return [*found[:1], *[each for each in found[1:] if each.is_on][:1]]
+
+
 class _Search:
     """Finds the dropouts that an expression contains or runs, as far as the file shows."""
 
@@ -113,6 +121,8 @@ class _Search:
         self.code = code
         self.calls = {call.node: call for call in code.calls}
         self.known: dict[ast.AST, list[_Drop]] = {}
+        self._level = 0  # of functions that are being read
+        self._calls: dict[ast.AST, list[ast.Call]] = {}
 
     def expression(self, expr: ast.expr | None, depth: int = 0) -> list[_Drop]:
         """Returns the dropouts in a module or function that an expression stands for."""
@@ -151,7 +161,7 @@ class _Search:
         return found[0] if found and all(found) else []
 
     def _all(self, expressions: Iterable[ast.expr], depth: int) -> list[_Drop]:
-        return [each for expr in expressions for each in self.expression(expr, depth + 1)]
+        return _told([each for expr in expressions for each in self.expression(expr, depth + 1)])
 
     def _call(self, expr: ast.Call, depth: int) -> list[_Drop]:
         """Returns the dropouts in what a call builds, wraps or returns."""
@@ -218,10 +228,9 @@ class _Search:
     def _inside(self, nodes: Sequence[ast.AST]) -> list[_Drop]:
         """Returns the dropouts that code calls or builds."""
         found: list[_Drop] = []
-        for node in nodes:
-            for each in ast.walk(node):
-                if not isinstance(each, ast.Call):
-                    continue
+        self._level += 1
+        for node in nodes if self._level < _DEEPEST_CALLS else ():
+            for each in self._calls_in(node):
                 known = self.code.local(each.func)
                 if self.code.name(each.func) in RATES:
                     found += self._rate(each)
@@ -231,7 +240,13 @@ class _Search:
                     found += self._class(known)
                 elif not isinstance(node, ast.ClassDef):  # a class counts what it builds
                     found += self.expression(each.func, 1)
-        return found
+        self._level -= 1
+        return _told(found)
+
+    def _calls_in(self, node: ast.AST) -> list[ast.Call]:
+        if node not in self._calls:
+            self._calls[node] = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
+        return self._calls[node]
 
     def _rate(self, node: ast.Call) -> list[_Drop]:
         """Returns the dropout that a call is or builds, unless it is known never to act."""

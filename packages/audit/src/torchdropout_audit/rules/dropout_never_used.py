@@ -60,8 +60,14 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     if not any(made.values()):
         return
     uses = _Uses(code)
+    below: dict[Class, list[Class]] = {}
+    for one in code.classes:
+        for base in one.lineage()[1:]:
+            below.setdefault(base, []).append(one)
     for cls, dropouts in made.items():
-        family = [one for one in code.classes if one in cls.lineage() or cls in one.lineage()]
+        if not dropouts:
+            continue
+        family = [*cls.lineage(), *below.get(cls, ())]
         forwards = [one.methods["forward"] for one in family if "forward" in one.methods]
         if not forwards or any(is_stub(each.node.body) for each in forwards):
             continue

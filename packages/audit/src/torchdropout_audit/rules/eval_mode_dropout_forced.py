@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from operator import contains, eq
 from typing import TypeGuard
 
 from ..code import MODULES, Code
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -34,7 +35,8 @@ _KINDS = tuple(name.rpartition(".")[2] for name in MODULES)
 _BASE = "torch.nn.modules.dropout._DropoutNd"
 _HINT = "isinstance(m, nn.modules.dropout._DropoutNd) is true of all dropout modules"
 _PUTS = re.compile(r"\.train\s*\(|\.training\s*=(?!=)")
-Test = Callable[[str], bool]
+_MOST_TESTS = 50  # of one module
+Kinds = frozenset[str]  # the kinds of dropout that a test is true of
 
 
 @rule(
@@ -70,7 +72,7 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
         if subject is None:
             continue
         holder, conditions = _conditions(code, node, subject)
-        if any(path and _asks_for_drop(condition, path) for condition, _, path in conditions):
+        if any(path and _asks_for_drop(code, condition, path) for condition, _, path in conditions):
             yield Hit(
                 node,
                 "this selects modules by the names of attributes, and misses other dropouts",
@@ -82,8 +84,7 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
         if tests:
             # Two tests in one loop may cover the kinds together.
             first, before = found.get(holder, (node, set()))
-            reached = {kind for kind in _KINDS if all(test(kind) for test in tests)}
-            found[holder] = (first, before | reached)
+            found[holder] = (first, before | frozenset.intersection(*tests))
     for node, reached in found.values():
         if reached and len(reached) < len(_KINDS):
             missed = [kind for kind in _KINDS if kind not in reached]
@@ -124,39 +125,44 @@ def _conditions(
     """
     found: list[ast.expr] = []
     for parent in code.parents(node):
-        if (isinstance(parent, ast.If) and any(node is each for each in parent.body)) or (
+        if (isinstance(parent, ast.If) and code.is_in(node, parent, "body")) or (
             isinstance(parent, ast.IfExp) and node is parent.body
         ):
             found.append(parent.test)
         elif isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And):
-            found += [value for value in parent.values if value is not node]
+            others = (value for value in parent.values if value is not node)
+            found += islice(others, _MOST_TESTS)
         elif isinstance(parent, (ast.ListComp, ast.GeneratorExp)):
             return parent, [(t, subject, "") for each in parent.generators for t in each.ifs]
         elif isinstance(parent, (ast.For, ast.AsyncFor)):
-            found += _passed(parent.body, node)
+            found += _passed(code, node)
             target: ast.expr = parent.target
             path = ""
             if isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name):
                 path, target = target.elts[0].id, target.elts[-1]
             if _is(target, subject):
-                given = [(test, subject, path) for test in found]
+                given = [(test, subject, path) for test in found[:_MOST_TESTS]]
                 return parent, given + _of_comprehension(parent.iter)
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            return parent, [(test, subject, "") for test in found]
+            return parent, [(test, subject, "") for test in found[:_MOST_TESTS]]
         node = parent
     return node, []
 
 
-def _passed(block: list[ast.stmt], node: ast.AST) -> list[ast.expr]:
+def _passed(code: Code, node: ast.AST) -> list[ast.expr]:
     """Returns the conditions that a node in a loop comes after: `if not condition: continue`."""
-    return [
-        each.test.operand
-        for each in block[: next((i for i, e in enumerate(block) if e is node), 0)]
-        if isinstance(each, ast.If)
-        and isinstance(each.body[-1], ast.Continue)
-        and isinstance(each.test, ast.UnaryOp)
-        and isinstance(each.test.op, ast.Not)
-    ]
+    found: list[ast.expr] = []
+    before = code.before(node) if isinstance(node, ast.stmt) else None
+    for _ in range(_MOST_TESTS):
+        if (
+            isinstance(before, ast.If)
+            and isinstance(before.body[-1], ast.Continue)
+            and isinstance(before.test, ast.UnaryOp)
+            and isinstance(before.test.op, ast.Not)
+        ):
+            found.insert(0, before.test.operand)
+        before = None if before is None else code.before(before)
+    return found
 
 
 def _of_comprehension(source: ast.expr) -> list[tuple[ast.expr, str, str]]:
@@ -169,7 +175,8 @@ def _of_comprehension(source: ast.expr) -> list[tuple[ast.expr, str, str]]:
     ]
 
 
-def _asks_for_drop(test: ast.expr, path: str) -> bool:
+@kept
+def _asks_for_drop(code: Code, test: ast.expr, path: str) -> bool:
     """Whether a test is about a name: `"dropout" in name`, `name.startswith("drop")`."""
     inside = list(ast.walk(test))
     return any(_is(each, path) for each in inside) and any(
@@ -180,18 +187,24 @@ def _asks_for_drop(test: ast.expr, path: str) -> bool:
     )
 
 
-def _read(code: Code, test: ast.expr, subject: str) -> Test | None:
-    """Returns what a condition tests of the class of a subject; None if it is not known."""
+@kept
+def _read(code: Code, test: ast.expr, subject: str) -> Kinds | None:
+    """Returns the kinds that pass a test of the class of a subject; None if it is not known."""
     if not isinstance(test, ast.BoolOp):
-        return _of_class(code, test, subject) or _of_name(code, test, subject)
+        kinds = _of_class(code, test, subject)
+        return _of_name(code, test, subject) if kinds is None else kinds
     read = [_read(code, value, subject) for value in test.values]
     known = [each for each in read if each is not None]
     if isinstance(test.op, ast.And):
-        return (lambda kind: all(each(kind) for each in known)) if known else None
-    return (lambda kind: any(each(kind) for each in known)) if len(known) == len(read) else None
+        return frozenset.intersection(*known) if known else None
+    return frozenset.union(*known) if len(known) == len(read) else None
 
 
-def _of_class(code: Code, test: ast.expr, subject: str) -> Test | None:
+def _kinds(test: Callable[[str], bool]) -> Kinds:
+    return frozenset(filter(test, _KINDS))
+
+
+def _of_class(code: Code, test: ast.expr, subject: str) -> Kinds | None:
     """Reads `isinstance(m, C)`, `type(m) == C`, `m.__class__ is C`, `type(m) in (C, D)`."""
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name):
         if test.func.id != "isinstance" or len(test.args) != 2 or not _is(test.args[0], subject):
@@ -207,7 +220,7 @@ def _of_class(code: Code, test: ast.expr, subject: str) -> Test | None:
     return None
 
 
-def _one_of(code: Code, classes: ast.expr, *, derived: bool) -> Test | None:
+def _one_of(code: Code, classes: ast.expr, *, derived: bool) -> Kinds | None:
     elements = code.listed(classes)
     if elements is None:
         elements = []
@@ -218,10 +231,10 @@ def _one_of(code: Code, classes: ast.expr, *, derived: bool) -> Test | None:
     names = [code.name(each) for each in elements]
     if any(n is None and code.local(c) is None for n, c in zip(names, elements, strict=True)):
         return None
-    return lambda name: f"torch.nn.{name}" in names or (derived and _BASE in names)
+    return _kinds(lambda kind: f"torch.nn.{kind}" in names or (derived and _BASE in names))
 
 
-def _of_name(code: Code, test: ast.expr, subject: str) -> Test | None:
+def _of_name(code: Code, test: ast.expr, subject: str) -> Kinds | None:
     """Reads `m.__class__.__name__.startswith("Dropout")`, `"Drop" in type(m).__name__`."""
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute) and len(test.args) == 1:
         asks = {"startswith": str.startswith, "endswith": str.endswith}.get(test.func.attr)
@@ -236,19 +249,19 @@ def _of_name(code: Code, test: ast.expr, subject: str) -> Test | None:
     elements, read = code.listed(right), _class_name(left, subject)
     if elements is not None and read is not None:
         names = [code.value(each) for each in elements]
-        return lambda kind: read(kind) in names
+        return _kinds(lambda kind: read(kind) in names)
     return _of_text(code, contains, right, subject, left)
 
 
 def _of_text(
     code: Code, asks: Callable[[str, str], bool], expr: ast.expr, subject: str, other: ast.expr
-) -> Test | None:
+) -> Kinds | None:
     """Returns what is tested of the name of the subject's class; None if nothing is."""
     read, wanted = _class_name(expr, subject), code.value(other)
     if read is None or not isinstance(wanted, str):
         return None
     text = wanted
-    return lambda kind: asks(read(kind), text)
+    return _kinds(lambda kind: asks(read(kind), text))
 
 
 def _class_name(expr: ast.expr, subject: str) -> Callable[[str], str] | None:

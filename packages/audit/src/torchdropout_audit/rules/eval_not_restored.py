@@ -37,7 +37,9 @@ def fit(model, loader, valid, optimizer, epochs):
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _NO_GRADIENT = ("no_grad", "inference_mode")
+_ENDS = (ast.Break, ast.Return, ast.Raise)
 _DEEPEST = 4
+_MOST_MODELS = 100  # that one function puts in eval
 
 
 @rule(
@@ -73,7 +75,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             loop = reader.training_loop(call.node)
             if loop is None or reader.inside(loop).restores or reader.leaves(call.node, loop):
                 continue
-            if _is_made_in(loop, model) or not reader.trains(model, loop):
+            if reader.is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
             if (loop, model) in said:
                 break
@@ -106,6 +108,18 @@ class _Reader:
     def __init__(self, code: Code) -> None:
         self.code = code
         self._read: dict[ast.AST, _Inside] = {}
+        self._last: dict[int, ast.stmt | None] = {}
+        self._made: dict[ast.AST, set[str]] = {}
+        self._called: dict[ast.AST, set[str]] = {}
+        self._trained: set[str] = set()  # the models that the file trains explicitly
+        self._training: set[Function | None] = set()  # and where
+        for call in code.calls:
+            named = self.receiver(call.node, "parameters")
+            if not named and not self.is_off(call.node):
+                named = self.receiver(call.node, "train")
+            if named:
+                self._trained.add(named)
+                self._training.add(call.function)
 
     # --- Of one call ----------------------------------------------------------------------------
 
@@ -168,36 +182,51 @@ class _Reader:
     def leaves(self, node: ast.AST, loop: ast.AST) -> bool:
         """Whether the loop ends after a node: a `break` or `return` in the same block."""
         for parent in self.code.parents(node):
-            for name in ("body", "orelse", "finalbody"):
-                block = getattr(parent, name, None)
-                if isinstance(block, list) and any(each is node for each in block):
-                    place = next(i for i, each in enumerate(block) if each is node)
-                    ends = (ast.Break, ast.Return, ast.Raise)
-                    if any(isinstance(each, ends) for each in block[place:]):
-                        return True
+            if isinstance(node, ast.stmt) and self._is_before_end(node, parent):
+                return True
             if parent is loop:
                 return False
             node = parent
         return False
 
+    def _is_before_end(self, node: ast.stmt, parent: ast.AST) -> bool:
+        """Whether a statement is, or is followed in its block by, one that leaves the block."""
+        for name in ("body", "orelse", "finalbody"):
+            if self.code.is_in(node, parent, name):
+                block: list[ast.stmt] = getattr(parent, name)
+                if id(block) not in self._last:
+                    ends = (each for each in reversed(block) if isinstance(each, _ENDS))
+                    self._last[id(block)] = next(ends, None)
+                last = self._last[id(block)]
+                return last is not None and (last.lineno, last.col_offset) >= (
+                    node.lineno,
+                    node.col_offset,
+                )
+        return False
+
     def trains(self, model: str, loop: ast.AST) -> bool:
         """Whether a model is trained in a loop."""
-        function = self.code.function_of(loop)
-        has_other = False
-        for call in self.code.calls:
-            named = self.receiver(call.node, "parameters")
-            if not named and not self.is_off(call.node):
-                named = self.receiver(call.node, "train")
-            if named == model:
-                return True
-            has_other |= bool(named) and call.function is function
+        if model in self._trained:
+            return True
         # If another model is trained explicitly, one that is only called may be frozen.
-        return not has_other and any(
-            isinstance(node, ast.Call)
-            and _dotted(node.func) == model
-            and not self._is_without_gradient(node)
-            for node in ast.walk(loop)
-        )
+        if self.code.function_of(loop) in self._training:
+            return False
+        if loop not in self._called:
+            calls = (node for node in ast.walk(loop) if isinstance(node, ast.Call))
+            self._called[loop] = {
+                _dotted(node.func) for node in calls if not self._is_without_gradient(node)
+            }
+        return model in self._called[loop]
+
+    def is_made_in(self, loop: ast.AST, model: str) -> bool:
+        """Whether each turn of a loop may have a model of its own, which is in training mode."""
+        if loop not in self._made:
+            self._made[loop] = {
+                _dotted(node)
+                for node in ast.walk(loop)
+                if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store)
+            }
+        return not self._made[loop].isdisjoint((model, model.partition(".")[0]))
 
     def _is_without_gradient(self, node: ast.AST) -> bool:
         return any(
@@ -228,7 +257,8 @@ class _Reader:
         func = node.func
         method = func.attr if isinstance(func, ast.Attribute) else ""
         if method == "eval" or (method == "train" and self.is_off(node)):
-            found.evals |= self.left_in_eval(node)
+            if len(found.evals) < _MOST_MODELS:
+                found.evals |= self.left_in_eval(node)
         elif method == "train":
             found.restores = True
         elif method == "backward" or (method == "step" and _says_optimizer(func)):
@@ -239,20 +269,10 @@ class _Reader:
             found.restores |= inner.restores
             found.backward |= inner.backward
             names = [self._outside(each, function, node) for each in inner.evals]
-            found.evals.update(name for name in names if name)
+            if len(found.evals) < _MOST_MODELS:
+                found.evals.update(name for name in names if name)
         elif method != "train":
             found.restores |= _may_restore(func)
-
-
-def _is_made_in(loop: ast.AST, model: str) -> bool:
-    """Whether each turn of a loop may have a model of its own: a new one is in training mode."""
-    names = (model, model.partition(".")[0])
-    return any(
-        isinstance(node, (ast.Name, ast.Attribute))
-        and isinstance(node.ctx, ast.Store)
-        and _dotted(node) in names
-        for node in ast.walk(loop)
-    )
 
 
 def _may_restore(func: ast.expr) -> bool:

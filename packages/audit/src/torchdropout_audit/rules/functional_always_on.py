@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
@@ -29,6 +30,7 @@ FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON))
 _Caller = tuple[Call, object]
+_Flags = dict[ast.AST, tuple[str, ...]]  # for an `if`, those that are given to the function
 
 
 @rule(
@@ -54,6 +56,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
+    flags: _Flags = {}
+    reached: dict[tuple[Function, str], tuple[list[_Caller], Call | None]] = {}
     for call in code.calls:
         if call.name not in _ALWAYS_ON or call.argument("training") is not None:
             continue
@@ -63,7 +67,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             continue
         if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
             continue
-        if _is_asked_for(code, call, p):
+        if _is_asked_for(code, call, p, flags):
             continue
         # A lambda does not run where it is written.
         is_kept = any(isinstance(each, ast.Lambda) for each in code.parents(call.node))
@@ -72,7 +76,13 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             continue
         in_module = call.cls is not None and call.cls.is_module
         passed = _parameter(function, p)
-        callers = _open_callers(code, function, passed)
+        callers: list[_Caller] = []
+        step: Call | None = None
+        if function is not None:
+            if (function, passed) not in reached:
+                callers = _open_callers(code, function, passed)
+                reached[function, passed] = (callers, _step(code, callers))
+            callers, step = reached[function, passed]
         if function is not None and function.callers and not callers:
             continue
         said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
@@ -81,7 +91,6 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         if in_module and not passed:
             yield Hit(call.node, said, hint, fix)
             continue
-        step = _step(code, callers)
         if step is not None:
             said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
             yield Hit(call.node, said, hint, fix)
@@ -89,18 +98,20 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             yield Hit(call.node, said, hint, severity="advice")
 
 
-def _is_asked_for(code: Code, call: Call, p: object) -> bool:
+def _is_asked_for(code: Code, call: Call, p: object, flags: _Flags) -> bool:
     """Whether a flag that is given to the function, and is off by default, decides."""
     parts = ast.walk(p) if isinstance(p, ast.expr) else ()
     rate = {each.id for each in parts if isinstance(each, ast.Name)}
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.If, ast.IfExp)):
-            test, tests = parent.test, [parent.test]
-            if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-                tests = test.values
-            for each in tests:
-                if isinstance(each, ast.Name) and each.id not in rate and _is_given(code, each):
-                    return True
+            if parent not in flags:
+                test, tests = parent.test, [parent.test]
+                if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+                    tests = test.values
+                named = (each for each in tests if isinstance(each, ast.Name))
+                flags[parent] = tuple({each.id for each in named if _is_given(code, each)})
+            if any(name not in rate for name in flags[parent]):
+                return True
     return False
 
 
@@ -131,8 +142,7 @@ def _is_initial(function: Function | None) -> bool:
 def _parameter(function: Function | None, p: object) -> str:
     """Returns the function's parameter that is passed on as p; "" if p is something else."""
     name = p.id if isinstance(p, ast.Name) else ""
-    is_one = function is not None and any(each.arg == name for each in function.parameters)
-    return name if is_one else ""
+    return name if function is not None and name in function.names else ""
 
 
 def _open_callers(code: Code, function: Function | None, parameter: str) -> list[_Caller]:
@@ -156,9 +166,9 @@ def _open_callers(code: Code, function: Function | None, parameter: str) -> list
 def _step(code: Code, callers: list[_Caller]) -> Call | None:
     """Returns a call by a Module, among the direct and indirect callers, that decides on p."""
     seen = set()
-    waiting = list(callers)
+    waiting = deque(callers)
     while waiting:
-        call, given = waiting.pop(0)
+        call, given = waiting.popleft()
         onward = _parameter(call.function, given)
         if call.cls is not None and call.cls.is_module and not onward:
             return call

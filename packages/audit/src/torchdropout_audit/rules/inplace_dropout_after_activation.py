@@ -9,7 +9,7 @@ from ..code import Call, Code
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 from ._sequences import Layer, Path, drops, kind, paths
 
 BROKEN = """\
@@ -141,11 +141,17 @@ def _fix(code: Code, path: Path) -> Fix | None:
     given = None if call is None else call.argument("inplace")
     if not isinstance(given, ast.Constant):
         return None
-    # `self.drop(x)` as a statement has an effect only in place.
-    is_relied_on = any(
-        isinstance(next(code.parents(each.node)), ast.Expr)
-        and call is not None
-        and call.node in code.assigned(each.node.func)
-        for each in code.calls
-    )
+    is_relied_on = call is not None and call.node in _called_for_effect(code)
     return Fix("make it inplace=False", (Edit(*code.span(given), "False"),), not is_relied_on)
+
+
+@kept
+def _called_for_effect(code: Code) -> frozenset[ast.AST]:
+    """What builds a module that is called as a statement, `self.drop(x)`: it acts in place only."""
+    return frozenset(
+        value
+        for call in code.calls
+        if isinstance(next(code.parents(call.node)), ast.Expr)
+        for value in code.assigned(call.node.func)
+        if value is not None
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..code import MODULES, UNKNOWN, Call, Code, Function
 from ..findings import Edit, Fix
 from ._dropouts import BUILDERS, called, is_step, one_line, whole
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -133,10 +133,13 @@ def _is_method_with_input(call: Call) -> bool:
 
 def _is_called(code: Code, name: ast.Name, function: Function | None) -> bool:
     """Whether a local dropout is called as built: its mode is not set, and it is not passed on."""
+    return function is not None and _uses(code, function, name.id)
+
+
+@kept
+def _uses(code: Code, function: Function, name: str) -> bool:
     is_called = False
-    for node in ast.walk(function.node) if function else ():
-        if not isinstance(node, ast.Name) or node.id != name.id or node is name:
-            continue
+    for node in code.names_in(function.node).get(name, ()):
         if not isinstance(node.ctx, ast.Load):
             continue
         use, parent = called(code, node), next(code.parents(node))
@@ -164,19 +167,27 @@ def _is_rebuilt(
         return False
     if _is_builder(function) or function.node.decorator_list:
         return False
-    if function.callers and all(_is_conditional(code, c.node) for c in function.callers):
-        return False
     if _is_conditional(code, statement):
         return False
+    is_set, attributes = _modes_set(code, function)
+    return not is_set and target.attr not in attributes
+
+
+@kept
+def _modes_set(code: Code, function: Function) -> tuple[bool, frozenset[str]]:
+    """Whether a function sets the mode of all, or runs once; and of which attributes it sets it."""
+    if function.callers and all(_is_conditional(code, c.node) for c in function.callers):
+        return True, frozenset()
+    found = set()
     for node in ast.walk(function.node):
         if isinstance(node, ast.Attribute) and node.attr in _MODES:
             held = node.value
             # `self.training` alone sets nothing; `self.eval()` does.
-            if _is_of_self(held) and isinstance(held, ast.Attribute) and held.attr == target.attr:
-                return False
+            if isinstance(held, ast.Attribute) and _is_of_self(held):
+                found.add(held.attr)
             if isinstance(held, ast.Name) and held.id == "self" and node.attr != "training":
-                return False
-    return True
+                return True, frozenset()
+    return False, frozenset(found)
 
 
 def _is_conditional(code: Code, node: ast.AST) -> bool:
@@ -223,8 +234,8 @@ def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
     return Fix(does, (edit,), call.cls.is_surely_module)
 
 
-def _functional(code: Code, call: Call) -> str | None:
-    """Returns a name for `torch.nn.functional` that needs no new import."""
+@kept
+def _imported(code: Code) -> str | None:
     for node in code.tree.body:
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -234,6 +245,14 @@ def _functional(code: Code, call: Call) -> str | None:
             for alias in node.names:
                 if alias.name == "functional":
                     return alias.asname or alias.name
+    return None
+
+
+def _functional(code: Code, call: Call) -> str | None:
+    """Returns a name for `torch.nn.functional` that needs no new import."""
+    imported = _imported(code)
+    if imported is not None:
+        return imported
     func = call.node.func
     if isinstance(func, ast.Attribute) and code.name(func.value) == "torch.nn":
         return f"{code.text_of(func.value)}.functional"

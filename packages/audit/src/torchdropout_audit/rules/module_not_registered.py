@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from ..code import Assigned, Class, Code
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import builds, is_local_dropout, names_dropout
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -58,11 +59,12 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
 
     To fix: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
     """
-    loose = [call.node.lineno for call in code.calls if _is_loose(code, call.node)]
+    loose = sorted(call.node.lineno for call in code.calls if _is_loose(code, call.node))
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
             continue
-        if not any(cls.node.lineno <= line <= (cls.node.end_lineno or 0) for line in loose):
+        first = bisect_left(loose, cls.node.lineno)
+        if not any(line <= (cls.node.end_lineno or 0) for line in loose[first : first + 1]):
             continue
         if _registers(cls):
             continue
@@ -83,10 +85,14 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
     attribute = _Holder(code, cls.node, name, of_self=True)
     holders = [attribute]
     contents: list[ast.expr] = []
+    followed: set[object] = set()
     for each in cls.assigned(name):
         if isinstance(each.node, ast.AugAssign):
             contents.append(each.node.value)
         elif isinstance(each.value, ast.Name) and each.function is not None:
+            if code.bound(each.value) in followed:
+                continue
+            followed.add(code.bound(each.value))
             local = _Holder(code, each.function.node, each.value.id, of_self=False)
             holders.append(local)
             contents += (v for v in code.assigned(each.value) if v is not None)
@@ -203,11 +209,8 @@ def _held_only_here(code: Code, name: ast.Name) -> list[ast.expr]:
     given = [each for each in code.assigned(name) if isinstance(each, ast.Call)]
     if function is None or len(given) != 1:
         return []
-    reads = [
-        node
-        for node in ast.walk(function.node)
-        if isinstance(node, ast.Name) and node.id == name.id and isinstance(node.ctx, ast.Load)
-    ]
+    named = code.names_in(function.node).get(name.id, ())
+    reads = [node for node in named if isinstance(node.ctx, ast.Load)]
     return list(given) if reads == [name] else []
 
 
@@ -220,6 +223,20 @@ def _registers(cls: Class) -> bool:
     )
 
 
+@kept
+def _attributes_in(code: Code, scope: ast.AST) -> dict[str, list[ast.Attribute]]:
+    """Returns the attributes of `self` below a node, by name."""
+    found: dict[str, list[ast.Attribute]] = {}
+    for node in ast.walk(scope):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("self", "cls")
+        ):
+            found.setdefault(node.attr, []).append(node)
+    return found
+
+
 class _Holder:
     """A name or an attribute of `self` that holds the container, and its uses in a scope."""
 
@@ -228,17 +245,8 @@ class _Holder:
         self.scope = scope
         self.name = name
         self.of_self = of_self
-        self.uses = [node for node in ast.walk(scope) if self._is(node)]
-
-    def _is(self, node: ast.AST) -> bool:
-        if self.of_self:
-            return (
-                isinstance(node, ast.Attribute)
-                and node.attr == self.name
-                and isinstance(node.value, ast.Name)
-                and node.value.id in ("self", "cls")
-            )
-        return isinstance(node, ast.Name) and node.id == self.name
+        uses = _attributes_in(code, scope) if of_self else code.names_in(scope)
+        self.uses = uses.get(name, ())
 
     def added(self) -> Iterator[ast.expr]:
         """Returns what is added to it later."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, RATES, Code
 from ._dropouts import BUILDERS, is_number, one_line
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -55,6 +55,7 @@ def p_zero(code: Code) -> Iterator[Hit]:
             )
 
 
+@kept
 def _sets_rate(code: Code) -> bool:
     """Whether the file gives a module another rate: `self.drop.p = rate`."""
     for node in ast.walk(code.tree):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..code import RATES, Class, Code, words
 from ._dropouts import builds, is_number
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
                     and code.receiver(node) is not None
                     and _is_zeroed(code, node, target)
                     and _is_rate(code, cls, target)
-                    and not _is_set_back(code, cls, node, target)
+                    and not _is_set_back(code, target)
                 ):
                     yield Hit(
                         node,
@@ -97,7 +97,7 @@ def _is_in_eval_alone(code: Code, node: ast.stmt) -> bool:
     for parent in code.parents(node):
         if isinstance(parent, ast.If):
             mode = _mode(code, parent.test)
-            if mode is not None and inner in (parent.orelse if mode else parent.body):
+            if mode is not None and code.is_in(inner, parent, "orelse" if mode else "body"):
                 # With an `and`, the other side runs in both modes.
                 return not (mode and isinstance(parent.test, ast.BoolOp))
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -142,11 +142,14 @@ def _is_rate(code: Code, cls: Class, target: ast.Attribute) -> bool:
         return False  # a module, not a rate
     if _says_drop(target.attr):
         return True
-    for call in code.calls:
-        given = call.argument(RATES.get(call.name or "", "")) if call.cls is cls else None
-        if isinstance(given, ast.expr) and code.text_of(given) == code.text_of(target):
-            return True
-    return False
+    return (cls, code.text_of(target)) in _rates(code)
+
+
+@kept
+def _rates(code: Code) -> frozenset[tuple[Class | None, str]]:
+    """Returns the text of all that is given as a rate, each with its class."""
+    given = ((call.cls, call.argument(RATES.get(call.name or "", ""))) for call in code.calls)
+    return frozenset((cls, code.text_of(rate)) for cls, rate in given if isinstance(rate, ast.expr))
 
 
 def _says_drop(name: str) -> bool:
@@ -154,21 +157,22 @@ def _says_drop(name: str) -> bool:
     return "keep" not in said and any(word.startswith("drop") for word in said)
 
 
-def _is_set_back(code: Code, cls: Class, node: ast.Assign, target: ast.Attribute) -> bool:
+def _is_set_back(code: Code, target: ast.Attribute) -> bool:
     """Whether something in the file sets such an attribute again."""
+    if "setattr" in code.names_in(code.tree):
+        return True
+    return any(each is not target for each in _setters(code).get(target.attr, ()))
+
+
+@kept
+def _setters(code: Code) -> dict[str, list[ast.Attribute]]:
+    """Returns, by name, the attributes that are set outside `__init__`, and not to 0 in eval."""
+    found: dict[str, list[ast.Attribute]] = {}
     for each in ast.walk(code.tree):
-        if isinstance(each, ast.Name) and each.id == "setattr":
-            return True
-        if (
-            isinstance(each, ast.Attribute)
-            and each.attr == target.attr
-            and isinstance(each.ctx, ast.Store)
-            and each is not target
-        ):
+        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store):
             function = code.function_of(each)
             statement = next(code.parents(each))
             is_zero = isinstance(statement, ast.Assign) and _is_zeroed(code, statement, each)
-            if is_zero or (function is not None and function.name == "__init__"):
-                continue
-            return True
-    return False
+            if not is_zero and (function is None or function.name != "__init__"):
+                found.setdefault(each.attr, []).append(each)
+    return found

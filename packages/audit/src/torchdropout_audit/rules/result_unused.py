@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import BUILDERS, is_refused, is_step, one_line
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -85,6 +85,7 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
     return True
 
 
+@kept
 def _sets_inplace(code: Code) -> bool:
     """Whether the file makes modules in place after they are built: `self.drop.inplace = True`."""
     return any(
@@ -123,11 +124,26 @@ def _severity(code: Code, call: Call) -> Severity | None:
             return None  # timed, profiled or traced
         if parent is call.function.node:
             break
-    is_read = any(
-        isinstance(node, ast.Name) and node.id == x.id and node.lineno > x.lineno
-        for node in ast.walk(call.function.node)
+    last = _last_lines(code, call.function)
+    return "advice" if last.get(x.id, 0) > x.lineno else None
+
+
+@kept
+def _last_lines(code: Code, function: Function) -> Mapping[str, int]:
+    """The last line of a function that has each name."""
+    named = code.names_in(function.node)
+    return {name: max(node.lineno for node in nodes) for name, nodes in named.items()}
+
+
+@kept
+def _assigns(code: Code, function: Function) -> frozenset[str]:
+    """The names that a function itself assigns."""
+    named = code.names_in(function.node)
+    return frozenset(
+        name
+        for name, nodes in named.items()
+        if any(isinstance(n.ctx, ast.Store) and code.function_of(n) is function for n in nodes)
     )
-    return "advice" if is_read else None
 
 
 def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
@@ -135,14 +151,7 @@ def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
     x = _input(call)
     if not isinstance(x, ast.Name) or call.function is None:
         return None
-    is_parameter = x.id in {parameter.arg for parameter in call.function.parameters}
-    if not is_parameter and not any(
-        isinstance(node, ast.Name)
-        and node.id == x.id
-        and isinstance(node.ctx, ast.Store)
-        and code.function_of(node) is call.function
-        for node in ast.walk(call.function.node)
-    ):
+    if x.id not in call.function.names and x.id not in _assigns(code, call.function):
         return None
     start = code.span(statement)[0]
     # The fixed program trains with dropout: intended, but a change.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 
 from ..code import UNKNOWN, Call, Code, Function, speaks_of_training, words
 from ..findings import Edit, Fix
 from ._bases import has_plain_bases, is_stub
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -59,13 +60,14 @@ def train_overridden(code: Code) -> Iterator[Hit]:
     To fix: `def train(self, mode=True)` with `super().train(mode)`; name a method that trains the
     model `fit`.
     """
+    trains = Counter(one.cls for one in code.functions if one.name == "train")
     for cls in code.classes:
         train = cls.methods.get("train")
         if train is None or train.node.decorator_list or is_stub(train.node.body):
             continue
         if not has_plain_bases(code, cls) or cls.method("eval") or cls.assigned("eval"):
             continue
-        if sum(one.cls is cls and one.name == "train" for one in code.functions) > 1:
+        if trains[cls] > 1:
             continue  # a test decides which one counts
         yield from _judge(code, train)
 
@@ -144,8 +146,8 @@ def _ignoring(code: Code, train: Function, mode: ast.arg) -> list[Call]:
     if any(isinstance(node, ast.Name) and node.id in (mode.arg, "locals") for node in nodes):
         return []
     found = []
-    for call in code.calls:
-        if call.function is not train or not isinstance(call.node.func, ast.Attribute):
+    for call in _calls(code).get(train, ()):
+        if not isinstance(call.node.func, ast.Attribute):
             continue
         func = call.node.func
         is_parent = isinstance(func.value, ast.Call) and _is_super(func.value)
@@ -157,6 +159,15 @@ def _ignoring(code: Code, train: Function, mode: ast.arg) -> list[Call]:
             found.append(call)
         elif func.attr in ("train", "eval") and (is_parent or is_self):
             return []
+    return found
+
+
+@kept
+def _calls(code: Code) -> dict[Function | None, list[Call]]:
+    """Returns the calls in each function."""
+    found: dict[Function | None, list[Call]] = {}
+    for call in code.calls:
+        found.setdefault(call.function, []).append(call)
     return found
 
 

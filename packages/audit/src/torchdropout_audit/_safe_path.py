@@ -1,0 +1,1 @@
+../../../../src/torchdropout/_safe_path.py

@@ -1,0 +1,849 @@
+"""Sources that are made to take long, or to overflow the stack: none takes more than its share."""
+
+# ruff: noqa: E501, E741
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from torchdropout_audit import run as run_module
+from torchdropout_audit.code.facts import Facts
+from torchdropout_audit.comments import suppress
+from torchdropout_audit.files import find_files
+from torchdropout_audit.limit import TooLongError, within
+from torchdropout_audit.patterns import Patterns
+from torchdropout_audit.registry import FINDERS
+from torchdropout_audit.run import audit_data, audit_paths
+from torchdropout_audit.source import audit_text
+
+HEAD = """\
+import torch
+from torch import nn
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+"""
+SHAPES = {}
+
+
+def shape(make):
+    SHAPES[make.__name__] = make
+    return make
+
+
+def cls(body, init="self.p = 0.1"):
+    start = "class N(nn.Module):\n    def __init__(self):\n        super().__init__()\n        "
+    return f"{HEAD}{start}{init}\n{body}"
+
+
+def fwd(lines, args="x"):
+    body = "".join(f"        {line}\n" for line in lines)
+    return cls(f"    def forward(self, {args}):\n{body}        return x\n")
+
+
+@shape
+def calls_next(n):
+    return (
+        HEAD
+        + "".join(f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(n))
+        + f"def f{n}(x):\n    return F.dropout(x, .1)\n"
+    )
+
+
+@shape
+def calls_prev(n):
+    return (
+        HEAD
+        + "def f0(x):\n    return F.dropout(x, .1)\n"
+        + "".join(f"def f{i + 1}(x):\n    return f{i}(x)\n" for i in range(n))
+    )
+
+
+@shape
+def calls_next_arg(n):
+    return (
+        HEAD
+        + "".join(f"def f{i}(x, p):\n    return f{i + 1}(x, p)\n" for i in range(n))
+        + f"def f{n}(x, p):\n    return F.scaled_dot_product_attention(x, x, x, dropout_p=p)\n"
+    )
+
+
+@shape
+def methods_next(n):
+    return cls(
+        "".join(
+            f"    def f{i}(self, x, p):\n        return self.f{i + 1}(x, p)\n" for i in range(n)
+        )
+        + f"    def f{n}(self, x, p):\n        return F.dropout(x, p)\n    def forward(self, x):\n        return self.f0(x, .1)\n"
+    )
+
+
+@shape
+def if_dropout(n):
+    return fwd(["if self.a: x = F.dropout(x, .1)"] * n)
+
+
+@shape
+def plain_dropout(n):
+    return fwd(["x = F.dropout(x, .1)"] * n)
+
+
+@shape
+def built_in_forward(n):
+    return fwd(["x = nn.Dropout(.1)(x)"] * n)
+
+
+@shape
+def built_named(n):
+    return fwd([l for i in range(n) for l in (f"d{i} = nn.Dropout(.1)", f"x = d{i}(x)")])
+
+
+@shape
+def built_same(n):
+    return fwd(["d = nn.Dropout(.1)", "x = d(x)"] * n)
+
+
+@shape
+def built_self(n):
+    return fwd([l for i in range(n) for l in (f"self.d{i} = nn.Dropout(.1)", f"x = self.d{i}(x)")])
+
+
+@shape
+def sdpa(n):
+    return fwd(["x = F.scaled_dot_product_attention(x, x, x, dropout_p=self.p)"] * n)
+
+
+@shape
+def sdpa_local(n):
+    return fwd(
+        [
+            l
+            for i in range(n)
+            for l in ("p = self.p", "x = F.scaled_dot_product_attention(x, x, x, dropout_p=p)")
+        ]
+    )
+
+
+@shape
+def cond_p(n):
+    return fwd(["p = p if x is None else p"] * n + ["x = F.dropout(x, p)"], "x, p")
+
+
+@shape
+def cond_many(n):
+    return fwd(["p = p if x is None else p", "x = F.dropout(x, p)"] * n, "x, p")
+
+
+@shape
+def chain_names(n):
+    return fwd(
+        ["p0 = self.q"] + [f"p{i + 1} = p{i}" for i in range(n)] + [f"x = F.dropout(x, p{n})"]
+    )
+
+
+@shape
+def chain_attrs(n):
+    return cls(
+        "    def forward(self, x):\n"
+        + "".join(f"        self.p{i} = self.p{i + 1}\n" for i in range(n))
+        + "        return F.dropout(x, self.p0)\n"
+    )
+
+
+@shape
+def classes_chained(n):
+    return (
+        HEAD
+        + "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
+        + "".join(f"class C{i + 1}(C{i}):\n    pass\n" for i in range(n))
+    )
+
+
+@shape
+def classes_chained_full(n):
+    return (
+        HEAD
+        + "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
+        + "".join(
+            f"class C{i + 1}(C{i}):\n    def __init__(self):\n        self.d{i} = nn.Dropout(.1)\n        self.l{i} = [nn.Dropout(.1)]\n        self.drop_p = 0.1\n    def train(self):\n        super().train()\n    def g{i}(self, x):\n        self.drop_p = 0\n        return F.dropout(self.f(self.zz(x)), self.qq)\n"
+            for i in range(n)
+        )
+    )
+
+
+@shape
+def classes_flat(n):
+    return HEAD + "".join(
+        f"class C{i}(nn.Module):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\n        self.l = [nn.Dropout(.1)]\n    def forward(self, x):\n        if not self.training:\n            self.drop_p = 0\n        return F.dropout(x, self.drop_p)\n"
+        for i in range(n)
+    )
+
+
+@shape
+def classes_many_bases(n):
+    return (
+        HEAD
+        + "".join(f"class C{i}(nn.Module):\n    pass\n" for i in range(n))
+        + "class D("
+        + ", ".join(f"C{i}" for i in range(n))
+        + "):\n    def forward(self, x):\n        return F.dropout(self.a(x), self.b)\n"
+    )
+
+
+@shape
+def funcs_same_name(n):
+    return HEAD + "".join("def f(x):\n    return F.dropout(f(x), .1)\n" for i in range(n))
+
+
+@shape
+def methods_same_name(n):
+    return cls(
+        "".join(
+            "    def forward(self, x):\n        return F.dropout(self.forward(x), self.p)\n"
+            for i in range(n)
+        )
+    )
+
+
+@shape
+def elifs_training(n):
+    return fwd(
+        ["if x == 0: x = F.dropout(x, .1)"]
+        + [f"elif x == {i}: x = F.dropout(x, self.a)" for i in range(n)]
+        + ["elif self.training: pass"]
+    )
+
+
+@shape
+def binop(n):
+    return fwd(["x = F.dropout(x, " + "+".join(["a"] * n) + ")"])
+
+
+@shape
+def boolop(n):
+    return fwd(["x = " + " and ".join(["F.dropout(x, .1)"] * n)])
+
+
+@shape
+def one_line_unicode(n):
+    return fwd(["'é'; " + "; ".join(["x = F.dropout(x, .1)"] * n)])
+
+
+@shape
+def sequential_long(n):
+    return HEAD + "s = nn.Sequential(" + ", ".join(["nn.Dropout(.1)"] * n) + ")\n"
+
+
+@shape
+def sequential_applied(n):
+    return cls(
+        "    def forward(self, x):\n" + "        x = self.s(x)\n" * n + "        return x\n",
+        "self.s = nn.Sequential(" + ", ".join(["nn.Linear(8, 8), nn.Dropout(.1)"] * n) + ")",
+    )
+
+
+@shape
+def sequential_star(n):
+    return HEAD + "l = [" + "nn.Dropout(.1), " * n + "]\n" + "s = nn.Sequential(*l)\n" * n
+
+
+@shape
+def relu_dropout(n):
+    return fwd(["x = F.dropout(x, .1)"] + ["x = F.relu(x)", "x = F.batch_norm(x)"] * n)
+
+
+@shape
+def inplace_many(n):
+    return (
+        HEAD
+        + "s = nn.Sequential("
+        + ", ".join(["nn.ReLU(), nn.Dropout(.1, inplace=True)"] * n)
+        + ")\n"
+    )
+
+
+@shape
+def evals(n):
+    return (
+        HEAD
+        + "def f(model, opt, loader):\n    model.train()\n    for x in loader:\n        loss = model(x)\n        loss.backward()\n        opt.step()\n"
+        + "        model.eval()\n" * n
+    )
+
+
+@shape
+def evals_many(n):
+    return (
+        HEAD
+        + "def f(model, opt, loader):\n    for x in loader:\n        loss = m(x)\n        loss.backward()\n        opt.step()\n"
+        + "".join(f"        m{i}.eval()\n" for i in range(n))
+        + "".join(f"        m{i}(x)\n" for i in range(n))
+    )
+
+
+@shape
+def evals_loops(n):
+    return (
+        HEAD
+        + "def g(m):\n    m.eval()\n"
+        + "".join(
+            f"def f{i}(m{i}, opt, loader):\n    for x in loader:\n        m{i}(x).backward()\n        g(m{i})\n"
+            for i in range(n)
+        )
+    )
+
+
+@shape
+def eval_calls_next(n):
+    return (
+        HEAD
+        + "".join(f"def f{i}(m):\n    f{i + 1}(m)\n" for i in range(n))
+        + f"def f{n}(m):\n    m.eval()\ndef t(m, l):\n  m.train()\n  for x in l:\n    m(x).backward()\n    f0(m)\n"
+    )
+
+
+@shape
+def with_raises(n):
+    return HEAD + "with pytest.raises(E):\n" + "    nn.Dropout(2)\n" * n
+
+
+@shape
+def returns_early(n):
+    return fwd(["if x is None: return x", "x = F.dropout(x, .1)"] * n)
+
+
+@shape
+def asserts(n):
+    return fwd(["assert x", "x = F.dropout(x, .1)"] * n)
+
+
+@shape
+def comprehensions(n):
+    return fwd(["x = [F.dropout(y, .1) for y in x if y]"] * n)
+
+
+@shape
+def nonlocals_unbound(n):
+    return (
+        HEAD
+        + "def o():\n"
+        + "".join(
+            f"    def f{i}():\n        nonlocal x{i}\n        x{i} = F.dropout(x{i})\n"
+            for i in range(n)
+        )
+    )
+
+
+@shape
+def star_imports(n):
+    return (
+        HEAD
+        + "".join(f"from m{i} import *\n" for i in range(n))
+        + "".join(f"y{i}(x{i})\n" for i in range(n))
+        + "F.dropout(x)\n"
+    )
+
+
+@shape
+def imports_same(n):
+    return HEAD + "from m import a\n" * n + "a(F.dropout(x))\n" * n
+
+
+@shape
+def noqa_same_line(n):
+    return HEAD + "x = F.dropout(x, 2)  " + "# torchdropout: ignore[p-one] " * n + "\n"
+
+
+@shape
+def noqa_lines(n):
+    return HEAD + "nn.Dropout(2)  # torchdropout: ignore[p-one]\n" * n
+
+
+@shape
+def noqa_file(n):
+    return HEAD + "# torchdropout: ignore-file[p-one]\n" * n + "nn.Dropout(2)\n" * n
+
+
+@shape
+def noqa_open(n):
+    return HEAD + "nn.Dropout(2)  # torchdropout: ignore[" * n + "\n"
+
+
+@shape
+def never_used(n):
+    return cls(
+        "    def forward(self, x):\n        return x\n",
+        "\n        ".join(f"self.d{i} = nn.Dropout(.1)" for i in range(n)),
+    )
+
+
+@shape
+def plain_lists(n):
+    return cls(
+        "    def forward(self, x):\n        for i in self.l0: x = i(x)\n        return x\n",
+        "\n        ".join(f"self.l{i} = [nn.Dropout(.1)]" for i in range(n)),
+    )
+
+
+@shape
+def plain_list_appends(n):
+    return cls(
+        "    def forward(self, x):\n        for i in self.l: x = i(x)\n        return x\n",
+        "self.l = []\n        "
+        + "\n        ".join("self.l.append(nn.Dropout(.1))" for i in range(n)),
+    )
+
+
+@shape
+def plain_list_names(n):
+    return cls(
+        "    def forward(self, x):\n        return x\n",
+        "\n        ".join(f"d{i} = nn.Dropout(.1)" for i in range(n))
+        + "\n        self.l = ["
+        + ", ".join(f"d{i}" for i in range(n))
+        + "]",
+    )
+
+
+@shape
+def plain_list_reassigned(n):
+    return cls(
+        "    def forward(self, x):\n        return x\n",
+        "\n        ".join(["self.l = [nn.Dropout(.1)]"] * n),
+    )
+
+
+@shape
+def zeroed(n):
+    return cls(
+        "    def forward(self, x):\n"
+        + "".join(f"        if not self.training: self.drop_{i} = 0\n" for i in range(n))
+        + "        return x\n"
+    )
+
+
+@shape
+def zeroed_same(n):
+    return cls(
+        "    def forward(self, x):\n"
+        + "".join("        if not self.training: self.drop = 0\n" for i in range(n))
+        + "        return x\n"
+    )
+
+
+@shape
+def results_unused(n):
+    return fwd(["F.dropout(x, .1, self.training)"] * n)
+
+
+@shape
+def results_unused_self(n):
+    return cls(
+        "    def forward(self, x):\n" + "        self.d(x)\n" * n + "        return x\n",
+        "self.d = nn.Dropout(.1)",
+    )
+
+
+@shape
+def self_assigned_n(n):
+    return cls(
+        "    def forward(self, x):\n"
+        + "        x = F.dropout(self.d(x), self.p)\n" * n
+        + "        return x\n",
+        "\n        ".join(["self.d = nn.Dropout(.1)", "self.p = self.q"] * n),
+    )
+
+
+@shape
+def checkpoints(n):
+    return cls(
+        "    def forward(self, x):\n"
+        + "        x = checkpoint(self.f, x, preserve_rng_state=False)\n" * n
+        + "        return x\n    def f(self, x):\n"
+        + "        x = F.dropout(x)\n" * n
+    )
+
+
+@shape
+def checkpoint_chain(n):
+    return (
+        HEAD
+        + "".join(f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(n))
+        + f"def f{n}(x):\n    return F.dropout(x)\nx = checkpoint(f0, x, preserve_rng_state=False)\n"
+    )
+
+
+@shape
+def checkpoint_fan(n):
+    return (
+        HEAD
+        + "".join(f"def f{i}(x):\n    return f{i + 1}(f{i + 1}(x))\n" for i in range(n))
+        + f"def f{n}(x):\n    return F.dropout(x)\nx = checkpoint(f0, x, preserve_rng_state=False)\n"
+    )
+
+
+@shape
+def checkpoint_classes(n):
+    return (
+        HEAD
+        + "".join(
+            f"class C{i}(nn.Module):\n    def __init__(self):\n        self.a = C{i + 1}()\n        self.b = C{i + 1}()\n"
+            for i in range(n)
+        )
+        + f"class C{n}(nn.Module):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\nm = C0()\nx = checkpoint(m, x, preserve_rng_state=False)\n"
+    )
+
+
+@shape
+def mc(n):
+    return (
+        HEAD
+        + "def f(model):\n    for m in model.modules():\n"
+        + "        if type(m) == nn.Dropout: m.train()\n" * n
+    )
+
+
+@shape
+def mc_continue(n):
+    return (
+        HEAD
+        + "def f(model):\n    for m in model.modules():\n"
+        + "        if not x: continue\n        m.train()\n" * n
+    )
+
+
+@shape
+def mc_many_trains(n):
+    return (
+        HEAD
+        + "def f(model):\n    for m in model.modules():\n        if "
+        + " and ".join(["isinstance(m, nn.Dropout)"] * n)
+        + ":\n"
+        + "            m.train()\n" * n
+    )
+
+
+@shape
+def p_params(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"p{i}=.1" for i in range(n))
+        + "):\n"
+        + "".join(f"    F.dropout(x, p{i})\n" for i in range(n))
+    )
+
+
+@shape
+def p_params_called(n):
+    return (
+        HEAD
+        + "def f(x, "
+        + ", ".join(f"p{i}=.1" for i in range(n))
+        + "):\n    return F.dropout(x, p1)\n"
+        + "class M(nn.Module):\n    def forward(self, x):\n"
+        + "        x = f(x, 1)\n" * n
+    )
+
+
+@shape
+def called_by_many(n):
+    return (
+        HEAD
+        + "def h(x, p):\n"
+        + "    x = F.dropout(x, p)\n" * n
+        + "    return x\nclass M(nn.Module):\n    def forward(self, x):\n"
+        + "        x = h(x, .1)\n" * n
+    )
+
+
+@shape
+def called_rate(n):
+    return (
+        HEAD
+        + "def h(x, p):\n"
+        + "    x = nn.Dropout(p)(x)\n" * n
+        + "    return x\nclass M(nn.Module):\n    def forward(self, x):\n"
+        + "        x = h(x, .1)\n" * n
+    )
+
+
+@shape
+def holders(n):
+    return (
+        HEAD
+        + "def o(x):\n"
+        + "".join(f"    def f{i}(x): return nn.Dropout(.1)(x)\n" for i in range(n))
+        + "".join(f"    run(f{i})\n" for i in range(n))
+    )
+
+
+@shape
+def keep(n):
+    return HEAD + "".join("nn.Dropout(keep_prob)\n" for i in range(n)) + "keep_prob = 1 - x\n" * n
+
+
+@shape
+def flags(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"a{i}=False" for i in range(n))
+        + "):\n"
+        + "".join(f"    if a{i}: x = F.dropout(x, .1)\n" for i in range(n))
+    )
+
+
+@shape
+def if_and_flags(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"a{i}" for i in range(n))
+        + "):\n    if "
+        + " and ".join(f"b{i}" for i in range(n))
+        + ":\n"
+        + "".join("        x = F.dropout(x, .1)\n" for i in range(n))
+    )
+
+
+@shape
+def properties(n):
+    return cls(
+        "".join(f"    @property\n    def q{i}(self): return self.q{i + 1}\n" for i in range(n))
+        + "    def forward(self, x):\n        return F.dropout(x, self.q0)\n"
+    )
+
+
+@shape
+def train_overridden(n):
+    return HEAD + "".join(
+        f"class C{i}(nn.Module):\n    def train(self, mode=True):\n        super().train()\n    def forward(self, x): return F.dropout(x)\n"
+        for i in range(n)
+    )
+
+
+@shape
+def train_same(n):
+    return (
+        HEAD
+        + "class C(nn.Module):\n"
+        + "    def train(self, mode=True):\n        super().train()\n" * n
+        + "    def forward(self, x): return F.dropout(x)\n"
+    )
+
+
+@shape
+def alias_many(n):
+    return HEAD + "a = F.dropout\n" * n + "a(x)\n" * n
+
+
+@shape
+def p_zero_set(n):
+    return HEAD + "nn.Dropout(0.0)\n" * n
+
+
+def work(text):
+    """How many functions are called while a source is audited: it does not depend on the load."""
+    count = 0
+
+    def counting(frame, event, argument):
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counting)
+    try:
+        suppress(audit_text(text), text)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_four_times_as_long_is_four_times_as_much_work(name):
+    make = SHAPES[name]
+    assert not any(f.name == "syntax-error" for f in audit_text(make(240)))
+    work(make(240))  # what is kept between sources is made now
+    assert work(make(240)) < 5.5 * work(make(60))
+
+
+def test_what_is_said_of_a_long_source_is_what_is_said_of_a_short_one():
+    assert len(audit_text(SHAPES["if_dropout"](1_000))) == 1_000
+    text = SHAPES["cond_p"](1_000).replace("return x", "return F.dropout(x, 0.1)")
+    assert [f.name for f in audit_text(text)] == ["functional-always-on", "double-dropout"]
+    [found] = audit_text(SHAPES["methods_next"](1_000))
+    assert (found.name, found.severity) == ("functional-always-on", "error")
+    chained = SHAPES["classes_chained"](5_000)
+    last = "class D(C5000):\n    def g(self, x):\n        return F.dropout(x, .1)\n"
+    assert [f.severity for f in audit_text(chained + last)] == ["error", "error"]
+
+
+def test_a_test_of_training_is_followed_however_far():
+    text = SHAPES["calls_next"](2_000).replace("F.dropout(x, .1)", "self.training")
+    text += "class M(nn.Module):\n    def forward(self, x):\n        if f0(x):\n            F.dropout(x)\n"
+    assert [f.name for f in audit_text(text)] == ["result-unused"]
+
+
+# --- Facts --------------------------------------------------------------------------------------
+
+
+def least(graph, true):
+    """The facts that hold, computed from below."""
+    held = set(true)
+    while True:
+        new = {
+            each
+            for each, (decide, needed) in graph.items()
+            if each not in held and needed and decide(n in held for n in needed)
+        }
+        if not new:
+            return held
+        held |= new
+
+
+def test_facts_are_the_least_solution():
+    draw = random.Random(0)
+    for _ in range(3_000):
+        count = draw.randint(1, 9)
+        places = range(count)
+        graph = {
+            i: (draw.choice([any, any, all]), draw.choices(places, k=draw.randint(0, 3)))
+            for i in places
+        }
+        true = {i for i in places if draw.random() < 0.15}
+
+        def steps(fact, graph=graph, true=true):
+            decide, needed = graph[fact]
+            if fact in true:
+                return True
+            for each in needed:
+                holds = yield each
+                if holds is (decide is any):
+                    return holds
+            return decide is all and bool(needed)
+
+        facts = Facts(steps)
+        order = draw.sample(places, count)
+        held = least(graph, true)
+        assert [facts.holds(i) for i in order] == [i in held for i in order]
+
+
+# --- A limit, and faults of one rule ------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+    return tmp_path / "src"
+
+
+BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
+needs_timer = pytest.mark.skipif(sys.platform == "win32", reason="it has no such timer")
+
+
+@needs_timer
+def test_work_ends_when_its_time_is_over():
+    with pytest.raises(TooLongError):
+        for_ever(0.05)
+    with within(100):
+        pass
+
+
+def for_ever(seconds):
+    with within(seconds):
+        while True:
+            pass
+
+
+@needs_timer
+def test_a_file_that_takes_too_long_is_said_and_the_others_are_audited(folder, monkeypatch):
+    audit_rules = run_module.audit_rules
+
+    def audit(text, path, rules):
+        while path == "b.py":
+            pass
+        return audit_rules(text, path, rules)
+
+    monkeypatch.setattr(run_module, "audit_rules", audit)
+    monkeypatch.setattr(run_module, "MOST_SECONDS", 0.2)
+    for name in "abc":
+        Path(f"{name}.py").write_text(BAD)
+    for _ in range(2):  # not remembered as a file without findings
+        report = audit_paths(["."])
+        assert [f.path for f in report.findings] == ["a.py", "c.py"]
+        assert report.problems == ("b.py: not audited: it takes more than 0.2 s of the processor",)
+    report, _ = audit_data(BAD.encode(), "b.py")
+    assert len(report.problems) == 1
+
+
+def test_a_rule_that_fails_costs_its_findings_and_no_others(folder, monkeypatch):
+    finders = dict(FINDERS)
+    finder = finders["p-one"]
+
+    def fail(code):
+        raise RecursionError("maximum recursion depth exceeded")
+        yield
+
+    finders["p-one"] = type(finder)(finder.rule, fail)
+    monkeypatch.setattr("torchdropout_audit.source.FINDERS", finders)
+    Path("a.py").write_text(BAD)
+    for _ in range(2):
+        report = audit_paths(["."])
+        assert [f.name for f in report.findings] == ["p-out-of-range"]
+        said = "p-one was not applied: RecursionError: maximum recursion depth exceeded"
+        assert report.problems == (f"a.py: {said}",)
+    with pytest.raises(RecursionError):
+        audit_text(BAD)
+
+
+# --- Patterns, folders, files -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 40 + "*b", "a" * 200),
+        ("**/a/" * 40 + "b", "a/" * 200 + "c"),
+        ("*a*/" * 20 + "b", "aaaaaaaa/" * 100 + "c"),
+        ("[ab]*" * 40 + "c", "ab" * 100),
+        ("?*" * 40 + "c", "ab" * 100),
+        ("[" * 9_000, "a"),
+        ("a" + " " * 9_000 + "b", "a"),
+        ("*a" * 100_000, "a"),
+    ],
+)
+def test_a_pattern_is_matched_without_trying_all_ways(folder, pattern, path):
+    with within(20):  # the first of these took longer than anyone waits
+        assert not Patterns(folder, [pattern])(path)
+
+
+def test_many_stars_still_match(folder):
+    assert Patterns(folder, ["*a" * 40 + "*b"])("a" * 60 + "b")
+    assert Patterns(folder, ["*a/**/b*c/**"])("xa/1/2/b-c/b-c/d")
+    assert not Patterns(folder, ["*a/**/b*c/**"])("xa/1/2/b-c")
+    assert not Patterns(folder, ["a*b"])("a/b")
+
+
+def test_folders_may_be_nested_deeper_than_calls(folder):
+    deep = folder
+    for _ in range(400):
+        deep = deep / "d"
+        deep.mkdir()
+    (deep / "a.py").write_text(BAD)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(300)
+    try:
+        files, problems = find_files(["."])
+    finally:
+        sys.setrecursionlimit(limit)
+    assert (len(files), problems) == (1, [])
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_source_in_utf_16_is_said_to_be_unreadable(folder, codec):
+    Path("a.py").write_bytes(BAD.encode(codec))
+    [found] = audit_paths(["."]).findings
+    assert found.name in ("unreadable", "syntax-error")
+    assert found.severity == "error"

@@ -1,0 +1,32 @@
+"""Keeps `python -m` from importing modules of the current folder, once it is imported itself."""
+
+from __future__ import annotations
+
+import sys
+
+_FLAGS = frozenset("bBdEiOPqRsSuvx")  # that may stand before `m` in one option
+
+
+def leave_current_folder(package: str) -> None:
+    """Removes the current folder from the path where Python put it there to run this package.
+
+    `python -m torchdropout audit .` would otherwise import the tree's own `torch.py` in place of
+    torch. A package that is run and imports this one, `python -m its.module`, keeps its path.
+
+    Args:
+        package: The package that begins to be imported.
+    """
+    is_safe = sys.flags.isolated or getattr(sys.flags, "safe_path", False)
+    if is_safe or sys.argv[:1] != ["-m"]:  # so it is until the module to run is found
+        return
+    given = [*sys.orig_argv, ""]
+    for place, option in enumerate(given[:-1]):
+        name = given[place + 1]
+        flags, is_module, joined = option.partition("m")
+        if is_module and flags.startswith("-") and _FLAGS.issuperset(flags[1:]):
+            if (joined or name).partition(".")[0] == package:
+                del sys.path[0]
+            return
+
+
+leave_current_folder(__name__.partition(".")[0])

@@ -1,0 +1,148 @@
+"""What needs a GPU: `make gpu`. Without one all of it is skipped."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import torchdropout as td
+from torchdropout import Key
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentValueError
+from torchdropout.kernels import add, devices
+from torchdropout.verify import check_subject
+from torchdropout.verify.targets import resolve
+from triton_cases import CASES, same
+from verify import _ours
+
+DEVICE = "cuda"
+KEY = Key(2**63 + 5, 2**40 + 1)
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_kernel_fails():
+    """A kernel that failed would give the reference's bits."""
+    yield
+    assert devices.failed == {}
+    assert not any(devices.refused.values())
+
+
+def moved(args):
+    """The arguments of an operator, on the GPU; its key stays on the CPU."""
+    return [
+        a.to(DEVICE) if isinstance(a, torch.Tensor) and place != 1 else a
+        for place, a in enumerate(args)
+    ]
+
+
+def on_cpu(result):
+    return tuple(r.cpu() for r in result) if isinstance(result, tuple) else result.cpu()
+
+
+def operator_of(name):
+    operators = torch.ops.torchdropout
+    rates = name == "masked_by_rates"
+    return operators.masked_affine.rates if rates else getattr(operators, name).default
+
+
+class TestBits:
+    @pytest.mark.parametrize("name", CASES)
+    def test_of_all_cases_are_those_of_the_reference(self, name):
+        cases, expected = CASES[name]
+        operator, differ = operator_of(name), []
+        for number, args in enumerate(cases()):
+            # Moving keeps strides only of dense tensors: the same on both sides.
+            args = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
+            if not same(on_cpu(operator(*moved(args))), expected(*args)):
+                differ.append((number, args[0].dtype, args[0].shape, args[2:]))
+        assert differ == []
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_of_more_elements_than_an_int32_counts(self, dtype):
+        if torch.cuda.mem_get_info()[0] < 40 * 2**30:
+            pytest.skip("needs 40 GiB")
+        x = torch.ones(2**31 + 4096, dtype=dtype, device=DEVICE)
+        y = F.dropout(x, 0.1, key=KEY)
+        for start in (0, 2**31 - 2048, 2**31):
+            layout = td.MaskLayout(start, (1,))
+            part = F.dropout(torch.ones(2048, dtype=dtype), 0.1, key=KEY, layout=layout)
+            assert torch.equal(y[start : start + 2048].cpu(), part)
+
+    def test_of_sums_over_many_rows(self):
+        x, residual = torch.randn(3 * add.ROWS + 7, 300), torch.randn(3 * add.ROWS + 7, 300)
+        bias, found = torch.randn(300), []
+        for device in ("cpu", DEVICE):
+            inputs = [t.to(device).requires_grad_() for t in (x, residual, bias)]
+            y = F.dropout_add(*inputs[:2], 0.3, bias=inputs[2], key=KEY)
+            gradients = torch.autograd.grad(y, inputs, residual.to(device))
+            found.append([t.detach().cpu() for t in (y, *gradients)])
+        assert all(map(torch.equal, *found))
+
+
+class TestTorch:
+    @pytest.mark.parametrize("name", ["masked_affine", "noise_affine", "counted_affine"])
+    def test_opcheck(self, name):
+        args = next(a for a in CASES[name][0]() if a[0].shape == (6, 40))
+        args = moved([a.clone() if isinstance(a, torch.Tensor) else a for a in args])
+        args[0] = args[0].nan_to_num(0.5, 1.0, -1.0).requires_grad_()
+        torch.library.opcheck(operator_of(name), tuple(args))
+
+    def test_compiled_is_eager(self):
+        x = torch.randn(64, 100, device=DEVICE)
+        compiled = torch.compile(lambda x: F.dropout(x * 2, 0.3, key=KEY) + 1)
+        assert torch.equal(compiled(x), F.dropout(x * 2, 0.3, key=KEY) + 1)
+
+    def test_a_graph_of_the_compiler_draws_at_each_replay(self):
+        x = torch.ones(10_000, device=DEVICE)
+        compiled = torch.compile(lambda x: F.dropout(x, 0.5) + 0, mode="reduce-overhead")
+        masks = []
+        for _ in range(6):
+            torch.compiler.cudagraph_mark_step_begin()
+            masks.append(compiled(x).clone())
+        for i, mask in enumerate(masks):
+            assert not any(torch.equal(mask, other) for other in masks[:i])
+
+
+class TestGraphsAndStreams:
+    def test_a_graph_with_a_key_repeats_its_mask(self):
+        x = torch.randn(10_000, device=DEVICE)
+        expected = F.dropout(x, 0.3, key=KEY)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = F.dropout(x, 0.3, key=KEY)
+        graph.replay()
+        assert torch.equal(y, expected)
+
+    def test_a_draw_is_refused(self):
+        x = torch.randn(10_000, device=DEVICE)
+        F.dropout(x, 0.3)
+        with (
+            pytest.raises(ArgumentValueError, match="captured in a CUDA graph"),
+            torch.cuda.graph(torch.cuda.CUDAGraph()),
+        ):
+            F.dropout(x, 0.3)
+
+    def test_two_streams(self):
+        x = torch.randn(2**22, device=DEVICE)
+        expected = [F.dropout(x, p, key=KEY) for p in (0.1, 0.6)]
+        torch.cuda.synchronize()
+        found, streams = [], [torch.cuda.Stream() for _ in range(2)]
+        for _ in range(20):
+            for p, stream in zip((0.1, 0.6), streams, strict=True):
+                with torch.cuda.stream(stream):
+                    found.append(F.dropout(x, p, key=KEY))
+        torch.cuda.synchronize()
+        assert all(torch.equal(y, expected[i % 2]) for i, y in enumerate(found))
+
+
+@pytest.mark.parametrize("name", _ours.CASES)
+def test_the_verifier_passes(name):
+    """At standard, which takes longer than the other tests together."""
+    case = _ours.CASES[name]
+    report = check_subject(resolve(case.target, spec=case.spec), level="standard", device=DEVICE)
+    assert report.passed, report.findings

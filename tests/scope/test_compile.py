@@ -1,0 +1,170 @@
+"""A compiled model has the draws of eager, in one graph for all steps, however it recomputes."""
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._functorch import config
+from torch.nn import functional as torch_F
+from torch.utils.checkpoint import checkpoint
+
+import torchdropout as td
+from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Calls, Net, X, plain
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    with config.patch(enable_autograd_cache=False):
+        yield
+    torch._dynamo.reset()
+
+
+def compare(model, x, exact=True, steps=(0, 1, 2**63), backend="aot_eager", fullgraph=True):
+    """Eager and compiled; returns how many graphs there are for all steps."""
+    count = CompileCounterWithBackend(backend)
+    graph = torch.compile(model, backend=count, fullgraph=fullgraph)
+    sites = td.find_sites(model, x)
+    for step in steps:
+        for start in (0, 40):
+            options = {"seed": 3, "step": step, "batch": (start, 64), "sites": sites}
+            with td.keyed(model, **options):
+                expected = model(x)
+            with td.keyed(graph, **options):
+                found = graph(x)
+            if exact:
+                assert torch.equal(found, expected)
+            else:
+                torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    return count.frame_count
+
+
+TORCHS = {
+    "dropout": lambda x: torch_F.dropout(x, 0.4),
+    "in place": lambda x: torch_F.dropout(x * 1, 0.4, inplace=True),
+    "dropout1d": lambda x: torch_F.dropout1d(x, 0.4),
+    "alpha_dropout": lambda x: torch_F.alpha_dropout(x, 0.4, True),
+    "attention": lambda x: torch_F.scaled_dot_product_attention(x, x, x, dropout_p=0.4),
+    "bernoulli_": lambda x: torch.empty_like(x).bernoulli_(0.3),
+    "rand": lambda x: torch.rand(x.shape),
+    "randn_like": torch.randn_like,
+    "drop path of user code": lambda x: (
+        x.new_empty((x.shape[0], 1, 1)).bernoulli_(0.5).div_(0.5) * x
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_what_draws_in_torchs_way(name):
+    assert compare(Calls(TORCHS[name]), X, exact=name != "attention") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_the_family(name):
+    assert compare(Calls(FUNCTIONS[name]), X, exact=name not in ROUNDED) == 1
+
+
+# A draw decides what is computed, or weights change between two calls: the graph breaks there.
+BREAK = {"LayerDrop", "WeightDrop"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(MODULES) - BREAK))
+def test_modules_of_the_family(name):
+    torch.manual_seed(0)
+    make, call = MODULES[name]
+    x = X
+    if name == "Dropout3d":
+        x = X.view(8, 2, 2, 3, 6)
+    elif name.endswith("2d") and name != "VariationalConv2d":
+        x = X.view(8, 2, 6, 6)
+    assert compare(Calls(call, make()), x, exact=False) == 1
+
+
+def test_modules_of_torch():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    assert compare(model, X, exact=False) == 1
+
+
+def test_a_model_whose_compile_was_called():
+    """Its sites are given, as it cannot be run to find them."""
+    model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4))
+    sites = td.find_sites(model, X)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    model.compile(backend="aot_eager", fullgraph=True)
+    with td.keyed(model, **SCOPE, sites=sites):
+        assert torch.equal(model(X) == 0, expected == 0)
+    with (
+        td.keyed(model, **SCOPE),
+        pytest.raises(td.errors.ArgumentValueError, match="Expected `sites`, what find_sites"),
+    ):
+        model(X)
+
+
+def test_blocks_that_are_compiled_one_by_one():
+    """As large models are; the scope is that of the whole."""
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4)) for _ in range(3)))
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    sites = td.find_sites(model, X)
+    count = CompileCounterWithBackend("aot_eager")
+    for place, block in enumerate(model):
+        model[place] = torch.compile(block, backend=count, fullgraph=True)
+    for _ in range(2):
+        with td.keyed(model, **SCOPE, sites=sites):
+            torch.testing.assert_close(model(X), expected)
+    assert 1 <= count.frame_count <= 3
+
+
+def gradients(model, x, outside, **scope):
+    x = x.clone().requires_grad_()
+    with td.keyed(model, **scope):
+        y = model(x).square().sum()
+        if not outside:
+            y.backward()
+    if outside:
+        torch.manual_seed(99)
+        y.backward()
+    return y.detach(), x.grad
+
+
+def recomputed(function, x):
+    return checkpoint(function, x, use_reentrant=False)
+
+
+SETTINGS = [
+    ("aot_eager", 0.5, plain),
+    pytest.param("aot_eager", 0.0, plain, marks=pytest.mark.slow),
+    pytest.param("aot_eager", 1.0, plain, marks=pytest.mark.slow),
+    pytest.param("aot_eager", 0.5, recomputed, marks=pytest.mark.slow),
+    pytest.param("inductor", 0.0, plain, marks=pytest.mark.slow),
+    pytest.param("inductor", 0.5, plain, marks=pytest.mark.slow),
+    pytest.param("inductor", 1.0, plain, marks=pytest.mark.slow),
+    pytest.param("inductor", 0.5, recomputed, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("backend", "budget", "run"), SETTINGS)
+def test_gradients_under_budgets(backend, budget, run):
+    """They are those of eager, and of finite differences."""
+    x = torch.linspace(-1, 2, 72, dtype=torch.float64).view(6, 12)
+    model = Net(run)
+    count = CompileCounterWithBackend(backend)
+    direction, h = x.cos(), 1e-6
+    with config.patch(activation_memory_budget=budget):
+        graph = torch.compile(model, backend=count, fullgraph=True)
+        for step in (0, 1):
+            for outside in (False, True):
+                found = gradients(graph, x, outside, seed=5, step=step)
+                torch.testing.assert_close(
+                    found, gradients(Net(plain), x, False, seed=5, step=step)
+                )
+        values = [
+            gradients(graph, x + sign * h * direction, False, seed=5, step=1)[0] for sign in (1, -1)
+        ]
+    torch.testing.assert_close((found[1] * direction).sum(), (values[0] - values[1]) / (2 * h))
+    assert count.frame_count == 1
