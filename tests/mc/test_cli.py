@@ -1,6 +1,8 @@
 """`torchdropout mc plan`."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -150,3 +152,12 @@ def test_the_help(capsys):
     assert "plan  Shows where a model in eval drops" in capsys.readouterr().out
     assert run(["--help"]) == 0
     assert "mc           Monte-Carlo dropout" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process of its own runs it")
+def test_a_factory_that_ends_the_process(tmp_path):
+    (tmp_path / "ends.py").write_text("import os\n\n\ndef make():\n    os._exit(0)\n")
+    command = [sys.executable, "-m", "torchdropout", "mc", "plan", "ends.py:make"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the process ended with exit code 0" in done.stderr

@@ -118,6 +118,10 @@ class Call(torch.nn.Module):
         return self.call(self.module, x)
 
 
+def mha():
+    return nn.MultiheadAttention(8, 2, dropout=0.3, batch_first=True)
+
+
 WORDS = torch.arange(20).reshape(4, 5) % 7
 FAMILY = {
     **{
@@ -130,7 +134,7 @@ FAMILY = {
     "DropBlock3d": (lambda: nn.DropBlock3d(0.2, 1), IMAGES[:, :, None]),
     "NMDropout": (lambda: nn.NMDropout(2, 4), X),
     "MultiheadAttention": (
-        lambda: First(Call(nn.MultiheadAttention(8, 2, dropout=0.3), lambda m, x: m(x, x, x))),
+        lambda: First(Call(mha(), lambda m, x: m(x, x, x))),
         X,
     ),
     "ConcreteDropout": (lambda: nn.ConcreteDropout(torch.nn.Linear(8, 3)), X),
@@ -467,6 +471,20 @@ def test_what_cannot_be_given_a_key_is_named():
         "(the model itself) #0": "poisson"
     }
     assert str(plan).splitlines()[-1].startswith("1 of 2 sites draw.")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_draws_that_no_function_shows():
+    @torch.jit.script
+    def noise(x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x)
+
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(noise(x))).eval()
+    plan = mc.plan(model, X)
+    assert {str(site): name for site, name in plan.unreached.items()} == {
+        "(the model itself) #0": "code that no function shows"
+    }
 
 
 def test_bad_arguments():

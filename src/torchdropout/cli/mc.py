@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ from ..reporting.command import (
 )
 from ..reporting.lines import clean
 from ..reporting.output import need_writable
+from ._apart import apart
 
 
 @click.group()
@@ -63,7 +65,10 @@ def mc() -> None:
 @output_option("Write the plan to a file, atomically; the verdict goes to stderr.")
 @quiet_option("Print the verdict only.")
 @exit_zero_option()
+@click.pass_context
 def plan(
+    context: click.Context,
+    /,
     target: str,
     inputs: tuple[str, ...],
     include: tuple[str, ...],
@@ -92,8 +97,8 @@ def plan(
         raise click.UsageError(str(error)) from error
     options = {"include": include or None, "exclude": exclude or None, "batch_dim": batch_dim}
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
-            found = _plan(target, made, options)
+        work = functools.partial(_plan, target, made, options)
+        found = apart(work, target, fork=bool(context.obj))
     except TorchDropoutError as error:
         tell(str(error))
         return CANNOT_RUN
@@ -114,16 +119,18 @@ def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
     """The plan of the model that a TARGET names.
 
     Raises:
-        TargetError: It cannot be loaded, or its forward fails.
+        TargetError: It cannot be loaded, or its forward fails or ends the process.
         ArgumentValueError: It draws nowhere, or a pattern fits nothing.
     """
-    model, args, kwargs, home = load_model(target, inputs)
-    if isinstance(model, ExportedProgram):
-        raise target_error(target, "to return a model", "an exported program, whose mode is fixed")
-    with home:
+    with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
         try:
-            return make_plan(model.eval(), *args, **options, **kwargs)
+            model, args, kwargs, home = load_model(target, inputs)
+            if isinstance(model, ExportedProgram):
+                got = "an exported program, whose mode is fixed"
+                raise target_error(target, "to return a model", got)
+            with home:
+                return make_plan(model.eval(), *args, **options, **kwargs)
         except TorchDropoutError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise target_error(target, "to run", one_line(error)) from error

@@ -230,6 +230,8 @@ def find_plan(
             how = "left as in eval" + (", which does not run it" if site in rates else "")
             planned.append(PlannedSite(site, draw.kind, draw.p, how, False, False, shape))
     unreached = {**chosen.missed, **scripted}
+    if sites.hidden and not unreached:
+        unreached[SiteId("", 0)] = "code that no function shows"
     return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
 
 
