@@ -667,7 +667,7 @@ class TestOutsideTheContract:
         "too few strides": lambda x: (x, KEY.tensor(), [1]),
         "too many strides": lambda x: (x, KEY.tensor(), [1, 1, 1]),
         "a seed without a stream": lambda x: (x, KEY.tensor()[:1], [9, 1]),
-        "more than a key": lambda x: (x, torch.zeros(3, dtype=torch.int64), [9, 1]),
+        "more than a key": lambda x: (x, torch.zeros(4, dtype=torch.int64), [9, 1]),
         "more dimensions of keys": lambda x: (x, torch.zeros(4, 9, 1, 2, dtype=torch.int64), []),
     }
 

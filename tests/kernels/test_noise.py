@@ -156,7 +156,7 @@ class TestOutsideTheContract:
         (lambda: torch.zeros(5, 2, dtype=torch.int64), [1]),
         (KEY.tensor, [1]),
         (KEY.tensor, [1, 1, 1]),
-        (lambda: torch.zeros(3, dtype=torch.int64), [9, 1]),
+        (lambda: torch.zeros(4, dtype=torch.int64), [9, 1]),
     )
 
     @pytest.mark.parametrize("case", range(len(BAD)))
