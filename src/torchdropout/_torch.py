@@ -434,8 +434,8 @@ def runs_again(node: torch.fx.Node) -> bool:
 
 
 def in_backward() -> bool:
-    """Whether autograd runs a backward."""
-    return graph_task() != -1  # type: ignore[no-any-return]
+    """Whether autograd runs a backward; a compiler does not trace one."""
+    return not torch.compiler.is_compiling() and graph_task() != -1
 
 
 def checkpoint_region() -> tuple[Any, str] | None:

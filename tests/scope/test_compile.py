@@ -11,6 +11,9 @@ from torch.utils.checkpoint import checkpoint
 import torchdropout as td
 from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Calls, Net, X, plain
 
+# The compiler looks at the attribute of activations.
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
 
 @pytest.fixture(autouse=True)
 def fresh():
@@ -47,7 +50,6 @@ TORCHS = {
     "attention": lambda x: torch_F.scaled_dot_product_attention(x, x, x, dropout_p=0.4),
     "bernoulli_": lambda x: torch.empty_like(x).bernoulli_(0.3),
     "rand": lambda x: torch.rand(x.shape),
-    "randn_like": torch.randn_like,
     "drop path of user code": lambda x: (
         x.new_empty((x.shape[0], 1, 1)).bernoulli_(0.5).div_(0.5) * x
     ),
@@ -57,6 +59,14 @@ TORCHS = {
 @pytest.mark.parametrize("name", TORCHS)
 def test_what_draws_in_torchs_way(name):
     assert compare(Calls(TORCHS[name]), X, exact=name != "attention") == 1
+
+
+def test_what_the_compiler_hides_is_refused():
+    """It does not ask a mode about them, and the graph would draw from torch's generator."""
+    model = Calls(torch.randn_like)
+    sites = td.find_sites(model, X)
+    with pytest.raises(td.errors.SiteError, match="randn_like, which the compiler hides"):
+        td.keyed(torch.compile(model, backend="aot_eager"), **SCOPE, sites=sites).__enter__()
 
 
 @pytest.mark.slow
