@@ -28,7 +28,7 @@ _WATCHERS: weakref.WeakKeyDictionary[torch.nn.Module, Watcher] = weakref.WeakKey
 _SITES: weakref.WeakKeyDictionary[torch.nn.Module, dict[Any, Sites]] = weakref.WeakKeyDictionary()
 
 
-class keyed:
+class keyed:  # noqa: N801 (a function to its users)
     """A scope in which each draw of a model is a function of (seed, step, site, sample).
 
     The masks do not depend on how the work is split: on the number of processes or micro-batches,
@@ -183,12 +183,17 @@ class keyed:
 
     def before(self, args: Any, kwargs: Any) -> None:
         """A forward of the model begins."""
-        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch.
-        self._rehearses = not is_dynamo_compiling() and _torch.infers_shapes()
+        rows = batch_size(args, kwargs, self.batch_dim)
+        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch. Without a
+        # sample there is nothing to place, nor to find sites with.
+        self._rehearses = (
+            rows == 0
+            or (rows is None and self.batch is None)
+            or (not is_dynamo_compiling() and _torch.infers_shapes())
+        )
         if self._rehearses:
             self._rows = 0
             return
-        rows = batch_size(args, kwargs, self.batch_dim)
         if self._sites is None:
             self._use(self._found(args, kwargs))
         if self.batch is not None:
