@@ -186,12 +186,17 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def before(self, args: Any, kwargs: Any) -> None:
         """A forward of the model begins."""
-        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch.
-        self._rehearses = not is_dynamo_compiling() and _torch.infers_shapes()
+        rows = batch_size(args, kwargs, self.batch_dim)
+        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch. Without a
+        # sample there is nothing to place, nor to find sites with.
+        self._rehearses = (
+            rows == 0
+            or (rows is None and self.batch is None)
+            or (not is_dynamo_compiling() and _torch.infers_shapes())
+        )
         if self._rehearses:
             self._rows = 0
             return
-        rows = batch_size(args, kwargs, self.batch_dim)
         if self._sites is None:
             self._use(self._found(args, kwargs))
         if self.batch is not None:

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from .. import _torch
 from .._validate import wrong_type, wrong_value
 from ..functional._part import Axis, Part
+from ..functional._shards import is_spread
 from ..random import Key
 from ._handlers import new_watcher
 from ._watch import NORMS, Draw, Place, SiteId, State, unwrapped
@@ -121,9 +122,14 @@ def _is_packed(leaf: Any) -> bool:
 
 
 def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
-    """Some places of a dimension; a DTensor is not indexed by a tensor."""
+    """Some places of a dimension.
+
+    A DTensor is not indexed by a tensor, and autocast changes what `cat` does.
+    """
     if list(places) == list(range(len(places))):
         return x.narrow(dim, 0, len(places))
+    if not is_spread(x):
+        return x.index_select(dim, torch.tensor(places, device=x.device))
     return torch.cat([x.narrow(dim, place, 1) for place in places], dim)
 
 
@@ -229,8 +235,8 @@ class Look:
         """
         args, kwargs = self.arguments
         size = batch_size(args, kwargs, batch_dim)
-        if size is None:
-            what = f"a tensor among them that has a dimension {batch_dim}, of the samples"
+        if not size:
+            what = f"a tensor among them that has a dimension {batch_dim}, of one or more samples"
             wrong_value("args", what, args)
         two = self.draws({batch_dim: (size, [0, 0])})
         three = self.draws({batch_dim: (size, [0, 0, 0])})
