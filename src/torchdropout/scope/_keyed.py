@@ -135,6 +135,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             )
         if self._given is not None:
             self._use(self._given)
+        elif _torch.is_compiled(unwrapped(self.model)):  # and cannot be run to find them
+            raise ArgumentValueError(
+                "Expected `sites`, what find_sites returns, for a model whose compile() was "
+                "called, got sites=None (NoneType)."
+            )
         watcher.scope = self
         try:
             watcher.install(self.model, self.prefix)
@@ -216,11 +221,6 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
         inner = unwrapped(self.model)
-        if is_dynamo_compiling() or _torch.is_compiled(inner):
-            raise ArgumentValueError(
-                "Expected `sites`, what find_sites returns, for a model whose compile() was "
-                "called, got sites=None (NoneType)."
-            )
         known = _SITES.setdefault(inner, {})
         how = (self.batch_dim, self.sequence_dim, self.prefix, inner.training)
         if how not in known:
