@@ -12,6 +12,7 @@ from .words import speaks_of_training, trains
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
+_EVALUATES_TEXT = frozenset(("builtins.eval", "ast.literal_eval", "pandas.eval"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -100,6 +101,8 @@ class Training(Names):
     def _speaks(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Constant):
             return isinstance(node.value, str) and speaks_of_training(node.value)
+        if self._evaluates_text(node):
+            return False
         if isinstance(node, ast.Name):
             return speaks_of_training(node.id) or self._name_speaks(node)
         if isinstance(node, ast.Attribute):
@@ -107,6 +110,12 @@ class Training(Names):
         if isinstance(node, ast.Call):
             return self._call_speaks(node)
         return False
+
+    def _evaluates_text(self, node: ast.AST) -> bool:
+        """Whether a node is Python's `eval`, which has nothing to do with evaluation mode."""
+        if isinstance(node, ast.Name) and node.id == "eval":
+            return not self.bindings(node)
+        return self.name(node) in _EVALUATES_TEXT
 
     def _name_speaks(self, name: ast.Name) -> bool:
         for binding in self.bindings(name):

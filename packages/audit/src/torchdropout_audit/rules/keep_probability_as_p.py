@@ -19,11 +19,14 @@ def head(keep_prob):
     return nn.Sequential(nn.Dropout(keep_prob), nn.Linear(8, 2))
 """
 FIXED = BROKEN.replace("Dropout(keep_prob)", "Dropout(1 - keep_prob)")
-_KEEP = "keep|keeping|kept|survival|survive|survives|retain|retention"
-_RATE = "p|prob|probs|proba|probability|rate|ratio|chance|frac|fraction"
+_KEEP = "keep|keeping|kept|survival|survive|survives|surviving|retain|retaining|retention"
+_RATE = (
+    "p|pr|prob|probs|proba|probab|probability|probabilities|rate|rates|ratio|ratios|chance|frac"
+    "|fraction|perc|pct|percent|percentage"
+)
 _KEEPS = re.compile(
-    rf"(?:^|_)(?:(?:{_KEEP})(?:_(?:{_RATE})(?:_\w+)?)?$"
-    rf"|(?:{_RATE})_(?:{_KEEP})(?:_\w+)?$|pkeep$|keepp$|keepprob$|keeprate$)"
+    rf"(?:^|_)(?:(?:{_KEEP})(?:_?(?:{_RATE})(?:_\w+)?)?$"
+    rf"|(?:{_RATE})_(?:(?:to|of|for)_)?(?:{_KEEP})(?:_\w+)?$|pkeep$)"
 )
 _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
 
