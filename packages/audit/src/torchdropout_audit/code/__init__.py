@@ -10,6 +10,7 @@ from .definitions import Unknown as Unknown
 from .signatures import ATTENTION as ATTENTION
 from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON
+from .signatures import FURTHER_RATES as FURTHER_RATES
 from .signatures import MODULES as MODULES
 from .signatures import OTHER_MODULES as OTHER_MODULES
 from .signatures import OTHER_OFF as OTHER_OFF

@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..code import RATES, Code, words
+from ..code import Code, words
 from ..findings import Edit, Fix
-from ._dropouts import default_of, one_line
+from ._dropouts import default_of, one_line, rates
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -51,11 +51,7 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
 
     To fix: `1 - keep_prob`.
     """
-    for call in code.calls:
-        parameter = RATES.get(call.name or "")
-        given = None if parameter is None else call.argument(parameter)
-        if not isinstance(given, ast.expr):
-            continue
+    for _, parameter, given in rates(code):
         if _is_complement(given):
             assert isinstance(given, ast.BinOp)
             inner = _said(given.right)
@@ -68,7 +64,7 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
                     severity="advice",
                 )
         elif _KEEPS.search(_said(given)) and not _is_turned(code, given):
-            yield _hit(code, given, parameter or "p")
+            yield _hit(code, given, parameter)
 
 
 def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
