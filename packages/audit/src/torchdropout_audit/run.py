@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ WORDS = (
 )
 """A file that contains none of these breaks no rule, and is not parsed."""
 
+_OVERRIDES = re.compile(rb"\bdef\s+train\s*\(")
+
 MOST = 2_000_000
 """Characters of the longest source that is parsed; its tree takes up to 300 bytes for each."""
 
@@ -62,9 +65,10 @@ def may_break_a_rule(data: bytes) -> bool:
     """
     if any(word in data for word in WORDS):
         return True
-    # For eval-not-restored, which is about any model.
-    leaves_training = b".eval(" in data or b".train(False" in data
-    return leaves_training and (b"backward" in data or b".step(" in data)
+    # For eval-not-restored and train-overridden, which are about any model.
+    if b".eval(" in data or b".train(False" in data or b".train(mode=False" in data:
+        return any(word in data for word in (b"def ", b"backward", b".step("))
+    return b"torch" in data and _OVERRIDES.search(data) is not None
 
 
 def audit_paths(
