@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..code import Code, Function
+from ..code import Code, Function, words
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -36,6 +36,44 @@ def fit(model, loader, valid, optimizer, epochs):
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+# What a name of a function announces: it evaluates, or makes something of a trained model.
+_ANNOUNCED = frozenset(
+    ("eval", "evaluate", "evaluation", "valid", "validate", "validation", "test", "testing", "main")
+    + (
+        "metric",
+        "metrics",
+        "score",
+        "benchmark",
+        "profile",
+        "demo",
+        "infer",
+        "inference",
+        "summary",
+    )
+    + (
+        "load",
+        "export",
+        "convert",
+        "conversion",
+        "onnx",
+        "torchscript",
+        "trace",
+        "script",
+        "freeze",
+    )
+    + ("prepare", "build", "make", "create", "setup", "init", "deploy", "compile", "quantize")
+    + ("quantization", "prune", "fuse", "adapt", "optimize", "mode", "checkpoint", "save", "run")
+)
+_MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
+_NOT_USES = (
+    _MOVES
+    | {"train", "requires_grad_", "apply", "modules", "children"}
+    | {
+        f"{named}{kind}"
+        for named in ("", "named_")
+        for kind in ("parameters", "modules", "buffers")
+    }
+)
 _NO_GRADIENT = ("no_grad", "inference_mode")
 _DEEPEST = 4
 
@@ -50,19 +88,25 @@ _DEEPEST = 4
     "mcan-vqa#26, pytorch/tutorials#1624.",
 )
 def eval_not_restored(code: Code) -> Iterator[Hit]:
-    """A training loop that puts its model in eval mode puts it back.
+    """What puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
     model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
     `train()` in the loop, or in what it calls, is accepted. A model counts as trained if this file
     calls its `train()` or passes on its `parameters()`; in a function that does neither for any
-    model, if the loop calls it outside `no_grad`. A source without `.eval(` and `.train(`, or
-    without `backward` and `.step(`, has no such loop.
+    model, if the loop calls it outside `no_grad`.
+
+    It also looks at a function outside of classes that puts a model that it is given in eval mode,
+    uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
+    reported if the name of the function announces it (`evaluate`, `export_onnx`), if the file puts
+    any model in training mode, if the model is returned, or if all callers are in the file and own
+    the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.
 
-    To fix: call `model.train()` at the beginning of the loop body, not before the loop.
+    To fix: call `model.train()` at the beginning of the loop body, not before the loop; in a
+    function, keep `was = model.training` and call `model.train(was)` at the end.
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return
@@ -85,6 +129,99 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
                 f"{model}.train() at the head of the loop",
             )
             break
+    yield from _from_functions(code, reader)
+
+
+def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
+    """Yields the calls by which a function leaves a model that it was given in eval mode."""
+    if code.is_test or any(
+        reader.receiver(call.node, "train") and not reader.is_off(call.node) for call in code.calls
+    ):
+        return  # what trains here sets the mode itself
+    said = set()
+    for call in code.calls:
+        function = call.function
+        if function is None or function.cls is not None or function in said:
+            continue
+        for model in reader.left_in_eval(call.node):
+            if _is_helper(code, reader, function, model) and _is_plain(code, call.node, function):
+                said.add(function)
+                yield Hit(
+                    call.node,
+                    f"{model} is still in eval after {function.name}(): dropout is off in the "
+                    "training that goes on",
+                    f"keep {model}.training, and put it back",
+                )
+                break
+
+
+def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> bool:
+    """Whether a function is given a model, uses it, and returns nothing that holds it."""
+    root = model.partition(".")[0]
+    inside = reader.inside(function.node)
+    if (
+        root not in {each.arg for each in function.parameters}
+        or not _ANNOUNCED.isdisjoint(words(function.name))
+        or inside.restores
+        or inside.backward
+        or not _is_open(reader, function, model)
+    ):
+        return False
+    is_used = False
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Call):
+            name = _dotted(node.func)
+            is_inner = name.startswith(f"{model}.") and _last(node.func) not in _NOT_USES
+            is_used |= name == model or is_inner
+        elif isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return False  # a context manager, whose end is elsewhere
+        elif isinstance(node, ast.Return):
+            held = [node.value, *getattr(node.value, "elts", ())]
+            if any(each is not None and _dotted(each) == model for each in held):
+                return False
+        elif isinstance(node, ast.Attribute) and node.attr in ("training", "load_state_dict"):
+            return False
+        elif isinstance(node, ast.Assign):
+            if any(_dotted(target) in (root, model) for target in node.targets):
+                if not _moves(node.value, root, model):
+                    return False  # another model from here on
+            elif _dotted(node.value) == model and any(
+                isinstance(target, ast.Attribute) for target in node.targets
+            ):
+                return False
+    return is_used
+
+
+def _moves(expr: ast.expr, *models: str) -> bool:
+    """Whether an expression is the same model: `model.to(device)`, `model.cuda().eval()`."""
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in _MOVES
+    ):
+        expr = expr.func.value
+    return _dotted(expr) in models
+
+
+def _is_plain(code: Code, node: ast.AST, function: Function) -> bool:
+    """Whether a call is made whenever its function runs."""
+    branches = (ast.If, ast.IfExp, ast.ExceptHandler, ast.Lambda, ast.BoolOp, ast.Match)
+    for parent in code.parents(node):
+        if parent is function.node:
+            return True
+        if isinstance(parent, branches):
+            return False
+    return False
+
+
+def _is_open(reader: _Reader, function: Function, model: str) -> bool:
+    """Whether a caller may be in another file, or in a function that is given the model too."""
+    for call in function.callers:
+        outer = reader.outside(model, function, call.node).partition(".")[0]
+        holder = call.function
+        if holder is not None and outer in {each.arg for each in holder.parameters}:
+            return True
+    return not function.callers
 
 
 @dataclass
@@ -135,9 +272,9 @@ class _Reader:
         inside = self.inside(function.node)
         if inside.restores:
             return set()
-        return {name for each in inside.evals if (name := self._outside(each, function, node))}
+        return {name for each in inside.evals if (name := self.outside(each, function, node))}
 
-    def _outside(self, model: str, function: Function, node: ast.Call) -> str:
+    def outside(self, model: str, function: Function, node: ast.Call) -> str:
         """Returns the name, at a call of a function, of what the function calls `model`."""
         root, dot, rest = model.partition(".")
         if root == "self" and function.cls is not None:
@@ -238,7 +375,7 @@ class _Reader:
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
             found.backward |= inner.backward
-            names = [self._outside(each, function, node) for each in inner.evals]
+            names = [self.outside(each, function, node) for each in inner.evals]
             found.evals.update(name for name in names if name)
         elif method != "train":
             found.restores |= _may_restore(func)
