@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -98,9 +99,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
-    reported if the name of the function announces it (`evaluate`, `export_onnx`), if the file puts
-    any model in training mode, if the model is returned, or if all callers are in the file and own
-    the model.
+    reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if the
+    file puts any model in training mode, if the model is returned, or if all callers are in the
+    file and own the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.
@@ -134,7 +135,10 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
 def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
     """Yields the calls by which a function leaves a model that it was given in eval mode."""
-    if code.is_test or any(
+    stem = re.split(r"[/\\]", code.path)[-1].partition(".")[0]
+    if code.is_test or not _ANNOUNCED.isdisjoint(words(stem)):
+        return
+    if any(
         reader.receiver(call.node, "train") and not reader.is_off(call.node) for call in code.calls
     ):
         return  # what trains here sets the mode itself
