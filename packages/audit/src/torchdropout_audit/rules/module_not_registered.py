@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Assigned, Class, Code
+from ..code import Assigned, Class, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import builds, is_local_dropout, names_dropout
@@ -31,6 +31,7 @@ FIXED = BROKEN.replace(
 _PLAIN = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
 _MAKERS = frozenset(("list", "tuple", "dict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault", "appendleft"))
+_ONLY_OF_LISTS = frozenset(("sort", "copy", "index", "remove", "count", "clear", "reverse"))
 _READERS = frozenset(
     ("len", "zip", "enumerate", "reversed", "range", "iter", "print", "isinstance", "sorted",
      "list", "tuple", "repr", "str", "id", "any", "all", "bool")
@@ -92,7 +93,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
             contents += (v for v in code.assigned(each.value) if v is not None)
         elif each.value is not None and _is_container(code, each.value):
             contents.append(each.value)
-        elif not (isinstance(each.value, ast.Constant) and each.value.value is None):
+        elif not _is_none(each.value):
             return  # it becomes something else, perhaps a `ModuleList`
     if any(holder.is_passed_on() for holder in holders):
         return
@@ -109,7 +110,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
         f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
         "in eval too",
         f"make it an nn.Module{'Dict' if kind == 'dict' else 'List'}",
-        _fix(code, cls, first.value),
+        _fix(code, cls, name, contents),
         severity,
     )
 
@@ -127,7 +128,13 @@ def _is_container(code: Code, value: ast.expr | None, follow: bool = True) -> bo
             for each in branches
             for branch in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
         ]
-    return value is not None and all(map(_is_plain, branches))
+    # `[...] if p > 0 else None`
+    lists = [each for each in branches if not _is_none(each)]
+    return bool(lists) and all(map(_is_plain, lists))
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _is_plain(value: ast.expr | None) -> bool:
@@ -152,6 +159,8 @@ def _callee(call: ast.Call) -> str:
 
 
 def _kind(code: Code, value: ast.expr) -> str:
+    if isinstance(value, ast.IfExp):
+        value = value.orelse if _is_none(value.body) else value.body
     if isinstance(value, ast.Name):
         value = next(v for v in code.assigned(value) if v is not None)
     if isinstance(value, ast.Call):
@@ -269,6 +278,9 @@ class _Holder:
             elif isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is node:
                 return self._loop_passes(parent)
             elif isinstance(parent, (ast.Assign, ast.AnnAssign)) and parent.value is node:
+                targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+                if all(map(self._is, targets)):
+                    return False  # `self.drops = self.drops + [...]`
                 # `self.drop = self.drops[0]` registers it; `drops = self.drops` may lead to that.
                 return self.of_self or node is not use
             elif isinstance(parent, (ast.Return, ast.Yield)):
@@ -312,14 +324,133 @@ class _Holder:
         return False
 
 
-def _fix(code: Code, cls: Class, value: ast.expr) -> Fix | None:
-    """Changes `[...]` to `nn.ModuleList([...])` if the file has a name for `torch.nn`."""
-    if not isinstance(value, (ast.List, ast.ListComp)):
+def _fix(code: Code, cls: Class, name: str, contents: list[ast.expr]) -> Fix | None:
+    """Makes every list that the attribute is assigned an `nn.ModuleList`.
+
+    None if one of them cannot be: a tuple, a list of other things than modules, one that is sorted
+    or copied, one in the body of the class, or one that is made before `super().__init__()`.
+    """
+    called = _module_list(code, cls)
+    given = cls.assigned(name)
+    if called is None or _is_used_as_list(cls, name):
         return None
+    if any(one is not cls and name in one.attributes for one in cls.lineage()):
+        return None  # a base in this file has its own statements
+    if not all(_may_hold_modules(code, each) for each in contents):
+        return None
+    edits: list[Edit] = []
+    for each in given:
+        if isinstance(each.node, ast.AugAssign):
+            continue  # a ModuleList has `+=`, too
+        if each.function is None or each.value is None or _is_early(each.node, each.function):
+            return None
+        lists = _lists(code, each.value, name, each.function)
+        if lists is None:
+            return None
+        for start, end in map(code.span, lists):
+            edits += [Edit(start, start, f"{called}("), Edit(end, end, ")")]
+    # The keys of the state dict and the methods of the list change with it.
+    return Fix("make it an nn.ModuleList", tuple(edits), safe=False) if edits else None
+
+
+def _module_list(code: Code, cls: Class) -> str | None:
+    """Returns a name for `torch.nn.ModuleList` that needs no new import."""
     for base in cls.node.bases:
         if isinstance(base, ast.Attribute) and code.name(base.value) == "torch.nn":
-            start, end = code.span(value)
-            opened = Edit(start, start, f"{code.text_of(base.value)}.ModuleList(")
-            # The keys of the state dict and the methods of the list change with it.
-            return Fix("make it an nn.ModuleList", (opened, Edit(end, end, ")")), safe=False)
+            return f"{code.text_of(base.value)}.ModuleList"
+    found: dict[str, str] = {}
+    for node in code.tree.body:
+        names = node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        origin = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+        for alias in names:
+            known = alias.asname or alias.name
+            whole = f"{origin}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+            home = known if alias.asname or isinstance(node, ast.ImportFrom) else whole
+            found.setdefault(whole, home)
+    for whole in ("torch.nn.ModuleList", "torch.nn", "torch"):
+        if whole in found:
+            return found[whole] + "torch.nn.ModuleList".removeprefix(whole)
+    return None
+
+
+def _is_used_as_list(cls: Class, name: str) -> bool:
+    """Whether a method is called that a ModuleList lacks."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in _ONLY_OF_LISTS
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == name
+        for node in ast.walk(cls.node)
+    )
+
+
+def _is_early(node: ast.AST, function: Function) -> bool:
+    """Whether a statement comes before `super().__init__()`, when nothing can be registered."""
+    lines = [
+        each.lineno
+        for each in ast.walk(function.node)
+        if isinstance(each, ast.Call)
+        and isinstance(each.func, ast.Attribute)
+        and each.func.attr == "__init__"
+    ]
+    return bool(lines) and getattr(node, "lineno", 0) < min(lines)
+
+
+def _may_hold_modules(code: Code, expr: ast.expr) -> bool:
+    """Whether what a list is given may all be modules: no numbers, functions or tuples."""
+    waiting = [expr]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (ast.List, ast.Tuple)):
+            if any(isinstance(e, (ast.List, ast.Tuple, ast.ListComp)) for e in each.elts):
+                return False
+            waiting += each.elts
+        elif isinstance(each, (ast.ListComp, ast.GeneratorExp)):
+            if isinstance(each.elt, (ast.List, ast.Tuple, ast.ListComp, ast.Name)):
+                return False
+            waiting.append(each.elt)
+        elif isinstance(each, ast.IfExp):
+            waiting += [each.body, each.orelse]
+        elif isinstance(each, ast.BinOp):
+            waiting += [each.left, each.right]
+        elif isinstance(each, ast.Starred):
+            waiting.append(each.value)
+        elif isinstance(each, ast.Constant):
+            if each.value is not None:
+                return False
+        elif isinstance(each, (ast.Name, ast.Attribute)):
+            if code.name(each) is not None or code.local(each) is not None:
+                return False  # a function, or a class
+        elif isinstance(each, (ast.Lambda, ast.Dict, ast.DictComp, ast.JoinedStr)):
+            return False
+    return True
+
+
+def _lists(code: Code, value: ast.expr, name: str, function: Function) -> list[ast.expr] | None:
+    """Returns the lists of an assigned value, each to be wrapped; None if there is another."""
+    if isinstance(value, ast.IfExp):
+        sides = [_lists(code, side, name, function) for side in (value.body, value.orelse)]
+        known = [side for side in sides if side is not None]
+        return [each for side in known for each in side] if len(known) == 2 else None
+    if _is_none(value):
+        return []
+    if isinstance(value, (ast.List, ast.ListComp)) or (
+        isinstance(value, ast.Call) and _callee(value) == "list"
+    ):
+        return [value]
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        left = value.left
+        if isinstance(left, ast.Attribute) and left.attr == name:
+            return []  # a ModuleList and a list make a ModuleList
+        return [value] if _lists(code, left, name, function) else None
+    if isinstance(value, ast.Name):
+        held = code.assigned(value)
+        lists = [each for each in held if each is not None]
+        if len(lists) != len(held) or any(_kind(code, each) != "list" for each in lists):
+            return None
+        later = any(
+            isinstance(node, ast.Name) and node.id == value.id and node.lineno > value.lineno
+            for node in ast.walk(function.node)
+        )
+        return None if later else [value]
     return None
