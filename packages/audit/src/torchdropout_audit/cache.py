@@ -168,4 +168,6 @@ def _finding(data: Mapping[str, Any]) -> SourceFinding:
     fix = data["fix"]
     if fix is not None:
         fix = Fix(fix["does"], tuple(Edit(**edit) for edit in fix["edits"]), fix["safe"])
-    return SourceFinding(**{**data, "fix": fix})
+    region = data["region"]
+    region = None if region is None else (region[0], region[1], region[2], region[3])
+    return SourceFinding(**{**data, "fix": fix, "region": region})
