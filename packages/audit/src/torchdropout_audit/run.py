@@ -277,6 +277,8 @@ class _Run:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
+        if known is not None:  # perhaps by another path, from another folder
+            known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data))
         self._end(path, _Outcome(tuple(known)))

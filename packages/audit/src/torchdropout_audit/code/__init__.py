@@ -18,5 +18,6 @@ from .signatures import OTHER_ON as OTHER_ON
 from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA
+from .tree import Place as Place
 from .words import speaks_of_training as speaks_of_training
 from .words import words as words

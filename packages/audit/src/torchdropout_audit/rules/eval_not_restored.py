@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -135,7 +134,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
 def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
     """Yields the calls by which a function leaves a model that it was given in eval mode."""
-    stem = re.split(r"[/\\]", code.path)[-1].partition(".")[0]
+    stem = code.place.name.partition(".")[0]
     if code.is_test or not _ANNOUNCED.isdisjoint(words(stem)):
         return
     if any(
