@@ -94,7 +94,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
     `train()` in the loop, or in what it calls, is accepted. A model counts as trained if this file
     calls its `train()` or passes on its `parameters()`; in a function that does neither for any
-    model, if the loop calls it outside `no_grad`.
+    model, if the loop calls it outside `no_grad`. A model whose parameters are frozen is not
+    trained, nor is one in a loop that only moves its input by `x.grad`.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
@@ -235,11 +236,13 @@ class _Inside:
         evals: The models that it puts in eval mode, by its names for them.
         restores: Whether it may put something in training mode.
         backward: Whether it computes gradients, or makes a step.
+        steps: Whether an optimizer makes a step.
     """
 
     evals: set[str] = field(default_factory=set)
     restores: bool = False
     backward: bool = False
+    steps: bool = False
 
 
 class _Reader:
@@ -323,9 +326,13 @@ class _Reader:
     def trains(self, model: str, loop: ast.AST) -> bool:
         """Whether a model is trained in a loop."""
         function = self.code.function_of(loop)
+        if self.is_frozen(model, loop) or self.moves_inputs(loop):
+            return False
         has_other = False
         for call in self.code.calls:
             named = self.receiver(call.node, "parameters")
+            if named and self._freezes(call.node) is not None:
+                continue
             if not named and not self.is_off(call.node):
                 named = self.receiver(call.node, "train")
             if named == model:
@@ -336,6 +343,89 @@ class _Reader:
             isinstance(node, ast.Call)
             and _dotted(node.func) == model
             and not self._is_without_gradient(node)
+            for node in ast.walk(loop)
+        )
+
+    def is_frozen(self, model: str, loop: ast.AST) -> bool:
+        """Whether the parameters of a model need no gradient in a loop.
+
+        Langevin sampling and attacks take the gradient of the input; the network stays as it is.
+        """
+        function, cls = self.code.function_of(loop), self.code.class_of(loop)
+        is_frozen = False
+        for call in self.code.calls:
+            # What `__init__` does with `self.net` holds in all methods.
+            is_here = call.function is function or (
+                model.startswith("self.") and cls is not None and call.cls is cls
+            )
+            needs = self._needs_gradient(call.node, model) if is_here else None
+            if needs is None:
+                continue
+            if needs and any(parent is loop for parent in self.code.parents(call.node)):
+                return False  # frozen in turn, as in a GAN
+            is_frozen |= not needs
+        return is_frozen
+
+    def _needs_gradient(self, node: ast.Call, model: str) -> bool | None:
+        """Returns what a call sets for the parameters of a model; None if it sets nothing."""
+        if self.receiver(node, "parameters") == model:
+            return self._freezes(node)
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if self.receiver(node, "requires_grad_") == model:
+            return not given or self.code.value(given[0]) is not False
+        if model in (self.receiver(node, "freeze"), self.receiver(node, "unfreeze")):
+            return _last(node.func) == "unfreeze"
+        name = _last(node.func).lower()
+        if given and _dotted(given[0]) == model and ("grad" in name or "freeze" in name):
+            values = [self.code.value(each) for each in given[1:]]
+            if "freeze" in name:
+                return name.startswith("un") != (False in values)
+            return False not in values if values else None
+        return None
+
+    def _freezes(self, node: ast.Call) -> bool | None:
+        """Returns what a loop over `model.parameters()` sets; None if it is no such loop."""
+        for parent in self.code.parents(node):
+            if isinstance(parent, (ast.For, ast.ListComp, ast.GeneratorExp)):
+                for each in ast.walk(parent):
+                    if isinstance(each, ast.Assign) and _last(each.targets[0]) == "requires_grad":
+                        return self.code.value(each.value) is not False
+                    if isinstance(each, ast.Call) and _last(each.func) == "requires_grad_":
+                        given = [*each.args, *(keyword.value for keyword in each.keywords)]
+                        return not given or self.code.value(given[0]) is not False
+                return None
+            if isinstance(parent, ast.stmt):
+                return None
+        return None
+
+    def moves_inputs(self, loop: ast.AST) -> bool:
+        """Whether a loop without an optimizer's step takes the gradient of an input: `x.grad`."""
+        if self.inside(loop).steps:
+            return False
+        function = self.code.function_of(loop)
+        scope = loop if function is None else function.node
+        nodes = list(ast.walk(scope))
+        needing = {
+            _dotted(node.func.value)
+            for node in nodes
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("requires_grad_", "retain_grad")
+        }
+        for node in nodes:
+            if isinstance(node, ast.Assign):
+                target = node.targets[0]
+                if isinstance(target, ast.Attribute) and target.attr == "requires_grad":
+                    needing.add(_dotted(target.value))
+                elif isinstance(node.value, ast.Call) and (
+                    _last(node.value) == "requires_grad_"
+                    or any(keyword.arg == "requires_grad" for keyword in node.value.keywords)
+                ):
+                    needing.add(_dotted(target))
+        return any(
+            isinstance(node, ast.Attribute)
+            and node.attr == "grad"
+            and _dotted(node.value) in needing
             for node in ast.walk(loop)
         )
 
@@ -371,13 +461,16 @@ class _Reader:
             found.evals |= self.left_in_eval(node)
         elif method == "train":
             found.restores = True
-        elif method == "backward" or (method == "step" and _says_optimizer(func)):
+        elif method == "backward":
             found.backward = True
+        elif method == "step" and _says_optimizer(func):
+            found.backward = found.steps = True
         function = self.code.local(func)
         if isinstance(function, Function):
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
             found.backward |= inner.backward
+            found.steps |= inner.steps
             names = [self.outside(each, function, node) for each in inner.evals]
             found.evals.update(name for name in names if name)
         elif method != "train":
