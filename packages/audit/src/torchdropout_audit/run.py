@@ -68,7 +68,8 @@ def may_break_a_rule(data: bytes) -> bool:
     # For eval-not-restored and train-overridden, which are about any model.
     if b".eval(" in data or b".train(False" in data or b".train(mode=False" in data:
         return any(word in data for word in (b"def ", b"backward", b".step("))
-    return b"torch" in data and _OVERRIDES.search(data) is not None
+    is_module = b"torch" in data or b"Module" in data
+    return is_module and _OVERRIDES.search(data) is not None
 
 
 def audit_paths(

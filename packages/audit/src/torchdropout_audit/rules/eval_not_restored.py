@@ -174,9 +174,12 @@ def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> b
     is_used = False
     for node in ast.walk(function.node):
         if isinstance(node, ast.Call):
-            name = _dotted(node.func)
-            is_inner = name.startswith(f"{model}.") and _last(node.func) not in _NOT_USES
-            is_used |= name == model or is_inner
+            func = node.func
+            if isinstance(func, ast.Attribute) and _dotted(func) != model:
+                if func.attr in _NOT_USES:
+                    continue
+                func = func.value
+            is_used |= _moves(func, model) or _dotted(func).startswith(f"{model}.")
         elif isinstance(node, (ast.Yield, ast.YieldFrom)):
             return False  # a context manager, whose end is elsewhere
         elif isinstance(node, ast.Return):
@@ -198,13 +201,18 @@ def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> b
 
 def _moves(expr: ast.expr, *models: str) -> bool:
     """Whether an expression is the same model: `model.to(device)`, `model.cuda().eval()`."""
+    return _dotted(_unmoved(expr)) in models
+
+
+def _unmoved(expr: ast.expr) -> ast.expr:
+    """Returns `model` for `model.to(device)`."""
     while (
         isinstance(expr, ast.Call)
         and isinstance(expr.func, ast.Attribute)
         and expr.func.attr in _MOVES
     ):
         expr = expr.func.value
-    return _dotted(expr) in models
+    return expr
 
 
 def _is_plain(code: Code, node: ast.AST, function: Function) -> bool:
@@ -257,7 +265,7 @@ class _Reader:
         func = node.func
         if not isinstance(func, ast.Attribute) or func.attr != method:
             return ""
-        return _dotted(func.value)
+        return _dotted(_unmoved(func.value))
 
     def is_off(self, node: ast.Call) -> bool:
         """Whether the argument is False: `model.train(False)`, `model.train(mode=False)`."""

@@ -197,14 +197,14 @@ def _is_used_up(code: Code, factory: ast.AST) -> bool:
         known = code.local(call.node.func)
         if (known is None or known.node is not factory) and values != [factory]:
             continue
-        use = called(code, call.node)
-        if (
-            use is not None
-            and not code.gated(use)
-            and not code.depends_on_training(call.node)
-            and is_step(code, call.function)
-        ):
+        if code.depends_on_training(call.node) or not is_step(code, call.function):
+            continue
+        use, parent = called(code, call.node), next(code.parents(call.node))
+        if use is not None and not code.gated(use):
             return True
+        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+        if isinstance(target, ast.Name) and not code.gated(call.node):
+            return _is_called(code, target, call.function)
     return False
 
 

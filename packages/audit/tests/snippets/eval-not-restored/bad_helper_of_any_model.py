@@ -18,6 +18,14 @@ def generate(trainer, prompt):
     return sample(trainer.model.eval(), prompt), trainer.model(prompt)  #! eval-not-restored advice
 
 
+def answer(model, x):
+    return model.cuda().eval()(x)  #! eval-not-restored advice
+
+
+def describe(model, x):
+    return model.eval().generate(x)  #! eval-not-restored advice
+
+
 def off(model):
     model.eval()
 

@@ -10,7 +10,9 @@ class Net(nn.Module):
         super().__init__()
         self.p = p
         self.make = lambda: nn.Dropout(p)  #! module-built-in-forward
+        self.other = lambda q: nn.Dropout(q)  #! module-built-in-forward
 
     def forward(self, x):
         x = make_drop(self.p)(x).relu()
-        return self.make()(x)
+        other = self.other(0.1)
+        return other(self.make()(x).relu())
