@@ -143,12 +143,15 @@ def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
     ):
         return  # what trains here sets the mode itself
     said = set()
+    known: dict[tuple[Function, str], bool] = {}
     for call in code.calls:
         function = call.function
         if function is None or function.cls is not None or function in said:
             continue
         for model in reader.left_in_eval(call.node):
-            if _is_helper(code, reader, function, model) and _is_plain(code, call.node, function):
+            if (function, model) not in known:
+                known[function, model] = _is_helper(code, reader, function, model)
+            if known[function, model] and _is_plain(code, call.node, function):
                 said.add(function)
                 yield Hit(
                     call.node,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..code import MODULES, UNKNOWN, Call, Code, Function, words
 from ..code.scopes import FunctionNode
@@ -87,7 +88,11 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
             # Where it is written is not where it runs.
             if use is not None and isinstance(holder, ast.AST) and _has_input(holder):
                 yield _hit(code, call, severity=_severity_of(code, holder))
-            elif holder is not None and built is _result(holder) and _is_used_up(code, holder):
+            elif (
+                isinstance(holder, ast.Lambda)
+                and built is holder.body
+                and _is_used_up(code, holder)
+            ):
                 yield _hit(code, call)
             continue
         step = is_step(code, call.function, call.node)
@@ -96,7 +101,7 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
                 yield _hit(code, call, _fix(code, call, use) if built is call.node else None)
             elif _is_helper(code, call.function):
                 yield _hit(code, call, severity="advice")
-        elif isinstance(parent, ast.Return) and _is_used_up(code, call.function.node):
+        elif isinstance(parent, ast.Return) and _is_used_up(code, call.function):
             yield _hit(code, call)
         elif not step:
             if (
@@ -141,18 +146,34 @@ def _kept(code: Code, node: ast.AST) -> ast.Lambda | FunctionNode | None:
             return parent if _is_stored(code, parent) else None
         if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             outer = code.function_of(parent)
-            names = () if outer is None else ast.walk(outer.node)
-            is_kept = any(
-                isinstance(name, ast.Name)
-                and name.id == parent.name
-                and isinstance(name.ctx, ast.Load)
-                and _is_stored(code, name)
-                for name in names
-            )
-            return parent if is_kept else None
+            names = () if outer is None else _loads(code).get((outer, parent.name), ())
+            return parent if any(_is_stored(code, name) for name in names) else None
         if isinstance(parent, ast.ClassDef):
             return None
     return None
+
+
+@lru_cache(maxsize=1)
+def _loads(code: Code) -> dict[tuple[Function, str], list[ast.Name]]:
+    """Returns where the functions of a file read each name."""
+    found: dict[tuple[Function, str], list[ast.Name]] = {}
+    for node in ast.walk(code.tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            function = code.function_of(node)
+            if function is not None:
+                found.setdefault((function, node.id), []).append(node)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _calls_of_lambdas(code: Code) -> dict[ast.expr, list[Call]]:
+    """Returns the calls of each lambda that a name or an attribute stands for."""
+    found: dict[ast.expr, list[Call]] = {}
+    for call in code.calls:
+        values = code.assigned(call.node.func)
+        if len(values) == 1 and isinstance(values[0], ast.Lambda):
+            found.setdefault(values[0], []).append(call)
+    return found
 
 
 def _is_stored(code: Code, node: ast.AST) -> bool:
@@ -185,18 +206,13 @@ def _severity_of(code: Code, holder: ast.AST) -> Severity | None:
     return None if is_module and not code.is_test else "advice"
 
 
-def _result(holder: ast.AST) -> ast.AST | None:
-    """Returns what a lambda gives."""
-    return holder.body if isinstance(holder, ast.Lambda) else None
-
-
-def _is_used_up(code: Code, factory: ast.AST) -> bool:
+def _is_used_up(code: Code, factory: Function | ast.expr) -> bool:
     """Whether a step calls what a factory builds, at once and outside of tests of training."""
-    for call in code.calls:
-        values = code.assigned(call.node.func)
-        known = code.local(call.node.func)
-        if (known is None or known.node is not factory) and values != [factory]:
-            continue
+    if isinstance(factory, Function):
+        calls = factory.callers
+    else:
+        calls = _calls_of_lambdas(code).get(factory, [])
+    for call in calls:
         if code.depends_on_training(call.node) or not is_step(code, call.function):
             continue
         use, parent = called(code, call.node), next(code.parents(call.node))
