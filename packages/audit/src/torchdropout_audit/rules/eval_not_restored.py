@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from ..code import Code, Function, words
+from ..code import Call, Code, Function, words
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -260,6 +261,7 @@ class _Reader:
     def __init__(self, code: Code) -> None:
         self.code = code
         self._read: dict[ast.AST, _Inside] = {}
+        self._inputs: dict[ast.AST, set[str]] = {}
 
     # --- Of one call ----------------------------------------------------------------------------
 
@@ -364,7 +366,7 @@ class _Reader:
         """
         function, cls = self.code.function_of(loop), self.code.class_of(loop)
         is_frozen = False
-        for call in self.code.calls:
+        for call in self._settings:
             # What `__init__` does with `self.net` holds in all methods.
             is_here = call.function is function or (
                 model.startswith("self.") and cls is not None and call.cls is cls
@@ -376,6 +378,16 @@ class _Reader:
                 return False  # frozen in turn, as in a GAN
             is_frozen |= not needs
         return is_frozen
+
+    @cached_property
+    def _settings(self) -> list[Call]:
+        """The calls that may set whether parameters need a gradient."""
+        said = ("parameters", "grad", "freeze")
+        return [
+            call
+            for call in self.code.calls
+            if any(word in _last(call.node.func).lower() for word in said)
+        ]
 
     def _needs_gradient(self, node: ast.Call, model: str) -> bool | None:
         """Returns what a call sets for the parameters of a model; None if it sets nothing."""
@@ -414,7 +426,19 @@ class _Reader:
         if self.inside(loop).steps:
             return False
         function = self.code.function_of(loop)
-        scope = loop if function is None else function.node
+        scope = self.code.tree if function is None else function.node
+        if scope not in self._inputs:
+            self._inputs[scope] = self._needing(scope)
+        needing = self._inputs[scope]
+        return bool(needing) and any(
+            isinstance(node, ast.Attribute)
+            and node.attr == "grad"
+            and _dotted(node.value) in needing
+            for node in ast.walk(loop)
+        )
+
+    def _needing(self, scope: ast.AST) -> set[str]:
+        """Returns the names of the tensors for which a function asks for a gradient."""
         nodes = list(ast.walk(scope))
         needing = {
             _dotted(node.func.value)
@@ -433,12 +457,7 @@ class _Reader:
                     or any(keyword.arg == "requires_grad" for keyword in node.value.keywords)
                 ):
                     needing.add(_dotted(target))
-        return any(
-            isinstance(node, ast.Attribute)
-            and node.attr == "grad"
-            and _dotted(node.value) in needing
-            for node in ast.walk(loop)
-        )
+        return needing - {""}
 
     def _is_without_gradient(self, node: ast.AST) -> bool:
         return any(

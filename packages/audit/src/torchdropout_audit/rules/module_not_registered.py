@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..code import Assigned, Class, Code, Function
 from ..findings import Edit, Fix
@@ -110,7 +111,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
         f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
         "in eval too",
         f"make it an nn.Module{'Dict' if kind == 'dict' else 'List'}",
-        _fix(code, cls, name, contents),
+        _fix(code, cls, attribute, contents),
         severity,
     )
 
@@ -249,6 +250,11 @@ class _Holder:
             )
         return isinstance(node, ast.Name) and node.id == self.name
 
+    def needs_list(self, use: ast.AST) -> bool:
+        """Whether a use calls a method that a ModuleList lacks."""
+        parent = next(self.code.parents(use))
+        return isinstance(parent, ast.Attribute) and parent.attr in _ONLY_OF_LISTS
+
     def added(self) -> Iterator[ast.expr]:
         """Returns what is added to it later."""
         for use in self.uses:
@@ -324,15 +330,15 @@ class _Holder:
         return False
 
 
-def _fix(code: Code, cls: Class, name: str, contents: list[ast.expr]) -> Fix | None:
+def _fix(code: Code, cls: Class, held: _Holder, contents: list[ast.expr]) -> Fix | None:
     """Makes every list that the attribute is assigned an `nn.ModuleList`.
 
     None if one of them cannot be: a tuple, a list of other things than modules, one that is sorted
     or copied, one in the body of the class, or one that is made before `super().__init__()`.
     """
-    called = _module_list(code, cls)
+    called, name = _module_list(code, cls), held.name
     given = cls.assigned(name)
-    if called is None or _is_used_as_list(cls, name):
+    if called is None or any(map(held.needs_list, held.uses)):
         return None
     if any(one is not cls and name in one.attributes for one in cls.lineage()):
         return None  # a base in this file has its own statements
@@ -373,19 +379,13 @@ def _module_list(code: Code, cls: Class) -> str | None:
     return None
 
 
-def _is_used_as_list(cls: Class, name: str) -> bool:
-    """Whether a method is called that a ModuleList lacks."""
-    return any(
-        isinstance(node, ast.Attribute)
-        and node.attr in _ONLY_OF_LISTS
-        and isinstance(node.value, ast.Attribute)
-        and node.value.attr == name
-        for node in ast.walk(cls.node)
-    )
-
-
 def _is_early(node: ast.AST, function: Function) -> bool:
     """Whether a statement comes before `super().__init__()`, when nothing can be registered."""
+    return getattr(node, "lineno", 0) < _line_of_init(function)
+
+
+@lru_cache(maxsize=8)
+def _line_of_init(function: Function) -> int:
     lines = [
         each.lineno
         for each in ast.walk(function.node)
@@ -393,7 +393,7 @@ def _is_early(node: ast.AST, function: Function) -> bool:
         and isinstance(each.func, ast.Attribute)
         and each.func.attr == "__init__"
     ]
-    return bool(lines) and getattr(node, "lineno", 0) < min(lines)
+    return min(lines, default=0)
 
 
 def _may_hold_modules(code: Code, expr: ast.expr) -> bool:
