@@ -63,8 +63,21 @@ _ANNOUNCED = frozenset(
         "freeze",
     )
     + ("prepare", "build", "make", "create", "setup", "init", "deploy", "compile", "quantize")
-    + ("quantization", "prune", "fuse", "adapt", "optimize", "mode", "checkpoint", "save", "run")
+    + (
+        "quantization",
+        "prune",
+        "fuse",
+        "adapt",
+        "optimize",
+        "mode",
+        "checkpoint",
+        "apply",
+        "save",
+        "run",
+    )
 )
+# An application that reads a file, and no part of a training.
+_FILES = frozenset(("path", "paths", "file", "filename", "dir", "folder"))
 _MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
 _NOT_USES = (
     _MOVES
@@ -168,7 +181,8 @@ def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> b
     root = model.partition(".")[0]
     inside = reader.inside(function.node)
     if (
-        root not in {each.arg for each in function.parameters}
+        root not in (given := {each.arg for each in function.parameters})
+        or any(not _FILES.isdisjoint(words(each)) for each in given)
         or not _ANNOUNCED.isdisjoint(words(function.name))
         or inside.restores
         or inside.backward

@@ -41,6 +41,16 @@ def frozen(model, x, is_frozen):
     return model(x)
 
 
+def inpaint(model, video_path):
+    model.eval()
+    return model(read(video_path))
+
+
+def apply_model(model, mix):
+    model.eval()
+    return model(mix)
+
+
 class Pipeline:
     def __init__(self, model):
         self.model = model
