@@ -643,6 +643,130 @@ def p_zero_set(n):
     return HEAD + "nn.Dropout(0.0)\n" * n
 
 
+@shape
+def evals_frozen(n):
+    return (
+        HEAD
+        + "def f(m, opt, loader):\n"
+        + "    for p in m.parameters(): p.requires_grad = False\n" * n
+        + "".join(
+            f"    for x in loader:\n        m(x).backward()\n        m.eval()\n        m{i}.eval()\n"
+            for i in range(n)
+        )
+    )
+
+
+@shape
+def evals_moved(n):
+    return (
+        HEAD
+        + "def f(loader):\n    x.requires_grad_()\n    for x in loader:\n        m(x).backward()\n"
+        + "".join(f"        m{i}.eval()\n        m{i}(x)\n" for i in range(n))
+    )
+
+
+@shape
+def helpers_many_models(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"m{i}" for i in range(n))
+        + "):\n"
+        + "".join(f"    m{i}.eval()\n    x = m{i}(x)\n" for i in range(n))
+        + "    return m0\n"
+    )
+
+
+@shape
+def helpers_called(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"m{i}" for i in range(n))
+        + "):\n"
+        + "".join(f"    m{i}.eval()\n    x = m{i}(x)\n" for i in range(n))
+        + "def g(x):\n"
+        + "    f(x)\n" * n
+    )
+
+
+@shape
+def factories(n):
+    return cls(
+        "    def make(self):\n"
+        + "        if self.a: return nn.Dropout(.1)\n" * n
+        + "    def forward(self, x):\n"
+        + "        x = self.a(self.make())\n" * n
+    )
+
+
+@shape
+def lambdas_kept(n):
+    return "".join(
+        f"class C{i}(nn.Module):\n    def __init__(self):\n        self.f = lambda x: nn.Dropout(.1)(x)\n"
+        f"    def forward(self, x):\n        return self.f(x)\n"
+        for i in range(n)
+    ).join((HEAD, ""))
+
+
+@shape
+def nested_kept(n):
+    return cls(
+        "    def forward(self, x):\n        return x\n",
+        "def f(x):\n"
+        + "            x = nn.Dropout(.1)(x)\n" * n
+        + "            return x\n"
+        + "        f(x)\n" * n
+        + "        self.f = f",
+    )
+
+
+@shape
+def helper_builds(n):
+    return HEAD + "def f(x):\n" + "    d = nn.Dropout(.1)\n    x = d(x)\n" * n + "    return x\n"
+
+
+@shape
+def lists_of_names(n):
+    return cls(
+        "    def forward(self, x):\n        for d in self.l0: x = d(x)\n        return x\n",
+        "l = [nn.Dropout(.1)]\n        " + "\n        ".join(f"self.l{i} = l" for i in range(n)),
+    )
+
+
+@shape
+def list_grows(n):
+    return (
+        HEAD
+        + "def f(a):\n    l = []\n"
+        + "    l.append(nn.ReLU())\n    if a: l.append(nn.Dropout(.1, inplace=True))\n" * n
+        + "    return nn.Sequential(*l)\n"
+    )
+
+
+@shape
+def list_grows_often(n):
+    return (
+        HEAD
+        + "def f(a):\n"
+        + "    l = [nn.ReLU()]\n    l += [nn.Dropout(.1, inplace=True)]\n" * n
+        + "    return l\n"
+        + "x = nn.Sequential(*f(1))\n" * n
+    )
+
+
+@shape
+def list_grows_in_loops(n):
+    loops = "".join(f"{' ' * (i + 1)}for x{i} in y:\n" for i in range(20))
+    inside = f"{' ' * 21}l.reverse()\n"
+    return f"{HEAD}def f(l, y):\n{loops}{inside * n} return nn.Sequential(*l)\nnn.Dropout(.1)\n"
+
+
+@shape
+def eval_of_text(n):
+    return fwd(["x = F.dropout(x, eval(self.p) + ast.literal_eval(self.q))"] * n)
+
+
 def work(text):
     """How many functions are called while a source is audited: it does not depend on the load."""
     count = 0
