@@ -1,0 +1,172 @@
+"""TD115: a parameter for a dropout that nothing uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ..code import Class, Code, Function, words
+from ._bases import has_plain_bases, is_stub
+from ._rule import Hit, rule
+
+BROKEN = """\
+from torch import nn
+
+
+class MLP(nn.Module):
+    def __init__(self, dim, hidden, dropout=0.1):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(), nn.Linear(hidden, dim)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
+
+_DROPS = frozenset(("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect"))
+_LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
+_EXCUSE = re.compile(
+    r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
+    r"|deprecated|compatib\w+|compat|no effect|legacy|placeholder|dummy|kept for|reserved"
+    r"|consistency|todo|fixme|arg00\d|interface|does(?:n't| not))\b"
+)
+# What may read parameters without their names.
+_ANY_NAME = frozenset(
+    ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
+    + ("save_hyperparameters", "save_hparams", "hparams", "capture_init", "_init_args")
+)
+
+
+@rule(
+    "TD115",
+    group="modules",
+    severity="advice",
+    broken=BROKEN,
+    fixed=FIXED,
+    evidence="x-transformers#175, multi_hyp_cc#17, tab-transformer-pytorch#8; "
+    "transformers 4.30.2 models/swin/modeling_swin.py:720, "
+    "neuralforecast 3.3.0 models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154",
+)
+def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
+    """A parameter for a dropout is used.
+
+    The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
+    a function or a method, whose name does not appear in the body. The rate is an argument, it is
+    tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
+
+    A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
+    an override, a callback, a function with a decorator or with other parameters that it does not
+    use, a constructor that swallows `**kwargs` or saves all its arguments (`locals()`,
+    `save_hyperparameters()`), and one whose comments or docstring say so ("unused", "deprecated",
+    "for compatibility"). So is a base class whose subclass in the file uses the parameter.
+
+    To fix: give it to the dropout, or remove it.
+    """
+    if "torch" not in code.text or code.is_test:
+        return
+    for function in code.functions:
+        rates = [each for each in function.parameters if _is_rate(each.arg)]
+        if not rates or _keeps_a_signature(code, function):
+            continue
+        used = _names(function.node)
+        for each in rates:
+            if each.arg not in used and not _is_used_below(code, function, each.arg):
+                yield Hit(
+                    each,
+                    f"{each.arg} is accepted and never used: it has no effect",
+                    "give it to a dropout, or remove it",
+                )
+
+
+def _is_rate(name: str) -> bool:
+    said = words(name)
+    is_drop = not _DROPS.isdisjoint(said) and said[-1] in _LAST
+    return is_drop and not name.startswith("_")
+
+
+def _names(node: ast.AST) -> set[str]:
+    """Returns the names of a function or a class, and its attributes that stand for all names."""
+    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    attributes = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    return found | (attributes & _ANY_NAME)
+
+
+def _keeps_a_signature(code: Code, function: Function) -> bool:
+    """Whether a function has a reason to accept what it does not use."""
+    node, cls = function.node, function.cls
+    if node.decorator_list or _does_nothing(node.body) or _excuses_itself(code, function):
+        return True
+    used = _names(node)
+    own = function.parameters[1 if function.is_bound else 0 :]
+    unused = [each.arg for each in own if each.arg not in used]
+    rest = node.args.kwarg
+    if not used.isdisjoint(_ANY_NAME) or not all(map(_is_rate, unused)):
+        return True
+    if len(unused) == len(own) or (rest is not None and rest.arg not in used):
+        return True
+    if cls is None:
+        return rest is not None or _is_a_value(code, function)
+    if function.name == "__init__":
+        return _is_abstract(cls)
+    return not has_plain_bases(code, cls) or any(
+        function.name in one.methods for one in cls.lineage()[1:]
+    )
+
+
+def _does_nothing(body: list[ast.stmt]) -> bool:
+    """Whether a body is a stub, calls its base, or returns what it is given or a constant."""
+    rest = [each for each in body if not is_stub([each]) and not _calls_base(each)]
+    if len(rest) != 1 or not isinstance(rest[0], ast.Return):
+        return not rest
+    return rest[0].value is None or isinstance(rest[0].value, (ast.Constant, ast.Name))
+
+
+def _calls_base(node: ast.stmt) -> bool:
+    call = node.value if isinstance(node, ast.Expr) else None
+    return (
+        isinstance(call, ast.Call)
+        and not call.args
+        and not call.keywords
+        and any(isinstance(each, ast.Name) and each.id == "super" for each in ast.walk(call))
+    )
+
+
+def _excuses_itself(code: Code, function: Function) -> bool:
+    """Whether the lines of the parameters or the docstring say that something is not used."""
+    node = function.node
+    first = node.body[0]
+    last = first.end_lineno if is_stub([first]) else first.lineno - 1
+    lines = range(node.lineno, max(node.lineno, last or 0) + 1)
+    return any(_EXCUSE.search(code.line(number)) for number in lines)
+
+
+def _is_a_value(code: Code, function: Function) -> bool:
+    """Whether a function is passed on or stored: its signature is that of a callback."""
+    called = {call.node.func for call in code.calls}
+    return any(
+        isinstance(each, ast.Name)
+        and each.id == function.name
+        and isinstance(each.ctx, ast.Load)
+        and each not in called
+        for each in ast.walk(code.tree)
+    )
+
+
+def _is_abstract(cls: Class) -> bool:
+    methods = [method for one in cls.lineage() for method in one.methods.values()]
+    marks = [each for method in methods for each in method.node.decorator_list]
+    return any("abstract" in ast.dump(each) for each in [*marks, *cls.node.bases]) or any(
+        method.name == "forward" and is_stub(method.node.body) for method in methods
+    )
+
+
+def _is_used_below(code: Code, function: Function, name: str) -> bool:
+    """Whether a subclass in this file mentions the parameter."""
+    return function.cls is not None and any(
+        name in _names(one.node)
+        for one in code.classes
+        if one is not function.cls and function.cls in one.lineage()
+    )
