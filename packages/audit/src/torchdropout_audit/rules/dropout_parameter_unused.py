@@ -46,7 +46,7 @@ _ANY_NAME = frozenset(
     severity="advice",
     broken=BROKEN,
     fixed=FIXED,
-    evidence="x-transformers#175, multi_hyp_cc#17, tab-transformer-pytorch#8; "
+    evidence="x-transformers#175, multi_hyp_cc#17, cac-openset#1, decaNLP#31; "
     "transformers 4.30.2 models/swin/modeling_swin.py:720, "
     "neuralforecast 3.3.0 models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154",
 )
