@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..code import Class, Code, Function, words
 from ._bases import has_plain_bases, is_stub
@@ -108,7 +109,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     if len(unused) == len(own) or (rest is not None and rest.arg not in used):
         return True
     if cls is None:
-        return rest is not None or _is_a_value(code, function)
+        return rest is not None or function.name in _values(code)
     if function.name == "__init__":
         return _is_abstract(cls)
     return not has_plain_bases(code, cls) or any(
@@ -143,15 +144,14 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     return any(_EXCUSE.search(code.line(number)) for number in lines)
 
 
-def _is_a_value(code: Code, function: Function) -> bool:
-    """Whether a function is passed on or stored: its signature is that of a callback."""
+@lru_cache(maxsize=1)
+def _values(code: Code) -> frozenset[str]:
+    """Returns the names that are passed on or stored: such a function is a callback."""
     called = {call.node.func for call in code.calls}
-    return any(
-        isinstance(each, ast.Name)
-        and each.id == function.name
-        and isinstance(each.ctx, ast.Load)
-        and each not in called
+    return frozenset(
+        each.id
         for each in ast.walk(code.tree)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each not in called
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RNNS, SDPA, Call, Code
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
-from ._edits import append_argument
+from ._edits import add_training
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -186,19 +186,10 @@ def _counted(code: Code, call: Call, signature: _Signature, callee: str) -> Iter
         each for each in signature.places[len(node.args) : signature.needed] if each not in given
     ]
     if missing:
-        fix = _add_train(code, call) if missing == ["train"] else None
+        fix = add_training(code, call, "train") if missing == ["train"] else None
         yield Hit(
             node,
             f"{callee} needs {' and '.join(missing)}: the call raises a TypeError",
             fix.does if fix else f"give {' and '.join(missing)}",
             fix,
         )
-
-
-def _add_train(code: Code, call: Call) -> Fix | None:
-    receiver = code.receiver(call.node)
-    if receiver is None or call.cls is None:
-        return None
-    argument = f"train={receiver}.training"
-    edit = append_argument(code, call, argument)
-    return Fix(f"add {argument}", (edit,), call.cls.is_surely_module)
