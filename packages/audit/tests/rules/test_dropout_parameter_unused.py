@@ -27,6 +27,7 @@ NAME = "dropout-parameter-unused"
         "dropout_ratio",
         "use_dropout",
         "dropouts",
+        "dropoute",
     ],
 )
 def test_names(name):

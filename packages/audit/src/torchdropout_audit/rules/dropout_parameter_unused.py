@@ -27,7 +27,10 @@ class MLP(nn.Module):
 """
 FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
 
-_DROPS = frozenset(("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect"))
+_DROPS = frozenset(
+    ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
+    + ("dropouti", "dropouth", "dropoute", "dropouto", "dropoutw")  # of AWD-LSTM
+)
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _EXCUSE = re.compile(
     r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
@@ -47,7 +50,7 @@ _ANY_NAME = frozenset(
     severity="advice",
     broken=BROKEN,
     fixed=FIXED,
-    evidence="x-transformers#175, multi_hyp_cc#17, cac-openset#1, decaNLP#31; "
+    evidence="transformers#34291, torchtune#995, x-transformers#175, multi_hyp_cc#17, decaNLP#31; "
     "transformers 4.30.2 models/swin/modeling_swin.py:720, "
     "neuralforecast 3.3.0 models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154",
 )
@@ -60,9 +63,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a callback, a function with a decorator or with other parameters that it does not
-    use, a constructor that swallows `**kwargs` or saves all its arguments (`locals()`,
-    `save_hyperparameters()`), and one whose comments or docstring say so ("unused", "deprecated",
-    "for compatibility"). So is a base class whose subclass in the file uses the parameter.
+    use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves all
+    its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring say so
+    ("unused", "deprecated", "for compatibility"). So is a base class whose subclass in the file
+    uses the parameter.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -106,7 +110,9 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME) or not all(map(_is_rate, unused)):
         return True
-    if len(unused) == len(own) or (rest is not None and rest.arg not in used):
+    if len(unused) == len(own):
+        return True
+    if rest is not None and rest.arg not in used and _are_off(code, function, unused):
         return True
     if cls is None:
         return rest is not None or function.name in _values(code)
@@ -115,6 +121,12 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     return not has_plain_bases(code, cls) or any(
         function.name in one.methods for one in cls.lineage()[1:]
     )
+
+
+def _are_off(code: Code, function: Function, names: list[str]) -> bool:
+    """Whether parameters have no default, or one that drops nothing."""
+    defaults = (function.defaults.get(name) for name in names)
+    return all(each is None or code.value(each) in (0, None) for each in defaults)
 
 
 def _does_nothing(body: list[ast.stmt]) -> bool:
