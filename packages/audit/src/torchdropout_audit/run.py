@@ -26,6 +26,10 @@ from .workers import CrashError, NoWorkerError, can_start, run_all
 WORDS = (
     b"ropout",
     b"rop_path",
+    b"rop_prob",
+    b"rop_rate",
+    b"_drop",
+    b"keep_prob",
     b"ropPath",
     b"ropBlock",
     b"rop_block",

@@ -65,10 +65,16 @@ def masks(code: Code) -> tuple[Mask, ...]:
 
     A mask is random numbers that are compared with a rate, or a Bernoulli draw, followed through
     casts, reshapes and names. It counts if the rate, or else the class or the function around it,
-    is named after dropout; one number for a whole layer does not.
+    is named after dropout; one number for a whole layer does not. Of the places that apply a mask,
+    the first is returned.
     """
     has_draw = any(word in code.text for word in ("rand", "ernoulli", "binomial", "uniform_"))
-    return tuple(_Finder(code).masks()) if has_draw and "torch" in code.text else ()
+    if not has_draw or "torch" not in code.text:
+        return ()
+    first: dict[ast.Call, Mask] = {}
+    for mask in sorted(_Finder(code).masks(), key=lambda mask: code.span(mask.node)):
+        first.setdefault(mask.drawn, mask)
+    return tuple(first.values())
 
 
 class _Finder:

@@ -78,7 +78,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
             continue
         used = _names(function.node)
         for each in rates:
-            if each.arg not in used and not _is_used_below(code, function, each.arg):
+            is_used = each.arg in used or (
+                function.cls is not None and _family(code).uses(function.cls, each.arg)
+            )
+            if not is_used:
                 yield Hit(
                     each,
                     f"{each.arg} is accepted and never used: it has no effect",
@@ -117,7 +120,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     if cls is None:
         return rest is not None or function.name in _values(code)
     if function.name == "__init__":
-        return _is_abstract(cls)
+        return cls in _family(code).abstract
     return not has_plain_bases(code, cls) or any(
         function.name in one.methods for one in cls.lineage()[1:]
     )
@@ -167,18 +170,48 @@ def _values(code: Code) -> frozenset[str]:
     )
 
 
+class _Family:
+    """The subclasses of the classes of a file, and which classes are abstract."""
+
+    def __init__(self, code: Code) -> None:
+        self._below: dict[Class, list[Class]] = {}
+        for cls in code.classes:
+            for base in cls.bases:
+                self._below.setdefault(base, []).append(cls)
+        self._names: dict[Class, set[str]] = {}
+        self.abstract = set(self._down([cls for cls in code.classes if _is_abstract(cls)]))
+
+    def _down(self, classes: list[Class]) -> Iterator[Class]:
+        """Yields classes, and their direct and indirect subclasses."""
+        seen = set(classes)
+        waiting = list(classes)
+        while waiting:
+            cls = waiting.pop()
+            yield cls
+            new = [each for each in self._below.get(cls, ()) if each not in seen]
+            seen.update(new)
+            waiting += new
+
+    def uses(self, cls: Class, name: str) -> bool:
+        """Whether a subclass mentions a name."""
+        for one in self._down(self._below.get(cls, [])):
+            if one not in self._names:
+                self._names[one] = _names(one.node)
+            if name in self._names[one]:
+                return True
+        return False
+
+
+@lru_cache(maxsize=1)
+def _family(code: Code) -> _Family:
+    return _Family(code)
+
+
 def _is_abstract(cls: Class) -> bool:
-    methods = [method for one in cls.lineage() for method in one.methods.values()]
-    marks = [each for method in methods for each in method.node.decorator_list]
-    return any("abstract" in ast.dump(each) for each in [*marks, *cls.node.bases]) or any(
-        method.name == "forward" and is_stub(method.node.body) for method in methods
-    )
-
-
-def _is_used_below(code: Code, function: Function, name: str) -> bool:
-    """Whether a subclass in this file mentions the parameter."""
-    return function.cls is not None and any(
-        name in _names(one.node)
-        for one in code.classes
-        if one is not function.cls and function.cls in one.lineage()
+    """Whether a class itself has abstract methods, a base that says so, or a stub as `forward`."""
+    marks = [mark for method in cls.methods.values() for mark in method.node.decorator_list]
+    forward = cls.methods.get("forward")
+    said = " ".join(map(ast.dump, [*marks, *cls.node.bases]))
+    return any(word in said for word in ("abstract", "'ABC'", "'Protocol'")) or (
+        forward is not None and is_stub(forward.node.body)
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
-from ..code import Code, speaks_of_training
+from ..code import Code, Function, speaks_of_training
 from ._dropouts import is_step
 from ._masks import Mask, is_asked_for, masks, parameter
 from ._rule import Hit, rule
@@ -74,12 +75,14 @@ def _runs_in_eval(code: Code, mask: Mask) -> bool:
         return False
     if code.is_deliberate(mask.node) or parameter(code, mask) or is_asked_for(code, mask):
         return False
-    return not _has_seed(function.node) and code.value(mask.rate) not in (0, 1)
+    return function not in _with_seed(code) and code.value(mask.rate) not in (0, 1)
 
 
-def _has_seed(node: ast.AST) -> bool:
-    """Whether a function fixes a seed: then the mask is the same each time."""
-    return any(
-        isinstance(each, ast.Attribute) and each.attr in ("manual_seed", "seed", "fork_rng")
-        for each in ast.walk(node)
+@lru_cache(maxsize=1)
+def _with_seed(code: Code) -> frozenset[Function | None]:
+    """Returns the functions that fix a seed: their masks are the same each time."""
+    return frozenset(
+        code.function_of(each)
+        for each in ast.walk(code.tree)
+        if isinstance(each, ast.Attribute) and each.attr in ("manual_seed", "seed", "fork_rng")
     )
