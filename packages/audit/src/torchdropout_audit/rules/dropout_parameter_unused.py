@@ -62,11 +62,11 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
-    an override, a callback, a function with a decorator or with other parameters that it does not
-    use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves all
-    its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring say so
-    ("unused", "deprecated", "for compatibility"). So is a base class whose subclass in the file
-    uses the parameter.
+    an override, a method that the file does not call, a callback, a function with a decorator or
+    with other parameters that it does not use, a constructor that swallows `**kwargs` and whose
+    rate is 0 by default, one that saves all its arguments (`locals()`, `save_hyperparameters()`),
+    and one whose comments or docstring say so ("unused", "deprecated", "for compatibility"). So is
+    a base class whose subclass in the file uses the parameter.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -77,6 +77,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         if not rates or _keeps_a_signature(code, function):
             continue
         used = _names(function.node)
+        for decorator in function.cls.node.decorator_list if function.cls is not None else ():
+            used |= _names(decorator)
         for each in rates:
             is_used = each.arg in used or (
                 function.cls is not None and _family(code).uses(function.cls, each.arg)
@@ -96,10 +98,16 @@ def _is_rate(name: str) -> bool:
 
 
 def _names(node: ast.AST) -> set[str]:
-    """Returns the names of a function or a class, and its attributes that stand for all names."""
-    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-    attributes = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-    return found | (attributes & _ANY_NAME)
+    """Returns the names in a node, those in strings, and attributes that stand for all names."""
+    found = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name):
+            found.add(each.id)
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+            found.add(each.value)
+        elif isinstance(each, ast.Attribute) and each.attr in _ANY_NAME:
+            found.add(each.attr)
+    return found
 
 
 def _keeps_a_signature(code: Code, function: Function) -> bool:
@@ -121,7 +129,8 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return rest is not None or function.name in _values(code)
     if function.name == "__init__":
         return cls in _family(code).abstract
-    return not has_plain_bases(code, cls) or any(
+    # What the file does not call is called through a class of another file, with its signature.
+    return not (function.callers and has_plain_bases(code, cls)) or any(
         function.name in one.methods for one in cls.lineage()[1:]
     )
 
