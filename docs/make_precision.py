@@ -103,8 +103,8 @@ readers as well.
 issues, pull requests and histories for dropout, and read. The code before {kept} of them could be
 had and was audited, of the others a reduction of what the thread shows
 (`packages/audit/tests/test_fixes.py`). **{found} of {fixes} would have been reported**,
-{errors_found} as an error. {could} more are of the kind of a rule that misses them; for {none} there
-is no rule, mostly because what was meant is not in the source.
+{errors_found} as an error. {could} more are of the kind of a rule that misses them; no rule is
+about the other {none}, mostly because what was meant is not in the source.
 
 | repository | fix | what was wrong | reported | why not |
 |---|---|---|---|---|
