@@ -65,8 +65,9 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     an override, a method that the file does not call, a callback, a function with a decorator or
     with other parameters that it does not use, a constructor that swallows `**kwargs` and whose
     rate is 0 by default, one that saves all its arguments (`locals()`, `save_hyperparameters()`),
-    and one whose comments or docstring say so ("unused", "deprecated", "for compatibility"). So is
-    a base class whose subclass in the file uses the parameter.
+    and one whose comments or docstring say so ("unused", "deprecated", "for compatibility") or
+    whose use of the parameter is commented out. So is a base class whose subclass in the file uses
+    the parameter.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -83,7 +84,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
             is_used = each.arg in used or (
                 function.cls is not None and _family(code).uses(function.cls, each.arg)
             )
-            if not is_used:
+            if not is_used and not _is_commented_out(code, function, each.arg):
                 yield Hit(
                     each,
                     f"{each.arg} is accepted and never used: it has no effect",
@@ -133,6 +134,13 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     return not (function.callers and has_plain_bases(code, cls)) or any(
         function.name in one.methods for one in cls.lineage()[1:]
     )
+
+
+def _is_commented_out(code: Code, function: Function, name: str) -> bool:
+    """Whether a comment of a function has the name: its use was taken out on purpose."""
+    node = function.node
+    lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return any(re.search(rf"#.*\b{re.escape(name)}\b", code.line(number)) for number in lines)
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:
