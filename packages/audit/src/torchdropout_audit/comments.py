@@ -23,7 +23,10 @@ from dataclasses import dataclass, field
 from .findings import Edit, Fix, SourceFinding
 from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
 
-ON_PURPOSE = frozenset({"training-literal", "functional-always-on", "eval-mode-dropout-forced"})
+ON_PURPOSE = frozenset(
+    ("training-literal", "functional-always-on", "eval-mode-dropout-forced")
+    + ("mask-always-on", "local-dropout-without-mode")
+)
 """What `mc-dropout` silences."""
 
 _MENTION = re.compile(r"torchdropout\s*:", re.IGNORECASE)

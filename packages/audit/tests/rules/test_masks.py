@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from _marks import fixed, marked
+from torchdropout_audit.comments import suppress
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.source import audit_text
 
@@ -243,3 +244,13 @@ def test_what_is_not_scaled(which, mean):
     exec(getattr(RULES[SCALE], which), scope)
     made = scope["ChannelDropout"](0.5)(torch.ones(200, 200, 1))
     assert abs(made.mean() - mean) < 0.05  # 10 sigma or more
+
+
+@pytest.mark.parametrize("name", [ALWAYS, LOCAL])
+def test_a_comment_says_that_it_is_meant(name):
+    found = audit_text(RULES[name].broken, "src/model.py")
+    assert [each.name for each in found] == [name]
+    lines = RULES[name].broken.splitlines()
+    lines[found[0].line - 1] += "  # torchdropout: mc-dropout"
+    text = "\n".join(lines) + "\n"
+    assert suppress(audit_text(text, "src/model.py"), text, "src/model.py", {name}) == []
