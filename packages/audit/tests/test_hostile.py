@@ -767,6 +767,60 @@ def eval_of_text(n):
     return fwd(["x = F.dropout(x, eval(self.p) + ast.literal_eval(self.q))"] * n)
 
 
+@shape
+def masks(n):
+    flags = ", ".join(f"a{i}=False" for i in range(n))
+    mask = "x * (torch.rand_like(x) > self.drop_prob) / self.drop_prob"
+    return fwd([f"if a{i}: x = {mask}" for i in range(n)], f"x, {flags}")
+
+
+@shape
+def masks_rates(n):
+    return fwd(
+        ["p0 = self.drop_prob"]
+        + [f"p{i + 1} = p{i}" for i in range(n)]
+        + [f"x = x * (torch.rand_like(x) > p{n})"] * n
+    )
+
+
+@shape
+def masks_tested(n):
+    flags = ", ".join(f"a{i}" for i in range(n))
+    test = " and ".join(f"a{i} > 0" for i in range(n))
+    mask = "    x = x * torch.bernoulli(self.drop_prob)"
+    return fwd([f"if {test}:"] + [mask] * n, f"x, {flags}")
+
+
+@shape
+def masks_called(n):
+    rest = ", ".join(f"a{i}=0" for i in range(n))
+    return (
+        f"{HEAD}def drop_path(x, {rest}, p=.1, training=True):\n    return x if training else x\n"
+        + "class M(nn.Module):\n    def forward(self, x):\n"
+        + "        x = drop_path(x, p=self.p)\n" * n
+    )
+
+
+@shape
+def rates_unused(n):
+    rates = ", ".join(f"drop_{i}=.1" for i in range(n))
+    body = "        self.x = x  # nothing\n" * n
+    return f"{HEAD}class M(nn.Module):\n    def __init__(self, x, {rates}):\n{body}"
+
+
+@shape
+def rates_unused_in_bases(n):
+    method = "    def __init__(self, x, dropout=.1):\n        self.x = x\n        self.y = x\n"
+    return f"{HEAD}class C0(nn.Module):\n{method}" + "".join(
+        f"class C{i + 1}(C{i}):\n{method}" for i in range(n)
+    )
+
+
+@shape
+def wrong_arguments(n):
+    return fwd(["x = F.dropout(x, rate=.1)"] * n)
+
+
 def work(text):
     """How many functions are called while a source is audited: it does not depend on the load."""
     count = 0

@@ -32,6 +32,10 @@ Fixing = Literal["safe", "unsafe", "ignores"]
 WORDS = (
     b"ropout",
     b"rop_path",
+    b"rop_prob",
+    b"rop_rate",
+    b"_drop",
+    b"keep_prob",
     b"ropPath",
     b"ropBlock",
     b"rop_block",
