@@ -39,6 +39,12 @@ FRESH = frozenset(
     )
 )
 
+# Written later, with all packages at hand.
+LATER = frozenset(
+    ("dropout-wrong-arguments", "local-dropout-without-mode", "mask-always-on", "mask-not-scaled")
+    + ("dropout-parameter-unused",)
+)
+
 HEAD = """\
 # How right the audit is
 
@@ -68,6 +74,11 @@ there (`known` in the column `seen`). The other {fresh} were first audited when 
 are not all independent of what was known: FunASR contains a copy of three faults of ESPnet, and
 timm 0.4.12 one that timm 1.0.31 still has.
 
+{later} were written later, with all packages at hand, and count as known. When they were done, they
+were first applied to {after} further packages, {files_after:,} files
+([later-packages.csv](later-packages.csv)): **{later_true} of {later_found} findings, all of them
+advice, were true** ([later.csv](later.csv)).
+
 Rules with no error in any package have a precision only on the snippets, which were written for
 them: {silent}.
 
@@ -89,6 +100,19 @@ and nothing else is (`packages/audit/tests/test_snippets.py`).
 Where they find anything outside of modules, `training-literal` and `functional-always-on` find what
 was intended: Bayesian layers, guidance, noise in samplers. `# torchdropout: mc-dropout` says so to
 readers as well.
+
+## Real fixes
+
+[fixes.csv](fixes.csv) lists {fixes} fixes of dropout in public repositories, found by searching
+issues, pull requests and histories for dropout, and read. The code before {kept} of them could be
+had and was audited, of the others a reduction of what the thread shows
+(`packages/audit/tests/test_fixes.py`). **{found} of {fixes} would have been reported**,
+{errors_found} as an error. {could} more are of the kind of a rule that misses them; no rule is
+about the other {none}, mostly because what was meant is not in the source.
+
+| repository | fix | what was wrong | reported | why not |
+|---|---|---|---|---|
+{fix_rows}
 
 ## What was false
 
@@ -130,7 +154,9 @@ def page() -> str:
     errors = [row for row in labels if row["severity"] == "error"]
     advices = [row for row in labels if row["severity"] == "advice"]
     now = [row for row in errors if not row["mended"]]
-    fresh = [row for row in errors if row["seen"] == "fresh"]
+    fresh = [row for row in errors if row["seen"] == "fresh" and row["rule"] not in LATER]
+    fixes = read("fixes")
+    after = read("later-packages")
     marked, clean, files = snippets()
     seen = Counter(row["seen"] for row in packages_seen(labels, packages))
     return HEAD.format(
@@ -148,6 +174,22 @@ def page() -> str:
         fresh_true=trues(fresh),
         fresh_errors=len(fresh),
         fresh_bound=bound(trues(fresh), len(fresh)),
+        later=", ".join(f"`{name}`" for name in FINDERS if name in LATER),
+        after=len(after),
+        files_after=sum(int(row["files"]) for row in after),
+        later_true=trues(read("later")),
+        later_found=len(read("later")),
+        fixes=len(fixes),
+        kept=sum(row["source"] != "thread" for row in fixes),
+        found=sum(bool(row["found"]) for row in fixes),
+        errors_found=sum(row["found"] == "error" for row in fixes),
+        could=sum(bool(row["rule"]) and not row["found"] for row in fixes),
+        none=sum(not row["rule"] for row in fixes),
+        fix_rows="\n".join(
+            f"| {row['repository']} | {row['fix']} | {row['wrong']} "
+            f"| {row['rule'] if row['found'] else '-'} | {row['why']} |"
+            for row in fixes
+        ),
         silent=", ".join(f"`{name}`" for name in error_rules() if not of(errors, name)),
         snippets=files,
         marks=sum(count for (_, advice), count in marked.items() if not advice),

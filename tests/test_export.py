@@ -174,6 +174,7 @@ def test_dropouts_of_a_graph_of_fx():
             x = td.functional.gaussian_noise(x, 0.5, self.training)
             x = F.dropout(x)  # torchdropout: ignore[functional-always-on]
             x = td.functional.zoneout(x, x + 1, 0.25, self.training)
+            # torchdropout: ignore[attention-dropout-ungated]
             x = td.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
             return self.depth(x)
 

@@ -16,13 +16,26 @@ from typing import Any
 import torchdropout as td
 
 PATH = Path(__file__).parent / "src" / "torchdropout_audit" / "code" / "own.py"
-# Not a dropout, without `training`, or around another module whose dropouts are known.
+# Not a dropout, or without a rate.
 UNKNOWN = {
-    *("keep_mask", "r_drop", "scaled_dot_product_attention"),
+    *("keep_mask", "r_drop"),
     *("variational_conv2d", "variational_linear"),
-    *("EmbeddingDropout", "LayerDrop", "MultiSampleDropout", "MultiheadAttention"),
-    *("VariationalConv2d", "VariationalLinear", "WeightDrop"),
+    *("VariationalConv2d", "VariationalLinear"),
     *("kl", "regularisation", "sparsity"),
+}
+# Around another module, or without `training`: only their rates are looked at.
+AROUND = (
+    "EmbeddingDropout",
+    "LayerDrop",
+    "MultiSampleDropout",
+    "MultiheadAttention",
+    "WeightDrop",
+    "scaled_dot_product_attention",
+)
+# The rates that are given by keyword only, besides the one by position.
+BY_KEYWORD = {
+    *("drop_prob", "prob", "embed_p", "input_dropout", "recurrent_dropout"),
+    *("zoneout_hidden", "zoneout_cell"),
 }
 
 
@@ -31,14 +44,37 @@ def public(home: Any) -> dict[str, Any]:
     return {
         name: value
         for name, value in sorted(vars(home).items())
-        if not name.startswith("_") and callable(value) and name not in UNKNOWN
+        if not name.startswith("_") and callable(value)
+        if name not in UNKNOWN and name not in AROUND
     }
+
+
+def around() -> dict[str, Any]:
+    """What is in `AROUND`, by home and name."""
+    return {
+        f"{home.__name__.rpartition('.')[2]}.{name}": getattr(home, name)
+        for name in AROUND
+        for home in (td.nn, td.functional)
+        if hasattr(home, name)
+    }
+
+
+def modules() -> dict[str, Any]:
+    """All classes of `torchdropout.nn` that have a rate."""
+    held = {name: getattr(td.nn, name) for name in AROUND if hasattr(td.nn, name)}
+    return dict(sorted({**public(td.nn), **held}.items()))
 
 
 def by_place(function: Any) -> tuple[str, ...]:
     """The parameters that can be given by position."""
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
+def by_keyword(function: Any) -> tuple[str, ...]:
+    """The rates that can be given by keyword only."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in BY_KEYWORD)
 
 
 def training(function: Any) -> bool | None:
@@ -65,6 +101,16 @@ def page() -> str:
         *(f"    {n!r}: {by_place(m)!r}," for n, m in public(td.nn).items()),
         "}",
         '"""The parameters by position."""',
+        "",
+        "AROUND: Mapping[str, tuple[str, ...]] = {",
+        *(f"    {n!r}: {by_place(f)!r}," for n, f in around().items()),
+        "}",
+        '"""The same of what acts around a module or has no mode, by home and name."""',
+        "",
+        "BY_KEYWORD: Mapping[str, tuple[str, ...]] = {",
+        *(f"    {n!r}: {more!r}," for n, m in modules().items() if (more := by_keyword(m))),
+        "}",
+        '"""Further rates, given by keyword only."""',
     ]
     return "\n".join(lines) + "\n"
 

@@ -3,11 +3,13 @@
 import json
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from torchdropout_audit import cache as cache_module
+from torchdropout_audit import run as run_module
 from torchdropout_audit.cache import Cache, cache_folder, key_of
 from torchdropout_audit.findings import Edit, Fix, SourceFinding
 from torchdropout_audit.run import audit_paths
@@ -15,7 +17,9 @@ from torchdropout_audit.run import audit_paths
 FIX = Fix("add training=self.training", (Edit(3, 3, "é"), Edit(5, 9, "")), safe=False)
 FOUND = [
     SourceFinding("a.py", 1, 2, 3, 4, "TD101", "a-name", "error", "said", "hint", "x = 1", FIX),
-    SourceFinding("a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3),
+    SourceFinding(
+        "a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3, region=(1, 2, 3, 4)
+    ),
 ]
 KEY = b"key" * 10
 
@@ -77,6 +81,36 @@ def test_the_key_is_of_all_that_findings_depend_on(monkeypatch):
     assert key_of(b"text", "a.py", ["q", "p"]) == key_of(b"text", "a.py", frozenset(["p", "q"]))
     monkeypatch.setattr(cache_module, "_version", lambda: b"another set of rules")
     assert key_of(b"text", "a.py", ["p", "q"]) not in keys
+
+
+def test_the_folder_that_a_path_is_relative_to_is_no_part_of_the_key():
+    def key(path):
+        return key_of(b"text", path, ["p"])
+
+    assert key("src/a.py") == key("a.py") == key("/srv/src/a.py") == key("..\\src\\a.py")
+    assert key("tests/a.py") == key("project/tests/a.py") != key("a.py")
+    assert key("mc_dropout/a.py") != key("a.py") != key("test_a.py")
+
+
+@pytest.mark.parametrize("named", ["a.ipynb", "a.py"])
+def test_the_same_tree_from_another_folder_is_not_audited_again(named, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
+    inner = tmp_path / "project" / "src"
+    inner.mkdir(parents=True)
+    source = "import torch.nn as nn\nnn.Dropout(7)\n"
+    if named.endswith("ipynb"):
+        cell = {"cell_type": "code", "source": source}
+        source = json.dumps({"cells": [cell], "nbformat": 4, "metadata": {}})
+    (inner / named).write_text(source)
+    monkeypatch.chdir(tmp_path)
+    (first,) = audit_paths(["project"]).findings
+    monkeypatch.setattr(run_module, "audit_file", lambda *_: pytest.fail("audited again"))
+    for folder, path in ((inner, named), (inner.parent, f"src/{named}")):
+        monkeypatch.chdir(folder)
+        (again,) = audit_paths(["."]).findings
+        assert again == replace(first, path=path)
+    (again,) = audit_paths([inner]).findings
+    assert again.path == str(inner / named)
 
 
 def test_the_version_is_that_of_the_sources(tmp_path, monkeypatch):

@@ -643,6 +643,184 @@ def p_zero_set(n):
     return HEAD + "nn.Dropout(0.0)\n" * n
 
 
+@shape
+def evals_frozen(n):
+    return (
+        HEAD
+        + "def f(m, opt, loader):\n"
+        + "    for p in m.parameters(): p.requires_grad = False\n" * n
+        + "".join(
+            f"    for x in loader:\n        m(x).backward()\n        m.eval()\n        m{i}.eval()\n"
+            for i in range(n)
+        )
+    )
+
+
+@shape
+def evals_moved(n):
+    return (
+        HEAD
+        + "def f(loader):\n    x.requires_grad_()\n    for x in loader:\n        m(x).backward()\n"
+        + "".join(f"        m{i}.eval()\n        m{i}(x)\n" for i in range(n))
+    )
+
+
+@shape
+def helpers_many_models(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"m{i}" for i in range(n))
+        + "):\n"
+        + "".join(f"    m{i}.eval()\n    x = m{i}(x)\n" for i in range(n))
+        + "    return m0\n"
+    )
+
+
+@shape
+def helpers_called(n):
+    return (
+        HEAD
+        + "def f("
+        + ", ".join(f"m{i}" for i in range(n))
+        + "):\n"
+        + "".join(f"    m{i}.eval()\n    x = m{i}(x)\n" for i in range(n))
+        + "def g(x):\n"
+        + "    f(x)\n" * n
+    )
+
+
+@shape
+def factories(n):
+    return cls(
+        "    def make(self):\n"
+        + "        if self.a: return nn.Dropout(.1)\n" * n
+        + "    def forward(self, x):\n"
+        + "        x = self.a(self.make())\n" * n
+    )
+
+
+@shape
+def lambdas_kept(n):
+    return "".join(
+        f"class C{i}(nn.Module):\n    def __init__(self):\n        self.f = lambda x: nn.Dropout(.1)(x)\n"
+        f"    def forward(self, x):\n        return self.f(x)\n"
+        for i in range(n)
+    ).join((HEAD, ""))
+
+
+@shape
+def nested_kept(n):
+    return cls(
+        "    def forward(self, x):\n        return x\n",
+        "def f(x):\n"
+        + "            x = nn.Dropout(.1)(x)\n" * n
+        + "            return x\n"
+        + "        f(x)\n" * n
+        + "        self.f = f",
+    )
+
+
+@shape
+def helper_builds(n):
+    return HEAD + "def f(x):\n" + "    d = nn.Dropout(.1)\n    x = d(x)\n" * n + "    return x\n"
+
+
+@shape
+def lists_of_names(n):
+    return cls(
+        "    def forward(self, x):\n        for d in self.l0: x = d(x)\n        return x\n",
+        "l = [nn.Dropout(.1)]\n        " + "\n        ".join(f"self.l{i} = l" for i in range(n)),
+    )
+
+
+@shape
+def list_grows(n):
+    return (
+        HEAD
+        + "def f(a):\n    l = []\n"
+        + "    l.append(nn.ReLU())\n    if a: l.append(nn.Dropout(.1, inplace=True))\n" * n
+        + "    return nn.Sequential(*l)\n"
+    )
+
+
+@shape
+def list_grows_often(n):
+    return (
+        HEAD
+        + "def f(a):\n"
+        + "    l = [nn.ReLU()]\n    l += [nn.Dropout(.1, inplace=True)]\n" * n
+        + "    return l\n"
+        + "x = nn.Sequential(*f(1))\n" * n
+    )
+
+
+@shape
+def list_grows_in_loops(n):
+    loops = "".join(f"{' ' * (i + 1)}for x{i} in y:\n" for i in range(20))
+    inside = f"{' ' * 21}l.reverse()\n"
+    return f"{HEAD}def f(l, y):\n{loops}{inside * n} return nn.Sequential(*l)\nnn.Dropout(.1)\n"
+
+
+@shape
+def eval_of_text(n):
+    return fwd(["x = F.dropout(x, eval(self.p) + ast.literal_eval(self.q))"] * n)
+
+
+@shape
+def masks(n):
+    flags = ", ".join(f"a{i}=False" for i in range(n))
+    mask = "x * (torch.rand_like(x) > self.drop_prob) / self.drop_prob"
+    return fwd([f"if a{i}: x = {mask}" for i in range(n)], f"x, {flags}")
+
+
+@shape
+def masks_rates(n):
+    return fwd(
+        ["p0 = self.drop_prob"]
+        + [f"p{i + 1} = p{i}" for i in range(n)]
+        + [f"x = x * (torch.rand_like(x) > p{n})"] * n
+    )
+
+
+@shape
+def masks_tested(n):
+    flags = ", ".join(f"a{i}" for i in range(n))
+    test = " and ".join(f"a{i} > 0" for i in range(n))
+    mask = "    x = x * torch.bernoulli(self.drop_prob)"
+    return fwd([f"if {test}:"] + [mask] * n, f"x, {flags}")
+
+
+@shape
+def masks_called(n):
+    rest = ", ".join(f"a{i}=0" for i in range(n))
+    return (
+        f"{HEAD}def drop_path(x, {rest}, p=.1, training=True):\n    return x if training else x\n"
+        + "class M(nn.Module):\n    def forward(self, x):\n"
+        + "        x = drop_path(x, p=self.p)\n" * n
+    )
+
+
+@shape
+def rates_unused(n):
+    rates = ", ".join(f"drop_{i}=.1" for i in range(n))
+    body = "        self.x = x  # nothing\n" * n
+    return f"{HEAD}class M(nn.Module):\n    def __init__(self, x, {rates}):\n{body}"
+
+
+@shape
+def rates_unused_in_bases(n):
+    method = "    def __init__(self, x, dropout=.1):\n        self.x = x\n        self.y = x\n"
+    return f"{HEAD}class C0(nn.Module):\n{method}" + "".join(
+        f"class C{i + 1}(C{i}):\n{method}" for i in range(n)
+    )
+
+
+@shape
+def wrong_arguments(n):
+    return fwd(["x = F.dropout(x, rate=.1)"] * n)
+
+
 def work(text):
     """How many functions are called while a source is audited: it does not depend on the load."""
     count = 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from torchdropout_audit.files import Source, UnreadableError
 from torchdropout_audit.notebooks import Notebook
+from torchdropout_audit.run import audit_data
 from torchdropout_audit.source import audit_text
 
 
@@ -65,6 +66,40 @@ def test_the_end_of_a_mark_is_in_the_cell_too():
     [found] = map(book.placed, audit_text(book.text))
     assert (found.cell, found.line, found.end_line) == (2, 2, 2)
     assert found.source == "    p=7)"
+
+
+CELL = 'import torch.nn as nn\n\ts = "é😀\\\\"; nn.Dropout(  # "q"\n    p=7)\n'.replace("\t", "")
+
+
+@pytest.mark.parametrize("source", [CELL, CELL.splitlines(keepends=True), [CELL[:30], CELL[30:]]])
+@pytest.mark.parametrize("how", [{}, {"indent": None}, {"ensure_ascii": True}, {"indent": "\t"}])
+def test_the_region_is_the_place_in_the_json(source, how):
+    file = notebook(text_cell("nn"), code("", source=source), **how)
+    book = Notebook(Source(file))
+    [found] = map(book.placed, audit_text(book.text, rules={"p-out-of-range"}))
+    line, column, end_line, end_column = found.region
+    starts = [0, *(n + 1 for n, each in enumerate(file) if each == "\n")]
+    start, end = starts[line - 1] + column - 1, starts[end_line - 1] + end_column - 1
+    assert file[start:end] == "7"
+    assert (found.line, found.column) == (3, 7)
+
+
+def test_the_region_of_what_has_several_lines():
+    file = notebook("import torch.nn as nn\nnn.LSTM(8,\n  8, dropout=0.5)")
+    book = Notebook(Source(file))
+    [found] = map(book.placed, audit_text(book.text, rules={"rnn-dropout-without-effect"}))
+    line, column, end_line, end_column = found.region
+    lines = file.split("\n")
+    assert lines[line - 1][column - 1 :].startswith(("nn.LSTM(8,", "0.5", "dropout"))
+    assert lines[end_line - 1][: end_column - 1].endswith(("dropout=0.5)", "0.5"))
+
+
+def test_a_broken_cell_has_a_region():
+    file = notebook("x = 1", "y = 2\nx = (")
+    report, _ = audit_data(file.encode().replace(b"x = 1", b"dropout"), "n.ipynb")
+    [found] = report.findings
+    line, column, *_ = found.region
+    assert file.split("\n")[line - 1][column - 1 :].startswith("x = (")
 
 
 def test_a_source_may_be_one_string_and_other_cells_anything():

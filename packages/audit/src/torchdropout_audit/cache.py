@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .code import Place
 from .findings import Edit, Fix, SourceFinding
 
 MOST = 50_000
@@ -48,10 +49,12 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     """Hashes what the findings of a file depend on.
 
-    The path is part of it: what is right in a test is a mistake elsewhere.
+    What the path says is part of it, since what is right in a test is a mistake elsewhere; the
+    folder that the path is relative to is not.
     """
     said = hashlib.sha256(_version())
-    for part in (path.encode(errors="surrogatepass"), " ".join(sorted(rules)).encode(), data):
+    place = repr(Place.of(path)).encode()  # ASCII, or with errors that repr has escaped
+    for part in (place, " ".join(sorted(rules)).encode(), data):
         said.update(len(part).to_bytes(8, "little") + part)
     return said.digest()
 
@@ -168,4 +171,6 @@ def _finding(data: Mapping[str, Any]) -> SourceFinding:
     fix = data["fix"]
     if fix is not None:
         fix = Fix(fix["does"], tuple(Edit(**edit) for edit in fix["edits"]), fix["safe"])
-    return SourceFinding(**{**data, "fix": fix})
+    region = data["region"]
+    region = None if region is None else (region[0], region[1], region[2], region[3])
+    return SourceFinding(**{**data, "fix": fix, "region": region})

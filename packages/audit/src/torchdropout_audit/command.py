@@ -348,7 +348,8 @@ def _pass_on(source: bytes) -> None:
 def _exit_code(report: SourceReport, failed: bool) -> int:
     if not report.complete:
         return INTERRUPTED
-    unread = {f.path for f in report.findings if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
+    # As advice, it is of Python 2, or of one cell of a notebook.
+    unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
     if (report.problems or unread) and report.files <= len(unread):
         return CANNOT_RUN
     return ERRORS if failed or report.problems else OK

@@ -27,7 +27,10 @@ from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
 """What `add_ignores` leaves: a comment would not silence it, or would hide a comment to delete."""
 
-ON_PURPOSE = frozenset({"training-literal", "functional-always-on", "eval-mode-dropout-forced"})
+ON_PURPOSE = frozenset(
+    ("training-literal", "functional-always-on", "eval-mode-dropout-forced")
+    + ("mask-always-on", "local-dropout-without-mode")
+)
 """What `mc-dropout` silences."""
 
 _MENTION = re.compile(r"torchdropout\s*:", re.IGNORECASE)

@@ -59,6 +59,8 @@ class SourceFinding:
         source: The first line of the marked text.
         fix: The fix, if there is one.
         cell: The cell of a notebook, from 1; 0 in other files. Lines count from the cell's first.
+        region: For a notebook, the place in its JSON text, for tools that know no cells: line,
+            column, end line and end column.
     """
 
     path: str
@@ -74,6 +76,7 @@ class SourceFinding:
     source: str = ""
     fix: Fix | None = None
     cell: int = 0
+    region: tuple[int, int, int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON-ready data."""

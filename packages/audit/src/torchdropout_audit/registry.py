@@ -19,7 +19,7 @@ SYNTAX_ERROR = Rule(
     "error",
     "The file is Python that this interpreter can parse.",
     "A file that does not parse is not audited. The parser is that of the Python that runs the "
-    "audit: a file with newer syntax needs a newer Python.",
+    "audit: a file with newer syntax needs a newer Python. For a file in Python 2 it is advice.",
 )
 UNUSED_IGNORE = Rule(
     "TD003",

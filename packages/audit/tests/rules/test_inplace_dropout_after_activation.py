@@ -1,12 +1,16 @@
 """TD145: a dropout in place on what backward needs; the activations are tried in torch."""
 
+import time
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from _marks import HEAD, fixed, marked
+from torchdropout_audit.code import Code
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.rules._grown import grown
 from torchdropout_audit.rules.inplace_dropout_after_activation import (
     KEEPS_OUTPUT,
     KEEPS_OUTPUT_IN_PLACE,
@@ -178,3 +182,26 @@ def test_what_torch_does(which, is_broken):
             loss.backward()
     else:
         loss.backward()
+
+
+def test_the_time_grows_with_the_length():
+    def seconds(n):
+        head = "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        one = (
+            "        if n > {0}:\n            l{0} = []\n            l{0}.append(nn.ReLU())\n"
+            "            l{0}.append(nn.Dropout(0.1))\n            a = nn.Sequential(*l{0})\n"
+        )
+        code = Code(head + "".join(one.format(i) for i in range(n)))
+        began = time.process_time()
+        assert list(grown(code))
+        return time.process_time() - began
+
+    short = min(seconds(300) for _ in range(3))
+    assert seconds(2400) < 24 * short  # 8 times as long; the square would be 64 times
+
+
+def test_loops_in_loops_end():
+    lines = ["from torch import nn", "layers = []"]
+    lines += ["    " * n + f"for i{n} in x:" for n in range(18)]
+    lines += ["    " * 18 + "layers.append(nn.ReLU())", "net = nn.Sequential(*layers)"]
+    assert len(list(grown(Code("\n".join(lines))))) <= 4000

@@ -141,6 +141,63 @@ def test_fix_of_a_list_that_grows():
     assert left == ()
 
 
+MADE = {  # what is written, and how often a ModuleList is made of it
+    "self.dp = []\nself.dp = []\nself.dp.append(nn.Dropout(p))": 2,
+    "self.dp = None\nself.dp = [nn.Dropout(p)]\nself.dp += [nn.Dropout(p)]": 1,
+    "self.dp = []\nself.dp = self.dp + [nn.Dropout(p)]": 1,
+    "if p > 0:\n    self.dp = [nn.Dropout(p)]\nelse:\n    self.dp = []": 2,
+    "if p > 0:\n    self.dp = [nn.Dropout(p) for _ in range(2)]\nelse:\n    self.dp = None": 1,
+    "self.dp = [nn.Dropout(p)] if p > 0 else []": 2,
+    "self.dp = [nn.Dropout(p)] if p > 0 else None": 1,
+    "drops = []\nif p > 0:\n    drops.append(nn.Dropout(p))\nself.dp = drops": 1,
+    "self.dp = [nn.Linear(2, 2)] + [nn.Dropout(p)]": 1,
+    "self.dp = list(nn.Dropout(p) for _ in range(2))": 1,
+    "self.dp = [nn.Dropout(p) if p > 0 else nn.Identity()]": 1,
+}
+
+
+@pytest.mark.parametrize("body", MADE)
+def test_fix_of_all_assignments_works_in_torch(body):
+    text, left = fixed(NAME, init(f"super().__init__()\n{body}"), unsafe=True)
+    assert left == ()
+    assert text.count("nn.ModuleList(") == MADE[body]
+    scope = {"nn": torch.nn}
+    exec(text, scope)
+    made = scope["A"](0.5)
+    assert isinstance(made.dp, torch.nn.ModuleList)
+    assert not any(each.training for each in made.eval().modules())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.dp = [nn.Dropout(p), torch.relu]",
+        "self.dp = [nn.Dropout(p), lambda x: x]",
+        "self.dp = [(1, nn.Dropout(p))]",
+        "self.dp = [nn.Dropout(p)]\nself.dp = (nn.Dropout(p),)",
+        "self.dp = [nn.Dropout(p)]\nself.dp.reverse()",
+        "self.dp = [nn.Dropout(p)]\nsuper().__init__()",
+        "drops = []\nself.dp = drops\ndrops.append(nn.Dropout(p))",
+    ],
+)
+def test_no_fix_where_a_module_list_would_raise_or_change_more(body):
+    _, [finding] = fixed(NAME, init(body), unsafe=True)
+    assert finding.fix is None
+
+
+def test_fix_by_the_name_that_the_file_has():
+    source = "from torch.nn import Module, ModuleList\n" + init("self.dp = [nn.Dropout(p)]")
+    text, left = fixed(NAME, source.replace("nn.Module)", "Module)"), unsafe=True)
+    assert "self.dp = ModuleList([nn.Dropout(p)])" in text
+    assert left == ()
+
+
+def test_no_fix_in_the_body_of_the_class():
+    source = "class A(nn.Module):\n    dp = [nn.Dropout(0.1)]\n    def forward(self, x): return x\n"
+    _, [finding] = fixed(NAME, source, unsafe=True)
+    assert finding.fix is None
+
+
 def test_no_fix_where_it_is_no_list():
     for value in ("(nn.Dropout(p), nn.Dropout(p))", "{'a': nn.Dropout(p)}", "[nn.Dropout(p)] * 2"):
         _, [finding] = fixed(NAME, init(f"self.drops = {value}"), unsafe=True)

@@ -10,6 +10,7 @@ from .definitions import Unknown as Unknown
 from .signatures import ATTENTION as ATTENTION
 from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON
+from .signatures import FURTHER_RATES as FURTHER_RATES
 from .signatures import MODULES as MODULES
 from .signatures import OTHER_MODULES as OTHER_MODULES
 from .signatures import OTHER_OFF as OTHER_OFF
@@ -17,5 +18,6 @@ from .signatures import OTHER_ON as OTHER_ON
 from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA
+from .tree import Place as Place
 from .words import speaks_of_training as speaks_of_training
 from .words import words as words

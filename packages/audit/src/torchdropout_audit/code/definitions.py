@@ -150,7 +150,7 @@ class Function:
 
     def given(self, call: Call, parameter: str) -> ast.expr | Unknown | None:
         """Returns the argument of a call for a parameter, or the default."""
-        place = self._places.get(parameter)
+        place = self.places.get(parameter)
         found = _argument(call.node, place, parameter)
         return self.defaults.get(parameter) if found is None else found
 
@@ -160,7 +160,8 @@ class Function:
         return frozenset(parameter.arg for parameter in self.parameters)
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
+    def places(self) -> Mapping[str, int]:
+        """Where a call gives each parameter that has a place."""
         positional = [*self.node.args.posonlyargs, *self.node.args.args]
         given = positional[1 if self.is_bound else 0 :]
         return {parameter.arg: place for place, parameter in enumerate(given)}

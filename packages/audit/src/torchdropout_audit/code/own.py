@@ -88,3 +88,44 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "Zoneout": ("p",),
 }
 """The parameters by position."""
+
+AROUND: Mapping[str, tuple[str, ...]] = {
+    "nn.EmbeddingDropout": ("emb", "p"),
+    "nn.LayerDrop": ("branch", "p"),
+    "nn.MultiSampleDropout": ("p", "head", "samples", "reduce"),
+    "nn.MultiheadAttention": (
+        "embed_dim",
+        "num_heads",
+        "dropout",
+        "bias",
+        "add_bias_kv",
+        "add_zero_attn",
+        "kdim",
+        "vdim",
+        "batch_first",
+        "device",
+        "dtype",
+    ),
+    "nn.WeightDrop": ("module", "p", "names"),
+    "functional.scaled_dot_product_attention": (
+        "query",
+        "key",
+        "value",
+        "attn_mask",
+        "dropout_p",
+        "is_causal",
+    ),
+}
+"""The same of what acts around a module or has no mode, by home and name."""
+
+BY_KEYWORD: Mapping[str, tuple[str, ...]] = {
+    "DropBlock1d": ("drop_prob",),
+    "DropBlock2d": ("drop_prob",),
+    "DropBlock3d": ("drop_prob",),
+    "DropPath": ("drop_prob",),
+    "EmbeddingDropout": ("embed_p",),
+    "GRU": ("input_dropout", "recurrent_dropout", "zoneout_hidden"),
+    "LSTM": ("input_dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell"),
+    "TokenDropout": ("prob",),
+}
+"""Further rates, given by keyword only."""

@@ -76,7 +76,11 @@ RNNS = (
 )
 SDPA = "torch.nn.functional.scaled_dot_product_attention"
 
+_AROUND = {f"torchdropout.{name}": by_place for name, by_place in own.AROUND.items()}
+_OWN_SDPA = "torchdropout.functional.scaled_dot_product_attention"
+
 _ATTENTION: Mapping[str, tuple[str, ...]] = {
+    _OWN_SDPA: _AROUND[_OWN_SDPA],
     SDPA: ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
     "flash_attn.flash_attn_func": ("q", "k", "v", "dropout_p"),
     "flash_attn.flash_attn_qkvpacked_func": ("qkv", "dropout_p"),
@@ -100,7 +104,13 @@ RATES: Mapping[str, str] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
     **{
         name: rate
-        for name, parameters in {**OTHER_MODULES, **OTHER_ON, **OTHER_OFF, **_own(None)}.items()
+        for name, parameters in {
+            **OTHER_MODULES,
+            **OTHER_ON,
+            **OTHER_OFF,
+            **_own(None),
+            **_AROUND,
+        }.items()
         for rate in ("p", "drop_prob")
         if rate in parameters
     },
@@ -108,6 +118,7 @@ RATES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "torch.nn.MultiheadAttention",
+            "torchdropout.nn.MultiheadAttention",
             "torch.nn.Transformer",
             "torch.nn.TransformerEncoderLayer",
             "torch.nn.TransformerDecoderLayer",
@@ -117,6 +128,11 @@ RATES: Mapping[str, str] = {
     **ATTENTION,
 }
 """All that accepts a drop probability, with the name of that parameter."""
+
+FURTHER_RATES: Mapping[str, tuple[str, ...]] = {
+    f"torchdropout.nn.{name}": rates for name, rates in own.BY_KEYWORD.items()
+}
+"""Other parameters that are drop probabilities, given by keyword."""
 
 SIGNATURES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _F_DROP),
@@ -139,6 +155,7 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     ),
     "torch.utils.checkpoint.checkpoint": ("function",),
     "torch.utils.checkpoint.checkpoint_sequential": ("functions", "segments", "input"),
+    **_AROUND,
     **_ATTENTION,
 }  # fmt: skip
 """The parameters that can be given by position, in order."""

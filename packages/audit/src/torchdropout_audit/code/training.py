@@ -15,6 +15,7 @@ from .words import speaks_of_training, trains
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
+_EVALUATES_TEXT = frozenset(("builtins.eval", "ast.literal_eval", "pandas.eval"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -129,6 +130,8 @@ class Training(Names):
                 if isinstance(node.value, str) and speaks_of_training(node.value):
                     return True
                 continue
+            if self._evaluates_text(node):
+                continue
             if isinstance(node, ast.Name):
                 if speaks_of_training(node.id) or (yield "name", self.bound(node)):
                     return True
@@ -153,6 +156,13 @@ class Training(Names):
                 if self._facts.known(("depends", child)) is not False
             ]
         return False
+
+    def _evaluates_text(self, node: ast.AST) -> bool:
+        """Whether a node is Python's `eval`, which has nothing to do with evaluation mode."""
+        if isinstance(node, ast.Name) and node.id == "eval" and not self.bindings(node):
+            return True
+        said = node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+        return said.endswith("eval") and self.name(node) in _EVALUATES_TEXT
 
     def _name_depends(self, bound: Bound) -> Steps:
         for binding in bound.bindings:

@@ -7,6 +7,7 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -21,6 +22,43 @@ _STEP = 512  # characters
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
 )
+
+
+def _says_deliberate(name: str) -> bool:
+    return not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower()
+
+
+@dataclass(frozen=True)
+class Place:
+    """What findings depend on of a path, whatever the folder that it is relative to.
+
+    Attributes:
+        name: The name of the file.
+        is_test: Whether the file is a test.
+        is_deliberate: Whether the path says that dropout is always on.
+    """
+
+    name: str
+    is_test: bool
+    is_deliberate: bool
+
+    @classmethod
+    def of(cls, path: str) -> Place:
+        """Reads a path.
+
+        Example:
+            >>> Place.of("tests/model.py") == Place.of("project/tests/model.py")
+            True
+        """
+        *folders, name = re.split(r"[/\\]", path)
+        stem = name.partition(".")[0]
+        is_test = (
+            any(folder in ("test", "tests", "testing") for folder in folders)
+            or stem.startswith("test_")
+            or stem.endswith("_test")
+            or stem == "conftest"
+        )
+        return cls(name, is_test, any(map(_says_deliberate, (*folders, name))))
 
 
 class Tree:
@@ -142,22 +180,17 @@ class Tree:
         """
         holders = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         names = [each.name for each in self.parents(node) if isinstance(each, holders)]
-        names += re.split(r"[/\\]", self.path)
-        return any(
-            not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower() for name in names
-        )
+        return self.place.is_deliberate or any(map(_says_deliberate, names))
 
-    @cached_property
+    @property
     def is_test(self) -> bool:
         """Whether the file is a test, by its path."""
-        *folders, name = re.split(r"[/\\]", self.path)
-        stem = name.partition(".")[0]
-        return (
-            any(folder in ("test", "tests", "testing") for folder in folders)
-            or stem.startswith("test_")
-            or stem.endswith("_test")
-            or stem == "conftest"
-        )
+        return self.place.is_test
+
+    @cached_property
+    def place(self) -> Place:
+        """What the path says; rules use nothing else of it."""
+        return Place.of(self.path)
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Returns where a node's text begins and ends, in characters from the source's start."""

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..code import MODULES, OTHER_MODULES, Class, Code, Function, words
+from ..code import FURTHER_RATES, MODULES, OTHER_MODULES, RATES, Call, Class, Code, Function, words
 from ._rule import kept
 
 BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
@@ -20,6 +20,18 @@ _REFUSALS = re.compile(r"(?i)^(?:assert_?)?(?:raises|warns)|^suppress$")
 def one_line(code: Code, node: ast.AST) -> str:
     """Returns the text of a node in one line, for a message."""
     return " ".join(code.text_of(node).split())
+
+
+def rates(code: Code) -> Iterator[tuple[Call, str, ast.expr]]:
+    """Yields the drop rates that calls are given, each with its call and its parameter."""
+    for call in code.calls:
+        name = call.name or ""
+        if name not in RATES:
+            continue
+        for parameter in (RATES[name], *FURTHER_RATES.get(name, ())):
+            given = call.argument(parameter)
+            if isinstance(given, ast.expr):
+                yield call, parameter, given
 
 
 def builds(code: Code, expr: ast.AST | None) -> bool:

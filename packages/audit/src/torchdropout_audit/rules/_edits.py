@@ -44,12 +44,12 @@ def _last(node: ast.Call) -> ast.expr | ast.keyword:
     return max(places, key=lambda each: (each.lineno, each.col_offset))
 
 
-def add_training(code: Code, call: Call) -> Fix | None:
-    """Adds `training=self.training` to a call in a method of a Module."""
+def add_training(code: Code, call: Call, name: str = "training") -> Fix | None:
+    """Adds `training=self.training`, or another name for it, to a call in a method of a Module."""
     receiver = code.receiver(call.node)
     if receiver is None or call.cls is None or not (call.node.args or call.node.keywords):
         return None
-    argument = f"training={receiver}.training"
+    argument = f"{name}={receiver}.training"
     edit = append_argument(code, call, argument)
     return Fix(f"add {argument}", (edit,), call.cls.is_surely_module)
 

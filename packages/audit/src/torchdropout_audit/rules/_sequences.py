@@ -77,7 +77,7 @@ def paths(code: Code) -> Sequence[Path]:
 def _paths(code: Code) -> tuple[Path, ...]:
     if not any(call.name in _DROPOUTS for call in code.calls):
         return ()
-    return tuple(_Reader(code).read())
+    return tuple(Reader(code).read())
 
 
 def kind(layer: Layer) -> str:
@@ -126,7 +126,9 @@ class _Known:
             self._paths[name] = path
 
 
-class _Reader:
+class Reader:
+    """Reads the layers of a file."""
+
     def __init__(self, code: Code) -> None:
         self.code = code
         self.calls = {call.node: call for call in code.calls}
@@ -137,7 +139,7 @@ class _Reader:
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
         for call in self.code.calls:  # of nested calls, the outer one comes first
-            layers = self._sequential(call, nested)
+            layers = self.sequential(call, nested)
             if layers is None or call.node in nested:
                 continue
             path: Path | None = None
@@ -150,7 +152,7 @@ class _Reader:
 
     # --- What is built --------------------------------------------------------------------------
 
-    def _sequential(self, call: Call, nested: set[ast.AST], depth: int = 0) -> list[Layer] | None:
+    def sequential(self, call: Call, nested: set[ast.AST], depth: int = 0) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, including nested ones; None for another call."""
         children = self.code.sequence(call)
         if children is None:
@@ -160,20 +162,20 @@ class _Reader:
             inner = self.calls.get(child) if isinstance(child, ast.Call) else None
             layers = None
             if inner is not None and depth < _DEEPEST:
-                layers = self._sequential(inner, nested, depth + 1)
+                layers = self.sequential(inner, nested, depth + 1)
             if layers is not None and isinstance(child, ast.Call):
                 nested.add(child)
                 found += layers
             else:
-                found.append(self._built(child, child))
+                found.append(self.built(child, child))
         return found
 
-    def _built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
+    def built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
         """Returns the layer that an expression builds; without a name if it is not known."""
         if depth > _DEEPEST:
             return Layer(node)
         if isinstance(expr, ast.IfExp):  # `nn.Dropout(p) if p > 0 else nn.Identity()`
-            sides = [self._built(side, node, depth + 1) for side in (expr.body, expr.orelse)]
+            sides = [self.built(side, node, depth + 1) for side in (expr.body, expr.orelse)]
             named = [side for side in sides if side.name not in ("", "torch.nn.Identity")]
             is_none = [isinstance(s, ast.Constant) for s in (expr.body, expr.orelse)]
             sure = all(s.name or none for s, none in zip(sides, is_none, strict=True))
@@ -182,7 +184,7 @@ class _Reader:
             values = self.code.assigned(expr)
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
                 return Layer(node)
-            return self._built(values[0], node, depth + 1)
+            return self.built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
         if call is None or call.name is None:
             return Layer(node)
@@ -295,19 +297,19 @@ class _Reader:
                 ], first  # a module is built here, or it is some other name of torch.nn
             return [Layer(expr, call.name, call)], first
         if isinstance(func, ast.Call):
-            return [self._built(func, expr)], first
+            return [self.built(func, expr)], first
         values = self.code.assigned(func)
         if len(values) == 1 and isinstance(values[0], ast.Call):
             layers = self._applied_sequence(values[0])
             if layers is not None:
                 return layers, first
-        return [self._built(func, expr)], first
+        return [self.built(func, expr)], first
 
     def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""
         built = self.calls.get(node)
         if node not in self._sequences:
-            self._sequences[node] = None if built is None else self._sequential(built, set())
+            self._sequences[node] = None if built is None else self.sequential(built, set())
         self._times[node] = self._times.get(node, 0) + 1
         layers = self._sequences[node]
         if layers is not None and self._times[node] > _MOST_APPLIED:

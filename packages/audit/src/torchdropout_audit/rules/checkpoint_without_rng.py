@@ -41,7 +41,12 @@ _CHECKPOINTS = {
     "torch.utils.checkpoint.checkpoint_sequential": "functions",
     "torch.distributed.algorithms._checkpoint.checkpoint_wrapper.checkpoint_wrapper": "module",
 }
-_OFF_BY_DEFAULT = ("torch.nn.MultiheadAttention", "timm.layers.DropPath", *RNNS, *ATTENTION)
+_OFF_BY_DEFAULT = (
+    *("torch.nn.MultiheadAttention", "torchdropout.nn.MultiheadAttention"),
+    *("timm.layers.DropPath", "torchdropout.nn.DropPath"),
+    *RNNS,
+    *ATTENTION,
+)
 _WRAPPERS = ("enumerate", "zip", "reversed", "list", "tuple", "iter", "tqdm", "sorted")
 _DEEPEST = 8  # expressions that stand for one another
 _DEEPEST_CALLS = 40  # functions that call one another

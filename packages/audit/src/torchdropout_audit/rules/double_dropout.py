@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from ..code import Code
 from ._rule import Hit, rule
@@ -44,7 +45,7 @@ def double_dropout(code: Code) -> Iterator[Hit]:
     """A dropout is not applied to the result of another dropout.
 
     The rule looks at the layers of a Sequential, including nested ones, and at what a function
-    applies in turn to one value.
+    applies in turn to one value. A chain of several dropouts is reported once, at the second.
 
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
     source says so. Most often one of them was left behind when a layer between them was removed.
@@ -53,11 +54,14 @@ def double_dropout(code: Code) -> Iterator[Hit]:
     """
     seen = set()
     for path in paths(code):
-        before = next(path.before(), None)
-        if before is None or path.last.node in seen:
+        chain = [path.last, *islice(path.before(), 2)]
+        if len(chain) == 1 or path.last.node in seen:
             continue
-        if drops(code, path.last) and drops(code, before):
+        before = chain[1]
+        if all(drops(code, layer) for layer in chain[:2]):
             seen.add(path.last.node)
+            if len(chain) == 3 and drops(code, chain[2]):
+                continue  # a longer chain is reported at its second dropout
             yield Hit(
                 path.last.node,
                 f"{kind(path.last)} right after {kind(before)}: together they drop more than "

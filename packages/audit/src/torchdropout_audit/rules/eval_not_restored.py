@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from ..code import Code, Function
-from ._rule import Hit, rule
+from ..code import Code, Function, words
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 def fit(model, loader, valid, optimizer, epochs):
@@ -36,10 +37,63 @@ def fit(model, loader, valid, optimizer, epochs):
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+# What a name of a function announces: it evaluates, or makes something of a trained model.
+_ANNOUNCED = frozenset(
+    ("eval", "evaluate", "evaluation", "valid", "validate", "validation", "test", "testing", "main")
+    + (
+        "metric",
+        "metrics",
+        "score",
+        "benchmark",
+        "profile",
+        "demo",
+        "infer",
+        "inference",
+        "summary",
+    )
+    + (
+        "load",
+        "export",
+        "convert",
+        "conversion",
+        "onnx",
+        "torchscript",
+        "trace",
+        "script",
+        "freeze",
+    )
+    + ("prepare", "build", "make", "create", "setup", "init", "deploy", "compile", "quantize")
+    + (
+        "quantization",
+        "prune",
+        "fuse",
+        "adapt",
+        "optimize",
+        "mode",
+        "checkpoint",
+        "apply",
+        "save",
+        "run",
+    )
+)
+# An application that reads a file, and no part of a training.
+_FILES = frozenset(("path", "paths", "file", "filename", "dir", "folder"))
+_MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
+_NOT_USES = (
+    _MOVES
+    | {"train", "requires_grad_", "apply", "modules", "children"}
+    | {
+        f"{named}{kind}"
+        for named in ("", "named_")
+        for kind in ("parameters", "modules", "buffers")
+    }
+)
 _NO_GRADIENT = ("no_grad", "inference_mode")
 _ENDS = (ast.Break, ast.Return, ast.Raise)
 _DEEPEST = 4
+_DEEPEST_NAME = 8  # attributes of attributes
 _MOST_MODELS = 100  # that one function puts in eval
+_MOST_CALLERS = 100  # of one function, that are looked at
 
 
 @rule(
@@ -52,19 +106,26 @@ _MOST_MODELS = 100  # that one function puts in eval
     "mcan-vqa#26, pytorch/tutorials#1624.",
 )
 def eval_not_restored(code: Code) -> Iterator[Hit]:
-    """A training loop that puts its model in eval mode puts it back.
+    """What puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
     model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
     `train()` in the loop, or in what it calls, is accepted. A model counts as trained if this file
     calls its `train()` or passes on its `parameters()`; in a function that does neither for any
-    model, if the loop calls it outside `no_grad`. A source without `.eval(` and `.train(`, or
-    without `backward` and `.step(`, has no such loop.
+    model, if the loop calls it outside `no_grad`. A model whose parameters are frozen is not
+    trained, nor is one in a loop that only moves its input by `x.grad`.
+
+    It also looks at a function outside of classes that puts a model that it is given in eval mode,
+    uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
+    reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if the
+    file puts any model in training mode, if the model is returned, or if all callers are in the
+    file and own the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.
 
-    To fix: call `model.train()` at the beginning of the loop body, not before the loop.
+    To fix: call `model.train()` at the beginning of the loop body, not before the loop; in a
+    function, keep `was = model.training` and call `model.train(was)` at the end.
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return
@@ -87,6 +148,160 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
                 f"{model}.train() at the head of the loop",
             )
             break
+    yield from _from_functions(code, reader)
+
+
+def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
+    """Yields the calls by which a function leaves a model that it was given in eval mode."""
+    stem = code.place.name.partition(".")[0]
+    if code.is_test or reader.sets_training or not _ANNOUNCED.isdisjoint(words(stem)):
+        return  # what trains here sets the mode itself
+    said = set()
+    known: dict[tuple[Function, str], bool] = {}
+    for call in code.calls:
+        function = call.function
+        if function is None or function.cls is not None or function in said:
+            continue
+        for model in reader.left_in_eval(call.node):
+            if (function, model) not in known:
+                known[function, model] = _is_helper(code, reader, function, model)
+            if known[function, model] and _is_plain(code, call.node, function):
+                said.add(function)
+                yield Hit(
+                    call.node,
+                    f"{model} is still in eval after {function.name}(): dropout is off in the "
+                    "training that goes on",
+                    f"keep {model}.training, and put it back",
+                )
+                break
+
+
+def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> bool:
+    """Whether a function is given a model, uses it, and returns nothing that holds it."""
+    root = model.partition(".")[0]
+    return (
+        root in function.names
+        and _may_help(code, function)
+        and not reader.inside(function.node).restores
+        and not reader.inside(function.node).backward
+        and _is_open(reader, function, model)
+        and _doings(code, function).only_use(model)
+    )
+
+
+@kept
+def _may_help(code: Code, function: Function) -> bool:
+    """Whether no name says that a function evaluates, or is an application."""
+    return _ANNOUNCED.isdisjoint(words(function.name)) and not any(
+        not _FILES.isdisjoint(words(each)) for each in function.names
+    )
+
+
+@dataclass
+class _Doings:
+    """What a function does with each object, by its name for it.
+
+    Attributes:
+        used: What is called, or whose methods are.
+        within: What is called is reached through these.
+        returned: What it returns.
+        stored: What it stores in an attribute.
+        assigned: For each name that is assigned, the names of what.
+        sets_mode: Whether it yields, reads a mode, or loads a state.
+    """
+
+    used: set[str] = field(default_factory=set)
+    within: set[str] = field(default_factory=set)
+    returned: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
+    assigned: dict[str, set[str]] = field(default_factory=dict)
+    sets_mode: bool = False
+
+    def only_use(self, model: str) -> bool:
+        """Whether it uses a model, and neither replaces it, nor returns or stores it."""
+        names = {model.partition(".")[0], model}
+        return (
+            not self.sets_mode
+            and (model in self.used or model in self.within)
+            and model not in self.returned
+            and model not in self.stored
+            # After `model = model.to(device)` it is the same model.
+            and all(self.assigned.get(name, names) <= names for name in names)
+        )
+
+
+@kept
+def _doings(code: Code, function: Function) -> _Doings:
+    found = _Doings()
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Call):
+            func = node.func
+            if isinstance(func, ast.Attribute):
+                found.used.add(_dotted(func))
+                if func.attr in _NOT_USES:
+                    continue
+                func = func.value
+            found.used.add(_dotted(_unmoved(func)))
+            steps = _dotted(func).split(".")
+            found.within |= {".".join(steps[:n]) for n in range(1, min(len(steps), _DEEPEST_NAME))}
+        elif isinstance(node, (ast.Yield, ast.YieldFrom)):
+            found.sets_mode = True  # a context manager, whose end is elsewhere
+        elif isinstance(node, ast.Return):
+            held = [node.value, *getattr(node.value, "elts", ())]
+            found.returned |= {_dotted(each) for each in held if each is not None}
+        elif isinstance(node, ast.Attribute) and node.attr in ("training", "load_state_dict"):
+            found.sets_mode = True
+        elif isinstance(node, ast.Assign):
+            value = _dotted(_unmoved(node.value))
+            for name in map(_dotted, node.targets):
+                found.assigned.setdefault(name, set()).add(value)
+            if any(isinstance(target, ast.Attribute) for target in node.targets):
+                found.stored.add(_dotted(node.value))
+    return found
+
+
+def _unmoved(expr: ast.expr) -> ast.expr:
+    """Returns `model` for `model.to(device)`."""
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in _MOVES
+    ):
+        expr = expr.func.value
+    return expr
+
+
+def _is_plain(code: Code, node: ast.AST, function: Function) -> bool:
+    """Whether a call is made whenever its function runs."""
+    branches = (ast.If, ast.IfExp, ast.ExceptHandler, ast.Lambda, ast.BoolOp, ast.Match)
+    for parent in code.parents(node):
+        if parent is function.node:
+            return True
+        if isinstance(parent, branches):
+            return False
+    return False
+
+
+def _is_open(reader: _Reader, function: Function, model: str) -> bool:
+    """Whether a caller may be in another file, or in a function that is given the model too."""
+    for call in function.callers[:_MOST_CALLERS]:
+        outer = reader.outside(model, function, call.node).partition(".")[0]
+        if call.function is not None and outer in call.function.names:
+            return True
+    return not function.callers
+
+
+@dataclass
+class _Settings:
+    """What the calls of one place set for the parameters of a model.
+
+    Attributes:
+        is_frozen: Whether one sets that they need no gradient.
+        thawed: What contains the calls that set that they need one.
+    """
+
+    is_frozen: bool = False
+    thawed: set[ast.AST] = field(default_factory=set)
 
 
 @dataclass
@@ -97,11 +312,13 @@ class _Inside:
         evals: The models that it puts in eval mode, by its names for them.
         restores: Whether it may put something in training mode.
         backward: Whether it computes gradients, or makes a step.
+        steps: Whether an optimizer makes a step.
     """
 
     evals: set[str] = field(default_factory=set)
     restores: bool = False
     backward: bool = False
+    steps: bool = False
 
 
 class _Reader:
@@ -111,12 +328,20 @@ class _Reader:
         self._last: dict[int, ast.stmt | None] = {}
         self._made: dict[ast.AST, set[str]] = {}
         self._called: dict[ast.AST, set[str]] = {}
+        self._inputs: dict[ast.AST, set[str]] = {}
+        self._moved: dict[ast.AST, bool] = {}
+        self._frozen: dict[ast.AST, bool | None] = {}
+        self._settings_of: dict[tuple[str, object], _Settings] = {}
         self._trained: set[str] = set()  # the models that the file trains explicitly
         self._training: set[Function | None] = set()  # and where
+        self.sets_training = False  # whether the file puts any model in training mode
         for call in code.calls:
             named = self.receiver(call.node, "parameters")
+            if named and self._freezes(call.node) is not None:
+                continue
             if not named and not self.is_off(call.node):
                 named = self.receiver(call.node, "train")
+                self.sets_training |= bool(named)
             if named:
                 self._trained.add(named)
                 self._training.add(call.function)
@@ -128,7 +353,7 @@ class _Reader:
         func = node.func
         if not isinstance(func, ast.Attribute) or func.attr != method:
             return ""
-        return _dotted(func.value)
+        return _dotted(_unmoved(func.value))
 
     def is_off(self, node: ast.Call) -> bool:
         """Whether the argument is False: `model.train(False)`, `model.train(mode=False)`."""
@@ -149,20 +374,19 @@ class _Reader:
         inside = self.inside(function.node)
         if inside.restores:
             return set()
-        return {name for each in inside.evals if (name := self._outside(each, function, node))}
+        return {name for each in inside.evals if (name := self.outside(each, function, node))}
 
-    def _outside(self, model: str, function: Function, node: ast.Call) -> str:
+    def outside(self, model: str, function: Function, node: ast.Call) -> str:
         """Returns the name, at a call of a function, of what the function calls `model`."""
         root, dot, rest = model.partition(".")
         if root == "self" and function.cls is not None:
             func = node.func
             is_own = isinstance(func, ast.Attribute) and _dotted(func.value) == "self"
             return model if is_own else ""
-        if root not in {p.arg for p in function.parameters}:
+        if root not in function.names:
             return ""
         given = [k.value for k in node.keywords if k.arg == root]
-        names = [p.arg for p in function.parameters][1 if function.is_bound else 0 :]
-        place = names.index(root) if root in names else len(node.args)
+        place = function.places.get(root, len(node.args))
         if not given and not any(isinstance(a, ast.Starred) for a in node.args):
             given = node.args[place : place + 1]
         outer = _dotted(given[0]) if given else ""
@@ -206,6 +430,8 @@ class _Reader:
 
     def trains(self, model: str, loop: ast.AST) -> bool:
         """Whether a model is trained in a loop."""
+        if self.is_frozen(model, loop) or self.moves_inputs(loop):
+            return False
         if model in self._trained:
             return True
         # If another model is trained explicitly, one that is only called may be frozen.
@@ -227,6 +453,128 @@ class _Reader:
                 if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store)
             }
         return not self._made[loop].isdisjoint((model, model.partition(".")[0]))
+
+    def is_frozen(self, model: str, loop: ast.AST) -> bool:
+        """Whether the parameters of a model need no gradient in a loop.
+
+        Langevin sampling and attacks take the gradient of the input; the network stays as it is.
+        """
+        holders: list[object] = [self.code.function_of(loop)]
+        if model.startswith("self."):
+            # What `__init__` does with `self.net` holds in all methods.
+            cls = self.code.class_of(loop)
+            holders += [] if cls is None else [cls]
+        known = [self._set_for(model, holder) for holder in holders]
+        if any(loop in each.thawed for each in known):
+            return False  # frozen in turn, as in a GAN
+        return any(each.is_frozen for each in known)
+
+    def _set_for(self, model: str, holder: object) -> _Settings:
+        """Returns what the calls of a function, or of the methods of a class, set."""
+        key = (model, holder)
+        if key not in self._settings_of:
+            self._settings_of[key] = found = _Settings()
+            for node in self._settings.get(key, ()):
+                needs = self._needs_gradient(node, model)
+                if needs:
+                    found.thawed.update(self.code.parents(node))
+                found.is_frozen |= needs is False
+        return self._settings_of[key]
+
+    @cached_property
+    def _settings(self) -> dict[tuple[str, object], list[ast.Call]]:
+        """The calls that may set whether parameters need a gradient, by model and place."""
+        said = ("parameters", "grad", "freeze")
+        found: dict[tuple[str, object], list[ast.Call]] = {}
+        for call in self.code.calls:
+            node = call.node
+            method = _last(node.func)
+            if not any(word in method.lower() for word in said):
+                continue
+            first = [*node.args, *(keyword.value for keyword in node.keywords)][:1]
+            for model in {self.receiver(node, method), *map(_dotted, first)} - {""}:
+                for holder in {call.function, call.cls} if call.cls else {call.function}:
+                    found.setdefault((model, holder), []).append(node)
+        return found
+
+    def _needs_gradient(self, node: ast.Call, model: str) -> bool | None:
+        """Returns what a call sets for the parameters of a model; None if it sets nothing."""
+        if self.receiver(node, "parameters") == model:
+            return self._freezes(node)
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if self.receiver(node, "requires_grad_") == model:
+            return not given or self.code.value(given[0]) is not False
+        if model in (self.receiver(node, "freeze"), self.receiver(node, "unfreeze")):
+            return _last(node.func) == "unfreeze"
+        name = _last(node.func).lower()
+        if given and _dotted(given[0]) == model and ("grad" in name or "freeze" in name):
+            values = [self.code.value(each) for each in given[1:]]
+            if "freeze" in name:
+                return name.startswith("un") != (False in values)
+            return False not in values if values else None
+        return None
+
+    def _freezes(self, node: ast.Call) -> bool | None:
+        """Returns what a loop over `model.parameters()` sets; None if it is no such loop."""
+        for parent in self.code.parents(node):
+            if isinstance(parent, (ast.For, ast.ListComp, ast.GeneratorExp)):
+                if parent not in self._frozen:
+                    self._frozen[parent] = self._sets(parent)
+                return self._frozen[parent]
+            if isinstance(parent, ast.stmt):
+                return None
+        return None
+
+    def _sets(self, loop: ast.AST) -> bool | None:
+        """Returns what a loop sets `requires_grad` to; None if it does not."""
+        for each in ast.walk(loop):
+            if isinstance(each, ast.Assign) and _last(each.targets[0]) == "requires_grad":
+                return self.code.value(each.value) is not False
+            if isinstance(each, ast.Call) and _last(each.func) == "requires_grad_":
+                given = [*each.args, *(keyword.value for keyword in each.keywords)]
+                return not given or self.code.value(given[0]) is not False
+        return None
+
+    def moves_inputs(self, loop: ast.AST) -> bool:
+        """Whether a loop without an optimizer's step takes the gradient of an input: `x.grad`."""
+        if loop not in self._moved:
+            self._moved[loop] = not self.inside(loop).steps and self._reads_gradient(loop)
+        return self._moved[loop]
+
+    def _reads_gradient(self, loop: ast.AST) -> bool:
+        function = self.code.function_of(loop)
+        scope = self.code.tree if function is None else function.node
+        if scope not in self._inputs:
+            self._inputs[scope] = self._needing(scope)
+        needing = self._inputs[scope]
+        return bool(needing) and any(
+            isinstance(node, ast.Attribute)
+            and node.attr == "grad"
+            and _dotted(node.value) in needing
+            for node in ast.walk(loop)
+        )
+
+    def _needing(self, scope: ast.AST) -> set[str]:
+        """Returns the names of the tensors for which a function asks for a gradient."""
+        nodes = list(ast.walk(scope))
+        needing = {
+            _dotted(node.func.value)
+            for node in nodes
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("requires_grad_", "retain_grad")
+        }
+        for node in nodes:
+            if isinstance(node, ast.Assign):
+                target = node.targets[0]
+                if isinstance(target, ast.Attribute) and target.attr == "requires_grad":
+                    needing.add(_dotted(target.value))
+                elif isinstance(node.value, ast.Call) and (
+                    _last(node.value) == "requires_grad_"
+                    or any(keyword.arg == "requires_grad" for keyword in node.value.keywords)
+                ):
+                    needing.add(_dotted(target))
+        return needing - {""}
 
     def _is_without_gradient(self, node: ast.AST) -> bool:
         return any(
@@ -261,14 +609,17 @@ class _Reader:
                 found.evals |= self.left_in_eval(node)
         elif method == "train":
             found.restores = True
-        elif method == "backward" or (method == "step" and _says_optimizer(func)):
+        elif method == "backward":
             found.backward = True
+        elif method == "step" and _says_optimizer(func):
+            found.backward = found.steps = True
         function = self.code.local(func)
         if isinstance(function, Function):
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
             found.backward |= inner.backward
-            names = [self._outside(each, function, node) for each in inner.evals]
+            found.steps |= inner.steps
+            names = [self.outside(each, function, node) for each in inner.evals]
             if len(found.evals) < _MOST_MODELS:
                 found.evals.update(name for name in names if name)
         elif method != "train":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, OTHER_OFF, Code
+from ..reporting.findings import Severity
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -39,7 +40,8 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
 
     Unlike `F.dropout`, these two have `training=False` by default, and so has timm's `drop_path`:
     the call returns its input, in training as well, and the model trains without the dropout in its
-    source.
+    source. Outside of a Module, and of what its `forward` calls in the same file, it is advice:
+    the function may be meant for evaluation.
 
     To fix: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
     """
@@ -48,4 +50,7 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
             said = f"{code.text_of(call.node.func)} never drops: training defaults to False"
             is_module = call.cls is not None and call.cls.is_module
             fix = add_training(code, call) if is_module else None
-            yield Hit(call.node, said, fix.does if fix else "give training=", fix)
+            in_step = is_module or (call.function is not None and call.function.is_step)
+            if in_step or not code.is_test:
+                severity: Severity | None = None if in_step else "advice"
+                yield Hit(call.node, said, fix.does if fix else "give training=", fix, severity)

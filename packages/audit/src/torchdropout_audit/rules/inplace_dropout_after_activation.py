@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import chain
 
 from ..code import Call, Code
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
+from ._grown import grown
 from ._rule import Hit, kept, rule
 from ._sequences import Layer, Path, drops, kind, paths
 
@@ -55,9 +57,9 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     """No in-place dropout follows an activation whose backward uses its output.
 
     The rule looks for a dropout with `inplace=True` right after ReLU, Tanh, Sigmoid or a softmax,
-    or after ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, or applied in turn to
-    one value. A p that is known to be 0 is skipped. It is advice in a function that is not known to
-    run in a Module.
+    or after ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, in a list that grows and
+    becomes one, or applied in turn to one value. A p that is known to be 0 is skipped. It is advice
+    in a function that is not known to run in a Module.
 
     These activations keep their output for backward, and the dropout overwrites it: training stops
     with "one of the variables needed for gradient computation has been modified by an inplace
@@ -68,7 +70,7 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     To fix: remove `inplace=True` from the dropout. The activation may stay in place.
     """
     seen = set()
-    for path in paths(code):
+    for path in chain(paths(code), grown(code)):
         before = next((b for b in path.before() if b.name != "torch.nn.Identity"), None)
         call = path.last.call
         if before is None or call is None or path.last.node in seen:

@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..code import RATES, Code, words
+from ..code import Code, words
 from ..findings import Edit, Fix
-from ._dropouts import default_of, one_line
+from ._dropouts import default_of, one_line, rates
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -19,11 +19,14 @@ def head(keep_prob):
     return nn.Sequential(nn.Dropout(keep_prob), nn.Linear(8, 2))
 """
 FIXED = BROKEN.replace("Dropout(keep_prob)", "Dropout(1 - keep_prob)")
-_KEEP = "keep|keeping|kept|survival|survive|survives|retain|retention"
-_RATE = "p|prob|probs|proba|probability|rate|ratio|chance|frac|fraction"
+_KEEP = "keep|keeping|kept|survival|survive|survives|surviving|retain|retaining|retention"
+_RATE = (
+    "p|pr|prob|probs|proba|probab|probability|probabilities|rate|rates|ratio|ratios|chance|frac"
+    "|fraction|perc|pct|percent|percentage"
+)
 _KEEPS = re.compile(
-    rf"(?:^|_)(?:(?:{_KEEP})(?:_(?:{_RATE})(?:_\w+)?)?$"
-    rf"|(?:{_RATE})_(?:{_KEEP})(?:_\w+)?$|pkeep$|keepp$|keepprob$|keeprate$)"
+    rf"(?:^|_)(?:(?:{_KEEP})(?:_?(?:{_RATE})(?:_\w+)?)?$"
+    rf"|(?:{_RATE})_(?:(?:to|of|for)_)?(?:{_KEEP})(?:_\w+)?$|pkeep$)"
 )
 _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
 
@@ -48,11 +51,7 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
 
     To fix: `1 - keep_prob`.
     """
-    for call in code.calls:
-        parameter = RATES.get(call.name or "")
-        given = None if parameter is None else call.argument(parameter)
-        if not isinstance(given, ast.expr):
-            continue
+    for _, parameter, given in rates(code):
         if _is_complement(given):
             assert isinstance(given, ast.BinOp)
             inner = _said(given.right)
@@ -65,7 +64,7 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
                     severity="advice",
                 )
         elif _KEEPS.search(_said(given)) and not _is_turned(code, given):
-            yield _hit(code, given, parameter or "p")
+            yield _hit(code, given, parameter)
 
 
 def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
@@ -78,7 +77,8 @@ def _hit(code: Code, given: ast.expr, parameter: str) -> Hit:
     fix = None
     if isinstance(given, (ast.Name, ast.Attribute)):
         start, _ = code.span(given)
-        fix = Fix(f"give 1 - {text}", (Edit(start, start, "1 - "),))
+        # A model that was trained as it is goes on with another rate.
+        fix = Fix(f"give 1 - {text}", (Edit(start, start, "1 - "),), safe=False)
     return Hit(given, said, f"give 1 - {text}", fix)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import MODULES, UNKNOWN, Call, Code, Function
+from ..code import MODULES, UNKNOWN, Call, Code, Function, words
+from ..code.scopes import FunctionNode
 from ..findings import Edit, Fix
+from ..reporting.findings import Severity
 from ._dropouts import BUILDERS, called, is_step, one_line, whole
 from ._rule import Hit, kept, rule
 
@@ -30,6 +32,8 @@ class Head(nn.Module):
     def forward(self, x):
         return self.drop(x)
 """
+_SHOWS = frozenset(("main", "demo", "example", "test", "script"))
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _MODES = frozenset(("train", "eval", "training", "apply"))
 _FUNCTIONS = {
     "Dropout": "dropout",
@@ -56,10 +60,12 @@ _BUILDING = (
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
     """A dropout that is built where it is used drops in eval, too.
 
-    In `forward`, and in functions of the file that `forward` calls, the rule looks for
-    `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is then called, and for
-    `self.drop = nn.Dropout(p)`. It reports nothing if a test of training decides, if the mode of
-    the new module is set, or if a name such as `MCDropout` says that dropout is always on.
+    In `forward`, in functions of the file that `forward` calls, and in lambdas and nested functions
+    that a Module keeps, the rule looks for `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is
+    then called, for `self.drop = nn.Dropout(p)`, and for a factory that is called each time,
+    `self.make()(x)`. In a function outside of classes it is advice. It reports nothing if a test of
+    training decides, if the mode of the new module is set, or if a name such as `MCDropout` says
+    that dropout is always on.
 
     A new module is in training mode, whatever the mode of the model: `model.eval()` has only
     reached the module that was built in the step before, if any. Predictions are random, without
@@ -68,7 +74,7 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
     """
     for call in code.calls:
-        if call.name not in BUILDERS or call.function is None:
+        if call.name not in BUILDERS:
             continue
         if code.is_deliberate(call.node):
             continue
@@ -76,12 +82,35 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
         if code.gated(call.node) or any(map(code.depends_on_training, _given(call.node))):
             continue
         parent, use = next(code.parents(built)), called(code, built)
+        holder = _kept(code, call.node)
+        if holder is not None or call.function is None:
+            # Where it is written is not where it runs.
+            if use is not None and isinstance(holder, ast.AST) and _has_input(holder):
+                yield _hit(code, call, severity=_severity_of(code, holder))
+            elif (
+                isinstance(holder, ast.Lambda)
+                and built is holder.body
+                and _is_used_up(code, holder)
+            ):
+                yield _hit(code, call)
+            continue
         step = is_step(code, call.function, call.node)
         if use is not None:
             if step or _is_method_with_input(call):
                 yield _hit(code, call, _fix(code, call, use) if built is call.node else None)
+            elif _is_helper(code, call.function):
+                yield _hit(code, call, severity="advice")
+        elif isinstance(parent, ast.Return) and _is_used_up(code, call.function):
+            yield _hit(code, call)
         elif not step:
-            continue
+            if (
+                isinstance(parent, ast.Assign)
+                and isinstance(parent.targets[0], ast.Name)
+                and _is_helper(code, call.function)
+                and not _has_loop(code, call.function)
+                and _is_called(code, parent.targets[0], call.function)
+            ):
+                yield _hit(code, call, severity="advice")
         elif isinstance(parent, ast.NamedExpr):
             if _is_called(code, parent.target, call.function):
                 yield _hit(code, call)
@@ -96,15 +125,132 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
                 yield _hit(code, call)
 
 
-def _hit(code: Code, call: Call, fix: Fix | None = None) -> Hit:
-    assert call.function is not None
+def _hit(code: Code, call: Call, fix: Fix | None = None, severity: Severity | None = None) -> Hit:
+    is_lambda = isinstance(_kept(code, call.node), ast.Lambda)
+    where = "a lambda" if is_lambda or call.function is None else call.function.name
     return Hit(
         call.node,
-        f"{one_line(code, call.node.func)} is built in {call.function.name}: a new module is in "
+        f"{one_line(code, call.node.func)} is built in {where}: a new module is in "
         "training mode, so it drops in eval too",
         fix.does if fix else "build it in __init__",
         fix,
+        severity,
     )
+
+
+def _kept(code: Code, node: ast.AST) -> ast.Lambda | FunctionNode | None:
+    """Returns the lambda, or the nested function, around a node if something keeps it."""
+    for parent in code.parents(node):
+        if isinstance(parent, ast.Lambda):
+            return parent if _is_stored(code, parent) else None
+        if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return parent if _is_name_stored(code, parent) else None
+        if isinstance(parent, ast.ClassDef):
+            return None
+    return None
+
+
+@kept
+def _is_name_stored(code: Code, nested: FunctionNode) -> bool:
+    """Whether the function around a nested one stores it."""
+    outer = code.function_of(nested)
+    names = () if outer is None else _loads(code).get((outer, nested.name), ())
+    return any(_is_stored(code, name) for name in names)
+
+
+@kept
+def _loads(code: Code) -> dict[tuple[Function, str], list[ast.Name]]:
+    """Returns where the functions of a file read each name."""
+    found: dict[tuple[Function, str], list[ast.Name]] = {}
+    for node in ast.walk(code.tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            function = code.function_of(node)
+            if function is not None:
+                found.setdefault((function, node.id), []).append(node)
+    return found
+
+
+@kept
+def _calls_of_lambdas(code: Code) -> dict[ast.expr, list[Call]]:
+    """Returns the calls of each lambda that a name or an attribute stands for."""
+    found: dict[ast.expr, list[Call]] = {}
+    for call in code.calls:
+        values = code.assigned(call.node.func)
+        if len(values) == 1 and isinstance(values[0], ast.Lambda):
+            found.setdefault(values[0], []).append(call)
+    return found
+
+
+def _is_stored(code: Code, node: ast.AST) -> bool:
+    """Whether a function is stored: in a variable, an attribute, a container, or a module."""
+    for parent in code.parents(node):
+        if isinstance(parent, (ast.Assign, ast.AnnAssign)):
+            return True
+        if isinstance(parent, ast.Call):  # `Lambda(lambda x: ...)`, `layers.append(lambda ...)`
+            func = parent.func
+            name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+            if name in ("append", "add_module", "register_module", "setattr"):
+                return True
+            if not name[:1].isupper() and name not in ("partial", "list", "dict"):
+                return False
+        elif not isinstance(parent, (ast.keyword, ast.List, ast.Tuple, ast.Dict, ast.IfExp)):
+            return False
+    return False
+
+
+def _has_input(holder: ast.Lambda | FunctionNode) -> bool:
+    arguments = holder.args
+    return bool(arguments.args or arguments.posonlyargs or arguments.vararg)
+
+
+def _severity_of(code: Code, holder: ast.AST) -> Severity | None:
+    """None, an error, if a Module keeps the function; else advice."""
+    around = (parent for parent in code.parents(holder) if isinstance(parent, ast.ClassDef))
+    is_module = next(around, None) in _modules(code)
+    return None if is_module and not code.is_test else "advice"
+
+
+@kept
+def _modules(code: Code) -> frozenset[ast.AST]:
+    return frozenset(cls.node for cls in code.classes if cls.is_module)
+
+
+@kept
+def _is_used_up(code: Code, factory: Function | ast.expr) -> bool:
+    """Whether a step calls what a factory builds, at once and outside of tests of training."""
+    if isinstance(factory, Function):
+        calls = factory.callers
+    else:
+        calls = _calls_of_lambdas(code).get(factory, [])
+    for call in calls:
+        if code.depends_on_training(call.node) or not is_step(code, call.function):
+            continue
+        use, parent = called(code, call.node), next(code.parents(call.node))
+        if use is not None and not code.gated(use):
+            return True
+        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+        if isinstance(target, ast.Name) and not code.gated(call.node):
+            return _is_called(code, target, call.function)
+    return False
+
+
+def _is_helper(code: Code, function: Function | None) -> bool:
+    """Whether a function outside of classes is given an input, and may be called in eval."""
+    return (
+        function is not None
+        and function.cls is None
+        and code.class_of(function.node) is None
+        and bool(function.parameters)
+        and not code.is_test
+        and not function.callers  # callers in the file decide
+        and not _is_builder(function)
+        and _SHOWS.isdisjoint(words(function.name))
+    )
+
+
+@kept
+def _has_loop(code: Code, function: Function) -> bool:
+    return any(isinstance(node, _LOOPS) for node in ast.walk(function.node))
 
 
 def _given(call: ast.Call) -> list[ast.expr]:

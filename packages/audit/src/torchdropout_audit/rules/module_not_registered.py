@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cached_property
 
-from ..code import Assigned, Class, Code
+from ..code import Assigned, Class, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import builds, is_local_dropout, names_dropout
@@ -32,6 +33,7 @@ FIXED = BROKEN.replace(
 _PLAIN = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
 _MAKERS = frozenset(("list", "tuple", "dict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault", "appendleft"))
+_ONLY_OF_LISTS = frozenset(("sort", "copy", "index", "remove", "count", "clear", "reverse"))
 _READERS = frozenset(
     ("len", "zip", "enumerate", "reversed", "range", "iter", "print", "isinstance", "sorted",
      "list", "tuple", "repr", "str", "id", "any", "all", "bool")
@@ -82,7 +84,7 @@ def _is_loose(code: Code, call: ast.Call) -> bool:
 
 
 def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator[Hit]:
-    attribute = _Holder(code, cls.node, name, of_self=True)
+    attribute = _holder(code, cls.node, name, True)
     holders = [attribute]
     contents: list[ast.expr] = []
     followed: set[object] = set()
@@ -93,16 +95,16 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
             if code.bound(each.value) in followed:
                 continue
             followed.add(code.bound(each.value))
-            local = _Holder(code, each.function.node, each.value.id, of_self=False)
+            local = _holder(code, each.function.node, each.value.id, False)
             holders.append(local)
             contents += (v for v in code.assigned(each.value) if v is not None)
         elif each.value is not None and _is_container(code, each.value):
             contents.append(each.value)
-        elif not (isinstance(each.value, ast.Constant) and each.value.value is None):
+        elif not _is_none(each.value):
             return  # it becomes something else, perhaps a `ModuleList`
-    if any(holder.is_passed_on() for holder in holders):
+    if any(holder.is_passed_on for holder in holders):
         return
-    contents += (added for holder in holders for added in holder.added())
+    contents += (added for holder in holders for added in holder.added)
     found = [each for expr in contents for each in _dropouts(code, expr)]
     if not found:
         return
@@ -115,7 +117,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
         f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
         "in eval too",
         f"make it an nn.Module{'Dict' if kind == 'dict' else 'List'}",
-        _fix(code, cls, first.value),
+        _fix(code, cls, attribute, contents),
         severity,
     )
 
@@ -133,7 +135,13 @@ def _is_container(code: Code, value: ast.expr | None, follow: bool = True) -> bo
             for each in branches
             for branch in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
         ]
-    return value is not None and all(map(_is_plain, branches))
+    # `[...] if p > 0 else None`
+    lists = [each for each in branches if not _is_none(each)]
+    return bool(lists) and all(map(_is_plain, lists))
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _is_plain(value: ast.expr | None) -> bool:
@@ -158,6 +166,8 @@ def _callee(call: ast.Call) -> str:
 
 
 def _kind(code: Code, value: ast.expr) -> str:
+    if isinstance(value, ast.IfExp):
+        value = value.orelse if _is_none(value.body) else value.body
     if isinstance(value, ast.Name):
         value = next(v for v in code.assigned(value) if v is not None)
     if isinstance(value, ast.Call):
@@ -248,8 +258,27 @@ class _Holder:
         uses = _attributes_in(code, scope) if of_self else code.names_in(scope)
         self.uses = uses.get(name, ())
 
-    def added(self) -> Iterator[ast.expr]:
-        """Returns what is added to it later."""
+    def _is(self, node: ast.AST) -> bool:
+        if self.of_self:
+            return (
+                isinstance(node, ast.Attribute)
+                and node.attr == self.name
+                and isinstance(node.value, ast.Name)
+                and node.value.id in ("self", "cls")
+            )
+        return isinstance(node, ast.Name) and node.id == self.name
+
+    def needs_list(self, use: ast.AST) -> bool:
+        """Whether a use calls a method that a ModuleList lacks."""
+        parent = next(self.code.parents(use))
+        return isinstance(parent, ast.Attribute) and parent.attr in _ONLY_OF_LISTS
+
+    @cached_property
+    def added(self) -> tuple[ast.expr, ...]:
+        """What is added to it later."""
+        return tuple(self._additions())
+
+    def _additions(self) -> Iterator[ast.expr]:
         for use in self.uses:
             parents = self.code.parents(use)
             parent = next(parents)
@@ -264,6 +293,7 @@ class _Holder:
             elif isinstance(parent, ast.AugAssign) and parent.target is use:
                 yield parent.value
 
+    @cached_property
     def is_passed_on(self) -> bool:
         """Whether it, or an element, is passed to something that may register it."""
         return any(map(self._passes, self.uses))
@@ -277,6 +307,9 @@ class _Holder:
             elif isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is node:
                 return self._loop_passes(parent)
             elif isinstance(parent, (ast.Assign, ast.AnnAssign)) and parent.value is node:
+                targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+                if all(map(self._is, targets)):
+                    return False  # `self.drops = self.drops + [...]`
                 # `self.drop = self.drops[0]` registers it; `drops = self.drops` may lead to that.
                 return self.of_self or node is not use
             elif isinstance(parent, (ast.Return, ast.Yield)):
@@ -320,14 +353,168 @@ class _Holder:
         return False
 
 
-def _fix(code: Code, cls: Class, value: ast.expr) -> Fix | None:
-    """Changes `[...]` to `nn.ModuleList([...])` if the file has a name for `torch.nn`."""
-    if not isinstance(value, (ast.List, ast.ListComp)):
+@kept
+def _holder(code: Code, scope: ast.AST, name: str, of_self: bool) -> _Holder:
+    return _Holder(code, scope, name, of_self=of_self)
+
+
+def _fix(code: Code, cls: Class, held: _Holder, contents: list[ast.expr]) -> Fix | None:
+    """Makes every list that the attribute is assigned an `nn.ModuleList`.
+
+    None if one of them cannot be: a tuple, a list of other things than modules, one that is sorted
+    or copied, one in the body of the class, or one that is made before `super().__init__()`.
+    """
+    called, name = _module_list(code, cls), held.name
+    given = cls.assigned(name)
+    if called is None or any(map(held.needs_list, held.uses)):
         return None
+    if any(one is not cls and name in one.attributes for one in cls.lineage()):
+        return None  # a base in this file has its own statements
+    if not all(_may_hold_modules(code, each) for each in contents):
+        return None
+    edits: list[Edit] = []
+    for each in given:
+        if isinstance(each.node, ast.AugAssign):
+            continue  # a ModuleList has `+=`, too
+        if each.function is None or each.value is None or _is_early(code, each.node, each.function):
+            return None
+        lists = _lists(code, each.value, name, each.function)
+        if lists is None:
+            return None
+        for start, end in map(code.span, lists):
+            edits += [Edit(start, start, f"{called}("), Edit(end, end, ")")]
+    # The keys of the state dict and the methods of the list change with it.
+    return Fix("make it an nn.ModuleList", tuple(edits), safe=False) if edits else None
+
+
+def _module_list(code: Code, cls: Class) -> str | None:
+    """Returns a name for `torch.nn.ModuleList` that needs no new import."""
     for base in cls.node.bases:
         if isinstance(base, ast.Attribute) and code.name(base.value) == "torch.nn":
-            start, end = code.span(value)
-            opened = Edit(start, start, f"{code.text_of(base.value)}.ModuleList(")
-            # The keys of the state dict and the methods of the list change with it.
-            return Fix("make it an nn.ModuleList", (opened, Edit(end, end, ")")), safe=False)
+            return f"{code.text_of(base.value)}.ModuleList"
+    return _imported_list(code)
+
+
+@kept
+def _imported_list(code: Code) -> str | None:
+    found: dict[str, str] = {}
+    for node in code.tree.body:
+        names = node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        origin = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+        for alias in names:
+            known = alias.asname or alias.name
+            whole = f"{origin}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+            home = known if alias.asname or isinstance(node, ast.ImportFrom) else whole
+            found.setdefault(whole, home)
+    for whole in ("torch.nn.ModuleList", "torch.nn", "torch"):
+        if whole in found:
+            return found[whole] + "torch.nn.ModuleList".removeprefix(whole)
     return None
+
+
+def _is_early(code: Code, node: ast.AST, function: Function) -> bool:
+    """Whether a statement comes before `super().__init__()`, when nothing can be registered."""
+    return getattr(node, "lineno", 0) < _line_of_init(code, function)
+
+
+@kept
+def _line_of_init(code: Code, function: Function) -> int:
+    lines = [
+        each.lineno
+        for each in ast.walk(function.node)
+        if isinstance(each, ast.Call)
+        and isinstance(each.func, ast.Attribute)
+        and each.func.attr == "__init__"
+    ]
+    return min(lines, default=0)
+
+
+def _may_hold_modules(code: Code, expr: ast.expr) -> bool:
+    """Whether what a list is given may all be modules: no numbers, functions or tuples."""
+    waiting = [expr]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (ast.List, ast.Tuple)):
+            if any(isinstance(e, (ast.List, ast.Tuple, ast.ListComp)) for e in each.elts):
+                return False
+            waiting += each.elts
+        elif isinstance(each, (ast.ListComp, ast.GeneratorExp)):
+            if isinstance(each.elt, (ast.List, ast.Tuple, ast.ListComp, ast.Name)):
+                return False
+            waiting.append(each.elt)
+        elif isinstance(each, ast.IfExp):
+            waiting += [each.body, each.orelse]
+        elif isinstance(each, ast.BinOp):
+            waiting += [each.left, each.right]
+        elif isinstance(each, ast.Starred):
+            waiting.append(each.value)
+        elif isinstance(each, ast.Constant):
+            if each.value is not None:
+                return False
+        elif isinstance(each, (ast.Name, ast.Attribute)):
+            if code.name(each) is not None or code.local(each) is not None:
+                return False  # a function, or a class
+        elif isinstance(each, (ast.Lambda, ast.Dict, ast.DictComp, ast.JoinedStr)):
+            return False
+    return True
+
+
+def _lists(code: Code, value: ast.expr, name: str, function: Function) -> list[ast.expr] | None:
+    """Returns the lists of an assigned value, each to be wrapped; None if there is another."""
+    found: list[ast.expr] = []
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.IfExp):
+            waiting += [each.orelse, each.body]
+        elif _is_grown(each, name):
+            continue  # a ModuleList and a list make a ModuleList
+        elif _is_list(code, each, function):
+            found.append(each)
+        elif not _is_none(each):
+            return None
+    return found
+
+
+def _is_grown(value: ast.expr, name: str) -> bool:
+    """Whether a value is the sum of the attribute and something."""
+    return (
+        isinstance(value, ast.BinOp)
+        and isinstance(value.op, ast.Add)
+        and isinstance(value.left, ast.Attribute)
+        and value.left.attr == name
+    )
+
+
+def _is_list(code: Code, value: ast.expr, function: Function) -> bool:
+    """Whether a value is a list, a sum that begins with one, or a name that only holds one."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Add):
+            waiting.append(each.left)
+        elif isinstance(each, ast.IfExp):
+            waiting += [each.body, each.orelse]
+        elif not _is_one_list(code, each, function):
+            return False
+    return True
+
+
+def _is_one_list(code: Code, value: ast.expr, function: Function) -> bool:
+    if isinstance(value, ast.Name):
+        held = code.assigned(value)
+        lists = [each for each in held if each is not None]
+        return (
+            len(lists) == len(held)
+            and all(_kind(code, each) == "list" for each in lists)
+            and _last_line(code, function, value.id) <= value.lineno
+        )
+    return isinstance(value, (ast.List, ast.ListComp)) or (
+        isinstance(value, ast.Call) and _callee(value) == "list"
+    )
+
+
+@kept
+def _last_line(code: Code, function: Function, name: str) -> int:
+    """Returns the last line of a function that mentions a name."""
+    return max((node.lineno for node in code.names_in(function.node).get(name, ())), default=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import RATES, Code
-from ._dropouts import is_number, is_refused
+from ..code import Code
+from ._dropouts import is_number, is_refused, rates
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -39,9 +39,7 @@ def p_one(code: Code) -> Iterator[Hit]:
     """
     if code.is_test:
         return
-    for call in code.calls:
-        parameter = RATES.get(call.name or "")
-        given = None if parameter is None else call.argument(parameter)
+    for call, parameter, given in rates(code):
         if not isinstance(given, ast.Constant) or not is_number(given.value) or given.value != 1:
             continue
         if not is_refused(code, call.node):

@@ -6,8 +6,8 @@ import ast
 import math
 from collections.abc import Iterator
 
-from ..code import RATES, Code
-from ._dropouts import is_number, is_refused
+from ..code import Code
+from ._dropouts import is_number, is_refused, rates
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -38,11 +38,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
 
     To fix: 20 % is 0.2.
     """
-    for call in code.calls:
-        parameter = RATES.get(call.name or "")
-        given = None if parameter is None else call.argument(parameter)
-        if not isinstance(given, ast.expr):
-            continue
+    for call, parameter, given in rates(code):
         p = _number(code, given)
         if p is None or 0 <= p <= 1 or is_refused(code, call.node):
             continue

@@ -2,7 +2,7 @@ from torch import nn
 
 
 def scaled_dot_product_attention(q, k, v, dropout_p=0.0):
-    return q @ k.transpose(-1, -2) @ v
+    return q @ k.transpose(-1, -2) @ v * (1 - dropout_p)
 
 
 class Attention(nn.Module):

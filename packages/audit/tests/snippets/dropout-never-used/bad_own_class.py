@@ -9,7 +9,7 @@ class DropPath(nn.Module):
 
     def forward(self, x):
         keep = torch.rand(x.shape[0], device=x.device) >= self.p
-        return x * keep if self.training else x
+        return x * keep if self.training else x  #! mask-not-scaled advice
 
 
 class Block(nn.Module):

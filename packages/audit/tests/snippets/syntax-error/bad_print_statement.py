@@ -2,5 +2,5 @@ import torch.nn.functional as F
 
 
 def forward(x):
-    print "dropout", x  #! syntax-error
+    print "dropout", x  #! syntax-error advice
     return F.dropout(x)

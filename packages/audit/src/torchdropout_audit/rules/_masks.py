@@ -1,0 +1,400 @@
+"""Dropout by hand: random masks that set places of a tensor to zero, with a rate that says so."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from ..code import Code, Function, words
+from ._rule import kept
+
+_UNIFORM = frozenset(
+    ("torch.rand", "torch.rand_like", "numpy.random.rand", "numpy.random.uniform")
+    + ("numpy.random.random", "numpy.random.random_sample")
+)
+_CASTS = frozenset(
+    ("float", "to", "type", "type_as", "half", "bool", "int", "long", "byte", "double", "cuda")
+    + ("unsqueeze", "unsqueeze_", "expand", "expand_as", "view", "view_as", "reshape", "squeeze")
+    + ("contiguous", "detach", "clone", "astype", "requires_grad_", "repeat", "div", "div_")
+    + ("mul", "mul_", "eq", "ne", "logical_not")
+)
+"""Methods after which a mask is still a mask."""
+_DROPS = frozenset(
+    ("drop", "dropout", "dropouts", "pdrop", "droppath", "dropconnect", "dropblock", "droprate")
+)
+_KEEPS = frozenset(("keep", "survival", "survive"))
+_PLAIN = frozenset(("p", "prob", "rate", "probability", "ratio", "q"))
+_SCALES = frozenset(
+    ("scale", "scaled", "scaler", "scaling", "rescale", "normalize", "norm", "factor")
+    + ("inverse", "inv", "multiplier", "div", "divide", "reciprocal")
+)
+_OTHER = frozenset(("cond", "uncond", "unconditional", "unconditioned", "cfg", "guidance", "edge"))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A place where a random mask sets parts of a tensor to zero.
+
+    Attributes:
+        node: The product, or the call that fills with zero.
+        drawn: The random numbers.
+        rate: What they are compared with, or the probability of a Bernoulli draw.
+        dropped: The probability to drop, if the mask is 1 where it keeps and that can be read.
+        function: The function that `node` is in.
+        is_scaled: Whether something may make up for what is dropped.
+    """
+
+    node: ast.AST
+    drawn: ast.Call
+    rate: ast.expr
+    dropped: ast.expr | None
+    function: Function
+    is_scaled: bool
+
+
+_DEEPEST = 60  # names that stand for names: a circle, or unreadable
+_MOST = 20  # values of one name
+_MOST_NODES = 1_000  # of a rate and what it is assigned from: a person wrote fewer
+
+_Draw = tuple[ast.Call, ast.expr, ast.expr | None]
+
+
+@kept
+def masks(code: Code) -> tuple[Mask, ...]:
+    """Returns the dropouts that a file makes by hand.
+
+    A mask is random numbers that are compared with a rate, or a Bernoulli draw, followed through
+    casts, reshapes and names. It counts if the rate, or else the class or the function around it,
+    is named after dropout; one number for a whole layer does not. Of the places that apply a mask,
+    the first is returned.
+    """
+    has_draw = any(word in code.text for word in ("rand", "ernoulli", "binomial", "uniform_"))
+    if not has_draw or "torch" not in code.text:
+        return ()
+    first: dict[ast.Call, Mask] = {}
+    for mask in sorted(_Finder(code).masks(), key=lambda mask: code.span(mask.node)):
+        first.setdefault(mask.drawn, mask)
+    return tuple(first.values())
+
+
+class _Finder:
+    """Follows the masks of one file. Each expression is looked at once, whatever asks for it."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._draws: dict[ast.expr, _Draw | None] = {}
+        self._uniforms: dict[ast.expr, ast.Call | None] = {}
+        self._words: dict[ast.expr, frozenset[tuple[str, ...]]] = {}
+        self._balances: dict[ast.AST, tuple[bool, frozenset[str]]] = {}
+        self._depth = 0
+
+    def masks(self) -> Iterator[Mask]:
+        code = self._code
+        for node in ast.walk(code.tree):
+            if not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
+                continue
+            for side in _sides(node):
+                found = self._draw(side)
+                if found is None:
+                    continue
+                drawn, rate, dropped = found
+                function = code.function_of(node)
+                if function is None or _is_one_number(drawn) or not self._is_rate(rate, function):
+                    break
+                yield Mask(node, drawn, rate, dropped, function, self._is_scaled(function, side))
+                break
+
+    def _draw(self, expr: ast.expr) -> _Draw | None:
+        """Returns the draw of a mask, and its rate."""
+        if expr not in self._draws and self._depth < _DEEPEST:
+            self._draws[expr] = None  # for a circle
+            self._depth += 1
+            self._draws[expr] = self._find_draw(expr)
+            self._depth -= 1
+        return self._draws.get(expr)
+
+    def _find_draw(self, expr: ast.expr) -> _Draw | None:
+        if isinstance(expr, ast.Name):
+            return next((found for each in self._values(expr) if (found := self._draw(each))), None)
+        if isinstance(expr, ast.Compare) and len(expr.ops) == 1:
+            return self._compared(expr)
+        if isinstance(expr, ast.UnaryOp) and isinstance(expr.op, ast.Invert):
+            return _inverted(self._draw(expr.operand))
+        if isinstance(expr, ast.BinOp):
+            if isinstance(expr.op, (ast.Div, ast.Mult)):
+                return self._draw(expr.left)
+            is_rest = isinstance(expr.op, ast.Sub) and isinstance(expr.left, ast.Constant)
+            return _inverted(self._draw(expr.right)) if is_rest else None
+        return self._called(expr) if isinstance(expr, ast.Call) else None
+
+    def _compared(self, expr: ast.Compare) -> _Draw | None:
+        left, right = expr.left, expr.comparators[0]
+        if isinstance(expr.ops[0], (ast.Eq, ast.NotEq)):  # mask == 0
+            return _inverted(self._draw(left)) if isinstance(right, ast.Constant) else None
+        if not isinstance(expr.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
+            return None
+        draw = self._with_uniform(left, right)
+        if draw is not None:
+            is_above = isinstance(expr.ops[0], (ast.Gt, ast.GtE)) is (draw[1] is right)
+            draw = (draw[0], draw[1], draw[1] if is_above else _one_minus(draw[1]))
+        return draw
+
+    def _with_uniform(self, left: ast.expr, right: ast.expr) -> _Draw | None:
+        for one, other in ((left, right), (right, left)):
+            draw = self._uniform(one)
+            if draw is not None:
+                return draw, other, None
+        return None
+
+    def _called(self, expr: ast.Call) -> _Draw | None:
+        name = self._code.name(expr.func) or ""
+        if name == "torch.bernoulli" and expr.args:
+            return expr, expr.args[0], _one_minus(expr.args[0])
+        if name == "numpy.random.binomial" and len(expr.args) > 1:
+            return expr, expr.args[1], _one_minus(expr.args[1])
+        if name == "torch.floor" and expr.args:
+            return self._floored(expr.args[0])
+        if name.endswith("autograd.Variable") and expr.args:
+            return self._draw(expr.args[0])
+        if not isinstance(expr.func, ast.Attribute):
+            return None
+        attr, value = expr.func.attr, expr.func.value
+        if attr == "bernoulli_" and expr.args:
+            return expr, expr.args[0], _one_minus(expr.args[0])
+        if attr in ("floor", "floor_"):
+            return self._floored(value)
+        if attr == "sample" and isinstance(value, ast.Call) and value.args:
+            made = (self._code.name(value.func) or "").rpartition(".")[2]
+            return (expr, value.args[0], None) if made == "Bernoulli" else None
+        return self._draw(value) if attr in _CASTS else None
+
+    def _floored(self, expr: ast.expr) -> _Draw | None:
+        """Returns the draw of `floor(keep + rand)`, and `keep`."""
+        if isinstance(expr, ast.Name):
+            first = next(iter(self._code.assigned(expr)), None)
+            expr = expr if first is None else first
+        is_sum = isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Add)
+        return self._with_uniform(expr.left, expr.right) if is_sum else None  # type: ignore[attr-defined]
+
+    def _uniform(self, expr: ast.expr) -> ast.Call | None:
+        """Returns the call that draws uniform numbers."""
+        if expr not in self._uniforms and self._depth < _DEEPEST:
+            self._uniforms[expr] = None  # for a circle
+            self._depth += 1
+            self._uniforms[expr] = self._find_uniform(expr)
+            self._depth -= 1
+        return self._uniforms.get(expr)
+
+    def _find_uniform(self, expr: ast.expr) -> ast.Call | None:
+        if isinstance(expr, ast.Name):
+            values = self._code.assigned(expr)
+            only = values[0] if len(values) == 1 else None
+            return None if only is None else self._uniform(only)
+        if not isinstance(expr, ast.Call):
+            return None
+        if self._code.name(expr.func) in _UNIFORM:
+            return expr
+        if not isinstance(expr.func, ast.Attribute):
+            return None
+        if expr.func.attr == "uniform_":
+            return expr
+        return self._uniform(expr.func.value) if expr.func.attr in _CASTS else None
+
+    def _is_rate(self, rate: ast.expr, function: Function) -> bool:
+        """Whether a rate is one of dropout, by its names or by those around it."""
+        said = self._said(rate)
+        if any(not _OTHER.isdisjoint(each) for each in said):
+            return False
+        if any(not (_DROPS | _KEEPS).isdisjoint(each) for each in said):
+            return True
+        holders = (function.name, function.cls.name if function.cls else "")
+        return any(each[-1] in _PLAIN for each in said) and any(map(says_drop, holders))
+
+    def _said(self, expr: ast.expr) -> frozenset[tuple[str, ...]]:
+        """Returns the words of the names in a rate, and in what it is assigned from."""
+        if expr not in self._words and self._depth < _DEEPEST:
+            self._words[expr] = frozenset()  # for a circle
+            self._depth += 1
+            found = set()
+            for each in ast.walk(expr):
+                if isinstance(each, ast.Attribute):
+                    found.add(words(each.attr))
+                elif isinstance(each, ast.Name):
+                    found.add(words(each.id))
+                    for value in self._values(each):
+                        found |= self._said(value)
+            self._depth -= 1
+            self._words[expr] = frozenset(each for each in found if each)
+        return self._words.get(expr, frozenset())
+
+    def _values(self, name: ast.Name) -> list[ast.expr]:
+        """Returns the first values of a name."""
+        return [each for each in self._code.assigned(name)[:_MOST] if each is not None]
+
+    def _is_scaled(self, function: Function, mask: ast.expr) -> bool:
+        """Whether a function, or the rest of its class, may make up for what a mask drops."""
+        holder = function.cls.node if function.cls is not None else function.node
+        if holder not in self._balances:
+            self._balances[holder] = self._balance(holder)
+        is_scaled, rests = self._balances[holder]
+        return is_scaled or _root(mask) in rests
+
+    def _balance(self, holder: ast.AST) -> tuple[bool, frozenset[str]]:
+        """Returns whether something scales, and the names whose rest is used: `1 - mask`.
+
+        Something scales if it divides, has a name that says so, or is `x * (1 - p)`, in evaluation.
+        """
+        rests = set()
+        for node in ast.walk(holder):
+            if isinstance(node, (ast.BinOp, ast.AugAssign)):
+                if isinstance(node.op, (ast.Div, ast.Pow)):
+                    return True, frozenset()
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+                    sides = (node.left, node.right)
+                    if any(map(_is_keep, sides)) and not any(map(self._draw, sides)):
+                        return True, frozenset()
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                name = node.id if isinstance(node, ast.Name) else node.attr
+                if not _SCALES.isdisjoint(words(name)):
+                    return True, frozenset()
+            rests |= _rest_of(node)
+        return False, frozenset(rests)
+
+
+def _inverted(draw: _Draw | None) -> _Draw | None:
+    """Returns the draw of a mask that is 1 where this one is 0."""
+    return None if draw is None else (draw[0], draw[1], None)
+
+
+def _one_minus(expr: ast.expr) -> ast.expr | None:
+    """Returns p of `1 - p`, or of what contains it: `torch.full_like(x, 1 - p)`."""
+    for each in ast.walk(expr):
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub):
+            is_rest = isinstance(each.left, ast.Constant) and each.left.value == 1
+            return each.right if is_rest else None
+    return None
+
+
+def _sides(node: ast.BinOp | ast.AugAssign | ast.Call) -> Iterator[ast.expr]:
+    """Yields what may be the mask in a product, or in a call that fills with zero."""
+    if isinstance(node, ast.Call):
+        func = node.func
+        if not isinstance(func, ast.Attribute) or not node.args:
+            return
+        if func.attr in ("mul", "mul_"):
+            yield from (node.args[0], func.value)
+        elif func.attr in ("masked_fill", "masked_fill_") and len(node.args) > 1:
+            fill = node.args[1]
+            if isinstance(fill, ast.Constant) and fill.value in (0, False):
+                yield node.args[0]
+    elif isinstance(node.op, ast.Mult):
+        if isinstance(node, ast.AugAssign):
+            yield node.value
+        elif not any(isinstance(each, ast.Constant) for each in (node.left, node.right)):
+            yield from (node.right, node.left)
+
+
+def _is_one_number(drawn: ast.Call) -> bool:
+    """Whether a single number is drawn: it drops a layer and not places."""
+    name = drawn.func.attr if isinstance(drawn.func, ast.Attribute) else ""
+    if name not in ("rand", "random", "uniform", "random_sample"):
+        return False
+    shape: list[ast.expr] = list(drawn.args)
+    if len(shape) == 1 and isinstance(shape[0], (ast.Tuple, ast.List)):
+        shape = shape[0].elts
+    return all(isinstance(each, ast.Constant) and each.value == 1 for each in shape)
+
+
+def _is_keep(expr: ast.expr) -> bool:
+    """Whether it is a probability to keep: `keep_prob`, `1 - p`."""
+    if isinstance(expr, (ast.Name, ast.Attribute)):
+        name = expr.id if isinstance(expr, ast.Name) else expr.attr
+        return not _KEEPS.isdisjoint(words(name))
+    return (
+        isinstance(expr, ast.BinOp)
+        and isinstance(expr.op, ast.Sub)
+        and isinstance(expr.left, ast.Constant)
+        and isinstance(expr.right, (ast.Name, ast.Attribute))
+    )
+
+
+def _rest_of(node: ast.AST) -> set[str]:
+    """Returns the name of `1 - name`, or of `~name`."""
+    is_rest = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
+    if (is_rest and isinstance(node.left, ast.Constant)) or (  # type: ignore[attr-defined]
+        isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert)
+    ):
+        return {_root(node)} - {""}
+    return set()
+
+
+def _root(expr: ast.AST) -> str:
+    """Returns the name of a mask, without casts, `1 - ...` and `~`; "" if it has none."""
+    while not isinstance(expr, ast.Name):
+        if isinstance(expr, ast.UnaryOp):
+            expr = expr.operand
+        elif isinstance(expr, ast.BinOp):
+            expr = expr.right if isinstance(expr.left, ast.Constant) else expr.left
+        elif isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute):
+            expr = expr.func.value
+        else:
+            return ""
+    return expr.id
+
+
+def is_asked_for(code: Code, mask: Mask) -> bool:
+    """Whether a flag that the function is given, that is off by default and not a rate, decides."""
+    rates = {each.id for each in ast.walk(mask.rate) if isinstance(each, ast.Name)}
+    return any(
+        isinstance(parent, (ast.If, ast.IfExp))
+        and any(flag not in rates for flag in _flags_asked(code, mask.function, parent))
+        for parent in code.parents(mask.node)
+    )
+
+
+@kept
+def _flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> tuple[str, ...]:
+    """Returns the flags of a function, off by default, that a test asks for."""
+    test = choice.test
+    asked = test.values if isinstance(test, ast.BoolOp) else [test]
+    names = dict.fromkeys(each.id for each in asked if isinstance(each, ast.Name))
+    defaults = function.defaults
+    return tuple(
+        name
+        for name in names
+        if name in function.names and not (name in defaults and code.value(defaults[name]) is True)
+    )
+
+
+def parameter(code: Code, mask: Mask) -> str:
+    """Returns the parameter of the function that the rate is made of; "" if there is none."""
+    own = mask.function.names
+    waiting: list[ast.expr] = [mask.rate]
+    seen = set()
+    left = _MOST_NODES
+    while waiting and left > 0:
+        expr = waiting.pop()
+        for each in islice(ast.walk(expr), left) if expr not in seen else ():
+            left -= 1
+            if isinstance(each, ast.Name):
+                if each.id in own and _is_rate_name(words(each.id)):
+                    return each.id
+                waiting += [value for value in code.assigned(each) if value is not None]
+        seen.add(expr)
+    return ""
+
+
+def _is_rate_name(said: tuple[str, ...]) -> bool:
+    return not (_DROPS | _KEEPS).isdisjoint(said) or said[-1:] in {(each,) for each in _PLAIN}
+
+
+def says_drop(name: str) -> bool:
+    """Whether a name speaks of dropout.
+
+    Example:
+        >>> [says_drop(name) for name in ("drop_path", "locked_dropout", "dropped")]
+        [True, True, False]
+    """
+    return not _DROPS.isdisjoint(words(name))

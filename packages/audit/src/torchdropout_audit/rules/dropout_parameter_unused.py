@@ -1,0 +1,244 @@
+"""TD115: a parameter for a dropout that nothing uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from ..code import Class, Code, Function, words
+from ._bases import has_plain_bases, is_stub
+from ._rule import Hit, kept, rule
+
+BROKEN = """\
+from torch import nn
+
+
+class MLP(nn.Module):
+    def __init__(self, dim, hidden, dropout=0.1):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(), nn.Linear(hidden, dim)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
+
+_DROPS = frozenset(
+    ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
+    + ("dropouti", "dropouth", "dropoute", "dropouto", "dropoutw")  # of AWD-LSTM
+)
+_LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
+_MOST_BELOW = 50  # subclasses of one class
+_EXCUSE = re.compile(
+    r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
+    r"|deprecated|compatib\w+|compat|no effect|legacy|placeholder|dummy|kept for|reserved"
+    r"|consistency|todo|fixme|arg00\d|interface|does(?:n't| not))\b"
+)
+# What may read parameters without their names.
+_ANY_NAME = frozenset(
+    ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
+    + ("save_hyperparameters", "save_hparams", "hparams", "capture_init", "_init_args")
+)
+
+
+@rule(
+    "TD115",
+    group="modules",
+    severity="advice",
+    broken=BROKEN,
+    fixed=FIXED,
+    evidence="transformers#34291, torchtune#995, x-transformers#175, multi_hyp_cc#17, decaNLP#31; "
+    "transformers 4.30.2 models/swin/modeling_swin.py:720, "
+    "neuralforecast 3.3.0 models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154",
+)
+def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
+    """A parameter for a dropout is used.
+
+    The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
+    a function or a method, whose name does not appear in the body. The rate is an argument, it is
+    tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
+
+    A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
+    an override, a method that the file does not call, a callback, a function with a decorator or
+    with other parameters that it does not use, a constructor that swallows `**kwargs` and whose
+    rate is 0 by default, one that saves all its arguments (`locals()`, `save_hyperparameters()`),
+    and one whose comments or docstring say so ("unused", "deprecated", "for compatibility") or
+    whose use of the parameter is commented out. So is a base class whose subclass in the file uses
+    the parameter.
+
+    To fix: give it to the dropout, or remove it.
+    """
+    if "torch" not in code.text or code.is_test:
+        return
+    for function in code.functions:
+        rates = [each for each in function.parameters if _is_rate(each.arg)]
+        if not rates or _keeps_a_signature(code, function):
+            continue
+        cls = function.cls
+        used = _names(function.node) | _commented_out(code, function)
+        for each in rates:
+            is_used = each.arg in used or (
+                cls is not None
+                and (each.arg in _decorated(code, cls) or _family(code).uses(cls, each.arg))
+            )
+            if not is_used:
+                yield Hit(
+                    each,
+                    f"{each.arg} is accepted and never used: it has no effect",
+                    "give it to a dropout, or remove it",
+                )
+
+
+def _is_rate(name: str) -> bool:
+    said = words(name)
+    is_drop = not _DROPS.isdisjoint(said) and said[-1] in _LAST
+    return is_drop and not name.startswith("_")
+
+
+def _names(node: ast.AST) -> set[str]:
+    """Returns the names in a node, those in strings, and attributes that stand for all names."""
+    found = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name):
+            found.add(each.id)
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+            found.add(each.value)
+        elif isinstance(each, ast.Attribute) and each.attr in _ANY_NAME:
+            found.add(each.attr)
+    return found
+
+
+def _keeps_a_signature(code: Code, function: Function) -> bool:
+    """Whether a function has a reason to accept what it does not use."""
+    node, cls = function.node, function.cls
+    if node.decorator_list or _does_nothing(node.body) or _excuses_itself(code, function):
+        return True
+    used = _names(node)
+    own = function.parameters[1 if function.is_bound else 0 :]
+    unused = [each.arg for each in own if each.arg not in used]
+    rest = node.args.kwarg
+    if not used.isdisjoint(_ANY_NAME) or not all(map(_is_rate, unused)):
+        return True
+    if len(unused) == len(own):
+        return True
+    if rest is not None and rest.arg not in used and _are_off(code, function, unused):
+        return True
+    if cls is None:
+        return rest is not None or function.name in _values(code)
+    if function.name == "__init__":
+        return cls in _family(code).abstract
+    # What the file does not call is called through a class of another file, with its signature.
+    return not (function.callers and has_plain_bases(code, cls)) or any(
+        function.name in one.methods for one in cls.lineage()[1:]
+    )
+
+
+@kept
+def _decorated(code: Code, cls: Class) -> set[str]:
+    """Returns the names in the decorators of a class."""
+    return {name for each in cls.node.decorator_list for name in _names(each)}
+
+
+def _commented_out(code: Code, function: Function) -> set[str]:
+    """Returns the words in the comments of a function: their use was taken out on purpose."""
+    node = function.node
+    lines = map(code.line, range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return {word for line in lines for word in re.findall(r"\w+", line.partition("#")[2])}
+
+
+def _are_off(code: Code, function: Function, names: list[str]) -> bool:
+    """Whether parameters have no default, or one that drops nothing."""
+    defaults = (function.defaults.get(name) for name in names)
+    return all(each is None or code.value(each) in (0, None) for each in defaults)
+
+
+def _does_nothing(body: list[ast.stmt]) -> bool:
+    """Whether a body is a stub, calls its base, or returns what it is given or a constant."""
+    rest = [each for each in body if not is_stub([each]) and not _calls_base(each)]
+    if len(rest) != 1 or not isinstance(rest[0], ast.Return):
+        return not rest
+    return rest[0].value is None or isinstance(rest[0].value, (ast.Constant, ast.Name))
+
+
+def _calls_base(node: ast.stmt) -> bool:
+    call = node.value if isinstance(node, ast.Expr) else None
+    return (
+        isinstance(call, ast.Call)
+        and not call.args
+        and not call.keywords
+        and any(isinstance(each, ast.Name) and each.id == "super" for each in ast.walk(call))
+    )
+
+
+def _excuses_itself(code: Code, function: Function) -> bool:
+    """Whether the lines of the parameters or the docstring say that something is not used."""
+    node = function.node
+    first = node.body[0]
+    last = first.end_lineno if is_stub([first]) else first.lineno - 1
+    lines = range(node.lineno, max(node.lineno, last or 0) + 1)
+    return any(_EXCUSE.search(code.line(number)) for number in lines)
+
+
+@kept
+def _values(code: Code) -> frozenset[str]:
+    """Returns the names that are passed on or stored: such a function is a callback."""
+    called = {call.node.func for call in code.calls}
+    return frozenset(
+        each.id
+        for each in ast.walk(code.tree)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each not in called
+    )
+
+
+class _Family:
+    """The subclasses of the classes of a file, and which classes are abstract."""
+
+    def __init__(self, code: Code) -> None:
+        self._below: dict[Class, list[Class]] = {}
+        for cls in code.classes:
+            for base in cls.bases:
+                self._below.setdefault(base, []).append(cls)
+        self._names: dict[Class, set[str]] = {}
+        self.abstract = set(self._down([cls for cls in code.classes if _is_abstract(cls)]))
+
+    def _down(self, classes: list[Class]) -> Iterator[Class]:
+        """Yields classes, and their direct and indirect subclasses."""
+        seen = set(classes)
+        waiting = list(classes)
+        while waiting:
+            cls = waiting.pop()
+            yield cls
+            new = [each for each in self._below.get(cls, ()) if each not in seen]
+            seen.update(new)
+            waiting += new
+
+    def uses(self, cls: Class, name: str) -> bool:
+        """Whether a subclass mentions a name, or there are too many to read."""
+        below = list(islice(self._down(self._below.get(cls, [])), _MOST_BELOW + 1))
+        if len(below) > _MOST_BELOW:
+            return True
+        for one in below:
+            if one not in self._names:
+                self._names[one] = _names(one.node)
+            if name in self._names[one]:
+                return True
+        return False
+
+
+@kept
+def _family(code: Code) -> _Family:
+    return _Family(code)
+
+
+def _is_abstract(cls: Class) -> bool:
+    """Whether a class itself has abstract methods, a base that says so, or a stub as `forward`."""
+    marks = [mark for method in cls.methods.values() for mark in method.node.decorator_list]
+    forward = cls.methods.get("forward")
+    said = " ".join(map(ast.dump, [*marks, *cls.node.bases]))
+    return any(word in said for word in ("abstract", "'ABC'", "'Protocol'")) or (
+        forward is not None and is_stub(forward.node.body)
+    )

@@ -1,0 +1,195 @@
+"""TD106: a call of a dropout that raises a TypeError."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RNNS, SDPA, Call, Code
+from ..findings import Edit, Fix
+from ._dropouts import is_refused
+from ._edits import add_training
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, p=0.1):
+        super().__init__()
+        self.p = p
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return torch.dropout(self.linear(x), self.p)
+"""
+FIXED = BROKEN.replace("self.p)\n", "self.p, train=self.training)\n")
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """The parameters of a function of torch.
+
+    Attributes:
+        places: Those that can be given by position.
+        needed: How many of them have no default.
+        names: Those that can be given by name only.
+    """
+
+    places: tuple[str, ...]
+    needed: int = 0
+    names: frozenset[str] = frozenset()
+
+    @property
+    def all(self) -> frozenset[str]:
+        return self.names | set(self.places)
+
+
+def _signature(places: str, needed: int = 0, names: str = "") -> _Signature:
+    return _Signature(tuple(places.split()), needed, frozenset(names.split()))
+
+
+_FUNCTION = _signature("input p training inplace", 1)
+_NATIVE = _signature("input p train", 3)
+_MODULE = _signature("p inplace")
+_LAYER = _signature(
+    "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias "
+    "device dtype",
+    2,
+)
+_RNN = (
+    "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size device "
+    "dtype nonlinearity"
+)
+_SIGNATURES: Mapping[str, _Signature] = {
+    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _FUNCTION),
+    **dict.fromkeys(
+        (
+            f"torch.{name}{end}"
+            for name in ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
+            for end in ("", "_")
+        ),
+        _NATIVE,
+    ),
+    **dict.fromkeys(MODULES, _MODULE),
+    SDPA: _signature("query key value attn_mask dropout_p is_causal", 3, "scale enable_gqa"),
+    "torch.nn.MultiheadAttention": _signature(
+        "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first device "
+        "dtype",
+        2,
+    ),
+    "torch.nn.TransformerEncoderLayer": _LAYER,
+    "torch.nn.TransformerDecoderLayer": _LAYER,
+    # An RNN passes on whatever it is given by position.
+    **{name: _signature("", names=_RNN) for name in RNNS if name.startswith("torch.")},
+}
+
+_MEANT: Mapping[str, tuple[str, ...]] = {
+    "training": ("train",),
+    "train": ("training",),
+    "is_training": ("training", "train"),
+    **dict.fromkeys(
+        ("rate", "prob", "drop_prob", "dropout_prob", "dropout_rate", "drop_rate", "probability"),
+        ("p", "dropout_p", "dropout"),
+    ),
+    "dropout": ("p", "dropout_p"),
+    "dropout_p": ("p", "dropout"),
+    "p": ("dropout_p", "dropout"),
+}
+"""What a keyword of another library or of a relative is here."""
+
+
+@rule(
+    "TD106",
+    group="functional",
+    broken=BROKEN,
+    fixed=FIXED,
+    evidence="pytorch#110356",
+)
+def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
+    """A dropout is called with arguments that it has.
+
+    The dropouts of torch differ: `F.dropout` has `training`, `torch.dropout` has `train`, and
+    requires it; `nn.Dropout` has `p`, `nn.LSTM` has `dropout`, and attention has `dropout_p`. The
+    rule looks for a keyword that does not exist, for required arguments that are missing, and for
+    more arguments by position than there are parameters, in calls of torch's dropouts, attention,
+    Transformer layers and RNNs.
+
+    Each of them raises a TypeError when it is called, which may be in a branch that no test runs.
+    A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
+    call that is expected to raise.
+
+    To fix: rename the keyword, or give what is missing.
+    """
+    for call in code.calls:
+        signature = _SIGNATURES.get(call.name or "")
+        if signature is None or is_refused(code, call.node):
+            continue
+        callee = code.text_of(call.node.func)
+        for keyword in call.node.keywords:
+            if keyword.arg is not None and keyword.arg not in signature.all:
+                yield _unknown(code, call, keyword, signature, callee)
+                break
+        else:
+            yield from _counted(code, call, signature, callee)
+
+
+def _unknown(
+    code: Code, call: Call, keyword: ast.keyword, signature: _Signature, callee: str
+) -> Hit:
+    name = keyword.arg or ""
+    meant = next((each for each in _MEANT.get(name, ()) if each in signature.all), "")
+    said = f"{callee} has no parameter {name}: the call raises a TypeError"
+    if not meant:
+        return Hit(keyword, said, f"its parameters are {', '.join(_order(signature))}")
+    fix = None
+    if call.argument(meant) is None and not _is_taken(call, signature, meant):
+        start = code.span(keyword)[0]
+        fix = Fix(f"rename {name} to {meant}", (Edit(start, start + len(name), meant),))
+    return Hit(keyword, said, f"{meant}=", fix)
+
+
+def _order(signature: _Signature) -> list[str]:
+    return [*signature.places, *sorted(signature.names)]
+
+
+def _is_taken(call: Call, signature: _Signature, name: str) -> bool:
+    """Whether a parameter is given by position or by name, or may be."""
+    open_ended = any(isinstance(each, ast.Starred) for each in call.node.args)
+    return (
+        open_ended
+        or name in signature.places[: len(call.node.args)]
+        or any(each.arg in (name, None) for each in call.node.keywords)
+    )
+
+
+def _counted(code: Code, call: Call, signature: _Signature, callee: str) -> Iterator[Hit]:
+    """Finds what is missing, and what is too much."""
+    node = call.node
+    given = {each.arg for each in node.keywords}
+    if any(isinstance(each, ast.Starred) for each in node.args):
+        return
+    if signature.places and len(node.args) > len(signature.places):
+        yield Hit(
+            node,
+            f"{callee} takes at most {len(signature.places)} arguments by position: the call "
+            "raises a TypeError",
+            f"its parameters are {', '.join(_order(signature))}",
+        )
+        return
+    if None in given:
+        return
+    missing = [
+        each for each in signature.places[len(node.args) : signature.needed] if each not in given
+    ]
+    if missing:
+        fix = add_training(code, call, "train") if missing == ["train"] else None
+        yield Hit(
+            node,
+            f"{callee} needs {' and '.join(missing)}: the call raises a TypeError",
+            fix.does if fix else f"give {' and '.join(missing)}",
+            fix,
+        )

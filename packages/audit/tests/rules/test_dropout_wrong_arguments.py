@@ -1,0 +1,131 @@
+"""TD106: a call of a dropout that raises a TypeError."""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from _marks import fixed, marked
+from torchdropout_audit.registry import RULES
+from torchdropout_audit.rules.dropout_wrong_arguments import _SIGNATURES
+
+NAME = "dropout-wrong-arguments"
+
+
+def torch_object(name):
+    found = torch
+    for part in name.split(".")[1:]:
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("name", [n for n in _SIGNATURES if n.startswith("torch.nn.")])
+def test_signatures_of_python(name):
+    if name == "torch.nn.functional.scaled_dot_product_attention":
+        pytest.skip("compiled: test_what_torch_raises")
+    if name.rpartition(".")[2] in ("RNN", "LSTM", "GRU"):
+        found = set(inspect.signature(nn.RNNBase).parameters) - {"mode"} | {"nonlinearity"}
+        assert _SIGNATURES[name].all == found
+        return
+    found = inspect.signature(torch_object(name)).parameters.values()
+    places = [p for p in found if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert _SIGNATURES[name].places == tuple(p.name for p in places)
+    assert _SIGNATURES[name].needed == sum(p.default is p.empty for p in places)
+
+
+CALLS = {
+    "torch.dropout(x, 0.5)": True,
+    "torch.dropout(x, p=0.5)": True,
+    "torch.dropout(x, 0.5, training=True)": True,
+    "torch.dropout(x)": True,
+    "torch.dropout(0.5)": True,
+    "torch.dropout(x, 0.5, True)": False,
+    "torch.dropout(input=x, p=0.5, train=True)": False,
+    "torch.dropout_(x, 0.5)": True,
+    "torch.alpha_dropout(x, 0.5)": True,
+    "torch.feature_dropout(x, 0.5, train=False)": False,
+    "torch.feature_alpha_dropout(x, 0.5, training=False)": True,
+    "F.dropout(x, rate=0.5, training=True)": True,
+    "F.dropout(x, 0.5, True, False)": False,
+    "F.dropout(x, 0.5, True, False, None)": True,
+    "F.alpha_dropout(x, 0.5, train=True)": True,
+    "F.dropout(p=0.5, training=True)": True,
+    "nn.Dropout(rate=0.5)": True,
+    "nn.Dropout(0.5, True)": False,
+    "nn.Dropout(0.5, True, 1)": True,
+    "nn.AlphaDropout(dropout=0.5)": True,
+    "nn.LSTM(4, 4, 2, p=0.5)": True,
+    "nn.LSTM(4, 4, num_layers=2, dropout=0.5, proj_size=2)": False,
+    "nn.GRU(4, 4, 2, dropout_rate=0.5)": True,
+    "nn.MultiheadAttention(4, 2, dropout_p=0.5)": True,
+    "nn.MultiheadAttention(4)": True,
+    "nn.TransformerEncoderLayer(4, 2, drop_rate=0.5)": True,
+    "nn.TransformerDecoderLayer(4, 2, 8, 0.5, batch_first=True)": False,
+    "F.scaled_dot_product_attention(x, x, x, dropout=0.5)": True,
+    "F.scaled_dot_product_attention(x, x, x, p=0.5)": True,
+    "F.scaled_dot_product_attention(x, x, x, None, 0.0, True, scale=1.0, enable_gqa=False)": False,
+    "F.scaled_dot_product_attention(x, x)": True,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_torch_raises(call):
+    scope = {"torch": torch, "nn": nn, "F": nn.functional, "x": torch.ones(1, 2, 4)}
+    if CALLS[call]:
+        with pytest.raises(TypeError):
+            eval(call, scope)
+        assert marked(NAME, f"{call}  #!")[0] == [(5, "error")]
+    else:
+        eval(call, scope)
+        assert marked(NAME, call)[0] == []
+
+
+HEAD = "class A(nn.Module):\n    def forward(self, x):\n        return "
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("torch.dropout(x, 0.1)", "torch.dropout(x, 0.1, train=self.training)"),
+        ("torch.dropout(x, 0.1, training=t)", "torch.dropout(x, 0.1, train=t)"),
+        ("F.dropout(x, 0.1, train=t)", "F.dropout(x, 0.1, training=t)"),
+        ("F.dropout(x, rate=0.1, training=t)", "F.dropout(x, p=0.1, training=t)"),
+        ("nn.Dropout(dropout_rate=0.1)(x)", "nn.Dropout(p=0.1)(x)"),
+        ("nn.LSTM(4, 4, 2, p=0.1)(x)", "nn.LSTM(4, 4, 2, dropout=0.1)(x)"),
+        ("F.scaled_dot_product_attention(x, x, x, dropout=t)",)
+        + ("F.scaled_dot_product_attention(x, x, x, dropout_p=t)",),
+    ],
+)
+def test_fix(before, after):
+    text, left = fixed(NAME, HEAD + before + "\n")
+    assert text == HEAD + after + "\n"
+    assert left == ()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.dropout(x)",
+        "torch.dropout(x, 0.1)",
+        "nn.Dropout(0.1, rate=0.2)",
+        "F.dropout(x, name='a')",
+        "F.dropout(*x, rate=0.1)",
+        "nn.Dropout(rate=0.1, **x)",
+    ],
+)
+def test_no_fix_where_it_is_less_sure(source):
+    _, [finding] = fixed(NAME, source, unsafe=True)
+    assert finding.fix is None
+
+
+@pytest.mark.parametrize(("which", "raises"), [("broken", True), ("fixed", False)])
+def test_what_torch_does(which, raises):
+    scope = {}
+    exec(getattr(RULES[NAME], which), scope)
+    block = scope["Block"]()
+    if raises:
+        with pytest.raises(TypeError):
+            block(torch.ones(1, 8))
+    else:
+        assert block(torch.ones(1, 8)).shape == (1, 8)

@@ -1,0 +1,9 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class A(nn.Module):
+    def forward(self, x):
+        # Also functional-always-on: there is no `training`.
+        return F.dropout(x, 0.1, train=self.training)  #! dropout-wrong-arguments  #! functional-always-on

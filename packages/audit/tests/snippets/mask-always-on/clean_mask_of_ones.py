@@ -1,0 +1,15 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Dropout(nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        mask = torch.ones_like(x)
+        if self.training:
+            mask = torch.bernoulli(torch.full_like(x, 1 - self.p)) / (1 - self.p)
+        return x * mask

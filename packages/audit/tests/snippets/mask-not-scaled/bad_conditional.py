@@ -1,0 +1,12 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Gate(nn.Module):
+    def __init__(self, drop_prob=0.1):
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x):
+        return x * (torch.rand_like(x) > self.drop_prob) if self.training else x  #! mask-not-scaled advice

@@ -1,0 +1,11 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def drop_path(x, drop_prob, training):
+    if not training:
+        return x
+    keep = x.new_empty((x.shape[0], 1)).bernoulli_(1 - drop_prob)
+    keep.div_(1 - drop_prob)
+    return x * keep
