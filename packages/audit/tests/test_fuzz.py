@@ -140,7 +140,7 @@ def check(text, counts):
             assert fixed.text == text
             continue
         assert is_python
-        ast.parse(fixed.text)
+        assert parses(fixed.text)
         again = fix_all(fixed.text, audit, unsafe)
         assert (again.text, again.count) == (fixed.text, 0)
         assert apply_fixes(fixed.text, fixed.findings, unsafe) == (fixed.text, 0)

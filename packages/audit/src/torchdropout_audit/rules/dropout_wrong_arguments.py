@@ -126,15 +126,17 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     """
     for call in code.calls:
         signature = _SIGNATURES.get(call.name or "")
-        if signature is None or is_refused(code, call.node):
-            continue
-        callee = code.text_of(call.node.func)
-        for keyword in call.node.keywords:
-            if keyword.arg is not None and keyword.arg not in signature.all:
-                yield _unknown(code, call, keyword, signature, callee)
-                break
-        else:
-            yield from _counted(code, call, signature, callee)
+        found = None if signature is None else next(_wrong(code, call, signature), None)
+        if found is not None and not is_refused(code, call.node):
+            yield found
+
+
+def _wrong(code: Code, call: Call, signature: _Signature) -> Iterator[Hit]:
+    callee = code.text_of(call.node.func)
+    for keyword in call.node.keywords:
+        if keyword.arg is not None and keyword.arg not in signature.all:
+            yield _unknown(code, call, keyword, signature, callee)
+    yield from _counted(code, call, signature, callee)
 
 
 def _unknown(
