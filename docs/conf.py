@@ -75,6 +75,8 @@ ROOMS = (
     "torchdropout",
     "torchdropout.errors",
     "torchdropout.reporting.findings",
+    "torchdropout.scope",
+    "torchdropout.mc",
     "torchdropout.verify",
     "torchdropout.audit",
     "torchdropout_audit",
