@@ -87,3 +87,30 @@ def test_the_bound_is_that_of_clopper_and_pearson(script):
         bound = script.bound(true, total)
         assert binom.sf(true - 1, total, bound) == pytest.approx(0.05)
     assert script.bound(0, 3) == 0
+
+
+def test_labels_of_packages_that_no_rule_had_seen(script):
+    labels, packages = script.read("later"), script.read("later-packages")
+    names = {(row["package"], row["version"]) for row in packages}
+    assert len(names) == len(packages) >= 30
+    assert names.isdisjoint((row["package"], row["version"]) for row in script.read("packages"))
+    for row in labels:
+        assert None not in row.values()
+        assert (row["package"], row["version"]) in names
+        assert row["rule"] in FINDERS
+        assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
+        assert row["severity"] in ("error", "advice")
+        assert row["verdict"] in ("true", "false")
+        assert row["why"]
+        assert int(row["line"]) > 0
+    places = Counter((r["package"], r["path"], r["line"], r["rule"]) for r in labels)
+    assert max(places.values()) == 1
+
+
+def test_the_interval_is_that_of_clopper_and_pearson(script):
+    for true, total in ((9, 14), (2, 3), (1, 30)):
+        low, high = script.interval(true, total)
+        assert binom.sf(true - 1, total, low) == pytest.approx(0.025)
+        assert binom.cdf(true, total, high) == pytest.approx(0.025)
+    assert script.interval(2, 2)[1] == 1
+    assert script.interval(0, 2)[0] == 0
