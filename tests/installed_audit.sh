@@ -29,6 +29,6 @@ for name in "abc":
 END
 "$bin/torchdropout-audit" --version
 "$bin/torchdropout-audit" --rules | grep --quiet TD101
-"$bin/torchdropout-audit" --jobs 2 >report && exit 1
+"$bin/torchdropout-audit" --jobs 2 -q >report && exit 1
 test "$(grep --count TD122 report)" = 3
 grep "3 errors in 3 files" report

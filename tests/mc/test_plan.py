@@ -59,32 +59,32 @@ def test_an_encoder_has_four_sites_a_layer_with_and_without_its_fast_path():
     assert drawn(model, X, src_key_padding_mask=hidden) == expected
 
 
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    {
-        "weights": (lambda: Weights(True), [("mha #0", "dropout", 0.25, CALL)]),
-        "no weights": (lambda: Weights(False), [("mha #0", SDPA, 0.25, CALL)]),
-        "sdpa": (Attention, [("(the model itself) #0", SDPA, 0.4, MODE)]),
-        "lstm": (lambda: Last(torch.nn.LSTM), [("rnn #0", "dropout", 0.5, CALL)]),
-        "gru": (lambda: Last(torch.nn.GRU, bidirectional=True), [("rnn #0", "dropout", 0.5, CALL)]),
-        "rnn": (lambda: Last(torch.nn.RNN), [("rnn #0", "dropout", 0.5, CALL)]),
-        "functional": (
-            Functional,
-            [(f"(the model itself) #{i}", "dropout", p, CALL) for i, p in enumerate((0.3, 0.2))],
-        ),
-        "noise": (Noise, [("(the model itself) #0", "randn", None, MODE)]),
-        "alpha": (
-            lambda: torch.nn.AlphaDropout(0.3),
-            [("(the model itself) #0", "alpha_dropout", 0.3, CALL)],
-        ),
-        "inplace": (
-            lambda: mlp(torch.nn.Dropout(0.5, inplace=True)),
-            [("2 #0", "dropout", 0.5, CALL)],
-        ),
-    }.values(),
-    ids=str,
-)
-def test_torch_and_code_of_users(make, expected):
+CASES = {
+    "weights": (lambda: Weights(True), [("mha #0", "dropout", 0.25, CALL)]),
+    "no weights": (lambda: Weights(False), [("mha #0", SDPA, 0.25, CALL)]),
+    "sdpa": (Attention, [("(the model itself) #0", SDPA, 0.4, MODE)]),
+    "lstm": (lambda: Last(torch.nn.LSTM), [("rnn #0", "dropout", 0.5, CALL)]),
+    "gru": (lambda: Last(torch.nn.GRU, bidirectional=True), [("rnn #0", "dropout", 0.5, CALL)]),
+    "rnn": (lambda: Last(torch.nn.RNN), [("rnn #0", "dropout", 0.5, CALL)]),
+    "functional": (
+        Functional,
+        [(f"(the model itself) #{i}", "dropout", p, CALL) for i, p in enumerate((0.3, 0.2))],
+    ),
+    "noise": (Noise, [("(the model itself) #0", "randn", None, MODE)]),
+    "alpha": (
+        lambda: torch.nn.AlphaDropout(0.3),
+        [("(the model itself) #0", "alpha_dropout", 0.3, CALL)],
+    ),
+    "inplace": (
+        lambda: mlp(torch.nn.Dropout(0.5, inplace=True)),
+        [("2 #0", "dropout", 0.5, CALL)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_torch_and_code_of_users(case):
+    make, expected = CASES[case]
     assert drawn(seeded(make), X) == expected
 
 
