@@ -433,6 +433,7 @@ class TestWithout:
             print(*(w.message for w in caught))
             """,
             TRITON_INTERPRET="0",
+            TORCHDROPOUT_BACKEND="auto",
             CUDA_VISIBLE_DEVICES="",
         )
         assert text.startswith("torchdropout's Triton kernel of masked_affine does not run: Runt")
