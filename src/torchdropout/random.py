@@ -119,17 +119,6 @@ class Key:
             check_generator(generator, torch.device("cpu"))
         return cls(int(draw_seeds((), generator)) % 2**64)
 
-    def move(self, by: torch.Tensor) -> None:
-        """Have what a compiled graph draws with this key begin at another mask index.
-
-        Only for a key that was made within the graph: an operator adds the third number of its
-        tensor to the base, which would be a constant of the graph.
-
-        Args:
-            by: int64 without dimensions.
-        """
-        object.__setattr__(self, "_tensor", torch.cat((self._tensor, by.reshape(1))))
-
     def tensor(self) -> torch.Tensor:
         """Seed and stream in the form that operators expect: two int64 on the CPU."""
         # A compiler must not see the seed read: it would be a constant of the graph.
@@ -141,6 +130,19 @@ class Key:
     def _as_tensor(self) -> torch.Tensor:
         bits = [as_int64(self.seed), self.stream]
         return torch.tensor(bits, dtype=torch.int64, device=torch.device("cpu"))
+
+
+def move(key: Key, by: torch.Tensor) -> None:
+    """Have what a compiled graph draws with a key begin at another mask index.
+
+    Only for a key that was made within the graph: an operator adds the third number of its tensor
+    to the base, which would be a constant of the graph.
+
+    Args:
+        key: The key, which is changed.
+        by: int64 without dimensions.
+    """
+    object.__setattr__(key, "_tensor", torch.cat((key._tensor, by.reshape(1))))
 
 
 def _bits_of(name: str, number: Any, bits: int) -> torch.Tensor:

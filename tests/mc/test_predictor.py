@@ -501,3 +501,31 @@ def test_it_needs_no_other_package():
     code = "import sys, torch\nfrom torchdropout import mc\nprint('tqdm' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+# --- Draws that take no other rate -------------------------------------------------------------
+
+
+class Masked(torch.nn.Module):
+    """Multiplies by a mask in training."""
+
+    def forward(self, x):
+        return x * td.keep_mask(x.shape, 0.5) * 2 if self.training else x
+
+
+def test_a_mask_without_an_input():
+    predictor = mc.MCDropout(Masked().eval(), 4, task="regression", keep_samples=True)
+    samples = predictor(torch.ones(6, 8)).samples
+    assert set(samples.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(samples[0], samples[1])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [Masked(), td.nn.LSTM(8, 4, 2, dropout=0.5), td.nn.LayerDrop(torch.nn.Linear(8, 8), 0.5)],
+    ids=lambda module: type(module).__name__,
+)
+def test_a_rate_that_a_draw_does_not_take_is_refused(module):
+    """It would have been ignored, and the plan would have said that it holds."""
+    with pytest.raises(td.errors.ArgumentValueError, match="Expected `p` for sites that take a"):
+        mc.plan(module.eval(), torch.ones(3, 5, 8), p=0.1, batch_dim=1)

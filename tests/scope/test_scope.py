@@ -316,3 +316,19 @@ def test_what_a_compiled_model_hides():
         graph(X)
     with td.keyed(model, seed=0):
         model(X)
+
+
+def test_a_module_that_was_replaced_is_watched():
+    """Its number may be that of one that is gone; the sites are found anew."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Identity())
+    x = torch.ones(3, 4)
+    for p in (0.5, 0.25, 0.75):
+        with td.keyed(model, seed=1):
+            model(x)
+        model[1] = nn.Sequential(nn.Dropout(p))
+        with td.keyed(model, seed=1):
+            found = model(x)
+        with td.keyed(nn.Sequential(model[0], nn.Sequential(nn.Dropout(p))), seed=1) as scope:
+            assert torch.equal(found, scope.model(x))
+        del model[1][0]
+        gc.collect()

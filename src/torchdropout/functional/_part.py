@@ -11,7 +11,7 @@ from torch.compiler import is_dynamo_compiling
 
 from ..contract.seed import as_int64
 from ..errors import ArgumentValueError
-from ..random import Key
+from ..random import Key, move
 
 
 class Axis(NamedTuple):
@@ -85,7 +85,7 @@ class Part:
             return self.start
         if not is_dynamo_compiling():
             return int(self.places()[0])
-        key.move(self.places()[0] * size)
+        move(key, self.places()[0] * size)
         return 0
 
     def indices(self, shape: Sequence[int], shared: Sequence[int]) -> tuple[int, list[int]]:
@@ -118,7 +118,7 @@ class Part:
             of_position = self.sequence.times * strides[positions]
         if self.key is not None and self.places is not None and is_dynamo_compiling():
             steps = torch.tensor([of_sample, of_position], dtype=torch.int64, device="cpu")
-            self.key.move(torch.sum(self.places() * steps))
+            move(self.key, torch.sum(self.places() * steps))
             return 0, strides
         start, first = self.start, self.first
         if self.places is not None:  # what the compiler left to Python

@@ -10,7 +10,6 @@ import torch
 
 from .. import ops
 from ..contract.keep import scale
-from ..contract.layout import row_major
 from ..contract.seed import as_int64
 from ..errors import SiteError
 from ..functional._part import Part
@@ -135,7 +134,8 @@ class Passes(keyed):
         if self._count == 1:
             (step,) = self._steps
             key = Key(step.seed, step.stream ^ stream)
-            return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, rate=rate))
+            options = {} if rate is None else {"rate": rate}
+            return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
         if not self._expanded and draw.finish is not None:
@@ -153,51 +153,36 @@ class Passes(keyed):
         self, draw: Draw, dim: int, keys: torch.Tensor, part: Part, rate: float | None
     ) -> torch.Tensor:
         p = draw.p if rate is None else rate
-        if draw.plain and type(p) is float:
-            x = self._apart(draw.tensors[0], dim).movedim(dim, 0)
-            base, strides = part.indices(x.shape[1:], ())
-            strides = strides or row_major(x.shape[1:])
-            y = ops.masked_affine(x, keys, p, scale(p), 0.0, 0.0, base, strides)
-            return y.movedim(0, dim).flatten(dim, dim + 1)
-        if draw.kind == "bernoulli" and type(p) is float and 0 <= p <= 1 and rate is None:
-            like = draw.tensors[0]
-            x = self._apart(like, dim).movedim(dim, 0)
-            base, strides = part.indices(x.shape[1:], ())
-            strides = strides or row_major(x.shape[1:])
-            ones = torch.ones(x.shape, dtype=torch.bfloat16, device=like.device)
-            keep = ops.masked_affine(ones, keys, p, 1.0, 0.0, 0.0, base, strides)
-            return keep.to(like.dtype).movedim(0, dim).flatten(dim, dim + 1)
         lead = draw.tensors[0]
+        if (draw.plain or draw.kind == "bernoulli") and type(p) is float and 0 <= p <= 1:
+            # One call of the operator, which takes a key for each pass.
+            x, factor = self._apart(lead, dim).movedim(dim, 0), scale(p)
+            if not draw.plain:
+                x, factor = torch.ones(x.shape, dtype=torch.bfloat16, device=x.device), 1.0
+            base, strides = part.indices(x.shape[1:], ())
+            y = ops.masked_affine(x, keys, p, factor, 0.0, 0.0, base, strides)
+            return y.to(lead.dtype).movedim(0, dim).flatten(dim, dim + 1)
+        options: dict[str, Any] = {} if rate is None else {"rate": rate}
+        if draw.inplace and not self._expanded:
+            options["fresh"] = True
 
-        def follows(t: Any) -> bool:
-            same = isinstance(t, torch.Tensor) and t.ndim == lead.ndim
-            return same and t.shape[dim] == lead.shape[dim]
+        def follows(t: torch.Tensor) -> bool:
+            return bool(t.ndim == lead.ndim and t.shape[dim] == lead.shape[dim])
 
-        along = [dim if follows(t) and self._expanded else None for t in draw.tensors]
-        tensors = [
-            t if d is None else self._apart(t, dim)
-            for t, d in zip(draw.tensors, along, strict=True)
-        ]
+        given = {i: t for i, t in enumerate(draw.tensors) if isinstance(t, torch.Tensor)}
+        along = {i: dim if self._expanded and follows(t) else None for i, t in given.items()}
 
-        def one(key: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
-            seed, stream = key.unbind()
-            found: torch.Tensor = draw.compute(
-                *tensors, key=Key(seed, stream), layout=part, rate=rate, fresh=not self._expanded
-            )
-            return found
-
-        given = [i for i, t in enumerate(tensors) if isinstance(t, torch.Tensor)]
-
-        def of_given(key: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
-            everything = list(tensors)
+        def one(key: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
+            tensors = list(draw.tensors)
             for i, t in zip(given, found, strict=True):
-                everything[i] = t
-            return one(key, *everything)
+                tensors[i] = t
+            seed, stream = key.unbind()
+            y: torch.Tensor = draw.compute(*tensors, key=Key(seed, stream), layout=part, **options)
+            return y
 
-        dims = (0, *(along[i] for i in given))
-        found: torch.Tensor = torch.vmap(of_given, dims, dim)(keys, *(tensors[i] for i in given))
-        together: torch.Tensor = found.flatten(dim, dim + 1)
-        return together
+        apart = (t if along[i] is None else self._apart(t, dim) for i, t in given.items())
+        found: torch.Tensor = torch.vmap(one, (0, *along.values()), dim)(keys, *apart)
+        return found.flatten(dim, dim + 1)
 
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""

@@ -18,7 +18,7 @@ from .._validate import check_p, check_unsigned, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
 from ..scope import SiteId
 from ..scope._handlers import injected
-from ..scope._keyed import _WATCHERS
+from ..scope._keyed import is_in_scope
 from ..scope._places import Look, Looking, Site, Sites, batch_size
 from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
 
@@ -278,12 +278,6 @@ def _scripted_draws(modules: Mapping[str, torch.nn.Module]) -> dict[SiteId, str]
     }
 
 
-def is_in_scope(model: torch.nn.Module) -> bool:
-    """Whether a scope of the model is active."""
-    watcher = _WATCHERS.get(unwrapped(model))
-    return watcher is not None and watcher.scope is not None
-
-
 # Modules of torch that run a model in a way that hides its draws, or that all processes must call.
 _WRAPPERS = {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
 
@@ -361,7 +355,7 @@ def _patterns(name: str, value: Patterns) -> list[str]:
 
 
 def _rates(
-    sites: Iterable[SiteId],
+    sites: Mapping[SiteId, tuple[Draw, Any]],
     include: Patterns,
     exclude: Patterns,
     p: float | Mapping[str, float] | None,
@@ -386,6 +380,12 @@ def _rates(
         if fits(site, named["exclude"]):
             continue
         own = [rate for pattern, rate in checked.items() if fits(site, [pattern])]
+        if own and not sites[site][0].rated:
+            raise ArgumentValueError(
+                f"Expected `p` for sites that take a rate, got p={own[-1]!r} for {site} "
+                f"({sites[site][0].kind}), whose module or code has its own: set it there, and "
+                "give `p` by patterns of the other paths."
+            )
         found[site] = own[-1] if own else None
     if sites and not found:
         raise ArgumentValueError(

@@ -12,10 +12,11 @@ from .. import _torch
 from .._validate import check_bool, check_unsigned, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
 from ..random import Key
+from ..scope._keyed import is_in_scope
 from ..scope._places import batch_size
 from ._output import Selector, select_output
 from ._passes import Passes
-from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, is_in_scope, plan
+from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
 from ._result import Result, Task, check_index
 from ._statistics import ClassificationStatistics, RegressionStatistics
 

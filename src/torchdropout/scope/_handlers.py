@@ -20,7 +20,6 @@ from torch.nn.utils.rnn import (
 from .. import _torch
 from .. import functional as F
 from .. import nn as own_nn
-from ..errors import ArgumentValueError
 from ..functional._recurrent import PER_SAMPLE_BITS, unpacked_weights
 from ._watch import Draw, Watcher
 
@@ -44,68 +43,53 @@ def _same(x: Any, *_: Any) -> Any:
 # --- Dropout functions of torch ------------------------------------------------------------------
 
 
-def _dropped(
-    ours: Callable[..., torch.Tensor], watcher: Watcher, func: Any, args: Any, kwargs: Any
-) -> Any:
+def _dropped(watcher: Watcher, func: Any, args: Any, kwargs: Any) -> Any:
     """A call `(input, p, training, inplace)` by our function of the same name."""
-    x, p, training, inplace = _bound(func, args, kwargs)
+    ours, default = _DROPOUTS[func]
+    x, p, training, inplace = _bound(default, args, kwargs)
     if not (training or watcher.active().forced) or (type(p) in (int, float) and p == 0):
         watcher.next_site()
         return func(*args, **kwargs)
 
     def compute(
-        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: bool = False
+        x: torch.Tensor, key: Any, layout: Any, rate: Any = p, fresh: bool = False
     ) -> torch.Tensor:
-        drop = p if rate is None else rate
-        return ours(x, drop, True, inplace and not fresh, key=key, layout=layout)
+        return ours(x, rate, True, inplace and not fresh, key=key, layout=layout)
 
+    how: dict[str, Any] = {"aligned": True, "rated": True, "inplace": inplace}
     plain = ours is F.dropout and not inplace
-    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, aligned=True, plain=plain))
+    return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, **how, plain=plain))
 
 
-def _bound(func: Any, args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
-    """Input, p, training and inplace of a call, by the defaults of the function."""
-    default = (None, *_DEFAULTS[func])
-    given = [*args, *default[len(args) :]]
+def _bound(default: tuple[Any, ...], args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
+    """Input, p, training and inplace of a call, by the defaults of the last three."""
+    given = [*args, *(None, *default)[len(args) :]]
     for name, value in kwargs.items():
         given[_PLACES[name]] = value
     return tuple(given)
 
 
 _PLACES = {"input": 0, "p": 1, "training": 2, "train": 2, "inplace": 3}
-_DEFAULTS = {
-    torch_F.dropout: (0.5, True, False),
-    torch_F.dropout1d: (0.5, True, False),
-    torch_F.dropout2d: (0.5, True, False),
-    torch_F.dropout3d: (0.5, True, False),
-    torch_F.alpha_dropout: (0.5, False, False),
-    torch_F.feature_alpha_dropout: (0.5, False, False),
-    torch.dropout: (0.5, True, False),
-    torch.dropout_: (0.5, True, True),
-    torch.alpha_dropout: (0.5, True, False),
-    torch.alpha_dropout_: (0.5, True, True),
-    torch.feature_alpha_dropout: (0.5, True, False),
-    torch.feature_alpha_dropout_: (0.5, True, True),
-}
-_OURS = {
-    torch_F.dropout: F.dropout,
-    torch_F.dropout1d: F.dropout1d,
-    torch_F.dropout2d: F.dropout2d,
-    torch_F.dropout3d: F.dropout3d,
-    torch_F.alpha_dropout: F.alpha_dropout,
-    torch_F.feature_alpha_dropout: F.feature_alpha_dropout,
-    torch.dropout: F.dropout,
-    torch.dropout_: F.dropout,
-    torch.alpha_dropout: F.alpha_dropout,
-    torch.alpha_dropout_: F.alpha_dropout,
-    torch.feature_alpha_dropout: F.feature_alpha_dropout,
-    torch.feature_alpha_dropout_: F.feature_alpha_dropout,
+# What ours is, and the defaults of p, training and inplace.
+_DROPOUTS: dict[Any, tuple[Callable[..., torch.Tensor], tuple[Any, ...]]] = {
+    torch_F.dropout: (F.dropout, (0.5, True, False)),
+    torch_F.dropout1d: (F.dropout1d, (0.5, True, False)),
+    torch_F.dropout2d: (F.dropout2d, (0.5, True, False)),
+    torch_F.dropout3d: (F.dropout3d, (0.5, True, False)),
+    torch_F.alpha_dropout: (F.alpha_dropout, (0.5, False, False)),
+    torch_F.feature_alpha_dropout: (F.feature_alpha_dropout, (0.5, False, False)),
+    torch.dropout: (F.dropout, (0.5, True, False)),
+    torch.dropout_: (F.dropout, (0.5, True, True)),
+    torch.alpha_dropout: (F.alpha_dropout, (0.5, True, False)),
+    torch.alpha_dropout_: (F.alpha_dropout, (0.5, True, True)),
+    torch.feature_alpha_dropout: (F.feature_alpha_dropout, (0.5, True, False)),
+    torch.feature_alpha_dropout_: (F.feature_alpha_dropout, (0.5, True, True)),
 }
 
 
-@_of(*_OURS)
+@_of(*_DROPOUTS)
 def _dropout(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
-    return _dropped(_OURS[func], watcher, func, args, kwargs)
+    return _dropped(watcher, func, args, kwargs)
 
 
 @_of(torch_F.scaled_dot_product_attention)
@@ -123,39 +107,20 @@ def _attention(
     if dropout_p == 0.0:
         watcher.next_site()
         return func(query, key, value, attn_mask, dropout_p, is_causal, **options)
-    return _attend(watcher, query, key, value, attn_mask, dropout_p, is_causal, **options)
 
-
-def _attend(
-    watcher: Watcher,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    **options: Any,
-) -> Any:
     def compute(
-        q: Any,
-        k: Any,
-        v: Any,
-        mask: Any,
-        key: Any,
-        layout: Any,
-        rate: Any = None,
-        fresh: Any = None,
+        q: Any, k: Any, v: Any, mask: Any, key: Any, layout: Any, rate: Any = dropout_p
     ) -> torch.Tensor:
-        drop = dropout_p if rate is None else rate
         ours = F.scaled_dot_product_attention
-        return ours(q, k, v, mask, drop, is_causal, **options, dropout_key=key, layout=layout)
+        return ours(q, k, v, mask, rate, is_causal, **options, dropout_key=key, layout=layout)
 
     def mean(q: Any, k: Any, v: Any, mask: Any) -> torch.Tensor:
         return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
 
     tensors = (query, key, value, attn_mask)
+    how: dict[str, Any] = {"aligned": True, "rated": True}
     return watcher.draw(
-        Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean, aligned=True)
+        Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean, **how)
     )
 
 
@@ -175,7 +140,7 @@ def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     """
 
     def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True) -> Any:
-        return _dropped(F.dropout, watcher, torch_F.dropout, (x, p, training), {})
+        return _dropped(watcher, torch_F.dropout, (x, p, training), {})
 
     def attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal: bool) -> Any:
         func = torch_F.scaled_dot_product_attention
@@ -224,7 +189,7 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
         for layer in range(layers):
             shape = x.shape
             if layer > 0 and sizes is None:
-                x = _dropped(F.dropout, watcher, torch_F.dropout, (x, p, True), {})
+                x = _dropped(watcher, torch_F.dropout, (x, p, True), {})
             elif layer > 0:
                 x = _dropped_packed(watcher, x, sizes, p)
             if x.shape != shape:  # torch would not notice, and read beyond the states
@@ -249,19 +214,17 @@ def _dropped_packed(watcher: Watcher, x: torch.Tensor, sizes: torch.Tensor, p: f
     """
     order = watcher.order
 
-    def compute(
-        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
-    ) -> torch.Tensor:
+    def compute(x: torch.Tensor, key: Any, layout: Any, rate: Any = p) -> torch.Tensor:
         back = None if order is None else invert_permutation(order)
         packed = PackedSequence(x, sizes, order, back)
         padded, lengths = pad_packed_sequence(packed)
         apart = layout.apart(1 << PER_SAMPLE_BITS)
-        y = F.dropout(padded, p if rate is None else rate, True, key=key, layout=apart)
+        y = F.dropout(padded, rate, True, key=key, layout=apart)
         lengths = lengths if order is None else lengths[order.cpu()]
         y = y if order is None else y.index_select(1, order)
         return pack_padded_sequence(y, lengths).data
 
-    return watcher.draw(Draw("dropout", p, (x,), compute, _same))
+    return watcher.draw(Draw("dropout", p, (x,), compute, _same, rated=True))
 
 
 def _note_order(watcher: Watcher, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
@@ -279,14 +242,7 @@ def _keep(
     """Ones with probability `keep` and zeros, of the shape of x."""
     p = 1.0 - keep
 
-    def compute(
-        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
-    ) -> torch.Tensor:
-        if rate is not None:
-            raise ArgumentValueError(
-                "Expected no rate for what divides by a keep probability of its own, as code that "
-                f"calls bernoulli does, got {rate!r} ({type(rate).__name__})."
-            )
+    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
         ones = torch.ones_like(x, dtype=torch.bfloat16)  # of a DTensor as it is spread
         return (F.dropout(ones, p, True, key=key, layout=layout) != 0).to(x.dtype)
 
@@ -320,9 +276,7 @@ def _numbers(
 ) -> Any:
     """Standard uniform or normal numbers of the shape of x."""
 
-    def compute(
-        x: torch.Tensor, key: Any, layout: Any, rate: Any = None, fresh: Any = None
-    ) -> torch.Tensor:
+    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         if kind == "randn":
             zeros = torch.zeros_like(x, dtype=wide)
@@ -406,8 +360,8 @@ def _filled(
 
 def _unreached(name: str) -> Handler:
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
-        given = any(kwargs.get(name) is not None for name in ("generator", "_random_samples"))
-        if not given:
+        given = kwargs.get("generator"), kwargs.get("_random_samples")
+        if all(numbers is None for numbers in given):
             watcher.active().unreached(watcher.next_site(), name)
         return func(*args, **kwargs)
 
@@ -418,7 +372,7 @@ for _owner, _names in (
     (torch, "randint randint_like randperm multinomial poisson normal binomial native_dropout"),
     (torch, "feature_dropout feature_dropout_ rrelu rrelu_"),
     (torch.Tensor, "random_ exponential_ geometric_ cauchy_ log_normal_ multinomial"),
-    (torch_F, "rrelu gumbel_softmax fractional_max_pool2d fractional_max_pool3d"),
+    (torch_F, "gumbel_softmax fractional_max_pool2d fractional_max_pool3d"),
     (torch_F, "fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices"),
     (torch.nn.init, "kaiming_uniform_"),
 ):
@@ -500,11 +454,11 @@ def _own(ours: Callable[..., Any]) -> Handler:
             watcher.next_site()
             return ours(**given)
 
-        def compute(x: Any, key: Any, layout: Any, rate: Any = None, fresh: bool = False) -> Any:
+        def compute(x: Any, key: Any, layout: Any, rate: Any = rate, fresh: bool = False) -> Any:
             call = {**given, first: x, "key": key, "layout": layout}
-            if rate is not None:
+            if "p" in call:
                 call["p"] = rate
-            if fresh and "inplace" in call:
+            if fresh:
                 call["inplace"] = False
             return ours(**call)
 
@@ -515,11 +469,10 @@ def _own(ours: Callable[..., Any]) -> Handler:
         plain = aligned and ours is F.dropout
         if plain:
             plain = not (given["inplace"] or given["broadcast_dims"])
-        tensors = (given[first],)
-        found = mean if gated else None
-        return watcher.draw(
-            Draw(ours.__name__, rate, tensors, compute, found, aligned=aligned, plain=plain)
-        )
+        how: dict[str, Any] = {"aligned": aligned, "rated": "p" in given}
+        how["inplace"] = bool(given.get("inplace"))
+        tensors, found = (given[first],), mean if gated else None
+        return watcher.draw(Draw(ours.__name__, rate, tensors, compute, found, **how, plain=plain))
 
     return handle
 
@@ -576,7 +529,7 @@ def _inject(
         return None
     given = dict(kwargs)
 
-    def compute(key: Any, layout: Any, rate: Any = None, fresh: Any = None) -> None:
+    def compute(key: Any, layout: Any) -> None:
         given[name] = key
         if place == "layout":
             given[place] = layout

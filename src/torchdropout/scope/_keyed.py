@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _WATCHERS: weakref.WeakKeyDictionary[torch.nn.Module, Watcher] = weakref.WeakKeyDictionary()
-_SITES: weakref.WeakKeyDictionary[torch.nn.Module, dict[Any, Sites]] = weakref.WeakKeyDictionary()
 
 
 class keyed:  # noqa: N801 - as torch's scopes are named
@@ -221,7 +220,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
         inner = unwrapped(self.model)
-        known = _SITES.setdefault(inner, {})
+        known = self._watcher.known
         how = (self.batch_dim, self.sequence_dim, self.prefix, inner.training)
         if how not in known:
             self._watcher.remove()
@@ -234,7 +233,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 **kwargs,
             )
             self._watcher.install(self.model, self.prefix)
-        return known[how]
+        found: Sites = known[how]
+        return found
 
     def _use(self, sites: Sites) -> None:
         if sites.hidden:
@@ -307,6 +307,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self.on_unreached == "warn" and message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def is_in_scope(model: torch.nn.Module) -> bool:
+    """Whether a scope of the model is active."""
+    watcher = _WATCHERS.get(unwrapped(model))
+    return watcher is not None and watcher.scope is not None
 
 
 def _watcher_of(model: torch.nn.Module) -> Watcher:

@@ -55,11 +55,12 @@ class Draw(NamedTuple):
         kind: The name of the function that draws.
         p: Its rate, where it has one.
         tensors: What `compute` is called with.
-        compute: `(*tensors, key=, layout=, rate=, fresh=) -> result`: with another rate, unless
-            that is None, and in a tensor of its own where the function would write into its input.
+        compute: `(*tensors, key=, layout=) -> result`.
         mean: `(*tensors) -> result` with each random number replaced by its mean; None where that
             says nothing about the model.
         aligned: Whether the samples lie along the same dimension in the tensors and in the draws.
+        rated: Whether `compute` also takes `rate=`, another rate than p.
+        inplace: Whether it writes into its input, and takes `fresh=True` for a tensor of its own.
         finish: Of the result: writes it where the function does.
         plain: Whether it is `dropout` of each element of its one tensor, into a new one.
     """
@@ -70,6 +71,8 @@ class Draw(NamedTuple):
     compute: Compute
     mean: Callable[..., Any] | None
     aligned: bool = False
+    rated: bool = False
+    inplace: bool = False
     finish: Callable[[Any], Any] | None = None
     plain: bool = False
 
@@ -224,6 +227,7 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
         multi_head: torch's multi-head attention, with draws that this watcher answers.
@@ -245,7 +249,8 @@ class Watcher:
         self.inside = False
         self._injected = injected
         self._hooks: list[_Hook] = []
-        self._hooked: list[tuple[str, int]] | None = None
+        self._hooked: dict[str, weakref.ref[torch.nn.Module]] = {}
+        self.known: dict[Any, Any] = {}
         # Of the model as it is given: itself, or what wraps it.
         self._ends: weakref.WeakKeyDictionary[torch.nn.Module, list[_Hook]]
         self._ends = weakref.WeakKeyDictionary()
@@ -258,10 +263,11 @@ class Watcher:
         They come back with the numbers they had, which a compiled graph may have looked at.
         """
         paths = paths_of(model, prefix)
-        modules = [(path, id(module)) for path, module in paths.items()]
-        if modules != self._hooked:
+        # By references and not by their numbers, which a module that comes later may get.
+        if {path: ref() for path, ref in self._hooked.items()} != paths:
             self._hooks = [*self._of_modules(model, paths)]
-            self._hooked = modules
+            self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
+            self.known.clear()
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
         for hook in [*self._hooks, *self._ends[model]]:
