@@ -114,3 +114,25 @@ def test_the_interval_is_that_of_clopper_and_pearson(script):
         assert binom.cdf(true, total, high) == pytest.approx(0.025)
     assert script.interval(2, 2)[1] == 1
     assert script.interval(0, 2)[0] == 0
+
+
+def test_the_page_of_recall_counts_its_table():
+    with (DOCS / "audit" / "recall.csv").open(newline="", encoding="utf-8") as file:
+        places = list(csv.DictReader(file))
+    page = (DOCS / "audit" / "recall.md").read_text(encoding="utf-8")
+
+    def count(name, rows):
+        found = sum(bool(row["found"]) for row in rows)
+        assert all(bool(row["found"]) != bool(row["missed"]) for row in rows)
+        return name, len(rows), found
+
+    rows = [count("all", places)]
+    for severity in ("error", "advice"):
+        of = [row for row in places if row["severity"] == severity]
+        rows.append(count(f"expected as {'an ' * (severity == 'error')}{severity}", of))
+    for name, n, found in rows:
+        assert f"| {name} | {n} | {found} | {found / n:.2f} |" in page
+    for rule in {row["rule"] for row in places}:
+        name, n, found = count(rule, [row for row in places if row["rule"] == rule])
+        assert rule in FINDERS
+        assert f"| {name} | {n} | {found} |" in page
