@@ -332,3 +332,11 @@ def test_a_module_that_was_replaced_is_watched():
             assert torch.equal(found, scope.model(x))
         del model[1][0]
         gc.collect()
+
+
+@pytest.mark.parametrize("name", ["batch_dim", "sequence_dim"])
+def test_a_dimension_that_is_not_an_integer(name):
+    with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be an integer"):
+        td.keyed(nn.Dropout(0.5), seed=0, **{name: "x"})
+    with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be an integer"):
+        td.find_sites(nn.Dropout(0.5), torch.ones(2, 3), **{name: "x"})

@@ -19,7 +19,7 @@ from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
 from ._handlers import new_watcher
-from ._places import Sites, batch_size, find_sites
+from ._places import Sites, batch_size, check_dims, find_sites
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             wrong_type("sites", "what find_sites returns, or None", sites)
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
+        check_dims(batch_dim, sequence_dim)
         self.model = model
         self.key = key.fold_in(check_unsigned("step", step, 64))
         self.batch = _check_range("batch", batch)

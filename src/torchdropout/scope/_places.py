@@ -10,7 +10,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .. import _torch
-from .._validate import wrong_type, wrong_value
+from .._validate import is_integer, wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..random import Key
@@ -104,7 +104,20 @@ def find_sites(
     """
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a module", model)
+    check_dims(batch_dim, sequence_dim)
     return Look(unwrapped(model), args, kwargs, prefix).sites(batch_dim, sequence_dim)
+
+
+def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
+    """Check the dimensions of the samples and of the positions, which may be None.
+
+    Raises:
+        ArgumentTypeError: One is not an integer.
+    """
+    if not is_integer(batch_dim):
+        wrong_type("batch_dim", "an integer, the dimension of the samples", batch_dim)
+    if sequence_dim is not None and not is_integer(sequence_dim):
+        wrong_type("sequence_dim", "an integer, the dimension of the positions", sequence_dim)
 
 
 def batch_size(args: Any, kwargs: Any, dim: int) -> int | None:
