@@ -16,7 +16,7 @@ from processes import PACKAGE, Processes
 from torchdropout import Key, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, BackendError
-from torchdropout.kernels import cpu, reference
+from torchdropout.kernels import cpu, devices, reference
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 COMPILED = backends.available()[1:]
@@ -545,3 +545,15 @@ class TestConcurrency:
         """
         status, text = processes.run(code)
         assert status == 0, text
+
+
+def test_auto_without_kernels_is_not_a_choice_of_the_reference(monkeypatch):
+    """On a GPU its kernels would not run: the reference would seem to be asked for by name."""
+    monkeypatch.setattr(cpu, "extension", None)
+    monkeypatch.setattr(cpu, "available", lambda: ("reference",))
+    monkeypatch.setattr(cpu, "_current", "reference")
+    monkeypatch.setattr(cpu, "chosen_by", "a call")
+    cpu.select("auto", "a call")
+    assert not devices.reference_chosen()
+    cpu.select("reference", "a call")
+    assert devices.reference_chosen()

@@ -70,8 +70,8 @@ def select(name: str, source: str) -> None:
         BackendError: The backend cannot run on this machine; nothing changes.
     """
     global _current, chosen_by
-    if name == AUTO:
-        name = available()[-1]
+    if name == AUTO:  # whoever asks for it, what comes of it is not asked for by name
+        name, source = available()[-1], AUTO
     elif name not in available():
         raise BackendError(f"Expected {source} to name one of {_known()}, got {_lacking(name)}")
     if extension is not None:
@@ -99,7 +99,7 @@ def start() -> None:
     global why_missing
     requested = os.environ.get(VARIABLE, AUTO)
     why_missing = _load()
-    select(requested, AUTO if requested == AUTO else VARIABLE)
+    select(requested, VARIABLE)
     if requested == AUTO and why_missing and "NO_EXTENSION" not in why_missing:
         warnings.warn(
             f"torchdropout has no compiled kernels: {why_missing}. Masks come from torch "
