@@ -70,7 +70,7 @@ def select(name: str, source: str) -> None:
         BackendError: The backend cannot run on this machine; nothing changes.
     """
     global _current, chosen_by
-    if name == AUTO:  # whoever asks for it, what comes of it is not asked for by name
+    if name == AUTO:  # what "auto" resolves to is not a choice by name
         name, source = available()[-1], AUTO
     elif name not in available():
         raise BackendError(f"Expected {source} to name one of {_known()}, got {_lacking(name)}")
