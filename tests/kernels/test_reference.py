@@ -53,7 +53,7 @@ def test_range_and_index_paths_agree_where_the_low_half_decides():
     """The high halves tie once in 65,536: in 2**19 elements some do, and the low half decides."""
     key = Key(3, 2**40 + 9)
     p = 0.3
-    n = 2**19
+    n = 2**19 + 3  # the last of the fours in which ties are found is not whole
     shape = [n]
     fast = keep_bits(key.tensor(), shape, p, 5, [1], CPU)
     every = keep_bits(key.tensor(), [n, 2], p, 5, [1, 7], CPU)
@@ -61,6 +61,17 @@ def test_range_and_index_paths_agree_where_the_low_half_decides():
     blocks = torch.arange((5 + n) // PER_BLOCK + 1)
     high = halves(words_tensor(key.tensor()[None], DOMAIN_HIGH, blocks)).flatten()[5 : 5 + n]
     assert (high == (threshold(p) >> 16) - HALF_LOWER).sum() > 2
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 32703, 32705, 40000])
+def test_a_tie_is_decided_wherever_it_lies(n):
+    """The limit ties with the high half of the last element, or of the first, and its low half."""
+    key = Key(3, 4)
+    for place in {0, n // 2, n - 1}:
+        draw = uniform(3, 4, place)
+        for limit, kept in ((draw, True), (draw + 1, False)):
+            seen = keep_bits(key.tensor(), [n], limit / 2**32, 0, [1], CPU)
+            assert bool(seen[place]) == kept
 
 
 # Uniforms of the first elements among them, so that the low half decides.
