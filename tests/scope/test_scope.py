@@ -266,6 +266,72 @@ def test_a_forward_beyond_the_batch():
             model(X)
 
 
+class Fails(nn.Module):
+    """A dropout whose forward fails at the calls of these numbers, after it has drawn."""
+
+    def __init__(self, at, result=lambda y: y):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.calls = 0
+        self.at = at
+        self.result = result
+
+    def forward(self, x):
+        self.calls += 1
+        y = self.drop(x)
+        if self.calls in self.at:
+            raise ZeroDivisionError
+        return self.result(y)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: torch.compile(m, backend="eager")])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+def test_a_forward_that_failed_is_tried_again(wrap, at):
+    """With the same samples: two calls find the sites, two halves follow."""
+    torch._dynamo.reset()
+    model = nn.Sequential(Fails(()))
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    model[0] = Fails({at})
+    given = wrap(model)
+    state = torch.get_rng_state()
+    found, failed = [], 0
+    with td.keyed(given, batch=(0, 8), **SCOPE):
+        for x in X.split(4):
+            try:
+                found.append(given(x))
+            except ZeroDivisionError:
+                failed += 1
+                found.append(given(x))
+    assert failed == (1 if at < 5 else 0)
+    assert torch.equal(torch.cat(found), whole)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_forward_that_returns_nothing_counts():
+    """Its result is that of one that failed, for a hook that is always called."""
+    found = []
+    model = Fails((), result=found.append)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        for x in X.split(4):
+            model(x)
+    with td.keyed(model, **SCOPE):
+        model(X)
+    assert torch.equal(torch.cat(found[-3:-1]), found[-1])
+
+
+def test_a_forward_beyond_the_batch_counts_no_samples():
+    model = net()
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        first = model(X[:5])
+        with pytest.raises(ArgumentValueError, match="got 4 samples from sample 5"):
+            model(X[4:])
+        found = torch.cat((first, model(X[5:])))
+        assert torch.equal(found == 0, whole == 0)
+
+
 def test_a_scope_in_a_scope_of_the_same_model():
     model = net()
     for other in (model, torch.compile(model, backend="eager")):

@@ -216,8 +216,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
 
     def after(self) -> None:
-        """It has ended."""
-        self._next += self._rows
+        """It has ended: one that failed is tried again with the same samples."""
+        if self._watcher.completed:
+            self._next += self._rows
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
         inner = unwrapped(self.model)
@@ -225,15 +226,17 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         how = (self.batch_dim, self.sequence_dim, self.prefix, inner.training)
         if how not in known:
             self._watcher.remove()
-            known[how] = find_sites(
-                inner,
-                *args,
-                batch_dim=self.batch_dim,
-                sequence_dim=self.sequence_dim,
-                prefix=self.prefix,
-                **kwargs,
-            )
-            self._watcher.install(self.model, self.prefix)
+            try:
+                known[how] = find_sites(
+                    inner,
+                    *args,
+                    batch_dim=self.batch_dim,
+                    sequence_dim=self.sequence_dim,
+                    prefix=self.prefix,
+                    **kwargs,
+                )
+            finally:  # or a further forward would draw without keys
+                self._watcher.install(self.model, self.prefix)
         found: Sites = known[how]
         return found
 

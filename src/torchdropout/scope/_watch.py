@@ -157,7 +157,7 @@ class Scope(Protocol):
         """A forward of the model begins, with these arguments."""
 
     def after(self) -> None:
-        """It has ended."""
+        """It has ended, perhaps by an error."""
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """The result of a draw."""
@@ -227,6 +227,7 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
@@ -246,6 +247,7 @@ class Watcher:
         self.frames: list[str] = []
         self.counts: dict[str, int] = {}
         self.start = 0
+        self.completed = False
         self.inside = False
         self._injected = injected
         self._hooks: list[_Hook] = []
@@ -298,6 +300,7 @@ class Watcher:
             model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
         )
         yield _Hook(begin, first=True)
+        yield _Hook(functools.partial(model.register_forward_hook, self._complete))
         yield _Hook(functools.partial(model.register_forward_hook, self._end, always_call=True))
 
     def remove(self) -> None:
@@ -309,7 +312,13 @@ class Watcher:
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         if not self.frames and not _torch.in_backward():
             self.counts.clear()
+            self.completed = False
             self.active().before(args, kwargs)
+
+    def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
+        """Of hooks, one that is not always called tells a result of None from an error."""
+        if not self.frames and not _torch.in_backward():
+            self.completed = True
 
     def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         if not self.frames and not _torch.in_backward():
