@@ -352,6 +352,40 @@ def test_a_draw_that_was_not_there_when_sites_were_found():
         model(X)
 
 
+class SkipsLayers(nn.Module):
+    """As models of transformers drop layers: by a number that all samples share."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Dropout(0.1) for _ in range(6))
+
+    def forward(self, x):
+        for layer in self.layers:
+            if torch.rand([]) < 0.5:
+                x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_draw_that_decides_whether_others_come(given):
+    """The sites that a look has not seen are found when they first draw."""
+    seen = set()
+    for step in range(8):
+        model = SkipsLayers()
+        sites = td.find_sites(model, X) if given else None
+        with td.keyed(model, seed=1, step=step, sites=sites):
+            whole = model(X)
+        model = SkipsLayers()  # of which nothing is known yet
+        with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
+            assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
+        with td.keyed(model, seed=1, step=step + 1, batch=(4, 8), sites=sites):
+            found = model(X[4:])
+        with td.keyed(SkipsLayers(), seed=1, step=step + 1, batch=(4, 8)) as scope:
+            assert torch.equal(scope.model(X[4:]), found)
+        seen.add(int((whole == 0).sum() > 0) + int(whole.max() > 1.2))
+    assert len(seen) > 1
+
+
 def test_samples_that_alternate():
     """Seen by what changes with one sample, as sizes do not show it."""
     model = Calls(lambda x: torch_F.dropout(x.transpose(0, 1).reshape(-1, 4), 0.5))

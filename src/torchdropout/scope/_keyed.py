@@ -19,7 +19,7 @@ from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
 from ._handlers import new_watcher
-from ._places import Sites, batch_size, check_dims, find_sites
+from ._places import Look, Site, Sites, batch_size, check_dims
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
         self._rehearses = False
+        self._arguments: tuple[Any, Any] | None = None
         self._next = 0 if batch is None else batch[0]
         self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
@@ -211,34 +212,52 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                     f"Expected a forward that lies within the batch, got {rows} samples from "
                     f"sample {start} on with batch={self.batch!r}."
                 )
+        self._arguments = None if is_dynamo_compiling() else (args, kwargs)
         self._rows = rows or 0
         self._watcher.start = self._next
         self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
 
     def after(self) -> None:
         """It has ended: one that failed is tried again with the same samples."""
+        self._arguments = None
         if self._watcher.completed:
             self._next += self._rows
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
-        inner = unwrapped(self.model)
-        known = self._watcher.known
-        how = (self.batch_dim, self.sequence_dim, self.prefix, inner.training)
+        known, how = self._watcher.known, self._how()
         if how not in known:
-            self._watcher.remove()
-            try:
-                known[how] = find_sites(
-                    inner,
-                    *args,
-                    batch_dim=self.batch_dim,
-                    sequence_dim=self.sequence_dim,
-                    prefix=self.prefix,
-                    **kwargs,
-                )
-            finally:  # or a further forward would draw without keys
-                self._watcher.install(self.model, self.prefix)
+            known[how] = self._look(args, kwargs)
         found: Sites = known[how]
         return found
+
+    def _how(self) -> tuple[Any, ...]:
+        """On what the sites of a model depend."""
+        training = unwrapped(self.model).training
+        return self.batch_dim, self.sequence_dim, self.prefix, training
+
+    def _look(self, args: Any, kwargs: Any) -> Sites:
+        """Find sites with the keys of this step, which may decide what is computed."""
+        inner = unwrapped(self.model)
+        self._watcher.remove()
+        try:
+            look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of)
+            return look.sites(self.batch_dim, self.sequence_dim)
+        finally:  # or a further forward would draw without keys
+            self._watcher.install(self.model, self.prefix)
+
+    def _look_again(self) -> None:
+        """Find the sites of this forward too: a draw may skip others, as a dropped layer does."""
+        if self._arguments is None or self._sites is None or is_dynamo_compiling():
+            return
+        watcher = self._watcher
+        state = watcher.state()
+        try:
+            found = self._sites.joined(self._look(*self._arguments))
+        finally:
+            watcher.go_to(state)
+        if self._given is None:
+            watcher.known[self._how()] = found
+        self._use(found)
 
     def _use(self, sites: Sites) -> None:
         if sites.hidden:
@@ -263,7 +282,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        found = None if self._sites is None else self._sites.get(site)
+        found = self._place_of(site)
         if found is None:
             raise SiteError(
                 f"Expected the draws that the model had when its sites were found, got {site} "
@@ -284,6 +303,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def _place_of(self, site: SiteId) -> Site | None:
+        if self._sites is None:
+            return None
+        if site not in self._sites:
+            self._look_again()
+        return self._sites.get(site)
 
     def places(self) -> torch.Tensor:
         """The first sample and position of the current forward."""

@@ -55,6 +55,11 @@ class Sites(Mapping[SiteId, Site]):
         self.hidden = hidden
         self.unseen = frozenset(unseen)
 
+    def joined(self, other: Sites) -> Sites:
+        """These, and those of the other that are not among them."""
+        found = {**other._found, **self._found}
+        return Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
+
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
         return found
@@ -220,6 +225,7 @@ class Look:
         prefix: Put before the paths.
         around: Entered around each forward.
         forced: Whether calls that say `training=False` draw too.
+        key_of: The key of a site; by default one that is the same in every look.
     """
 
     def __init__(
@@ -230,12 +236,14 @@ class Look:
         prefix: str = "",
         around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
         forced: bool = False,
+        key_of: Callable[[SiteId], Key] | None = None,
     ) -> None:
         self.model = model
         self.arguments = (args, kwargs)
         self.prefix = prefix
         self.around = around
         self.forced = forced
+        self.key_of = key_of
         self.hidden = False
         self.missed: dict[SiteId, str] = {}
         self.unseen: set[str] = set()
@@ -290,7 +298,7 @@ class Look:
             taken: Of a dimension of that size in the arguments, the places that are used.
             still: Whether no sample may change another by batch norm, and tensors are kept.
         """
-        scope = Looking(self.forced, still)
+        scope = Looking(self.forced, still, self.key_of)
         with _norms_still(self.model) if still else contextlib.nullcontext():
             self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
@@ -340,9 +348,15 @@ class Look:
 class Looking:
     """A scope that records the draws, with some key."""
 
-    def __init__(self, forced: bool = False, keep: bool = False) -> None:
+    def __init__(
+        self,
+        forced: bool = False,
+        keep: bool = False,
+        key_of: Callable[[SiteId], Key] | None = None,
+    ) -> None:
         self.forced = forced
         self.keep = keep
+        self.key_of = key_of or (lambda site: Key(0, site.stream()))
         self.missed: dict[SiteId, str] = {}
         self.blind: set[str] = set()
         # A module that was given a key draws after the answer.
@@ -368,7 +382,7 @@ class Looking:
             given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
-        y = draw.compute(*draw.tensors, key=Key(0, site.stream()), layout=layout)
+        y = draw.compute(*draw.tensors, key=self.key_of(site), layout=layout)
         tensors = tuple(given) if self.keep else ()
         self.found[site] = draw._replace(tensors=tensors), shapes
         return draw.finished(y)
