@@ -15,7 +15,7 @@ from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..random import Key
 from ._handlers import new_watcher
-from ._watch import NORMS, Draw, Place, SiteId, State, unwrapped
+from ._watch import NORMS, Draw, Place, SiteId, unwrapped
 
 # Of a dimension of that size, the places that are used.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
@@ -313,6 +313,7 @@ class Look:
             with (
                 unchanged(self.model) as moved,
                 torch.no_grad(),
+                _torch.eager(),
                 self.around(),
                 watcher.mode,
             ):
@@ -342,11 +343,14 @@ class Look:
                     leaf = _taken(leaf, dim, places)
             return leaf
 
-        return _torch.tree.tree_map(part, self.arguments, is_leaf=_is_packed)
+        with torch.no_grad():  # a checkpointed region around a look counts what autograd saves
+            return _torch.tree.tree_map(part, self.arguments, is_leaf=_is_packed)
 
 
 class Looking:
     """A scope that records the draws, with some key."""
+
+    resumed = None  # a region around a look is not that of its forward
 
     def __init__(
         self,
@@ -386,10 +390,6 @@ class Looking:
         tensors = tuple(given) if self.keep else ()
         self.found[site] = draw._replace(tensors=tensors), shapes
         return draw.finished(y)
-
-    def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
-        """Nothing is computed again, as there is no backward."""
-        return contextlib.nullcontext()
 
 
 @contextlib.contextmanager
