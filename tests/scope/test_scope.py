@@ -399,6 +399,93 @@ def test_samples_that_alternate():
         model(x)
 
 
+def attending(drop, x, memory):
+    """All samples read a memory, of which dropout drops parts."""
+    return x + torch.tanh(x @ drop(memory).T) @ memory
+
+
+def towers(drop, x, other):
+    """Each sample has a row of both."""
+    return drop(x), drop(other)
+
+
+def biased(drop, x, bias):
+    """Of a matrix of positions by features, which is not divided."""
+    return drop(x + bias[:, :4])
+
+
+def test_a_tensor_of_the_size_of_the_batch_by_chance():
+    """The whole batch and its halves would draw other masks for it: it is refused."""
+    memory, x = torch.randn(4, 12), torch.randn(8, 12)
+    model = Calls(attending, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, memory)
+    with (
+        td.keyed(Calls(attending, nn.Dropout(0.5)), batch=(4, 8), **SCOPE) as scope,
+        pytest.raises(SiteError, match=r"follows the argument 1, .* pass shared=\(1,\) if all"),
+    ):
+        scope.model(x[4:], memory)
+    model = Calls(attending, nn.Dropout(0.5))
+    with td.keyed(model, batch=(4, 8), shared=(), **SCOPE):  # which is not true
+        assert not torch.allclose(model(x[4:], memory), whole[4:])
+    for shared, call in (((1,), ((memory,), {})), (["memory"], ((), {"memory": memory}))):
+        for start in (0, 4):
+            model = Calls(attending, nn.Dropout(0.5))
+            with td.keyed(model, batch=(start, 8), shared=shared, **SCOPE):
+                found = model(x[start : start + 4], *call[0], **call[1])
+            torch.testing.assert_close(found, whole[start : start + 4])
+
+
+def test_a_second_tensor_with_a_row_for_each_sample_is_told_so():
+    x, other = torch.ones(8, 12), torch.ones(8, 5)
+    model = Calls(towers, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, other)
+    with td.keyed(model, batch=(0, 8), **SCOPE), pytest.raises(SiteError, match=r"and shared=\(\)"):
+        model(x[:4], other[:4])
+    with td.keyed(model, batch=(0, 8), shared=(), **SCOPE):
+        parts = [model(x[:4], other[:4]), model(x[4:], other[4:])]
+    for found, expected in zip(map(torch.cat, zip(*parts, strict=True)), whole, strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_a_tensor_that_only_works_whole_is_not_divided():
+    """Such as a mask of positions by positions in a batch of as many samples."""
+    drop, x, bias = nn.Dropout(0.5), torch.ones(8, 4, 4), torch.ones(4, 4)
+    with td.keyed(Calls(biased, drop), **SCOPE) as scope:
+        whole = scope.model(x, bias)
+    for start in (0, 4):
+        with td.keyed(Calls(biased, drop), batch=(start, 8), **SCOPE) as scope:
+            assert torch.equal(scope.model(x[start : start + 4], bias), whole[start : start + 4])
+
+
+def test_a_shared_argument_may_come_first():
+    """The batch is that of the first tensor which is not shared."""
+    model = Calls(lambda drop, memory, x: attending(drop, x, memory), nn.Dropout(0.5))
+    memory, x = torch.randn(5, 12), torch.randn(8, 12)
+    with td.keyed(model, shared=(0,), **SCOPE):
+        whole = model(memory, x)
+    with td.keyed(model, shared=(0,), batch=(0, 8), **SCOPE):
+        found = torch.cat([model(memory, x[:3]), model(memory, x[3:])])
+    torch.testing.assert_close(found, whole)
+
+
+@pytest.mark.parametrize(
+    ("shared", "error", "message"),
+    [
+        ("x", ArgumentTypeError, "`shared` to be names and numbers of arguments"),
+        ((0.5,), ArgumentTypeError, "`shared` to be names and numbers of arguments"),
+        (("y",), ArgumentValueError, "of the forward, which has 'input', got"),
+    ],
+)
+def test_a_wrong_shared(shared, error, message):
+    with pytest.raises(error, match=message):
+        td.find_sites(nn.Dropout(0.5), X, shared=shared)
+    model = nn.Dropout(0.5)
+    with pytest.raises(error, match=message), td.keyed(model, seed=0, shared=shared):
+        model(X)
+
+
 def test_a_batch_dimension_that_cannot_be_found():
     model = Calls(lambda x: torch_F.dropout(x.T @ x, 0.5) + torch.rand(len(x), len(x)).sum())
     with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match="both follow"):

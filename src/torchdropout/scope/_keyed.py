@@ -19,7 +19,16 @@ from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
 from ._handlers import new_watcher
-from ._places import Look, Site, Sites, batch_size, check_dims
+from ._places import (
+    Look,
+    Shared,
+    Site,
+    Sites,
+    batch_size,
+    check_dims,
+    check_shared,
+    shared_leaves,
+)
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
 if TYPE_CHECKING:
@@ -55,6 +64,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         sequence: `(start, total)` of the positions, where sequences are divided.
         batch_dim: The dimension of the samples in the tensors that the model is called with.
         sequence_dim: That of the positions.
+        shared: The arguments of the forward that all samples share, where their sizes do not tell;
+            see `find_sites`.
         sites: What `find_sites` returned. Needed where `model.compile()` was called.
         prefix: Put before the paths, where this model is a stage of a larger one.
         on_unreached: What to do about a draw that cannot be given a key: "raise", "warn" or
@@ -92,6 +103,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         sequence: tuple[int, int] | None = None,
         batch_dim: int = 0,
         sequence_dim: int = 1,
+        shared: Shared | None = None,
         sites: Sites | None = None,
         prefix: str = "",
         on_unreached: Literal["raise", "warn", "ignore"] = "raise",
@@ -112,6 +124,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.sequence = _check_range("sequence", sequence)
         self.batch_dim = batch_dim
         self.sequence_dim = None if sequence is None else sequence_dim
+        self.shared = check_shared(shared)
         self.prefix = prefix
         self.on_unreached = on_unreached
         self._given = sites
@@ -192,7 +205,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def before(self, args: Any, kwargs: Any) -> None:
         """A forward of the model begins."""
-        rows = batch_size(args, kwargs, self.batch_dim)
+        skipped = (
+            shared_leaves(unwrapped(self.model), args, kwargs, self.shared) if self.shared else ()
+        )
+        rows = batch_size(args, kwargs, self.batch_dim, skipped)
         # A stage of a pipeline runs once more, for shapes: that is not a micro-batch. Without a
         # sample there is nothing to place, nor to find sites with.
         self._rehearses = (
@@ -233,14 +249,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _how(self) -> tuple[Any, ...]:
         """On what the sites of a model depend."""
         training = unwrapped(self.model).training
-        return self.batch_dim, self.sequence_dim, self.prefix, training
+        return self.batch_dim, self.sequence_dim, self.shared, self.prefix, training
 
     def _look(self, args: Any, kwargs: Any) -> Sites:
         """Find sites with the keys of this step, which may decide what is computed."""
         inner = unwrapped(self.model)
         self._watcher.remove()
         try:
-            look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of)
+            look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
             return look.sites(self.batch_dim, self.sequence_dim)
         finally:  # or a further forward would draw without keys
             self._watcher.install(self.model, self.prefix)
