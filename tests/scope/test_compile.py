@@ -165,8 +165,14 @@ class Regions(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         blocks = [Block(), Block()]
+        self.compiled = []
         if way == "torch.compile":
             blocks = [torch.compile(b, backend="aot_eager", fullgraph=True) for b in blocks]
+        elif way == "function":
+            self.compiled = [
+                torch.compile(lambda x, block=block: block(x), backend="aot_eager")
+                for block in blocks
+            ]
         elif way == "Module.compile":
             for block in blocks:
                 block.compile(backend="aot_eager", fullgraph=True)
@@ -176,14 +182,14 @@ class Regions(nn.Module):
             self.region = functools.partial(checkpoint, use_reentrant=reentrant)
 
     def forward(self, x):
-        for block in self.blocks:
+        for block in self.compiled or self.blocks:
             x = self.region(block, x)
         return x
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # in `find_sites`
 @pytest.mark.parametrize("reentrant", [False, True])
-@pytest.mark.parametrize("way", ["torch.compile", "Module.compile"])
+@pytest.mark.parametrize("way", ["torch.compile", "Module.compile", "function"])
 def test_compiled_blocks_in_checkpointed_regions(way, reentrant):
     """No code of the region but theirs could note where its draws began."""
     x = torch.linspace(-1, 2, 72, dtype=torch.float64).view(6, 12)

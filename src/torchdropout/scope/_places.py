@@ -170,7 +170,7 @@ def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str |
 
 
 def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
-    """The size along a dimension of the first tensor that has it, but for the leaves skipped."""
+    """The size along a dimension of the first tensor that has it, without the leaves skipped."""
     for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)):
         size = None if place in skipped else _size(leaf, dim)
         if size is not None:

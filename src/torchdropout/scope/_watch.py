@@ -335,7 +335,7 @@ class Watcher:
         """A checkpointed region may begin with compiled code, which cannot look for it."""
         for module in modules:
             if _torch.compiled_call(module) is not None:
-                yield _Outside(module, self._note_checkpoint)
+                yield _Outside(module, self.note_checkpoint)
             else:  # what torch.compile returned, whose hooks run outside the graph
                 yield _Hook(
                     functools.partial(
@@ -345,7 +345,7 @@ class Watcher:
                 )
 
     def _outside_of(self, module: torch.nn.Module, args: Any) -> None:
-        self._note_checkpoint()
+        self.note_checkpoint()
 
     def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
         # On the model as it was given: the hooks of a compiled one run outside the graph.
@@ -380,7 +380,7 @@ class Watcher:
 
     def enter(self, path: str) -> None:
         """A module begins."""
-        self._note_checkpoint()
+        self.note_checkpoint()
         self.frames.append(path)
 
     def leave(self) -> None:
@@ -399,7 +399,7 @@ class Watcher:
 
     def draw(self, draw: Draw) -> Any:
         """The result of a draw."""
-        self._note_checkpoint()
+        self.note_checkpoint()
         return self.active().answer(self.next_site(), draw)
 
     def call(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -431,7 +431,7 @@ class Watcher:
         self.counts = dict(state.counts)
         self.start = state.start
 
-    def _note_checkpoint(self) -> None:
+    def note_checkpoint(self) -> None:
         """Have a checkpointed region that begins here be recomputed from the same place.
 
         The backward computes it again, by then perhaps outside the scope.
