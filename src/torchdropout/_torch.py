@@ -11,9 +11,11 @@ at import.
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
@@ -371,7 +373,30 @@ def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
 
 def is_compiled(module: torch.nn.Module) -> bool:
     """Whether `Module.compile()` was called, or it is what `torch.compile` returned."""
-    return module._compiled_call_impl is not None or COMPILED in children(module)
+    return compiled_call(module) is not None or COMPILED in children(module)
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    """Have compiled code run as it is written."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and to ask would load it
+        yield
+        return
+    with _STANCE, torch.compiler.set_stance("force_eager"):
+        yield
+
+
+_STANCE = threading.RLock()  # torch's stance is that of all threads
+
+
+def compiled_call(module: torch.nn.Module) -> Callable[..., Any] | None:
+    """What a module whose `compile()` was called runs instead of itself."""
+    return module._compiled_call_impl
+
+
+def set_compiled_call(module: torch.nn.Module, call: Callable[..., Any]) -> None:
+    """Have it run another."""
+    module._compiled_call_impl = call
 
 
 def is_inside_fsdp(module: torch.nn.Module) -> bool:

@@ -111,6 +111,15 @@ class TestBits:
         )
         assert text.startswith("('triton', 'reference') cpu: triton | cuda, xpu: triton: masked_")
 
+    def test_scopes_draw_what_they_draw_on_other_kernels(self):
+        """Of the whole batch and of its parts, for each function of the library."""
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
+        found = json.loads(run(str(SCRIPTS / "triton_scope.py"), **env).splitlines()[-1])
+        assert found["differ"] == []
+        assert found["cases"] >= 38
+        kernels = {"add", "bernoulli", "counted", "drop_blocks", "noise", "rates", "walk"}
+        assert set(found["ran"]) == kernels
+
     def test_it_is_not_chosen_for_its_speed(self):
         text = run(
             "-c",

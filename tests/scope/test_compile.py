@@ -1,5 +1,7 @@
 """A compiled model has the draws of eager, in one graph for all steps, however it recomputes."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch.nn import functional as torch_F
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Calls, Net, X, plain
+from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Block, Calls, Net, X, plain
 
 # The compiler looks at the attribute of activations.
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
@@ -154,6 +156,69 @@ def test_a_region_that_is_checkpointed_within_a_graph_is_refused():
         pytest.raises(torch._dynamo.exc.Unsupported, match="Unsafe side effect"),
     ):
         graph(x)
+
+
+class Regions(nn.Module):
+    """Compiled blocks, each in a region that begins with it; how many graphs ran is counted."""
+
+    def __init__(self, way, reentrant):
+        super().__init__()
+        torch.manual_seed(0)
+        blocks = [Block(), Block()]
+        self.compiled = []
+        if way == "torch.compile":
+            blocks = [torch.compile(b, backend="aot_eager", fullgraph=True) for b in blocks]
+        elif way == "function":
+            self.compiled = [
+                torch.compile(lambda x, block=block: block(x), backend="aot_eager")
+                for block in blocks
+            ]
+        elif way == "Module.compile":
+            for block in blocks:
+                block.compile(backend="aot_eager", fullgraph=True)
+        self.blocks = nn.ModuleList(blocks)
+        self.region = plain
+        if way != "eager":
+            self.region = functools.partial(checkpoint, use_reentrant=reentrant)
+
+    def forward(self, x):
+        for block in self.compiled or self.blocks:
+            x = self.region(block, x)
+        return x
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # in `find_sites`
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("way", ["torch.compile", "Module.compile", "function"])
+def test_compiled_blocks_in_checkpointed_regions(way, reentrant):
+    """No code of the region but theirs could note where its draws began."""
+    x = torch.linspace(-1, 2, 72, dtype=torch.float64).view(6, 12)
+    model = Regions(way, reentrant)
+    calls = [block._compiled_call_impl for block in model.blocks]
+    for step in (0, 1):
+        expected = gradients(Regions("eager", False), x, False, seed=5, step=step)
+        for outside in (False, True):
+            found = gradients(model, x, outside, seed=5, step=step)
+            torch.testing.assert_close(found, expected)
+    assert all(not block._forward_pre_hooks for block in model.blocks)
+    assert [block._compiled_call_impl for block in model.blocks] == calls
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_compiled_model_in_a_checkpointed_region(reentrant):
+    x = torch.linspace(-1, 2, 72, dtype=torch.float64).view(6, 12)
+    expected = gradients(Net(plain), x, False, seed=5)
+    graph = torch.compile(Net(plain), backend="aot_eager", fullgraph=True)
+    region = functools.partial(checkpoint, graph, use_reentrant=reentrant)
+    for outside in (False, True):
+        given = x.clone().requires_grad_()
+        with td.keyed(graph, seed=5):
+            y = region(given).square().sum()
+            if not outside:
+                y.backward()
+        if outside:
+            y.backward()
+        torch.testing.assert_close((y.detach(), given.grad), expected)
 
 
 SETTINGS = [

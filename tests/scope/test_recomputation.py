@@ -92,6 +92,21 @@ def test_checkpointed_modules(kind, outside):
 
 @pytest.mark.parametrize("outside", [False, True])
 @pytest.mark.parametrize("way", ["reentrant", "not reentrant"])
+def test_a_whole_model_whose_sites_are_found_in_its_region(way, outside):
+    """The region does not include the look."""
+    model, expected = Net(plain), gradients(Net(plain))
+    x = X.clone().requires_grad_()
+    with td.keyed(model, **SCOPE):
+        y = WAYS[way](model, x)
+        if not outside:
+            y.square().sum().backward()
+    if outside:
+        y.square().sum().backward()
+    assert_same((y.detach(), x.grad, [p.grad for p in model.parameters()]), expected)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize("way", ["reentrant", "not reentrant"])
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 def test_micro_batches_whose_backward_comes_last(way, outside):
     model, expected = Net(WAYS[way]), gradients(Net(plain))

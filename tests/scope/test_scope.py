@@ -266,6 +266,72 @@ def test_a_forward_beyond_the_batch():
             model(X)
 
 
+class Fails(nn.Module):
+    """A dropout whose forward fails at the calls of these numbers, after it has drawn."""
+
+    def __init__(self, at, result=lambda y: y):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.calls = 0
+        self.at = at
+        self.result = result
+
+    def forward(self, x):
+        self.calls += 1
+        y = self.drop(x)
+        if self.calls in self.at:
+            raise ZeroDivisionError
+        return self.result(y)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: torch.compile(m, backend="eager")])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+def test_a_forward_that_failed_is_tried_again(wrap, at):
+    """With the same samples: two calls find the sites, two halves follow."""
+    torch._dynamo.reset()
+    model = nn.Sequential(Fails(()))
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    model[0] = Fails({at})
+    given = wrap(model)
+    state = torch.get_rng_state()
+    found, failed = [], 0
+    with td.keyed(given, batch=(0, 8), **SCOPE):
+        for x in X.split(4):
+            try:
+                found.append(given(x))
+            except ZeroDivisionError:
+                failed += 1
+                found.append(given(x))
+    assert failed == (1 if at < 5 else 0)
+    assert torch.equal(torch.cat(found), whole)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_forward_that_returns_nothing_counts():
+    """Its result is that of one that failed, for a hook that is always called."""
+    found = []
+    model = Fails((), result=found.append)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        for x in X.split(4):
+            model(x)
+    with td.keyed(model, **SCOPE):
+        model(X)
+    assert torch.equal(torch.cat(found[-3:-1]), found[-1])
+
+
+def test_a_forward_beyond_the_batch_counts_no_samples():
+    model = net()
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        first = model(X[:5])
+        with pytest.raises(ArgumentValueError, match="got 4 samples from sample 5"):
+            model(X[4:])
+        found = torch.cat((first, model(X[5:])))
+        assert torch.equal(found == 0, whole == 0)
+
+
 def test_a_scope_in_a_scope_of_the_same_model():
     model = net()
     for other in (model, torch.compile(model, backend="eager")):
@@ -286,6 +352,40 @@ def test_a_draw_that_was_not_there_when_sites_were_found():
         model(X)
 
 
+class SkipsLayers(nn.Module):
+    """As models of transformers drop layers: by a number that all samples share."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Dropout(0.1) for _ in range(6))
+
+    def forward(self, x):
+        for layer in self.layers:
+            if torch.rand([]) < 0.5:
+                x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_draw_that_decides_whether_others_come(given):
+    """The sites that a look has not seen are found when they first draw."""
+    seen = set()
+    for step in range(8):
+        model = SkipsLayers()
+        sites = td.find_sites(model, X) if given else None
+        with td.keyed(model, seed=1, step=step, sites=sites):
+            whole = model(X)
+        model = SkipsLayers()  # of which nothing is known yet
+        with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
+            assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
+        with td.keyed(model, seed=1, step=step + 1, batch=(4, 8), sites=sites):
+            found = model(X[4:])
+        with td.keyed(SkipsLayers(), seed=1, step=step + 1, batch=(4, 8)) as scope:
+            assert torch.equal(scope.model(X[4:]), found)
+        seen.add(int((whole == 0).sum() > 0) + int(whole.max() > 1.2))
+    assert len(seen) > 1
+
+
 def test_samples_that_alternate():
     """Seen by what changes with one sample, as sizes do not show it."""
     model = Calls(lambda x: torch_F.dropout(x.transpose(0, 1).reshape(-1, 4), 0.5))
@@ -297,6 +397,93 @@ def test_samples_that_alternate():
         model(x)
     with td.keyed(model, seed=0):  # the whole batch
         model(x)
+
+
+def attending(drop, x, memory):
+    """All samples read a memory, of which dropout drops parts."""
+    return x + torch.tanh(x @ drop(memory).T) @ memory
+
+
+def towers(drop, x, other):
+    """Each sample has a row of both."""
+    return drop(x), drop(other)
+
+
+def biased(drop, x, bias):
+    """Of a matrix of positions by features, which is not divided."""
+    return drop(x + bias[:, :4])
+
+
+def test_a_tensor_of_the_size_of_the_batch_by_chance():
+    """The whole batch and its halves would draw other masks for it: it is refused."""
+    memory, x = torch.randn(4, 12), torch.randn(8, 12)
+    model = Calls(attending, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, memory)
+    with (
+        td.keyed(Calls(attending, nn.Dropout(0.5)), batch=(4, 8), **SCOPE) as scope,
+        pytest.raises(SiteError, match=r"follows the argument 1, .* pass shared=\(1,\) if all"),
+    ):
+        scope.model(x[4:], memory)
+    model = Calls(attending, nn.Dropout(0.5))
+    with td.keyed(model, batch=(4, 8), shared=(), **SCOPE):  # which is not true
+        assert not torch.allclose(model(x[4:], memory), whole[4:])
+    for shared, call in (((1,), ((memory,), {})), (["memory"], ((), {"memory": memory}))):
+        for start in (0, 4):
+            model = Calls(attending, nn.Dropout(0.5))
+            with td.keyed(model, batch=(start, 8), shared=shared, **SCOPE):
+                found = model(x[start : start + 4], *call[0], **call[1])
+            torch.testing.assert_close(found, whole[start : start + 4])
+
+
+def test_a_second_tensor_with_a_row_for_each_sample_is_told_so():
+    x, other = torch.ones(8, 12), torch.ones(8, 5)
+    model = Calls(towers, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, other)
+    with td.keyed(model, batch=(0, 8), **SCOPE), pytest.raises(SiteError, match=r"and shared=\(\)"):
+        model(x[:4], other[:4])
+    with td.keyed(model, batch=(0, 8), shared=(), **SCOPE):
+        parts = [model(x[:4], other[:4]), model(x[4:], other[4:])]
+    for found, expected in zip(map(torch.cat, zip(*parts, strict=True)), whole, strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_a_tensor_that_only_works_whole_is_not_divided():
+    """Such as a mask of positions by positions in a batch of as many samples."""
+    drop, x, bias = nn.Dropout(0.5), torch.ones(8, 4, 4), torch.ones(4, 4)
+    with td.keyed(Calls(biased, drop), **SCOPE) as scope:
+        whole = scope.model(x, bias)
+    for start in (0, 4):
+        with td.keyed(Calls(biased, drop), batch=(start, 8), **SCOPE) as scope:
+            assert torch.equal(scope.model(x[start : start + 4], bias), whole[start : start + 4])
+
+
+def test_a_shared_argument_may_come_first():
+    """The batch is that of the first tensor which is not shared."""
+    model = Calls(lambda drop, memory, x: attending(drop, x, memory), nn.Dropout(0.5))
+    memory, x = torch.randn(5, 12), torch.randn(8, 12)
+    with td.keyed(model, shared=(0,), **SCOPE):
+        whole = model(memory, x)
+    with td.keyed(model, shared=(0,), batch=(0, 8), **SCOPE):
+        found = torch.cat([model(memory, x[:3]), model(memory, x[3:])])
+    torch.testing.assert_close(found, whole)
+
+
+@pytest.mark.parametrize(
+    ("shared", "error", "message"),
+    [
+        ("x", ArgumentTypeError, "`shared` to be names and numbers of arguments"),
+        ((0.5,), ArgumentTypeError, "`shared` to be names and numbers of arguments"),
+        (("y",), ArgumentValueError, "of the forward, which has 'input', got"),
+    ],
+)
+def test_a_wrong_shared(shared, error, message):
+    with pytest.raises(error, match=message):
+        td.find_sites(nn.Dropout(0.5), X, shared=shared)
+    model = nn.Dropout(0.5)
+    with pytest.raises(error, match=message), td.keyed(model, seed=0, shared=shared):
+        model(X)
 
 
 def test_a_batch_dimension_that_cannot_be_found():

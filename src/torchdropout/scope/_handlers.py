@@ -164,6 +164,20 @@ def _multi_head(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
     return watcher.multi_head(*args, **kwargs)
 
 
+# --- Checkpointed regions ------------------------------------------------------------------------
+
+
+@_of(_torch.set_grad_enabled)
+def _grad_mode(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
+    """Gradients are turned off where a reentrant region begins, and on where a graph runs.
+
+    So a region is noted that begins with a compiled function, which no hook precedes.
+    """
+    found = func(*args, **kwargs)
+    watcher.note_checkpoint()
+    return found
+
+
 # --- Recurrent layers ----------------------------------------------------------------------------
 
 

@@ -19,7 +19,16 @@ from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
 from ._handlers import new_watcher
-from ._places import Sites, batch_size, check_dims, find_sites
+from ._places import (
+    Look,
+    Shared,
+    Site,
+    Sites,
+    batch_size,
+    check_dims,
+    check_shared,
+    shared_leaves,
+)
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
 if TYPE_CHECKING:
@@ -55,6 +64,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         sequence: `(start, total)` of the positions, where sequences are divided.
         batch_dim: The dimension of the samples in the tensors that the model is called with.
         sequence_dim: That of the positions.
+        shared: The arguments of the forward that all samples share, where their sizes do not tell;
+            see `find_sites`.
         sites: What `find_sites` returned. Needed where `model.compile()` was called.
         prefix: Put before the paths, where this model is a stage of a larger one.
         on_unreached: What to do about a draw that cannot be given a key: "raise", "warn" or
@@ -92,6 +103,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         sequence: tuple[int, int] | None = None,
         batch_dim: int = 0,
         sequence_dim: int = 1,
+        shared: Shared | None = None,
         sites: Sites | None = None,
         prefix: str = "",
         on_unreached: Literal["raise", "warn", "ignore"] = "raise",
@@ -112,6 +124,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.sequence = _check_range("sequence", sequence)
         self.batch_dim = batch_dim
         self.sequence_dim = None if sequence is None else sequence_dim
+        self.shared = check_shared(shared)
         self.prefix = prefix
         self.on_unreached = on_unreached
         self._given = sites
@@ -120,6 +133,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
         self._rehearses = False
+        self._arguments: tuple[Any, Any] | None = None
         self._next = 0 if batch is None else batch[0]
         self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
@@ -191,7 +205,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def before(self, args: Any, kwargs: Any) -> None:
         """A forward of the model begins."""
-        rows = batch_size(args, kwargs, self.batch_dim)
+        skipped = (
+            shared_leaves(unwrapped(self.model), args, kwargs, self.shared) if self.shared else ()
+        )
+        rows = batch_size(args, kwargs, self.batch_dim, skipped)
         # A stage of a pipeline runs once more, for shapes: that is not a micro-batch. Without a
         # sample there is nothing to place, nor to find sites with.
         self._rehearses = (
@@ -211,31 +228,52 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                     f"Expected a forward that lies within the batch, got {rows} samples from "
                     f"sample {start} on with batch={self.batch!r}."
                 )
+        self._arguments = None if is_dynamo_compiling() else (args, kwargs)
         self._rows = rows or 0
         self._watcher.start = self._next
         self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
 
     def after(self) -> None:
-        """It has ended."""
-        self._next += self._rows
+        """It has ended: one that failed is tried again with the same samples."""
+        self._arguments = None
+        if self._watcher.completed:
+            self._next += self._rows
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
-        inner = unwrapped(self.model)
-        known = self._watcher.known
-        how = (self.batch_dim, self.sequence_dim, self.prefix, inner.training)
+        known, how = self._watcher.known, self._how()
         if how not in known:
-            self._watcher.remove()
-            known[how] = find_sites(
-                inner,
-                *args,
-                batch_dim=self.batch_dim,
-                sequence_dim=self.sequence_dim,
-                prefix=self.prefix,
-                **kwargs,
-            )
-            self._watcher.install(self.model, self.prefix)
+            known[how] = self._look(args, kwargs)
         found: Sites = known[how]
         return found
+
+    def _how(self) -> tuple[Any, ...]:
+        """On what the sites of a model depend."""
+        training = unwrapped(self.model).training
+        return self.batch_dim, self.sequence_dim, self.shared, self.prefix, training
+
+    def _look(self, args: Any, kwargs: Any) -> Sites:
+        """Find sites with the keys of this step, which may decide what is computed."""
+        inner = unwrapped(self.model)
+        self._watcher.remove()
+        try:
+            look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
+            return look.sites(self.batch_dim, self.sequence_dim)
+        finally:  # or a further forward would draw without keys
+            self._watcher.install(self.model, self.prefix)
+
+    def _look_again(self) -> None:
+        """Find the sites of this forward too: a draw may skip others, as a dropped layer does."""
+        if self._arguments is None or self._sites is None or is_dynamo_compiling():
+            return
+        watcher = self._watcher
+        state = watcher.state()
+        try:
+            found = self._sites.joined(self._look(*self._arguments))
+        finally:
+            watcher.go_to(state)
+        if self._given is None:
+            watcher.known[self._how()] = found
+        self._use(found)
 
     def _use(self, sites: Sites) -> None:
         if sites.hidden:
@@ -260,7 +298,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        found = None if self._sites is None else self._sites.get(site)
+        found = self._place_of(site)
         if found is None:
             raise SiteError(
                 f"Expected the draws that the model had when its sites were found, got {site} "
@@ -281,6 +319,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def _place_of(self, site: SiteId) -> Site | None:
+        if self._sites is None:
+            return None
+        if site not in self._sites:
+            self._look_again()
+        return self._sites.get(site)
 
     def places(self) -> torch.Tensor:
         """The first sample and position of the current forward."""

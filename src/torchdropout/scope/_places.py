@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -15,11 +16,13 @@ from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..random import Key
 from ._handlers import new_watcher
-from ._watch import NORMS, Draw, Place, SiteId, State, unwrapped
+from ._watch import NORMS, Draw, Place, SiteId, unwrapped
 
 # Of a dimension of that size, the places that are used.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 _ALL: Taken = {}
+# Names of arguments, and numbers of those that have none.
+Shared: TypeAlias = Collection[str | int]
 
 
 class Site(NamedTuple):
@@ -55,6 +58,11 @@ class Sites(Mapping[SiteId, Site]):
         self.hidden = hidden
         self.unseen = frozenset(unseen)
 
+    def joined(self, other: Sites) -> Sites:
+        """These, and those of the other that are not among them."""
+        found = {**other._found, **self._found}
+        return Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
+
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
         return found
@@ -74,6 +82,7 @@ def find_sites(
     *args: Any,
     batch_dim: int = 0,
     sequence_dim: int | None = None,
+    shared: Shared | None = None,
     prefix: str = "",
     **kwargs: Any,
 ) -> Sites:
@@ -89,12 +98,18 @@ def find_sites(
         args: Arguments of its forward.
         batch_dim: The dimension of the samples in those tensors.
         sequence_dim: The dimension of the positions in them, where sequences are divided.
+        shared: The arguments that all samples share: names of the forward's parameters, and numbers
+            of what it takes as `*args`. By default a tensor that has the size of the batch has a
+            place for each sample, unless the forward fails so and not otherwise; where a site
+            depends on this and nothing shows it, the site has a problem.
         prefix: Put before the paths, for a model that is a part of a larger one.
         kwargs: Arguments of its forward, by name.
 
     Raises:
-        ArgumentTypeError: `model` is not a module, or a dimension is not an integer.
-        ArgumentValueError: No argument is a tensor that has the dimension.
+        ArgumentTypeError: `model` is not a module, a dimension is not an integer, or `shared` is
+            not a collection of names and numbers.
+        ArgumentValueError: No argument is a tensor that has the dimension, or `shared` has a name
+            that the forward does not have.
 
     Example:
         >>> import torch, torchdropout as td
@@ -105,7 +120,8 @@ def find_sites(
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a module", model)
     check_dims(batch_dim, sequence_dim)
-    return Look(unwrapped(model), args, kwargs, prefix).sites(batch_dim, sequence_dim)
+    look = Look(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared))
+    return look.sites(batch_dim, sequence_dim)
 
 
 def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
@@ -120,13 +136,69 @@ def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
         wrong_type("sequence_dim", "an integer, the dimension of the positions", sequence_dim)
 
 
-def batch_size(args: Any, kwargs: Any, dim: int) -> int | None:
-    """The size along a dimension of the first tensor that has it."""
-    for leaf in _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed):
-        if _is_packed(leaf):
-            return int(leaf.batch_sizes[0])
-        if isinstance(leaf, torch.Tensor) and leaf.ndim > dim >= -leaf.ndim:
-            return leaf.shape[dim]
+def check_shared(shared: Any) -> Shared | None:
+    """Check the names of the arguments that samples share.
+
+    Raises:
+        ArgumentTypeError: It is not a collection of names and numbers.
+    """
+    what = "names and numbers of arguments in a tuple, list or set, or None"
+    if shared is None:
+        return None
+    if not isinstance(shared, (tuple, list, set, frozenset)):
+        wrong_type("shared", what, shared)
+    for name in shared:
+        if not isinstance(name, str) and not is_integer(name):
+            wrong_type("shared", what, shared)
+    return frozenset(shared)
+
+
+def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str | int], set[str]]:
+    """The argument that each tensor or other leaf belongs to, and the names of the parameters."""
+    parameters: Collection[inspect.Parameter] = ()
+    with contextlib.suppress(TypeError, ValueError):  # such as of a forward in C
+        parameters = inspect.signature(model.forward).parameters.values()
+    plain = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
+    by_place = [plain[i] if i < len(plain) else i for i in range(len(args))]
+
+    def named(name: str | int, value: Any) -> Any:
+        return _torch.tree.tree_map(lambda _: name, value, is_leaf=_is_packed)
+
+    named_args = tuple(map(named, by_place, args))
+    tree = named_args, {name: named(name, value) for name, value in kwargs.items()}
+    return _torch.tree.tree_leaves(tree), {p.name for p in parameters}
+
+
+def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
+    """The size along a dimension of the first tensor that has it, without the leaves skipped."""
+    for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)):
+        size = None if place in skipped else _size(leaf, dim)
+        if size is not None:
+            return size
+    return None
+
+
+def shared_leaves(model: torch.nn.Module, args: Any, kwargs: Any, shared: Shared) -> frozenset[int]:
+    """The places of the leaves that belong to arguments which all samples share.
+
+    Raises:
+        ArgumentValueError: The forward has no argument of that name.
+    """
+    if not shared:
+        return frozenset()
+    names, parameters = names_of(model, args, kwargs)
+    for name in shared:
+        if name not in names and name not in parameters:
+            known = ", ".join(map(repr, dict.fromkeys(names)))
+            wrong_value("shared", f"names of arguments of the forward, which has {known}", name)
+    return frozenset(place for place, name in enumerate(names) if name in shared)
+
+
+def _size(leaf: Any, dim: int) -> int | None:
+    if _is_packed(leaf):
+        return int(leaf.batch_sizes[0])
+    if isinstance(leaf, torch.Tensor) and leaf.ndim > dim >= -leaf.ndim:
+        return leaf.shape[dim]
     return None
 
 
@@ -210,6 +282,13 @@ def _axis(
     return found[0], ""
 
 
+_UNKNOWN = (
+    "it follows the argument {name!r}, of which nothing shows whether it has a place for each "
+    "sample or only by chance as many: pass shared=({name!r},) if all samples share it, and "
+    "shared=() if not"
+)
+
+
 class Look:
     """Forwards of a model that leave nothing behind, to see where it draws.
 
@@ -220,6 +299,8 @@ class Look:
         prefix: Put before the paths.
         around: Entered around each forward.
         forced: Whether calls that say `training=False` draw too.
+        key_of: The key of a site; by default one that is the same in every look.
+        shared: The arguments that all samples share; None to find out where sizes do not tell.
     """
 
     def __init__(
@@ -230,12 +311,19 @@ class Look:
         prefix: str = "",
         around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
         forced: bool = False,
+        key_of: Callable[[SiteId], Key] | None = None,
+        shared: Shared | None = (),
     ) -> None:
         self.model = model
         self.arguments = (args, kwargs)
         self.prefix = prefix
         self.around = around
         self.forced = forced
+        self.key_of = key_of
+        self.shared = shared
+        # Of leaves of the arguments, the places that are used in their own way; None for all.
+        self._apart: dict[int, Sequence[int] | None] = {}
+        self._batch_dim = 0
         self.hidden = False
         self.missed: dict[SiteId, str] = {}
         self.unseen: set[str] = set()
@@ -247,12 +335,14 @@ class Look:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         args, kwargs = self.arguments
-        size = batch_size(args, kwargs, batch_dim)
+        shared = shared_leaves(self.model, args, kwargs, self.shared or ())
+        size = batch_size(args, kwargs, batch_dim, shared)
         if not size:
             what = f"a tensor among them that has a dimension {batch_dim}, of one or more samples"
             wrong_value("args", what, args)
-        two = self.draws({batch_dim: (size, [0, 0])})
-        three = self.draws({batch_dim: (size, [0, 0, 0])})
+        self._batch_dim = batch_dim
+        self._apart = dict.fromkeys(shared)
+        two, three, unknown = self._two_and_three(batch_dim, size)
         longer = None
         if sequence_dim is not None:
             length = batch_size(args, kwargs, sequence_dim) or 0
@@ -281,7 +371,48 @@ class Look:
         if any(axis is not None and axis.times > 1 for axis in axes):
             for site, problem in _problems(self, found, batch_dim, size).items():
                 found[site] = found[site]._replace(problem=problem)
+        for site, name in unknown.items():
+            if site in found and not found[site].problem:
+                found[site] = found[site]._replace(problem=_UNKNOWN.format(name=name))
         return Sites(found, self.hidden, self.unseen)
+
+    def _two_and_three(self, dim: int, size: int) -> tuple[Any, Any, dict[SiteId, str | int]]:
+        """The draws for two and for three samples, and the sites that follow one argument alone.
+
+        Another tensor than the first that has the size of the batch may have it by chance. Where it
+        follows the batch, the forward fails if it has more places than the first: if all samples
+        shared it, its size would not matter. Where the forward does not fail, either is possible.
+        """
+
+        def both() -> tuple[Any, Any]:
+            return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
+
+        if self.shared is not None:
+            return *both(), {}
+        args, kwargs = self.arguments
+        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
+        others = [n for n, leaf in enumerate(leaves) if _size(leaf, dim) == size][1:]
+        try:
+            two, three = both()
+        except Exception:
+            found = []
+            for place in others:
+                self._apart = {place: None}
+                with contextlib.suppress(Exception):
+                    found.append((self._apart, both()))
+            if len(found) != 1:
+                raise
+            self._apart, (two, three) = found[0]
+            return two, three, {}
+        unknown: dict[SiteId, str | int] = {}
+        for place in others:
+            self._apart = {place: [0, 0, 0]}
+            with contextlib.suppress(Exception):
+                for site, (_, shape) in self.draws({dim: (size, [0, 0])}).items():
+                    if site not in two or two[site][1] != shape:
+                        unknown[site] = names_of(self.model, args, kwargs)[0][place]
+        self._apart = {}
+        return two, three, unknown
 
     def draws(self, taken: Taken = _ALL, still: bool = False) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
@@ -290,7 +421,7 @@ class Look:
             taken: Of a dimension of that size in the arguments, the places that are used.
             still: Whether no sample may change another by batch norm, and tensors are kept.
         """
-        scope = Looking(self.forced, still)
+        scope = Looking(self.forced, still, self.key_of)
         with _norms_still(self.model) if still else contextlib.nullcontext():
             self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
@@ -305,6 +436,7 @@ class Look:
             with (
                 unchanged(self.model) as moved,
                 torch.no_grad(),
+                _torch.eager(),
                 self.around(),
                 watcher.mode,
             ):
@@ -324,25 +456,39 @@ class Look:
         return [t.shape for t in a] == [t.shape for t in b] and not all(map(torch.equal, a, b))
 
     def _part(self, taken: Taken) -> Any:
-        def part(leaf: Any) -> Any:
+        def part(number: int, leaf: Any) -> Any:
             if _is_packed(leaf):
-                return _of_packed(leaf, next(iter(taken.values()))[1])
+                places = self._apart.get(number, next(iter(taken.values()))[1])
+                return leaf if places is None else _of_packed(leaf, places)
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             for dim, (size, places) in taken.items():
-                if leaf.ndim > dim >= -leaf.ndim and leaf.shape[dim] == size:
-                    leaf = _taken(leaf, dim, places)
+                own = self._apart.get(number, places) if dim == self._batch_dim else places
+                if own is not None and _size(leaf, dim) == size:
+                    leaf = _taken(leaf, dim, own)
             return leaf
 
-        return _torch.tree.tree_map(part, self.arguments, is_leaf=_is_packed)
+        leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=_is_packed)
+        if not taken:
+            return self.arguments
+        with torch.no_grad():  # a checkpointed region around a look counts what autograd saves
+            return _torch.tree.tree_unflatten([*map(part, range(len(leaves)), leaves)], form)
 
 
 class Looking:
     """A scope that records the draws, with some key."""
 
-    def __init__(self, forced: bool = False, keep: bool = False) -> None:
+    resumed = None  # a region around a look is not that of its forward
+
+    def __init__(
+        self,
+        forced: bool = False,
+        keep: bool = False,
+        key_of: Callable[[SiteId], Key] | None = None,
+    ) -> None:
         self.forced = forced
         self.keep = keep
+        self.key_of = key_of or (lambda site: Key(0, site.stream()))
         self.missed: dict[SiteId, str] = {}
         self.blind: set[str] = set()
         # A module that was given a key draws after the answer.
@@ -368,14 +514,10 @@ class Looking:
             given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
-        y = draw.compute(*draw.tensors, key=Key(0, site.stream()), layout=layout)
+        y = draw.compute(*draw.tensors, key=self.key_of(site), layout=layout)
         tensors = tuple(given) if self.keep else ()
         self.found[site] = draw._replace(tensors=tensors), shapes
         return draw.finished(y)
-
-    def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
-        """Nothing is computed again, as there is no backward."""
-        return contextlib.nullcontext()
 
 
 @contextlib.contextmanager

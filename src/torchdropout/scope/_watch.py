@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -157,7 +157,7 @@ class Scope(Protocol):
         """A forward of the model begins, with these arguments."""
 
     def after(self) -> None:
-        """It has ended."""
+        """It has ended, perhaps by an error."""
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """The result of a draw."""
@@ -168,8 +168,9 @@ class Scope(Protocol):
     def unseen(self, name: str) -> None:
         """A function draws about which a compiled model does not ask."""
 
-    def resumed(self, state: State) -> contextlib.AbstractContextManager[None]:
-        """Be in the scope where a forward was: a region is computed again."""
+    @property
+    def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
+        """Be in the scope where a forward was, when a region is computed again; None in a look."""
 
 
 class _Enter:
@@ -218,6 +219,36 @@ class _Hook:
             registry.pop(number, None)
 
 
+class _Outside:
+    """Runs a function before a module whose `compile()` was called, outside its graph."""
+
+    def __init__(self, module: torch.nn.Module, before: Callable[[], None]) -> None:
+        self._module = weakref.ref(module)
+        self._before = before
+        self._compiled: Any = None
+
+    def put(self) -> None:
+        """Put it on."""
+        module, before = self._module(), self._before
+        compiled = None if module is None else _torch.compiled_call(module)
+        if module is None or compiled is None:
+            return
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            before()
+            return compiled(*args, **kwargs)
+
+        self._compiled = compiled
+        _torch.set_compiled_call(module, call)
+
+    def remove(self) -> None:
+        """Take it off."""
+        module = self._module()
+        if module is not None and self._compiled is not None:
+            _torch.set_compiled_call(module, self._compiled)
+        self._compiled = None
+
+
 class Watcher:
     """Knows where the forward of a model is, and answers its draws.
 
@@ -227,6 +258,7 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
@@ -246,10 +278,13 @@ class Watcher:
         self.frames: list[str] = []
         self.counts: dict[str, int] = {}
         self.start = 0
+        self.completed = False
         self.inside = False
         self._injected = injected
         self._hooks: list[_Hook] = []
         self._hooked: dict[str, weakref.ref[torch.nn.Module]] = {}
+        self._outside: list[_Hook | _Outside] = []
+        self._compiled: list[weakref.ref[torch.nn.Module]] = []
         self.known: dict[Any, Any] = {}
         # Of the model as it is given: itself, or what wraps it.
         self._ends: weakref.WeakKeyDictionary[torch.nn.Module, list[_Hook]]
@@ -270,7 +305,11 @@ class Watcher:
             self.known.clear()
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
-        for hook in [*self._hooks, *self._ends[model]]:
+        compiled = [m for m in model.modules() if _torch.is_compiled(m)]
+        if [ref() for ref in self._compiled] != compiled:
+            self._outside = [*self._of_compiled(compiled)]
+            self._compiled = [*map(weakref.ref, compiled)]
+        for hook in [*self._hooks, *self._outside, *self._ends[model]]:
             hook.put()
 
     def _of_modules(
@@ -292,24 +331,48 @@ class Watcher:
             yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
             yield _Hook(functools.partial(after, _Leave(self), always_call=True))
 
+    def _of_compiled(self, modules: Iterable[torch.nn.Module]) -> Iterator[_Hook | _Outside]:
+        """A checkpointed region may begin with compiled code, which cannot look for it."""
+        for module in modules:
+            if _torch.compiled_call(module) is not None:
+                yield _Outside(module, self.note_checkpoint)
+            else:  # what torch.compile returned, whose hooks run outside the graph
+                yield _Hook(
+                    functools.partial(
+                        module.register_forward_pre_hook, self._outside_of, prepend=True
+                    ),
+                    first=True,
+                )
+
+    def _outside_of(self, module: torch.nn.Module, args: Any) -> None:
+        self.note_checkpoint()
+
     def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
         # On the model as it was given: the hooks of a compiled one run outside the graph.
         begin = functools.partial(
             model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
         )
         yield _Hook(begin, first=True)
+        yield _Hook(functools.partial(model.register_forward_hook, self._complete))
         yield _Hook(functools.partial(model.register_forward_hook, self._end, always_call=True))
 
     def remove(self) -> None:
         """Take the hooks off."""
-        for hook in [*self._hooks, *(hook for hooks in self._ends.values() for hook in hooks)]:
+        ends = (hook for hooks in self._ends.values() for hook in hooks)
+        for hook in [*self._hooks, *ends, *self._outside]:
             hook.remove()
         self.frames.clear()
 
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         if not self.frames and not _torch.in_backward():
             self.counts.clear()
+            self.completed = False
             self.active().before(args, kwargs)
+
+    def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
+        """Of hooks, one that is not always called tells a result of None from an error."""
+        if not self.frames and not _torch.in_backward():
+            self.completed = True
 
     def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         if not self.frames and not _torch.in_backward():
@@ -317,8 +380,7 @@ class Watcher:
 
     def enter(self, path: str) -> None:
         """A module begins."""
-        if not is_dynamo_compiling():
-            self._note_checkpoint()
+        self.note_checkpoint()
         self.frames.append(path)
 
     def leave(self) -> None:
@@ -337,8 +399,7 @@ class Watcher:
 
     def draw(self, draw: Draw) -> Any:
         """The result of a draw."""
-        if not is_dynamo_compiling():
-            self._note_checkpoint()
+        self.note_checkpoint()
         return self.active().answer(self.next_site(), draw)
 
     def call(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -370,16 +431,17 @@ class Watcher:
         self.counts = dict(state.counts)
         self.start = state.start
 
-    def _note_checkpoint(self) -> None:
+    def note_checkpoint(self) -> None:
         """Have a checkpointed region that begins here be recomputed from the same place.
 
         The backward computes it again, by then perhaps outside the scope.
         """
-        region = _torch.checkpoint_region()
-        if region is None:
+        resume = None if is_dynamo_compiling() else self.active().resumed
+        region = None if resume is None else _torch.checkpoint_region()
+        if resume is None or region is None:
             return
         owner, name = region
-        compute, state, resume = getattr(owner, name), self.state(), self.active().resumed
+        compute, state = getattr(owner, name), self.state()
         if getattr(compute, _RESUMES, False):
             return
 

@@ -1,0 +1,67 @@
+"""Scopes on Triton's kernels, in Triton's interpreter: run by `kernels/test_triton.py`.
+
+    python tests/triton_scope.py
+
+A process of its own, since Triton reads TRITON_INTERPRET when it is imported. For each function of
+this library, and models of torch, the draws of a whole batch and of its parts are compared with
+those of the other kernels. It prints one JSON object: the cases, those that differ, and which of
+Triton's kernels ran.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+from torch.nn import functional as torch_F
+
+import torchdropout as td
+from keyed_parts import FUNCTIONS, ROUNDED, SCOPE, Calls, X
+
+TORCHS = {
+    "torch: dropout": lambda x: torch_F.dropout(x, 0.4),
+    "torch: alpha_dropout": lambda x: torch_F.alpha_dropout(x, 0.4, True),
+    "torch: drop path": lambda x: x.new_empty((len(x), 1, 1)).bernoulli_(0.5) * x,
+    "torch: rand": lambda x: torch.rand(x.shape),
+    "torch: randn": lambda x: torch.randn(x.shape),
+    "torch: samples second": lambda x: torch_F.dropout(x.transpose(0, 1), 0.4).transpose(0, 1),
+    "torch: attention": lambda x: torch_F.scaled_dot_product_attention(x, x, x, dropout_p=0.4),
+}
+
+
+OWN = {
+    **FUNCTIONS,
+    "rates": lambda x: td.functional.dropout(x, torch.linspace(0.1, 0.8, 12)),
+}
+
+
+def drawn(function: object) -> list[torch.Tensor]:
+    """Of the whole, and of parts in one scope."""
+    model = Calls(function)
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        parts = [model(x) for x in X.split(5)]
+    return [whole, torch.cat(parts)]
+
+
+def main() -> None:
+    others = [name for name in td.backends.available() if name != "triton"]
+    differ = []
+    for name, function in {**OWN, **TORCHS}.items():
+        exact = name not in ROUNDED and name != "torch: attention"
+        found = drawn(function)
+        for other in others:
+            with td.backends.use(other):
+                expected = drawn(function)
+            for one, two in zip(found, expected, strict=True):
+                same = torch.equal(one, two) if exact else torch.allclose(one, two, 1e-5, 1e-5)
+                if not same:
+                    differ.append((name, other))
+    home = "torchdropout.kernels.triton."
+    ran = sorted(name.removeprefix(home) for name in sys.modules if name.startswith(home))
+    print(json.dumps({"cases": len(OWN) + len(TORCHS), "differ": differ, "ran": ran}))
+
+
+main()
