@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import torchdropout_audit
+from _sources import copy_sources
 from torchdropout_audit.command import audit
 
 yaml = pytest.importorskip("yaml")
@@ -213,9 +214,7 @@ def repository(folder, branch):
 @pytest.mark.parametrize("version", ["", "release"])
 def test_it_installs_the_audit_and_no_torch(tmp_path, version):
     clone = tmp_path / "server" / "them" / "action"
-    for part in ("packages/audit", "src/torchdropout/reporting"):
-        shutil.copytree(ROOT / part, clone / part, symlinks=True)
-    shutil.copy(ROOT / "src/torchdropout/errors.py", clone / "src/torchdropout")
+    copy_sources(clone)
     runner = Runner(tmp_path, clone)
     if version:
         repository(clone, version)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import torchdropout_audit
+from _sources import copy_sources
 
 pytest.importorskip("pre_commit")
 if shutil.which("git") is None:
@@ -138,9 +139,7 @@ def test_the_fix_changes_files_and_says_so(hook):
 def test_a_hook_that_installs_the_audit_and_no_torch(commit, repository, tmp_path):
     """The configuration of docs/audit.md, with a repository on this machine."""
     clone = tmp_path / "clone"
-    for part in ("packages/audit", "src/torchdropout/reporting"):
-        shutil.copytree(ROOT / part, clone / part, symlinks=True)
-    shutil.copy(ROOT / "src/torchdropout/errors.py", clone / "src/torchdropout")
+    copy_sources(clone)
     head = repository(clone)
     [config] = (
         text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.S) if "repo: local" in text
