@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import ops
+from .. import _torch, ops
 from ..contract.keep import scale
 from ..contract.seed import as_int64
 from ..errors import SiteError
@@ -70,6 +70,7 @@ class Passes(keyed):
         self._modules: list[torch.nn.Module] | None = None
         self._flags = contextlib.ExitStack()
         self._steps: list[Key] = []
+        self._arguments: Any = None
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
@@ -88,6 +89,16 @@ class Passes(keyed):
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self._count)]
         self._expanded = not self._expand
+        self._arguments = (args, kwargs)
+
+    def _is_given(self, x: torch.Tensor) -> bool:
+        """Whether a tensor shares memory with an argument of the forward."""
+        given = _torch.tree.tree_leaves(self._arguments)
+        return any(
+            _torch.storage_id(leaf) == _torch.storage_id(x)
+            for leaf in given
+            if isinstance(leaf, torch.Tensor)
+        )
 
     def _switched(self, plan: Plan) -> list[torch.nn.Module]:
         """The modules that are put in training."""
@@ -100,17 +111,24 @@ class Passes(keyed):
     def after(self) -> None:
         """It has ended."""
         self._flags.close()
+        self._arguments = None
         self._pass += self._count
 
     def _leave(self) -> None:
         self._flags.close()
+        self._arguments = None
         super()._leave()
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute a draw for each pass, or leave it as it is in eval."""
         plan = self._plan
-        found = None if plan is None else plan.found.get(site)
-        if plan is None or found is None:
+        if plan is None:
+            raise SiteError(
+                f"Expected a forward of the model, got one of its part {site.path} alone: call the "
+                "model, or activate that part."
+            )
+        found = plan.found.get(site)
+        if found is None:
             raise SiteError(
                 f"Expected the draws that the model had when it was planned, got {site} "
                 f"({draw.kind}). Make a plan with inputs for which it draws there."
@@ -134,7 +152,9 @@ class Passes(keyed):
         if self._count == 1:
             (step,) = self._steps
             key = Key(step.seed, step.stream ^ stream)
-            options = {} if rate is None else {"rate": rate}
+            options: dict[str, Any] = {} if rate is None else {"rate": rate}
+            if draw.inplace and self._is_given(draw.tensors[0]):
+                options["fresh"] = True  # the next pass has the same input
             return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
