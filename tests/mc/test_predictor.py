@@ -267,6 +267,46 @@ def test_inputs_along_another_dimension():
         mc.MCDropout(torch.nn.Sequential(first, Mean()).eval(), 4, batch_dim=1)(x)
 
 
+class OfPacked(torch.nn.Module):
+    """A recurrent layer that is called with packed sequences."""
+
+    def __init__(self, within, after):
+        super().__init__()
+        self.rnn = torch.nn.LSTM(8, 4, 2, dropout=within)
+        self.drop = torch.nn.Dropout(after)
+
+    def forward(self, packed):
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
+        return self.drop(y.sum(1))
+
+
+@pytest.mark.parametrize(
+    ("rates", "strategy"),
+    [((0.5, 0), "loop"), ((0.5, 0), "auto"), ((0, 0.5), "repeat"), ((0, 0.5), "expand")],
+)
+def test_packed_sequences(rates, strategy):
+    model = seeded(OfPacked, *rates)
+    packed = torch.nn.utils.rnn.pack_sequence(
+        [torch.randn(n, 8) for n in (2, 5, 3, 1)], enforce_sorted=False
+    )
+    expected = samples(model, packed, 6)
+    assert not torch.equal(expected[0], expected[1])
+    for most in (None, 3, 8):
+        made = mc.MCDropout(
+            model, 6, strategy=strategy, max_batch=most, task="regression", keep_samples=True
+        )
+        torch.testing.assert_close(made(packed).samples, expected, **CLOSE)
+
+
+def test_a_model_that_draws_no_longer():
+    model = classifier()
+    made = mc.MCDropout(model, 5)
+    made(X)
+    model[2].p = 0.0
+    with pytest.raises(SiteError, match="draws as it did when it was planned, got no draw"):
+        made(X)
+
+
 class Mean(torch.nn.Module):
     def forward(self, x):
         return x.mean(0)

@@ -64,7 +64,7 @@ class Passes(keyed):
         self._index = index
         self._alike = alike
         self._expand = expand
-        self._expanded = not expand
+        self.expanded = not expand
         self._find = plan
         self._plan: Plan | None = None if callable(plan) else plan
         self._modules: list[torch.nn.Module] | None = None
@@ -88,7 +88,7 @@ class Passes(keyed):
         self._flags.enter_context(training(self._modules))
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self._count)]
-        self._expanded = not self._expand
+        self.expanded = not self._expand
         self._arguments = (args, kwargs)
 
     def _is_given(self, x: torch.Tensor) -> bool:
@@ -158,7 +158,7 @@ class Passes(keyed):
             return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
-        if not self._expanded and draw.finish is not None:
+        if not self.expanded and draw.finish is not None:
             raise CannotBatchError(f"{site} ({draw.kind}) writes into its input")
         keys = torch.tensor(
             [[as_int64(step.seed), step.stream ^ stream] for step in self._steps],
@@ -166,7 +166,7 @@ class Passes(keyed):
             device="cpu",
         )
         y = self._of_passes(draw, batch.dim, keys, part, rate)
-        self._expanded = True
+        self.expanded = True
         return draw.finished(y)
 
     def _of_passes(
@@ -183,14 +183,14 @@ class Passes(keyed):
             y = ops.masked_affine(x, keys, p, factor, 0.0, 0.0, base, strides)
             return y.to(lead.dtype).movedim(0, dim).flatten(dim, dim + 1)
         options: dict[str, Any] = {} if rate is None else {"rate": rate}
-        if draw.inplace and not self._expanded:
+        if draw.inplace and not self.expanded:
             options["fresh"] = True
 
         def follows(t: torch.Tensor) -> bool:
             return bool(t.ndim == lead.ndim and t.shape[dim] == lead.shape[dim])
 
         given = {i: t for i, t in enumerate(draw.tensors) if isinstance(t, torch.Tensor)}
-        along = {i: dim if self._expanded and follows(t) else None for i, t in given.items()}
+        along = {i: dim if self.expanded and follows(t) else None for i, t in given.items()}
 
         def one(key: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
             tensors = list(draw.tensors)
@@ -206,7 +206,7 @@ class Passes(keyed):
 
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""
-        if self._expanded:
+        if self.expanded:
             apart: torch.Tensor = x.unflatten(dim, (self._count, -1))
             return apart
         return x.unsqueeze(dim).expand(*x.shape[:dim], self._count, *x.shape[dim:])

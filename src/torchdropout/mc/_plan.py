@@ -16,7 +16,6 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.nn.utils import parametrize
-from torch.nn.utils.rnn import PackedSequence
 
 from .. import _torch
 from .._validate import check_p, check_unsigned, got, wrong_type, wrong_value
@@ -24,7 +23,7 @@ from ..errors import ArgumentValueError, SiteError, TorchDropoutError
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._places import Look, Looking, Site, Sites, batch_size
+from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size
 from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
@@ -75,11 +74,14 @@ def fresh(arguments: Any) -> Any:
                 copies[id(leaf)] = leaf
         return copies[id(leaf)]
 
-    return _torch.tree.tree_map(of, arguments, is_leaf=lambda x: isinstance(x, PackedSequence))
+    return _torch.tree.tree_map(of, arguments, is_leaf=_is_packed)
 
 
 class _Look(Look):
     """Forwards that leave nothing behind in their arguments either."""
+
+    def _part(self, taken: Taken) -> Any:
+        return super()._part(taken) if taken else self.arguments  # packed sequences too
 
     def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""

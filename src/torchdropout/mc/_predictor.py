@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type,
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._keyed import is_in_scope
-from ..scope._places import batch_size
+from ..scope._places import _is_packed, _of_packed, batch_size
 from ._output import Selector, select_output
 from ._passes import Passes
 from ._plan import (
@@ -303,6 +303,11 @@ class MCDropout:
             for _ in range(count if strategy == "loop" else 1):
                 y = select_output(given(self.model), self.output)
                 found.append(y)
+        if expand and not scope.expanded:
+            raise SiteError(
+                "Expected a model that draws as it did when it was planned, got no draw: plan it "
+                "again by another MCDropout."
+            )
         rows = batch.size if strategy == "loop" else count * batch.size
         found = [y.movedim(self._dim_of(y, rows), 0) for y in found]
         if strategy == "loop":
@@ -431,25 +436,29 @@ class _Batch(NamedTuple):
         args, kwargs = fresh((self.args, self.kwargs))
         return model(*args, **kwargs)
 
-    def _map(self, function: Callable[[torch.Tensor], torch.Tensor], size: int) -> _Batch:
+    def _map(
+        self, function: Callable[[torch.Tensor], torch.Tensor], places: Sequence[int]
+    ) -> _Batch:
         def of(leaf: Any) -> Any:
+            if _is_packed(leaf):
+                return _of_packed(leaf, places)
             follows = isinstance(leaf, torch.Tensor) and leaf.ndim > self.dim
             return function(leaf) if follows and leaf.shape[self.dim] == self.size else leaf
 
-        args, kwargs = _torch.tree.tree_map(of, (self.args, self.kwargs))
-        return _Batch(args, kwargs, self.dim, size)
+        args, kwargs = _torch.tree.tree_map(of, (self.args, self.kwargs), is_leaf=_is_packed)
+        return _Batch(args, kwargs, self.dim, len(places))
 
     def part(self, start: int, end: int) -> _Batch:
         """The inputs from start to end."""
         if (start, end) == (0, self.size):
             return self
-        return self._map(lambda t: t.narrow(self.dim, start, end - start), end - start)
+        return self._map(lambda t: t.narrow(self.dim, start, end - start), list(range(start, end)))
 
     def repeated(self, times: int) -> _Batch:
         """The batch several times."""
         return self._map(
             lambda t: t.repeat([times if d == self.dim else 1 for d in range(t.ndim)]),
-            self.size * times,
+            list(range(self.size)) * times,
         )
 
     def kind(self) -> Any:
