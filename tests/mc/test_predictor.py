@@ -408,6 +408,16 @@ def test_the_arguments_are_as_before(strategy):
     assert set((r.samples / (X + 1)).round(decimals=2).unique().tolist()) == {0.0, 2.0}
 
 
+def test_dropout_in_place_whose_result_is_not_used():
+    class Statement(torch.nn.Module):
+        def forward(self, x):
+            torch.nn.functional.dropout(x, 0.5, self.training, True)
+            return x * 1
+
+    made = mc.MCDropout(Statement().eval(), 9, task="regression", strategy="loop")
+    assert (made(X).variance > 0).double().mean() > 0.9
+
+
 class InPlace(torch.nn.Module):
     """Changes its input."""
 

@@ -89,7 +89,8 @@ class Passes(keyed):
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self._count)]
         self.expanded = not self._expand
-        self._arguments = (args, kwargs)
+        if callable(self._find):  # those of the user, and no copies
+            self._arguments = (args, kwargs)
 
     def _is_given(self, x: torch.Tensor) -> bool:
         """Whether a tensor shares memory with an argument of the forward."""

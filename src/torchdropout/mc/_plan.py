@@ -59,7 +59,7 @@ class PlannedSite(NamedTuple):
 _FIXED = (str, bytes, bool, int, float, complex, torch.nn.Module, torch.dtype, torch.device, tuple)
 
 
-def fresh(arguments: Any) -> Any:
+def fresh(args: Any, kwargs: Any) -> Any:
     """The arguments of one forward, which may write into them or fill a cache among them."""
     copies: dict[int, Any] = {}  # one tensor that is given twice stays one
 
@@ -74,7 +74,12 @@ def fresh(arguments: Any) -> Any:
                 copies[id(leaf)] = leaf
         return copies[id(leaf)]
 
-    return _torch.tree.tree_map(of, arguments, is_leaf=_is_packed)
+    def each(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):  # most are: a tree takes ten times as long
+            return of(value)
+        return _torch.tree.tree_map(of, value, is_leaf=_is_packed)
+
+    return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
 
 
 class _Look(Look):
@@ -85,7 +90,7 @@ class _Look(Look):
 
     def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
-        args, kwargs = fresh((args, kwargs))
+        args, kwargs = fresh(args, kwargs)
         return super().run(scope, args, kwargs)
 
 
@@ -494,7 +499,7 @@ class _Means(Looking):
 def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
     """What the forward with means shows: a proof, or a problem."""
     model = look.model
-    given, named = fresh((args, kwargs))
+    given, named = fresh(args, kwargs)
     with torch.no_grad():
         expected = model(*given, **named)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}

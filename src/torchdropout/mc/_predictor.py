@@ -433,7 +433,7 @@ class _Batch(NamedTuple):
     size: int
 
     def __call__(self, model: torch.nn.Module) -> Any:
-        args, kwargs = fresh((self.args, self.kwargs))
+        args, kwargs = fresh(self.args, self.kwargs)
         return model(*args, **kwargs)
 
     def _map(
