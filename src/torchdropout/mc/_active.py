@@ -21,6 +21,8 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
     """A scope in which a model in eval draws: each forward is the next pass.
 
     For loops that people already have. `MCDropout` is faster, and keeps statistics.
+    The tensors that the model is called with are not written into: of dropout in place of one of
+    them only the result is dropped. Within a compiled function it leads to a graph break.
 
     Args:
         model: In eval.
