@@ -152,6 +152,56 @@ def test_bad_arguments(options, error, message):
         mc.active(mlp().eval(), **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"include": 3}, ArgumentTypeError, "`include` to be a pattern of paths, or several"),
+        ({"exclude": [3]}, ArgumentTypeError, "`exclude` to be a pattern of paths, or several"),
+        ({"p": 1.5}, ArgumentValueError, "`p` to be in .0, 1."),
+        ({"p": {"*": "x"}}, ArgumentTypeError, "`p` to be a number"),
+        ({"p": {3: 0.5}}, ArgumentTypeError, "`p` to be a pattern of paths"),
+    ],
+)
+def test_bad_choices_of_sites(options, error, message):
+    for make in (mc.active, mc.MCDropout):
+        with pytest.raises(error, match=message):
+            make(mlp().eval(), **options)
+
+
+def test_a_part_of_the_model_is_called_alone():
+    model = torch.nn.Sequential(mlp()).eval()
+    with (
+        mc.active(model),
+        pytest.raises(SiteError, match=r"a forward of the model, got one of its"),
+    ):
+        model[0](X)
+
+
+def test_what_is_passed_is_not_written_into():
+    """The second pass would drop what the first has left."""
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5, inplace=True)).eval()
+    other = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    x, view = X.clone(), X.clone()
+    with mc.active(model), mc.active(other):
+        for _ in range(3):
+            assert torch.equal(model(x), other(X))
+            assert torch.equal(model(view[:]), other(X))
+    assert torch.equal(x, X)
+    assert torch.equal(view, X)
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace:UserWarning")
+def test_in_a_compiled_function():
+    """The compiler would have computed the passes without draws."""
+    model = seeded(mlp, torch.nn.Dropout(0.5))
+
+    def passes(x):
+        with torch.no_grad(), mc.active(model):
+            return torch.stack([model(x), model(x)])
+
+    assert torch.equal(torch.compile(passes, backend="eager")(X), passes(X))
+
+
 def test_bad_models():
     with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
         mc.active(mlp())

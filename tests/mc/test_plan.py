@@ -1,6 +1,7 @@
 """`mc.plan`: the sites of many models, how each is reached, and that nothing else changes."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -389,6 +390,59 @@ def test_however_it_ends_everything_is_as_before(error, calls):
     assert not torch.overrides._get_current_function_mode_stack()
 
 
+@dataclasses.dataclass
+class Output:
+    """An output that torch cannot look into."""
+
+    logits: torch.Tensor
+    inner: object = None
+
+
+class Attributes:
+    """The same without fields."""
+
+    def __init__(self, y):
+        self.logits = y
+
+
+class Wrapped(torch.nn.Module):
+    """Dropout, with or without something else, in an object."""
+
+    def __init__(self, wrap, shift):
+        super().__init__()
+        self.wrap = wrap
+        self.shift = shift
+
+    def forward(self, x):
+        if self.training:
+            x = x * torch.empty_like(x).bernoulli_(0.5) * 2 + self.shift
+        return self.wrap(x)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [Output, Attributes, lambda y: [Output(y[:0], Attributes(y))], lambda y: {"a": Output(y)}],
+    ids=["dataclass", "object", "nested", "dict"],
+)
+def test_outputs_in_objects_are_compared(wrap):
+    assert mc.plan(Wrapped(wrap, 0.0).eval(), X).proof.endswith("bit for bit.")
+    assert "differs from eval's by 1" in mc.plan(Wrapped(wrap, 1.0).eval(), X).problem
+
+
+def test_an_output_without_tensors_proves_nothing():
+    plan = mc.plan(Wrapped(lambda y: None, 1.0).eval(), X)
+    assert plan.proof == (
+        "Whether anything else changes is unknown: the output, NoneType, has no tensor."
+    )
+    assert not plan.problem
+
+
+def test_the_arguments_are_as_before():
+    x = X.clone()
+    mc.plan(torch.nn.Sequential(torch.nn.Dropout(0.5, inplace=True)).eval(), x)
+    assert torch.equal(x, X)
+
+
 # --- Bad input -----------------------------------------------------------------------------------
 
 
@@ -491,6 +545,10 @@ def test_bad_arguments():
     model = mlp().eval()
     with pytest.raises(ArgumentValueError, match="`args` to be a tensor among them that has a dim"):
         mc.plan(model, X, batch_dim=3)
+    with pytest.raises(ArgumentValueError, match=r"with 8 places .* for 8 inputs, got batch_dim=2"):
+        mc.plan(model, X, batch_dim=2)
+    with pytest.raises(ArgumentValueError, match="to leave a site that draws, got include="):
+        mc.plan(model, X, include=[])
     with pytest.raises(RuntimeError):  # torch's own
         mc.plan(model, torch.ones(2, 3))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

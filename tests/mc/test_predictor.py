@@ -1,7 +1,11 @@
 """`mc.MCDropout`: statistics of its passes, the same however they are computed."""
 
+import collections
+import copy
+import pickle
 import subprocess
 import sys
+import threading
 import types
 
 import numpy
@@ -94,6 +98,14 @@ def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
     assert max(rows) <= max_batch
 
 
+def test_nor_has_a_forward_of_the_plan():
+    rows = []
+    model = classifier()
+    model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    mc.MCDropout(model, 7, max_batch=4)(X)
+    assert max(rows) == 4
+
+
 def test_any_order_of_inputs():
     model = classifier()
     made = mc.MCDropout(model, 5, keep_samples=True)
@@ -178,6 +190,20 @@ def test_which_sites_and_other_rates():
     assert [site.selected for site in made.plan().sites] == [True, False]
 
 
+def test_the_target_is_that_of_the_data_set():
+    model, y = classifier(), torch.randn(6, 3)
+    options = {"task": "regression", "precision": 2.0}
+    whole = mc.MCDropout(model, 8, target=y, **options)(X)
+    for most in (None, 4):
+        made = mc.MCDropout(model, 8, target=y, max_batch=most, **options)
+        for r in (made(X), made.predict(X.split(4))):
+            torch.testing.assert_close(r.log_density, whole.log_density, **CLOSE)
+        assert torch.allclose(made(X[[4]], index=4).log_density, whole.log_density[4], atol=1e-4)
+    for target, index in ((y, 1), (torch.tensor(1.0), 0)):
+        with pytest.raises(ArgumentValueError, match="`target` to be of each input, up to number"):
+            mc.MCDropout(model, 8, target=target, **options)(X, index=index)
+
+
 # --- Models --------------------------------------------------------------------------------------
 
 
@@ -241,6 +267,46 @@ def test_inputs_along_another_dimension():
         mc.MCDropout(torch.nn.Sequential(first, Mean()).eval(), 4, batch_dim=1)(x)
 
 
+class OfPacked(torch.nn.Module):
+    """A recurrent layer that is called with packed sequences."""
+
+    def __init__(self, within, after):
+        super().__init__()
+        self.rnn = torch.nn.LSTM(8, 4, 2, dropout=within)
+        self.drop = torch.nn.Dropout(after)
+
+    def forward(self, packed):
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
+        return self.drop(y.sum(1))
+
+
+@pytest.mark.parametrize(
+    ("rates", "strategy"),
+    [((0.5, 0), "loop"), ((0.5, 0), "auto"), ((0, 0.5), "repeat"), ((0, 0.5), "expand")],
+)
+def test_packed_sequences(rates, strategy):
+    model = seeded(OfPacked, *rates)
+    packed = torch.nn.utils.rnn.pack_sequence(
+        [torch.randn(n, 8) for n in (2, 5, 3, 1)], enforce_sorted=False
+    )
+    expected = samples(model, packed, 6)
+    assert not torch.equal(expected[0], expected[1])
+    for most in (None, 3, 8):
+        made = mc.MCDropout(
+            model, 6, strategy=strategy, max_batch=most, task="regression", keep_samples=True
+        )
+        torch.testing.assert_close(made(packed).samples, expected, **CLOSE)
+
+
+def test_a_model_that_draws_no_longer():
+    model = classifier()
+    made = mc.MCDropout(model, 5)
+    made(X)
+    model[2].p = 0.0
+    with pytest.raises(SiteError, match="draws as it did when it was planned, got no draw"):
+        made(X)
+
+
 class Mean(torch.nn.Module):
     def forward(self, x):
         return x.mean(0)
@@ -262,6 +328,7 @@ def loaders():
         "tuples": load(data, batch_size=4),
         "loader": load(X, batch_size=2),
         "mappings": [{"input": x} for x in X.split(3)],
+        "mappings and labels": [[{"input": x}, torch.zeros(3)] for x in X.split(3)],
     }
 
 
@@ -295,7 +362,8 @@ def test_progress(capsys, monkeypatch):
 
 def test_probabilities_as_an_array():
     made = mc.MCDropout(classifier(), 5)
-    for given in (X, X.numpy(), X.numpy().astype("float64"), X.tolist()):
+    frame = types.SimpleNamespace(__array__=X.numpy)
+    for given in (X, X.numpy(), X.numpy().astype("float64"), X.tolist(), frame):
         p = made.predict_proba(given)
         assert isinstance(p, numpy.ndarray)
         assert p.shape == (6, 3)
@@ -313,7 +381,134 @@ def test_the_plan_is_made_once():
     )
 
 
+def test_what_is_no_array():  # words: allowed
+    for given in (None, ["a"], "a", [[1.0], [1.0, 2.0]]):
+        with pytest.raises(ArgumentTypeError, match="`X` to be a tensor, an array or sequences of"):
+            mc.MCDropout(classifier(), 5).predict_proba(given)
+
+
 # --- Nothing left --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_arguments_are_as_before(strategy):
+    """A model that writes into its input would meet what the last pass left there."""
+    drops = [torch.nn.Dropout(0.5, inplace=inplace) for inplace in (True, False)]
+    models = [torch.nn.Sequential(drop, torch.nn.Flatten()).eval() for drop in drops]
+    x = X.clone()
+    found, expected = (
+        mc.MCDropout(model, 9, strategy=strategy, task="regression", keep_samples=True)(x).samples
+        for model in models
+    )
+    assert torch.equal(x, X)
+    assert torch.equal(found, expected)
+    shifts = torch.nn.Sequential(InPlace(), torch.nn.Dropout(0.5)).eval()
+    r = mc.MCDropout(shifts, 9, strategy=strategy, task="regression", keep_samples=True)(x)
+    assert torch.equal(x, X)
+    assert set((r.samples / (X + 1)).round(decimals=2).unique().tolist()) == {0.0, 2.0}
+
+
+def test_dropout_in_place_whose_result_is_not_used():
+    class Statement(torch.nn.Module):
+        def forward(self, x):
+            torch.nn.functional.dropout(x, 0.5, self.training, True)
+            return x * 1
+
+    made = mc.MCDropout(Statement().eval(), 9, task="regression", strategy="loop")
+    assert (made(X).variance > 0).double().mean() > 0.9
+
+
+class InPlace(torch.nn.Module):
+    """Changes its input."""
+
+    def forward(self, x):
+        return x.add_(1)
+
+
+class Cache:
+    """Keys of the tokens so far, as a language model's."""
+
+    def __init__(self):
+        self.keys = []
+
+
+class Cached(torch.nn.Module):
+    """Fills the cache that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x, cache):
+        cache.keys.append(x)
+        return self.drop(torch.cat(cache.keys, 1))
+
+
+def test_a_cache_among_the_arguments_is_as_before():
+    model, cache = Cached().eval(), Cache()
+    r = mc.MCDropout(model, 3, task="regression", strategy="loop")(X, cache=cache)
+    assert r.mean.shape == X.shape
+    assert cache.keys == []
+    with torch.no_grad(), mc.active(model):
+        assert model(X, cache).shape == (6, 8)
+        assert model(X, cache).shape == (6, 16)
+    assert len(cache.keys) == 2
+
+
+def test_what_has_no_copy_is_given_as_it_is():
+    lock = threading.Lock()
+
+    class Locked(torch.nn.Module):
+        def forward(self, x, other, lock):
+            self.same = other is x
+            with lock:
+                return torch.nn.functional.dropout(x, 0.5, False)
+
+    model = Locked().eval()
+    r = mc.MCDropout(model, 3, task="regression", strategy="loop")(X, X, lock=lock)
+    assert r.mean.shape == (6, 8)
+    assert model.same
+
+
+def test_threads_share_a_model():
+    model = torch.nn.Sequential(Gated(), torch.nn.Linear(8, 3)).eval()
+    before = state_of(model)
+    made = [mc.MCDropout(model, 10, seed=seed) for seed in (0, 1)]
+    expected = [one(X).mean for one in made]
+    found, errors = [], []
+
+    def predict(which):
+        try:
+            for _ in range(5):
+                mc.MCDropout(model, 10, seed=which).plan(X)
+                found.append((which, made[which](X).mean))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=predict, args=(i % 2,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert all(torch.equal(mean, expected[which]) for which, mean in found)
+    assert state_of(model) == before
+
+
+def test_a_compiled_function_that_predicts():
+    """The compiler would have computed the passes without draws."""
+    for made in (mc.MCDropout(classifier(), 5, keep_samples=True) for _ in range(2)):
+        expected = mc.MCDropout(made.model, 5, keep_samples=True)(X).samples
+        predict = torch.compile(lambda x, made=made: made(x).samples, backend="eager")
+        assert torch.equal(predict(X), expected)
+
+
+def test_copies_predict_the_same():
+    made = mc.MCDropout(classifier(), 5)
+    expected = made(X).mean
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert other.model is not made.model
+        assert torch.equal(other(X).mean, expected)
 
 
 def test_nothing_is_left_behind():
@@ -349,9 +544,18 @@ def test_however_it_ends_everything_is_as_before(error, strategy):
     assert state_of(model) == before
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory."),
+        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        (RuntimeError, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+        (MemoryError, ""),
+    ],
+)
 @pytest.mark.parametrize("strategy", ["repeat", "expand", "auto"])
-def test_out_of_memory_halves_the_passes_of_a_forward(error, strategy):
+def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
     model = classifier()
     made = mc.MCDropout(model, 16, strategy=strategy, keep_samples=True)
     expected = made(X)
@@ -360,12 +564,13 @@ def test_out_of_memory_halves_the_passes_of_a_forward(error, strategy):
     def limited(module, args):
         rows.append(len(args[0]))
         if rows[-1] > 30:
-            raise error("DefaultCPUAllocator: not enough memory: you tried to allocate")
+            raise error(text)
 
     handle = model[3].register_forward_pre_hook(limited)
     before = state_of(model)
     with pytest.warns(RuntimeWarning) as said:
         r = made(X)
+    assert {one.filename for one in said} == {__file__}
     assert [str(one.message) for one in said] == [
         "Out of memory with 16 passes in a forward: going on with 8.",
         "Out of memory with 8 passes in a forward: going on with 4.",
@@ -453,6 +658,7 @@ def test_bad_models():
         (-1, ArgumentValueError, "`index` to be .*0 or more"),
         (0.5, ArgumentTypeError, "`index` to be .*integers"),
         (2**63 - 2, ArgumentValueError, "`index` to be"),
+        (2**63 - 6, ArgumentValueError, "a batch whose mask indices lie in"),
     ],
 )
 def test_bad_indices(index, error, message):
@@ -462,12 +668,22 @@ def test_bad_indices(index, error, message):
 
 def test_bad_batches():
     made = mc.MCDropout(mlp().eval(), 2)
-    for call in (lambda: made(), lambda: made("text"), lambda: made(x=3)):
+    for call in (lambda: made(), lambda: made("text"), lambda: made(x=3), lambda: made(X[:0])):
         with pytest.raises(ArgumentValueError, match="`args` to be a tensor among them"):
             call()
     for item in ("text", 3, (), ["a", X], None):
         with pytest.raises(ArgumentTypeError, match="`loader` to be one of tensors, mappings or"):
             made.predict([item])
+    with pytest.raises(ArgumentValueError, match=r"give the arguments in a mapping as \*\*mapping"):
+        made(collections.UserDict(input=X))  # as transformers' BatchEncoding
+    with pytest.raises(ArgumentValueError, match="`loader` to be an iterable of one batch or more"):
+        made.predict([])
+    for batch in (X, {"input": X}):
+        with pytest.raises(ArgumentTypeError, match="the predictor itself is called with one"):
+            made.predict(batch)
+    made(X)
+    with pytest.raises(ArgumentValueError, match="one or more inputs along dimension 0"):
+        made.predict([X, X[:0]])
     with pytest.raises(ArgumentTypeError, match="`progress` to be"):
         made.predict([X], progress="bar")
     with pytest.raises(ArgumentTypeError, match="`loader` to be"):

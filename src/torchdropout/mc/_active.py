@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .._validate import check_unsigned, wrong_value
+from ..errors import SiteError
 from ..random import Key
 from ._passes import Passes
-from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, find_plan
+from ._plan import OnUnreached, Patterns, Plan, check_choice, check_model, check_plan, find_plan
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class active(Passes):  # noqa: N801 - as torch's scopes are named
     """A scope in which a model in eval draws: each forward is the next pass.
 
     For loops that people already have. `MCDropout` is faster, and keeps statistics.
+    The tensors that the model is called with are not written into: of dropout in place of one of
+    them only the result is dropped. Within a compiled function it leads to a graph break.
 
     Args:
         model: In eval.
@@ -67,10 +73,11 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
         check_unsigned("batch_dim", batch_dim, 6)
+        check_choice(include, exclude, p)
 
         def find(args: Any, kwargs: Any) -> Plan:
             found = find_plan(model, args, kwargs, include, exclude, p, batch_dim)
-            check_plan(found, on_unreached, _warn)
+            check_plan(found, on_unreached)
             return found
 
         super().__init__(
@@ -82,6 +89,10 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             alike=masks == "shared",
         )
 
-
-def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=5)
+    def __enter__(self) -> Self:
+        if is_dynamo_compiling():
+            raise SiteError(
+                "Expected mc.active outside compiled code, got a function that torch.compile "
+                "compiles: its draws cannot be seen."
+            )
+        return super().__enter__()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import ops
+from .. import _torch, ops
 from ..contract.keep import scale
 from ..contract.seed import as_int64
 from ..errors import SiteError
@@ -64,12 +64,13 @@ class Passes(keyed):
         self._index = index
         self._alike = alike
         self._expand = expand
-        self._expanded = not expand
+        self.expanded = not expand
         self._find = plan
         self._plan: Plan | None = None if callable(plan) else plan
         self._modules: list[torch.nn.Module] | None = None
         self._flags = contextlib.ExitStack()
         self._steps: list[Key] = []
+        self._arguments: Any = None
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
@@ -87,7 +88,18 @@ class Passes(keyed):
         self._flags.enter_context(training(self._modules))
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self._count)]
-        self._expanded = not self._expand
+        self.expanded = not self._expand
+        if callable(self._find):  # those of the user, and no copies
+            self._arguments = (args, kwargs)
+
+    def _is_given(self, x: torch.Tensor) -> bool:
+        """Whether a tensor shares memory with an argument of the forward."""
+        given = _torch.tree.tree_leaves(self._arguments)
+        return any(
+            _torch.storage_id(leaf) == _torch.storage_id(x)
+            for leaf in given
+            if isinstance(leaf, torch.Tensor)
+        )
 
     def _switched(self, plan: Plan) -> list[torch.nn.Module]:
         """The modules that are put in training."""
@@ -100,17 +112,24 @@ class Passes(keyed):
     def after(self) -> None:
         """It has ended."""
         self._flags.close()
+        self._arguments = None
         self._pass += self._count
 
     def _leave(self) -> None:
         self._flags.close()
+        self._arguments = None
         super()._leave()
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute a draw for each pass, or leave it as it is in eval."""
         plan = self._plan
-        found = None if plan is None else plan.found.get(site)
-        if plan is None or found is None:
+        if plan is None:
+            raise SiteError(
+                f"Expected a forward of the model, got one of its part {site.path} alone: call the "
+                "model, or activate that part."
+            )
+        found = plan.found.get(site)
+        if found is None:
             raise SiteError(
                 f"Expected the draws that the model had when it was planned, got {site} "
                 f"({draw.kind}). Make a plan with inputs for which it draws there."
@@ -134,11 +153,13 @@ class Passes(keyed):
         if self._count == 1:
             (step,) = self._steps
             key = Key(step.seed, step.stream ^ stream)
-            options = {} if rate is None else {"rate": rate}
+            options: dict[str, Any] = {} if rate is None else {"rate": rate}
+            if draw.inplace and self._is_given(draw.tensors[0]):
+                options["fresh"] = True  # the next pass has the same input
             return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
-        if not self._expanded and draw.finish is not None:
+        if not self.expanded and draw.finish is not None:
             raise CannotBatchError(f"{site} ({draw.kind}) writes into its input")
         keys = torch.tensor(
             [[as_int64(step.seed), step.stream ^ stream] for step in self._steps],
@@ -146,7 +167,7 @@ class Passes(keyed):
             device="cpu",
         )
         y = self._of_passes(draw, batch.dim, keys, part, rate)
-        self._expanded = True
+        self.expanded = True
         return draw.finished(y)
 
     def _of_passes(
@@ -163,14 +184,14 @@ class Passes(keyed):
             y = ops.masked_affine(x, keys, p, factor, 0.0, 0.0, base, strides)
             return y.to(lead.dtype).movedim(0, dim).flatten(dim, dim + 1)
         options: dict[str, Any] = {} if rate is None else {"rate": rate}
-        if draw.inplace and not self._expanded:
+        if draw.inplace and not self.expanded:
             options["fresh"] = True
 
         def follows(t: torch.Tensor) -> bool:
             return bool(t.ndim == lead.ndim and t.shape[dim] == lead.shape[dim])
 
         given = {i: t for i, t in enumerate(draw.tensors) if isinstance(t, torch.Tensor)}
-        along = {i: dim if self._expanded and follows(t) else None for i, t in given.items()}
+        along = {i: dim if self.expanded and follows(t) else None for i, t in given.items()}
 
         def one(key: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
             tensors = list(draw.tensors)
@@ -186,7 +207,7 @@ class Passes(keyed):
 
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""
-        if self._expanded:
+        if self.expanded:
             apart: torch.Tensor = x.unflatten(dim, (self._count, -1))
             return apart
         return x.unsqueeze(dim).expand(*x.shape[:dim], self._count, *x.shape[dim:])

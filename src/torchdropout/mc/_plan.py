@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import fnmatch
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.nn.utils import parametrize
 
 from .. import _torch
-from .._validate import check_p, check_unsigned, wrong_type, wrong_value
-from ..errors import ArgumentValueError, SiteError
+from .._validate import check_p, check_unsigned, got, wrong_type, wrong_value
+from ..errors import ArgumentValueError, SiteError, TorchDropoutError
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._places import Look, Looking, Site, Sites, batch_size
+from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size
 from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
@@ -50,6 +54,44 @@ class PlannedSite(NamedTuple):
     def path(self) -> str:
         """The path of its module."""
         return self.id.path
+
+
+_FIXED = (str, bytes, bool, int, float, complex, torch.nn.Module, torch.dtype, torch.device, tuple)
+
+
+def fresh(args: Any, kwargs: Any) -> Any:
+    """The arguments of one forward, which may write into them or fill a cache among them."""
+    copies: dict[int, Any] = {}  # one tensor that is given twice stays one
+
+    def of(leaf: Any) -> Any:
+        if leaf is None or isinstance(leaf, _FIXED) or callable(leaf):
+            return leaf
+        if id(leaf) not in copies:
+            try:
+                is_tensor = isinstance(leaf, torch.Tensor)
+                copies[id(leaf)] = leaf.clone() if is_tensor else copy.deepcopy(leaf)
+            except Exception:  # it holds what has no copy, such as a lock
+                copies[id(leaf)] = leaf
+        return copies[id(leaf)]
+
+    def each(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):  # most are: a tree takes ten times as long
+            return of(value)
+        return _torch.tree.tree_map(of, value, is_leaf=_is_packed)
+
+    return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
+
+
+class _Look(Look):
+    """Forwards that leave nothing behind in their arguments either."""
+
+    def _part(self, taken: Taken) -> Any:
+        return super()._part(taken) if taken else self.arguments  # packed sequences too
+
+    def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
+        """The output of a forward in a scope."""
+        args, kwargs = fresh(args, kwargs)
+        return super().run(scope, args, kwargs)
 
 
 @dataclass(frozen=True)
@@ -189,15 +231,17 @@ def find_plan(
     """The plan of a model that has been checked."""
     if batch_size(args, kwargs, batch_dim) is None:
         expected = f"a tensor among them that has a dimension {batch_dim}, of the inputs"
+        if any(isinstance(given, Mapping) for given in args):
+            expected += " (give the arguments in a mapping as **mapping)"
         wrong_value("args", expected, args)
     inner = unwrapped(model)
     modules = paths_of(inner)
-    by_call = Look(inner, args, kwargs, forced=True).draws()
+    by_call = _Look(inner, args, kwargs, forced=True).draws()
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
     def look(paths: Iterable[str]) -> Look:
         around = functools.partial(training, [modules[path] for path in paths])
-        return Look(inner, args, kwargs, around=around, forced=True)
+        return _Look(inner, args, kwargs, around=around, forced=True)
 
     everything = look(allowed)
     target = everything.draws()
@@ -220,7 +264,7 @@ def find_plan(
     # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
     flags, chosen, _, proof, problem = max(tried, key=lambda t: (t[2] > 0 and not t[4], t[2]))
     chosen.missed.clear()
-    sites = chosen.sites(batch_dim)
+    sites = _sites(chosen, batch_dim)
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
     for site, (draw, shape) in target.items():
@@ -233,6 +277,22 @@ def find_plan(
     if sites.hidden and not unreached:
         unreached[SiteId("", 0)] = "code that no function shows"
     return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
+
+
+def _sites(look: Look, batch_dim: int) -> Sites:
+    """The sites of a model that runs on these arguments."""
+    try:
+        return look.sites(batch_dim)
+    except (TorchDropoutError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:
+        size = batch_size(*look.arguments, batch_dim)
+        what = (
+            "the dimension of the inputs, of which the model also takes two and three: each "
+            f"argument with {size} places along it is taken for {size} inputs"
+        )
+        message = f"Expected `batch_dim` to be {what}, {got('batch_dim', batch_dim)}"
+        raise ArgumentValueError(f"{message}: {type(error).__name__}: {error}") from error
 
 
 def _above(sites: Iterable[SiteId]) -> set[str]:
@@ -328,6 +388,18 @@ def may_train(path: str, module: torch.nn.Module) -> bool:
     return not isinstance(module, (*NORMS, torch.nn.RReLU))
 
 
+def warn(message: str) -> None:
+    """Warn at the line of the caller's code, outside this library and torch."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _package_of(frame) in ("torchdropout", "torch"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
+
+
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
 @contextlib.contextmanager
 def training(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
     """Put modules, and not their children, in training; put them back at the end."""
@@ -347,11 +419,23 @@ def _with_own_draws(modules: Mapping[str, torch.nn.Module]) -> set[str]:
 
 
 def _patterns(name: str, value: Patterns) -> list[str]:
-    found = [value] if isinstance(value, str) else list(value or ())
-    for pattern in found:
+    found = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(found, Iterable):
+        wrong_type(name, "a pattern of paths, or several", value)
+    patterns = list(found)
+    for pattern in patterns:
         if not isinstance(pattern, str):
             wrong_type(name, "a pattern of paths, or several", value)
-    return found
+    return patterns
+
+
+def check_choice(include: Patterns, exclude: Patterns, p: Any) -> None:
+    """Check what can be checked before the sites are known."""
+    _patterns("include", include)
+    _patterns("exclude", exclude)
+    for pattern, rate in (p if isinstance(p, Mapping) else {} if p is None else {"*": p}).items():
+        _patterns("p", [pattern])
+        check_p(rate)
 
 
 def _rates(
@@ -375,7 +459,7 @@ def _rates(
 
     found: dict[SiteId, float | None] = {}
     for site in sites:
-        if named["include"] and not fits(site, named["include"]):
+        if include is not None and not fits(site, named["include"]):
             continue
         if fits(site, named["exclude"]):
             continue
@@ -415,8 +499,9 @@ class _Means(Looking):
 def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
     """What the forward with means shows: a proof, or a problem."""
     model = look.model
+    given, named = fresh(args, kwargs)
     with torch.no_grad():
-        expected = model(*args, **kwargs)
+        expected = model(*given, **named)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     scope = _Means()
     seen: list[str] = []
@@ -427,23 +512,26 @@ def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
             yield
         seen.extend(n for n, b in model.named_buffers() if not torch.equal(b, before[n]))
 
-    got = Look(model, args, kwargs, around=around, forced=True).run(scope, args, kwargs)
+    found = _Look(model, args, kwargs, around=around, forced=True).run(scope, args, kwargs)
     if seen:
         return "", f"Turning dropout on changes the buffer {seen[0]} too."
     if scope.without:
         sites = ", ".join(map(str, scope.without))
         return f"What {sites} does is unknown: its draw has no mean.", ""
     shown = "With the mean of each draw the output is eval's"
-    difference = _difference(expected, got)
+    if not any(isinstance(leaf, torch.Tensor) for leaf in _flat(expected)[0]):
+        kind = type(expected).__name__
+        return f"Whether anything else changes is unknown: the output, {kind}, has no tensor.", ""
+    difference = _difference(expected, found)
     if not _is_rounding(difference):
         in_eval = _Means(forced=False)
-        expected = Look(model, args, kwargs).run(in_eval, args, kwargs)
+        expected = _Look(model, args, kwargs).run(in_eval, args, kwargs)
         if in_eval.drew:
-            difference = _difference(expected, got)
+            difference = _difference(expected, found)
             shown += ", where it draws in eval too"
         elif _has_fast_path(model):
             # Under a mode torch computes an encoder step by step, with other values for padding.
-            difference = _difference(expected, got)
+            difference = _difference(expected, found)
             shown += " without the fast path of torch's encoder, to which padding is zero"
     if difference is None:
         return "", f"With the mean of each draw the output has another form than eval's: {_OTHER}."
@@ -469,10 +557,26 @@ def _has_fast_path(model: torch.nn.Module) -> bool:
     return any(isinstance(module, fast) for module in model.modules())
 
 
-def _difference(expected: Any, got: Any) -> tuple[float, float] | None:
+def _flat(output: Any, depth: int = 4) -> tuple[list[Any], list[Any]]:
+    """The leaves of an output, and its form; also of dataclasses and other objects in it."""
+    leaves, form = _torch.tree.tree_flatten(output)
+    found, forms = [], [form]
+    for leaf in leaves:
+        opaque = isinstance(leaf, (torch.Tensor, torch.nn.Module, type)) or callable(leaf)
+        inside = {} if opaque or not depth else getattr(leaf, "__dict__", {})
+        if inside:
+            more, form = _flat(dict(inside), depth - 1)
+            found += more
+            forms += [type(leaf), *form]
+        else:
+            found.append(leaf)
+    return found, forms
+
+
+def _difference(expected: Any, found: Any) -> tuple[float, float] | None:
     """The largest difference, and what rounding may make of it; None for another form."""
-    a, form = _torch.tree.tree_flatten(expected)
-    b, other = _torch.tree.tree_flatten(got)
+    a, form = _flat(expected)
+    b, other = _flat(found)
     if form != other:
         return None
     largest = allowed = 0.0
@@ -492,7 +596,7 @@ def _difference(expected: Any, got: Any) -> tuple[float, float] | None:
     return largest, allowed
 
 
-def check_plan(found: Plan, on_unreached: OnUnreached, say: Callable[[str], None]) -> None:
+def check_plan(found: Plan, on_unreached: OnUnreached) -> None:
     """Act on what a plan does not reach.
 
     Raises:
@@ -513,4 +617,4 @@ def check_plan(found: Plan, on_unreached: OnUnreached, say: Callable[[str], None
         if on_unreached == "raise":
             raise SiteError(message)
         if on_unreached == "warn":
-            say(message)
+            warn(message)

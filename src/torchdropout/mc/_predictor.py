@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import _torch
-from .._validate import check_bool, check_unsigned, is_integer, wrong_type, wrong_value
-from ..errors import ArgumentValueError, SiteError
+from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type, wrong_value
+from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._keyed import is_in_scope
-from ..scope._places import batch_size
+from ..scope._places import _is_packed, _of_packed, batch_size
 from ._output import Selector, select_output
 from ._passes import Passes
-from ._plan import OnUnreached, Patterns, Plan, check_model, check_plan, plan
+from ._plan import (
+    OnUnreached,
+    Patterns,
+    Plan,
+    check_choice,
+    check_model,
+    check_plan,
+    fresh,
+    plan,
+    warn,
+)
 from ._result import Result, Task, check_index
 from ._statistics import ClassificationStatistics, RegressionStatistics
 
@@ -24,6 +38,12 @@ Strategy = Literal["auto", "expand", "repeat", "loop"]
 
 # Elements that a site may have in one forward, where max_batch says nothing: 128 MB of float32.
 _ELEMENTS = 2**25
+
+
+_STATISTICS: Mapping[Task, Any] = {
+    "classification": ClassificationStatistics,
+    "regression": RegressionStatistics,
+}
 
 
 class _Way(NamedTuple):
@@ -61,7 +81,8 @@ class MCDropout:
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
         output: Selects the tensor that is the prediction; see `select_output`.
-        statistics: Further arguments of `ClassificationStatistics` or `RegressionStatistics`.
+        statistics: Further arguments of `ClassificationStatistics` or `RegressionStatistics`. A
+            `target` is that of the data set: of the input i it is `target[i]`.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -106,7 +127,8 @@ class MCDropout:
         output: Selector | None = None,
         **statistics: Any,
     ) -> None:
-        check_model(model)
+        with _turn_of(model) if isinstance(model, torch.nn.Module) else contextlib.nullcontext():
+            check_model(model)
         for name, value in (("n_samples", n_samples), ("max_batch", max_batch)):
             if value is None and name == "max_batch":
                 continue
@@ -126,6 +148,7 @@ class MCDropout:
         self.n_samples = n_samples
         self.key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
         self.task: Task = task
+        check_choice(include, exclude, p)
         self.include, self.exclude, self.p = include, exclude, p
         self.masks = masks
         self.strategy = strategy
@@ -135,6 +158,7 @@ class MCDropout:
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
         self._options = statistics
+        self._check_options()
         self._statistics()  # its errors come now, and not after the first forward
         self._plan: Plan | None = None
         self._ways: dict[Any, _Way] = {}
@@ -147,7 +171,6 @@ class MCDropout:
 
     # --- One batch -------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def __call__(self, *args: Any, index: Any = None, **kwargs: Any) -> Result:
         """The statistics of the passes over a batch.
 
@@ -163,21 +186,39 @@ class MCDropout:
                 name the inputs; the model has no dropout that can be on.
             SiteError: As `on_unreached` says.
         """
-        check_model(self.model)
+        call = self._call
+        if is_dynamo_compiling():  # and would compute the passes without their draws
+            call = torch.compiler.disable(call)
+        return call(args, kwargs, index)
+
+    @torch.no_grad()
+    def _call(self, args: Any, kwargs: Any, index: Any) -> Result:
+        with _turn_of(self.model):
+            return self._result(args, kwargs, index)
+
+    def _result(self, args: Any, kwargs: Any, index: Any) -> Result:
         if is_in_scope(self.model):
             raise ArgumentValueError(
                 "Expected no scope of this model to be active, got a call of MCDropout within one."
             )
+        check_model(self.model)
         size = batch_size(args, kwargs, self.batch_dim)
-        if size is None:
-            wrong_value("args", f"a tensor among them with a dimension {self.batch_dim}", args)
+        if not size:
+            expected = (
+                f"a tensor among them with one or more inputs along dimension {self.batch_dim}"
+            )
+            if any(isinstance(given, Mapping) for given in args):
+                expected += " (give the arguments in a mapping as **mapping)"
+            wrong_value("args", expected, args)
         numbers = check_index(index, size, torch.device("cpu"))
         if self._plan is None:
-            self._plan = self._planned(args, kwargs)
+            most = size if self.max_batch is None else min(size, self.max_batch)
+            few = _Batch(args, kwargs, self.batch_dim, size).part(0, most)
+            self._plan = self._planned(few.args, few.kwargs)
         parts = []
         for start, end in _runs(numbers.tolist(), self.max_batch):
             of_run = _Batch(args, kwargs, self.batch_dim, size).part(start, end)
-            statistics = self._statistics()
+            statistics = self._statistics(numbers[start:end])
             for outputs in self._outputs(of_run, int(numbers[start])):
                 statistics.update(outputs)
             parts.append(statistics.result(numbers[start:end]))
@@ -186,7 +227,8 @@ class MCDropout:
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
         """What is turned on, found with the first batch, or with this one."""
         if self._plan is None:
-            self._plan = self._planned(args, kwargs)
+            with _turn_of(self.model):
+                self._plan = self._planned(args, kwargs)
         return self._plan
 
     def _planned(self, args: Any, kwargs: Any) -> Plan:
@@ -199,12 +241,27 @@ class MCDropout:
             batch_dim=self.batch_dim,
             **kwargs,
         )
-        check_plan(found, self.on_unreached, _warn)
+        check_plan(found, self.on_unreached)
         return found
 
-    def _statistics(self) -> Any:
-        kind = ClassificationStatistics if self.task == "classification" else RegressionStatistics
-        return kind(keep_samples=self.keep_samples, **self._options)
+    def _check_options(self) -> None:
+        known = list(inspect.signature(_STATISTICS[self.task]).parameters)
+        for name in self._options:
+            if name not in known:
+                raise ArgumentTypeError(
+                    "Expected further arguments of MCDropout to be those of "
+                    f"{_STATISTICS[self.task].__name__} for task={self.task!r} "
+                    f"({', '.join(known)}), {got(name, self._options[name])}."
+                )
+
+    def _statistics(self, numbers: torch.Tensor | None = None) -> Any:
+        options = self._options
+        target = options.get("target")
+        if numbers is not None and isinstance(target, torch.Tensor):
+            if not target.ndim or int(numbers.max()) >= len(target):
+                wrong_value("target", f"of each input, up to number {int(numbers.max())}", target)
+            options = {**options, "target": target[numbers.to(target.device)]}
+        return _STATISTICS[self.task](keep_samples=self.keep_samples, **options)
 
     def _outputs(self, batch: _Batch, index: int) -> Iterator[torch.Tensor]:
         """The outputs of all passes, in chunks `(n, B, ...)`."""
@@ -214,11 +271,11 @@ class MCDropout:
             count = min(at_once, self.n_samples - first)
             try:
                 outputs = self._run(batch, index, first, count, way.strategy)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error) or count == 1 or way.strategy == "loop":
                     raise
                 at_once = max(1, count // 2)
-                _warn(f"Out of memory with {count} passes in a forward: going on with {at_once}.")
+                warn(f"Out of memory with {count} passes in a forward: going on with {at_once}.")
                 self._ways[batch.kind()] = _Way(way.strategy, at_once)
                 continue
             yield outputs
@@ -246,6 +303,11 @@ class MCDropout:
             for _ in range(count if strategy == "loop" else 1):
                 y = select_output(given(self.model), self.output)
                 found.append(y)
+        if expand and not scope.expanded:
+            raise SiteError(
+                "Expected a model that draws as it did when it was planned, got no draw: plan it "
+                "again by another MCDropout."
+            )
         rows = batch.size if strategy == "loop" else count * batch.size
         found = [y.movedim(self._dim_of(y, rows), 0) for y in found]
         if strategy == "loop":
@@ -255,12 +317,14 @@ class MCDropout:
 
     def _dim_of(self, y: torch.Tensor, rows: int) -> int:
         """The dimension of the inputs in an output: that of the arguments, or else the first."""
-        for dim in (self.batch_dim, 0):
+        dims = dict.fromkeys((self.batch_dim, 0))
+        for dim in dims:
             if y.ndim > dim and y.shape[dim] == rows:
                 return dim
+        where = " or ".join(map(str, dims))
         raise SiteError(
-            f"Expected an output of {rows} inputs along dimension {self.batch_dim} or 0, got one "
-            f"of shape {tuple(y.shape)}."
+            f"Expected an output of {rows} inputs along dimension {where}, got one of shape "
+            f"{tuple(y.shape)}."
         )
 
     # --- How -------------------------------------------------------------------------------------
@@ -308,15 +372,17 @@ class MCDropout:
         """The result of each batch of a loader, whose inputs are numbered as they come.
 
         Args:
-            loader: Of tensors, of mappings (arguments by name), or of tuples, whose first item is
-                the input.
+            loader: Of tensors, of mappings (arguments by name), or of tuples that begin with one of
+                these.
             progress: Show a bar (with tqdm, if it is installed).
 
         Raises:
-            ArgumentTypeError: It is not iterable, or an item is something else.
+            ArgumentTypeError: It is not iterable, or one batch itself, or an item is something
+                else.
         """
-        if not isinstance(loader, Iterable):
-            wrong_type("loader", "an iterable of batches", loader)
+        if not isinstance(loader, Iterable) or isinstance(loader, (torch.Tensor, Mapping)):
+            expected = "an iterable of batches (the predictor itself is called with one batch)"
+            wrong_type("loader", expected, loader)
         index = 0
         for item in _with_progress(loader, progress):
             args, kwargs = _arguments(item)
@@ -325,21 +391,33 @@ class MCDropout:
             yield result
 
     def predict(self, loader: Iterable[Any], *, progress: bool = False) -> Result:
-        """The result over all batches of a loader; arguments and errors of `stream`."""
-        return Result.cat(self.stream(loader, progress=progress))
+        """The result over all batches of a loader; arguments and errors of `stream`.
+
+        Raises:
+            ArgumentValueError: The loader has no batch.
+        """
+        results = [*self.stream(loader, progress=progress)]
+        if not results:
+            wrong_value("loader", "an iterable of one batch or more", loader)
+        return Result.cat(results)
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's name
         """The mean probabilities `(B, C)` as a NumPy array, as scikit-learn's estimators do.
 
         Args:
-            X: A tensor, or what `torch.as_tensor` takes, which gets the dtype of the model.
+            X: A tensor, an array, a data frame or nested sequences of numbers. Floating-point
+                numbers get the dtype of the model.
 
         Raises:
+            ArgumentTypeError: X is something else.
             ArgumentValueError: The task is not a classification.
         """
         if self.task != "classification":
             wrong_value("task", "'classification' for probabilities", self.task)
-        x = torch.as_tensor(X)
+        try:
+            x = torch.as_tensor(X if not hasattr(X, "__array__") else X.__array__())
+        except (TypeError, ValueError, RuntimeError):
+            wrong_type("X", "a tensor, an array or sequences of numbers", X)
         like = next(iter(self.model.parameters()), None)
         if like is not None:
             x = x.to(like.device, like.dtype if x.is_floating_point() else None)
@@ -355,27 +433,32 @@ class _Batch(NamedTuple):
     size: int
 
     def __call__(self, model: torch.nn.Module) -> Any:
-        return model(*self.args, **self.kwargs)
+        args, kwargs = fresh(self.args, self.kwargs)
+        return model(*args, **kwargs)
 
-    def _map(self, function: Callable[[torch.Tensor], torch.Tensor], size: int) -> _Batch:
+    def _map(
+        self, function: Callable[[torch.Tensor], torch.Tensor], places: Sequence[int]
+    ) -> _Batch:
         def of(leaf: Any) -> Any:
+            if _is_packed(leaf):
+                return _of_packed(leaf, places)
             follows = isinstance(leaf, torch.Tensor) and leaf.ndim > self.dim
             return function(leaf) if follows and leaf.shape[self.dim] == self.size else leaf
 
-        args, kwargs = _torch.tree.tree_map(of, (self.args, self.kwargs))
-        return _Batch(args, kwargs, self.dim, size)
+        args, kwargs = _torch.tree.tree_map(of, (self.args, self.kwargs), is_leaf=_is_packed)
+        return _Batch(args, kwargs, self.dim, len(places))
 
     def part(self, start: int, end: int) -> _Batch:
         """The inputs from start to end."""
         if (start, end) == (0, self.size):
             return self
-        return self._map(lambda t: t.narrow(self.dim, start, end - start), end - start)
+        return self._map(lambda t: t.narrow(self.dim, start, end - start), list(range(start, end)))
 
     def repeated(self, times: int) -> _Batch:
         """The batch several times."""
         return self._map(
             lambda t: t.repeat([times if d == self.dim else 1 for d in range(t.ndim)]),
-            self.size * times,
+            list(range(self.size)) * times,
         )
 
     def kind(self) -> Any:
@@ -408,7 +491,10 @@ def _alike(expected: torch.Tensor, found: torch.Tensor) -> bool:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    signs = ("out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+    return any(sign in str(error) for sign in signs)
 
 
 def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -416,9 +502,9 @@ def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (item,), {}
     if isinstance(item, Mapping):
         return (), dict(item)
-    if isinstance(item, (tuple, list)) and item and isinstance(item[0], torch.Tensor):
-        return (item[0],), {}
-    return wrong_type("loader", "one of tensors, mappings or tuples that begin with a tensor", item)
+    if isinstance(item, (tuple, list)) and item and isinstance(item[0], (torch.Tensor, Mapping)):
+        return _arguments(item[0])
+    return wrong_type("loader", "one of tensors, mappings or tuples that begin with one", item)
 
 
 def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
@@ -432,5 +518,14 @@ def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
     return found
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+_LOCKS: weakref.WeakKeyDictionary[torch.nn.Module, Any] = weakref.WeakKeyDictionary()
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextlib.contextmanager
+def _turn_of(model: torch.nn.Module) -> Iterator[None]:
+    """Threads that predict with one model do so one after another."""
+    with _ONE_AT_A_TIME:
+        lock = _LOCKS.setdefault(model, threading.RLock())
+    with lock:
+        yield

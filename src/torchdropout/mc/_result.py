@@ -353,7 +353,7 @@ def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
             wrong_value("index", f"{expected}, 0 or more", index)
         if index + size > 2**63:
             wrong_value("index", f"{expected}, below 2**63", index)
-        return torch.arange(index, index + size, device=device)
+        return torch.arange(size, device=device) + index  # whose end would be 2**63
     if isinstance(index, torch.Tensor):
         if index.dtype == torch.bool or index.is_floating_point() or index.is_complex():
             wrong_type("index", f"{expected}: integers", index)
