@@ -220,3 +220,27 @@ def test_a_scope_of_the_model_that_is_active_already():
             mc.active(model).__enter__()
         model(X)
     assert torch.equal(model(X), model(X))
+
+
+def test_a_forward_that_fails_is_no_pass():
+    class Fails(torch.nn.Module):
+        fails = False
+
+        def forward(self, x):
+            y = torch.nn.functional.dropout(x, 0.5, self.training)
+            if self.fails:
+                raise RuntimeError("no memory")
+            return y
+
+    model = Fails().eval()
+    with mc.active(model, seed=1):
+        expected = [model(X), model(X)]
+    with mc.active(model, seed=1):
+        found = [model(X)]
+        model.fails = True
+        with pytest.raises(RuntimeError, match="no memory"):
+            model(X)
+        model.fails = False
+        found.append(model(X))
+    assert all(map(torch.equal, expected, found))
+    assert not torch.equal(*expected)

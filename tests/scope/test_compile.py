@@ -115,6 +115,26 @@ def test_a_model_whose_compile_was_called():
         td.keyed(model, **SCOPE).__enter__()
 
 
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_a_scope_within_a_compiled_function(fullgraph):
+    model = nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.5))
+    x = torch.randn(8, 4)
+
+    def work(x, step):
+        with td.keyed(model, seed=0, step=step):
+            return model(x)
+
+    compiled = torch.compile(work, backend="aot_eager", fullgraph=fullgraph)
+    for step in range(3):
+        expected = work(x, step)
+        try:
+            found = compiled(x, step)
+        except torch._dynamo.exc.Unsupported:
+            assert fullgraph
+        else:
+            assert torch.equal(found, expected)
+
+
 def test_blocks_that_are_compiled_one_by_one():
     """As large models are; the scope is that of the whole."""
     model = nn.Sequential(*(nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4)) for _ in range(3)))

@@ -110,10 +110,11 @@ class Passes(keyed):
         ]
 
     def after(self) -> None:
-        """It has ended."""
+        """It has ended: one that failed is tried again with the same passes."""
         self._flags.close()
         self._arguments = None
-        self._pass += self._count
+        if self._watcher.completed:
+            self._pass += self._count
 
     def _leave(self) -> None:
         self._flags.close()

@@ -142,6 +142,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     # --- Entering and leaving --------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        if is_dynamo_compiling():  # which goes on in Python, or refuses to with fullgraph=True
+            raise SiteError(
+                "Expected td.keyed outside compiled code, got a function that torch.compile "
+                "compiles: its draws cannot be seen."
+            )
         watcher = self._watcher
         if watcher.scope is not None:
             raise ArgumentValueError(
@@ -220,7 +225,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             self._rows = 0
             return
         if self._sites is None:
-            self._use(self._found(args, kwargs))
+            find = self._find
+            if is_dynamo_compiling():  # sites are found in Python
+                find = torch.compiler.disable(find)
+            find(args, kwargs)
         if self.batch is not None:
             start, total = self._next, self.batch[1]
             if rows is None or start + rows > total:
@@ -238,6 +246,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._arguments = None
         if self._watcher.completed:
             self._next += self._rows
+
+    def _find(self, args: Any, kwargs: Any) -> None:
+        self._use(self._found(args, kwargs))
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
         known, how = self._watcher.known, self._how()
