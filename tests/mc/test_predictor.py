@@ -597,14 +597,28 @@ def test_out_of_memory_in_a_loop():
         made(X)
 
 
-def test_a_loop_keeps_no_more_outputs_than_a_forward_of_several_passes(monkeypatch):
-    monkeypatch.setattr(_predictor, "_ELEMENTS", 6 * 16 * 4)
+def test_a_loop_keeps_few_outputs_at_once():
     chunks = []
-    made = mc.MCDropout(classifier(), 10, strategy="loop")
+    made = mc.MCDropout(classifier(), 20, strategy="loop")
     run = made._run
     made._run = lambda *args: chunks.append(run(*args)) or chunks[-1]
     made(X)
-    assert [len(chunk) for chunk in chunks] == [4, 4, 2]
+    assert [len(chunk) for chunk in chunks] == [7, 7, 6]
+
+
+@pytest.mark.parametrize("strategy", ["expand", "repeat"])
+def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeypatch, strategy):
+    class Wide(torch.nn.Module):
+        """What is largest is the result of no module and of no draw."""
+
+        def forward(self, x):
+            y = torch.nn.functional.dropout(x, 0.5, self.training)
+            return (y[:, :, None] * torch.ones(64)).mean(-1)
+
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 6 * 8 * 64 * 5)
+    made = mc.MCDropout(Wide().eval(), 12, strategy=strategy, task="regression")
+    made(X)
+    assert [way.passes for way in made._ways.values()] == [4]  # 12 in three chunks of at most 5
 
 
 # --- Bad input -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import _torch, ops
 from ..contract.keep import scale
@@ -77,10 +78,13 @@ class Passes(keyed):
         self._flags.close()  # after one that ended by Ctrl-C
         check_mode(self.model)
         if self._plan is None:
-            assert callable(self._find)
+            find = self._find
+            assert callable(find)
+            if is_dynamo_compiling():  # a plan is made in Python
+                find = torch.compiler.disable(find)
             self._watcher.remove()
             try:
-                self._plan = self._find(args, kwargs)
+                self._plan = find(args, kwargs)
             finally:
                 self._watcher.install(self.model, self.prefix)
         if self._modules is None:

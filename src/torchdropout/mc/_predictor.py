@@ -36,9 +36,11 @@ from ._statistics import ClassificationStatistics, RegressionStatistics
 
 Strategy = Literal["auto", "expand", "repeat", "loop"]
 
-# Elements that a site may have in one forward, where max_batch says nothing: 128 MB of float32.
-_ELEMENTS = 2**25
-
+# Elements that an operator may return in one forward, where max_batch says nothing. On a CPU more
+# than fits into its caches makes a forward slower, row for row; elsewhere it is a bound on memory.
+_ELEMENTS_CPU = 2**21
+_ELEMENTS = 2**28
+_FEW = 8  # passes of one input that are measured; those of a loop whose outputs are kept together
 
 _STATISTICS: Mapping[Task, Any] = {
     "classification": ClassificationStatistics,
@@ -73,7 +75,7 @@ class MCDropout:
             "expand" on the batch, of which the first draw makes the repetitions, so that what comes
             before it is computed once. "auto" chooses the fastest of them that gives the same.
         max_batch: How many rows a forward has at most, inputs times passes; by default as many as
-            fit into 128 MB at each site.
+            suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32).
         batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
             dimension it is where the output has another number of rows there. In a result the
             inputs come first.
@@ -336,11 +338,20 @@ class MCDropout:
         return self._ways[kind]
 
     def _choose(self, batch: _Batch, index: int) -> _Way:
-        passes = self._at_once(batch)
-        if self.strategy != "auto":
-            return _Way(self.strategy, passes)
-        if passes == 1:
-            return _Way("loop", passes)
+        if self.max_batch is not None and self.max_batch < 2 * batch.size:
+            return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
+        strategy = self._fastest(batch, index) if self.strategy == "auto" else self.strategy
+        if self.max_batch is not None:
+            most = self.max_batch // batch.size
+        elif strategy == "loop":
+            most = _FEW
+        else:
+            most = self._that_fit(batch, index, strategy)
+        chunks = -(-self.n_samples // max(1, most))
+        return _Way(strategy, -(-self.n_samples // chunks))
+
+    def _fastest(self, batch: _Batch, index: int) -> str:
+        """What saves most and gives the samples of the loop, for two inputs."""
         few = batch.part(0, min(2, batch.size))
         expected = self._run(few, index, 0, 2, "loop")
         for strategy in ("expand", "repeat"):
@@ -349,22 +360,20 @@ class MCDropout:
             except Exception:  # the model does not work on rows that were multiplied there
                 continue
             if _alike(expected, found):
-                return _Way(strategy, passes)
-        return _Way("loop", passes)
+                return strategy
+        return "loop"
 
-    def _at_once(self, batch: _Batch) -> int:
-        """How many passes fit into a forward."""
-        assert self._plan is not None
-        if self.max_batch is not None:
-            return max(1, min(self.n_samples, self.max_batch // max(1, batch.size)))
-        largest = 1
-        for site in self._plan.found.values():
-            if site.shape is not None and site.place.batch is not None:
-                elements = 1
-                for n in site.shape:
-                    elements *= n
-                largest = max(largest, elements // 2)  # it was found with two samples
-        return max(1, min(self.n_samples, _ELEMENTS // (largest * max(1, batch.size))))
+    def _that_fit(self, batch: _Batch, index: int, strategy: str) -> int:
+        """How many passes a forward has room for.
+
+        What comes before the passes are apart counts with an eighth of its size.
+        """
+        count = min(_FEW, self.n_samples)
+        with _Largest() as largest:
+            y = self._run(batch.part(0, 1), index, 0, count, strategy)
+        of_one = max(1, largest.size // count)
+        elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
+        return elements // int(of_one * batch.size)
 
     # --- A data set ------------------------------------------------------------------------------
 
@@ -468,6 +477,22 @@ class _Batch(NamedTuple):
             (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves
         )
         return shapes, str(form)
+
+
+class _Largest(_torch.OperatorMode):
+    """Notes the size of the largest result of an operator."""
+
+    size: int = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if not any(result.alias_info for result in func._schema.returns):  # no view, as of a weight
+            for leaf in _torch.tree.tree_leaves(found):
+                if isinstance(leaf, torch.Tensor):
+                    self.size = max(self.size, leaf.numel())
+        return found
 
 
 def _runs(numbers: list[int], most: int | None) -> Iterator[tuple[int, int]]:

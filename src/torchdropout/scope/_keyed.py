@@ -225,7 +225,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             self._rows = 0
             return
         if self._sites is None:
-            find = self._find
+            find = self._find_sites
             if is_dynamo_compiling():  # sites are found in Python
                 find = torch.compiler.disable(find)
             find(args, kwargs)
@@ -247,7 +247,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self._watcher.completed:
             self._next += self._rows
 
-    def _find(self, args: Any, kwargs: Any) -> None:
+    def _find_sites(self, args: Any, kwargs: Any) -> None:
         self._use(self._found(args, kwargs))
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
