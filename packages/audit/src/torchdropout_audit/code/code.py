@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Mapping
 
 from .definitions import Assigned, Call, Class, Function
@@ -23,7 +24,6 @@ _NO_MODULES = (
 _MODULE_ROOTS = frozenset(
     (
         "LightningModule",
-        "PreTrainedModel",
         "MessagePassing",
         "ModelMixin",
         "DataParallel",
@@ -31,6 +31,8 @@ _MODULE_ROOTS = frozenset(
         "GraphModule",
     )
 )
+
+_PRETRAINED = re.compile(r"(?!TF|Flax)\w*PreTrainedModel|PreTrainedBertModel")  # of transformers
 
 
 class Code(Layers, Training):
@@ -204,7 +206,8 @@ def _is_module_name(name: str | None) -> bool:
         return False
     last = name.rpartition(".")[2]
     return (name.startswith("torch.nn.") and last[:1].isupper() and last != "Parameter") or (
-        last in _MODULE_ROOTS and not _is_no_module(name)
+        (last in _MODULE_ROOTS or _PRETRAINED.fullmatch(last) is not None)
+        and not _is_no_module(name)
     )
 
 

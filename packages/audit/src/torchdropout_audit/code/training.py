@@ -168,7 +168,12 @@ class Training(Names):
         for binding in bound.bindings:
             if binding.kind in ("parameter", "import", "def"):
                 continue
-            if (yield "gated", binding.node) or (yield "depends", _source_of(binding.node)):
+            if (yield "gated", binding.node):
+                return True
+            source = _source_of(binding.node)
+            if self._scopes.scopes.get(source) is self._scopes.module and self._is_of_machine(source):
+                continue
+            if (yield "depends", source):
                 return True
         return False
 
@@ -183,11 +188,29 @@ class Training(Names):
             # In `__init__` a Module is always in training mode.
             is_made = each.function is not None and each.function.name == "__init__"
             value = each.value
-            if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
-                continue
+            if is_made and value is not None:
+                if any(map(_is_own_mode, ast.walk(value))):
+                    continue
+                if self._is_of_machine(value) and not (yield "gated", each.node):
+                    continue
             if (yield "gated", each.node) or (value is not None and (yield "depends", value)):
                 return True
         return False
+
+    def _is_of_machine(self, value: ast.AST) -> bool:
+        """Whether a value is what a function of another file says without arguments.
+
+        Called once, at import or in `__init__`, it cannot know the mode of a later call:
+        `use_fused_attn()`, `is_flash_attn_available()`.
+        """
+        if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not):
+            value = value.operand
+        if not isinstance(value, ast.Call) or value.args or value.keywords:
+            return False
+        func = value.func
+        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        is_plain = isinstance(func, ast.Name) or self.name(func) is not None
+        return is_plain and self.local(func) is None and not speaks_of_training(said)
 
     def _call_speaks(self, node: ast.Call) -> bool:
         """Whether a function that is not in this file may use the mode."""

@@ -16,6 +16,7 @@ from .definitions import Class, Function
 from .scopes import Scope, Scopes
 from .words import words
 
+_TRAINS = re.compile(r"backward|\.train\(|(?i:optim|loss|criterion|trainer|training_step)")
 _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _STEP = 512  # characters
@@ -28,6 +29,23 @@ def _says_deliberate(name: str) -> bool:
     return not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower()
 
 
+_INFERENCE = frozenset(
+    ("predict", "predictor", "predictors", "prediction", "infer", "inference", "inferencer")
+    + ("recognition", "recognizer", "tensorrt", "trt", "trtllm", "onnx", "onnxruntime", "triton")
+    + ("runtime", "export", "exporter", "exporters", "serving", "deploy", "deployment")
+)
+
+
+def says_inference(name: str) -> bool:
+    """Whether the name of a function or a folder says that it only predicts.
+
+    Example:
+        >>> [says_inference(n) for n in ("recognizer_predict", "triton_trtllm", "layers")]
+        [True, True, False]
+    """
+    return not _INFERENCE.isdisjoint(words(name))
+
+
 @dataclass(frozen=True)
 class Place:
     """What findings depend on of a path, whatever the folder that it is relative to.
@@ -36,11 +54,13 @@ class Place:
         name: The name of the file.
         is_test: Whether the file is a test.
         is_deliberate: Whether the path says that dropout is always on.
+        is_inference: Whether the path says that what is in the file only predicts.
     """
 
     name: str
     is_test: bool
     is_deliberate: bool
+    is_inference: bool
 
     @classmethod
     def of(cls, path: str) -> Place:
@@ -58,7 +78,13 @@ class Place:
             or stem.endswith("_test")
             or stem == "conftest"
         )
-        return cls(name, is_test, any(map(_says_deliberate, (*folders, name))))
+        steps = (*folders, stem)
+        return cls(
+            name,
+            is_test,
+            any(map(_says_deliberate, (*folders, name))),
+            any(map(says_inference, steps)),
+        )
 
 
 class Tree:
@@ -186,6 +212,11 @@ class Tree:
     def is_test(self) -> bool:
         """Whether the file is a test, by its path."""
         return self.place.is_test
+
+    @cached_property
+    def trains(self) -> bool:
+        """Whether anything in the file may belong to a training."""
+        return _TRAINS.search(self.text) is not None
 
     @cached_property
     def place(self) -> Place:

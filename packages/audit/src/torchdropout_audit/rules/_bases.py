@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ..code import Class, Code
 
-_ROOTS = frozenset(("LightningModule", "PreTrainedModel", "MessagePassing", "ModelMixin"))
+# MessagePassing and ModelMixin of PyG and diffusers; the rest of the name of a *PreTrainedModel of
+# transformers is that of the model. Those of TensorFlow and Flax are others.
+_ROOTS = re.compile(
+    r"LightningModule|MessagePassing|ModelMixin|(?!TF|Flax)\w*PreTrainedModel|PreTrainedBertModel"
+)
 _ABSTRACT = ("abc.", "typing.", "typing_extensions.")
 
 
@@ -25,6 +30,16 @@ def has_plain_bases(code: Code, cls: Class) -> bool:
     return cls.is_surely_module and all(map(_is_plain, _foreign(code, cls)))
 
 
+def has_bases_of_torch(code: Code, cls: Class) -> bool:
+    """Whether a base from another file is one of torch's modules with children of its own.
+
+    Args:
+        code: The file.
+        cls: A class of it.
+    """
+    return any(n.startswith("torch.") and not _is_plain(n) for n in _foreign(code, cls))
+
+
 def _foreign(code: Code, cls: Class) -> Iterator[str]:
     """Yields the qualified names of bases from other files; "" for an unknown one."""
     for one in cls.lineage():
@@ -38,7 +53,9 @@ def _foreign(code: Code, cls: Class) -> Iterator[str]:
 
 def _is_plain(name: str) -> bool:
     return (
-        name == "torch.nn.Module" or name.startswith(_ABSTRACT) or name.rpartition(".")[2] in _ROOTS
+        name == "torch.nn.Module"
+        or name.startswith(_ABSTRACT)
+        or _ROOTS.fullmatch(name.rpartition(".")[2]) is not None
     )
 
 

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Code
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Class, Code
+from ._bases import is_stub
 from ._rule import kept
 
 _DROPOUTS = frozenset(
@@ -16,7 +17,14 @@ _DROPOUTS = frozenset(
 _MOST_BEFORE = 200  # layers that are looked at before one
 _MOST_APPLIED = 50  # times that one `Sequential` is followed where it is applied
 _DEEPEST = 8  # names that stand for names: a circle, or beyond any reader
-_TENSOR_METHODS = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
+_TENSOR_METHODS = frozenset(
+    ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
+    + ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute")
+)
+_SHAPES = frozenset(
+    ("view", "reshape", "flatten", "Flatten", "Unflatten", "unflatten", "squeeze", "unsqueeze")
+    + ("transpose", "permute", "movedim", "swapaxes", "contiguous")
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,15 @@ def drops(code: Code, layer: Layer) -> bool:
     return not (isinstance(p, ast.expr) and code.value(p) == 0)
 
 
+def reshapes(layer: Layer) -> bool:
+    """Whether a layer gives the same values another shape, or another place in memory.
+
+    Args:
+        layer: A layer.
+    """
+    return layer.name.startswith("torch.") and kind(layer) in _SHAPES
+
+
 class _Known:
     """The path of the value of each name; changes can be undone, as at the end of a branch."""
 
@@ -135,6 +152,7 @@ class Reader:
         self.has_walrus = ":=" in code.text
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
+        self._only: dict[Class, Layer | None] = {}
 
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
@@ -186,9 +204,38 @@ class Reader:
                 return Layer(node)
             return self.built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
-        if call is None or call.name is None:
+        if call is None:
             return Layer(node)
+        if call.name is None:
+            cls = self.code.local(call.node.func)
+            only = self._only_layer(cls, depth) if isinstance(cls, Class) else None
+            return Layer(node) if only is None else Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _only_layer(self, cls: Class, depth: int) -> Layer | None:
+        """Returns the layer of a Module of this file whose `forward` applies that one alone."""
+        if cls not in self._only:
+            self._only[cls] = None  # for a class that holds itself
+            self._only[cls] = self._find_only(cls, depth)
+        return self._only[cls]
+
+    def _find_only(self, cls: Class, depth: int) -> Layer | None:
+        forward = cls.method("forward")
+        if forward is None or not cls.is_surely_module or len(forward.parameters) != 2:
+            return None
+        body = [s for s in forward.node.body if not is_stub([s])]
+        if len(body) == 2 and isinstance(body[1], ast.Return):  # x = self.conv(x); return x
+            name = _target(body[0])
+            is_it = isinstance(body[1].value, ast.Name) and body[1].value.id == name
+            body = [body[0]] if name and is_it else []
+        given = getattr(body[0], "value", None) if len(body) == 1 else None
+        if not isinstance(given, ast.Call) or len(given.args) != 1 or given.keywords:
+            return None
+        same = isinstance(given.args[0], ast.Name) and given.args[0].id == forward.parameters[1].arg
+        if not same or not isinstance(given.func, ast.Attribute):
+            return None
+        layer = self.built(given.func, given, depth + 1)
+        return layer if layer.call is not None else None
 
     # --- What is applied ------------------------------------------------------------------------
 
@@ -241,13 +288,12 @@ class Reader:
         value = getattr(statement, "value", None)
         target = _target(statement)
         passed: Path | None = None
+        if isinstance(statement, ast.Return) and isinstance(value, (ast.Tuple, ast.List)):
+            for each in value.elts:
+                yield from self._followed(each, statement, known)
+            value = None
         if isinstance(value, ast.expr) and (target or isinstance(statement, ast.Return)):
-            source, layers = self._applied(value)
-            passed = known.get(source) if source else None
-            for place, layer in enumerate(layers, 1):
-                ends = place == len(layers) and isinstance(statement, ast.Return)
-                passed = Path(layer, passed, ends, statement)
-                yield passed
+            passed = yield from self._followed(value, statement, known)
         if isinstance(statement, ast.Assign) and not self.has_walrus:
             bound = {name for each in statement.targets for name in _stored(each)}
         elif isinstance(statement, (ast.Expr, ast.Return)) and not self.has_walrus:
@@ -259,6 +305,18 @@ class Reader:
         if target and passed:
             known.set(target, passed)
         return bound
+
+    def _followed(
+        self, value: ast.expr, statement: ast.stmt, known: _Known
+    ) -> Generator[Path, None, Path | None]:
+        """Yields the paths of the layers that a statement applies to one value; returns the last."""
+        source, layers = self._applied(value)
+        passed = known.get(source) if source else None
+        for place, layer in enumerate(layers, 1):
+            ends = place == len(layers) and isinstance(statement, ast.Return)
+            passed = Path(layer, passed, ends, statement)
+            yield passed
+        return passed
 
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
         """Returns the name whose value an expression passes through layers, and the layers."""

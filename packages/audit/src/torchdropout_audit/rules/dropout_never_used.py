@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 
-from ..code import Class, Code
-from ._bases import has_plain_bases, is_stub
+from ..code import RATES, Class, Code, words
+from ._excuses import is_kept_on_purpose
+from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._dropouts import BUILDERS, is_local_dropout
 from ._rule import Hit, rule
 
@@ -31,7 +33,20 @@ _CHILDREN = frozenset(
     ("children", "named_children", "modules", "named_modules", "_modules", "__dict__")
     + ("get_submodule", "__getattr__", "__getattribute__", "attrgetter")
 )
-_LOOKING = frozenset(("super", "isinstance", "type", "id", "len", "print", "repr", "str"))
+_LOOKING = frozenset(
+    ("super", "isinstance", "type", "id", "len", "print", "repr", "str", "hasattr")
+)
+_MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
+_APPLYING = _CHILDREN | {"forward", "__call__"}
+# Methods of bases that apply no child.
+_HARMLESS = frozenset(
+    ("__init__", "__setattr__", "__repr__", "extra_repr", "training", "train", "eval", "apply")
+    + ("to", "cuda", "cpu", "parameters", "named_parameters", "buffers", "state_dict", "half")
+    + ("load_state_dict", "register_buffer", "register_parameter", "register_module", "add_module")
+    + ("requires_grad_", "zero_grad", "init_weights", "_init_weights", "post_init", "config")
+    + ("reset_parameters", "save_hyperparameters", "log", "log_dict", "device", "dtype", "hparams")
+)
+_SETTING = frozenset(("init", "initialize", "weights", "freeze", "unfreeze"))
 
 
 @rule(
@@ -48,15 +63,17 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
 
     The rule looks for an attribute of a Module with a `forward` that is assigned a dropout and read
     nowhere in the file: not by the class, its bases and its subclasses, not on another object, not
-    by name in a string. A class that loops over its children, or that has an unknown base, is
-    skipped.
+    by name in a string. A class that loops over its children to apply them is skipped, and so is
+    one that runs a method of a base in another file, `self.encode(x)` or `super().forward(x)`,
+    which may use any attribute; a comment that says that it is unused or kept for compatibility,
+    there or on the line above, is accepted.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.
 
     To fix: apply it in `forward`, or remove it, together with the parameter for its rate.
     """
-    made = {cls: list(_made(code, cls)) for cls in code.classes if has_plain_bases(code, cls)}
+    made = {cls: list(_made(code, cls)) for cls in code.classes if cls.is_module}
     if not any(made.values()):
         return
     uses = _Uses(code)
@@ -67,12 +84,16 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     for cls, dropouts in made.items():
         if not dropouts:
             continue
+        if not has_plain_bases(code, cls) and (
+            has_bases_of_torch(code, cls) or uses.runs_base(cls)
+        ):
+            continue
         family = [*cls.lineage(), *below.get(cls, ())]
         forwards = [one.methods["forward"] for one in family if "forward" in one.methods]
         if not forwards or any(is_stub(each.node.body) for each in forwards):
             continue
         for name, node in dropouts:
-            if uses.has(family, name):
+            if uses.has(family, name) or is_kept_on_purpose(code, node):
                 continue
             yield Hit(
                 node,
@@ -104,27 +125,40 @@ class _Uses:
     """Collects where the attributes of a file are read."""
 
     def __init__(self, code: Code) -> None:
+        self._calls = {call.node: call.name for call in code.calls}
         self.by_self: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
         self.open: set[Class | None] = set()
+        self._called: dict[Class | None, set[str]] = {}
+        self._of_base: set[Class | None] = set()
         for node in ast.walk(code.tree):
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if not isinstance(next(code.parents(node)), ast.Expr):  # not a docstring
+                is_docstring = isinstance(next(code.parents(node)), ast.Expr)
+                if not is_docstring and not self._is_rate(code, node):
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
 
     def _attribute(self, code: Code, node: ast.Attribute) -> None:
-        if node.attr in _CHILDREN:
+        if node.attr in _CHILDREN and not _only_looks(code, node):
             self.open.add(code.class_of(node))
         if isinstance(node.ctx, ast.Store):
             return
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
-        else:
+            if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
+                self._called.setdefault(code.class_of(node), set()).add(node.attr)
+        elif not self._is_rate(code, node):
             self.elsewhere.add(node.attr)
+            if node.attr not in _HARMLESS and _is_super(node.value):
+                self._of_base.add(code.class_of(node))
+
+    def _is_rate(self, code: Code, node: ast.expr) -> bool:
+        """Whether a node is in the rate of a dropout: `nn.Dropout(config.dropout)`."""
+        above = islice(code.parents(node), _MOST_AROUND)
+        return any(self._calls.get(each) in RATES for each in above if isinstance(each, ast.Call))
 
     def _name(self, code: Code, node: ast.Name) -> None:
         """Records what passes a Module to a function, or reads attributes by name."""
@@ -134,11 +168,62 @@ class _Uses:
             parent = next(code.parents(node))
             func = parent.func if isinstance(parent, ast.Call) else None
             is_looking = isinstance(func, ast.Name) and func.id in _LOOKING
+            # `nn.Module.__init__(self)` is `super().__init__()`
+            is_looking |= isinstance(func, ast.Attribute) and func.attr == "__init__"
             if not isinstance(parent, ast.Attribute) and not is_looking:
                 self.open.add(code.class_of(node))
+
+    def runs_base(self, cls: Class) -> bool:
+        """Whether a class may run a method of a base in another file, which may use anything.
+
+        Such a method is called by `self.name()` or `super().name()`, or passed on.
+        """
+        for one in cls.lineage():
+            if one in self._of_base:
+                return True
+            for name in self._called.get(one, set()) - _HARMLESS:
+                if cls.method(name) is None and not cls.assigned(name):
+                    return True
+        return False
 
     def has(self, family: list[Class], name: str) -> bool:
         """Whether an attribute is read, or may be."""
         return name in self.elsewhere or any(
             one in self.open or name in self.by_self.get(one, ()) for one in family
         )
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return (
+        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+    )
+
+
+def _only_looks(code: Code, node: ast.Attribute) -> bool:
+    """Whether a loop over the children applies none: it sets weights, or looks at types."""
+    call, holder, *_ = (*islice(code.parents(node), 2), None, None)
+    if not isinstance(holder, (ast.For, ast.comprehension)) or holder.iter is not call:
+        return False
+    loop = holder if isinstance(holder, ast.For) else next(code.parents(holder))
+    inside = code.names_in(loop)
+    targets = [each.id for each in ast.walk(holder.target) if isinstance(each, ast.Name)]
+    return all(_is_looked_at(code, each) for name in targets for each in inside[name])
+
+
+def _is_looked_at(code: Code, name: ast.Name) -> bool:
+    """Whether a use of a name cannot apply the module that it may stand for."""
+    if isinstance(name.ctx, ast.Store):
+        return True
+    parents = code.parents(name)
+    parent = next(parents)
+    if isinstance(parent, ast.Attribute):  # m.weight, m.reset_parameters()
+        return parent.attr not in _APPLYING
+    if isinstance(parent, ast.keyword):
+        parent = next(parents)
+    if isinstance(parent, ast.Compare):  # 'bias' in name
+        return True
+    if not isinstance(parent, ast.Call) or parent.func is name:
+        return False
+    func = parent.func
+    said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+    return said in _LOOKING or not _SETTING.isdisjoint(words(said))

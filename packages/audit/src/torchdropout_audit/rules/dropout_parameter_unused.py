@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from ..code import Class, Code, Function, words
 from ._bases import has_plain_bases, is_stub
+from ._excuses import EXCUSE
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -33,15 +34,15 @@ _DROPS = frozenset(
 )
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
-_EXCUSE = re.compile(
-    r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
-    r"|deprecated|compatib\w+|compat|no effect|legacy|placeholder|dummy|kept for|reserved"
-    r"|consistency|todo|fixme|arg00\d|interface|does(?:n't| not))\b"
-)
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
     + ("save_hyperparameters", "save_hparams", "hparams", "capture_init", "_init_args")
+)
+_PLAIN_DECORATORS = (
+    ("torch.no_grad", "torch.inference_mode", "torch.enable_grad", "torch.jit.", "torch.compile")
+    + ("torch.amp.", "torch.cuda.amp.", "beartype.beartype", "typeguard.typechecked")
+    + ("jaxtyping.jaxtyped",)
 )
 
 
@@ -63,17 +64,21 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
-    an override, a method that the file does not call, a callback, a function with a decorator or
-    with other parameters that it does not use, a constructor that swallows `**kwargs` and whose
-    rate is 0 by default, one that saves all its arguments (`locals()`, `save_hyperparameters()`),
-    and one whose comments or docstring say so ("unused", "deprecated", "for compatibility") or
-    whose use of the parameter is commented out. So is a base class whose subclass in the file uses
-    the parameter.
+    an override, a method that the file does not call, a callback, a function with a decorator
+    (except those such as `torch.no_grad` that only call it), or with other parameters that it does
+    not use (except the only Module's constructor with these, if it uses another rate), a constructor that swallows
+    `**kwargs` and whose rate is 0 by default, one that saves all its arguments (`locals()`,
+    `save_hyperparameters()`), and one whose comments or docstring say so ("unused", "deprecated",
+    "for compatibility") or whose use of the parameter is commented out. So is a base class whose
+    subclass in the file uses the parameter, and a file without any training in a path that says
+    inference, `runtime/` or `onnx/`.
 
     To fix: give it to the dropout, or remove it.
     """
     if "torch" not in code.text or code.is_test:
         return
+    if code.place.is_inference and not code.trains:
+        return  # the signature is that of the model that was trained
     for function in code.functions:
         rates = [each for each in function.parameters if _is_rate(each.arg)]
         if not rates or _keeps_a_signature(code, function):
@@ -115,13 +120,24 @@ def _names(node: ast.AST) -> set[str]:
 def _keeps_a_signature(code: Code, function: Function) -> bool:
     """Whether a function has a reason to accept what it does not use."""
     node, cls = function.node, function.cls
-    if node.decorator_list or _does_nothing(node.body) or _excuses_itself(code, function):
+    if not all(_changes_nothing(code, each) for each in node.decorator_list):
+        return True
+    if _does_nothing(node.body) or _excuses_itself(code, function):
         return True
     used = _names(node)
     own = function.parameters[1 if function.is_bound else 0 :]
     unused = [each.arg for each in own if each.arg not in used]
     rest = node.args.kwarg
-    if not used.isdisjoint(_ANY_NAME) or not all(map(_is_rate, unused)):
+    if not used.isdisjoint(_ANY_NAME):
+        return True
+    # A constructor that takes another rate and uses it has a dropout: it is not only conforming.
+    if not all(map(_is_rate, unused)) and not (
+        function.name == "__init__"
+        and cls is not None
+        and cls.is_module
+        and any(_is_rate(each.arg) and each.arg in used for each in own)
+        and len(_alike(code)[_names_of(function)]) == 1
+    ):
         return True
     if len(unused) == len(own):
         return True
@@ -135,6 +151,26 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     return not (function.callers and has_plain_bases(code, cls)) or any(
         function.name in one.methods for one in cls.lineage()[1:]
     )
+
+
+def _changes_nothing(code: Code, decorator: ast.expr) -> bool:
+    """Whether a decorator leaves the parameters as they are, and asks for none."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return (code.name(called) or "").startswith(_PLAIN_DECORATORS)
+
+
+def _names_of(function: Function) -> tuple[str, ...]:
+    return tuple(each.arg for each in function.parameters)
+
+
+@kept
+def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
+    """Returns the constructors with each list of parameters: what can take each other's place."""
+    found: dict[tuple[str, ...], list[Function]] = {}
+    for function in code.functions:
+        if function.name == "__init__" and function.cls is not None:
+            found.setdefault(_names_of(function), []).append(function)
+    return found
 
 
 @kept
@@ -180,7 +216,7 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     first = node.body[0]
     last = first.end_lineno if is_stub([first]) else first.lineno - 1
     lines = range(node.lineno, max(node.lineno, last or 0) + 1)
-    return any(_EXCUSE.search(code.line(number)) for number in lines)
+    return any(EXCUSE.search(code.line(number)) for number in lines)
 
 
 @kept

@@ -52,7 +52,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     the same file; elsewhere it is advice, since the caller may always be training. It is not
     reported if a test of training decides (`if self.training`, `p if self.training else 0.0`,
     `p * self.training`, an early return), or if a flag that is given to the function decides
-    (`if use_dropout`).
+    (`if use_dropout`); nor, as advice, in a function that stands in for torch's
+    `scaled_dot_product_attention`, which always applies its `dropout_p`.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
@@ -94,7 +95,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         if step is not None:
             said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
             yield Hit(call.node, said, hint, fix)
-        elif not in_module and not code.is_test:
+        elif not in_module and not code.is_test and not stands_in_for_attention(function, p):
             yield Hit(call.node, said, hint, severity="advice")
 
 
@@ -137,6 +138,29 @@ def _is_initial(function: Function | None) -> bool:
     """Whether it initialises weights, and so runs once."""
     first = words(function.name)[:1] if function is not None and not function.is_step else ()
     return first in (("init",), ("initialize",), ("reset",))
+
+
+def stands_in_for_attention(function: Function | None, p: object) -> bool:
+    """Whether a function applies its `dropout_p` as torch's scaled_dot_product_attention does.
+
+    Its name or its parameters are those of torch's function, whose reference implementation has
+    `torch.dropout(attn_weight, dropout_p, train=True)`: the caller gives 0 in evaluation.
+
+    Args:
+        function: The function around a dropout.
+        p: The rate of the dropout.
+    """
+    if function is None or _parameter(function, p) not in ("dropout_p", "dropout", "p_dropout"):
+        return False
+    said = function.name.lower()
+    is_named = "scaled_dot_product" in said or "sdpa" in words(said) or "sdp" in words(said)
+    return is_named or {"query", "key", "value", "attn_mask", "dropout_p"} <= function.names
+
+
+def is_reached(code: Code, function: Function | None, p: object) -> bool:
+    """Whether a Module of the file gives a function its rate outside tests of training."""
+    callers = _open_callers(code, function, _parameter(function, p))
+    return _step(code, callers) is not None
 
 
 def _parameter(function: Function | None, p: object) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import RNNS, Call, Code
+from ..code import RNNS, Call, Class, Code
 from ..reporting.findings import Severity
 from ._dropouts import default_of, is_number, is_refused
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -31,7 +31,9 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
     above 0 and one layer, which is the default. It is advice if there is surely one layer and the
-    rate is not known. If the number of layers is not known, nothing is reported.
+    rate is not known, and if only the default of a parameter says that there is one layer, and that
+    of the rate that it is above 0, in a class that this file does not build. If the number of
+    layers is not known, or a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
@@ -39,19 +41,24 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     To fix: add a separate dropout after the RNN, or use more layers.
     """
     for call in code.calls:
-        if call.name not in RNNS or not _has_one_layer(code, call):
+        if call.name not in RNNS:
+            continue
+        by_default = not _has_one_layer(code, call)
+        if by_default and not _has_one_by_default(code, call):
             continue
         given = call.argument("dropout")
         if not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
         severity = _severity(code, given)
+        if by_default:
+            severity = "advice" if severity == "error" else None
         if severity is None or (severity == "advice" and code.is_test):
             continue
         kind = call.name.rpartition(".")[2]
+        one = "has one layer unless the caller asks for more" if by_default else "has one layer"
         yield Hit(
             given,
-            f"the dropout of {kind} acts between its layers, and this one has one layer: it has "
-            "no effect",
+            f"the dropout of {kind} acts between its layers, and this one {one}: it has no effect",
             "add a dropout after it, or more layers",
             severity=severity,
         )
@@ -62,6 +69,32 @@ def _has_one_layer(code: Code, call: Call) -> bool:
     if layers is None:
         return True
     return isinstance(layers, ast.expr) and code.value(layers) == 1
+
+
+def _has_one_by_default(code: Code, call: Call) -> bool:
+    """Whether a parameter with a default of 1 is the number of layers, and nothing looks at it."""
+    layers = call.argument("num_layers")
+    function = call.function
+    if not isinstance(layers, (ast.Name, ast.Attribute)) or default_of(code, layers) != 1:
+        return False
+    if function is None or not isinstance(layers, ast.Name):
+        return False
+    if function.name == "__init__" and function.cls in _built(code):
+        return False  # with as many layers as that says
+    tests = (ast.If, ast.IfExp, ast.Compare, ast.BoolOp, ast.Assert)
+    return not function.callers and not any(
+        isinstance(parent, tests)
+        for name in code.names_in(function.node).get(layers.id, ())
+        for parent in code.parents(name)
+        if code.function_of(parent) is function or isinstance(parent, tests)
+    )
+
+
+@kept
+def _built(code: Code) -> frozenset[Class]:
+    """Returns the classes of a file that it builds itself."""
+    found = (code.local(call.node.func) for call in code.calls if call.name is None)
+    return frozenset(each for each in found if isinstance(each, Class))
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:
