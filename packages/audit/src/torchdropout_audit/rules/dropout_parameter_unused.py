@@ -215,8 +215,10 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     node = function.node
     first = node.body[0]
     last = first.end_lineno if is_stub([first]) else first.lineno - 1
-    lines = range(node.lineno, max(node.lineno, last or 0) + 1)
-    return any(EXCUSE.search(code.line(number)) for number in lines)
+    numbers = range(node.lineno, max(node.lineno, last or 0) + 1)
+    above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
+    lines = [*map(code.line, numbers), above if above.startswith("#") else ""]
+    return any(map(EXCUSE.search, lines))
 
 
 @kept
