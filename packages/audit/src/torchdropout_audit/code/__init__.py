@@ -19,6 +19,5 @@ from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA
 from .tree import Place as Place
-from .tree import says_inference as says_inference
 from .words import speaks_of_training as speaks_of_training
 from .words import words as words

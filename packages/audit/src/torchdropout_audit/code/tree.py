@@ -36,13 +36,7 @@ _INFERENCE = frozenset(
 )
 
 
-def says_inference(name: str) -> bool:
-    """Whether the name of a function or a folder says that it only predicts.
-
-    Example:
-        >>> [says_inference(n) for n in ("recognizer_predict", "triton_trtllm", "layers")]
-        [True, True, False]
-    """
+def _says_inference(name: str) -> bool:
     return not _INFERENCE.isdisjoint(words(name))
 
 
@@ -78,12 +72,11 @@ class Place:
             or stem.endswith("_test")
             or stem == "conftest"
         )
-        steps = (*folders, stem)
         return cls(
             name,
             is_test,
             any(map(_says_deliberate, (*folders, name))),
-            any(map(says_inference, steps)),
+            any(map(_says_inference, (*folders, stem))),
         )
 
 

@@ -11,7 +11,7 @@ from ..code import RATES, Class, Code, words
 from ._excuses import is_kept_on_purpose
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._dropouts import BUILDERS, is_local_dropout
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -37,6 +37,7 @@ _LOOKING = frozenset(
     ("super", "isinstance", "type", "id", "len", "print", "repr", "str", "hasattr")
 )
 _MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
+_MOST_OPEN = 100  # methods of bases that a class calls
 _APPLYING = _CHILDREN | {"forward", "__call__"}
 # Methods of bases that apply no child.
 _HARMLESS = frozenset(
@@ -130,6 +131,7 @@ class _Uses:
         self.elsewhere: set[str] = set()
         self.open: set[Class | None] = set()
         self._called: dict[Class | None, set[str]] = {}
+        self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
         self._of_base: set[Class | None] = set()
         for node in ast.walk(code.tree):
             if isinstance(node, ast.Attribute):
@@ -179,9 +181,12 @@ class _Uses:
         Such a method is called by `self.name()` or `super().name()`, or passed on.
         """
         for one in cls.lineage():
-            if one in self._of_base:
+            if one not in self._open_calls:
+                own = one.methods.keys() | one.attributes.keys() | _HARMLESS
+                self._open_calls[one] = self._called.get(one, set()) - own
+            if one in self._of_base or len(self._open_calls[one]) > _MOST_OPEN:
                 return True
-            for name in self._called.get(one, set()) - _HARMLESS:
+            for name in self._open_calls[one]:
                 if cls.method(name) is None and not cls.assigned(name):
                     return True
         return False
@@ -205,9 +210,13 @@ def _only_looks(code: Code, node: ast.Attribute) -> bool:
     if not isinstance(holder, (ast.For, ast.comprehension)) or holder.iter is not call:
         return False
     loop = holder if isinstance(holder, ast.For) else next(code.parents(holder))
-    inside = code.names_in(loop)
     targets = [each.id for each in ast.walk(holder.target) if isinstance(each, ast.Name)]
-    return all(_is_looked_at(code, each) for name in targets for each in inside[name])
+    return all(_are_looked_at(code, loop, name) for name in targets)
+
+
+@kept
+def _are_looked_at(code: Code, loop: ast.AST, name: str) -> bool:
+    return all(_is_looked_at(code, each) for each in code.names_in(loop)[name])
 
 
 def _is_looked_at(code: Code, name: ast.Name) -> bool:

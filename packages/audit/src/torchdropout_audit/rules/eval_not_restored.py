@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..code import Code, Function, says_inference, words
+from ..code import Code, Function, words
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -118,8 +118,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
     reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if the
-    file puts any model in training mode, if the file has nothing of a training (no optimizer, no
-    loss) and the function's name or the path says that it predicts, if the model is returned, or if all callers are in the
+    file puts any model in training mode, if the path says that it predicts (`inference/`,
+    `recognition.py`) and the file has no optimizer and no loss, if the model is returned, or if all callers are in the
     file and own the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
@@ -180,10 +180,9 @@ def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
 def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> bool:
     """Whether a function is given a model, uses it, and returns nothing that holds it."""
     root = model.partition(".")[0]
-    only_predicts = code.place.is_inference or says_inference(function.name)
     return (
         root in function.names
-        and (code.trains or not only_predicts)
+        and (code.trains or not code.place.is_inference)
         and _may_help(code, function)
         and not reader.inside(function.node).restores
         and not reader.inside(function.node).backward

@@ -1,3 +1,4 @@
+#! path: src/recognition.py
 import torch
 import torch.nn.functional as F
 

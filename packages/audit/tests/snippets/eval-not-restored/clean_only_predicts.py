@@ -1,3 +1,4 @@
+#! path: easyocr/recognition.py
 import torch
 
 
