@@ -831,7 +831,11 @@ def loops_over_modules(n):
     body = f"        [m.x {loop} {loop}]\n        for m in self.modules():\n            m.y\n"
     gens = " ".join(f"for m in self.modules() for m{i} in self.modules()" for i in range(n))
     init = "self.d = nn.Dropout(.1)"
-    return cls(f"    def f(self):\n{body * n}        [m.x {gens}]\n" + "    def forward(self, x): return x\n", init)
+    return cls(
+        f"    def f(self):\n{body * n}        [m.x {gens}]\n"
+        + "    def forward(self, x): return x\n",
+        init,
+    )
 
 
 @shape
@@ -874,7 +878,8 @@ def shapes_between(n):
 def rnns_by_default(n):
     names = ", ".join(f"n{i}=1" for i in range(n))
     return f"{HEAD}def f({names}):\n" + "".join(
-        f"    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n" for i in range(n)
+        f"    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n"
+        for i in range(n)
     )
 
 

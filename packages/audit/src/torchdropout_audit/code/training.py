@@ -171,7 +171,8 @@ class Training(Names):
             if (yield "gated", binding.node):
                 return True
             source = _source_of(binding.node)
-            if self._scopes.scopes.get(source) is self._scopes.module and self._is_of_machine(source):
+            is_at_import = self._scopes.scopes.get(source) is self._scopes.module
+            if is_at_import and self._is_of_machine(source):
                 continue
             if (yield "depends", source):
                 return True

@@ -15,8 +15,8 @@ EXCUSE = re.compile(
 )
 
 _PURPOSE = re.compile(
-    r"(?i)\b(?:unused|deprecated|(?:backwards? )?compatib\w+|compat|legacy|placeholder|dummy|kept for"
-    r"|reserved)\b|兼容|未使用|不使用|不用|保留|废弃"
+    r"(?i)\b(?:unused|deprecated|(?:backwards? )?compatib\w+|compat|legacy|placeholder|dummy|kept"
+    r" for|reserved)\b|兼容|未使用|不使用|不用|保留|废弃"
 )
 
 

@@ -309,7 +309,7 @@ class Reader:
     def _followed(
         self, value: ast.expr, statement: ast.stmt, known: _Known
     ) -> Generator[Path, None, Path | None]:
-        """Yields the paths of the layers that a statement applies to one value; returns the last."""
+        """Yields the paths of the layers that are applied to one value, and returns the last."""
         source, layers = self._applied(value)
         passed = known.get(source) if source else None
         for place, layer in enumerate(layers, 1):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ..code import RATES, Class, Code, words
-from ._excuses import is_kept_on_purpose
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._dropouts import BUILDERS, is_local_dropout
+from ._excuses import is_kept_on_purpose
 from ._rule import Hit, kept, rule
 
 BROKEN = """\

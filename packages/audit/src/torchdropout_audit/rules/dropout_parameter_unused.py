@@ -65,13 +65,14 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
-    (except those such as `torch.no_grad` that only call it), or with other parameters that it does
-    not use (except the only Module's constructor with these, if it uses another rate), a constructor that swallows
-    `**kwargs` and whose rate is 0 by default, one that saves all its arguments (`locals()`,
-    `save_hyperparameters()`), and one whose comments or docstring say so ("unused", "deprecated",
-    "for compatibility") or whose use of the parameter is commented out. So is a base class whose
-    subclass in the file uses the parameter, and a file without any training in a path that says
-    inference, `runtime/` or `onnx/`.
+    (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
+    not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
+    all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
+    say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
+    out. So is a base class whose subclass in the file uses the parameter, and a file without any
+    training in a path that says inference, `runtime/` or `onnx/`. One other unused parameter is no
+    reason in a Module's constructor that uses another rate, if no other class of the file is built
+    with the same arguments.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -130,9 +131,11 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME):
         return True
-    # A constructor that takes another rate and uses it has a dropout: it is not only conforming.
-    if not all(map(_is_rate, unused)) and not (
-        function.name == "__init__"
+    # A constructor that uses another rate has a dropout: one leftover is not a signature it keeps.
+    others = sum(not _is_rate(each) for each in unused)
+    if others > 0 and not (
+        others == 1
+        and function.name == "__init__"
         and cls is not None
         and cls.is_module
         and any(_is_rate(each.arg) and each.arg in used for each in own)

@@ -119,8 +119,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
     reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if the
     file puts any model in training mode, if the path says that it predicts (`inference/`,
-    `recognition.py`) and the file has no optimizer and no loss, if the model is returned, or if all callers are in the
-    file and own the model.
+    `recognition.py`) and the file has no optimizer and no loss, if the model is returned, or if all
+    callers are in the file and own the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..code import UNKNOWN, Call, Code, Function, speaks_of_training, words
+from ..code import UNKNOWN, Call, Class, Code, Function, speaks_of_training, words
 from ..findings import Edit, Fix
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._rule import Hit, kept, rule
