@@ -75,6 +75,7 @@ CLEAN = [
     ),
     net("self.d = nn.Dropout(p)", "def forward(self, x): ...\n"),
     net("self.d = nn.Dropout(p)", "def forward(self, x):\n    raise NotImplementedError\n"),
+    net("self.d = nn.Dropout(p)", "def forward(self, x):\n    y = x\n    raise TypeError(y)\n"),
     net("self.d = nn.Dropout(p)", "def f(self, x):\n    return x\n"),
     net("self.d = self.e = nn.Dropout(p)"),
     net("d = nn.Dropout(p)\nself.d = d\nself.net = nn.Sequential(d)"),

@@ -91,7 +91,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
             continue
         family = [*cls.lineage(), *below.get(cls, ())]
         forwards = [one.methods["forward"] for one in family if "forward" in one.methods]
-        if not forwards or any(is_stub(each.node.body) for each in forwards):
+        bodies = [each.node.body for each in forwards]
+        if not bodies or any(is_stub(b) or isinstance(b[-1], ast.Raise) for b in bodies):
             continue
         for name, node in dropouts:
             if uses.has(family, name) or is_kept_on_purpose(code, node):
