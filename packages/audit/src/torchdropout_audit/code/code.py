@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
 from collections.abc import Mapping
 
 from .definitions import Assigned, Call, Class, Function
 from .layers import Layers
 from .scopes import FunctionNode
 from .training import Training
+from .words import is_pretrained
 
 _STEPS = frozenset(
     ("forward", "__call__", "training_step", "validation_step", "test_step", "predict_step")
@@ -31,8 +31,6 @@ _MODULE_ROOTS = frozenset(
         "GraphModule",
     )
 )
-
-_PRETRAINED = re.compile(r"(?!TF|Flax)\w*PreTrainedModel|PreTrainedBertModel")  # of transformers
 
 
 class Code(Layers, Training):
@@ -206,8 +204,7 @@ def _is_module_name(name: str | None) -> bool:
         return False
     last = name.rpartition(".")[2]
     return (name.startswith("torch.nn.") and last[:1].isupper() and last != "Parameter") or (
-        (last in _MODULE_ROOTS or _PRETRAINED.fullmatch(last) is not None)
-        and not _is_no_module(name)
+        (last in _MODULE_ROOTS or is_pretrained(last)) and not _is_no_module(name)
     )
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
-from ..code import Class, Code
+from ..code import Class, Code, is_pretrained
 
-# MessagePassing and ModelMixin of PyG and diffusers; the rest of the name of a *PreTrainedModel of
-# transformers is that of the model. Those of TensorFlow and Flax are others.
-_ROOTS = re.compile(
-    r"LightningModule|MessagePassing|ModelMixin|(?!TF|Flax)\w*PreTrainedModel|PreTrainedBertModel"
-)
+_ROOTS = frozenset(("LightningModule", "MessagePassing", "ModelMixin"))
 _ABSTRACT = ("abc.", "typing.", "typing_extensions.")
 
 
@@ -52,11 +47,9 @@ def _foreign(code: Code, cls: Class) -> Iterator[str]:
 
 
 def _is_plain(name: str) -> bool:
-    return (
-        name == "torch.nn.Module"
-        or name.startswith(_ABSTRACT)
-        or _ROOTS.fullmatch(name.rpartition(".")[2]) is not None
-    )
+    last = name.rpartition(".")[2]
+    is_root = last in _ROOTS or is_pretrained(last)
+    return name == "torch.nn.Module" or name.startswith(_ABSTRACT) or is_root
 
 
 def is_stub(body: list[ast.stmt]) -> bool:
