@@ -135,6 +135,11 @@ class Names(Tree):
         """Returns all that a name may stand for at its place."""
         return self._scopes.scopes[name].lookup(name.id)
 
+    def is_same(self, name: str, here: ast.AST, there: ast.AST) -> bool:
+        """Whether a name that is bound stands for the same variable at two nodes."""
+        found = self._scopes.scopes[here].lookup(name)
+        return bool(found) and found is self._scopes.scopes[there].lookup(name)
+
     def bound(self, name: ast.Name) -> Bound:
         """Returns the same, with what follows from it."""
         found = self.bindings(name)

@@ -143,7 +143,7 @@ def _is_initial(function: Function | None) -> bool:
 def stands_in_for_attention(function: Function | None, p: object) -> bool:
     """Whether a function applies its `dropout_p` as torch's scaled_dot_product_attention does.
 
-    Its name or its parameters are those of torch's function, whose reference implementation has
+    Its name or its parameters are those of torch's function (`dropout_p` of `q`, `k`, `v`), whose reference implementation has
     `torch.dropout(attn_weight, dropout_p, train=True)`: the caller gives 0 in evaluation.
 
     Args:
@@ -154,7 +154,9 @@ def stands_in_for_attention(function: Function | None, p: object) -> bool:
         return False
     said = function.name.lower()
     is_named = "scaled_dot_product" in said or "sdpa" in words(said) or "sdp" in words(said)
-    return is_named or {"query", "key", "value", "attn_mask", "dropout_p"} <= function.names
+    if is_named or {"query", "key", "value", "attn_mask", "dropout_p"} <= function.names:
+        return True
+    return _parameter(function, p) == "dropout_p" and {"q", "k", "v"} <= function.names
 
 
 def is_reached(code: Code, function: Function | None, p: object) -> bool:

@@ -8,10 +8,10 @@ def sdpa(q, k, v, dropout_p=0.0):
     return F.dropout(scores, p=dropout_p) @ v  #! functional-always-on
 
 
-def attention(q, k, v, dropout_p=0.0):
+def attention(q, k, v, drop_prob=0.0):
     # Neither its name nor its parameters say that it is torch's.
     scores = torch.softmax(q @ k.transpose(-2, -1), dim=-1)
-    return F.dropout(scores, p=dropout_p) @ v  #! functional-always-on advice
+    return F.dropout(scores, p=drop_prob) @ v  #! functional-always-on advice
 
 
 class Attention(nn.Module):
