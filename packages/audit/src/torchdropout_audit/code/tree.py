@@ -245,7 +245,9 @@ class Tree:
         return line + 1, offset - self._starts[line] + 1
 
     def line(self, number: int) -> str:
-        """Returns a line of the source, counted from 1, without its end."""
+        """Returns a line of the source, counted from 1, without its end; "" after the last."""
+        if number > len(self._starts):
+            return ""
         start = self._starts[number - 1]
         end = self._starts[number] if number < len(self._starts) else len(self.text)
         return self.text[start:end].rstrip("\r\n")

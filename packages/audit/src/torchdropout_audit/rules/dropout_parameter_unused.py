@@ -34,6 +34,16 @@ _DROPS = frozenset(
 )
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
+_FEW = 4  # of so many parameters, one without a use is a leftover
+_MANY = 8
+_NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
+# A name in a comment that is code: an argument, what is called or assigned, a line of its own.
+_IN_CODE = (
+    re.compile(r"(?:[(,=\[*]|self\.)\s*(\w+)"),
+    re.compile(r"(\w+)\s*[(=,)\]]"),
+    re.compile(r"^\s*(\w+)\s*$"),
+)
+_ALL = re.compile(r"\w+")
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
@@ -70,9 +80,9 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
-    training in a path that says inference, `runtime/` or `onnx/`. One other unused parameter is no
-    reason in a Module's constructor that uses another rate, if no other class of the file is built
-    with the same arguments.
+    training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
+    quarter of all, are no reason in a Module's constructor that uses another rate or has eight
+    parameters, if no other class of the file is built with the same arguments.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -131,14 +141,17 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME):
         return True
-    # A constructor that uses another rate has a dropout: one leftover is not a signature it keeps.
+    # A constructor that uses another rate has a dropout, and one with many parameters is no
+    # stand-in: a few leftovers are not a signature that it keeps.
     others = sum(not _is_rate(each) for each in unused)
     if others > 0 and not (
-        others == 1
+        others * _FEW <= len(own)
         and function.name == "__init__"
         and cls is not None
         and cls.is_module
-        and any(_is_rate(each.arg) and each.arg in used for each in own)
+        and (
+            len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own)
+        )
         and len(_alike(code)[_names_of(function)]) == 1
     ):
         return True
@@ -183,10 +196,21 @@ def _decorated(code: Code, cls: Class) -> set[str]:
 
 
 def _commented_out(code: Code, function: Function) -> set[str]:
-    """Returns the words in the comments of a function: their use was taken out on purpose."""
+    """Returns the names in what is commented out in a function: it was taken out on purpose.
+
+    A comment that says why something is not used counts with all its words.
+    """
     node = function.node
-    lines = map(code.line, range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return {word for line in lines for word in re.findall(r"\w+", line.partition("#")[2])}
+    last = node.end_lineno or node.lineno
+    while code.line(last + 1).lstrip().startswith("#") and code.line(last + 1)[:1].isspace():
+        last += 1  # the comments that end it are not in its node
+    found: set[str] = set()
+    for line in map(code.line, range(node.lineno, last + 1)):
+        comment = line.partition("#")[2]
+        is_reason = EXCUSE.search(comment) or _NEGATION.search(comment)
+        for said in [_ALL] if is_reason else _IN_CODE:
+            found.update(said.findall(comment))
+    return found
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:
