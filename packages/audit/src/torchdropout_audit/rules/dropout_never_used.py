@@ -9,7 +9,7 @@ from itertools import islice
 
 from ..code import RATES, Class, Code, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
-from ._dropouts import BUILDERS, is_local_dropout
+from ._dropouts import BUILDERS, is_local_dropout, names_dropout
 from ._excuses import is_kept_on_purpose
 from ._rule import Hit, kept, rule
 
@@ -46,6 +46,12 @@ _HARMLESS = frozenset(
     + ("load_state_dict", "register_buffer", "register_parameter", "register_module", "add_module")
     + ("requires_grad_", "zero_grad", "init_weights", "_init_weights", "post_init", "config")
     + ("reset_parameters", "save_hyperparameters", "log", "log_dict", "device", "dtype", "hparams")
+)
+# What holds the options of a program, and no layers.
+_SETTINGS = frozenset(
+    (each,)
+    for each in ("config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "options")
+    + ("hparams", "hparam", "hp", "params", "flags", "settings", "configuration")
 )
 _SETTING = frozenset(("init", "initialize", "weights", "freeze", "unfreeze"))
 
@@ -114,13 +120,19 @@ def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
                 continue  # the other name may be the one that is used
             value = each.value
             sides = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
-            if any(
-                (isinstance(side, ast.Call) and code.name(side.func) in BUILDERS)
-                or is_local_dropout(code, side)
-                for side in sides
-            ):
+            if any(_is_dropout(code, side) for side in sides):
                 yield name, value
                 break
+
+
+def _is_dropout(code: Code, expr: ast.expr) -> bool:
+    """Whether an expression builds a dropout: torch's, one of this file, or of another library."""
+    if not isinstance(expr, ast.Call):
+        return False
+    name = code.name(expr.func) or ""
+    last = name.rpartition(".")[2]
+    is_class = last[:1].isupper() and not name.startswith(("torch.", "torchdropout."))
+    return name in BUILDERS or (is_class and names_dropout(last)) or is_local_dropout(code, expr)
 
 
 class _Uses:
@@ -153,7 +165,7 @@ class _Uses:
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
             if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
                 self._called.setdefault(code.class_of(node), set()).add(node.attr)
-        elif not self._is_rate(code, node):
+        elif not self._is_rate(code, node) and not self._is_setting(code, node):
             self.elsewhere.add(node.attr)
             if node.attr not in _HARMLESS and _is_super(node.value):
                 self._of_base.add(code.class_of(node))
@@ -162,6 +174,14 @@ class _Uses:
         """Whether a node is in the rate of a dropout: `nn.Dropout(config.dropout)`."""
         above = islice(code.parents(node), _MOST_AROUND)
         return any(self._calls.get(each) in RATES for each in above if isinstance(each, ast.Call))
+
+    def _is_setting(self, code: Code, node: ast.Attribute) -> bool:
+        """Whether a node is a value of a configuration, `config.dropout`, that is not called."""
+        holder = node.value
+        said = holder.id if isinstance(holder, ast.Name) else getattr(holder, "attr", "")
+        parent = next(code.parents(node))
+        is_called = isinstance(parent, ast.Call) and parent.func is node
+        return not is_called and words(said)[-1:] in _SETTINGS
 
     def _name(self, code: Code, node: ast.Name) -> None:
         """Records what passes a Module to a function, or reads attributes by name."""
