@@ -11,7 +11,7 @@ from .definitions import Class, Function
 from .facts import Facts, Steps
 from .names import Bound, Names
 from .scopes import COMPREHENSIONS
-from .words import speaks_of_training, trains
+from .words import speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
@@ -105,8 +105,9 @@ class Training(Names):
         if before is None:
             return False
         ends = isinstance(before, ast.Assert) or before in self._exits
-        if ends and isinstance(before, (ast.Assert, ast.If)) and (yield "depends", before.test):
-            return True
+        if ends and isinstance(before, (ast.Assert, ast.If)) and not _also_asks(before.test):
+            if (yield "depends", before.test):
+                return True
         return (yield "left", before)
 
     @cached_property
@@ -240,6 +241,41 @@ _STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
     "name": Training._name_depends,
     "attribute": Training._attribute_depends,
 }
+
+
+def _also_asks(test: ast.expr) -> bool:
+    """Whether a test leaves in evaluation only if a rate is 0, too: `not training and not p`."""
+    if not isinstance(test, ast.BoolOp) or not isinstance(test.op, ast.And):
+        return False
+    if len(test.values) != 2:
+        return False
+    modes = [
+        isinstance(each, ast.UnaryOp)
+        and isinstance(each.op, ast.Not)
+        and isinstance(each.operand, (ast.Name, ast.Attribute))
+        and words(_said(each.operand))[-1:] == ("training",)
+        for each in test.values
+    ]
+    return any(modes) and any(map(_is_no_rate, test.values))
+
+
+def _is_no_rate(test: ast.expr) -> bool:
+    """Whether a test is `not rate` or `rate == 0`."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        rate = test.operand
+    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.LtE)):
+        last = test.comparators[0]
+        if len(test.ops) > 1 or not isinstance(last, ast.Constant) or last.value != 0:
+            return False
+        rate = test.left
+    else:
+        return False
+    said = words(_said(rate))
+    return said == ("p",) or not {"drop", "dropout", "pdrop"}.isdisjoint(said)
+
+
+def _said(expr: ast.expr) -> str:
+    return expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
 
 
 def _is_own_mode(node: ast.AST) -> bool:

@@ -151,7 +151,7 @@ class _Uses:
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 is_docstring = isinstance(next(code.parents(node)), ast.Expr)
-                if not is_docstring and not self._is_rate(code, node):
+                if not is_docstring and not self._is_rate(code, node) and not _is_key(code, node):
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
@@ -177,11 +177,9 @@ class _Uses:
 
     def _is_setting(self, code: Code, node: ast.Attribute) -> bool:
         """Whether a node is a value of a configuration, `config.dropout`, that is not called."""
-        holder = node.value
-        said = holder.id if isinstance(holder, ast.Name) else getattr(holder, "attr", "")
         parent = next(code.parents(node))
         is_called = isinstance(parent, ast.Call) and parent.func is node
-        return not is_called and words(said)[-1:] in _SETTINGS
+        return not is_called and _holds_settings(node.value)
 
     def _name(self, code: Code, node: ast.Name) -> None:
         """Records what passes a Module to a function, or reads attributes by name."""
@@ -217,6 +215,19 @@ class _Uses:
         return name in self.elsewhere or any(
             one in self.open or name in self.by_self.get(one, ()) for one in family
         )
+
+
+def _is_key(code: Code, node: ast.Constant) -> bool:
+    """Whether a text names an option: `add_argument("--dropout")`, `config["dropout"]`."""
+    parent = next(code.parents(node))
+    return node.value.startswith("--") or (  # type: ignore[union-attr]
+        isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+    )
+
+
+def _holds_settings(expr: ast.expr) -> bool:
+    said = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+    return words(said)[-1:] in _SETTINGS
 
 
 def _is_super(expr: ast.expr) -> bool:
