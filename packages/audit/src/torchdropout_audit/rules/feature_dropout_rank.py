@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ..code import RNNS, Code
 from ._rule import Hit, rule
-from ._sequences import Layer, drops, kind, paths
+from ._sequences import Layer, Path, drops, kind, paths
 
 BROKEN = """\
 from torch import nn
@@ -73,7 +73,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
         dropout = _FEATURE.fullmatch(kind(path.last))
         if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue
-        giver = next((layer for layer in path.before() if kind(layer) not in _SAME), None)
+        giver = _giver(path)
         if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
             continue
         spatial = _SPATIAL.fullmatch(kind(giver))
@@ -101,6 +101,16 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 "features are in the last",
                 "plain dropout, or transpose first",
             )
+
+
+def _giver(path: Path) -> Layer | None:
+    """Returns the nearest layer that determines the dimensions; None if an option may."""
+    for each in path.perhaps():
+        name = kind(each.last)
+        if name in _SAME or (each.loose and name.startswith("BatchNorm")):
+            continue
+        return None if each.loose else each.last
+    return None
 
 
 def _makes_matrix(code: Code, layer: Layer) -> bool:
