@@ -105,9 +105,9 @@ class Training(Names):
         if before is None:
             return False
         ends = isinstance(before, ast.Assert) or before in self._exits
-        if ends and isinstance(before, (ast.Assert, ast.If)) and not _also_asks(before.test):
-            if (yield "depends", before.test):
-                return True
+        test = before.test if ends and isinstance(before, (ast.Assert, ast.If)) else None
+        if test is not None and not _also_asks(test) and (yield "depends", test):
+            return True
         return (yield "left", before)
 
     @cached_property

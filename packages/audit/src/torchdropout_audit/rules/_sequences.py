@@ -302,12 +302,17 @@ class Reader:
                     mark = known.mark()
                     inner = yield from self._block(body, known)
                     if isinstance(statement, ast.If) and not isinstance(body[-1], _LEAVING):
-                        for name in sorted(inner):
+                        for name in inner:
                             path = known.get(name)
-                            if path is not None:
+                            if path is not None and path.last.name.startswith("torch."):
                                 found.setdefault(name, replace(path, loose=True))
                     now |= inner
                     known.undo(mark)
+                if isinstance(statement, ast.If) and len(bodies) == 1:
+                    for name in now:  # without the option, it is what it was
+                        path = known.get(name)
+                        if path is not None:
+                            found.setdefault(name, replace(path, loose=True))
                 for name in now:
                     known.set(name, found.get(name))
                 bound |= now
@@ -325,6 +330,10 @@ class Reader:
             for each in value.elts:
                 yield from self._followed(each, statement, known)
             value = None
+        if isinstance(statement, ast.Return) and isinstance(value, ast.Name):
+            held = known.get(value.id)
+            if held is not None and not held.loose and held.last.name in _DROPOUTS:
+                yield replace(held, ends=True)
         if isinstance(value, ast.expr) and (target or isinstance(statement, ast.Return)):
             passed = yield from self._followed(value, statement, known)
         elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
@@ -469,7 +478,7 @@ def _is_scale(expr: ast.expr) -> bool:
         holder = func.value if isinstance(func, ast.Attribute) else None
         return isinstance(holder, ast.Name) and holder.id in ("math", "np", "numpy")
     if isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Pow):  # d ** 0.5
-        return isinstance(expr.right, ast.Constant) or isinstance(expr.right, ast.UnaryOp)
+        return isinstance(expr.right, (ast.Constant, ast.UnaryOp))
     return not _SCALES.isdisjoint(words(_said(expr)))
 
 

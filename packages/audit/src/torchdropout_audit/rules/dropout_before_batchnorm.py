@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import chain
 
 from ..code import Code
+from ._grown import grown
 from ._rule import Hit, rule
 from ._sequences import Layer, drops, kind, paths
 
@@ -54,10 +56,10 @@ _BATCH_NORMS = frozenset(
 def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm comes after a dropout.
 
-    The rule looks at the layers of a Sequential, and at what a function applies in turn to one
-    value, options such as `if self.use_bn` and methods of the class included. Layers in between make
-    no difference, except another normalisation. Alpha dropout keeps the variance and is not
-    reported.
+    The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
+    what a function applies in turn to one value, options such as `if self.use_bn` and methods of
+    the class included. Layers in between make no difference, except another normalisation. Alpha
+    dropout keeps the variance and is not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
@@ -67,7 +69,7 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     statistics.
     """
     seen = set()
-    for path in paths(code):
+    for path in chain(paths(code), grown(code)):
         if kind(path.last) not in _BATCH_NORMS or not _keeps_statistics(code, path.last):
             continue
         for earlier in path.perhaps():

@@ -220,9 +220,9 @@ class _Uses:
 def _is_key(code: Code, node: ast.Constant) -> bool:
     """Whether a text names an option: `add_argument("--dropout")`, `config["dropout"]`."""
     parent = next(code.parents(node))
-    return node.value.startswith("--") or (  # type: ignore[union-attr]
-        isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
-    )
+    is_argument = isinstance(node.value, str) and node.value.startswith("--")
+    is_subscript = isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+    return is_argument or is_subscript
 
 
 def _holds_settings(expr: ast.expr) -> bool:

@@ -149,9 +149,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         and function.name == "__init__"
         and cls is not None
         and cls.is_module
-        and (
-            len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own)
-        )
+        and (len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own))
         and len(_alike(code)[_names_of(function)]) == 1
     ):
         return True

@@ -88,7 +88,9 @@ _SHOWS_TRAINING = re.compile(
     r"|train(?:ing)?_step|[lL]oss(?:es)?\(|[\"']train[\"']"
 )
 # Of a file that gives data or describes a model: `get_train_examples()`, `train_dataloader()`.
-_GIVES = frozenset(("get", "load", "read", "next", "make", "create", "build", "fetch", "is", "count"))
+_GIVES = frozenset(
+    ("get", "load", "read", "next", "make", "create", "build", "fetch", "is", "count")
+)
 _DATA = frozenset(
     ("data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "loaders", "examples")
     + ("features", "samples", "split", "dir", "path", "file", "iter", "iterator", "batch", "set")
