@@ -47,6 +47,11 @@ _HARMLESS = frozenset(
     + ("requires_grad_", "zero_grad", "init_weights", "_init_weights", "post_init", "config")
     + ("reset_parameters", "save_hyperparameters", "log", "log_dict", "device", "dtype", "hparams")
 )
+# Their dropouts are in BUILDERS, or they are of other frameworks.
+_OTHER_ROOTS = frozenset(
+    ("torch", "torchdropout", "keras", "tensorflow", "tf_keras", "paddle", "mxnet", "chainer")
+    + ("mindspore", "mlx", "flax", "jax", "haiku", "jittor", "oneflow", "tinygrad", "equinox")
+)
 # What holds the options of a program, and no layers.
 _SETTINGS = frozenset(
     (each,)
@@ -131,7 +136,7 @@ def _is_dropout(code: Code, expr: ast.expr) -> bool:
         return False
     name = code.name(expr.func) or ""
     last = name.rpartition(".")[2]
-    is_class = last[:1].isupper() and not name.startswith(("torch.", "torchdropout."))
+    is_class = last[:1].isupper() and name.partition(".")[0] not in _OTHER_ROOTS
     return name in BUILDERS or (is_class and names_dropout(last)) or is_local_dropout(code, expr)
 
 
