@@ -426,10 +426,17 @@ class _Reader:
     # --- Of a loop ------------------------------------------------------------------------------
 
     def training_loop(self, node: ast.AST) -> ast.AST | None:
-        """Returns the innermost loop around a node in which a model is trained."""
+        """Returns the innermost loop around a node in which a model is trained.
+
+        What a loop does in its last turn alone belongs to the loop around it.
+        """
+        is_last = False
         for parent in self.code.parents(node):
+            is_last |= isinstance(parent, ast.If) and _asks_for_last(parent.test)
             if isinstance(parent, _LOOPS) and self.inside(parent).backward:
-                return parent
+                if not is_last:
+                    return parent
+                is_last = False
             if isinstance(parent, _FUNCTIONS):
                 return None
         return None
@@ -655,6 +662,17 @@ class _Reader:
                 found.evals.update(name for name in names if name)
         elif method != "train":
             found.restores |= _may_restore(func)
+
+
+def _asks_for_last(test: ast.expr) -> bool:
+    """Whether a test compares a number of turns with all: `step == len(loader) - 1`."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            for each in ast.walk(node):
+                said = each.id if isinstance(each, ast.Name) else ""
+                if said == "len" or not {"length", "last"}.isdisjoint(words(said)):
+                    return not any(isinstance(part, ast.Mod) for part in ast.walk(node))
+    return False
 
 
 def _may_restore(func: ast.expr) -> bool:
