@@ -817,6 +817,87 @@ def rates_unused_in_bases(n):
 
 
 @shape
+def attributes_called(n):
+    calls = "".join(f"        self.m{i}(x)\n" for i in range(n))
+    methods = "".join(f"    def m{i}(self, x): return x\n" for i in range(n))
+    base = f"class B(Elsewhere):\n{methods}    def forward(self, x):\n{calls}"
+    body = "    def __init__(self):\n        self.d = nn.Dropout(.1)\n"
+    return HEAD + base + "".join(f"class C{i}(B):\n{body}" for i in range(n))
+
+
+@shape
+def loops_over_modules(n):
+    loop = "for m in self.modules()"
+    body = f"        [m.x {loop} {loop}]\n        for m in self.modules():\n            m.y\n"
+    gens = " ".join(f"for m in self.modules() for m{i} in self.modules()" for i in range(n))
+    init = "self.d = nn.Dropout(.1)"
+    return cls(
+        f"    def f(self):\n{body * n}        [m.x {gens}]\n"
+        + "    def forward(self, x): return x\n",
+        init,
+    )
+
+
+@shape
+def star_names(n):
+    return "from helper import *\n" + "x = nn.Dropout(.1)\nx = F.dropout(x)\n" * n
+
+
+@shape
+def partials(n):
+    return fwd(
+        [
+            f"self.a{i} = functools.partial(F.scaled_dot_product_attention, dropout_p=self.p)"
+            for i in range(n)
+        ]
+        + [f"x = self.a{i}(x, x, x, is_causal=True)" for i in range(n)]
+    ).replace("import torch", "import functools, torch", 1)
+
+
+@shape
+def layers_around(n):
+    forward = "    def forward(self, x): return self.l(x)\n"
+    return (
+        HEAD
+        + "".join(
+            f"class C{i}(nn.Module):\n    def __init__(self): self.l = C{i + 1}()\n{forward}"
+            for i in range(n)
+        )
+        + f"class C{n}(nn.Module):\n    def __init__(self): self.l = nn.Dropout(.1)\n{forward}"
+        + "l = C0()\n"
+        + "x = l(x)\n" * n
+    )
+
+
+@shape
+def shapes_between(n):
+    return fwd(["x = F.dropout(x.view(8, 8).transpose(0, 1), .1, self.training)"] * n)
+
+
+@shape
+def rnns_by_default(n):
+    names = ", ".join(f"n{i}=1" for i in range(n))
+    return f"{HEAD}def f({names}):\n" + "".join(
+        f"    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n"
+        for i in range(n)
+    )
+
+
+@shape
+def decorated(n):
+    return HEAD + "@torch.no_grad()\n" * n + "def f(x, dropout=.1):\n" + "    x = x + 1\n" * n
+
+
+@shape
+def constructors_alike(n):
+    body = "        self.d = nn.Dropout(drop)\n"
+    return HEAD + "".join(
+        f"class C{i}(nn.Module):\n    def __init__(self, a, b, drop=.1, attn_drop=.1):\n{body}"
+        for i in range(n)
+    )
+
+
+@shape
 def wrong_arguments(n):
     return fwd(["x = F.dropout(x, rate=.1)"] * n)
 

@@ -72,7 +72,7 @@ class Net(nn.Module):
         self.pair = nn.Sequential(Dropout(p), nn.Dropout(p))
     def forward(self, x, y):
         x = self.drop(x)
-        x = x.transpose(0, 1)
+        x = x[0]
         x = self.drop(x)
         x = self.none(x)
         x = self.two(x)

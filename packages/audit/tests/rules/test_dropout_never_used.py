@@ -28,6 +28,23 @@ BAD = [
     net("self.d = nn.Dropout(p)  #?", "def forward(self, d):\n    return d\n"),
     net("self.d = nn.Dropout(p)  #?\nprint(self)\nassert isinstance(self, nn.Module)"),
     net("self.d = nn.Dropout(p)  #?", "def forward(self, x):\n    '''As self.d.'''\n    return x"),
+    net("self.d = nn.Dropout(p)  #?", head="class A(Elsewhere):"),
+    net("self.d = nn.Dropout(p)  #?", head="class A(nn.Module, Elsewhere):"),
+    net("nn.Module.__init__(self)\nself.d = nn.Dropout(p)  #?"),
+    net("# Note: it is not used.\nself.d = nn.Dropout(p)  #?"),
+    *(
+        net("self.d = nn.Dropout(p)  #?", f"{PASS}def f(self):\n    {loop}\n")
+        for loop in (
+            "for m in self.modules(): nn.init.zeros_(m.weight)",
+            "for n, m in self.named_modules(): self._init_weights(m) if 'a' in n else None",
+            "for m in self.children(): m.requires_grad_(isinstance(m, nn.Linear))",
+            "return any(isinstance(m, nn.Linear) for m in self.modules())",
+        )
+    ),
+    *(
+        net(f"self.d = nn.Dropout({rate})  #?")
+        for rate in ("c.d", "c['d']", "c.get('d')", "p=c.a.d", "float(c.d)")
+    ),
     net("self.d = nn.Dropout(p)  #?") + "class B(nn.Module):\n"
     "    def forward(self, x):\n        return self.d(x)\n",
     "class B(nn.Module):\n    pass\n" + net("self.d = nn.Dropout(p)  #?", head="class A(B):"),
@@ -51,18 +68,37 @@ CLEAN = [
             "run(x, ['a.d', 'b'])", "run(x, f'd{x}')", "[c(x) for c in self.children()]",
             "[c(x) for _, c in self.named_children()]", "[c(x) for c in self.modules()]",
             "self.get_submodule(x)", "x.d(x)", "(self, x)",
+            "[m.forward(x) for m in self.modules()]", "[m for m in self.modules()]",
+            "[run(x, m) for m in self.modules()]", "[y for m in self.modules() for y in m(x)]",
+            "X.run(self, x)", "nn.Sequential(c.d)(x)",
         )
     ),
     net("self.d = nn.Dropout(p)", "def forward(self, x): ...\n"),
     net("self.d = nn.Dropout(p)", "def forward(self, x):\n    raise NotImplementedError\n"),
+    net("self.d = nn.Dropout(p)", "def forward(self, x):\n    y = x\n    raise TypeError(y)\n"),
     net("self.d = nn.Dropout(p)", "def f(self, x):\n    return x\n"),
     net("self.d = self.e = nn.Dropout(p)"),
     net("d = nn.Dropout(p)\nself.d = d\nself.net = nn.Sequential(d)"),
     net("self.d = nn.Linear(8, 8)"),
     net("self.d = p"),
     net("self.d = nn.Dropout(p)", head="class A:"),
-    net("self.d = nn.Dropout(p)", head="class A(Elsewhere):"),
-    net("self.d = nn.Dropout(p)", head="class A(nn.Module, Elsewhere):"),
+    *(
+        net("self.d = nn.Dropout(p)", f"def forward(self, x):\n    return {use}\n", head)
+        for head in ("class A(Elsewhere):", "class A(nn.Module, Elsewhere):")
+        for use in ("self.encode(x)", "run(self.encode, x)", "run(f=self.encode)")
+    ),
+    net(
+        "self.d = nn.Dropout(p)",
+        "def forward(self, x):\n    return super().forward(x)\n",
+        "class A(Elsewhere):",
+    ),
+    net("self.d = nn.Dropout(p)", "def forward(self, x):\n    return self.n(self.d)\n"),
+    "class A(Elsewhere):\n    def __init__(self, p):\n        self.d = nn.Dropout(p)\n",
+    *(
+        net(f"self.d = nn.Dropout(p)  # {why}")
+        for why in ("unused", "for compatibility", "仅做兼容性保留", "未使用", "legacy")
+    ),
+    net("# kept for old checkpoints\nself.d = nn.Dropout(p)"),
     net("self.d = nn.Dropout(p)", head="class A(nn.TransformerEncoderLayer):"),
     net("self.d = nn.Dropout(p)", head="class A(nn.Sequential):"),
     net(

@@ -19,6 +19,10 @@ BAD = [
     "        self.rnn = nn.LSTM(8, 8, dropout=self.p)  #!",
 ]
 ADVICE = [
+    "def f(n=1): return nn.LSTM(8, 8, n, dropout=0.5)  #?",
+    "def f(n=1, p=0.5): return nn.LSTM(8, 8, num_layers=n, dropout=p)  #?",
+    "class A(nn.Module):\n    def __init__(self, n=1, p=0.5):\n        self.n = n\n"
+    "        self.rnn = nn.LSTM(8, 8, n, dropout=p)  #?",
     "def f(p): return nn.LSTM(8, 8, dropout=p)  #?",
     "def f(p=0.0): return nn.LSTM(8, 8, 1, dropout=p)  #?",
     "def f(cfg): return nn.GRU(8, 8, dropout=cfg.dropout)  #?",
@@ -27,7 +31,15 @@ ADVICE = [
 CLEAN = [
     "nn.LSTM(8, 8, 2, dropout=0.5)",
     "nn.LSTM(8, 8, num_layers=n, dropout=0.5)",
-    "def f(n=1): return nn.LSTM(8, 8, n, dropout=0.5)",
+    "def f(n): return nn.LSTM(8, 8, n, dropout=0.5)",
+    "def f(n=2): return nn.LSTM(8, 8, n, dropout=0.5)",
+    "def f(n=1, p=0.0): return nn.LSTM(8, 8, n, dropout=p)",
+    "def f(p, n=1): return nn.LSTM(8, 8, n, dropout=p)",
+    "def f(n=1):\n    if n > 1: return nn.LSTM(8, 8, n, dropout=0.5)",
+    "def f(n=1): return nn.LSTM(8, 8, n, dropout=0.5)\nf(3)",
+    "class A(nn.Module):\n    def __init__(self, n=1):\n"
+    "        self.rnn = nn.LSTM(8, 8, n, dropout=0.5)\nA(3)",
+    "def f(n=1): return nn.LSTM(8, 8, n, dropout=0.5 * (n > 1))",
     "nn.LSTM(8, 8, **options, dropout=0.5)",
     "nn.LSTM(*sizes, dropout=0.5)",
     "nn.LSTM(8, 8)",

@@ -19,5 +19,6 @@ from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA
 from .tree import Place as Place
+from .words import is_pretrained as is_pretrained
 from .words import speaks_of_training as speaks_of_training
 from .words import words as words

@@ -10,6 +10,7 @@ from .definitions import Assigned, Call, Class, Function
 from .layers import Layers
 from .scopes import FunctionNode
 from .training import Training
+from .words import is_pretrained
 
 _STEPS = frozenset(
     ("forward", "__call__", "training_step", "validation_step", "test_step", "predict_step")
@@ -23,7 +24,6 @@ _NO_MODULES = (
 _MODULE_ROOTS = frozenset(
     (
         "LightningModule",
-        "PreTrainedModel",
         "MessagePassing",
         "ModelMixin",
         "DataParallel",
@@ -204,7 +204,7 @@ def _is_module_name(name: str | None) -> bool:
         return False
     last = name.rpartition(".")[2]
     return (name.startswith("torch.nn.") and last[:1].isupper() and last != "Parameter") or (
-        last in _MODULE_ROOTS and not _is_no_module(name)
+        (last in _MODULE_ROOTS or is_pretrained(last)) and not _is_no_module(name)
     )
 
 

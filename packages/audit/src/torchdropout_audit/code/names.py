@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -14,6 +15,11 @@ from .tree import Tree
 
 _DEEPEST = 12  # names that stand for names: a circle, or unreadable
 _MOST_VALUES = 100  # of a name: with more, what it holds at a place is not known
+# What everybody calls them.
+_CUSTOM = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"}
+_OTHER_FRAMEWORKS = re.compile(
+    r"\b(?:paddle|mindspore|flax|jax|tensorflow|keras|mxnet|mlx|tinygrad|jittor|oneflow|chainer)\b"
+)
 
 
 class Bound:
@@ -107,8 +113,16 @@ class Names(Tree):
     def _starred(self, name: str) -> str | None:
         if name not in self._stars:
             wholes = (canonical(f"{origin}.{name}") for origin in self._origins)
-            self._stars[name] = next((whole for whole in wholes if is_public(whole)), None)
+            known = next((whole for whole in wholes if is_public(whole)), None)
+            self._stars[name] = self._by_custom.get(name) if known is None else known
         return self._stars[name]
+
+    @cached_property
+    def _by_custom(self) -> Mapping[str, str]:
+        """What `torch`, `nn` and `F` stand for where a `*` of an unknown module brings them."""
+        is_open = any(each.partition(".")[0] not in ROOTS for each in self._scopes.module.stars)
+        is_of_torch = "torch" in self.text and not _OTHER_FRAMEWORKS.search(self.text)
+        return _CUSTOM if is_open and is_of_torch else {}
 
     @cached_property
     def _origins(self) -> Sequence[str]:
@@ -120,6 +134,11 @@ class Names(Tree):
     def bindings(self, name: ast.Name) -> Sequence[Binding]:
         """Returns all that a name may stand for at its place."""
         return self._scopes.scopes[name].lookup(name.id)
+
+    def is_same(self, name: str, here: ast.AST, there: ast.AST) -> bool:
+        """Whether a name that is bound stands for the same variable at two nodes."""
+        found = self._scopes.scopes[here].lookup(name)
+        return bool(found) and found is self._scopes.scopes[there].lookup(name)
 
     def bound(self, name: ast.Name) -> Bound:
         """Returns the same, with what follows from it."""

@@ -11,7 +11,7 @@ from .definitions import Class, Function
 from .facts import Facts, Steps
 from .names import Bound, Names
 from .scopes import COMPREHENSIONS
-from .words import speaks_of_training, trains
+from .words import speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
@@ -105,7 +105,8 @@ class Training(Names):
         if before is None:
             return False
         ends = isinstance(before, ast.Assert) or before in self._exits
-        if ends and isinstance(before, (ast.Assert, ast.If)) and (yield "depends", before.test):
+        test = before.test if ends and isinstance(before, (ast.Assert, ast.If)) else None
+        if test is not None and not _also_asks(test) and (yield "depends", test):
             return True
         return (yield "left", before)
 
@@ -168,7 +169,13 @@ class Training(Names):
         for binding in bound.bindings:
             if binding.kind in ("parameter", "import", "def"):
                 continue
-            if (yield "gated", binding.node) or (yield "depends", _source_of(binding.node)):
+            if (yield "gated", binding.node):
+                return True
+            source = _source_of(binding.node)
+            is_at_import = self._scopes.scopes.get(source) is self._scopes.module
+            if is_at_import and self._is_of_machine(source):
+                continue
+            if (yield "depends", source):
                 return True
         return False
 
@@ -183,11 +190,29 @@ class Training(Names):
             # In `__init__` a Module is always in training mode.
             is_made = each.function is not None and each.function.name == "__init__"
             value = each.value
-            if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
-                continue
+            if is_made and value is not None:
+                if any(map(_is_own_mode, ast.walk(value))):
+                    continue
+                if self._is_of_machine(value) and not (yield "gated", each.node):
+                    continue
             if (yield "gated", each.node) or (value is not None and (yield "depends", value)):
                 return True
         return False
+
+    def _is_of_machine(self, value: ast.AST) -> bool:
+        """Whether a value is what a function of another file says without arguments.
+
+        Called once, at import or in `__init__`, it cannot know the mode of a later call:
+        `use_fused_attn()`, `is_flash_attn_available()`.
+        """
+        if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not):
+            value = value.operand
+        if not isinstance(value, ast.Call) or value.args or value.keywords:
+            return False
+        func = value.func
+        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        is_plain = isinstance(func, ast.Name) or self.name(func) is not None
+        return is_plain and self.local(func) is None and not speaks_of_training(said)
 
     def _call_speaks(self, node: ast.Call) -> bool:
         """Whether a function that is not in this file may use the mode."""
@@ -216,6 +241,41 @@ _STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
     "name": Training._name_depends,
     "attribute": Training._attribute_depends,
 }
+
+
+def _also_asks(test: ast.expr) -> bool:
+    """Whether a test leaves in evaluation only if a rate is 0, too: `not training and not p`."""
+    if not isinstance(test, ast.BoolOp) or not isinstance(test.op, ast.And):
+        return False
+    if len(test.values) != 2:
+        return False
+    modes = [
+        isinstance(each, ast.UnaryOp)
+        and isinstance(each.op, ast.Not)
+        and isinstance(each.operand, (ast.Name, ast.Attribute))
+        and words(_said(each.operand))[-1:] == ("training",)
+        for each in test.values
+    ]
+    return any(modes) and any(map(_is_no_rate, test.values))
+
+
+def _is_no_rate(test: ast.expr) -> bool:
+    """Whether a test is `not rate` or `rate == 0`."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        rate = test.operand
+    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.LtE)):
+        last = test.comparators[0]
+        if len(test.ops) > 1 or not isinstance(last, ast.Constant) or last.value != 0:
+            return False
+        rate = test.left
+    else:
+        return False
+    said = words(_said(rate))
+    return said == ("p",) or not {"drop", "dropout", "pdrop"}.isdisjoint(said)
+
+
+def _said(expr: ast.expr) -> str:
+    return expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
 
 
 def _is_own_mode(node: ast.AST) -> bool:

@@ -16,6 +16,7 @@ from .definitions import Class, Function
 from .scopes import Scope, Scopes
 from .words import words
 
+_TRAINS = re.compile(r"backward|\.train\(|(?i:optim|loss|criterion|trainer|training_step)")
 _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _STEP = 512  # characters
@@ -28,6 +29,17 @@ def _says_deliberate(name: str) -> bool:
     return not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower()
 
 
+_INFERENCE = frozenset(
+    ("predict", "predictor", "predictors", "prediction", "infer", "inference", "inferencer")
+    + ("recognition", "recognizer", "tensorrt", "trt", "trtllm", "onnx", "onnxruntime", "triton")
+    + ("runtime", "export", "exporter", "exporters", "serving", "deploy", "deployment")
+)
+
+
+def _says_inference(name: str) -> bool:
+    return not _INFERENCE.isdisjoint(words(name))
+
+
 @dataclass(frozen=True)
 class Place:
     """What findings depend on of a path, whatever the folder that it is relative to.
@@ -36,11 +48,13 @@ class Place:
         name: The name of the file.
         is_test: Whether the file is a test.
         is_deliberate: Whether the path says that dropout is always on.
+        is_inference: Whether the path says that what is in the file only predicts.
     """
 
     name: str
     is_test: bool
     is_deliberate: bool
+    is_inference: bool
 
     @classmethod
     def of(cls, path: str) -> Place:
@@ -58,7 +72,12 @@ class Place:
             or stem.endswith("_test")
             or stem == "conftest"
         )
-        return cls(name, is_test, any(map(_says_deliberate, (*folders, name))))
+        return cls(
+            name,
+            is_test,
+            any(map(_says_deliberate, (*folders, name))),
+            any(map(_says_inference, (*folders, stem))),
+        )
 
 
 class Tree:
@@ -188,6 +207,11 @@ class Tree:
         return self.place.is_test
 
     @cached_property
+    def trains(self) -> bool:
+        """Whether anything in the file may belong to a training."""
+        return _TRAINS.search(self.text) is not None
+
+    @cached_property
     def place(self) -> Place:
         """What the path says; rules use nothing else of it."""
         return Place.of(self.path)
@@ -221,7 +245,9 @@ class Tree:
         return line + 1, offset - self._starts[line] + 1
 
     def line(self, number: int) -> str:
-        """Returns a line of the source, counted from 1, without its end."""
+        """Returns a line of the source, counted from 1, without its end; "" after the last."""
+        if number > len(self._starts):
+            return ""
         start = self._starts[number - 1]
         end = self._starts[number] if number < len(self._starts) else len(self.text)
         return self.text[start:end].rstrip("\r\n")

@@ -55,3 +55,16 @@ def trains(name: str) -> bool:
     return any(word in ("train", "training") for word in said) and not any(
         word in _TRAINING - {"train", "training"} for word in said
     )
+
+
+_PRETRAINED = re.compile(r"(?!TF|Flax)\w*PreTrainedModel|PreTrainedBertModel")
+
+
+def is_pretrained(name: str) -> bool:
+    """Whether a class is a base of transformers' models for torch, by its name.
+
+    Example:
+        >>> [is_pretrained(n) for n in ("BertPreTrainedModel", "TFPreTrainedModel", "BertModel")]
+        [True, False, False]
+    """
+    return _PRETRAINED.fullmatch(name) is not None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Class, Code
+from ..code import Class, Code, is_pretrained
 
-_ROOTS = frozenset(("LightningModule", "PreTrainedModel", "MessagePassing", "ModelMixin"))
+_ROOTS = frozenset(("LightningModule", "MessagePassing", "ModelMixin"))
 _ABSTRACT = ("abc.", "typing.", "typing_extensions.")
 
 
@@ -25,6 +25,16 @@ def has_plain_bases(code: Code, cls: Class) -> bool:
     return cls.is_surely_module and all(map(_is_plain, _foreign(code, cls)))
 
 
+def has_bases_of_torch(code: Code, cls: Class) -> bool:
+    """Whether a base from another file is one of torch's modules with children of its own.
+
+    Args:
+        code: The file.
+        cls: A class of it.
+    """
+    return any(n.startswith("torch.") and not _is_plain(n) for n in _foreign(code, cls))
+
+
 def _foreign(code: Code, cls: Class) -> Iterator[str]:
     """Yields the qualified names of bases from other files; "" for an unknown one."""
     for one in cls.lineage():
@@ -37,9 +47,9 @@ def _foreign(code: Code, cls: Class) -> Iterator[str]:
 
 
 def _is_plain(name: str) -> bool:
-    return (
-        name == "torch.nn.Module" or name.startswith(_ABSTRACT) or name.rpartition(".")[2] in _ROOTS
-    )
+    last = name.rpartition(".")[2]
+    is_root = last in _ROOTS or is_pretrained(last)
+    return name == "torch.nn.Module" or name.startswith(_ABSTRACT) or is_root
 
 
 def is_stub(body: list[ast.stmt]) -> bool:

@@ -21,6 +21,7 @@ _CASTS = frozenset(
     + ("mul", "mul_", "eq", "ne", "logical_not")
 )
 """Methods after which a mask is still a mask."""
+_ONES = frozenset(("torch.ones", "torch.ones_like", "new_ones"))
 _DROPS = frozenset(
     ("drop", "dropout", "dropouts", "pdrop", "droppath", "dropconnect", "dropblock", "droprate")
 )
@@ -151,7 +152,9 @@ class _Finder:
     def _called(self, expr: ast.Call) -> _Draw | None:
         name = self._code.name(expr.func) or ""
         if name == "torch.bernoulli" and expr.args:
-            return expr, expr.args[0], _one_minus(expr.args[0])
+            by_name = (k.value for k in expr.keywords if k.arg == "p")
+            rate = next(by_name, expr.args[-1] if len(expr.args) == 2 else expr.args[0])
+            return expr, rate, _one_minus(rate)
         if name == "numpy.random.binomial" and len(expr.args) > 1:
             return expr, expr.args[1], _one_minus(expr.args[1])
         if name == "torch.floor" and expr.args:
@@ -163,6 +166,8 @@ class _Finder:
         attr, value = expr.func.attr, expr.func.value
         if attr == "bernoulli_" and expr.args:
             return expr, expr.args[0], _one_minus(expr.args[0])
+        if attr == "bernoulli" and not expr.args and not expr.keywords:
+            return expr, value, _one_minus(value)
         if attr in ("floor", "floor_"):
             return self._floored(value)
         if attr == "sample" and isinstance(value, ast.Call) and value.args:
@@ -241,6 +246,13 @@ class _Finder:
         is_scaled, rests = self._balances[holder]
         return is_scaled or _root(mask) in rests
 
+    def _is_filled(self, expr: ast.expr) -> bool:
+        """Whether an expression builds a tensor of ones."""
+        if not isinstance(expr, ast.Call):
+            return False
+        name = self._code.name(expr.func) or getattr(expr.func, "attr", "")
+        return name in _ONES
+
     def _balance(self, holder: ast.AST) -> tuple[bool, frozenset[str]]:
         """Returns whether something scales, and the names whose rest is used: `1 - mask`.
 
@@ -253,7 +265,11 @@ class _Finder:
                     return True, frozenset()
                 if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
                     sides = (node.left, node.right)
-                    if any(map(_is_keep, sides)) and not any(map(self._draw, sides)):
+                    if (
+                        any(map(_is_keep, sides))
+                        and not any(map(self._draw, sides))
+                        and not any(map(self._is_filled, sides))  # the probabilities of a draw
+                    ):
                         return True, frozenset()
             if isinstance(node, (ast.Name, ast.Attribute)):
                 name = node.id if isinstance(node, ast.Name) else node.attr

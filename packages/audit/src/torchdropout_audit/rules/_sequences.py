@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Code
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Class, Code, Function, words
+from ._bases import is_stub
 from ._rule import kept
 
 _DROPOUTS = frozenset(
@@ -16,7 +17,17 @@ _DROPOUTS = frozenset(
 _MOST_BEFORE = 200  # layers that are looked at before one
 _MOST_APPLIED = 50  # times that one `Sequential` is followed where it is applied
 _DEEPEST = 8  # names that stand for names: a circle, or beyond any reader
-_TENSOR_METHODS = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
+_TENSOR_METHODS = frozenset(
+    ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
+    + ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute", "masked_fill")
+)
+_MOST_INLINED = 100  # calls of methods in a file whose bodies are followed
+_SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
+_LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_SHAPES = frozenset(
+    ("view", "reshape", "flatten", "Flatten", "Unflatten", "unflatten", "squeeze", "unsqueeze")
+    + ("transpose", "permute", "movedim", "swapaxes", "contiguous")
+)
 
 
 @dataclass(frozen=True)
@@ -43,20 +54,29 @@ class Path:
         earlier: The path of the layer before it.
         ends: Whether it ends a `Sequential`, or its result is returned.
         whole: The call of the `Sequential`, or the `return`.
+        loose: Whether the value may also have passed by the layer: by an option, or a caller.
     """
 
     last: Layer
     earlier: Path | None
     ends: bool
     whole: ast.AST
+    loose: bool = False
 
     def before(self) -> Iterator[Layer]:
         """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
+        for path in self.perhaps():
+            if path.loose:
+                return
+            yield path.last
+
+    def perhaps(self) -> Iterator[Path]:
+        """Yields what may have been applied before it, layers under an option included."""
         path = self.earlier
         for _ in range(_MOST_BEFORE):
             if path is None or not path.last.name.startswith(("torch.", "torchdropout.")):
                 return
-            yield path.last
+            yield path
             path = path.earlier
 
 
@@ -103,6 +123,15 @@ def drops(code: Code, layer: Layer) -> bool:
     return not (isinstance(p, ast.expr) and code.value(p) == 0)
 
 
+def reshapes(layer: Layer) -> bool:
+    """Whether a layer gives the same values another shape, or another place in memory.
+
+    Args:
+        layer: A layer.
+    """
+    return layer.name.startswith("torch.") and kind(layer) in _SHAPES
+
+
 class _Known:
     """The path of the value of each name; changes can be undone, as at the end of a branch."""
 
@@ -135,6 +164,9 @@ class Reader:
         self.has_walrus = ":=" in code.text
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
+        self._only: dict[Class, Layer | None] = {}
+        self._inside: list[Function] = []
+        self._inlined = 0
 
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
@@ -186,9 +218,38 @@ class Reader:
                 return Layer(node)
             return self.built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
-        if call is None or call.name is None:
+        if call is None:
             return Layer(node)
+        if call.name is None:
+            cls = self.code.local(call.node.func)
+            only = self._only_layer(cls, depth) if isinstance(cls, Class) else None
+            return Layer(node) if only is None else Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _only_layer(self, cls: Class, depth: int) -> Layer | None:
+        """Returns the layer of a Module of this file whose `forward` applies that one alone."""
+        if cls not in self._only:
+            self._only[cls] = None  # for a class that holds itself
+            self._only[cls] = self._find_only(cls, depth)
+        return self._only[cls]
+
+    def _find_only(self, cls: Class, depth: int) -> Layer | None:
+        forward = cls.method("forward")
+        if forward is None or not cls.is_surely_module or len(forward.parameters) != 2:
+            return None
+        body = [s for s in forward.node.body if not is_stub([s])]
+        if len(body) == 2 and isinstance(body[1], ast.Return):  # x = self.conv(x); return x
+            name = _target(body[0])
+            is_it = isinstance(body[1].value, ast.Name) and body[1].value.id == name
+            body = [body[0]] if name and is_it else []
+        given = getattr(body[0], "value", None) if len(body) == 1 else None
+        if not isinstance(given, ast.Call) or len(given.args) != 1 or given.keywords:
+            return None
+        same = isinstance(given.args[0], ast.Name) and given.args[0].id == forward.parameters[1].arg
+        if not same or not isinstance(given.func, ast.Attribute):
+            return None
+        layer = self.built(given.func, given, depth + 1)
+        return layer if layer.call is not None else None
 
     # --- What is applied ------------------------------------------------------------------------
 
@@ -219,19 +280,43 @@ class Reader:
                 # The second iteration begins with what the first left.
                 for name in now:
                     known.set(name, None)
-                for body in bodies:
+                ends: dict[str, Path | None] = {}
+                for place, body in enumerate(bodies):
                     mark = known.mark()
                     yield from self._block(body, known)
+                    if place == 0 and isinstance(statement, ast.For):
+                        ends = {name: known.get(name) for name in now}
                     known.undo(mark)
+                # A `for` runs at least once: after it, the value is what its last turn left.
+                for name in now:
+                    known.set(name, ends.get(name))
+                bound |= now
+                continue
             elif isinstance(statement, (ast.With, ast.AsyncWith)):
                 bound |= yield from self._block(statement.body, known)
                 now = {n for each in statement.items for n in _stored(each.optional_vars)}
             else:
                 now = set()
+                found: dict[str, Path] = {}
                 for body in bodies:
                     mark = known.mark()
-                    now |= yield from self._block(body, known)
+                    inner = yield from self._block(body, known)
+                    if isinstance(statement, ast.If) and not isinstance(body[-1], _LEAVING):
+                        for name in inner:
+                            path = known.get(name)
+                            if path is not None and path.last.name.startswith("torch."):
+                                found.setdefault(name, replace(path, loose=True))
+                    now |= inner
                     known.undo(mark)
+                if isinstance(statement, ast.If) and len(bodies) == 1:
+                    for name in now:  # without the option, it is what it was
+                        path = known.get(name)
+                        if path is not None:
+                            found.setdefault(name, replace(path, loose=True))
+                for name in now:
+                    known.set(name, found.get(name))
+                bound |= now
+                continue
             for name in now:
                 known.set(name, None)
             bound |= now
@@ -241,13 +326,24 @@ class Reader:
         value = getattr(statement, "value", None)
         target = _target(statement)
         passed: Path | None = None
+        if isinstance(statement, ast.Return) and isinstance(value, (ast.Tuple, ast.List)):
+            for each in value.elts:
+                yield from self._followed(each, statement, known)
+            value = None
+        if isinstance(statement, ast.Return) and isinstance(value, ast.Name):
+            held = known.get(value.id)
+            if held is not None and not held.loose and held.last.name in _DROPOUTS:
+                yield replace(held, ends=True)
         if isinstance(value, ast.expr) and (target or isinstance(statement, ast.Return)):
-            source, layers = self._applied(value)
-            passed = known.get(source) if source else None
-            for place, layer in enumerate(layers, 1):
-                ends = place == len(layers) and isinstance(statement, ast.Return)
-                passed = Path(layer, passed, ends, statement)
-                yield passed
+            passed = yield from self._followed(value, statement, known)
+        elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            moved = _moved(statement.op, statement.target, statement.value)
+            before = known.get(statement.target.id) if moved is not None else None
+            if before is not None:
+                target = statement.target.id
+                passed = Path(Layer(statement.value, _MOVE), before, False, statement)
+        elif isinstance(value, ast.expr):
+            yield from self._followed(value, statement, known)
         if isinstance(statement, ast.Assign) and not self.has_walrus:
             bound = {name for each in statement.targets for name in _stored(each)}
         elif isinstance(statement, (ast.Expr, ast.Return)) and not self.has_walrus:
@@ -260,10 +356,53 @@ class Reader:
             known.set(target, passed)
         return bound
 
+    def _followed(
+        self, value: ast.expr, statement: ast.stmt, known: _Known, depth: int = 0
+    ) -> Generator[Path, None, Path | None]:
+        """Yields the paths of the layers that are applied to one value, and returns the last."""
+        source, layers = self._applied(value)
+        if layers and not source and depth < _DEEPEST:
+            for call in _calls_in(layers[0].node):
+                yield from self._followed(call, statement, known, depth + 1)
+        passed = known.get(source) if source else None
+        for place, layer in enumerate(layers, 1):
+            ends = place == len(layers) and isinstance(statement, ast.Return) and depth == 0
+            if passed is not None and not layer.name:
+                yield from self._inline(layer.node, passed)
+            passed = Path(layer, passed, ends, statement)
+            yield passed
+        return passed
+
+    def _inline(self, node: ast.expr, passed: Path) -> Iterator[Path]:
+        """Yields what a method of this file, that is called with a value, applies to it."""
+        function = self.code.local(node.func) if isinstance(node, ast.Call) else None
+        if not isinstance(function, Function) or function.cls is None or not function.is_bound:
+            return
+        if function in self._inside or len(self._inside) > 1 or self._inlined >= _MOST_INLINED:
+            return
+        has_dropout = passed.last.name in _DROPOUTS or any(
+            each.last.name in _DROPOUTS for each in passed.perhaps()
+        )
+        if not has_dropout or len(function.parameters) < 2:
+            return
+        self._inlined += 1
+        self._inside.append(function)
+        known = _Known()
+        known.set(function.parameters[1].arg, replace(passed, loose=True))
+        yield from self._block(function.node.body, known)
+        self._inside.pop()
+
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
         """Returns the name whose value an expression passes through layers, and the layers."""
         outer: list[Layer] = []
-        while isinstance(expr, ast.Call):
+        while isinstance(expr, (ast.Call, ast.BinOp)):
+            if isinstance(expr, ast.BinOp):
+                moved = _moved(expr.op, expr.left, expr.right)
+                if moved is None:
+                    break
+                outer.append(Layer(expr, _MOVE))
+                expr = moved
+                continue
             call = self.calls.get(expr)
             layers, source = self._step(expr, call)
             outer += reversed(layers)
@@ -315,6 +454,47 @@ class Reader:
         if layers is not None and self._times[node] > _MOST_APPLIED:
             return [Layer(node)]
         return layers
+
+
+_MOVE = "torch.mul"  # a scale, or a mask that is added
+
+
+def _moved(op: ast.operator, left: ast.expr, right: ast.expr) -> ast.expr | None:
+    """Returns the tensor that is scaled by a number, or that a mask is added to."""
+    if isinstance(op, (ast.Add, ast.Sub)):
+        return left if "mask" in words(_said(right)) else None
+    if not isinstance(op, (ast.Mult, ast.Div)):
+        return None
+    if _is_scale(right):
+        return left
+    return right if isinstance(op, ast.Mult) and _is_scale(left) else None
+
+
+def _is_scale(expr: ast.expr) -> bool:
+    if isinstance(expr, ast.Constant):
+        return isinstance(expr.value, (int, float))
+    if isinstance(expr, ast.Call):
+        func = expr.func
+        holder = func.value if isinstance(func, ast.Attribute) else None
+        return isinstance(holder, ast.Name) and holder.id in ("math", "np", "numpy")
+    if isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Pow):  # d ** 0.5
+        return isinstance(expr.right, (ast.Constant, ast.UnaryOp))
+    return not _SCALES.isdisjoint(words(_said(expr)))
+
+
+def _said(expr: ast.expr) -> str:
+    return expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+
+
+def _calls_in(expr: ast.expr) -> Iterator[ast.Call]:
+    """Yields the outermost calls in an expression: in the arguments of one, if it is a call."""
+    waiting: list[ast.AST] = list(ast.iter_child_nodes(expr))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Call):
+            yield node
+        elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp)):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _target(statement: ast.stmt) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import ATTENTION, UNKNOWN, Call, Code, Function
+from ..code import ATTENTION, UNKNOWN, Call, Code, Function, Unknown
 from ._edits import gate_rate
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -42,7 +42,8 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
 
     `scaled_dot_product_attention`, flash-attention's functions and xformers'
     `memory_efficient_attention` do not see a Module's mode: they drop whenever the rate is not 0. A
-    model that passes `dropout_p=self.p` drops in evaluation.
+    model that passes `dropout_p=self.p` drops in evaluation. So does one that calls the function by
+    an attribute, or by a `functools.partial`, which may bind the rate.
 
     It is an error if a Module gives a constant or an attribute, directly or through local variables
     or one call within the file, and no test of training decides on it. It is advice if the caller
@@ -52,26 +53,70 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     """
     marked = set()
     for call in code.calls:
-        parameter = ATTENTION.get(call.name or "")
-        if parameter is None:
+        name, rate = _given(code, call)
+        if not isinstance(rate, ast.expr) or code.is_deliberate(call.node):
             continue
-        rate = call.argument(parameter)
-        if rate is None or rate is UNKNOWN or code.is_deliberate(call.node):
-            continue
-        assert isinstance(rate, ast.expr)
         for node, given_by in _ungated(code, rate, call):
             if node in marked:
                 continue
             marked.add(node)
-            hit = _hit(code, node, given_by, call)
+            hit = _hit(code, node, given_by, name)
             if hit.severity is None or not code.is_test:
                 yield hit
 
 
-def _hit(code: Code, node: ast.expr, given_by: str, call: Call) -> Hit:
+def _given(code: Code, call: Call) -> tuple[str, ast.expr | Unknown | None]:
+    """Returns the name of the attention function that a call runs or binds, and the rate."""
+    name = call.name or ""
+    if name in ATTENTION:
+        return name, call.argument(ATTENTION[name])
+    if name == "functools.partial":
+        name = "" if _is_given_anew(code, call) else _bound(code, call.node)
+    elif call.name is None and call.node.keywords:
+        values = code.assigned(call.node.func)
+        names = {"" if v is None else code.name(v) or _bound(code, v) for v in values}
+        name = names.pop() if len(names) == 1 else ""
+    if name not in ATTENTION:
+        return "", None
+    by_name = (k.value for k in call.node.keywords if k.arg == ATTENTION[name])
+    return name, next(by_name, None)
+
+
+def _bound(code: Code, value: ast.expr) -> str:
+    """Returns the attention function of `partial(F.scaled_dot_product_attention)`, or ""."""
+    if not isinstance(value, ast.Call) or len(value.args) != 1:
+        return ""
+    name = code.name(value.args[0]) or ""
+    is_partial = code.name(value.func) == "functools.partial"
+    return name if is_partial and name in ATTENTION else ""
+
+
+def _is_given_anew(code: Code, call: Call) -> bool:
+    """Whether a call of what a `partial` is bound to may give another rate."""
+    parent = next(code.parents(call.node))
+    names = map(_last, parent.targets if isinstance(parent, ast.Assign) else [None])
+    return any(not name or name in _called_with_rate(code) for name in names)
+
+
+@kept
+def _called_with_rate(code: Code) -> frozenset[str]:
+    """Returns the last parts of the names of what is called with a rate by keyword."""
+    rates = {*ATTENTION.values(), None}
+    return frozenset(
+        _last(call.node.func)
+        for call in code.calls
+        if any(keyword.arg in rates for keyword in call.node.keywords)
+    )
+
+
+def _last(expr: ast.expr | None) -> str:
+    return expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+
+
+def _hit(code: Code, node: ast.expr, given_by: str, name: str) -> Hit:
     cls, function = code.class_of(node), code.function_of(node)
     in_module = (cls is not None and cls.is_module) or (function is not None and function.is_step)
-    what = (call.name or "").rpartition(".")[2]
+    what = name.rpartition(".")[2]
     said = f"{what} drops in eval too: {given_by} is its rate in both modes"
     is_sure = in_module and _is_known(code, node)
     fix = gate_rate(code, node) if in_module else None

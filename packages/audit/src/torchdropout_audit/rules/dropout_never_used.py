@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 
-from ..code import Class, Code
-from ._bases import has_plain_bases, is_stub
-from ._dropouts import BUILDERS, is_local_dropout
-from ._rule import Hit, rule
+from ..code import RATES, Class, Code, words
+from ._bases import has_bases_of_torch, has_plain_bases, is_stub
+from ._dropouts import BUILDERS, is_local_dropout, names_dropout
+from ._excuses import is_kept_on_purpose
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -31,7 +33,32 @@ _CHILDREN = frozenset(
     ("children", "named_children", "modules", "named_modules", "_modules", "__dict__")
     + ("get_submodule", "__getattr__", "__getattribute__", "attrgetter")
 )
-_LOOKING = frozenset(("super", "isinstance", "type", "id", "len", "print", "repr", "str"))
+_LOOKING = frozenset(
+    ("super", "isinstance", "type", "id", "len", "print", "repr", "str", "hasattr")
+)
+_MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
+_MOST_OPEN = 100  # methods of bases that a class calls
+_APPLYING = _CHILDREN | {"forward", "__call__"}
+# Methods of bases that apply no child.
+_HARMLESS = frozenset(
+    ("__init__", "__setattr__", "__repr__", "extra_repr", "training", "train", "eval", "apply")
+    + ("to", "cuda", "cpu", "parameters", "named_parameters", "buffers", "state_dict", "half")
+    + ("load_state_dict", "register_buffer", "register_parameter", "register_module", "add_module")
+    + ("requires_grad_", "zero_grad", "init_weights", "_init_weights", "post_init", "config")
+    + ("reset_parameters", "save_hyperparameters", "log", "log_dict", "device", "dtype", "hparams")
+)
+# Their dropouts are in BUILDERS, or they are of other frameworks.
+_OTHER_ROOTS = frozenset(
+    ("torch", "torchdropout", "keras", "tensorflow", "tf_keras", "paddle", "mxnet", "chainer")
+    + ("mindspore", "mlx", "flax", "jax", "haiku", "jittor", "oneflow", "tinygrad", "equinox")
+)
+# What holds the options of a program, and no layers.
+_SETTINGS = frozenset(
+    (each,)
+    for each in ("config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "options")
+    + ("hparams", "hparam", "hp", "params", "flags", "settings", "configuration")
+)
+_SETTING = frozenset(("init", "initialize", "weights", "freeze", "unfreeze"))
 
 
 @rule(
@@ -48,15 +75,17 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
 
     The rule looks for an attribute of a Module with a `forward` that is assigned a dropout and read
     nowhere in the file: not by the class, its bases and its subclasses, not on another object, not
-    by name in a string. A class that loops over its children, or that has an unknown base, is
-    skipped.
+    by name in a string. A class that loops over its children to apply them is skipped, and so is
+    one that runs a method of a base in another file, `self.encode(x)` or `super().forward(x)`,
+    which may use any attribute; a comment that says that it is unused or kept for compatibility,
+    there or on the line above, is accepted.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.
 
     To fix: apply it in `forward`, or remove it, together with the parameter for its rate.
     """
-    made = {cls: list(_made(code, cls)) for cls in code.classes if has_plain_bases(code, cls)}
+    made = {cls: list(_made(code, cls)) for cls in code.classes if cls.is_module}
     if not any(made.values()):
         return
     uses = _Uses(code)
@@ -67,12 +96,17 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     for cls, dropouts in made.items():
         if not dropouts:
             continue
+        if not has_plain_bases(code, cls) and (
+            has_bases_of_torch(code, cls) or uses.runs_base(cls)
+        ):
+            continue
         family = [*cls.lineage(), *below.get(cls, ())]
         forwards = [one.methods["forward"] for one in family if "forward" in one.methods]
-        if not forwards or any(is_stub(each.node.body) for each in forwards):
+        bodies = [each.node.body for each in forwards]
+        if not bodies or any(is_stub(b) or isinstance(b[-1], ast.Raise) for b in bodies):
             continue
         for name, node in dropouts:
-            if uses.has(family, name):
+            if uses.has(family, name) or is_kept_on_purpose(code, node):
                 continue
             yield Hit(
                 node,
@@ -91,40 +125,66 @@ def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
                 continue  # the other name may be the one that is used
             value = each.value
             sides = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
-            if any(
-                (isinstance(side, ast.Call) and code.name(side.func) in BUILDERS)
-                or is_local_dropout(code, side)
-                for side in sides
-            ):
+            if any(_is_dropout(code, side) for side in sides):
                 yield name, value
                 break
+
+
+def _is_dropout(code: Code, expr: ast.expr) -> bool:
+    """Whether an expression builds a dropout: torch's, one of this file, or of another library."""
+    if not isinstance(expr, ast.Call):
+        return False
+    name = code.name(expr.func) or ""
+    last = name.rpartition(".")[2]
+    is_class = last[:1].isupper() and name.partition(".")[0] not in _OTHER_ROOTS
+    return name in BUILDERS or (is_class and names_dropout(last)) or is_local_dropout(code, expr)
 
 
 class _Uses:
     """Collects where the attributes of a file are read."""
 
     def __init__(self, code: Code) -> None:
+        self._calls = {call.node: call.name for call in code.calls}
         self.by_self: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
         self.open: set[Class | None] = set()
+        self._called: dict[Class | None, set[str]] = {}
+        self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
+        self._of_base: set[Class | None] = set()
         for node in ast.walk(code.tree):
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if not isinstance(next(code.parents(node)), ast.Expr):  # not a docstring
+                is_docstring = isinstance(next(code.parents(node)), ast.Expr)
+                if not is_docstring and not self._is_rate(code, node) and not _is_key(code, node):
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
 
     def _attribute(self, code: Code, node: ast.Attribute) -> None:
-        if node.attr in _CHILDREN:
+        if node.attr in _CHILDREN and not _only_looks(code, node):
             self.open.add(code.class_of(node))
         if isinstance(node.ctx, ast.Store):
             return
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
-        else:
+            if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
+                self._called.setdefault(code.class_of(node), set()).add(node.attr)
+        elif not self._is_rate(code, node) and not self._is_setting(code, node):
             self.elsewhere.add(node.attr)
+            if node.attr not in _HARMLESS and _is_super(node.value):
+                self._of_base.add(code.class_of(node))
+
+    def _is_rate(self, code: Code, node: ast.expr) -> bool:
+        """Whether a node is in the rate of a dropout: `nn.Dropout(config.dropout)`."""
+        above = islice(code.parents(node), _MOST_AROUND)
+        return any(self._calls.get(each) in RATES for each in above if isinstance(each, ast.Call))
+
+    def _is_setting(self, code: Code, node: ast.Attribute) -> bool:
+        """Whether a node is a value of a configuration, `config.dropout`, that is not called."""
+        parent = next(code.parents(node))
+        is_called = isinstance(parent, ast.Call) and parent.func is node
+        return not is_called and _holds_settings(node.value)
 
     def _name(self, code: Code, node: ast.Name) -> None:
         """Records what passes a Module to a function, or reads attributes by name."""
@@ -134,11 +194,82 @@ class _Uses:
             parent = next(code.parents(node))
             func = parent.func if isinstance(parent, ast.Call) else None
             is_looking = isinstance(func, ast.Name) and func.id in _LOOKING
+            # `nn.Module.__init__(self)` is `super().__init__()`
+            is_looking |= isinstance(func, ast.Attribute) and func.attr == "__init__"
             if not isinstance(parent, ast.Attribute) and not is_looking:
                 self.open.add(code.class_of(node))
+
+    def runs_base(self, cls: Class) -> bool:
+        """Whether a class may run a method of a base in another file, which may use anything.
+
+        Such a method is called by `self.name()` or `super().name()`, or passed on.
+        """
+        for one in cls.lineage():
+            if one not in self._open_calls:
+                own = one.methods.keys() | one.attributes.keys() | _HARMLESS
+                self._open_calls[one] = self._called.get(one, set()) - own
+            if one in self._of_base or len(self._open_calls[one]) > _MOST_OPEN:
+                return True
+            for name in self._open_calls[one]:
+                if cls.method(name) is None and not cls.assigned(name):
+                    return True
+        return False
 
     def has(self, family: list[Class], name: str) -> bool:
         """Whether an attribute is read, or may be."""
         return name in self.elsewhere or any(
             one in self.open or name in self.by_self.get(one, ()) for one in family
         )
+
+
+def _is_key(code: Code, node: ast.Constant) -> bool:
+    """Whether a text names an option: `add_argument("--dropout")`, `config["dropout"]`."""
+    parent = next(code.parents(node))
+    is_argument = isinstance(node.value, str) and node.value.startswith("--")
+    is_subscript = isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+    return is_argument or is_subscript
+
+
+def _holds_settings(expr: ast.expr) -> bool:
+    said = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+    return words(said)[-1:] in _SETTINGS
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return (
+        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+    )
+
+
+def _only_looks(code: Code, node: ast.Attribute) -> bool:
+    """Whether a loop over the children applies none: it sets weights, or looks at types."""
+    call, holder, *_ = (*islice(code.parents(node), 2), None, None)
+    if not isinstance(holder, (ast.For, ast.comprehension)) or holder.iter is not call:
+        return False
+    loop = holder if isinstance(holder, ast.For) else next(code.parents(holder))
+    targets = [each.id for each in ast.walk(holder.target) if isinstance(each, ast.Name)]
+    return all(_are_looked_at(code, loop, name) for name in targets)
+
+
+@kept
+def _are_looked_at(code: Code, loop: ast.AST, name: str) -> bool:
+    return all(_is_looked_at(code, each) for each in code.names_in(loop)[name])
+
+
+def _is_looked_at(code: Code, name: ast.Name) -> bool:
+    """Whether a use of a name cannot apply the module that it may stand for."""
+    if isinstance(name.ctx, ast.Store):
+        return True
+    parents = code.parents(name)
+    parent = next(parents)
+    if isinstance(parent, ast.Attribute):  # m.weight, m.reset_parameters()
+        return parent.attr not in _APPLYING
+    if isinstance(parent, ast.keyword):
+        parent = next(parents)
+    if isinstance(parent, ast.Compare):  # 'bias' in name
+        return True
+    if not isinstance(parent, ast.Call) or parent.func is name:
+        return False
+    func = parent.func
+    said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+    return said in _LOOKING or not _SETTING.isdisjoint(words(said))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ..code import Call, Code, words
 from ._rule import Hit, rule
-from ._sequences import Path, drops, kind, paths
+from ._sequences import Layer, Path, drops, kind, paths, reshapes
 
 BROKEN = """\
 from torch import nn
@@ -50,7 +50,8 @@ _HEADS = frozenset(("classifier", "logits", "logit"))
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
-    The rule looks at a dropout right before a softmax, and at one right after a Linear or a
+    The rule looks at a dropout before a softmax, with nothing but a shape, a scale or a mask in
+    between, and at one right after a Linear or a
     convolution that ends something known to return logits: it has as many outputs as there are
     classes, labels or words, its name contains classifier or logits, or it ends a whole model in a
     variable. The Linear and dropout at the end of a transformer's feed-forward block are not
@@ -67,7 +68,12 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         before = next(path.before(), None)
         if before is None:
             continue
-        if kind(path.last) in _SOFTMAX and drops(code, before):
+        if kind(path.last) in _SOFTMAX:
+            # A shape, a scale and a mask leave a dropped score as it is.
+            given = (each for each in path.before() if not _leaves(each))
+            before = next(given, before)
+            if not drops(code, before):
+                continue
             hit = Hit(
                 before.node,
                 f"{kind(before)} right before {kind(path.last)}: a dropped logit is 0, a score "
@@ -91,6 +97,10 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         if hit.node not in seen:
             seen.add(hit.node)
             yield hit
+
+
+def _leaves(layer: Layer) -> bool:
+    return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "contiguous", "float")
 
 
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from ..code import Class, Code, Function, words
 from ._bases import has_plain_bases, is_stub
+from ._excuses import EXCUSE
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -33,15 +34,25 @@ _DROPS = frozenset(
 )
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
-_EXCUSE = re.compile(
-    r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
-    r"|deprecated|compatib\w+|compat|no effect|legacy|placeholder|dummy|kept for|reserved"
-    r"|consistency|todo|fixme|arg00\d|interface|does(?:n't| not))\b"
+_FEW = 4  # of so many parameters, one without a use is a leftover
+_MANY = 8
+_NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
+# A name in a comment that is code: an argument, what is called or assigned, a line of its own.
+_IN_CODE = (
+    re.compile(r"(?:[(,=\[*]|self\.)\s*(\w+)"),
+    re.compile(r"(\w+)\s*[(=,)\]]"),
+    re.compile(r"^\s*(\w+)\s*$"),
 )
+_ALL = re.compile(r"\w+")
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
     + ("save_hyperparameters", "save_hparams", "hparams", "capture_init", "_init_args")
+)
+_PLAIN_DECORATORS = (
+    ("torch.no_grad", "torch.inference_mode", "torch.enable_grad", "torch.jit.", "torch.compile")
+    + ("torch.amp.", "torch.cuda.amp.", "beartype.beartype", "typeguard.typechecked")
+    + ("jaxtyping.jaxtyped",)
 )
 
 
@@ -63,17 +74,22 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
-    an override, a method that the file does not call, a callback, a function with a decorator or
-    with other parameters that it does not use, a constructor that swallows `**kwargs` and whose
-    rate is 0 by default, one that saves all its arguments (`locals()`, `save_hyperparameters()`),
-    and one whose comments or docstring say so ("unused", "deprecated", "for compatibility") or
-    whose use of the parameter is commented out. So is a base class whose subclass in the file uses
-    the parameter.
+    an override, a method that the file does not call, a callback, a function with a decorator
+    (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
+    not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
+    all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
+    say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
+    out. So is a base class whose subclass in the file uses the parameter, and a file without any
+    training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
+    quarter of all, are no reason in a Module's constructor that uses another rate or has eight
+    parameters, if no other class of the file is built with the same arguments.
 
     To fix: give it to the dropout, or remove it.
     """
     if "torch" not in code.text or code.is_test:
         return
+    if code.place.is_inference and not code.trains:
+        return  # the signature is that of the model that was trained
     for function in code.functions:
         rates = [each for each in function.parameters if _is_rate(each.arg)]
         if not rates or _keeps_a_signature(code, function):
@@ -115,13 +131,27 @@ def _names(node: ast.AST) -> set[str]:
 def _keeps_a_signature(code: Code, function: Function) -> bool:
     """Whether a function has a reason to accept what it does not use."""
     node, cls = function.node, function.cls
-    if node.decorator_list or _does_nothing(node.body) or _excuses_itself(code, function):
+    if not all(_changes_nothing(code, each) for each in node.decorator_list):
+        return True
+    if _does_nothing(node.body) or _excuses_itself(code, function):
         return True
     used = _names(node)
     own = function.parameters[1 if function.is_bound else 0 :]
     unused = [each.arg for each in own if each.arg not in used]
     rest = node.args.kwarg
-    if not used.isdisjoint(_ANY_NAME) or not all(map(_is_rate, unused)):
+    if not used.isdisjoint(_ANY_NAME):
+        return True
+    # A constructor that uses another rate has a dropout, and one with many parameters is no
+    # stand-in: a few leftovers are not a signature that it keeps.
+    others = sum(not _is_rate(each) for each in unused)
+    if others > 0 and not (
+        others * _FEW <= len(own)
+        and function.name == "__init__"
+        and cls is not None
+        and cls.is_module
+        and (len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own))
+        and len(_alike(code)[_names_of(function)]) == 1
+    ):
         return True
     if len(unused) == len(own):
         return True
@@ -137,6 +167,26 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     )
 
 
+def _changes_nothing(code: Code, decorator: ast.expr) -> bool:
+    """Whether a decorator leaves the parameters as they are, and asks for none."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return (code.name(called) or "").startswith(_PLAIN_DECORATORS)
+
+
+def _names_of(function: Function) -> tuple[str, ...]:
+    return tuple(each.arg for each in function.parameters)
+
+
+@kept
+def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
+    """Returns the constructors with each list of parameters: what can take each other's place."""
+    found: dict[tuple[str, ...], list[Function]] = {}
+    for function in code.functions:
+        if function.name == "__init__" and function.cls is not None:
+            found.setdefault(_names_of(function), []).append(function)
+    return found
+
+
 @kept
 def _decorated(code: Code, cls: Class) -> set[str]:
     """Returns the names in the decorators of a class."""
@@ -144,10 +194,21 @@ def _decorated(code: Code, cls: Class) -> set[str]:
 
 
 def _commented_out(code: Code, function: Function) -> set[str]:
-    """Returns the words in the comments of a function: their use was taken out on purpose."""
+    """Returns the names in what is commented out in a function: it was taken out on purpose.
+
+    A comment that says why something is not used counts with all its words.
+    """
     node = function.node
-    lines = map(code.line, range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return {word for line in lines for word in re.findall(r"\w+", line.partition("#")[2])}
+    last = node.end_lineno or node.lineno
+    while code.line(last + 1).lstrip().startswith("#") and code.line(last + 1)[:1].isspace():
+        last += 1  # the comments that end it are not in its node
+    found: set[str] = set()
+    for line in map(code.line, range(node.lineno, last + 1)):
+        comment = line.partition("#")[2]
+        is_reason = EXCUSE.search(comment) or _NEGATION.search(comment)
+        for said in [_ALL] if is_reason else _IN_CODE:
+            found.update(said.findall(comment))
+    return found
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:
@@ -179,8 +240,10 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     node = function.node
     first = node.body[0]
     last = first.end_lineno if is_stub([first]) else first.lineno - 1
-    lines = range(node.lineno, max(node.lineno, last or 0) + 1)
-    return any(_EXCUSE.search(code.line(number)) for number in lines)
+    numbers = range(node.lineno, max(node.lineno, last or 0) + 1)
+    above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
+    lines = [*map(code.line, numbers), above if above.startswith("#") else ""]
+    return any(map(EXCUSE.search, lines))
 
 
 @kept

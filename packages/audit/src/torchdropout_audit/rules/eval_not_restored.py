@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,6 +77,25 @@ _ANNOUNCED = frozenset(
         "run",
     )
 )
+# What training asks of a model between its steps.
+_MEASURES = frozenset(
+    ("scores", "scoring", "accuracy", "accuracies", "acc", "loss", "losses", "nll", "perplexity")
+    + ("ppl", "bleu", "rouge", "auc", "auroc", "f1", "recall", "precision", "error", "errors")
+    + ("wer", "cer", "iou", "miou", "dice", "ndcg", "mrr", "hits", "rmse", "mae", "mse")
+)
+_SHOWS_TRAINING = re.compile(
+    r"\.backward\(|\.fit\(|\.train\(|\boptim\b|(?i:optimizer|criterion|trainer)"
+    r"|train(?:ing)?_step|[lL]oss(?:es)?\(|[\"']train[\"']"
+)
+# Of a file that gives data or describes a model: `get_train_examples()`, `train_dataloader()`.
+_GIVES = frozenset(
+    ("get", "load", "read", "next", "make", "create", "build", "fetch", "is", "count")
+)
+_DATA = frozenset(
+    ("data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "loaders", "examples")
+    + ("features", "samples", "split", "dir", "path", "file", "iter", "iterator", "batch", "set")
+    + ("params", "parameters", "labels")
+)
 # An application that reads a file, and no part of a training.
 _FILES = frozenset(("path", "paths", "file", "filename", "dir", "folder"))
 _MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
@@ -118,8 +138,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
     reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if the
-    file puts any model in training mode, if the model is returned, or if all callers are in the
-    file and own the model.
+    file puts any model in training mode, if it shows no training, such as an optimizer or a loss,
+    and no name says that training asks for the result (`accuracy`, `scoring.py`), if the model is
+    returned, or if all callers are in the file and own the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.
@@ -132,7 +153,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     reader = _Reader(code)
     said: set[tuple[ast.AST, str]] = set()
     for call in code.calls:
-        for model in reader.left_in_eval(call.node):
+        for model in sorted(reader.left_in_eval(call.node)):
             loop = reader.training_loop(call.node)
             if loop is None or reader.inside(loop).restores or reader.leaves(call.node, loop):
                 continue
@@ -162,7 +183,7 @@ def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
         function = call.function
         if function is None or function.cls is not None or function in said:
             continue
-        for model in reader.left_in_eval(call.node):
+        for model in sorted(reader.left_in_eval(call.node)):
             if (function, model) not in known:
                 known[function, model] = _is_helper(code, reader, function, model)
             if known[function, model] and _is_plain(code, call.node, function):
@@ -181,12 +202,20 @@ def _is_helper(code: Code, reader: _Reader, function: Function, model: str) -> b
     root = model.partition(".")[0]
     return (
         root in function.names
+        and _is_of_training(code, function)
         and _may_help(code, function)
         and not reader.inside(function.node).restores
         and not reader.inside(function.node).backward
         and _is_open(reader, function, model)
         and _doings(code, function).only_use(model)
     )
+
+
+@kept
+def _is_of_training(code: Code, function: Function) -> bool:
+    """Whether a function belongs to training: by its name, its file's, or what is in the file."""
+    said = {*words(function.name), *words(code.place.name)}
+    return not _MEASURES.isdisjoint(said) or _SHOWS_TRAINING.search(code.text) is not None
 
 
 @kept
@@ -384,7 +413,9 @@ class _Reader:
             is_own = isinstance(func, ast.Attribute) and _dotted(func.value) == "self"
             return model if is_own else ""
         if root not in function.names:
-            return ""
+            # Of the file: the same model in all its functions.
+            inside = function.node.body[0]
+            return model if self.code.is_same(root, inside, node) else ""
         given = [k.value for k in node.keywords if k.arg == root]
         place = function.places.get(root, len(node.args))
         if not given and not any(isinstance(a, ast.Starred) for a in node.args):
@@ -395,10 +426,17 @@ class _Reader:
     # --- Of a loop ------------------------------------------------------------------------------
 
     def training_loop(self, node: ast.AST) -> ast.AST | None:
-        """Returns the innermost loop around a node in which a model is trained."""
+        """Returns the innermost loop around a node in which a model is trained.
+
+        What a loop does in its last turn alone belongs to the loop around it.
+        """
+        is_last = False
         for parent in self.code.parents(node):
+            is_last |= isinstance(parent, ast.If) and _asks_for_last(parent.test)
             if isinstance(parent, _LOOPS) and self.inside(parent).backward:
-                return parent
+                if not is_last:
+                    return parent
+                is_last = False
             if isinstance(parent, _FUNCTIONS):
                 return None
         return None
@@ -626,9 +664,26 @@ class _Reader:
             found.restores |= _may_restore(func)
 
 
+def _asks_for_last(test: ast.expr) -> bool:
+    """Whether a test compares a number of turns with all: `step == len(loader) - 1`."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            for each in ast.walk(node):
+                said = each.id if isinstance(each, ast.Name) else ""
+                if said == "len" or not {"length", "last"}.isdisjoint(words(said)):
+                    return not any(isinstance(part, ast.Mod) for part in ast.walk(node))
+    return False
+
+
 def _may_restore(func: ast.expr) -> bool:
     """Whether a function that is not in this file has a name that suggests training."""
-    return "train" in _last(func).lower().replace("pretrain", "")
+    name = _last(func)
+    if "train" not in name.lower().replace("pretrain", "").replace("trainable", ""):
+        return False
+    said = words(name)
+    return said[-1] not in _DATA - {"iter", "batch", "data", "set", "samples"} and not (
+        said[0] in _GIVES and not _DATA.isdisjoint(said)
+    )
 
 
 def _says_optimizer(func: ast.expr) -> bool:

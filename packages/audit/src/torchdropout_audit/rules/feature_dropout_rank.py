@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from ..code import RNNS, Code
 from ._rule import Hit, rule
-from ._sequences import drops, kind, paths
+from ._sequences import Layer, Path, drops, kind, paths
 
 BROKEN = """\
 from torch import nn
@@ -53,8 +54,9 @@ _SAME = frozenset((
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     """Dropout1d, 2d and 3d follow a layer with the same number of spatial dimensions.
 
-    The rule looks at the nearest layer before it that determines the dimensions; only layers that
-    keep a shape may be in between: activations, LayerNorm, plain dropout.
+    The rule looks at the nearest layer before it that determines the dimensions, or a `view`,
+    `reshape` or `flatten` that makes a matrix; only layers that keep a shape may be in between:
+    activations, LayerNorm, plain dropout.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
@@ -71,7 +73,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
         dropout = _FEATURE.fullmatch(kind(path.last))
         if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue
-        giver = next((layer for layer in path.before() if kind(layer) not in _SAME), None)
+        giver = _giver(path)
         if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
             continue
         spatial = _SPATIAL.fullmatch(kind(giver))
@@ -83,6 +85,14 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 f"{kind(path.last)} after {kind(giver)}: {fault}",
                 kind(path.last).replace(dropout[1], spatial[1]),
             )
+        elif _makes_matrix(code, giver):
+            seen.add(path.last.node)
+            fault = (
+                "it takes 2-D input as unbatched and drops whole samples"
+                if dropout[1] == "1"
+                else "torch warns about 2-D input, and drops single elements"
+            )
+            yield Hit(path.last.node, f"{kind(path.last)} after {kind(giver)}: {fault}", "Dropout")
         elif kind(giver) == "Linear" or giver.name in RNNS:
             seen.add(path.last.node)
             yield Hit(
@@ -91,6 +101,41 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 "features are in the last",
                 "plain dropout, or transpose first",
             )
+
+
+def _giver(path: Path) -> Layer | None:
+    """Returns the nearest layer that determines the dimensions; None if an option may."""
+    for each in path.perhaps():
+        name = kind(each.last)
+        if name in _SAME or (each.loose and name.startswith("BatchNorm")):
+            continue
+        return None if each.loose else each.last
+    return None
+
+
+def _makes_matrix(code: Code, layer: Layer) -> bool:
+    """Whether a layer gives its input two dimensions: `x.view(n, -1)`, `torch.flatten(x, 1)`."""
+    if layer.call is None:
+        return False
+    node = layer.call.node
+    is_method = layer.call.name is None
+    given = node.args if is_method or kind(layer) == "Flatten" else node.args[1:]
+    if any(isinstance(each, ast.Starred) for each in node.args):
+        return False
+    if kind(layer) in ("flatten", "Flatten"):
+        ends = {k.arg: k.value for k in node.keywords}
+        ends.update(zip(("start_dim", "end_dim"), given, strict=False))
+        first = 1 if kind(layer) == "Flatten" else 0
+        start, end = (ends.get("start_dim"), ends.get("end_dim"))
+        return (first if start is None else code.value(start)) == 1 and (
+            end is None or code.value(end) == -1
+        )
+    if kind(layer) not in ("view", "reshape") or node.keywords:
+        return False
+    if len(given) == 1 and isinstance(given[0], (ast.Tuple, ast.List)):
+        given = given[0].elts
+        return len(given) == 2 and not any(isinstance(each, ast.Starred) for each in given)
+    return is_method and len(given) == 2
 
 
 def _fault(dropout: int, given: int) -> str:

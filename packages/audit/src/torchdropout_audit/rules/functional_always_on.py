@@ -48,18 +48,22 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     do not see `model.eval()`. Predictions are then random, and worse than those of the model
     without dropout; nothing warns about it.
 
-    Such a call is an error in a method of a Module, and in a function that such a method calls in
-    the same file; elsewhere it is advice, since the caller may always be training. It is not
-    reported if a test of training decides (`if self.training`, `p if self.training else 0.0`,
-    `p * self.training`, an early return), or if a flag that is given to the function decides
-    (`if use_dropout`).
+    Such a call, or one that gives the method `self.train`, is an error in a method of a Module, and
+    in a function that such a method calls in the same file; elsewhere it is advice, since the
+    caller may always be training. It is not reported if a test of training decides (`if
+    self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a
+    flag that is given to the function decides (`if use_dropout`); nor, as advice, in a function
+    that stands in for torch's `scaled_dot_product_attention`, which always applies its `dropout_p`.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
     flags: _Flags = {}
     reached: dict[tuple[Function, str], tuple[list[_Caller], Call | None]] = {}
     for call in code.calls:
-        if call.name not in _ALWAYS_ON or call.argument("training") is not None:
+        if call.name not in _ALWAYS_ON:
+            continue
+        mode = call.argument("training")
+        if mode is not None and not _is_method(call, mode):
             continue
         # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
@@ -86,16 +90,32 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         if function is not None and function.callers and not callers:
             continue
         said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
-        fix = add_training(code, call) if in_module else None
+        fix = add_training(code, call) if in_module and mode is None else None
         hint = fix.does if fix else "give training="
+        if mode is not None:
+            said = f"{code.text_of(call.node.func)} drops in eval too: self.train is a method, true"
+            hint = "self.training"
         if in_module and not passed:
             yield Hit(call.node, said, hint, fix)
             continue
         if step is not None:
             said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
             yield Hit(call.node, said, hint, fix)
-        elif not in_module and not code.is_test:
+        elif not in_module and not code.is_test and not stands_in_for_attention(function, p):
             yield Hit(call.node, said, hint, severity="advice")
+
+
+def _is_method(call: Call, mode: object) -> bool:
+    """Whether `training` is given the method `self.train`, which is always true."""
+    return (
+        isinstance(mode, ast.Attribute)
+        and mode.attr == "train"
+        and isinstance(mode.value, ast.Name)
+        and mode.value.id == "self"
+        and call.cls is not None
+        and call.cls.is_surely_module
+        and not call.cls.assigned("train")
+    )
 
 
 def _is_asked_for(code: Code, call: Call, p: object, flags: _Flags) -> bool:
@@ -137,6 +157,32 @@ def _is_initial(function: Function | None) -> bool:
     """Whether it initialises weights, and so runs once."""
     first = words(function.name)[:1] if function is not None and not function.is_step else ()
     return first in (("init",), ("initialize",), ("reset",))
+
+
+def stands_in_for_attention(function: Function | None, p: object) -> bool:
+    """Whether a function applies its `dropout_p` as torch's scaled_dot_product_attention does.
+
+    Its name or its parameters are those of torch's function (`dropout_p` of `q`, `k`, `v`), whose
+    reference implementation has `torch.dropout(attn_weight, dropout_p, train=True)`: the caller
+    gives 0 in evaluation.
+
+    Args:
+        function: The function around a dropout.
+        p: The rate of the dropout.
+    """
+    if function is None or _parameter(function, p) not in ("dropout_p", "dropout", "p_dropout"):
+        return False
+    said = function.name.lower()
+    is_named = "scaled_dot_product" in said or "sdpa" in words(said) or "sdp" in words(said)
+    if is_named or {"query", "key", "value", "attn_mask", "dropout_p"} <= function.names:
+        return True
+    return _parameter(function, p) == "dropout_p" and {"q", "k", "v"} <= function.names
+
+
+def is_reached(code: Code, function: Function | None, p: object) -> bool:
+    """Whether a Module of the file gives a function its rate outside tests of training."""
+    callers = _open_callers(code, function, _parameter(function, p))
+    return _step(code, callers) is not None
 
 
 def _parameter(function: Function | None, p: object) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import RNNS, Call, Code
+from ..code import RNNS, Call, Class, Code, Function
 from ..reporting.findings import Severity
-from ._dropouts import default_of, is_number, is_refused
-from ._rule import Hit, rule
+from ._dropouts import default_of, is_number, is_refused, rates
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -31,7 +31,10 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
     above 0 and one layer, which is the default. It is advice if there is surely one layer and the
-    rate is not known. If the number of layers is not known, nothing is reported.
+    rate is not known, and if only the default of a parameter says that there is one layer, and that
+    of the rate, which no other dropout has, that it is above 0, in a class that this file does not
+    build. If the number of
+    layers is not known, or a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
@@ -39,19 +42,25 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     To fix: add a separate dropout after the RNN, or use more layers.
     """
     for call in code.calls:
-        if call.name not in RNNS or not _has_one_layer(code, call):
+        if call.name not in RNNS:
+            continue
+        by_default = not _has_one_layer(code, call)
+        if by_default and not _has_one_by_default(code, call):
             continue
         given = call.argument("dropout")
         if not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
         severity = _severity(code, given)
+        if by_default:
+            is_alone = not _acts_elsewhere(code, call, given)
+            severity = "advice" if severity == "error" and is_alone else None
         if severity is None or (severity == "advice" and code.is_test):
             continue
         kind = call.name.rpartition(".")[2]
+        one = "has one layer unless the caller asks for more" if by_default else "has one layer"
         yield Hit(
             given,
-            f"the dropout of {kind} acts between its layers, and this one has one layer: it has "
-            "no effect",
+            f"the dropout of {kind} acts between its layers, and this one {one}: it has no effect",
             "add a dropout after it, or more layers",
             severity=severity,
         )
@@ -62,6 +71,50 @@ def _has_one_layer(code: Code, call: Call) -> bool:
     if layers is None:
         return True
     return isinstance(layers, ast.expr) and code.value(layers) == 1
+
+
+def _has_one_by_default(code: Code, call: Call) -> bool:
+    """Whether a parameter with a default of 1 is the number of layers, and nothing looks at it."""
+    layers = call.argument("num_layers")
+    function = call.function
+    if function is None or not isinstance(layers, ast.Name) or default_of(code, layers) != 1:
+        return False
+    if function.name == "__init__" and function.cls in _built(code):
+        return False  # with as many layers as that says
+    return not function.callers and not _is_tested(code, function, layers.id)
+
+
+@kept
+def _is_tested(code: Code, function: Function, name: str) -> bool:
+    """Whether a name is in a test, or in what a test decides."""
+    return any(
+        isinstance(parent, (ast.If, ast.IfExp, ast.Compare, ast.BoolOp, ast.Assert))
+        for each in code.names_in(function.node).get(name, ())
+        for parent in code.parents(each)
+    )
+
+
+def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:
+    """Whether a rate that is a name is that of another dropout, too."""
+    name = rate.id if isinstance(rate, ast.Name) else ""
+    return (call.function, name) in _other_rates(code)
+
+
+@kept
+def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
+    """Returns the names that are rates of dropouts other than those of RNNs, by function."""
+    return frozenset(
+        (call.function, given.id)
+        for call, _, given in rates(code)
+        if call.name not in RNNS and isinstance(given, ast.Name)
+    )
+
+
+@kept
+def _built(code: Code) -> frozenset[Class]:
+    """Returns the classes of a file that it builds itself."""
+    found = (code.local(call.node.func) for call in code.calls if call.name is None)
+    return frozenset(each for each in found if isinstance(each, Class))
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ..code import UNKNOWN, Call, Code, Function, speaks_of_training, words
+from ..code import UNKNOWN, Call, Class, Code, Function, speaks_of_training, words
 from ..findings import Edit, Fix
-from ._bases import has_plain_bases, is_stub
+from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -55,7 +56,8 @@ def train_overridden(code: Code) -> Iterator[Hit]:
     of each child. A `train()` without a parameter raises TypeError; one whose parameter is the
     number of epochs trains; one that ignores it, `super().train()`, leaves the dropouts on in
     evaluation. A `train()` that does nothing, or always passes False, freezes the module: it is not
-    reported.
+    reported. It is advice if a base is in another file, where it may have an `eval()` of its own,
+    and the class reads `self.training`.
 
     To fix: `def train(self, mode=True)` with `super().train(mode)`; name a method that trains the
     model `fit`.
@@ -65,11 +67,31 @@ def train_overridden(code: Code) -> Iterator[Hit]:
         train = cls.methods.get("train")
         if train is None or train.node.decorator_list or is_stub(train.node.body):
             continue
-        if not has_plain_bases(code, cls) or cls.method("eval") or cls.assigned("eval"):
+        if cls.method("eval") or cls.assigned("eval"):
             continue
         if trains[cls] > 1:
             continue  # a test decides which one counts
-        yield from _judge(code, train)
+        if has_plain_bases(code, cls):
+            yield from _judge(code, train)
+        elif _is_evidently_module(code, cls):
+            for hit in _judge(code, train):
+                if hit.fix is None:  # a base may have an `eval()` of its own
+                    yield replace(hit, severity="advice")
+
+
+def _is_evidently_module(code: Code, cls: Class) -> bool:
+    """Whether a class with an unknown base is a Module: it reads `self.training`, and sets none."""
+    if not cls.is_module or cls.assigned("training") or has_bases_of_torch(code, cls):
+        return False
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "training"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+        for name, method in cls.methods.items()
+        if name not in ("__init__", "train")
+        for node in ast.walk(method.node)
+    )
 
 
 def _judge(code: Code, train: Function) -> Iterator[Hit]:

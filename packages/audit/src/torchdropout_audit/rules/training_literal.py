@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Code
 from ._rule import Hit, rule
+from .functional_always_on import is_reached, stands_in_for_attention
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -41,7 +42,9 @@ def training_literal(code: Code) -> Iterator[Hit]:
     intended, for example in Monte-Carlo dropout: mark such a line, or the file, with
     `# torchdropout: mc-dropout`. A literal is not reported in tests, nor if a test of training
     decides whether the call runs or what p is, nor in functions and classes whose name says
-    Monte-Carlo or Bayesian dropout.
+    Monte-Carlo or Bayesian dropout. A function that stands in for torch's
+    `scaled_dot_product_attention` always applies its `dropout_p`, as that one does: it is reported
+    only where a Module of the file gives it a rate in both modes.
 
     To fix: `training=self.training`.
     """
@@ -55,6 +58,8 @@ def training_literal(code: Code) -> Iterator[Hit]:
             continue
         p = call.argument("p")
         if isinstance(p, ast.expr) and code.depends_on_training(p):
+            continue
+        if stands_in_for_attention(call.function, p) and not is_reached(code, call.function, p):
             continue
         does = "drops in eval too" if training.value else "never drops"
         yield Hit(

@@ -30,7 +30,7 @@ class Net(nn.Module):
                 self.layers.append(nn.BatchNorm1d(8))
             self.layers.append(nn.LeakyReLU(inplace=True))
             if p > 0:
-                self.layers.append(nn.Dropout(p, True))  #! inplace-dropout-after-activation
+                self.layers.append(nn.Dropout(p, True))  #! inplace-dropout-after-activation #! dropout-before-batchnorm advice
         self.net = nn.Sequential(*self.layers)
         self.tail = nn.Sequential()
         self.tail.add_module("act", nn.Tanh())

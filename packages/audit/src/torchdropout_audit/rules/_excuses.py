@@ -1,0 +1,35 @@
+"""Comments that say that something is known to be without use."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from ..code import Code
+
+EXCUSE = re.compile(
+    r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
+    r"|deprecated|compatib\w+|compat|no effect|legacy|placeholder|dummy|kept for|reserved"
+    r"|consistency|todo|fixme|arg00\d|interface|does(?:n't| not))\b"
+    r"|兼容|未使用|没有使用|没用|不使用|不用|保留|废弃"
+)
+
+_PURPOSE = re.compile(
+    r"(?i)\b(?:unused|deprecated|(?:backwards? )?compatib\w+|compat|legacy|placeholder|dummy|kept"
+    r" for|reserved)\b|兼容|未使用|不使用|不用|保留|废弃"
+)
+
+
+def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
+    """Whether a comment on the lines of a node, or on the line above alone, says why it is there.
+
+    That something is not used, without a reason, is an observation.
+
+    Args:
+        code: The file.
+        node: A node.
+    """
+    lines = [code.line(n) for n in range(node.lineno, (node.end_lineno or node.lineno) + 1)]
+    above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
+    comments = [line.partition("#")[2] for line in lines]
+    return any(map(_PURPOSE.search, [*comments, above if above.startswith("#") else ""]))
