@@ -70,14 +70,16 @@ class Home:
             return
         before = self._undo.pop()
         sys.dont_write_bytecode = before.dont_write_bytecode
-        if len(sys.modules) > before.size:
-            self._claim(before.names, owned=self.folder not in before.path)
-        for name in self.modules:
-            if name in before.hidden:
-                sys.modules[name] = before.hidden[name]
-            else:
-                sys.modules.pop(name, None)
-        sys.path[:] = before.path
+        try:
+            if len(sys.modules) > before.size:
+                self._claim(before.names, owned=self.folder not in before.path)
+        finally:
+            for name in self.modules:
+                if name in before.hidden:
+                    sys.modules[name] = before.hidden[name]
+                else:
+                    sys.modules.pop(name, None)
+            sys.path[:] = before.path
 
     def _claim(self, known: frozenset[str], *, owned: bool) -> None:
         """Takes what the target's code has put into `sys.modules` into this home.
@@ -92,9 +94,10 @@ class Home:
     def _is_mine(self, name: str) -> bool:
         """Whether the module, or the package it is in, lies directly in the folder."""
         top = sys.modules.get(name.partition(".")[0])
-        if top is None or self.folder is None:
+        if not isinstance(top, ModuleType) or self.folder is None:
             return False
-        places = [*getattr(top, "__path__", ())] or [getattr(top, "__file__", None) or "."]
+        known = vars(top)  # a module's own `__getattr__` may do anything
+        places = [*known.get("__path__", ())] or [known.get("__file__") or "."]
         return any(Path(place).parent == Path(self.folder) for place in places)
 
 

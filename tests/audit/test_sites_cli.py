@@ -92,10 +92,13 @@ def test_a_package_whose_name_begins_as_torch_does_has_lines(capsys):
 def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
     file = tmp_path / "ends.py"
     file.write_text(f"import torch\n{body}\n")
+    before = sys.path.copy(), set(sys.modules)
     assert audit(f"{file}:build") == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "SystemExit" in err
+    assert sys.path == before[0]
+    assert not [name for name in set(sys.modules) - before[1] if "_target_" in name]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")

@@ -9,8 +9,8 @@ from torchdropout import Key
 from torchdropout.kernels import _fill, reference
 
 GRAIN = 2**15  # from this many elements on, torch's threads share an elementwise operator
-# These compute nothing; a stack copies its parts one by one.
-NO_WORK = {"empty", "empty_like", "stack"}
+# These compute nothing; a stack copies its parts one by one, and the last writes at some indices.
+NO_WORK = {"empty", "empty_like", "stack", "index_put_"}
 
 
 class Operators(TorchDispatchMode):
