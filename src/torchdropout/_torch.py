@@ -53,11 +53,12 @@ names: list[Name] = []
 missing: list[Name] = []
 
 
-def _version() -> None:
-    def numbers(version: str) -> list[int]:
-        return [int(part) for part in version.split(".")[:2]]
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")[:2]]
 
-    if numbers(torch.__version__) < numbers(OLDEST):
+
+def _version() -> None:
+    if _numbers(torch.__version__) < _numbers(OLDEST):
         raise TorchVersionError(
             f"torchdropout {__version__} needs torch {OLDEST} or newer, got torch "
             f"{torch.__version__}."
@@ -291,6 +292,9 @@ shard_offset = _imported_at_use(
     "torch.distributed.tensor._utils:compute_local_shape_and_global_offset",
     "the place of a DTensor's shard in the whole tensor",
 )
+
+# Whether the compiler asks a function mode about functions without a tensor, such as `torch.rand`.
+asks_about_factories = _numbers(torch.__version__) >= [2, 13]
 
 # --- The verifier and the audit of models --------------------------------------------------------
 

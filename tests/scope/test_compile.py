@@ -60,6 +60,10 @@ TORCHS = {
 
 @pytest.mark.parametrize("name", TORCHS)
 def test_what_draws_in_torchs_way(name):
+    if name == "rand" and torch.__version__ < "2.13":
+        with pytest.raises(td.errors.SiteError, match="rand, which the compiler hides"):
+            compare(Calls(TORCHS[name]), X)
+        return
     assert compare(Calls(TORCHS[name]), X, exact=name != "attention") == 1
 
 
@@ -173,7 +177,7 @@ def test_a_region_that_is_checkpointed_within_a_graph_is_refused():
     graph = torch.compile(model, backend="aot_eager", fullgraph=True)
     with (
         td.keyed(graph, seed=5, sites=td.find_sites(model, x)),
-        pytest.raises(torch._dynamo.exc.Unsupported, match="Unsafe side effect"),
+        pytest.raises(torch._dynamo.exc.Unsupported, match=r"(?i)side ?effect"),
     ):
         graph(x)
 

@@ -417,6 +417,7 @@ def _unseen(handler: Handler) -> Handler:
 for _function in (
     *(torch.dropout_, torch.alpha_dropout_, torch.feature_alpha_dropout_),
     *(torch.rand_like, torch.randn_like, torch.nn.init.uniform_, torch.nn.init.normal_),
+    *(() if _torch.asks_about_factories else (torch.rand, torch.randn)),
 ):
     HANDLERS[_function] = _unseen(HANDLERS[_function])
 
