@@ -390,6 +390,11 @@ def eager() -> Iterator[None]:
         yield
 
 
+def in_python(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that the compiler does not enter; in eager code it is itself."""
+    return torch.compiler.disable(call) if torch.compiler.is_dynamo_compiling() else call
+
+
 _STANCE = threading.RLock()  # torch's stance is that of all threads
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
-from torch.compiler import is_dynamo_compiling
 
 from .._validate import check_unsigned, wrong_value
-from ..errors import SiteError
 from ..random import Key
 from ._passes import Passes
 from ._plan import OnUnreached, Patterns, Plan, check_choice, check_model, check_plan, find_plan
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class active(Passes):  # noqa: N801 - as torch's scopes are named
@@ -88,11 +83,3 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             index=check_unsigned("index", index, 63),
             alike=masks == "shared",
         )
-
-    def __enter__(self) -> Self:
-        if is_dynamo_compiling():
-            raise SiteError(
-                "Expected mc.active outside compiled code, got a function that torch.compile "
-                "compiles: its draws cannot be seen."
-            )
-        return super().__enter__()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.compiler import is_dynamo_compiling
 
 from .. import _torch, ops
 from ..contract.keep import scale
@@ -78,13 +77,10 @@ class Passes(keyed):
         self._flags.close()  # after one that ended by Ctrl-C
         check_mode(self.model)
         if self._plan is None:
-            find = self._find
-            assert callable(find)
-            if is_dynamo_compiling():  # a plan is made in Python
-                find = torch.compiler.disable(find)
+            assert callable(self._find)
             self._watcher.remove()
             try:
-                self._plan = find(args, kwargs)
+                self._plan = _torch.in_python(self._find)(args, kwargs)
             finally:
                 self._watcher.install(self.model, self.prefix)
         if self._modules is None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch.compiler import is_dynamo_compiling
 
 from .. import _torch
 from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type, wrong_value
@@ -188,10 +187,9 @@ class MCDropout:
                 name the inputs; the model has no dropout that can be on.
             SiteError: As `on_unreached` says.
         """
-        call = self._call
-        if is_dynamo_compiling():  # and would compute the passes without their draws
-            call = torch.compiler.disable(call)
-        return call(args, kwargs, index)
+        # Compiled, the passes would be computed without their draws.
+        found: Result = _torch.in_python(self._call)(args, kwargs, index)
+        return found
 
     @torch.no_grad()
     def _call(self, args: Any, kwargs: Any, index: Any) -> Result:
@@ -338,7 +336,8 @@ class MCDropout:
         return self._ways[kind]
 
     def _choose(self, batch: _Batch, index: int) -> _Way:
-        if self.max_batch is not None and self.max_batch < 2 * batch.size:
+        few = self.max_batch is not None and self.max_batch < 2 * batch.size
+        if few or self.n_samples == 1:
             return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
         strategy = self._fastest(batch, index) if self.strategy == "auto" else self.strategy
         if self.max_batch is not None:

@@ -144,8 +144,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def __enter__(self) -> Self:
         if is_dynamo_compiling():  # which goes on in Python, or refuses to with fullgraph=True
             raise SiteError(
-                "Expected td.keyed outside compiled code, got a function that torch.compile "
-                "compiles: its draws cannot be seen."
+                "Expected a scope to begin outside compiled code, got a function that "
+                "torch.compile compiles: its draws cannot be seen."
             )
         watcher = self._watcher
         if watcher.scope is not None:
@@ -225,10 +225,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             self._rows = 0
             return
         if self._sites is None:
-            find = self._find_sites
-            if is_dynamo_compiling():  # sites are found in Python
-                find = torch.compiler.disable(find)
-            find(args, kwargs)
+            _torch.in_python(self._find_sites)(args, kwargs)
         if self.batch is not None:
             start, total = self._next, self.batch[1]
             if rows is None or start + rows > total:

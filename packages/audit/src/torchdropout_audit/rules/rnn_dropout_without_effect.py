@@ -31,10 +31,10 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
     above 0 and one layer, which is the default. It is advice if there is surely one layer and the
-    rate is not known, and if only the default of a parameter says that there is one layer, and that
-    of the rate, which no other dropout has, that it is above 0, in a class that this file does not
-    build. If the number of
-    layers is not known, or a test looks at it, nothing is reported.
+    rate is not known. It is also advice if only the defaults of two parameters say that there is
+    one layer and that the rate is above 0, no other dropout has that rate, and this file does not
+    build the class. If the number of layers is not known, or a test looks at it, nothing is
+    reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
