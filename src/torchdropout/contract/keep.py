@@ -136,15 +136,16 @@ def words_tensor(key: torch.Tensor, domain: int | torch.Tensor, block: torch.Ten
     return philox4x32_tensor(counter, (seed & WORD, seed >> 32 & WORD))
 
 
-def halves(four: Sequence[torch.Tensor]) -> torch.Tensor:
+def halves(four: Sequence[torch.Tensor], memory: torch.Tensor | None = None) -> torch.Tensor:
     """The eight half words of each block in mask-index order, in a new last dimension.
 
     Each is less by 2**15, so that an int16 holds it and the order is that of the half words.
 
     Args:
         four: The words of the blocks: int64, or int32 of the same low bits.
+        memory: int32 with a last dimension of 4, to be written and perhaps returned a view of.
     """
-    words = torch.stack([word.to(torch.int32) for word in four], dim=-1)
+    words = torch.stack([word.to(torch.int32) for word in four], dim=-1, out=memory)
     words.view(torch.int64).bitwise_xor_(_TOP_BITS)
     if sys.byteorder == "little":
         return words.view(torch.int16)  # fast: nothing is computed

@@ -12,8 +12,10 @@ from ..contract.seed import as_int64
 # The most elements that one operator works on. On the CPU, torch runs an elementwise operator of
 # fewer than 2**15 elements in the calling thread. On more, its threads wait for one another after
 # each of the hundred operators of a draw; where another process keeps one from running, all wait.
-# The temporaries also stay in a second-level cache. Elsewhere the operators should be few.
+# A single thread waits for nobody: there, what limits the size is the cache that temporaries stay
+# in. Elsewhere the operators should be few.
 _SERIAL = 2**15 - 64
+_ALONE = 2**17
 _LARGE = 2**21
 
 OfRange = Callable[[torch.Tensor, torch.Tensor, int], object]
@@ -22,7 +24,9 @@ OfIndices = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 def most(device: torch.device, each: float = 1.0) -> int:
     """How many elements to work on at a time, of which each takes `each` of an operator's."""
-    return int((_SERIAL if device.type == "cpu" else _LARGE) / each)
+    if device.type != "cpu":
+        return int(_LARGE / each)
+    return int((_ALONE if torch.get_num_threads() == 1 else _SERIAL) / each)
 
 
 def fill(
@@ -48,7 +52,7 @@ def fill(
         each: How many elements of an operator `of_range` takes for a draw.
     """
     sizes = out.shape[1:]
-    in_order = _is_row_major(sizes, strides)
+    in_order = is_row_major(sizes, strides)
     chunk = most(out.device, each if in_order else 8)
     if out.numel() > chunk:
         dim = next(d for d, size in enumerate(out.shape) if size > 1)
@@ -69,6 +73,7 @@ def fill(
         out.copy_(of_indices(keys, index.reshape(-1)).view(out.shape))
 
 
-def _is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+def is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether mask indices of these strides are consecutive in the order of the elements."""
     expected = row_major(sizes)
     return all(n == 1 or s == e for n, s, e in zip(sizes, strides, expected, strict=True))

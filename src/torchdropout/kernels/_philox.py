@@ -42,7 +42,7 @@ def halves_of_run(
         step: The most blocks in a tensor.
 
     Yields:
-        `(k, 8 * m)` int16 of m blocks, the same m each time.
+        `(k, 8 * m)` int16 of m blocks, the same m each time, which the next overwrites.
     """
     if len(keys) == 1 and n <= FEW:
         seed, stream = keys[0].tolist()
@@ -59,11 +59,13 @@ def halves_of_run(
     c0, c2, product_0, product_1, _, _ = memory.unbind()
     pairs = memory.view(torch.int32).view(6, len(keys), step, 2).unbind(-1)
     low, high = pairs[_LOW].unbind(), pairs[_HIGH].unbind()
+    words = torch.empty((len(keys), step, 4), dtype=torch.int32, device="cpu")
+    numbers = torch.arange(step, device="cpu").expand_as(c0)
 
     for first in range(block & WORD, (block & WORD) + pieces * step, step):
         # Of the inputs, only c0 differs between blocks. So one product of each of the first two
         # rounds is the same for all, and is among the constants.
-        c0.copy_(torch.arange(first, first + step, device="cpu"))
+        torch.add(numbers, first, out=c0)
         torch.mul(c0, MULTIPLIER_0, out=product_0)
         torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(WORD).bitwise_xor_(mask_of_c2)
         torch.mul(c2, MULTIPLIER_1, out=product_1)
@@ -78,7 +80,7 @@ def halves_of_run(
             torch.bitwise_xor(high[now], low[before], out=low[1])
             even.bitwise_xor_(mask)
             before, now = now, before
-        yield halves((low[0], low[before + 1], low[1], low[before])).flatten(-2)
+        yield halves((low[0], low[before + 1], low[1], low[before]), words).flatten(-2)
 
 
 def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> torch.Tensor:

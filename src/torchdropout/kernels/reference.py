@@ -22,8 +22,10 @@ from ..contract.keep import (
 from ..contract.layout import sizes_drawn
 from ..contract.philox import WordTensors
 from ..contract.seed import as_int64
-from ._fill import fill, most
+from ._fill import fill, is_row_major, most
 from ._philox import halves_of_run
+
+Write = Callable[..., object]
 
 SAME_HIGH = PER_BLOCK * 2**32  # mask indices whose blocks have the same high half
 
@@ -57,36 +59,48 @@ def masked_affine(
         type of x.
     """
     out = torch.empty_like(x)
+    # A complex element is dropped to 0.
+    write = _select(out.dtype, scale, shift, 0.0 if x.is_complex() else drop_value)
     lead = key.ndim - 1
+    if lead == 0 and threshold(p) < 2**32 and _is_run(x, strides):
+        # One pass over the memory: each part is written as soon as its keep bits are known.
+        _keep_range(write, (out.view(1, -1), x.view(1, -1)), key[None], threshold(p), base)
+        return out
     keep = keep_bits(key, x.shape[lead:], p, base, strides, x.device)
     if x.is_complex():
         # Treated as pairs of reals: a complex product would turn inf * (scale + 0i) into a NaN.
         keep = keep.unsqueeze(-1).expand(*x.shape, 2)
-        _select(
-            torch.view_as_real(out), torch.view_as_real(x.resolve_conj()), keep, scale, shift, 0.0
-        )
+        _in_pieces(write, torch.view_as_real(out), torch.view_as_real(x.resolve_conj()), keep)
     else:
-        _select(out, x, keep.expand(x.shape), scale, shift, drop_value)
+        _in_pieces(write, out, x, keep.expand(x.shape))
     return out
 
 
-def _select(
-    out: torch.Tensor,
-    x: torch.Tensor,
-    keep: torch.Tensor,
-    scale: float,
-    shift: float,
-    drop_value: float,
-) -> None:
-    compute = compute_dtype(x.dtype)
-    as_bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[out.element_size()]
+def _is_run(x: torch.Tensor, strides: Sequence[int]) -> bool:
+    """Whether the elements lie in the memory of a CPU in the order of their mask indices."""
+    in_order = is_row_major(x.shape, strides) and x.is_contiguous()
+    return x.device.type == "cpu" and in_order and not x.is_complex() and x.numel() > 0
+
+
+def _select(dtype: torch.dtype, scale: float, shift: float, drop_value: float) -> Write:
+    """`write(out, x, keep)`, which selects between values of x, scaled and shifted, and another.
+
+    Args:
+        dtype: That of `out`, which may be complex where that is viewed as reals.
+        scale: As in `masked_affine`, like the others.
+        shift: As there.
+        drop_value: As there.
+    """
+    dtype = dtype.to_real()
+    compute = compute_dtype(dtype)
+    as_bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
     dropped = 0
     if drop_value != 0.0 or math.copysign(1.0, drop_value) < 0.0:
-        value = torch.tensor(drop_value, dtype=compute, device="cpu").to(out.dtype)
+        value = torch.tensor(drop_value, dtype=compute, device="cpu").to(dtype)
         dropped = int(value.view(as_bits))
 
-    def write(out: torch.Tensor, bits: torch.Tensor, x: torch.Tensor, keep: torch.Tensor) -> None:
-        same = out.dtype == compute
+    def write(out: torch.Tensor, x: torch.Tensor, keep: torch.Tensor) -> None:
+        same = dtype == compute
         kept = torch.mul(x, scale, out=out) if same else x.to(compute).mul_(scale)
         if shift != 0.0:
             kept.add_(shift)
@@ -94,12 +108,13 @@ def _select(
             out.copy_(kept)
         # A select, not a product of floats: a dropped value has no effect, even if it is inf or
         # NaN. It is a product of the bits, since `torch.where` handles one element at a time.
+        bits = out.view(as_bits)
         if dropped == 0:
             bits.mul_(keep)
         else:
             bits.bitwise_xor_(dropped).mul_(keep).bitwise_xor_(dropped)
 
-    _in_pieces(write, out, out.view(as_bits), x, keep)
+    return write
 
 
 def _in_pieces(function: Callable[..., object], *tensors: torch.Tensor) -> None:
@@ -202,7 +217,7 @@ def keep_bits(
         of_range, each = _keep_range_in_one_pass, 0.125
         if device.type == "cpu":
             # Elsewhere an operator costs more than its work; there is one pass, without waiting.
-            of_range, each = _keep_range, _numbers_of_each(len(keys), math.prod(sizes))
+            of_range, each = _keep_into, _numbers_of_each(len(keys), math.prod(sizes))
         fill(
             out,
             keys,
@@ -222,47 +237,75 @@ def _numbers_of_each(k: int, n: int) -> float:
     return 2 * ((n + 14) // PER_BLOCK) / n  # two words for each block that n indices can touch
 
 
-def _keep_range(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
-    """Write the keep bits of consecutive mask indices: each Philox call serves eight."""
+def _keep_into(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
+    """Write the keep bits of consecutive mask indices."""
+    _keep_range(torch.Tensor.copy_, [out], keys, limit, base)
+
+
+def _keep_range(
+    write: Write, tensors: Sequence[torch.Tensor], keys: torch.Tensor, limit: int, base: int
+) -> None:
+    """Call `write(*parts, keep)` with the keep bits of consecutive mask indices, part by part.
+
+    Each Philox call serves eight.
+
+    Args:
+        write: A function of a part of each tensor and of its keep bits, integers of 0 and 1. It is
+            called twice for a few elements, and the second call decides.
+        tensors: `(k, n)`, of which the first is written.
+        keys: `(k, 2)` int64 on the CPU.
+        limit: What uniforms are compared with.
+        base: The first mask index.
+    """
     base %= 2**64
-    n = min(out.shape[1], SAME_HIGH - base % SAME_HIGH)
-    if n < out.shape[1]:
-        _keep_range(out[:, n:], keys, limit, base + n)
-        out = out[:, :n]
+    n = tensors[0].shape[1]
+    fitting = SAME_HIGH - base % SAME_HIGH
+    if n > fitting:
+        _keep_range(write, [t[:, fitting:] for t in tensors], keys, limit, base + fitting)
+        tensors, n = [t[:, :fitting] for t in tensors], fitting
+    # From here on, elements are counted from the first of the block that holds the first.
     block, skip = divmod(base, PER_BLOCK)
-    blocks = -(-(skip + n) // PER_BLOCK)
-    step, at_once = most(keys.device, len(keys)), most(keys.device, 2 * len(keys))
+    end = skip + n
+    blocks = -(-end // PER_BLOCK)
+    at_once = min(blocks, most(keys.device, 2 * len(keys)))
+    at_once = -(-blocks // -(-blocks // at_once))
+    run = PER_BLOCK * at_once
+    width = run if len(keys) * run <= most(keys.device) else 2 * at_once
+    sizes = [min(width, end - start) for start in range(0, end, width)]
+    sizes[0] -= skip
+    parts = zip(sizes, *(t.split(sizes, 1) for t in tensors), strict=True)
+
     tie = (limit >> 16) - HALF_LOWER
-    # Into int16, since torch compares into bool one element at a time. A row holds fours, of which
-    # the last is not whole at the end: what it then holds besides is of no consequence.
-    memory = torch.zeros((len(keys), min(step, n) + 3 & -4), dtype=torch.int16, device="cpu")
+    # Into int16, since torch compares into bool one element at a time.
+    keep = torch.empty((len(keys), width), dtype=torch.int16, device="cpu")
+    tied = torch.empty((len(keys), run), dtype=torch.int16, device="cpu")
     rows: list[list[int]] = []
     places: list[list[int]] = []
-    start = 0
+    first = -skip
     for high in halves_of_run(keys, DOMAIN_HIGH, block, blocks, at_once):
-        high = high[:, skip : skip + n - start]
-        end = start + high.shape[1]
-        for some, into in zip(high.split(step, 1), out[:, start:end].split(step, 1), strict=True):
-            width = some.shape[1]
-            found = memory if width == memory.shape[1] else memory[:, :width]
-            into.copy_(torch.gt(some, tie, out=found))
-            # The low half decides only where the high half ties: one element in 65,536.
-            if torch.eq(some, tie, out=found).max():
-                # The fours with a tie take a quarter of the time to find.
-                for row, four in memory.view(torch.int64).nonzero().tolist():
-                    rows.append([row])
-                    first = 4 * four
-                    places.append([start + min(first + i, width - 1) for i in range(4)])
-            start += width
-        skip = 0
+        for some, ties in zip(high.split(width, 1), tied.split(width, 1), strict=True):
+            torch.eq(some, tie, out=ties)
+            size, *part = next(parts, (0,))
+            if size > 0:
+                torch.gt(some, tie, out=keep)
+                write(*part, keep if size == width else keep[:, skip : skip + size])
+                skip = 0
+        # The low half decides where the high half ties: one element in 65,536. The fours with a tie
+        # take a quarter of the time to find.
+        for row, four in tied.view(torch.int64).nonzero().tolist():
+            rows.append([row])
+            places.append([max(0, min(first + 4 * four + i, n - 1)) for i in range(4)])
+        first += run
     if rows:
         at = torch.tensor(rows, device="cpu"), torch.tensor(places, device="cpu")
         uniform = _uniform_indices(keys[at[0].squeeze(1)], at[1] + as_int64(base))
-        out[at] = uniform >= limit
+        some = [t[at] for t in tensors]
+        write(*some, uniform >= limit)
+        tensors[0][at] = some[0]
 
 
 def _keep_range_in_one_pass(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
-    """`_keep_range` by fewer operators, none of which has to know a result: twice the work."""
+    """`_keep_into` by fewer operators, none of which has to know a result: twice the work."""
     high, low = _halves_range(keys, base, out.shape[1])
     high_limit, low_limit = (limit >> 16) - HALF_LOWER, (limit & HALF) - HALF_LOWER
     torch.where(high == high_limit, low >= low_limit, high > high_limit, out=out)
