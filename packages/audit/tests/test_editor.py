@@ -1,6 +1,7 @@
 """What an editor shows of a document, without a protocol."""
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,26 @@ def test_settings_of_a_folder(tmp_path):
     table.write_text("[tool.torchdropout.audit]\nno = 1\n")
     with pytest.raises(ArgumentValueError, match="got 'no'"):
         Settings.of(deep)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such timer")
+def test_a_text_that_takes_too_long_is_said(monkeypatch):
+    audit_text = editor.audit_text
+
+    def audit(text, path, rules):
+        while "training=self.training" in text:
+            pass
+        return audit_text(text, path, rules)
+
+    monkeypatch.setattr(editor, "audit_text", audit)
+    monkeypatch.setattr(editor, "MOST_SECONDS", 0.2)
+    bad = (
+        "import torch.nn as nn\nimport torch.nn.functional as F\n\n\nclass Net(nn.Module):\n"
+        "    def forward(self, x):\n        return F.dropout(x, 0.1)\n"
+    )
+    document = Document("a.py", [bad], ALL)
+    assert document.found
+    assert document.fix_all == ()  # what it makes is audited, too
+    slow = Document("a.py", [bad.replace("0.1)", "0.1, training=self.training)")], ALL)
+    assert slow.found == ()
+    assert "not audited: it takes more than" in slow.problem

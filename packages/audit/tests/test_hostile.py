@@ -3,6 +3,8 @@
 # ruff: noqa: E501, E741
 import random
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -1008,6 +1010,24 @@ def test_work_ends_when_its_time_is_over():
         for_ever(0.05)
     with within(100):
         pass
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "pthread_getcpuclockid"), reason="it does not tell the time of a thread"
+)
+def test_work_in_another_thread_ends_too():
+    """As in the language server; and nothing is raised once the work has ended in time."""
+
+    def work():
+        with pytest.raises(TooLongError):
+            for_ever(0.05)
+        for _ in range(1000):
+            with within(100):
+                pass
+        return sum(range(10**6))
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(work).result(60) == sum(range(10**6))
 
 
 def for_ever(seconds):

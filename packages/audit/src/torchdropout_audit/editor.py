@@ -19,10 +19,11 @@ from .comments import add_ignores, rules_named_at, suppress
 from .files import NOT_SOURCE, Source
 from .findings import SourceFinding
 from .fix import apply_fixes, fix_all
+from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
 from .registry import chosen
-from .run import MOST, may_break_a_rule
+from .run import MOST, MOST_SECONDS, may_break_a_rule, too_long
 from .settings import TABLE
 from .source import audit_text
 
@@ -162,7 +163,10 @@ class Document:
         if len(self._text) > MOST:
             self.problem = f"{path}: {len(self._text):,} characters are more than {MOST:,}"
         elif rules and may_break_a_rule(self._text.encode(errors="surrogatepass")):
-            found = self._audit(self._text)
+            try:
+                found = self._audit(self._text)
+            except TooLongError:
+                self.problem = too_long(path)
         self.found = tuple(map(self._found, found))
 
     def fix(self, finding: SourceFinding) -> tuple[Change, ...]:
@@ -175,8 +179,11 @@ class Document:
 
     @cached_property  # editors ask at each move of the cursor
     def fix_all(self) -> tuple[Change, ...]:
-        """The changes of all safe fixes."""
-        return self._changes(fix_all(self._text, self._audit).text)
+        """The changes of all safe fixes; none if the audit of what they make takes too long."""
+        try:
+            return self._changes(fix_all(self._text, self._audit).text)
+        except TooLongError:
+            return ()
 
     def rules_at(self, part: int, place: Place) -> tuple[str, ...]:
         """Returns the names of the rules that are found at a place, or named by a comment there."""
@@ -187,8 +194,9 @@ class Document:
         return tuple(dict.fromkeys(found))
 
     def _audit(self, text: str) -> list[SourceFinding]:
-        found = audit_text(text, self._path, self._rules)
-        return suppress(found, text, self._path, self._rules)
+        with within(MOST_SECONDS):
+            found = audit_text(text, self._path, self._rules)
+            return suppress(found, text, self._path, self._rules)
 
     def _found(self, finding: SourceFinding) -> Found:
         placed = finding if self._notebook is None else self._notebook.placed(finding)

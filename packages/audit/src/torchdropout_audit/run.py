@@ -307,7 +307,7 @@ class _Run:
             with within(MOST_SECONDS):
                 return _audited(task, data)
         except TooLongError:
-            return _too_long(path)
+            return _Outcome(problem=too_long(path), is_audited=False)
         except Exception as error:
             return _failed(path, error)
 
@@ -390,9 +390,9 @@ def _failed(path: str, error: Exception) -> _Outcome:
     return _Outcome(problem=f"{path}: the audit failed: {_said(error)}", is_audited=False)
 
 
-def _too_long(path: str) -> _Outcome:
-    said = f"not audited: it takes more than {MOST_SECONDS:g} s of the processor"
-    return _Outcome(problem=f"{path}: {said}", is_audited=False)
+def too_long(path: str) -> str:
+    """Says that a file is not audited, as the time is over."""
+    return f"{path}: not audited: it takes more than {MOST_SECONDS:g} s of the processor"
 
 
 def _crashed(task: _Task, error: CrashError) -> _Outcome:
@@ -408,7 +408,7 @@ def audit_file(task: _Task) -> _Outcome:
     except OSError as error:
         return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
     except TooLongError:
-        return _too_long(path)
+        return _Outcome(problem=too_long(path), is_audited=False)
     except Exception as error:  # a fault of the audit: the other files are still audited
         return _failed(path, error)
 
