@@ -49,8 +49,10 @@ def test_keep_vectors():
         assert "".join(str(int(bit)) for bit in seen) == bits
 
 
-def test_range_and_index_paths_agree_where_the_low_half_decides():
+@pytest.mark.parametrize("threads", [1, 2])
+def test_range_and_index_paths_agree_where_the_low_half_decides(monkeypatch, threads):
     """The high halves tie once in 65,536: in 2**19 elements some do, and the low half decides."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     key = Key(3, 2**40 + 9)
     p = 0.3
     n = 2**19 + 3  # the last of the fours in which ties are found is not whole
