@@ -15,6 +15,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import _torch
 from .._validate import check_unsigned, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
+from ..functional._bernoulli import in_part
 from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
@@ -129,7 +130,6 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.on_unreached = on_unreached
         self._given = sites
         self._sites: Sites | None = None
-        self._keys: dict[SiteId, Key] = {}
         self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
         self._rehearses = False
@@ -296,7 +296,6 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 "the compiler hides."
             )
         self._sites = sites
-        self._keys = {site: self.key_of(site) for site in sites}
 
     def key_of(self, site: SiteId) -> Key:
         """The key of a site."""
@@ -307,7 +306,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
         found = self._place_of(site)
-        if found is None:
+        if found is None or self._sites is None:
             raise SiteError(
                 f"Expected the draws that the model had when its sites were found, got {site} "
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
@@ -319,13 +318,19 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"{site} ({draw.kind}): {found.problem}."
             )
         batch, sequence = found.place
-        key = self._keys[site]
+        stream = self._sites.streams[site]
         if is_dynamo_compiling():
-            seed, stream = key.tensor().unbind()
-            key = Key(seed, stream)
+            seed, of_step = self.key.tensor().unbind()
+            key = Key(seed, of_step ^ stream)
             part = Part(batch, 0, sequence, 0, self._length(), key, self.places)
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
+            seed, stream = self.key.seed, self.key.stream ^ stream
+            if draw.plain:
+                y = in_part(draw.tensors[0], draw.p, seed, stream, part)
+                if y is not None:
+                    return y
+            key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
     def _place_of(self, site: SiteId) -> Site | None:

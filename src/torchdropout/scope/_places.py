@@ -51,12 +51,14 @@ class Sites(Mapping[SiteId, Site]):
     Attributes:
         hidden: Whether torch's generator advanced, and no function was seen that draws from it.
         unseen: Functions that draw, and that cannot be given keys in a compiled model.
+        streams: `SiteId.stream` of each.
     """
 
     def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
         self._found: dict[SiteId, Site] = dict(found)
         self.hidden = hidden
         self.unseen = frozenset(unseen)
+        self.streams = {site: site.stream() for site in self._found}
 
     def joined(self, other: Sites) -> Sites:
         """These, and those of the other that are not among them."""
