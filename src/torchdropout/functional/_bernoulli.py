@@ -46,10 +46,13 @@ def in_part(x: Any, p: Any, seed: Any, stream: int, part: Part) -> torch.Tensor 
 
     None where the direct path is closed, or p may not be a probability: `dropout` does that.
     """
-    if type(p) is not float or not 0.0 < p <= 1.0 or type(seed) is not int or not direct.takes(x):
+    if type(p) is not float or not 0.0 < p < 1.0 or type(seed) is not int or not direct.takes(x):
         return None
-    base, strides = part.indices(x.shape, ())
-    return direct.masked_affine(x, (seed, stream, p, base, scale(p), 0.0, 0.0, strides))
+    strides: Sequence[int] | None = None
+    base = part.row_major(x.shape)
+    if base is None:
+        base, strides = part.indices(x.shape, ())
+    return direct.masked_affine(x, (seed, stream, p, base, 1.0 / (1.0 - p), 0.0, 0.0, strides))
 
 
 def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:

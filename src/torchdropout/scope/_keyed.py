@@ -23,7 +23,6 @@ from ._handlers import new_watcher
 from ._places import (
     Look,
     Shared,
-    Site,
     Sites,
     batch_size,
     check_dims,
@@ -305,8 +304,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        found = self._place_of(site)
-        if found is None or self._sites is None:
+        sites = self._sites_with(site)
+        found = None if sites is None else sites.get(site)
+        if sites is None or found is None:
             raise SiteError(
                 f"Expected the draws that the model had when its sites were found, got {site} "
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
@@ -318,7 +318,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"{site} ({draw.kind}): {found.problem}."
             )
         batch, sequence = found.place
-        stream = self._sites.streams[site]
+        stream = sites.streams[site]
         if is_dynamo_compiling():
             seed, of_step = self.key.tensor().unbind()
             key = Key(seed, of_step ^ stream)
@@ -333,12 +333,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
-    def _place_of(self, site: SiteId) -> Site | None:
-        if self._sites is None:
-            return None
-        if site not in self._sites:
+    def _sites_with(self, site: SiteId) -> Sites | None:
+        """The sites, among them this one if the model is found to draw there."""
+        if self._sites is not None and self._sites.get(site) is None:
             self._look_again()
-        return self._sites.get(site)
+        return self._sites
 
     def places(self) -> torch.Tensor:
         """The first sample and position of the current forward."""

@@ -69,6 +69,10 @@ class Sites(Mapping[SiteId, Site]):
         found: Site = self._found[site]
         return found
 
+    def get(self, site: SiteId, default: Any = None) -> Any:
+        """That of `Mapping`, several times as fast: each draw asks."""
+        return self._found.get(site, default)
+
     def __iter__(self) -> Iterator[SiteId]:
         return iter(self._found)
 
