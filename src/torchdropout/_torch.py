@@ -336,6 +336,12 @@ def function_modes() -> tuple[Any, ...]:
     return modes, getattr(_device_noted, "device_context", None), _device.CURRENT_DEVICE
 
 
+def innermost_mode() -> Any:
+    """The mode that sees a torch function first; None without one."""
+    count = _modes()
+    return _mode_at(count - 1) if count else None
+
+
 def set_function_modes(state: tuple[Any, ...]) -> None:
     """Restore what `function_modes` returned."""
     modes, noted, device = state

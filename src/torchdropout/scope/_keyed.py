@@ -161,7 +161,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         watcher.scope = self
         try:
             watcher.install(self.model, self.prefix)
-            watcher.mode.__enter__()
+            watcher.observe()
             observers.append(watcher.call)
         except BaseException:
             self._leave()
@@ -175,10 +175,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         trace: TracebackType | None,
     ) -> None:
         observers.remove(self._watcher.call)
-        self._watcher.mode.__exit__(kind, error, trace)
         self._leave()
 
     def _leave(self) -> None:
+        self._watcher.stop()
         self._watcher.remove()
         self._watcher.scope = None
 
@@ -192,13 +192,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         elif active is not self:
             watcher.scope = self
         watcher.go_to(state)
+        observes, watcher.observes = watcher.observes, True
+        watcher.held += 1
         try:
-            if active is not None and not watcher.mode.is_active():
-                with watcher.mode:
-                    yield
-            else:
+            with contextlib.nullcontext() if watcher.mode.is_active() else watcher.mode:
                 yield
         finally:
+            watcher.held -= 1
+            watcher.observes = observes
             watcher.go_to(before)
             if active is None:
                 self.__exit__(None, None, None)

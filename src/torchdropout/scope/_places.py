@@ -444,13 +444,13 @@ class Look:
                 torch.no_grad(),
                 _torch.eager(),
                 self.around(),
-                watcher.mode,
             ):
                 y = self.model(*args, **kwargs)
                 self.hidden |= moved() and not scope.missed
                 self.unseen |= {*scope.missed.values(), *scope.blind}
                 return y
         finally:
+            watcher.stop()
             watcher.remove()
 
     def differ(self, one: Taken, other: Taken) -> bool:

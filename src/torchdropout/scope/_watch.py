@@ -193,8 +193,11 @@ class _Enter:
 
     def __call__(self, module: torch.nn.Module, args: Any) -> None:
         watcher = self.watcher
+        outermost = not watcher.frames
+        if outermost:
+            watcher.observe()
         # Within the model the mode sees how a reentrant region begins.
-        watcher.note_checkpoint(begins=not watcher.frames)
+        watcher.note_checkpoint(begins=outermost)
         watcher.frames.append(self.path)
 
 
@@ -205,8 +208,11 @@ class _Leave:
         self.watcher = watcher
 
     def __call__(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        if self.watcher.frames:
-            self.watcher.frames.pop()
+        watcher = self.watcher
+        if watcher.frames:
+            watcher.frames.pop()
+        if not watcher.frames:
+            watcher.rest()
 
 
 class _Hook:
@@ -279,6 +285,8 @@ class Watcher:
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
         multi_head: torch's multi-head attention, with draws that this watcher answers.
         tree: The modules that have the hooks; none outside a scope.
+        observes: Whether the mode is active, in the thread that runs the model.
+        held: How many recomputations run, in which it stays active.
     """
 
     scope: Scope | None = None
@@ -296,6 +304,8 @@ class Watcher:
         self.start = 0
         self.completed = False
         self.inside = False
+        self.observes = False
+        self.held = 0
         self._injected = injected
         self._hooks: list[_Hook] = []
         self._hooked: dict[str, weakref.ref[torch.nn.Module]] = {}
@@ -384,6 +394,7 @@ class Watcher:
 
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         if not self.frames and not _torch.in_backward():
+            self.observe()
             self.counts.clear()
             self.completed = False
             self.active().before(args, kwargs)
@@ -396,6 +407,40 @@ class Watcher:
     def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         if not self.frames and not _torch.in_backward():
             self.active().after()
+            self.rest()
+
+    # --- The mode --------------------------------------------------------------------------------
+
+    # It costs a microsecond for each call of torch, also in a backward and an optimiser. So it is
+    # active while the model runs, and from where a scope begins to there: what compiles a function
+    # around the model meets it then.
+
+    def observe(self) -> None:
+        """Have the mode see the functions that are called from now on."""
+        if not is_dynamo_compiling():
+            self._observe()
+        elif not self.observes:
+            _torch.in_python(self._observe)()
+
+    def _observe(self) -> None:
+        if not self.mode.is_active():
+            self.mode.__enter__()
+        self.observes = True
+
+    def rest(self) -> None:
+        """The model has ended: leave the mode, unless another is within it."""
+        if not (is_dynamo_compiling() or self.held) and _torch.innermost_mode() is self.mode:
+            self.stop()
+
+    def stop(self) -> None:
+        """Leave the mode, if it is active.
+
+        After Ctrl-C in the model another that was around it, such as a default device, has been
+        left in its place: then it is that one's turn.
+        """
+        if self.mode.is_active() or (self.observes and _torch.innermost_mode() is not None):
+            self.mode.__exit__(None, None, None)
+        self.observes = False
 
     # --- Draws -----------------------------------------------------------------------------------
 
