@@ -61,7 +61,7 @@ class Passes(keyed):
         alike: Whether all inputs have the masks of the first.
         expand: Whether the model is called with the inputs once, and the first draw makes `count`
             of each; otherwise it is called with `count` repetitions of the batch.
-        inlet: What makes them in place of the first draw.
+        inlet: What makes them instead of the first draw.
         batch_dim: The dimension of the inputs in the arguments.
     """
 

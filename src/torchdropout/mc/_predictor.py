@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -76,8 +76,9 @@ class MCDropout:
         p: Another drop probability, for all sites or by pattern.
         masks: "per-input", or "shared": one mask of each pass for all inputs.
         strategy: "loop" runs the model once a pass; "repeat" on several repetitions of the batch;
-            "expand" on the batch, of which the first draw makes the repetitions, so that what comes
-            before it is computed once. "auto" chooses the fastest of them that gives the same.
+            "expand" on the batch, of which the first draw, or a module around it, makes the
+            repetitions, so that what comes before it is computed once. "auto" chooses the fastest
+            of them that gives the same.
         max_batch: How many rows a forward has at most, inputs times passes; by default as many as
             suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32).
         batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
@@ -307,7 +308,8 @@ class MCDropout:
         scope.count = 1 if loops else count
         scope.expand = way.expands
         given = batch if way.expands or loops else batch.repeated(count)
-        found = [select_output(given(self.model), self.output) for _ in range(count if loops else 1)]
+        times = count if loops else 1
+        found = [select_output(given(self.model), self.output) for _ in range(times)]
         if not scope.expanded:
             raise SiteError(
                 "Expected a model that draws as it did when it was planned, got no draw: plan it "

@@ -321,8 +321,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         batch, sequence = found.place
         stream = sites.streams[site]
         if is_dynamo_compiling():
-            seed, of_step = self.key.tensor().unbind()
-            key = Key(seed, of_step ^ stream)
+            of_step = self.key.tensor().unbind()
+            key = Key(of_step[0], of_step[1] ^ stream)
             part = Part(batch, 0, sequence, 0, self._length(), key, self.places)
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
