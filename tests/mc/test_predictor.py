@@ -203,6 +203,17 @@ def test_what_lies_before_the_block_of_the_first_draw_is_computed_once():
     assert state_of(model) == before
 
 
+def test_a_model_of_which_no_draw_is_reached():
+    class Poisson(torch.nn.Module):
+        def forward(self, x):
+            return torch.poisson(x.abs()) if self.training else x
+
+    model = torch.nn.Sequential(Poisson()).eval()
+    for strategy in ("auto", "loop"):
+        made = mc.MCDropout(model, 4, strategy=strategy, task="regression", on_unreached="ignore")
+        assert len(made(X)) == 6
+
+
 def test_a_strategy_that_the_model_does_not_allow():
     model = td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight").eval()
     before = state_of(model)

@@ -375,8 +375,9 @@ class MCDropout:
     def _inlets(self) -> list[Inlet]:
         """The modules around the first draw, the innermost first, without the model itself."""
         assert self._plan is not None
-        names = next(site.path for site in self._plan.sites if site.selected).split(".")
-        return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1) if names[0]]
+        path = next((site.path for site in self._plan.sites if site.selected), "")
+        names = path.split(".") if path else []
+        return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
     def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
         """Some passes from the first on, and the way with what was learnt about it."""
