@@ -278,6 +278,10 @@ def test_gradients_under_budgets(backend, budget, run):
     assert count.frame_count == 1
 
 
+@pytest.mark.skipif(
+    not _torch.asks_about_factories,
+    reason="the compiler of torch 2.10 raises on the hooks of a model within a function",
+)
 def test_a_function_that_is_compiled_around_a_model():
     """Also after a forward in eager, where the mode has been left; draws are the same."""
     model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
