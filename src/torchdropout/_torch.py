@@ -336,6 +336,12 @@ def function_modes() -> tuple[Any, ...]:
     return modes, getattr(_device_noted, "device_context", None), _device.CURRENT_DEVICE
 
 
+def innermost_mode() -> Any:
+    """The mode that sees a torch function first; None without one."""
+    count = _modes()
+    return _mode_at(count - 1) if count else None
+
+
 def set_function_modes(state: tuple[Any, ...]) -> None:
     """Restore what `function_modes` returned."""
     modes, noted, device = state
@@ -472,18 +478,22 @@ def in_backward() -> bool:
     return not torch.compiler.is_compiling() and graph_task() != -1
 
 
-def checkpoint_region() -> tuple[Any, str] | None:
+def checkpoint_region(begins: bool) -> tuple[Any, str] | None:
     """What holds the function that recomputes the checkpointed region that runs, and by which name.
 
     It is found in what `torch.utils.checkpoint` has put in place for the region: hooks on saved
     tensors, or, in the reentrant form, a call of its autograd function without gradients.
+
+    Args:
+        begins: Whether a region of the reentrant form may have begun since this was last asked: to
+            find its call takes long.
     """
     hooks = _saved_tensors_hooks(True)
     if hooks is not None and getattr(hooks[0], "__qualname__", "").startswith("_checkpoint_hook."):
         cells = zip(hooks[0].__code__.co_freevars, hooks[0].__closure__, strict=True)
         frame = dict(cells).get("frame")
         return None if frame is None else (frame.cell_contents, "recompute_fn")
-    if not torch.is_grad_enabled():
+    if begins and not torch.is_grad_enabled():
         code = torch.utils.checkpoint.CheckpointFunction.forward.__code__
         caller: Any = sys._getframe()
         while caller is not None:

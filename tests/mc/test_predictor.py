@@ -143,21 +143,75 @@ def test_what_lies_before_the_first_draw_is_computed_once():
     ("make", "way"),
     [
         (classifier, "expand"),
-        (lambda: seeded(encoder), "repeat"),
-        (lambda: torch.nn.Sequential(Gated()), "repeat"),
-        (lambda: torch.nn.Sequential(Noise()), "repeat"),
-        (lambda: seeded(Last, torch.nn.GRU), "repeat"),
+        (lambda: seeded(encoder), "expand, from layers.0 on"),
+        (lambda: torch.nn.Sequential(Gated()), "expand, from 0 on"),
+        (lambda: seeded(Last, torch.nn.GRU), "expand, from rnn on"),
+        (Noise, "repeat"),
         (lambda: td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight"), "loop"),
     ],
-    ids=["mlp", "encoder", "gated", "noise", "gru", "weights"],
+    ids=["mlp", "encoder", "gated", "gru", "noise", "weights"],
 )
 def test_the_strategy_is_chosen_by_what_gives_the_same(make, way):
     model = make().eval()
-    x = X if way == "loop" or isinstance(model, torch.nn.Sequential) else X[:, None].expand(6, 5, 8)
+    x = X[:, None].expand(6, 5, 8) if "layers" in way or "rnn" in way else X
     made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
     r = made(x)
-    assert {found.strategy for found in made._ways.values()} == {way}
+    (found,) = made._ways.values()
+    assert found.strategy + (f", from {found.inlet.path} on" if found.inlet else "") == way
     torch.testing.assert_close(r.samples, samples(model, x, 6), **CLOSE)
+
+
+class Block(torch.nn.Module):
+    """A residual block, and a table that all inputs share."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = torch.nn.Linear(8, 8)
+
+    def forward(self, x, table):
+        return x + torch.nn.functional.dropout(self.lin(x), 0.5, self.training) + table.sum(0)
+
+
+class Residual(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.before, self.block, self.after = torch.nn.Linear(8, 8), Block(), Block()
+        self.table = torch.nn.Parameter(torch.randn(6, 8))  # by chance as many rows as inputs
+
+    def forward(self, x):
+        return self.after(self.block(self.before(x), self.table), self.table)
+
+
+def test_what_lies_before_the_block_of_the_first_draw_is_computed_once():
+    """What is dropped is added to the block's input, so that the first draw is too late."""
+    model = seeded(Residual)
+    made = mc.MCDropout(model, 20, task="regression", keep_samples=True)
+    before = state_of(model)
+    r = made(X)
+    assert state_of(model) == before
+    torch.testing.assert_close(r.samples, samples(model, X, 20), **CLOSE)
+    rows = collections.defaultdict(list)
+    for name in ("before", "after"):
+        part = getattr(model, name)
+        part.register_forward_pre_hook(lambda _, args, name=name: rows[name].append(len(args[0])))
+    made(X)
+    assert rows == {"before": [6], "after": [120]}
+    model.after.register_forward_pre_hook(lambda *_: 1 / 0)
+    before = state_of(model)
+    with pytest.raises(ZeroDivisionError):
+        made(X)
+    assert state_of(model) == before
+
+
+def test_a_model_of_which_no_draw_is_reached():
+    class Poisson(torch.nn.Module):
+        def forward(self, x):
+            return torch.poisson(x.abs()) if self.training else x
+
+    model = torch.nn.Sequential(Poisson()).eval()
+    for strategy in ("auto", "loop"):
+        made = mc.MCDropout(model, 4, strategy=strategy, task="regression", on_unreached="ignore")
+        assert len(made(X)) == 6
 
 
 def test_a_strategy_that_the_model_does_not_allow():

@@ -276,3 +276,24 @@ def test_gradients_under_budgets(backend, budget, run):
         ]
     torch.testing.assert_close((found[1] * direction).sum(), (values[0] - values[1]) / (2 * h))
     assert count.frame_count == 1
+
+
+@pytest.mark.skipif(
+    not _torch.asks_about_factories,
+    reason="the compiler of torch 2.10 raises on the hooks of a model within a function",
+)
+def test_a_function_that_is_compiled_around_a_model():
+    """Also after a forward in eager, where the mode has been left; draws are the same."""
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+    double = torch.cat((X, X))
+    with td.keyed(model, **SCOPE):
+        whole = model(double)
+    step = torch.compile(lambda x: model(x) * 2, backend="eager")
+    sites = td.find_sites(model, X)
+    with td.keyed(model, batch=(0, 16), sites=sites, **SCOPE):
+        assert torch.equal(model(X), whole[:8])
+        assert torch.equal(step(X), whole[8:] * 2)
+    with td.keyed(model, batch=(0, 16), sites=sites, **SCOPE):
+        assert torch.equal(step(X), whole[:8] * 2)
+        assert torch.equal(step(X), whole[8:] * 2)
+    assert not torch.overrides._get_current_function_mode_stack()

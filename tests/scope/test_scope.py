@@ -527,3 +527,63 @@ def test_a_dimension_that_is_not_an_integer(name):
         td.keyed(nn.Dropout(0.5), seed=0, **{name: "x"})
     with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be an integer"):
         td.find_sites(nn.Dropout(0.5), torch.ones(2, 3), **{name: "x"})
+
+
+def modes():
+    return torch.overrides._get_current_function_mode_stack()
+
+
+def test_no_mode_is_active_after_the_model():
+    """It would cost each function of a backward and an optimiser; the next forward has it again."""
+    seen = []
+    model = Calls(lambda x: seen.append(len(modes())) or torch_F.dropout(x, 0.5))
+    other = nn.Dropout(0.5)
+    with td.keyed(model, batch=(0, 24), **SCOPE), td.keyed(other, **SCOPE):
+        assert len(modes()) == 2  # what compiles a function around a model meets them
+        found = [model(X)]
+        other(X)
+        assert len(modes()) == 1
+        found.append(model(X))
+        assert len(modes()) == 0
+        with torch.device("meta"):
+            other(X)
+            assert len(modes()) == 1
+        handle = model.register_forward_pre_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model(X)
+        handle.remove()
+        assert len(modes()) == 0
+    assert seen[-2:] == [2, 1]
+    with td.keyed(model, **SCOPE):
+        assert torch.equal(model(torch.cat((X, X, X)))[:16], torch.cat(found))
+
+
+def test_a_part_of_a_model_that_is_called_after_it_is_watched():
+    """Its draws have no place in a forward of the model: they are refused, and not left unkeyed."""
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        y = model(X)
+        with pytest.raises(SiteError, match="Expected the draws that the model had"):
+            model[1](y)
+        assert not modes()
+        torch_F.dropout(y, 0.5)  # the user's own, by torch's generator
+    assert not modes()
+
+
+def test_ctrl_c_in_a_model_leaves_no_mode_behind():
+    """The mode of the scope is left by the block around the model, whose own mode is left later."""
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def work():
+        with td.keyed(model, batch=(0, 16), **SCOPE):
+            model(X)
+            model[1].register_forward_pre_hook(stop)
+            with torch.device("cpu"):
+                model(X)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert not modes()

@@ -15,6 +15,7 @@ from ._key import key_numbers
 from ._learned import check_parameter
 from ._map import KeyedMap
 from ._memory import has_address
+from ._part import Part
 from ._rate import Probabilities, Rate, check_probability
 from ._shards import is_spread
 
@@ -38,6 +39,20 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
             return traced(p)
     constants = (p, scale(p), 0.0, 0.0)
     return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
+
+
+def in_part(x: Any, p: Any, seed: Any, stream: int, part: Part) -> torch.Tensor | None:
+    """Inverted dropout of each element with the draws of a part of a batch, or None.
+
+    None where the direct path is closed, or p may not be a probability: `dropout` does that.
+    """
+    if type(p) is not float or not 0.0 < p < 1.0 or type(seed) is not int or not direct.takes(x):
+        return None
+    strides: Sequence[int] | None = None
+    base = part.row_major(x.shape)
+    if base is None:
+        base, strides = part.indices(x.shape, ())
+    return direct.masked_affine(x, (seed, stream, p, base, 1.0 / (1.0 - p), 0.0, 0.0, strides))
 
 
 def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -16,8 +16,13 @@ from ..functional._part import Part
 from ..random import Key
 from ..scope import SiteId, keyed
 from ..scope._handlers import injected
-from ..scope._watch import Draw, paths_of, unwrapped
+from ..scope._places import batch_size
+from ..scope._watch import Draw
+from ._batch import Batch
 from ._plan import Plan, check_mode, training
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class CannotBatchError(SiteError):
@@ -25,6 +30,19 @@ class CannotBatchError(SiteError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"Expected `strategy` to be 'auto' or 'loop' for this model, as {why}.")
+
+
+class Inlet(NamedTuple):
+    """A module whose first call in a forward makes the passes, of the inputs in its arguments.
+
+    Attributes:
+        path: Its path.
+        leaves: Which of the arguments have the inputs: as a small trial has shown, since a size
+            alone does not. None until then.
+    """
+
+    path: str
+    leaves: frozenset[int] | None = None
 
 
 class Passes(keyed):
@@ -37,11 +55,14 @@ class Passes(keyed):
         plan: What draws, or a function that finds it with the arguments of the first forward.
         key: Of all passes.
         first: The first pass of the first forward.
-        count: How many passes a forward has; each further forward has the next ones.
+        count: How many passes a forward has; each further forward has the next ones. Another
+            number may be set between two forwards.
         index: Which input of the data set the first one is.
         alike: Whether all inputs have the masks of the first.
         expand: Whether the model is called with the inputs once, and the first draw makes `count`
             of each; otherwise it is called with `count` repetitions of the batch.
+        inlet: What makes them instead of the first draw.
+        batch_dim: The dimension of the inputs in the arguments.
     """
 
     def __init__(
@@ -55,16 +76,21 @@ class Passes(keyed):
         index: int = 0,
         alike: bool = False,
         expand: bool = False,
+        inlet: Inlet | None = None,
+        batch_dim: int = 0,
     ) -> None:
-        super().__init__(model, seed=key, on_unreached="ignore")
+        super().__init__(model, seed=key, batch_dim=batch_dim, on_unreached="ignore")
         self.forced = True
         self._of_all = key
         self._pass = first
-        self._count = count
+        self.count = count
         self._index = index
         self._alike = alike
-        self._expand = expand
+        self.expand = expand
         self.expanded = not expand
+        self.inlet = inlet
+        self._inlet_hook: Any = None
+        self._size = 0
         self._find = plan
         self._plan: Plan | None = None if callable(plan) else plan
         self._modules: list[torch.nn.Module] | None = None
@@ -75,7 +101,7 @@ class Passes(keyed):
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
         self._flags.close()  # after one that ended by Ctrl-C
-        check_mode(self.model)
+        check_mode(self.model, self._watcher.tree.modules)
         if self._plan is None:
             assert callable(self._find)
             self._watcher.remove()
@@ -87,8 +113,10 @@ class Passes(keyed):
             self._modules = self._switched(self._plan)
         self._flags.enter_context(training(self._modules))
         self._watcher.start = self._index
-        self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self._count)]
-        self.expanded = not self._expand
+        if self.inlet is not None:
+            self._size = batch_size(args, kwargs, self.batch_dim) or 0
+        self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
+        self.expanded = not self.expand
         if callable(self._find):  # those of the user, and no copies
             self._arguments = (args, kwargs)
 
@@ -103,7 +131,7 @@ class Passes(keyed):
 
     def _switched(self, plan: Plan) -> list[torch.nn.Module]:
         """The modules that are put in training."""
-        modules = paths_of(unwrapped(self.model))
+        modules = self._watcher.tree.paths
         on = {site.path for site in plan.sites if site.selected}
         return [
             modules[path] for path in plan.flags if path in on or injected(modules[path]) is None
@@ -114,12 +142,33 @@ class Passes(keyed):
         self._flags.close()
         self._arguments = None
         if self._watcher.completed:
-            self._pass += self._count
+            self._pass += self.count
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        found = self._watcher.tree.paths
+        if self.inlet is not None and self.inlet.path in found:
+            module = found[self.inlet.path]
+            self._inlet_hook = module.register_forward_pre_hook(self._let_in, with_kwargs=True)
+        return self
 
     def _leave(self) -> None:
+        if self._inlet_hook is not None:
+            self._inlet_hook.remove()
         self._flags.close()
         self._arguments = None
         super()._leave()
+
+    def _let_in(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
+        """Make the passes of the arguments of a module, if this is its first call."""
+        if self.expanded or self.inlet is None:
+            return None
+        given = Batch(args, kwargs, self.batch_dim, self._size, self.inlet.leaves)
+        if given.only is None:
+            self.inlet = self.inlet._replace(leaves=given.having())
+        self.expanded = True
+        repeated = given.repeated(self.count)
+        return repeated.args, repeated.kwargs
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute a draw for each pass, or leave it as it is in eval."""
@@ -151,7 +200,7 @@ class Passes(keyed):
         part = Part(batch, self._index, alike=self._alike)
         rate = plan.rates.get(site)
         stream = site.stream()
-        if self._count == 1:
+        if self.count == 1:
             (step,) = self._steps
             key = Key(step.seed, step.stream ^ stream)
             options: dict[str, Any] = {} if rate is None else {"rate": rate}
@@ -209,6 +258,6 @@ class Passes(keyed):
     def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""
         if self.expanded:
-            apart: torch.Tensor = x.unflatten(dim, (self._count, -1))
+            apart: torch.Tensor = x.unflatten(dim, (self.count, -1))
             return apart
-        return x.unsqueeze(dim).expand(*x.shape[:dim], self._count, *x.shape[dim:])
+        return x.unsqueeze(dim).expand(*x.shape[:dim], self.count, *x.shape[dim:])

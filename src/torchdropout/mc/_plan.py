@@ -24,7 +24,7 @@ from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
 from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size
-from ..scope._watch import NORMS, QUIET, Draw, paths_of, unwrapped
+from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
 
@@ -235,7 +235,7 @@ def find_plan(
             expected += " (give the arguments in a mapping as **mapping)"
         wrong_value("args", expected, args)
     inner = unwrapped(model)
-    modules = paths_of(inner)
+    modules = tree_of(inner).paths
     by_call = _Look(inner, args, kwargs, forced=True).draws()
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
@@ -352,25 +352,31 @@ def check_model(model: Any) -> None:
         )
     if type(model).__name__ in _WRAPPERS:
         wrong_type("model", "the module that is wrapped, model.module", model)
-    for path, module in model.named_modules():
-        if hasattr(module, _torch.COMPILED) or _torch.is_compiled(module):
-            wrong_type(
-                "model",
-                "a module that torch.compile did not compile: its draws cannot be seen",
-                path or type(module).__name__,
-            )
-    check_mode(model)
+    modules = tree_of(model).modules
+    for module in filter(_torch.is_compiled, modules):
+        wrong_type(
+            "model",
+            "a module that torch.compile did not compile: its draws cannot be seen",
+            _name_of(module, model),
+        )
+    check_mode(model, modules)
 
 
-def check_mode(model: torch.nn.Module) -> None:
+def check_mode(model: torch.nn.Module, modules: Iterable[torch.nn.Module]) -> None:
     """Check that a model is in eval, with all its modules."""
-    for path, module in model.named_modules():
+    for module in modules:
         if module.training:
             wrong_value(
                 "model",
                 "a model in eval: call model.eval() first. Its dropout is turned on for the passes",
-                path or type(module).__name__,
+                _name_of(module, model),
             )
+
+
+def _name_of(module: torch.nn.Module, model: torch.nn.Module) -> str:
+    """The path of one of a model's modules; its type's name for the model itself."""
+    path = next((path for path, other in model.named_modules() if other is module), "")
+    return path or type(module).__name__
 
 
 def may_train(path: str, module: torch.nn.Module) -> bool:

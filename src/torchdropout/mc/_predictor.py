@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -16,9 +16,10 @@ from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type,
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._keyed import is_in_scope
-from ..scope._places import _is_packed, _of_packed, batch_size
+from ..scope._places import batch_size
+from ._batch import Batch
 from ._output import Selector, select_output
-from ._passes import Passes
+from ._passes import Inlet, Passes
 from ._plan import (
     OnUnreached,
     Patterns,
@@ -26,7 +27,6 @@ from ._plan import (
     check_choice,
     check_model,
     check_plan,
-    fresh,
     plan,
     warn,
 )
@@ -52,6 +52,11 @@ class _Way(NamedTuple):
 
     strategy: str
     passes: int
+    inlet: Inlet | None = None  # where "expand" makes the passes; None for the first draw
+
+    @property
+    def expands(self) -> bool:
+        return self.strategy == "expand" and self.passes > 1
 
 
 class MCDropout:
@@ -71,8 +76,9 @@ class MCDropout:
         p: Another drop probability, for all sites or by pattern.
         masks: "per-input", or "shared": one mask of each pass for all inputs.
         strategy: "loop" runs the model once a pass; "repeat" on several repetitions of the batch;
-            "expand" on the batch, of which the first draw makes the repetitions, so that what comes
-            before it is computed once. "auto" chooses the fastest of them that gives the same.
+            "expand" on the batch, of which the first draw, or a module around it, makes the
+            repetitions, so that what comes before it is computed once. "auto" chooses the fastest
+            of them that gives the same.
         max_batch: How many rows a forward has at most, inputs times passes; by default as many as
             suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32).
         batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
@@ -213,14 +219,13 @@ class MCDropout:
         numbers = check_index(index, size, torch.device("cpu"))
         if self._plan is None:
             most = size if self.max_batch is None else min(size, self.max_batch)
-            few = _Batch(args, kwargs, self.batch_dim, size).part(0, most)
+            few = Batch(args, kwargs, self.batch_dim, size).part(0, most)
             self._plan = self._planned(few.args, few.kwargs)
         parts = []
         for start, end in _runs(numbers.tolist(), self.max_batch):
-            of_run = _Batch(args, kwargs, self.batch_dim, size).part(start, end)
+            of_run = Batch(args, kwargs, self.batch_dim, size).part(start, end)
             statistics = self._statistics(numbers[start:end])
-            for outputs in self._outputs(of_run, int(numbers[start])):
-                statistics.update(outputs)
+            self._update(statistics, of_run, int(numbers[start]))
             parts.append(statistics.result(numbers[start:end]))
         return parts[0] if len(parts) == 1 else Result.cat(parts)
 
@@ -263,54 +268,56 @@ class MCDropout:
             options = {**options, "target": target[numbers.to(target.device)]}
         return _STATISTICS[self.task](keep_samples=self.keep_samples, **options)
 
-    def _outputs(self, batch: _Batch, index: int) -> Iterator[torch.Tensor]:
-        """The outputs of all passes, in chunks `(n, B, ...)`."""
+    def _update(self, statistics: Any, batch: Batch, index: int) -> None:
+        """Give the outputs of all passes to the statistics, in chunks `(n, B, ...)`."""
         way = self._way(batch, index)
-        first, at_once = 0, way.passes
-        while first < self.n_samples:
-            count = min(at_once, self.n_samples - first)
-            try:
-                outputs = self._run(batch, index, first, count, way.strategy)
-            except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error) or count == 1 or way.strategy == "loop":
-                    raise
-                at_once = max(1, count // 2)
-                warn(f"Out of memory with {count} passes in a forward: going on with {at_once}.")
-                self._ways[batch.kind()] = _Way(way.strategy, at_once)
-                continue
-            yield outputs
-            first += count
+        first = 0
+        with self._passes(index, way) as scope:
+            while first < self.n_samples:
+                count = min(way.passes, self.n_samples - first)
+                try:
+                    outputs = self._run(scope, batch, way._replace(passes=count))
+                except (MemoryError, RuntimeError) as error:
+                    if not _is_out_of_memory(error) or count == 1 or way.strategy == "loop":
+                        raise
+                    way = self._ways[batch.kind()] = way._replace(passes=max(1, count // 2))
+                    warn(
+                        f"Out of memory with {count} passes in a forward: going on with "
+                        f"{way.passes}."
+                    )
+                    continue
+                statistics.update(outputs)
+                first += count
 
-    def _run(
-        self, batch: _Batch, index: int, first: int, count: int, strategy: str
-    ) -> torch.Tensor:
-        """The outputs of some passes, `(count, B, ...)`."""
+    def _passes(self, index: int, way: _Way) -> Passes:
         assert self._plan is not None
-        expand = strategy == "expand" and count > 1
-        scope = Passes(
+        return Passes(
             self.model,
             self._plan,
             self.key,
-            first=first,
-            count=1 if strategy == "loop" else count,
             index=index,
             alike=self.masks == "shared",
-            expand=expand,
+            expand=way.expands,
+            inlet=way.inlet,
+            batch_dim=self.batch_dim,
         )
-        found = []
-        given = batch if expand or strategy == "loop" else batch.repeated(count)
-        with torch.no_grad(), scope:
-            for _ in range(count if strategy == "loop" else 1):
-                y = select_output(given(self.model), self.output)
-                found.append(y)
-        if expand and not scope.expanded:
+
+    def _run(self, scope: Passes, batch: Batch, way: _Way) -> torch.Tensor:
+        """The outputs of the next passes, `(count, B, ...)`."""
+        count, loops = way.passes, way.strategy == "loop"
+        scope.count = 1 if loops else count
+        scope.expand = way.expands
+        given = batch if way.expands or loops else batch.repeated(count)
+        times = count if loops else 1
+        found = [select_output(given(self.model), self.output) for _ in range(times)]
+        if not scope.expanded:
             raise SiteError(
                 "Expected a model that draws as it did when it was planned, got no draw: plan it "
                 "again by another MCDropout."
             )
-        rows = batch.size if strategy == "loop" else count * batch.size
+        rows = batch.size if loops else count * batch.size
         found = [y.movedim(self._dim_of(y, rows), 0) for y in found]
-        if strategy == "loop":
+        if loops:
             return torch.stack(found)
         apart: torch.Tensor = found[0].unflatten(0, (count, batch.size))
         return apart
@@ -329,47 +336,63 @@ class MCDropout:
 
     # --- How -------------------------------------------------------------------------------------
 
-    def _way(self, batch: _Batch, index: int) -> _Way:
+    def _way(self, batch: Batch, index: int) -> _Way:
         kind = batch.kind()
         if kind not in self._ways:
             self._ways[kind] = self._choose(batch, index)
         return self._ways[kind]
 
-    def _choose(self, batch: _Batch, index: int) -> _Way:
+    def _choose(self, batch: Batch, index: int) -> _Way:
         few = self.max_batch is not None and self.max_batch < 2 * batch.size
         if few or self.n_samples == 1:
             return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
-        strategy = self._fastest(batch, index) if self.strategy == "auto" else self.strategy
+        way = self._fastest(batch, index)
         if self.max_batch is not None:
             most = self.max_batch // batch.size
-        elif strategy == "loop":
+        elif way.strategy == "loop":
             most = _FEW
         else:
-            most = self._that_fit(batch, index, strategy)
+            most = self._that_fit(batch, index, way)
         chunks = -(-self.n_samples // max(1, most))
-        return _Way(strategy, -(-self.n_samples // chunks))
+        return way._replace(passes=-(-self.n_samples // chunks))
 
-    def _fastest(self, batch: _Batch, index: int) -> str:
+    def _fastest(self, batch: Batch, index: int) -> _Way:
         """What saves most and gives the samples of the loop, for two inputs."""
+        if self.strategy in ("loop", "repeat"):
+            return _Way(self.strategy, 1)
         few = batch.part(0, min(2, batch.size))
-        expected = self._run(few, index, 0, 2, "loop")
-        for strategy in ("expand", "repeat"):
+        _, expected = self._try(few, index, _Way("loop", 2))
+        ways = [_Way("expand", 2), *(_Way("expand", 2, inlet) for inlet in self._inlets())]
+        for way in ways if self.strategy == "expand" else [*ways, _Way("repeat", 2)]:
             try:
-                found = self._run(few, index, 0, 2, strategy)
+                tried, found = self._try(few, index, way)
             except Exception:  # the model does not work on rows that were multiplied there
                 continue
             if _alike(expected, found):
-                return strategy
-        return "loop"
+                return tried
+        return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
 
-    def _that_fit(self, batch: _Batch, index: int, strategy: str) -> int:
+    def _inlets(self) -> list[Inlet]:
+        """The modules around the first draw, the innermost first, without the model itself."""
+        assert self._plan is not None
+        path = next((site.path for site in self._plan.sites if site.selected), "")
+        names = path.split(".") if path else []
+        return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
+
+    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
+        """Some passes from the first on, and the way with what was learnt about it."""
+        with self._passes(index, way) as scope:
+            found = self._run(scope, batch, way)
+        return way._replace(inlet=scope.inlet), found
+
+    def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
         """How many passes a forward has room for.
 
         What comes before the passes are apart counts with an eighth of its size.
         """
         count = min(_FEW, self.n_samples)
         with _Largest() as largest:
-            y = self._run(batch.part(0, 1), index, 0, count, strategy)
+            _, y = self._try(batch.part(0, 1), index, way._replace(passes=count))
         of_one = max(1, largest.size // count)
         elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
         return elements // int(of_one * batch.size)
@@ -430,52 +453,6 @@ class MCDropout:
         if like is not None:
             x = x.to(like.device, like.dtype if x.is_floating_point() else None)
         return self(x).mean.cpu().numpy()
-
-
-class _Batch(NamedTuple):
-    """The arguments of a forward, and where they have the inputs."""
-
-    args: Any
-    kwargs: Any
-    dim: int
-    size: int
-
-    def __call__(self, model: torch.nn.Module) -> Any:
-        args, kwargs = fresh(self.args, self.kwargs)
-        return model(*args, **kwargs)
-
-    def _map(
-        self, function: Callable[[torch.Tensor], torch.Tensor], places: Sequence[int]
-    ) -> _Batch:
-        def of(leaf: Any) -> Any:
-            if _is_packed(leaf):
-                return _of_packed(leaf, places)
-            follows = isinstance(leaf, torch.Tensor) and leaf.ndim > self.dim
-            return function(leaf) if follows and leaf.shape[self.dim] == self.size else leaf
-
-        args, kwargs = _torch.tree.tree_map(of, (self.args, self.kwargs), is_leaf=_is_packed)
-        return _Batch(args, kwargs, self.dim, len(places))
-
-    def part(self, start: int, end: int) -> _Batch:
-        """The inputs from start to end."""
-        if (start, end) == (0, self.size):
-            return self
-        return self._map(lambda t: t.narrow(self.dim, start, end - start), list(range(start, end)))
-
-    def repeated(self, times: int) -> _Batch:
-        """The batch several times."""
-        return self._map(
-            lambda t: t.repeat([times if d == self.dim else 1 for d in range(t.ndim)]),
-            list(range(self.size)) * times,
-        )
-
-    def kind(self) -> Any:
-        """What batches have in common that are computed in the same way."""
-        leaves, form = _torch.tree.tree_flatten((self.args, self.kwargs))
-        shapes = tuple(
-            (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves
-        )
-        return shapes, str(form)
 
 
 class _Largest(_torch.OperatorMode):

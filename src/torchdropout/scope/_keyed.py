@@ -15,6 +15,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import _torch
 from .._validate import check_unsigned, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError
+from ..functional._bernoulli import in_part
 from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
@@ -22,7 +23,6 @@ from ._handlers import new_watcher
 from ._places import (
     Look,
     Shared,
-    Site,
     Sites,
     batch_size,
     check_dims,
@@ -129,7 +129,6 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.on_unreached = on_unreached
         self._given = sites
         self._sites: Sites | None = None
-        self._keys: dict[SiteId, Key] = {}
         self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
         self._rehearses = False
@@ -162,7 +161,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         watcher.scope = self
         try:
             watcher.install(self.model, self.prefix)
-            watcher.mode.__enter__()
+            watcher.observe()
             observers.append(watcher.call)
         except BaseException:
             self._leave()
@@ -176,10 +175,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         trace: TracebackType | None,
     ) -> None:
         observers.remove(self._watcher.call)
-        self._watcher.mode.__exit__(kind, error, trace)
         self._leave()
 
     def _leave(self) -> None:
+        self._watcher.stop()
         self._watcher.remove()
         self._watcher.scope = None
 
@@ -193,13 +192,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         elif active is not self:
             watcher.scope = self
         watcher.go_to(state)
+        observes, watcher.observes = watcher.observes, True
+        watcher.held += 1
         try:
-            if active is not None and not watcher.mode.is_active():
-                with watcher.mode:
-                    yield
-            else:
+            with contextlib.nullcontext() if watcher.mode.is_active() else watcher.mode:
                 yield
         finally:
+            watcher.held -= 1
+            watcher.observes = observes
             watcher.go_to(before)
             if active is None:
                 self.__exit__(None, None, None)
@@ -296,7 +296,6 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 "the compiler hides."
             )
         self._sites = sites
-        self._keys = {site: self.key_of(site) for site in sites}
 
     def key_of(self, site: SiteId) -> Key:
         """The key of a site."""
@@ -306,8 +305,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        found = self._place_of(site)
-        if found is None:
+        sites = self._sites_with(site)
+        found = None if sites is None else sites.get(site)
+        if sites is None or found is None:
             raise SiteError(
                 f"Expected the draws that the model had when its sites were found, got {site} "
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
@@ -319,21 +319,26 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"{site} ({draw.kind}): {found.problem}."
             )
         batch, sequence = found.place
-        key = self._keys[site]
+        stream = sites.streams[site]
         if is_dynamo_compiling():
-            seed, stream = key.tensor().unbind()
-            key = Key(seed, stream)
+            of_step = self.key.tensor().unbind()
+            key = Key(of_step[0], of_step[1] ^ stream)
             part = Part(batch, 0, sequence, 0, self._length(), key, self.places)
         else:
             part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
+            seed, stream = self.key.seed, self.key.stream ^ stream
+            if draw.plain:
+                y = in_part(draw.tensors[0], draw.p, seed, stream, part)
+                if y is not None:
+                    return y
+            key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
-    def _place_of(self, site: SiteId) -> Site | None:
-        if self._sites is None:
-            return None
-        if site not in self._sites:
+    def _sites_with(self, site: SiteId) -> Sites | None:
+        """The sites, among them this one if the model is found to draw there."""
+        if self._sites is not None and self._sites.get(site) is None:
             self._look_again()
-        return self._sites.get(site)
+        return self._sites
 
     def places(self) -> torch.Tensor:
         """The first sample and position of the current forward."""

@@ -51,12 +51,14 @@ class Sites(Mapping[SiteId, Site]):
     Attributes:
         hidden: Whether torch's generator advanced, and no function was seen that draws from it.
         unseen: Functions that draw, and that cannot be given keys in a compiled model.
+        streams: `SiteId.stream` of each.
     """
 
     def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
         self._found: dict[SiteId, Site] = dict(found)
         self.hidden = hidden
         self.unseen = frozenset(unseen)
+        self.streams = {site: site.stream() for site in self._found}
 
     def joined(self, other: Sites) -> Sites:
         """These, and those of the other that are not among them."""
@@ -66,6 +68,10 @@ class Sites(Mapping[SiteId, Site]):
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
         return found
+
+    def get(self, site: SiteId, default: Any = None) -> Any:
+        """That of `Mapping`, several times as fast: each draw asks."""
+        return self._found.get(site, default)
 
     def __iter__(self) -> Iterator[SiteId]:
         return iter(self._found)
@@ -438,13 +444,13 @@ class Look:
                 torch.no_grad(),
                 _torch.eager(),
                 self.around(),
-                watcher.mode,
             ):
                 y = self.model(*args, **kwargs)
                 self.hidden |= moved() and not scope.missed
                 self.unseen |= {*scope.missed.values(), *scope.blind}
                 return y
         finally:
+            watcher.stop()
             watcher.remove()
 
     def differ(self, one: Taken, other: Taken) -> bool:

@@ -104,24 +104,35 @@ QUIET = frozenset(
 )
 
 
-def paths_of(model: torch.nn.Module, prefix: str = "") -> dict[str, torch.nn.Module]:
-    """The modules of a model by path, each once, without the names that wrappers add."""
-    found: dict[str, torch.nn.Module] = {}
+class Tree(NamedTuple):
+    """The modules of a model, each once.
+
+    Attributes:
+        modules: All of them, those around others first.
+        paths: By path, without the names that wrappers add, and without the wrappers.
+    """
+
+    modules: list[torch.nn.Module]
+    paths: dict[str, torch.nn.Module]
+
+
+def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
+    """The modules of a model; several times as fast as `modules()`, since each scope asks."""
+    found = Tree([], {})
     seen: set[int] = set()
-
-    def walk(module: torch.nn.Module, path: str) -> None:
+    waiting = [(prefix, model)]
+    while waiting:
+        path, module = waiting.pop()
         if id(module) in seen:
-            return
+            continue
         seen.add(id(module))
-        for name, child in _torch.children(module).items():
-            if child is None:
-                continue
-            wraps = type(module).__name__ == _WRAPPED.get(name)
-            inner = path if wraps else f"{path}.{name}" if path else name
-            walk(child, inner)
-        found.setdefault(path, module)  # of a wrapper and what it wraps, the latter
-
-    walk(model, prefix)
+        found.modules.append(module)
+        found.paths[path] = module  # of a wrapper and what it wraps, the latter
+        above = f"{path}." if path else ""
+        for name, child in reversed(_torch.children(module).items()):
+            if child is not None:
+                wraps = name in _WRAPPED and type(module).__name__ == _WRAPPED[name]
+                waiting.append((path if wraps else above + name, child))
     return found
 
 
@@ -181,7 +192,13 @@ class _Enter:
         self.path = path
 
     def __call__(self, module: torch.nn.Module, args: Any) -> None:
-        self.watcher.enter(self.path)
+        watcher = self.watcher
+        outermost = not watcher.frames
+        if outermost:
+            watcher.observe()
+        # Within the model the mode sees how a reentrant region begins.
+        watcher.note_checkpoint(begins=outermost)
+        watcher.frames.append(self.path)
 
 
 class _Leave:
@@ -191,7 +208,11 @@ class _Leave:
         self.watcher = watcher
 
     def __call__(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        self.watcher.leave()
+        watcher = self.watcher
+        if watcher.frames:
+            watcher.frames.pop()
+        if not watcher.frames:
+            watcher.rest()
 
 
 class _Hook:
@@ -263,6 +284,9 @@ class Watcher:
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
         multi_head: torch's multi-head attention, with draws that this watcher answers.
+        tree: The modules that have the hooks; none outside a scope.
+        observes: Whether the mode is active, in the thread that runs the model.
+        held: How many recomputations run, in which it stays active.
     """
 
     scope: Scope | None = None
@@ -280,12 +304,15 @@ class Watcher:
         self.start = 0
         self.completed = False
         self.inside = False
+        self.observes = False
+        self.held = 0
         self._injected = injected
         self._hooks: list[_Hook] = []
         self._hooked: dict[str, weakref.ref[torch.nn.Module]] = {}
         self._outside: list[_Hook | _Outside] = []
         self._compiled: list[weakref.ref[torch.nn.Module]] = []
         self.known: dict[Any, Any] = {}
+        self.tree = Tree([], {})
         # Of the model as it is given: itself, or what wraps it.
         self._ends: weakref.WeakKeyDictionary[torch.nn.Module, list[_Hook]]
         self._ends = weakref.WeakKeyDictionary()
@@ -297,7 +324,8 @@ class Watcher:
 
         They come back with the numbers they had, which a compiled graph may have looked at.
         """
-        paths = paths_of(model, prefix)
+        self.tree = tree_of(model, prefix)
+        modules, paths = self.tree
         # By references and not by their numbers, which a module that comes later may get.
         if {path: ref() for path, ref in self._hooked.items()} != paths:
             self._hooks = [*self._of_modules(model, paths)]
@@ -305,7 +333,7 @@ class Watcher:
             self.known.clear()
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
-        compiled = [m for m in model.modules() if _torch.is_compiled(m)]
+        compiled = [*filter(_torch.is_compiled, modules)]
         if [ref() for ref in self._compiled] != compiled:
             self._outside = [*self._of_compiled(compiled)]
             self._compiled = [*map(weakref.ref, compiled)]
@@ -361,10 +389,12 @@ class Watcher:
         ends = (hook for hooks in self._ends.values() for hook in hooks)
         for hook in [*self._hooks, *ends, *self._outside]:
             hook.remove()
+        self.tree = Tree([], {})  # it would keep the model alive
         self.frames.clear()
 
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         if not self.frames and not _torch.in_backward():
+            self.observe()
             self.counts.clear()
             self.completed = False
             self.active().before(args, kwargs)
@@ -377,16 +407,40 @@ class Watcher:
     def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         if not self.frames and not _torch.in_backward():
             self.active().after()
+            self.rest()
 
-    def enter(self, path: str) -> None:
-        """A module begins."""
-        self.note_checkpoint()
-        self.frames.append(path)
+    # --- The mode --------------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """A module ends."""
-        if self.frames:
-            self.frames.pop()
+    # It costs a microsecond for each call of torch, also in a backward and an optimiser. So it is
+    # active while the model runs, and from where a scope begins to there: what compiles a function
+    # around the model meets it then.
+
+    def observe(self) -> None:
+        """Have the mode see the functions that are called from now on."""
+        if not is_dynamo_compiling():
+            self._observe()
+        elif not self.observes:
+            _torch.in_python(self._observe)()
+
+    def _observe(self) -> None:
+        if not self.mode.is_active():
+            self.mode.__enter__()
+        self.observes = True
+
+    def rest(self) -> None:
+        """The model has ended: leave the mode, unless another is within it."""
+        if not (is_dynamo_compiling() or self.held) and _torch.innermost_mode() is self.mode:
+            self.stop()
+
+    def stop(self) -> None:
+        """Leave the mode, if it is active.
+
+        After Ctrl-C in the model another that was around it, such as a default device, has been
+        left in its place: then it is that one's turn.
+        """
+        if self.mode.is_active() or (self.observes and _torch.innermost_mode() is not None):
+            self.mode.__exit__(None, None, None)
+        self.observes = False
 
     # --- Draws -----------------------------------------------------------------------------------
 
@@ -399,7 +453,7 @@ class Watcher:
 
     def draw(self, draw: Draw) -> Any:
         """The result of a draw."""
-        self.note_checkpoint()
+        self.note_checkpoint(begins=False)
         return self.active().answer(self.next_site(), draw)
 
     def call(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -431,14 +485,17 @@ class Watcher:
         self.counts = dict(state.counts)
         self.start = state.start
 
-    def note_checkpoint(self) -> None:
+    def note_checkpoint(self, begins: bool = True) -> None:
         """Have a checkpointed region that begins here be recomputed from the same place.
 
         The backward computes it again, by then perhaps outside the scope.
+
+        Args:
+            begins: Whether a reentrant one may have begun that is not yet noted.
         """
-        resume = None if is_dynamo_compiling() else self.active().resumed
-        region = None if resume is None else _torch.checkpoint_region()
-        if resume is None or region is None:
+        region = None if is_dynamo_compiling() else _torch.checkpoint_region(begins)
+        resume = None if region is None else self.active().resumed
+        if region is None or resume is None:
             return
         owner, name = region
         compute, state = getattr(owner, name), self.state()

@@ -1,0 +1,79 @@
+"""The arguments of a forward, of which passes take parts and repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from .. import _torch
+from ..scope._places import _is_packed, _of_packed
+from ._plan import fresh
+
+
+class Batch(NamedTuple):
+    """The arguments of a forward, and where they have the inputs.
+
+    Attributes:
+        args: The arguments.
+        kwargs: Those by name.
+        dim: The dimension of the inputs.
+        size: How many there are.
+        only: The numbers of the leaves that have inputs; None for all whose size says so.
+    """
+
+    args: Any
+    kwargs: Any
+    dim: int
+    size: int
+    only: frozenset[int] | None = None
+
+    def __call__(self, model: torch.nn.Module) -> Any:
+        args, kwargs = fresh(self.args, self.kwargs)
+        return model(*args, **kwargs)
+
+    def _leaves(self) -> tuple[list[Any], Any]:
+        return _torch.tree.tree_flatten((self.args, self.kwargs), is_leaf=_is_packed)  # type: ignore[no-any-return]
+
+    def _having(self, leaves: Sequence[Any]) -> Iterator[int]:
+        for number, leaf in enumerate(leaves):
+            tensor = isinstance(leaf, torch.Tensor) and leaf.ndim > self.dim
+            if _is_packed(leaf) or (tensor and leaf.shape[self.dim] == self.size):
+                yield number
+
+    def having(self) -> frozenset[int]:
+        """The numbers of the leaves that have the inputs, by their size."""
+        return frozenset(self._having(self._leaves()[0]))
+
+    def _map(
+        self, function: Callable[[torch.Tensor], torch.Tensor], places: Sequence[int]
+    ) -> Batch:
+        leaves, form = self._leaves()
+        for n in self._having(leaves):
+            if self.only is None or n in self.only:
+                leaf = leaves[n]
+                leaves[n] = _of_packed(leaf, places) if _is_packed(leaf) else function(leaf)
+        args, kwargs = _torch.tree.tree_unflatten(leaves, form)
+        return Batch(args, kwargs, self.dim, len(places), self.only)
+
+    def part(self, start: int, end: int) -> Batch:
+        """The inputs from start to end."""
+        if (start, end) == (0, self.size):
+            return self
+        return self._map(lambda t: t.narrow(self.dim, start, end - start), list(range(start, end)))
+
+    def repeated(self, times: int) -> Batch:
+        """The batch several times."""
+        return self._map(
+            lambda t: t.repeat([times if d == self.dim else 1 for d in range(t.ndim)]),
+            list(range(self.size)) * times,
+        )
+
+    def kind(self) -> Any:
+        """What batches have in common that are computed in the same way."""
+        leaves, form = _torch.tree.tree_flatten((self.args, self.kwargs))
+        shapes = tuple(
+            (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves
+        )
+        return shapes, str(form)
