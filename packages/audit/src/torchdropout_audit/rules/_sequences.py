@@ -66,8 +66,8 @@ class Path:
     def before(self) -> Iterator[Layer]:
         """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
         for path in self.perhaps():
-            if path.loose:
-                return
+            if path.loose and path.last.name not in _MASKS:
+                return  # a mask under an option changes nothing of what was before
             yield path.last
 
     def perhaps(self) -> Iterator[Path]:
@@ -165,6 +165,7 @@ class Reader:
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
         self._only: dict[Class, Layer | None] = {}
+        self._returned: dict[Function, Call | None] = {}
         self._inside: list[Function] = []
         self._inlined = 0
 
@@ -188,7 +189,10 @@ class Reader:
         """Returns the layers of a `Sequential`, including nested ones; None for another call."""
         children = self.code.sequence(call)
         if children is None:
-            return None
+            made = self._made_by(call)
+            return None if made is None or depth >= _DEEPEST else self.sequential(
+                made, nested, depth + 1
+            )
         found: list[Layer] = []
         for child in children:
             inner = self.calls.get(child) if isinstance(child, ast.Call) else None
@@ -201,6 +205,21 @@ class Reader:
             else:
                 found.append(self.built(child, child))
         return found
+
+    def _made_by(self, call: Call) -> Call | None:
+        """Returns the `Sequential` that a function of this file builds and returns at once."""
+        function = self.code.local(call.node.func) if call.name is None else None
+        if not isinstance(function, Function):
+            return None
+        if function not in self._returned:
+            results = [
+                each.value
+                for each in ast.walk(function.node)
+                if isinstance(each, ast.Return) and self.code.function_of(each) is function
+            ]
+            only = results[0] if len(results) == 1 else None
+            self._returned[function] = self.calls.get(only) if isinstance(only, ast.Call) else None
+        return self._returned[function]
 
     def built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
         """Returns the layer that an expression builds; without a name if it is not known."""
@@ -223,8 +242,28 @@ class Reader:
         if call.name is None:
             cls = self.code.local(call.node.func)
             only = self._only_layer(cls, depth) if isinstance(cls, Class) else None
-            return Layer(node) if only is None else Layer(node, only.name, only.call)
+            if only is None:
+                norm = self._norm(call)
+                return Layer(node) if norm is None else Layer(node, norm, replace(call, name=norm))
+            return Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _norm(self, call: Call) -> str | None:
+        """Returns the BatchNorm that a name stands for by default: `norm_layer=nn.BatchNorm2d`."""
+        func = call.node.func
+        if "BatchNorm" not in self.code.text or not isinstance(func, (ast.Name, ast.Attribute)):
+            return None
+        values = [*self.code.assigned(func)]
+        function = call.function
+        if isinstance(func, ast.Name) and function is not None and func.id in function.defaults:
+            values.append(function.defaults[func.id])
+        names = {
+            self.code.name(each)
+            for each in values
+            if each is not None and not isinstance(each, ast.Constant)
+        }
+        only = names.pop() if len(names) == 1 else None
+        return only if only is not None and only.startswith("torch.nn.BatchNorm") else None
 
     def _only_layer(self, cls: Class, depth: int) -> Layer | None:
         """Returns the layer of a Module of this file whose `forward` applies that one alone."""
@@ -427,6 +466,8 @@ class Reader:
             return [Layer(expr, f"torch.{func.attr.rstrip('_')}", call)], func.value
         if first is None:
             return [Layer(expr)], None
+        if call is not None and call.name == "torch.where" and len(expr.args) == 3:
+            return [Layer(expr, "torch.where", call)], expr.args[1]  # a mask: scores, or a number
         if call is not None and call.name is not None:
             if call.name.startswith("torch.nn.") and not call.name.startswith(
                 "torch.nn.functional."
@@ -456,6 +497,7 @@ class Reader:
         return layers
 
 
+_MASKS = frozenset(("torch.masked_fill", "torch.mul", "torch.where"))
 _MOVE = "torch.mul"  # a scale, or a mask that is added
 
 

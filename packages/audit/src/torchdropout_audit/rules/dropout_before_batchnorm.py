@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import chain
 
 from ..code import Code
+from ._flow import Flow, is_batch_norm
 from ._grown import grown
 from ._rule import Hit, rule
-from ._sequences import Layer, drops, kind, paths
+from ._sequences import Layer, Reader, drops, kind, paths
 
 BROKEN = """\
 from torch import nn
@@ -38,11 +39,6 @@ net = nn.Sequential(
 )
 """
 
-_BATCH_NORMS = frozenset(
-    ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d")
-    + ("LazyBatchNorm2d", "LazyBatchNorm3d")
-)
-
 
 @rule(
     "TD141",
@@ -69,23 +65,36 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     statistics.
     """
     seen = set()
+    for before, after in chain(_in_sequence(code), _in_value(code)):
+        if before.node in seen or _exclude(code, before.node, after.node):
+            continue
+        seen.add(before.node)
+        yield Hit(
+            before.node,
+            f"{kind(before)} before {kind(after)}, which stores the variance of dropped values and "
+            "divides by it in eval",
+            "put the dropout after the last BatchNorm",
+        )
+
+
+def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
+    """Yields the dropouts, each with a BatchNorm, of what is written down as a sequence."""
     for path in chain(paths(code), grown(code)):
-        if kind(path.last) not in _BATCH_NORMS or not _keeps_statistics(code, path.last):
+        if not is_batch_norm(code, path.last):
             continue
         for earlier in path.perhaps():
             before = earlier.last
             if "Norm" in kind(before) or "_norm" in kind(before):
                 break
             if drops(code, before) and "lpha" not in kind(before):
-                if before.node not in seen and not _exclude(code, before.node, path.last.node):
-                    seen.add(before.node)
-                    yield Hit(
-                        before.node,
-                        f"{kind(before)} before {kind(path.last)}, which stores the variance of "
-                        "dropped values and divides by it in eval",
-                        "put the dropout after the last BatchNorm",
-                    )
+                yield before, path.last
                 break
+
+
+def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
+    """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
+    if "BatchNorm" in code.text or "batch_norm" in code.text:
+        yield from Flow(code, Reader(code)).read()
 
 
 def _exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
@@ -106,8 +115,3 @@ def _options(code: Code, node: ast.AST) -> set[str]:
             found.add(said if is_body else f"not {said}")
         node = parent
     return found
-
-
-def _keeps_statistics(code: Code, layer: Layer) -> bool:
-    given = layer.call.argument("track_running_stats") if layer.call is not None else None
-    return not (isinstance(given, ast.expr) and code.value(given) is False)

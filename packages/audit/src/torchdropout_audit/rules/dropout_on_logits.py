@@ -31,10 +31,15 @@ classifier = nn.Sequential(
 )
 """
 
-_SOFTMAX = ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
+_SOFTMAX = frozenset(
+    ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
+    + ("cross_entropy", "binary_cross_entropy_with_logits", "CrossEntropyLoss")
+    + ("BCEWithLogitsLoss",)
+)
 _PROJECTIONS = re.compile(r"(?:Lazy)?(?:Linear|Conv[123]d|Bilinear)")
 _CLASSES = frozenset(
     ("class", "classes", "label", "labels", "categories", "vocab", "vocabulary", "logits")
+    + ("tagset", "nclass", "nclasses", "ncls")
 )
 _HEADS = frozenset(("classifier", "logits", "logit"))
 
@@ -50,11 +55,10 @@ _HEADS = frozenset(("classifier", "logits", "logit"))
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
-    The rule looks at a dropout before a softmax, with nothing but a shape, a scale or a mask in
-    between, and at one right after a Linear or a
-    convolution that ends something known to return logits: it has as many outputs as there are
-    classes, labels or words, its name contains classifier or logits, or it ends a whole model in a
-    variable. The Linear and dropout at the end of a transformer's feed-forward block are not
+    The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
+    scale or a mask in between, and at one right after a Linear or a convolution that is known to
+    return logits: it has as many outputs as there are classes, labels or words, its name or that of
+    the result contains classifier or logits, or it ends a whole model in a variable. The Linear and dropout at the end of a transformer's feed-forward block are not
     reported: their output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
@@ -81,8 +85,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 "put it before the last layer, or after the softmax of an attention",
             )
         elif (
-            path.ends
-            and drops(code, path.last)
+            drops(code, path.last)
             and _PROJECTIONS.fullmatch(kind(before))
             and before.call is not None
             and _are_logits(code, path, before.call)
@@ -100,13 +103,21 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
 
 
 def _leaves(layer: Layer) -> bool:
-    return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "contiguous", "float")
+    return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "where", "contiguous", "float")
 
 
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:
     sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
     if any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size)):
         return True
+    if isinstance(path.whole, ast.Assign) and isinstance(path.whole.targets[0], ast.Name):
+        return bool(_HEADS & set(words(path.whole.targets[0].id)))  # logits = drop(fc(x))
+    if not path.ends:
+        return False
+    applied = path.earlier.last.node if path.earlier is not None else None
+    if isinstance(path.whole, ast.Return) and isinstance(applied, ast.Call):
+        func = applied.func
+        return isinstance(func, ast.Attribute) and bool(_HEADS & set(words(func.attr)))
     parent = next(code.parents(path.whole), None)
     if isinstance(parent, ast.Assign) and isinstance(path.whole, ast.Call):
         target = parent.targets[0]

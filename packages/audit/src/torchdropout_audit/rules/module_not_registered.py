@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 
-from ..code import Assigned, Class, Code, Function
+from ..code import FUNCTIONAL_ON, Assigned, Call, Class, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import builds, is_local_dropout, names_dropout
@@ -181,8 +181,30 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
     """Whether a call builds a dropout: True, False if only its name says so, None if not."""
     if builds(code, call) or is_local_dropout(code, call):
         return True
+    cls = code.local(call.func)
+    if isinstance(cls, Class) and cls.is_surely_module and _holds_dropout(code, cls):
+        return True
     name = code.name(call.func)
     return False if name is not None and names_dropout(name.rpartition(".")[2]) else None
+
+
+@kept
+def _holds_dropout(code: Code, cls: Class) -> bool:
+    """Whether a Module of this file has a dropout of its own, or one that sees its mode."""
+    return any(
+        builds(code, each.value)
+        for one in cls.lineage()
+        for given in one.attributes.values()
+        for each in given
+    ) or any(
+        call.cls in cls.lineage() and call.name in FUNCTIONAL_ON and _sees_mode(call)
+        for call in code.calls
+    )
+
+
+def _sees_mode(call: Call) -> bool:
+    given = call.argument("training")
+    return isinstance(given, ast.Attribute) and given.attr == "training"
 
 
 def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
