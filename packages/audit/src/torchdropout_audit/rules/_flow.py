@@ -227,6 +227,14 @@ class Flow:
                 return _NONE
             return passed
         modules = self._modules(func, state)
+        is_element = isinstance(func, ast.Subscript) or (
+            isinstance(func, ast.Name) and func.id in state.modules
+        )
+        layers = self._mixed(modules) if is_element else []
+        if layers:
+            # A list of unlike layers is walked from its first to its last.
+            turns = 2 if any(map(self._is_repeated, modules)) else 1
+            return self._sequence(layers * turns, _NONE)
         if modules:
             first = self._all(call.args[:1], state, depth)
             results = [self._through(each, call, passed, first, state) for each in modules]
@@ -263,6 +271,22 @@ class Flow:
         if isinstance(func, ast.Call):
             return [func]
         return [*self._built(func, state)]
+
+    def _mixed(self, modules: Sequence[ast.expr]) -> list[Layer]:
+        """Returns the layers of a list in which a dropout or a BatchNorm is beside other kinds."""
+        found: list[Layer] = []
+        for built in modules:
+            known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None
+            layers = None if known is None else self.reader.sequential(known, set())
+            found += [self.reader.built(built, built)] if layers is None else layers
+        names = {kind(each) for each in found}
+        is_mixed = len(modules) > 1 and len(names) > 1
+        kinds = (is_batch_norm(self.code, each) or drops(self.code, each) for each in found)
+        return found if is_mixed and any(kinds) else []
+
+    def _is_repeated(self, built: ast.expr) -> bool:
+        loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
+        return any(isinstance(each, loops) for each in self.code.parents(built))
 
     def _built(self, expr: ast.expr, state: _State) -> Iterator[ast.expr]:
         """Yields the calls that an attribute of `self` is assigned, those of options included."""
