@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..code import Class, Code, Function, words
+from ._dropouts import is_local_dropout, names_dropout
 from ._rule import kept
 from ._sequences import Layer, Reader, drops, kind
 
@@ -250,6 +251,9 @@ class Flow:
 
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
+        of_dropout = self._inside and self._inside[-1].cls
+        if of_dropout and names_dropout(of_dropout.name):
+            return passed  # inside of a dropout: who applies that is not here
         if "lpha" in kind(layer) or _WEIGHTS in passed:
             return passed
         self._layers.setdefault(layer.node, layer)
@@ -333,6 +337,11 @@ class Flow:
         if known is None or not isinstance(built, ast.Call):
             return _NONE
         if known.name is None:
+            if is_local_dropout(self.code, built):
+                said = self.code.local(built.func)
+                if not isinstance(said, Class) or words(said.name)[-1] != "dropout":
+                    return passed  # stochastic depth drops whole samples
+                return self._dropped(Layer(call, "torch.nn.Dropout", known), first)
             cls = self.code.local(built.func)
             forward = cls.method("forward") if isinstance(cls, Class) else None
             if isinstance(cls, Class) and forward is not None:

@@ -85,7 +85,8 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 "put it before the last layer, or after the softmax of an attention",
             )
         elif (
-            drops(code, path.last)
+            (path.ends or _is_named(path))
+            and drops(code, path.last)
             and _PROJECTIONS.fullmatch(kind(before))
             and before.call is not None
             and _are_logits(code, path, before.call)
@@ -94,6 +95,19 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 path.last.node,
                 f"{kind(path.last)} on the logits: a dropped logit is 0, a score like any other",
                 f"put it before {kind(before)}",
+            )
+        elif (
+            kind(path.last) in ("sigmoid", "Sigmoid")
+            and drops(code, before)
+            and path.earlier is not None
+            and path.earlier.earlier is not None
+            and _PROJECTIONS.fullmatch(kind(path.earlier.earlier.last))
+            and _has_classes(path.earlier.earlier.last)
+        ):
+            hit = Hit(
+                before.node,
+                f"{kind(before)} on the logits: a dropped logit is 0, a score like any other",
+                f"put it before {kind(path.earlier.earlier.last)}",
             )
         else:
             continue
@@ -106,14 +120,30 @@ def _leaves(layer: Layer) -> bool:
     return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "where", "contiguous", "float")
 
 
-def _are_logits(code: Code, path: Path, projection: Call) -> bool:
+def _has_classes(layer: Layer) -> bool:
+    return layer.call is not None and _are_classes(layer.call)
+
+
+def _are_classes(projection: Call) -> bool:
+    """Whether a projection has as many outputs as there are classes."""
     sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
-    if any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size)):
-        return True
-    if isinstance(path.whole, ast.Assign) and isinstance(path.whole.targets[0], ast.Name):
-        return bool(_HEADS & set(words(path.whole.targets[0].id)))  # logits = drop(fc(x))
-    if not path.ends:
+    return any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size))
+
+
+def _is_named(path: Path) -> bool:
+    """Whether the result has a name that says what it is: `logits = self.drop(self.fc(x))`."""
+    whole = path.whole
+    if not isinstance(whole, ast.Assign) or whole.value is not path.last.node:
         return False
+    target = whole.targets[0]
+    return isinstance(target, ast.Name) and bool(_HEADS & set(words(target.id)))
+
+
+def _are_logits(code: Code, path: Path, projection: Call) -> bool:
+    if _are_classes(projection):
+        return True
+    if _is_named(path):
+        return True
     applied = path.earlier.last.node if path.earlier is not None else None
     if isinstance(path.whole, ast.Return) and isinstance(applied, ast.Call):
         func = applied.func
