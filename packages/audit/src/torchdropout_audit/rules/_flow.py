@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..code import Class, Code, Function, words
 from ._dropouts import is_local_dropout, names_dropout
 from ._rule import kept
-from ._sequences import Layer, Reader, drops, kind
+from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 
 _NONE: frozenset[ast.expr] = frozenset()
 _Passed = frozenset[ast.expr]  # the dropouts that a value has passed since its last normalisation
@@ -58,6 +58,7 @@ class Flow:
         self.found: dict[ast.expr, tuple[Layer, Layer]] = {}
         self._layers: dict[ast.expr, Layer] = {}
         self._inside: list[Function] = []
+        self._tested: dict[Function, frozenset[str]] = {}
         self._steps = 0
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
@@ -103,7 +104,7 @@ class Flow:
         elif isinstance(node, ast.Expr):
             self._expression(node.value, state)
         elif isinstance(node, ast.If):
-            self._choice([node.body, node.orelse], state)
+            self._choice([node.body, node.orelse], state, self._has_contrary(node))
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._walk(node.target, node.iter, state)
             self._loop(node.body, state)
@@ -123,7 +124,24 @@ class Flow:
         self._block(body, state)
         self._block(body, state)  # the second turn begins with what the first left
 
-    def _choice(self, blocks: Sequence[Sequence[ast.stmt]], state: _State) -> None:
+    def _has_contrary(self, node: ast.If) -> bool:
+        """Whether another test of the function is the contrary: `if first`, `if not first`."""
+        said = " ".join(self.code.text_of(node.test).split())
+        contrary = said[4:] if said.startswith("not ") else f"not {said}"
+        return contrary in self._tests(self._inside[-1])
+
+    def _tests(self, function: Function) -> frozenset[str]:
+        if function not in self._tested:
+            self._tested[function] = frozenset(
+                " ".join(self.code.text_of(each.test).split())
+                for each in ast.walk(function.node)
+                if isinstance(each, (ast.If, ast.IfExp))
+            )
+        return self._tested[function]
+
+    def _choice(
+        self, blocks: Sequence[Sequence[ast.stmt]], state: _State, is_contrary: bool = False
+    ) -> None:
         before, after = dict(state.passed), dict[str, _Passed]()
         lost: dict[str, _Passed] = {}
         for block in blocks:
@@ -133,9 +151,11 @@ class Flow:
                 continue
             for name, passed in state.passed.items():
                 after[name] = after.get(name, _NONE) | passed
-                # An option normalises: another one, that is not seen, may do so otherwise.
+                # What one option normalises, the contrary one does elsewhere.
                 lost[name] = lost.get(name, _NONE) | (before.get(name, _NONE) - passed)
-        state.passed = {name: passed - lost[name] for name, passed in after.items()}
+        if is_contrary:
+            after = {name: passed - lost[name] for name, passed in after.items()}
+        state.passed = after
 
     def _bind(self, target: ast.expr, passed: _Passed, state: _State) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
@@ -214,7 +234,7 @@ class Flow:
         known = self.reader.calls.get(call)
         name = known.name if known is not None else None
         if name is not None:
-            if name.startswith("torch.nn.") and not name.startswith("torch.nn.functional."):
+            if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
                 return _NONE  # it builds a Module
             if name in ("torch.nn.functional.batch_norm", "torch.batch_norm"):
                 assert known is not None
@@ -235,14 +255,19 @@ class Flow:
         if layers:
             # A list of unlike layers is walked from its first to its last.
             turns = 2 if any(map(self._is_repeated, modules)) else 1
-            return self._sequence(layers * turns, _NONE)
+            has_dropout = any(drops(self.code, each) for each in layers)
+            before = _NONE if has_dropout else self._all(call.args[:1], state, depth)
+            return self._sequence(layers * turns, before)
         if modules:
-            first = self._all(call.args[:1], state, depth)
-            results = [self._through(each, call, passed, first, state) for each in modules]
+            given_first = self._all(call.args[:1], state, depth)
+            results = [self._through(each, call, passed, given_first, state) for each in modules]
             return frozenset[ast.expr]().union(*results)
         function = self.code.local(func)
         if isinstance(function, Function):
             return self._followed(function, call, state, depth)
+        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if not ACTIVATIONS.isdisjoint(words(said)):
+            return passed  # a parameter: `self.act(x)`
         if isinstance(func, ast.Attribute) and func.attr == "softmax":
             return frozenset((_WEIGHTS,))
         if isinstance(func, ast.Attribute) and _carries(func.attr):
@@ -283,10 +308,21 @@ class Flow:
             known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None
             layers = None if known is None else self.reader.sequential(known, set())
             found += [self.reader.built(built, built)] if layers is None else layers
-        names = {kind(each) for each in found}
-        is_mixed = len(modules) > 1 and len(names) > 1
-        kinds = (is_batch_norm(self.code, each) or drops(self.code, each) for each in found)
-        return found if is_mixed and any(kinds) else []
+        is_alike = all(map(self._normalises, found)) or len({kind(each) for each in found}) == 1
+        if len(modules) < 2 or is_alike:
+            return []
+        return (
+            found
+            if any(map(self._normalises, found)) or any(drops(self.code, each) for each in found)
+            else []
+        )
+
+    def _normalises(self, layer: Layer) -> bool:
+        """Whether a layer is a norm, by its name, or stands for none."""
+        func = layer.node.func if isinstance(layer.node, ast.Call) else None
+        said = layer.name or (self.code.text_of(func) if func is not None else "")
+        last = said.rpartition(".")[2]
+        return "norm" in words(last) or last == "Identity" or last.startswith("BatchNorm")
 
     def _is_repeated(self, built: ast.expr) -> bool:
         loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
@@ -311,13 +347,21 @@ class Flow:
         """Returns what builds the elements of a `ModuleList`: those given, and those appended."""
         while isinstance(expr, ast.Subscript):
             expr = expr.value
+        if isinstance(expr, (ast.Tuple, ast.List)):
+            return [call for each in expr.elts for call in self._built(each, state)]
         if not isinstance(expr, ast.Attribute) or state.cls is None:
             return []
         found: list[ast.expr] = []
-        for value in self._built(expr, state):
-            assert isinstance(value, ast.Call)
-            if self.code.name(value.func) in _CONTAINERS:
-                found += (each for part in value.args for each in _calls_in(part))
+        for given in state.cls.assigned(expr.attr):
+            value = given.value
+            if isinstance(value, ast.Call) and self.code.name(value.func) in _CONTAINERS:
+                for part in value.args:
+                    found += _calls_in(part)
+                    if isinstance(part, ast.Name):  # ModuleList(layers)
+                        found += _appends(self.code, state.cls).get(part.id, ())
+                found += self._appended(state.cls).get(expr.attr, ())
+            elif isinstance(value, (ast.List, ast.ListComp, ast.BinOp)):
+                found += _calls_in(value)
                 found += self._appended(state.cls).get(expr.attr, ())
         return found[:_MOST_ALIKE]
 
@@ -397,9 +441,7 @@ class Flow:
                 given[keyword.arg] = self._value(keyword.value, state, depth + 1)
         return self._follow(function, given, cls or (state.cls if function.cls else None))
 
-    def _follow(
-        self, function: Function, given: dict[str, _Passed], cls: Class | None
-    ) -> _Passed:
+    def _follow(self, function: Function, given: dict[str, _Passed], cls: Class | None) -> _Passed:
         if function in self._inside or len(self._inside) > _DEEPEST:
             return _NONE
         return self._body(function, _State(cls, given))
@@ -411,6 +453,9 @@ _BATCH_NORMS = frozenset(
 )
 
 
+_OF_GRAPHS = frozenset(("torch_geometric.nn.BatchNorm", "torch_geometric.nn.norm.BatchNorm"))
+
+
 def is_batch_norm(code: Code, layer: Layer) -> bool:
     """Whether a layer is a BatchNorm that stores the statistics of training.
 
@@ -418,7 +463,7 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
         code: The file.
         layer: A layer.
     """
-    if kind(layer) not in _BATCH_NORMS:
+    if kind(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
         return False
     given = layer.call.argument("track_running_stats") if layer.call is not None else None
     return not (isinstance(given, ast.expr) and code.value(given) is False)
@@ -432,7 +477,9 @@ def _carries(name: str) -> bool:
 
 def _pairs(target: ast.expr, source: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     """Yields the names that a loop binds, each with the list that it walks."""
-    func = source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
+    func = (
+        source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
+    )
     if func in _WALKS and isinstance(source, ast.Call) and source.args:
         elements = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
         if func == "enumerate" and len(elements) == 2:
@@ -470,6 +517,7 @@ def _appends(code: Code, cls: Class) -> dict[str, list[ast.expr]]:
         func = call.node.func
         if call.cls is not cls or not isinstance(func, ast.Attribute) or not call.node.args:
             continue
-        if func.attr in ("append", "extend") and isinstance(func.value, ast.Attribute):
-            found.setdefault(func.value.attr, []).extend(_calls_in(call.node.args[0]))
+        if func.attr in ("append", "extend"):
+            name = getattr(func.value, "attr", "") or getattr(func.value, "id", "")
+            found.setdefault(name, []).extend(_calls_in(call.node.args[0]))
     return found

@@ -190,11 +190,19 @@ class Reader:
         children = self.code.sequence(call)
         if children is None:
             made = self._made_by(call)
-            return None if made is None or depth >= _DEEPEST else self.sequential(
-                made, nested, depth + 1
+            return (
+                None
+                if made is None or depth >= _DEEPEST
+                else self.sequential(made, nested, depth + 1)
             )
         found: list[Layer] = []
         for child in children:
+            if isinstance(child, ast.Name):  # block1 = nn.Sequential(...)
+                values = self.code.assigned(child)
+                value = values[0] if len(values) == 1 else None
+                only = self.calls.get(value) if isinstance(value, ast.Call) else None
+                if only is not None and only.name == "torch.nn.Sequential":
+                    child = only.node
             inner = self.calls.get(child) if isinstance(child, ast.Call) else None
             layers = None
             if inner is not None and depth < _DEEPEST:
@@ -233,6 +241,12 @@ class Reader:
             return named[0] if len(named) == 1 and sure else Layer(node)
         if isinstance(expr, (ast.Name, ast.Attribute)):
             values = self.code.assigned(expr)
+            alike = {
+                self.code.name(each.func) if isinstance(each, ast.Call) else None for each in values
+            }
+            if len(values) > 1 and all(each is not None and _is_plain(each) for each in alike):
+                # One of several layers, and none of those that the rules ask about.
+                return Layer(node, min(map(str, alike)) if len(alike) == 1 else "torch.layer")
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
                 return Layer(node)
             return self.built(values[0], node, depth + 1)
@@ -242,6 +256,10 @@ class Reader:
         if call.name is None:
             cls = self.code.local(call.node.func)
             only = self._only_layer(cls, depth) if isinstance(cls, Class) else None
+            said = call.node.func
+            name = said.id if isinstance(said, ast.Name) else getattr(said, "attr", "")
+            if only is None and not ACTIVATIONS.isdisjoint(words(name)):
+                return Layer(node, "torch.activation")  # `get_activation(name)`
             if only is None:
                 norm = self._norm(call)
                 return Layer(node) if norm is None else Layer(node, norm, replace(call, name=norm))
@@ -497,6 +515,8 @@ class Reader:
         return layers
 
 
+ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
+"""Words for an activation that is chosen elsewhere."""
 _MASKS = frozenset(("torch.masked_fill", "torch.mul", "torch.where"))
 _MOVE = "torch.mul"  # a scale, or a mask that is added
 
@@ -522,6 +542,13 @@ def _is_scale(expr: ast.expr) -> bool:
     if isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Pow):  # d ** 0.5
         return isinstance(expr.right, (ast.Constant, ast.UnaryOp))
     return not _SCALES.isdisjoint(words(_said(expr)))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a layer of torch that is no dropout and no normalisation."""
+    last = name.rpartition(".")[2]
+    is_layer = name.startswith("torch.nn.") and last[:1].isupper()
+    return is_layer and "Norm" not in last and "Drop" not in last and last != "Sequential"
 
 
 def _said(expr: ast.expr) -> str:

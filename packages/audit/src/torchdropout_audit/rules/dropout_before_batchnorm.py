@@ -53,9 +53,10 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm comes after a dropout.
 
     The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
-    what a function applies in turn to one value, options such as `if self.use_bn` and methods of
-    the class included. Layers in between make no difference, except another normalisation. Alpha
-    dropout keeps the variance and is not reported.
+    what a function applies in turn to a value: through sums and concatenations, options such as
+    `if self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers
+    in between make no difference, except another normalisation. Alpha dropout, which keeps the
+    variance, stochastic depth, and the dropout of an attention's weights are not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the

@@ -9,7 +9,7 @@ from itertools import islice
 
 from ..code import RATES, Class, Code, Function, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
-from ._dropouts import BUILDERS, is_local_dropout, names_dropout
+from ._dropouts import BUILDERS, MOVES, is_local_dropout, names_dropout
 from ._excuses import is_kept_on_purpose
 from ._rule import Hit, kept, rule
 
@@ -28,6 +28,7 @@ class Head(nn.Module):
 """
 FIXED = BROKEN.replace("self.fc(x)", "self.fc(self.drop(x))")
 _WORD = re.compile(r"\w+")
+_NAMING = frozenset(("name", "n", "key", "k", "attr", "attribute", "child", "module"))
 _NAME = re.compile(r"[\w.]+")
 # What is given a text for people, or the name of an option.
 _SAYING = frozenset(
@@ -86,12 +87,12 @@ _SETTING = frozenset(("init", "initialize", "weights", "freeze", "unfreeze"))
 def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module builds is applied.
 
-    The rule looks for an attribute of a Module with a `forward` that is assigned a dropout and read
-    nowhere in the file: not by the class, its bases and its subclasses, not on another object, not
-    by name in a string. A class that loops over its children to apply them is skipped, and so is
-    one that runs a method of a base in another file, `self.encode(x)` or `super().forward(x)`,
-    which may use any attribute; a comment that says that it is unused or kept for compatibility,
-    there or on the line above, is accepted.
+    The rule looks for an attribute of a Module with a `forward` that is assigned a dropout, or a
+    `ModuleList` of dropouts, and read nowhere in the file: not by the class, its bases and its
+    subclasses, not on another object, not by name in a string. A class that loops over its children
+    to apply them is skipped, and so is one that runs a method of a base in another file,
+    `self.encode(x)` or `super().forward(x)`, which may use any attribute; a comment that says that
+    it is unused or kept for compatibility, there or on the line above, is accepted.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.
@@ -147,6 +148,12 @@ def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
 
 def _is_dropout(code: Code, expr: ast.expr) -> bool:
     """Whether an expression builds a dropout: torch's, one of this file, or of another library."""
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in MOVES
+    ):
+        expr = expr.func.value  # nn.Dropout(p).to(device)
     if not isinstance(expr, ast.Call):
         return False
     name = code.name(expr.func) or ""
@@ -275,6 +282,10 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
     parent = next(code.parents(node))
     if isinstance(parent, ast.Expr) or not _NAME.fullmatch(text):
         return True  # a docstring, a sentence, "--dropout"
+    if isinstance(parent, ast.Compare):
+        left = parent.left
+        said = left.id if isinstance(left, ast.Name) else getattr(left, "attr", "")
+        return not by_name or _NAMING.isdisjoint(words(said))  # `if mode == "drop"`
     if isinstance(parent, ast.Dict) and not by_name:
         return node in parent.keys
     if isinstance(parent, ast.Call):

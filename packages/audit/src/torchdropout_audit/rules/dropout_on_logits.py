@@ -58,8 +58,9 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
     scale or a mask in between, and at one right after a Linear or a convolution that is known to
     return logits: it has as many outputs as there are classes, labels or words, its name or that of
-    the result contains classifier or logits, or it ends a whole model in a variable. The Linear and dropout at the end of a transformer's feed-forward block are not
-    reported: their output is added to something.
+    the result contains classifier or logits, or it ends a whole model in a variable. The Linear and
+    dropout at the end of a transformer's feed-forward block are not reported: their output is added
+    to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an

@@ -91,7 +91,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    quarter of all, are no reason in a Module's constructor that uses another rate or has eight
+    quarter of all, are no reason in a Module's constructor that uses another rate or has five
     parameters, if no other class of the file is built with the same arguments.
 
     To fix: give it to the dropout, or remove it.

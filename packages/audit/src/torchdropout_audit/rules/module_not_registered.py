@@ -54,7 +54,8 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     """Dropouts in a plain list, tuple or dict of a Module stay in training mode.
 
     The rule looks for an attribute of a Module that is a Python list, tuple or dict to which the
-    file adds dropouts, and that never becomes a `ModuleList`, a `ModuleDict` or a `Sequential`.
+    file adds dropouts, or Modules of the file that have one, and that never becomes a `ModuleList`,
+    a `ModuleDict` or a `Sequential`.
 
     `Module.train`, `eval`, `to` and `state_dict` go through registered children. What is in a plain
     list is not registered: `model.eval()` does not reach it, and it drops in evaluation, too.

@@ -33,12 +33,12 @@ _KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
-    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
-    above 0 and one layer, which is the default. It is advice if there is surely one layer and the
-    rate is not known. It is also advice if only the defaults of two parameters say that there is
-    one layer and that the rate is above 0, no other dropout has that rate, and this file does not
-    build the class. If the number of layers is not known, or a test looks at it, nothing is
-    reported.
+    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
+    with a dropout above 0 and one layer, which is the default. It is advice if there is surely one
+    layer and the rate is not known. It is also advice if only the defaults of two parameters say
+    that there is one layer and that the rate is above 0, no other dropout has that rate, and this
+    file does not build the class. If the number of layers is not known, or a test looks at it,
+    nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
@@ -176,4 +176,6 @@ def _is_option(value: ast.expr) -> bool:
     """Whether a rate is an option as it is, or 1 minus one."""
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub):
         return isinstance(value.left, ast.Constant) and _is_option(value.right)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        return value.func.attr == "get"  # options.get("dropout", 0.0)
     return isinstance(value, (ast.Name, ast.Attribute, ast.Subscript))
