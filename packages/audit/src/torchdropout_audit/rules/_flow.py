@@ -302,7 +302,7 @@ class Flow:
         return [*self._built(func, state)]
 
     def _mixed(self, modules: Sequence[ast.expr]) -> list[Layer]:
-        """Returns the layers of a list in which a dropout or a BatchNorm is beside other kinds."""
+        """Returns the layers of a list in which a dropout or a BatchNorm is among other kinds."""
         found: list[Layer] = []
         for built in modules:
             known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None

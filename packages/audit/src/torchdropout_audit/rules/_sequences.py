@@ -245,7 +245,7 @@ class Reader:
                 self.code.name(each.func) if isinstance(each, ast.Call) else None for each in values
             }
             if len(values) > 1 and all(each is not None and _is_plain(each) for each in alike):
-                # One of several layers, and none of those that the rules ask about.
+                # One of several layers, and not one that the rules ask about.
                 return Layer(node, min(map(str, alike)) if len(alike) == 1 else "torch.layer")
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
                 return Layer(node)
@@ -545,7 +545,7 @@ def _is_scale(expr: ast.expr) -> bool:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is that of a layer of torch that is no dropout and no normalisation."""
+    """Whether a name is that of a layer of torch that neither drops nor normalises."""
     last = name.rpartition(".")[2]
     is_layer = name.startswith("torch.nn.") and last[:1].isupper()
     return is_layer and "Norm" not in last and "Drop" not in last and last != "Sequential"

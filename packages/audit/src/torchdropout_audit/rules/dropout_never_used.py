@@ -270,7 +270,7 @@ def _reads_by_name(node: ast.AST) -> bool:
 
 
 def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
-    """Whether a text is no name of an attribute: it is for people, or names an option.
+    """Whether a text does not name an attribute: it is for people, or names an option.
 
     Args:
         code: The file.
