@@ -358,20 +358,17 @@ class Flow:
                 for part in value.args:
                     found += _calls_in(part)
                     if isinstance(part, ast.Name):  # ModuleList(layers)
-                        found += _appends(self.code, state.cls).get(part.id, ())
-                found += self._appended(state.cls).get(expr.attr, ())
+                        found += _appends(self.code).get((state.cls, part.id), ())
+                found += self._appended(state.cls, expr.attr)
             elif isinstance(value, (ast.List, ast.ListComp, ast.BinOp)):
                 found += _calls_in(value)
-                found += self._appended(state.cls).get(expr.attr, ())
+                found += self._appended(state.cls, expr.attr)
         return found[:_MOST_ALIKE]
 
-    def _appended(self, cls: Class) -> dict[str, list[ast.expr]]:
-        """Returns what the class appends to each of its lists."""
-        found: dict[str, list[ast.expr]] = {}
-        for one in cls.lineage():
-            for name, calls in _appends(self.code, one).items():
-                found.setdefault(name, []).extend(calls)
-        return found
+    def _appended(self, cls: Class, name: str) -> list[ast.expr]:
+        """Returns what a class, or a base of it, appends to one of its lists."""
+        found = _appends(self.code)
+        return [each for one in cls.lineage() for each in found.get((one, name), ())]
 
     def _through(
         self, built: ast.expr, call: ast.Call, passed: _Passed, first: _Passed, state: _State
@@ -511,13 +508,14 @@ def _calls_in(expr: ast.expr) -> Iterator[ast.expr]:
 
 
 @kept
-def _appends(code: Code, cls: Class) -> dict[str, list[ast.expr]]:
-    found: dict[str, list[ast.expr]] = {}
+def _appends(code: Code) -> dict[tuple[Class, str], list[ast.expr]]:
+    """Returns what each class appends to each of its lists, and to those of its methods."""
+    found: dict[tuple[Class, str], list[ast.expr]] = {}
     for call in code.calls:
         func = call.node.func
-        if call.cls is not cls or not isinstance(func, ast.Attribute) or not call.node.args:
+        if call.cls is None or not isinstance(func, ast.Attribute) or not call.node.args:
             continue
         if func.attr in ("append", "extend"):
             name = getattr(func.value, "attr", "") or getattr(func.value, "id", "")
-            found.setdefault(name, []).extend(_calls_in(call.node.args[0]))
+            found.setdefault((call.cls, name), []).extend(_calls_in(call.node.args[0]))
     return found

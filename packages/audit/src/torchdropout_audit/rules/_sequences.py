@@ -94,8 +94,14 @@ def paths(code: Code) -> Sequence[Path]:
 
 
 @kept
+def has_dropout(code: Code) -> bool:
+    """Whether a file builds or applies one of torch's dropouts."""
+    return any(call.name in _DROPOUTS for call in code.calls)
+
+
+@kept
 def _paths(code: Code) -> tuple[Path, ...]:
-    if not any(call.name in _DROPOUTS for call in code.calls):
+    if not has_dropout(code):
         return ()
     return tuple(Reader(code).read())
 

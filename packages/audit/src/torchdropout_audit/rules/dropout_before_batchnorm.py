@@ -10,7 +10,7 @@ from ..code import Code
 from ._flow import Flow, is_batch_norm
 from ._grown import grown
 from ._rule import Hit, rule
-from ._sequences import Layer, Reader, drops, kind, paths
+from ._sequences import Layer, Reader, drops, has_dropout, kind, paths
 
 BROKEN = """\
 from torch import nn
@@ -94,7 +94,7 @@ def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
 
 def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
     """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
-    if "BatchNorm" in code.text or "batch_norm" in code.text:
+    if ("BatchNorm" in code.text or "batch_norm" in code.text) and has_dropout(code):
         yield from Flow(code, Reader(code)).read()
 
 

@@ -197,9 +197,16 @@ def _holds_dropout(code: Code, cls: Class) -> bool:
         for one in cls.lineage()
         for given in one.attributes.values()
         for each in given
-    ) or any(
-        call.cls in cls.lineage() and call.name in FUNCTIONAL_ON and _sees_mode(call)
+    ) or not _that_drop(code).isdisjoint(cls.lineage())
+
+
+@kept
+def _that_drop(code: Code) -> frozenset[Class]:
+    """Returns the classes that call a functional dropout with their mode."""
+    return frozenset(
+        call.cls
         for call in code.calls
+        if call.cls is not None and call.name in FUNCTIONAL_ON and _sees_mode(call)
     )
 
 
