@@ -279,7 +279,7 @@ class Flow:
         of_dropout = self._inside and self._inside[-1].cls
         if of_dropout and names_dropout(of_dropout.name):
             return passed  # inside of a dropout: who applies that is not here
-        if "lpha" in kind(layer) or _WEIGHTS in passed:
+        if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
         self._layers.setdefault(layer.node, layer)
         return frozenset((layer.node,))
@@ -464,6 +464,17 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
         return False
     given = layer.call.argument("track_running_stats") if layer.call is not None else None
     return not (isinstance(given, ast.expr) and code.value(given) is False)
+
+
+def is_always_on(code: Code, layer: Layer) -> bool:
+    """Whether a dropout drops in evaluation, too, by a literal: the variance is the same then.
+
+    Args:
+        code: The file.
+        layer: A dropout.
+    """
+    given = layer.call.argument("training") if layer.call is not None else None
+    return isinstance(given, ast.expr) and code.value(given) is True
 
 
 def _carries(name: str) -> bool:
