@@ -34,6 +34,8 @@ WORDS = (
     b"rop_path",
     b"rop_prob",
     b"rop_rate",
+    b"roprate",
+    b"rop_out",
     b"_drop",
     b"drop_p",
     b"drop=0",

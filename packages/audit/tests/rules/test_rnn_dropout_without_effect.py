@@ -52,6 +52,10 @@ CLEAN = [
     "from keras.layers import LSTM\nLSTM(8, dropout=0.5)",
     "class LSTM(nn.Module): ...\nLSTM(8, dropout=0.5)",
     "def f(kind): return getattr(nn, kind)(8, 8, dropout=0.5)",
+    "def f(rnn): return getattr(other, rnn)(8, 8, dropout=0.5)",
+    "def f(k): return {'a': nn.LSTM, 'b': nn.Transformer}[k](8, 8, dropout=0.5)",
+    "def f(k): cell = nn.LSTM if k else nn.Transformer; return cell(8, 8, dropout=0.5)",
+    "def f(n, p, k): return nn.LSTM(8, 8, dropout=p - k)",
     "with pytest.warns(UserWarning):\n    nn.LSTM(8, 8, dropout=0.5)",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cached_property
 
-from .definitions import Call
+from .definitions import Call, Function
 from .names import Names
 
 _MOST_EXPANDED = 50
@@ -17,6 +17,7 @@ class Layers(Names):
     def __init__(self, text: str, path: str = "<text>") -> None:
         super().__init__(text, path)
         self._sequences: dict[ast.Call, list[ast.expr] | None] = {}
+        self._results: dict[Function, ast.expr | None] = {}
         self._expanded: dict[ast.expr | None, int] = {}
 
     def sequence(self, call: Call) -> list[ast.expr] | None:
@@ -26,7 +27,9 @@ class Layers(Names):
         return self._sequences[call.node]
 
     def _sequence(self, call: Call) -> list[ast.expr] | None:
-        if call.name != "torch.nn.Sequential" or call.node.keywords:
+        if call.node.keywords:
+            return None
+        if call.name != "torch.nn.Sequential" and not self._fills_sequential(call):
             return None
         arguments = call.node.args
         if len(arguments) == 1 and not isinstance(arguments[0], ast.Starred):
@@ -44,6 +47,16 @@ class Layers(Names):
             layers += listed
         return layers
 
+    def _fills_sequential(self, call: Call) -> bool:
+        """Whether a call is `super().__init__(...)` in a class that is a `Sequential`."""
+        func = call.node.func
+        if not isinstance(func, ast.Attribute) or func.attr != "__init__" or call.cls is None:
+            return False
+        if not call.node.args or "super" not in ast.dump(func.value):
+            return False
+        bases = call.cls.node.bases
+        return len(bases) == 1 and self.name(bases[0]) == "torch.nn.Sequential"
+
     def _may_expand(self, listed: list[ast.expr]) -> bool:
         """Whether a list has not yet been expanded more often than anyone does."""
         first = listed[0] if listed else None
@@ -57,9 +70,21 @@ class Layers(Names):
             if len(values) != 1 or values[0] is None or expr.id in self._changed:
                 return None
             expr = values[0]
+        if isinstance(expr, ast.Call):
+            expr = self._returned(expr) or expr
         if not isinstance(expr, (ast.List, ast.Tuple)):
             return None
         return None if any(isinstance(e, ast.Starred) for e in expr.elts) else list(expr.elts)
+
+    def _returned(self, call: ast.Call) -> ast.expr | None:
+        """Returns the list that a function of this file builds and returns at once."""
+        function = self.local(call.func)
+        if not isinstance(function, Function):
+            return None
+        if function not in self._results:
+            returns = [each for each in ast.walk(function.node) if isinstance(each, ast.Return)]
+            self._results[function] = returns[0].value if len(returns) == 1 else None
+        return self._results[function]
 
     def _ordered(self, expr: ast.expr) -> list[ast.expr] | None:
         if not isinstance(expr, ast.Call) or self.name(expr.func) != "collections.OrderedDict":

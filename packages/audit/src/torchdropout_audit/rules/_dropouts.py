@@ -12,7 +12,7 @@ from ._rule import kept
 BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 """The names of classes of dropout modules."""
 
-_MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
+MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
 _ROOTS = re.compile(r"forward|__call__|\w+_step")
 _REFUSALS = re.compile(r"(?i)^(?:assert_?)?(?:raises|warns)|^suppress$")
 
@@ -39,7 +39,7 @@ def builds(code: Code, expr: ast.AST | None) -> bool:
     while (
         isinstance(expr, ast.Call)
         and isinstance(expr.func, ast.Attribute)
-        and expr.func.attr in _MOVES
+        and expr.func.attr in MOVES
         and isinstance(expr.func.value, ast.Call)
     ):
         expr = expr.func.value
@@ -60,7 +60,7 @@ def whole(code: Code, node: ast.expr) -> ast.expr:
             if code.name(parent.func) != "torch.nn.Sequential":
                 break
             node = parent
-        elif isinstance(parent, ast.Attribute) and parent.attr in _MOVES:
+        elif isinstance(parent, ast.Attribute) and parent.attr in MOVES:
             continue  # its call is next
         elif (
             isinstance(parent, ast.Call)

@@ -12,6 +12,7 @@ from ._rule import kept
 from ._sequences import Layer, Path, Reader
 
 _ADDERS = frozenset(("append", "add_module", "register_module"))
+_SEQUENTIAL = "torch.nn.Sequential"
 _MOST = 8  # ways to reach a statement that are followed
 _MOST_PATHS = 2000
 _DEEPEST_LOOPS = 4  # loops in loops that are followed
@@ -46,6 +47,11 @@ def grown(code: Code) -> Iterator[Path]:
 def _containers(code: Code, call: Call) -> Iterator[tuple[str, Function | None]]:
     """Yields the names, each with its function, of what a Sequential is made of."""
     if call.name != "torch.nn.Sequential":
+        bases = call.cls.node.bases if call.cls is not None else []
+        if call.function is not None and [code.name(each) for each in bases] == [_SEQUENTIAL]:
+            func = call.node.func
+            if isinstance(func, ast.Attribute) and func.attr == "add_module":
+                yield "self", call.function  # `self.add_module("drop", nn.Dropout(p))`
         return
     for argument in call.node.args:
         if isinstance(argument, ast.Starred):

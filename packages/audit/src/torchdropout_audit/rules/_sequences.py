@@ -66,8 +66,8 @@ class Path:
     def before(self) -> Iterator[Layer]:
         """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
         for path in self.perhaps():
-            if path.loose:
-                return
+            if path.loose and path.last.name not in _MASKS:
+                return  # a mask under an option changes nothing of what was before
             yield path.last
 
     def perhaps(self) -> Iterator[Path]:
@@ -94,8 +94,14 @@ def paths(code: Code) -> Sequence[Path]:
 
 
 @kept
+def has_dropout(code: Code) -> bool:
+    """Whether a file builds or applies one of torch's dropouts."""
+    return any(call.name in _DROPOUTS for call in code.calls)
+
+
+@kept
 def _paths(code: Code) -> tuple[Path, ...]:
-    if not any(call.name in _DROPOUTS for call in code.calls):
+    if not has_dropout(code):
         return ()
     return tuple(Reader(code).read())
 
@@ -165,6 +171,7 @@ class Reader:
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
         self._only: dict[Class, Layer | None] = {}
+        self._returned: dict[Function, Call | None] = {}
         self._inside: list[Function] = []
         self._inlined = 0
 
@@ -188,9 +195,20 @@ class Reader:
         """Returns the layers of a `Sequential`, including nested ones; None for another call."""
         children = self.code.sequence(call)
         if children is None:
-            return None
+            made = self._made_by(call)
+            return (
+                None
+                if made is None or depth >= _DEEPEST
+                else self.sequential(made, nested, depth + 1)
+            )
         found: list[Layer] = []
         for child in children:
+            if isinstance(child, ast.Name):  # block1 = nn.Sequential(...)
+                values = self.code.assigned(child)
+                value = values[0] if len(values) == 1 else None
+                only = self.calls.get(value) if isinstance(value, ast.Call) else None
+                if only is not None and only.name == "torch.nn.Sequential":
+                    child = only.node
             inner = self.calls.get(child) if isinstance(child, ast.Call) else None
             layers = None
             if inner is not None and depth < _DEEPEST:
@@ -201,6 +219,21 @@ class Reader:
             else:
                 found.append(self.built(child, child))
         return found
+
+    def _made_by(self, call: Call) -> Call | None:
+        """Returns the `Sequential` that a function of this file builds and returns at once."""
+        function = self.code.local(call.node.func) if call.name is None else None
+        if not isinstance(function, Function):
+            return None
+        if function not in self._returned:
+            results = [
+                each.value
+                for each in ast.walk(function.node)
+                if isinstance(each, ast.Return) and self.code.function_of(each) is function
+            ]
+            only = results[0] if len(results) == 1 else None
+            self._returned[function] = self.calls.get(only) if isinstance(only, ast.Call) else None
+        return self._returned[function]
 
     def built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
         """Returns the layer that an expression builds; without a name if it is not known."""
@@ -214,6 +247,12 @@ class Reader:
             return named[0] if len(named) == 1 and sure else Layer(node)
         if isinstance(expr, (ast.Name, ast.Attribute)):
             values = self.code.assigned(expr)
+            alike = {
+                self.code.name(each.func) if isinstance(each, ast.Call) else None for each in values
+            }
+            if len(values) > 1 and all(each is not None and _is_plain(each) for each in alike):
+                # One of several layers, and not one that the rules ask about.
+                return Layer(node, min(map(str, alike)) if len(alike) == 1 else "torch.layer")
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
                 return Layer(node)
             return self.built(values[0], node, depth + 1)
@@ -223,8 +262,32 @@ class Reader:
         if call.name is None:
             cls = self.code.local(call.node.func)
             only = self._only_layer(cls, depth) if isinstance(cls, Class) else None
-            return Layer(node) if only is None else Layer(node, only.name, only.call)
+            said = call.node.func
+            name = said.id if isinstance(said, ast.Name) else getattr(said, "attr", "")
+            if only is None and not ACTIVATIONS.isdisjoint(words(name)):
+                return Layer(node, "torch.activation")  # `get_activation(name)`
+            if only is None:
+                norm = self._norm(call)
+                return Layer(node) if norm is None else Layer(node, norm, replace(call, name=norm))
+            return Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _norm(self, call: Call) -> str | None:
+        """Returns the BatchNorm that a name stands for by default: `norm_layer=nn.BatchNorm2d`."""
+        func = call.node.func
+        if "BatchNorm" not in self.code.text or not isinstance(func, (ast.Name, ast.Attribute)):
+            return None
+        values = [*self.code.assigned(func)]
+        function = call.function
+        if isinstance(func, ast.Name) and function is not None and func.id in function.defaults:
+            values.append(function.defaults[func.id])
+        names = {
+            self.code.name(each)
+            for each in values
+            if each is not None and not isinstance(each, ast.Constant)
+        }
+        only = names.pop() if len(names) == 1 else None
+        return only if only is not None and only.startswith("torch.nn.BatchNorm") else None
 
     def _only_layer(self, cls: Class, depth: int) -> Layer | None:
         """Returns the layer of a Module of this file whose `forward` applies that one alone."""
@@ -427,6 +490,8 @@ class Reader:
             return [Layer(expr, f"torch.{func.attr.rstrip('_')}", call)], func.value
         if first is None:
             return [Layer(expr)], None
+        if call is not None and call.name == "torch.where" and len(expr.args) == 3:
+            return [Layer(expr, "torch.where", call)], expr.args[1]  # a mask: scores, or a number
         if call is not None and call.name is not None:
             if call.name.startswith("torch.nn.") and not call.name.startswith(
                 "torch.nn.functional."
@@ -456,6 +521,9 @@ class Reader:
         return layers
 
 
+ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
+"""Words for an activation that is chosen elsewhere."""
+_MASKS = frozenset(("torch.masked_fill", "torch.mul", "torch.where"))
 _MOVE = "torch.mul"  # a scale, or a mask that is added
 
 
@@ -480,6 +548,13 @@ def _is_scale(expr: ast.expr) -> bool:
     if isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Pow):  # d ** 0.5
         return isinstance(expr.right, (ast.Constant, ast.UnaryOp))
     return not _SCALES.isdisjoint(words(_said(expr)))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a layer of torch that neither drops nor normalises."""
+    last = name.rpartition(".")[2]
+    is_layer = name.startswith("torch.nn.") and last[:1].isupper()
+    return is_layer and "Norm" not in last and "Drop" not in last and last != "Sequential"
 
 
 def _said(expr: ast.expr) -> str:

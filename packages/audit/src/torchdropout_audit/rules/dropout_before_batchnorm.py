@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import chain
 
 from ..code import Code
+from ._flow import Flow, is_always_on, is_batch_norm
 from ._grown import grown
 from ._rule import Hit, rule
-from ._sequences import Layer, drops, kind, paths
+from ._sequences import Layer, Reader, drops, has_dropout, kind, paths
 
 BROKEN = """\
 from torch import nn
@@ -38,11 +39,6 @@ net = nn.Sequential(
 )
 """
 
-_BATCH_NORMS = frozenset(
-    ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d")
-    + ("LazyBatchNorm2d", "LazyBatchNorm3d")
-)
-
 
 @rule(
     "TD141",
@@ -57,9 +53,11 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm comes after a dropout.
 
     The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
-    what a function applies in turn to one value, options such as `if self.use_bn` and methods of
-    the class included. Layers in between make no difference, except another normalisation. Alpha
-    dropout keeps the variance and is not reported.
+    what a function applies in turn to a value: through sums and concatenations, options such as `if
+    self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers in
+    between make no difference, except another normalisation. Alpha dropout, which keeps the
+    variance, dropout that is on in evaluation too, stochastic depth, and the dropout of an
+    attention's weights are not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
@@ -69,23 +67,37 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     statistics.
     """
     seen = set()
+    for before, after in chain(_in_sequence(code), _in_value(code)):
+        if before.node in seen or _exclude(code, before.node, after.node):
+            continue
+        seen.add(before.node)
+        yield Hit(
+            before.node,
+            f"{kind(before)} before {kind(after)}, which stores the variance of dropped values and "
+            "divides by it in eval",
+            "put the dropout after the last BatchNorm",
+        )
+
+
+def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
+    """Yields the dropouts, each with a BatchNorm, of what is written down as a sequence."""
     for path in chain(paths(code), grown(code)):
-        if kind(path.last) not in _BATCH_NORMS or not _keeps_statistics(code, path.last):
+        if not is_batch_norm(code, path.last):
             continue
         for earlier in path.perhaps():
             before = earlier.last
             if "Norm" in kind(before) or "_norm" in kind(before):
                 break
             if drops(code, before) and "lpha" not in kind(before):
-                if before.node not in seen and not _exclude(code, before.node, path.last.node):
-                    seen.add(before.node)
-                    yield Hit(
-                        before.node,
-                        f"{kind(before)} before {kind(path.last)}, which stores the variance of "
-                        "dropped values and divides by it in eval",
-                        "put the dropout after the last BatchNorm",
-                    )
+                if not is_always_on(code, before):
+                    yield before, path.last
                 break
+
+
+def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
+    """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
+    if ("BatchNorm" in code.text or "batch_norm" in code.text) and has_dropout(code):
+        yield from Flow(code, Reader(code)).read()
 
 
 def _exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
@@ -106,8 +118,3 @@ def _options(code: Code, node: ast.AST) -> set[str]:
             found.add(said if is_body else f"not {said}")
         node = parent
     return found
-
-
-def _keeps_statistics(code: Code, layer: Layer) -> bool:
-    given = layer.call.argument("track_running_stats") if layer.call is not None else None
-    return not (isinstance(given, ast.expr) and code.value(given) is False)

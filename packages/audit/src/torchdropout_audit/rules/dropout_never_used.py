@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from ..code import RATES, Class, Code, words
+from ..code import RATES, Class, Code, Function, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
-from ._dropouts import BUILDERS, is_local_dropout, names_dropout
+from ._dropouts import BUILDERS, MOVES, is_local_dropout, names_dropout
 from ._excuses import is_kept_on_purpose
 from ._rule import Hit, kept, rule
 
@@ -28,6 +28,18 @@ class Head(nn.Module):
 """
 FIXED = BROKEN.replace("self.fc(x)", "self.fc(self.drop(x))")
 _WORD = re.compile(r"\w+")
+_NAMING = frozenset(("name", "n", "key", "k", "attr", "attribute", "child", "module"))
+_NAME = re.compile(r"[\w.]+")
+# What is given a text for people, or the name of an option.
+_SAYING = frozenset(
+    ("print", "debug", "info", "warning", "warn", "error", "log", "add_argument", "get", "pop")
+    + ("format", "write", "join", "add_scalar", "ValueError", "option")
+)
+# What is given a Module and applies no child.
+_KEEPING = frozenset(
+    ("copy.deepcopy", "copy.copy", "torch.save", "torch.nn.DataParallel", "logging.info")
+    + ("torch.nn.Module.__init__", "warnings.warn", "weakref.ref")
+)
 _BY_NAME = frozenset(("getattr", "setattr", "vars", "delattr", "attrgetter"))
 _CHILDREN = frozenset(
     ("children", "named_children", "modules", "named_modules", "_modules", "__dict__")
@@ -37,6 +49,7 @@ _LOOKING = frozenset(
     ("super", "isinstance", "type", "id", "len", "print", "repr", "str", "hasattr")
 )
 _MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
+_ENOUGH_BELOW = 2  # subclasses in this file that show how an abstract class is used
 _MOST_OPEN = 100  # methods of bases that a class calls
 _APPLYING = _CHILDREN | {"forward", "__call__"}
 # Methods of bases that apply no child.
@@ -56,7 +69,8 @@ _OTHER_ROOTS = frozenset(
 _SETTINGS = frozenset(
     (each,)
     for each in ("config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "options")
-    + ("hparams", "hparam", "hp", "params", "flags", "settings", "configuration")
+    + ("hparams", "hparam", "hp", "params", "flags", "settings", "configuration", "setting")
+    + ("hyperparams", "hyperparameters", "param", "parser", "namespace", "option")
 )
 _SETTING = frozenset(("init", "initialize", "weights", "freeze", "unfreeze"))
 
@@ -73,12 +87,12 @@ _SETTING = frozenset(("init", "initialize", "weights", "freeze", "unfreeze"))
 def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module builds is applied.
 
-    The rule looks for an attribute of a Module with a `forward` that is assigned a dropout and read
-    nowhere in the file: not by the class, its bases and its subclasses, not on another object, not
-    by name in a string. A class that loops over its children to apply them is skipped, and so is
-    one that runs a method of a base in another file, `self.encode(x)` or `super().forward(x)`,
-    which may use any attribute; a comment that says that it is unused or kept for compatibility,
-    there or on the line above, is accepted.
+    The rule looks for an attribute of a Module with a `forward` that is assigned a dropout, or a
+    `ModuleList` of dropouts, and read nowhere in the file: not by the class, its bases and its
+    subclasses, not on another object, not by name in a string. A class that loops over its children
+    to apply them is skipped, and so is one that runs a method of a base in another file,
+    `self.encode(x)` or `super().forward(x)`, which may use any attribute; a comment that says that
+    it is unused or kept for compatibility, there or on the line above, is accepted.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.
@@ -103,7 +117,9 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
         family = [*cls.lineage(), *below.get(cls, ())]
         forwards = [one.methods["forward"] for one in family if "forward" in one.methods]
         bodies = [each.node.body for each in forwards]
-        if not bodies or any(is_stub(b) or isinstance(b[-1], ast.Raise) for b in bodies):
+        real = [b for b in bodies if not is_stub(b) and not isinstance(b[-1], ast.Raise)]
+        # An abstract class may have subclasses in other files, too, unless it has several here.
+        if not real or (len(real) < len(bodies) and len(real) < _ENOUGH_BELOW):
             continue
         for name, node in dropouts:
             if uses.has(family, name) or is_kept_on_purpose(code, node):
@@ -132,9 +148,21 @@ def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
 
 def _is_dropout(code: Code, expr: ast.expr) -> bool:
     """Whether an expression builds a dropout: torch's, one of this file, or of another library."""
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in MOVES
+    ):
+        expr = expr.func.value  # nn.Dropout(p).to(device)
     if not isinstance(expr, ast.Call):
         return False
     name = code.name(expr.func) or ""
+    if name == "torch.nn.ModuleList" and len(expr.args) == 1:
+        listed = expr.args[0]
+        if isinstance(listed, ast.ListComp):
+            return _is_dropout(code, listed.elt)
+        elements = listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else []
+        return bool(elements) and all(_is_dropout(code, each) for each in elements)
     last = name.rpartition(".")[2]
     is_class = last[:1].isupper() and name.partition(".")[0] not in _OTHER_ROOTS
     return name in BUILDERS or (is_class and names_dropout(last)) or is_local_dropout(code, expr)
@@ -151,18 +179,18 @@ class _Uses:
         self._called: dict[Class | None, set[str]] = {}
         self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
         self._of_base: set[Class | None] = set()
+        by_name = any(map(_reads_by_name, ast.walk(code.tree)))
         for node in ast.walk(code.tree):
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                is_docstring = isinstance(next(code.parents(node)), ast.Expr)
-                if not is_docstring and not self._is_rate(code, node) and not _is_key(code, node):
+                if not self._is_rate(code, node) and not _is_said(code, node, by_name):
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
 
     def _attribute(self, code: Code, node: ast.Attribute) -> None:
-        if node.attr in _CHILDREN and not _only_looks(code, node):
+        if node.attr in _CHILDREN and not _only_looks(code, node) and not _loads(code, node):
             self.open.add(code.class_of(node))
         if isinstance(node.ctx, ast.Store):
             return
@@ -184,18 +212,30 @@ class _Uses:
         """Whether a node is a value of a configuration, `config.dropout`, that is not called."""
         parent = next(code.parents(node))
         is_called = isinstance(parent, ast.Call) and parent.func is node
-        return not is_called and _holds_settings(node.value)
+        is_rate = isinstance(parent, ast.keyword) and "drop" in (parent.arg or "")
+        return not is_called and (is_rate or _holds_settings(node.value))
 
     def _name(self, code: Code, node: ast.Name) -> None:
         """Records what passes a Module to a function, or reads attributes by name."""
         if node.id in _BY_NAME:
-            self.open.add(code.class_of(node))
+            call = next(code.parents(node))
+            of = call.args[0] if isinstance(call, ast.Call) and call.args else None
+            # `getattr(F, act)`, `vars(args)`, `getattr(self, "drop")`
+            is_written = (
+                isinstance(call, ast.Call)
+                and len(call.args) > 1
+                and isinstance(call.args[1], ast.Constant)
+            )
+            if of is None or not (is_written or code.name(of) or _holds_settings(of)):
+                self.open.add(code.class_of(node))
         elif node.id == "self" and isinstance(node.ctx, ast.Load):
             parent = next(code.parents(node))
             func = parent.func if isinstance(parent, ast.Call) else None
             is_looking = isinstance(func, ast.Name) and func.id in _LOOKING
             # `nn.Module.__init__(self)` is `super().__init__()`
             is_looking |= isinstance(func, ast.Attribute) and func.attr == "__init__"
+            is_looking |= isinstance(parent, ast.Return) or func is node
+            is_looking |= isinstance(parent, ast.Call) and _only_keeps(code, parent)
             if not isinstance(parent, ast.Attribute) and not is_looking:
                 self.open.add(code.class_of(node))
 
@@ -222,12 +262,71 @@ class _Uses:
         )
 
 
-def _is_key(code: Code, node: ast.Constant) -> bool:
-    """Whether a text names an option: `add_argument("--dropout")`, `config["dropout"]`."""
+def _reads_by_name(node: ast.AST) -> bool:
+    """Whether a node may read an attribute whose name is in a text."""
+    return (isinstance(node, ast.Name) and node.id in _BY_NAME | {"hasattr"}) or (
+        isinstance(node, ast.Attribute) and node.attr in _CHILDREN | {"add_module"}
+    )
+
+
+def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
+    """Whether a text does not name an attribute: it is for people, or names an option.
+
+    Args:
+        code: The file.
+        node: A text.
+        by_name: Whether the file reads attributes by their names.
+    """
+    text = node.value
+    assert isinstance(text, str)
     parent = next(code.parents(node))
-    is_argument = isinstance(node.value, str) and node.value.startswith("--")
-    is_subscript = isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
-    return is_argument or is_subscript
+    if isinstance(parent, ast.Expr) or not _NAME.fullmatch(text):
+        return True  # a docstring, a sentence, "--dropout"
+    if isinstance(parent, ast.Compare):
+        left = parent.left
+        said = left.id if isinstance(left, ast.Name) else getattr(left, "attr", "")
+        return not by_name or _NAMING.isdisjoint(words(said))  # `if mode == "drop"`
+    if isinstance(parent, ast.Dict) and not by_name:
+        return node in parent.keys
+    if isinstance(parent, ast.Call):
+        func = parent.func
+        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        return said in _SAYING
+    return isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+
+
+def _loads(code: Code, node: ast.AST) -> bool:
+    """Whether a node is where the weights of a model are read from a file."""
+    function = code.function_of(node)
+    while function is not None:
+        if "load" in words(function.name) or function.name == "from_pretrained":
+            return True
+        function = code.function_of(function.node)
+    return False
+
+
+def _only_keeps(code: Code, call: ast.Call) -> bool:
+    """Whether a call that is given a Module applies none of its children."""
+    name = code.name(call.func)
+    function = code.local(call.func)
+    if name is not None:
+        return name in _KEEPING or not _SETTING.isdisjoint(words(name.rpartition(".")[2]))
+    if not isinstance(function, Function) or function.cls is not None or len(call.args) != 1:
+        return False
+    if not function.parameters:
+        return False
+    given = function.parameters[0].arg
+    for each in ast.walk(function.node):
+        if isinstance(each, ast.Attribute) and each.attr in _CHILDREN:
+            if not _only_looks(code, each):
+                return False
+        elif isinstance(each, ast.Name) and each.id == given and isinstance(each.ctx, ast.Load):
+            parent = next(code.parents(each))
+            func = parent.func if isinstance(parent, ast.Call) else None
+            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING
+            if not isinstance(parent, ast.Attribute) and not is_looking:
+                return False
+    return True
 
 
 def _holds_settings(expr: ast.expr) -> bool:

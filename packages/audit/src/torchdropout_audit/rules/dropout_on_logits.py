@@ -31,10 +31,15 @@ classifier = nn.Sequential(
 )
 """
 
-_SOFTMAX = ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
+_SOFTMAX = frozenset(
+    ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
+    + ("cross_entropy", "binary_cross_entropy_with_logits", "CrossEntropyLoss")
+    + ("BCEWithLogitsLoss",)
+)
 _PROJECTIONS = re.compile(r"(?:Lazy)?(?:Linear|Conv[123]d|Bilinear)")
 _CLASSES = frozenset(
     ("class", "classes", "label", "labels", "categories", "vocab", "vocabulary", "logits")
+    + ("tagset", "nclass", "nclasses", "ncls")
 )
 _HEADS = frozenset(("classifier", "logits", "logit"))
 
@@ -50,12 +55,12 @@ _HEADS = frozenset(("classifier", "logits", "logit"))
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
-    The rule looks at a dropout before a softmax, with nothing but a shape, a scale or a mask in
-    between, and at one right after a Linear or a
-    convolution that ends something known to return logits: it has as many outputs as there are
-    classes, labels or words, its name contains classifier or logits, or it ends a whole model in a
-    variable. The Linear and dropout at the end of a transformer's feed-forward block are not
-    reported: their output is added to something.
+    The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
+    scale or a mask in between, and at one right after a Linear or a convolution that is known to
+    return logits: it has as many outputs as there are classes, labels or words, its name or that of
+    the result contains classifier or logits, or it ends a whole model in a variable. The Linear and
+    dropout at the end of a transformer's feed-forward block are not reported: their output is added
+    to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
@@ -81,7 +86,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 "put it before the last layer, or after the softmax of an attention",
             )
         elif (
-            path.ends
+            (path.ends or _is_named(path))
             and drops(code, path.last)
             and _PROJECTIONS.fullmatch(kind(before))
             and before.call is not None
@@ -92,6 +97,19 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 f"{kind(path.last)} on the logits: a dropped logit is 0, a score like any other",
                 f"put it before {kind(before)}",
             )
+        elif (
+            kind(path.last) in ("sigmoid", "Sigmoid")
+            and drops(code, before)
+            and path.earlier is not None
+            and path.earlier.earlier is not None
+            and _PROJECTIONS.fullmatch(kind(path.earlier.earlier.last))
+            and _has_classes(path.earlier.earlier.last)
+        ):
+            hit = Hit(
+                before.node,
+                f"{kind(before)} on the logits: a dropped logit is 0, a score like any other",
+                f"put it before {kind(path.earlier.earlier.last)}",
+            )
         else:
             continue
         if hit.node not in seen:
@@ -100,13 +118,37 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
 
 
 def _leaves(layer: Layer) -> bool:
-    return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "contiguous", "float")
+    return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "where", "contiguous", "float")
+
+
+def _has_classes(layer: Layer) -> bool:
+    return layer.call is not None and _are_classes(layer.call)
+
+
+def _are_classes(projection: Call) -> bool:
+    """Whether a projection has as many outputs as there are classes."""
+    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
+    return any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size))
+
+
+def _is_named(path: Path) -> bool:
+    """Whether the result has a name that says what it is: `logits = self.drop(self.fc(x))`."""
+    whole = path.whole
+    if not isinstance(whole, ast.Assign) or whole.value is not path.last.node:
+        return False
+    target = whole.targets[0]
+    return isinstance(target, ast.Name) and bool(_HEADS & set(words(target.id)))
 
 
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:
-    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
-    if any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size)):
+    if _are_classes(projection):
         return True
+    if _is_named(path):
+        return True
+    applied = path.earlier.last.node if path.earlier is not None else None
+    if isinstance(path.whole, ast.Return) and isinstance(applied, ast.Call):
+        func = applied.func
+        return isinstance(func, ast.Attribute) and bool(_HEADS & set(words(func.attr)))
     parent = next(code.parents(path.whole), None)
     if isinstance(parent, ast.Assign) and isinstance(path.whole, ast.Call):
         target = parent.targets[0]

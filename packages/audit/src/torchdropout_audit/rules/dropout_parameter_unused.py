@@ -30,12 +30,22 @@ FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
 
 _DROPS = frozenset(
     ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
+    + ("droprate", "dropprob", "dropratio", "dropoutrate", "dropoutprob", "dropoutp", "layerdrop")
     + ("dropouti", "dropouth", "dropoute", "dropouto", "dropoutw")  # of AWD-LSTM
+)
+# Two last words, and what a rate is that of.
+_PAIRS = frozenset(
+    (("drop", "out"), ("keep", "prob"), ("keep", "probability"), ("dp", "rate"), ("dp", "prob"))
+)
+_PLACES = frozenset(
+    ("input", "output", "hidden", "emb", "embed", "embedding", "attn", "attention", "att", "rnn")
+    + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
+    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear", "i")
 )
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 4  # of so many parameters, one without a use is a leftover
-_MANY = 8
+_MANY = 5
 _NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
 # A name in a comment that is code: an argument, what is called or assigned, a line of its own.
 _IN_CODE = (
@@ -81,7 +91,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    quarter of all, are no reason in a Module's constructor that uses another rate or has eight
+    quarter of all, are no reason in a Module's constructor that uses another rate or has five
     parameters, if no other class of the file is built with the same arguments.
 
     To fix: give it to the dropout, or remove it.
@@ -111,8 +121,15 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
 def _is_rate(name: str) -> bool:
     said = words(name)
-    is_drop = not _DROPS.isdisjoint(said) and said[-1] in _LAST
-    return is_drop and not name.startswith("_")
+    while said and said[-1].isdigit():
+        said = said[:-1]
+    if not said or name.startswith("_"):
+        return False
+    if said[-2:] in _PAIRS:
+        return True
+    if said[0] == "dropout" and said[-1] in _PLACES:
+        return True
+    return not _DROPS.isdisjoint(said) and said[-1] in _LAST
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -170,6 +187,8 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
 def _changes_nothing(code: Code, decorator: ast.expr) -> bool:
     """Whether a decorator leaves the parameters as they are, and asks for none."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(called, ast.Name) and called.id == "staticmethod":
+        return True
     return (code.name(called) or "").startswith(_PLAIN_DECORATORS)
 
 

@@ -44,7 +44,8 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     The rule looks for a name that contains keep, survival or retain (`keep_prob`, `self.keep_rate`,
     `cfg.survival_prob`) and is given as the rate of a torch dropout, an RNN, an attention or a
     Transformer layer. It is advice if the name stands for a number below a half, since the name may
-    be what is wrong, and for `1 - dropout`.
+    be what is wrong, and for `1 - dropout`. `keep_dropout` may also be the option whether to keep
+    it, and is not reported.
 
     TensorFlow 1 took the probability to keep, torch takes the probability to drop. A model ported
     with `keep_prob=0.9` drops 90 %.

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 
-from ..code import Assigned, Class, Code, Function
+from ..code import FUNCTIONAL_ON, Assigned, Call, Class, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import builds, is_local_dropout, names_dropout
@@ -54,7 +54,8 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     """Dropouts in a plain list, tuple or dict of a Module stay in training mode.
 
     The rule looks for an attribute of a Module that is a Python list, tuple or dict to which the
-    file adds dropouts, and that never becomes a `ModuleList`, a `ModuleDict` or a `Sequential`.
+    file adds dropouts, or Modules of the file that have one, and that never becomes a `ModuleList`,
+    a `ModuleDict` or a `Sequential`.
 
     `Module.train`, `eval`, `to` and `state_dict` go through registered children. What is in a plain
     list is not registered: `model.eval()` does not reach it, and it drops in evaluation, too.
@@ -181,8 +182,37 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
     """Whether a call builds a dropout: True, False if only its name says so, None if not."""
     if builds(code, call) or is_local_dropout(code, call):
         return True
+    cls = code.local(call.func)
+    if isinstance(cls, Class) and cls.is_surely_module and _holds_dropout(code, cls):
+        return True
     name = code.name(call.func)
     return False if name is not None and names_dropout(name.rpartition(".")[2]) else None
+
+
+@kept
+def _holds_dropout(code: Code, cls: Class) -> bool:
+    """Whether a Module of this file has a dropout of its own, or one that sees its mode."""
+    return any(
+        builds(code, each.value)
+        for one in cls.lineage()
+        for given in one.attributes.values()
+        for each in given
+    ) or not _that_drop(code).isdisjoint(cls.lineage())
+
+
+@kept
+def _that_drop(code: Code) -> frozenset[Class]:
+    """Returns the classes that call a functional dropout with their mode."""
+    return frozenset(
+        call.cls
+        for call in code.calls
+        if call.cls is not None and call.name in FUNCTIONAL_ON and _sees_mode(call)
+    )
+
+
+def _sees_mode(call: Call) -> bool:
+    given = call.argument("training")
+    return isinstance(given, ast.Attribute) and given.attr == "training"
 
 
 def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:

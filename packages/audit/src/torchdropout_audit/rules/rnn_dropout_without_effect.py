@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from ..code import RNNS, Call, Class, Code, Function
 from ..reporting.findings import Severity
@@ -16,6 +19,7 @@ from torch import nn
 rnn = nn.LSTM(8, 16, dropout=0.5)
 """
 FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
+_KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
 
 
 @rule(
@@ -29,19 +33,19 @@ FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
-    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
-    above 0 and one layer, which is the default. It is advice if there is surely one layer and the
-    rate is not known. It is also advice if only the defaults of two parameters say that there is
-    one layer and that the rate is above 0, no other dropout has that rate, and this file does not
-    build the class. If the number of layers is not known, or a test looks at it, nothing is
-    reported.
+    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
+    with a dropout above 0 and one layer, which is the default. It is advice if there is surely one
+    layer and the rate is not known. It is also advice if only the defaults of two parameters say
+    that there is one layer and that the rate is above 0, no other dropout has that rate, and this
+    file does not build the class. If the number of layers is not known, or a test looks at it,
+    nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
 
     To fix: add a separate dropout after the RNN, or use more layers.
     """
-    for call in code.calls:
+    for call in map(partial(_as_rnn, code), code.calls):
         if call.name not in RNNS:
             continue
         by_default = not _has_one_layer(code, call)
@@ -66,6 +70,42 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         )
 
 
+def _as_rnn(code: Code, call: Call) -> Call:
+    """Returns a call with the name of an RNN where one of several RNNs is called.
+
+    They have the same arguments: `getattr(nn, kind)(...)`, `cell = nn.LSTM if gated else nn.RNN`.
+    """
+    if call.name is not None or not _gives_rate(call):
+        return call
+    func = call.node.func
+    if isinstance(func, ast.Call):
+        is_own = isinstance(func.func, ast.Name) and func.func.id == "getattr" and func.args
+        is_nn = is_own and code.name(func.args[0]) == "torch.nn" and len(func.args) == 2
+        is_nn = is_nn and bool(_KINDS.search(code.text_of(func.args[1])))
+        return replace(call, name="torch.nn.RNN") if is_nn else call
+    values: list[ast.expr | None]
+    if isinstance(func, ast.Subscript):
+        held = func.value if isinstance(func.value, ast.Dict) else None
+        named = code.assigned(func.value)
+        if held is None and len(named) == 1 and isinstance(named[0], ast.Dict):
+            held = named[0]
+        values = [*held.values] if held is not None else []
+    else:
+        values = code.assigned(func)
+    names = {
+        code.name(side) if side is not None else None
+        for each in values
+        for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
+    }
+    if not names or not names.issubset(RNNS):
+        return call
+    return replace(call, name=min(name for name in names if name))
+
+
+def _gives_rate(call: Call) -> bool:
+    return any(keyword.arg == "dropout" for keyword in call.node.keywords)
+
+
 def _has_one_layer(code: Code, call: Call) -> bool:
     layers = call.argument("num_layers")
     if layers is None:
@@ -77,6 +117,9 @@ def _has_one_by_default(code: Code, call: Call) -> bool:
     """Whether a parameter with a default of 1 is the number of layers, and nothing looks at it."""
     layers = call.argument("num_layers")
     function = call.function
+    if isinstance(layers, ast.Attribute):  # self.num_layers = num_layers
+        values = code.assigned(layers)
+        layers = values[0] if len(values) == 1 else None
     if function is None or not isinstance(layers, ast.Name) or default_of(code, layers) != 1:
         return False
     if function.name == "__init__" and function.cls in _built(code):
@@ -126,5 +169,13 @@ def _severity(code: Code, given: ast.expr) -> Severity | None:
         return None if is_number(code.value(given)) else "advice"
     values = [given, *(v for v in code.assigned(given) if v is not None)]
     # A computed rate may be 0 for one layer.
-    named = (ast.Name, ast.Attribute, ast.Subscript)
-    return "advice" if all(isinstance(value, named) for value in values) else None
+    return "advice" if all(map(_is_option, values)) else None
+
+
+def _is_option(value: ast.expr) -> bool:
+    """Whether a rate is an option as it is, or 1 minus one."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub):
+        return isinstance(value.left, ast.Constant) and _is_option(value.right)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        return value.func.attr == "get"  # options.get("dropout", 0.0)
+    return isinstance(value, (ast.Name, ast.Attribute, ast.Subscript))

@@ -1,0 +1,13 @@
+from torch import nn
+
+
+class G(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ff = nn.Linear(8, 8)
+        self.drop = nn.Dropout(0.5)
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, x):
+        x = x + self.drop(self.ff(x))  #! dropout-before-batchnorm advice
+        return self.norm(x)
