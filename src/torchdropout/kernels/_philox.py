@@ -22,6 +22,7 @@ from ..contract.philox import (
     WORD,
     philox4x32,
 )
+from ..contract.seed import as_int64
 
 # Where an int64 that is read as two int32 has its low and its high half.
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
@@ -60,13 +61,13 @@ def halves_of_run(
     pairs = memory.view(torch.int32).view(6, len(keys), step, 2).unbind(-1)
     low, high = pairs[_LOW].unbind(), pairs[_HIGH].unbind()
     words = torch.empty((len(keys), step, 4), dtype=torch.int32, device="cpu")
-    numbers = torch.arange(step, device="cpu").expand_as(c0)
+    # Of the inputs, only c0 differs between blocks, by 1 from one to the next. So its product is a
+    # sum, and one product of each of the first two rounds is among the constants.
+    products_of_c0 = (torch.arange(step, device="cpu") * MULTIPLIER_0).expand_as(c0)
+    c0.zero_()  # its high half stays 0
 
     for first in range(block & WORD, (block & WORD) + pieces * step, step):
-        # Of the inputs, only c0 differs between blocks. So one product of each of the first two
-        # rounds is the same for all, and is among the constants.
-        torch.add(numbers, first, out=c0)
-        torch.mul(c0, MULTIPLIER_0, out=product_0)
+        torch.add(products_of_c0, as_int64(first * MULTIPLIER_0 % 2**64), out=product_0)
         torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(WORD).bitwise_xor_(mask_of_c2)
         torch.mul(c2, MULTIPLIER_1, out=product_1)
         low[0].copy_(high[3])
