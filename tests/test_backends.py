@@ -40,13 +40,13 @@ def unchanged():
 def reference_calls(monkeypatch):
     """Counts how often the reference makes a mask."""
     calls = []
-    keep_bits = reference.keep_bits
+    keep_range = reference._keep_range
 
     def counting(*args):
         calls.append(args)
-        return keep_bits(*args)
+        return keep_range(*args)
 
-    monkeypatch.setattr(reference, "keep_bits", counting)
+    monkeypatch.setattr(reference, "_keep_range", counting)
     return calls
 
 
