@@ -71,18 +71,22 @@ class Layers(Names):
                 return None
             expr = values[0]
         if isinstance(expr, ast.Call):
-            expr = self._returned(expr) or expr
+            expr = self.returned(expr) or expr
         if not isinstance(expr, (ast.List, ast.Tuple)):
             return None
         return None if any(isinstance(e, ast.Starred) for e in expr.elts) else list(expr.elts)
 
-    def _returned(self, call: ast.Call) -> ast.expr | None:
-        """Returns the list that a function of this file builds and returns at once."""
+    def returned(self, call: ast.Call) -> ast.expr | None:
+        """Returns what a function of this file returns, if it does in one place only."""
         function = self.local(call.func)
         if not isinstance(function, Function):
             return None
         if function not in self._results:
-            returns = [each for each in ast.walk(function.node) if isinstance(each, ast.Return)]
+            returns = [
+                each
+                for each in ast.walk(function.node)
+                if isinstance(each, ast.Return) and self.function_of(each) is function
+            ]
             self._results[function] = returns[0].value if len(returns) == 1 else None
         return self._results[function]
 

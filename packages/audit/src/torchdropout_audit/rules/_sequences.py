@@ -171,7 +171,6 @@ class Reader:
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
         self._only: dict[Class, Layer | None] = {}
-        self._returned: dict[Function, Call | None] = {}
         self._inside: list[Function] = []
         self._inlined = 0
 
@@ -222,18 +221,8 @@ class Reader:
 
     def _made_by(self, call: Call) -> Call | None:
         """Returns the `Sequential` that a function of this file builds and returns at once."""
-        function = self.code.local(call.node.func) if call.name is None else None
-        if not isinstance(function, Function):
-            return None
-        if function not in self._returned:
-            results = [
-                each.value
-                for each in ast.walk(function.node)
-                if isinstance(each, ast.Return) and self.code.function_of(each) is function
-            ]
-            only = results[0] if len(results) == 1 else None
-            self._returned[function] = self.calls.get(only) if isinstance(only, ast.Call) else None
-        return self._returned[function]
+        made = self.code.returned(call.node) if call.name is None else None
+        return self.calls.get(made) if isinstance(made, ast.Call) else None
 
     def built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
         """Returns the layer that an expression builds; without a name if it is not known."""

@@ -40,7 +40,7 @@ _PAIRS = frozenset(
 _PLACES = frozenset(
     ("input", "output", "hidden", "emb", "embed", "embedding", "attn", "attention", "att", "rnn")
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
-    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear", "i")
+    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear")
 )
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
