@@ -407,7 +407,7 @@ SELDOM = 10
 SLOW_CHECKS = ("thread-law",)
 # Of plain dropout, channels, attention and noise, these get all seeds. The others share the checks,
 # and many of them also draw the same numbers from torch: they get one seed of this many.
-MAIN = ("functional", "draws_below", "channels", "attention", "gaussian_noise")
+MAIN = ("functional", "channels", "attention", "gaussian_noise")
 OTHERS = 200
 # A call makes one draw, so that every run takes minutes.
 SLOW_TARGETS = {"whole_batch": 2}

@@ -1,6 +1,9 @@
 """The table, the texts, and what the checks promise to see."""
 
 import re
+import subprocess
+import sys
+import textwrap
 from statistics import mean
 
 import pytest
@@ -235,3 +238,50 @@ def test_a_class_of_places_is_looked_at_for_five_times_the_rate_error_of_all():
     seen = float(re.search(r"([\d.]+) in one class modulo 256,", check.sees)[1])
     # Large calls are whole, so that it is a little more.
     assert 5 * level.rate * 0.5 * 0.9 < seen < 5 * level.rate * 0.5 * 1.2
+
+
+# --- What checks are made of ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "expanded"])
+def test_an_incoming_gradient_arrives_as_it_lies_in_memory(layout):
+    seen = []
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, grad):
+            seen.append(grad.stride())
+            (x,) = ctx.saved_tensors
+            return 3 * x**2 * grad
+
+    x, leaf = torch.randn(4, 5, requires_grad=True), torch.randn(4, 5, requires_grad=True)
+    incoming = {
+        "contiguous": leaf,
+        "transposed": (leaf.T.contiguous()).T,
+        "expanded": leaf[:, :1].expand(4, 5),
+    }[layout]
+    y = Cube.apply(x)
+    wanted = torch.autograd.grad(y, [x], incoming, create_graph=True)
+    got = reading.gradients(y, [x], incoming, create_graph=True)
+    assert torch.equal(*wanted, *got)
+    assert seen[0] == seen[1] == incoming.stride()
+    # And it can be differentiated by what the incoming one was made of.
+    vector = torch.randn(4, 5)
+    second = [torch.autograd.grad(grad, [x, leaf], vector) for (grad,) in (wanted, got)]
+    assert all(torch.equal(a, b) for a, b in zip(*second, strict=True))
+
+
+def test_no_check_at_quick_imports_sympy():
+    code = """
+        import sys, torch
+        from torchdropout.verify import check_dropout
+        assert check_dropout(torch.nn.Dropout, level="quick").passed
+        assert "sympy" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == 0

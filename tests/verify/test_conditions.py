@@ -3,10 +3,12 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from torchdropout.verify import check_subject, conditions
+from torchdropout.verify.checks.conditions import _sharing as sharing
 from torchdropout.verify.conditions import arrange, design, expanded_axis, fits
 from torchdropout.verify.targets import resolve
 from verify import _zoo, generated
@@ -107,3 +109,26 @@ def test_a_report_says_what_the_conditions_that_fail_have_in_common():
     values = generated.CLAIMS[0]
     drawn = generated.Broken(values, "too large", (("dtype", torch.float16),))
     assert "all with float16" in run_checks(drawn).message
+
+
+@pytest.mark.parametrize(
+    ("how", "make"),
+    [
+        ("the same draws", lambda bits: bits[:, 3]),
+        ("opposite draws", lambda bits: ~bits[:, 3]),
+        ("draws that return one call later", lambda bits: np.roll(bits[:, 3], 1)),
+        ("draws whose opposites return one call later", lambda bits: ~np.roll(bits[:, 3], 1)),
+        (None, lambda bits: np.roll(bits[:, 3], 2)),
+    ],
+)
+@pytest.mark.parametrize("calls", [66, 129, 300])
+def test_places_that_share_draws_are_told(how, make, calls):
+    bits = np.random.default_rng(0).random((calls, 40)) < 0.5
+    assert sharing(bits) is None
+    bits[:, 17] = make(bits)
+    found = sharing(bits)
+    if how is None:
+        assert found is None
+    else:
+        assert found[0] == how
+        assert {frozenset(pair) for pair in found[1]} == {frozenset({3, 17})}

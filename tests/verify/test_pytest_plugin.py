@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import RULES, pytest_plugin
+from torchdropout.verify import RULES, pytest_plugin, runner
 from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
@@ -159,7 +159,7 @@ def test_an_expected_failure_hides_no_other_error(run, monkeypatch):
     def raises(*args, **kwargs):
         raise RuntimeError("of the verifier")
 
-    monkeypatch.setattr(pytest_plugin, "check_subject", raises)
+    monkeypatch.setattr(pytest_plugin, "begun", raises)
     result = run("[Live], select=['TD502'], expected_failures={'eval-identity': 'issue 7'}")
     result.assert_outcomes(failed=1)
 
@@ -202,12 +202,12 @@ def test_two_workers_say_what_one_does(run):
 def test_each_check_runs_once_whatever_the_order(monkeypatch):
     ran = []
 
-    def counted(subject, **options):
-        ran.extend(options["only"])
-        return check_subject(subject, **options)
+    def counted(self, code, failed):
+        ran.append(RULES[code].name)
+        return run_one(self, code, failed)
 
-    check_subject = pytest_plugin.check_subject
-    monkeypatch.setattr(pytest_plugin, "check_subject", counted)
+    run_one = runner.Run.__call__
+    monkeypatch.setattr(runner.Run, "__call__", counted)
     mark = parametrize_with_dropout_checks([nn.Dropout], select=["mode", "scale", "rate"])
     for _ in range(2):
         for parameter in reversed(mark.args[1]):

@@ -15,9 +15,10 @@ from torchdropout.verify import (
     check_dropout,
     check_subject,
 )
-from torchdropout.verify.runner import Course, codes_of
+from torchdropout.verify.runner import begun, codes_of, waits_for
 from torchdropout.verify.specs import PLAIN
-from verify._zoo import SHORT
+from torchdropout.verify.targets import resolve
+from verify._zoo import COARSE, SHORT
 
 # What is tested is the runner, not the statistics.
 TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
@@ -110,33 +111,43 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broke
     assert checks["eval-identity"].status == "ok"
 
 
-def test_a_run_goes_on_from_where_another_ended(run_checks):
+def test_checks_wait_for_all_that_they_depend_on():
+    codes = codes_of(None, PLAIN)
+    waits = waits_for(codes, PLAIN)
+    name = {code: CHECKS[code].name for code in codes}
+    named = {name[code]: {name[other] for other in others} for code, others in waits.items()}
+    assert named["drop-rate"] >= {"output-shape", "train-stochastic", "kept-scale"}
+    # Through others, and for the rates that `drop-rate` finds wrong.
+    assert named["position-rate"] == {"drop-rate"} | named["drop-rate"]
+    assert "drop-rate" in named["p-zero-identity"]
+    # In run order nothing waits for a later check: one process is never stuck.
+    for at, code in enumerate(codes):
+        assert waits[code] <= set(codes[:at]), name[code]
+    # Those that are left out are not waited for.
+    (few,) = (c for c in codes if name[c] == "few-masks")
+    assert waits_for([few], PLAIN) == {few: frozenset()}
+
+
+def test_a_check_alone_says_what_it_says_in_a_run(run_checks):
     names = frozenset(["drop-rate", "few-masks", "lag-independence", "tiny-input"])
-    courses = []
-    whole = run_checks(torch.nn.Dropout, only=names, ended=courses.append)
-    assert [len(course.results) for course in courses] == [1, 2, 3, 4]
-    assert courses[-1] == Course(whole.checks)
-    ran = []
-    rest = run_checks(
-        torch.nn.Dropout,
-        only=names,
-        course=courses[1],
-        progress=lambda i, total, rule: ran.append((i, total, rule.name)),
-    )
-    assert ran == [(2, 4, "lag-independence"), (3, 4, "tiny-input")]
-    assert rest.checks[:2] == whole.checks[:2]
-    assert [c.message for c in rest.checks] == [c.message for c in whole.checks]
+    whole = run_checks(torch.nn.Dropout, only=names)
+    subject = resolve(torch.nn.Dropout)
+    for result in whole.checks:
+        with begun(subject, COARSE, 0) as run:
+            assert run(result.rule.code, ()).message == result.message
 
 
-def test_rates_known_to_be_wrong_are_not_echoed(run_checks):
+def test_rates_known_to_be_wrong_are_not_echoed():
     def wrong(x, p, training):
         return torch.nn.functional.dropout(x, 0.6 if p == 0.5 else p, training)
 
-    courses = []
-    run_checks(wrong, only=frozenset(["drop-rate"]), ended=courses.append)
-    (course,) = courses
-    assert course.bad_rates == {0.5}
-    (_, alone) = run_checks(wrong, only=frozenset(["drop-rate", "few-masks"]), course=course).checks
+    code = {check.name: code for code, check in CHECKS.items()}
+    with begun(resolve(wrong), COARSE, 0) as run:
+        run(code["drop-rate"], ())
+        assert run.bad_rates == {0.5}
+    with begun(resolve(wrong), COARSE, 0) as run:
+        run.bad_rates |= {0.5}
+        alone = run(code["few-masks"], ())
     assert alone.message == "not checked: the rate at p=0.5 is wrong, see drop-rate"
 
 

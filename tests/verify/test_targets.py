@@ -231,6 +231,33 @@ def test_instance_is_copied():
     assert module.p == 0.3
 
 
+class Switched(nn.Module):
+    """Its mode is set by `train`, and a call in training may change it."""
+
+    def __init__(self, p=0.5, *, forgets=False):
+        super().__init__()
+        self.p, self.forgets, self.switched = p, forgets, []
+
+    def train(self, mode=True):
+        self.switched.append(mode)
+        return super().train(mode)
+
+    def forward(self, x):
+        y = F.dropout(x, self.p, self.training)
+        self.training = self.training and not self.forgets
+        return y
+
+
+def test_a_module_is_put_into_a_mode_when_it_is_not_in_it():
+    for forgets in (False, True):
+        built = resolve(functools.partial(Switched, forgets=forgets)).build(0.5)
+        for training in (True, True, False, False, True):
+            dropped = bool((built.call(X, training) == 0).any())
+            assert dropped is training
+        again = [True, True] if forgets else [True]
+        assert built.module.switched[-3 - forgets :] == [*again, False, True]
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [

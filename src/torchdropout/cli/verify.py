@@ -169,9 +169,9 @@ def _limit(timeout: float | None, level: str) -> float | None:
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    default=1,
+    default=2,
     show_default=True,
-    help="Targets verified at the same time, where processes can be forked.",
+    help="Processes for the targets and their checks, where processes can be forked.",
 )
 @click.option(
     "--spec",

@@ -1,8 +1,10 @@
-"""Verifies targets, each in its own process: what ends or hangs that process is a finding.
+"""Verifies targets, each in its own processes: what ends or hangs one of them is a finding.
 
-A child loads the target, runs the checks, and sends each result as soon as it has it. When it dies
-or exceeds the time limit, the check that was running has failed, and another child continues with
-the rest. Where processes cannot be forked, everything runs in this process.
+A child loads the target, and runs the checks that this process sends it, one at a time. When it
+dies or exceeds the time limit, the check that was running has failed, and another child continues
+with the rest. Several children may share the checks of a target: a check begins when those that it
+depends on have ended, and its random numbers are its own, so that the report is the same. Where
+processes cannot be forked, everything runs in this process.
 
 Between this process and a child stands a guard, to which Linux gives the processes that the target
 has started when their parents end, also those that have left the child's group and session. When
@@ -37,13 +39,13 @@ from .limit import can_limit
 from .registry import RULES, chosen
 from .results import CheckResult, TargetReport
 from .runner import (
-    Course,
+    begun,
     check_dropout,
-    check_subject,
     need_codes,
     overdue,
     selection_of,
     understood,
+    waits_for,
 )
 from .targets import resolve
 
@@ -55,6 +57,8 @@ _TICK = 0.1
 _LEAVE = 1.0
 # Seconds for a guard to end what a target has started.
 _CLEAR = 10.0
+# Checks that may begin, for each process of a target: for fewer, none is started.
+FEWEST = 4
 # Linux's names for "signal me when my parent ends", "leave no core file", "give me orphans".
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
@@ -113,7 +117,8 @@ def verify_targets(
         options: Arguments of `check_dropout`.
         watch: Is notified of the progress.
         timeout: Seconds for a check, and for loading a target.
-        jobs: Number of targets that run at the same time, where processes are forked.
+        jobs: Number of processes that verify at the same time, where processes are forked. Those
+            that no target is waiting for share the checks of the targets that run.
         fork: Whether processes are forked, on Linux: not where torch's threads have been used in
             this one, since their remains in a child never answer. None: where `can_fork`.
 
@@ -204,39 +209,67 @@ def stdout_to_stderr() -> Iterator[None]:
 
 
 @dataclass
+class _Child:
+    """A process that runs checks of a target."""
+
+    pid: int
+    results: Connection
+    orders: Connection
+    heard: float
+    is_loaded: bool = False
+    # The check that it runs.
+    code: str | None = None
+    group: str = ""
+
+
+@dataclass
 class _Case:
-    """A target, and the process that verifies it."""
+    """A target, and the processes that verify it."""
 
     target: str
-    course: Course = field(default_factory=Course)
     heading: TargetReport | None = None
-    codes: tuple[str, ...] = ()
-    is_loaded: bool = False
+    # Each check, and those that must have ended before it begins.
+    waits: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    results: dict[str, CheckResult] = field(default_factory=dict)
+    bad_rates: frozenset[float] = frozenset()
     began: float = 0.0
-    heard: float = 0.0
-    pid: int = 0
-    connection: Connection | None = None
-    report: TargetReport | None = None
+    children: list[_Child] = field(default_factory=list)
+    # Whether a second process could not load it.
+    is_alone: bool = False
     unable: str = ""
-
-    @property
-    def running(self) -> str | None:
-        """The code of the check that is running."""
-        return next((c for c in self.codes if c not in self._done), None)
-
-    @property
-    def _done(self) -> frozenset[str]:
-        return frozenset(result.rule.code for result in self.course.results)
 
     @property
     def is_over(self) -> bool:
         """Whether the target needs no more work."""
-        return self.report is not None or bool(self.unable)
+        return bool(self.unable) or (self.heading is not None and not self.left)
+
+    @property
+    def left(self) -> list[str]:
+        """The checks that have not begun, and those that run."""
+        return [code for code in self.waits if code not in self.results]
+
+    def next_for(self, child: _Child) -> str | None:
+        """A check that may begin: of the group that the child is at, or the first one.
+
+        Checks of a group share samples, which each process draws for itself.
+        """
+        taken = {other.code: other.group for other in self.children if other.code is not None}
+        ready = [c for c in self.left if c not in taken and self.waits[c] <= self.results.keys()]
+        own = [c for c in ready if RULES[c].group == child.group]
+        free = [c for c in ready if RULES[c].group not in taken.values()]
+        return next(iter((*own, *free, *ready)), None)
+
+    def wanted(self, spare: int) -> int:
+        """How many processes it can use, if `spare` more are allowed than it needs."""
+        if self.heading is None or self.is_alone:
+            return 1  # a target that cannot be loaded says so once
+        ready = sum(self.waits[code] <= self.results.keys() for code in self.left)
+        return max(1, min(1 + spare, ready // FEWEST))
 
     def so_far(self, interrupted: bool) -> TargetReport | None:
         """The report of the checks that have ended, once the target has been loaded."""
         seconds = time.monotonic() - self.began
-        checks = self.course.results
+        checks = tuple(self.results[code] for code in self.waits if code in self.results)
         return self.heading and replace(
             self.heading, checks=checks, seconds=seconds, interrupted=interrupted
         )
@@ -251,7 +284,7 @@ def _run_apart(
 ) -> RunOutcome:
     cases = [_Case(target) for target in targets]
     waiting, running = deque(cases), list[_Case]()
-    threads = max(1, torch.get_num_threads() // max(1, min(jobs, len(cases))))
+    threads = max(1, torch.get_num_threads() // jobs)
     interrupted = False
     try:
         while waiting or running:
@@ -260,19 +293,27 @@ def _run_apart(
                 running[-1].began = time.monotonic()
                 watch.begin(running[-1].target)
             for case in running:
-                if case.connection is None:
+                spare = jobs - sum(max(1, len(c.children)) for c in running)
+                while len(case.children) < case.wanted(spare + len(case.children) - 1):
                     _start(case, running, options, timeout, threads)
-            ready = wait([c.connection for c in running if c.connection is not None], _TICK)
+                    spare -= 1
+            ready = wait([child.results for c in running for child in c.children], _TICK)
             for case in running:
-                _listen(case, case.connection in ready, timeout, watch)
+                for child in list(case.children):
+                    _listen(case, child, child.results in ready, timeout)
+                for child in case.children:
+                    _tell(case, child, watch)
+                if case.is_over:
+                    _end(case, *case.children)
+                    watch.over(case.target)
             running = [case for case in running if not case.is_over]
             watch.tick()
     except KeyboardInterrupt:
         interrupted = True
     finally:
         for case in running:
-            _end(case)
-    reports = [case.report or case.so_far(interrupted=True) for case in cases]
+            _end(case, *case.children)
+    reports = [case.so_far(interrupted=bool(case.left)) for case in cases]
     return RunOutcome(
         tuple(report for report in reports if report is not None),
         tuple(case.unable for case in cases if case.unable),
@@ -287,9 +328,10 @@ def _start(
     timeout: float | None,
     threads: int,
 ) -> None:
-    """Fork a guard for a case, which forks the process that verifies it."""
-    ours, theirs = Pipe(duplex=False)
-    others = [ours, *(c.connection for c in running if c.connection is not None)]
+    """Fork a guard for a case, which forks a process that verifies it."""
+    (results, their_results), (their_orders, orders) = Pipe(duplex=False), Pipe(duplex=False)
+    children = [child for other in running for child in other.children]
+    others = [results, orders, *(c.results for c in children), *(c.orders for c in children)]
     parent = os.getpid()
     # Ctrl-C between the start of a process and its registration would leave it behind.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -298,80 +340,94 @@ def _start(
         try:
             for connection in others:
                 connection.close()
-            _guard(parent, theirs, mask)
-            _serve(_Sender(theirs), case, options, timeout, threads)
+            _guard(parent, (their_results, their_orders), mask)
+            _serve(_Pipes(their_results, their_orders), case.target, options, timeout, threads)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)  # the parent cleans up what this process has inherited
-    theirs.close()
-    case.pid, case.connection, case.heard = pid, ours, time.monotonic()
-    case.is_loaded = False
+    their_results.close()
+    their_orders.close()
+    case.children.append(_Child(pid, results, orders, time.monotonic()))
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _listen(case: _Case, is_ready: bool, timeout: float | None, watch: Watch) -> None:
-    """Receive what a case's process has sent, or note that it is gone or late."""
+def _listen(case: _Case, child: _Child, is_ready: bool, timeout: float | None) -> None:
+    """Receive what a process has sent, or note that it is gone or late."""
     try:
-        while is_ready and not case.is_over and case.connection and case.connection.poll():
-            _hear(case, case.connection.recv(), watch)
+        while is_ready and child in case.children and child.results.poll():
+            _hear(case, child, child.results.recv())
     except Exception:  # the process ended, or the target wrote into the pipe
-        _gone(case, _last_words(case))
-    late = timeout is not None and time.monotonic() > case.heard + timeout + GRACE
-    if late and timeout is not None and case.connection is not None:
-        _end(case)
-        _gone(case, None, timeout)
-    if case.is_over:
-        _end(case)
-        watch.over(case.target)
+        _gone(case, child, _last_words(child))
+    is_busy = child.code is not None or not child.is_loaded
+    late = timeout is not None and time.monotonic() > child.heard + timeout + GRACE
+    if late and is_busy and child in case.children:
+        _gone(case, child, None, timeout)
 
 
-def _hear(case: _Case, message: tuple[Any, ...], watch: Watch) -> None:
+def _hear(case: _Case, child: _Child, message: tuple[Any, ...]) -> None:
     """Handle one message of a process; `_serve` lists them."""
-    case.heard = time.monotonic()
     kind, *said = message
     if kind == "understood":
-        case.heading, case.codes = said
-        case.is_loaded = True
+        case.heading, case.waits = said
+        child.is_loaded = True
     elif kind == "ended":
         result, bad_rates = said
-        case.course = Course((*case.course.results, result), bad_rates)
+        case.results[result.rule.code] = result
+        case.bad_rates |= bad_rates
+        child.code = None
     elif kind == "unable":
-        (case.unable,) = said
+        _end(case, child)
+        _cannot_load(case, *said)
     elif kind == "stopped":
         # Ctrl-C reaches only the parent, so the target raised this itself.
-        _end(case)
-        _gone(case, "raised KeyboardInterrupt")
-    code = case.running
-    if code is not None:
-        watch.at(case.target, len(case.course.results), len(case.codes), RULES[code])
-    elif case.heading is not None:
-        case.report = case.so_far(interrupted=False)
+        _gone(case, child, "raised KeyboardInterrupt")
 
 
-def _gone(case: _Case, words: str | None, timeout: float | None = None) -> None:
-    """Handle the end of a case's process: the check that ran has failed; the rest remains."""
-    _end(case)
-    code, seconds = case.running, time.monotonic() - case.heard
-    if not case.is_loaded or code is None:
-        got = words or f"no end within {timeout:g} s"
-        case.unable = f"Expected TARGET {case.target!r} to load, got: {got}"
+def _tell(case: _Case, child: _Child, watch: Watch) -> None:
+    """Give a process that has nothing to do a check to run, if one may begin."""
+    if child.code is not None or not child.is_loaded:
         return
-    if timeout is not None:
-        result = overdue(RULES[code], timeout, seconds)
+    code = case.next_for(child)
+    if code is None:
+        return
+    child.code, child.group, child.heard = code, RULES[code].group, time.monotonic()
+    failed = {r.rule.name for r in case.results.values() if r.status == "fail"}
+    with contextlib.suppress(OSError):  # it has ended, which `_listen` will find
+        child.orders.send((code, failed, case.bad_rates))
+    watch.at(case.target, len(case.results), len(case.waits), RULES[code])
+
+
+def _gone(case: _Case, child: _Child, words: str | None, timeout: float | None = None) -> None:
+    """Handle the end of a process: the check that ran has failed; the rest remains."""
+    _end(case, child)
+    code, seconds = child.code, time.monotonic() - child.heard
+    if not child.is_loaded:
+        got = words or f"no end within {timeout:g} s"
+        _cannot_load(case, f"Expected TARGET {case.target!r} to load, got: {got}")
+    elif code is None:
+        return  # between two checks: another process takes the next
+    elif timeout is not None:
+        case.results[code] = overdue(RULES[code], timeout, seconds)
     else:
         message = words or ""
-        result = CheckResult(RULES[code], "fail", message, {"process": message}, "", seconds)
-    case.course = replace(case.course, results=(*case.course.results, result))
-    if case.running is None:
-        case.report = case.so_far(interrupted=False)
+        case.results[code] = CheckResult(
+            RULES[code], "fail", message, {"process": message}, "", seconds
+        )
 
 
-def _last_words(case: _Case) -> str:
+def _cannot_load(case: _Case, why: str) -> None:
+    if case.children:
+        case.is_alone = True  # those that could go on
+    else:
+        case.unable = why
+
+
+def _last_words(child: _Child) -> str:
     """Describe how a process that has closed its end of the pipe has ended."""
     deadline = time.monotonic() + _LEAVE
     while time.monotonic() < deadline:
-        end = os.waitid(os.P_PID, case.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        end = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is None:
             time.sleep(0.01)
         elif end.si_code == os.CLD_EXITED:
@@ -381,24 +437,25 @@ def _last_words(case: _Case) -> str:
     return "the process closed, or wrote into, a pipe that it did not open"
 
 
-def _end(case: _Case) -> None:
-    """End a case's process, and those it has started."""
-    if case.connection is None:
-        return
-    case.connection.close()
-    case.connection = None
-    os.kill(case.pid, signal.SIGTERM)
+def _end(case: _Case, *children: _Child) -> None:
+    """End processes of a case, and those they have started."""
+    for child in children:
+        case.children.remove(child)
+        child.results.close()
+        child.orders.close()
+        os.kill(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + 2 * _CLEAR
-    while os.waitpid(case.pid, os.WNOHANG) == (0, 0):
-        if time.monotonic() > deadline:  # the target has stopped its guard
-            os.kill(case.pid, signal.SIGKILL)
-        time.sleep(0.002)
+    for child in children:
+        while os.waitpid(child.pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:  # the target has stopped its guard
+                os.kill(child.pid, signal.SIGKILL)
+            time.sleep(0.002)
 
 
 # --- In other processes: the guard --------------------------------------------------------------
 
 
-def _guard(parent: int, theirs: Connection, mask: set[int | signal.Signals]) -> None:
+def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Signals]) -> None:
     """Fork the process that verifies, and return in it; the guard itself does not return.
 
     The guard ends as that process has ended, so that `parent` sees how.
@@ -419,7 +476,8 @@ def _guard(parent: int, theirs: Connection, mask: set[int | signal.Signals]) -> 
         return
     status = 0
     try:
-        theirs.close()
+        for connection in theirs:
+            connection.close()
         with contextlib.suppress(OSError):  # both processes do it, as either may be first
             os.setpgid(pid, pid)
         _die_with(parent, signal.SIGTERM)
@@ -489,72 +547,70 @@ def _die_with(parent: int, number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
 
 
-class _Sender:
-    """The child's end of the pipe."""
+class _Pipes:
+    """The child's ends of the two pipes."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, results: Connection, orders: Connection) -> None:
+        self._results, self._orders = results, orders
         self._pid = os.getpid()
 
-    def __call__(self, *message: Any) -> None:
+    def send(self, *message: Any) -> None:
         """Send a message; end the process if nobody reads, or if it is a fork of the original."""
         if os.getpid() != self._pid:  # the target has forked: only the original process reports
             os._exit(0)
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()  # this may be the last thing that the process does
         try:
-            self._connection.send(message)
+            self._results.send(message)
         except OSError:
             os._exit(1)
 
+    def receive(self) -> tuple[str, frozenset[str], frozenset[float]]:
+        """The next check to run, the names of those that have failed, and the bad rates."""
+        try:
+            return self._orders.recv()  # type: ignore[no-any-return]
+        except (EOFError, OSError):
+            os._exit(0)
+
 
 def _serve(
-    send: _Sender,
-    case: _Case,
+    pipes: _Pipes,
+    target: str,
     options: Mapping[str, Any],
     timeout: float | None,
     threads: int,
 ) -> None:
     """Verify a target and report the progress.
 
-    Messages: `understood, heading, codes`; `ended, result, bad_rates`; instead of more of these,
+    Messages: `understood, heading, waits`; `ended, result, bad_rates`; instead of more of these,
     `unable, why` or `stopped`.
     """
     how = dict(options)
     level, seed = how.pop("level"), how.pop("seed")
     select, ignore = how.pop("select"), how.pop("ignore")
     names = chosen(select, ignore)
-
-    def ended(course: Course) -> None:
-        send("ended", _plain(course.results[-1]), course.bad_rates)
-
     try:
         with stdout_to_stderr():
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody can answer a prompt
             torch.set_num_threads(threads)
-            subject = resolve(case.target, **how)
+            subject = resolve(target, **how)
             selection = selection_of(subject.spec, names, select, ignore)
             heading = understood(subject, level=level, seed=seed, selection=selection)
-            send("understood", heading, need_codes(names, subject))
-            report = check_subject(
-                subject,
-                level=level,
-                seed=seed,
-                select=select,
-                ignore=ignore,
-                timeout=timeout,
-                course=case.course,
-                ended=ended,
-            )
-        if report.interrupted:
-            send("stopped")
+            waits = waits_for(need_codes(names, subject), subject.spec)
+            with begun(subject, level, seed, timeout=timeout) as run:
+                pipes.send("understood", heading, waits)
+                while True:
+                    code, failed, bad_rates = pipes.receive()
+                    run.bad_rates |= bad_rates
+                    result = run(code, failed)
+                    pipes.send("ended", _plain(result), frozenset(run.bad_rates))
     except _UNABLE as error:
-        send("unable", str(error))
+        pipes.send("unable", str(error))
     except KeyboardInterrupt:
-        send("stopped")
+        pipes.send("stopped")
     except BaseException as error:
         traceback.print_exc()
-        send("unable", f"TARGET {case.target!r} raised outside of a check: {describe(error)}")
+        pipes.send("unable", f"TARGET {target!r} raised outside of a check: {describe(error)}")
 
 
 def _plain(result: CheckResult) -> CheckResult:

@@ -14,9 +14,9 @@ import torch
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
 from ..reporting.findings import Figure, Rule
 from ..reporting.selection import close_to
-from .registry import CHECKS, RULES, chosen
+from .registry import RULES, chosen
 from .results import CheckResult
-from .runner import Course, check_subject, codes_of, need_level
+from .runner import begun, codes_of, need_level, waits_for
 from .subject import Spec, Subject
 from .targets import resolve
 
@@ -24,9 +24,6 @@ ExpectedFailures = Mapping[str, str]
 
 _CODES = {rule.name: code for code, rule in RULES.items()}
 _NAMES = {code.lower(): rule.name for code, rule in RULES.items()}
-_PLACES = {code: place for place, code in enumerate(RULES)}
-# The check that finds `Context.bad_rates`, which later checks use.
-_RATE = "drop-rate"
 _MOST_FIGURES = 8
 
 
@@ -157,7 +154,8 @@ class _Run:
     def __init__(self, target: Any, subject: Subject, level: str, seed: int) -> None:
         self.subject, self.level, self.seed = subject, level, seed
         self.target = target
-        self._course = Course()
+        self._results: dict[str, CheckResult] = {}
+        self._bad_rates: set[float] = set()
 
     def need(self, target: Any) -> None:
         """Raise an error if the run is not of this target."""
@@ -169,32 +167,21 @@ class _Run:
 
     def result(self, name: str) -> CheckResult:
         """The result of the check of this name: the same as in a run of all checks."""
-        code = _CODES[name]
-        found = self._found(code)
-        if found is not None:
-            return found
-        needs = CHECKS[code].needs
-        if _PLACES[code] > _PLACES[_CODES[_RATE]]:
-            needs = (*needs, _RATE)
-        for other in needs:
-            self.result(other)
-        report = check_subject(
-            self.subject,
-            level=self.level,
-            seed=self.seed,
-            only=frozenset([name]),
-            course=self._course,
-            ended=self._keep,
-        )
-        if report.interrupted:
-            raise KeyboardInterrupt
-        return report.checks[-1]
+        code, spec = _CODES[name], self.subject.spec
+        codes = codes_of(None, spec)
+        needed = waits_for(codes, spec)[code]
+        for other in (*(c for c in codes if c in needed), code):
+            if other not in self._results:
+                self._results[other] = self._run(other)
+        return self._results[code]
 
-    def _found(self, code: str) -> CheckResult | None:
-        return next((r for r in self._course.results if r.rule.code == code), None)
-
-    def _keep(self, course: Course) -> None:
-        self._course = course
+    def _run(self, code: str) -> CheckResult:
+        failed = [r.rule.name for r in self._results.values() if r.status == "fail"]
+        with begun(self.subject, self.level, self.seed) as run:
+            run.bad_rates |= self._bad_rates
+            result = run(code, failed)
+            self._bad_rates |= run.bad_rates
+        return result
 
 
 def _parameters(

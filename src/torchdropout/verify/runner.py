@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,19 +24,6 @@ from .world import World, fresh_modes, own_world
 FALSE_ALARM_RATE = 1e-6
 
 Progress = Callable[[int, int, Rule], object]
-
-
-@dataclass(frozen=True)
-class Course:
-    """How far a run has come: everything another process needs to continue it.
-
-    Attributes:
-        results: Results of the checks that have ended, in the order of the registry.
-        bad_rates: See `Context`.
-    """
-
-    results: tuple[CheckResult, ...] = ()
-    bad_rates: frozenset[float] = frozenset()
 
 
 def check_dropout(
@@ -135,14 +123,11 @@ def check_subject(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     timeout: float | None = None,
-    course: Course = Course(),
-    ended: Callable[[Course], object] | None = None,
 ) -> TargetReport:
     """Verify a `Subject`, as `check_dropout` does with a target, also at a custom `Level`.
 
     `only` names the checks to run, instead of `select` and `ignore`; each check keeps the share of
-    the false-alarm rate it has in a whole run. A run continues from `course`, and calls `ended`
-    after each check with how far it has come.
+    the false-alarm rate it has in a whole run.
     """
     only = chosen(select, ignore) if only is None else only
     chosen_level = level if isinstance(level, Level) else need_level(level)
@@ -150,21 +135,16 @@ def check_subject(
     _need_rate(false_alarm_rate)
     _need_timeout(timeout)
     start = time.perf_counter()
-    context = Context(subject, chosen_level, seed, false_alarm_rate, STATISTICAL)
-    context.bad_rates |= course.bad_rates
-    results = list(course.results)
     codes = codes_of(only, subject.spec)
+    results: list[CheckResult] = []
     interrupted = False
     try:
-        with own_world() as world:
+        with begun(subject, chosen_level, seed, false_alarm_rate, timeout) as run:
             for i, code in enumerate(codes):
-                if any(result.rule.code == code for result in results):
-                    continue
                 if progress is not None:
                     progress(i, len(codes), RULES[code])
-                results.append(_run(context, CHECKS[code], RULES[code], results, timeout, world))
-                if ended is not None:
-                    ended(Course(tuple(results), frozenset(context.bad_rates)))
+                failed = [result.rule.name for result in results if result.status == "fail"]
+                results.append(run(code, failed))
     except KeyboardInterrupt:
         interrupted = True
     return replace(
@@ -242,31 +222,54 @@ def overdue(rule: Rule, limit: float, seconds: float) -> CheckResult:
     return CheckResult(rule, "fail", f"did not end within {limit:g} s", figures, "", seconds)
 
 
-def _run(
-    context: Context,
-    check: Check,
-    rule: Rule,
-    results: list[CheckResult],
-    timeout: float | None,
-    world: World,
-) -> CheckResult:
-    """Run one check to a result, whatever the target does; only Ctrl-C passes."""
-    start = time.perf_counter()
-    lacking = _lacking(check, context.spec, results)
-    status: Status
-    said: Fault | Seen
-    if lacking is not None:
-        status, said = "skip", Seen(f"not checked: {lacking} failed")
-    else:
-        seed_all(context.derive(check.name))
-        # The state is outermost, so that the time limit applies only to the target.
-        with fresh_modes(world), time_limit(timeout) as limit:
-            status, said = _decide(check, context)
-        if limit.is_over and timeout is not None:
-            return overdue(rule, timeout, time.perf_counter() - start)
-    seconds = time.perf_counter() - start
-    sees = said.sees if isinstance(said, Seen) else ""
-    return CheckResult(rule, status, said.message, said.figures, sees, seconds)
+class Run:
+    """A run of checks on one target.
+
+    Attributes:
+        bad_rates: See `Context`; another run of the same target needs those found here.
+    """
+
+    def __init__(self, context: Context, timeout: float | None, world: World) -> None:
+        self._context, self._timeout, self._world = context, timeout, world
+        self.bad_rates = context.bad_rates
+
+    def __call__(self, code: str, failed: Collection[str]) -> CheckResult:
+        """Run one check to a result, whatever the target does; only Ctrl-C passes.
+
+        `failed` names the checks that have failed before.
+        """
+        start = time.perf_counter()
+        context, check, rule, timeout = self._context, CHECKS[code], RULES[code], self._timeout
+        lacking = next((name for name in _needed(check, context.spec) if name in failed), None)
+        status: Status
+        said: Fault | Seen
+        if lacking is not None:
+            status, said = "skip", Seen(f"not checked: {lacking} failed")
+        else:
+            seed_all(context.derive(check.name))
+            # The state is outermost, so that the time limit applies only to the target.
+            with fresh_modes(self._world), time_limit(timeout) as limit:
+                status, said = _decide(check, context)
+            if limit.is_over and timeout is not None:
+                return overdue(rule, timeout, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        sees = said.sees if isinstance(said, Seen) else ""
+        return CheckResult(rule, status, said.message, said.figures, sees, seconds)
+
+
+@contextlib.contextmanager
+def begun(
+    subject: Subject,
+    level: str | Level,
+    seed: int,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+    timeout: float | None = None,
+) -> Iterator[Run]:
+    """Begin a run in a known state of the process; the caller's is restored at the end."""
+    chosen_level = level if isinstance(level, Level) else need_level(level)
+    context = Context(subject, chosen_level, seed, false_alarm_rate, STATISTICAL)
+    with own_world() as world:
+        yield Run(context, timeout, world)
 
 
 def _decide(check: Check, context: Context) -> tuple[Status, Fault | Seen]:
@@ -284,24 +287,30 @@ def _decide(check: Check, context: Context) -> tuple[Status, Fault | Seen]:
         return "fail", Fault(f"raised {describe(error)}", exception=describe(error))
 
 
-def _lacking(check: Check, spec: Spec, results: list[CheckResult]) -> str | None:
-    """The first required check that failed, directly or through its own requirements."""
-    failed = {r.rule.name for r in results if r.status == "fail"}
-    by_name = {c.name: c for c in CHECKS.values()}
+def _needed(check: Check, spec: Spec) -> Iterator[str]:
+    """The checks that a check depends on, directly or through these, by name."""
+    for name in (*check.needs, *spec.needs.get(check.name, ())):
+        yield name
+        yield from _needed(_BY_NAME[name], spec)
 
-    def needed(of: Check) -> tuple[str, ...]:
-        return (*of.needs, *spec.needs.get(of.name, ()))
 
-    def first(names: tuple[str, ...]) -> str | None:
-        for name in names:
-            if name in failed:
-                return name
-            deeper = first(needed(by_name[name]))
-            if deeper is not None:
-                return deeper
-        return None
+_BY_NAME = {check.name: check for check in CHECKS.values()}
 
-    return first(needed(check))
+
+def waits_for(codes: Sequence[str], spec: Spec) -> dict[str, frozenset[str]]:
+    """For each check, those among `codes` that must have ended before it begins.
+
+    These are the checks that it depends on, and `drop-rate`: the others leave out the rates that
+    it finds wrong.
+    """
+    by_name = {CHECKS[code].name: code for code in codes}
+    waits: dict[str, frozenset[str]] = {}
+    for code in codes:
+        names = {*_needed(CHECKS[code], spec)}
+        if by_name.get("drop-rate") in waits:
+            names.add("drop-rate")
+        waits[code] = frozenset(by_name[name] for name in names if name in by_name)
+    return waits
 
 
 def need_level(level: str) -> Level:

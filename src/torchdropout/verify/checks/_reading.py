@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -46,6 +47,43 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
 def _is_unscaled(x: torch.Tensor, value: torch.Tensor, kept: torch.Tensor) -> bool:
     given = x.detach().double()
     return bool(((value - given).abs() <= 1e-3 * given.abs())[kept].all())
+
+
+class _Incoming(torch.autograd.Function):
+    """A number whose gradient by y is the incoming one, as it lies in memory.
+
+    `torch.autograd.grad` with `grad_outputs` imports SymPy, which takes half a second.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: torch.Tensor, incoming: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(incoming)
+        return y.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, _: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (incoming,) = ctx.saved_tensors
+        return incoming, None
+
+
+def gradients(
+    y: torch.Tensor,
+    leaves: Sequence[torch.Tensor],
+    incoming: torch.Tensor,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[torch.Tensor, ...]:
+    """`torch.autograd.grad` of y by the leaves, for an incoming gradient."""
+    number: torch.Tensor = _Incoming.apply(y, incoming)
+    return torch.autograd.grad(
+        number,
+        leaves,
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        allow_unused=allow_unused,
+    )
 
 
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:

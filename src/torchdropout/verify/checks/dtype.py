@@ -10,7 +10,7 @@ from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, outcome
 from ..stats import smallest_seen
 from ..subject import GRID
-from ._reading import split
+from ._reading import gradients, split
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OTHERS = (torch.float16, torch.bfloat16, torch.float64)
@@ -180,7 +180,7 @@ def dtype_gradient(ctx: Context) -> Seen:
         leaf = x.clone().requires_grad_()
         y = ctx.call(built, leaf.clone())
         upstream = ctx.normal(x.numel() + 1)[1:].to(dtype)
-        (grad,) = torch.autograd.grad(y, leaf, upstream)
+        (grad,) = gradients(y, [leaf], upstream)
         kept, ulps = split(upstream, grad, p, f"{_name(dtype)}, gradient")
         most = max(most, ulps)
         differ = int((kept != (y.detach() != 0)).sum())

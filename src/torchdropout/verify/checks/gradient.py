@@ -8,7 +8,7 @@ from ..context import Context, Fault, Seen, check, outcome
 from ..rounding import exact, tolerance
 from ..stats import smallest_seen
 from ..subject import Built
-from ._reading import refusal, split
+from ._reading import gradients, refusal, split
 
 SIZE = 1 << 14
 
@@ -24,7 +24,7 @@ def _forward(ctx: Context, built: Built, x: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def _backward(y: torch.Tensor, leaf: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-    (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype))
+    (grad,) = gradients(y, [leaf], upstream.to(y.dtype))
     if grad.shape != leaf.shape:
         raise Fault(f"expected a gradient of shape {tuple(leaf.shape)}, got {tuple(grad.shape)}")
     return grad
@@ -194,7 +194,7 @@ def grad_own_call(ctx: Context) -> Seen:
     calls = [_forward(ctx, built, x) for _ in range(2)]
     for number, (leaf, y) in enumerate(calls, 1):
         for attempt in (1, 2):
-            (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype), retain_graph=True)
+            (grad,) = gradients(y, [leaf], upstream.to(y.dtype), retain_graph=True)
             differ = int(((y.detach() == 0) != (grad == 0)).sum())
             if differ:
                 raise Fault(
@@ -224,12 +224,12 @@ def grad_second_order(ctx: Context) -> Seen:
     x = ctx.normal(ctx.draws(4096))
     leaf, y = _forward(ctx, built, x)
     upstream = _upstream(ctx, x).requires_grad_()
-    (grad,) = torch.autograd.grad(y, leaf, upstream, create_graph=True)
+    (grad,) = gradients(y, [leaf], upstream, create_graph=True)
     if not grad.requires_grad:
         raise Fault("the gradient is a constant to autograd: second derivatives are zero")
     second = ctx.normal(2, x.numel())[1]
     with refusal():
-        given = torch.autograd.grad(grad, upstream, second, allow_unused=True)[0]
+        given = gradients(grad, [upstream], second, allow_unused=True)[0]
     if given is None:
         with refusal():  # `torch.autograd.grad` skips a node on which no requested input depends
             grad.sum().backward()

@@ -10,7 +10,7 @@ import torch
 
 from ..context import Context, Fault, Seen, check
 from ..subject import Built
-from ._reading import same_values
+from ._reading import gradients, same_values
 
 # Rows and columns of the mask that a report shows.
 PICTURE = 32
@@ -36,7 +36,7 @@ def _demand_gradient(ctx: Context, built: Built) -> None:
     y = ctx.call(built, leaf.clone(), training=False)
     if not y.requires_grad:
         raise Fault(f"p={built.p:g}, eval: y is cut off from the gradient of x")
-    (grad,) = torch.autograd.grad(y, leaf, upstream)
+    (grad,) = gradients(y, [leaf], upstream)
     if not torch.equal(grad, upstream):
         wrong = int((grad != upstream).sum())
         raise Fault(

@@ -15,6 +15,7 @@ from ..rounding import ULPS, ulp
 from ..specs import Alpha, Attention, Between, Blocks, Counted, Elementwise, Fused, Noise, expected
 from ..stats import STANDARD, smallest_seen
 from ..subject import Built, Spec
+from ._reading import gradients
 
 _Kind = TypeVar("_Kind", bound=Spec)
 
@@ -305,7 +306,7 @@ def _fused(
             p=p,
         )
     upstream = ctx.normal(*got.shape)
-    of_x, of_residual, of_bias = torch.autograd.grad(y, leaves, upstream, allow_unused=True)
+    of_x, of_residual, of_bias = gradients(y, leaves, upstream, allow_unused=True)
     want = torch.where(kept & ~(dropped & (p > 0)), upstream.double() / (1 - p), 0.0)
     wrong = []
     if of_residual is None or not torch.equal(of_residual, upstream):
@@ -364,7 +365,7 @@ def _mixed(
         raise Fault(f"p={p:g}, {mode}: {wrong} of {got.numel()} values are {what}", p=p)
     if not ctx.subject.has_gradient:
         return
-    grads = torch.autograd.grad(y, leaves, upstream, allow_unused=True)
+    grads = gradients(y, leaves, upstream, allow_unused=True)
     for name, grad, share in zip(("new", "old"), grads, shares, strict=True):
         want = share * upstream.double()
         allowed = ULPS * ulp(upstream.double(), y.dtype) * (0 if training else 1)
@@ -422,7 +423,7 @@ def noise_law(ctx: Context) -> Seen:
                 tails[i] += int(((seen < end) if chance < 0.5 else (seen > end)).sum())
         if ctx.subject.has_gradient:
             upstream = ctx.normal(x.numel() + 1)[1:]
-            (grad,) = torch.autograd.grad(y, leaf, upstream)
+            (grad,) = gradients(y, [leaf], upstream)
             want = upstream.double() * (1.0 if effect.added else noise)
             size = want.abs() + upstream.double().abs() * effect.size(p)
             if bool(((grad.double() - want).abs() > 4 * ULPS * ulp(size, y.dtype)).any()):

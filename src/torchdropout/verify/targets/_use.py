@@ -49,15 +49,23 @@ class Use:
     ) -> Callable[..., Any]:
         slot, switch = self.slot, self.switch
         run = compiled(thing, compile)
+        # A module that has no other modules needs no second call of `train` for the same mode:
+        # it takes longer than a small dropout.
+        is_single = isinstance(thing, torch.nn.Module) and next(thing.children(), None) is None
+        mode: bool | None = None
 
         def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
+            nonlocal mode
             check(training)
             given: dict[str, Any] = renamed(inputs, self.names)
             if slot is not None:
                 given[slot.name] = training is not slot.flipped
             with home:
-                if switch is not None:
+                if switch is not None and not (
+                    is_single and mode is training and thing.training is training
+                ):
                     switch(thing, training)
+                    mode = training
                 return run(x, **given)
 
         return call
