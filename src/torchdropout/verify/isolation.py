@@ -208,7 +208,7 @@ def stdout_to_stderr() -> Iterator[None]:
 # --- In other processes: the parent -------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class _Child:
     """A process that runs checks of a target."""
 
