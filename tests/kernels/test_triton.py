@@ -18,6 +18,7 @@ import torchdropout
 from torchdropout import Key, backends, info
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
+from torchdropout.functional import _attention
 from torchdropout.kernels import add, counted, devices, noise, reference, triton
 from torchdropout.ops import _drop_blocks, _dropout_add, _masked_affine, _order
 
@@ -31,6 +32,8 @@ KNOWN = {
     "counted_affine": counted.counted_affine,
     "drop_blocks": _drop_blocks._kernel,
     "masked_by_rates": reference.masked_by_rates,
+    "attention": _attention._forward,
+    "attention_backward": _attention._backward,
 }
 SAMPLES = {
     "dropout_add": _dropout_add._samples,
@@ -38,7 +41,10 @@ SAMPLES = {
     "counted_affine": _order._samples,
     "drop_blocks": _drop_blocks._samples,
     "masked_by_rates": _masked_affine._samples_of_rates,
+    "attention": _attention._samples,
+    "attention_backward": _attention._samples_backward,
 }
+ATTENTION = {"attention", "attention_backward"}  # functions, not operators of torch; sums differ
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="needs Triton: pip install triton numpy"
@@ -51,7 +57,7 @@ def _numbers(package):
 
 # The interpreter of Triton 3.6 reads the bound of a loop as an array of one element, which NumPy
 # 2.4 refuses. What it compiles is not concerned.
-LOOPS = {"dropout_add_backward", "drop_blocks"}
+LOOPS = {"dropout_add_backward", "drop_blocks", *ATTENTION}
 loops = pytest.mark.skipif(
     importlib.util.find_spec("triton") is not None
     and _numbers("triton") < [3, 7]
@@ -138,8 +144,8 @@ class TestBits:
         found = json.loads(run(str(SCRIPTS / "triton_scope.py"), **env).splitlines()[-1])
         assert found["differ"] == []
         assert found["cases"] >= 38
-        kernels = {"add", "bernoulli", "counted", "drop_blocks", "noise", "rates", "walk"}
-        assert set(found["ran"]) == kernels
+        kernels = {"add", "attention", "bernoulli", "counted", "drop_blocks", "noise", "rates"}
+        assert set(found["ran"]) == {*kernels, "walk"}
 
     def test_it_is_not_chosen_for_its_speed(self):
         text = run(
@@ -259,7 +265,7 @@ class TestWithout:
 
     def test_the_kernels_are_registered(self):
         has = torch._C._dispatch_has_kernel_for_dispatch_key
-        for operator in triton.OPERATORS:
+        for operator in set(triton.OPERATORS) - ATTENTION:
             name = {"masked_by_rates": "masked_affine.rates"}.get(operator, operator)
             for key in ("CUDA", "XPU"):
                 assert has(f"torchdropout::{name}", key)
@@ -382,6 +388,8 @@ class TestWithout:
     def test_the_calls_that_are_compared_are_served(self, monkeypatch, operator):
         """Small ones made from the arguments at hand: the reference takes them, the kernel too."""
         x, key, strides = torch.randn(6, 40), KEY.tensor(), [40, 1]
+        square = torch.randn(1, 2, 6, 16)
+        of_square = None, 0.25, False, 0.3, 1.4
         args = {
             "masked_affine": (0.3, 1.4, 0.1, -1.0),
             "noise_affine": (2, 0.3, 0.1),
@@ -390,13 +398,22 @@ class TestWithout:
             "counted_affine": (2, 4, -1, 2.0),
             "drop_blocks": (1, 3, False, 0.1, 1.1, 0.0),
             "masked_by_rates": (torch.rand(1, 40).double(), True),
+            "attention": (square, square, *of_square),
+            "attention_backward": (
+                *(square, square, square, torch.ones(3, 12), square, (True, True, True)),
+                *of_square,
+            ),
         }[operator]
+        compare = devices.same_bits
+        if operator in ATTENTION:
+            x, strides, compare = square, [72, 36, 6, 1], _attention._compare
         calls = []
         monkeypatch.setattr(triton, "why_missing", lambda: "")
         monkeypatch.setattr(devices, "failed", {})
         known = KNOWN[operator]
         monkeypatch.setattr(triton, "load", lambda name: lambda *a: calls.append(a) or known(*a))
-        run = devices.on_gpu(operator, known, SAMPLES.get(operator, devices.samples_of_map))
+        samples = SAMPLES.get(operator, devices.samples_of_map)
+        run = devices.on_gpu(operator, known, samples, compare)
         run(x, key, *args, 0, strides)
         assert len(calls) >= 3
         assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)

@@ -157,10 +157,11 @@ class _Attention(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.plan, ctx.key = plan, key
         rows = None
-        if plan.drop.operator is ops.masked_affine and not ctx.needs_input_grad[3]:
-            output, rows = _run(q, key.tensor(), k, v, mask, *_numbers(plan))
-        else:
-            output = _Square(q, k, v, mask, plan, key).output()
+        with as_typed(q.device):
+            if plan.drop.operator is ops.masked_affine and not ctx.needs_input_grad[3]:
+                output, rows = _run(q, key.tensor(), k, v, mask, *_numbers(plan))
+            else:
+                output = _Square(q, k, v, mask, plan, key).output()
         ctx.save_for_backward(q, k, v, mask, *(() if rows is None else (output, rows)))
         return output
 
@@ -177,13 +178,12 @@ class _Attention(torch.autograd.Function):
             inputs = [t for t, want in zip((q, k, v, mask), wanted, strict=True) if want]
             gradients = iter(torch.autograd.grad(output, inputs, gradient, create_graph=True))
             return *(next(gradients) if want else None for want in wanted), None, None
-        if found:
-            numbers = _numbers(ctx.plan)
-            key = ctx.key.tensor()
-            each = _run_backward(q, key, k, v, *found, gradient, wanted[:3], mask, *numbers)
-            return *each, None, None, None
-        each = _Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted)
-        return *each, None, None
+        with as_typed(q.device):
+            if not found:
+                each = _Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted)
+                return *each, None, None
+            rest = *found, gradient, wanted[:3], mask, *_numbers(ctx.plan)
+            return *_run_backward(q, ctx.key.tensor(), k, v, *rest), None, None, None
 
 
 def _numbers(plan: AttentionPlan) -> tuple[Any, ...]:

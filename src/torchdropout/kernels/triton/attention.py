@@ -484,18 +484,23 @@ def of_keys(
     store(V_GRADIENT + start * VALUES, columns, keys, v_gradient, TYPE, VALUES, WIDTH_V)
 
 
-def tiles(width: int, wide: bool, how: int) -> dict[str, int]:
+def tiles(kernel: str, width: int, wide: bool, how: int) -> dict[str, int]:
     """Queries and keys of a tile, and the warps that share it, so that no register is spilled.
 
     Args:
+        kernel: Its name.
         width: The larger number of features, rounded up to a power of 2.
         wide: Whether the tensors are of float32.
         how: Of ALIGNED, SHIFTED and SINGLE.
     """
-    m = n = 64 if not wide else 32
+    if wide:
+        return {"M": 32, "N": 32, "num_warps": 8, "num_stages": 1}
+    small, warps = width <= 64, 4 if width <= 64 else 8
     if how == SINGLE.value:
-        m, n = 32, 32
-    return {"M": m, "N": n, "num_warps": 4 if width <= 64 else 8, "num_stages": 1 if wide else 2}
+        return {"M": 32, "N": 32, "num_warps": warps, "num_stages": 1}
+    if kernel == "of_keys":  # it holds two sums
+        return {"M": 32, "N": 64 if small else 32, "num_warps": warps, "num_stages": 1}
+    return {"M": 64, "N": 64, "num_warps": warps, "num_stages": 2}
 
 
 class Call:
@@ -557,8 +562,8 @@ class Call:
         how = SHIFTED if any(start % PER_BLOCK for start in starts) else ALIGNED
         how = how if step_key == 1 else SINGLE
         width, width_v = (max(16, triton.next_power_of_2(n)) for n in (features, values))
+        self.tiled = max(width, width_v), q.dtype == torch.float32, how.value
         self.constants: dict[str, Any] = {
-            **tiles(max(width, width_v), q.dtype == torch.float32, how.value),
             "FEATURES": features,
             "VALUES": values,
             "WIDTH": width,
@@ -571,11 +576,27 @@ class Call:
             "enable_fp_fusion": True,
         }
 
-    def programs(self, of: str) -> tuple[int]:
-        """A grid with a program for each tile of the queries of all heads, or of all keys."""
-        if of == "M":
-            return (self.groups * self.heads * triton.cdiv(self.queries, self.constants["M"]),)
-        return (self.groups * triton.cdiv(self.keys, self.constants["N"]),)
+    def launch(self, kernel: Any, *numbers: Any) -> None:
+        """Run a kernel with a program for each tile of the queries of all heads, or of all keys.
+
+        Args:
+            kernel: Of this file.
+            numbers: Its arguments between those of the inputs and those of the mask indices.
+        """
+        tile = tiles(kernel.__name__, *self.tiled)
+        count = self.groups * self.heads * triton.cdiv(self.queries, tile["M"])
+        if kernel is of_keys:
+            count = self.groups * triton.cdiv(self.keys, tile["N"])
+        with launching(self.tensors[0]):
+            kernel[(count,)](
+                *self.tensors,
+                *numbers,
+                *self.places,
+                *self.sizes,
+                *self.steps,
+                **tile,
+                **self.constants,
+            )
 
 
 def attention(
@@ -616,19 +637,7 @@ def attention(
     call = Call(q, key, k, v, mask, factor, causal, p, scale, base, strides)
     out = q.new_empty((*q.shape[:-1], v.shape[-1]))
     rows = q.new_empty((3, call.rows), dtype=torch.float32)
-    with launching(q):
-        forward[call.programs("M")](
-            *call.tensors,
-            out,
-            rows,
-            *call.seeds,
-            call.factor,
-            call.scale,
-            *call.places,
-            *call.sizes,
-            *call.steps,
-            **call.constants,
-        )
+    call.launch(forward, out, rows, *call.seeds, call.factor, call.scale)
     return out, rows
 
 
@@ -673,34 +682,9 @@ def attention_backward(
     mask = None if mask is None else mask.resolve_neg()
     call = Call(q, key, k, v, mask, factor, causal, p, scale, base, strides, gradient)
     found = q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape)
-    with launching(q):
-        of_queries[call.programs("M")](
-            *call.tensors,
-            out.contiguous(),
-            gradient,
-            rows,
-            found[0],
-            *call.seeds,
-            call.factor,
-            call.scale,
-            call.inverse_scale,
-            *call.places,
-            *call.sizes,
-            *call.steps,
-            **call.constants,
-        )
-        if wanted[1] or wanted[2]:
-            of_keys[call.programs("N")](
-                *call.tensors,
-                gradient,
-                rows,
-                *found[1:],
-                *call.seeds,
-                call.factor,
-                call.scale,
-                *call.places,
-                *call.sizes,
-                *call.steps,
-                **call.constants,
-            )
+    numbers = *call.seeds, call.factor, call.scale
+    of_q, *of_kv = found
+    call.launch(of_queries, out.contiguous(), gradient, rows, of_q, *numbers, call.inverse_scale)
+    if wanted[1] or wanted[2]:
+        call.launch(of_keys, gradient, rows, *of_kv, *numbers)
     return tuple(y if want else None for y, want in zip(found, wanted, strict=True))
