@@ -119,8 +119,7 @@ def squares():
         (torch.bfloat16, "128, odd, a mask is added", 128, 1023, False, torch.float32, None),
         (torch.bfloat16, "128, any strides", 128, 1024, False, None, (0, 1, 0, 0)),
         (torch.float16, "64, odd", 64, 1023, True, None, None),
-        (torch.float32, "64 features", 64, 1024, False, None, None),
-        (torch.float32, "128, odd, a mask is added", 128, 1023, False, torch.float32, None),
+        (torch.float32, "64, odd, a mask of padding", 64, 1023, False, torch.bool, None),
     ):
         q, k = numbers((1, 4, 128, features), dtype), numbers((1, 2, keys, features), dtype)
         mask = None if kind is None else torch.zeros(1, 1, 128, keys, dtype=kind)

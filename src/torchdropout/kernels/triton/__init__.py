@@ -30,7 +30,8 @@ OPERATORS = {  # each operator's file here
     "attention_backward": "attention",
 }
 LARGEST_GROUP = 4096  # of places, of which some are kept
-MOST_FEATURES = 128  # of attention: a tile of each tensor is held in shared memory
+# Of attention: with more, registers are spilled. A tensor core takes half types.
+MOST_FEATURES = {torch.float32: 64, torch.float16: 128, torch.bfloat16: 128}
 OLDEST = (3, 6)  # the one that torch 2.10 brings
 INTERPRETER = "TRITON_INTERPRET"
 
@@ -93,11 +94,7 @@ def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any
         return bool(0 < kept < group <= LARGEST_GROUP)
     if OPERATORS[operator] == "attention":
         others = [t for t in rest if isinstance(t, torch.Tensor)]
-        p = rest[-4]
-        return (
-            x.dtype != torch.float64
-            and all(t.layout == torch.strided for t in (x, *others))
-            and max(x.shape[-1], *(t.shape[-1] for t in rest[:2])) <= MOST_FEATURES
-            and p < 1.0
-        )
+        features, p = max(t.shape[-1] for t in (x, *rest[:2])), rest[-4]
+        strided = all(t.layout == torch.strided for t in (x, *others))
+        return bool(strided and features <= MOST_FEATURES.get(x.dtype, 0) and p < 1.0)
     return True

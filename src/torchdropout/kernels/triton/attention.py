@@ -484,7 +484,7 @@ def of_keys(
     store(V_GRADIENT + start * VALUES, columns, keys, v_gradient, TYPE, VALUES, WIDTH_V)
 
 
-def tiles(kernel: str, width: int, wide: bool, how: int) -> dict[str, int]:
+def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[str, int]:
     """Queries and keys of a tile, and the warps that share it, so that no register is spilled.
 
     Args:
@@ -492,15 +492,21 @@ def tiles(kernel: str, width: int, wide: bool, how: int) -> dict[str, int]:
         width: The larger number of features, rounded up to a power of 2.
         wide: Whether the tensors are of float32.
         how: Of ALIGNED, SHIFTED and SINGLE.
+        masked: Whether there is a mask.
     """
+    few = width <= 64
+    m, n, warps, stages = 64, 64, 4 if few else 8, 2
     if wide:
-        return {"M": 32, "N": 32, "num_warps": 8, "num_stages": 1}
-    small, warps = width <= 64, 4 if width <= 64 else 8
-    if how == SINGLE.value:
-        return {"M": 32, "N": 32, "num_warps": warps, "num_stages": 1}
-    if kernel == "of_keys":  # it holds two sums
-        return {"M": 32, "N": 64 if small else 32, "num_warps": warps, "num_stages": 1}
-    return {"M": 64, "N": 64, "num_warps": warps, "num_stages": 2}
+        m, n, warps, stages = 32, 32, 8, 1
+    elif how == SINGLE.value:
+        m, n, stages = 32, 32, 1
+    elif kernel == "of_keys":  # it holds two sums
+        m, n, stages = 32, 64 if few and how == ALIGNED.value and not masked else 32, 1
+    elif masked:
+        n = 32
+    if not INTERPRETED and triton.runtime.driver.active.get_current_target().backend == "hip":
+        warps, stages = 4, 1  # each has twice the lanes, and may have twice the registers
+    return {"M": m, "N": n, "num_warps": warps, "num_stages": stages}
 
 
 class Call:
@@ -562,7 +568,7 @@ class Call:
         how = SHIFTED if any(start % PER_BLOCK for start in starts) else ALIGNED
         how = how if step_key == 1 else SINGLE
         width, width_v = (max(16, triton.next_power_of_2(n)) for n in (features, values))
-        self.tiled = max(width, width_v), q.dtype == torch.float32, how.value
+        self.tiled = max(width, width_v), q.dtype == torch.float32, how.value, mask is not None
         self.constants: dict[str, Any] = {
             "FEATURES": features,
             "VALUES": values,
