@@ -436,10 +436,12 @@ def of_keys(
         begin = n // M * M
     for head in range(heads):
         start = (group.to(tl.int64) * heads + head) * queries
+        own_q, own_g = Q + wide(head) * of_q[0], G + wide(head) * of_g[0]
+        own_mask = MASK + wide(head) * of_mask[0]
         for m in range(begin, queries, M):
             rows = m + tl.arange(0, M)
-            q = load(Q + head * of_q[0], rows, queries, of_q[1], of_q[2], FEATURES, WIDTH)
-            g = load(G + head * of_g[0], rows, queries, of_g[1], of_g[2], VALUES, WIDTH_V)
+            q = load(own_q, rows, queries, of_q[1], of_q[2], FEATURES, WIDTH)
+            g = load(own_g, rows, queries, of_g[1], of_g[2], VALUES, WIDTH_V)
             own = ROWS + start + rows
             largest = tl.load(own, mask=rows < queries, other=0.0)
             inverse = tl.load(own + rows_in_all, mask=rows < queries, other=0.0)
@@ -447,7 +449,7 @@ def of_keys(
             scores = product(k, tl.trans(q)) * number(factor, tl.float32)
             scores = masked(
                 scores,
-                MASK + head * of_mask[0],
+                own_mask,
                 rows[None, :],
                 columns[:, None],
                 queries,
@@ -504,6 +506,8 @@ def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[s
         m, n, stages = 32, 64 if few and how == ALIGNED.value and not masked else 32, 1
     elif masked:
         n = 32
+    elif kernel == "of_queries" and not few:
+        stages = 1  # shared memory of 100 KiB
     if not INTERPRETED and triton.runtime.driver.active.get_current_target().backend == "hip":
         warps, stages = 4, 1  # each has twice the lanes, and may have twice the registers
     return {"M": m, "N": n, "num_warps": warps, "num_stages": stages}
