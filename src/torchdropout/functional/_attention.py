@@ -156,6 +156,7 @@ class _Attention(torch.autograd.Function):
         key: Key,
     ) -> torch.Tensor:
         ctx.plan, ctx.key = plan, key
+        output: torch.Tensor
         rows = None
         with as_typed(q.device):
             if plan.drop.operator is ops.masked_affine and not ctx.needs_input_grad[3]:

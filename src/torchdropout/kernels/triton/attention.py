@@ -504,10 +504,10 @@ def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[s
         m, n, stages = 32, 32, 1
     elif kernel == "of_keys":  # it holds two sums
         m, n, stages = 32, 64 if few and how == ALIGNED.value and not masked else 32, 1
+    elif kernel == "of_queries":
+        m, n, stages = 32, 32 if masked else 64, 1
     elif masked:
         n = 32
-    elif kernel == "of_queries" and not few:
-        stages = 1  # shared memory of 100 KiB
     if not INTERPRETED and triton.runtime.driver.active.get_current_target().backend == "hip":
         warps, stages = 4, 1  # each has twice the lanes, and may have twice the registers
     return {"M": m, "N": n, "num_warps": warps, "num_stages": stages}
