@@ -496,18 +496,18 @@ def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[s
         how: Of ALIGNED, SHIFTED and SINGLE.
         masked: Whether there is a mask.
     """
-    few = width <= 64
-    m, n, warps, stages = 64, 64, 4 if few else 8, 2
+    few, even = width <= 64, how == ALIGNED.value and not masked
+    m, n, warps, stages = 64, 32 if masked else 64, 4 if few else 8, 2
     if wide:
-        m, n, warps, stages = 32, 32, 8, 1
+        m, n, warps, stages = 16 if kernel == "of_keys" else 32, 32, 8, 1
     elif how == SINGLE.value:
         m, n, stages = 32, 32, 1
-    elif kernel == "of_keys":  # it holds two sums
-        m, n, stages = 32, 64 if few and how == ALIGNED.value and not masked else 32, 1
     elif kernel == "of_queries":
-        m, n, stages = 32, 32 if masked else 64, 1
-    elif masked:
-        n = 32
+        m, n, stages = 32, 64 if even else 32, 1
+    elif kernel == "of_keys":  # it holds two sums
+        m, n, stages = 32, 64 if even and few else 32, 1
+        if few and not even and not masked:
+            m, n = 16, 64
     if not INTERPRETED and triton.runtime.driver.active.get_current_target().backend == "hip":
         warps, stages = 4, 1  # each has twice the lanes, and may have twice the registers
     return {"M": m, "N": n, "num_warps": warps, "num_stages": stages}
