@@ -497,13 +497,17 @@ def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[s
         masked: Whether there is a mask.
     """
     few, even = width <= 64, how == ALIGNED.value and not masked
-    m, n, warps, stages = 64, 32 if masked else 64, 4 if few else 8, 2
+    m, n, warps, stages = 64, 64, 4 if few else 8, 2
+    if masked:
+        m, n, stages = 32 if few else 64, 32, 1 if few else 2
     if wide:
         m, n, warps, stages = 16 if kernel == "of_keys" else 32, 32, 8, 1
     elif how == SINGLE.value:
         m, n, stages = 32, 32, 1
     elif kernel == "of_queries":
-        m, n, stages = 32, 64 if even else 32, 1
+        m, n, stages = 32, 64 if few and even else 32, 1
+        if not masked and not (few and even):
+            m = 64
     elif kernel == "of_keys":  # it holds two sums
         m, n, stages = 32, 64 if even and few else 32, 1
         if few and not even and not masked:
