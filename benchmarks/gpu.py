@@ -104,7 +104,35 @@ def main() -> None:
                             f"| {what} | {str(dtype)[6:]} | {rows} x 1024 | {who} | "
                             f"{took * 1e6:.1f} | {copy / took:.2f} | {peak(call) / 2**20:.1f} |"
                         )
+    attention((4096,) if quick else (512, 2048, 8192))
     assert devices.failed == {}, devices.failed
+
+
+def attention(lengths: tuple[int, ...]) -> None:
+    """Causal attention with dropout next to torch's, whose flash kernel rounds p to 1/256."""
+    print("\n| attention | dtype | heads x length x features | who | us | peak MiB |")
+    print("|---|---|---|---|---|---|")
+    for length in lengths:
+        for features, dtype in ((64, torch.bfloat16), (128, torch.bfloat16), (64, torch.float32)):
+            shape = (2, 16, length, features)
+            inputs = [torch.randn(shape, device="cuda").to(dtype) for _ in range(3)]
+            for who, function in (
+                ("torchdropout", td.scaled_dot_product_attention),
+                ("torch", F.scaled_dot_product_attention),
+            ):
+
+                def run(*qkv: torch.Tensor, f: Callable[..., torch.Tensor] = function):
+                    return f(*qkv, None, P, True)
+
+                both = with_backward(run, inputs)
+                for what, call in (
+                    ("forward", lambda run=run, inputs=inputs: run(*inputs)),
+                    ("with backward", both),
+                ):
+                    print(
+                        f"| {what} | {str(dtype)[6:]} | 16 x {length} x {features} | {who} | "
+                        f"{seconds(call) * 1e6:.1f} | {peak(call) / 2**20:.1f} |"
+                    )
 
 
 if __name__ == "__main__":

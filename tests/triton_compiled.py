@@ -10,11 +10,13 @@ is launched.
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import triton
@@ -32,6 +34,7 @@ TARGETS = {
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
 KERNELS = ("in_rows", "in_places", "in_blocks", "over_blocks", "in_groups")
+KERNELS += ("forward", "of_queries", "of_keys")
 KEY = td.Key(2**63 + 5, 2**59).tensor()
 SHORT = {
     torch.float32: "float32",
@@ -104,6 +107,26 @@ def cases():
     x = numbers((512, 1024), torch.bfloat16)
     args = x, KEY, x.float(), x[0], 0.1, 1.1, 0, [1024, 1]
     yield "dropout_add", "rows, with a bias, to float32", args
+    yield from squares()
+
+
+def squares():
+    """Those of attention: features, keys, the mask of the scores, and mask strides."""
+    for dtype, name, features, keys, causal, kind, strides in (
+        (torch.bfloat16, "64 features", 64, 1024, False, None, None),
+        (torch.bfloat16, "64, odd, a mask of padding", 64, 1023, False, torch.bool, None),
+        (torch.bfloat16, "128, causal", 128, 1024, True, None, None),
+        (torch.bfloat16, "128, odd, a mask is added", 128, 1023, False, torch.float32, None),
+        (torch.bfloat16, "128, any strides", 128, 1024, False, None, (0, 1, 0, 0)),
+        (torch.float16, "64, odd", 64, 1023, True, None, None),
+        (torch.float32, "64, odd, a mask of padding", 64, 1023, False, torch.bool, None),
+    ):
+        q, k = numbers((1, 4, 128, features), dtype), numbers((1, 2, keys, features), dtype)
+        mask = None if kind is None else torch.zeros(1, 1, 128, keys, dtype=kind)
+        rest = mask, 0.125, causal, 0.1, 1.1, 0, strides or row_major((1, 4, 128, keys))
+        yield "attention", name, (q, KEY, k, k, *rest)
+        rows = torch.ones(3, 4 * 128)
+        yield "attention_backward", name, (q, KEY, k, k, q, rows, q, (True, True, True), *rest)
 
 
 def compile_all(target, fused):
@@ -121,8 +144,7 @@ def compile_all(target, fused):
 
         kernel.run = compile_only
 
-    for operator in ours.OPERATORS:
-        module = sys.modules[ours.load(operator).__module__]
+    for module in {sys.modules[ours.load(operator).__module__] for operator in ours.OPERATORS}:
         for name in KERNELS:
             if name in vars(module):
                 compiling(vars(module)[name])
@@ -142,40 +164,92 @@ def tool(name, *args):
 
 
 def elements(options, lanes):
-    """Of a thread."""
+    """Of a thread; those of attention are pairs of a query and a key, in a tile."""
     of_row = options.get("BLOCKS", 0) * (4 if "LAW" in options else 8)
     of_groups = options.get("COUNT", 0) * options.get("SIDE", 0)
-    program = of_row or of_groups or options.get("PLACES") or options["COLUMNS"]
+    of_tile = options.get("M", 0) * options.get("N", 0)
+    program = of_row or of_groups or of_tile or options.get("PLACES") or options["COLUMNS"]
     return program / (lanes * options.get("num_warps", 4))
 
 
-def shortest(code):
-    """The fewest vector instructions from the start of a kernel's machine code to its end.
+class Instruction(NamedTuple):
+    """One of a kernel's machine code: whether it counts, and where it may continue."""
 
-    Those of the uniform path of a warp are not counted, nor is a loop more than once.
-    """
+    counts: bool
+    target: int | None  # of a jump
+    always: bool  # jumps, or ends the kernel
+
+
+MATRIX = re.compile(r"HMMA|HGMMA|QGMMA|IMMA|UTC\w*MMA|v_mfma|v_smfma")
+
+
+def of_nvidia(code):
+    """The instructions of `cuobjdump -sass`; those of the uniform path of a warp do not count."""
     each = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+ )?([A-Z][\w.]*)([^;]*);", code)
     place = {int(address, 16): i for i, (address, *_) in enumerate(each)}
     uniform = re.compile(r"(U[A-Z]|R2UR|S2UR|NOP|BRA|EXIT|BSSY|BSYNC|WARPSYNC)")
-    costs, ahead = {0: 0}, [0]
-    best = None
+    found = []
+    for _, guard, name, rest in each:
+        target = None
+        if name.startswith("BRA"):
+            target = place[int(re.search(r"0x([0-9a-f]+)", rest)[1], 16)]
+        free = guard or (target is not None and "P" in rest.split("0x")[0])
+        ends = name.startswith(("BRA", "EXIT")) and not free
+        counts = not (uniform.match(name) or MATRIX.match(name))
+        found.append(Instruction(counts, target, ends))
+    return found
+
+
+def of_amd(text):
+    """The instructions of the text for an AMD GPU; those of scalars do not count."""
+    place, names = {}, []
+    for line in text.splitlines():
+        if label := re.match(r"(\.LBB\w+):", line):
+            place[label[1]] = len(names)
+        elif name := re.match(r"\s+([a-z]\w+)\s*(\S*)", line):
+            names.append(name.groups())
+    vector = ("v_", "global_", "ds_", "buffer_")
+    return [
+        Instruction(
+            name.startswith(vector) and not MATRIX.match(name),
+            place.get(operand) if "branch" in name else None,
+            name in ("s_branch", "s_endpgm"),
+        )
+        for name, operand in names
+    ]
+
+
+def shortest(code, start=0, goal=None):
+    """The fewest vector instructions from a place to another, or to the end of the kernel.
+
+    A loop counts once, and the instructions of tensor cores do not count.
+    """
+    costs, ahead = {start: 0}, [start]
     while ahead:
         i = min(ahead, key=costs.__getitem__)
         ahead.remove(i)
-        _, guard, name, rest = each[i]
-        if name == "EXIT" and not guard:
-            best = costs[i]
-            break
-        following = [i + 1] if i + 1 < len(each) else []
-        if name.startswith("BRA"):
-            target = place[int(re.search(r"0x([0-9a-f]+)", rest)[1], 16)]
-            following = [target, *(following if guard or "P" in rest.split("0x")[0] else [])]
-        cost = costs[i] + (not uniform.match(name))
+        own = code[i]
+        if i == goal or (goal is None and own.always and own.target is None):
+            return costs[i]
+        following = [j for j in (own.target, None if own.always else i + 1) if j is not None]
         for j in following:
-            if cost < costs.get(j, cost + 1):
-                costs[j] = cost
+            if j < len(code) and costs[i] + own.counts < costs.get(j, math.inf):
+                costs[j] = costs[i] + own.counts
                 ahead.append(j)
-    return best
+    return None
+
+
+def of_loop(code):
+    """The fewest vector instructions of a round of the longest loop that has no loop inside."""
+    loops = [(own.target, i) for i, own in enumerate(code) if own.target is not None]
+    loops = [(first, last) for first, last in loops if first <= last]
+    inner = [
+        (first, last)
+        for first, last in loops
+        if not any((first <= a and b < last) or (first < a and b <= last) for a, b in loops)
+    ]
+    first, last = max(inner, key=lambda loop: loop[1] - loop[0])
+    return shortest(code, first, last)
 
 
 def facts(options, made):
@@ -188,11 +262,14 @@ def facts(options, made):
 
         instructions = re.findall(r"^\s+([a-z]\w+)", text.split("s_endpgm")[0], re.M)
         vector = sum(i.startswith(("v_", "global_", "ds_", "buffer_")) for i in instructions)
+        if "M" in options:
+            vector = of_loop(of_amd(text.split("s_endpgm")[0]))
         return {
             "instructions": sorted(set(instructions)),
             "vector": vector / elements(options, 64),
             "registers": field("vgpr_count"),
-            "spills": field("vgpr_spill_count") + field("sgpr_spill_count"),
+            # Scalars that are moved to lanes of vector registers take no memory.
+            "spills": field("vgpr_spill_count") + field("private_segment_fixed_size"),
         }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
@@ -206,7 +283,8 @@ def facts(options, made):
     return {
         "instructions": sorted(set(of_ptx)),
         "machine": sorted(set(machine)),
-        "vector": shortest(code) / elements(options, 32),
+        "vector": (of_loop if "M" in options else shortest)(of_nvidia(code))
+        / elements(options, 32),
         "registers": registers,
         "spills": stack + local,
     }

@@ -12,7 +12,7 @@ from torchdropout.errors import ArgumentValueError
 from torchdropout.kernels import add, devices
 from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
-from triton_cases import CASES, same
+from triton_cases import CASES, agree, operator_of
 from verify import _ours
 
 DEVICE = "cuda"
@@ -44,12 +44,6 @@ def on_cpu(result):
     return tuple(r.cpu() for r in result) if isinstance(result, tuple) else result.cpu()
 
 
-def operator_of(name):
-    operators = torch.ops.torchdropout
-    rates = name == "masked_by_rates"
-    return operators.masked_affine.rates if rates else getattr(operators, name).default
-
-
 class TestBits:
     @pytest.mark.parametrize("name", CASES)
     def test_of_all_cases_are_those_of_the_reference(self, name):
@@ -58,7 +52,7 @@ class TestBits:
         for number, args in enumerate(cases()):
             # Moving keeps strides only of dense tensors: the same on both sides.
             args = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
-            if not same(on_cpu(operator(*moved(args))), expected(*args)):
+            if not agree(name, on_cpu(operator(*moved(args))), expected(*args)):
                 differ.append((number, args[0].dtype, args[0].shape, args[2:]))
         assert differ == []
 
@@ -82,6 +76,42 @@ class TestBits:
             gradients = torch.autograd.grad(y, inputs, residual.to(device))
             found.append([t.detach().cpu() for t in (y, *gradients)])
         assert all(map(torch.equal, *found))
+
+
+class TestAttention:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_it_is_that_of_a_cpu(self, dtype, causal):
+        """In float64 there, with the same mask, within the roundings of the dtype."""
+        found = []
+        for device, of in ((DEVICE, dtype), ("cpu", torch.float64)):
+            draw = torch.Generator().manual_seed(0)
+            q, k, v = (
+                torch.randn(2, heads, n, 64, generator=draw).to(dtype).to(device, of)
+                for heads, n in ((4, 300), (2, 517), (2, 517))
+            )
+            inputs = [t.requires_grad_() for t in (q, k, v)]
+            given = {"enable_gqa": True, "dropout_key": KEY}
+            y = F.scaled_dot_product_attention(*inputs, None, 0.1, causal, **given)
+            found.append([y, *torch.autograd.grad(y.sum(), inputs)])
+        for own, known in zip(*found, strict=True):
+            allowed = 16 * torch.finfo(dtype).eps * known.abs().amax()
+            assert ((own.cpu() - known).abs() <= allowed).all()
+
+    def test_nothing_square_is_allocated(self):
+        q = torch.randn(1, 8, 8192, 64, device=DEVICE, dtype=torch.bfloat16, requires_grad=True)
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        y = F.scaled_dot_product_attention(q, q, q, None, 0.1, True)
+        torch.autograd.grad(y, q, torch.ones_like(y))
+        peak = torch.cuda.max_memory_allocated() - before
+        assert peak < 16 * q.numel() * q.element_size() < 8 * 8192**2
+
+    @pytest.mark.parametrize("width", [16, 80, 128])
+    def test_every_width_runs(self, width):
+        q = torch.randn(1, 2, 100, width, device=DEVICE, dtype=torch.float16, requires_grad=True)
+        y = F.scaled_dot_product_attention(q, q, q, torch.ones(100, 100).bool().to(DEVICE), 0.1)
+        torch.autograd.grad(y.sum(), q)
 
 
 class TestTorch:

@@ -18,6 +18,7 @@ import torchdropout
 from torchdropout import Key, backends, info
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
+from torchdropout.functional import _attention, scaled_dot_product_attention
 from torchdropout.kernels import add, counted, devices, noise, reference, triton
 from torchdropout.ops import _drop_blocks, _dropout_add, _masked_affine, _order
 
@@ -31,6 +32,8 @@ KNOWN = {
     "counted_affine": counted.counted_affine,
     "drop_blocks": _drop_blocks._kernel,
     "masked_by_rates": reference.masked_by_rates,
+    "attention": _attention._forward,
+    "attention_backward": _attention._backward,
 }
 SAMPLES = {
     "dropout_add": _dropout_add._samples,
@@ -38,7 +41,10 @@ SAMPLES = {
     "counted_affine": _order._samples,
     "drop_blocks": _drop_blocks._samples,
     "masked_by_rates": _masked_affine._samples_of_rates,
+    "attention": _attention._samples,
+    "attention_backward": _attention._samples_backward,
 }
+ATTENTION = {"attention", "attention_backward"}  # functions, not operators of torch; sums differ
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="needs Triton: pip install triton numpy"
@@ -51,7 +57,7 @@ def _numbers(package):
 
 # The interpreter of Triton 3.6 reads the bound of a loop as an array of one element, which NumPy
 # 2.4 refuses. What it compiles is not concerned.
-LOOPS = {"dropout_add_backward", "drop_blocks"}
+LOOPS = {"dropout_add_backward", "drop_blocks", *ATTENTION}
 loops = pytest.mark.skipif(
     importlib.util.find_spec("triton") is not None
     and _numbers("triton") < [3, 7]
@@ -138,8 +144,21 @@ class TestBits:
         found = json.loads(run(str(SCRIPTS / "triton_scope.py"), **env).splitlines()[-1])
         assert found["differ"] == []
         assert found["cases"] >= 38
-        kernels = {"add", "bernoulli", "counted", "drop_blocks", "noise", "rates", "walk"}
-        assert set(found["ran"]) == kernels
+        kernels = {"add", "attention", "bernoulli", "counted", "drop_blocks", "noise", "rates"}
+        assert set(found["ran"]) == {*kernels, "walk"}
+
+    @loops
+    def test_attention_runs_on_them(self):
+        """Where they are served; with small errors, and nothing square is kept."""
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
+        found = json.loads(run(str(SCRIPTS / "triton_attention.py"), **env).splitlines()[-1])
+        assert found["differ"] == found["called"] == []
+        assert found["calls"] >= 25
+        assert found["kept"] == 2 * 64 * 4 * (16 + 3)  # the output and three numbers of each query
+        for dtype, (ours, of_torch) in found["errors"].items():
+            output, *gradients = zip(ours, of_torch, strict=True)
+            assert output[0] <= 1.5 * output[1], dtype
+            assert all(own <= 5 * theirs for own, theirs in gradients), dtype
 
     def test_it_is_not_chosen_for_its_speed(self):
         text = run(
@@ -180,8 +199,9 @@ class TestCompiled:
     def test_each_operation_is_rounded_by_itself(self, compiled, target):
         """Quotients and roots too, and subnormals are kept."""
         every = set()
+        exact = {k: f for k, f in compiled(target).items() if k[0] not in ATTENTION}
         wrong = re.compile(r"fma\.|mad\.\w+\.f|.*(\.ftz|approx)|call|(div|sqrt|rcp)\.(full|f)")
-        for label, facts in compiled(target).items():
+        for label, facts in exact.items():
             assert [i for i in facts["instructions"] if wrong.match(i)] == [], label
             every.update(facts["instructions"])
         assert {"mul.rn.f32", "mul.rn.f64", "add.rn.f64", "div.rn.f32", "sqrt.rn.f32"} <= every
@@ -212,6 +232,16 @@ class TestCompiled:
         for dtype, most in (("float32", 24), ("bfloat16", 22.5)):
             facts = compiled(target)["masked_affine", dtype, "one row"]
             assert 15 < facts["vector"] <= most
+
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_attention_of_half_types_uses_tensor_cores(self, compiled, target):
+        seen = 0
+        for (operator, dtype, case), facts in compiled(target).items():
+            if operator in ATTENTION and dtype != "float32":
+                cores = [i for i in facts["instructions"] if re.match("(wg)?mma|tcgen05.mma", i)]
+                assert cores, case
+                seen += 1
+        assert seen >= 15
 
     @pytest.mark.slow
     def test_a_fused_operation_would_be_seen(self, compiled):
@@ -259,7 +289,7 @@ class TestWithout:
 
     def test_the_kernels_are_registered(self):
         has = torch._C._dispatch_has_kernel_for_dispatch_key
-        for operator in triton.OPERATORS:
+        for operator in set(triton.OPERATORS) - ATTENTION:
             name = {"masked_by_rates": "masked_affine.rates"}.get(operator, operator)
             for key in ("CUDA", "XPU"):
                 assert has(f"torchdropout::{name}", key)
@@ -382,6 +412,8 @@ class TestWithout:
     def test_the_calls_that_are_compared_are_served(self, monkeypatch, operator):
         """Small ones made from the arguments at hand: the reference takes them, the kernel too."""
         x, key, strides = torch.randn(6, 40), KEY.tensor(), [40, 1]
+        square = torch.randn(1, 2, 6, 16)
+        of_square = None, 0.25, False, 0.3, 1.4
         args = {
             "masked_affine": (0.3, 1.4, 0.1, -1.0),
             "noise_affine": (2, 0.3, 0.1),
@@ -390,18 +422,86 @@ class TestWithout:
             "counted_affine": (2, 4, -1, 2.0),
             "drop_blocks": (1, 3, False, 0.1, 1.1, 0.0),
             "masked_by_rates": (torch.rand(1, 40).double(), True),
+            "attention": (square, square, *of_square),
+            "attention_backward": (
+                *(square, square, square, torch.ones(3, 12), square, (True, True, True)),
+                *of_square,
+            ),
         }[operator]
+        compare = devices.same_bits
+        if operator in ATTENTION:
+            x, strides, compare = square, [72, 36, 6, 1], _attention._compare
         calls = []
         monkeypatch.setattr(triton, "why_missing", lambda: "")
         monkeypatch.setattr(devices, "failed", {})
         known = KNOWN[operator]
         monkeypatch.setattr(triton, "load", lambda name: lambda *a: calls.append(a) or known(*a))
-        run = devices.on_gpu(operator, known, SAMPLES.get(operator, devices.samples_of_map))
+        samples = SAMPLES.get(operator, devices.samples_of_map)
+        run = devices.on_gpu(operator, known, samples, compare)
         run(x, key, *args, 0, strides)
         assert len(calls) >= 3
         assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)
         assert any((a[-2] % 2**34) > 2**33 for a in calls)  # across a carry of the counter
         assert devices.failed == {}
+
+    @pytest.fixture
+    def on_a_gpu(self, monkeypatch):
+        """Pretends that CPU tensors are on a GPU, from where a test gives the kernels on."""
+
+        def kernels(**given):
+            monkeypatch.setattr(triton, "why_missing", lambda: "")
+            monkeypatch.setattr(triton, "load", lambda operator: given[operator])
+            for name, operator in (("_run", "attention"), ("_run_backward", "attention_backward")):
+                checks = SAMPLES[operator], _attention._compare
+                run = devices.on_gpu(operator, KNOWN[operator], *checks)
+                monkeypatch.setattr(_attention, name, run)
+
+        return kernels
+
+    def attend(self):
+        q = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        y = scaled_dot_product_attention(q, q, q, None, 0.3, dropout_key=KEY)
+        return y, *torch.autograd.grad(y.sum(), q)
+
+    def test_attention_whose_kernel_fails_is_computed_in_blocks(self, on_a_gpu):
+        def fails(*args):
+            raise ValueError("no such instruction")
+
+        expected = self.attend()
+        on_a_gpu(attention=fails)
+        with pytest.warns(RuntimeWarning, match="of attention does not run: ValueError: no such"):
+            assert all(map(torch.equal, self.attend(), expected))
+        assert all(map(torch.equal, self.attend(), expected))  # a second warning would be an error
+
+    def test_attention_whose_backward_fails_is_computed_in_blocks(self, on_a_gpu):
+        def runs(*args):
+            return _attention._forward(*args)[0], torch.ones(1)
+
+        def fails(*args):
+            raise ValueError("no such instruction")
+
+        expected = self.attend()
+        on_a_gpu(attention=runs, attention_backward=fails)
+        with pytest.warns(RuntimeWarning, match="of attention_backward does not run: ValueError"):
+            assert all(map(torch.equal, self.attend(), expected))
+        assert list(devices.failed) == ["attention_backward"]
+
+    @pytest.mark.parametrize("operator", sorted(ATTENTION))
+    def test_one_other_keep_bit_of_attention_is_a_failure(self, on_a_gpu, operator):
+        def changed(*args):
+            """One probability is dropped, in the last result."""
+            *others, y = [t for t in KNOWN[operator](*args) if t is not None]
+            row = y[0, 0, 3]
+            row[row.abs().argmax()] = 0.0
+            return (*others, y) if others else (y, torch.ones(1))
+
+        def runs(*args):
+            return _attention._forward(*args)[0], torch.ones(1)
+
+        expected = self.attend()
+        on_a_gpu(**{"attention": runs, operator: changed})
+        with pytest.warns(RuntimeWarning, match=f"of {operator} does not .* it gives other bits"):
+            assert all(map(torch.equal, self.attend(), expected))
 
     def test_lack_of_memory_is_no_reason_to_use_the_reference(self, installed):
         def fails(*args):

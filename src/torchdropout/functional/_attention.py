@@ -3,6 +3,9 @@
 The square of probabilities exists a block at a time, in the forward and in the backward: all keys
 of some queries, of some heads. Only the inputs are kept for the backward. The mask of a block
 follows from its indices, so that no bit depends on how the square is cut.
+
+On a GPU a kernel computes it in tiles, where there is one; it keeps the output too, and three
+numbers of each query.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import _torch
+from .. import _torch, ops
 from ..contract.keep import compute_dtype
+from ..contract.layout import row_major
 from ..contract.seed import as_int64
+from ..kernels.devices import anywhere, require
 from ..random import Key
+from ._bernoulli import bernoulli
 from ._map import KeyedMap, compute
 
 # Probabilities in a block: on a CPU a few blocks stay in the cache of a core; elsewhere a kernel
@@ -149,14 +155,20 @@ class _Attention(torch.autograd.Function):
         plan: AttentionPlan,
         key: Key,
     ) -> torch.Tensor:
-        ctx.save_for_backward(q, k, v, mask)
         ctx.plan, ctx.key = plan, key
+        output: torch.Tensor
+        rows = None
         with as_typed(q.device):
-            return _Square(q, k, v, mask, plan, key).output()
+            if plan.drop.operator is ops.masked_affine and not ctx.needs_input_grad[3]:
+                output, rows = _run(q, key.tensor(), k, v, mask, *_numbers(plan))
+            else:
+                output = _Square(q, k, v, mask, plan, key).output()
+        ctx.save_for_backward(q, k, v, mask, *(() if rows is None else (output, rows)))
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        q, k, v, mask = ctx.saved_tensors
+        q, k, v, mask, *found = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:4]
         if torch.is_grad_enabled():
             # Gradients of this gradient go through the composition. The views distinguish q, k
@@ -165,14 +177,95 @@ class _Attention(torch.autograd.Function):
             mask = None if mask is None else mask.view_as(mask)
             output, _ = composed(q, k, v, mask, ctx.plan, ctx.key)
             inputs = [t for t, want in zip((q, k, v, mask), wanted, strict=True) if want]
-            found = iter(torch.autograd.grad(output, inputs, gradient, create_graph=True))
-            return *(next(found) if want else None for want in wanted), None, None
+            gradients = iter(torch.autograd.grad(output, inputs, gradient, create_graph=True))
+            return *(next(gradients) if want else None for want in wanted), None, None
         with as_typed(q.device):
-            return (
-                *_Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted),
-                None,
-                None,
-            )
+            if not found:
+                each = _Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted)
+                return *each, None, None
+            rest = *found, gradient, wanted[:3], mask, *_numbers(ctx.plan)
+            return *_run_backward(q, ctx.key.tensor(), k, v, *rest), None, None, None
+
+
+def _numbers(plan: AttentionPlan) -> tuple[Any, ...]:
+    """A plan with a mask of `bernoulli` as the kernels take it."""
+    p, scale, _, _ = plan.drop.constants
+    return plan.scale, plan.causal, p, scale, plan.base, plan.strides
+
+
+def _square(
+    q: torch.Tensor,
+    key: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    *numbers: Any,
+) -> _Square:
+    """The blocks of a kernel's arguments."""
+    factor, causal, p, scale, base, strides = numbers
+    plan = AttentionPlan(bernoulli(p, scale, 0.0, 0.0), factor, causal, base, tuple(strides))
+    return _Square(q, k, v, mask, plan, Key(key[0], key[1]))
+
+
+def _forward(*args: Any) -> tuple[torch.Tensor, None]:
+    """The output in blocks; they need nothing of the forward in the backward."""
+    return _square(*args).output(), None
+
+
+def _backward(
+    q: torch.Tensor,
+    key: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    _output: torch.Tensor,
+    _rows: torch.Tensor,
+    gradient: torch.Tensor,
+    wanted: Sequence[bool],
+    *rest: Any,
+) -> tuple[torch.Tensor | None, ...]:
+    """The gradients of q, k and v in blocks, those that are required."""
+    return tuple(_square(q, key, k, v, *rest).gradients(gradient, (*wanted, False))[:3])
+
+
+def _samples(q: torch.Tensor, key: torch.Tensor, *rest: Any) -> Iterator[tuple[Any, ...]]:
+    """Small calls in whose results each keep bit decides about a number that is not small.
+
+    Rows of the mask begin with a Philox call or within one, and the counter has a carry.
+    """
+    _factor, _causal, p, scale, _base, _strides = rest[-6:]
+    each = torch.eye(64, dtype=q.dtype, device=q.device)
+    for queries, keys, base, causal in ((64, 56, 2**34 - 1000, False), (45, 59, 2**35 - 999, True)):
+        mask = p, scale, base, row_major((1, 4, queries, keys))
+        k = each[:keys].expand(1, 2, -1, -1)
+        yield each[:queries].expand(1, 4, -1, -1), key, k, k, None, 0.5, causal, *mask
+
+
+def _samples_backward(q: torch.Tensor, key: torch.Tensor, *rest: Any) -> Iterator[tuple[Any, ...]]:
+    for own, _, k, _, _, factor, _, *mask in _samples(q, key, *rest):
+        v = torch.arange(k[0].numel(), device=q.device).remainder(5).div(4).add(1.0)
+        v = v.to(q.dtype).view(k.shape)
+        scores = (own @ k.repeat_interleave(2, 1).transpose(-2, -1)).float() * factor
+        largest = scores.amax(-1, keepdim=True)
+        rows = largest.new_empty((3, largest.numel()))
+        rows[0], rows[1] = largest.flatten(), 1.0 / (scores - largest).exp().sum(-1).flatten()
+        numbers = None, factor, False, *mask
+        output, _ = _forward(own, key, k, v, *numbers)
+        yield own, key, k, v, output, rows, own, (True, True, True), *numbers
+
+
+def _compare(own: tuple[Any, ...], known: tuple[Any, ...], x: torch.Tensor) -> None:
+    """Compare results of `_samples`: sums are rounded differently, and no keep bit may differ.
+
+    Raises:
+        RuntimeError: One does.
+    """
+    for a, b in zip(own, known, strict=True):
+        if b is not None:
+            require((a - b).abs() <= b.abs().amax(-1, keepdim=True) / 8, x)
+
+
+_run = anywhere("attention", _forward, _samples, _compare)
+_run_backward = anywhere("attention_backward", _backward, _samples_backward, _compare)
 
 
 class _Block(NamedTuple):

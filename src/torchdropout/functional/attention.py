@@ -61,6 +61,9 @@ def scaled_dot_product_attention(
     `torch.func` and in forward mode this function is composed of torch's operations, which keep
     what they need. Half types are computed in float32 and rounded once.
 
+    On a GPU a Triton kernel computes it in tiles, with the same mask. It keeps the output too, and
+    rounds probabilities of half types before it multiplies them.
+
     Args:
         query: Floating-point tensor.
         key: The keys, of query's dtype.

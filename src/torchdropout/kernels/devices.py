@@ -19,6 +19,9 @@ from . import cpu, triton
 Kernel = Callable[..., Any]
 # From a call's arguments to those of the small calls that are compared with the reference.
 Samples = Callable[..., Iterator[tuple[Any, ...]]]
+# Raises a RuntimeError where the results of a kernel are not those of the reference; the third
+# argument is the tensor of the call.
+Compare = Callable[[Any, Any, torch.Tensor], None]
 
 OLDEST_CARD = (7, 0)  # the compute capability that Triton's compiler needs of an NVIDIA GPU
 
@@ -59,7 +62,44 @@ def sample(x: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def on_gpu(operator: str, reference: Kernel, samples: Samples = samples_of_map) -> Kernel:
+def same_bits(own: Any, known: Any, x: torch.Tensor) -> None:
+    """Compare results of a kernel with those of the reference.
+
+    Raises:
+        RuntimeError: A bit differs.
+    """
+    if isinstance(own, tuple):
+        for each in zip(own, known, strict=True):
+            same_bits(*each, x)
+        return
+    if own.is_floating_point():
+        bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[own.element_size()]
+        same = (own.view(bits) == known.view(bits)) | (own.isnan() & known.isnan())
+    else:
+        same = own == known
+    require(same, x)
+
+
+def require(same: torch.Tensor, x: torch.Tensor) -> None:
+    """Report where a kernel differs from the reference.
+
+    Raises:
+        RuntimeError: It does, somewhere.
+    """
+    if not bool(same.all()):
+        wrong = same.numel() - int(same.sum())
+        raise RuntimeError(
+            f"on {x.device} it gives other bits than the reference, for {wrong} of "
+            f"{same.numel()} elements of {x.dtype}. Please report this"
+        )
+
+
+def on_gpu(
+    operator: str,
+    reference: Kernel,
+    samples: Samples = samples_of_map,
+    compare: Compare = same_bits,
+) -> Kernel:
     """The function that an operator calls on the devices of Triton.
 
     It runs the Triton kernel. If that fails, or if on this device it does not have the bits of the
@@ -75,7 +115,7 @@ def on_gpu(operator: str, reference: Kernel, samples: Samples = samples_of_map) 
                 what = operator, x.device, x.dtype
                 if what not in compared and not _is_capturing(x):
                     for arguments in samples(x, key, *rest):
-                        _compare(kernel(*arguments), reference(*arguments), x)
+                        compare(kernel(*arguments), reference(*arguments), x)
                     compared.add(what)
                 return kernel(x, key, *rest)
             except (torch.OutOfMemoryError, torch.AcceleratorError, TorchDropoutError):
@@ -106,6 +146,17 @@ def register(
     on_devices(library, name, on_gpu(name, reference, samples))
 
 
+def anywhere(operator: str, reference: Kernel, samples: Samples, compare: Compare) -> Kernel:
+    """A function that computes on every device what is not an operator of torch."""
+    on_others = elsewhere(operator, reference)
+    on_these = on_gpu(operator, reference, samples, compare)
+
+    def run(x: torch.Tensor, *rest: Any) -> Any:
+        return (on_these if x.device.type in triton.DEVICES else on_others)(x, *rest)
+
+    return run
+
+
 def on_devices(library: torch.library.Library, name: str, kernel: Kernel) -> None:
     """Register a function of `on_gpu` for the devices of Triton."""
     for device in ("CUDA", "XPU"):  # a HIP device has the key of CUDA
@@ -121,29 +172,6 @@ def serve(x: torch.Tensor) -> bool:
 def _is_capturing(x: torch.Tensor) -> bool:
     """Whether a CUDA graph is captured, which forbids to look at a result."""
     return x.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
-
-
-def _compare(own: Any, known: Any, x: torch.Tensor) -> None:
-    """Compare results of a kernel with those of the reference.
-
-    Raises:
-        RuntimeError: A bit differs.
-    """
-    if isinstance(own, tuple):
-        for each in zip(own, known, strict=True):
-            _compare(*each, x)
-        return
-    if own.is_floating_point():
-        bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[own.element_size()]
-        same = (own.view(bits) == known.view(bits)) | (own.isnan() & known.isnan())
-    else:
-        same = own == known
-    if not bool(same.all()):
-        wrong = own.numel() - int(same.sum())
-        raise RuntimeError(
-            f"on {x.device} it gives other bits than the reference, for {wrong} of "
-            f"{own.numel()} elements of {x.dtype}. Please report this"
-        )
 
 
 def _wanted(operator: str, device: torch.device) -> bool:

@@ -26,8 +26,12 @@ OPERATORS = {  # each operator's file here
     "counted_affine": "counted",
     "drop_blocks": "drop_blocks",
     "masked_by_rates": "rates",
+    "attention": "attention",
+    "attention_backward": "attention",
 }
 LARGEST_GROUP = 4096  # of places, of which some are kept
+# Of attention: with more, registers are spilled. A tensor core takes half types.
+MOST_FEATURES = {torch.float32: 64, torch.float16: 128, torch.bfloat16: 128}
 OLDEST = (3, 6)  # the one that torch 2.10 brings
 INTERPRETER = "TRITON_INTERPRET"
 
@@ -77,7 +81,8 @@ def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any
     """Whether there is a kernel for such arguments: real numbers, and one key for all.
 
     Nor is there one for DropBlock with a count of what is kept, for a group of more places than
-    `LARGEST_GROUP`, or where a group keeps all or none.
+    `LARGEST_GROUP`, or where a group keeps all or none; for attention in float64, of more features
+    than `MOST_FEATURES`, or where nothing is kept.
     """
     if operator not in OPERATORS or x.dtype not in DTYPES or key.ndim != 1:
         return False
@@ -87,4 +92,9 @@ def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any
     if operator == "counted_affine":
         kept, group, *_ = rest
         return bool(0 < kept < group <= LARGEST_GROUP)
+    if OPERATORS[operator] == "attention":
+        others = [t for t in rest if isinstance(t, torch.Tensor)]
+        features, p = max(t.shape[-1] for t in (x, *rest[:2])), rest[-4]
+        strided = all(t.layout == torch.strided for t in (x, *others))
+        return bool(strided and features <= MOST_FEATURES.get(x.dtype, 0) and p < 1.0)
     return True

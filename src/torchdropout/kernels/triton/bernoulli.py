@@ -78,10 +78,32 @@ def zero_half(word):
 
 
 @triton.jit
-def keep_of_blocks(seed, stream, tie, low, block, TIES: tl.constexpr):
-    """The keep bits of the mask indices of whole blocks."""
-    block = block & 0x1FFFFFFFFFFFFFFF  # indices are modulo 2**64
-    w0, w1, w2, w3 = words(seed, stream, HIGH, block)
+def words_from(seed, stream, domain: tl.constexpr, block, skip):
+    """The words of eight indices next to each other, from one on that `skip` lie before in a block.
+
+    Where skip is None they are those of the block.
+    """
+    # Indices are modulo 2**64.
+    w0, w1, w2, w3 = words(seed, stream, domain, block & 0x1FFFFFFFFFFFFFFF)
+    if skip is not None:
+        n0, n1, n2, n3 = words(seed, stream, domain, (block + 1) & 0x1FFFFFFFFFFFFFFF)
+        # By four, two and one half words, each where a bit of skip says so.
+        four, two, one = (skip & 4) != 0, (skip & 2) != 0, (skip & 1) != 0
+        w0, w1, w2 = tl.where(four, w2, w0), tl.where(four, w3, w1), tl.where(four, n0, w2)
+        w3, n0, n1 = tl.where(four, n1, w3), tl.where(four, n2, n0), tl.where(four, n3, n1)
+        w0, w1, w2 = tl.where(two, w1, w0), tl.where(two, w2, w1), tl.where(two, w3, w2)
+        w3, n0 = tl.where(two, n0, w3), tl.where(two, n1, n0)
+        w0 = tl.where(one, (w0 >> 16) | (w1 << 16), w0)
+        w1 = tl.where(one, (w1 >> 16) | (w2 << 16), w1)
+        w2 = tl.where(one, (w2 >> 16) | (w3 << 16), w2)
+        w3 = tl.where(one, (w3 >> 16) | (n0 << 16), w3)
+    return w0, w1, w2, w3
+
+
+@triton.jit
+def keep_of_blocks(seed, stream, tie, low, block, TIES: tl.constexpr, skip=None):
+    """The keep bits of the mask indices of whole blocks, or of eights from `skip` in a block on."""
+    w0, w1, w2, w3 = words_from(seed, stream, HIGH, block, skip)
     high = on_top(w0, w1, w2, w3)
     limit = (tie.to(tl.int64) << 16).to(tl.uint32)
     if TIES:
@@ -91,7 +113,7 @@ def keep_of_blocks(seed, stream, tie, low, block, TIES: tl.constexpr):
         ties = ties | zero_half(w2 ^ twice) | zero_half(w3 ^ twice)
         if tl.max((ties != 0).to(tl.int32), axis=0) > 0:
             tied = halves(w0, w1, w2, w3) == tie
-            w0, w1, w2, w3 = words(seed, stream, LOW, block)
+            w0, w1, w2, w3 = words_from(seed, stream, LOW, block, skip)
             keep = keep | (tied & (halves(w0, w1, w2, w3) >= low))
     else:
         keep = high >= limit
