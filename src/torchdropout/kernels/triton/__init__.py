@@ -26,6 +26,7 @@ OPERATORS = {  # each operator's file here
     "counted_affine": "counted",
     "drop_blocks": "drop_blocks",
     "masked_by_rates": "rates",
+    "keep_bits": "keep_bits",
 }
 LARGEST_GROUP = 4096  # of places, of which some are kept
 OLDEST = (3, 6)  # the one that torch 2.10 brings
