@@ -8,7 +8,7 @@ from torch._inductor.utils import fresh_cache, run_and_get_code
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from oracle import layouts_of, same_bits
+from oracle import layouts_of, same_but_nans
 from torchdropout import functional as F
 from torchdropout.contract.layout import sizes_drawn
 from torchdropout.kernels import reference
@@ -22,7 +22,8 @@ REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 def fresh():
     torch._dynamo.reset()
     counters.clear()
-    yield
+    with gradient_config.patch(enable_autograd_cache=False):  # what another version traced
+        yield
     torch._dynamo.reset()
 
 
@@ -42,21 +43,22 @@ def compiled(function, **options):
 
 def step(function, *inputs):
     """Results and gradients, by a seed, and what the generator gives next."""
-    inputs = [x.detach().requires_grad_(x.requires_grad) for x in inputs]
     torch.manual_seed(7)
     results = function(*inputs)
     results = results if isinstance(results, (list, tuple)) else [results]
-    # Of no rounder numbers than these, whose sums a compiler might take in another order.
-    weights = [torch.linspace(-2, 3, y.numel()).view(y.shape).to(y.dtype) for y in results]
-    wanted = [x for x in inputs if x.requires_grad]
-    gradients = torch.autograd.grad(results, wanted, weights)
+    learned = [y for y in results if y.requires_grad]
+    weights = [torch.linspace(-2, 3, y.numel()).view(y.shape).to(y.dtype) for y in learned]
+    gradients = torch.autograd.grad(learned, [x for x in inputs if x.requires_grad], weights)
     return [*(y.detach() for y in results), *gradients, torch.rand(1)]
 
 
 def assert_same_step(function, expected, *inputs):
-    for got, known in zip(step(function, *inputs), step(expected, *inputs), strict=True):
-        assert got.stride() == known.stride()
-        assert same_bits(got, known)
+    got, known = step(function, *inputs), step(expected, *inputs)
+    gradients = sum(x.requires_grad for x in inputs)
+    for number, (a, b) in enumerate(zip(got, known, strict=True)):
+        # Of gradients the compiler decides.
+        assert number >= len(got) - 1 - gradients or a.stride() == b.stride() or a.numel() == 0
+        assert same_but_nans(a, b), number
 
 
 def code_of(function, *inputs):
@@ -97,17 +99,20 @@ class TestBits:
 
         All in one program: the compiler takes longer than the results.
         """
+        cases = CASES if dtype == torch.float32 else CASES[REAL.index(dtype) % 2 :: 2]
         inputs = []
-        for shape, layout, _ in CASES:
+        for shape, layout, _ in cases:
             x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
             inputs.append(layouts_of(with_specials(x).to(dtype))[layout].requires_grad_())
 
         def function(*inputs):
             found = []
-            for p in (0.0, 0.3, 0.5 + 2**-20, 1.0):
-                for x, (_, _, shared) in zip(inputs, CASES, strict=True):
-                    y = F.dropout(x * 1.1, p, key=KEY, broadcast_dims=shared)
-                    found += [F.dropout(x, p, key=KEY, broadcast_dims=shared), y, y + x]
+            for n, (x, (_, _, shared)) in enumerate(zip(inputs, cases, strict=True)):
+                p = (0.3, 0.5 + 2**-20, 1.0, 0.9)[n % 4]
+                options = {"key": KEY, "broadcast_dims": shared}
+                y = F.dropout(x.detach() * 1.1, p, **options) + x.detach()
+                z = F.dropout(x * 2, p, **options)  # in the gradient an exact product
+                found += [y, z, z + x]
             return found
 
         assert_same_step(compiled(function), function, *inputs)
@@ -164,7 +169,9 @@ class TestBits:
 
     def test_of_modules_at_any_p(self, fusing):
         """p and scale are an input of the graph."""
-        model = torch.nn.Sequential(td.nn.Dropout(0.1), td.nn.DropPath(0.1), td.nn.AlphaDropout(0.1))
+        model = torch.nn.Sequential(
+            td.nn.Dropout(0.1), td.nn.DropPath(0.1), td.nn.AlphaDropout(0.1)
+        )
         function = compiled(model)
         for dtype in (torch.float32, torch.bfloat16, torch.float64):
             torch._dynamo.reset()
@@ -175,15 +182,6 @@ class TestBits:
                     module.p = p
                 assert_same_step(function, model, x)
             assert counters["stats"]["unique_graphs"] == 1
-
-    def test_of_a_model_by_a_scope(self, fusing):
-        """The key has a third number, the place of the first sample."""
-        model = torch.nn.Sequential(torch.nn.Flatten(), td.nn.Dropout(0.4))
-        function, x = compiled(model), torch.randn(4, 5, 3)
-        for start in (0, 4):
-            with td.keyed(model, seed=3, step=start, batch=(start, 8)):
-                got, known = function(x), model(x)
-            assert torch.equal(got, known)
 
     def test_under_transforms(self, fusing):
         """A mask for each sample is left to the opaque operator."""
@@ -223,7 +221,11 @@ class TestFusion:
         forward, backward = code_of(compiled(chain), self.x, self.residual)
         calls = [code[code.index("def call(") :] for code in (forward, backward)]
         return [
-            (call.count("cpp_fused_"), call.count(".keep_bits."), call.count(".masked_affine."))
+            (
+                call.count("cpp_fused_"),
+                call.count("= torch.ops.torchdropout.keep_bits."),
+                call.count("= torch.ops.torchdropout.masked_affine."),
+            )
             for call in calls
         ]
 
@@ -254,7 +256,9 @@ class TestFusion:
 
     def test_a_checkpointed_region(self, fusing):
         def region(x):
-            return checkpoint(lambda x: F.dropout(F.dropout(x.sin(), 0.3).cos(), 0.4), x, use_reentrant=False)
+            return checkpoint(
+                lambda x: F.dropout(F.dropout(x.sin(), 0.3).cos(), 0.4), x, use_reentrant=False
+            )
 
         x = torch.randn(30, 7, dtype=torch.float64).requires_grad_()
         for got, known in zip(step(compiled(region), x), step(region, x), strict=True):
@@ -267,25 +271,38 @@ class TestFusion:
         def function(x):
             return F.dropout(F.dropout(x.sin(), 0.3).cos(), 0.4).sin()
 
-        with gradient_config.patch(activation_memory_budget=budget, enable_autograd_cache=False):
+        with gradient_config.patch(activation_memory_budget=budget):
             for got, known in zip(step(compiled(function), x), step(function, x), strict=True):
                 torch.testing.assert_close(got, known)
 
 
 def test_no_cache_serves_what_another_setting_compiled(monkeypatch):
-    """With the caches of torch's compiler, and the setting off, on, off and on."""
-    seen, hits = [], []
-    with fresh_cache():
+    """With the caches of torch's compiler, which know a program by the operators that it calls."""
+    fused, hits = [], []
+    with fresh_cache(), gradient_config.patch(enable_autograd_cache=True):
         for devices in (set(), {"cpu"}, set(), {"cpu"}):
             torch._dynamo.reset()
             counters.clear()
             monkeypatch.setattr(_masked_affine, "fusing", devices)
-            x = torch.randn(64, 48).requires_grad_()
             function = compiled(chain)
-            assert_same_step(function, chain, x, torch.randn(64, 48))
-            seen.append(counters["inductor"]["fxgraph_cache_hit"])
-            hits.append(sum(counters["aot_autograd"][name] for name in ("autograd_cache_hit",)))
-    print(seen, hits)
+            with torch.autograd.profiler.profile() as profile:
+                step(function, torch.ones(64, 48).requires_grad_(), torch.ones(64, 48))
+            fused.append(any(e.name == "torchdropout::keep_bits" for e in profile.function_events))
+            found = counters["aot_autograd"], counters["inductor"]
+            hits.append(sum(n for each in found for name, n in each.items() if "cache_hit" in name))
+    assert fused == [False, True, False, True]
+    assert hits[:2] == [0, 0]
+    assert min(hits[2:]) > 0
+
+
+def test_draws_are_in_the_order_of_eager(fusing):
+    """Inductor computes together what it can, and would draw in that order."""
+
+    def function(x):
+        y = F.dropout(x, 0.4), F.dropout1d(x, 0.4), F.drop_path(x, 0.4, True)
+        return *y, F.alpha_dropout(x, 0.4, True), F.dropout(x, 0.2)
+
+    assert_same_step(compiled(function), function, torch.randn(4, 6, 5).requires_grad_())
 
 
 class TestBitsInBytes:
@@ -316,6 +333,16 @@ class TestBitsInBytes:
                     assert sizes_drawn(shape, strides) == list(keep.shape[key.ndim - 1 :])
                     assert torch.equal(each[..., :count], flat.long())
                     assert not each[..., count:].any()
+
+    def test_a_third_number_of_a_key_is_added_to_the_base(self):
+        operator, like, (seed, stream) = (
+            torch.ops.torchdropout.keep_bits,
+            torch.empty(0),
+            KEY.tensor(),
+        )
+        placed = torch.stack([seed, stream, torch.tensor(11)])
+        bits = operator(like, placed, 0.3, [9, 9], 2**34, [9, 1])
+        assert torch.equal(bits, operator(like, KEY.tensor(), 0.3, [9, 9], 2**34 + 11, [9, 1]))
 
     def test_opcheck(self):
         args = torch.empty(0), KEY.tensor(), 0.3, [6, 5], 3, [5, 1]

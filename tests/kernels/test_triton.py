@@ -19,7 +19,7 @@ from torchdropout import Key, backends, info
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
 from torchdropout.kernels import add, counted, devices, noise, reference, triton
-from torchdropout.ops import _drop_blocks, _dropout_add, _masked_affine, _order
+from torchdropout.ops import _drop_blocks, _dropout_add, _keep_bits, _masked_affine, _order
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 NUMBERS = (0.3, 1 / 0.7, 0.0, 0.0, 0, [1])
@@ -31,6 +31,7 @@ KNOWN = {
     "counted_affine": counted.counted_affine,
     "drop_blocks": _drop_blocks._kernel,
     "masked_by_rates": reference.masked_by_rates,
+    "keep_bits": reference.packed_bits,
 }
 SAMPLES = {
     "dropout_add": _dropout_add._samples,
@@ -38,6 +39,7 @@ SAMPLES = {
     "counted_affine": _order._samples,
     "drop_blocks": _drop_blocks._samples,
     "masked_by_rates": _masked_affine._samples_of_rates,
+    "keep_bits": _keep_bits._samples,
 }
 
 needs_triton = pytest.mark.skipif(
@@ -52,6 +54,7 @@ def _numbers(package):
 # The interpreter of Triton 3.6 reads the bound of a loop as an array of one element, which NumPy
 # 2.4 refuses. What it compiles is not concerned.
 LOOPS = {"dropout_add_backward", "drop_blocks"}
+ALONE = {"keep_bits"}  # triton_keep_bits.py
 loops = pytest.mark.skipif(
     importlib.util.find_spec("triton") is not None
     and _numbers("triton") < [3, 7]
@@ -61,6 +64,7 @@ loops = pytest.mark.skipif(
 OPERATORS = [
     pytest.param(operator, marks=loops if operator in LOOPS else ())
     for operator in triton.OPERATORS
+    if operator not in ALONE
 ]
 
 
@@ -162,7 +166,7 @@ def compiled(tmp_path_factory):
             env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(folder)}
             script = str(SCRIPTS / "triton_compiled.py")
             found = json.loads(run(script, *args, **env).splitlines()[-1])
-            assert {operator for (operator, _, _), _ in found} == set(triton.OPERATORS)
+            assert {operator for (operator, _, _), _ in found} == {*triton.OPERATORS} - ALONE
             known[args] = {tuple(label): facts for label, facts in found}
         return known[args]
 
@@ -229,6 +233,28 @@ class TestCompiled:
             fused = [i for i in facts["instructions"] if re.match("v_fmac?_f64", i)]
             assert fused == [], label
         assert any("v_mul_f64" in facts["instructions"] for facts in wide.values())
+
+
+@needs_triton
+class TestKeepBits:
+    def test_they_are_those_of_the_reference(self):
+        """And every damage of the kernel is noticed."""
+        script = str(SCRIPTS / "triton_keep_bits.py")
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
+        found = json.loads(run(script, **env).splitlines()[-1])
+        assert found["differ"] == []
+        assert found["cases"] == found["calls"] >= 1900
+        assert all(found["noticed"].values()), found["noticed"]
+        assert len(found["noticed"]) >= 7
+
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_compiled(self, tmp_path, target):
+        """Fewer instructions than dropout of a contiguous tensor takes for an element."""
+        script = str(SCRIPTS / "triton_keep_bits.py")
+        env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+        found = json.loads(run(script, target, **env).splitlines()[-1])
+        assert 8 < found["in_blocks"]["vector"] < 21
+        assert all(part["spills"] == 0 and part["fused"] == [] for part in found.values())
 
 
 class TestWithout:
@@ -390,6 +416,7 @@ class TestWithout:
             "counted_affine": (2, 4, -1, 2.0),
             "drop_blocks": (1, 3, False, 0.1, 1.1, 0.0),
             "masked_by_rates": (torch.rand(1, 40).double(), True),
+            "keep_bits": (0.3, [6, 40]),
         }[operator]
         calls = []
         monkeypatch.setattr(triton, "why_missing", lambda: "")

@@ -93,9 +93,7 @@ def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedM
     return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
-def traced(
-    rate: Rate, operator: Callable[..., torch.Tensor] = ops.masked_affine_of
-) -> KeyedMap:
+def traced(rate: Rate, operator: Callable[..., torch.Tensor] = ops.masked_affine_of) -> KeyedMap:
     """The map in compiled code, where the `Rate` of a module has the constants."""
     return KeyedMap(rate.active, operator, (rate.constants,))
 

@@ -106,9 +106,7 @@ def _fake(
     )
 
 
-def _samples(
-    like: torch.Tensor, key: torch.Tensor, p: float, *_: Any
-) -> Iterator[tuple[Any, ...]]:
+def _samples(like: torch.Tensor, key: torch.Tensor, p: float, *_: Any) -> Iterator[tuple[Any, ...]]:
     for base in (2**34 - 1000, 2**35 - 999):
         for strides in (row_major((50, 60)), [1, 50]):
             yield like, key, p, [50, 60], base, strides

@@ -97,6 +97,8 @@ def save_drawn(name: str, place: int | None = None, recomputed: bool = False) ->
         if node.target is operator:
             if place is None and _torch.runs_again(node):
                 raise RuntimeError(_REFUSED)
+            if place is None:
+                _draw_after_the_last(node)
             _mark_draws(node if place is None else node.args[place])
             if recomputed:
                 node.meta["recompute"] = CheckpointPolicy.MUST_RECOMPUTE
@@ -117,6 +119,16 @@ def trace_as(name: str, function: Callable[..., torch.Tensor]) -> None:
 
     qualified = f"torchdropout::{name}"
     torch.library.register_torch_dispatch(qualified, _torch.ProxyMode, traced, lib=library)
+
+
+def _draw_after_the_last(node: torch.fx.Node) -> None:
+    """Make a draw depend on the one before it in the graph: a compiler may reorder others."""
+    if _torch.is_of_backward(node):
+        return
+    for earlier in reversed(node.graph.find_nodes(op="call_function", target=_draw_keys)):
+        if earlier is not node and not _torch.is_of_backward(earlier):
+            node.update_arg(0, earlier)
+            return
 
 
 def _mark_draws(key: Any) -> None:

@@ -66,9 +66,7 @@ def _define_fused(form: str, arguments: str, kernel: Callable[..., torch.Tensor]
         return select(x, key, constants, base, strides)
 
     overload = f"{form}_{__version__.replace('.', '_')}"
-    return define_form(
-        "masked_affine", overload, arguments, kernel, lambda own: own, traced=traced
-    )
+    return define_form("masked_affine", overload, arguments, kernel, lambda own: own, traced=traced)
 
 
 _fused = _define_fused(
