@@ -1,7 +1,7 @@
-"""The Triton kernel of `keep_bits`: run by `kernels/test_triton_keep_bits.py`.
+"""The Triton kernel of `keep_bits`: run by `kernels/test_triton.py`.
 
-    python tests/triton_keep_bits.py             compared with the reference, in Triton's interpreter
-    python tests/triton_keep_bits.py sm_90       compiled for a GPU that need not be there
+    python tests/triton_keep_bits.py            compared with the reference, in the interpreter
+    python tests/triton_keep_bits.py sm_90      compiled for a GPU that need not be there
 
 Each prints one JSON object.
 """
@@ -49,11 +49,8 @@ def cases():
 
 DAMAGES = {
     "tie rule": (">= low", "> low"),
-    "order of bits": ("(other.to(tl.int32) << 1)", "(other.to(tl.int32) << 2)"),
-    "order of words": (
-        "two_bits(w1, v1, tie, low, TIES) << 2",
-        "two_bits(w2, v2, tie, low, TIES) << 2",
-    ),
+    "order of bits": ("(second.to(tl.int32) << 1)", "(second.to(tl.int32) << 2)"),
+    "order of words": ("above(w1, limit, TIES) << 2", "above(w2, limit, TIES) << 2"),
     "no tie is found": ("tl.max((ties != 0)", "tl.min((ties != 0)"),
     "bits after the last": ("& ((1 << inside) - 1)", "& 255"),
     "bits after the last, in places": (") & inside", ")"),
@@ -92,6 +89,7 @@ def compare():
 def compiled(name):
     """Vector instructions of a bit on the shortest path, and what is spilled."""
     import triton as language
+
     import triton_compiled
 
     target = triton_compiled.TARGETS[name]

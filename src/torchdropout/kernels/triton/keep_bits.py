@@ -17,21 +17,28 @@ from ...contract.layout import row_major, sizes_drawn
 from .bernoulli import HIGH, LOW, high_and_low, keep_of, zero_half
 from .walk import PLACES, at, dimensions, launching, places, wide, words
 
-CALLS = 256  # Philox calls of a program, each a byte
+CALLS = 128  # Philox calls of a program, a warp, each a byte
 
 NUMBERS = ["seed", "stream", "tie", "low", "base", "n"]
 
 
 @triton.jit
-def two_bits(w, v, tie, low, TIES: tl.constexpr):
-    """The keep bits of a word's halves; v has the low halves of the uniforms."""
-    first, second = (w & 0xFFFF).to(tl.int32), (w >> 16).to(tl.int32)
+def above(w, limit, TIES: tl.constexpr):
+    """Two bits: which halves of a word are above a limit, or where nothing ties, not below."""
+    low, high = w << 16, w  # the rest of the word need not be taken off
     if TIES:
-        keep = (first > tie) | ((first == tie) & ((v & 0xFFFF).to(tl.int32) >= low))
-        other = (second > tie) | ((second == tie) & ((v >> 16).to(tl.int32) >= low))
+        first, second = low > (limit | 0xFFFF), high > (limit | 0xFFFF)
     else:
-        keep, other = first >= tie, second >= tie
-    return keep.to(tl.int32) | (other.to(tl.int32) << 1)
+        first, second = low >= limit, high >= limit
+    return first.to(tl.int32) | (second.to(tl.int32) << 1)
+
+
+@triton.jit
+def tied(w, v, tie, low):
+    """Two bits: which halves of a word tie, and are kept by the low halves in v."""
+    first = ((w & 0xFFFF).to(tl.int32) == tie) & ((v & 0xFFFF).to(tl.int32) >= low)
+    second = ((w >> 16).to(tl.int32) == tie) & ((v >> 16).to(tl.int32) >= low)
+    return first.to(tl.int32) | (second.to(tl.int32) << 1)
 
 
 @triton.jit(do_not_specialize=NUMBERS)
@@ -51,16 +58,17 @@ def in_blocks(
     i = tl.program_id(0).to(tl.int64) * CALLS + tl.arange(0, CALLS)
     block = ((base >> 3) + i) & 0x1FFFFFFFFFFFFFFF  # indices are modulo 2**64
     w0, w1, w2, w3 = words(seed, stream, HIGH, block)
-    v0, v1, v2, v3 = w0, w1, w2, w3
+    limit = (tie.to(tl.int64) << 16).to(tl.uint32)
+    byte = above(w0, limit, TIES) | (above(w1, limit, TIES) << 2)
+    byte |= (above(w2, limit, TIES) << 4) | (above(w3, limit, TIES) << 6)
     if TIES:
-        half = (tie.to(tl.int64) & 0xFFFF).to(tl.uint32)
-        twice = half | (half << 16)
+        twice = limit | (limit >> 16)
         ties = zero_half(w0 ^ twice) | zero_half(w1 ^ twice)
         ties = ties | zero_half(w2 ^ twice) | zero_half(w3 ^ twice)
         if tl.max((ties != 0).to(tl.int32), axis=0) > 0:
             v0, v1, v2, v3 = words(seed, stream, LOW, block)
-    byte = two_bits(w0, v0, tie, low, TIES) | (two_bits(w1, v1, tie, low, TIES) << 2)
-    byte |= (two_bits(w2, v2, tie, low, TIES) << 4) | (two_bits(w3, v3, tie, low, TIES) << 6)
+            byte |= tied(w0, v0, tie, low) | (tied(w1, v1, tie, low) << 2)
+            byte |= (tied(w2, v2, tie, low) << 4) | (tied(w3, v3, tie, low) << 6)
     inside = tl.minimum(tl.maximum(n - i * 8, 0), 8).to(tl.int32)
     tl.store(Y + i, (byte & ((1 << inside) - 1)).to(tl.uint8), mask=inside > 0)
 
@@ -110,7 +118,7 @@ def keep_bits(
     with launching(y):
         if len(dims) == 1 and (n == 1 or dims[0][-1] == 1) and base % PER_BLOCK == 0:
             in_blocks[(triton.cdiv(len(y), CALLS),)](
-                y, *numbers, CALLS=CALLS, TIES=low != 0, enable_fp_fusion=False
+                y, *numbers, CALLS=CALLS, TIES=low != 0, num_warps=1, enable_fp_fusion=False
             )
         else:
             of_place, _, of_mask = zip(*dims, strict=True)
