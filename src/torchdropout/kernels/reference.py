@@ -256,7 +256,9 @@ def packed_bits(
     bits = keep.view(torch.uint8).reshape(*key.shape[:-1], count)
     bits = torch.nn.functional.pad(bits, (0, -count % PER_BLOCK))
     places = torch.arange(PER_BLOCK, dtype=torch.uint8, device=like.device)
-    return (bits.unflatten(-1, (-1, PER_BLOCK)) << places).sum(-1, dtype=torch.uint8)
+    bits = bits.unflatten(-1, (-1, PER_BLOCK)) << places
+    packed: torch.Tensor = bits.sum(-1, dtype=torch.uint8)
+    return packed
 
 
 def _numbers_of_each(k: int, n: int) -> float:

@@ -100,8 +100,10 @@ def save_drawn(name: str, place: int | None = None, recomputed: bool = False) ->
             if place is None:
                 _draw_after_the_last(node)
             _mark_draws(node if place is None else node.args[place])
-            if recomputed:
-                node.meta["recompute"] = CheckpointPolicy.MUST_RECOMPUTE
+            if recomputed and _torch.is_of_backward(node):
+                # In a graph without backward torch warns of the mark.
+                for each in node.graph.find_nodes(op="call_function", target=operator):
+                    each.meta["recompute"] = CheckpointPolicy.MUST_RECOMPUTE
         return y
 
     qualified = f"torchdropout::{name}"
