@@ -305,6 +305,19 @@ def test_draws_are_in_the_order_of_eager(fusing):
     assert_same_step(compiled(function), function, torch.randn(4, 6, 5).requires_grad_())
 
 
+@pytest.mark.parametrize("devices", [set(), {"cpu"}], ids=["opaque", "fused"])
+def test_a_draw_stays_although_its_result_is_never_used(monkeypatch, devices):
+    """If another follows, which would draw its key."""
+    monkeypatch.setattr(_masked_affine, "fusing", devices)
+
+    def function(x):
+        F.dropout(x * 2, 0.3)
+        return F.dropout(x, 0.4)
+
+    function_in_graph = compiled(function, backend="aot_eager")
+    assert_same_step(function_in_graph, function, torch.randn(40).requires_grad_())
+
+
 class TestBitsInBytes:
     """The reference of the operator, by the keep bits that it packs."""
 
