@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.utils.checkpoint import CheckpointPolicy
@@ -77,6 +78,10 @@ def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return _torch.add_batch_dim(keys, 0, interpreter.level())  # type: ignore[no-any-return]
 
 
+# The last draw of each graph that is being traced.
+_last_drawn: WeakKeyDictionary[torch.fx.Graph, torch.Tensor] = WeakKeyDictionary()
+
+
 def save_drawn(name: str, place: int | None = None, recomputed: bool = False) -> None:
     """Have the compiler save for the backward what an operator of a graph draws or is given as key.
 
@@ -92,13 +97,16 @@ def save_drawn(name: str, place: int | None = None, recomputed: bool = False) ->
     def traced(
         mode: Any, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> torch.Tensor:
+        if place is None:
+            # A compiler may reorder draws that do not depend on each other.
+            args = (_last_drawn.get(mode.tracer.graph, args[0]), *args[1:])
         y: torch.Tensor = mode.__torch_dispatch__(operator, types, args, kwargs)
         node = _torch.last_traced(mode)
         if node.target is operator:
             if place is None and _torch.runs_again(node):
                 raise RuntimeError(_REFUSED)
             if place is None:
-                _draw_after_the_last(node)
+                _last_drawn[node.graph] = y
             _mark_draws(node if place is None else node.args[place])
             if recomputed and _torch.is_of_backward(node):
                 # In a graph without backward torch warns of the mark.
@@ -121,16 +129,6 @@ def trace_as(name: str, function: Callable[..., torch.Tensor]) -> None:
 
     qualified = f"torchdropout::{name}"
     torch.library.register_torch_dispatch(qualified, _torch.ProxyMode, traced, lib=library)
-
-
-def _draw_after_the_last(node: torch.fx.Node) -> None:
-    """Make a draw depend on the one before it in the graph: a compiler may reorder others."""
-    if _torch.is_of_backward(node):
-        return
-    for earlier in reversed(node.graph.find_nodes(op="call_function", target=_draw_keys)):
-        if earlier is not node and not _torch.is_of_backward(earlier):
-            node.update_arg(0, earlier)
-            return
 
 
 def _mark_draws(key: Any) -> None:
