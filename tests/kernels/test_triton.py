@@ -20,7 +20,7 @@ from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
 from torchdropout.functional import _attention, scaled_dot_product_attention
 from torchdropout.kernels import add, counted, devices, noise, reference, triton
-from torchdropout.ops import _drop_blocks, _dropout_add, _masked_affine, _order
+from torchdropout.ops import _drop_blocks, _dropout_add, _keep_bits, _masked_affine, _order
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 NUMBERS = (0.3, 1 / 0.7, 0.0, 0.0, 0, [1])
@@ -34,6 +34,7 @@ KNOWN = {
     "masked_by_rates": reference.masked_by_rates,
     "attention": _attention._forward,
     "attention_backward": _attention._backward,
+    "keep_bits": reference.packed_bits,
 }
 SAMPLES = {
     "dropout_add": _dropout_add._samples,
@@ -43,6 +44,7 @@ SAMPLES = {
     "masked_by_rates": _masked_affine._samples_of_rates,
     "attention": _attention._samples,
     "attention_backward": _attention._samples_backward,
+    "keep_bits": _keep_bits._samples,
 }
 ATTENTION = {"attention", "attention_backward"}  # functions, not operators of torch; sums differ
 
@@ -58,6 +60,7 @@ def _numbers(package):
 # The interpreter of Triton 3.6 reads the bound of a loop as an array of one element, which NumPy
 # 2.4 refuses. What it compiles is not concerned.
 LOOPS = {"dropout_add_backward", "drop_blocks", *ATTENTION}
+ALONE = {"keep_bits"}  # triton_keep_bits.py
 loops = pytest.mark.skipif(
     importlib.util.find_spec("triton") is not None
     and _numbers("triton") < [3, 7]
@@ -67,6 +70,7 @@ loops = pytest.mark.skipif(
 OPERATORS = [
     pytest.param(operator, marks=loops if operator in LOOPS else ())
     for operator in triton.OPERATORS
+    if operator not in ALONE
 ]
 
 
@@ -181,7 +185,7 @@ def compiled(tmp_path_factory):
             env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(folder)}
             script = str(SCRIPTS / "triton_compiled.py")
             found = json.loads(run(script, *args, **env).splitlines()[-1])
-            assert {operator for (operator, _, _), _ in found} == set(triton.OPERATORS)
+            assert {operator for (operator, _, _), _ in found} == {*triton.OPERATORS} - ALONE
             known[args] = {tuple(label): facts for label, facts in found}
         return known[args]
 
@@ -259,6 +263,28 @@ class TestCompiled:
             fused = [i for i in facts["instructions"] if re.match("v_fmac?_f64", i)]
             assert fused == [], label
         assert any("v_mul_f64" in facts["instructions"] for facts in wide.values())
+
+
+@needs_triton
+class TestKeepBits:
+    def test_they_are_those_of_the_reference(self):
+        """And every damage of the kernel is noticed."""
+        script = str(SCRIPTS / "triton_keep_bits.py")
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
+        found = json.loads(run(script, **env).splitlines()[-1])
+        assert found["differ"] == []
+        assert found["cases"] == found["calls"] >= 1900
+        assert all(found["noticed"].values()), found["noticed"]
+        assert len(found["noticed"]) >= 7
+
+    @pytest.mark.parametrize("target", NVIDIA)
+    def test_compiled(self, tmp_path, target):
+        """Fewer instructions than dropout of a contiguous tensor takes for an element."""
+        script = str(SCRIPTS / "triton_keep_bits.py")
+        env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+        found = json.loads(run(script, target, **env).splitlines()[-1])
+        assert 8 < found["in_blocks"]["vector"] < 21
+        assert all(part["spills"] == 0 and part["fused"] == [] for part in found.values())
 
 
 class TestWithout:
@@ -427,6 +453,7 @@ class TestWithout:
                 *(square, square, square, torch.ones(3, 12), square, (True, True, True)),
                 *of_square,
             ),
+            "keep_bits": (0.3, [6, 40]),
         }[operator]
         compare = devices.same_bits
         if operator in ATTENTION:

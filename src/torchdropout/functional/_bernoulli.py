@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
             return each(p, check_input(x), scaled=True)
         p = check_probability(p)
         if isinstance(p, Rate):
-            return traced(p)
+            return traced(p, ops.masked_linear_of)
     constants = (p, scale(p), 0.0, 0.0)
     return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
@@ -60,7 +60,9 @@ def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:
     if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
         return each(p, check_input(x), scaled=False)
     p = check_probability(p)
-    return traced(p) if isinstance(p, Rate) else bernoulli(p, 1.0, 0.0, 0.0)
+    if isinstance(p, Rate):
+        return traced(p, ops.masked_linear_of)
+    return bernoulli(p, 1.0, 0.0, 0.0)
 
 
 def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
@@ -91,9 +93,9 @@ def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedM
     return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
 
 
-def traced(rate: Rate) -> KeyedMap:
+def traced(rate: Rate, operator: Callable[..., torch.Tensor] = ops.masked_affine_of) -> KeyedMap:
     """The map in compiled code, where the `Rate` of a module has the constants."""
-    return KeyedMap(rate.active, ops.masked_affine_of, (rate.constants,))
+    return KeyedMap(rate.active, operator, (rate.constants,))
 
 
 def numbers(

@@ -230,6 +230,37 @@ def keep_bits(
     return out.view((*key.shape[:-1], *sizes))
 
 
+def packed_bits(
+    like: torch.Tensor,
+    key: torch.Tensor,
+    p: float,
+    shape: Sequence[int],
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`keep_bits`, eight in a byte: the first is the lowest bit, and those after the last are 0.
+
+    Args:
+        like: On the device where the bits are computed.
+        key: As in `keep_bits`, like the others.
+        p: As there.
+        shape: As there.
+        base: As there.
+        strides: As there.
+
+    Returns:
+        A uint8 tensor, of the dimensions of the keys and one of bytes.
+    """
+    keep = keep_bits(key, shape, p, base, strides, like.device)
+    count = math.prod(keep.shape[key.ndim - 1 :])
+    bits = keep.view(torch.uint8).reshape(*key.shape[:-1], count)
+    bits = torch.nn.functional.pad(bits, (0, -count % PER_BLOCK))
+    places = torch.arange(PER_BLOCK, dtype=torch.uint8, device=like.device)
+    bits = bits.unflatten(-1, (-1, PER_BLOCK)) << places
+    packed: torch.Tensor = bits.sum(-1, dtype=torch.uint8)
+    return packed
+
+
 def _numbers_of_each(k: int, n: int) -> float:
     """How many of an operator's numbers `_keep_range` takes for one of n indices of k keys."""
     if k == 1:

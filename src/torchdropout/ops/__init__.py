@@ -17,6 +17,7 @@ from ._keys import draw_key as draw_key
 from ._masked_affine import masked_affine as masked_affine
 from ._masked_affine import masked_affine_of as masked_affine_of
 from ._masked_affine import masked_by_rates as masked_by_rates
+from ._masked_affine import masked_linear_of as masked_linear_of
 from ._noise_affine import noise_affine as noise_affine
 from ._noise_affine import noise_affine_of as noise_affine_of
 from ._order import choose as choose

@@ -13,8 +13,9 @@ Three things are not obvious; docs/decisions/0002-one-operator.md has the eviden
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.utils.checkpoint import CheckpointPolicy
@@ -77,7 +78,11 @@ def _vmap(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return _torch.add_batch_dim(keys, 0, interpreter.level())  # type: ignore[no-any-return]
 
 
-def save_drawn(name: str, place: int | None = None) -> None:
+# The last draw of each graph that is being traced.
+_last_drawn: WeakKeyDictionary[torch.fx.Graph, torch.Tensor] = WeakKeyDictionary()
+
+
+def save_drawn(name: str, place: int | None = None, recomputed: bool = False) -> None:
     """Have the compiler save for the backward what an operator of a graph draws or is given as key.
 
     The operators that take a key repeat the mark, since the policy of a selectively checkpointed
@@ -86,18 +91,41 @@ def save_drawn(name: str, place: int | None = None) -> None:
     Args:
         name: The operator.
         place: Which of its arguments is the key; None for the draw itself.
+        recomputed: Whether the backward recomputes the result, although it could be saved.
     """
 
     def traced(
         mode: Any, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> torch.Tensor:
+        if place is None:
+            # A compiler may reorder draws that do not depend on each other.
+            args = (_last_drawn.get(mode.tracer.graph, args[0]), *args[1:])
         y: torch.Tensor = mode.__torch_dispatch__(operator, types, args, kwargs)
         node = _torch.last_traced(mode)
         if node.target is operator:
             if place is None and _torch.runs_again(node):
                 raise RuntimeError(_REFUSED)
+            if place is None:
+                _last_drawn[node.graph] = y
             _mark_draws(node if place is None else node.args[place])
+            if recomputed and _torch.is_of_backward(node):
+                # In a graph without backward torch warns of the mark.
+                for each in node.graph.find_nodes(op="call_function", target=operator):
+                    each.meta["recompute"] = CheckpointPolicy.MUST_RECOMPUTE
         return y
+
+    qualified = f"torchdropout::{name}"
+    torch.library.register_torch_dispatch(qualified, _torch.ProxyMode, traced, lib=library)
+
+
+def trace_as(name: str, function: Callable[..., torch.Tensor]) -> None:
+    """Have a graph consist of the operators of a function instead of the operator."""
+
+    def traced(
+        mode: Any, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> torch.Tensor:
+        with mode:
+            return function(*args)
 
     qualified = f"torchdropout::{name}"
     torch.library.register_torch_dispatch(qualified, _torch.ProxyMode, traced, lib=library)

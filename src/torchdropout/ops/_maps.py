@@ -17,7 +17,7 @@ import torch
 
 from .. import _torch
 from ..kernels.devices import Samples, elsewhere, on_devices, on_gpu, samples_of_map
-from ._keys import save_drawn
+from ._keys import save_drawn, trace_as
 from ._library import TAGS, library
 
 # From the constants of an operator to those of its derivative.
@@ -86,8 +86,9 @@ def define_form(
     derivative: Derivative,
     *,
     aligned: bool = False,
+    traced: Callable[..., torch.Tensor] | None = None,
 ) -> Any:
-    """Define one form of an operator: `default`, with numbers, or one whose first is a tensor.
+    """Define one form of an operator, with numbers, or with a tensor as the first constant.
 
     Args:
         name: Name of the operator.
@@ -97,7 +98,10 @@ def define_form(
         derivative: Maps the constants to those of the derivative.
         aligned: True where the tensor among the constants has the dimensions of x, which vmap
             may give it a further one of.
+        traced: What a graph has instead of the operator, a function of its arguments: what follows
+            for the compiler of a forward, and of its derivatives.
     """
+    of_numbers = not arguments.startswith("Tensor ")
     own_name = name if overload == "default" else f"{name}.{overload}"
     library.define(own_name + _schema(arguments), tags=TAGS)
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
@@ -119,8 +123,8 @@ def define_form(
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
             _keyset, _x, key, first, *rest = inputs
-            tensors = (key,) if overload == "default" else (key, first)
-            ctx.rest = (first, *rest) if overload == "default" else tuple(rest)
+            tensors = (key,) if of_numbers else (key, first)
+            ctx.rest = (first, *rest) if of_numbers else tuple(rest)
             ctx.save_for_backward(*tensors)
             ctx.save_for_forward(*tensors)
 
@@ -175,5 +179,8 @@ def define_form(
     library.impl(own_name, autograd, "Autograd", with_keyset=True)
     torch.library.register_fake(qualified, lambda x, *_: torch.empty_like(x), lib=library)
     torch.library.register_vmap(qualified, vmap, lib=library)
-    save_drawn(own_name, place=1)
+    if traced is None:
+        save_drawn(own_name, place=1)
+    else:
+        trace_as(own_name, traced)
     return operator

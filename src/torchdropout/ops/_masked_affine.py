@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
-from ..kernels import reference
+from .. import _torch
+from .._version import __version__
+from ..kernels import reference, triton
 from ..kernels.devices import elsewhere, on_devices, on_gpu, sample
+from ._keep_bits import select
 from ._library import library
 from ._maps import define_form, define_map
 
@@ -44,6 +48,48 @@ on_devices(
     on_gpu("masked_by_rates", reference.masked_by_rates, _samples_of_rates),
 )
 
+# Where a graph has a select that the compiler fuses; a test adds the CPU, on which it was slower.
+fusing = {*triton.DEVICES}
+
+
+def _define_fused(form: str, arguments: str, kernel: Callable[..., torch.Tensor]) -> Any:
+    """Define a form of the operator without shift and drop value, which a graph sees into.
+
+    The caches of torch's compiler know a program by the operators that it calls, and not by what
+    becomes of them: the version in the name keeps them from what another version traced.
+    """
+
+    def traced(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+        *constants, base, strides = rest
+        if key.ndim > 1:  # under vmap
+            return kernel(x, key, *rest)
+        return select(x, key, constants, base, strides)
+
+    overload = f"{form}_{__version__.replace('.', '_')}"
+    return define_form("masked_affine", overload, arguments, kernel, lambda own: own, traced=traced)
+
+
+_fused = _define_fused(
+    "fused",
+    "float p, float scale",
+    lambda x, key, p, scale, *place: _masked_affine(x, key, p, scale, 0.0, 0.0, *place),
+)
+_fused_of = _define_fused(
+    "fused_of",
+    "Tensor constants",
+    lambda x, key, constants, *place: masked_affine_of(x, key, constants, *place),
+)
+
+
+def _fuses(x: torch.Tensor) -> bool:
+    """Whether a compiler sees into the operator: for a GPU, where numbers are real."""
+    return (
+        is_dynamo_compiling()
+        and x.device.type in fusing
+        and not x.is_complex()
+        and not _torch.is_exporting()
+    )
+
 
 def masked_affine(
     x: torch.Tensor,
@@ -56,7 +102,11 @@ def masked_affine(
     strides: Sequence[int],
 ) -> torch.Tensor:
     """`y = keep ? x * scale + shift : drop_value`; see `kernels.reference.masked_affine`."""
-    y: torch.Tensor = _masked_affine(x, key, p, scale, shift, drop_value, base, strides)
+    y: torch.Tensor
+    if _fuses(x) and shift == drop_value == 0.0:
+        y = _fused(x, key, p, scale, base, strides)
+    else:
+        y = _masked_affine(x, key, p, scale, shift, drop_value, base, strides)
     return y
 
 
@@ -74,6 +124,20 @@ def masked_affine_of(
     operator = torch.ops.torchdropout.masked_affine.tensor
     y: torch.Tensor = operator(x, key, constants, False, base, strides)
     return y
+
+
+def masked_linear_of(
+    x: torch.Tensor,
+    key: torch.Tensor,
+    constants: torch.Tensor,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """`masked_affine_of` where shift and drop value are 0, which the tensor does not tell."""
+    if _fuses(x):
+        y: torch.Tensor = _fused_of(x, key, constants, base, strides)
+        return y
+    return masked_affine_of(x, key, constants, base, strides)
 
 
 def masked_by_rates(

@@ -28,6 +28,7 @@ OPERATORS = {  # each operator's file here
     "masked_by_rates": "rates",
     "attention": "attention",
     "attention_backward": "attention",
+    "keep_bits": "keep_bits",
 }
 LARGEST_GROUP = 4096  # of places, of which some are kept
 # Of attention: with more, registers are spilled. A tensor core takes half types.
