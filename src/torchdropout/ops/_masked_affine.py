@@ -48,7 +48,7 @@ on_devices(
     on_gpu("masked_by_rates", reference.masked_by_rates, _samples_of_rates),
 )
 
-# Where a graph has a select that the compiler fuses; a test adds the CPU, on which it was slower.
+# Where a graph has a select that the compiler fuses; a test adds the CPU.
 fusing = {*triton.DEVICES}
 
 
