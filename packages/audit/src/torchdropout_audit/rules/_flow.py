@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ..code import Class, Code, Function, words
+from ..code import Call, Class, Code, Function, words
 from ._dropouts import is_local_dropout, names_dropout
-from ._rule import kept
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
+from ._values import Listed, Made, Part, Pattern, Value, Values
 
 _NONE: frozenset[ast.expr] = frozenset()
 _Passed = frozenset[ast.expr]  # the dropouts that a value has passed since its last normalisation
@@ -17,7 +17,6 @@ _WEIGHTS = ast.expr()  # stands for the result of a softmax
 _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_STEPS = 20_000  # statements of one file that are followed
-_MOST_ALIKE = 12  # values that one attribute is assigned
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
     ("size", "dim", "ndim", "numel", "argmax", "argmin", "argsort", "max_pool", "bernoulli")
@@ -27,8 +26,15 @@ _FRESH = frozenset(
 )
 # Layers of libraries for graphs.
 _GRAPHS = ("torch_geometric.", "dgl.", "torch_sparse.", "torch_scatter.", "einops.")
-_CONTAINERS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
-_WALKS = frozenset(("enumerate", "zip", "reversed", "list", "range", "tuple"))
+# Words for a linear layer of another file, and for one that may hold a normalisation of its own.
+_LINEAR = frozenset(
+    ("conv", "conv1d", "conv2d", "convs", "convolution", "linear", "gcn", "gat", "sage", "gin")
+    + ("gconv", "dense", "lstm", "gru", "rnn")
+)
+_OPEN = frozenset(
+    ("block", "module", "norm", "bn", "net", "network", "stack", "model", "encoder", "decoder")
+    + ("act", "relu", "unit", "head", "mlp", "layers", "stage", "backbone", "tower")
+)
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -39,13 +45,15 @@ class _State:
     Attributes:
         cls: The class whose attributes `self` has.
         passed: For each name, the dropouts that its value has passed.
-        modules: For each name that a loop binds, the expressions that build its Modules.
+        walked: For each name that a loop binds, the Modules that it walks.
+        places: For each name, the parts of its value that are assigned: `data.x`, `out["a"]`.
         returned: What the results of the function have passed.
     """
 
     cls: Class | None
     passed: dict[str, _Passed] = field(default_factory=dict)
-    modules: dict[str, list[ast.expr]] = field(default_factory=dict)
+    walked: dict[str, list[Part]] = field(default_factory=dict)
+    places: dict[str, set[str]] = field(default_factory=dict)
     returned: _Passed = _NONE
 
 
@@ -55,10 +63,12 @@ class Flow:
     def __init__(self, code: Code, reader: Reader) -> None:
         self.code = code
         self.reader = reader
+        self.values = Values(code, reader)
         self.found: dict[ast.expr, tuple[Layer, Layer]] = {}
         self._layers: dict[ast.expr, Layer] = {}
         self._inside: list[Function] = []
         self._tested: dict[Function, frozenset[str]] = {}
+        self._lambdas: list[ast.Lambda] = []
         self._steps = 0
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
@@ -66,11 +76,17 @@ class Flow:
         for function in self.code.functions:
             if function.name != "__init__" and self._steps < _MOST_STEPS:
                 self._body(function, _State(function.cls))
-        nested: set[ast.AST] = set()
-        for call in self.code.calls:  # of nested calls, the outer one comes first
-            layers = self.reader.sequential(call, nested)
-            if layers is not None and call.node not in nested:
-                self._sequence(layers, _NONE)
+        for cls in self.code.classes:
+            forward = cls.method("forward") if "forward" not in cls.methods else None
+            if forward is not None:  # with the layers of this class
+                self._follow(forward, {}, cls)
+            elif "forward" not in cls.methods:
+                chain = self.values.chain_of(cls)
+                self._chain(chain.parts if chain is not None else (), _NONE)
+        for call in self.code.calls:
+            if call.name == "torch.nn.Sequential" and self._steps < _MOST_STEPS:
+                for value in self.values.of(call.node, call.cls):
+                    self._link(value, _NONE)
         yield from self.found.values()
 
     # --- Statements -----------------------------------------------------------------------------
@@ -165,10 +181,17 @@ class Flow:
             self._bind(target.value, passed, state)
         elif isinstance(target, ast.Name):
             state.passed[target.id] = passed
-            state.modules.pop(target.id, None)
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            name = target.value.id
-            state.passed[name] = state.passed.get(name, _NONE) | passed
+            state.walked.pop(target.id, None)
+            for place in state.places.pop(target.id, ()):  # `data.x` of another object
+                state.passed.pop(place, None)
+        elif isinstance(target, (ast.Attribute, ast.Subscript)):
+            place, root = _place(target), _root(target)
+            if place and isinstance(root, ast.Name):
+                state.passed[place] = passed
+                state.places.setdefault(root.id, set()).add(place)
+            elif isinstance(target.value, ast.Name):
+                name = target.value.id
+                state.passed[name] = state.passed.get(name, _NONE) | passed
 
     def _expression(self, expr: ast.expr, state: _State) -> None:
         passed = self._value(expr, state)
@@ -182,10 +205,9 @@ class Flow:
         """Binds the names of a loop: to values, or to the Modules of a list."""
         passed = self._value(source, state)
         self._bind(target, passed, state)
-        for name, listed in _pairs(target, source):
-            built = self._elements(listed, state)
-            if built:
-                state.modules[name] = built
+        for name, parts in self.values.walked(target, self.values.iterated(source, state.cls)):
+            if parts:
+                state.walked[name] = parts
                 state.passed[name] = _NONE
 
     # --- Values ---------------------------------------------------------------------------------
@@ -198,6 +220,10 @@ class Flow:
             return state.passed.get(expr.id, _NONE)
         if isinstance(expr, ast.Call):
             return self._call(expr, state, depth)
+        if isinstance(expr, (ast.Attribute, ast.Subscript)) and state.places:
+            place = _place(expr)
+            if place in state.passed:
+                return state.passed[place]
         if isinstance(expr, ast.NamedExpr):
             passed = self._value(expr.value, state, depth + 1)
             self._bind(expr.target, passed, state)
@@ -219,6 +245,12 @@ class Flow:
             for each in expr.generators:
                 self._walk(each.target, each.iter, state)
             parts = (expr.elt,)
+        elif isinstance(expr, ast.DictComp):
+            for each in expr.generators:
+                self._walk(each.target, each.iter, state)
+            parts = (expr.value,)
+        elif isinstance(expr, ast.Dict):
+            parts = expr.values
         return self._all(parts, state, depth)
 
     def _all(self, parts: Sequence[ast.expr], state: _State, depth: int) -> _Passed:
@@ -233,38 +265,23 @@ class Flow:
         func = call.func
         known = self.reader.calls.get(call)
         name = known.name if known is not None else None
-        if name is not None:
-            if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
-                return _NONE  # it builds a Module
-            if name in ("torch.nn.functional.batch_norm", "torch.batch_norm"):
-                assert known is not None
-                return self._normalised(Layer(call, name, known), passed)
-            first = call.args[:1]
-            if known is not None and drops(self.code, Layer(call, name, known)):
-                return self._dropped(Layer(call, name, known), self._all(first, state, depth))
-            if name.rpartition(".")[2] == "softmax":
-                return frozenset((_WEIGHTS,))
-            if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
-                return _NONE
-            return passed
-        modules = self._modules(func, state)
-        is_element = isinstance(func, ast.Subscript) or (
-            isinstance(func, ast.Name) and func.id in state.modules
-        )
-        layers = self._mixed(modules) if is_element else []
-        if layers:
-            # A list of unlike layers is walked from its first to its last.
-            turns = 2 if any(map(self._is_repeated, modules)) else 1
-            has_dropout = any(drops(self.code, each) for each in layers)
-            before = _NONE if has_dropout else self._all(call.args[:1], state, depth)
-            return self._sequence(layers * turns, before)
-        if modules:
-            given_first = self._all(call.args[:1], state, depth)
-            results = [self._through(each, call, passed, given_first, state) for each in modules]
-            return frozenset[ast.expr]().union(*results)
+        if name is not None and known is not None:
+            return self._function(name, known, passed, state, depth)
+        if isinstance(func, ast.Name) and func.id in state.walked:
+            before = self._all(call.args[:1], state, depth)
+            return self._walked(state.walked[func.id], call, passed, before, state)
         function = self.code.local(func)
         if isinstance(function, Function):
             return self._followed(function, call, state, depth)
+        if isinstance(func, ast.Attribute) and func.attr in ("forward", "__call__"):
+            if _is_super(func.value):
+                return self._of_base(call, passed, state)
+            func = func.value
+        made = self._made(func, state)
+        if made:
+            before = self._all(call.args[:1], state, depth)
+            results = [self._applied(each, call, passed, before, state) for each in made]
+            return frozenset[ast.expr]().union(*results)
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if not ACTIVATIONS.isdisjoint(words(said)):
             return passed  # a parameter: `self.act(x)`
@@ -273,6 +290,23 @@ class Flow:
         if isinstance(func, ast.Attribute) and _carries(func.attr):
             return passed | self._value(func.value, state, depth + 1)  # a method of a tensor
         return _NONE
+
+    def _function(
+        self, name: str, call: Call, passed: _Passed, state: _State, depth: int
+    ) -> _Passed:
+        """Returns what the result of a function of a library has passed."""
+        if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
+            return _NONE  # it builds a Module
+        layer = Layer(call.node, name, call)
+        if name in ("torch.nn.functional.batch_norm", "torch.batch_norm"):
+            return self._normalised(layer, passed)
+        if drops(self.code, layer):
+            return self._dropped(layer, self._all(call.node.args[:1], state, depth))
+        if name.rpartition(".")[2] == "softmax":
+            return frozenset((_WEIGHTS,))
+        if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
+            return _NONE
+        return passed
 
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
@@ -291,132 +325,163 @@ class Flow:
 
     # --- Modules --------------------------------------------------------------------------------
 
-    def _modules(self, func: ast.expr, state: _State) -> list[ast.expr]:
-        """Returns what may build the Module that is called."""
-        if isinstance(func, ast.Name) and func.id in state.modules:
-            return state.modules[func.id]
-        if isinstance(func, ast.Subscript):
-            return self._elements(func.value, state)
-        if isinstance(func, ast.Call):
-            return [func]
-        return [*self._built(func, state)]
+    def _made(self, expr: ast.expr, state: _State) -> Sequence[Value]:
+        """Returns what may be called, with the names that loops bind."""
+        if isinstance(expr, ast.Name) and expr.id in state.walked:
+            return [value for part in state.walked[expr.id] for value in part.options]
+        of = _root(expr)
+        if isinstance(of, ast.Name) and of.id in state.walked:
+            if isinstance(expr, ast.Subscript):
+                return [*self.values.picked(self._made(expr.value, state), expr.slice)]
+            if isinstance(expr, ast.Attribute):
+                return [
+                    each
+                    for value in self._made(expr.value, state)
+                    if isinstance(value, Made)
+                    for each in self.values.attribute(value.cls, Pattern(expr.attr, True))
+                ]
+        return self.values.of(expr, state.cls)
 
-    def _mixed(self, modules: Sequence[ast.expr]) -> list[Layer]:
-        """Returns the layers of a list in which a dropout or a BatchNorm is among other kinds."""
-        found: list[Layer] = []
-        for built in modules:
-            known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None
-            layers = None if known is None else self.reader.sequential(known, set())
-            found += [self.reader.built(built, built)] if layers is None else layers
-        is_alike = all(map(self._normalises, found)) or len({kind(each) for each in found}) == 1
-        if len(modules) < 2 or is_alike:
-            return []
-        return (
-            found
-            if any(map(self._normalises, found)) or any(drops(self.code, each) for each in found)
-            else []
+    def _walked(
+        self,
+        parts: Sequence[Part],
+        call: ast.Call,
+        passed: _Passed,
+        first: _Passed,
+        state: _State,
+    ) -> _Passed:
+        """Returns what a value has passed behind one element of a list, or behind all in turn."""
+        if self._is_mixed(parts):
+            # A list of unlike layers is walked from its first to its last.
+            return self._chain(parts, first)
+        values = dict.fromkeys(value for part in parts for value in part.options)
+        results = [self._applied(each, call, passed, first, state) for each in values]
+        return frozenset[ast.expr]().union(*results)
+
+    def _is_mixed(self, parts: Sequence[Part]) -> bool:
+        """Whether a dropout or a BatchNorm is among layers of other kinds."""
+        layers = [each for part in parts for each in part.options]
+        is_any = any(
+            isinstance(each, Layer) and (drops(self.code, each) or self._normalises(each))
+            for each in layers
         )
+        is_alike = all(isinstance(each, Layer) and self._normalises(each) for each in layers)
+        kinds = {kind(each) if isinstance(each, Layer) else type(each) for each in layers}
+        return is_any and not is_alike and len(kinds) > 1 and len(parts) > 1
 
     def _normalises(self, layer: Layer) -> bool:
         """Whether a layer is a norm, by its name, or stands for none."""
-        func = layer.node.func if isinstance(layer.node, ast.Call) else None
-        said = layer.name or (self.code.text_of(func) if func is not None else "")
-        last = said.rpartition(".")[2]
+        last = _said(layer)
         return "norm" in words(last) or last == "Identity" or last.startswith("BatchNorm")
 
-    def _is_repeated(self, built: ast.expr) -> bool:
-        loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
-        return any(isinstance(each, loops) for each in self.code.parents(built))
-
-    def _built(self, expr: ast.expr, state: _State) -> Iterator[ast.expr]:
-        """Yields the calls that an attribute of `self` is assigned, those of options included."""
-        is_own = isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name)
-        if is_own and expr.value.id == "self" and state.cls is not None:  # type: ignore
-            values = [each.value for each in state.cls.assigned(expr.attr)]  # type: ignore
-        else:
-            values = self.code.assigned(expr)
-        waiting = [*values[:_MOST_ALIKE]]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, ast.IfExp):
-                waiting += [value.body, value.orelse]
-            elif isinstance(value, ast.Call):
-                yield value
-
-    def _elements(self, expr: ast.expr, state: _State) -> list[ast.expr]:
-        """Returns what builds the elements of a `ModuleList`: those given, and those appended."""
-        while isinstance(expr, ast.Subscript):
-            expr = expr.value
-        if isinstance(expr, (ast.Tuple, ast.List)):
-            return [call for each in expr.elts for call in self._built(each, state)]
-        if not isinstance(expr, ast.Attribute) or state.cls is None:
-            return []
-        found: list[ast.expr] = []
-        for given in state.cls.assigned(expr.attr):
-            value = given.value
-            if isinstance(value, ast.Call) and self.code.name(value.func) in _CONTAINERS:
-                for part in value.args:
-                    found += _calls_in(part)
-                    if isinstance(part, ast.Name):  # ModuleList(layers)
-                        found += _appends(self.code).get((state.cls, part.id), ())
-                found += self._appended(state.cls, expr.attr)
-            elif isinstance(value, (ast.List, ast.ListComp, ast.BinOp)):
-                found += _calls_in(value)
-                found += self._appended(state.cls, expr.attr)
-        return found[:_MOST_ALIKE]
-
-    def _appended(self, cls: Class, name: str) -> list[ast.expr]:
-        """Returns what a class, or a base of it, appends to one of its lists."""
-        found = _appends(self.code)
-        return [each for one in cls.lineage() for each in found.get((one, name), ())]
-
-    def _through(
-        self, built: ast.expr, call: ast.Call, passed: _Passed, first: _Passed, state: _State
+    def _applied(
+        self, value: Value, call: ast.Call, passed: _Passed, first: _Passed, state: _State
     ) -> _Passed:
-        """Returns what a value has passed behind a Module, given what builds that."""
-        known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None
-        if known is None or not isinstance(built, ast.Call):
-            return _NONE
-        if known.name is None:
-            if is_local_dropout(self.code, built):
-                said = self.code.local(built.func)
-                if not isinstance(said, Class) or words(said.name)[-1] != "dropout":
+        """Returns what a value has passed behind a Module or a function that is called with it."""
+        if isinstance(value, Layer):
+            return self._layer(replace(value, node=call), passed)
+        if isinstance(value, Listed):
+            return self._chain(value.parts, first) if value.is_chain else _NONE
+        if isinstance(value, Made):
+            if is_local_dropout(self.code, value.call.node):
+                if words(value.cls.name)[-1] != "dropout":
                     return passed  # stochastic depth drops whole samples
-                return self._dropped(Layer(call, "torch.nn.Dropout", known), first)
-            cls = self.code.local(built.func)
-            forward = cls.method("forward") if isinstance(cls, Class) else None
-            if isinstance(cls, Class) and forward is not None:
-                return self._followed(forward, call, state, 0, cls)
-            function = cls if isinstance(cls, Function) else None
-            if function is None and not self.reader.sequential(known, set()):
+                return self._dropped(Layer(call, "torch.nn.Dropout", value.call), first)
+            forward = value.cls.method("forward")
+            if forward is not None:
+                return self._followed(forward, call, state, 0, value.cls)
+            return self._built_in(value.cls, Layer(call, "", value.call), passed)
+        if value.name:
+            known = self.reader.calls.get(call)
+            if known is None:
                 return _NONE
-        layers = self.reader.sequential(known, set())
-        if layers is None:
-            layers = [Layer(call, known.name or "", known)]
-            return self._layer(layers[0], passed)
-        return self._sequence(layers, first)
+            return self._function(value.name, replace(known, name=value.name), passed, state, 0)
+        if isinstance(value.target, Function):
+            return self._followed(value.target, call, state, 0)
+        if isinstance(value.target, ast.Lambda) and len(self._lambdas) < _DEEPEST:
+            return self._of_lambda(value.target, call, state)
+        return _NONE
 
-    def _sequence(self, layers: Sequence[Layer], passed: _Passed) -> _Passed:
-        for layer in layers:
-            built = layer.node if isinstance(layer.node, ast.Call) else None
-            cls = self.code.local(built.func) if built is not None and not layer.name else None
-            forward = cls.method("forward") if isinstance(cls, Class) else None
-            if isinstance(cls, Class) and forward is not None and len(forward.parameters) > 1:
-                passed = self._follow(forward, {forward.parameters[1].arg: passed}, cls)
-            else:
-                passed = self._layer(layer, passed)
+    def _of_lambda(self, function: ast.Lambda, call: ast.Call, state: _State) -> _Passed:
+        if function in self._lambdas:
+            return _NONE
+        given = {
+            one.arg: self._value(each, state)
+            for one, each in zip(function.args.args, call.args, strict=False)
+        }
+        self._lambdas.append(function)
+        passed = self._value(function.body, _State(state.cls, given))
+        self._lambdas.pop()
         return passed
+
+    def _chain(self, parts: Sequence[Part], passed: _Passed) -> _Passed:
+        for part in self.values.unrolled(parts):
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                return _NONE
+            results = [self._link(each, passed) for each in part.options]
+            after = frozenset[ast.expr]().union(*results)
+            passed = after | passed if part.may_lack else after
+        return passed
+
+    def _link(self, value: Value, passed: _Passed) -> _Passed:
+        """Returns what a value has passed behind one layer of a sequence."""
+        if isinstance(value, Layer):
+            return self._layer(value, passed)
+        if isinstance(value, Listed):
+            return self._chain(value.parts, passed) if value.is_chain else _NONE
+        if isinstance(value, Made):
+            if is_local_dropout(self.code, value.call.node):
+                if words(value.cls.name)[-1] != "dropout":
+                    return passed
+                return self._dropped(Layer(value.call.node, "torch.nn.Dropout", value.call), passed)
+            forward = value.cls.method("forward")
+            if forward is None:
+                return self._built_in(value.cls, Layer(value.call.node, "", value.call), passed)
+            if len(forward.parameters) > 1:
+                return self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
+        return _NONE
+
+    def _built_in(self, cls: Class, layer: Layer, passed: _Passed) -> _Passed:
+        """Returns what a value has passed behind a class with the `forward` of a base of torch."""
+        chain = self.values.chain_of(cls)
+        if chain is not None:
+            return self._chain(chain.parts, passed)
+        for one in cls.lineage():
+            for base in one.node.bases:
+                name = self.code.name(base) or ""
+                if name.startswith("torch.nn.") and name != "torch.nn.Module" and layer.call:
+                    call = replace(layer.call, name=name)
+                    return self._layer(Layer(layer.node, name, call), passed)
+        return _NONE
+
+    def _of_base(self, call: ast.Call, passed: _Passed, state: _State) -> _Passed:
+        """Returns what the result of `super().forward(x)` has passed."""
+        here = self._inside[-1].cls if self._inside else None
+        cls = state.cls or here
+        known = self.reader.calls.get(call)
+        if here is None or cls is None or known is None:
+            return _NONE
+        lineage = [*cls.lineage()]
+        above = lineage[lineage.index(here) + 1 :] if here in lineage else []
+        for one in above:
+            if "forward" in one.methods:
+                return self._followed(one.methods["forward"], call, state, 0, cls)
+        return self._built_in(cls, Layer(call, "", known), passed)
 
     def _layer(self, layer: Layer, passed: _Passed) -> _Passed:
         name = kind(layer)
-        if name == "Softmax":
+        if name in ("Softmax", "Softmax2d"):
             return frozenset((_WEIGHTS,))
         if drops(self.code, layer):
             return self._dropped(layer, passed)
         if is_batch_norm(self.code, layer):
             return self._normalised(layer, passed)
         is_known = layer.name.startswith(("torch.", *_GRAPHS))
-        return passed if is_known and "Norm" not in name and _carries(name) else _NONE
+        if not is_known:
+            said = words(_said(layer))
+            return passed if _LINEAR.intersection(said) and _OPEN.isdisjoint(said) else _NONE
+        return passed if "Norm" not in name and _carries(name) else _NONE
 
     def _followed(
         self,
@@ -446,7 +511,8 @@ class Flow:
 
 _BATCH_NORMS = frozenset(
     ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d")
-    + ("LazyBatchNorm2d", "LazyBatchNorm3d")
+    + ("LazyBatchNorm2d", "LazyBatchNorm3d", "BatchNorm", "SynchronizedBatchNorm1d")
+    + ("SynchronizedBatchNorm2d", "SynchronizedBatchNorm3d", "SyncBN", "InPlaceABN")
 )
 
 
@@ -460,10 +526,42 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
         code: The file.
         layer: A layer.
     """
-    if kind(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
+    if _said(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
         return False
     given = layer.call.argument("track_running_stats") if layer.call is not None else None
     return not (isinstance(given, ast.expr) and code.value(given) is False)
+
+
+def _root(expr: ast.expr) -> ast.expr:
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        expr = expr.value
+    return expr
+
+
+def _place(expr: ast.expr) -> str:
+    """Returns a part of an object as text: `data.x`, `g.ndata['h']`; "" if a key is not known."""
+    said: list[str] = []
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        if isinstance(expr, ast.Attribute):
+            said.append(f".{expr.attr}")
+        elif isinstance(expr.slice, ast.Constant):
+            said.append(f"[{expr.slice.value!r}]")
+        else:
+            return ""
+        expr = expr.value
+    return "".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
+
+
+def _said(layer: Layer) -> str:
+    """Returns the last part of a layer's name, or of what is called."""
+    if layer.name:
+        return kind(layer)
+    func = layer.call.node.func if layer.call is not None else None
+    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 
 def is_always_on(code: Code, layer: Layer) -> bool:
@@ -481,52 +579,3 @@ def _carries(name: str) -> bool:
     """Whether the result of a function, by its name, has the variance of what it is given."""
     last = name.rpartition(".")[2].rstrip("_")
     return last not in _FRESH and "norm" not in words(last)
-
-
-def _pairs(target: ast.expr, source: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """Yields the names that a loop binds, each with the list that it walks."""
-    func = (
-        source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
-    )
-    if func in _WALKS and isinstance(source, ast.Call) and source.args:
-        elements = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
-        if func == "enumerate" and len(elements) == 2:
-            yield from _pairs(elements[1], source.args[0])
-        elif func == "zip" and len(elements) == len(source.args):
-            for one, listed in zip(elements, source.args, strict=True):
-                yield from _pairs(one, listed)
-        elif func in ("reversed", "list", "tuple"):
-            yield from _pairs(target, source.args[0])
-    elif isinstance(target, ast.Name):
-        yield target.id, source
-
-
-def _calls_in(expr: ast.expr) -> Iterator[ast.expr]:
-    """Yields what builds the elements of a list that is written down."""
-    if isinstance(expr, (ast.List, ast.Tuple)):
-        for each in expr.elts:
-            yield from _calls_in(each)
-    elif isinstance(expr, (ast.ListComp, ast.GeneratorExp)):
-        yield from _calls_in(expr.elt)
-    elif isinstance(expr, ast.BinOp):
-        yield from _calls_in(expr.left)
-        yield from _calls_in(expr.right)
-    elif isinstance(expr, ast.IfExp):
-        yield from _calls_in(expr.body)
-        yield from _calls_in(expr.orelse)
-    elif isinstance(expr, ast.Call):
-        yield expr
-
-
-@kept
-def _appends(code: Code) -> dict[tuple[Class, str], list[ast.expr]]:
-    """Returns what each class appends to each of its lists, and to those of its methods."""
-    found: dict[tuple[Class, str], list[ast.expr]] = {}
-    for call in code.calls:
-        func = call.node.func
-        if call.cls is None or not isinstance(func, ast.Attribute) or not call.node.args:
-            continue
-        if func.attr in ("append", "extend"):
-            name = getattr(func.value, "attr", "") or getattr(func.value, "id", "")
-            found.setdefault((call.cls, name), []).extend(_calls_in(call.node.args[0]))
-    return found
