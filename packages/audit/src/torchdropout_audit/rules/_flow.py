@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..code import Call, Class, Code, Function, words
+from ..code import UNKNOWN, Call, Class, Code, Function, words
 from ._dropouts import is_local_dropout, names_dropout
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 from ._values import Listed, Made, Part, Pattern, Value, Values
@@ -23,6 +23,11 @@ _FRESH = frozenset(
     + ("zeros_like", "ones_like", "rand_like", "randn_like", "empty_like", "full_like", "item")
     + ("detach", "softmax", "log_softmax", "gumbel_softmax", "sigmoid", "topk", "sort", "backward")
     + ("cross_entropy", "nll_loss", "mse_loss", "normalize", "new_zeros", "new_ones", "std", "var")
+)
+# What averages values by weights.
+_SUMS = frozenset(("matmul", "bmm", "mm", "einsum", "sum", "mean", "linear"))
+_BUILTINS = frozenset(
+    ("enumerate", "zip", "list", "tuple", "reversed", "sum", "dict", "iter", "sorted", "next")
 )
 # Layers of libraries for graphs.
 _GRAPHS = ("torch_geometric.", "dgl.", "torch_sparse.", "torch_scatter.", "einops.")
@@ -85,7 +90,7 @@ class Flow:
                 self._chain(chain.parts if chain is not None else (), _NONE)
         for call in self.code.calls:
             if call.name == "torch.nn.Sequential" and self._steps < _MOST_STEPS:
-                for value in self.values.of(call.node, call.cls):
+                for value in self.values.finished(call):
                     self._link(value, _NONE)
         yield from self.found.values()
 
@@ -123,7 +128,10 @@ class Flow:
             self._choice([node.body, node.orelse], state, self._has_contrary(node))
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._walk(node.target, node.iter, state)
-            self._loop(node.body, state)
+            if any(map(self._is_mixed, state.walked.values())):
+                self._block(node.body, state)  # one turn walks the whole list
+            else:
+                self._loop(node.body, state)
             self._block(node.orelse, state)
         elif isinstance(node, ast.While):
             self._loop(node.body, state)
@@ -230,6 +238,8 @@ class Flow:
             return passed
         parts: Sequence[ast.expr] = ()
         if isinstance(expr, ast.BinOp):
+            if isinstance(expr.op, ast.MatMult):
+                return self._all((expr.left, expr.right), state, depth) - {_WEIGHTS}
             parts = (expr.left, expr.right)
         elif isinstance(expr, (ast.Tuple, ast.List)):
             parts = expr.elts
@@ -280,16 +290,19 @@ class Flow:
         made = self._made(func, state)
         if made:
             before = self._all(call.args[:1], state, depth)
+            if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
+                return self._walked([Part((each,)) for each in made], call, passed, before, state)
             results = [self._applied(each, call, passed, before, state) for each in made]
-            return frozenset[ast.expr]().union(*results)
+            return self._any(made, results, passed)
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if not ACTIVATIONS.isdisjoint(words(said)):
             return passed  # a parameter: `self.act(x)`
         if isinstance(func, ast.Attribute) and func.attr == "softmax":
             return frozenset((_WEIGHTS,))
         if isinstance(func, ast.Attribute) and _carries(func.attr):
-            return passed | self._value(func.value, state, depth + 1)  # a method of a tensor
-        return _NONE
+            passed |= self._value(func.value, state, depth + 1)  # a method of a tensor
+            return passed - {_WEIGHTS} if func.attr in _SUMS else passed
+        return passed if said in _BUILTINS and isinstance(func, ast.Name) else _NONE
 
     def _function(
         self, name: str, call: Call, passed: _Passed, state: _State, depth: int
@@ -306,7 +319,7 @@ class Flow:
             return frozenset((_WEIGHTS,))
         if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
             return _NONE
-        return passed
+        return passed - {_WEIGHTS} if name.rpartition(".")[2] in _SUMS else passed
 
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
@@ -354,9 +367,23 @@ class Flow:
         if self._is_mixed(parts):
             # A list of unlike layers is walked from its first to its last.
             return self._chain(parts, first)
-        values = dict.fromkeys(value for part in parts for value in part.options)
+        values = [*dict.fromkeys(value for part in parts for value in part.options)]
         results = [self._applied(each, call, passed, first, state) for each in values]
-        return frozenset[ast.expr]().union(*results)
+        return self._any(values, results, passed)
+
+    def _any(
+        self, values: Sequence[Value], results: Sequence[_Passed], before: _Passed
+    ) -> _Passed:
+        """Returns what a value has passed behind one of several Modules."""
+        after = _NONE
+        for passed in results:
+            after |= passed
+        for value, passed in zip(values, results, strict=True):
+            # An option that normalises, or may, leaves nothing to report.
+            is_plain = isinstance(value, Layer) and value.name.startswith("torch.")
+            if not is_plain or self._normalises(value):  # type: ignore[arg-type]
+                after -= before - passed
+        return after
 
     def _is_mixed(self, parts: Sequence[Part]) -> bool:
         """Whether a dropout or a BatchNorm is among layers of other kinds."""
@@ -420,7 +447,7 @@ class Flow:
             if self._steps > _MOST_STEPS:
                 return _NONE
             results = [self._link(each, passed) for each in part.options]
-            after = frozenset[ast.expr]().union(*results)
+            after = self._any(part.options, results, passed)
             passed = after | passed if part.may_lack else after
         return passed
 
@@ -480,8 +507,11 @@ class Flow:
         is_known = layer.name.startswith(("torch.", *_GRAPHS))
         if not is_known:
             said = words(_said(layer))
-            return passed if _LINEAR.intersection(said) and _OPEN.isdisjoint(said) else _NONE
-        return passed if "Norm" not in name and _carries(name) else _NONE
+            is_plain = not ACTIVATIONS.isdisjoint(said) or (
+                not _LINEAR.isdisjoint(said) and _OPEN.isdisjoint(said)
+            )
+            return passed if is_plain else _NONE
+        return passed - {_WEIGHTS} if "Norm" not in name and _carries(name) else _NONE
 
     def _followed(
         self,

@@ -172,6 +172,19 @@ class Values:
         self._known[key] = tuple(found)
         return self._known[key]
 
+    def finished(self, call: Call) -> Sequence[Value]:
+        """Returns what a call builds, with what is added to it under the name that it is given."""
+        parent = next(self.code.parents(call.node), None)
+        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+        if isinstance(target, ast.Name) and call.function is not None:
+            uses = self.code.names_in(call.function.node).get(target.id, ())
+            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
+            if reads:
+                return self.of(max(reads, key=_start), call.cls)
+        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
+            return [*self.attribute(call.cls, Pattern(target.attr, True))]
+        return self.of(call.node, call.cls)
+
     def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
         names = (
@@ -209,6 +222,8 @@ class Values:
                 is_sure = not any(each.loops or each.may_lack for each in parts)
                 if is_sure and -len(parts) <= place < len(parts):
                     parts = (parts[place],)
+                elif len({_sort(each) for part in parts for each in part.options}) > 1:
+                    continue
             elif pattern is not None:
                 parts = [each for each in parts if each.key is None or pattern.matches(each.key)]
             for part in parts:
@@ -745,6 +760,13 @@ def _place(expr: ast.expr) -> str:
     if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
         return f"self.{expr.attr}" if expr.value.id == "self" else ""
     return ""
+
+
+def _sort(value: Value) -> object:
+    """Returns what elements of one sort have in common."""
+    if isinstance(value, Layer):
+        return value.name
+    return value.cls if isinstance(value, Made) else type(value)
 
 
 def _last(func: ast.expr) -> str:
