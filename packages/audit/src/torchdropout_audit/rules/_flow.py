@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..code import UNKNOWN, Call, Class, Code, Function, words
+from ..code import UNKNOWN, Call, Class, Code, Function, Pattern, words
 from ._dropouts import is_local_dropout, names_dropout
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
-from ._values import Listed, Made, Part, Pattern, Value, Values
+from ._values import Listed, Made, Part, Value, Values
 
 _NONE: frozenset[ast.expr] = frozenset()
 _Passed = frozenset[ast.expr]  # the dropouts that a value has passed since its last normalisation

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ..code import Call, Class, Code, Function
+from ..code import Call, Class, Code, Function, Pattern
 from ._dropouts import MOVES, around
 from ._sequences import Layer, Reader
 
@@ -71,23 +71,6 @@ class Maker:
 
 
 Value = Layer | Made | Listed | Maker
-
-
-@dataclass(frozen=True, eq=False)
-class Pattern:
-    """A text of which only the beginning may be known: `f"conv{i}"`."""
-
-    start: str
-    is_whole: bool
-
-    def matches(self, other: Pattern) -> bool:
-        """Whether two texts may be the same."""
-        if self.is_whole and other.is_whole:
-            return self.start == other.start
-        if self.is_whole or other.is_whole:
-            whole, part = (self, other) if self.is_whole else (other, self)
-            return whole.start.startswith(part.start)
-        return self.start.startswith(other.start) or other.start.startswith(self.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +193,7 @@ class Values:
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""
         place = self.code.value(key)
-        pattern = self.pattern(key)
+        pattern = self.code.pattern(key)
         for value in values:
             if not isinstance(value, Listed):
                 continue
@@ -228,30 +211,6 @@ class Values:
                 parts = [each for each in parts if each.key is None or pattern.matches(each.key)]
             for part in parts:
                 yield from part.options
-
-    def pattern(self, expr: ast.expr | None) -> Pattern | None:
-        """Returns what is known of a text."""
-        if isinstance(expr, ast.Constant):
-            return Pattern(expr.value, True) if isinstance(expr.value, str) else None
-        if isinstance(expr, ast.JoinedStr):
-            first = expr.values[0] if expr.values else None
-            start = first.value if isinstance(first, ast.Constant) else ""
-            return Pattern(str(start), False)
-        if isinstance(expr, ast.BinOp) and isinstance(expr.op, (ast.Add, ast.Mod)):
-            left = self.pattern(expr.left)
-            if left is None:
-                return None
-            start = left.start.partition("%")[0] if isinstance(expr.op, ast.Mod) else left.start
-            return Pattern(start, False)
-        func = expr.func if isinstance(expr, ast.Call) else None
-        if isinstance(func, ast.Attribute) and func.attr == "format":
-            left = self.pattern(func.value)
-            return None if left is None else Pattern(left.start.partition("{")[0], False)
-        if isinstance(expr, ast.Name):
-            known = self.code.assigned(expr)
-            only = known[0] if len(known) == 1 else None
-            return None if only is None or isinstance(only, ast.Name) else self.pattern(only)
-        return None
 
     def chain_of(self, cls: Class) -> Listed | None:
         """Returns the layers of a class of the file that is a `Sequential`."""
@@ -297,7 +256,7 @@ class Values:
                         yield from self.attribute(value.cls, Pattern(expr.attr, True), depth)
         elif isinstance(expr, ast.Subscript):
             if isinstance(expr.value, ast.Attribute) and expr.value.attr == "_modules":
-                pattern = self.pattern(expr.slice)
+                pattern = self.code.pattern(expr.slice)
                 if cls is not None and pattern is not None:
                     yield from self.attribute(cls, pattern, depth)
             else:
@@ -459,7 +418,7 @@ class Values:
 
     def _by_name(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
         """Yields what `getattr` returns: an attribute of self, or a class of torch."""
-        of, pattern = call.args[0], self.pattern(call.args[1])
+        of, pattern = call.args[0], self.code.pattern(call.args[1])
         if isinstance(of, ast.Name) and of.id == "self":
             if cls is not None and pattern is not None:
                 yield from self.attribute(cls, pattern, depth)
@@ -497,7 +456,7 @@ class Values:
         if isinstance(expr, ast.Dict):
             pairs = zip(expr.keys, expr.values, strict=True)
             return [
-                replace(self._element(value, cls, depth), key=self.pattern(key))
+                replace(self._element(value, cls, depth), key=self.code.pattern(key))
                 for key, value in islice(pairs, _MOST_PARTS)
             ]
         if isinstance(expr, ast.BinOp):
@@ -511,7 +470,7 @@ class Values:
             return [replace(part, may_lack=True) for side in sides for part in side]
         if isinstance(expr, _COMPREHENSIONS):
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
-            key = self.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
+            key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
             last = expr.generators[-1]
             if isinstance(elt, ast.Name) and _names(last.target) == [elt.id]:
                 # `[m for m in layers if m is not None]` has the elements of the list
@@ -529,7 +488,7 @@ class Values:
     def _element(self, expr: ast.expr, cls: Class | None, depth: int) -> Part:
         """Returns one element; of a pair of a name and a layer, the layer."""
         if isinstance(expr, ast.Tuple) and len(expr.elts) == 2:
-            key = self.pattern(expr.elts[0])
+            key = self.code.pattern(expr.elts[0])
             if key is not None:
                 return Part(self.of(expr.elts[1], cls, depth), key)
         is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
@@ -657,7 +616,7 @@ class Values:
             return
         holder = args[0] if isinstance(func, ast.Name) else getattr(func, "value", None)
         if isinstance(holder, ast.Name) and holder.id == "self":
-            pattern = self.pattern(args[-2])
+            pattern = self.code.pattern(args[-2])
             if pattern is not None:
                 self._named.setdefault(call.cls, []).append((pattern, args[-1]))
 
@@ -716,7 +675,7 @@ class Values:
             added = [
                 replace(
                     one,
-                    key=self.pattern(each.key) if one.key is None else one.key,
+                    key=self.code.pattern(each.key) if one.key is None else one.key,
                     loops=(*loops, *inner, *one.loops),
                     may_lack=one.may_lack or may_lack,
                 )
