@@ -63,6 +63,7 @@ class Uses:
         self._calls = {call.node: call.name for call in code.calls}
         self.by_self: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
+        self.rates: set[str] = set()  # of other objects, given to a dropout
         self.open: set[Class | None] = set()
         self._called: dict[Class | None, set[str]] = {}
         self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
@@ -91,7 +92,10 @@ class Uses:
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
             if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
                 self._called.setdefault(code.class_of(node), set()).add(node.attr)
-        elif not self._is_rate(code, node) and not self._is_setting(code, node):
+        elif self._is_rate(code, node):
+            if not _holds_settings(node.value):
+                self.rates.add(node.attr)
+        elif not self._is_setting(code, node):
             self.elsewhere.add(node.attr)
             if node.attr not in _HARMLESS and _is_super(node.value):
                 self._of_base.add(code.class_of(node))

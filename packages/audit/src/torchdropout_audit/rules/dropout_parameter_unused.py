@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from ..code import Class, Code, Function, words
-from ._bases import has_plain_bases, is_stub
+from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._excuses import EXCUSE
 from ._rule import Hit, kept, rule
+from ._uses import uses
 
 BROKEN = """\
 from torch import nn
@@ -44,8 +45,10 @@ _PLACES = frozenset(
 )
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
-_FEW = 4  # of so many parameters, one without a use is a leftover
-_MANY = 5
+_FEW = 3  # of so many parameters, one without a use is a leftover
+_MANY = 4
+# What a value is given that is only printed.
+_SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
 # A name in a comment that is code: an argument, what is called or assigned, a line of its own.
 _IN_CODE = (
@@ -80,8 +83,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
-    a function or a method, whose name does not appear in the body. The rate is an argument, it is
-    tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
+    a function or a method, whose name does not appear in the body, or that is only checked,
+    printed, replaced, or stored by a Module in an attribute that the file does not read. The rate is an
+    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
+    is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
@@ -91,8 +96,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    quarter of all, are no reason in a Module's constructor that uses another rate or has five
-    parameters, if no other class of the file is built with the same arguments.
+    third of all, are no reason in a function, or a Module's constructor, that uses another rate or
+    has four parameters, if no other class of the file is built with the same arguments.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -107,16 +112,116 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         cls = function.cls
         used = _names(function.node) | _commented_out(code, function)
         for each in rates:
-            is_used = each.arg in used or (
-                cls is not None
-                and (each.arg in _decorated(code, cls) or _family(code).uses(cls, each.arg))
+            if cls is not None and each.arg in _decorated(code, cls):
+                continue
+            stored = _only_stored(code, function, each.arg) if each.arg in used else None
+            if each.arg in used and stored is None:
+                continue
+            if stored is None and cls is not None and _family(code).uses(cls, each.arg):
+                continue
+            said = "stored and never read" if stored else "accepted and never used"
+            yield Hit(
+                each,
+                f"{each.arg} is {said}: it has no effect",
+                "give it to a dropout, or remove it",
             )
-            if not is_used:
-                yield Hit(
-                    each,
-                    f"{each.arg} is accepted and never used: it has no effect",
-                    "give it to a dropout, or remove it",
-                )
+
+
+def _only_stored(code: Code, function: Function, name: str) -> str | None:
+    """Returns the attribute that holds a parameter that nothing reads; None if it has a use.
+
+    The text is empty for a parameter that is only checked, printed or replaced.
+    """
+    nodes = code.names_in(function.node).get(name, ())
+    loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
+    commented = _commented_out(code, function)
+    if name in commented or name in _texts(function.node):
+        return None
+    if _is_replaced(function.node.body, name):
+        return ""
+    stored = ""
+    for each in loads:
+        if _is_said(code, each, function):
+            continue
+        attribute = _stored_as(code, each)
+        if not attribute or not _is_unread(code, function, attribute):
+            return None
+        stored = attribute
+    return stored if loads else None
+
+
+def _texts(node: ast.AST) -> set[str]:
+    constants = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+    return {each for each in constants if isinstance(each, str)}
+
+
+def _is_replaced(body: list[ast.stmt], name: str) -> bool:
+    """Whether the first statement that mentions a name gives it another value."""
+    for statement in body:
+        said = [e for e in ast.walk(statement) if isinstance(e, ast.Name) and e.id == name]
+        if said:
+            return isinstance(statement, ast.Assign) and all(
+                isinstance(each.ctx, ast.Store) for each in said
+            )
+    return False
+
+
+def _is_said(code: Code, node: ast.AST, function: Function) -> bool:
+    """Whether a value is only checked or printed at a node."""
+    for parent in code.parents(node):
+        if parent is function.node:
+            return False
+        if isinstance(parent, ast.Assert):
+            return True
+        if isinstance(parent, ast.Call):
+            func = parent.func
+            said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+            if said in _SAYING:
+                return True
+        if isinstance(parent, ast.If):
+            is_check = all(isinstance(each, ast.Raise) for each in parent.body)
+            return is_check and not parent.orelse
+    return False
+
+
+def _stored_as(code: Code, node: ast.expr) -> str:
+    """Returns the attribute of self that is assigned a value as it is."""
+    parent = next(code.parents(node), None)
+    if isinstance(parent, (ast.Tuple, ast.Call)):
+        is_float = isinstance(parent, ast.Call) and getattr(parent.func, "id", "") == "float"
+        holder = next(code.parents(parent), None)
+        if isinstance(parent, ast.Tuple) and isinstance(holder, ast.Assign):
+            target = holder.targets[0]
+            if isinstance(target, ast.Tuple) and len(target.elts) == len(parent.elts):
+                return _own_attribute(target.elts[parent.elts.index(node)])
+            return ""
+        if not is_float:
+            return ""
+        parent = holder
+    if not isinstance(parent, (ast.Assign, ast.AnnAssign)):
+        return ""
+    targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+    return _own_attribute(targets[0]) if len(targets) == 1 else ""
+
+
+def _own_attribute(target: ast.expr) -> str:
+    is_own = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
+    return target.attr if is_own and target.value.id == "self" else ""  # type: ignore
+
+
+def _is_unread(code: Code, function: Function, attribute: str) -> bool:
+    """Whether nothing in the file reads what a Module's constructor stores."""
+    cls = function.cls
+    if cls is None or function.name != "__init__" or not cls.is_module:
+        return False
+    known = uses(code)
+    if not has_plain_bases(code, cls) and (has_bases_of_torch(code, cls) or known.runs_base(cls)):
+        return False
+    family = [*cls.lineage(), *_family(code).below(cls)]
+    forwards = [one.methods["forward"].node.body for one in family if "forward" in one.methods]
+    if not forwards or any(map(is_stub, forwards)):
+        return False
+    return attribute not in known.rates and not known.has(family, attribute)
 
 
 def _is_rate(name: str) -> bool:
@@ -163,11 +268,9 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     others = sum(not _is_rate(each) for each in unused)
     if others > 0 and not (
         others * _FEW <= len(own)
-        and function.name == "__init__"
-        and cls is not None
-        and cls.is_module
+        and (cls is None or (function.name == "__init__" and cls.is_module))
         and (len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own))
-        and len(_alike(code)[_names_of(function)]) == 1
+        and len(_alike(code).get(_names_of(function), ())) <= 1
     ):
         return True
     if len(unused) == len(own):
@@ -297,6 +400,10 @@ class _Family:
             new = [each for each in self._below.get(cls, ()) if each not in seen]
             seen.update(new)
             waiting += new
+
+    def below(self, cls: Class) -> list[Class]:
+        """Returns the subclasses of a class."""
+        return list(islice(self._down(self._below.get(cls, [])), _MOST_BELOW))
 
     def uses(self, cls: Class, name: str) -> bool:
         """Whether a subclass mentions a name, or there are too many to read."""
