@@ -84,9 +84,9 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
     a function or a method, whose name does not appear in the body, or that is only checked,
-    printed, replaced, or stored by a Module in an attribute that the file does not read. The rate is an
-    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
-    is missing.
+    printed, replaced, or stored by a Module in an attribute that the file does not read. The rate
+    is an argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its
+    own, or is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
 from ..code.signatures import SIGNATURES
+from ._dropouts import one_of
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -60,6 +62,9 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     flags: _Flags = {}
     reached: dict[tuple[Function, str], tuple[list[_Caller], Call | None]] = {}
     for call in code.calls:
+        if call.name is None:
+            name = one_of(code, call.node.func, _ALWAYS_ON)
+            call = call if name is None else replace(call, name=name)
         if call.name not in _ALWAYS_ON:
             continue
         mode = call.argument("training")
