@@ -33,3 +33,23 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
     above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
     comments = [line.partition("#")[2] for line in lines]
     return any(map(_PURPOSE.search, [*comments, above if above.startswith("#") else ""]))
+
+
+def exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
+    """Whether the options of two layers exclude each other: `if use_bn` and `if not use_bn`."""
+    first, second = _options(code, one), _options(code, other)
+    return any(f"not {each}" in second for each in first) or any(
+        f"not {each}" in first for each in second
+    )
+
+
+def _options(code: Code, node: ast.AST) -> set[str]:
+    """Returns the tests under which a node runs, as text."""
+    found = set()
+    for parent in code.parents(node):
+        if isinstance(parent, ast.If):
+            said = code.text_of(parent.test)
+            is_body = code.is_in(node, parent, "body")
+            found.add(said if is_body else f"not {said}")
+        node = parent
+    return found

@@ -371,9 +371,7 @@ class Flow:
         results = [self._applied(each, call, passed, first, state) for each in values]
         return self._any(values, results, passed)
 
-    def _any(
-        self, values: Sequence[Value], results: Sequence[_Passed], before: _Passed
-    ) -> _Passed:
+    def _any(self, values: Sequence[Value], results: Sequence[_Passed], before: _Passed) -> _Passed:
         """Returns what a value has passed behind one of several Modules."""
         after = _NONE
         for passed in results:

@@ -688,9 +688,7 @@ class Values:
                 parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(
-        self, node: ast.AST, function: Function | None
-    ) -> tuple[tuple[ast.AST, ...], bool]:
+    def _around(self, node: ast.AST, function: Function | None) -> tuple[tuple[ast.AST, ...], bool]:
         """Returns the loops around a node in its function, and whether an option is."""
         loops: list[ast.AST] = []
         may_lack = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from itertools import chain
 
 from ..code import Code
+from ._excuses import exclude
 from ._flow import Flow, is_always_on, is_batch_norm
 from ._grown import grown
 from ._rule import Hit, rule
@@ -68,7 +68,7 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """
     seen = set()
     for before, after in chain(_in_sequence(code), _in_value(code)):
-        if before.node in seen or _exclude(code, before.node, after.node):
+        if before.node in seen or exclude(code, before.node, after.node):
             continue
         seen.add(before.node)
         yield Hit(
@@ -98,23 +98,3 @@ def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
     """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
     if ("BatchNorm" in code.text or "batch_norm" in code.text) and has_dropout(code):
         yield from Flow(code, Reader(code)).read()
-
-
-def _exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
-    """Whether the options of two layers exclude each other: `if use_bn` and `if not use_bn`."""
-    first, second = _options(code, one), _options(code, other)
-    return any(f"not {each}" in second for each in first) or any(
-        f"not {each}" in first for each in second
-    )
-
-
-def _options(code: Code, node: ast.AST) -> set[str]:
-    """Returns the tests under which a node runs, as text."""
-    found = set()
-    for parent in code.parents(node):
-        if isinstance(parent, ast.If):
-            said = code.text_of(parent.test)
-            is_body = code.is_in(node, parent, "body")
-            found.add(said if is_body else f"not {said}")
-        node = parent
-    return found
