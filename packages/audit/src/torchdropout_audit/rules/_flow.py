@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..code import UNKNOWN, Call, Class, Code, Function, Pattern, words
+from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, words
 from ._dropouts import is_local_dropout, names_dropout
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 from ._values import Listed, Made, Part, Value, Values
@@ -53,6 +53,8 @@ class _State:
         walked: For each name that a loop binds, the Modules that it walks.
         places: For each name, the parts of its value that are assigned: `data.x`, `out["a"]`.
         returned: What the results of the function have passed.
+        turn: The turn of the loop around, 1 or 2.
+        targets: The names that the statement assigns.
     """
 
     cls: Class | None
@@ -60,6 +62,8 @@ class _State:
     walked: dict[str, list[Part]] = field(default_factory=dict)
     places: dict[str, set[str]] = field(default_factory=dict)
     returned: _Passed = _NONE
+    turn: int = 0
+    targets: frozenset[str] = frozenset()
 
 
 class Flow:
@@ -113,6 +117,8 @@ class Flow:
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             if node.value is None:
                 return
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            state.targets = frozenset(t.id for t in targets if isinstance(t, ast.Name))
             passed = self._value(node.value, state)
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 self._bind(target, passed, state)
@@ -128,10 +134,7 @@ class Flow:
             self._choice([node.body, node.orelse], state, self._has_contrary(node))
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._walk(node.target, node.iter, state)
-            if any(map(self._is_mixed, state.walked.values())):
-                self._block(node.body, state)  # one turn walks the whole list
-            else:
-                self._loop(node.body, state)
+            self._loop(node.body, state)
             self._block(node.orelse, state)
         elif isinstance(node, ast.While):
             self._loop(node.body, state)
@@ -145,8 +148,18 @@ class Flow:
             self._choice([each.body for each in node.cases], state)
 
     def _loop(self, body: Sequence[ast.stmt], state: _State) -> None:
+        before, state.turn = state.turn, 1
         self._block(body, state)
+        last = [*_last_turns(body)]
+        if last:  # what the last turn drops is not dropped before another
+            for name, passed in state.passed.items():
+                kept = (
+                    n for n in passed if not any(a <= getattr(n, "lineno", 0) <= b for a, b in last)
+                )
+                state.passed[name] = frozenset(kept)
+        state.turn = 2
         self._block(body, state)  # the second turn begins with what the first left
+        state.turn = before
 
     def _has_contrary(self, node: ast.If) -> bool:
         """Whether another test of the function is the contrary: `if first`, `if not first`."""
@@ -291,7 +304,9 @@ class Flow:
         if made:
             before = self._all(call.args[:1], state, depth)
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
-                return self._walked([Part((each,)) for each in made], call, passed, before, state)
+                parts = [part for each in self._made(func.value, state) for part in _parts(each)]
+                if parts and self.code.pattern(func.slice) is None:
+                    return self._walked(parts, call, passed, before, state)
             results = [self._applied(each, call, passed, before, state) for each in made]
             return self._any(made, results, passed)
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
@@ -364,9 +379,11 @@ class Flow:
         state: _State,
     ) -> _Passed:
         """Returns what a value has passed behind one element of a list, or behind all in turn."""
-        if self._is_mixed(parts):
-            # A list of unlike layers is walked from its first to its last.
-            return self._chain(parts, first)
+        given = call.args[0] if call.args else None
+        goes_on = isinstance(given, ast.Name) and given.id in state.targets  # x = layer(x)
+        if self._is_mixed(parts) or (goes_on and len(parts) > 1):
+            # It is walked from its first to its last, in all turns of the loop.
+            return self._chain(parts, first) if state.turn < 2 else first
         values = [*dict.fromkeys(value for part in parts for value in part.options)]
         results = [self._applied(each, call, passed, first, state) for each in values]
         return self._any(values, results, passed)
@@ -414,7 +431,8 @@ class Flow:
                 return self._dropped(Layer(call, "torch.nn.Dropout", value.call), first)
             forward = value.cls.method("forward")
             if forward is not None:
-                return self._followed(forward, call, state, 0, value.cls)
+                after = self._followed(forward, call, state, 0, value.cls)
+                return after - passed if _is_norm(value.cls) else after
             return self._built_in(value.cls, Layer(call, "", value.call), passed)
         if value.name:
             known = self.reader.calls.get(call)
@@ -464,7 +482,8 @@ class Flow:
             if forward is None:
                 return self._built_in(value.cls, Layer(value.call.node, "", value.call), passed)
             if len(forward.parameters) > 1:
-                return self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
+                after = self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
+                return after - passed if _is_norm(value.cls) else after
         return _NONE
 
     def _built_in(self, cls: Class, layer: Layer, passed: _Passed) -> _Passed:
@@ -560,6 +579,27 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
     return not (isinstance(given, ast.expr) and code.value(given) is False)
 
 
+def _parts(value: Value) -> Sequence[Part]:
+    return value.parts if isinstance(value, Listed) else ()
+
+
+def _last_turns(body: Sequence[ast.stmt]) -> Iterator[tuple[int, int]]:
+    """Yields the lines of what only the last turn of a loop does: `if i < n - 1: ... else: ...`."""
+    for node in body:
+        test = node.test if isinstance(node, ast.If) else None
+        if not isinstance(node, ast.If) or not isinstance(test, ast.Compare):
+            continue
+        given = test.comparators[0]
+        is_end = isinstance(given, ast.BinOp) and isinstance(given.op, ast.Sub)
+        is_end = is_end and isinstance(test.left, ast.Name)
+        if is_end and isinstance(test.ops[0], (ast.Lt, ast.NotEq)):
+            block: Sequence[ast.stmt] = node.orelse
+        else:
+            block = node.body if is_end and isinstance(test.ops[0], ast.Eq) else ()
+        if block:
+            yield block[0].lineno, block[-1].end_lineno or block[-1].lineno
+
+
 def _root(expr: ast.expr) -> ast.expr:
     while isinstance(expr, (ast.Attribute, ast.Subscript)):
         expr = expr.value
@@ -588,18 +628,27 @@ def _said(layer: Layer) -> str:
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
 
+def _is_norm(cls: Class) -> bool:
+    """Whether a class of the file is a normalisation, by its name."""
+    return "norm" in words(cls.name) and "conv" not in words(cls.name)
+
+
 def _is_super(expr: ast.expr) -> bool:
     return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 
 def is_always_on(code: Code, layer: Layer) -> bool:
-    """Whether a dropout drops in evaluation, too, by a literal: the variance is the same then.
+    """Whether a dropout drops in evaluation, too, by what is written: the variance is the same.
 
     Args:
         code: The file.
         layer: A dropout.
     """
-    given = layer.call.argument("training") if layer.call is not None else None
+    if layer.call is None:
+        return False
+    given = layer.call.argument("training")
+    if given is None and layer.name in FUNCTIONAL_ON:
+        return not code.gated(layer.call.node)
     return isinstance(given, ast.expr) and code.value(given) is True
 
 

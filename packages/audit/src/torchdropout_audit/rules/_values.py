@@ -228,7 +228,8 @@ class Values:
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
             if is_init and call.cls in cls.lineage() and _is_super(func.value):  # type: ignore
                 for each in call.node.args:
-                    parts += self._elements(each, cls, 0)
+                    is_list = isinstance(each, ast.Starred)
+                    parts += (self._elements if is_list else self._given)(each, cls, 0)
         method = cls.method("__init__")
         if method is not None:
             parts = self._grown(parts, method, "self", cls, None, None, 0)
