@@ -227,9 +227,8 @@ class Flow:
         passed = self._value(source, state)
         self._bind(target, passed, state)
         for name, parts in self.values.walked(target, self.values.iterated(source, state.cls)):
-            if parts:
+            if parts and not passed:  # Modules, and no list of what they return
                 state.walked[name] = parts
-                state.passed[name] = _NONE
 
     # --- Values ---------------------------------------------------------------------------------
 
@@ -382,8 +381,9 @@ class Flow:
         given = call.args[0] if call.args else None
         goes_on = isinstance(given, ast.Name) and given.id in state.targets  # x = layer(x)
         if self._is_mixed(parts) or (goes_on and len(parts) > 1):
-            # It is walked from its first to its last, in all turns of the loop.
-            return self._chain(parts, first) if state.turn < 2 else first
+            # It is walked from its first to its last, and its own dropouts in the turns of a loop.
+            is_done = state.turn == 2 and self._chain(parts, _NONE)
+            return first if is_done else self._chain(parts, first)
         values = [*dict.fromkeys(value for part in parts for value in part.options)]
         results = [self._applied(each, call, passed, first, state) for each in values]
         return self._any(values, results, passed)
