@@ -546,14 +546,13 @@ _ACTIVATIONS = frozenset(
 )
 MASKS = frozenset(("torch.masked_fill", "torch.mul", "torch.where"))
 """Layers that change nothing of what was before."""
-_ADDED = frozenset(("mask", "bias"))
 _MOVE = "torch.mul"  # a scale, or a mask that is added
 
 
 def _moved(op: ast.operator, left: ast.expr, right: ast.expr) -> ast.expr | None:
-    """Returns the tensor that is scaled by a number, or that a mask or a bias is added to."""
+    """Returns the tensor that is scaled by a number, or that a mask is added to."""
     if isinstance(op, (ast.Add, ast.Sub)):
-        return left if not _ADDED.isdisjoint(words(_said(right))) else None
+        return left if "mask" in words(_said(right)) else None
     if not isinstance(op, (ast.Mult, ast.Div)):
         return None
     if _is_scale(right):

@@ -15,7 +15,8 @@ _NAME = re.compile(r"[\w.]+")
 # What is given a text for people, or the name of an option.
 _SAYING = frozenset(
     ("print", "debug", "info", "warning", "warn", "error", "log", "add_argument", "get", "pop")
-    + ("format", "write", "join", "add_scalar", "ValueError", "option")
+    + ("format", "write", "join", "add_scalar", "ValueError", "option", "suggest_float")
+    + ("suggest_uniform", "suggest_categorical", "uniform", "choice", "getenv")
 )
 # What is given a Module and applies no child.
 _KEEPING = frozenset(
@@ -92,6 +93,8 @@ class Uses:
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
             if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
                 self._called.setdefault(code.class_of(node), set()).add(node.attr)
+        elif code.name(node) is not None:
+            return  # `F.dropout`, which is of no Module
         elif self._is_rate(code, node):
             if not _holds_settings(node.value):
                 self.rates.add(node.attr)
@@ -222,8 +225,10 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
     text = node.value
     assert isinstance(text, str)
     parent = next(code.parents(node))
-    if not by_name or isinstance(parent, ast.Expr) or not _NAME.fullmatch(text):
+    if isinstance(parent, ast.Expr) or not _NAME.fullmatch(text):
         return True  # a docstring, a sentence, "--dropout"
+    if not by_name and not _is_given(code, node):
+        return True
     if isinstance(parent, ast.Compare):
         left = parent.left
         said = left.id if isinstance(left, ast.Name) else getattr(left, "attr", "")
@@ -233,6 +238,17 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
         said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
         return said in _SAYING
     return isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+
+
+def _is_given(code: Code, node: ast.AST) -> bool:
+    """Whether a function, that may read an attribute by its name, is given what holds a node."""
+    for parent in code.parents(node):
+        if isinstance(parent, (ast.stmt, ast.Subscript)):
+            return False
+        if isinstance(parent, ast.Call) and node is not parent.func:
+            return True
+        node = parent
+    return False
 
 
 def _loads(code: Code, node: ast.AST) -> bool:

@@ -15,6 +15,7 @@ _DEEPEST = 20  # names that stand for names, functions that call functions
 _MOST_READ = 20_000  # expressions of one file
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
+_MOST_BINDINGS = 50  # of one name
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 _ADDERS = frozenset(("append", "extend", "insert", "add_module", "register_module", "update"))
@@ -133,6 +134,8 @@ class Values:
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
         self._built: dict[Class, list[Call]] = {}
+        self._inits: dict[Class, list[Call]] = {}
+        self._grown_places: set[str] = set()
         self._returns: dict[Function, list[ast.expr]] = {}
         self._index()
 
@@ -223,13 +226,10 @@ class Values:
         if bases != [_SEQUENTIAL]:
             return None
         parts: list[Part] = []
-        for call in self.code.calls:
-            func = call.node.func
-            is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
-            if is_init and call.cls in cls.lineage() and _is_super(func.value):  # type: ignore
+        for one in cls.lineage():
+            for call in self._inits.get(one, ()):
                 for each in call.node.args:
-                    is_list = isinstance(each, ast.Starred)
-                    parts += (self._elements if is_list else self._given)(each, cls, 0)
+                    parts += self._given(each, cls, 0)
         method = cls.method("__init__")
         if method is not None:
             parts = self._grown(parts, method, "self", cls, None, None, 0)
@@ -310,7 +310,7 @@ class Values:
     def _live(self, name: ast.Name) -> Iterator[tuple[ast.AST, ast.AST | None]]:
         """Yields what a name is bound to where it is used, each with where that is read."""
         bindings = [b for b in self.code.bindings(name) if b.kind in ("value", "other")]
-        if not bindings or len(bindings) > _MOST_PARTS:
+        if not bindings or len(bindings) > _MOST_BINDINGS:
             return
         if self.code.function_of(bindings[0].node) is not self.code.function_of(name):
             for each in bindings[:_MOST_ALIKE]:
@@ -360,7 +360,7 @@ class Values:
                 for argument in call.args
                 for part in (
                     self._elements(argument, cls, depth)
-                    if name in _LISTS or isinstance(argument, ast.Starred)
+                    if name in _LISTS
                     else self._given(argument, cls, depth)
                 )
             ]
@@ -433,6 +433,10 @@ class Values:
 
     def _given(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
         """Returns the layers that an argument of a `Sequential` stands for."""
+        if isinstance(expr, ast.Starred):
+            found = self._elements(expr.value, cls, depth)
+            is_known = found or isinstance(expr.value, (ast.List, ast.Tuple))
+            return found if is_known else [Part((Layer(expr.value),))]
         options = self.of(expr, cls, depth)
         listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
         if listed:  # an OrderedDict
@@ -573,6 +577,9 @@ class Values:
                 )
                 self._growths.setdefault((call.function, place), []).append(growth)
             self._index_named(call)
+            if isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
+                if _is_super(func.value):
+                    self._inits.setdefault(call.cls, []).append(call)
         for each in ast.walk(self.code.tree):
             if not isinstance(each, (ast.Assign, ast.AugAssign)):
                 continue
@@ -593,7 +600,8 @@ class Values:
                     growth = _Growth(each, "extend", each.value.right)
                     self._growths.setdefault((function, place), []).append(growth)
         self._growths.pop((None, ""), None)
-        for listed in self._growths.values():
+        for (_, place), listed in self._growths.items():
+            self._grown_places.add(place)
             listed.sort(key=lambda growth: _start(growth.node))
 
     def _pass(self, call: Call, target: Function) -> None:
@@ -622,11 +630,12 @@ class Values:
                 self._named.setdefault(call.cls, []).append((pattern, args[-1]))
 
     def _grown_attribute(self, value: Value, cls: Class, name: str, depth: int) -> Value:
-        if not isinstance(value, Listed):
+        if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
             return value
         parts = [*value.parts]
         seen: set[Function] = set()
         methods = [m for one in cls.lineage() for m in one.methods.values()]
+        self._left -= len(methods)
         methods.sort(key=lambda method: method.name != "__init__")
         for method in methods:
             if method not in seen:

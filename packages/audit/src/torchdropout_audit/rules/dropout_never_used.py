@@ -115,12 +115,8 @@ def _in_names(code: Code) -> Iterator[Hit]:
             continue
         if call.name not in BUILDERS or target.id.startswith("_"):
             continue
-        uses_ = code.names_in(call.function.node)[target.id]
-        is_wide = any(
-            isinstance(each, (ast.Global, ast.Nonlocal)) and target.id in each.names
-            for each in ast.walk(call.function.node)
-        )
-        if is_wide or any(isinstance(each.ctx, ast.Load) for each in uses_):
+        found = code.names_in(call.function.node)[target.id]
+        if target.id in _declared(code) or any(isinstance(e.ctx, ast.Load) for e in found):
             continue
         if not is_kept_on_purpose(code, call.node):
             yield Hit(
@@ -128,6 +124,17 @@ def _in_names(code: Code) -> Iterator[Hit]:
                 f"{target.id} is never used: it is a dropout that nothing applies",
                 "apply it, or remove it",
             )
+
+
+@kept
+def _declared(code: Code) -> frozenset[str]:
+    """Returns the names that a file declares as global or nonlocal."""
+    return frozenset(
+        name
+        for each in ast.walk(code.tree)
+        if isinstance(each, (ast.Global, ast.Nonlocal))
+        for name in each.names
+    )
 
 
 def _is_dropout(code: Code, expr: ast.expr) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from ..code import Class, Code, Function, words
@@ -46,7 +46,7 @@ _PLACES = frozenset(
 _LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
-_MANY = 4
+_MANY = 5
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
@@ -97,7 +97,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
     third of all, are no reason in a function, or a Module's constructor, that uses another rate or
-    has four parameters, if no other class of the file is built with the same arguments.
+    has five parameters, if no other class of the file is built with the same arguments.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -135,9 +135,9 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
     nodes = code.names_in(function.node).get(name, ())
     loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
     commented = _commented_out(code, function)
-    if name in commented or name in _texts(function.node):
+    if name in commented or name in _texts(code, function):
         return None
-    if _is_replaced(function.node.body, name):
+    if _is_replaced(code, function, nodes):
         return ""
     stored = ""
     for each in loads:
@@ -150,20 +150,22 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
     return stored if loads else None
 
 
-def _texts(node: ast.AST) -> set[str]:
-    constants = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+@kept
+def _texts(code: Code, function: Function) -> set[str]:
+    constants = (each.value for each in ast.walk(function.node) if isinstance(each, ast.Constant))
     return {each for each in constants if isinstance(each, str)}
 
 
-def _is_replaced(body: list[ast.stmt], name: str) -> bool:
+def _is_replaced(code: Code, function: Function, nodes: Sequence[ast.Name]) -> bool:
     """Whether the first statement that mentions a name gives it another value."""
-    for statement in body:
-        said = [e for e in ast.walk(statement) if isinstance(e, ast.Name) and e.id == name]
-        if said:
-            return isinstance(statement, ast.Assign) and all(
-                isinstance(each.ctx, ast.Store) for each in said
-            )
-    return False
+    first = min(nodes, key=lambda node: (node.lineno, node.col_offset))
+    statement = next(code.parents(first))
+    return (
+        isinstance(statement, ast.Assign)
+        and isinstance(first.ctx, ast.Store)
+        and code.is_in(statement, function.node, "body")
+        and all(node.lineno > (statement.end_lineno or 0) for node in nodes if node is not first)
+    )
 
 
 def _is_said(code: Code, node: ast.AST, function: Function) -> bool:
@@ -315,6 +317,7 @@ def _decorated(code: Code, cls: Class) -> set[str]:
     return {name for each in cls.node.decorator_list for name in _names(each)}
 
 
+@kept
 def _commented_out(code: Code, function: Function) -> set[str]:
     """Returns the names in what is commented out in a function: it was taken out on purpose.
 
