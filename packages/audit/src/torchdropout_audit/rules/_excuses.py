@@ -36,20 +36,29 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
 
 
 def exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
-    """Whether the options of two layers exclude each other: `if use_bn` and `if not use_bn`."""
+    """Whether the options of two layers exclude each other: `if use_bn` and `if not use_bn`.
+
+    Args:
+        code: The file.
+        one: A layer.
+        other: Another.
+    """
     first, second = _options(code, one), _options(code, other)
-    return any(f"not {each}" in second for each in first) or any(
-        f"not {each}" in first for each in second
+    return any(f"not {said}" in second for said in first) or any(
+        f"not {said}" in first or (asked and asked in first.values() and said not in first)
+        for said, asked in second.items()
     )
 
 
-def _options(code: Code, node: ast.AST) -> set[str]:
-    """Returns the tests under which a node runs, as text."""
-    found = set()
+def _options(code: Code, node: ast.AST) -> dict[str, str]:
+    """Returns the tests under which a node runs, as text, each with what it compares: `mode`."""
+    found = {}
     for parent in code.parents(node):
         if isinstance(parent, ast.If):
-            said = code.text_of(parent.test)
+            test, said = parent.test, code.text_of(parent.test)
             is_body = code.is_in(node, parent, "body")
-            found.add(said if is_body else f"not {said}")
+            is_case = isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.In))
+            asked = code.text_of(test.left) if is_case and is_body else ""  # type: ignore[attr-defined]
+            found[said if is_body else f"not {said}"] = asked
         node = parent
     return found

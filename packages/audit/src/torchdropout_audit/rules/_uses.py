@@ -65,6 +65,7 @@ class Uses:
         self.by_self: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
         self.rates: set[str] = set()  # of other objects, given to a dropout
+        self.looked_at: set[str] = set()  # tested, or asked for a rate
         self.open: set[Class | None] = set()
         self._called: dict[Class | None, set[str]] = {}
         self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
@@ -89,6 +90,7 @@ class Uses:
             return
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             if not _may_apply(code, node):
+                self.looked_at.add(node.attr)
                 return
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
             if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
@@ -175,6 +177,10 @@ class Uses:
             or any(each.matches(whole) for each in self._beginnings.get(one, ()))
             for one in family
         )
+
+    def reads(self, family: list[Class], name: str) -> bool:
+        """Whether an attribute that holds a value is read, or may be."""
+        return name in self.rates or name in self.looked_at or self.has(family, name)
 
 
 @kept

@@ -577,9 +577,9 @@ class Values:
                 )
                 self._growths.setdefault((call.function, place), []).append(growth)
             self._index_named(call)
-            if isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
-                if _is_super(func.value):
-                    self._inits.setdefault(call.cls, []).append(call)
+            is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
+            if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
+                self._inits.setdefault(call.cls, []).append(call)
         for each in ast.walk(self.code.tree):
             if not isinstance(each, (ast.Assign, ast.AugAssign)):
                 continue

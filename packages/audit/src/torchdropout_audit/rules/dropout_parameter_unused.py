@@ -83,10 +83,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
-    a function or a method, whose name does not appear in the body, or that is only checked,
-    printed, replaced, or stored by a Module in an attribute that the file does not read. The rate
-    is an argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its
-    own, or is missing.
+    a function or a method, whose name does not appear in the body, or that is replaced before it is
+    read, or stored by a Module in an attribute that the file does not read. The rate is an
+    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
+    is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
@@ -130,7 +130,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 def _only_stored(code: Code, function: Function, name: str) -> str | None:
     """Returns the attribute that holds a parameter that nothing reads; None if it has a use.
 
-    The text is empty for a parameter that is only checked, printed or replaced.
+    The text is empty for a parameter that is replaced before it is read.
     """
     nodes = code.names_in(function.node).get(name, ())
     loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
@@ -147,7 +147,7 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
         if not attribute or not _is_unread(code, function, attribute):
             return None
         stored = attribute
-    return stored if loads else None
+    return stored or None  # a value that is only checked is one that is not supported
 
 
 @kept
@@ -223,7 +223,15 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     forwards = [one.methods["forward"].node.body for one in family if "forward" in one.methods]
     if not forwards or any(map(is_stub, forwards)):
         return False
-    return attribute not in known.rates and not known.has(family, attribute)
+    if f"self.{attribute}" in _comments(code, cls):
+        return False  # the use is commented out
+    return not known.reads(family, attribute)
+
+
+@kept
+def _comments(code: Code, cls: Class) -> str:
+    lines = map(code.line, range(cls.node.lineno, (cls.node.end_lineno or cls.node.lineno) + 1))
+    return "\n".join(line.partition("#")[2] for line in lines if "#" in line)
 
 
 def _is_rate(name: str) -> bool:

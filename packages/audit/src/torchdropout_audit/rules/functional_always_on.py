@@ -142,10 +142,13 @@ def _is_asked_for(code: Code, call: Call, p: object, flags: _Flags) -> bool:
 
 def _is_given(code: Code, name: ast.Name) -> bool:
     """Whether a name is a parameter without a true default, or an attribute of one."""
-    bindings = code.bindings(name)
-    if len(bindings) != 1:
-        return False
-    node = bindings[0].node
+    nodes = [each.node for each in code.bindings(name)]
+    # `x, flag = inputs, None` in a branch, `x, flag = inputs` in another
+    nodes = [each for each in nodes if not isinstance(each, ast.Constant) or each.value]
+    return bool(nodes) and all(_is_of_caller(code, name, each) for each in nodes)
+
+
+def _is_of_caller(code: Code, name: ast.Name, node: ast.AST) -> bool:
     if isinstance(node, ast.arg):
         function = code.function_of(name)
         default = function.defaults.get(node.arg) if function is not None else None
