@@ -83,7 +83,9 @@ class Flow:
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
         for function in self.code.functions:
-            if function.name != "__init__" and self._steps < _MOST_STEPS:
+            if function.name == "__init__" or self._is_without_gradient(function):
+                continue  # nothing is trained there
+            if self._steps < _MOST_STEPS:
                 self._body(function, _State(function.cls))
         for cls in self.code.classes:
             forward = cls.method("forward") if "forward" not in cls.methods else None
@@ -97,6 +99,13 @@ class Flow:
                 for value in self.values.finished(call):
                     self._link(value, _NONE)
         yield from self.found.values()
+
+    def _is_without_gradient(self, function: Function) -> bool:
+        called = (
+            each.func if isinstance(each, ast.Call) else each
+            for each in function.node.decorator_list
+        )
+        return any(self.code.name(e) in ("torch.no_grad", "torch.inference_mode") for e in called)
 
     # --- Statements -----------------------------------------------------------------------------
 

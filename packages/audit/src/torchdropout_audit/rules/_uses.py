@@ -272,8 +272,8 @@ def _only_keeps(code: Code, call: ast.Call) -> bool:
     name = code.name(call.func)
     function = code.local(call.func)
     if function is None:
-        func = call.func
-        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        of = call.func
+        said = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
         return name in _KEEPING or not _SETTING.isdisjoint(words(said))
     if not isinstance(function, Function) or function.cls is not None or len(call.args) != 1:
         return False
@@ -296,8 +296,8 @@ def _only_keeps(code: Code, call: ast.Call) -> bool:
 def _holds_settings(expr: ast.expr) -> bool:
     """Whether an expression is a configuration, or a part of one: `cfg.model`."""
     while True:
-        said = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
-        if words(said)[-1:] in _SETTINGS:
+        name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+        if words(name)[-1:] in _SETTINGS:
             return True
         if not isinstance(expr, ast.Attribute):
             return False

@@ -88,9 +88,13 @@ def _as_rnn(code: Code, call: Call) -> Call:
         return call
     if isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
         bases = [code.name(each) for each in call.cls.node.bases]
-        is_super = isinstance(func.value, ast.Call) and getattr(func.value.func, "id", "")
-        is_own = is_super == "super" and len(bases) == 1 and bases[0] in RNNS
-        return replace(call, name=bases[0]) if is_own else call
+        holder = func.value.func if isinstance(func.value, ast.Call) else None
+        is_super = isinstance(holder, ast.Name) and holder.id == "super"
+        return (
+            replace(call, name=bases[0])
+            if is_super and len(bases) == 1 and bases[0] in RNNS
+            else call
+        )
     name = one_of(code, func, RNNS)
     return call if name is None else replace(call, name=name)
 
