@@ -238,6 +238,8 @@ class Flow:
         for name, parts in self.values.walked(target, self.values.iterated(source, state.cls)):
             if parts and not passed:  # Modules, and no list of what they return
                 state.walked[name] = parts
+            elif parts and isinstance(source, (ast.List, ast.Tuple)):
+                state.passed[name] = _NONE  # results put together: which is used is not known
 
     # --- Values ---------------------------------------------------------------------------------
 
@@ -312,9 +314,10 @@ class Flow:
         if made:
             before = self._all(call.args[:1], state, depth)
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
-                parts = [part for each in self._made(func.value, state) for part in _parts(each)]
-                if parts and self.code.pattern(func.slice) is None:
-                    return self._walked(parts, call, passed, before, state)
+                lists = [_parts(each) for each in self._made(func.value, state)]
+                if any(lists) and self.code.pattern(func.slice) is None:
+                    walks = [self._walked(e, call, passed, before, state) for e in lists if e]
+                    return frozenset[ast.expr]().union(*walks)
             results = [self._applied(each, call, passed, before, state) for each in made]
             return self._any(made, results, passed)
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")

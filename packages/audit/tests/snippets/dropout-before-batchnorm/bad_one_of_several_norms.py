@@ -1,5 +1,6 @@
 from functools import partial
 
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -25,23 +26,40 @@ class M1(nn.Module):
         return self.bn(self.fc(self.drop(x)))  #! dropout-before-batchnorm advice
 
 
-def get_norm2(kind, d):
+class M2(nn.Module):
+    def __init__(self, sizes, p, norm):
+        super().__init__()
+        self.fcs = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+        self.p = p
+        if norm == "layer":
+            self.norms = nn.ModuleList(nn.LayerNorm(n) for n in sizes)
+        else:
+            self.norms = nn.ModuleList(nn.BatchNorm1d(n) for n in sizes)
+    def forward(self, x):
+        for i, fc in enumerate(self.fcs):
+            x = fc(x)
+            x = self.norms[i](x)
+            x = F.dropout(x, p=self.p, training=self.training)  #! dropout-before-batchnorm advice
+        return x
+
+
+def get_norm3(kind, d):
     if kind == "batch":
         return nn.BatchNorm1d(d)
     elif kind == "layer":
         return nn.LayerNorm(d)
     raise ValueError(kind)
-class M2(nn.Module):
+class M3(nn.Module):
     def __init__(self, d, p, norm="batch"):
         super().__init__()
-        self.bn = get_norm2(norm, d)
+        self.bn = get_norm3(norm, d)
         self.fc = nn.Linear(d, d)
         self.drop = nn.Dropout(p)
     def forward(self, x):
         return self.bn(self.fc(self.drop(x)))  #! dropout-before-batchnorm advice
 
 
-class M3(nn.Module):
+class M4(nn.Module):
     def __init__(self, d, p, norm="batch"):
         super().__init__()
         if norm == "batch":
@@ -59,7 +77,7 @@ class M3(nn.Module):
         return x
 
 
-class M4(nn.Module):
+class M5(nn.Module):
     def __init__(self, d, p, BatchNorm):
         super().__init__()
         self.net = nn.Sequential(nn.Conv2d(d, d, 3), BatchNorm(d), nn.ReLU(), nn.Dropout(p), nn.Conv2d(d, d, 3), BatchNorm(d))  #! dropout-before-batchnorm advice
