@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, words
@@ -24,8 +25,10 @@ _FRESH = frozenset(
     + ("detach", "softmax", "log_softmax", "gumbel_softmax", "sigmoid", "topk", "sort", "backward")
     + ("cross_entropy", "nll_loss", "mse_loss", "normalize", "new_zeros", "new_ones", "std", "var")
 )
-# What averages values by weights.
-_SUMS = frozenset(("matmul", "bmm", "mm", "einsum", "sum", "mean", "linear"))
+# Words for what averages values by weights, or puts weights beside values.
+_SUMS = frozenset(
+    ("matmul", "bmm", "mm", "einsum", "sum", "mean", "linear", "reduce", "scatter", "cat", "concat")
+)
 _BUILTINS = frozenset(
     ("enumerate", "zip", "list", "tuple", "reversed", "sum", "dict", "iter", "sorted", "next")
 )
@@ -40,6 +43,11 @@ _OPEN = frozenset(
     ("block", "module", "norm", "bn", "net", "network", "stack", "model", "encoder", "decoder")
     + ("act", "relu", "unit", "head", "mlp", "layers", "stage", "backbone", "tower")
 )
+# Methods of DGL's graphs that compute data of nodes and edges from data that messages name.
+_PASSING = frozenset(
+    ("update_all", "apply_edges", "send_and_recv", "push", "pull", "multi_update_all", "prop_nodes")
+)
+_DATA = frozenset(("ndata", "edata", "srcdata", "dstdata"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -230,6 +238,22 @@ class Flow:
         if is_adder and isinstance(func.value, ast.Name):  # type: ignore[union-attr]
             name = func.value.id  # type: ignore[union-attr]
             state.passed[name] = state.passed.get(name, _NONE) | passed
+        elif isinstance(func, ast.Attribute) and func.attr in _PASSING:
+            self._pass_messages(expr, state)  # type: ignore[arg-type]
+
+    def _pass_messages(self, call: ast.Call, state: _State) -> None:
+        """Binds what is read from a graph later, under new names, to the data of its messages."""
+        graph = call.func.value  # type: ignore[attr-defined]
+        if not isinstance(graph, ast.Name):
+            return
+        said = {each.value for each in ast.walk(call) if isinstance(each, ast.Constant)}
+        passed = _NONE
+        for place in state.places.get(graph.id, ()):
+            if place.endswith("]") and place.rpartition("[")[2][1:-2] in said:
+                passed |= state.passed.get(place, _NONE)
+        place = f"{graph.id}.*"
+        state.passed[place] = passed - {_WEIGHTS}
+        state.places.setdefault(graph.id, set()).add(place)
 
     def _walk(self, target: ast.expr, source: ast.expr, state: _State) -> None:
         """Binds the names of a loop: to values, or to the Modules of a list."""
@@ -255,6 +279,9 @@ class Flow:
             place = _place(expr)
             if place in state.passed:
                 return state.passed[place]
+            held = expr.value if isinstance(expr, ast.Subscript) else None
+            if place and isinstance(held, ast.Attribute) and held.attr in _DATA:
+                return state.passed.get(f"{place.partition('.')[0]}.*", _NONE)
         if isinstance(expr, ast.NamedExpr):
             passed = self._value(expr.value, state, depth + 1)
             self._bind(expr.target, passed, state)
@@ -263,6 +290,11 @@ class Flow:
         if isinstance(expr, ast.BinOp):
             if isinstance(expr.op, ast.MatMult):
                 return self._all((expr.left, expr.right), state, depth) - {_WEIGHTS}
+            if isinstance(expr.op, ast.Mult):
+                sides = [self._value(e, state, depth + 1) for e in (expr.left, expr.right)]
+                is_weighted = any(sides) and any(e and _WEIGHTS not in e for e in sides)
+                either = sides[0] | sides[1]
+                return either - {_WEIGHTS} if is_weighted else either
             parts = (expr.left, expr.right)
         elif isinstance(expr, (ast.Tuple, ast.List)):
             parts = expr.elts
@@ -296,6 +328,14 @@ class Flow:
         given = [*call.args, *(each.value for each in call.keywords)]
         passed = self._all(given, state, depth)
         func = call.func
+        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        after = self._result(call, passed, said, state, depth)
+        return _NONE if "loss" in words(said) else after  # a loss is no activation
+
+    def _result(
+        self, call: ast.Call, passed: _Passed, said: str, state: _State, depth: int
+    ) -> _Passed:
+        func = call.func
         known = self.reader.calls.get(call)
         name = known.name if known is not None else None
         if name is not None and known is not None:
@@ -315,19 +355,20 @@ class Flow:
             before = self._all(call.args[:1], state, depth)
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
                 lists = [_parts(each) for each in self._made(func.value, state)]
+                if any(map(_is_unordered, lists)):
+                    return _NONE
                 if any(lists) and self.code.pattern(func.slice) is None:
                     walks = [self._walked(e, call, passed, before, state) for e in lists if e]
                     return frozenset[ast.expr]().union(*walks)
             results = [self._applied(each, call, passed, before, state) for each in made]
             return self._any(made, results, passed)
-        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if not ACTIVATIONS.isdisjoint(words(said)):
             return passed  # a parameter: `self.act(x)`
-        if isinstance(func, ast.Attribute) and func.attr == "softmax":
+        if _is_softmax(said):
             return frozenset((_WEIGHTS,))
         if isinstance(func, ast.Attribute) and _carries(func.attr):
             passed |= self._value(func.value, state, depth + 1)  # a method of a tensor
-            return passed - {_WEIGHTS} if func.attr in _SUMS else passed
+            return passed - {_WEIGHTS} if _sums(func.attr) else passed
         return passed if said in _BUILTINS and isinstance(func, ast.Name) else _NONE
 
     def _function(
@@ -341,11 +382,11 @@ class Flow:
             return self._normalised(layer, passed)
         if drops(self.code, layer):
             return self._dropped(layer, self._all(call.node.args[:1], state, depth))
-        if name.rpartition(".")[2] == "softmax":
+        if _is_softmax(name.rpartition(".")[2]):
             return frozenset((_WEIGHTS,))
         if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
             return _NONE
-        return passed - {_WEIGHTS} if name.rpartition(".")[2] in _SUMS else passed
+        return passed - {_WEIGHTS} if _sums(name.rpartition(".")[2]) else passed
 
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
@@ -354,6 +395,9 @@ class Flow:
             return passed  # inside of a dropout: who applies that is not here
         if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
+        rate = layer.call.argument("p") if layer.call is not None else None
+        if isinstance(rate, ast.Name) and self.code.value(self.values.given(rate) or rate) == 0:
+            return passed  # the Module around is built without a rate
         self._layers.setdefault(layer.node, layer)
         return frozenset((layer.node,))
 
@@ -443,9 +487,10 @@ class Flow:
                 return self._dropped(Layer(call, "torch.nn.Dropout", value.call), first)
             forward = value.cls.method("forward")
             if forward is not None:
-                after = self._followed(forward, call, state, 0, value.cls)
+                after = self._followed(forward, call, state, 0, value.cls, value)
                 return after - passed if _is_norm(value.cls) else after
-            return self._built_in(value.cls, Layer(call, "", value.call), passed)
+            with self.values.within(value):
+                return self._built_in(value.cls, Layer(call, "", value.call), passed)
         if value.name:
             known = self.reader.calls.get(call)
             if known is None:
@@ -492,9 +537,13 @@ class Flow:
                 return self._dropped(Layer(value.call.node, "torch.nn.Dropout", value.call), passed)
             forward = value.cls.method("forward")
             if forward is None:
-                return self._built_in(value.cls, Layer(value.call.node, "", value.call), passed)
+                with self.values.within(value):
+                    return self._built_in(
+                        value.cls, Layer(value.call.node, "", value.call), passed
+                    )
             if len(forward.parameters) > 1:
-                after = self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
+                with self.values.within(value):
+                    after = self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
                 return after - passed if _is_norm(value.cls) else after
         return _NONE
 
@@ -527,7 +576,7 @@ class Flow:
 
     def _layer(self, layer: Layer, passed: _Passed) -> _Passed:
         name = kind(layer)
-        if name in ("Softmax", "Softmax2d"):
+        if _is_softmax(_said(layer)):
             return frozenset((_WEIGHTS,))
         if drops(self.code, layer):
             return self._dropped(layer, passed)
@@ -549,6 +598,7 @@ class Flow:
         state: _State,
         depth: int,
         cls: Class | None = None,
+        made: Made | None = None,
     ) -> _Passed:
         """Returns what the result of a function of this file has passed."""
         given: dict[str, _Passed] = {}
@@ -560,7 +610,8 @@ class Flow:
         for keyword in call.keywords:
             if keyword.arg in names:
                 given[keyword.arg] = self._value(keyword.value, state, depth + 1)
-        return self._follow(function, given, cls or (state.cls if function.cls else None))
+        with self.values.within(made) if made is not None else nullcontext():
+            return self._follow(function, given, cls or (state.cls if function.cls else None))
 
     def _follow(self, function: Function, given: dict[str, _Passed], cls: Class | None) -> _Passed:
         if function in self._inside or len(self._inside) > _DEEPEST:
@@ -593,6 +644,11 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
 
 def _parts(value: Value) -> Sequence[Part]:
     return value.parts if isinstance(value, Listed) else ()
+
+
+def _is_unordered(parts: Sequence[Part]) -> bool:
+    """Whether each element has a name of its own: by which they are taken, and when, is not known."""
+    return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
 
 
 def _last_turns(body: Sequence[ast.stmt]) -> Iterator[tuple[int, int]]:
@@ -643,6 +699,15 @@ def _said(layer: Layer) -> str:
 def _is_norm(cls: Class) -> bool:
     """Whether a class of the file is a normalisation, by its name."""
     return "norm" in words(cls.name) and "conv" not in words(cls.name)
+
+
+def _is_softmax(name: str) -> bool:
+    """Whether a function or a layer returns the weights of an attention, by its name."""
+    return "softmax" in name.lower() and "log" not in name.lower()
+
+
+def _sums(name: str) -> bool:
+    return not _SUMS.isdisjoint(words(name))
 
 
 def _is_super(expr: ast.expr) -> bool:

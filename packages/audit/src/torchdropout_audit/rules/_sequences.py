@@ -236,15 +236,15 @@ class Reader:
             is_none = [isinstance(s, ast.Constant) for s in (expr.body, expr.orelse)]
             sure = all(s.name or none for s, none in zip(sides, is_none, strict=True))
             return named[0] if len(named) == 1 and sure else Layer(node)
-        if isinstance(expr, (ast.Name, ast.Attribute)):
-            values = self.code.assigned(expr)
+        if isinstance(expr, (ast.Name, ast.Attribute, ast.Subscript)):
+            values = self._held(expr)
             alike = {
                 self.code.name(each.func) if isinstance(each, ast.Call) else None for each in values
             }
             if len(values) > 1 and all(each is not None and _is_plain(each) for each in alike):
                 # One of several layers, and not one that the rules ask about.
                 return Layer(node, _one_name({each for each in alike if each}))
-            if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
+            if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp, ast.Subscript)):
                 return Layer(node)
             return self.built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
@@ -266,6 +266,21 @@ class Reader:
                 return Layer(node) if norm is None else Layer(node, norm, replace(call, name=norm))
             return Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _held(self, expr: ast.expr) -> Sequence[ast.expr | None]:
+        """Returns what a name, or an element of a dict that is written down, may be."""
+        if not isinstance(expr, ast.Subscript):
+            return self.code.assigned(expr)
+        tables = self.code.assigned(expr.value)
+        table = tables[0] if len(tables) == 1 else None
+        if not isinstance(table, ast.Dict):
+            return ()
+        pattern = self.code.pattern(expr.slice)
+        return [
+            value
+            for key, value in zip(table.keys, table.values, strict=True)
+            if pattern is None or key is None or pattern.matches(self.code.pattern(key) or pattern)
+        ]
 
     def _returned(self, call: Call) -> set[str]:
         """Returns the names of what a function of the file may return; "" for one not known."""

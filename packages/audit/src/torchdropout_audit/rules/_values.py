@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 
 from ..code import Call, Class, Code, Function, Pattern
 from ._dropouts import MOVES, around
@@ -130,6 +131,11 @@ class Values:
         self.code = code
         self.reader = reader
         self._known: dict[tuple[ast.expr, Class | None], tuple[Value, ...]] = {}
+        self._known_within: dict[
+            tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
+        ] = {}
+        self._within: tuple[tuple[Class, Call], ...] = ()
+        self._depends = False  # whether what is read depends on `_within`
         self._left = _MOST_READ
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
@@ -150,13 +156,52 @@ class Values:
         key = (expr, cls)
         if key in self._known:
             return self._known[key]
+        within = (expr, cls, tuple(call for _, call in self._within))
+        if within in self._known_within:
+            self._depends = True
+            return self._known_within[within]
         if depth > _DEEPEST or self._left <= 0:
             return ()
         self._left -= 1
         self._known[key] = ()  # for what stands for itself
-        found = dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE))
-        self._known[key] = tuple(found)
-        return self._known[key]
+        before, self._depends = self._depends, False
+        found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
+        if self._depends:
+            del self._known[key]
+            self._known_within[within] = found
+        else:
+            self._known[key] = found
+        self._depends |= before
+        return found
+
+    @contextmanager
+    def within(self, made: Made) -> Iterator[None]:
+        """Reads the parameters of a Module's `__init__` as the call that builds it gives them.
+
+        Elsewhere they are what any call of the class gives.
+
+        Args:
+            made: The Module.
+        """
+        before = self._within
+        self._within = ((made.cls, made.call), *before)
+        yield
+        self._within = before
+
+    def given(self, name: ast.Name) -> ast.expr | None:
+        """Returns what the Module that is read gives a parameter of its `__init__`, if it is one.
+
+        Args:
+            name: A name in `__init__`.
+        """
+        function = self.code.function_of(name)
+        if function is None or function.name != "__init__" or name.id not in function.names:
+            return None
+        for cls, call in self._within:
+            if cls is function.cls:
+                found = function.given(call, name.id)
+                return found if isinstance(found, ast.expr) else None
+        return None
 
     def finished(self, call: Call) -> Sequence[Value]:
         """Returns what a call builds, with what is added to it under the name that it is given."""
@@ -205,9 +250,14 @@ class Values:
                 continue
             parts: Sequence[Part] = value.parts
             if isinstance(place, int) and not isinstance(place, bool):
-                is_sure = not any(each.loops or each.may_lack for each in parts)
+                # What a loop or an option adds before it, or behind, would move an element.
+                counted = parts[: place + 1] if place >= 0 else parts[place:]
+                is_sure = not any(each.loops or each.may_lack for each in counted)
+                tail = [*takewhile(lambda each: each.may_lack and not each.loops, reversed(parts))]
                 if is_sure and -len(parts) <= place < len(parts):
                     parts = (parts[place],)
+                elif place == -1 and len(tail) > 1:
+                    parts = tail
                 elif len({_sort(each) for part in parts for each in part.options}) > 1:
                     continue
             elif pattern is not None:
@@ -254,7 +304,9 @@ class Values:
             else:
                 for value in self.of(expr.value, cls, depth):
                     if isinstance(value, Made):
-                        yield from self.attribute(value.cls, Pattern(expr.attr, True), depth)
+                        with self.within(value):
+                            found = [*self.attribute(value.cls, Pattern(expr.attr, True), depth)]
+                        yield from found
         elif isinstance(expr, ast.Subscript):
             if isinstance(expr.value, ast.Attribute) and expr.value.attr == "_modules":
                 pattern = self.code.pattern(expr.slice)
@@ -339,7 +391,9 @@ class Values:
         """Yields what the calls of a function in the file give a parameter, or its default."""
         calls = function.callers
         if function.name == "__init__" and function.cls is not None:
+            self._depends = True
             calls = self._built.get(function.cls, [])
+            calls = [call for cls, call in self._within if cls is function.cls][:1] or calls
         for call in calls[:_MOST_ALIKE]:
             given = function.given(call, name)
             if isinstance(given, ast.expr):
@@ -600,6 +654,7 @@ class Values:
                     growth = _Growth(each, "extend", each.value.right)
                     self._growths.setdefault((function, place), []).append(growth)
         self._growths.pop((None, ""), None)
+        self._pass_outer()
         for (_, place), listed in self._growths.items():
             self._grown_places.add(place)
             listed.sort(key=lambda growth: _start(growth.node))
@@ -616,6 +671,19 @@ class Values:
         if target.cls is not None and target.is_bound:
             passing = _Passing(call.node, target, "self.")
             self._growths.setdefault((call.function, "self."), []).append(passing)
+
+    def _pass_outer(self) -> None:
+        """Records the calls of nested functions that add to a list of the function around."""
+        for function, place in [*self._growths]:
+            if function is None or not place.isidentifier() or place in function.names:
+                continue
+            outer = self.code.function_of(function.node)
+            if outer is None or outer is function:
+                continue
+            for call in function.callers:
+                if call.function is outer:
+                    passing = _Passing(call.node, function, place)
+                    self._growths.setdefault((outer, place), []).append(passing)
 
     def _index_named(self, call: Call) -> None:
         """Records what is made an attribute by its name: `setattr(self, f"conv{i}", conv)`."""

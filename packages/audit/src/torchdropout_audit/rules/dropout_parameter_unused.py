@@ -43,7 +43,10 @@ _PLACES = frozenset(
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
     + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear")
 )
-_LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
+_LAST = (
+    _DROPS
+    | {"rate", "rates", "prob", "probs", "proba", "probability", "p", "ratio", "path", "connect"}
+)
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
 _MANY = 5
