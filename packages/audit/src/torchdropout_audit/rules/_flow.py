@@ -47,6 +47,8 @@ _OPEN = frozenset(
 _PASSING = frozenset(
     ("update_all", "apply_edges", "send_and_recv", "push", "pull", "multi_update_all", "prop_nodes")
 )
+# What the names of functions begin with that run in evaluation only.
+_PREDICTING = frozenset((("test",), ("infer",), ("inference",), ("predict",)))
 _DATA = frozenset(("ndata", "edata", "srcdata", "dstdata"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
@@ -91,7 +93,7 @@ class Flow:
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
         for function in self.code.functions:
-            if function.name == "__init__" or self._is_without_gradient(function):
+            if function.name == "__init__" or is_without_training(self.code, function):
                 continue  # nothing is trained there
             if self._steps < _MOST_STEPS:
                 self._body(function, _State(function.cls))
@@ -108,16 +110,11 @@ class Flow:
                     self._link(value, _NONE)
         yield from self.found.values()
 
-    def _is_without_gradient(self, function: Function) -> bool:
-        called = (
-            each.func if isinstance(each, ast.Call) else each
-            for each in function.node.decorator_list
-        )
-        return any(self.code.name(e) in ("torch.no_grad", "torch.inference_mode") for e in called)
-
     # --- Statements -----------------------------------------------------------------------------
 
     def _body(self, function: Function, state: _State) -> _Passed:
+        if is_without_training(self.code, function):
+            return _NONE
         self._inside.append(function)
         self._block(function.node.body, state)
         self._inside.pop()
@@ -477,11 +474,13 @@ class Flow:
     ) -> _Passed:
         """Returns what a value has passed behind a Module or a function that is called with it."""
         if isinstance(value, Layer):
+            if value.node is call.func and is_batch_norm(self.code, value):
+                return _NONE  # built anew for each value, it has stored nothing
             return self._layer(replace(value, node=call), passed)
         if isinstance(value, Listed):
             return self._chain(value.parts, first) if value.is_chain else _NONE
         if isinstance(value, Made):
-            if is_local_dropout(self.code, value.call.node):
+            if self._only_drops(value):
                 if words(value.cls.name)[-1] != "dropout":
                     return passed  # stochastic depth drops whole samples
                 return self._dropped(Layer(call, "torch.nn.Dropout", value.call), first)
@@ -501,6 +500,11 @@ class Flow:
         if isinstance(value.target, ast.Lambda) and len(self._lambdas) < _DEEPEST:
             return self._of_lambda(value.target, call, state)
         return _NONE
+
+    def _only_drops(self, made: Made) -> bool:
+        """Whether a Module is a dropout by its name, and not one with weights: `LSTMDropout`."""
+        is_other = not _LINEAR.isdisjoint(words(made.cls.name))
+        return is_local_dropout(self.code, made.call.node) and not is_other
 
     def _of_lambda(self, function: ast.Lambda, call: ast.Call, state: _State) -> _Passed:
         if function in self._lambdas:
@@ -531,7 +535,7 @@ class Flow:
         if isinstance(value, Listed):
             return self._chain(value.parts, passed) if value.is_chain else _NONE
         if isinstance(value, Made):
-            if is_local_dropout(self.code, value.call.node):
+            if self._only_drops(value):
                 if words(value.cls.name)[-1] != "dropout":
                     return passed
                 return self._dropped(Layer(value.call.node, "torch.nn.Dropout", value.call), passed)
@@ -712,6 +716,21 @@ def _sums(name: str) -> bool:
 
 def _is_super(expr: ast.expr) -> bool:
     return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
+
+
+def is_without_training(code: Code, function: Function) -> bool:
+    """Whether a function has no gradient, or is for predictions by its name.
+
+    Args:
+        code: The file.
+        function: A function.
+    """
+    if words(function.name)[:1] in _PREDICTING:
+        return True
+    called = (
+        each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
+    )
+    return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
 
 
 def is_always_on(code: Code, layer: Layer) -> bool:

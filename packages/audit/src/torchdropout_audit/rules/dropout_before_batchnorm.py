@@ -7,7 +7,7 @@ from itertools import chain
 
 from ..code import Code
 from ._excuses import exclude
-from ._flow import Flow, is_always_on, is_batch_norm
+from ._flow import Flow, is_always_on, is_batch_norm, is_without_training
 from ._grown import grown
 from ._rule import Hit, rule
 from ._sequences import Layer, Reader, drops, has_dropout, kind, paths
@@ -56,8 +56,8 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     what a function applies in turn to a value: through sums and concatenations, options such as `if
     self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers in
     between make no difference, except another normalisation. Alpha dropout, which keeps the
-    variance, dropout that is on in evaluation too, stochastic depth, and the dropout of an
-    attention's weights are not reported.
+    variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
+    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
@@ -89,7 +89,9 @@ def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
             if "Norm" in kind(before) or "_norm" in kind(before):
                 break
             if drops(code, before) and "lpha" not in kind(before):
-                if not is_always_on(code, before):
+                function = code.function_of(before.node)
+                is_off = function is not None and is_without_training(code, function)
+                if not is_off and not is_always_on(code, before):
                     yield before, path.last
                 break
 

@@ -100,7 +100,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
     third of all, are no reason in a function, or a Module's constructor, that uses another rate or
-    has five parameters, if no other class of the file is built with the same arguments.
+    has five parameters, if no other class of the file is built with the same arguments; but a group
+    of one beginning (`lora_rank`, `lora_alpha`, `lora_dropout`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -117,6 +118,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         for each in rates:
             if cls is not None and each.arg in _decorated(code, cls):
                 continue
+            if _is_of_a_group(function, each.arg, used):
+                continue
             stored = _only_stored(code, function, each.arg) if each.arg in used else None
             if each.arg in used and stored is None:
                 continue
@@ -128,6 +131,16 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
                 f"{each.arg} is {said}: it has no effect",
                 "give it to a dropout, or remove it",
             )
+
+
+def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
+    """Whether all parameters of one beginning are unused: `lora_rank`, `lora_alpha`, `lora_dropout`.
+
+    What they are for is left out as a whole, and the signature is that of another class.
+    """
+    first = words(name)[:1]
+    group = [e.arg for e in function.parameters if e.arg != name and words(e.arg)[:1] == first]
+    return len(group) > 1 and not any(each in used for each in (name, *group))
 
 
 def _only_stored(code: Code, function: Function, name: str) -> str | None:
