@@ -542,9 +542,7 @@ class Flow:
             forward = value.cls.method("forward")
             if forward is None:
                 with self.values.within(value):
-                    return self._built_in(
-                        value.cls, Layer(value.call.node, "", value.call), passed
-                    )
+                    return self._built_in(value.cls, Layer(value.call.node, "", value.call), passed)
             if len(forward.parameters) > 1:
                 with self.values.within(value):
                     after = self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
@@ -651,7 +649,7 @@ def _parts(value: Value) -> Sequence[Part]:
 
 
 def _is_unordered(parts: Sequence[Part]) -> bool:
-    """Whether each element has a name of its own: by which they are taken, and when, is not known."""
+    """Whether each element has a name of its own, so that their order is not known."""
     return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
 
 

@@ -43,10 +43,18 @@ _PLACES = frozenset(
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
     + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear")
 )
-_LAST = (
-    _DROPS
-    | {"rate", "rates", "prob", "probs", "proba", "probability", "p", "ratio", "path", "connect"}
-)
+_LAST = _DROPS | {
+    "rate",
+    "rates",
+    "prob",
+    "probs",
+    "proba",
+    "probability",
+    "p",
+    "ratio",
+    "path",
+    "connect",
+}
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
 _MANY = 5
@@ -134,7 +142,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
 
 def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
-    """Whether all parameters of one beginning are unused: `lora_rank`, `lora_alpha`, `lora_dropout`.
+    """Whether all parameters of one beginning are unused: `lora_rank` and `lora_dropout`.
 
     What they are for is left out as a whole, and the signature is that of another class.
     """
