@@ -17,6 +17,7 @@ _Passed = frozenset[ast.expr]  # the dropouts that a value has passed since its 
 _WEIGHTS = ast.expr()  # stands for the result of a softmax
 _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
+_MOST_PLACES = 50  # of one graph
 _MOST_STEPS = 20_000  # statements of one file that are followed
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
@@ -241,7 +242,7 @@ class Flow:
     def _pass_messages(self, call: ast.Call, state: _State) -> None:
         """Binds what is read from a graph later, under new names, to the data of its messages."""
         graph = call.func.value  # type: ignore[attr-defined]
-        if not isinstance(graph, ast.Name):
+        if not isinstance(graph, ast.Name) or len(state.places.get(graph.id, ())) > _MOST_PLACES:
             return
         said = {each.value for each in ast.walk(call) if isinstance(each, ast.Constant)}
         passed = _NONE

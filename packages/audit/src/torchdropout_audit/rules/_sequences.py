@@ -273,7 +273,7 @@ class Reader:
             return self.code.assigned(expr)
         tables = self.code.assigned(expr.value)
         table = tables[0] if len(tables) == 1 else None
-        if not isinstance(table, ast.Dict):
+        if not isinstance(table, ast.Dict) or len(table.keys) > _MOST_BEFORE:
             return ()
         pattern = self.code.pattern(expr.slice)
         return [

@@ -680,7 +680,7 @@ class Values:
             outer = self.code.function_of(function.node)
             if outer is None or outer is function:
                 continue
-            for call in function.callers:
+            for call in function.callers[:_MOST_BINDINGS]:
                 if call.function is outer:
                     passing = _Passing(call.node, function, place)
                     self._growths.setdefault((outer, place), []).append(passing)

@@ -58,6 +58,7 @@ _LAST = _DROPS | {
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
 _MANY = 5
+_MOST_PARAMETERS = 200
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
@@ -146,6 +147,8 @@ def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
 
     What they are for is left out as a whole, and the signature is that of another class.
     """
+    if len(function.parameters) > _MOST_PARAMETERS:
+        return False
     first = words(name)[:1]
     group = [e.arg for e in function.parameters if e.arg != name and words(e.arg)[:1] == first]
     return len(group) > 1 and not any(each in used for each in (name, *group))
