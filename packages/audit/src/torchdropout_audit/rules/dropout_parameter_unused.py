@@ -110,7 +110,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
     third of all, are no reason in a function, or a Module's constructor, that uses another rate or
     has five parameters, if no other class of the file is built with the same arguments; but a group
-    of one beginning (`lora_rank`, `lora_alpha`, `lora_dropout`) that is unused as a whole is one.
+    of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is
+    unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -143,15 +144,16 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
 
 def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
-    """Whether all parameters of one beginning are unused: `lora_rank` and `lora_dropout`.
+    """Whether all parameters of one beginning are unused: `lora_rank=8` and `lora_dropout=0.1`.
 
-    What they are for is left out as a whole, and the signature is that of another class.
+    What they are for is left out as a whole, and the signature is that of another class. All have
+    a default: who calls it need not give them.
     """
     if len(function.parameters) > _MOST_PARAMETERS:
         return False
     first = words(name)[:1]
-    group = [e.arg for e in function.parameters if e.arg != name and words(e.arg)[:1] == first]
-    return len(group) > 1 and not any(each in used for each in (name, *group))
+    group = [each.arg for each in function.parameters if words(each.arg)[:1] == first]
+    return len(group) > 2 and used.isdisjoint(group) and all(e in function.defaults for e in group)
 
 
 def _only_stored(code: Code, function: Function, name: str) -> str | None:
