@@ -271,9 +271,13 @@ class Reader:
         """Returns what a name, or an element of a dict that is written down, may be."""
         if not isinstance(expr, ast.Subscript):
             return self.code.assigned(expr)
-        tables = self.code.assigned(expr.value)
+        tables = self.code.assigned(expr.value) if isinstance(expr.value, ast.Name) else ()
         table = tables[0] if len(tables) == 1 else None
         if not isinstance(table, ast.Dict) or len(table.keys) > _MOST_BEFORE:
+            return ()
+        assert isinstance(expr.value, ast.Name)
+        uses = self.code.names_in(self.code.tree).get(expr.value.id, ())
+        if len(uses) > _MOST_BEFORE or any(map(self._changes, uses)):
             return ()
         pattern = self.code.pattern(expr.slice)
         return [
@@ -281,6 +285,13 @@ class Reader:
             for key, value in zip(table.keys, table.values, strict=True)
             if pattern is None or key is None or pattern.matches(self.code.pattern(key) or pattern)
         ]
+
+    def _changes(self, name: ast.Name) -> bool:
+        """Whether a name is used to change what it holds: `kinds[x] = y`, `kinds.update(z)`."""
+        parent = next(self.code.parents(name), None)
+        if isinstance(parent, ast.Subscript):
+            return not isinstance(parent.ctx, ast.Load)
+        return isinstance(parent, ast.Attribute) and parent.attr in ("update", "pop", "setdefault")
 
     def _returned(self, call: Call) -> set[str]:
         """Returns the names of what a function of the file may return; "" for one not known."""
