@@ -133,6 +133,21 @@ another Module of the file or in the turn before. Five in six were read around t
 did not hold or were clearly meant, of which one form, dropout that is always on, is not reported
 now. They are not in the tables either.
 
+The rules were made more general before the fifth set. They found 136 more pieces of advice in the
+{packages} packages, and no error. All were read with their class: 122 were true, 13 false (each a
+BatchNorm after a dropout), and one was meant. False were a rate that is 0 for the Module in
+question (4), functions that only predict (3), layers whose order a setting decides (3), a loss
+(1), an LSTM with Dropout in its name (1), and the query of an attention (1), which is still
+reported; the other forms are silent now, as is one that was true. With that, 124 more pieces are
+found than before; two of them are new, were read, and are true. Five that were reported before
+are not any more: two drop in evaluation, too, two are in the last turn of a loop, and for one a
+later dropout is reported in its place.
+
+In the packages of the third set 49 more pieces of advice were found, and no error; all were true,
+but most are near-copies of a few files. Nobody had seen the files of the fifth set: of the 35
+findings there that are not among its labels, 31 were true, 0.886 (0.733 to 0.968); the four false
+ones are silent now. None of these are in the tables.
+
 ## Real fixes
 
 [fixes.csv](fixes.csv) lists {fixes} fixes of dropout in public repositories, found by searching

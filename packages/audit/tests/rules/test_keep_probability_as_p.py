@@ -43,6 +43,9 @@ ADVICE = [
     """,
     "def f(dropout): return nn.Dropout(1 - dropout)  #?",
     "def f(cfg): return nn.Dropout(1.0 - cfg.drop_rate)  #?",
+    "def f(keep_dropout): return nn.Dropout(keep_dropout)  #?",
+    "def f(dropout):\n    p = 1 - dropout\n    return nn.Dropout(p)  #?",
+    "def f(keep_prob): return Block(8, dropout=keep_prob)  #?",
 ]
 CLEAN = [
     "def f(keep_prob): return nn.Dropout(1 - keep_prob)",
@@ -58,7 +61,6 @@ CLEAN = [
             self.drop = nn.Dropout(self.keep_prob)
     """,
     "def f(p, keep): return nn.Dropout(p, keep)",
-    "def f(keep_dropout): return nn.Dropout(keep_dropout)",
     "def f(bookkeeping): return nn.Dropout(bookkeeping)",
     "def f(keeper_rate): return nn.Dropout(keeper_rate)",
     "def f(drop_prob, scale_by_keep): return DropPath(drop_prob, scale_by_keep)",

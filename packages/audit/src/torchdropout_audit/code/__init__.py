@@ -6,6 +6,7 @@ from .definitions import Assigned as Assigned
 from .definitions import Call as Call
 from .definitions import Class as Class
 from .definitions import Function as Function
+from .definitions import Pattern as Pattern
 from .definitions import Unknown as Unknown
 from .signatures import ATTENTION as ATTENTION
 from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF

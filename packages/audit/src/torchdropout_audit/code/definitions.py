@@ -29,6 +29,23 @@ _MOST_BASES = 50
 _MOST_LEVELS = 1_000
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """A text of which only the beginning may be known: `f"conv{i}"`."""
+
+    start: str
+    is_whole: bool
+
+    def matches(self, other: Pattern) -> bool:
+        """Whether two texts may be the same."""
+        if self.is_whole and other.is_whole:
+            return self.start == other.start
+        if self.is_whole or other.is_whole:
+            whole, part = (self, other) if self.is_whole else (other, self)
+            return whole.start.startswith(part.start)
+        return self.start.startswith(other.start) or other.start.startswith(self.start)
+
+
 @dataclass(eq=False)
 class Assigned:
     """A value that an attribute is assigned.

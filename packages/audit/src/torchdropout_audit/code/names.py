@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
-from .definitions import UNKNOWN, Assigned, Class, Function
+from .definitions import UNKNOWN, Assigned, Class, Function, Pattern
 from .scopes import Binding
 from .signatures import ROOTS, canonical, is_public
 from .tree import Tree
@@ -197,6 +197,30 @@ class Names(Tree):
             held = self._held(expr)
             return [None, None] if len(held) > _MOST_VALUES else [each.value for each in held]
         return []
+
+    def pattern(self, expr: ast.expr | None) -> Pattern | None:
+        """Returns what is known of a text."""
+        if isinstance(expr, ast.Constant):
+            return Pattern(expr.value, True) if isinstance(expr.value, str) else None
+        if isinstance(expr, ast.JoinedStr):
+            first = expr.values[0] if expr.values else None
+            start = first.value if isinstance(first, ast.Constant) else ""
+            return Pattern(str(start), False)
+        if isinstance(expr, ast.BinOp) and isinstance(expr.op, (ast.Add, ast.Mod)):
+            left = self.pattern(expr.left)
+            if left is None:
+                return None
+            start = left.start.partition("%")[0] if isinstance(expr.op, ast.Mod) else left.start
+            return Pattern(start, False)
+        func = expr.func if isinstance(expr, ast.Call) else None
+        if isinstance(func, ast.Attribute) and func.attr == "format":
+            left = self.pattern(func.value)
+            return None if left is None else Pattern(left.start.partition("{")[0], False)
+        if isinstance(expr, ast.Name):
+            known = self.assigned(expr)
+            only = known[0] if len(known) == 1 else None
+            return None if only is None or isinstance(only, ast.Name) else self.pattern(only)
+        return None
 
     def value(self, expr: ast.AST) -> object:
         """Returns the literal value of an expression, following names that are bound once.

@@ -16,6 +16,12 @@ from .words import speaks_of_training, trains, words
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
 _EVALUATES_TEXT = frozenset(("builtins.eval", "ast.literal_eval", "pandas.eval"))
+# Modes of a model that learns in some and not in others.
+_PHASES = frozenset(
+    ("fit", "sample", "forward", "decode", "greedy", "beam", "rollout", "loss", "tensor", "teacher")
+    + ("forcing", "rl", "xe", "on", "off", "run", "demo", "debug", "live", "pretrain", "finetune")
+    + ("init", "extract", "embed", "encode", "feature", "features", "none", "default", "normal")
+)
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -131,7 +137,7 @@ class Training(Names):
                 if isinstance(node.value, str) and speaks_of_training(node.value):
                     return True
                 continue
-            if self._evaluates_text(node):
+            if self._evaluates_text(node) or _is_other_mode(node):
                 continue
             if isinstance(node, ast.Name):
                 if speaks_of_training(node.id) or (yield "name", self.bound(node)):
@@ -241,6 +247,25 @@ _STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
     "name": Training._name_depends,
     "attribute": Training._attribute_depends,
 }
+
+
+def _is_other_mode(node: ast.AST) -> bool:
+    """Whether a node asks for a mode that is not that of training: `mode != "bilinear"`."""
+    if not isinstance(node, ast.Compare) or len(node.comparators) != 1:
+        return False
+    left = node.left
+    last = words(_said(left))[-1:] if isinstance(left, (ast.Name, ast.Attribute)) else ()
+    if last != ("mode",) or speaks_of_training("_".join(words(_said(left))[:-1])):
+        return False
+    given = node.comparators[0]
+    texts = given.elts if isinstance(given, (ast.Tuple, ast.List, ast.Set)) else [given]
+    return all(
+        isinstance(each, ast.Constant)
+        and isinstance(each.value, str)
+        and not speaks_of_training(each.value)
+        and _PHASES.isdisjoint(words(each.value))
+        for each in texts
+    )
 
 
 def _also_asks(test: ast.expr) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ..code import FURTHER_RATES, MODULES, OTHER_MODULES, RATES, Call, Class, Code, Function, words
 from ._rule import kept
@@ -80,6 +80,42 @@ def called(code: Code, module: ast.expr) -> ast.Call | None:
     if isinstance(parent, ast.Attribute) and parent.attr == "forward":
         module, parent = parent, next(parents)
     return parent if isinstance(parent, ast.Call) and parent.func is module else None
+
+
+def one_of(code: Code, func: ast.expr, allowed: Container[str]) -> str | None:
+    """Returns a name for what is one of several that are allowed: `F.dropout2d if wide else ...`.
+
+    Args:
+        code: The file.
+        func: What is called, whose name is not known.
+        allowed: Names that can take each other's place.
+    """
+    values: list[ast.expr | None] = []
+    if isinstance(func, ast.Subscript):  # KINDS[kind]
+        held = func.value if isinstance(func.value, ast.Dict) else None
+        named = code.assigned(func.value)
+        if held is None and len(named) == 1 and isinstance(named[0], ast.Dict):
+            held = named[0]
+        values = [*held.values] if held is not None else []
+    elif isinstance(func, ast.Call):  # getattr(F, "dropout")
+        is_own = isinstance(func.func, ast.Name) and func.func.id == "getattr"
+        pattern = code.pattern(func.args[1]) if is_own and len(func.args) > 1 else None
+        if pattern is not None and pattern.is_whole:
+            name = f"{code.name(func.args[0])}.{pattern.start}"
+            return name if name in allowed else None
+    else:
+        values = code.assigned(func)
+        holder = code.function_of(func)
+        if isinstance(func, ast.Name) and holder is not None and func.id in holder.defaults:
+            values = [holder.defaults[func.id]]
+    names = {
+        code.name(side) if side is not None else None
+        for each in values
+        for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
+    }
+    if not names or not all(each is not None and each in allowed for each in names):
+        return None
+    return min(each for each in names if each)
 
 
 def around(code: Code, function: Function | None) -> list[Function]:

@@ -33,3 +33,32 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
     above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
     comments = [line.partition("#")[2] for line in lines]
     return any(map(_PURPOSE.search, [*comments, above if above.startswith("#") else ""]))
+
+
+def exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
+    """Whether the options of two layers exclude each other: `if use_bn` and `if not use_bn`.
+
+    Args:
+        code: The file.
+        one: A layer.
+        other: Another.
+    """
+    first, second = _options(code, one), _options(code, other)
+    return any(f"not {said}" in second for said in first) or any(
+        f"not {said}" in first or (asked and asked in first.values() and said not in first)
+        for said, asked in second.items()
+    )
+
+
+def _options(code: Code, node: ast.AST) -> dict[str, str]:
+    """Returns the tests under which a node runs, as text, each with what it compares: `mode`."""
+    found = {}
+    for parent in code.parents(node):
+        if isinstance(parent, ast.If):
+            test, said = parent.test, code.text_of(parent.test)
+            is_body = code.is_in(node, parent, "body")
+            is_case = isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.In))
+            asked = code.text_of(test.left) if is_case and is_body else ""  # type: ignore[attr-defined]
+            found[said if is_body else f"not {said}"] = asked
+        node = parent
+    return found

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
-from ..code import Class, Code, Function, words
+from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, words
 from ._dropouts import is_local_dropout, names_dropout
-from ._rule import kept
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
+from ._values import Listed, Made, Part, Value, Values
 
 _NONE: frozenset[ast.expr] = frozenset()
 _Passed = frozenset[ast.expr]  # the dropouts that a value has passed since its last normalisation
 _WEIGHTS = ast.expr()  # stands for the result of a softmax
 _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
+_MOST_PLACES = 50  # of one graph
 _MOST_STEPS = 20_000  # statements of one file that are followed
-_MOST_ALIKE = 12  # values that one attribute is assigned
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
     ("size", "dim", "ndim", "numel", "argmax", "argmin", "argsort", "max_pool", "bernoulli")
@@ -25,10 +26,31 @@ _FRESH = frozenset(
     + ("detach", "softmax", "log_softmax", "gumbel_softmax", "sigmoid", "topk", "sort", "backward")
     + ("cross_entropy", "nll_loss", "mse_loss", "normalize", "new_zeros", "new_ones", "std", "var")
 )
+# Words for what averages values by weights, or puts weights beside values.
+_SUMS = frozenset(
+    ("matmul", "bmm", "mm", "einsum", "sum", "mean", "linear", "reduce", "scatter", "cat", "concat")
+)
+_BUILTINS = frozenset(
+    ("enumerate", "zip", "list", "tuple", "reversed", "sum", "dict", "iter", "sorted", "next")
+)
 # Layers of libraries for graphs.
 _GRAPHS = ("torch_geometric.", "dgl.", "torch_sparse.", "torch_scatter.", "einops.")
-_CONTAINERS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
-_WALKS = frozenset(("enumerate", "zip", "reversed", "list", "range", "tuple"))
+# Words for a linear layer of another file, and for one that may hold a normalisation of its own.
+_LINEAR = frozenset(
+    ("conv", "conv1d", "conv2d", "convs", "convolution", "linear", "gcn", "gat", "sage", "gin")
+    + ("gconv", "dense", "lstm", "gru", "rnn")
+)
+_OPEN = frozenset(
+    ("block", "module", "norm", "bn", "net", "network", "stack", "model", "encoder", "decoder")
+    + ("act", "relu", "unit", "head", "mlp", "layers", "stage", "backbone", "tower")
+)
+# Methods of DGL's graphs that compute data of nodes and edges from data that messages name.
+_PASSING = frozenset(
+    ("update_all", "apply_edges", "send_and_recv", "push", "pull", "multi_update_all", "prop_nodes")
+)
+# What the names of functions begin with that run in evaluation only.
+_PREDICTING = frozenset((("test",), ("infer",), ("inference",), ("predict",)))
+_DATA = frozenset(("ndata", "edata", "srcdata", "dstdata"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -39,14 +61,20 @@ class _State:
     Attributes:
         cls: The class whose attributes `self` has.
         passed: For each name, the dropouts that its value has passed.
-        modules: For each name that a loop binds, the expressions that build its Modules.
+        walked: For each name that a loop binds, the Modules that it walks.
+        places: For each name, the parts of its value that are assigned: `data.x`, `out["a"]`.
         returned: What the results of the function have passed.
+        turn: The turn of the loop around, 1 or 2.
+        targets: The names that the statement assigns.
     """
 
     cls: Class | None
     passed: dict[str, _Passed] = field(default_factory=dict)
-    modules: dict[str, list[ast.expr]] = field(default_factory=dict)
+    walked: dict[str, list[Part]] = field(default_factory=dict)
+    places: dict[str, set[str]] = field(default_factory=dict)
     returned: _Passed = _NONE
+    turn: int = 0
+    targets: frozenset[str] = frozenset()
 
 
 class Flow:
@@ -55,27 +83,39 @@ class Flow:
     def __init__(self, code: Code, reader: Reader) -> None:
         self.code = code
         self.reader = reader
+        self.values = Values(code, reader)
         self.found: dict[ast.expr, tuple[Layer, Layer]] = {}
         self._layers: dict[ast.expr, Layer] = {}
         self._inside: list[Function] = []
         self._tested: dict[Function, frozenset[str]] = {}
+        self._lambdas: list[ast.Lambda] = []
         self._steps = 0
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
         for function in self.code.functions:
-            if function.name != "__init__" and self._steps < _MOST_STEPS:
+            if function.name == "__init__" or is_without_training(self.code, function):
+                continue  # nothing is trained there
+            if self._steps < _MOST_STEPS:
                 self._body(function, _State(function.cls))
-        nested: set[ast.AST] = set()
-        for call in self.code.calls:  # of nested calls, the outer one comes first
-            layers = self.reader.sequential(call, nested)
-            if layers is not None and call.node not in nested:
-                self._sequence(layers, _NONE)
+        for cls in self.code.classes:
+            forward = cls.method("forward") if "forward" not in cls.methods else None
+            if forward is not None:  # with the layers of this class
+                self._follow(forward, {}, cls)
+            elif "forward" not in cls.methods:
+                chain = self.values.chain_of(cls)
+                self._chain(chain.parts if chain is not None else (), _NONE)
+        for call in self.code.calls:
+            if call.name == "torch.nn.Sequential" and self._steps < _MOST_STEPS:
+                for value in self.values.finished(call):
+                    self._link(value, _NONE)
         yield from self.found.values()
 
     # --- Statements -----------------------------------------------------------------------------
 
     def _body(self, function: Function, state: _State) -> _Passed:
+        if is_without_training(self.code, function):
+            return _NONE
         self._inside.append(function)
         self._block(function.node.body, state)
         self._inside.pop()
@@ -92,6 +132,8 @@ class Flow:
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             if node.value is None:
                 return
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            state.targets = frozenset(t.id for t in targets if isinstance(t, ast.Name))
             passed = self._value(node.value, state)
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 self._bind(target, passed, state)
@@ -121,8 +163,18 @@ class Flow:
             self._choice([each.body for each in node.cases], state)
 
     def _loop(self, body: Sequence[ast.stmt], state: _State) -> None:
+        before, state.turn = state.turn, 1
         self._block(body, state)
+        last = [*_last_turns(body)]
+        if last:  # what the last turn drops is not dropped before another
+            for name, passed in state.passed.items():
+                kept = (
+                    n for n in passed if not any(a <= getattr(n, "lineno", 0) <= b for a, b in last)
+                )
+                state.passed[name] = frozenset(kept)
+        state.turn = 2
         self._block(body, state)  # the second turn begins with what the first left
+        state.turn = before
 
     def _has_contrary(self, node: ast.If) -> bool:
         """Whether another test of the function is the contrary: `if first`, `if not first`."""
@@ -165,10 +217,17 @@ class Flow:
             self._bind(target.value, passed, state)
         elif isinstance(target, ast.Name):
             state.passed[target.id] = passed
-            state.modules.pop(target.id, None)
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            name = target.value.id
-            state.passed[name] = state.passed.get(name, _NONE) | passed
+            state.walked.pop(target.id, None)
+            for place in state.places.pop(target.id, ()):  # `data.x` of another object
+                state.passed.pop(place, None)
+        elif isinstance(target, (ast.Attribute, ast.Subscript)):
+            place, root = _place(target), _root(target)
+            if place and isinstance(root, ast.Name):
+                state.passed[place] = passed
+                state.places.setdefault(root.id, set()).add(place)
+            elif isinstance(target.value, ast.Name):
+                name = target.value.id
+                state.passed[name] = state.passed.get(name, _NONE) | passed
 
     def _expression(self, expr: ast.expr, state: _State) -> None:
         passed = self._value(expr, state)
@@ -177,16 +236,32 @@ class Flow:
         if is_adder and isinstance(func.value, ast.Name):  # type: ignore[union-attr]
             name = func.value.id  # type: ignore[union-attr]
             state.passed[name] = state.passed.get(name, _NONE) | passed
+        elif isinstance(func, ast.Attribute) and func.attr in _PASSING:
+            self._pass_messages(expr, state)  # type: ignore[arg-type]
+
+    def _pass_messages(self, call: ast.Call, state: _State) -> None:
+        """Binds what is read from a graph later, under new names, to the data of its messages."""
+        graph = call.func.value  # type: ignore[attr-defined]
+        if not isinstance(graph, ast.Name) or len(state.places.get(graph.id, ())) > _MOST_PLACES:
+            return
+        said = {each.value for each in ast.walk(call) if isinstance(each, ast.Constant)}
+        passed = _NONE
+        for place in state.places.get(graph.id, ()):
+            if place.endswith("]") and place.rpartition("[")[2][1:-2] in said:
+                passed |= state.passed.get(place, _NONE)
+        place = f"{graph.id}.*"
+        state.passed[place] = passed - {_WEIGHTS}
+        state.places.setdefault(graph.id, set()).add(place)
 
     def _walk(self, target: ast.expr, source: ast.expr, state: _State) -> None:
         """Binds the names of a loop: to values, or to the Modules of a list."""
         passed = self._value(source, state)
         self._bind(target, passed, state)
-        for name, listed in _pairs(target, source):
-            built = self._elements(listed, state)
-            if built:
-                state.modules[name] = built
-                state.passed[name] = _NONE
+        for name, parts in self.values.walked(target, self.values.iterated(source, state.cls)):
+            if parts and not passed:  # Modules, and no list of what they return
+                state.walked[name] = parts
+            elif parts and isinstance(source, (ast.List, ast.Tuple)):
+                state.passed[name] = _NONE  # results put together: which is used is not known
 
     # --- Values ---------------------------------------------------------------------------------
 
@@ -198,12 +273,26 @@ class Flow:
             return state.passed.get(expr.id, _NONE)
         if isinstance(expr, ast.Call):
             return self._call(expr, state, depth)
+        if isinstance(expr, (ast.Attribute, ast.Subscript)) and state.places:
+            place = _place(expr)
+            if place in state.passed:
+                return state.passed[place]
+            held = expr.value if isinstance(expr, ast.Subscript) else None
+            if place and isinstance(held, ast.Attribute) and held.attr in _DATA:
+                return state.passed.get(f"{place.partition('.')[0]}.*", _NONE)
         if isinstance(expr, ast.NamedExpr):
             passed = self._value(expr.value, state, depth + 1)
             self._bind(expr.target, passed, state)
             return passed
         parts: Sequence[ast.expr] = ()
         if isinstance(expr, ast.BinOp):
+            if isinstance(expr.op, ast.MatMult):
+                return self._all((expr.left, expr.right), state, depth) - {_WEIGHTS}
+            if isinstance(expr.op, ast.Mult):
+                sides = [self._value(e, state, depth + 1) for e in (expr.left, expr.right)]
+                is_weighted = any(sides) and any(e and _WEIGHTS not in e for e in sides)
+                either = sides[0] | sides[1]
+                return either - {_WEIGHTS} if is_weighted else either
             parts = (expr.left, expr.right)
         elif isinstance(expr, (ast.Tuple, ast.List)):
             parts = expr.elts
@@ -219,6 +308,12 @@ class Flow:
             for each in expr.generators:
                 self._walk(each.target, each.iter, state)
             parts = (expr.elt,)
+        elif isinstance(expr, ast.DictComp):
+            for each in expr.generators:
+                self._walk(each.target, each.iter, state)
+            parts = (expr.value,)
+        elif isinstance(expr, ast.Dict):
+            parts = expr.values
         return self._all(parts, state, depth)
 
     def _all(self, parts: Sequence[ast.expr], state: _State, depth: int) -> _Passed:
@@ -231,48 +326,65 @@ class Flow:
         given = [*call.args, *(each.value for each in call.keywords)]
         passed = self._all(given, state, depth)
         func = call.func
+        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        after = self._result(call, passed, said, state, depth)
+        return _NONE if "loss" in words(said) else after  # a loss is no activation
+
+    def _result(
+        self, call: ast.Call, passed: _Passed, said: str, state: _State, depth: int
+    ) -> _Passed:
+        func = call.func
         known = self.reader.calls.get(call)
         name = known.name if known is not None else None
-        if name is not None:
-            if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
-                return _NONE  # it builds a Module
-            if name in ("torch.nn.functional.batch_norm", "torch.batch_norm"):
-                assert known is not None
-                return self._normalised(Layer(call, name, known), passed)
-            first = call.args[:1]
-            if known is not None and drops(self.code, Layer(call, name, known)):
-                return self._dropped(Layer(call, name, known), self._all(first, state, depth))
-            if name.rpartition(".")[2] == "softmax":
-                return frozenset((_WEIGHTS,))
-            if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
-                return _NONE
-            return passed
-        modules = self._modules(func, state)
-        is_element = isinstance(func, ast.Subscript) or (
-            isinstance(func, ast.Name) and func.id in state.modules
-        )
-        layers = self._mixed(modules) if is_element else []
-        if layers:
-            # A list of unlike layers is walked from its first to its last.
-            turns = 2 if any(map(self._is_repeated, modules)) else 1
-            has_dropout = any(drops(self.code, each) for each in layers)
-            before = _NONE if has_dropout else self._all(call.args[:1], state, depth)
-            return self._sequence(layers * turns, before)
-        if modules:
-            given_first = self._all(call.args[:1], state, depth)
-            results = [self._through(each, call, passed, given_first, state) for each in modules]
-            return frozenset[ast.expr]().union(*results)
+        if name is not None and known is not None:
+            return self._function(name, known, passed, state, depth)
+        if isinstance(func, ast.Name) and func.id in state.walked:
+            before = self._all(call.args[:1], state, depth)
+            return self._walked(state.walked[func.id], call, passed, before, state)
         function = self.code.local(func)
         if isinstance(function, Function):
             return self._followed(function, call, state, depth)
-        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if isinstance(func, ast.Attribute) and func.attr in ("forward", "__call__"):
+            if _is_super(func.value):
+                return self._of_base(call, passed, state)
+            func = func.value
+        made = self._made(func, state)
+        if made:
+            before = self._all(call.args[:1], state, depth)
+            if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
+                lists = [_parts(each) for each in self._made(func.value, state)]
+                if any(map(_is_unordered, lists)):
+                    return _NONE
+                if any(lists) and self.code.pattern(func.slice) is None:
+                    walks = [self._walked(e, call, passed, before, state) for e in lists if e]
+                    return frozenset[ast.expr]().union(*walks)
+            results = [self._applied(each, call, passed, before, state) for each in made]
+            return self._any(made, results, passed)
         if not ACTIVATIONS.isdisjoint(words(said)):
             return passed  # a parameter: `self.act(x)`
-        if isinstance(func, ast.Attribute) and func.attr == "softmax":
+        if _is_softmax(said):
             return frozenset((_WEIGHTS,))
         if isinstance(func, ast.Attribute) and _carries(func.attr):
-            return passed | self._value(func.value, state, depth + 1)  # a method of a tensor
-        return _NONE
+            passed |= self._value(func.value, state, depth + 1)  # a method of a tensor
+            return passed - {_WEIGHTS} if _sums(func.attr) else passed
+        return passed if said in _BUILTINS and isinstance(func, ast.Name) else _NONE
+
+    def _function(
+        self, name: str, call: Call, passed: _Passed, state: _State, depth: int
+    ) -> _Passed:
+        """Returns what the result of a function of a library has passed."""
+        if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
+            return _NONE  # it builds a Module
+        layer = Layer(call.node, name, call)
+        if name in ("torch.nn.functional.batch_norm", "torch.batch_norm"):
+            return self._normalised(layer, passed)
+        if drops(self.code, layer):
+            return self._dropped(layer, self._all(call.node.args[:1], state, depth))
+        if _is_softmax(name.rpartition(".")[2]):
+            return frozenset((_WEIGHTS,))
+        if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
+            return _NONE
+        return passed - {_WEIGHTS} if _sums(name.rpartition(".")[2]) else passed
 
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
@@ -281,6 +393,9 @@ class Flow:
             return passed  # inside of a dropout: who applies that is not here
         if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
+        rate = layer.call.argument("p") if layer.call is not None else None
+        if isinstance(rate, ast.Name) and self.code.value(self.values.given(rate) or rate) == 0:
+            return passed  # the Module around is built without a rate
         self._layers.setdefault(layer.node, layer)
         return frozenset((layer.node,))
 
@@ -291,132 +406,193 @@ class Flow:
 
     # --- Modules --------------------------------------------------------------------------------
 
-    def _modules(self, func: ast.expr, state: _State) -> list[ast.expr]:
-        """Returns what may build the Module that is called."""
-        if isinstance(func, ast.Name) and func.id in state.modules:
-            return state.modules[func.id]
-        if isinstance(func, ast.Subscript):
-            return self._elements(func.value, state)
-        if isinstance(func, ast.Call):
-            return [func]
-        return [*self._built(func, state)]
+    def _made(self, expr: ast.expr, state: _State) -> Sequence[Value]:
+        """Returns what may be called, with the names that loops bind."""
+        if isinstance(expr, ast.Name) and expr.id in state.walked:
+            return [value for part in state.walked[expr.id] for value in part.options]
+        of = _root(expr)
+        if isinstance(of, ast.Name) and of.id in state.walked:
+            if isinstance(expr, ast.Subscript):
+                return [*self.values.picked(self._made(expr.value, state), expr.slice)]
+            if isinstance(expr, ast.Attribute):
+                return [
+                    each
+                    for value in self._made(expr.value, state)
+                    if isinstance(value, Made)
+                    for each in self.values.attribute(value.cls, Pattern(expr.attr, True))
+                ]
+        return self.values.of(expr, state.cls)
 
-    def _mixed(self, modules: Sequence[ast.expr]) -> list[Layer]:
-        """Returns the layers of a list in which a dropout or a BatchNorm is among other kinds."""
-        found: list[Layer] = []
-        for built in modules:
-            known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None
-            layers = None if known is None else self.reader.sequential(known, set())
-            found += [self.reader.built(built, built)] if layers is None else layers
-        is_alike = all(map(self._normalises, found)) or len({kind(each) for each in found}) == 1
-        if len(modules) < 2 or is_alike:
-            return []
-        return (
-            found
-            if any(map(self._normalises, found)) or any(drops(self.code, each) for each in found)
-            else []
+    def _walked(
+        self,
+        parts: Sequence[Part],
+        call: ast.Call,
+        passed: _Passed,
+        first: _Passed,
+        state: _State,
+    ) -> _Passed:
+        """Returns what a value has passed behind one element of a list, or behind all in turn."""
+        given = call.args[0] if call.args else None
+        goes_on = isinstance(given, ast.Name) and given.id in state.targets  # x = layer(x)
+        if self._is_mixed(parts) or (goes_on and len(parts) > 1):
+            # It is walked from its first to its last, and its own dropouts in the turns of a loop.
+            is_done = state.turn == 2 and self._chain(parts, _NONE)
+            return first if is_done else self._chain(parts, first)
+        values = [*dict.fromkeys(value for part in parts for value in part.options)]
+        results = [self._applied(each, call, passed, first, state) for each in values]
+        return self._any(values, results, passed)
+
+    def _any(self, values: Sequence[Value], results: Sequence[_Passed], before: _Passed) -> _Passed:
+        """Returns what a value has passed behind one of several Modules."""
+        after = _NONE
+        for passed in results:
+            after |= passed
+        for value, passed in zip(values, results, strict=True):
+            # An option that normalises, or may, leaves nothing to report.
+            is_plain = isinstance(value, Layer) and value.name.startswith("torch.")
+            if not is_plain or self._normalises(value):  # type: ignore[arg-type]
+                after -= before - passed
+        return after
+
+    def _is_mixed(self, parts: Sequence[Part]) -> bool:
+        """Whether a dropout or a BatchNorm is among layers of other kinds."""
+        layers = [each for part in parts for each in part.options]
+        is_any = any(
+            isinstance(each, Layer) and (drops(self.code, each) or self._normalises(each))
+            for each in layers
         )
+        is_alike = all(isinstance(each, Layer) and self._normalises(each) for each in layers)
+        kinds = {kind(each) if isinstance(each, Layer) else type(each) for each in layers}
+        return is_any and not is_alike and len(kinds) > 1 and len(parts) > 1
 
     def _normalises(self, layer: Layer) -> bool:
         """Whether a layer is a norm, by its name, or stands for none."""
-        func = layer.node.func if isinstance(layer.node, ast.Call) else None
-        said = layer.name or (self.code.text_of(func) if func is not None else "")
-        last = said.rpartition(".")[2]
+        last = _said(layer)
         return "norm" in words(last) or last == "Identity" or last.startswith("BatchNorm")
 
-    def _is_repeated(self, built: ast.expr) -> bool:
-        loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
-        return any(isinstance(each, loops) for each in self.code.parents(built))
-
-    def _built(self, expr: ast.expr, state: _State) -> Iterator[ast.expr]:
-        """Yields the calls that an attribute of `self` is assigned, those of options included."""
-        is_own = isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name)
-        if is_own and expr.value.id == "self" and state.cls is not None:  # type: ignore
-            values = [each.value for each in state.cls.assigned(expr.attr)]  # type: ignore
-        else:
-            values = self.code.assigned(expr)
-        waiting = [*values[:_MOST_ALIKE]]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, ast.IfExp):
-                waiting += [value.body, value.orelse]
-            elif isinstance(value, ast.Call):
-                yield value
-
-    def _elements(self, expr: ast.expr, state: _State) -> list[ast.expr]:
-        """Returns what builds the elements of a `ModuleList`: those given, and those appended."""
-        while isinstance(expr, ast.Subscript):
-            expr = expr.value
-        if isinstance(expr, (ast.Tuple, ast.List)):
-            return [call for each in expr.elts for call in self._built(each, state)]
-        if not isinstance(expr, ast.Attribute) or state.cls is None:
-            return []
-        found: list[ast.expr] = []
-        for given in state.cls.assigned(expr.attr):
-            value = given.value
-            if isinstance(value, ast.Call) and self.code.name(value.func) in _CONTAINERS:
-                for part in value.args:
-                    found += _calls_in(part)
-                    if isinstance(part, ast.Name):  # ModuleList(layers)
-                        found += _appends(self.code).get((state.cls, part.id), ())
-                found += self._appended(state.cls, expr.attr)
-            elif isinstance(value, (ast.List, ast.ListComp, ast.BinOp)):
-                found += _calls_in(value)
-                found += self._appended(state.cls, expr.attr)
-        return found[:_MOST_ALIKE]
-
-    def _appended(self, cls: Class, name: str) -> list[ast.expr]:
-        """Returns what a class, or a base of it, appends to one of its lists."""
-        found = _appends(self.code)
-        return [each for one in cls.lineage() for each in found.get((one, name), ())]
-
-    def _through(
-        self, built: ast.expr, call: ast.Call, passed: _Passed, first: _Passed, state: _State
+    def _applied(
+        self, value: Value, call: ast.Call, passed: _Passed, first: _Passed, state: _State
     ) -> _Passed:
-        """Returns what a value has passed behind a Module, given what builds that."""
-        known = self.reader.calls.get(built) if isinstance(built, ast.Call) else None
-        if known is None or not isinstance(built, ast.Call):
-            return _NONE
-        if known.name is None:
-            if is_local_dropout(self.code, built):
-                said = self.code.local(built.func)
-                if not isinstance(said, Class) or words(said.name)[-1] != "dropout":
+        """Returns what a value has passed behind a Module or a function that is called with it."""
+        if isinstance(value, Layer):
+            if value.node is call.func and is_batch_norm(self.code, value):
+                return _NONE  # built anew for each value, it has stored nothing
+            return self._layer(replace(value, node=call), passed)
+        if isinstance(value, Listed):
+            return self._chain(value.parts, first) if value.is_chain else _NONE
+        if isinstance(value, Made):
+            if self._only_drops(value):
+                if words(value.cls.name)[-1] != "dropout":
                     return passed  # stochastic depth drops whole samples
-                return self._dropped(Layer(call, "torch.nn.Dropout", known), first)
-            cls = self.code.local(built.func)
-            forward = cls.method("forward") if isinstance(cls, Class) else None
-            if isinstance(cls, Class) and forward is not None:
-                return self._followed(forward, call, state, 0, cls)
-            function = cls if isinstance(cls, Function) else None
-            if function is None and not self.reader.sequential(known, set()):
+                return self._dropped(Layer(call, "torch.nn.Dropout", value.call), first)
+            forward = value.cls.method("forward")
+            if forward is not None:
+                after = self._followed(forward, call, state, 0, value.cls, value)
+                return after - passed if _is_norm(value.cls) else after
+            with self.values.within(value):
+                return self._built_in(value.cls, Layer(call, "", value.call), passed)
+        if value.name:
+            known = self.reader.calls.get(call)
+            if known is None:
                 return _NONE
-        layers = self.reader.sequential(known, set())
-        if layers is None:
-            layers = [Layer(call, known.name or "", known)]
-            return self._layer(layers[0], passed)
-        return self._sequence(layers, first)
+            return self._function(value.name, replace(known, name=value.name), passed, state, 0)
+        if isinstance(value.target, Function):
+            return self._followed(value.target, call, state, 0)
+        if isinstance(value.target, ast.Lambda) and len(self._lambdas) < _DEEPEST:
+            return self._of_lambda(value.target, call, state)
+        return _NONE
 
-    def _sequence(self, layers: Sequence[Layer], passed: _Passed) -> _Passed:
-        for layer in layers:
-            built = layer.node if isinstance(layer.node, ast.Call) else None
-            cls = self.code.local(built.func) if built is not None and not layer.name else None
-            forward = cls.method("forward") if isinstance(cls, Class) else None
-            if isinstance(cls, Class) and forward is not None and len(forward.parameters) > 1:
-                passed = self._follow(forward, {forward.parameters[1].arg: passed}, cls)
-            else:
-                passed = self._layer(layer, passed)
+    def _only_drops(self, made: Made) -> bool:
+        """Whether a Module is a dropout by its name, and not one with weights: `LSTMDropout`."""
+        is_other = not _LINEAR.isdisjoint(words(made.cls.name))
+        return is_local_dropout(self.code, made.call.node) and not is_other
+
+    def _of_lambda(self, function: ast.Lambda, call: ast.Call, state: _State) -> _Passed:
+        if function in self._lambdas:
+            return _NONE
+        given = {
+            one.arg: self._value(each, state)
+            for one, each in zip(function.args.args, call.args, strict=False)
+        }
+        self._lambdas.append(function)
+        passed = self._value(function.body, _State(state.cls, given))
+        self._lambdas.pop()
         return passed
+
+    def _chain(self, parts: Sequence[Part], passed: _Passed) -> _Passed:
+        for part in self.values.unrolled(parts):
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                return _NONE
+            results = [self._link(each, passed) for each in part.options]
+            after = self._any(part.options, results, passed)
+            passed = after | passed if part.may_lack else after
+        return passed
+
+    def _link(self, value: Value, passed: _Passed) -> _Passed:
+        """Returns what a value has passed behind one layer of a sequence."""
+        if isinstance(value, Layer):
+            return self._layer(value, passed)
+        if isinstance(value, Listed):
+            return self._chain(value.parts, passed) if value.is_chain else _NONE
+        if isinstance(value, Made):
+            if self._only_drops(value):
+                if words(value.cls.name)[-1] != "dropout":
+                    return passed
+                return self._dropped(Layer(value.call.node, "torch.nn.Dropout", value.call), passed)
+            forward = value.cls.method("forward")
+            if forward is None:
+                with self.values.within(value):
+                    return self._built_in(value.cls, Layer(value.call.node, "", value.call), passed)
+            if len(forward.parameters) > 1:
+                with self.values.within(value):
+                    after = self._follow(forward, {forward.parameters[1].arg: passed}, value.cls)
+                return after - passed if _is_norm(value.cls) else after
+        return _NONE
+
+    def _built_in(self, cls: Class, layer: Layer, passed: _Passed) -> _Passed:
+        """Returns what a value has passed behind a class with the `forward` of a base of torch."""
+        chain = self.values.chain_of(cls)
+        if chain is not None:
+            return self._chain(chain.parts, passed)
+        for one in cls.lineage():
+            for base in one.node.bases:
+                name = self.code.name(base) or ""
+                if name.startswith("torch.nn.") and name != "torch.nn.Module" and layer.call:
+                    call = replace(layer.call, name=name)
+                    return self._layer(Layer(layer.node, name, call), passed)
+        return _NONE
+
+    def _of_base(self, call: ast.Call, passed: _Passed, state: _State) -> _Passed:
+        """Returns what the result of `super().forward(x)` has passed."""
+        here = self._inside[-1].cls if self._inside else None
+        cls = state.cls or here
+        known = self.reader.calls.get(call)
+        if here is None or cls is None or known is None:
+            return _NONE
+        lineage = [*cls.lineage()]
+        above = lineage[lineage.index(here) + 1 :] if here in lineage else []
+        for one in above:
+            if "forward" in one.methods:
+                return self._followed(one.methods["forward"], call, state, 0, cls)
+        return self._built_in(cls, Layer(call, "", known), passed)
 
     def _layer(self, layer: Layer, passed: _Passed) -> _Passed:
         name = kind(layer)
-        if name == "Softmax":
+        if _is_softmax(_said(layer)):
             return frozenset((_WEIGHTS,))
         if drops(self.code, layer):
             return self._dropped(layer, passed)
         if is_batch_norm(self.code, layer):
             return self._normalised(layer, passed)
         is_known = layer.name.startswith(("torch.", *_GRAPHS))
-        return passed if is_known and "Norm" not in name and _carries(name) else _NONE
+        if not is_known:
+            said = words(_said(layer))
+            is_plain = not ACTIVATIONS.isdisjoint(said) or (
+                not _LINEAR.isdisjoint(said) and _OPEN.isdisjoint(said)
+            )
+            return passed if is_plain else _NONE
+        return passed - {_WEIGHTS} if "Norm" not in name and _carries(name) else _NONE
 
     def _followed(
         self,
@@ -425,6 +601,7 @@ class Flow:
         state: _State,
         depth: int,
         cls: Class | None = None,
+        made: Made | None = None,
     ) -> _Passed:
         """Returns what the result of a function of this file has passed."""
         given: dict[str, _Passed] = {}
@@ -436,7 +613,8 @@ class Flow:
         for keyword in call.keywords:
             if keyword.arg in names:
                 given[keyword.arg] = self._value(keyword.value, state, depth + 1)
-        return self._follow(function, given, cls or (state.cls if function.cls else None))
+        with self.values.within(made) if made is not None else nullcontext():
+            return self._follow(function, given, cls or (state.cls if function.cls else None))
 
     def _follow(self, function: Function, given: dict[str, _Passed], cls: Class | None) -> _Passed:
         if function in self._inside or len(self._inside) > _DEEPEST:
@@ -446,7 +624,8 @@ class Flow:
 
 _BATCH_NORMS = frozenset(
     ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d")
-    + ("LazyBatchNorm2d", "LazyBatchNorm3d")
+    + ("LazyBatchNorm2d", "LazyBatchNorm3d", "BatchNorm", "SynchronizedBatchNorm1d")
+    + ("SynchronizedBatchNorm2d", "SynchronizedBatchNorm3d", "SyncBN", "InPlaceABN")
 )
 
 
@@ -460,20 +639,111 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
         code: The file.
         layer: A layer.
     """
-    if kind(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
+    if _said(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
         return False
     given = layer.call.argument("track_running_stats") if layer.call is not None else None
     return not (isinstance(given, ast.expr) and code.value(given) is False)
 
 
+def _parts(value: Value) -> Sequence[Part]:
+    return value.parts if isinstance(value, Listed) else ()
+
+
+def _is_unordered(parts: Sequence[Part]) -> bool:
+    """Whether each element has a name of its own, so that their order is not known."""
+    return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
+
+
+def _last_turns(body: Sequence[ast.stmt]) -> Iterator[tuple[int, int]]:
+    """Yields the lines of what only the last turn of a loop does: `if i < n - 1: ... else: ...`."""
+    for node in body:
+        test = node.test if isinstance(node, ast.If) else None
+        if not isinstance(node, ast.If) or not isinstance(test, ast.Compare):
+            continue
+        given = test.comparators[0]
+        is_end = isinstance(given, ast.BinOp) and isinstance(given.op, ast.Sub)
+        is_end = is_end and isinstance(test.left, ast.Name)
+        if is_end and isinstance(test.ops[0], (ast.Lt, ast.NotEq)):
+            block: Sequence[ast.stmt] = node.orelse
+        else:
+            block = node.body if is_end and isinstance(test.ops[0], ast.Eq) else ()
+        if block:
+            yield block[0].lineno, block[-1].end_lineno or block[-1].lineno
+
+
+def _root(expr: ast.expr) -> ast.expr:
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        expr = expr.value
+    return expr
+
+
+def _place(expr: ast.expr) -> str:
+    """Returns a part of an object as text: `data.x`, `g.ndata['h']`; "" if a key is not known."""
+    said: list[str] = []
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        if isinstance(expr, ast.Attribute):
+            said.append(f".{expr.attr}")
+        elif isinstance(expr.slice, ast.Constant):
+            said.append(f"[{expr.slice.value!r}]")
+        else:
+            return ""
+        expr = expr.value
+    return "".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
+
+
+def _said(layer: Layer) -> str:
+    """Returns the last part of a layer's name, or of what is called."""
+    if layer.name:
+        return kind(layer)
+    func = layer.call.node.func if layer.call is not None else None
+    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+
+
+def _is_norm(cls: Class) -> bool:
+    """Whether a class of the file is a normalisation, by its name."""
+    return "norm" in words(cls.name) and "conv" not in words(cls.name)
+
+
+def _is_softmax(name: str) -> bool:
+    """Whether a function or a layer returns the weights of an attention, by its name."""
+    return "softmax" in name.lower() and "log" not in name.lower()
+
+
+def _sums(name: str) -> bool:
+    return not _SUMS.isdisjoint(words(name))
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
+
+
+def is_without_training(code: Code, function: Function) -> bool:
+    """Whether a function has no gradient, or is for predictions by its name.
+
+    Args:
+        code: The file.
+        function: A function.
+    """
+    if words(function.name)[:1] in _PREDICTING:
+        return True
+    called = (
+        each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
+    )
+    return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
+
+
 def is_always_on(code: Code, layer: Layer) -> bool:
-    """Whether a dropout drops in evaluation, too, by a literal: the variance is the same then.
+    """Whether a dropout drops in evaluation, too, by what is written: the variance is the same.
 
     Args:
         code: The file.
         layer: A dropout.
     """
-    given = layer.call.argument("training") if layer.call is not None else None
+    if layer.call is None:
+        return False
+    given = layer.call.argument("training")
+    if given is None and layer.name in FUNCTIONAL_ON:
+        return not code.gated(layer.call.node)
     return isinstance(given, ast.expr) and code.value(given) is True
 
 
@@ -481,52 +751,3 @@ def _carries(name: str) -> bool:
     """Whether the result of a function, by its name, has the variance of what it is given."""
     last = name.rpartition(".")[2].rstrip("_")
     return last not in _FRESH and "norm" not in words(last)
-
-
-def _pairs(target: ast.expr, source: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """Yields the names that a loop binds, each with the list that it walks."""
-    func = (
-        source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
-    )
-    if func in _WALKS and isinstance(source, ast.Call) and source.args:
-        elements = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
-        if func == "enumerate" and len(elements) == 2:
-            yield from _pairs(elements[1], source.args[0])
-        elif func == "zip" and len(elements) == len(source.args):
-            for one, listed in zip(elements, source.args, strict=True):
-                yield from _pairs(one, listed)
-        elif func in ("reversed", "list", "tuple"):
-            yield from _pairs(target, source.args[0])
-    elif isinstance(target, ast.Name):
-        yield target.id, source
-
-
-def _calls_in(expr: ast.expr) -> Iterator[ast.expr]:
-    """Yields what builds the elements of a list that is written down."""
-    if isinstance(expr, (ast.List, ast.Tuple)):
-        for each in expr.elts:
-            yield from _calls_in(each)
-    elif isinstance(expr, (ast.ListComp, ast.GeneratorExp)):
-        yield from _calls_in(expr.elt)
-    elif isinstance(expr, ast.BinOp):
-        yield from _calls_in(expr.left)
-        yield from _calls_in(expr.right)
-    elif isinstance(expr, ast.IfExp):
-        yield from _calls_in(expr.body)
-        yield from _calls_in(expr.orelse)
-    elif isinstance(expr, ast.Call):
-        yield expr
-
-
-@kept
-def _appends(code: Code) -> dict[tuple[Class, str], list[ast.expr]]:
-    """Returns what each class appends to each of its lists, and to those of its methods."""
-    found: dict[tuple[Class, str], list[ast.expr]] = {}
-    for call in code.calls:
-        func = call.node.func
-        if call.cls is None or not isinstance(func, ast.Attribute) or not call.node.args:
-            continue
-        if func.attr in ("append", "extend"):
-            name = getattr(func.value, "attr", "") or getattr(func.value, "id", "")
-            found.setdefault((call.cls, name), []).extend(_calls_in(call.node.args[0]))
-    return found

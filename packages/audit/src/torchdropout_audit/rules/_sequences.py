@@ -20,6 +20,7 @@ _DEEPEST = 8  # names that stand for names: a circle, or beyond any reader
 _TENSOR_METHODS = frozenset(
     ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float")
     + ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute", "masked_fill")
+    + ("mean",)
 )
 _MOST_INLINED = 100  # calls of methods in a file whose bodies are followed
 _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
@@ -66,7 +67,7 @@ class Path:
     def before(self) -> Iterator[Layer]:
         """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
         for path in self.perhaps():
-            if path.loose and path.last.name not in _MASKS:
+            if path.loose and path.last.name not in MASKS:
                 return  # a mask under an option changes nothing of what was before
             yield path.last
 
@@ -171,6 +172,7 @@ class Reader:
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
         self._only: dict[Class, Layer | None] = {}
+        self._results: dict[Function, set[str]] = {}
         self._inside: list[Function] = []
         self._inlined = 0
 
@@ -234,15 +236,15 @@ class Reader:
             is_none = [isinstance(s, ast.Constant) for s in (expr.body, expr.orelse)]
             sure = all(s.name or none for s, none in zip(sides, is_none, strict=True))
             return named[0] if len(named) == 1 and sure else Layer(node)
-        if isinstance(expr, (ast.Name, ast.Attribute)):
-            values = self.code.assigned(expr)
+        if isinstance(expr, (ast.Name, ast.Attribute, ast.Subscript)):
+            values = self._held(expr)
             alike = {
                 self.code.name(each.func) if isinstance(each, ast.Call) else None for each in values
             }
             if len(values) > 1 and all(each is not None and _is_plain(each) for each in alike):
                 # One of several layers, and not one that the rules ask about.
-                return Layer(node, min(map(str, alike)) if len(alike) == 1 else "torch.layer")
-            if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp)):
+                return Layer(node, _one_name({each for each in alike if each}))
+            if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp, ast.Subscript)):
                 return Layer(node)
             return self.built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
@@ -255,11 +257,63 @@ class Reader:
             name = said.id if isinstance(said, ast.Name) else getattr(said, "attr", "")
             if only is None and not ACTIVATIONS.isdisjoint(words(name)):
                 return Layer(node, "torch.activation")  # `get_activation(name)`
+            if only is None and isinstance(self.code.local(call.node.func), Function):
+                names = self._returned(call)
+                if names and all(map(_is_plain, names)):
+                    return Layer(node, _one_name(names))
             if only is None:
                 norm = self._norm(call)
                 return Layer(node) if norm is None else Layer(node, norm, replace(call, name=norm))
             return Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _held(self, expr: ast.expr) -> Sequence[ast.expr | None]:
+        """Returns what a name, or an element of a dict that is written down, may be."""
+        if not isinstance(expr, ast.Subscript):
+            return self.code.assigned(expr)
+        tables = self.code.assigned(expr.value) if isinstance(expr.value, ast.Name) else ()
+        table = tables[0] if len(tables) == 1 else None
+        if not isinstance(table, ast.Dict) or len(table.keys) > _MOST_BEFORE:
+            return ()
+        assert isinstance(expr.value, ast.Name)
+        uses = self.code.names_in(self.code.tree).get(expr.value.id, ())
+        if len(uses) > _MOST_BEFORE or any(map(self._changes, uses)):
+            return ()
+        pattern = self.code.pattern(expr.slice)
+        return [
+            value
+            for key, value in zip(table.keys, table.values, strict=True)
+            if pattern is None or key is None or pattern.matches(self.code.pattern(key) or pattern)
+        ]
+
+    def _changes(self, name: ast.Name) -> bool:
+        """Whether a name is used to change what it holds: `kinds[x] = y`, `kinds.update(z)`."""
+        parent = next(self.code.parents(name), None)
+        if isinstance(parent, ast.Subscript):
+            return not isinstance(parent.ctx, ast.Load)
+        return isinstance(parent, ast.Attribute) and parent.attr in ("update", "pop", "setdefault")
+
+    def _returned(self, call: Call) -> set[str]:
+        """Returns the names of what a function of the file may return; "" for one not known."""
+        function = self.code.local(call.node.func)
+        assert isinstance(function, Function)
+        if function not in self._results:
+            self._results[function] = {""}  # for a function that calls itself
+            self._results[function] = {
+                (self.code.name(value.func) if isinstance(value, ast.Call) else None) or ""
+                for each in ast.walk(function.node)
+                if isinstance(each, ast.Return) and self.code.function_of(each) is function
+                for value in self._values(each.value)
+            }
+        return self._results[function]
+
+    def _values(self, expr: ast.expr | None) -> list[ast.expr | None]:
+        values = self.code.assigned(expr) if isinstance(expr, ast.Name) else [expr]
+        return [
+            side
+            for each in values
+            for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
+        ]
 
     def _norm(self, call: Call) -> str | None:
         """Returns the BatchNorm that a name stands for by default: `norm_layer=nn.BatchNorm2d`."""
@@ -512,7 +566,12 @@ class Reader:
 
 ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
 """Words for an activation that is chosen elsewhere."""
-_MASKS = frozenset(("torch.masked_fill", "torch.mul", "torch.where"))
+_ACTIVATIONS = frozenset(
+    ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish")
+    + ("Sigmoid", "Tanh", "Softplus", "Softsign", "Hardswish", "Hardsigmoid", "Hardtanh")
+)
+MASKS = frozenset(("torch.masked_fill", "torch.mul", "torch.where"))
+"""Layers that change nothing of what was before."""
 _MOVE = "torch.mul"  # a scale, or a mask that is added
 
 
@@ -537,6 +596,14 @@ def _is_scale(expr: ast.expr) -> bool:
     if isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Pow):  # d ** 0.5
         return isinstance(expr.right, (ast.Constant, ast.UnaryOp))
     return not _SCALES.isdisjoint(words(_said(expr)))
+
+
+def _one_name(names: set[str]) -> str:
+    """Returns one name for a layer that is one of several."""
+    if len(names) == 1:
+        return min(names)
+    is_activation = all(each.rpartition(".")[2] in _ACTIVATIONS for each in names)
+    return "torch.activation" if is_activation else "torch.layer"
 
 
 def _is_plain(name: str) -> bool:

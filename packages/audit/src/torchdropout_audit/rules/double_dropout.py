@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
-from ..code import Code
-from ._rule import Hit, rule
-from ._sequences import Layer, Path, drops, kind, paths, reshapes
+from ..code import Code, Function
+from ._excuses import exclude
+from ._grown import grown
+from ._rule import Hit, kept, rule
+from ._sequences import MASKS, Layer, Path, Reader, drops, kind, paths, reshapes
+from ._values import Made, Maker, Values
 
 BROKEN = """\
 from torch import nn
@@ -46,9 +50,10 @@ _ELEMENTS = frozenset(("Dropout", "dropout", "AlphaDropout", "alpha_dropout"))
 def double_dropout(code: Code) -> Iterator[Hit]:
     """A dropout is not applied to the result of another dropout.
 
-    The rule looks at the layers of a Sequential, including nested ones, and at what a function
-    applies in turn to one value; `view`, `squeeze`, `transpose` and other changes of the shape may
-    be in between. A chain of several dropouts is reported once, at the second.
+    The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
+    what a function applies in turn to one value, also by an option, or where a method or a Module
+    of the file ends with a dropout; `view`, `squeeze`, `transpose` and other changes of the shape
+    may be in between. A chain of several dropouts is reported once, at the second.
 
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
     source says so. Most often one of them was left behind when a layer between them was removed.
@@ -56,19 +61,22 @@ def double_dropout(code: Code) -> Iterator[Hit]:
     To fix: keep one, with the intended rate.
     """
     seen = set()
-    for path in paths(code):
-        if not drops(code, path.last):
+    for path in chain(paths(code), grown(code)):
+        if not drops(code, path.last) or path.last.node in seen:
             continue
-        chain = [path.last, *islice(_before(path), 2)]
-        if len(chain) == 1 or path.last.node in seen:
-            continue
-        if drops(code, chain[1]):
+        found = [path.last, *islice(_before(path), 2)]
+        if len(found) == 1:
+            tail = _tail(code, path)
+            found += [] if tail is None else [tail]
+        if len(found) > 1 and drops(code, found[1]) and found[1].node is not path.last.node:
+            if exclude(code, path.last.node, found[1].node):
+                continue
             seen.add(path.last.node)
-            if len(chain) == 3 and drops(code, chain[2]):
+            if len(found) == 3 and drops(code, found[2]):
                 continue  # a longer chain is reported at its second dropout
             yield Hit(
                 path.last.node,
-                f"{kind(path.last)} right after {kind(chain[1])}: together they drop more than "
+                f"{kind(path.last)} right after {kind(found[1])}: together they drop more than "
                 "either says",
                 "keep one, with the intended rate",
             )
@@ -76,6 +84,42 @@ def double_dropout(code: Code) -> Iterator[Hit]:
 
 def _before(path: Path) -> Iterator[Layer]:
     """Yields the layers before one; whole slices are dropped along another axis after a change."""
-    for layer in path.before():
+    for each in path.perhaps():
+        layer = each.last
+        if each.loose and layer.name not in MASKS and not layer.name.endswith("ropout"):
+            return
         if not (reshapes(layer) and kind(path.last) in _ELEMENTS):
             yield layer
+
+
+def _tail(code: Code, path: Path) -> Layer | None:
+    """Returns the dropout that ends a method or a Module of the file right before a dropout."""
+    earlier = path.earlier
+    if earlier is None or earlier.loose or earlier.last.name:
+        return None
+    node = earlier.last.node
+    if not isinstance(node, ast.Call):
+        return None
+    values, cls = _values(code), code.class_of(node)
+    for value in values.of(node.func, cls):
+        function = value.target if isinstance(value, Maker) else None
+        if isinstance(value, Made):
+            function, cls = value.cls.method("forward"), value.cls
+        last = function.node.body[-1] if isinstance(function, Function) else None
+        given = last.value if isinstance(last, ast.Return) else None
+        call = given if isinstance(given, ast.Call) else None
+        if call is None:
+            continue
+        known = values.reader.calls.get(call)
+        if known is not None and known.name is not None:
+            layers: list[Layer] = [Layer(call, known.name, known)]
+        else:
+            layers = [v for v in values.of(call.func, cls) if isinstance(v, Layer)]
+        if len(layers) == 1 and drops(code, layers[0]):
+            return layers[0]
+    return None
+
+
+@kept
+def _values(code: Code) -> Values:
+    return Values(code, Reader(code))

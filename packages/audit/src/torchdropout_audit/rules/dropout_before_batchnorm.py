@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from itertools import chain
 
 from ..code import Code
-from ._flow import Flow, is_always_on, is_batch_norm
+from ._excuses import exclude
+from ._flow import Flow, is_always_on, is_batch_norm, is_without_training
 from ._grown import grown
 from ._rule import Hit, rule
 from ._sequences import Layer, Reader, drops, has_dropout, kind, paths
@@ -56,8 +56,8 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     what a function applies in turn to a value: through sums and concatenations, options such as `if
     self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers in
     between make no difference, except another normalisation. Alpha dropout, which keeps the
-    variance, dropout that is on in evaluation too, stochastic depth, and the dropout of an
-    attention's weights are not reported.
+    variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
+    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
@@ -68,7 +68,7 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """
     seen = set()
     for before, after in chain(_in_sequence(code), _in_value(code)):
-        if before.node in seen or _exclude(code, before.node, after.node):
+        if before.node in seen or exclude(code, before.node, after.node):
             continue
         seen.add(before.node)
         yield Hit(
@@ -89,7 +89,9 @@ def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
             if "Norm" in kind(before) or "_norm" in kind(before):
                 break
             if drops(code, before) and "lpha" not in kind(before):
-                if not is_always_on(code, before):
+                function = code.function_of(before.node)
+                is_off = function is not None and is_without_training(code, function)
+                if not is_off and not is_always_on(code, before):
                     yield before, path.last
                 break
 
@@ -98,23 +100,3 @@ def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
     """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
     if ("BatchNorm" in code.text or "batch_norm" in code.text) and has_dropout(code):
         yield from Flow(code, Reader(code)).read()
-
-
-def _exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:
-    """Whether the options of two layers exclude each other: `if use_bn` and `if not use_bn`."""
-    first, second = _options(code, one), _options(code, other)
-    return any(f"not {each}" in second for each in first) or any(
-        f"not {each}" in first for each in second
-    )
-
-
-def _options(code: Code, node: ast.AST) -> set[str]:
-    """Returns the tests under which a node runs, as text."""
-    found = set()
-    for parent in code.parents(node):
-        if isinstance(parent, ast.If):
-            said = code.text_of(parent.test)
-            is_body = code.is_in(node, parent, "body")
-            found.add(said if is_body else f"not {said}")
-        node = parent
-    return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from ..code import Call, Code, words
+from ._grown import grown
 from ._rule import Hit, rule
 from ._sequences import Layer, Path, drops, kind, paths, reshapes
 
@@ -39,9 +41,10 @@ _SOFTMAX = frozenset(
 _PROJECTIONS = re.compile(r"(?:Lazy)?(?:Linear|Conv[123]d|Bilinear)")
 _CLASSES = frozenset(
     ("class", "classes", "label", "labels", "categories", "vocab", "vocabulary", "logits")
-    + ("tagset", "nclass", "nclasses", "ncls")
+    + ("tagset", "nclass", "nclasses", "ncls", "tags", "ntoken", "ntokens", "nlabels", "ntags")
 )
 _HEADS = frozenset(("classifier", "logits", "logit"))
+_RESULTS = _HEADS | {"pred", "preds", "prediction", "predictions", "emissions"}
 
 
 @rule(
@@ -69,7 +72,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     To fix: put the dropout before the last layer; in an attention, after the softmax.
     """
     seen = set()
-    for path in paths(code):
+    for path in chain(paths(code), grown(code)):
         before = next(path.before(), None)
         if before is None:
             continue
@@ -103,7 +106,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
             and path.earlier is not None
             and path.earlier.earlier is not None
             and _PROJECTIONS.fullmatch(kind(path.earlier.earlier.last))
-            and _has_classes(path.earlier.earlier.last)
+            and _has_classes(code, path.earlier.earlier.last)
         ):
             hit = Hit(
                 before.node,
@@ -121,8 +124,13 @@ def _leaves(layer: Layer) -> bool:
     return reshapes(layer) or kind(layer) in ("mul", "masked_fill", "where", "contiguous", "float")
 
 
-def _has_classes(layer: Layer) -> bool:
-    return layer.call is not None and _are_classes(layer.call)
+def _has_classes(code: Code, layer: Layer) -> bool:
+    """Whether a projection before a sigmoid returns logits: one, or one for each class."""
+    if layer.call is None:
+        return False
+    sizes = [*layer.call.node.args[1:2], *(k.value for k in layer.call.node.keywords)]
+    is_one = bool(sizes) and code.value(sizes[0]) == 1
+    return is_one or _are_classes(layer.call)
 
 
 def _are_classes(projection: Call) -> bool:
@@ -137,7 +145,7 @@ def _is_named(path: Path) -> bool:
     if not isinstance(whole, ast.Assign) or whole.value is not path.last.node:
         return False
     target = whole.targets[0]
-    return isinstance(target, ast.Name) and bool(_HEADS & set(words(target.id)))
+    return isinstance(target, ast.Name) and bool(_RESULTS & set(words(target.id)))
 
 
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from ..code import Class, Code, Function, words
-from ._bases import has_plain_bases, is_stub
+from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._excuses import EXCUSE
 from ._rule import Hit, kept, rule
+from ._uses import uses
 
 BROKEN = """\
 from torch import nn
@@ -42,10 +43,24 @@ _PLACES = frozenset(
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
     + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear")
 )
-_LAST = _DROPS | {"rate", "rates", "prob", "probs", "probability", "p", "ratio", "path", "connect"}
+_LAST = _DROPS | {
+    "rate",
+    "rates",
+    "prob",
+    "probs",
+    "proba",
+    "probability",
+    "p",
+    "ratio",
+    "path",
+    "connect",
+}
 _MOST_BELOW = 50  # subclasses of one class
-_FEW = 4  # of so many parameters, one without a use is a leftover
+_FEW = 3  # of so many parameters, one without a use is a leftover
 _MANY = 5
+_MOST_PARAMETERS = 200
+# What a value is given that is only printed.
+_SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
 # A name in a comment that is code: an argument, what is called or assigned, a line of its own.
 _IN_CODE = (
@@ -80,8 +95,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
-    a function or a method, whose name does not appear in the body. The rate is an argument, it is
-    tuned and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
+    a function or a method, whose name does not appear in the body, or that is replaced before it is
+    read, or stored by a Module in an attribute that the file does not read. The rate is an
+    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
+    is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
@@ -91,8 +108,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    quarter of all, are no reason in a Module's constructor that uses another rate or has five
-    parameters, if no other class of the file is built with the same arguments.
+    third of all, are no reason in a function, or a Module's constructor, that uses another rate or
+    has five parameters, if no other class of the file is built with the same arguments; but a group
+    of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is
+    unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -107,16 +126,141 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         cls = function.cls
         used = _names(function.node) | _commented_out(code, function)
         for each in rates:
-            is_used = each.arg in used or (
-                cls is not None
-                and (each.arg in _decorated(code, cls) or _family(code).uses(cls, each.arg))
+            if cls is not None and each.arg in _decorated(code, cls):
+                continue
+            if _is_of_a_group(function, each.arg, used):
+                continue
+            stored = _only_stored(code, function, each.arg) if each.arg in used else None
+            if each.arg in used and stored is None:
+                continue
+            if stored is None and cls is not None and _family(code).uses(cls, each.arg):
+                continue
+            said = "stored and never read" if stored else "accepted and never used"
+            yield Hit(
+                each,
+                f"{each.arg} is {said}: it has no effect",
+                "give it to a dropout, or remove it",
             )
-            if not is_used:
-                yield Hit(
-                    each,
-                    f"{each.arg} is accepted and never used: it has no effect",
-                    "give it to a dropout, or remove it",
-                )
+
+
+def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
+    """Whether all parameters of one beginning are unused: `lora_rank=8` and `lora_dropout=0.1`.
+
+    What they are for is left out as a whole, and the signature is that of another class. All have
+    a default: who calls it need not give them.
+    """
+    if len(function.parameters) > _MOST_PARAMETERS:
+        return False
+    first = words(name)[:1]
+    group = [each.arg for each in function.parameters if words(each.arg)[:1] == first]
+    return len(group) > 2 and used.isdisjoint(group) and all(e in function.defaults for e in group)
+
+
+def _only_stored(code: Code, function: Function, name: str) -> str | None:
+    """Returns the attribute that holds a parameter that nothing reads; None if it has a use.
+
+    The text is empty for a parameter that is replaced before it is read.
+    """
+    nodes = code.names_in(function.node).get(name, ())
+    loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
+    commented = _commented_out(code, function)
+    if name in commented or name in _texts(code, function):
+        return None
+    if _is_replaced(code, function, nodes):
+        return ""
+    stored = ""
+    for each in loads:
+        if _is_said(code, each, function):
+            continue
+        attribute = _stored_as(code, each)
+        if not attribute or not _is_unread(code, function, attribute):
+            return None
+        stored = attribute
+    return stored or None  # a value that is only checked is one that is not supported
+
+
+@kept
+def _texts(code: Code, function: Function) -> set[str]:
+    constants = (each.value for each in ast.walk(function.node) if isinstance(each, ast.Constant))
+    return {each for each in constants if isinstance(each, str)}
+
+
+def _is_replaced(code: Code, function: Function, nodes: Sequence[ast.Name]) -> bool:
+    """Whether the first statement that mentions a name gives it another value."""
+    first = min(nodes, key=lambda node: (node.lineno, node.col_offset))
+    statement = next(code.parents(first))
+    return (
+        isinstance(statement, ast.Assign)
+        and isinstance(first.ctx, ast.Store)
+        and code.is_in(statement, function.node, "body")
+        and all(node.lineno > (statement.end_lineno or 0) for node in nodes if node is not first)
+    )
+
+
+def _is_said(code: Code, node: ast.AST, function: Function) -> bool:
+    """Whether a value is only checked or printed at a node."""
+    for parent in code.parents(node):
+        if parent is function.node:
+            return False
+        if isinstance(parent, ast.Assert):
+            return True
+        if isinstance(parent, ast.Call):
+            func = parent.func
+            said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+            if said in _SAYING:
+                return True
+        if isinstance(parent, ast.If):
+            is_check = all(isinstance(each, ast.Raise) for each in parent.body)
+            return is_check and not parent.orelse
+    return False
+
+
+def _stored_as(code: Code, node: ast.expr) -> str:
+    """Returns the attribute of self that is assigned a value as it is."""
+    parent = next(code.parents(node), None)
+    if isinstance(parent, (ast.Tuple, ast.Call)):
+        is_float = isinstance(parent, ast.Call) and getattr(parent.func, "id", "") == "float"
+        holder = next(code.parents(parent), None)
+        if isinstance(parent, ast.Tuple) and isinstance(holder, ast.Assign):
+            target = holder.targets[0]
+            if isinstance(target, ast.Tuple) and len(target.elts) == len(parent.elts):
+                return _own_attribute(target.elts[parent.elts.index(node)])
+            return ""
+        if not is_float:
+            return ""
+        parent = holder
+    if not isinstance(parent, (ast.Assign, ast.AnnAssign)):
+        return ""
+    targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+    return _own_attribute(targets[0]) if len(targets) == 1 else ""
+
+
+def _own_attribute(target: ast.expr) -> str:
+    is_own = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
+    return target.attr if is_own and target.value.id == "self" else ""  # type: ignore
+
+
+def _is_unread(code: Code, function: Function, attribute: str) -> bool:
+    """Whether nothing in the file reads what a Module's constructor stores."""
+    cls = function.cls
+    if cls is None or function.name != "__init__" or not cls.is_module:
+        return False
+    known = uses(code)
+    if not has_plain_bases(code, cls) and (has_bases_of_torch(code, cls) or known.runs_base(cls)):
+        return False
+    family = [*cls.lineage(), *_family(code).below(cls)]
+    forwards = [one.methods["forward"].node.body for one in family if "forward" in one.methods]
+    if not forwards or any(map(is_stub, forwards)):
+        return False
+    if f"self.{attribute}" in _comments(code, cls):
+        return False  # the use is commented out
+    return not known.reads(family, attribute)
+
+
+@kept
+def _comments(code: Code, cls: Class) -> str:
+    lines = map(code.line, range(cls.node.lineno, (cls.node.end_lineno or cls.node.lineno) + 1))
+    return "\n".join(line.partition("#")[2] for line in lines if "#" in line)
 
 
 def _is_rate(name: str) -> bool:
@@ -163,11 +307,9 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     others = sum(not _is_rate(each) for each in unused)
     if others > 0 and not (
         others * _FEW <= len(own)
-        and function.name == "__init__"
-        and cls is not None
-        and cls.is_module
+        and (cls is None or (function.name == "__init__" and cls.is_module))
         and (len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own))
-        and len(_alike(code)[_names_of(function)]) == 1
+        and len(_alike(code).get(_names_of(function), ())) <= 1
     ):
         return True
     if len(unused) == len(own):
@@ -212,6 +354,7 @@ def _decorated(code: Code, cls: Class) -> set[str]:
     return {name for each in cls.node.decorator_list for name in _names(each)}
 
 
+@kept
 def _commented_out(code: Code, function: Function) -> set[str]:
     """Returns the names in what is commented out in a function: it was taken out on purpose.
 
@@ -297,6 +440,10 @@ class _Family:
             new = [each for each in self._below.get(cls, ()) if each not in seen]
             seen.update(new)
             waiting += new
+
+    def below(self, cls: Class) -> list[Class]:
+        """Returns the subclasses of a class."""
+        return list(islice(self._down(self._below.get(cls, [])), _MOST_BELOW))
 
     def uses(self, cls: Class, name: str) -> bool:
         """Whether a subclass mentions a name, or there are too many to read."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from ..code import RNNS, Code
+from ._grown import grown
 from ._rule import Hit, rule
 from ._sequences import Layer, Path, drops, kind, paths
 
@@ -39,7 +41,7 @@ _SAME = frozenset((
     "Sigmoid", "Tanh", "Softplus", "Softsign", "Hardswish", "Hardsigmoid", "Hardtanh", "Identity",
     "LayerNorm", "RMSNorm", "GroupNorm", "Dropout", "AlphaDropout", "relu", "relu6", "leaky_relu",
     "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh",
-    "softplus", "hardswish", "dropout", "alpha_dropout", "contiguous", "float",
+    "softplus", "hardswish", "dropout", "alpha_dropout", "contiguous", "float", "activation",
 ))  # fmt: skip
 
 
@@ -55,21 +57,21 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     """Dropout1d, 2d and 3d follow a layer with the same number of spatial dimensions.
 
     The rule looks at the nearest layer before it that determines the dimensions, or a `view`,
-    `reshape` or `flatten` that makes a matrix; only layers that keep a shape may be in between:
-    activations, LayerNorm, plain dropout.
+    `reshape`, `flatten` or `mean` that makes a matrix; only layers that keep a shape may be in
+    between: activations, LayerNorm, plain dropout.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
     would; Dropout3d mistakes the samples of 4-D input for channels and drops whole samples, and
-    Dropout1d does the same with 2-D input; Dropout1d fails on 4-D input. Linear and RNN have their
-    features in the last dimension: after them, dimension 1 is time, and without a time dimension
-    whole samples are dropped.
+    Dropout1d does the same with 2-D input; Dropout1d fails on 4-D input. Linear, RNN and Embedding
+    have their features in the last dimension: after them, dimension 1 is time, and without a time
+    dimension whole samples are dropped.
 
     To fix: use the dropout with as many dimensions as the layer before it; after a Linear or an
     RNN, use plain Dropout, or transpose first.
     """
     seen = set()
-    for path in paths(code):
+    for path in chain(paths(code), grown(code)):
         dropout = _FEATURE.fullmatch(kind(path.last))
         if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue
@@ -93,7 +95,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 else "torch warns about 2-D input, and drops single elements"
             )
             yield Hit(path.last.node, f"{kind(path.last)} after {kind(giver)}: {fault}", "Dropout")
-        elif kind(giver) == "Linear" or giver.name in RNNS:
+        elif kind(giver) in ("Linear", "Embedding") or giver.name in RNNS:
             seen.add(path.last.node)
             yield Hit(
                 path.last.node,
@@ -130,6 +132,8 @@ def _makes_matrix(code: Code, layer: Layer) -> bool:
         return (first if start is None else code.value(start)) == 1 and (
             end is None or code.value(end) == -1
         )
+    if kind(layer) == "mean" and len(given) == 1:  # over the two dimensions of an image
+        return isinstance(given[0], (ast.Tuple, ast.List)) and len(given[0].elts) == 2
     if kind(layer) not in ("view", "reshape") or node.keywords:
         return False
     if len(given) == 1 and isinstance(given[0], (ast.Tuple, ast.List)):

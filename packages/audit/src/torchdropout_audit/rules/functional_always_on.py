@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
 from ..code.signatures import SIGNATURES
+from ._dropouts import one_of
 from ._edits import add_training
 from ._rule import Hit, rule
 
@@ -60,6 +62,9 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     flags: _Flags = {}
     reached: dict[tuple[Function, str], tuple[list[_Caller], Call | None]] = {}
     for call in code.calls:
+        if call.name is None:
+            name = one_of(code, call.node.func, _ALWAYS_ON)
+            call = call if name is None else replace(call, name=name)
         if call.name not in _ALWAYS_ON:
             continue
         mode = call.argument("training")
@@ -137,10 +142,13 @@ def _is_asked_for(code: Code, call: Call, p: object, flags: _Flags) -> bool:
 
 def _is_given(code: Code, name: ast.Name) -> bool:
     """Whether a name is a parameter without a true default, or an attribute of one."""
-    bindings = code.bindings(name)
-    if len(bindings) != 1:
-        return False
-    node = bindings[0].node
+    nodes = [each.node for each in code.bindings(name)]
+    # `x, flag = inputs, None` in a branch, `x, flag = inputs` in another
+    nodes = [each for each in nodes if not isinstance(each, ast.Constant) or each.value]
+    return bool(nodes) and all(_is_of_caller(code, name, each) for each in nodes)
+
+
+def _is_of_caller(code: Code, name: ast.Name, node: ast.AST) -> bool:
     if isinstance(node, ast.arg):
         function = code.function_of(name)
         default = function.defaults.get(node.arg) if function is not None else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
 from ..code import RNNS, Call, Class, Code, Function
 from ..reporting.findings import Severity
-from ._dropouts import default_of, is_number, is_refused, rates
+from ._dropouts import default_of, is_number, is_refused, one_of, rates
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -80,26 +80,23 @@ def _as_rnn(code: Code, call: Call) -> Call:
     func = call.node.func
     if isinstance(func, ast.Call):
         is_own = isinstance(func.func, ast.Name) and func.func.id == "getattr" and func.args
-        is_nn = is_own and code.name(func.args[0]) == "torch.nn" and len(func.args) == 2
-        is_nn = is_nn and bool(_KINDS.search(code.text_of(func.args[1])))
-        return replace(call, name="torch.nn.RNN") if is_nn else call
-    values: list[ast.expr | None]
-    if isinstance(func, ast.Subscript):
-        held = func.value if isinstance(func.value, ast.Dict) else None
-        named = code.assigned(func.value)
-        if held is None and len(named) == 1 and isinstance(named[0], ast.Dict):
-            held = named[0]
-        values = [*held.values] if held is not None else []
-    else:
-        values = code.assigned(func)
-    names = {
-        code.name(side) if side is not None else None
-        for each in values
-        for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
-    }
-    if not names or not names.issubset(RNNS):
+        if is_own and code.name(func.args[0]) == "torch.nn" and len(func.args) == 2:
+            parent = next(code.parents(call.node), None)
+            target = parent.targets[0] if isinstance(parent, ast.Assign) else func.args[1]
+            said = code.text_of(func.args[1]) + " " + code.text_of(target)
+            return replace(call, name="torch.nn.RNN") if _KINDS.search(said) else call
         return call
-    return replace(call, name=min(name for name in names if name))
+    if isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
+        bases = [code.name(each) for each in call.cls.node.bases]
+        holder = func.value.func if isinstance(func.value, ast.Call) else None
+        is_super = isinstance(holder, ast.Name) and holder.id == "super"
+        return (
+            replace(call, name=bases[0])
+            if is_super and len(bases) == 1 and bases[0] in RNNS
+            else call
+        )
+    name = one_of(code, func, RNNS)
+    return call if name is None else replace(call, name=name)
 
 
 def _gives_rate(call: Call) -> bool:
@@ -110,7 +107,21 @@ def _has_one_layer(code: Code, call: Call) -> bool:
     layers = call.argument("num_layers")
     if layers is None:
         return True
-    return isinstance(layers, ast.expr) and code.value(layers) == 1
+    if not isinstance(layers, ast.expr):
+        return False
+    return code.value(layers) == 1 or _all_give_one(code, call, layers)
+
+
+def _all_give_one(code: Code, call: Call, layers: ast.expr) -> bool:
+    """Whether the file builds a class, and always with one layer."""
+    function = call.function
+    if function is None or function.name != "__init__" or not isinstance(layers, ast.Name):
+        return False
+    calls = _built(code).get(function.cls, []) if function.cls is not None else []
+    if layers.id not in function.names or _is_tested(code, function, layers.id):
+        return False
+    given = [function.given(each, layers.id) for each in calls]
+    return bool(given) and all(isinstance(g, ast.expr) and code.value(g) == 1 for g in given)
 
 
 def _has_one_by_default(code: Code, call: Call) -> bool:
@@ -154,10 +165,14 @@ def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
 
 
 @kept
-def _built(code: Code) -> frozenset[Class]:
-    """Returns the classes of a file that it builds itself."""
-    found = (code.local(call.node.func) for call in code.calls if call.name is None)
-    return frozenset(each for each in found if isinstance(each, Class))
+def _built(code: Code) -> Mapping[Class, list[Call]]:
+    """Returns the classes of a file that it builds itself, each with the calls."""
+    found: dict[Class, list[Call]] = {}
+    for call in code.calls:
+        cls = code.local(call.node.func) if call.name is None else None
+        if isinstance(cls, Class):
+            found.setdefault(cls, []).append(call)
+    return found
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:
@@ -176,6 +191,8 @@ def _is_option(value: ast.expr) -> bool:
     """Whether a rate is an option as it is, or 1 minus one."""
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub):
         return isinstance(value.left, ast.Constant) and _is_option(value.right)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id == "float" and len(value.args) == 1 and _is_option(value.args[0])
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
         return value.func.attr == "get"  # options.get("dropout", 0.0)
     return isinstance(value, (ast.Name, ast.Attribute, ast.Subscript))

@@ -1,0 +1,344 @@
+"""Where the attributes of the classes of a file are read."""
+
+from __future__ import annotations
+
+import ast
+import re
+from itertools import islice
+
+from ..code import RATES, Class, Code, Function, Pattern, words
+from ._rule import kept
+
+_WORD = re.compile(r"\w+")
+_NAMING = frozenset(("name", "n", "key", "k", "attr", "attribute", "child", "module"))
+_NAME = re.compile(r"[\w.]+")
+# What is given a text for people, or the name of an option.
+_SAYING = frozenset(
+    ("print", "debug", "info", "warning", "warn", "error", "log", "add_argument", "get", "pop")
+    + ("format", "write", "join", "add_scalar", "ValueError", "option", "suggest_float")
+    + ("suggest_uniform", "suggest_categorical", "uniform", "choice", "getenv")
+)
+# What is given a Module and applies no child.
+_KEEPING = frozenset(
+    ("copy.deepcopy", "copy.copy", "torch.save", "torch.nn.DataParallel", "logging.info")
+    + ("torch.nn.Module.__init__", "warnings.warn", "weakref.ref")
+)
+_BY_NAME = frozenset(("getattr", "setattr", "vars", "delattr", "attrgetter"))
+_CHILDREN = frozenset(
+    ("children", "named_children", "modules", "named_modules", "_modules", "__dict__")
+    + ("get_submodule", "__getattr__", "__getattribute__", "attrgetter")
+)
+_LOOKING = frozenset(
+    ("super", "isinstance", "type", "id", "len", "print", "repr", "str", "hasattr")
+)
+_MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
+_MOST_OPEN = 100  # methods of bases that a class calls
+_APPLYING = _CHILDREN | {"forward", "__call__"}
+# Methods of bases that apply no child.
+_HARMLESS = frozenset(
+    ("__init__", "__setattr__", "__repr__", "extra_repr", "training", "train", "eval", "apply")
+    + ("to", "cuda", "cpu", "parameters", "named_parameters", "buffers", "state_dict", "half")
+    + ("load_state_dict", "register_buffer", "register_parameter", "register_module", "add_module")
+    + ("requires_grad_", "zero_grad", "init_weights", "_init_weights", "post_init", "config")
+    + ("reset_parameters", "save_hyperparameters", "log", "log_dict", "device", "dtype", "hparams")
+)
+# What holds the options of a program, and no layers.
+_SETTINGS = frozenset(
+    (each,)
+    for each in ("config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "options")
+    + ("hparams", "hparam", "hp", "params", "flags", "settings", "configuration", "setting")
+    + ("hyperparams", "hyperparameters", "param", "parser", "namespace", "option", "kwargs")
+)
+# Words of a function that sets weights, or says something about a Module.
+_SETTING = frozenset(
+    ("init", "initialize", "weights", "freeze", "unfreeze", "summary", "summarize", "count")
+    + ("numel", "flops", "params")
+)
+_SPEAKING = frozenset(("extra_repr", "__repr__", "__str__"))
+
+
+class Uses:
+    """Collects where the attributes of a file are read."""
+
+    def __init__(self, code: Code) -> None:
+        self._calls = {call.node: call.name for call in code.calls}
+        self.by_self: dict[Class | None, set[str]] = {}
+        self.elsewhere: set[str] = set()
+        self.rates: set[str] = set()  # of other objects, given to a dropout
+        self.looked_at: set[str] = set()  # tested, or asked for a rate
+        self.open: set[Class | None] = set()
+        self._called: dict[Class | None, set[str]] = {}
+        self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
+        self._of_base: set[Class | None] = set()
+        self._beginnings: dict[Class | None, list[Pattern]] = {}  # `getattr(self, f"fc{i}")`
+        by_name = any(map(_reads_by_name, ast.walk(code.tree)))
+        for node in ast.walk(code.tree):
+            if isinstance(node, ast.Attribute):
+                self._attribute(code, node)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if not self._is_rate(code, node) and not _is_said(code, node, by_name):
+                    self.elsewhere.update(_WORD.findall(node.value))
+            elif isinstance(node, ast.Name):
+                self._name(code, node)
+
+    def _attribute(self, code: Code, node: ast.Attribute) -> None:
+        if node.attr in _CHILDREN and not _only_looks(code, node) and not _loads(code, node):
+            parent = next(code.parents(node))
+            key = parent.slice if isinstance(parent, ast.Subscript) else None
+            self._open_by(code, node, code.pattern(key) if node.attr == "_modules" else None)
+        if isinstance(node.ctx, ast.Store):
+            return
+        if isinstance(node.value, ast.Name) and node.value.id == "self":
+            if not _may_apply(code, node):
+                self.looked_at.add(node.attr)
+                return
+            self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
+            if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
+                self._called.setdefault(code.class_of(node), set()).add(node.attr)
+        elif code.name(node) is not None:
+            return  # `F.dropout`, which is of no Module
+        elif self._is_rate(code, node):
+            if not _holds_settings(node.value):
+                self.rates.add(node.attr)
+        elif not self._is_setting(code, node):
+            self.elsewhere.add(node.attr)
+            if node.attr not in _HARMLESS and _is_super(node.value):
+                self._of_base.add(code.class_of(node))
+
+    def _open_by(self, code: Code, node: ast.AST, pattern: Pattern | None) -> None:
+        """Records that a class reads attributes by their names, of which a part may be known."""
+        cls = code.class_of(node)
+        if pattern is None or not pattern.start:
+            self.open.add(cls)
+        else:
+            self._beginnings.setdefault(cls, []).append(pattern)
+
+    def _is_rate(self, code: Code, node: ast.expr) -> bool:
+        """Whether a node is in the rate of a dropout: `nn.Dropout(config.dropout)`."""
+        above = islice(code.parents(node), _MOST_AROUND)
+        return any(self._calls.get(each) in RATES for each in above if isinstance(each, ast.Call))
+
+    def _is_setting(self, code: Code, node: ast.Attribute) -> bool:
+        """Whether a node is a value of a configuration, `config.dropout`, that is not called."""
+        parent = next(code.parents(node))
+        is_called = isinstance(parent, ast.Call) and parent.func is node
+        is_rate = isinstance(parent, ast.keyword) and "drop" in (parent.arg or "")
+        return not is_called and (is_rate or _holds_settings(node.value))
+
+    def _name(self, code: Code, node: ast.Name) -> None:
+        """Records what passes a Module to a function, or reads attributes by name."""
+        if node.id in _BY_NAME:
+            call = next(code.parents(node))
+            of = call.args[0] if isinstance(call, ast.Call) and call.args else None
+            # `getattr(F, act)`, `vars(args)`, `getattr(self, "drop")`
+            is_written = (
+                isinstance(call, ast.Call)
+                and len(call.args) > 1
+                and isinstance(call.args[1], ast.Constant)
+            )
+            if of is None or not (is_written or code.name(of) or _holds_settings(of)):
+                said = call.args[1] if isinstance(call, ast.Call) and len(call.args) > 1 else None
+                is_own = isinstance(of, ast.Name) and of.id == "self"
+                self._open_by(code, node, code.pattern(said) if is_own else None)
+        elif node.id == "self" and isinstance(node.ctx, ast.Load):
+            parent = next(code.parents(node))
+            func = parent.func if isinstance(parent, ast.Call) else None
+            # What reads by name is recorded at its own name.
+            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING | _BY_NAME
+            # `nn.Module.__init__(self)` is `super().__init__()`
+            is_looking |= isinstance(func, ast.Attribute) and func.attr == "__init__"
+            is_looking |= isinstance(parent, (ast.Return, ast.FormattedValue)) or func is node
+            is_looking |= isinstance(parent, ast.Call) and _only_keeps(code, parent)
+            if not isinstance(parent, ast.Attribute) and not is_looking:
+                self.open.add(code.class_of(node))
+
+    def runs_base(self, cls: Class) -> bool:
+        """Whether a class may run a method of a base in another file, which may use anything.
+
+        Such a method is called by `self.name()` or `super().name()`, or passed on.
+        """
+        for one in cls.lineage():
+            if one not in self._open_calls:
+                own = one.methods.keys() | one.attributes.keys() | _HARMLESS
+                self._open_calls[one] = self._called.get(one, set()) - own
+            if one in self._of_base or len(self._open_calls[one]) > _MOST_OPEN:
+                return True
+            for name in self._open_calls[one]:
+                if cls.method(name) is None and not cls.assigned(name):
+                    return True
+        return False
+
+    def has(self, family: list[Class], name: str) -> bool:
+        """Whether an attribute is read, or may be."""
+        whole = Pattern(name, True)
+        return name in self.elsewhere or any(
+            one in self.open
+            or name in self.by_self.get(one, ())
+            or any(each.matches(whole) for each in self._beginnings.get(one, ()))
+            for one in family
+        )
+
+    def reads(self, family: list[Class], name: str) -> bool:
+        """Whether an attribute that holds a value is read, or may be."""
+        return name in self.rates or name in self.looked_at or self.has(family, name)
+
+
+@kept
+def uses(code: Code) -> Uses:
+    """Returns where the attributes of a file are read.
+
+    Args:
+        code: The file.
+    """
+    return Uses(code)
+
+
+def _may_apply(code: Code, node: ast.Attribute) -> bool:
+    """Whether a use of an attribute is more than a test of whether it is there, or of its rate."""
+    parents = code.parents(node)
+    parent = next(parents)
+    if isinstance(parent, ast.Compare):
+        return not isinstance(parent.ops[0], (ast.Is, ast.IsNot))
+    if isinstance(parent, ast.UnaryOp):
+        return not isinstance(parent.op, ast.Not)
+    if isinstance(parent, (ast.If, ast.IfExp)):
+        return parent.test is not node
+    if isinstance(parent, ast.Attribute) and parent.attr in ("p", "inplace", "append", "extend"):
+        holder = next(parents)
+        if parent.attr in ("append", "extend"):
+            return not (isinstance(holder, ast.Call) and holder.func is parent)
+        function = code.function_of(node)
+        is_said = function is not None and function.name in _SPEAKING
+        return not (isinstance(parent.ctx, ast.Store) or is_said)
+    return True
+
+
+def _reads_by_name(node: ast.AST) -> bool:
+    """Whether a node may read an attribute whose name is in a text."""
+    return (isinstance(node, ast.Name) and node.id in _BY_NAME | {"hasattr"}) or (
+        isinstance(node, ast.Attribute) and node.attr in _CHILDREN | {"add_module"}
+    )
+
+
+def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
+    """Whether a text does not name an attribute: it is for people, or names an option.
+
+    Args:
+        code: The file.
+        node: A text.
+        by_name: Whether the file reads attributes by their names.
+    """
+    text = node.value
+    assert isinstance(text, str)
+    parent = next(code.parents(node))
+    if isinstance(parent, ast.Expr) or not _NAME.fullmatch(text):
+        return True  # a docstring, a sentence, "--dropout"
+    if not by_name and not _is_given(code, node):
+        return True
+    if isinstance(parent, ast.Compare):
+        left = parent.left
+        said = left.id if isinstance(left, ast.Name) else getattr(left, "attr", "")
+        return _NAMING.isdisjoint(words(said))  # `if mode == "drop"`
+    if isinstance(parent, ast.Call):
+        func = parent.func
+        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        return said in _SAYING
+    return isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+
+
+def _is_given(code: Code, node: ast.AST) -> bool:
+    """Whether a function, that may read an attribute by its name, is given what holds a node."""
+    for parent in code.parents(node):
+        if isinstance(parent, (ast.stmt, ast.Subscript)):
+            return False
+        if isinstance(parent, ast.Call) and node is not parent.func:
+            return True
+        node = parent
+    return False
+
+
+def _loads(code: Code, node: ast.AST) -> bool:
+    """Whether a node is where the weights of a model are read from a file."""
+    function = code.function_of(node)
+    while function is not None:
+        if "load" in words(function.name) or function.name == "from_pretrained":
+            return True
+        function = code.function_of(function.node)
+    return False
+
+
+def _only_keeps(code: Code, call: ast.Call) -> bool:
+    """Whether a call that is given a Module applies none of its children."""
+    name = code.name(call.func)
+    function = code.local(call.func)
+    if function is None:
+        of = call.func
+        said = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
+        return name in _KEEPING or not _SETTING.isdisjoint(words(said))
+    if not isinstance(function, Function) or function.cls is not None or len(call.args) != 1:
+        return False
+    if not function.parameters:
+        return False
+    given = function.parameters[0].arg
+    for each in ast.walk(function.node):
+        if isinstance(each, ast.Attribute) and each.attr in _CHILDREN:
+            if not _only_looks(code, each):
+                return False
+        elif isinstance(each, ast.Name) and each.id == given and isinstance(each.ctx, ast.Load):
+            parent = next(code.parents(each))
+            func = parent.func if isinstance(parent, ast.Call) else None
+            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING
+            if not isinstance(parent, ast.Attribute) and not is_looking:
+                return False
+    return True
+
+
+def _holds_settings(expr: ast.expr) -> bool:
+    """Whether an expression is a configuration, or a part of one: `cfg.model`."""
+    while True:
+        name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+        if words(name)[-1:] in _SETTINGS:
+            return True
+        if not isinstance(expr, ast.Attribute):
+            return False
+        expr = expr.value
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return (
+        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+    )
+
+
+def _only_looks(code: Code, node: ast.Attribute) -> bool:
+    """Whether a loop over the children applies none: it sets weights, or looks at types."""
+    call, holder, *_ = (*islice(code.parents(node), 2), None, None)
+    if not isinstance(holder, (ast.For, ast.comprehension)) or holder.iter is not call:
+        return False
+    loop = holder if isinstance(holder, ast.For) else next(code.parents(holder))
+    targets = [each.id for each in ast.walk(holder.target) if isinstance(each, ast.Name)]
+    return all(_are_looked_at(code, loop, name) for name in targets)
+
+
+@kept
+def _are_looked_at(code: Code, loop: ast.AST, name: str) -> bool:
+    return all(_is_looked_at(code, each) for each in code.names_in(loop)[name])
+
+
+def _is_looked_at(code: Code, name: ast.Name) -> bool:
+    """Whether a use of a name cannot apply the module that it may stand for."""
+    if isinstance(name.ctx, ast.Store):
+        return True
+    parents = code.parents(name)
+    parent = next(parents)
+    if isinstance(parent, ast.Attribute):  # m.weight, m.reset_parameters()
+        return parent.attr not in _APPLYING
+    if isinstance(parent, ast.keyword):
+        parent = next(parents)
+    if isinstance(parent, ast.Compare):  # 'bias' in name
+        return True
+    if not isinstance(parent, ast.Call) or parent.func is name:
+        return False
+    func = parent.func
+    said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+    return said in _LOOKING or not _SETTING.isdisjoint(words(said))

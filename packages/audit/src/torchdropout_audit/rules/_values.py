@@ -1,0 +1,837 @@
+"""What an expression builds: layers, sequences and lists of them, and Modules of the file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
+
+from ..code import Call, Class, Code, Function, Pattern
+from ._dropouts import MOVES, around
+from ._sequences import Layer, Reader
+
+_DEEPEST = 20  # names that stand for names, functions that call functions
+_MOST_READ = 20_000  # expressions of one file
+_MOST_ALIKE = 12  # values that one expression may have
+_MOST_PARTS = 200  # of one list
+_MOST_BINDINGS = 50  # of one name
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+_ADDERS = frozenset(("append", "extend", "insert", "add_module", "register_module", "update"))
+_LISTS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
+_SEQUENTIAL = "torch.nn.Sequential"
+# What returns a Module that it is given, or a list with the same elements.
+_SAME = frozenset(
+    ("list", "tuple", "iter", "reversed", "dict", "filter", "sorted", "OrderedDict", "deepcopy")
+    + ("weight_norm", "spectral_norm", "DataParallel", "compile", "script", "remove_weight_norm")
+    + ("DistributedDataParallel", "chain", "from_iterable", "sum", "checkpoint_wrapper")
+)
+_FLATTENS = frozenset(("from_iterable", "sum"))
+_VIEWS = frozenset(("values", "items", "children", "named_children", "modules", "named_modules"))
+_ADDS_BY_NAME = frozenset(("setattr", "add_module", "register_module", "__setattr__"))
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A Module of the file.
+
+    Attributes:
+        cls: Its class.
+        call: The call that builds it.
+    """
+
+    cls: Class
+    call: Call
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """A list or a dict of Modules, or a `Sequential`.
+
+    Attributes:
+        parts: Its elements.
+        is_chain: Whether a call applies one after the other.
+    """
+
+    parts: tuple[Part, ...]
+    is_chain: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Maker:
+    """A class or a function that has not been called.
+
+    Attributes:
+        name: Its qualified name; empty for one of the file.
+        target: That of the file.
+    """
+
+    name: str = ""
+    target: Class | Function | ast.Lambda | None = None
+
+
+Value = Layer | Made | Listed | Maker
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """An element of a list.
+
+    Attributes:
+        options: What it may be.
+        key: Its key.
+        loops: The loops that add it, outermost first.
+        may_lack: Whether an option may leave it out.
+    """
+
+    options: tuple[Value, ...]
+    key: Pattern | None = None
+    loops: tuple[ast.AST, ...] = ()
+    may_lack: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Growth:
+    """A place that adds to a list.
+
+    Attributes:
+        node: The place.
+        how: The method, or `set` for `layers[key] = layer`.
+        value: What is added.
+        key: The key, or the index.
+    """
+
+    node: ast.expr | ast.stmt
+    how: str
+    value: ast.expr
+    key: ast.expr | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Passing:
+    """A call of a function of the file that may add to a list.
+
+    Attributes:
+        node: The call.
+        function: The function.
+        place: The name of the list in it.
+    """
+
+    node: ast.expr
+    function: Function
+    place: str
+
+
+class Values:
+    """Finds what the expressions of a file build."""
+
+    def __init__(self, code: Code, reader: Reader) -> None:
+        self.code = code
+        self.reader = reader
+        self._known: dict[tuple[ast.expr, Class | None], tuple[Value, ...]] = {}
+        self._known_within: dict[
+            tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
+        ] = {}
+        self._within: tuple[tuple[Class, Call], ...] = ()
+        self._depends = False  # whether what is read depends on `_within`
+        self._left = _MOST_READ
+        self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
+        self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
+        self._built: dict[Class, list[Call]] = {}
+        self._inits: dict[Class, list[Call]] = {}
+        self._grown_places: set[str] = set()
+        self._returns: dict[Function, list[ast.expr]] = {}
+        self._index()
+
+    def of(self, expr: ast.expr, cls: Class | None, depth: int = 0) -> tuple[Value, ...]:
+        """Returns what an expression may build.
+
+        Args:
+            expr: An expression.
+            cls: The class whose attributes `self` has.
+            depth: How many expressions led to it.
+        """
+        key = (expr, cls)
+        if key in self._known:
+            return self._known[key]
+        within = (expr, cls, tuple(call for _, call in self._within))
+        if within in self._known_within:
+            self._depends = True
+            return self._known_within[within]
+        if depth > _DEEPEST or self._left <= 0:
+            return ()
+        self._left -= 1
+        self._known[key] = ()  # for what stands for itself
+        before, self._depends = self._depends, False
+        found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
+        if self._depends:
+            del self._known[key]
+            self._known_within[within] = found
+        else:
+            self._known[key] = found
+        self._depends |= before
+        return found
+
+    @contextmanager
+    def within(self, made: Made) -> Iterator[None]:
+        """Reads the parameters of a Module's `__init__` as the call that builds it gives them.
+
+        Elsewhere they are what any call of the class gives.
+
+        Args:
+            made: The Module.
+        """
+        before = self._within
+        self._within = ((made.cls, made.call), *before)
+        yield
+        self._within = before
+
+    def given(self, name: ast.Name) -> ast.expr | None:
+        """Returns what the Module that is read gives a parameter of its `__init__`, if it is one.
+
+        Args:
+            name: A name in `__init__`.
+        """
+        function = self.code.function_of(name)
+        if function is None or function.name != "__init__" or name.id not in function.names:
+            return None
+        for cls, call in self._within:
+            if cls is function.cls:
+                found = function.given(call, name.id)
+                return found if isinstance(found, ast.expr) else None
+        return None
+
+    def finished(self, call: Call) -> Sequence[Value]:
+        """Returns what a call builds, with what is added to it under the name that it is given."""
+        parent = next(self.code.parents(call.node), None)
+        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+        if isinstance(target, ast.Name) and call.function is not None:
+            uses = self.code.names_in(call.function.node).get(target.id, ())
+            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
+            if reads:
+                return self.of(max(reads, key=_start), call.cls)
+        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
+            return [*self.attribute(call.cls, Pattern(target.attr, True))]
+        return self.of(call.node, call.cls)
+
+    def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
+        """Yields what an attribute of a Module of the file may be."""
+        names = (
+            [name.start]
+            if name.is_whole
+            else dict.fromkeys(
+                each
+                for one in cls.lineage()
+                for each in one.attributes
+                if name.matches(Pattern(each, True))
+            )
+        )
+        for each in names:
+            for given in islice(cls.assigned(each), _MOST_ALIKE):
+                if given.value is not None and not _adds_to(given.value, f"self.{each}"):
+                    for value in self.of(given.value, cls, depth):
+                        yield self._grown_attribute(value, cls, each, depth)
+        for one in cls.lineage():
+            for pattern, expr in self._named.get(one, ()):
+                if pattern.matches(name):
+                    yield from self.of(expr, cls, depth)
+
+    def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
+        """Yields what an index or a key takes out of lists."""
+        place = self.code.value(key)
+        pattern = self.code.pattern(key)
+        for value in values:
+            if not isinstance(value, Listed):
+                continue
+            if isinstance(key, ast.Slice):
+                yield value
+                continue
+            parts: Sequence[Part] = value.parts
+            if isinstance(place, int) and not isinstance(place, bool):
+                # What a loop or an option adds before it, or behind, would move an element.
+                counted = parts[: place + 1] if place >= 0 else parts[place:]
+                is_sure = not any(each.loops or each.may_lack for each in counted)
+                tail = [*takewhile(lambda each: each.may_lack and not each.loops, reversed(parts))]
+                if is_sure and -len(parts) <= place < len(parts):
+                    parts = (parts[place],)
+                elif place == -1 and len(tail) > 1:
+                    parts = tail
+                elif len({_sort(each) for part in parts for each in part.options}) > 1:
+                    continue
+            elif pattern is not None:
+                parts = [each for each in parts if each.key is None or pattern.matches(each.key)]
+            for part in parts:
+                yield from part.options
+
+    def chain_of(self, cls: Class) -> Listed | None:
+        """Returns the layers of a class of the file that is a `Sequential`."""
+        bases = [
+            self.code.name(base)
+            for one in cls.lineage()
+            for base in one.node.bases
+            if not isinstance(self.code.local(base), Class)
+        ]
+        if bases != [_SEQUENTIAL]:
+            return None
+        parts: list[Part] = []
+        for one in cls.lineage():
+            for call in self._inits.get(one, ()):
+                for each in call.node.args:
+                    parts += self._given(each, cls, 0)
+        method = cls.method("__init__")
+        if method is not None:
+            parts = self._grown(parts, method, "self", cls, None, None, 0)
+        return Listed(tuple(parts), is_chain=True)
+
+    # --- Expressions ----------------------------------------------------------------------------
+
+    def _of(self, expr: ast.expr, cls: Class | None, depth: int) -> Iterator[Value]:
+        if isinstance(expr, ast.Call):
+            yield from self._called(expr, cls, depth)
+        elif isinstance(expr, ast.Name):
+            yield from self._name(expr, cls, depth)
+        elif isinstance(expr, ast.Attribute):
+            name = self.code.name(expr)
+            if name is not None:
+                yield Maker(name)
+            elif isinstance(expr.value, ast.Name) and expr.value.id == "self" and cls is not None:
+                method = cls.method(expr.attr)
+                if method is not None:
+                    yield Maker(target=method)
+                yield from self.attribute(cls, Pattern(expr.attr, True), depth)
+            else:
+                for value in self.of(expr.value, cls, depth):
+                    if isinstance(value, Made):
+                        with self.within(value):
+                            found = [*self.attribute(value.cls, Pattern(expr.attr, True), depth)]
+                        yield from found
+        elif isinstance(expr, ast.Subscript):
+            if isinstance(expr.value, ast.Attribute) and expr.value.attr == "_modules":
+                pattern = self.code.pattern(expr.slice)
+                if cls is not None and pattern is not None:
+                    yield from self.attribute(cls, pattern, depth)
+            else:
+                yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
+        elif isinstance(expr, ast.IfExp):
+            yield from self.of(expr.body, cls, depth)
+            yield from self.of(expr.orelse, cls, depth)
+        elif isinstance(expr, ast.BoolOp):
+            for each in expr.values:
+                yield from self.of(each, cls, depth)
+        elif isinstance(expr, ast.NamedExpr):
+            yield from self.of(expr.value, cls, depth)
+        elif isinstance(expr, ast.Lambda):
+            yield Maker(target=expr)
+        elif isinstance(expr, (ast.List, ast.Tuple, ast.Dict, ast.BinOp, *_COMPREHENSIONS)):
+            parts = self._elements(expr, cls, depth)
+            if parts or isinstance(expr, (ast.List, ast.Dict)):
+                yield Listed(tuple(parts))
+
+    def _name(self, name: ast.Name, cls: Class | None, depth: int) -> Iterator[Value]:
+        known = self.code.name(name)
+        if known is not None:
+            yield Maker(known)
+            return
+        target = self.code.local(name)
+        if target is not None:
+            yield Maker(target=target)
+            return
+        function = self.code.function_of(name)
+        for holder in around(self.code, function):
+            if name.id in holder.names:
+                yield from self._parameter(holder, name.id, depth)
+                break
+        for node, until in self._live(name):
+            if isinstance(node, ast.expr):
+                if _adds_to(node, name.id):
+                    continue
+                for value in self.of(node, cls, depth):
+                    if isinstance(value, Listed):
+                        parts = [*value.parts]
+                        grown = self._grown(parts, function, name.id, cls, node, until, depth)
+                        value = replace(value, parts=tuple(grown))
+                    yield value
+            elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+                for one, parts in self.walked(node.target, self._iterated(node.iter, cls, depth)):
+                    if one == name.id:
+                        for part in parts:
+                            yield from part.options
+
+    def _live(self, name: ast.Name) -> Iterator[tuple[ast.AST, ast.AST | None]]:
+        """Yields what a name is bound to where it is used, each with where that is read."""
+        bindings = [b for b in self.code.bindings(name) if b.kind in ("value", "other")]
+        if not bindings or len(bindings) > _MOST_BINDINGS:
+            return
+        if self.code.function_of(bindings[0].node) is not self.code.function_of(name):
+            for each in bindings[:_MOST_ALIKE]:
+                yield each.node, None
+            return
+        place = _start(name)
+        before = [b.node for b in bindings if _start(b.node) < place]
+        above = {*self.code.parents(name)}
+        last = 0
+        for at, node in enumerate(before):
+            is_growing = isinstance(node, ast.AugAssign) or (
+                isinstance(node, ast.expr) and _adds_to(node, name.id)
+            )
+            statement = node if isinstance(node, ast.stmt) else self._statement(node)
+            if not is_growing and next(self.code.parents(statement), None) in above:
+                last = at  # whatever was before, it is this now
+        for node in (before[last:] or [b.node for b in bindings])[:_MOST_ALIKE]:
+            yield node, name
+
+    def _statement(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.stmt):
+            return node
+        return next((each for each in self.code.parents(node) if isinstance(each, ast.stmt)), node)
+
+    def _parameter(self, function: Function, name: str, depth: int) -> Iterator[Value]:
+        """Yields what the calls of a function in the file give a parameter, or its default."""
+        calls = function.callers
+        if function.name == "__init__" and function.cls is not None:
+            self._depends = True
+            calls = self._built.get(function.cls, [])
+            calls = [call for cls, call in self._within if cls is function.cls][:1] or calls
+        for call in calls[:_MOST_ALIKE]:
+            given = function.given(call, name)
+            if isinstance(given, ast.expr):
+                yield from self.of(given, call.cls, depth)
+        default = function.defaults.get(name)
+        if not calls and default is not None:
+            yield from self.of(default, function.cls, depth)
+
+    def _called(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
+        func = call.func
+        known = self.reader.calls.get(call)
+        name = (known.name if known is not None else None) or ""
+        last = name.rpartition(".")[2]
+        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if name == _SEQUENTIAL or name in _LISTS:
+            parts = [
+                part
+                for argument in call.args
+                for part in (
+                    self._elements(argument, cls, depth)
+                    if name in _LISTS
+                    else self._given(argument, cls, depth)
+                )
+            ]
+            yield Listed(tuple(parts[:_MOST_PARTS]), is_chain=name == _SEQUENTIAL)
+        elif last in _SAME or (not name and said in _SAME):
+            for argument in call.args[:2]:
+                found = self.of(argument, cls, depth)
+                yield from found
+                if found:
+                    break
+            else:
+                if said in ("list", "dict", "OrderedDict"):
+                    yield Listed(())
+        elif name == "functools.partial" or said == "partial":
+            yield from self.of(call.args[0], cls, depth) if call.args else ()
+        elif said == "getattr" and len(call.args) > 1:
+            yield from self._by_name(call, cls, depth)
+        elif isinstance(func, ast.Attribute) and func.attr in MOVES | _VIEWS and not name:
+            yield from self.of(func.value, cls, depth)
+        elif name:
+            yield Layer(call, name, known)
+        else:
+            is_any = False
+            for maker in self.of(func, cls, depth):
+                is_any = True
+                yield from self._made(maker, call, known, cls, depth)
+            if not is_any:
+                yield Layer(call, "", known)
+
+    def _made(
+        self, maker: Value, call: ast.Call, known: Call | None, cls: Class | None, depth: int
+    ) -> Iterator[Value]:
+        """Yields what a call of a class or function builds."""
+        if not isinstance(maker, Maker) or known is None:
+            return
+        if maker.name:
+            yield Layer(call, maker.name, replace(known, name=maker.name))
+        elif isinstance(maker.target, Class):
+            yield Made(maker.target, known)
+        elif isinstance(maker.target, ast.Lambda):
+            yield from self.of(maker.target.body, cls, depth)
+        elif isinstance(maker.target, Function):
+            for each in self._results(maker.target)[:_MOST_ALIKE]:
+                yield from self.of(each, cls if maker.target.cls else None, depth)
+
+    def _results(self, function: Function) -> list[ast.expr]:
+        if function not in self._returns:
+            self._returns[function] = [
+                each.value
+                for each in ast.walk(function.node)
+                if isinstance(each, ast.Return)
+                and each.value is not None
+                and self.code.function_of(each) is function
+            ]
+        return self._returns[function]
+
+    def _by_name(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
+        """Yields what `getattr` returns: an attribute of self, or a class of torch."""
+        of, pattern = call.args[0], self.code.pattern(call.args[1])
+        if isinstance(of, ast.Name) and of.id == "self":
+            if cls is not None and pattern is not None:
+                yield from self.attribute(cls, pattern, depth)
+        elif self.code.name(of) == "torch.nn":
+            start = pattern.start if pattern is not None else ""
+            kinds = ("BatchNorm", "Dropout", "InstanceNorm")
+            kind = next((each for each in kinds if start.startswith(each)), "")
+            yield Maker(f"torch.nn.{kind}2d" if kind else "torch.layer")
+
+    # --- Lists ----------------------------------------------------------------------------------
+
+    def _given(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
+        """Returns the layers that an argument of a `Sequential` stands for."""
+        if isinstance(expr, ast.Starred):
+            found = self._elements(expr.value, cls, depth)
+            is_known = found or isinstance(expr.value, (ast.List, ast.Tuple))
+            return found if is_known else [Part((Layer(expr.value),))]
+        options = self.of(expr, cls, depth)
+        listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
+        if listed:  # an OrderedDict
+            return [part for each in listed[:1] for part in each.parts]
+        is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
+        return [Part(options or (Layer(expr),), may_lack=is_none)]
+
+    def _elements(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
+        """Returns the elements of a list."""
+        if depth > _DEEPEST:
+            return []
+        if isinstance(expr, ast.Starred):
+            return self._elements(expr.value, cls, depth + 1)
+        if isinstance(expr, (ast.List, ast.Tuple)):
+            found: list[Part] = []
+            for each in expr.elts[:_MOST_PARTS]:
+                if isinstance(each, ast.Starred):
+                    found += self._elements(each.value, cls, depth + 1)
+                elif not isinstance(each, ast.Constant):
+                    found.append(self._element(each, cls, depth))
+            return found
+        if isinstance(expr, ast.Dict):
+            pairs = zip(expr.keys, expr.values, strict=True)
+            return [
+                replace(self._element(value, cls, depth), key=self.code.pattern(key))
+                for key, value in islice(pairs, _MOST_PARTS)
+            ]
+        if isinstance(expr, ast.BinOp):
+            left = self._elements(expr.left, cls, depth + 1)
+            if isinstance(expr.op, ast.Mult):
+                parts = left or self._elements(expr.right, cls, depth + 1)
+                return [replace(each, loops=(expr, *each.loops)) for each in parts]
+            return [*left, *self._elements(expr.right, cls, depth + 1)]
+        if isinstance(expr, ast.IfExp):
+            sides = [self._elements(each, cls, depth + 1) for each in (expr.body, expr.orelse)]
+            return [replace(part, may_lack=True) for side in sides for part in side]
+        if isinstance(expr, _COMPREHENSIONS):
+            elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
+            key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
+            last = expr.generators[-1]
+            if isinstance(elt, ast.Name) and _names(last.target) == [elt.id]:
+                # `[m for m in layers if m is not None]` has the elements of the list
+                parts = self._elements(last.iter, cls, depth + 1)
+                loops = (expr,) if len(expr.generators) > 1 else ()
+                return [replace(each, loops=(*loops, *each.loops)) for each in parts]
+            options = self.of(elt, cls, depth)
+            return [Part(options, key, (expr,))] if options else []
+        for value in self.of(expr, cls, depth):
+            if isinstance(value, Listed):
+                flat = isinstance(expr, ast.Call) and _last(expr.func) in _FLATTENS
+                return _flattened(value.parts) if flat else [*value.parts]
+        return []
+
+    def _element(self, expr: ast.expr, cls: Class | None, depth: int) -> Part:
+        """Returns one element; of a pair of a name and a layer, the layer."""
+        if isinstance(expr, ast.Tuple) and len(expr.elts) == 2:
+            key = self.code.pattern(expr.elts[0])
+            if key is not None:
+                return Part(self.of(expr.elts[1], cls, depth), key)
+        is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
+        return Part(self.of(expr, cls, depth) or (Layer(expr),), may_lack=is_none)
+
+    def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
+        """Returns the elements that a loop walks; for a zip, none."""
+        return self._iterated(expr, cls, 0)
+
+    def _iterated(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
+        func = expr.func if isinstance(expr, ast.Call) else None
+        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        if isinstance(expr, ast.Call) and said in ("enumerate", "zip", "items", "named_children"):
+            if said in ("items", "named_children"):
+                inner = [self._elements(expr, cls, depth)]
+            else:
+                inner = [self._iterated(each, cls, depth) for each in expr.args]
+            paired = Part(tuple(Listed(tuple(each)) for each in inner))
+            if said != "zip":
+                return [replace(paired, options=(Listed(()), *paired.options))]
+            return [paired]
+        return self._elements(expr, cls, depth)
+
+    def walked(self, target: ast.expr, parts: Sequence[Part]) -> Iterator[tuple[str, list[Part]]]:
+        """Yields the names that a loop binds, each with the elements that it takes.
+
+        Args:
+            target: The target of the loop.
+            parts: The elements.
+        """
+        if isinstance(target, ast.Name):
+            yield target.id, [*parts]
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            paired = len(parts) == 1 and parts[0].key is None and not parts[0].loops
+            lists = parts[0].options if paired else ()
+            if len(lists) == len(target.elts) and all(isinstance(e, Listed) for e in lists):
+                for one, listed in zip(target.elts, lists, strict=True):
+                    assert isinstance(listed, Listed)
+                    yield from self.walked(one, listed.parts)
+                return
+            for at, one in enumerate(target.elts):
+                found = [
+                    replace(each.parts[at], loops=part.loops)
+                    for part in parts
+                    for each in part.options
+                    if isinstance(each, Listed) and at < len(each.parts)
+                ]
+                yield from self.walked(one, found)
+
+    def unrolled(self, parts: Sequence[Part], level: int = 0) -> list[Part]:
+        """Returns the elements in order, those of each loop twice."""
+        found: list[Part] = []
+        at = 0
+        while at < len(parts) and len(found) < _MOST_PARTS:
+            loops = parts[at].loops
+            if len(loops) <= level:
+                found.append(parts[at])
+                at += 1
+                continue
+            end = at
+            while end < len(parts) and parts[end].loops[level : level + 1] == (loops[level],):
+                end += 1
+            found += self.unrolled(parts[at:end], level + 1) * 2
+            at = end
+        return found
+
+    # --- Lists that grow ------------------------------------------------------------------------
+
+    def _index(self) -> None:
+        for call in self.code.calls:
+            func, node = call.node.func, call.node
+            target = self.code.local(func)
+            if isinstance(target, Class):
+                self._built.setdefault(target, []).append(call)
+            elif isinstance(target, Function):
+                self._pass(call, target)
+            if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
+                place = _place(func.value)
+                growth = _Growth(
+                    node, func.attr, node.args[-1], node.args[0] if len(node.args) > 1 else None
+                )
+                self._growths.setdefault((call.function, place), []).append(growth)
+            self._index_named(call)
+            is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
+            if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
+                self._inits.setdefault(call.cls, []).append(call)
+        for each in ast.walk(self.code.tree):
+            if not isinstance(each, (ast.Assign, ast.AugAssign)):
+                continue
+            function = self.code.function_of(each)
+            if isinstance(each, ast.AugAssign) and isinstance(each.op, ast.Add):
+                place = _place(each.target)
+                growth = _Growth(each, "extend", each.value)
+                self._growths.setdefault((function, place), []).append(growth)
+            elif isinstance(each, ast.Assign):
+                target_ = each.targets[0]
+                place = _place(target_)
+                if isinstance(target_, ast.Subscript):
+                    growth = _Growth(each, "set", each.value, target_.slice)
+                    place = _place(target_.value)
+                    self._growths.setdefault((function, place), []).append(growth)
+                elif place and _adds_to(each.value, place):
+                    assert isinstance(each.value, ast.BinOp)
+                    growth = _Growth(each, "extend", each.value.right)
+                    self._growths.setdefault((function, place), []).append(growth)
+        self._growths.pop((None, ""), None)
+        self._pass_outer()
+        for (_, place), listed in self._growths.items():
+            self._grown_places.add(place)
+            listed.sort(key=lambda growth: _start(growth.node))
+
+    def _pass(self, call: Call, target: Function) -> None:
+        """Records that a function is given a list, or is a method, and may add to it."""
+        if call.function is None:
+            return
+        for name, place in target.places.items():
+            given = target.given(call, name)
+            if isinstance(given, (ast.Name, ast.Attribute)) and _place(given) and place < 20:
+                passing = _Passing(call.node, target, name)
+                self._growths.setdefault((call.function, _place(given)), []).append(passing)
+        if target.cls is not None and target.is_bound:
+            passing = _Passing(call.node, target, "self.")
+            self._growths.setdefault((call.function, "self."), []).append(passing)
+
+    def _pass_outer(self) -> None:
+        """Records the calls of nested functions that add to a list of the function around."""
+        for function, place in [*self._growths]:
+            if function is None or not place.isidentifier() or place in function.names:
+                continue
+            outer = self.code.function_of(function.node)
+            if outer is None or outer is function:
+                continue
+            for call in function.callers[:_MOST_BINDINGS]:
+                if call.function is outer:
+                    passing = _Passing(call.node, function, place)
+                    self._growths.setdefault((outer, place), []).append(passing)
+
+    def _index_named(self, call: Call) -> None:
+        """Records what is made an attribute by its name: `setattr(self, f"conv{i}", conv)`."""
+        func, args = call.node.func, call.node.args
+        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        if said not in _ADDS_BY_NAME or call.cls is None or len(args) < 2:
+            return
+        holder = args[0] if isinstance(func, ast.Name) else getattr(func, "value", None)
+        if isinstance(holder, ast.Name) and holder.id == "self":
+            pattern = self.code.pattern(args[-2])
+            if pattern is not None:
+                self._named.setdefault(call.cls, []).append((pattern, args[-1]))
+
+    def _grown_attribute(self, value: Value, cls: Class, name: str, depth: int) -> Value:
+        if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
+            return value
+        parts = [*value.parts]
+        seen: set[Function] = set()
+        methods = [m for one in cls.lineage() for m in one.methods.values()]
+        self._left -= len(methods)
+        methods.sort(key=lambda method: method.name != "__init__")
+        for method in methods:
+            if method not in seen:
+                parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth, seen)
+        return replace(value, parts=tuple(parts[:_MOST_PARTS]))
+
+    def _grown(
+        self,
+        parts: list[Part],
+        function: Function | None,
+        place: str,
+        cls: Class | None,
+        since: ast.AST | None,
+        until: ast.AST | None,
+        depth: int,
+        seen: set[Function] | None = None,
+        loops: tuple[ast.AST, ...] = (),
+    ) -> list[Part]:
+        """Returns a list with what a function adds to it."""
+        seen = set() if seen is None else seen
+        if (function is not None and function in seen) or depth > _DEEPEST:
+            return parts
+        if function is not None and place.startswith("self."):
+            seen.add(function)
+        found = [*self._growths.get((function, place), ())]
+        if place.startswith("self."):
+            found += self._growths.get((function, "self."), ())
+            found.sort(key=lambda growth: _start(growth.node))
+        for each in found[:_MOST_PARTS]:
+            start = _start(each.node)
+            if since is not None and start < _start(since):
+                continue
+            if until is not None and start > _start(until):
+                continue
+            inner, may_lack = self._around(each.node, function)
+            if isinstance(each, _Passing):
+                name = place if each.place == "self." else each.place
+                if (each.function, name) in self._growths or name.startswith("self."):
+                    parts = self._grown(
+                        parts, each.function, name, cls, None, None, depth + 1, seen, loops + inner
+                    )
+                continue
+            if each.how in ("extend", "update"):
+                added = self._elements(each.value, cls, depth + 1)
+            else:
+                added = [self._element(each.value, cls, depth + 1)]
+            added = [
+                replace(
+                    one,
+                    key=self.code.pattern(each.key) if one.key is None else one.key,
+                    loops=(*loops, *inner, *one.loops),
+                    may_lack=one.may_lack or may_lack,
+                )
+                for one in added
+            ]
+            at = self.code.value(each.key) if each.how == "insert" and each.key else None
+            if isinstance(at, int) and 0 <= at <= len(parts):
+                parts = [*parts[:at], *added, *parts[at:]]
+            else:
+                parts = [*parts, *added]
+        return parts[:_MOST_PARTS]
+
+    def _around(self, node: ast.AST, function: Function | None) -> tuple[tuple[ast.AST, ...], bool]:
+        """Returns the loops around a node in its function, and whether an option is."""
+        loops: list[ast.AST] = []
+        may_lack = False
+        for parent in self.code.parents(node):
+            if function is not None and parent is function.node:
+                break
+            if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
+                loops.append(parent)
+            may_lack |= isinstance(parent, (ast.If, ast.IfExp))
+        return tuple(reversed(loops)), may_lack
+
+
+def _adds_to(value: ast.expr, place: str) -> bool:
+    """Whether a value is a list with more at its end: `layers + [...]`."""
+    return (
+        isinstance(value, ast.BinOp)
+        and isinstance(value.op, ast.Add)
+        and _place(value.left) == place
+    )
+
+
+def _place(expr: ast.expr) -> str:
+    """Returns a name, or an attribute of self, as text; "" for anything else."""
+    if isinstance(expr, ast.Name):
+        return expr.id
+    if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
+        return f"self.{expr.attr}" if expr.value.id == "self" else ""
+    return ""
+
+
+def _sort(value: Value) -> object:
+    """Returns what elements of one sort have in common."""
+    if isinstance(value, Layer):
+        return value.name
+    return value.cls if isinstance(value, Made) else type(value)
+
+
+def _last(func: ast.expr) -> str:
+    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+
+
+def _flattened(parts: Iterable[Part]) -> list[Part]:
+    """Returns the elements of lists in a list: `chain.from_iterable(block(d) for d in sizes)`."""
+    return [
+        replace(inner, loops=(*part.loops, *inner.loops))
+        for part in parts
+        for each in part.options[:1]
+        if isinstance(each, Listed)
+        for inner in each.parts
+    ]
+
+
+def _names(target: ast.expr) -> list[str]:
+    return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
+
+
+def _is_none(*sides: ast.expr) -> bool:
+    return any(isinstance(each, ast.Constant) and each.value is None for each in sides)
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
+
+
+def _start(node: ast.AST) -> tuple[int, int]:
+    if isinstance(node, ast.comprehension):
+        node = node.target
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
