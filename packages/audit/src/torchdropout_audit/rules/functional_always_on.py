@@ -50,9 +50,9 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     do not see `model.eval()`. Predictions are then random, and worse than those of the model
     without dropout; nothing warns about it.
 
-    Such a call, or one that gives the method `self.train`, is an error in a method of a Module, and
-    in a function that such a method calls in the same file; elsewhere it is advice, since the
-    caller may always be training. It is not reported if a test of training decides (`if
+    Such a call, or one that gives `self.train` or `self.train()`, is an error in a method of a
+    Module, and in a function that such a method calls in the same file; elsewhere it is advice,
+    since the caller may always be training. It is not reported if a test of training decides (`if
     self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a
     flag that is given to the function decides (`if use_dropout`); nor, as advice, in a function
     that stands in for torch's `scaled_dot_product_attention`, which always applies its `dropout_p`.
@@ -97,8 +97,10 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
         fix = add_training(code, call) if in_module and mode is None else None
         hint = fix.does if fix else "give training="
-        if mode is not None:
-            said = f"{code.text_of(call.node.func)} drops in eval too: self.train is a method, true"
+        if isinstance(mode, ast.expr):
+            what = "returns the module" if isinstance(mode, ast.Call) else "is a method"
+            said = f"{code.text_of(call.node.func)} drops in eval too: {code.text_of(mode)} {what}"
+            said += ", which is true"
             hint = "self.training"
         if in_module and not passed:
             yield Hit(call.node, said, hint, fix)
@@ -111,15 +113,17 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
 
 
 def _is_method(call: Call, mode: object) -> bool:
-    """Whether `training` is given the method `self.train`, which is always true."""
+    """Whether `training` is given the method `self.train`, or what it returns: both are true."""
+    if isinstance(mode, ast.Call):
+        mode = mode.func
     return (
         isinstance(mode, ast.Attribute)
-        and mode.attr == "train"
+        and mode.attr in ("train", "eval")
         and isinstance(mode.value, ast.Name)
         and mode.value.id == "self"
         and call.cls is not None
         and call.cls.is_surely_module
-        and not call.cls.assigned("train")
+        and not call.cls.assigned(mode.attr)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
@@ -36,18 +37,24 @@ def result_unused(code: Code) -> Iterator[Hit]:
     """The result of a dropout is used.
 
     The rule looks for a call of a dropout that is a statement by itself,
-    `F.dropout(x, p, self.training)` or `self.drop(x)`, if the dropout is not in place. It is advice
-    outside a Module.
+    `F.dropout(x, p, self.training)` or `self.drop(x)`, and for a result that is given to a name
+    which is not read, or is given another value first: `out = self.drop(x)`, then
+    `out = self.fc(x)`. The dropout must not be in place. It is advice outside a Module.
 
-    Dropout returns a new tensor and does not change its input. Without an assignment the line only
-    advances the random generator: the model is trained without dropout.
+    Dropout returns a new tensor and does not change its input. Such a line only advances the random
+    generator: the model is trained without dropout.
 
-    To fix: `x = self.drop(x)`.
+    To fix: `x = self.drop(x)`, and read x from there on.
     """
     made = {call.node: call for call in code.calls}
     for call in code.calls:
         statement = next(code.parents(call.node))
-        if not isinstance(statement, ast.Expr) or call.function is None:
+        if call.function is None:
+            continue
+        lost = ""
+        if isinstance(statement, ast.Assign):
+            lost = _lost(code, call.function, statement)
+        if not (isinstance(statement, ast.Expr) or lost):
             continue
         if _input(call) is None or not _is_out_of_place(code, call, made):
             continue
@@ -55,15 +62,67 @@ def result_unused(code: Code) -> Iterator[Hit]:
             continue
         severity = _severity(code, call)
         if severity is not None:
-            fix = _fix(code, call, statement)
+            fix = _fix(code, call, statement) if isinstance(statement, ast.Expr) else None
             yield Hit(
                 call.node,
-                f"the result of {one_line(code, call.node.func)} is discarded: it is not in "
-                "place, so nothing is dropped",
-                fix.does if fix else "assign the result",
+                f"the result of {one_line(code, call.node.func)} is {lost or 'discarded'}: it is "
+                "not in place, so nothing is dropped",
+                fix.does if fix else "read the result" if lost else "assign the result",
                 fix,
                 severity,
             )
+
+
+def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
+    """What becomes of a result that is given to a name in vain; empty where it may be read."""
+    (target, *others) = statement.targets
+    if others or not isinstance(target, ast.Name) or target.id.startswith("_"):
+        return ""
+    name, parent = target.id, next(code.parents(statement))
+    places = _places(code, function)[name]
+    at = bisect(places, (statement.end_lineno or 0, statement.end_col_offset or 0), key=_place)
+    if at < len(places):
+        other: ast.AST = places[at]
+        for each in code.parents(other):
+            if each is parent:
+                break
+            other = each
+        if isinstance(other, ast.Assign) and other.targets == [places[at]]:
+            named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
+            if [*named] == other.targets and _are_beside(parent, statement, other):
+                return f"given to {name}, which gets another value"
+    if any(isinstance(n.ctx, ast.Load) for n in places) or name in _outer(code, function):
+        return ""
+    by_text = not _READERS.isdisjoint(code.names_in(function.node))
+    return "" if by_text else f"given to {name}, which is not read"
+
+
+def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:
+    """Whether statements are in the same block of their parent."""
+    blocks = (getattr(parent, field, None) for field in ("body", "orelse", "finalbody"))
+    return any(isinstance(b, list) and all(s in b for s in statements) for b in blocks)
+
+
+def _place(node: ast.Name) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+@kept
+def _places(code: Code, function: Function) -> Mapping[str, list[ast.Name]]:
+    """The names in a function, in their order."""
+    named = code.names_in(function.node)
+    return {name: sorted(nodes, key=_place) for name, nodes in named.items()}
+
+
+@kept
+def _outer(code: Code, function: Function) -> frozenset[str]:
+    """The names of a function that belong to another scope."""
+    walked = ast.walk(function.node)
+    outer = (node for node in walked if isinstance(node, (ast.Global, ast.Nonlocal)))
+    return frozenset(name for node in outer for name in node.names)
+
+
+_READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a name by its text
 
 
 def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool:
