@@ -159,7 +159,7 @@ def test_options_reach_the_runner(stubbed, asked, capsys, options, changed):
     ((targets, how, more),) = asked
     assert targets == ("a:b",)
     assert how == HOW | changed
-    assert more == {"timeout": 120.0, "jobs": 1, "fork": False}
+    assert more == {"timeout": 120.0, "jobs": 2, "fork": False}
 
 
 def test_options_reach_check_dropout(stubbed, capsys):
@@ -850,7 +850,8 @@ def test_interrupt_leaves_a_partial_report(tmp_path, form):
     path = tmp_path / "slow.py"
     path.write_text(textwrap.dedent(SLOW))
     target = f"{path}:Slow"
-    process = start("verify", target, "torch.nn:Dropout", "--format", form, "--level=quick")
+    options = ("--jobs=1", "--level=quick")
+    process = start("verify", target, "torch.nn:Dropout", "--format", form, *options)
     # The first check makes four calls; after twenty it has ended and many are still to come.
     for _ in range(20):
         assert process.stderr.readline() == "called\n"
