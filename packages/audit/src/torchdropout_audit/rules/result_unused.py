@@ -91,7 +91,7 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
             named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
             if [*named] == other.targets and _are_beside(parent, statement, other):
                 return f"given to {name}, which gets another value"
-    if any(isinstance(n.ctx, ast.Load) for n in places) or name in _outer(code, function):
+    if name in _kept_names(code, function):
         return ""
     by_text = not _READERS.isdisjoint(code.names_in(function.node))
     return "" if by_text else f"given to {name}, which is not read"
@@ -115,11 +115,15 @@ def _places(code: Code, function: Function) -> Mapping[str, list[ast.Name]]:
 
 
 @kept
-def _outer(code: Code, function: Function) -> frozenset[str]:
-    """The names of a function that belong to another scope."""
+def _kept_names(code: Code, function: Function) -> frozenset[str]:
+    """The names that a function reads, and those that belong to another scope."""
+    named = code.names_in(function.node)
+    read = {
+        name for name, nodes in named.items() if any(isinstance(n.ctx, ast.Load) for n in nodes)
+    }
     walked = ast.walk(function.node)
     outer = (node for node in walked if isinstance(node, (ast.Global, ast.Nonlocal)))
-    return frozenset(name for node in outer for name in node.names)
+    return frozenset(read.union(*(node.names for node in outer)))
 
 
 _READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a name by its text
