@@ -317,10 +317,11 @@ class DropBlock(nn.Module):
         if not self.training or self.p == 0:
             return x
         size, block, dims = x.shape[-1], self.block_size, self.dims
-        if size not in self.densities:
-            self.densities[size] = _density(self.p, size, block, dims)
+        key = self.p, size  # p may be changed later
+        if key not in self.densities:
+            self.densities[key] = _density(self.p, size, block, dims)
         fits = size - block + 1
-        seeds = _uniform(x, (*x.shape[:2], *[fits] * dims)) < self.densities[size]
+        seeds = _uniform(x, (*x.shape[:2], *[fits] * dims)) < self.densities[key]
         pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
         dropped = pool(F.pad(seeds.float(), (block - 1,) * (2 * dims)), block, stride=1) > 0
         return _scaled(x, dropped, self.p)
