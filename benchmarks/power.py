@@ -760,7 +760,7 @@ def main() -> None:
     one.add_argument("--runs", type=int, default=40, help="seeds per point; default: %(default)s")
     two = add("false-alarms", false_alarms)
     two.add_argument("--seeds", type=int, default=1000, help="default: %(default)s")
-    two.add_argument("--loose-seeds", type=int, default=200, help="default: %(default)s")
+    two.add_argument("--loose-seeds", type=int, default=40, help="default: %(default)s")
     two.add_argument("--target", action="append", help="of tests/verify/correct; default: all")
     two.add_argument("--log", type=Path, default=RESULTS / "false-alarms.jsonl")
     for command in (one, two):

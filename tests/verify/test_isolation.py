@@ -412,6 +412,22 @@ def test_a_check_waits_for_those_it_depends_on(target, monkeypatch):
     assert not early
 
 
+def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatch):
+    hear = isolation._hear
+
+    def hear_when_it_has_ended(case, child, message):
+        hear(case, child, message)
+        if message[0] == "understood":
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(isolation, "_hear", hear_when_it_has_ended)
+    monkeypatch.setattr(isolation._Pipes, "receive", lambda self: os._exit(7))
+    for jobs in (1, 3):
+        results = only(run_verifier(target(""), select=("empty-input", "dtype-kept"), jobs=jobs))
+        assert set(failed(results).values()) == {"the process ended with exit code 7"}
+        assert len(failed(results)) == 2
+
+
 def test_one_process_goes_on_where_others_cannot_load_the_target(target, tmp_path, capfd):
     # The first that loads it stays.
     before = f"os.mkdir({str(tmp_path / 'loaded')!r})"

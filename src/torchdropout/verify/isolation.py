@@ -234,7 +234,7 @@ class _Case:
     bad_rates: frozenset[float] = frozenset()
     began: float = 0.0
     children: list[_Child] = field(default_factory=list)
-    # Whether a second process could not load it.
+    # Whether a second process could not load it, or did not stay.
     is_alone: bool = False
     unable: str = ""
 
@@ -401,12 +401,14 @@ def _tell(case: _Case, child: _Child, watch: Watch) -> None:
 def _gone(case: _Case, child: _Child, words: str | None, timeout: float | None = None) -> None:
     """Handle the end of a process: the check that ran has failed; the rest remains."""
     _end(case, child)
-    code, seconds = child.code, time.monotonic() - child.heard
+    # One that ends between two checks would end in the next, too: without a result for it a target
+    # that always does would be started for ever.
+    code, seconds = child.code or case.next_for(child), time.monotonic() - child.heard
     if not child.is_loaded:
         got = words or f"no end within {timeout:g} s"
         _cannot_load(case, f"Expected TARGET {case.target!r} to load, got: {got}")
     elif code is None:
-        return  # between two checks: another process takes the next
+        case.is_alone = True  # another process runs the last ones
     elif timeout is not None:
         case.results[code] = overdue(RULES[code], timeout, seconds)
     else:

@@ -6,6 +6,7 @@ byte, and a program writes its bytes next to each other; elsewhere each bit has 
 
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -106,9 +107,7 @@ def keep_bits(
 ) -> torch.Tensor:
     """As `kernels.reference.packed_bits`, of one key."""
     sizes = sizes_drawn(shape, strides)
-    n = 1
-    for size in sizes:
-        n *= size
+    n = math.prod(sizes)
     y = torch.empty((n + PER_BLOCK - 1) // PER_BLOCK, dtype=torch.uint8, device=like.device)
     if n == 0:
         return y
