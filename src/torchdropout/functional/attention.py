@@ -238,6 +238,8 @@ def _check_groups(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -
 
 
 def _broadcast(leads: Sequence[tuple[int, ...]], named: dict[str, Any]) -> tuple[int, ...]:
+    if leads[0] == leads[1] == leads[2]:  # without torch's function, which imports sympy
+        return leads[0]
     try:
         return tuple(torch.broadcast_shapes(*leads))
     except RuntimeError:

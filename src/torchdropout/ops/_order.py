@@ -147,7 +147,8 @@ def _fake(
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
 
-# Without `fullgraph` dynamo runs such an operator eagerly, and would trace its kernel.
+# Without `fullgraph` dynamo runs such an operator eagerly, and would trace its kernel. Not on
+# `_chosen`, whose first call would import dynamo.
 @_torch.not_compiled  # type: ignore[untyped-decorator]
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
@@ -156,7 +157,6 @@ def _share(
     return places
 
 
-@_torch.not_compiled  # type: ignore[untyped-decorator]
 def _chosen(key: torch.Tensor, *rest: Any) -> torch.Tensor:
     key, (shape, kept, ordered, base, strides) = placed(key, rest[:-1])
     return counted.choose(key, shape, kept, ordered, base, strides, rest[-1])

@@ -719,7 +719,10 @@ def module_state(ctx: Context) -> Seen:
 
     To fix: keep p as an attribute, and nothing else; compute the scale in each call.
     """
-    built = ctx.build(ctx.subject.fixed_p if ctx.subject.fixed_p is not None else STATE_P)
+    # A kind that keeps a fixed count holds some p exactly and not others.
+    exact = (p for p in (STATE_P, *ctx.spec.grid) if len(set(ctx.spec.rates(p))) == 1)
+    fixed = ctx.subject.fixed_p
+    built = ctx.build(fixed if fixed is not None else next(exact, STATE_P))
     module = built.module
     if module is None or built.again is None:
         raise Skip("the target is not a module")
@@ -774,9 +777,10 @@ def _demand_same(ctx: Context, built: Built, other: Built, name: str, family: st
     is_same_p = other.p == built.p and x.numel() >= ctx.telling_size(other.p)
     if is_same_p and torch.equal(masks[0], masks[1]):
         raise Fault(f"after {name}: the module and its copy have the same masks")
-    if len(set(ctx.spec.rates(other.p))) == 1:
+    low, high = ctx.spec.rates(other.p)
+    if low == high:
         dropped = int(torch.count_nonzero(~masks[0]) + torch.count_nonzero(~masks[2]))
-        family.binomial(name, dropped, 2 * x.numel(), other.p)
+        family.binomial(name, dropped, 2 * x.numel(), low)
 
 
 def _demand_other_p(ctx: Context, built: Built, family: stats.Family) -> None:

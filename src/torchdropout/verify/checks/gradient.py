@@ -138,7 +138,7 @@ def grad_at_zero(ctx: Context) -> Seen:
             "incoming gradient / (1 - p)",
             p=p,
         )
-    family.binomial(f"p={p:g}, x = 0", int(zero.sum()), n, p)
+    family.binomial(f"p={p:g}, x = 0", int(zero.sum()), n, *ctx.null_rate(p))
     return outcome(
         family,
         lambda t: f"{t.label}: {t.rate:.4g} of {t.n} gradients are zero",

@@ -192,13 +192,13 @@ def fixed_count(ctx: Context) -> Seen:
     spec = _spec(ctx, Counted)
     groups = 256
     for p in (*ctx.grid, *((0.3,) if ctx.subject.fixed_p is None else ())):
-        given = spec.groups(groups, torch.float32, torch.device("cpu"))
+        built = ctx.build(p).target
+        given = spec.groups(built, groups, torch.float32, torch.device("cpu"))
         given = given if spec.removes else given[..., 0].contiguous()
         with ctx.blame(f"a call at p={p:g} in training"):
-            y = ctx.build(p).target.call(given, True)
+            y = built.call(given, True)
         kept = spec.seen(y, given, True)[1].sum(1)
-        exact = spec.group * (1 - p)
-        allowed = {max(1, math.floor(exact + 1e-9)), max(1, math.ceil(exact - 1e-9))}
+        allowed = set(spec.kept_of(p))
         seen = set(kept.tolist())
         if len(seen) > 1 or not seen <= allowed:
             raise Fault(
@@ -224,23 +224,24 @@ def subset_uniform(ctx: Context) -> Seen:
     """
     spec = _spec(ctx, Counted)
     p = ctx.main_p
-    n, k = spec.group, spec.kept_of(p)
+    n = spec.group
     pairs = list(itertools.combinations(range(n), 2))
     family = ctx.family(n + len(pairs))
-    together = k * (k - 1) / (n * (n - 1))
     groups = min(ctx.size(0.25, 5 * ctx.level.rate, family.each), 1 << 20)
-    built = ctx.build(p)
+    built = ctx.build(p).target
     marked = np.zeros((n, n), dtype=np.int64)
     part = 1 << 14
     rounds = max(1, groups // part)
-    given = spec.groups(part, torch.float32, torch.device("cpu"))
+    given = spec.groups(built, part, torch.float32, torch.device("cpu"))
     given = given if spec.removes else given[..., 0].contiguous()
     for _ in range(rounds):
         with ctx.blame(f"a call at p={p:g} in training"):
-            y = built.target.call(given.clone(), True)
+            y = built.call(given.clone(), True)
         kept = spec.seen(y, given, True)[1].double()
         marked += (kept.T @ kept).long().numpy()
     total = rounds * part
+    k = round(int(np.trace(marked)) / total)  # the same of every group: see fixed-count
+    together = k * (k - 1) / (n * (n - 1))
     family.binomials(
         [f"place {i + 1} of {n} kept" for i in range(n)], np.diag(marked), total, k / n
     )

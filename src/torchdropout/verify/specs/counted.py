@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +24,11 @@ EXEMPT = {
 
 @dataclass(frozen=True)
 class Counted(Spec):
-    """Exactly round(group * (1 - p)) of each group are kept, all choices equally likely.
+    """A fixed number of each group is kept, all choices equally likely.
 
-    One place of each group is used, a different one in each: these draws are independent.
+    The number is group * (1 - p), or one of its neighbours where it is not whole. One place of each
+    group is used, a different one in each: these draws are independent. A module that always keeps
+    some tokens first (`num_prefix_tokens`) is given as many before each group.
 
     Attributes:
         group: Tokens of a sample, or m of n:m.
@@ -37,17 +40,24 @@ class Counted(Spec):
     removes: bool = True
     effect: Scaled = field(default_factory=lambda: Scaled(unscaled=True, inverse=False))
 
-    def kept_of(self, p: float) -> int:
-        """How many of a group are kept."""
-        return max(1, round(self.group * (1 - p)))
+    def kept_of(self, p: float) -> tuple[int, int]:
+        """How many of a group may be kept: the fewest and the most."""
+        exact = self.group * (1 - p)
+        return max(1, math.floor(exact + 1e-9)), max(1, math.ceil(exact - 1e-9))
+
+    def rates(self, p: float) -> tuple[float, float]:
+        """See `Spec.rates`."""
+        fewest, most = self.kept_of(p)
+        return 1 - most / self.group, 1 - fewest / self.group
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
         flat = x.reshape(-1)
         at = torch.arange(flat.numel(), device=x.device)
         place = at % self.group
-        given = self.groups(flat.numel(), x.dtype, x.device)
-        values = given[..., 0].index_put((at, place), flat)
+        given = self.groups(built, flat.numel(), x.dtype, x.device)
+        prefix = given.shape[1] - self.group
+        values = given[..., 0].index_put((at, prefix + place), flat)
         given = torch.stack([values, given[..., 1]], dim=-1) if self.removes else values
         y = built.call(given, training)
         seen, is_kept = self.seen(y, given, training)
@@ -60,32 +70,41 @@ class Counted(Spec):
             own = torch.where(there, own, torch.zeros_like(own))
         return self.effect.decode(flat, own, built.p).reshape(x.shape)
 
-    def groups(self, count: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        """Groups of ones, each next to its number, counted from 1."""
-        numbers = torch.arange(1, self.group + 1, dtype=dtype, device=device)
-        numbers = numbers.expand(count, self.group)
+    def groups(
+        self, built: Built, count: int, dtype: torch.dtype, device: torch.device
+    ) -> torch.Tensor:
+        """Groups of ones, each next to its number, counted from 1; with a prefix, if it has one."""
+        prefix = getattr(built.module, "num_prefix_tokens", 0) if self.removes else 0
+        size = self.group + (prefix if isinstance(prefix, int) else 0)
+        numbers = torch.arange(1, size + 1, dtype=dtype, device=device).expand(count, size)
         return torch.stack([torch.ones_like(numbers), numbers], dim=-1)
 
     def seen(
         self, y: Any, given: torch.Tensor, training: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The values of the output at their places in the groups, and which places have one."""
+        """The values of the output at their places in the groups, and which places have one.
+
+        A prefix is left out.
+        """
         if self.removes and isinstance(y, (tuple, list)) and y:
             y = y[0]  # some implementations also return the indices
         if not isinstance(y, torch.Tensor):
             raise Fault(f"expected a tensor, got {type(y).__name__}", type=type(y).__name__)
+        prefix = given.shape[1] - self.group
         if not self.removes or not training:
             if y.shape != given.shape:
                 raise Fault(f"expected shape {tuple(given.shape)}, got {tuple(y.shape)}")
-            values = y[..., 0] if self.removes else y
+            values = y[:, prefix:, 0] if self.removes else y
             return values, values.detach() != 0
         if y.ndim != 3 or y.shape[0] != given.shape[0] or y.shape[2] != 2:
             raise Fault(f"expected shape ({given.shape[0]}, tokens kept, 2), got {tuple(y.shape)}")
         number = y[..., 1].detach().double() - 1
-        whole = number.round().clamp(0, self.group - 1).long()
+        whole = number.round().clamp(0, given.shape[1] - 1).long()
         count = torch.zeros(given.shape[:2], dtype=torch.long, device=y.device)
         count.scatter_add_(1, whole, torch.ones_like(whole))
         if bool((number != whole).any()) or bool((count > 1).any()):
             raise Fault("a token was returned changed, or twice")
+        if bool((count[:, :prefix] == 0).any()):
+            raise Fault(f"one of the first {prefix} tokens, which are to be kept, was dropped")
         values = torch.zeros(given.shape[:2], dtype=y.dtype, device=y.device)
-        return values.scatter(1, whole, y[..., 0]), count > 0
+        return values.scatter(1, whole, y[..., 0])[:, prefix:], count[:, prefix:] > 0
