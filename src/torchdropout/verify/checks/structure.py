@@ -120,6 +120,8 @@ def block_shape(ctx: Context) -> Seen:
             f"p={p:g}: {loose} dropped places are not in a block of {_sides(spec)}",
             loose=loose,
         )
+    if _single(spec, p, len(ones)) < ENOUGH:
+        return Seen(f"blocks of {_sides(spec)} or more at p={p:g}, where hardly one is alone")
     within = F.pad(torch.ones([spec.size - 2] * spec.dims), (1,) * (2 * spec.dims))
     border = (dropped * (1 - within)).flatten(1).sum(1)
     whole = dropped[(border == 0) & (dropped.flatten(1).sum(1) > 0)]
@@ -133,6 +135,16 @@ def block_shape(ctx: Context) -> Seen:
             smallest=smallest,
         )
     return Seen(f"whole blocks of {_sides(spec)}, {len(ones)} planes")
+
+
+ENOUGH = 30  # single blocks expected: that there are none has a probability of 1e-13
+
+
+def _single(spec: Blocks, p: float, planes: int) -> float:
+    """How many planes with one block alone, away from the border, are expected."""
+    seeds = -math.log1p(-p) * spec.places / spec.block**spec.dims
+    inner = max(0, spec.size - 1 - spec.block) / max(1, spec.size + 1 - spec.block)
+    return float(planes * seeds * math.exp(-seeds) * inner**spec.dims)
 
 
 def _sides(spec: Blocks) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from ..context import Fault
 from ..subject import MADE, Built, Spec, because
-from .effect import Scaled
+from .effect import Scaled, decode_affine
 
 EXEMPT = {
     **because("at least one of a group is kept", "p-one-zeros", "edge-gradients"),
@@ -20,6 +20,8 @@ EXEMPT = {
         "expanded-independent",
     ),
 }
+
+MOST = 256  # places of a group, so that one of them is dropped at a small p
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class Counted(Spec):
         exact = self.group * (1 - p)
         return max(1, math.floor(exact + 1e-9)), max(1, math.ceil(exact - 1e-9))
 
+    def holding(self, p: float) -> Counted:
+        """The same of groups of up to 32 that hold p exactly; else of which one is dropped."""
+        sizes = (self.group, *range(2, 33))
+        held = (n for n in sizes if len(set(replace(self, group=n).kept_of(p))) == 1)
+        least = min(MOST, math.ceil(1 / p)) if p > 0 else 1
+        size = next(held, max(self.group, least))
+        return replace(self, group=size, cost=self.cost * size // self.group)
+
     def rates(self, p: float) -> tuple[float, float]:
         """See `Spec.rates`."""
         fewest, most = self.kept_of(p)
@@ -68,7 +78,15 @@ class Counted(Spec):
             # A token that was not returned is 0 for any x, also for NaN.
             there = is_kept.gather(1, place[:, None])[:, 0]
             own = torch.where(there, own, torch.zeros_like(own))
-        return self.effect.decode(flat, own, built.p).reshape(x.shape)
+        return self._decoded(flat, own, built.p).reshape(x.shape)
+
+    def _decoded(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
+        """As `Effect.decode`; the scale may be one over the share of a group that is kept."""
+        if not 0 < p < 1:
+            return y
+        shares = {1 - p, *(1 - rate for rate in self.rates(p))} if self.effect.inverse else set()
+        scales = [*(1 / share for share in sorted(shares)), *([1.0] * self.effect.unscaled)]
+        return decode_affine(x, y, p, [(scale, 0.0, 0.0) for scale in scales])
 
     def groups(
         self, built: Built, count: int, dtype: torch.dtype, device: torch.device

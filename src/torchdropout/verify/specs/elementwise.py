@@ -77,19 +77,21 @@ class Elementwise(Spec):
         if self.is_drawn_by_call:
             return self._calls(built, x, training)
         given = self.spread(x) if self.pattern else x
-        small = given.numel() <= _COMPARED and given is not x
-        before = given.detach().clone() if small else None
+        before = given.detach().clone() if given.numel() <= _COMPARED else None
         y = built.call(given, training)
+        original = x
         if before is not None and not _equal(given.detach(), before):
+            original = self._rows(before)[:, 0].reshape(x.shape) if self.pattern else before
             with torch.no_grad():
-                x.copy_(self._rows(given)[:, 0].reshape(x.shape))
+                if given is not x:
+                    x.copy_(self._rows(given)[:, 0].reshape(x.shape))
         if not isinstance(y, torch.Tensor) or y.shape != given.shape or y.device != given.device:
             if self.pattern and isinstance(y, torch.Tensor):
                 raise Fault(f"expected shape {tuple(given.shape)}, got {tuple(y.shape)}")
             return y
         if self.pattern:
             y = self.gather(y, x)
-        return self.effect.decode(x, y, built.p) if training else y
+        return self.effect.decode(original, y, built.p) if training else y
 
     def _calls(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
         """Call the target once per draw; everything else is done for all draws at once."""

@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -211,6 +212,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "drop-block": ("DropBlock2d", "drop_block2d", "DropBlock2D"),
         "drop-block3d": ("DropBlock3d", "drop_block3d"),
         "tokens": ("PatchDropout", "TokenDropout", "patch_dropout", "token_dropout"),
+        "n-of-m": ("NMDropout", "n_m_dropout", "ColumnDropout", "column_dropout"),
         "dropout-add": ("DropoutAdd", "dropout_add"),
         "attention": ("scaled_dot_product_attention",),
         "gaussian": ("GaussianDropout", "gaussian_dropout"),
@@ -249,6 +251,14 @@ _BY_ARGUMENT = (
     ("locked", "time_dim", 0, "locked-time-first"),
     ("columns", "mode", "row", "embedding:unscaled,first"),
     ("columns", "mode", "all", "plain:unscaled,first"),
+)
+
+# Attributes of an instance that are a number of its kind.
+_NUMBERS = (
+    ("drop-block1d", "block_size", "block"),
+    ("drop-block", "block_size", "block"),
+    ("drop-block3d", "block_size", "block"),
+    ("n-of-m", "m", "group"),
 )
 
 
@@ -382,7 +392,8 @@ def infer(thing: object) -> Spec:
     for cls in kind.__mro__ if isinstance(kind, type) else (kind,):
         name = _known(getattr(cls, "__module__", None) or "torch", getattr(cls, "__name__", ""))
         if name is not None:
-            return parse(_by_argument(name, thing))
+            _check_rows(name, thing)
+            return parse(_by_number(_by_argument(name, thing), thing))
     return PLAIN
 
 
@@ -401,10 +412,45 @@ def _known(module: str, called: str) -> str | None:
     return next((name for name, members in _KNOWN.items() if called in members), None)
 
 
+def _bound(thing: object) -> Mapping[str, Any]:
+    """The arguments of a partial, or the attributes of an instance."""
+    held: Mapping[str, Any] = getattr(thing, "__dict__", {})
+    return thing.keywords if isinstance(thing, functools.partial) else held
+
+
+def _check_rows(name: str, thing: object) -> None:
+    """A draw of each row is what is read of a fixed count: not one of all rows, or of columns."""
+    if name != "n-of-m":
+        return
+    bound = _bound(thing)
+    inner = thing.func if isinstance(thing, functools.partial) else thing
+    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
+    default = inspect.signature(kind).parameters.get("mode")
+    mode = bound.get("mode", "row" if default is None else default.default)
+    for argument, expected, got in (
+        ("mode", "'row', a choice of each row", mode),
+        ("dim", "-1, the last", bound.get("dim", -1)),
+    ):
+        if got not in ("row", -1, 1):
+            raise ArgumentValueError(
+                f"Expected `{argument}` of a target that keeps a fixed count to be {expected}, "
+                f"got {argument}={got!r} ({type(got).__name__})"
+            )
+
+
+def _by_number(name: str, thing: object) -> str:
+    """The kind, with the numbers that an instance has."""
+    bound = _bound(thing)
+    for kind, attribute, number in _NUMBERS:
+        value = bound.get(attribute)
+        if kind == name and isinstance(value, int) and value > 0:
+            name = f"{name}:{number}={value}"
+    return name
+
+
 def _by_argument(name: str, thing: object) -> str:
     """The kind, or the one that an argument or attribute makes of it."""
-    held = getattr(thing, "__dict__", {})
-    bound = thing.keywords if isinstance(thing, functools.partial) else held
+    bound = _bound(thing)
     for before, argument, value, after in _BY_ARGUMENT:
         if name.partition(":")[0] == before and type(bound.get(argument)) is type(value):
             name = after if bound[argument] == value else name

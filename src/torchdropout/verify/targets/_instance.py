@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import torch
@@ -17,6 +18,16 @@ from ._use import COMPILED, use_of
 
 def is_scripted(thing: object) -> bool:
     return isinstance(thing, torch.jit.ScriptModule)
+
+
+def _accepts_inplace(thing: object) -> bool:
+    """Whether it was built with an `inplace`: some inherit an attribute that they do not read."""
+    if is_scripted(thing):  # which holds it as a constant
+        return False
+    try:
+        return "inplace" in inspect.signature(type(thing)).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 class Instance(Target):
@@ -39,16 +50,16 @@ class Instance(Target):
         article = "module instance" if isinstance(thing, torch.nn.Module) else "callable object"
         article = f"scripted {article}" if is_scripted(thing) else article
         keep = ", read as a keep probability" if slot.flipped else ""
+        inplace = getattr(thing, "inplace", None) if _accepts_inplace(thing) else None
+        unset = ", with inplace=False but for `inplace-claim`" if inplace is True else ""
         super().__init__(
             name,
             "instance",
-            f"{article}, p={p:g} read from `{where}`{keep}{self._use.note}"
+            f"{article}, p={p:g} read from `{where}`{keep}{unset}{self._use.note}"
             + COMPILED * bool(hints.compile),
             fixed_p=p,
             has_eval=self._use.slot is not None or self._use.switch is not None,
-            # A scripted module holds it as a constant.
-            takes_inplace=isinstance(getattr(thing, "inplace", None), bool)
-            and not is_scripted(thing),
+            takes_inplace=isinstance(inplace, bool),
         )
         self._compile = hints.compile
 
@@ -56,6 +67,6 @@ class Instance(Target):
         self._check_own(p)
         with self._home:
             made = copy.deepcopy(self._thing)
-        if inplace:
-            made.inplace = True
+        if self.takes_inplace:
+            made.inplace = inplace
         return self._use.built(p, made, self._home, self._check_mode, self._compile)

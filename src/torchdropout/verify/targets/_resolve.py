@@ -15,7 +15,7 @@ import torch
 from ...errors import ArgumentValueError, TargetError
 from ...loading import Home, load, one_line, target_error
 from ...process_state import DEFAULT_DTYPE, GRAD_MODE, ProcessState
-from ..specs import Elementwise, infer, parse
+from ..specs import Counted, Elementwise, infer, parse
 from ..subject import PLAIN, Spec, Subject, Viewed
 from ..world import GENERATORS
 from ..wrapped import Checkpointed, First, OnDevice
@@ -124,11 +124,14 @@ def _understand(thing: object, name: str, hints: Hints, home: Home) -> Subject:
 
 
 def _fitted(subject: Subject, spec: Spec) -> Spec:
-    """The kind with the number of axes that the target takes: many drop paths take images only.
+    """The kind as the target takes it.
 
-    The first of the numbers with which a trial call gives a tensor of the shape of x; the kind as
-    it is where none does, so that the checks report what the target raises.
+    With its number of axes, as many drop paths take images only: the first with which a trial call
+    gives a tensor of the shape of x; the kind as it is where none does, so that the checks report
+    what the target raises. With groups that hold the p of an instance exactly, if small ones do.
     """
+    if isinstance(spec, Counted) and subject.fixed_p is not None:
+        return spec.holding(subject.fixed_p)
     if not isinstance(spec, Elementwise) or not spec.ranks:
         return spec
     others = [(spec.with_axes(axes), f"{axes} axes") for axes in spec.ranks]
