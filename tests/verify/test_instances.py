@@ -58,15 +58,15 @@ def errors(module, only=None, level="quick"):
     return [f"{f.name}: {f.message}" for f in report.findings if f.severity == "error"]
 
 
-@pytest.mark.parametrize("name", ["tokens", "columns"])
-def test_a_count_is_right_where_few_are_dropped(name):
-    assert errors(INSTANCES[name](0.01), OWN) == []
-
-
-@pytest.mark.parametrize("p", [0.3, 0.07])
-@pytest.mark.parametrize("name", INSTANCES)
-def test_an_instance_is_right(name, p):
+@pytest.mark.parametrize("p", [0.07, 0.01])
+@pytest.mark.parametrize("name", ["tokens", "columns", "block2d"])
+def test_a_count_or_block_is_right_where_few_are_dropped(name, p):
     assert errors(INSTANCES[name](p), OWN) == []
+
+
+@pytest.mark.parametrize("name", INSTANCES)
+def test_an_instance_is_right(name):
+    assert errors(INSTANCES[name](0.3), OWN) == []
 
 
 @pytest.mark.slow
