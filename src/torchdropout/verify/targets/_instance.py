@@ -51,7 +51,7 @@ class Instance(Target):
         article = f"scripted {article}" if is_scripted(thing) else article
         keep = ", read as a keep probability" if slot.flipped else ""
         inplace = getattr(thing, "inplace", None) if _accepts_inplace(thing) else None
-        unset = ", with inplace=False but for `inplace-claim`" if inplace is True else ""
+        unset = ", with inplace=False except in `inplace-claim`" if inplace is True else ""
         super().__init__(
             name,
             "instance",
