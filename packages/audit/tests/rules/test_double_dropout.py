@@ -52,7 +52,9 @@ class Net(nn.Module):
             z = self.drop(z)
         else:
             z = self.fc(z)
-        return self.drop(z)
+        z = self.drop(z)
+        z = z[:, 0]
+        return self.drop(z)  #!
 """
 
 CLEAN = """
@@ -71,8 +73,6 @@ class Net(nn.Module):
         self.drops = nn.ModuleList([nn.Dropout(p), nn.Dropout(p)])
         self.pair = nn.Sequential(Dropout(p), nn.Dropout(p))
     def forward(self, x, y):
-        x = self.drop(x)
-        x = x[0]
         x = self.drop(x)
         x = self.none(x)
         x = self.two(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..code import Call, Code, Function
@@ -22,15 +23,15 @@ _UNKNOWN: _Ways = (None,)
 _Blocks = dict[tuple[ast.AST, str], dict[ast.AST, None]]
 
 
-def grown(code: Code) -> Iterator[Path]:
+def grown(reader: Reader) -> Iterator[Path]:
     """Yields the layers that are added to a list or a Sequential, each after those before it.
 
     Of a choice (`if`), each branch is followed; of a loop, two turns.
 
     Args:
-        code: A file.
+        reader: Reads the layers of a file.
     """
-    reader = Reader(code)
+    code = reader.code
     scopes: dict[ast.AST, dict[str, ast.AST]] = {}
     for call in code.calls:
         for name, function in _containers(code, call):
@@ -145,7 +146,10 @@ class _Grower:
 
     def paths(self, holder: ast.AST) -> list[Path]:
         """Returns the paths in a function, or in the module."""
-        self._block(holder, "body", _UNKNOWN)
+        ways = self._block(holder, "body", _UNKNOWN)
+        given = self.whole.args if isinstance(self.whole, ast.Call) else []
+        if not any(map(self._is_in, given[:-1])):  # nothing follows the list
+            self.found += [replace(way, ends=True) for way in ways if way is not None]
         return self.found
 
     def _is_in(self, node: ast.AST) -> bool:

@@ -21,6 +21,7 @@ _CASTS = frozenset(
     + ("mul", "mul_", "eq", "ne", "logical_not")
 )
 """Methods after which a mask is still a mask."""
+_MAKERS = frozenset(("torch.from_numpy", "torch.tensor", "torch.as_tensor", "torch.FloatTensor"))
 _ONES = frozenset(("torch.ones", "torch.ones_like", "new_ones"))
 _DROPS = frozenset(
     ("drop", "dropout", "dropouts", "pdrop", "droppath", "dropconnect", "dropblock", "droprate")
@@ -45,6 +46,7 @@ class Mask:
         dropped: The probability to drop, if the mask is 1 where it keeps and that can be read.
         function: The function that `node` is in.
         is_scaled: Whether something may make up for what is dropped.
+        is_chosen: Whether the mask chooses what is set to zero, or left out: `x[mask] = 0`.
     """
 
     node: ast.AST
@@ -53,6 +55,7 @@ class Mask:
     dropped: ast.expr | None
     function: Function
     is_scaled: bool
+    is_chosen: bool = False
 
 
 _DEEPEST = 60  # names that stand for names: a circle, or unreadable
@@ -94,9 +97,9 @@ class _Finder:
     def masks(self) -> Iterator[Mask]:
         code = self._code
         for node in ast.walk(code.tree):
-            if not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
-                continue
-            for side in _sides(node):
+            chosen = [*self._chosen(node)]
+            is_product = isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call))
+            for side in (*chosen, *(_sides(node) if is_product and not chosen else ())):
                 found = self._draw(side)
                 if found is None:
                     continue
@@ -104,8 +107,36 @@ class _Finder:
                 function = code.function_of(node)
                 if function is None or _is_one_number(drawn) or not self._is_rate(rate, function):
                     break
-                yield Mask(node, drawn, rate, dropped, function, self._is_scaled(function, side))
+                is_scaled, is_chosen = self._is_scaled(function, side), side in chosen
+                # What is chosen is what is dropped, or what is kept.
+                dropped = None if is_chosen else dropped
+                yield Mask(node, drawn, rate, dropped, function, is_scaled, is_chosen)
                 break
+
+    def _chosen(self, node: ast.AST) -> Iterator[ast.expr]:
+        """Yields what may be a mask by which places are set to zero, or left out of a dropout."""
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            if self._is_zero(node.value):
+                yield from _indices(node.targets[0])
+        elif isinstance(node, ast.Call):
+            is_where = self._code.name(node.func) == "torch.where" and len(node.args) > 2
+            if is_where and any(map(self._is_zero, node.args[1:3])):
+                yield node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            function = self._code.function_of(node)
+            if function is not None and says_drop(function.name):
+                yield from _indices(node)
+
+    def _is_zero(self, expr: ast.expr) -> bool:
+        """Whether an expression is 0, or a tensor of zeros."""
+        if isinstance(expr, ast.Call):
+            said = expr.func.attr if isinstance(expr.func, ast.Attribute) else ""
+            if said in ("zeros", "zeros_like", "new_zeros"):
+                return True
+            is_made = said in ("tensor", "as_tensor", "new_tensor") and expr.args
+            return bool(is_made) and self._is_zero(expr.args[0])
+        value = self._code.value(expr)
+        return isinstance(value, (int, float)) and value == 0
 
     def _draw(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of a mask, and its rate."""
@@ -159,8 +190,8 @@ class _Finder:
             return expr, expr.args[1], _one_minus(expr.args[1])
         if name == "torch.floor" and expr.args:
             return self._floored(expr.args[0])
-        if name.endswith("autograd.Variable") and expr.args:
-            return self._draw(expr.args[0])
+        if name.endswith("autograd.Variable") or name in _MAKERS:
+            return self._draw(expr.args[0]) if expr.args else None
         if not isinstance(expr.func, ast.Attribute):
             return None
         attr, value = expr.func.attr, expr.func.value
@@ -170,18 +201,32 @@ class _Finder:
             return expr, value, _one_minus(value)
         if attr in ("floor", "floor_"):
             return self._floored(value)
-        if attr == "sample" and isinstance(value, ast.Call) and value.args:
-            made = (self._code.name(value.func) or "").rpartition(".")[2]
-            return (expr, value.args[0], None) if made == "Bernoulli" else None
+        if attr == "sample":
+            made = self._first(value)
+            name = self._code.name(made.func) if isinstance(made, ast.Call) else None
+            if isinstance(made, ast.Call) and (name or "").rpartition(".")[2] == "Bernoulli":
+                named = (k.value for k in made.keywords if k.arg == "probs")
+                rate = next(named, made.args[0] if made.args else None)
+                return None if rate is None else (expr, rate, None)
+            return None
+        if attr in ("int", "long", "byte"):
+            floored = self._floored(value)  # (keep + torch.rand(n)).int()
+            if floored is not None:
+                return floored
         return self._draw(value) if attr in _CASTS else None
 
     def _floored(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of `floor(keep + rand)`, and `keep`."""
-        if isinstance(expr, ast.Name):
-            first = next(iter(self._code.assigned(expr)), None)
-            expr = expr if first is None else first
+        expr = self._first(expr)
         is_sum = isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Add)
         return self._with_uniform(expr.left, expr.right) if is_sum else None  # type: ignore[attr-defined]
+
+    def _first(self, expr: ast.expr) -> ast.expr:
+        """Returns what a name, or an attribute of self, is assigned first."""
+        if not isinstance(expr, (ast.Name, ast.Attribute)):
+            return expr
+        first = next(iter(self._code.assigned(expr)), None)
+        return expr if first is None else first
 
     def _uniform(self, expr: ast.expr) -> ast.Call | None:
         """Returns the call that draws uniform numbers."""
@@ -291,6 +336,14 @@ def _one_minus(expr: ast.expr) -> ast.expr | None:
             is_rest = isinstance(each.left, ast.Constant) and each.left.value == 1
             return each.right if is_rest else None
     return None
+
+
+def _indices(node: ast.Subscript) -> Iterator[ast.expr]:
+    """Yields what a tensor is indexed by."""
+    if isinstance(node.slice, ast.Tuple):
+        yield from node.slice.elts
+    elif isinstance(node.slice, (ast.Name, ast.Compare, ast.Call, ast.UnaryOp)):
+        yield node.slice
 
 
 def _sides(node: ast.BinOp | ast.AugAssign | ast.Call) -> Iterator[ast.expr]:

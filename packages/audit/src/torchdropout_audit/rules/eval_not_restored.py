@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..code import Code, Function, words
+from ..code import Class, Code, Function, words
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -155,7 +155,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     for call in code.calls:
         for model in sorted(reader.left_in_eval(call.node)):
             loop = reader.training_loop(call.node)
-            if loop is None or reader.inside(loop).restores or reader.leaves(call.node, loop):
+            if loop is None or reader.leaves(call.node, loop):
+                continue
+            if reader.inside(loop).may_restore(model):
                 continue
             if reader.is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
@@ -164,9 +166,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             said.add((loop, model))
             yield Hit(
                 call.node,
-                f"{model} is put in eval in a training loop and never back: dropout is off from "
-                "here on",
-                f"{model}.train() at the head of the loop",
+                f"{_shown(model)} is put in eval in a training loop and never back: dropout is off "
+                "from here on",
+                f"{_shown(model)}.train() at the head of the loop",
             )
             break
     yield from _from_functions(code, reader)
@@ -190,9 +192,9 @@ def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
                 said.add(function)
                 yield Hit(
                     call.node,
-                    f"{model} is still in eval after {function.name}(): dropout is off in the "
-                    "training that goes on",
-                    f"keep {model}.training, and put it back",
+                    f"{_shown(model)} is still in eval after {function.name}(): dropout is off in "
+                    "the training that goes on",
+                    f"keep {_shown(model)}.training, and put it back",
                 )
                 break
 
@@ -340,14 +342,33 @@ class _Inside:
     Attributes:
         evals: The models that it puts in eval mode, by its names for them.
         restores: Whether it may put something in training mode.
+        restored: What it puts in training mode, as far as that has names.
+        is_open: Whether what it puts in training mode may have other names.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
+        applies: The models, or methods, that it calls outside `no_grad`.
     """
 
     evals: set[str] = field(default_factory=set)
+    applies: set[str] = field(default_factory=set)
+    restored: set[str] = field(default_factory=set)
     restores: bool = False
+    is_open: bool = False
     backward: bool = False
     steps: bool = False
+
+    def may_restore(self, model: str) -> bool:
+        """Whether it may put a model in training mode.
+
+        It does not if it evaluates several models, and puts only others of these back.
+        """
+        if not self.restores or self.is_open or not self.restored or model not in self.evals:
+            return self.restores
+        others = self.restored
+        return not others <= self.evals or any(
+            f"{each}.".startswith(f"{model}.") or f"{model}.".startswith(f"{each}.")
+            for each in others
+        )
 
 
 class _Reader:
@@ -356,7 +377,6 @@ class _Reader:
         self._read: dict[ast.AST, _Inside] = {}
         self._last: dict[int, ast.stmt | None] = {}
         self._made: dict[ast.AST, set[str]] = {}
-        self._called: dict[ast.AST, set[str]] = {}
         self._inputs: dict[ast.AST, set[str]] = {}
         self._moved: dict[ast.AST, bool] = {}
         self._frozen: dict[ast.AST, bool | None] = {}
@@ -397,21 +417,32 @@ class _Reader:
         model = self.receiver(node, "train")
         if model and self.is_off(node):
             return {model}
-        function = self.code.local(node.func)
-        if not isinstance(function, Function):
+        function = self._function(node)
+        if function is None:
             return set()
         inside = self.inside(function.node)
-        if inside.restores:
-            return set()
-        return {name for each in inside.evals if (name := self.outside(each, function, node))}
+        return set() if inside.restores else self._outside_all(inside.evals, function, node)
+
+    def _function(self, node: ast.Call) -> Function | None:
+        """Returns the function of the file that a call runs, of an object that it builds too."""
+        func = node.func
+        found = self.code.local(func)
+        if found is None and isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+            values = self.code.assigned(func.value)  # net = Net(); net.predict(x)
+            only = _unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
+            cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
+            found = cls.method(func.attr) if isinstance(cls, Class) else None
+        return found if isinstance(found, Function) else None
+
+    def _outside_all(self, models: set[str], function: Function, node: ast.Call) -> set[str]:
+        return {name for each in models if (name := self.outside(each, function, node))}
 
     def outside(self, model: str, function: Function, node: ast.Call) -> str:
         """Returns the name, at a call of a function, of what the function calls `model`."""
         root, dot, rest = model.partition(".")
         if root == "self" and function.cls is not None:
-            func = node.func
-            is_own = isinstance(func, ast.Attribute) and _dotted(func.value) == "self"
-            return model if is_own else ""
+            holder = _dotted(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            return holder and holder + dot + rest
         if root not in function.names:
             # Of the file: the same model in all its functions.
             inside = function.node.body[0]
@@ -475,12 +506,7 @@ class _Reader:
         # If another model is trained explicitly, one that is only called may be frozen.
         if self.code.function_of(loop) in self._training:
             return False
-        if loop not in self._called:
-            calls = (node for node in ast.walk(loop) if isinstance(node, ast.Call))
-            self._called[loop] = {
-                _dotted(node.func) for node in calls if not self._is_without_gradient(node)
-            }
-        return model in self._called[loop]
+        return model in self.inside(loop).applies
 
     def is_made_in(self, loop: ast.AST, model: str) -> bool:
         """Whether each turn of a loop may have a model of its own, which is in training mode."""
@@ -647,21 +673,34 @@ class _Reader:
                 found.evals |= self.left_in_eval(node)
         elif method == "train":
             found.restores = True
+            model = self.receiver(node, "train")
+            found.is_open |= not model or len(found.restored) >= _MOST_MODELS
+            found.restored.add(model)
         elif method == "backward":
             found.backward = True
         elif method == "step" and _says_optimizer(func):
             found.backward = found.steps = True
-        function = self.code.local(func)
-        if isinstance(function, Function):
+        function = self._function(node)
+        if function is None and len(found.applies) < _MOST_MODELS:
+            if not self._is_without_gradient(node):
+                found.applies.add(_dotted(func))
+        if function is not None:
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
+            outside = self._outside_all(inner.restored, function, node)
+            found.is_open |= inner.is_open or len(outside) < len(inner.restored)
+            found.is_open |= len(found.restored) + len(outside) > _MOST_MODELS
+            found.restored |= outside if not found.is_open else set()
             found.backward |= inner.backward
             found.steps |= inner.steps
-            names = [self.outside(each, function, node) for each in inner.evals]
             if len(found.evals) < _MOST_MODELS:
-                found.evals.update(name for name in names if name)
+                found.evals |= self._outside_all(inner.evals, function, node)
+            if len(found.applies) < _MOST_MODELS and not self._is_without_gradient(node):
+                found.applies |= self._outside_all(inner.applies, function, node)
         elif method != "train":
-            found.restores |= _may_restore(func)
+            is_training = _may_restore(func)
+            found.restores |= is_training
+            found.is_open |= is_training
 
 
 def _asks_for_last(test: ast.expr) -> bool:
@@ -703,10 +742,20 @@ def _last(expr: ast.expr) -> str:
     return expr.attr if isinstance(expr, ast.Attribute) else getattr(expr, "id", "")
 
 
+def _shown(model: str) -> str:
+    """The name of a model as a person writes it: `models["g"]`."""
+    return model.replace(".[", "[")
+
+
 def _dotted(expr: ast.expr) -> str:
-    """A name, or attributes of one, as text; empty for everything else."""
+    """A name, or attributes or keys of one, as text; empty for everything else."""
     said = []
-    while isinstance(expr, ast.Attribute):
-        said.append(expr.attr)
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        if isinstance(expr, ast.Attribute):
+            said.append(expr.attr)
+        elif isinstance(expr.slice, ast.Constant):
+            said.append(f"[{expr.slice.value!r}]")
+        else:
+            return ""
         expr = expr.value
     return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
