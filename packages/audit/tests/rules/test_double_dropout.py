@@ -52,9 +52,11 @@ class Net(nn.Module):
             z = self.drop(z)
         else:
             z = self.fc(z)
-        z = self.drop(z)
-        z = z[:, 0]
-        return self.drop(z)  #!
+        return self.drop(z)
+    def first(self, x):
+        x = self.drop(self.fc(x))
+        x = x[:, 0]
+        return self.drop(x)  #!
 """
 
 CLEAN = """

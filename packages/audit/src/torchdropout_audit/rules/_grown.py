@@ -11,6 +11,7 @@ from typing import Any
 from ..code import Call, Code, Function
 from ._rule import kept
 from ._sequences import Layer, Path, Reader
+from ._turns import last_turns
 
 _ADDERS = frozenset(("append", "add_module", "register_module"))
 _SEQUENTIAL = "torch.nn.Sequential"
@@ -177,7 +178,8 @@ class _Grower:
             # What ends one turn is before what begins the next.
             twice = self._block(node, "body", once)
             self._loops -= 1
-            return self._block(node, "orelse", _joined(_joined(ways, once), twice))
+            after = _joined(_joined(ways, once), twice)
+            return self._block(node, "orelse", _without_last_turns(node.body, after))
         if isinstance(node, (ast.With, ast.AsyncWith)):
             return self._block(node, "body", ways)
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
@@ -237,6 +239,17 @@ class _Grower:
             self.found += now
             ways = tuple(now)
         return ways
+
+
+def _without_last_turns(body: list[ast.stmt], ways: _Ways) -> _Ways:
+    """Returns the ways that may lead out of a loop: `if i < n - 1` adds nothing in its last."""
+    last = [*last_turns(body, is_last=False)]
+    left = tuple(
+        way
+        for way in ways
+        if way is None or not any(a <= way.last.node.lineno <= b for a, b in last)
+    )
+    return left or _UNKNOWN
 
 
 def _joined(first: _Ways, second: _Ways) -> _Ways:

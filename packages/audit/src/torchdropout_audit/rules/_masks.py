@@ -32,7 +32,10 @@ _SCALES = frozenset(
     ("scale", "scaled", "scaler", "scaling", "rescale", "normalize", "norm", "factor")
     + ("inverse", "inv", "multiplier", "div", "divide", "reciprocal")
 )
-_OTHER = frozenset(("cond", "uncond", "unconditional", "unconditioned", "cfg", "guidance", "edge"))
+_OTHER = frozenset(
+    ("cond", "uncond", "unconditional", "unconditioned", "cfg", "guidance", "edge", "edges")
+    + ("condition", "conditional", "conditioning", "context", "classifier")
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,9 @@ class _Finder:
         code = self._code
         for node in ast.walk(code.tree):
             chosen = [*self._chosen(node)]
-            is_product = isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call))
-            for side in (*chosen, *(_sides(node) if is_product and not chosen else ())):
+            if not chosen and not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
+                continue
+            for side in chosen or _sides(node):  # type: ignore[arg-type]
                 found = self._draw(side)
                 if found is None:
                     continue
@@ -124,7 +128,8 @@ class _Finder:
                 yield node.args[0]
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             function = self._code.function_of(node)
-            if function is not None and says_drop(function.name):
+            is_dropout = function is not None and says_drop(function.name)
+            if is_dropout and _OTHER.isdisjoint(words(function.name)):  # type: ignore[union-attr]
                 yield from _indices(node)
 
     def _is_zero(self, expr: ast.expr) -> bool:
@@ -203,12 +208,11 @@ class _Finder:
             return self._floored(value)
         if attr == "sample":
             made = self._first(value)
-            name = self._code.name(made.func) if isinstance(made, ast.Call) else None
-            if isinstance(made, ast.Call) and (name or "").rpartition(".")[2] == "Bernoulli":
-                named = (k.value for k in made.keywords if k.arg == "probs")
-                rate = next(named, made.args[0] if made.args else None)
-                return None if rate is None else (expr, rate, None)
-            return None
+            if not isinstance(made, ast.Call):
+                return None
+            kind = (self._code.name(made.func) or "").rpartition(".")[2]
+            given = [*(k.value for k in made.keywords if k.arg == "probs"), *made.args]
+            return (expr, given[0], None) if kind == "Bernoulli" and given else None
         if attr in ("int", "long", "byte"):
             floored = self._floored(value)  # (keep + torch.rand(n)).int()
             if floored is not None:
@@ -425,7 +429,7 @@ def is_asked_for(code: Code, mask: Mask) -> bool:
 
 @kept
 def _flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> tuple[str, ...]:
-    """Returns the flags of a function, off by default, that a test asks for."""
+    """Returns the flags of a function that a test asks for: off by default, or `use_dropout`."""
     test = choice.test
     asked = test.values if isinstance(test, ast.BoolOp) else [test]
     names = dict.fromkeys(each.id for each in asked if isinstance(each, ast.Name))
@@ -433,7 +437,8 @@ def _flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> 
     return tuple(
         name
         for name in names
-        if name in function.names and not (name in defaults and code.value(defaults[name]) is True)
+        if name in function.names
+        and (says_drop(name) or not (name in defaults and code.value(defaults[name]) is True))
     )
 
 

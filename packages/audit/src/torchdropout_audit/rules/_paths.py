@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
+from functools import partial
 
-from ..code import Code
+from ..code import Class, Code
 from ._grown import grown
 from ._rule import kept
-from ._sequences import Path, Reader, has_dropout
+from ._sequences import Layer, Path, Reader, has_dropout
 from ._values import Values
 
 
@@ -38,5 +40,15 @@ def values(code: Code) -> Values:
 def _paths(code: Code) -> tuple[Path, ...]:
     if not has_dropout(code):
         return ()
-    reader = Reader(code, lambda expr, cls: values(code).layer(expr, cls))
+    reader = Reader(code, partial(_layer, code))
     return (*reader.read(), *grown(reader))
+
+
+def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
+    """Returns the layer that an expression builds, if that is surely one of torch."""
+    found = values(code).of(expr, cls)
+    layers = [each for each in found if isinstance(each, Layer) and each.call is not None]
+    names = {each.name for each in layers}
+    if len(layers) < len(found) or len(names) != 1:
+        return None
+    return layers[0] if layers[0].name.startswith("torch.nn.") else None

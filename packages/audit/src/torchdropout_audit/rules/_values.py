@@ -174,20 +174,6 @@ class Values:
         self._depends |= before
         return found
 
-    def layer(self, expr: ast.expr, cls: Class | None) -> Layer | None:
-        """Returns the layer that an expression builds, if that is surely one of torch.
-
-        Args:
-            expr: An expression.
-            cls: The class whose attributes `self` has.
-        """
-        found = self.of(expr, cls)
-        layers = [each for each in found if isinstance(each, Layer) and each.call is not None]
-        names = {each.name for each in layers}
-        if len(layers) < len(found) or len(names) != 1:
-            return None
-        return layers[0] if layers[0].name.startswith("torch.nn.") else None
-
     @contextmanager
     def within(self, made: Made) -> Iterator[None]:
         """Reads the parameters of a Module's `__init__` as the call that builds it gives them.

@@ -72,9 +72,10 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
     scale or a mask in between, and at one right after a Linear or a convolution that is known to
     return logits: it has as many outputs as there are classes, labels or words, its name or that of
-    the result contains classifier or logits, or it ends a whole model in a variable. The Linear and
-    dropout at the end of a transformer's feed-forward block are not reported: their output is added
-    to something.
+    the result contains classifier, logits or score, a sigmoid of it is returned, or it ends a whole
+    model: in a variable, in a class named classifier, or in one that the file builds by itself and
+    trains by a cross entropy. The Linear and dropout at the end of a transformer's feed-forward
+    block are not reported: their output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
@@ -195,7 +196,7 @@ def _is_named(path: Path) -> bool:
 
 
 def _is_of_head(path: Path) -> bool:
-    """Whether the projection has a name that says what it returns: `self.drop(self.classify(x))`."""
+    """Whether the projection has a name that says what it is: `self.drop(self.classifier(x))`."""
     applied = path.earlier.last.node if path.earlier is not None else None
     func = applied.func if isinstance(applied, ast.Call) else None
     if isinstance(func, ast.Subscript):  # one of a list

@@ -101,9 +101,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
     a function or a method, whose name does not appear in the body, or that is replaced before it is
-    read, or stored by a Module in an attribute that the file does not read. The rate is an
-    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
-    is missing.
+    read, or only printed, or stored by a Module in an attribute that the file does not read, unless
+    to say what the Module is (`extra_repr`); or stored by any class that builds a model with 0 in
+    its place. The rate is an argument, it is tuned and recorded, and it has no effect: the dropout
+    has a rate of its own, or is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
@@ -113,10 +114,11 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    third of all, are no reason in a function, or a Module's constructor, that uses another rate or
-    has five parameters, if no other class of the file is built with the same arguments; but a group
-    of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is
-    unused as a whole is one.
+    third of all, or two thirds where a dropout has a rate that is written down, are no reason in a
+    function, or a Module's constructor, that uses another rate or has five parameters, if no other
+    class of the file that is built with the same arguments uses the rate; but a group of one
+    beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a
+    whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -366,7 +368,9 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
 def _with_literal(code: Code) -> frozenset[Function | None]:
     """Returns the functions that give a dropout a rate that is written down, and not 0."""
     return frozenset(
-        call.function for call, _, rate in rates(code) if is_number(p := code.value(rate)) and p != 0
+        call.function
+        for call, _, rate in rates(code)
+        if is_number(p := code.value(rate)) and p != 0
     )
 
 
@@ -385,9 +389,7 @@ def _names_of(function: Function) -> tuple[str, ...]:
 def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
     """Whether a class that can take the place of another uses a rate that this one does not."""
     alike = _alike(code).get(_names_of(function), [])[:_MOST_ALIKE]
-    return any(
-        not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function
-    )
+    return any(not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function)
 
 
 @kept

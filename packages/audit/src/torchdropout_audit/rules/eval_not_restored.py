@@ -130,10 +130,11 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
     model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
-    `train()` in the loop, or in what it calls, is accepted. A model counts as trained if this file
-    calls its `train()` or passes on its `parameters()`; in a function that does neither for any
-    model, if the loop calls it outside `no_grad`. A model whose parameters are frozen is not
-    trained, nor is one in a loop that only moves its input by `x.grad`.
+    `train()` in the loop, or in what it calls, is accepted, unless several models are put in eval
+    mode and only others of these are put back. A model counts as trained if this file calls its
+    `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
+    loop, or a function that it calls, applies it outside `no_grad`. A model whose parameters are
+    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
@@ -681,9 +682,9 @@ class _Reader:
         elif method == "step" and _says_optimizer(func):
             found.backward = found.steps = True
         function = self._function(node)
-        if function is None and len(found.applies) < _MOST_MODELS:
-            if not self._is_without_gradient(node):
-                found.applies.add(_dotted(func))
+        is_trained = len(found.applies) < _MOST_MODELS and not self._is_without_gradient(node)
+        if function is None and is_trained:
+            found.applies.add(_dotted(func))
         if function is not None:
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
@@ -695,7 +696,7 @@ class _Reader:
             found.steps |= inner.steps
             if len(found.evals) < _MOST_MODELS:
                 found.evals |= self._outside_all(inner.evals, function, node)
-            if len(found.applies) < _MOST_MODELS and not self._is_without_gradient(node):
+            if is_trained:
                 found.applies |= self._outside_all(inner.applies, function, node)
         elif method != "train":
             is_training = _may_restore(func)

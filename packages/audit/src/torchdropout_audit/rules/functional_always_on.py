@@ -51,7 +51,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     do not see `model.eval()`. Predictions are then random, and worse than those of the model
     without dropout; nothing warns about it.
 
-    Such a call, or one that gives `self.train` or `self.train()`, is an error in a method of a
+    Such a call, or one that gives `self.train` or `self.train()`, also to a dropout function of
+    another file, is an error in a method of a
     Module, and in a function that such a method calls in the same file; elsewhere it is advice,
     since the caller may always be training. It is not reported if a test of training decides (`if
     self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a

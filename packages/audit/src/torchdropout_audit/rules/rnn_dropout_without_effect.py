@@ -41,10 +41,11 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
-    with a dropout above 0 and one layer, which is the default. It is advice if there is surely one
-    layer and the rate is not known. It is also advice if only the defaults of two parameters say
-    that there is one layer and that the rate is above 0, no other dropout has that rate, and this
-    file does not build the class. If the number of layers is not known, or a test looks at it,
+    with a dropout above 0 and one layer, which is the default. The number is followed through
+    names, `**options` and the calls of the file. It is advice if there is surely one layer and the
+    rate is not known. It is also advice if only defaults, of parameters or of options
+    (`add_argument`, a dataclass), say that there is one layer and that the rate is above 0, and no
+    other dropout has that rate. If the number of layers is not known, or a test looks at it,
     nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
@@ -270,8 +271,10 @@ def _is_option(value: ast.expr) -> bool:
         asked = {each for name in _names(value.test) for each in words(name)}
         sides = (value.body, value.orelse)
         is_any = any(map(_is_option, sides))
-        return is_any and _COUNTS.isdisjoint(asked) and all(
-            _is_option(each) or isinstance(each, ast.Constant) for each in sides
+        return (
+            is_any
+            and _COUNTS.isdisjoint(asked)
+            and all(_is_option(each) or isinstance(each, ast.Constant) for each in sides)
         )
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub):
         return isinstance(value.left, ast.Constant) and _is_option(value.right)

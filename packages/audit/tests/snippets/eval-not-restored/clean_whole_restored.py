@@ -1,0 +1,15 @@
+import torch
+import torch.nn.functional as F
+
+
+def fit(model, loader, valid):
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(10):
+        model.train()
+        for x, y in loader:
+            loss = F.mse_loss(model.decoder(model.encoder(x)), y)
+            loss.backward()
+            optimizer.step()
+        model.encoder.eval()
+        model.eval()
+        print(model(valid))
