@@ -10,6 +10,7 @@ from .definitions import Call, Function
 from .names import Names
 
 _MOST_EXPANDED = 50
+_MOST_DICTS = 4  # `**options` of one call
 
 
 class Layers(Names):
@@ -102,7 +103,11 @@ class Layers(Names):
             or is not known, and for one with `*arguments`.
         """
         dicts = [each.value for each in call.keywords if each.arg is None]
-        if not dicts or any(isinstance(each, ast.Starred) for each in call.args):
+        if (
+            not dicts
+            or len(dicts) > _MOST_DICTS
+            or any(isinstance(each, ast.Starred) for each in call.args)
+        ):
             return None
         found: dict[str, ast.expr] = {}
         for each in dicts:
@@ -112,7 +117,7 @@ class Layers(Names):
                     return None
                 each = values[0]
             pairs = _written(each)
-            if pairs is None or len(pairs) > _MOST_EXPANDED:
+            if pairs is None:
                 return None
             found.update(pairs)
         return found
@@ -148,7 +153,7 @@ class Layers(Names):
 
 def _written(expr: ast.expr) -> Mapping[str, ast.expr] | None:
     """Returns the values of a dict by their names; None if it is not written down."""
-    if isinstance(expr, ast.Dict):
+    if isinstance(expr, ast.Dict) and len(expr.keys) <= _MOST_EXPANDED:
         pairs = zip(expr.keys, expr.values, strict=True)
         named = {
             key.value: value
@@ -156,7 +161,9 @@ def _written(expr: ast.expr) -> Mapping[str, ast.expr] | None:
             if isinstance(key, ast.Constant) and isinstance(key.value, str)
         }
         return named if len(named) == len(expr.keys) else None
-    if isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "dict":
+    if not isinstance(expr, ast.Call) or len(expr.keywords) > _MOST_EXPANDED:
+        return None
+    if isinstance(expr.func, ast.Name) and expr.func.id == "dict":
         named = {each.arg: each.value for each in expr.keywords if each.arg is not None}
         return named if not expr.args and len(named) == len(expr.keywords) else None
     return None

@@ -17,6 +17,7 @@ _ADDERS = frozenset(("append", "add_module", "register_module"))
 _SEQUENTIAL = "torch.nn.Sequential"
 _MOST = 8  # ways to reach a statement that are followed
 _MOST_PATHS = 2000
+_MOST_GIVEN = 20  # arguments of a Sequential
 _DEEPEST_LOOPS = 4  # loops in loops that are followed
 _Ways = tuple[Path | None, ...]
 _UNKNOWN: _Ways = (None,)
@@ -149,7 +150,8 @@ class _Grower:
         """Returns the paths in a function, or in the module."""
         ways = self._block(holder, "body", _UNKNOWN)
         given = self.whole.args if isinstance(self.whole, ast.Call) else []
-        if not any(map(self._is_in, given[:-1])):  # nothing follows the list
+        if len(given) < _MOST_GIVEN and not any(map(self._is_in, given[:-1])):
+            # Nothing follows the list.
             self.found += [replace(way, ends=True) for way in ways if way is not None]
         return self.found
 

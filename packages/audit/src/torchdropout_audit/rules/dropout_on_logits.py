@@ -235,7 +235,12 @@ def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:
     )
     if not _CLASSIFIERS.isdisjoint(said):
         return is_output
-    return is_output and bool(_CLASSIFIES.search(code.text)) and cls in _models(code)
+    return is_output and _classifies(code) and cls in _models(code)
+
+
+@kept
+def _classifies(code: Code) -> bool:
+    return _CLASSIFIES.search(code.text) is not None
 
 
 @kept

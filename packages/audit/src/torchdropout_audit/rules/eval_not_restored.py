@@ -158,7 +158,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             loop = reader.training_loop(call.node)
             if loop is None or reader.leaves(call.node, loop):
                 continue
-            if reader.inside(loop).may_restore(model):
+            if reader.may_restore(model, loop):
                 continue
             if reader.is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
@@ -343,8 +343,8 @@ class _Inside:
     Attributes:
         evals: The models that it puts in eval mode, by its names for them.
         restores: Whether it may put something in training mode.
-        restored: What it puts in training mode, as far as that has names.
-        is_open: Whether what it puts in training mode may have other names.
+        restored: What it puts in training mode itself.
+        is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
         applies: The models, or methods, that it calls outside `no_grad`.
@@ -357,19 +357,6 @@ class _Inside:
     is_open: bool = False
     backward: bool = False
     steps: bool = False
-
-    def may_restore(self, model: str) -> bool:
-        """Whether it may put a model in training mode.
-
-        It does not if it evaluates several models, and puts only others of these back.
-        """
-        if not self.restores or self.is_open or not self.restored or model not in self.evals:
-            return self.restores
-        others = self.restored
-        return not others <= self.evals or any(
-            f"{each}.".startswith(f"{model}.") or f"{model}.".startswith(f"{each}.")
-            for each in others
-        )
 
 
 class _Reader:
@@ -472,6 +459,34 @@ class _Reader:
             if isinstance(parent, _FUNCTIONS):
                 return None
         return None
+
+    def may_restore(self, model: str, loop: ast.AST) -> bool:
+        """Whether a loop may put a model in training mode.
+
+        It does not if it evaluates several models, and puts only others of these back.
+        """
+        inside = self.inside(loop)
+        if not inside.restores or inside.is_open or model not in inside.evals:
+            return inside.restores
+        others = inside.restored
+        return not others <= inside.evals or any(
+            f"{each}.".startswith(f"{model}.")
+            or f"{model}.".startswith(f"{each}.")
+            or frozenset((each, model)) in self._aliases
+            for each in others
+        )
+
+    @cached_property
+    def _aliases(self) -> frozenset[frozenset[str]]:
+        """The pairs of names of which one is made of the other: `whole = DataParallel(model)`."""
+        return frozenset(
+            frozenset((_dotted(target), _dotted(each)))
+            for node in ast.walk(self.code.tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets[:1]
+            for each in ast.walk(node.value)
+            if isinstance(each, (ast.Name, ast.Attribute))
+        )
 
     def leaves(self, node: ast.AST, loop: ast.AST) -> bool:
         """Whether the loop ends after a node: a `break` or `return` in the same block."""
@@ -642,11 +657,23 @@ class _Reader:
         return needing - {""}
 
     def _is_without_gradient(self, node: ast.AST) -> bool:
-        return any(
-            isinstance(parent, (ast.With, ast.AsyncWith))
-            and any(_last(item.context_expr) in _NO_GRADIENT for item in parent.items)
-            for parent in self.code.parents(node)
-        )
+        return node in self._without_gradient
+
+    @cached_property
+    def _without_gradient(self) -> frozenset[ast.AST]:
+        """The calls that are in a block without gradients."""
+        found = []
+        waiting: list[tuple[ast.AST, bool]] = [(self.code.tree, False)]
+        while waiting:
+            node, is_off = waiting.pop()
+            if isinstance(node, (ast.With, ast.AsyncWith)):
+                is_off |= any(_last(each.context_expr) in _NO_GRADIENT for each in node.items)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                is_off = any(_last(each) in _NO_GRADIENT for each in node.decorator_list)
+            elif isinstance(node, ast.Call) and is_off:
+                found.append(node)
+            waiting += [(each, is_off) for each in ast.iter_child_nodes(node)]
+        return frozenset(found)
 
     def inside(self, node: ast.AST, depth: int = 0) -> _Inside:
         """Returns what a loop or function does, including the functions that it calls."""
@@ -688,10 +715,7 @@ class _Reader:
         if function is not None:
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
-            outside = self._outside_all(inner.restored, function, node)
-            found.is_open |= inner.is_open or len(outside) < len(inner.restored)
-            found.is_open |= len(found.restored) + len(outside) > _MOST_MODELS
-            found.restored |= outside if not found.is_open else set()
+            found.is_open |= inner.restores
             found.backward |= inner.backward
             found.steps |= inner.steps
             if len(found.evals) < _MOST_MODELS:

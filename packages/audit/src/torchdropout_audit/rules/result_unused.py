@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
@@ -92,22 +92,35 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
             named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
             if [*named] == other.targets and _are_beside(parent, statement, other):
                 return f"given to {name}, which gets another value"
-    is_of_loop = _is_of_loop(parent, statement, name, places[at:])
+    is_of_loop = _is_of_loop(code, function, statement, name)
     if name in _kept_names(code, function) and not is_of_loop:
         return ""
     by_text = not _READERS.isdisjoint(code.names_in(function.node))
     return "" if by_text else f"given to {name}, which is not read"
 
 
-def _is_of_loop(parent: ast.AST, statement: ast.stmt, name: str, after: Sequence[ast.Name]) -> bool:
+def _is_of_loop(code: Code, function: Function, statement: ast.Assign, name: str) -> bool:
     """Whether a name is bound anew by the loop around, and not read after a statement.
 
     `for x in inputs: x = self.drop(x)` leaves the inputs as they are.
     """
-    if not isinstance(parent, ast.For) or statement not in parent.body:
+    parent = next(code.parents(statement))
+    if not isinstance(parent, ast.For) or not code.is_in(statement, parent, "body"):
         return False
     is_target = isinstance(parent.target, ast.Name) and parent.target.id == name
-    return is_target and not any(isinstance(each.ctx, ast.Load) for each in after)
+    end = (statement.end_lineno or 0, statement.end_col_offset or 0)
+    return is_target and _last_loads(code, function).get(name, end) <= end
+
+
+@kept
+def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[int, int]]:
+    """The place at which a function last reads each name."""
+    named = code.names_in(function.node)
+    return {
+        name: max(_place(node) for node in nodes if isinstance(node.ctx, ast.Load))
+        for name, nodes in named.items()
+        if any(isinstance(node.ctx, ast.Load) for node in nodes)
+    }
 
 
 def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:

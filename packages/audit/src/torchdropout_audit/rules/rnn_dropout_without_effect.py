@@ -23,7 +23,7 @@ rnn = nn.LSTM(8, 16, dropout=0.5)
 FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 _KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
 _DEEPEST = 6  # names that stand for names, and callers of callers
-_MOST_VALUES = 12
+_MOST_VALUES = 50  # of one name, and calls of one function
 _SIZES = 2  # arguments that every RNN needs
 # Words of a number of layers.
 _COUNTS = frozenset(("layers", "layer", "depth", "n", "num", "nlayers", "training", "blocks"))
@@ -189,6 +189,8 @@ def _one_by_callers(
     if function.name == "__init__":
         calls = _built(code).get(function.cls, []) if function.cls is not None else []
     default = function.defaults.get(name)
+    if len(calls) > _MOST_VALUES:
+        return ""
     if not calls:
         return "by default" if default is not None and code.value(default) == 1 else ""
     given = [(function.given(each, name), each.function) for each in calls]

@@ -1,5 +1,6 @@
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 
 def fit(model, loader, valid):
@@ -11,5 +12,19 @@ def fit(model, loader, valid):
             loss.backward()
             optimizer.step()
         model.encoder.eval()
+        model.eval()
+        print(model(valid))
+
+
+def parallel(model, loader, valid):
+    optimizer = torch.optim.Adam(model.parameters())
+    wrapped = nn.DataParallel(model)
+    for _ in range(10):
+        wrapped.train()
+        for x, y in loader:
+            loss = F.mse_loss(wrapped(x), y)
+            loss.backward()
+            optimizer.step()
+        wrapped.eval()
         model.eval()
         print(model(valid))
