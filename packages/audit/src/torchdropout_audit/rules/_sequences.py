@@ -262,7 +262,10 @@ class Reader:
 
     def _resolved(self, expr: ast.expr, node: ast.expr) -> Layer:
         """Returns the layer that an expression stands for where more than names is followed."""
-        found = None if self._resolve is None else self._resolve(expr, self.code.class_of(expr))
+        is_method = isinstance(expr, ast.Attribute) and _said(expr.value) != "self"
+        if self._resolve is None or is_method:
+            return Layer(node)
+        found = self._resolve(expr, self.code.class_of(expr))
         return Layer(node) if found is None else replace(found, node=node)
 
     def _held(self, expr: ast.expr) -> Sequence[ast.expr | None]:
