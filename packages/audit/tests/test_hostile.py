@@ -771,6 +771,56 @@ def eval_of_text(n):
 
 
 @shape
+def layers_by_callers(n):
+    return (
+        HEAD
+        + "class M(nn.Module):\n    def __init__(self, n, p=.1):\n"
+        + "        self.n = n\n"
+        + "        self.a = nn.LSTM(1, 1, self.n, dropout=p)\n" * n
+        + "M(1)\n" * n
+    )
+
+
+@shape
+def dicts_of_options(n):
+    options = ", ".join(f"k{i}=1" for i in range(n))
+    return f"{HEAD}o = dict({options}, dropout=.1)\n" + "nn.LSTM(1, 1, **o)\n" * n
+
+
+@shape
+def names_of_loops(n):
+    return fwd(["for x in y:", *["    x = F.dropout(x, .1, self.training)"] * n])
+
+
+@shape
+def masks_by_index(n):
+    return fwd(
+        ["m = torch.rand(3) > self.drop_prob", *["x[m] = 0", "x = torch.where(m, x, 0)"] * n]
+    )
+
+
+@shape
+def returned_after_loops(n):
+    loops = ["    " * i + f"for a{i} in x:" for i in range(10)]
+    return fwd([*loops, *["    " * 10 + "x = F.dropout(self.fc(x)[0], .1, self.training)"] * n])
+
+
+@shape
+def lists_in_one(n):
+    lists = "".join(f"l{i} = []\nl{i}.append(nn.Dropout(.1))\n" for i in range(n))
+    return f"{HEAD}{lists}net = nn.Sequential({', '.join(f'*l{i}' for i in range(n))})\n"
+
+
+@shape
+def eval_in_branches(n):
+    return (
+        HEAD
+        + "def f(m, o):\n  for x in y:\n    m(x).backward()\n    m.eval()\n    if x: m(x)\n"
+        + "    elif x: m(x)\n" * n
+    )
+
+
+@shape
 def masks(n):
     flags = ", ".join(f"a{i}=False" for i in range(n))
     mask = "x * (torch.rand_like(x) > self.drop_prob) / self.drop_prob"

@@ -53,6 +53,10 @@ class Net(nn.Module):
         else:
             z = self.fc(z)
         return self.drop(z)
+    def first(self, x):
+        x = self.drop(self.fc(x))
+        x = x[:, 0]
+        return self.drop(x)  #!
 """
 
 CLEAN = """
@@ -71,8 +75,6 @@ class Net(nn.Module):
         self.drops = nn.ModuleList([nn.Dropout(p), nn.Dropout(p)])
         self.pair = nn.Sequential(Dropout(p), nn.Dropout(p))
     def forward(self, x, y):
-        x = self.drop(x)
-        x = x[0]
         x = self.drop(x)
         x = self.none(x)
         x = self.two(x)

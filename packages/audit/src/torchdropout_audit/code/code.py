@@ -144,7 +144,8 @@ class Code(Layers, Training):
     def _link(self) -> None:
         for node in self._scopes.order:
             if isinstance(node, ast.Call):
-                call = Call(node, self.name(node.func), self.function_of(node), self.class_of(node))
+                holders = (self.function_of(node), self.class_of(node))
+                call = Call(node, self.name(node.func), *holders, self.spread(node))
                 self.calls.append(call)
                 called = self._called(node.func)
                 if called is not None:

@@ -193,12 +193,14 @@ class Call:
         name: The qualified name of what is called; None if it is not known.
         function: The innermost function around it.
         cls: The class whose method, or function nested in one, it is in.
+        spread: What `**options` gives, where that is a dict that is written down and not changed.
     """
 
     node: ast.Call
     name: str | None
     function: Function | None
     cls: Class | None
+    spread: Mapping[str, ast.expr] | None = None
 
     def argument(self, name: str) -> ast.expr | Unknown | None:
         """Returns the argument for a parameter, by position or by name.
@@ -210,7 +212,10 @@ class Call:
             The expression; None if there is none; UNKNOWN if `*args` or `**kwargs` may hold it.
         """
         places = SIGNATURES.get(self.name or "", ())
-        return _argument(self.node, places.index(name) if name in places else None, name)
+        found = _argument(self.node, places.index(name) if name in places else None, name)
+        if found is UNKNOWN and self.spread is not None:
+            return self.spread.get(name)
+        return found
 
 
 def _argument(node: ast.Call, place: int | None, name: str) -> ast.expr | Unknown | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from functools import cached_property
 
 from .definitions import Call, Function
 from .names import Names
 
 _MOST_EXPANDED = 50
+_MOST_DICTS = 4  # `**options` of one call
 
 
 class Layers(Names):
@@ -90,6 +92,36 @@ class Layers(Names):
             self._results[function] = returns[0].value if len(returns) == 1 else None
         return self._results[function]
 
+    def spread(self, call: ast.Call) -> Mapping[str, ast.expr] | None:
+        """Returns what `**options` gives a call, where it is a dict that is written down.
+
+        Args:
+            call: A call.
+
+        Returns:
+            The values by name; None for a call without such options, for a dict that may be changed
+            or is not known, and for one with `*arguments`.
+        """
+        dicts = [each.value for each in call.keywords if each.arg is None]
+        if (
+            not dicts
+            or len(dicts) > _MOST_DICTS
+            or any(isinstance(each, ast.Starred) for each in call.args)
+        ):
+            return None
+        found: dict[str, ast.expr] = {}
+        for each in dicts:
+            if isinstance(each, ast.Name):
+                values = self.assigned(each)
+                if len(values) != 1 or values[0] is None or each.id in self._changed:
+                    return None
+                each = values[0]
+            pairs = _written(each)
+            if pairs is None:
+                return None
+            found.update(pairs)
+        return found
+
     def _ordered(self, expr: ast.expr) -> list[ast.expr] | None:
         if not isinstance(expr, ast.Call) or self.name(expr.func) != "collections.OrderedDict":
             return None
@@ -117,3 +149,21 @@ class Layers(Names):
             if isinstance(target, ast.Name):
                 found.add(target.id)
         return frozenset(found)
+
+
+def _written(expr: ast.expr) -> Mapping[str, ast.expr] | None:
+    """Returns the values of a dict by their names; None if it is not written down."""
+    if isinstance(expr, ast.Dict) and len(expr.keys) <= _MOST_EXPANDED:
+        pairs = zip(expr.keys, expr.values, strict=True)
+        named = {
+            key.value: value
+            for key, value in pairs
+            if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        }
+        return named if len(named) == len(expr.keys) else None
+    if not isinstance(expr, ast.Call) or len(expr.keywords) > _MOST_EXPANDED:
+        return None
+    if isinstance(expr.func, ast.Name) and expr.func.id == "dict":
+        named = {each.arg: each.value for each in expr.keywords if each.arg is not None}
+        return named if not expr.args and len(named) == len(expr.keywords) else None
+    return None

@@ -91,12 +91,14 @@ def one_of(code: Code, func: ast.expr, allowed: Container[str]) -> str | None:
         allowed: Names that can take each other's place.
     """
     values: list[ast.expr | None] = []
-    if isinstance(func, ast.Subscript):  # KINDS[kind]
-        held = func.value if isinstance(func.value, ast.Dict) else None
-        named = code.assigned(func.value)
-        if held is None and len(named) == 1 and isinstance(named[0], ast.Dict):
-            held = named[0]
-        values = [*held.values] if held is not None else []
+    table = func.value if isinstance(func, ast.Subscript) else None  # KINDS[kind]
+    if isinstance(func, ast.Call) and isinstance(func.func, ast.Attribute):
+        table = func.func.value if func.func.attr == "get" else None  # KINDS.get(kind)
+    if table is not None:
+        named = code.assigned(table)
+        values = [*_held(named[0] if len(named) == 1 else table)]
+        if isinstance(func, ast.Call):
+            values += func.args[1:]
     elif isinstance(func, ast.Call):  # getattr(F, "dropout")
         is_own = isinstance(func.func, ast.Name) and func.func.id == "getattr"
         pattern = code.pattern(func.args[1]) if is_own and len(func.args) > 1 else None
@@ -116,6 +118,14 @@ def one_of(code: Code, func: ast.expr, allowed: Container[str]) -> str | None:
     if not names or not all(each is not None and each in allowed for each in names):
         return None
     return min(each for each in names if each)
+
+
+def _held(expr: ast.expr | None) -> Iterator[ast.expr]:
+    """Yields the values of a dict that is written down."""
+    if isinstance(expr, ast.Dict):
+        yield from expr.values
+    elif isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "dict" and not expr.args:
+        yield from (each.value for each in expr.keywords)
 
 
 def around(code: Code, function: Function | None) -> list[Function]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, words
 from ._dropouts import is_local_dropout, names_dropout
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
+from ._turns import last_turns
 from ._values import Listed, Made, Part, Value, Values
 
 _NONE: frozenset[ast.expr] = frozenset()
@@ -165,7 +166,7 @@ class Flow:
     def _loop(self, body: Sequence[ast.stmt], state: _State) -> None:
         before, state.turn = state.turn, 1
         self._block(body, state)
-        last = [*_last_turns(body)]
+        last = [*last_turns(body)]
         if last:  # what the last turn drops is not dropped before another
             for name, passed in state.passed.items():
                 kept = (
@@ -652,23 +653,6 @@ def _parts(value: Value) -> Sequence[Part]:
 def _is_unordered(parts: Sequence[Part]) -> bool:
     """Whether each element has a name of its own, so that their order is not known."""
     return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
-
-
-def _last_turns(body: Sequence[ast.stmt]) -> Iterator[tuple[int, int]]:
-    """Yields the lines of what only the last turn of a loop does: `if i < n - 1: ... else: ...`."""
-    for node in body:
-        test = node.test if isinstance(node, ast.If) else None
-        if not isinstance(node, ast.If) or not isinstance(test, ast.Compare):
-            continue
-        given = test.comparators[0]
-        is_end = isinstance(given, ast.BinOp) and isinstance(given.op, ast.Sub)
-        is_end = is_end and isinstance(test.left, ast.Name)
-        if is_end and isinstance(test.ops[0], (ast.Lt, ast.NotEq)):
-            block: Sequence[ast.stmt] = node.orelse
-        else:
-            block = node.body if is_end and isinstance(test.ops[0], ast.Eq) else ()
-        if block:
-            yield block[0].lineno, block[-1].end_lineno or block[-1].lineno
 
 
 def _root(expr: ast.expr) -> ast.expr:

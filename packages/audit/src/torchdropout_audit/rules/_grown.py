@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..code import Call, Code, Function
 from ._rule import kept
 from ._sequences import Layer, Path, Reader
+from ._turns import last_turns
 
 _ADDERS = frozenset(("append", "add_module", "register_module"))
 _SEQUENTIAL = "torch.nn.Sequential"
 _MOST = 8  # ways to reach a statement that are followed
 _MOST_PATHS = 2000
+_MOST_GIVEN = 20  # arguments of a Sequential
 _DEEPEST_LOOPS = 4  # loops in loops that are followed
 _Ways = tuple[Path | None, ...]
 _UNKNOWN: _Ways = (None,)
@@ -22,15 +25,15 @@ _UNKNOWN: _Ways = (None,)
 _Blocks = dict[tuple[ast.AST, str], dict[ast.AST, None]]
 
 
-def grown(code: Code) -> Iterator[Path]:
+def grown(reader: Reader) -> Iterator[Path]:
     """Yields the layers that are added to a list or a Sequential, each after those before it.
 
     Of a choice (`if`), each branch is followed; of a loop, two turns.
 
     Args:
-        code: A file.
+        reader: Reads the layers of a file.
     """
-    reader = Reader(code)
+    code = reader.code
     scopes: dict[ast.AST, dict[str, ast.AST]] = {}
     for call in code.calls:
         for name, function in _containers(code, call):
@@ -145,7 +148,11 @@ class _Grower:
 
     def paths(self, holder: ast.AST) -> list[Path]:
         """Returns the paths in a function, or in the module."""
-        self._block(holder, "body", _UNKNOWN)
+        ways = self._block(holder, "body", _UNKNOWN)
+        given = self.whole.args if isinstance(self.whole, ast.Call) else []
+        if len(given) < _MOST_GIVEN and not any(map(self._is_in, given[:-1])):
+            # Nothing follows the list.
+            self.found += [replace(way, ends=True) for way in ways if way is not None]
         return self.found
 
     def _is_in(self, node: ast.AST) -> bool:
@@ -173,7 +180,8 @@ class _Grower:
             # What ends one turn is before what begins the next.
             twice = self._block(node, "body", once)
             self._loops -= 1
-            return self._block(node, "orelse", _joined(_joined(ways, once), twice))
+            after = _joined(_joined(ways, once), twice)
+            return self._block(node, "orelse", _without_last_turns(node.body, after))
         if isinstance(node, (ast.With, ast.AsyncWith)):
             return self._block(node, "body", ways)
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
@@ -233,6 +241,17 @@ class _Grower:
             self.found += now
             ways = tuple(now)
         return ways
+
+
+def _without_last_turns(body: list[ast.stmt], ways: _Ways) -> _Ways:
+    """Returns the ways that may lead out of a loop: `if i < n - 1` adds nothing in its last."""
+    last = [*last_turns(body, is_last=False)]
+    left = tuple(
+        way
+        for way in ways
+        if way is None or not any(a <= way.last.node.lineno <= b for a, b in last)
+    )
+    return left or _UNKNOWN
 
 
 def _joined(first: _Ways, second: _Ways) -> _Ways:

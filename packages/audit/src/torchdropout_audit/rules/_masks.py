@@ -21,6 +21,7 @@ _CASTS = frozenset(
     + ("mul", "mul_", "eq", "ne", "logical_not")
 )
 """Methods after which a mask is still a mask."""
+_MAKERS = frozenset(("torch.from_numpy", "torch.tensor", "torch.as_tensor", "torch.FloatTensor"))
 _ONES = frozenset(("torch.ones", "torch.ones_like", "new_ones"))
 _DROPS = frozenset(
     ("drop", "dropout", "dropouts", "pdrop", "droppath", "dropconnect", "dropblock", "droprate")
@@ -31,7 +32,10 @@ _SCALES = frozenset(
     ("scale", "scaled", "scaler", "scaling", "rescale", "normalize", "norm", "factor")
     + ("inverse", "inv", "multiplier", "div", "divide", "reciprocal")
 )
-_OTHER = frozenset(("cond", "uncond", "unconditional", "unconditioned", "cfg", "guidance", "edge"))
+_OTHER = frozenset(
+    ("cond", "uncond", "unconditional", "unconditioned", "cfg", "guidance", "edge", "edges")
+    + ("condition", "conditional", "conditioning", "context", "classifier")
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Mask:
         dropped: The probability to drop, if the mask is 1 where it keeps and that can be read.
         function: The function that `node` is in.
         is_scaled: Whether something may make up for what is dropped.
+        is_chosen: Whether the mask chooses what is set to zero, or left out: `x[mask] = 0`.
     """
 
     node: ast.AST
@@ -53,6 +58,7 @@ class Mask:
     dropped: ast.expr | None
     function: Function
     is_scaled: bool
+    is_chosen: bool = False
 
 
 _DEEPEST = 60  # names that stand for names: a circle, or unreadable
@@ -94,9 +100,10 @@ class _Finder:
     def masks(self) -> Iterator[Mask]:
         code = self._code
         for node in ast.walk(code.tree):
-            if not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
+            chosen = [*self._chosen(node)]
+            if not chosen and not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
                 continue
-            for side in _sides(node):
+            for side in chosen or _sides(node):  # type: ignore[arg-type]
                 found = self._draw(side)
                 if found is None:
                     continue
@@ -104,8 +111,37 @@ class _Finder:
                 function = code.function_of(node)
                 if function is None or _is_one_number(drawn) or not self._is_rate(rate, function):
                     break
-                yield Mask(node, drawn, rate, dropped, function, self._is_scaled(function, side))
+                is_scaled, is_chosen = self._is_scaled(function, side), side in chosen
+                # What is chosen is what is dropped, or what is kept.
+                dropped = None if is_chosen else dropped
+                yield Mask(node, drawn, rate, dropped, function, is_scaled, is_chosen)
                 break
+
+    def _chosen(self, node: ast.AST) -> Iterator[ast.expr]:
+        """Yields what may be a mask by which places are set to zero, or left out of a dropout."""
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            if self._is_zero(node.value):
+                yield from _indices(node.targets[0])
+        elif isinstance(node, ast.Call):
+            is_where = self._code.name(node.func) == "torch.where" and len(node.args) > 2
+            if is_where and any(map(self._is_zero, node.args[1:3])):
+                yield node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            function = self._code.function_of(node)
+            is_dropout = function is not None and says_drop(function.name)
+            if is_dropout and _OTHER.isdisjoint(words(function.name)):  # type: ignore[union-attr]
+                yield from _indices(node)
+
+    def _is_zero(self, expr: ast.expr) -> bool:
+        """Whether an expression is 0, or a tensor of zeros."""
+        if isinstance(expr, ast.Call):
+            said = expr.func.attr if isinstance(expr.func, ast.Attribute) else ""
+            if said in ("zeros", "zeros_like", "new_zeros"):
+                return True
+            is_made = said in ("tensor", "as_tensor", "new_tensor") and expr.args
+            return bool(is_made) and self._is_zero(expr.args[0])
+        value = self._code.value(expr)
+        return isinstance(value, (int, float)) and value == 0
 
     def _draw(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of a mask, and its rate."""
@@ -159,8 +195,8 @@ class _Finder:
             return expr, expr.args[1], _one_minus(expr.args[1])
         if name == "torch.floor" and expr.args:
             return self._floored(expr.args[0])
-        if name.endswith("autograd.Variable") and expr.args:
-            return self._draw(expr.args[0])
+        if name.endswith("autograd.Variable") or name in _MAKERS:
+            return self._draw(expr.args[0]) if expr.args else None
         if not isinstance(expr.func, ast.Attribute):
             return None
         attr, value = expr.func.attr, expr.func.value
@@ -170,18 +206,31 @@ class _Finder:
             return expr, value, _one_minus(value)
         if attr in ("floor", "floor_"):
             return self._floored(value)
-        if attr == "sample" and isinstance(value, ast.Call) and value.args:
-            made = (self._code.name(value.func) or "").rpartition(".")[2]
-            return (expr, value.args[0], None) if made == "Bernoulli" else None
+        if attr == "sample":
+            made = self._first(value)
+            if not isinstance(made, ast.Call):
+                return None
+            kind = (self._code.name(made.func) or "").rpartition(".")[2]
+            given = [*(k.value for k in made.keywords if k.arg == "probs"), *made.args]
+            return (expr, given[0], None) if kind == "Bernoulli" and given else None
+        if attr in ("int", "long", "byte"):
+            floored = self._floored(value)  # (keep + torch.rand(n)).int()
+            if floored is not None:
+                return floored
         return self._draw(value) if attr in _CASTS else None
 
     def _floored(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of `floor(keep + rand)`, and `keep`."""
-        if isinstance(expr, ast.Name):
-            first = next(iter(self._code.assigned(expr)), None)
-            expr = expr if first is None else first
+        expr = self._first(expr)
         is_sum = isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Add)
         return self._with_uniform(expr.left, expr.right) if is_sum else None  # type: ignore[attr-defined]
+
+    def _first(self, expr: ast.expr) -> ast.expr:
+        """Returns what a name, or an attribute of self, is assigned first."""
+        if not isinstance(expr, (ast.Name, ast.Attribute)):
+            return expr
+        first = next(iter(self._code.assigned(expr)), None)
+        return expr if first is None else first
 
     def _uniform(self, expr: ast.expr) -> ast.Call | None:
         """Returns the call that draws uniform numbers."""
@@ -293,6 +342,14 @@ def _one_minus(expr: ast.expr) -> ast.expr | None:
     return None
 
 
+def _indices(node: ast.Subscript) -> Iterator[ast.expr]:
+    """Yields what a tensor is indexed by."""
+    if isinstance(node.slice, ast.Tuple):
+        yield from node.slice.elts
+    elif isinstance(node.slice, (ast.Name, ast.Compare, ast.Call, ast.UnaryOp)):
+        yield node.slice
+
+
 def _sides(node: ast.BinOp | ast.AugAssign | ast.Call) -> Iterator[ast.expr]:
     """Yields what may be the mask in a product, or in a call that fills with zero."""
     if isinstance(node, ast.Call):
@@ -372,7 +429,7 @@ def is_asked_for(code: Code, mask: Mask) -> bool:
 
 @kept
 def _flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> tuple[str, ...]:
-    """Returns the flags of a function, off by default, that a test asks for."""
+    """Returns the flags of a function that a test asks for: off by default, or `use_dropout`."""
     test = choice.test
     asked = test.values if isinstance(test, ast.BoolOp) else [test]
     names = dict.fromkeys(each.id for each in asked if isinstance(each, ast.Name))
@@ -380,7 +437,8 @@ def _flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> 
     return tuple(
         name
         for name in names
-        if name in function.names and not (name in defaults and code.value(defaults[name]) is True)
+        if name in function.names
+        and (says_drop(name) or not (name in defaults and code.value(defaults[name]) is True))
     )
 
 

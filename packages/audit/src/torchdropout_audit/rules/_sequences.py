@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Class, Code, Function, words
@@ -22,12 +22,13 @@ _TENSOR_METHODS = frozenset(
     + ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute", "masked_fill")
     + ("mean",)
 )
+_MOST_TURNS = 2  # loops in loops whose second turns are followed
 _MOST_INLINED = 100  # calls of methods in a file whose bodies are followed
 _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _SHAPES = frozenset(
     ("view", "reshape", "flatten", "Flatten", "Unflatten", "unflatten", "squeeze", "unsqueeze")
-    + ("transpose", "permute", "movedim", "swapaxes", "contiguous")
+    + ("transpose", "permute", "movedim", "swapaxes", "contiguous", "select")
 )
 
 
@@ -81,30 +82,10 @@ class Path:
             path = path.earlier
 
 
-def paths(code: Code) -> Sequence[Path]:
-    """Returns every layer that is known to be applied, with those before it.
-
-    Args:
-        code: A file.
-
-    Returns:
-        A path for each layer, or several for a layer of a `Sequential` that is applied in this
-        file; nothing for a file without one of torch's dropouts.
-    """
-    return _paths(code)
-
-
 @kept
 def has_dropout(code: Code) -> bool:
     """Whether a file builds or applies one of torch's dropouts."""
     return any(call.name in _DROPOUTS for call in code.calls)
-
-
-@kept
-def _paths(code: Code) -> tuple[Path, ...]:
-    if not has_dropout(code):
-        return ()
-    return tuple(Reader(code).read())
 
 
 def kind(layer: Layer) -> str:
@@ -163,10 +144,19 @@ class _Known:
 
 
 class Reader:
-    """Reads the layers of a file."""
+    """Reads the layers of a file.
 
-    def __init__(self, code: Code) -> None:
+    Args:
+        code: The file.
+        resolve: Returns the layer of an expression that is not read here, such as the name of a
+            loop over a list of layers.
+    """
+
+    def __init__(
+        self, code: Code, resolve: Callable[[ast.expr, Class | None], Layer | None] | None = None
+    ) -> None:
         self.code = code
+        self._resolve = resolve
         self.calls = {call.node: call for call in code.calls}
         self.has_walrus = ":=" in code.text
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
@@ -175,6 +165,7 @@ class Reader:
         self._results: dict[Function, set[str]] = {}
         self._inside: list[Function] = []
         self._inlined = 0
+        self._turns = 0
 
     def read(self) -> Iterator[Path]:
         nested: set[ast.AST] = set()
@@ -245,7 +236,7 @@ class Reader:
                 # One of several layers, and not one that the rules ask about.
                 return Layer(node, _one_name({each for each in alike if each}))
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp, ast.Subscript)):
-                return Layer(node)
+                return self._resolved(expr, node)
             return self.built(values[0], node, depth + 1)
         call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
         if call is None:
@@ -263,9 +254,19 @@ class Reader:
                     return Layer(node, _one_name(names))
             if only is None:
                 norm = self._norm(call)
-                return Layer(node) if norm is None else Layer(node, norm, replace(call, name=norm))
+                if norm is None:
+                    return self._resolved(call.node, node)
+                return Layer(node, norm, replace(call, name=norm))
             return Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
+
+    def _resolved(self, expr: ast.expr, node: ast.expr) -> Layer:
+        """Returns the layer that an expression stands for where more than names is followed."""
+        is_method = isinstance(expr, ast.Attribute) and _said(expr.value) != "self"
+        if self._resolve is None or is_method:
+            return Layer(node)
+        found = self._resolve(expr, self.code.class_of(expr))
+        return Layer(node) if found is None else replace(found, node=node)
 
     def _held(self, expr: ast.expr) -> Sequence[ast.expr | None]:
         """Returns what a name, or an element of a dict that is written down, may be."""
@@ -390,9 +391,12 @@ class Reader:
                 for place, body in enumerate(bodies):
                     mark = known.mark()
                     yield from self._block(body, known)
-                    if place == 0 and isinstance(statement, ast.For):
-                        ends = {name: known.get(name) for name in now}
+                    left = {name: known.get(name) for name in now}
                     known.undo(mark)
+                    if place == 0 and isinstance(statement, ast.For):
+                        ends = left
+                    if place == 0:
+                        yield from self._second_turn(body, known, left)
                 # A `for` runs at least once: after it, the value is what its last turn left.
                 for name in now:
                     known.set(name, ends.get(name))
@@ -428,6 +432,21 @@ class Reader:
             bound |= now
         return bound
 
+    def _second_turn(
+        self, body: Sequence[ast.stmt], known: _Known, left: Mapping[str, Path | None]
+    ) -> Iterator[Path]:
+        """Yields the paths of a turn that begins with a dropout that the turn before left."""
+        dropped = {name: p for name, p in left.items() if p and p.last.name in _DROPOUTS}
+        if not dropped or self._turns >= _MOST_TURNS:
+            return
+        mark = known.mark()
+        for name, path in dropped.items():
+            known.set(name, replace(path, loose=True))
+        self._turns += 1
+        yield from self._block(body, known)
+        self._turns -= 1
+        known.undo(mark)
+
     def _simple(self, statement: ast.stmt, known: _Known) -> Generator[Path, None, set[str]]:
         value = getattr(statement, "value", None)
         target = _target(statement)
@@ -435,11 +454,10 @@ class Reader:
         if isinstance(statement, ast.Return) and isinstance(value, (ast.Tuple, ast.List)):
             for each in value.elts:
                 yield from self._followed(each, statement, known)
+                yield from _returned(each, statement, known)
             value = None
-        if isinstance(statement, ast.Return) and isinstance(value, ast.Name):
-            held = known.get(value.id)
-            if held is not None and not held.loose and held.last.name in _DROPOUTS:
-                yield replace(held, ends=True)
+        if isinstance(statement, ast.Return):
+            yield from _returned(value, statement, known)
         if isinstance(value, ast.expr) and (target or isinstance(statement, ast.Return)):
             passed = yield from self._followed(value, statement, known)
         elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
@@ -448,6 +466,8 @@ class Reader:
             if before is not None:
                 target = statement.target.id
                 passed = Path(Layer(statement.value, _MOVE), before, False, statement)
+            elif moved is None:
+                yield from self._followed(statement.value, statement, known)
         elif isinstance(value, ast.expr):
             yield from self._followed(value, statement, known)
         if isinstance(statement, ast.Assign) and not self.has_walrus:
@@ -480,9 +500,9 @@ class Reader:
         return passed
 
     def _inline(self, node: ast.expr, passed: Path) -> Iterator[Path]:
-        """Yields what a method of this file, that is called with a value, applies to it."""
-        function = self.code.local(node.func) if isinstance(node, ast.Call) else None
-        if not isinstance(function, Function) or function.cls is None or not function.is_bound:
+        """Yields what a method or a Module of this file, called with a value, applies to it."""
+        function = self._method(node) if isinstance(node, ast.Call) else None
+        if function is None or function.cls is None or not function.is_bound:
             return
         if function in self._inside or len(self._inside) > 1 or self._inlined >= _MOST_INLINED:
             return
@@ -498,10 +518,27 @@ class Reader:
         yield from self._block(function.node.body, known)
         self._inside.pop()
 
+    def _method(self, node: ast.Call) -> Function | None:
+        """Returns the method of the file that a call runs: of a Module, its `forward`."""
+        found = self.code.local(node.func)
+        if found is None:
+            values = self.code.assigned(node.func)
+            only = values[0] if len(values) == 1 else None
+            cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
+            if isinstance(cls, Class) and cls.is_surely_module and "drop" not in cls.name.lower():
+                return cls.method("forward")
+        return found if isinstance(found, Function) else None
+
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
         """Returns the name whose value an expression passes through layers, and the layers."""
         outer: list[Layer] = []
-        while isinstance(expr, (ast.Call, ast.BinOp)):
+        while isinstance(expr, (ast.Call, ast.BinOp, ast.Subscript)):
+            if isinstance(expr, ast.Subscript):
+                is_first = isinstance(expr.value, ast.Call) and self.code.value(expr.slice) == 0
+                if not is_first:  # `self.rnn(x)[0]` is the output
+                    outer.append(Layer(expr, "torch.select"))
+                expr = expr.value
+                continue
             if isinstance(expr, ast.BinOp):
                 moved = _moved(expr.op, expr.left, expr.right)
                 if moved is None:
@@ -562,6 +599,13 @@ class Reader:
         if layers is not None and self._times[node] > _MOST_APPLIED:
             return [Layer(node)]
         return layers
+
+
+def _returned(value: ast.expr | None, statement: ast.Return, known: _Known) -> Iterator[Path]:
+    """Yields the path of a name that is returned."""
+    held = known.get(value.id) if isinstance(value, ast.Name) else None
+    if held is not None and not held.loose:
+        yield replace(held, ends=True, whole=statement)
 
 
 ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))

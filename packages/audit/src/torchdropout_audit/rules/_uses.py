@@ -7,6 +7,7 @@ import re
 from itertools import islice
 
 from ..code import RATES, Class, Code, Function, Pattern, words
+from ._options import is_settings
 from ._rule import kept
 
 _WORD = re.compile(r"\w+")
@@ -41,13 +42,6 @@ _HARMLESS = frozenset(
     + ("load_state_dict", "register_buffer", "register_parameter", "register_module", "add_module")
     + ("requires_grad_", "zero_grad", "init_weights", "_init_weights", "post_init", "config")
     + ("reset_parameters", "save_hyperparameters", "log", "log_dict", "device", "dtype", "hparams")
-)
-# What holds the options of a program, and no layers.
-_SETTINGS = frozenset(
-    (each,)
-    for each in ("config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "options")
-    + ("hparams", "hparam", "hp", "params", "flags", "settings", "configuration", "setting")
-    + ("hyperparams", "hyperparameters", "param", "parser", "namespace", "option", "kwargs")
 )
 # Words of a function that sets weights, or says something about a Module.
 _SETTING = frozenset(
@@ -90,7 +84,8 @@ class Uses:
             return
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             if not _may_apply(code, node):
-                self.looked_at.add(node.attr)
+                if not _is_in_speech(code, node):
+                    self.looked_at.add(node.attr)
                 return
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
             if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
@@ -98,7 +93,7 @@ class Uses:
         elif code.name(node) is not None:
             return  # `F.dropout`, which is of no Module
         elif self._is_rate(code, node):
-            if not _holds_settings(node.value):
+            if not is_settings(node.value):
                 self.rates.add(node.attr)
         elif not self._is_setting(code, node):
             self.elsewhere.add(node.attr)
@@ -123,7 +118,7 @@ class Uses:
         parent = next(code.parents(node))
         is_called = isinstance(parent, ast.Call) and parent.func is node
         is_rate = isinstance(parent, ast.keyword) and "drop" in (parent.arg or "")
-        return not is_called and (is_rate or _holds_settings(node.value))
+        return not is_called and (is_rate or is_settings(node.value))
 
     def _name(self, code: Code, node: ast.Name) -> None:
         """Records what passes a Module to a function, or reads attributes by name."""
@@ -136,7 +131,7 @@ class Uses:
                 and len(call.args) > 1
                 and isinstance(call.args[1], ast.Constant)
             )
-            if of is None or not (is_written or code.name(of) or _holds_settings(of)):
+            if of is None or not (is_written or code.name(of) or is_settings(of)):
                 said = call.args[1] if isinstance(call, ast.Call) and len(call.args) > 1 else None
                 is_own = isinstance(of, ast.Name) and of.id == "self"
                 self._open_by(code, node, code.pattern(said) if is_own else None)
@@ -197,6 +192,8 @@ def _may_apply(code: Code, node: ast.Attribute) -> bool:
     """Whether a use of an attribute is more than a test of whether it is there, or of its rate."""
     parents = code.parents(node)
     parent = next(parents)
+    if _is_in_speech(code, node):
+        return isinstance(parent, ast.Call) and parent.func is node
     if isinstance(parent, ast.Compare):
         return not isinstance(parent.ops[0], (ast.Is, ast.IsNot))
     if isinstance(parent, ast.UnaryOp):
@@ -207,10 +204,14 @@ def _may_apply(code: Code, node: ast.Attribute) -> bool:
         holder = next(parents)
         if parent.attr in ("append", "extend"):
             return not (isinstance(holder, ast.Call) and holder.func is parent)
-        function = code.function_of(node)
-        is_said = function is not None and function.name in _SPEAKING
-        return not (isinstance(parent.ctx, ast.Store) or is_said)
+        return not isinstance(parent.ctx, ast.Store)
     return True
+
+
+def _is_in_speech(code: Code, node: ast.AST) -> bool:
+    """Whether a node is in a method that says what a Module is: `extra_repr`."""
+    function = code.function_of(node)
+    return function is not None and function.name in _SPEAKING
 
 
 def _reads_by_name(node: ast.AST) -> bool:
@@ -243,7 +244,7 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
         func = parent.func
         said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
         return said in _SAYING
-    return isinstance(parent, ast.Subscript) and _holds_settings(parent.value)
+    return isinstance(parent, ast.Subscript) and is_settings(parent.value)
 
 
 def _is_given(code: Code, node: ast.AST) -> bool:
@@ -291,17 +292,6 @@ def _only_keeps(code: Code, call: ast.Call) -> bool:
             if not isinstance(parent, ast.Attribute) and not is_looking:
                 return False
     return True
-
-
-def _holds_settings(expr: ast.expr) -> bool:
-    """Whether an expression is a configuration, or a part of one: `cfg.model`."""
-    while True:
-        name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
-        if words(name)[-1:] in _SETTINGS:
-            return True
-        if not isinstance(expr, ast.Attribute):
-            return False
-        expr = expr.value
 
 
 def _is_super(expr: ast.expr) -> bool:

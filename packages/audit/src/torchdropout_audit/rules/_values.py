@@ -17,6 +17,7 @@ _MOST_READ = 20_000  # expressions of one file
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
+_MOST_GIVEN = 20  # arguments of one call
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 _ADDERS = frozenset(("append", "extend", "insert", "add_module", "register_module", "update"))
@@ -663,9 +664,9 @@ class Values:
         """Records that a function is given a list, or is a method, and may add to it."""
         if call.function is None:
             return
-        for name, place in target.places.items():
+        for name in islice(target.places, _MOST_GIVEN):
             given = target.given(call, name)
-            if isinstance(given, (ast.Name, ast.Attribute)) and _place(given) and place < 20:
+            if isinstance(given, (ast.Name, ast.Attribute)) and _place(given):
                 passing = _Passing(call.node, target, name)
                 self._growths.setdefault((call.function, _place(given)), []).append(passing)
         if target.cls is not None and target.is_bound:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 
 from ..code import Code, Function
 from ._excuses import exclude
-from ._grown import grown
-from ._rule import Hit, kept, rule
-from ._sequences import MASKS, Layer, Path, Reader, drops, kind, paths, reshapes
-from ._values import Made, Maker, Values
+from ._paths import paths, values
+from ._rule import Hit, rule
+from ._sequences import MASKS, Layer, Path, drops, kind, reshapes
+from ._values import Made, Maker
 
 BROKEN = """\
 from torch import nn
@@ -52,8 +52,9 @@ def double_dropout(code: Code) -> Iterator[Hit]:
 
     The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
     what a function applies in turn to one value, also by an option, or where a method or a Module
-    of the file ends with a dropout; `view`, `squeeze`, `transpose` and other changes of the shape
-    may be in between. A chain of several dropouts is reported once, at the second.
+    of the file ends, or begins, with a dropout, and in the next turn of a loop; `view`, `squeeze`,
+    `x[:, 0]` and other changes of the shape may be in between. A chain of several dropouts is
+    reported once, at the second.
 
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
     source says so. Most often one of them was left behind when a layer between them was removed.
@@ -61,7 +62,7 @@ def double_dropout(code: Code) -> Iterator[Hit]:
     To fix: keep one, with the intended rate.
     """
     seen = set()
-    for path in chain(paths(code), grown(code)):
+    for path in paths(code):
         if not drops(code, path.last) or path.last.node in seen:
             continue
         found = [path.last, *islice(_before(path), 2)]
@@ -100,26 +101,30 @@ def _tail(code: Code, path: Path) -> Layer | None:
     node = earlier.last.node
     if not isinstance(node, ast.Call):
         return None
-    values, cls = _values(code), code.class_of(node)
-    for value in values.of(node.func, cls):
+    known, cls = values(code), code.class_of(node)
+    for value in known.of(node.func, cls):
         function = value.target if isinstance(value, Maker) else None
         if isinstance(value, Made):
             function, cls = value.cls.method("forward"), value.cls
-        last = function.node.body[-1] if isinstance(function, Function) else None
-        given = last.value if isinstance(last, ast.Return) else None
-        call = given if isinstance(given, ast.Call) else None
+        call = _result(function) if isinstance(function, Function) else None
         if call is None:
             continue
-        known = values.reader.calls.get(call)
-        if known is not None and known.name is not None:
-            layers: list[Layer] = [Layer(call, known.name, known)]
+        said = known.reader.calls.get(call)
+        if said is not None and said.name is not None:
+            layers: list[Layer] = [Layer(call, said.name, said)]
         else:
-            layers = [v for v in values.of(call.func, cls) if isinstance(v, Layer)]
+            layers = [v for v in known.of(call.func, cls) if isinstance(v, Layer)]
         if len(layers) == 1 and drops(code, layers[0]):
             return layers[0]
     return None
 
 
-@kept
-def _values(code: Code) -> Values:
-    return Values(code, Reader(code))
+def _result(function: Function) -> ast.Call | None:
+    """Returns the call whose result a function returns at its end, at once or by a name."""
+    *before, last = function.node.body
+    given = last.value if isinstance(last, ast.Return) else None
+    if isinstance(given, ast.Name) and before and isinstance(before[-1], ast.Assign):
+        target = before[-1].targets[0]
+        is_it = isinstance(target, ast.Name) and target.id == given.id
+        given = before[-1].value if is_it else None
+    return given if isinstance(given, ast.Call) else None

@@ -8,9 +8,9 @@ from itertools import chain
 from ..code import Code
 from ._excuses import exclude
 from ._flow import Flow, is_always_on, is_batch_norm, is_without_training
-from ._grown import grown
+from ._paths import paths
 from ._rule import Hit, rule
-from ._sequences import Layer, Reader, drops, has_dropout, kind, paths
+from ._sequences import Layer, Reader, drops, has_dropout, kind
 
 BROKEN = """\
 from torch import nn
@@ -81,7 +81,7 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
 
 def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
     """Yields the dropouts, each with a BatchNorm, of what is written down as a sequence."""
-    for path in chain(paths(code), grown(code)):
+    for path in paths(code):
         if not is_batch_norm(code, path.last):
             continue
         for earlier in path.perhaps():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from itertools import chain
+from dataclasses import replace
 
-from ..code import Call, Code, words
-from ._grown import grown
-from ._rule import Hit, rule
-from ._sequences import Layer, Path, drops, kind, paths, reshapes
+from ..code import Call, Class, Code, words
+from ._paths import paths
+from ._rule import Hit, kept, rule
+from ._sequences import Layer, Path, drops, kind, reshapes
 
 BROKEN = """\
 from torch import nn
@@ -42,9 +42,20 @@ _PROJECTIONS = re.compile(r"(?:Lazy)?(?:Linear|Conv[123]d|Bilinear)")
 _CLASSES = frozenset(
     ("class", "classes", "label", "labels", "categories", "vocab", "vocabulary", "logits")
     + ("tagset", "nclass", "nclasses", "ncls", "tags", "ntoken", "ntokens", "nlabels", "ntags")
+    + ("intents", "slots", "emotions", "relations", "polarities", "answers", "ans", "phonemes")
+    + ("action", "actions", "skills", "questions", "concepts")
 )
 _HEADS = frozenset(("classifier", "logits", "logit"))
-_RESULTS = _HEADS | {"pred", "preds", "prediction", "predictions", "emissions"}
+_DROPS = frozenset(("dropout", "drop"))
+_CLASSIFIERS = frozenset(("classifier", "classification", "dqn", "critic", "policy"))
+# Words of a part of a model, whose result is no logits.
+_PARTS = frozenset(
+    ("encoder", "embedding", "embedder", "extractor", "backbone", "block", "layer", "attention")
+    + ("features", "feature", "projection", "projector", "ffn", "stem", "neck")
+)
+_OUTPUTS = frozenset(("out", "output", "outputs", "target", "targets"))
+_CLASSIFIES = re.compile(r"CrossEntropyLoss|cross_entropy|NLLLoss|nll_loss|BCE(?:WithLogits)?Loss")
+_RESULTS = _HEADS | {"pred", "preds", "prediction", "predictions", "emissions", "score", "scores"}
 
 
 @rule(
@@ -61,9 +72,10 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
     scale or a mask in between, and at one right after a Linear or a convolution that is known to
     return logits: it has as many outputs as there are classes, labels or words, its name or that of
-    the result contains classifier or logits, or it ends a whole model in a variable. The Linear and
-    dropout at the end of a transformer's feed-forward block are not reported: their output is added
-    to something.
+    the result contains classifier, logits or score, a sigmoid of it is returned, or it ends a whole
+    model: in a variable, in a class named classifier, or in one that the file builds by itself and
+    trains by a cross entropy. The Linear and dropout at the end of a transformer's feed-forward
+    block are not reported: their output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
@@ -72,7 +84,9 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     To fix: put the dropout before the last layer; in an attention, after the softmax.
     """
     seen = set()
-    for path in chain(paths(code), grown(code)):
+    for path in paths(code):
+        if path.ends:
+            path = _without_shapes(path)
         before = next(path.before(), None)
         if before is None:
             continue
@@ -89,7 +103,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 "put it before the last layer, or after the softmax of an attention",
             )
         elif (
-            (path.ends or _is_named(path))
+            (path.ends or _is_named(path) or _is_of_head(path))
             and drops(code, path.last)
             and _PROJECTIONS.fullmatch(kind(before))
             and before.call is not None
@@ -106,7 +120,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
             and path.earlier is not None
             and path.earlier.earlier is not None
             and _PROJECTIONS.fullmatch(kind(path.earlier.earlier.last))
-            and _has_classes(code, path.earlier.earlier.last)
+            and (_is_result(path) or _has_classes(code, path.earlier.earlier.last))
         ):
             hit = Hit(
                 before.node,
@@ -118,6 +132,39 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         if hit.node not in seen:
             seen.add(hit.node)
             yield hit
+    yield from (hit for hit in _by_name(code) if hit.node not in seen)
+
+
+def _by_name(code: Code) -> Iterator[Hit]:
+    """Yields dropouts on logits of layers of another file: `self.dropout(self.classifier(x))`."""
+    for call in code.calls:
+        func, given = call.node.func, call.node.args[0] if len(call.node.args) == 1 else None
+        inner = given.func if isinstance(given, ast.Call) else None
+        if not (isinstance(func, ast.Attribute) and isinstance(inner, ast.Attribute)):
+            continue
+        if func.attr not in _DROPS or inner.attr not in _HEADS or call.name is not None:
+            continue
+        if code.assigned(func) or code.assigned(inner) or code.local(inner) or code.local(func):
+            continue  # read above, with what it is
+        yield Hit(
+            call.node,
+            f"{func.attr} on the result of {inner.attr}: a dropped logit is 0, a score like any "
+            "other",
+            f"put it before {inner.attr}",
+        )
+
+
+def _without_shapes(path: Path) -> Path:
+    """Returns the path of what a value was before its shape was changed: `return x.squeeze()`."""
+    end = path
+    while reshapes(end.last) and end.earlier is not None and not end.earlier.loose:
+        end = end.earlier
+    return end if end is path else replace(end, ends=True, whole=path.whole)
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a layer gives what a function returns."""
+    return path.ends and isinstance(path.whole, ast.Return)
 
 
 def _leaves(layer: Layer) -> bool:
@@ -148,15 +195,22 @@ def _is_named(path: Path) -> bool:
     return isinstance(target, ast.Name) and bool(_RESULTS & set(words(target.id)))
 
 
+def _is_of_head(path: Path) -> bool:
+    """Whether the projection has a name that says what it is: `self.drop(self.classifier(x))`."""
+    applied = path.earlier.last.node if path.earlier is not None else None
+    func = applied.func if isinstance(applied, ast.Call) else None
+    if isinstance(func, ast.Subscript):  # one of a list
+        func = func.value
+    return isinstance(func, ast.Attribute) and bool(_RESULTS & set(words(func.attr)))
+
+
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:
     if _are_classes(projection):
         return True
-    if _is_named(path):
+    if _is_named(path) or _is_of_head(path):
         return True
-    applied = path.earlier.last.node if path.earlier is not None else None
-    if isinstance(path.whole, ast.Return) and isinstance(applied, ast.Call):
-        func = applied.func
-        return isinstance(func, ast.Attribute) and bool(_HEADS & set(words(func.attr)))
+    if isinstance(path.whole, ast.Return):
+        return _are_result(code, path.whole, projection)
     parent = next(code.parents(path.whole), None)
     if isinstance(parent, ast.Assign) and isinstance(path.whole, ast.Call):
         target = parent.targets[0]
@@ -164,6 +218,40 @@ def _are_logits(code: Code, path: Path, projection: Call) -> bool:
             return code.function_of(path.whole) is None or bool(_HEADS & set(words(target.id)))
         return isinstance(target, ast.Attribute) and bool(_HEADS & set(words(target.attr)))
     return False
+
+
+def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:
+    """Whether the outputs of a projection, that a function returns, are those of a whole model."""
+    cls, function = code.class_of(node), code.function_of(node)
+    if cls is None or function is None or function.name != "forward":
+        return False
+    said = {*words(cls.name)}
+    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
+    size = code.value(sizes[0]) if sizes else None
+    if size == 1 or not _PARTS.isdisjoint(said):
+        return size == 1
+    is_output = isinstance(size, int) or any(
+        _OUTPUTS.intersection(words(name)) for each in sizes for name in _names(each)
+    )
+    if not _CLASSIFIERS.isdisjoint(said):
+        return is_output
+    return is_output and _classifies(code) and cls in _models(code)
+
+
+@kept
+def _classifies(code: Code) -> bool:
+    return _CLASSIFIES.search(code.text) is not None
+
+
+@kept
+def _models(code: Code) -> frozenset[Class]:
+    """Returns the Modules that the file builds, and not as a part of another Module."""
+    built: dict[Class, bool] = {}
+    for call in code.calls:
+        cls = code.local(call.node.func) if call.name is None else None
+        if isinstance(cls, Class):
+            built[cls] = built.get(cls, True) and not (call.cls is not None and call.cls.is_module)
+    return frozenset(cls for cls, is_whole in built.items() if is_whole)
 
 
 def _names(expr: ast.expr) -> Iterator[str]:

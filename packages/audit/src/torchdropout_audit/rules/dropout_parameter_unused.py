@@ -6,9 +6,11 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Literal
 
 from ..code import Class, Code, Function, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
+from ._dropouts import is_number, rates
 from ._excuses import EXCUSE
 from ._rule import Hit, kept, rule
 from ._uses import uses
@@ -37,6 +39,7 @@ _DROPS = frozenset(
 # Two last words, and what a rate is that of.
 _PAIRS = frozenset(
     (("drop", "out"), ("keep", "prob"), ("keep", "probability"), ("dp", "rate"), ("dp", "prob"))
+    + (("do", "rate"), ("do", "prob"), ("dr", "rate"), ("do", "p"), ("drop", "layer"))
 )
 _PLACES = frozenset(
     ("input", "output", "hidden", "emb", "embed", "embedding", "attn", "attention", "att", "rnn")
@@ -57,8 +60,10 @@ _LAST = _DROPS | {
 }
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
+_FIXED = 2  # as many times more beside a dropout whose rate is written down
 _MANY = 5
 _MOST_PARAMETERS = 200
+_MOST_ALIKE = 20  # constructors with the same parameters
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
@@ -77,7 +82,7 @@ _ANY_NAME = frozenset(
 _PLAIN_DECORATORS = (
     ("torch.no_grad", "torch.inference_mode", "torch.enable_grad", "torch.jit.", "torch.compile")
     + ("torch.amp.", "torch.cuda.amp.", "beartype.beartype", "typeguard.typechecked")
-    + ("jaxtyping.jaxtyped",)
+    + ("jaxtyping.jaxtyped", "pydantic.validate_arguments", "pydantic.validate_call")
 )
 
 
@@ -96,9 +101,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
     a function or a method, whose name does not appear in the body, or that is replaced before it is
-    read, or stored by a Module in an attribute that the file does not read. The rate is an
-    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
-    is missing.
+    read, or only printed, or stored by a Module in an attribute that the file does not read, unless
+    to say what the Module is (`extra_repr`); or stored by any class that builds a model with 0 in
+    its place. The rate is an argument, it is tuned and recorded, and it has no effect: the dropout
+    has a rate of its own, or is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
@@ -108,10 +114,11 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
     out. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    third of all, are no reason in a function, or a Module's constructor, that uses another rate or
-    has five parameters, if no other class of the file is built with the same arguments; but a group
-    of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is
-    unused as a whole is one.
+    third of all, or two thirds where a dropout has a rate that is written down, are no reason in a
+    function, or a Module's constructor, that uses another rate or has five parameters, if no other
+    class of the file that is built with the same arguments uses the rate; but a group of one
+    beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a
+    whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -121,9 +128,12 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         return  # the signature is that of the model that was trained
     for function in code.functions:
         rates = [each for each in function.parameters if _is_rate(each.arg)]
-        if not rates or _keeps_a_signature(code, function):
-            continue
         cls = function.cls
+        zeros = _zeros(code).get(cls, set()) if cls is not None else set()
+        if rates and _keeps_a_signature(code, function):
+            rates = [each for each in rates if each.arg in zeros]
+        if not rates:
+            continue
         used = _names(function.node) | _commented_out(code, function)
         for each in rates:
             if cls is not None and each.arg in _decorated(code, cls):
@@ -168,15 +178,18 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
         return None
     if _is_replaced(code, function, nodes):
         return ""
-    stored = ""
+    stored: str | None = None
     for each in loads:
-        if _is_said(code, each, function):
+        said = _is_said(code, each, function)
+        if said == "printed" and stored is None:
+            stored = ""
+        if said:
             continue
         attribute = _stored_as(code, each)
         if not attribute or not _is_unread(code, function, attribute):
             return None
         stored = attribute
-    return stored or None  # a value that is only checked is one that is not supported
+    return stored  # a value that is only checked is one that is not supported
 
 
 @kept
@@ -197,27 +210,30 @@ def _is_replaced(code: Code, function: Function, nodes: Sequence[ast.Name]) -> b
     )
 
 
-def _is_said(code: Code, node: ast.AST, function: Function) -> bool:
-    """Whether a value is only checked or printed at a node."""
+def _is_said(code: Code, node: ast.AST, function: Function) -> Literal["checked", "printed", ""]:
+    """Returns what becomes of a value that is only checked, or printed, at a node."""
     for parent in code.parents(node):
         if parent is function.node:
-            return False
+            return ""
         if isinstance(parent, ast.Assert):
-            return True
+            return "checked"
         if isinstance(parent, ast.Call):
             func = parent.func
             said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
             if said in _SAYING:
-                return True
+                return "checked" if said == "isinstance" else "printed"
         if isinstance(parent, ast.If):
             is_check = all(isinstance(each, ast.Raise) for each in parent.body)
-            return is_check and not parent.orelse
-    return False
+            return "checked" if is_check and not parent.orelse else ""
+    return ""
 
 
 def _stored_as(code: Code, node: ast.expr) -> str:
-    """Returns the attribute of self that is assigned a value as it is."""
-    parent = next(code.parents(node), None)
+    """Returns the attribute of self that is assigned a value, as it is or by default."""
+    above = code.parents(node)
+    parent = next(above, None)
+    while isinstance(parent, (ast.IfExp, ast.BoolOp, ast.Compare)):
+        node, parent = parent, next(above, None)  # rate if rate is not None else 0.1
     if isinstance(parent, (ast.Tuple, ast.Call)):
         is_float = isinstance(parent, ast.Call) and getattr(parent.func, "id", "") == "float"
         holder = next(code.parents(parent), None)
@@ -241,11 +257,14 @@ def _own_attribute(target: ast.expr) -> str:
 
 
 def _is_unread(code: Code, function: Function, attribute: str) -> bool:
-    """Whether nothing in the file reads what a Module's constructor stores."""
+    """Whether nothing in the file reads what a constructor stores."""
     cls = function.cls
-    if cls is None or function.name != "__init__" or not cls.is_module:
+    if cls is None or function.name != "__init__":
         return False
     known = uses(code)
+    if not cls.is_module:
+        # `self.dropout = dropout`, and `MLP(dropout=0)` where the model is built
+        return attribute in _zeros(code).get(cls, ()) and not known.reads([cls], attribute)
     if not has_plain_bases(code, cls) and (has_bases_of_torch(code, cls) or known.runs_base(cls)):
         return False
     family = [*cls.lineage(), *_family(code).below(cls)]
@@ -255,6 +274,18 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     if f"self.{attribute}" in _comments(code, cls):
         return False  # the use is commented out
     return not known.reads(family, attribute)
+
+
+@kept
+def _zeros(code: Code) -> Mapping[Class | None, set[str]]:
+    """Returns the names of rates that the methods of each class give as 0."""
+    found: dict[Class | None, set[str]] = {}
+    for call in code.calls:
+        for each in call.node.keywords if call.cls is not None else ():
+            is_rate = each.arg is not None and _is_rate(each.arg)
+            if is_rate and is_number(p := code.value(each.value)) and p == 0:
+                found.setdefault(call.cls, set()).add(each.arg or "")
+    return found
 
 
 @kept
@@ -304,12 +335,19 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return True
     # A constructor that uses another rate has a dropout, and one with many parameters is no
     # stand-in: a few leftovers are not a signature that it keeps.
-    others = sum(not _is_rate(each) for each in unused)
+    unused_rates = [each for each in unused if _is_rate(each)]
+    others = len(unused) - len(unused_rates)
+    # A dropout with a rate of its own says that the parameter was forgotten.
+    is_fixed = function in _with_literal(code)
     if others > 0 and not (
-        others * _FEW <= len(own)
+        others * _FEW <= len(own) * (_FIXED if is_fixed else 1)
         and (cls is None or (function.name == "__init__" and cls.is_module))
-        and (len(own) >= _MANY or any(_is_rate(each.arg) and each.arg in used for each in own))
-        and len(_alike(code).get(_names_of(function), ())) <= 1
+        and (
+            len(own) >= (_MANY if _are_off(code, function, unused_rates) else _MANY - 1)
+            or any(_is_rate(each.arg) and each.arg in used for each in own)
+            or is_fixed
+        )
+        and (is_fixed or not _is_used_alike(code, function, unused_rates))
     ):
         return True
     if len(unused) == len(own):
@@ -326,6 +364,16 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     )
 
 
+@kept
+def _with_literal(code: Code) -> frozenset[Function | None]:
+    """Returns the functions that give a dropout a rate that is written down, and not 0."""
+    return frozenset(
+        call.function
+        for call, _, rate in rates(code)
+        if is_number(p := code.value(rate)) and p != 0
+    )
+
+
 def _changes_nothing(code: Code, decorator: ast.expr) -> bool:
     """Whether a decorator leaves the parameters as they are, and asks for none."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -336,6 +384,17 @@ def _changes_nothing(code: Code, decorator: ast.expr) -> bool:
 
 def _names_of(function: Function) -> tuple[str, ...]:
     return tuple(each.arg for each in function.parameters)
+
+
+def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
+    """Whether a class that can take the place of another uses a rate that this one does not."""
+    alike = _alike(code).get(_names_of(function), [])[:_MOST_ALIKE]
+    return any(not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function)
+
+
+@kept
+def _read_by(code: Code, function: Function) -> frozenset[str]:
+    return frozenset(code.names_in(function.node))
 
 
 @kept

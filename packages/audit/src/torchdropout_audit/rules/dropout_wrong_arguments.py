@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RNNS, SDPA, Call, Code
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RNNS, SDPA, Call, Class, Code
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
 from ._edits import add_training
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 import torch
@@ -116,7 +116,8 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     requires it; `nn.Dropout` has `p`, `nn.LSTM` has `dropout`, and attention has `dropout_p`. The
     rule looks for a keyword that does not exist, for required arguments that are missing, and for
     more arguments by position than there are parameters, in calls of torch's dropouts, attention,
-    Transformer layers and RNNs.
+    Transformer layers and RNNs; and for a dropout module of a class that is called without an
+    input, or with `p` or `training`.
 
     Each of them raises a TypeError when it is called, which may be in a branch that no test runs.
     A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
@@ -127,8 +128,59 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     for call in code.calls:
         signature = _SIGNATURES.get(call.name or "")
         found = None if signature is None else next(_wrong(code, call, signature), None)
+        if found is None and call.name is None:
+            found = _applied(code, call)
         if found is not None and not is_refused(code, call.node):
             yield found
+
+
+def _applied(code: Code, call: Call) -> Hit | None:
+    """Finds what is wrong with the call of a dropout that a Module of the file builds."""
+    func, node = call.node.func, call.node
+    if not isinstance(func, ast.Attribute) or call.cls is None:
+        return None
+    named = [each.arg for each in node.keywords]
+    if any(isinstance(each, ast.Starred) for each in node.args) or None in named:
+        return None
+    if len(node.args) + named.count("input") == 1 and len(named) == named.count("input"):
+        return None
+    if not isinstance(func.value, ast.Name) or func.value.id != "self" or not _is_built(code, call):
+        return None
+    said = f"{code.text_of(func)} is a dropout module, which takes the input alone"
+    return Hit(node, f"{said}: the call raises a TypeError", f"{code.text_of(func)}(input)")
+
+
+def _is_built(code: Code, call: Call) -> bool:
+    """Whether an attribute is one of torch's dropouts, whatever subclass of the file it is of."""
+    assert isinstance(call.node.func, ast.Attribute)
+    assert call.cls is not None
+    name = call.node.func.attr
+    if not call.cls.is_surely_module or call.cls.method(name) is not None:
+        return False
+    given = [each.value for each in call.cls.assigned(name) if each.value is not call.node]
+    others = _others(code).get((call.cls, name), [])
+    is_only = all(each is call.node for each in others)
+    return bool(given) and is_only and all(each in _built(code) for each in given)
+
+
+@kept
+def _built(code: Code) -> frozenset[ast.AST | None]:
+    """Returns the calls that build one of torch's dropouts."""
+    return frozenset(
+        call.node for call in code.calls if call.name in MODULES and call.name.startswith("torch.")
+    )
+
+
+@kept
+def _others(code: Code) -> Mapping[tuple[Class, str], list[ast.AST | None]]:
+    """Returns what else attributes are given, by a class or its subclasses."""
+    found: dict[tuple[Class, str], list[ast.AST | None]] = {}
+    for cls in code.classes:
+        for name, given in cls.attributes.items():
+            others = [each.value for each in given if each.value not in _built(code)][:2]
+            for one in cls.lineage() if others else ():
+                found.setdefault((one, name), []).extend(others)
+    return found
 
 
 def _wrong(code: Code, call: Call, signature: _Signature) -> Iterator[Hit]:

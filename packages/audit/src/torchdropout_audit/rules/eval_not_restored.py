@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..code import Code, Function, words
+from ..code import Class, Code, Function, words
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -130,10 +130,11 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
     model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
-    `train()` in the loop, or in what it calls, is accepted. A model counts as trained if this file
-    calls its `train()` or passes on its `parameters()`; in a function that does neither for any
-    model, if the loop calls it outside `no_grad`. A model whose parameters are frozen is not
-    trained, nor is one in a loop that only moves its input by `x.grad`.
+    `train()` in the loop, or in what it calls, is accepted, unless several models are put in eval
+    mode and only others of these are put back. A model counts as trained if this file calls its
+    `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
+    loop, or a function that it calls, applies it outside `no_grad`. A model whose parameters are
+    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
@@ -155,7 +156,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     for call in code.calls:
         for model in sorted(reader.left_in_eval(call.node)):
             loop = reader.training_loop(call.node)
-            if loop is None or reader.inside(loop).restores or reader.leaves(call.node, loop):
+            if loop is None or reader.leaves(call.node, loop):
+                continue
+            if reader.may_restore(model, loop):
                 continue
             if reader.is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
@@ -164,9 +167,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             said.add((loop, model))
             yield Hit(
                 call.node,
-                f"{model} is put in eval in a training loop and never back: dropout is off from "
-                "here on",
-                f"{model}.train() at the head of the loop",
+                f"{_shown(model)} is put in eval in a training loop and never back: dropout is off "
+                "from here on",
+                f"{_shown(model)}.train() at the head of the loop",
             )
             break
     yield from _from_functions(code, reader)
@@ -190,9 +193,9 @@ def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
                 said.add(function)
                 yield Hit(
                     call.node,
-                    f"{model} is still in eval after {function.name}(): dropout is off in the "
-                    "training that goes on",
-                    f"keep {model}.training, and put it back",
+                    f"{_shown(model)} is still in eval after {function.name}(): dropout is off in "
+                    "the training that goes on",
+                    f"keep {_shown(model)}.training, and put it back",
                 )
                 break
 
@@ -340,12 +343,18 @@ class _Inside:
     Attributes:
         evals: The models that it puts in eval mode, by its names for them.
         restores: Whether it may put something in training mode.
+        restored: What it puts in training mode itself.
+        is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
+        applies: The models, or methods, that it calls outside `no_grad`.
     """
 
     evals: set[str] = field(default_factory=set)
+    applies: set[str] = field(default_factory=set)
+    restored: set[str] = field(default_factory=set)
     restores: bool = False
+    is_open: bool = False
     backward: bool = False
     steps: bool = False
 
@@ -356,7 +365,6 @@ class _Reader:
         self._read: dict[ast.AST, _Inside] = {}
         self._last: dict[int, ast.stmt | None] = {}
         self._made: dict[ast.AST, set[str]] = {}
-        self._called: dict[ast.AST, set[str]] = {}
         self._inputs: dict[ast.AST, set[str]] = {}
         self._moved: dict[ast.AST, bool] = {}
         self._frozen: dict[ast.AST, bool | None] = {}
@@ -397,21 +405,32 @@ class _Reader:
         model = self.receiver(node, "train")
         if model and self.is_off(node):
             return {model}
-        function = self.code.local(node.func)
-        if not isinstance(function, Function):
+        function = self._function(node)
+        if function is None:
             return set()
         inside = self.inside(function.node)
-        if inside.restores:
-            return set()
-        return {name for each in inside.evals if (name := self.outside(each, function, node))}
+        return set() if inside.restores else self._outside_all(inside.evals, function, node)
+
+    def _function(self, node: ast.Call) -> Function | None:
+        """Returns the function of the file that a call runs, of an object that it builds too."""
+        func = node.func
+        found = self.code.local(func)
+        if found is None and isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+            values = self.code.assigned(func.value)  # net = Net(); net.predict(x)
+            only = _unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
+            cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
+            found = cls.method(func.attr) if isinstance(cls, Class) else None
+        return found if isinstance(found, Function) else None
+
+    def _outside_all(self, models: set[str], function: Function, node: ast.Call) -> set[str]:
+        return {name for each in models if (name := self.outside(each, function, node))}
 
     def outside(self, model: str, function: Function, node: ast.Call) -> str:
         """Returns the name, at a call of a function, of what the function calls `model`."""
         root, dot, rest = model.partition(".")
         if root == "self" and function.cls is not None:
-            func = node.func
-            is_own = isinstance(func, ast.Attribute) and _dotted(func.value) == "self"
-            return model if is_own else ""
+            holder = _dotted(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            return holder and holder + dot + rest
         if root not in function.names:
             # Of the file: the same model in all its functions.
             inside = function.node.body[0]
@@ -440,6 +459,34 @@ class _Reader:
             if isinstance(parent, _FUNCTIONS):
                 return None
         return None
+
+    def may_restore(self, model: str, loop: ast.AST) -> bool:
+        """Whether a loop may put a model in training mode.
+
+        It does not if it evaluates several models, and puts only others of these back.
+        """
+        inside = self.inside(loop)
+        if not inside.restores or inside.is_open or model not in inside.evals:
+            return inside.restores
+        others = inside.restored
+        return not others <= inside.evals or any(
+            f"{each}.".startswith(f"{model}.")
+            or f"{model}.".startswith(f"{each}.")
+            or frozenset((each, model)) in self._aliases
+            for each in others
+        )
+
+    @cached_property
+    def _aliases(self) -> frozenset[frozenset[str]]:
+        """The pairs of names of which one is made of the other: `whole = DataParallel(model)`."""
+        return frozenset(
+            frozenset((_dotted(target), _dotted(each)))
+            for node in ast.walk(self.code.tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets[:1]
+            for each in ast.walk(node.value)
+            if isinstance(each, (ast.Name, ast.Attribute))
+        )
 
     def leaves(self, node: ast.AST, loop: ast.AST) -> bool:
         """Whether the loop ends after a node: a `break` or `return` in the same block."""
@@ -475,12 +522,7 @@ class _Reader:
         # If another model is trained explicitly, one that is only called may be frozen.
         if self.code.function_of(loop) in self._training:
             return False
-        if loop not in self._called:
-            calls = (node for node in ast.walk(loop) if isinstance(node, ast.Call))
-            self._called[loop] = {
-                _dotted(node.func) for node in calls if not self._is_without_gradient(node)
-            }
-        return model in self._called[loop]
+        return model in self.inside(loop).applies
 
     def is_made_in(self, loop: ast.AST, model: str) -> bool:
         """Whether each turn of a loop may have a model of its own, which is in training mode."""
@@ -615,11 +657,23 @@ class _Reader:
         return needing - {""}
 
     def _is_without_gradient(self, node: ast.AST) -> bool:
-        return any(
-            isinstance(parent, (ast.With, ast.AsyncWith))
-            and any(_last(item.context_expr) in _NO_GRADIENT for item in parent.items)
-            for parent in self.code.parents(node)
-        )
+        return node in self._without_gradient
+
+    @cached_property
+    def _without_gradient(self) -> frozenset[ast.AST]:
+        """The calls that are in a block without gradients."""
+        found = []
+        waiting: list[tuple[ast.AST, bool]] = [(self.code.tree, False)]
+        while waiting:
+            node, is_off = waiting.pop()
+            if isinstance(node, (ast.With, ast.AsyncWith)):
+                is_off |= any(_last(each.context_expr) in _NO_GRADIENT for each in node.items)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                is_off = any(_last(each) in _NO_GRADIENT for each in node.decorator_list)
+            elif isinstance(node, ast.Call) and is_off:
+                found.append(node)
+            waiting += [(each, is_off) for each in ast.iter_child_nodes(node)]
+        return frozenset(found)
 
     def inside(self, node: ast.AST, depth: int = 0) -> _Inside:
         """Returns what a loop or function does, including the functions that it calls."""
@@ -647,21 +701,31 @@ class _Reader:
                 found.evals |= self.left_in_eval(node)
         elif method == "train":
             found.restores = True
+            model = self.receiver(node, "train")
+            found.is_open |= not model or len(found.restored) >= _MOST_MODELS
+            found.restored.add(model)
         elif method == "backward":
             found.backward = True
         elif method == "step" and _says_optimizer(func):
             found.backward = found.steps = True
-        function = self.code.local(func)
-        if isinstance(function, Function):
+        function = self._function(node)
+        is_trained = len(found.applies) < _MOST_MODELS and not self._is_without_gradient(node)
+        if function is None and is_trained:
+            found.applies.add(_dotted(func))
+        if function is not None:
             inner = self.inside(function.node, depth + 1)
             found.restores |= inner.restores
+            found.is_open |= inner.restores
             found.backward |= inner.backward
             found.steps |= inner.steps
-            names = [self.outside(each, function, node) for each in inner.evals]
             if len(found.evals) < _MOST_MODELS:
-                found.evals.update(name for name in names if name)
+                found.evals |= self._outside_all(inner.evals, function, node)
+            if is_trained:
+                found.applies |= self._outside_all(inner.applies, function, node)
         elif method != "train":
-            found.restores |= _may_restore(func)
+            is_training = _may_restore(func)
+            found.restores |= is_training
+            found.is_open |= is_training
 
 
 def _asks_for_last(test: ast.expr) -> bool:
@@ -703,10 +767,20 @@ def _last(expr: ast.expr) -> str:
     return expr.attr if isinstance(expr, ast.Attribute) else getattr(expr, "id", "")
 
 
+def _shown(model: str) -> str:
+    """The name of a model as a person writes it: `models["g"]`."""
+    return model.replace(".[", "[")
+
+
 def _dotted(expr: ast.expr) -> str:
-    """A name, or attributes of one, as text; empty for everything else."""
+    """A name, or attributes or keys of one, as text; empty for everything else."""
     said = []
-    while isinstance(expr, ast.Attribute):
-        said.append(expr.attr)
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        if isinstance(expr, ast.Attribute):
+            said.append(expr.attr)
+        elif isinstance(expr.slice, ast.Constant):
+            said.append(f"[{expr.slice.value!r}]")
+        else:
+            return ""
         expr = expr.value
     return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from itertools import chain
 
 from ..code import RNNS, Code
-from ._grown import grown
+from ._paths import paths
 from ._rule import Hit, rule
-from ._sequences import Layer, Path, drops, kind, paths
+from ._sequences import Layer, Path, drops, kind
 
 BROKEN = """\
 from torch import nn
@@ -34,7 +33,8 @@ net = nn.Sequential(
 _FEATURE = re.compile(r"[dD]ropout([123])d")
 _SPATIAL = re.compile(
     r"(?:Lazy)?(?:Conv|ConvTranspose|BatchNorm|InstanceNorm|MaxPool|AvgPool|LPPool|AdaptiveAvgPool"
-    r"|AdaptiveMaxPool|ReflectionPad|ReplicationPad|ZeroPad|ConstantPad)([123])d"
+    r"|AdaptiveMaxPool|ReflectionPad|ReplicationPad|ZeroPad|ConstantPad|conv|conv_transpose|max_pool"
+    r"|avg_pool|lp_pool|adaptive_avg_pool|adaptive_max_pool)([123])d"
 )
 _SAME = frozenset((
     "ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish",
@@ -71,7 +71,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     RNN, use plain Dropout, or transpose first.
     """
     seen = set()
-    for path in chain(paths(code), grown(code)):
+    for path in paths(code):
         dropout = _FEATURE.fullmatch(kind(path.last))
         if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue

@@ -11,6 +11,7 @@ from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function
 from ..code.signatures import SIGNATURES
 from ._dropouts import one_of
 from ._edits import add_training
+from ._masks import says_drop
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -50,7 +51,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     do not see `model.eval()`. Predictions are then random, and worse than those of the model
     without dropout; nothing warns about it.
 
-    Such a call, or one that gives `self.train` or `self.train()`, is an error in a method of a
+    Such a call, or one that gives `self.train` or `self.train()`, also to a dropout function of
+    another file, is an error in a method of a
     Module, and in a function that such a method calls in the same file; elsewhere it is advice,
     since the caller may always be training. It is not reported if a test of training decides (`if
     self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a
@@ -66,6 +68,9 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             name = one_of(code, call.node.func, _ALWAYS_ON)
             call = call if name is None else replace(call, name=name)
         if call.name not in _ALWAYS_ON:
+            hit = _given_method(code, call)
+            if hit is not None:
+                yield hit
             continue
         mode = call.argument("training")
         if mode is not None and not _is_method(call, mode):
@@ -110,6 +115,19 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             yield Hit(call.node, said, hint, fix)
         elif not in_module and not code.is_test and not stands_in_for_attention(function, p):
             yield Hit(call.node, said, hint, severity="advice")
+
+
+def _given_method(code: Code, call: Call) -> Hit | None:
+    """Finds a dropout function of another file that is given the method `self.train`."""
+    func, node = call.node.func, call.node
+    said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    if call.name in SIGNATURES or not says_drop(said) or said[:1].isupper():
+        return None
+    for mode in (*node.args, *(each.value for each in node.keywords)):
+        if isinstance(mode, ast.Attribute) and mode.attr == "train" and _is_method(call, mode):
+            message = f"{code.text_of(func)} drops in eval too: {code.text_of(mode)} is a method"
+            return Hit(node, f"{message}, which is true", "self.training")
+    return None
 
 
 def _is_method(call: Call, mode: object) -> bool:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import chain
 
 from ..code import Call, Code
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
-from ._grown import grown
+from ._paths import paths
 from ._rule import Hit, kept, rule
-from ._sequences import Layer, Path, drops, kind, paths
+from ._sequences import Layer, Path, drops, kind
 
 BROKEN = """\
 from torch import nn
@@ -70,14 +69,16 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     To fix: remove `inplace=True` from the dropout. The activation may stay in place.
     """
     seen = set()
-    for path in chain(paths(code), grown(code)):
+    for path in paths(code):
         before = next((b for b in path.before() if b.name != "torch.nn.Identity"), None)
         call = path.last.call
         if before is None or call is None or path.last.node in seen:
             continue
         if not drops(code, path.last) or not _is_in_place(code, call):
             continue
-        if not _keeps_output(code, before) or _is_without_gradient(code, path.whole):
+        if not _keeps_output(code, before):
+            continue
+        if any(_is_without_gradient(code, each) for each in (path.whole, path.last.node)):
             continue
         seen.add(path.last.node)
         yield Hit(

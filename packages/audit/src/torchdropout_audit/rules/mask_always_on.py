@@ -43,8 +43,9 @@ def mask_always_on(code: Code) -> Iterator[Hit]:
 
     The rule looks for a tensor that is multiplied by random numbers compared with a rate
     (`x * (torch.rand_like(x) > self.p)`), by a Bernoulli draw (`torch.bernoulli`, `bernoulli_`), or
-    that is filled with zeros by such a mask, at each step of a Module, where no test of training
-    decides. `model.eval()` does not stop it: predictions are random, and nothing warns.
+    that such a mask sets to zero (`masked_fill`, `torch.where`, `x[mask] = 0`), at each step of a
+    Module, where no test of training decides. `model.eval()` does not stop it: predictions are
+    random, and nothing warns.
 
     It counts as dropout if the rate has a name such as `drop_prob` or `keep_prob`, or a plain one
     such as `p` in a class or a function that is named after dropout. A draw of one number for a

@@ -87,7 +87,7 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
                 "probability to keep",
                 "divide by 1 - p",
             )
-        elif not mask.is_scaled and _is_layer(code, mask):
+        elif not (mask.is_scaled or mask.is_chosen) and _is_layer(code, mask):
             yield Hit(
                 mask.node,
                 "what this mask keeps is not divided by the probability to keep: evaluation sees "

@@ -39,7 +39,8 @@ def result_unused(code: Code) -> Iterator[Hit]:
     The rule looks for a call of a dropout that is a statement by itself,
     `F.dropout(x, p, self.training)` or `self.drop(x)`, and for a result that is given to a name
     which is not read, or is given another value first: `out = self.drop(x)`, then
-    `out = self.fc(x)`. The dropout must not be in place. It is advice outside a Module.
+    `out = self.fc(x)`, or the next turn of a loop. The dropout must not be in place. It is advice
+    outside a Module.
 
     Dropout returns a new tensor and does not change its input. Such a line only advances the random
     generator: the model is trained without dropout.
@@ -91,10 +92,35 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
             named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
             if [*named] == other.targets and _are_beside(parent, statement, other):
                 return f"given to {name}, which gets another value"
-    if name in _kept_names(code, function):
+    is_of_loop = _is_of_loop(code, function, statement, name)
+    if name in _kept_names(code, function) and not is_of_loop:
         return ""
     by_text = not _READERS.isdisjoint(code.names_in(function.node))
     return "" if by_text else f"given to {name}, which is not read"
+
+
+def _is_of_loop(code: Code, function: Function, statement: ast.Assign, name: str) -> bool:
+    """Whether a name is bound anew by the loop around, and not read after a statement.
+
+    `for x in inputs: x = self.drop(x)` leaves the inputs as they are.
+    """
+    parent = next(code.parents(statement))
+    if not isinstance(parent, ast.For) or not code.is_in(statement, parent, "body"):
+        return False
+    is_target = isinstance(parent.target, ast.Name) and parent.target.id == name
+    end = (statement.end_lineno or 0, statement.end_col_offset or 0)
+    return is_target and _last_loads(code, function).get(name, end) <= end
+
+
+@kept
+def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[int, int]]:
+    """The place at which a function last reads each name."""
+    named = code.names_in(function.node)
+    return {
+        name: max(_place(node) for node in nodes if isinstance(node.ctx, ast.Load))
+        for name, nodes in named.items()
+        if any(isinstance(node.ctx, ast.Load) for node in nodes)
+    }
 
 
 def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:

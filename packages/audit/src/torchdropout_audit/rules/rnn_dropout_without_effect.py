@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
-from ..code import RNNS, Call, Class, Code, Function
+from ..code import RNNS, Call, Class, Code, Function, words
 from ..reporting.findings import Severity
-from ._dropouts import default_of, is_number, is_refused, one_of, rates
+from ._dropouts import around, default_of, is_number, is_refused, one_of, rates
+from ._options import is_settings, option_default
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -20,6 +22,11 @@ rnn = nn.LSTM(8, 16, dropout=0.5)
 """
 FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 _KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
+_DEEPEST = 6  # names that stand for names, and callers of callers
+_MOST_VALUES = 50  # of one name, and calls of one function
+_SIZES = 2  # arguments that every RNN needs
+# Words of a number of layers.
+_COUNTS = frozenset(("layers", "layer", "depth", "n", "num", "nlayers", "training", "blocks"))
 
 
 @rule(
@@ -34,10 +41,11 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
-    with a dropout above 0 and one layer, which is the default. It is advice if there is surely one
-    layer and the rate is not known. It is also advice if only the defaults of two parameters say
-    that there is one layer and that the rate is above 0, no other dropout has that rate, and this
-    file does not build the class. If the number of layers is not known, or a test looks at it,
+    with a dropout above 0 and one layer, which is the default. The number is followed through
+    names, `**options` and the calls of the file. It is advice if there is surely one layer and the
+    rate is not known. It is also advice if only defaults, of parameters or of options
+    (`add_argument`, a dataclass), say that there is one layer and that the rate is above 0, and no
+    other dropout has that rate. If the number of layers is not known, or a test looks at it,
     nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
@@ -48,20 +56,21 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     for call in map(partial(_as_rnn, code), code.calls):
         if call.name not in RNNS:
             continue
-        by_default = not _has_one_layer(code, call)
-        if by_default and not _has_one_by_default(code, call):
-            continue
+        layers = call.argument("num_layers")
+        known = "surely" if layers is None else _one(code, layers, call.function)
         given = call.argument("dropout")
-        if not isinstance(given, ast.expr) or is_refused(code, call.node):
+        if not known or not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
         severity = _severity(code, given)
-        if by_default:
+        if known == "by default":
             is_alone = not _acts_elsewhere(code, call, given)
-            severity = "advice" if severity == "error" and is_alone else None
+            severity = "advice" if _acts_by_default(code, given) and is_alone else None
         if severity is None or (severity == "advice" and code.is_test):
             continue
         kind = call.name.rpartition(".")[2]
-        one = "has one layer unless the caller asks for more" if by_default else "has one layer"
+        one = "has one layer"
+        if known == "by default":
+            one = "has one layer unless the caller asks for more"
         yield Hit(
             given,
             f"the dropout of {kind} acts between its layers, and this one {one}: it has no effect",
@@ -78,64 +87,114 @@ def _as_rnn(code: Code, call: Call) -> Call:
     if call.name is not None or not _gives_rate(call):
         return call
     func = call.node.func
-    if isinstance(func, ast.Call):
-        is_own = isinstance(func.func, ast.Name) and func.func.id == "getattr" and func.args
-        if is_own and code.name(func.args[0]) == "torch.nn" and len(func.args) == 2:
-            parent = next(code.parents(call.node), None)
-            target = parent.targets[0] if isinstance(parent, ast.Assign) else func.args[1]
-            said = code.text_of(func.args[1]) + " " + code.text_of(target)
-            return replace(call, name="torch.nn.RNN") if _KINDS.search(said) else call
-        return call
-    if isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
+    named = code.assigned(func) if isinstance(func, ast.Name) else ()
+    if len(named) == 1 and isinstance(named[0], (ast.Call, ast.Subscript)):
+        func = named[0]  # cell = getattr(nn, kind)
+    name: str | None = None
+    if isinstance(func, (ast.Call, ast.Subscript)) and _is_of_torch(code, func):
+        said = code.text_of(func)
+        parent = next(code.parents(call.node), None)
+        if isinstance(parent, ast.Assign):
+            said += " " + code.text_of(parent.targets[0])
+        name = "torch.nn.RNN" if _KINDS.search(said) else None
+    elif isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
         bases = [code.name(each) for each in call.cls.node.bases]
         holder = func.value.func if isinstance(func.value, ast.Call) else None
         is_super = isinstance(holder, ast.Name) and holder.id == "super"
-        return (
-            replace(call, name=bases[0])
-            if is_super and len(bases) == 1 and bases[0] in RNNS
-            else call
-        )
-    name = one_of(code, func, RNNS)
+        name = bases[0] if is_super and len(bases) == 1 and bases[0] in RNNS else None
+    elif isinstance(function := code.local(func), Function):
+        name = _passed_on(code).get(function) if len(call.node.args) <= _SIZES else None
+    else:
+        name = one_of(code, func, RNNS)
     return call if name is None else replace(call, name=name)
+
+
+def _is_of_torch(code: Code, expr: ast.Call | ast.Subscript) -> bool:
+    """Whether an expression takes a class of torch.nn by its name.
+
+    `getattr(nn, kind)`, `nn.__dict__[kind]`, `eval("nn." + kind)`.
+    """
+    if isinstance(expr, ast.Subscript):
+        held = expr.value
+        is_all = isinstance(held, ast.Attribute) and held.attr == "__dict__"
+        return is_all and code.name(held.value) == "torch.nn"  # type: ignore[attr-defined]
+    said = expr.func.id if isinstance(expr.func, ast.Name) else ""
+    if said == "getattr" and len(expr.args) == _SIZES:
+        return code.name(expr.args[0]) == "torch.nn"
+    text = code.pattern(expr.args[0]) if said == "eval" and expr.args else None
+    return text is not None and text.start.startswith(("nn.", "torch.nn."))
+
+
+@kept
+def _passed_on(code: Code) -> Mapping[Function, str]:
+    """Returns the functions that give an RNN their `**options`: `def LSTM(size, hidden, **kw)`."""
+    found: dict[Function, list[str]] = {}
+    for call in code.calls:
+        function = call.function
+        if call.name not in RNNS or function is None or function.cls is not None:
+            continue
+        rest = function.node.args.kwarg
+        passed = [k.value for k in call.node.keywords if k.arg is None]
+        is_all = len(passed) == 1 and isinstance(passed[0], ast.Name) and rest is not None
+        if is_all and passed[0].id == rest.arg and len(call.node.keywords) == 1:  # type: ignore
+            found.setdefault(function, []).append(call.name)
+    return {function: names[0] for function, names in found.items() if len(names) == 1}
 
 
 def _gives_rate(call: Call) -> bool:
     return any(keyword.arg == "dropout" for keyword in call.node.keywords)
 
 
-def _has_one_layer(code: Code, call: Call) -> bool:
-    layers = call.argument("num_layers")
-    if layers is None:
-        return True
-    if not isinstance(layers, ast.expr):
-        return False
-    return code.value(layers) == 1 or _all_give_one(code, call, layers)
+def _one(
+    code: Code, layers: object, function: Function | None, depth: int = 0
+) -> Literal["surely", "by default", ""]:
+    """Returns whether a number of layers is 1, through names, options and callers in the file."""
+    if not isinstance(layers, ast.expr) or depth > _DEEPEST:
+        return ""
+    if code.value(layers) == 1:
+        return "surely"
+    values: Sequence[tuple[object, Function | None]] = ()
+    if isinstance(layers, ast.IfExp):
+        values = [(layers.body, function), (layers.orelse, function)]
+    elif isinstance(layers, ast.Attribute):  # self.num_layers = num_layers
+        values = [(each, function) for each in code.assigned(layers)]
+        if not values and is_settings(layers.value):
+            return "by default" if option_default(code, layers.attr) == 1 else ""
+    elif isinstance(layers, ast.Name):
+        holder = next((f for f in around(code, function) if layers.id in f.names), None)
+        if holder is not None and len(code.bindings(layers)) == 1:
+            return _one_by_callers(code, layers.id, holder, depth)
+        values = [(each, function) for each in code.assigned(layers)]
+    return _all_one(code, values, depth)
 
 
-def _all_give_one(code: Code, call: Call, layers: ast.expr) -> bool:
-    """Whether the file builds a class, and always with one layer."""
-    function = call.function
-    if function is None or function.name != "__init__" or not isinstance(layers, ast.Name):
-        return False
-    calls = _built(code).get(function.cls, []) if function.cls is not None else []
-    if layers.id not in function.names or _is_tested(code, function, layers.id):
-        return False
-    given = [function.given(each, layers.id) for each in calls]
-    return bool(given) and all(isinstance(g, ast.expr) and code.value(g) == 1 for g in given)
+def _all_one(
+    code: Code, values: Sequence[tuple[object, Function | None]], depth: int
+) -> Literal["surely", "by default", ""]:
+    if not 0 < len(values) <= _MOST_VALUES:
+        return ""
+    found = {_one(code, each, function, depth + 1) for each, function in values}
+    if "" in found:
+        return ""
+    return "by default" if "by default" in found else "surely"
 
 
-def _has_one_by_default(code: Code, call: Call) -> bool:
-    """Whether a parameter with a default of 1 is the number of layers, and nothing looks at it."""
-    layers = call.argument("num_layers")
-    function = call.function
-    if isinstance(layers, ast.Attribute):  # self.num_layers = num_layers
-        values = code.assigned(layers)
-        layers = values[0] if len(values) == 1 else None
-    if function is None or not isinstance(layers, ast.Name) or default_of(code, layers) != 1:
-        return False
-    if function.name == "__init__" and function.cls in _built(code):
-        return False  # with as many layers as that says
-    return not function.callers and not _is_tested(code, function, layers.id)
+def _one_by_callers(
+    code: Code, name: str, function: Function, depth: int
+) -> Literal["surely", "by default", ""]:
+    """Returns whether a parameter is 1 wherever the file calls its function, or by default."""
+    if _is_tested(code, function, name):
+        return ""
+    calls = function.callers
+    if function.name == "__init__":
+        calls = _built(code).get(function.cls, []) if function.cls is not None else []
+    default = function.defaults.get(name)
+    if len(calls) > _MOST_VALUES:
+        return ""
+    if not calls:
+        return "by default" if default is not None and code.value(default) == 1 else ""
+    given = [(function.given(each, name), each.function) for each in calls]
+    return _all_one(code, given, depth)
 
 
 @kept
@@ -148,19 +207,30 @@ def _is_tested(code: Code, function: Function, name: str) -> bool:
     )
 
 
+def _acts_by_default(code: Code, rate: ast.expr) -> bool:
+    """Whether a rate is known to be above 0 unless the caller, or an option, says otherwise."""
+    p = default_of(code, rate)
+    if p is None and isinstance(rate, ast.Attribute) and is_settings(rate.value):
+        p = option_default(code, rate.attr)
+    return isinstance(p, (int, float)) and is_number(p) and p > 0
+
+
 def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:
-    """Whether a rate that is a name is that of another dropout, too."""
+    """Whether a rate that is a name, or an option, is that of another dropout, too."""
+    if isinstance(rate, ast.Attribute):
+        return (None, rate.attr) in _other_rates(code)
     name = rate.id if isinstance(rate, ast.Name) else ""
     return (call.function, name) in _other_rates(code)
 
 
 @kept
 def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
-    """Returns the names that are rates of dropouts other than those of RNNs, by function."""
+    """Returns the rates of dropouts other than those of RNNs: names by function, and options."""
+    others = [(call, given) for call, _, given in rates(code) if call.name not in RNNS]
     return frozenset(
-        (call.function, given.id)
-        for call, _, given in rates(code)
-        if call.name not in RNNS and isinstance(given, ast.Name)
+        (call.function, given.id) if isinstance(given, ast.Name) else (None, given.attr)
+        for call, given in others
+        if isinstance(given, (ast.Name, ast.Attribute))
     )
 
 
@@ -182,13 +252,32 @@ def _severity(code: Code, given: ast.expr) -> Severity | None:
         if p > 0:
             return "error"
         return None if is_number(code.value(given)) else "advice"
+    if isinstance(given, ast.Attribute) and is_settings(given.value):
+        default = option_default(code, given.attr)
+        if is_number(default) and default == 0:
+            return None
     values = [given, *(v for v in code.assigned(given) if v is not None)]
     # A computed rate may be 0 for one layer.
     return "advice" if all(map(_is_option, values)) else None
 
 
+def _names(expr: ast.expr) -> Iterator[str]:
+    for each in ast.walk(expr):
+        if isinstance(each, (ast.Name, ast.Attribute)):
+            yield each.id if isinstance(each, ast.Name) else each.attr
+
+
 def _is_option(value: ast.expr) -> bool:
-    """Whether a rate is an option as it is, or 1 minus one."""
+    """Whether a rate is an option as it is, 1 minus one, or one that another option allows."""
+    if isinstance(value, ast.IfExp):
+        asked = {each for name in _names(value.test) for each in words(name)}
+        sides = (value.body, value.orelse)
+        is_any = any(map(_is_option, sides))
+        return (
+            is_any
+            and _COUNTS.isdisjoint(asked)
+            and all(_is_option(each) or isinstance(each, ast.Constant) for each in sides)
+        )
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub):
         return isinstance(value.left, ast.Constant) and _is_option(value.right)
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):

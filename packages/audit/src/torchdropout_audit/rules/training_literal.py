@@ -52,7 +52,7 @@ def training_literal(code: Code) -> Iterator[Hit]:
         return
     for call in code.calls:
         training = call.argument(_PARAMETER.get(call.name or "", ""))
-        if not isinstance(training, ast.Constant) or not isinstance(training.value, bool):
+        if not isinstance(training, ast.Constant) or training.value not in (0, 1):
             continue
         if code.gated(call.node) or code.is_deliberate(call.node):
             continue

@@ -1,0 +1,54 @@
+"""The paths of all layers of a file: of its sequences, its functions, and its lists that grow."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from functools import partial
+
+from ..code import Class, Code
+from ._grown import grown
+from ._rule import kept
+from ._sequences import Layer, Path, Reader, has_dropout
+from ._values import Values
+
+
+def paths(code: Code) -> Iterable[Path]:
+    """Returns every layer that is known to be applied, with those before it.
+
+    Args:
+        code: A file.
+
+    Returns:
+        A path for each layer, or several for a layer of a `Sequential` that is applied in this
+        file; nothing for a file without one of torch's dropouts.
+    """
+    return _paths(code)
+
+
+@kept
+def values(code: Code) -> Values:
+    """Returns what the expressions of a file build.
+
+    Args:
+        code: A file.
+    """
+    return Values(code, Reader(code))
+
+
+@kept
+def _paths(code: Code) -> tuple[Path, ...]:
+    if not has_dropout(code):
+        return ()
+    reader = Reader(code, partial(_layer, code))
+    return (*reader.read(), *grown(reader))
+
+
+def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
+    """Returns the layer that an expression builds, if that is surely one of torch."""
+    found = values(code).of(expr, cls)
+    layers = [each for each in found if isinstance(each, Layer) and each.call is not None]
+    names = {each.name for each in layers}
+    if len(layers) < len(found) or len(names) != 1:
+        return None
+    return layers[0] if layers[0].name.startswith("torch.nn.") else None
