@@ -937,6 +937,13 @@ def rnns_by_default(n):
 
 
 @shape
+def layers_of_many_values(n):
+    """Each of five names has n / 5 values, all of which are the next name."""
+    lines = [f"if x: n{i} = n{i + 1}" for i in range(5) for _ in range(n // 5)]
+    return fwd(["n5 = 1", *lines, "self.l = nn.LSTM(8, 8, n0, dropout=.5)"])
+
+
+@shape
 def decorated(n):
     return HEAD + "@torch.no_grad()\n" * n + "def f(x, dropout=.1):\n" + "    x = x + 1\n" * n
 

@@ -22,6 +22,8 @@ rnn = nn.LSTM(8, 16, dropout=0.5)
 """
 FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 _KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
+_Known = Literal["surely", "by default", ""]
+
 _DEEPEST = 6  # names that stand for names, and callers of callers
 _MOST_VALUES = 50  # of one name, and calls of one function
 _SIZES = 2  # arguments that every RNN needs
@@ -145,9 +147,7 @@ def _gives_rate(call: Call) -> bool:
     return any(keyword.arg == "dropout" for keyword in call.node.keywords)
 
 
-def _one(
-    code: Code, layers: object, function: Function | None, depth: int = 0
-) -> Literal["surely", "by default", ""]:
+def _one(code: Code, layers: object, function: Function | None, depth: int = 0) -> _Known:
     """Returns whether a number of layers is 1, through names, options and callers in the file."""
     if not isinstance(layers, ast.expr) or depth > _DEEPEST:
         return ""
@@ -161,16 +161,28 @@ def _one(
         if not values and is_settings(layers.value):
             return "by default" if option_default(code, layers.attr) == 1 else ""
     elif isinstance(layers, ast.Name):
-        holder = next((f for f in around(code, function) if layers.id in f.names), None)
-        if holder is not None and len(code.bindings(layers)) == 1:
-            return _one_by_callers(code, layers.id, holder, depth)
-        values = [(each, function) for each in code.assigned(layers)]
+        known, key = _known(code), (layers.id, function)
+        if key not in known:
+            known[key] = ""  # while it is looked for: a name that stands for itself
+            known[key] = _one_by_name(code, layers, function, depth)
+        return known[key]
     return _all_one(code, values, depth)
 
 
-def _all_one(
-    code: Code, values: Sequence[tuple[object, Function | None]], depth: int
-) -> Literal["surely", "by default", ""]:
+@kept
+def _known(code: Code) -> dict[tuple[str, Function | None], _Known]:
+    """Returns what is known of names: many may stand for many."""
+    return {}
+
+
+def _one_by_name(code: Code, layers: ast.Name, function: Function | None, depth: int) -> _Known:
+    holder = next((f for f in around(code, function) if layers.id in f.names), None)
+    if holder is not None and len(code.bindings(layers)) == 1:
+        return _one_by_callers(code, layers.id, holder, depth)
+    return _all_one(code, [(each, function) for each in code.assigned(layers)], depth)
+
+
+def _all_one(code: Code, values: Sequence[tuple[object, Function | None]], depth: int) -> _Known:
     if not 0 < len(values) <= _MOST_VALUES:
         return ""
     found = {_one(code, each, function, depth + 1) for each, function in values}
@@ -179,9 +191,7 @@ def _all_one(
     return "by default" if "by default" in found else "surely"
 
 
-def _one_by_callers(
-    code: Code, name: str, function: Function, depth: int
-) -> Literal["surely", "by default", ""]:
+def _one_by_callers(code: Code, name: str, function: Function, depth: int) -> _Known:
     """Returns whether a parameter is 1 wherever the file calls its function, or by default."""
     if _is_tested(code, function, name):
         return ""
