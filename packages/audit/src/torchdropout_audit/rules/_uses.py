@@ -32,6 +32,9 @@ _CHILDREN = frozenset(
 _LOOKING = frozenset(
     ("super", "isinstance", "type", "id", "len", "print", "repr", "str", "hasattr")
 )
+# Functions that are given numbers.
+_TAKING = frozenset(("range", "int", "float", "len", "print", "max", "min", "str", "list"))
+_PARAMETERS = ("weight", "bias")
 _MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
 _MOST_OPEN = 100  # methods of bases that a class calls
 _APPLYING = _CHILDREN | {"forward", "__call__"}
@@ -88,7 +91,7 @@ class Uses:
                     self.looked_at.add(node.attr)
                 return
             self.by_self.setdefault(code.class_of(node), set()).add(node.attr)
-            if isinstance(next(code.parents(node)), (ast.Call, ast.keyword)):
+            if self._may_be_called(code, node):
                 self._called.setdefault(code.class_of(node), set()).add(node.attr)
         elif code.name(node) is not None:
             return  # `F.dropout`, which is of no Module
@@ -99,6 +102,17 @@ class Uses:
             self.elsewhere.add(node.attr)
             if node.attr not in _HARMLESS and _is_super(node.value):
                 self._of_base.add(code.class_of(node))
+
+    def _may_be_called(self, code: Code, node: ast.Attribute) -> bool:
+        """Whether an attribute may be a method: it is called, or given to what may call it."""
+        parent, holder, *_ = (*islice(code.parents(node), 2), None, None)
+        call = holder if isinstance(parent, ast.keyword) else parent
+        if not isinstance(call, ast.Call):
+            return False
+        if call.func is node:
+            return _SETTING.isdisjoint(words(node.attr))
+        of = call.func.id if isinstance(call.func, ast.Name) else ""
+        return of not in _TAKING and not (code.name(call.func) or "").startswith("torch")
 
     def _open_by(self, code: Code, node: ast.AST, pattern: Pattern | None) -> None:
         """Records that a class reads attributes by their names, of which a part may be known."""
@@ -134,7 +148,10 @@ class Uses:
             if of is None or not (is_written or code.name(of) or is_settings(of)):
                 said = call.args[1] if isinstance(call, ast.Call) and len(call.args) > 1 else None
                 is_own = isinstance(of, ast.Name) and of.id == "self"
-                self._open_by(code, node, code.pattern(said) if is_own else None)
+                pattern = code.pattern(said)
+                # Another object of which it has the parameters: "bias_ih_l{}".
+                is_known = is_own or (pattern is not None and pattern.start.startswith(_PARAMETERS))
+                self._open_by(code, node, pattern if is_known else None)
         elif node.id == "self" and isinstance(node.ctx, ast.Load):
             parent = next(code.parents(node))
             func = parent.func if isinstance(parent, ast.Call) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from bisect import bisect
 from collections.abc import Iterator, Mapping
 
@@ -92,35 +93,57 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
             named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
             if [*named] == other.targets and _are_beside(parent, statement, other):
                 return f"given to {name}, which gets another value"
-    is_of_loop = _is_of_loop(code, function, statement, name)
-    if name in _kept_names(code, function) and not is_of_loop:
+    if name in _kept_names(code, function) and not _is_lost(code, function, statement, name):
         return ""
     by_text = not _READERS.isdisjoint(code.names_in(function.node))
     return "" if by_text else f"given to {name}, which is not read"
 
 
-def _is_of_loop(code: Code, function: Function, statement: ast.Assign, name: str) -> bool:
-    """Whether a name is bound anew by the loop around, and not read after a statement.
+def _is_lost(code: Code, function: Function, statement: ast.Assign, name: str) -> bool:
+    """Whether nothing reads a name after a statement, though something does before it.
 
-    `for x in inputs: x = self.drop(x)` leaves the inputs as they are.
+    In a loop each turn has to bind it anew: `for x in inputs: x = self.drop(x)`.
     """
-    parent = next(code.parents(statement))
-    if not isinstance(parent, ast.For) or not code.is_in(statement, parent, "body"):
-        return False
-    is_target = isinstance(parent.target, ast.Name) and parent.target.id == name
     end = (statement.end_lineno or 0, statement.end_col_offset or 0)
-    return is_target and _last_loads(code, function).get(name, end) <= end
+    if _last_loads(code, function).get(name, _EVERYWHERE) > end:
+        return False
+    loops = []
+    for parent in code.parents(statement):
+        if parent is function.node:
+            break
+        if isinstance(parent, (ast.For, ast.AsyncFor, ast.While)):
+            loops.append(parent)
+    if not loops:
+        return True
+    loop = loops[0]
+    target = loop.target if isinstance(loop, ast.For) else None
+    if isinstance(target, ast.Name) and target.id == name and code.is_in(statement, loop, "body"):
+        return True
+    start = _place(loop.body[0])
+    reads = [n for n in _places(code, function)[name] if _place(n) >= start]
+    holder = next(code.parents(reads[0]))
+    return (
+        len(loops) == 1
+        and isinstance(holder, ast.Assign)
+        and holder is not statement
+        and any(holder is each for each in loop.body)
+        and not any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(holder.value))
+    )
+
+
+_EVERYWHERE = (sys.maxsize, 0)
 
 
 @kept
 def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[int, int]]:
-    """The place at which a function last reads each name."""
-    named = code.names_in(function.node)
-    return {
-        name: max(_place(node) for node in nodes if isinstance(node.ctx, ast.Load))
-        for name, nodes in named.items()
-        if any(isinstance(node.ctx, ast.Load) for node in nodes)
-    }
+    """The place at which a function last reads each name: after all, if another scope has it."""
+    last: dict[str, tuple[int, int]] = {}
+    for name, nodes in code.names_in(function.node).items():
+        for node in nodes:
+            if isinstance(node.ctx, ast.Load):
+                is_own = code.function_of(node) is function and name not in _outer(code, function)
+                last[name] = max(last.get(name, (0, 0)), _place(node) if is_own else _EVERYWHERE)
+    return last
 
 
 def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:
@@ -129,7 +152,7 @@ def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:
     return any(isinstance(b, list) and all(s in b for s in statements) for b in blocks)
 
 
-def _place(node: ast.Name) -> tuple[int, int]:
+def _place(node: ast.Name | ast.stmt) -> tuple[int, int]:
     return node.lineno, node.col_offset
 
 
@@ -147,9 +170,15 @@ def _kept_names(code: Code, function: Function) -> frozenset[str]:
     read = {
         name for name, nodes in named.items() if any(isinstance(n.ctx, ast.Load) for n in nodes)
     }
+    return _outer(code, function) | read
+
+
+@kept
+def _outer(code: Code, function: Function) -> frozenset[str]:
+    """The names that a function declares as those of another scope."""
     walked = ast.walk(function.node)
     outer = (node for node in walked if isinstance(node, (ast.Global, ast.Nonlocal)))
-    return frozenset(read.union(*(node.names for node in outer)))
+    return frozenset(name for node in outer for name in node.names)
 
 
 _READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a name by its text

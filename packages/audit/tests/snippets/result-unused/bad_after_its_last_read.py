@@ -1,0 +1,13 @@
+from torch import nn
+
+
+class Head(nn.Module):
+    def __init__(self, p=0.1):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+        self.drop = nn.Dropout(p)
+
+    def forward(self, x):
+        logits = self.fc(x)
+        x = self.drop(logits)  #! result-unused
+        return logits
