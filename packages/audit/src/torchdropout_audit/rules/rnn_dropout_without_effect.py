@@ -262,10 +262,6 @@ def _severity(code: Code, given: ast.expr) -> Severity | None:
         if p > 0:
             return "error"
         return None if is_number(code.value(given)) else "advice"
-    if isinstance(given, ast.Attribute) and is_settings(given.value):
-        default = option_default(code, given.attr)
-        if is_number(default) and default == 0:
-            return None
     values = [given, *(v for v in code.assigned(given) if v is not None)]
     # A computed rate may be 0 for one layer.
     return "advice" if all(map(_is_option, values)) else None
