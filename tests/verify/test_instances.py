@@ -1,4 +1,4 @@
-"""Instances of the family are verified as they are: at their own p, block, group, prefix and axes."""
+"""Instances of the family are verified as they are: at their own p, block, group and prefix."""
 
 import re
 
