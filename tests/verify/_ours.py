@@ -7,7 +7,6 @@ has the others, each with the reason.
 import functools
 import math
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
@@ -130,7 +129,10 @@ def embedding_module(p):
     return td.EmbeddingDropout(nn.Embedding(64, 8), p)
 
 
-_BY_NAME = {"dropout", "Dropout", "drop_connect", *chain(*names._KNOWN.values())}
+# A fixed count of each group needs more than p: see below.
+_BY_NAME = {"dropout", "Dropout", "drop_connect"}.union(
+    *(known for kind, known in names._KNOWN.items() if kind != "n-of-m")
+)
 
 
 def known_by_name(home):

@@ -28,9 +28,9 @@ GROUPS = [
     "randomness",
     "values",
     "layout",
+    "world",
     "conditions",
     "construction",
-    "world",
     "compiled",
 ]
 

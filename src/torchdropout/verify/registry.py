@@ -94,6 +94,8 @@ CHECKS = MappingProxyType({
     "TD593": layout.expanded_independent,
     "TD594": layout.layout_mask,
     "TD595": layout.device_followed,
+    "TD611": world.state_restored,
+    "TD612": world.state_own,
     "TD640": conditions.noise_pairs,
     "TD641": conditions.values_everywhere,
     "TD642": conditions.gradient_everywhere,
@@ -106,8 +108,6 @@ CHECKS = MappingProxyType({
     "TD649": conditions.arguments_unmodified,
     "TD601": construction.wrong_p_refused,
     "TD602": construction.wrong_p_named,
-    "TD611": world.state_restored,
-    "TD612": world.state_own,
     "TD621": compiled.compiled_law,
 })
 # fmt: on

@@ -188,7 +188,7 @@ def _said(conditions: Sequence[Condition], refused: int, factors: Mapping[str, A
 # --- Values, gradients, eval ---------------------------------------------------------------------
 
 
-@check(needs=["kept-scale", "layout-values", "dtype-kept", "dtype-scale"])
+@check(needs=["kept-scale", "layout-values", "dtype-kept", "dtype-scale", "state-own"])
 def values_everywhere(ctx: Context) -> Seen:
     """Every value is 0 or x / (1 - p) in every condition, and nothing is written to.
 
