@@ -70,6 +70,24 @@ def test_the_labels_are_of_what_the_packages_have(script):
     assert +counted == labelled
 
 
+def test_newer_labels_are_of_the_same_packages(script):
+    names = {(row["package"], row["version"]) for row in script.read("packages")}
+    newer = script.read("newer")
+    for row in newer:
+        assert None not in row.values()
+        assert (row["package"], row["version"]) in names
+        assert row["rule"] in FINDERS
+        assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
+        assert row["severity"] in ("error", "advice")
+        assert row["verdict"] in ("true", "false")
+        assert row["why"]
+    keys = [
+        (r["package"], r["version"], r["path"], r["line"], r["rule"]) for r in (*LABELS, *newer)
+    ]
+    assert max(Counter(keys).values()) == 1
+    assert precision(newer) >= 0.85
+
+
 def test_the_page_is_what_its_script_makes(script):
     assert (DOCS / "audit" / "precision.md").read_text(encoding="utf-8") == script.page()
 
