@@ -133,3 +133,18 @@ def test_the_examples_are_formatted(tmp_path):
     command += ["--line-length", "100", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_norm_without_a_qualified_name_is_named():
+    text = """
+from torch import nn
+from .basics import *
+
+class Block(nn.Sequential):
+    def __init__(self, size, dropout=0.1):
+        layers = [nn.Linear(size, size), nn.Dropout(dropout)]
+        layers.append(BatchNorm(size))
+        super().__init__(*layers)
+"""
+    [found] = audit_text(text, "model.py")
+    assert found.message.startswith("Dropout before BatchNorm, which stores")

@@ -71,9 +71,10 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
         if before.node in seen or exclude(code, before.node, after.node):
             continue
         seen.add(before.node)
+        norm = kind(after) or "BatchNorm"  # one of another library has no qualified name
         yield Hit(
             before.node,
-            f"{kind(before)} before {kind(after)}, which stores the variance of dropped values and "
+            f"{kind(before)} before {norm}, which stores the variance of dropped values and "
             "divides by it in eval",
             "put the dropout after the last BatchNorm",
         )
