@@ -201,7 +201,7 @@ def page() -> str:
     packages = read("packages")
     errors = [row for row in labels if row["severity"] == "error"]
     advices = [row for row in labels if row["severity"] == "advice"]
-    now = [row for row in errors if not row["mended"]]
+    now = [row for row in errors if not row["fixed"]]
     fresh = [row for row in errors if row["seen"] == "fresh" and row["rule"] not in LATER]
     fixes = read("fixes")
     after = read("later-packages")
@@ -318,7 +318,7 @@ def error_rows(errors: list[dict[str, str]]) -> list[str]:
 
 def error_row(name: str, rows: list[dict[str, str]]) -> str:
     """A row of the table of errors."""
-    now = [row for row in rows if not row["mended"]]
+    now = [row for row in rows if not row["fixed"]]
     parts = [name, trues(rows), len(rows) - trues(rows)]
     for some in (rows, now):
         parts += [share(some), f"{bound(trues(some), len(some)):.3f}"]
@@ -347,7 +347,7 @@ def false_rows(rows: list[dict[str, str]], one_a_package: bool = False) -> str:
             continue
         place = f"{row['package']} {row['version']} `{row['path']}:{row['line']}`"
         place += f" and {more} more" if more else ""
-        severity = "fixed" if row.get("mended") else row["severity"]
+        severity = "fixed" if row.get("fixed") else row["severity"]
         found.append(f"| {place} | {row['rule']} ({severity}) | {row['why']} |")
     return "\n".join(found)
 

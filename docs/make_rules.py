@@ -68,7 +68,7 @@ def _rule(rule: Any) -> str:
 def _met(name: str) -> str:
     """Returns how often a rule was met and right, now that what was false is fixed."""
     labels = [*_read("labels"), *_read("newer")]
-    rows = [row for row in labels if row["rule"] == name and not row.get("mended")]
+    rows = [row for row in labels if row["rule"] == name and not row.get("fixed")]
     said = []
     for severity, one, many in (("error", "error", "errors"), ("advice", "advice", "advice")):
         found = [row for row in rows if row["severity"] == severity]

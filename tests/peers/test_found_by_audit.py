@@ -48,7 +48,7 @@ def test_labels(package):
     } == {
         (row["path"], int(row["line"]), row["rule"], row["severity"])
         for row in LABELS
-        if (row["package"], row["version"], row["mended"]) == (package, found.version, "")
+        if (row["package"], row["version"], row["fixed"]) == (package, found.version, "")
     }
 
 

@@ -31,6 +31,8 @@ INSTANCES = {
     "block2d": lambda p: td.DropBlock2d(p, 3),
     "block2d, even": lambda p: td.DropBlock2d(p, 4),
     "block2d, by count": lambda p: td.DropBlock2d(p, 5, scale="count"),
+    "block2d, larger than the plane": lambda p: td.DropBlock2d(p, 17),
+    "block1d, larger than the line": lambda p: td.DropBlock1d(p, 31),
     "block3d": lambda p: td.DropBlock3d(p, 2),
     "tokens": lambda p: td.TokenDropout(p),
     "tokens, a longer prefix": lambda p: td.TokenDropout(p, num_prefix_tokens=3, ordered=True),

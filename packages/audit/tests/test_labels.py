@@ -36,18 +36,18 @@ def test_labels_are_well_formed():
         assert row["severity"] in ("error", "advice")
         assert row["verdict"] in ("true", "false")
         assert row["seen"] in ("known", "fresh")
-        assert row["mended"] in ("", "yes")
+        assert row["fixed"] in ("", "yes")
         assert all(row[name] for name in ("package", "version", "why"))
         assert row["path"].endswith((".py", ".ipynb"))
         assert int(row["line"]) > 0
     places = Counter((r["package"], r["version"], r["path"], r["line"], r["rule"]) for r in LABELS)
     assert max(places.values()) == 1
     # What is true is not fixed away.
-    assert all(row["verdict"] == "false" for row in LABELS if row["mended"])
+    assert all(row["verdict"] == "false" for row in LABELS if row["fixed"])
 
 
 def test_errors_are_right_as_promised():
-    now = [row for row in ERRORS if not row["mended"]]
+    now = [row for row in ERRORS if not row["fixed"]]
     assert len(now) >= 30
     assert precision(now) >= 0.95
     for name in {row["rule"] for row in now}:
@@ -65,7 +65,7 @@ def test_the_labels_are_of_what_the_packages_have(script):
     labelled = Counter(
         (row["package"], row["version"], kinds[row["severity"]])
         for row in LABELS
-        if not row["mended"]
+        if not row["fixed"]
     )
     assert +counted == labelled
 

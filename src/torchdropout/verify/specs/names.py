@@ -354,6 +354,9 @@ def _with_number(spec: Spec, whole: str, part: str) -> Spec:
     changed: dict[str, object] = {key: value}
     if key == "block":
         changed["arguments"] = {**spec.arguments, "block_size": value}
+        if value > getattr(spec, "size", value):  # no block is larger than its plane
+            key, value = "size", 2 * value
+            changed[key] = value
     if key == "size":
         places = int(value ** getattr(spec, "dims", 1))
         changed["multiple"], changed["cost"] = places, 2 * places
@@ -378,6 +381,9 @@ def infer(thing: object) -> Spec:
 
     Those of torch, torchvision, timm, fastai and this library are known, and some of others. A
     class that derives from one of them has its kind. Anything else is plain.
+
+    Raises:
+        ArgumentValueError: It keeps a fixed count, but not of each row.
 
     Example:
         >>> import torch
@@ -427,11 +433,11 @@ def _check_rows(name: str, thing: object) -> None:
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
     default = inspect.signature(kind).parameters.get("mode")
     mode = bound.get("mode", "row" if default is None else default.default)
-    for argument, expected, got in (
-        ("mode", "'row', a choice of each row", mode),
-        ("dim", "-1, the last", bound.get("dim", -1)),
+    for argument, expected, allowed, got in (
+        ("mode", "'row', a choice of each row", ("row",), mode),
+        ("dim", "-1, the last", (-1, 1), bound.get("dim", -1)),  # the inputs have two axes
     ):
-        if got not in ("row", -1, 1):
+        if got not in allowed:
             raise ArgumentValueError(
                 f"Expected `{argument}` of a target that keeps a fixed count to be {expected}, "
                 f"got {argument}={got!r} ({type(got).__name__})"
