@@ -1,6 +1,7 @@
 """A compiled model has the draws of eager, in one graph for all steps, however it recomputes."""
 
 import functools
+import gc
 
 import pytest
 import torch
@@ -138,6 +139,24 @@ def test_a_scope_within_a_compiled_function(fullgraph):
             assert fullgraph
         else:
             assert torch.equal(found, expected)
+
+
+def test_a_scope_within_a_compiled_function_is_indifferent_to_other_models():
+    other, model = nn.Dropout(0.5), nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.5))
+    for each in (other, model):
+        td.keyed(each, seed=0)
+
+    def work(x):
+        with td.keyed(model, seed=0):
+            return model(x)
+
+    compiled, x = torch.compile(work, backend="aot_eager"), torch.randn(8, 4)
+    for _ in range(2):  # what the first scope of a model makes is there the second time
+        expected = compiled(x)
+    del other
+    gc.collect()
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        assert torch.equal(compiled(x), expected)
 
 
 def test_blocks_that_are_compiled_one_by_one():

@@ -108,6 +108,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         prefix: str = "",
         on_unreached: Literal["raise", "warn", "ignore"] = "raise",
     ) -> None:
+        _refuse_to_be_compiled()  # its guards would name the watchers of all other models
         if not isinstance(model, torch.nn.Module):
             wrong_type("model", "a module", model)
         if isinstance(model, torch.jit.ScriptModule):
@@ -141,11 +142,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     # --- Entering and leaving --------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if is_dynamo_compiling():  # which goes on in Python, or refuses to with fullgraph=True
-            raise SiteError(
-                "Expected a scope to begin outside compiled code, got a function that "
-                "torch.compile compiles: its draws cannot be seen."
-            )
+        _refuse_to_be_compiled()
         watcher = self._watcher
         if watcher.scope is not None:
             raise ArgumentValueError(
@@ -366,6 +363,15 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self.on_unreached == "warn" and message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _refuse_to_be_compiled() -> None:
+    """Dynamo goes on in Python then, or refuses to with `fullgraph=True`."""
+    if is_dynamo_compiling():
+        raise SiteError(
+            "Expected a scope to begin outside compiled code, got a function that "
+            "torch.compile compiles: its draws cannot be seen."
+        )
 
 
 def is_in_scope(model: torch.nn.Module) -> bool:

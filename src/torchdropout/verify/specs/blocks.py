@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from ..context import Fault
 from ..subject import MADE, Built, Spec, because
@@ -39,9 +40,10 @@ NEEDS = {"p-one-zeros": ("drop-rate",), "edge-gradients": ("drop-rate",)}
 class Blocks(Spec):
     """Ghiasi et al. (2018): blocks are dropped so that the expected fraction dropped is p.
 
-    Each element of x is one place of its own plane: the places take turns, so that the mean rate
-    over all is the expected fraction. Draws of different planes are independent, and a sum of draws
-    of unequal rates spreads less than the binomial of their mean: the tests stay exact bounds.
+    A plane has some elements of x, so far apart that no block covers two of them, and ones
+    elsewhere. The places take turns, so that the mean rate over all is the expected fraction. The
+    draws are independent, and a sum of draws of unequal rates spreads less than the binomial of
+    their mean: the tests stay exact bounds.
 
     Attributes:
         dims: Dimensions of a plane: 1 for a line, 3 for a volume.
@@ -62,22 +64,39 @@ class Blocks(Spec):
         """The number of places of a plane."""
         return int(self.size**self.dims)
 
+    @property
+    def per_side(self) -> int:
+        """Elements of x along a side: a divisor of it, so that all places get equally many."""
+        apart = [n for n in range(2, self.size) if self.size % n == 0 and self.size // n > self.block]
+        return max(apart, default=1)
+
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
+        elements = self.part * self.per_side**self.dims
         parts = [
-            self._call(built, part, training) for part in torch.split(x.reshape(-1), self.part)
+            self._call(built, part, training) for part in torch.split(x.reshape(-1), elements)
         ]
         return torch.cat(parts).reshape(x.shape)
 
     def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
-        at = torch.arange(x.numel(), device=x.device)
-        # The step is coprime to the number of places: even a few draws are spread over the plane.
-        place = at * 101 % self.places
-        given = x.new_ones(x.numel(), self.places).index_put((at, place), x)
+        groups = self._groups(x.device)
+        per_plane = groups.shape[1]
+        planes = -(-x.numel() // per_plane)
+        # The step is coprime to the number of groups: even a few planes are read everywhere.
+        place = groups[torch.arange(planes, device=x.device) * 101 % len(groups)]
+        filled = F.pad(x, (0, planes * per_plane - x.numel()), value=1.0).reshape(planes, -1)
+        given = x.new_ones(planes, self.places).scatter(1, place, filled)
         given = given.reshape(-1, 1, *[self.size] * self.dims)
         y = built.call(given, training)
         if not isinstance(y, torch.Tensor) or y.shape != given.shape:
             got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
             raise Fault(f"expected a tensor of shape {tuple(given.shape)}, got {got}")
-        own = y.reshape(-1, self.places).gather(1, place[:, None])[:, 0]
+        own = y.reshape(-1, self.places).gather(1, place).reshape(-1)[: x.numel()]
         return self.effect.decode(x, own, built.p) if training else own
+
+    def _groups(self, device: torch.device) -> torch.Tensor:
+        """The places of a plane, a row for those that are read together."""
+        sides = [self.per_side, self.size // self.per_side] * self.dims
+        places = torch.arange(self.places, device=device).reshape(sides)
+        order = [*range(1, 2 * self.dims, 2), *range(0, 2 * self.dims, 2)]
+        return places.permute(order).reshape(-1, self.per_side**self.dims)
