@@ -84,14 +84,14 @@ class Blocks(Spec):
         planes = -(-x.numel() // per_plane)
         # The step is coprime to the number of groups: even a few planes are read everywhere.
         place = groups[torch.arange(planes, device=x.device) * 101 % len(groups)]
-        filled = F.pad(x, (0, planes * per_plane - x.numel()), value=1.0).reshape(planes, -1)
+        filled = F.pad(x, (0, planes * per_plane - x.numel()), value=1.0).reshape(planes, per_plane)
         given = x.new_ones(planes, self.places).scatter(1, place, filled)
-        given = given.reshape(-1, 1, *[self.size] * self.dims)
+        given = given.reshape(planes, 1, *[self.size] * self.dims)
         y = built.call(given, training)
         if not isinstance(y, torch.Tensor) or y.shape != given.shape:
             got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
             raise Fault(f"expected a tensor of shape {tuple(given.shape)}, got {got}")
-        own = y.reshape(-1, self.places).gather(1, place).reshape(-1)[: x.numel()]
+        own = y.reshape(planes, self.places).gather(1, place).reshape(-1)[: x.numel()]
         return self.effect.decode(x, own, built.p) if training else own
 
     def _groups(self, device: torch.device) -> torch.Tensor:
