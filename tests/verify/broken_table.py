@@ -10,6 +10,7 @@ A correct one gets all checks.
 import argparse
 import multiprocessing
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from verify import _zoo  # noqa: E402
 TABLE = HERE.parents[1] / "docs" / "power" / "broken-at-standard.txt"
 LEVEL = "standard"
 NONE = "-"
+SLOWEST = 5  # of which the seconds are printed
 
 
 def run_checks(member):
@@ -77,7 +79,9 @@ def _row(key):
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return key, run_checks(zoo()[key])
+        start = time.perf_counter()
+        row = run_checks(zoo()[key])
+        return key, row, time.perf_counter() - start
 
 
 def main():
@@ -90,16 +94,18 @@ def main():
     if unknown:
         parser.error(f"Expected names of dropouts of the zoo, got {', '.join(sorted(unknown))}")
     wanted = [key for key in members if not given.names or key[1] in given.names]
-    rows, wrong = read(), []
+    rows, wrong, seconds = read(), [], {}
     # Processes are replaced now and then, with whatever a broken dropout has left behind.
     context = multiprocessing.get_context("spawn")
     with context.Pool(given.jobs, maxtasksperchild=8) as pool:
-        for number, (key, row) in enumerate(pool.imap_unordered(_row, wanted), 1):
-            rows[key] = row
+        for number, (key, row, took) in enumerate(pool.imap_unordered(_row, wanted), 1):
+            rows[key], seconds[key] = row, took
             if not is_right(members[key], row):
                 wrong.append(row)
             print(f"{number}/{len(wanted)}", *row, flush=True)
             write({key: rows[key] for key in members if key in rows})
+    for kind, name in sorted(seconds, key=seconds.get)[: -SLOWEST - 1 : -1]:
+        print(f"{seconds[kind, name]:.0f} s: {kind} {name}")
     for _, name, found, message in wrong:
         print(f"wrong: {name}: {found}: {message}")
     return bool(wrong)
