@@ -486,22 +486,49 @@ PyObject* masked_affine_into(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// The most common call: dropout(x, p) in training, with a drawn key and nothing else. NotImplemented
-// if p is not a float in (0, 1) or x is not plain: `functional` raises, or takes the general path.
+// Row-major mask strides, with 0 along the dimensions of the tuple; None where that is empty.
+PyObject* strides_without(PyObject* shared, const View& x) {
+  const Py_ssize_t n = PyTuple_Size(shared);
+  if (n <= 0) return n < 0 ? throw PythonError() : new_reference(Py_None);
+  std::vector<uint64_t> strides(static_cast<size_t>(x.dl.ndim), 1);
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    strides.at(without_error(PyLong_AsSize_t(PyTuple_GetItem(shared, i)))) = 0;
+  }
+  uint64_t step = 1;
+  PyObject* const result = checked(PyTuple_New(x.dl.ndim));
+  for (int d = x.dl.ndim - 1; d >= 0; --d) {
+    strides[d] *= step;
+    if (strides[d] != 0) step *= static_cast<uint64_t>(x.size(d));
+    PyTuple_SetItem(result, d, PyLong_FromUnsignedLongLong(strides[d]));
+  }
+  return result;
+}
+
+// The most common calls, dropout in training with a drawn key: (x, p, dimensions that share draws,
+// tensor to write into or None). NotImplemented if p is not a float in (0, 1), x is not plain, or it
+// does not show at once that y may be written: `functional` raises, or takes the general path.
 PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 2);
+    Arguments in(args, n, 4);
     PyObject* const x = in.object();
     PyObject* const p_object = in.object();
+    PyObject* const shared = in.object();
+    PyObject* const y = in.object();
     if (!PyFloat_CheckExact(p_object)) return new_reference(Py_NotImplemented);
     const double p = PyFloat_AsDouble(p_object);
-    if (!(p > 0.0 && p < 1.0) || !is_plain(x)) return new_reference(Py_NotImplemented);
+    if (!(p > 0.0 && p < 1.0) || !(y == Py_None ? is_plain(x) : may_be_written(x, y))) {
+      return new_reference(Py_NotImplemented);
+    }
+    const Owned strides(strides_without(shared, read_or_throw(x)));
     const uint64_t seed = draw();
     const double scale = 1.0 / (1.0 - p);
     if (!wants_gradient(x)) {
-      return affine_into(x, Py_None, Map({seed, 0}, p, {scale, 0.0, 0.0}));
+      Map map({seed, 0}, p, {scale, 0.0, 0.0});
+      map.strides = strides.get();
+      return affine_into(x, y, map);
     }
-    const Owned map(Py_BuildValue("(KiOidddO)", seed, 0, p_object, 0, scale, 0.0, 0.0, Py_None));
+    const Owned map(
+        Py_BuildValue("(KiOidddO)", seed, 0, p_object, 0, scale, 0.0, 0.0, strides.get()));
     return with_gradient(x, map.get());
   });
 }
@@ -752,7 +779,7 @@ PyMethodDef methods[] = {
     {"masked_affine_into", as_method(masked_affine_into), METH_FASTCALL,
      "masked_affine_into(x, y, map) -> y, or NotImplemented; a seed of None is drawn"},
     {"dropout", as_method(dropout), METH_FASTCALL,
-     "dropout(x, p) -> y with a drawn key, or NotImplemented"},
+     "dropout(x, p, shared, y or None) -> y with a drawn key, or NotImplemented"},
     {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},
     {"affine_forward", as_method(affine_forward), METH_FASTCALL,
      "affine_forward(ctx, x, in_place, map) -> y"},

@@ -146,6 +146,18 @@ class TestTakes:
         assert direct.dropout(torch.ones(3), p) is None
         assert torch.equal(torch.get_rng_state(), before)
 
+    @pytest.mark.parametrize("into", [False, True])
+    @pytest.mark.parametrize("shape", [(3, 4, 5, 2), (3, 1, 5, 2), (3, 4, 0, 2)])
+    @pytest.mark.parametrize("shared", [(0,), (1,), (3,), (0, 2), (1, 2, 3), (0, 1, 2, 3)])
+    def test_the_shortest_way_shares_draws(self, shared, shape, into):
+        x = torch.randn(shape)
+        out = torch.empty(shape) if into else None
+        y = seeded(direct.dropout, x, 0.5, shared, out)
+        assert y is out or not into
+        with Passing():
+            expected = seeded(F.dropout, x, 0.5, broadcast_dims=shared)
+        assert torch.equal(y, expected)
+
 
 def lazy_cases():
     z = torch.randn(200, dtype=torch.complex64)

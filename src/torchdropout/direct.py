@@ -83,15 +83,27 @@ def masked_affine_into(
     return out
 
 
-def dropout(x: Any, p: Any) -> torch.Tensor | None:
-    """Plain dropout of any x with a drawn key, or None if the direct path is closed to x or p.
+def dropout(
+    x: Any, p: Any, shared: tuple[int, ...] = (), out: torch.Tensor | None = None
+) -> torch.Tensor | None:
+    """Dropout of any x with a drawn key, or None if the direct path is closed to x, p or `out`.
 
-    This is the shortest path, for the most common call.
+    This is the shortest path, for the most common calls.
+
+    Args:
+        x: The input.
+        p: The drop probability.
+        shared: Dimensions along which draws are shared, not negative.
+        out: Written into.
     """
     if _C is None or is_dynamo_compiling():
         return None
-    y = _C.dropout(x, p)
-    return None if y is NotImplemented else y
+    y = _C.dropout(x, p, shared, out)
+    if y is NotImplemented:
+        return None
+    if out is not None:  # autograd did not see the write
+        torch.autograd.graph.increment_version(out)
+    return y  # type: ignore[no-any-return]
 
 
 def masked_affine_(x: torch.Tensor, call: AffineCall) -> torch.Tensor:

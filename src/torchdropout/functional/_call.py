@@ -10,12 +10,17 @@ from typing import Any
 
 import torch
 
+from .. import direct
 from .._validate import check_bool, check_input, refuse_nested, wrong_type
+from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_source, key_of, key_tensor, undrawn_if_refused
 from ._map import KeyedMap, compute
 from ._memory import check_out, refuse_as_torch_does
 from ._nested import on_components, refuse_for_nested
+
+# Of a call: training, inplace, key, generator, broadcast_dims, layout, out.
+Rest = tuple[Any, Any, Any, Any, Any, Any, Any]
 
 
 def check_call(
@@ -42,6 +47,42 @@ def check_call(
     if key is not None or generator is not None:
         check_source(key, generator, x)
     return x
+
+
+def by_default(
+    input: Any,
+    p: Any,
+    shared: tuple[int, ...],
+    training: Any,
+    inplace: Any,
+    key: Any,
+    generator: Any,
+    broadcast_dims: Any,
+    layout: Any,
+    out: Any,
+) -> torch.Tensor | None:
+    """Inverted dropout where the arguments behind `shared`, except `out`, are those of most calls.
+
+    None for all other calls, and where the direct path is closed: they take the general path.
+    """
+    if (
+        training is True
+        and inplace is False
+        and key is None
+        and generator is None
+        and layout is None
+        and broadcast_dims == ()
+    ):
+        return direct.dropout(input, p, shared, out)
+    return None
+
+
+def apply_inverted(
+    input: Any, p: Any, shared: tuple[int, ...], rest: Rest, nested_ok: bool = False
+) -> torch.Tensor:
+    """Inverted dropout; the other arguments and the errors are those of `apply`."""
+    y = by_default(input, p, shared, *rest)
+    return apply(inverted(p), input, *rest, shared, nested_ok=nested_ok) if y is None else y
 
 
 def apply(

@@ -9,8 +9,8 @@ import torch
 from .._validate import check_bool, check_input, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import inverted, unscaled
-from ._call import apply
+from ._bernoulli import unscaled
+from ._call import apply, apply_inverted
 from ._override import overridable
 from ._rate import Probability
 
@@ -69,11 +69,11 @@ def drop_path(
     x = check_input(input, training=training)
     check_bool("scale_by_keep", scale_by_keep)
     check_mode(mode)
-    return apply(
-        inverted(p) if scale_by_keep else unscaled(p),
-        *(x, training, False, key, generator, (), layout, out),
-        range(1 if mode == "row" else 0, x.ndim),
-    )
+    rest = training, False, key, generator, (), layout, out
+    shared = tuple(range(1 if mode == "row" else 0, x.ndim))
+    if scale_by_keep:
+        return apply_inverted(x, p, shared, rest)
+    return apply(unscaled(p), x, *rest, shared)
 
 
 def check_mode(mode: Any) -> Mode:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from .. import direct
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
-from ._call import apply
+from ._call import apply, by_default
 from ._override import given, handle, overridden
 from ._rate import Probabilities
 
@@ -67,18 +66,10 @@ def dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014); the inverted form, which scales in training.
     """
-    if (
-        training is True
-        and inplace is False
-        and key is None
-        and generator is None
-        and layout is None
-        and out is None
-        and broadcast_dims == ()
-    ):
-        y = direct.dropout(input, p)
-        if y is not None:
-            return y
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    y = by_default(input, p, (), *rest)
+    if y is not None:
+        return y
     if overridden(input):
         other: torch.Tensor = handle(
             dropout,
@@ -96,15 +87,4 @@ def dropout(
             ),
         )
         return other
-    return apply(
-        inverted(p, input),
-        input,
-        training,
-        inplace,
-        key,
-        generator,
-        broadcast_dims,
-        layout,
-        out,
-        nested_ok=True,
-    )
+    return apply(inverted(p, input), input, *rest, nested_ok=True)

@@ -13,7 +13,7 @@ from ..contract.layout import MaskLayout
 from ..errors import ShapeError
 from ..random import Key
 from ._bernoulli import inverted
-from ._call import apply
+from ._call import apply_inverted
 from ._override import overridable
 from ._rate import Probability
 
@@ -88,15 +88,11 @@ def dropout1d(
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
     x = check_input(input, training=training)
-    drop = inverted(p)
     if x.ndim not in (2, 3):
+        inverted(p)
         refuse_rank("dropout1d", x, "2D or 3D input", "(C, L) or (N, C, L)")
-    return apply(
-        drop,
-        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
-        spatial_dims(x, channel=x.ndim - 2),
-        nested_ok=True,
-    )
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    return apply_inverted(x, p, spatial_dims(x, channel=x.ndim - 2), rest, nested_ok=True)
 
 
 @overridable
@@ -145,21 +141,18 @@ def dropout2d(
         As in `dropout1d`.
     """
     x = check_input(input, training=training)
-    drop = inverted(p)
-    if x.ndim == 3:
-        reading = "assuming that channel-wise 1D dropout behavior is desired, (N, C, L)"
-        _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d")
-    elif x.ndim != 4:
-        reading = "read as (N, C, ...)"
-        _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
-    if x.ndim < 2 and training and drop.active:
-        refuse_rank("dropout2d", x, "at least 2 dimensions", "(N, C, H, W)")
-    return apply(
-        drop,
-        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
-        spatial_dims(x, channel=1),
-        nested_ok=True,
-    )
+    if x.ndim != 4:
+        active = training and inverted(p).active
+        if x.ndim == 3:
+            reading = "assuming that channel-wise 1D dropout behavior is desired, (N, C, L)"
+            _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d")
+        else:
+            reading = "read as (N, C, ...)"
+            _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
+        if x.ndim < 2 and active:
+            refuse_rank("dropout2d", x, "at least 2 dimensions", "(N, C, H, W)")
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    return apply_inverted(x, p, spatial_dims(x, channel=1), rest, nested_ok=True)
 
 
 @overridable
@@ -208,15 +201,12 @@ def dropout3d(
         As in `dropout1d`.
     """
     x = check_input(input, training=training)
-    drop = inverted(p)
     if x.ndim not in (4, 5):
+        active = training and inverted(p).active
         reading = "read as one sample, (C, ...)"
         _warn("dropout3d", x, reading, "(N, C, D, H, W) or (C, D, H, W)", "Dropout1d or Dropout2d")
-    if x.ndim < 1 and training and drop.active:
-        refuse_rank("dropout3d", x, "at least 1 dimension", "(N, C, D, H, W) or (C, D, H, W)")
-    return apply(
-        drop,
-        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
-        spatial_dims(x, channel=1 if x.ndim == 5 else 0),
-        nested_ok=True,
-    )
+        if x.ndim < 1 and active:
+            refuse_rank("dropout3d", x, "at least 1 dimension", "(N, C, D, H, W) or (C, D, H, W)")
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    shared = spatial_dims(x, channel=1 if x.ndim == 5 else 0)
+    return apply_inverted(x, p, shared, rest, nested_ok=True)

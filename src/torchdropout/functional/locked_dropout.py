@@ -10,8 +10,7 @@ import torch
 from .._validate import check_dims, check_input, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import inverted
-from ._call import apply
+from ._call import apply_inverted
 from ._override import overridable
 from ._rate import Probability
 
@@ -69,11 +68,8 @@ def locked_dropout(
     if not -x.ndim <= time_dim < x.ndim:
         expected = f"a dimension in [{-x.ndim}, {x.ndim}) of a {x.ndim}-D input"
         wrong_value("time_dim", expected, time_dim)
-    return apply(
-        inverted(p),
-        *(x, training, False, key, generator, broadcast_dims, layout, out),
-        check_dims("time_dim", (time_dim,), x.ndim),
-    )
+    rest = training, False, key, generator, broadcast_dims, layout, out
+    return apply_inverted(x, p, check_dims("time_dim", (time_dim,), x.ndim), rest)
 
 
 def check_time_dim(time_dim: Any) -> int:

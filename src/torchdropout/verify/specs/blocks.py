@@ -67,15 +67,13 @@ class Blocks(Spec):
     @property
     def per_side(self) -> int:
         """Elements of x along a side: a divisor of it, so that all places get equally many."""
-        apart = [n for n in range(2, self.size) if self.size % n == 0 and self.size // n > self.block]
-        return max(apart, default=1)
+        divisors = (n for n in range(2, self.size) if self.size % n == 0)
+        return max((n for n in divisors if self.size // n > self.block), default=1)
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""
         elements = self.part * self.per_side**self.dims
-        parts = [
-            self._call(built, part, training) for part in torch.split(x.reshape(-1), elements)
-        ]
+        parts = [self._call(built, part, training) for part in torch.split(x.reshape(-1), elements)]
         return torch.cat(parts).reshape(x.shape)
 
     def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
