@@ -486,19 +486,26 @@ PyObject* masked_affine_into(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// Row-major mask strides, with 0 along the dimensions of the tuple; None where that is empty.
+// Row-major mask strides, with 0 along the dimensions of the tuple; None where that is empty, and
+// NotImplemented where it does not show at once that they are distinct dimensions of x.
 PyObject* strides_without(PyObject* shared, const View& x) {
   const Py_ssize_t n = PyTuple_Size(shared);
   if (n <= 0) return n < 0 ? throw PythonError() : new_reference(Py_None);
   std::vector<uint64_t> strides(static_cast<size_t>(x.dl.ndim), 1);
   for (Py_ssize_t i = 0; i < n; ++i) {
-    strides.at(without_error(PyLong_AsSize_t(PyTuple_GetItem(shared, i)))) = 0;
+    PyObject* const item = PyTuple_GetItem(shared, i);
+    int beyond = 0;  // then the number is -1
+    const int64_t d = PyLong_CheckExact(item) ? PyLong_AsLongLongAndOverflow(item, &beyond) : -1;
+    if (d < 0 || d >= x.dl.ndim || strides[d] == 0) return new_reference(Py_NotImplemented);
+    strides[d] = 0;
   }
   uint64_t step = 1;
   PyObject* const result = checked(PyTuple_New(x.dl.ndim));
   for (int d = x.dl.ndim - 1; d >= 0; --d) {
-    strides[d] *= step;
-    if (strides[d] != 0) step *= static_cast<uint64_t>(x.size(d));
+    if (strides[d] != 0) {
+      strides[d] = step;
+      step *= static_cast<uint64_t>(x.size(d));
+    }
     PyTuple_SetItem(result, d, PyLong_FromUnsignedLongLong(strides[d]));
   }
   return result;
@@ -520,6 +527,7 @@ PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
       return new_reference(Py_NotImplemented);
     }
     const Owned strides(strides_without(shared, read_or_throw(x)));
+    if (strides.get() == Py_NotImplemented) return new_reference(Py_NotImplemented);
     const uint64_t seed = draw();
     const double scale = 1.0 / (1.0 - p);
     if (!wants_gradient(x)) {

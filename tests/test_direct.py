@@ -146,6 +146,12 @@ class TestTakes:
         assert direct.dropout(torch.ones(3), p) is None
         assert torch.equal(torch.get_rng_state(), before)
 
+    @pytest.mark.parametrize("shared", [(-1,), (2,), (0, 0), (True,), (2**70,), ("x",), (1.0,)])
+    def test_the_shortest_way_takes_only_plain_dimensions(self, shared):
+        before = torch.get_rng_state()
+        assert direct.dropout(torch.ones(3, 2), 0.5, shared) is None
+        assert torch.equal(torch.get_rng_state(), before)
+
     @pytest.mark.parametrize("into", [False, True])
     @pytest.mark.parametrize("shape", [(3, 4, 5, 2), (3, 1, 5, 2), (3, 4, 0, 2)])
     @pytest.mark.parametrize("shared", [(0,), (1,), (3,), (0, 2), (1, 2, 3), (0, 1, 2, 3)])

@@ -86,14 +86,14 @@ def masked_affine_into(
 def dropout(
     x: Any, p: Any, shared: tuple[int, ...] = (), out: torch.Tensor | None = None
 ) -> torch.Tensor | None:
-    """Dropout of any x with a drawn key, or None if the direct path is closed to x, p or `out`.
+    """Dropout of any x with a drawn key, or None if the direct path is closed to an argument.
 
     This is the shortest path, for the most common calls.
 
     Args:
         x: The input.
         p: The drop probability.
-        shared: Dimensions along which draws are shared, not negative.
+        shared: Dimensions along which draws are shared; negative ones close the path.
         out: Written into.
     """
     if _C is None or is_dynamo_compiling():

@@ -61,7 +61,7 @@ def by_default(
     layout: Any,
     out: Any,
 ) -> torch.Tensor | None:
-    """Inverted dropout where the arguments behind `shared`, except `out`, are those of most calls.
+    """Inverted dropout in training, not in place, with a drawn key and no layout.
 
     None for all other calls, and where the direct path is closed: they take the general path.
     """
@@ -71,9 +71,11 @@ def by_default(
         and key is None
         and generator is None
         and layout is None
-        and broadcast_dims == ()
     ):
-        return direct.dropout(input, p, shared, out)
+        if broadcast_dims == ():
+            return direct.dropout(input, p, shared, out)
+        if shared == () and type(broadcast_dims) is tuple:
+            return direct.dropout(input, p, broadcast_dims, out)
     return None
 
 
