@@ -61,22 +61,21 @@ def by_default(
     layout: Any,
     out: Any,
 ) -> torch.Tensor | None:
-    """Inverted dropout in training, not in place, with a drawn key and no layout.
+    """Inverted dropout in training, with a drawn key and no layout.
 
     None for all other calls, and where the direct path is closed: they take the general path.
     """
-    if (
-        training is True
-        and inplace is False
-        and key is None
-        and generator is None
-        and layout is None
-    ):
-        if broadcast_dims == ():
-            return direct.dropout(input, p, shared, out)
-        if shared == () and type(broadcast_dims) is tuple:
-            return direct.dropout(input, p, broadcast_dims, out)
-    return None
+    if training is not True or key is not None or generator is not None or layout is not None:
+        return None
+    if inplace is True and out is None:
+        out = input
+    elif inplace is not False:
+        return None
+    if broadcast_dims != ():
+        if shared != () or type(broadcast_dims) is not tuple:
+            return None
+        shared = broadcast_dims
+    return direct.dropout(input, p, shared, out)
 
 
 def apply_inverted(
