@@ -43,6 +43,16 @@ static inline uint64_t drop_ties(const IndexedMask& mask, uint64_t block, uint64
   return keep;
 }
 
+// The lines of n elements that lie `ahead` bytes further on.
+template <int write, int n, class T>
+static inline void prefetch(const T* p, int64_t ahead) {
+  // Through an integer, because computing a pointer past the end of its array is undefined.
+  const auto at = reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(ahead);
+  for (size_t i = 0; i < n * sizeof(T); i += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(at + i), write);
+  }
+}
+
 template <class Isa, Op op, class X, class Y>
 class Runner {
   using C = Compute<X>;
@@ -193,18 +203,9 @@ class Runner {
 
   template <bool streaming, bool reads_x>
   void prefetch_group() const {
-    if (reads_x) prefetch<0>(x_);
-    if (kResidual) prefetch<0>(residual_);
-    if (!streaming && static_cast<const void*>(x_) != y_) prefetch<1>(y_);
-  }
-
-  template <int write, class T>
-  static void prefetch(const T* p) {
-    // Through an integer, because computing a pointer past the end of its array is undefined.
-    const auto at = reinterpret_cast<uintptr_t>(p) + kAhead;
-    for (size_t i = 0; i < kGroup * sizeof(T); i += 64) {
-      __builtin_prefetch(reinterpret_cast<const void*>(at + i), write);
-    }
+    if (reads_x) prefetch<0, kGroup>(x_, kAhead);
+    if (kResidual) prefetch<0, kGroup>(residual_, kAhead);
+    if (!streaming && static_cast<const void*>(x_) != y_) prefetch<1, kGroup>(y_, kAhead);
   }
 
   // The first n elements of a group, through buffers, so nothing is read or written past them.
