@@ -488,9 +488,10 @@ PyObject* masked_affine_into(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 // Row-major mask strides, with 0 along the dimensions of the tuple; None where that is empty, and
 // NotImplemented where it does not show at once that they are distinct dimensions of x.
-PyObject* strides_without(PyObject* shared, const View& x) {
+PyObject* strides_without(PyObject* shared, PyObject* x_object) {
   const Py_ssize_t n = PyTuple_Size(shared);
   if (n <= 0) return n < 0 ? throw PythonError() : new_reference(Py_None);
+  const View x = read_or_throw(x_object);
   std::vector<uint64_t> strides(static_cast<size_t>(x.dl.ndim), 1);
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* const item = PyTuple_GetItem(shared, i);
@@ -526,7 +527,7 @@ PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (!(p > 0.0 && p < 1.0) || !(y == Py_None ? is_plain(x) : may_be_written(x, y))) {
       return new_reference(Py_NotImplemented);
     }
-    const Owned strides(strides_without(shared, read_or_throw(x)));
+    const Owned strides(strides_without(shared, x));
     if (strides.get() == Py_NotImplemented) return new_reference(Py_NotImplemented);
     const uint64_t seed = draw();
     const double scale = 1.0 / (1.0 - p);

@@ -66,8 +66,8 @@ def dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014); the inverted form, which scales in training.
     """
-    rest = training, inplace, key, generator, broadcast_dims, layout, out
-    y = by_default(input, p, (), *rest)
+    # No tuple for the last seven yet: to make and unpack it takes a twentieth of a small call.
+    y = by_default(input, p, (), training, inplace, key, generator, broadcast_dims, layout, out)
     if y is not None:
         return y
     if overridden(input):
@@ -87,4 +87,5 @@ def dropout(
             ),
         )
         return other
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
     return apply(inverted(p, input), input, *rest, nested_ok=True)
