@@ -54,11 +54,12 @@ _SAME = frozenset((
     evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
 )
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
-    """Dropout1d, 2d and 3d follow a layer with the same number of spatial dimensions.
+    """Dropout1d, 2d and 3d have as many spatial dimensions as the layers next to them.
 
     The rule looks at the nearest layer before it that determines the dimensions, or a `view`,
     `reshape`, `flatten` or `mean` that makes a matrix; only layers that keep a shape may be in
-    between: activations, LayerNorm, plain dropout.
+    between: activations, LayerNorm, plain dropout. Where that layer does not tell, it looks at the
+    nearest one after it.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
@@ -71,11 +72,14 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     RNN, use plain Dropout, or transpose first.
     """
     seen = set()
+    before = {}  # feature dropouts and a layer that takes what they give
     for path in paths(code):
+        giver = _giver(path)
+        if giver is not None and _SPATIAL.fullmatch(kind(path.last)):
+            before.setdefault(giver.node, (giver, path.last))
         dropout = _FEATURE.fullmatch(kind(path.last))
         if dropout is None or path.last.node in seen or not drops(code, path.last):
             continue
-        giver = _giver(path)
         if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
             continue
         spatial = _SPATIAL.fullmatch(kind(giver))
@@ -102,6 +106,17 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 f"{kind(path.last)} after {kind(giver)}: it drops slices of dimension 1, and the "
                 "features are in the last",
                 "plain dropout, or transpose first",
+            )
+    for layer, taker in before.values():
+        dropout, spatial = _FEATURE.fullmatch(kind(layer)), _SPATIAL.fullmatch(kind(taker))
+        if dropout is None or spatial is None or dropout[1] == spatial[1]:
+            continue
+        if layer.node not in seen and taker.name.startswith("torch.") and drops(code, layer):
+            fault = _fault(int(dropout[1]), int(spatial[1]))
+            yield Hit(
+                layer.node,
+                f"{kind(layer)} before {kind(taker)}: {fault}",
+                kind(layer).replace(dropout[1], spatial[1]),
             )
 
 
