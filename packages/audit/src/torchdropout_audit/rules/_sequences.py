@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Class, Code, Function, words
 from ._bases import is_stub
+from ._constants import constants
 from ._rule import kept
 
 _DROPOUTS = frozenset(
@@ -94,7 +95,7 @@ def kind(layer: Layer) -> str:
 
 
 def drops(code: Code, layer: Layer) -> bool:
-    """Whether a layer is a dropout that can act: its p is not known to be 0.
+    """Whether a layer is a dropout that can act: the file does not set its p to 0 everywhere.
 
     Args:
         code: The file.
@@ -108,7 +109,7 @@ def drops(code: Code, layer: Layer) -> bool:
         return False
     if training is None and layer.name in FUNCTIONAL_OFF:
         return False
-    return not (isinstance(p, ast.expr) and code.value(p) == 0)
+    return not constants(code).is_always(p, (0,))
 
 
 def reshapes(layer: Layer) -> bool:

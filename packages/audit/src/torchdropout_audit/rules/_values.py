@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 
 from ..code import Call, Class, Code, Function, Pattern
+from ._constants import Stack, constants
 from ._dropouts import MOVES, around
 from ._sequences import Layer, Reader
 
@@ -135,7 +136,8 @@ class Values:
         self._known_within: dict[
             tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
         ] = {}
-        self._within: tuple[tuple[Class, Call], ...] = ()
+        self._constants = constants(code)
+        self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
         self._left = _MOST_READ
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
@@ -189,20 +191,24 @@ class Values:
         yield
         self._within = before
 
-    def given(self, name: ast.Name) -> ast.expr | None:
-        """Returns what the Module that is read gives a parameter of its `__init__`, if it is one.
+    def is_always(self, expr: object, value: object) -> bool:
+        """Whether an expression is surely a value in the Module that is read."""
+        return self._constants.is_always(expr, (value,), self._within)
 
-        Args:
-            name: A name in `__init__`.
-        """
-        function = self.code.function_of(name)
-        if function is None or function.name != "__init__" or name.id not in function.names:
-            return None
-        for cls, call in self._within:
-            if cls is function.cls:
-                found = function.given(call, name.id)
-                return found if isinstance(found, ast.expr) else None
-        return None
+    def truth(self, test: ast.expr) -> bool | None:
+        """Returns whether a test holds in the Module that is read; None if it is not known."""
+        return self._constants.truth(test, self._within)
+
+    def sides(self, expr: ast.IfExp) -> list[ast.expr]:
+        """Returns the sides of a choice that the Module that is read may take."""
+        self._depends = True
+        holds = self.truth(expr.test)
+        return [expr.body] * (holds is not False) + [expr.orelse] * (holds is not True)
+
+    def _runs(self, node: ast.AST) -> bool:
+        """Whether a statement may run in the Module that is read."""
+        self._depends = True
+        return self._constants.runs(node, self._within)
 
     def finished(self, call: Call) -> Sequence[Value]:
         """Returns what a call builds, with what is added to it under the name that it is given."""
@@ -231,7 +237,9 @@ class Values:
         )
         for each in names:
             for given in islice(cls.assigned(each), _MOST_ALIKE):
-                if given.value is not None and not _adds_to(given.value, f"self.{each}"):
+                if given.value is None or _adds_to(given.value, f"self.{each}"):
+                    continue
+                if self._runs(given.node):
                     for value in self.of(given.value, cls, depth):
                         yield self._grown_attribute(value, cls, each, depth)
         for one in cls.lineage():
@@ -316,8 +324,8 @@ class Values:
             else:
                 yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
         elif isinstance(expr, ast.IfExp):
-            yield from self.of(expr.body, cls, depth)
-            yield from self.of(expr.orelse, cls, depth)
+            for each in self.sides(expr):
+                yield from self.of(each, cls, depth)
         elif isinstance(expr, ast.BoolOp):
             for each in expr.values:
                 yield from self.of(each, cls, depth)
@@ -346,7 +354,7 @@ class Values:
                 break
         for node, until in self._live(name):
             if isinstance(node, ast.expr):
-                if _adds_to(node, name.id):
+                if _adds_to(node, name.id) or not self._runs(node):
                     continue
                 for value in self.of(node, cls, depth):
                     if isinstance(value, Listed):
@@ -737,7 +745,7 @@ class Values:
             start = _start(each.node)
             if since is not None and start < _start(since):
                 continue
-            if until is not None and start > _start(until):
+            if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
             inner, may_lack = self._around(each.node, function)
             if isinstance(each, _Passing):
