@@ -35,7 +35,7 @@ _HOLDERS = (
 # Words in the name of a file that has parts for models of other files.
 _SHARED = frozenset(
     ("layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components")
-    + ("utils", "util", "base", "basic", "mlp", "nn", "ops", "conv", "convs")
+    + ("utils", "util", "base", "basic", "mlp", "nn", "ops")
 )
 _LOOKING = frozenset(("isinstance", "issubclass", "super"))
 _OPEN: frozenset[object] = frozenset((UNKNOWN,))

@@ -11,7 +11,7 @@ from typing import Literal
 from ..code import Class, Code, Function, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._dropouts import is_number, rates
-from ._excuses import EXCUSE
+from ._excuses import EXCUSE, explained
 from ._rule import Hit, kept, rule
 from ._uses import uses
 
@@ -66,14 +66,7 @@ _MOST_PARAMETERS = 200
 _MOST_ALIKE = 20  # constructors with the same parameters
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
-_NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
-# A name in a comment that is code: an argument, what is called or assigned, a line of its own.
-_IN_CODE = (
-    re.compile(r"(?:[(,=\[*]|self\.)\s*(\w+)"),
-    re.compile(r"(\w+)\s*[(=,)\]]"),
-    re.compile(r"^\s*(\w+)\s*$"),
-)
-_ALL = re.compile(r"\w+")
+_WORD = re.compile(r"\w+")
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
@@ -111,8 +104,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
     not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
-    say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
-    out. So is a base class whose subclass in the file uses the parameter, and a file without any
+    say so ("unused", "deprecated", "for compatibility"). That a use is commented out is a reason
+    only if a comment next to it says why. So is a base class whose subclass in the file uses the parameter, and a file without any
     training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
     third of all, or two thirds where a dropout has a rate that is written down, are no reason in a
     function, or a Module's constructor, that uses another rate or has five parameters, if no other
@@ -134,21 +127,23 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
             rates = [each for each in rates if each.arg in zeros]
         if not rates:
             continue
-        used = _names(function.node) | _commented_out(code, function)
+        said = set(_WORD.findall(explained(code, function.node)))
+        used = _names(function.node) | said
         for each in rates:
             if cls is not None and each.arg in _decorated(code, cls):
                 continue
             if _is_of_a_group(function, each.arg, used):
                 continue
-            stored = _only_stored(code, function, each.arg) if each.arg in used else None
+            is_kept = each.arg in said or each.arg not in used
+            stored = None if is_kept else _only_stored(code, function, each.arg)
             if each.arg in used and stored is None:
                 continue
             if stored is None and cls is not None and _family(code).uses(cls, each.arg):
                 continue
-            said = "stored and never read" if stored else "accepted and never used"
+            what = "stored and never read" if stored else "accepted and never used"
             yield Hit(
                 each,
-                f"{each.arg} is {said}: it has no effect",
+                f"{each.arg} is {what}: it has no effect",
                 "give it to a dropout, or remove it",
             )
 
@@ -173,8 +168,7 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
     """
     nodes = code.names_in(function.node).get(name, ())
     loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
-    commented = _commented_out(code, function)
-    if name in commented or name in _texts(code, function):
+    if name in _texts(code, function):
         return None
     if _is_replaced(code, function, nodes):
         return ""
@@ -271,8 +265,8 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     forwards = [one.methods["forward"].node.body for one in family if "forward" in one.methods]
     if not forwards or any(map(is_stub, forwards)):
         return False
-    if f"self.{attribute}" in _comments(code, cls):
-        return False  # the use is commented out
+    if f"self.{attribute}" in explained(code, cls.node):
+        return False
     return not known.reads(family, attribute)
 
 
@@ -286,12 +280,6 @@ def _zeros(code: Code) -> Mapping[Class | None, set[str]]:
             if is_rate and is_number(p := code.value(each.value)) and p == 0:
                 found.setdefault(call.cls, set()).add(each.arg or "")
     return found
-
-
-@kept
-def _comments(code: Code, cls: Class) -> str:
-    lines = map(code.line, range(cls.node.lineno, (cls.node.end_lineno or cls.node.lineno) + 1))
-    return "\n".join(line.partition("#")[2] for line in lines if "#" in line)
 
 
 def _is_rate(name: str) -> bool:
@@ -411,25 +399,6 @@ def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
 def _decorated(code: Code, cls: Class) -> set[str]:
     """Returns the names in the decorators of a class."""
     return {name for each in cls.node.decorator_list for name in _names(each)}
-
-
-@kept
-def _commented_out(code: Code, function: Function) -> set[str]:
-    """Returns the names in what is commented out in a function: it was taken out on purpose.
-
-    A comment that says why something is not used counts with all its words.
-    """
-    node = function.node
-    last = node.end_lineno or node.lineno
-    while code.line(last + 1).lstrip().startswith("#") and code.line(last + 1)[:1].isspace():
-        last += 1  # the comments that end it are not in its node
-    found: set[str] = set()
-    for line in map(code.line, range(node.lineno, last + 1)):
-        comment = line.partition("#")[2]
-        is_reason = EXCUSE.search(comment) or _NEGATION.search(comment)
-        for said in [_ALL] if is_reason else _IN_CODE:
-            found.update(said.findall(comment))
-    return found
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:
