@@ -2,7 +2,7 @@ from torch import nn
 
 
 class Net(nn.Module):
-    # That its use is commented out, without a reason, does not make the rate act.
+    # Its use is commented out, and nothing says why.
     def __init__(self, dim, hidden, dropout=0.1):  #! dropout-parameter-unused advice
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
