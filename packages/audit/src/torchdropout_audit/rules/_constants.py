@@ -174,7 +174,7 @@ class Constants:
     ) -> frozenset[object]:
         """Returns what the calls of the file give a parameter, and its default."""
         here = [call for cls, call in stack if cls is function.cls and function.name == "__init__"]
-        calls = here[:1] or _calls(self.code).get(function, [])
+        calls = here[:1] or calls_of(self.code).get(function, [])
         found: frozenset[object] = frozenset()
         if calls:
             found = self._any((function.given(each, name) for each in calls), stack, depth)
@@ -218,8 +218,12 @@ def constants(code: Code) -> Constants:
 
 
 @kept
-def _calls(code: Code) -> Mapping[Function, list[Call]]:
-    """Returns the calls of each function; of a constructor, those that build its class."""
+def calls_of(code: Code) -> Mapping[Function, list[Call]]:
+    """Returns the calls of each function; of a constructor, those that build its class.
+
+    Args:
+        code: The file.
+    """
     found = {f: [*f.callers] for f in code.functions if f.name != "__init__"}
     for call in code.calls:
         func = call.node.func

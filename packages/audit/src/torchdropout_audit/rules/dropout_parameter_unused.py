@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..code import Class, Code, Function, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
+from ._constants import calls_of, constants
 from ._dropouts import is_number, rates
 from ._excuses import EXCUSE, explained
 from ._rule import Hit, kept, rule
@@ -34,7 +35,6 @@ FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
 _DROPS = frozenset(
     ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
     + ("droprate", "dropprob", "dropratio", "dropoutrate", "dropoutprob", "dropoutp", "layerdrop")
-    + ("dropouti", "dropouth", "dropoute", "dropouto", "dropoutw")  # of AWD-LSTM
 )
 # Two last words, and what a rate is that of.
 _PAIRS = frozenset(
@@ -58,6 +58,7 @@ _LAST = _DROPS | {
     "path",
     "connect",
 }
+_OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
 _FIXED = 2  # as many times more beside a dropout whose rate is written down
@@ -283,7 +284,7 @@ def _zeros(code: Code) -> Mapping[Class | None, set[str]]:
 
 
 def _is_rate(name: str) -> bool:
-    said = words(name)
+    said = tuple("dropout" if _OF_ONE_PLACE.fullmatch(each) else each for each in words(name))
     while said and said[-1].isdigit():
         said = said[:-1]
     if not said or name.startswith("_"):
@@ -327,7 +328,12 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     others = len(unused) - len(unused_rates)
     # A dropout with a rate of its own says that the parameter was forgotten.
     is_fixed = function in _with_literal(code)
-    if others > 0 and not (
+    if _is_asked_for(code, function, unused_rates):
+        if _is_used_alike(code, function, unused_rates):
+            return True
+    elif len(unused) == len(own):
+        return True
+    elif others > 0 and not (
         others * _FEW <= len(own) * (_FIXED if is_fixed else 1)
         and (cls is None or (function.name == "__init__" and cls.is_module))
         and (
@@ -338,17 +344,30 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         and (is_fixed or not _is_used_alike(code, function, unused_rates))
     ):
         return True
-    if len(unused) == len(own):
-        return True
     if rest is not None and rest.arg not in used and _are_off(code, function, unused):
         return True
     if cls is None:
         return rest is not None or function.name in _values(code)
     if function.name == "__init__":
         return cls in _family(code).abstract
-    # What the file does not call is called through a class of another file, with its signature.
-    return not (function.callers and has_plain_bases(code, cls)) or any(
+    # What the file does not call is called through a class of another file, with its signature;
+    # but a rate of `forward` that is above 0 by default is one that is meant to act.
+    is_meant = function.name == "forward" and not _are_off(code, function, unused_rates)
+    is_meant &= others == 0 and not _is_used_alike(code, function, unused_rates)
+    return not ((function.callers or is_meant) and has_plain_bases(code, cls)) or any(
         function.name in one.methods for one in cls.lineage()[1:]
+    )
+
+
+def _is_asked_for(code: Code, function: Function, rates: list[str]) -> bool:
+    """Whether a call of the file gives a parameter a rate, and not 0."""
+    calls = calls_of(code).get(function, [])[:_MOST_ALIKE]
+    given = ((function.given(call, name), name) for call in calls for name in rates)
+    return any(
+        isinstance(value, ast.expr)
+        and value is not function.defaults.get(name)
+        and not constants(code).is_always(value, (0, None))
+        for value, name in given
     )
 
 
@@ -376,7 +395,7 @@ def _names_of(function: Function) -> tuple[str, ...]:
 
 def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
     """Whether a class that can take the place of another uses a rate that this one does not."""
-    alike = _alike(code).get(_names_of(function), [])[:_MOST_ALIKE]
+    alike = _alike(code).get((function.name, *_names_of(function)), [])[:_MOST_ALIKE]
     return any(not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function)
 
 
@@ -387,11 +406,11 @@ def _read_by(code: Code, function: Function) -> frozenset[str]:
 
 @kept
 def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
-    """Returns the constructors with each list of parameters: what can take each other's place."""
+    """Returns the methods with each list of parameters: what can take each other's place."""
     found: dict[tuple[str, ...], list[Function]] = {}
     for function in code.functions:
-        if function.name == "__init__" and function.cls is not None:
-            found.setdefault(_names_of(function), []).append(function)
+        if function.cls is not None:
+            found.setdefault((function.name, *_names_of(function)), []).append(function)
     return found
 
 
