@@ -605,7 +605,7 @@ class Reader:
 def _returned(value: ast.expr | None, statement: ast.Return, known: _Known) -> Iterator[Path]:
     """Yields the path of a name that is returned."""
     held = known.get(value.id) if isinstance(value, ast.Name) else None
-    if held is not None and not held.loose:
+    if held is not None:
         yield replace(held, ends=True, whole=statement)
 
 
