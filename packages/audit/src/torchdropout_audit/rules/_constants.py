@@ -114,6 +114,7 @@ class Constants:
                 other = "body" if holds is False else "orelse"
                 if holds is not None and self.code.is_in(node, parent, other):
                     return False
+            node = parent
         return True
 
     def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:

@@ -169,15 +169,6 @@ class Reader:
         self._turns = 0
 
     def read(self) -> Iterator[Path]:
-        nested: set[ast.AST] = set()
-        for call in self.code.calls:  # of nested calls, the outer one comes first
-            layers = self.sequential(call, nested)
-            if layers is None or call.node in nested:
-                continue
-            path: Path | None = None
-            for place, layer in enumerate(layers, 1):
-                path = Path(layer, path, place == len(layers), call.node)
-                yield path
         for function in self.code.functions:
             if function.name != "__init__":
                 yield from self._block(function.node.body, _Known())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import groupby, islice, takewhile
 
 from ..code import Call, Class, Code, Function, Pattern
 from ._constants import Stack, constants
 from ._dropouts import MOVES, around
 from ._sequences import Layer, Reader
+from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
 _MOST_READ = 20_000  # expressions of one file
@@ -75,6 +77,7 @@ class Maker:
 
 
 Value = Layer | Made | Listed | Maker
+_Option = tuple[ast.AST, tuple[int, ...]]  # an `if`, and the turns of the loops around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +88,20 @@ class Part:
         options: What it may be.
         key: Its key.
         loops: The loops that add it, outermost first.
-        may_lack: Whether an option may leave it out.
+        under: The options that decide whether it is there, each with its side.
+        node: The expression that adds it.
     """
 
     options: tuple[Value, ...]
     key: Pattern | None = None
     loops: tuple[ast.AST, ...] = ()
-    may_lack: bool = False
+    under: tuple[tuple[_Option, bool], ...] = ()
+    node: ast.expr | None = None
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether an option may leave it out."""
+        return bool(self.under)
 
 
 @dataclass(frozen=True, eq=False)
@@ -499,13 +509,12 @@ class Values:
         if isinstance(expr, ast.Starred):
             found = self._elements(expr.value, cls, depth)
             is_known = found or isinstance(expr.value, (ast.List, ast.Tuple))
-            return found if is_known else [Part((Layer(expr.value),))]
+            return found if is_known else [Part((Layer(expr.value),), node=expr.value)]
         options = self.of(expr, cls, depth)
         listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
         if listed:  # an OrderedDict
             return [part for each in listed[:1] for part in each.parts]
-        is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
-        return [Part(options or (Layer(expr),), may_lack=is_none)]
+        return [Part(options or (Layer(expr),), under=_under_none(expr), node=expr)]
 
     def _elements(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
         """Returns the elements of a list."""
@@ -534,8 +543,11 @@ class Values:
                 return [replace(each, loops=(expr, *each.loops)) for each in parts]
             return [*left, *self._elements(expr.right, cls, depth + 1)]
         if isinstance(expr, ast.IfExp):
-            sides = [self._elements(each, cls, depth + 1) for each in (expr.body, expr.orelse)]
-            return [replace(part, may_lack=True) for side in sides for part in side]
+            return [
+                replace(part, under=(((expr, ()), each is expr.body), *part.under))
+                for each in (expr.body, expr.orelse)
+                for part in self._elements(each, cls, depth + 1)
+            ]
         if isinstance(expr, _COMPREHENSIONS):
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
             key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
@@ -546,7 +558,7 @@ class Values:
                 loops = (expr,) if len(expr.generators) > 1 else ()
                 return [replace(each, loops=(*loops, *each.loops)) for each in parts]
             options = self.of(elt, cls, depth)
-            return [Part(options, key, (expr,))] if options else []
+            return [Part(options, key, (expr,), node=elt)] if options else []
         for value in self.of(expr, cls, depth):
             if isinstance(value, Listed):
                 flat = isinstance(expr, ast.Call) and _last(expr.func) in _FLATTENS
@@ -558,9 +570,9 @@ class Values:
         if isinstance(expr, ast.Tuple) and len(expr.elts) == 2:
             key = self.code.pattern(expr.elts[0])
             if key is not None:
-                return Part(self.of(expr.elts[1], cls, depth), key)
-        is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
-        return Part(self.of(expr, cls, depth) or (Layer(expr),), may_lack=is_none)
+                return Part(self.of(expr.elts[1], cls, depth), key, node=expr.elts[1])
+        options = self.of(expr, cls, depth) or (Layer(expr),)
+        return Part(options, under=_under_none(expr), node=expr)
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
@@ -607,21 +619,22 @@ class Values:
                 yield from self.walked(one, found)
 
     def unrolled(self, parts: Sequence[Part], level: int = 0) -> list[Part]:
-        """Returns the elements in order, those of each loop twice."""
+        """Returns the elements in order, those of each loop twice.
+
+        Of a loop whose last turn differs, there are two others and the last.
+        """
         found: list[Part] = []
-        at = 0
-        while at < len(parts) and len(found) < _MOST_PARTS:
-            loops = parts[at].loops
-            if len(loops) <= level:
-                found.append(parts[at])
-                at += 1
+        for at, loop in _runs(parts, level):
+            if loop is None or len(found) > _MOST_PARTS:
+                found += at
                 continue
-            end = at
-            while end < len(parts) and parts[end].loops[level : level + 1] == (loops[level],):
-                end += 1
-            found += self.unrolled(parts[at:end], level + 1) * 2
-            at = end
-        return found
+            body = loop.body if isinstance(loop, _LOOPS) else ()
+            only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
+            for turn in range(3 if only or others else 2):
+                absent = others if turn == 2 else only
+                left = [_in_turn(each, loop, turn) for each in at if not _is_in(each, absent)]
+                found += self.unrolled(left, level + 1)
+        return found[:_MOST_PARTS]
 
     # --- Lists that grow ------------------------------------------------------------------------
 
@@ -633,6 +646,10 @@ class Values:
                 self._built.setdefault(target, []).append(call)
             elif isinstance(target, Function):
                 self._pass(call, target)
+            elif isinstance(func, ast.Name) and call.name is None and func.id not in dir(builtins):
+                for each in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
+                    added = self._growths.setdefault((call.function, _place(each)), [])
+                    added.append(_Growth(node, "append", node))
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 place = _place(func.value)
                 growth = _Growth(
@@ -747,7 +764,7 @@ class Values:
                 continue
             if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
-            inner, may_lack = self._around(each.node, function)
+            inner, under = self._around(each.node, function)
             if isinstance(each, _Passing):
                 name = place if each.place == "self." else each.place
                 if (each.function, name) in self._growths or name.startswith("self."):
@@ -764,7 +781,7 @@ class Values:
                     one,
                     key=self.code.pattern(each.key) if one.key is None else one.key,
                     loops=(*loops, *inner, *one.loops),
-                    may_lack=one.may_lack or may_lack,
+                    under=(*under, *one.under),
                 )
                 for one in added
             ]
@@ -775,17 +792,23 @@ class Values:
                 parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(self, node: ast.AST, function: Function | None) -> tuple[tuple[ast.AST, ...], bool]:
-        """Returns the loops around a node in its function, and whether an option is."""
+    def _around(
+        self, node: ast.AST, function: Function | None
+    ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
+        """Returns the loops around a node in its function, and the options, outermost first."""
         loops: list[ast.AST] = []
-        may_lack = False
+        under: list[tuple[_Option, bool]] = []
         for parent in self.code.parents(node):
             if function is not None and parent is function.node:
                 break
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
-            may_lack |= isinstance(parent, (ast.If, ast.IfExp))
-        return tuple(reversed(loops)), may_lack
+            elif isinstance(parent, ast.If):
+                under.append(((parent, ()), self.code.is_in(node, parent, "body")))
+            elif isinstance(parent, ast.IfExp):
+                under.append(((parent, ()), node is parent.body))
+            node = parent
+        return tuple(reversed(loops)), tuple(reversed(under))
 
 
 def _adds_to(value: ast.expr, place: str) -> bool:
@@ -813,6 +836,26 @@ def _sort(value: Value) -> object:
     return value.cls if isinstance(value, Made) else type(value)
 
 
+def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.AST | None]]:
+    """Yields the elements that one loop adds, with that loop, and those that none does."""
+    for loop, run in groupby(parts, lambda part: (*part.loops[level : level + 1], None)[0]):
+        yield [*run], loop
+
+
+def _in_turn(part: Part, loop: ast.AST, turn: int) -> Part:
+    """Returns an element with the options in a loop as they are in one of its turns."""
+    first, last = _start(loop)[0], getattr(loop, "end_lineno", 0)
+    under = tuple(
+        ((node, (*turns, turn) if first <= _start(node)[0] <= last else turns), side)
+        for (node, turns), side in part.under
+    )
+    return replace(part, under=under)
+
+
+def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
+    return part.node is not None and any(a <= part.node.lineno <= b for a, b in lines)
+
+
 def _last(func: ast.expr) -> str:
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
@@ -832,8 +875,12 @@ def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
-def _is_none(*sides: ast.expr) -> bool:
-    return any(isinstance(each, ast.Constant) and each.value is None for each in sides)
+def _under_none(expr: ast.expr) -> tuple[tuple[_Option, bool], ...]:
+    """Returns the option of `layer if wide else None`, and the side that has a layer."""
+    for side in (expr.body, expr.orelse) if isinstance(expr, ast.IfExp) else ():
+        if isinstance(side, ast.Constant) and side.value is None:
+            return (((expr, ()), side is not expr.body),)  # type: ignore[attr-defined]
+    return ()
 
 
 def _is_super(expr: ast.expr) -> bool:
