@@ -149,6 +149,7 @@ class Values:
         self._constants = constants(code)
         self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
+        self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
         self._left = _MOST_READ
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
@@ -225,13 +226,19 @@ class Values:
         parent = next(self.code.parents(call.node), None)
         target = parent.targets[0] if isinstance(parent, ast.Assign) else None
         if isinstance(target, ast.Name) and call.function is not None:
-            uses = self.code.names_in(call.function.node).get(target.id, ())
-            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
-            if reads:
-                return self.of(max(reads, key=_start), call.cls)
+            last = self._last_read(call.function, target.id)
+            if last is not None:
+                return self.of(last, call.cls)
         if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
             return [*self.attribute(call.cls, Pattern(target.attr, True))]
         return self.of(call.node, call.cls)
+
+    def _last_read(self, function: Function, name: str) -> ast.Name | None:
+        if (function, name) not in self._last_reads:
+            uses = self.code.names_in(function.node).get(name, ())
+            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
+            self._last_reads[function, name] = max(reads, key=_start, default=None)
+        return self._last_reads[function, name]
 
     def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
@@ -286,13 +293,7 @@ class Values:
 
     def chain_of(self, cls: Class) -> Listed | None:
         """Returns the layers of a class of the file that is a `Sequential`."""
-        bases = [
-            self.code.name(base)
-            for one in cls.lineage()
-            for base in one.node.bases
-            if not isinstance(self.code.local(base), Class)
-        ]
-        if bases != [_SEQUENTIAL]:
+        if not self.code.is_sequential(cls):
             return None
         parts: list[Part] = []
         for one in cls.lineage():
@@ -754,6 +755,8 @@ class Values:
             return parts
         if function is not None and place.startswith("self."):
             seen.add(function)
+        # The loops and options around the list itself are not those of its elements.
+        above = {*self.code.parents(since)} if since is not None else set()
         found = [*self._growths.get((function, place), ())]
         if place.startswith("self."):
             found += self._growths.get((function, "self."), ())
@@ -764,7 +767,7 @@ class Values:
                 continue
             if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
-            inner, under = self._around(each.node, function)
+            inner, under = self._around(each.node, above)
             if isinstance(each, _Passing):
                 name = place if each.place == "self." else each.place
                 if (each.function, name) in self._growths or name.startswith("self."):
@@ -793,13 +796,13 @@ class Values:
         return parts[:_MOST_PARTS]
 
     def _around(
-        self, node: ast.AST, function: Function | None
+        self, node: ast.AST, above: set[ast.AST]
     ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
-        """Returns the loops around a node in its function, and the options, outermost first."""
+        """Returns the loops around a node, and the options, outermost first."""
         loops: list[ast.AST] = []
         under: list[tuple[_Option, bool]] = []
         for parent in self.code.parents(node):
-            if function is not None and parent is function.node:
+            if parent in above or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 break
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
