@@ -29,9 +29,15 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
 }
 # What holds a class or a function that is not called there, but may be elsewhere.
 _HOLDERS = (
-    (ast.keyword, ast.Assign, ast.Dict, ast.List, ast.Tuple, ast.Return, ast.arguments, ast.IfExp)
-    + (ast.Attribute,)
-)
+    ast.keyword,
+    ast.Assign,
+    ast.Dict,
+    ast.List,
+    ast.Tuple,
+    ast.Return,
+    ast.arguments,
+    ast.IfExp,
+) + (ast.Attribute,)
 # Words in the name of a file that has parts for models of other files.
 _SHARED = frozenset(
     ("layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components")
@@ -138,9 +144,7 @@ class Constants:
             return self._any(self.code.assigned(expr), stack, depth)
         return frozenset((self.code.value(expr),))
 
-    def _any(
-        self, values: Iterable[object], stack: Stack, depth: int
-    ) -> frozenset[object]:
+    def _any(self, values: Iterable[object], stack: Stack, depth: int) -> frozenset[object]:
         found: frozenset[object] = frozenset()
         for place, each in enumerate(values):
             if not isinstance(each, ast.expr) or place >= _MOST_VALUES:

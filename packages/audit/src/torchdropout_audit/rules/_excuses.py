@@ -22,7 +22,8 @@ _PURPOSE = re.compile(
 
 _REASON = re.compile(
     EXCUSE.pattern
-    + r"|(?i:\b(?:no|not|without|never|instead|only|inference|wrong\w*|incorrect\w*|remov\w+|disabl\w+)\b)"
+    + r"|(?i:\b(?:no|not|without|never|instead|only|inference)\b)"
+    + r"|(?i:\b(?:wrong|incorrect|remov|disabl)\w*)"
 )
 _CODE = re.compile(r"\w\(|=|\bself\.|^\s*(?:if|for|return|else|elif|import|from|def|class|with)\b")
 

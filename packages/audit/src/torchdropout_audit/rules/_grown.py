@@ -94,4 +94,5 @@ class _Ways:
 
 def _last_two(path: Path | None) -> tuple[Layer | None, ...]:
     """Returns the last layers, by which two ways are told apart."""
-    return (path and path.last, path and path.earlier and path.earlier.last)
+    earlier = path.earlier if path is not None else None
+    return (None if path is None else path.last, None if earlier is None else earlier.last)

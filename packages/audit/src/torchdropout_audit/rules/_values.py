@@ -648,8 +648,8 @@ class Values:
             elif isinstance(target, Function):
                 self._pass(call, target)
             elif isinstance(func, ast.Name) and call.name is None and func.id not in dir(builtins):
-                for each in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
-                    added = self._growths.setdefault((call.function, _place(each)), [])
+                for given in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
+                    added = self._growths.setdefault((call.function, _place(given)), [])
                     added.append(_Growth(node, "append", node))
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 place = _place(func.value)

@@ -51,8 +51,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     subclasses, not on another object, not by name in a string. A class that loops over its children
     to apply them is skipped, and so is one that runs a method of a base in another file,
     `self.encode(x)` or `super().forward(x)`, which may use any attribute; a comment that says that
-    it is unused or kept for compatibility, there or on the line above, is accepted, and so is one that
-    says why the call next to it is commented out.
+    it is unused or kept for compatibility, there or on the line above, is accepted, and so is one
+    that says why the call next to it is commented out.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.

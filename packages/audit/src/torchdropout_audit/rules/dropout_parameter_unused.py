@@ -105,14 +105,14 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
     not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
-    say so ("unused", "deprecated", "for compatibility"). That a use is commented out is a reason
-    only if a comment next to it says why. So is a base class whose subclass in the file uses the parameter, and a file without any
-    training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    third of all, or two thirds where a dropout has a rate that is written down, are no reason in a
-    function, or a Module's constructor, that uses another rate or has five parameters, if no other
-    class of the file that is built with the same arguments uses the rate; but a group of one
-    beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a
-    whole is one.
+    say so ("unused", "deprecated", "for compatibility"). A use that is commented out is a reason
+    only if a comment next to it says why. A base class whose subclass in the file uses the
+    parameter is skipped, too, and a file without any training in a path that says inference,
+    `runtime/` or `onnx/`. Other unused parameters, up to a third of all, or two thirds where a
+    dropout has a rate that is written down, are no reason in a function, or a Module's constructor,
+    that uses another rate or has five parameters, if no other class of the file that is built with
+    the same arguments uses the rate; but a group of one beginning with defaults (`lora_rank=8`,
+    `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -322,27 +322,12 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME):
         return True
-    # A constructor that uses another rate has a dropout, and one with many parameters is no
-    # stand-in: a few leftovers are not a signature that it keeps.
     unused_rates = [each for each in unused if _is_rate(each)]
     others = len(unused) - len(unused_rates)
-    # A dropout with a rate of its own says that the parameter was forgotten.
-    is_fixed = function in _with_literal(code)
     if _is_asked_for(code, function, unused_rates):
         if _is_used_alike(code, function, unused_rates):
             return True
-    elif len(unused) == len(own):
-        return True
-    elif others > 0 and not (
-        others * _FEW <= len(own) * (_FIXED if is_fixed else 1)
-        and (cls is None or (function.name == "__init__" and cls.is_module))
-        and (
-            len(own) >= (_MANY if _are_off(code, function, unused_rates) else _MANY - 1)
-            or any(_is_rate(each.arg) and each.arg in used for each in own)
-            or is_fixed
-        )
-        and (is_fixed or not _is_used_alike(code, function, unused_rates))
-    ):
+    elif len(unused) == len(own) or (others > 0 and not _are_leftovers(code, function, unused)):
         return True
     if rest is not None and rest.arg not in used and _are_off(code, function, unused):
         return True
@@ -357,6 +342,28 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     return not ((function.callers or is_meant) and has_plain_bases(code, cls)) or any(
         function.name in one.methods for one in cls.lineage()[1:]
     )
+
+
+def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
+    """Whether unused parameters are a few leftovers, and not a signature that is kept.
+
+    A constructor that uses another rate has a dropout, and one with many parameters is no stand-in;
+    a dropout with a rate of its own says that the parameter was forgotten.
+    """
+    cls = function.cls
+    own = [each.arg for each in function.parameters[1 if function.is_bound else 0 :]]
+    unused_rates = [each for each in unused if _is_rate(each)]
+    is_fixed = function in _with_literal(code)
+    others = len(unused) - len(unused_rates)
+    if others * _FEW > len(own) * (_FIXED if is_fixed else 1):
+        return False
+    if cls is not None and not (function.name == "__init__" and cls.is_module):
+        return False
+    if is_fixed:
+        return True
+    enough = _MANY if _are_off(code, function, unused_rates) else _MANY - 1
+    has_rate = any(_is_rate(each) and each not in unused for each in own)
+    return (len(own) >= enough or has_rate) and not _is_used_alike(code, function, unused_rates)
 
 
 def _is_asked_for(code: Code, function: Function, rates: list[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -156,7 +156,7 @@ class _Counts(Constants):
             return frozenset((UNKNOWN,))
         return super()._parameter(function, name, stack, depth)
 
-    def _is_open(self, function: Function, calls: Sequence[Call]) -> bool:
+    def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         return False
 
 
