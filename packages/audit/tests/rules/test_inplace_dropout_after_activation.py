@@ -10,7 +10,8 @@ from torch import nn
 from _marks import HEAD, fixed, marked
 from torchdropout_audit.code import Code
 from torchdropout_audit.registry import RULES
-from torchdropout_audit.rules._grown import grown
+from torchdropout_audit.rules._grown import in_sequences
+from torchdropout_audit.rules._paths import values
 from torchdropout_audit.rules._sequences import Reader
 from torchdropout_audit.rules.inplace_dropout_after_activation import (
     KEEPS_OUTPUT,
@@ -194,7 +195,7 @@ def test_the_time_grows_with_the_length():
         )
         code = Code(head + "".join(one.format(i) for i in range(n)))
         began = time.process_time()
-        assert list(grown(Reader(code)))
+        assert list(in_sequences(code, Reader(code), values(code)))
         return time.process_time() - began
 
     short = min(seconds(300) for _ in range(3))
@@ -205,4 +206,5 @@ def test_loops_in_loops_end():
     lines = ["from torch import nn", "layers = []"]
     lines += ["    " * n + f"for i{n} in x:" for n in range(18)]
     lines += ["    " * 18 + "layers.append(nn.ReLU())", "net = nn.Sequential(*layers)"]
-    assert len(list(grown(Reader(Code("\n".join(lines)))))) <= 4000
+    code = Code("\n".join(lines))
+    assert len(list(in_sequences(code, Reader(code), values(code)))) <= 4000

@@ -169,6 +169,8 @@ class Function:
         """Returns the argument of a call for a parameter, or the default."""
         place = self.places.get(parameter)
         found = _argument(call.node, place, parameter)
+        if found is UNKNOWN and call.spread is not None:
+            found = call.spread.get(parameter)
         return self.defaults.get(parameter) if found is None else found
 
     @cached_property

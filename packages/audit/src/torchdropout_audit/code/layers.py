@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 from functools import cached_property
 
-from .definitions import Call, Function
+from .definitions import Call, Class, Function
 from .names import Names
 
 _MOST_EXPANDED = 50
@@ -56,8 +56,17 @@ class Layers(Names):
             return False
         if not call.node.args or "super" not in ast.dump(func.value):
             return False
-        bases = call.cls.node.bases
-        return len(bases) == 1 and self.name(bases[0]) == "torch.nn.Sequential"
+        return self.is_sequential(call.cls)
+
+    def is_sequential(self, cls: Class) -> bool:
+        """Whether a class is a `Sequential`: the one base that it, or a base here, has elsewhere.
+
+        Args:
+            cls: A class of the file.
+        """
+        bases = (base for one in cls.lineage() for base in one.node.bases)
+        foreign = [self.name(each) for each in bases if not isinstance(self.local(each), Class)]
+        return foreign == ["torch.nn.Sequential"]
 
     def _may_expand(self, listed: list[ast.expr]) -> bool:
         """Whether a list has not yet been expanded more often than anyone does."""

@@ -6,6 +6,7 @@ import ast
 import re
 
 from ..code import Code
+from ._rule import kept
 
 EXCUSE = re.compile(
     r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
@@ -18,6 +19,38 @@ _PURPOSE = re.compile(
     r"(?i)\b(?:unused|deprecated|(?:backwards? )?compatib\w+|compat|legacy|placeholder|dummy|kept"
     r" for|reserved)\b|兼容|未使用|不使用|不用|保留|废弃"
 )
+
+_REASON = re.compile(
+    EXCUSE.pattern
+    + r"|(?i:\b(?:no|not|without|never|instead|only|inference)\b)"
+    + r"|(?i:\b(?:wrong|incorrect|remov|disabl)\w*)"
+)
+_CODE = re.compile(r"\w\(|=|\bself\.|^\s*(?:if|for|return|else|elif|import|from|def|class|with)\b")
+
+
+@kept
+def explained(code: Code, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    """Returns the comments in a definition that say in words why something is left out.
+
+    Code that is commented out is no reason, but a sentence in the same block of comments is.
+
+    Args:
+        code: The file.
+        node: The definition.
+    """
+    found: list[str] = []
+    block: list[str] = []
+    last = (node.end_lineno or node.lineno) + 1
+    while code.line(last).startswith((" ", "\t")) and code.line(last).lstrip().startswith("#"):
+        last += 1  # the comments that end it are not in its node
+    for line in map(code.line, range(node.lineno, last + 1)):
+        before, _, comment = line.partition("#")
+        if before.strip() or not comment:
+            if any(_REASON.search(said) and not _CODE.search(said) for said in block):
+                found += block
+            block = []
+        block += re.split("#|: ", comment)
+    return "\n".join(found)
 
 
 def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:

@@ -147,7 +147,11 @@ class Flow:
         elif isinstance(node, ast.Expr):
             self._expression(node.value, state)
         elif isinstance(node, ast.If):
-            self._choice([node.body, node.orelse], state, self._has_contrary(node))
+            holds = self.values.truth(node.test)
+            if holds is None:
+                self._choice([node.body, node.orelse], state, self._has_contrary(node))
+            else:
+                self._block(node.body if holds else node.orelse, state)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._walk(node.target, node.iter, state)
             self._loop(node.body, state)
@@ -298,7 +302,7 @@ class Flow:
         elif isinstance(expr, (ast.Tuple, ast.List)):
             parts = expr.elts
         elif isinstance(expr, ast.IfExp):
-            parts = (expr.body, expr.orelse)
+            parts = self.values.sides(expr)
         elif isinstance(expr, (ast.Subscript, ast.Starred)):
             parts = (expr.value,)
         elif isinstance(expr, ast.UnaryOp):
@@ -395,7 +399,7 @@ class Flow:
         if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
         rate = layer.call.argument("p") if layer.call is not None else None
-        if isinstance(rate, ast.Name) and self.code.value(self.values.given(rate) or rate) == 0:
+        if self.values.is_always(rate, 0):
             return passed  # the Module around is built without a rate
         self._layers.setdefault(layer.node, layer)
         return frozenset((layer.node,))

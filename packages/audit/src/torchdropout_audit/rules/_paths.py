@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from ..code import Class, Code
-from ._grown import grown
+from ._grown import in_sequences
 from ._rule import kept
 from ._sequences import Layer, Path, Reader, has_dropout
 from ._values import Values
@@ -41,7 +41,7 @@ def _paths(code: Code) -> tuple[Path, ...]:
     if not has_dropout(code):
         return ()
     reader = Reader(code, partial(_layer, code))
-    return (*reader.read(), *grown(reader))
+    return (*reader.read(), *in_sequences(code, reader, values(code)))
 
 
 def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:

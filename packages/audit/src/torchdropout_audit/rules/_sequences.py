@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Class, Code, Function, words
 from ._bases import is_stub
+from ._constants import constants
 from ._rule import kept
 
 _DROPOUTS = frozenset(
@@ -94,7 +95,7 @@ def kind(layer: Layer) -> str:
 
 
 def drops(code: Code, layer: Layer) -> bool:
-    """Whether a layer is a dropout that can act: its p is not known to be 0.
+    """Whether a layer is a dropout that can act: the file does not set its p to 0 everywhere.
 
     Args:
         code: The file.
@@ -108,7 +109,7 @@ def drops(code: Code, layer: Layer) -> bool:
         return False
     if training is None and layer.name in FUNCTIONAL_OFF:
         return False
-    return not (isinstance(p, ast.expr) and code.value(p) == 0)
+    return not constants(code).is_always(p, (0,))
 
 
 def reshapes(layer: Layer) -> bool:
@@ -162,21 +163,11 @@ class Reader:
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
         self._times: dict[ast.Call, int] = {}
         self._only: dict[Class, Layer | None] = {}
-        self._results: dict[Function, set[str]] = {}
         self._inside: list[Function] = []
         self._inlined = 0
         self._turns = 0
 
     def read(self) -> Iterator[Path]:
-        nested: set[ast.AST] = set()
-        for call in self.code.calls:  # of nested calls, the outer one comes first
-            layers = self.sequential(call, nested)
-            if layers is None or call.node in nested:
-                continue
-            path: Path | None = None
-            for place, layer in enumerate(layers, 1):
-                path = Path(layer, path, place == len(layers), call.node)
-                yield path
         for function in self.code.functions:
             if function.name != "__init__":
                 yield from self._block(function.node.body, _Known())
@@ -248,15 +239,8 @@ class Reader:
             name = said.id if isinstance(said, ast.Name) else getattr(said, "attr", "")
             if only is None and not ACTIVATIONS.isdisjoint(words(name)):
                 return Layer(node, "torch.activation")  # `get_activation(name)`
-            if only is None and isinstance(self.code.local(call.node.func), Function):
-                names = self._returned(call)
-                if names and all(map(_is_plain, names)):
-                    return Layer(node, _one_name(names))
             if only is None:
-                norm = self._norm(call)
-                if norm is None:
-                    return self._resolved(call.node, node)
-                return Layer(node, norm, replace(call, name=norm))
+                return self._resolved(call.node, node)
             return Layer(node, only.name, only.call)
         return Layer(node, call.name, call)
 
@@ -293,45 +277,6 @@ class Reader:
         if isinstance(parent, ast.Subscript):
             return not isinstance(parent.ctx, ast.Load)
         return isinstance(parent, ast.Attribute) and parent.attr in ("update", "pop", "setdefault")
-
-    def _returned(self, call: Call) -> set[str]:
-        """Returns the names of what a function of the file may return; "" for one not known."""
-        function = self.code.local(call.node.func)
-        assert isinstance(function, Function)
-        if function not in self._results:
-            self._results[function] = {""}  # for a function that calls itself
-            self._results[function] = {
-                (self.code.name(value.func) if isinstance(value, ast.Call) else None) or ""
-                for each in ast.walk(function.node)
-                if isinstance(each, ast.Return) and self.code.function_of(each) is function
-                for value in self._values(each.value)
-            }
-        return self._results[function]
-
-    def _values(self, expr: ast.expr | None) -> list[ast.expr | None]:
-        values = self.code.assigned(expr) if isinstance(expr, ast.Name) else [expr]
-        return [
-            side
-            for each in values
-            for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
-        ]
-
-    def _norm(self, call: Call) -> str | None:
-        """Returns the BatchNorm that a name stands for by default: `norm_layer=nn.BatchNorm2d`."""
-        func = call.node.func
-        if "BatchNorm" not in self.code.text or not isinstance(func, (ast.Name, ast.Attribute)):
-            return None
-        values = [*self.code.assigned(func)]
-        function = call.function
-        if isinstance(func, ast.Name) and function is not None and func.id in function.defaults:
-            values.append(function.defaults[func.id])
-        names = {
-            self.code.name(each)
-            for each in values
-            if each is not None and not isinstance(each, ast.Constant)
-        }
-        only = names.pop() if len(names) == 1 else None
-        return only if only is not None and only.startswith("torch.nn.BatchNorm") else None
 
     def _only_layer(self, cls: Class, depth: int) -> Layer | None:
         """Returns the layer of a Module of this file whose `forward` applies that one alone."""
@@ -604,7 +549,7 @@ class Reader:
 def _returned(value: ast.expr | None, statement: ast.Return, known: _Known) -> Iterator[Path]:
     """Yields the path of a name that is returned."""
     held = known.get(value.id) if isinstance(value, ast.Name) else None
-    if held is not None and not held.loose:
+    if held is not None:
         yield replace(held, ends=True, whole=statement)
 
 

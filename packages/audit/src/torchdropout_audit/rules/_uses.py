@@ -293,11 +293,12 @@ def _only_keeps(code: Code, call: ast.Call) -> bool:
         of = call.func
         said = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
         return name in _KEEPING or not _SETTING.isdisjoint(words(said))
-    if not isinstance(function, Function) or function.cls is not None or len(call.args) != 1:
+    at = [place for place, each in enumerate(call.args) if getattr(each, "id", "") == "self"]
+    if not isinstance(function, Function) or function.cls is not None or len(at) != 1:
         return False
-    if not function.parameters:
+    if at[0] >= len(function.parameters):
         return False
-    given = function.parameters[0].arg
+    given = function.parameters[at[0]].arg
     for each in ast.walk(function.node):
         if isinstance(each, ast.Attribute) and each.attr in _CHILDREN:
             if not _only_looks(code, each):

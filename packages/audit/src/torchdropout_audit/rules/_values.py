@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import groupby, islice, takewhile
 
 from ..code import Call, Class, Code, Function, Pattern
+from ._constants import Stack, constants
 from ._dropouts import MOVES, around
 from ._sequences import Layer, Reader
+from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
 _MOST_READ = 20_000  # expressions of one file
@@ -74,6 +77,7 @@ class Maker:
 
 
 Value = Layer | Made | Listed | Maker
+_Option = tuple[ast.AST, tuple[int, ...]]  # an `if`, and the turns of the loops around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +88,20 @@ class Part:
         options: What it may be.
         key: Its key.
         loops: The loops that add it, outermost first.
-        may_lack: Whether an option may leave it out.
+        under: The options that decide whether it is there, each with its side.
+        node: The expression that adds it.
     """
 
     options: tuple[Value, ...]
     key: Pattern | None = None
     loops: tuple[ast.AST, ...] = ()
-    may_lack: bool = False
+    under: tuple[tuple[_Option, bool], ...] = ()
+    node: ast.expr | None = None
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether an option may leave it out."""
+        return bool(self.under)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +146,10 @@ class Values:
         self._known_within: dict[
             tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
         ] = {}
-        self._within: tuple[tuple[Class, Call], ...] = ()
+        self._constants = constants(code)
+        self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
+        self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
         self._left = _MOST_READ
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
@@ -189,33 +202,43 @@ class Values:
         yield
         self._within = before
 
-    def given(self, name: ast.Name) -> ast.expr | None:
-        """Returns what the Module that is read gives a parameter of its `__init__`, if it is one.
+    def is_always(self, expr: object, value: object) -> bool:
+        """Whether an expression is surely a value in the Module that is read."""
+        return self._constants.is_always(expr, (value,), self._within)
 
-        Args:
-            name: A name in `__init__`.
-        """
-        function = self.code.function_of(name)
-        if function is None or function.name != "__init__" or name.id not in function.names:
-            return None
-        for cls, call in self._within:
-            if cls is function.cls:
-                found = function.given(call, name.id)
-                return found if isinstance(found, ast.expr) else None
-        return None
+    def truth(self, test: ast.expr) -> bool | None:
+        """Returns whether a test holds in the Module that is read; None if it is not known."""
+        return self._constants.truth(test, self._within)
+
+    def sides(self, expr: ast.IfExp) -> list[ast.expr]:
+        """Returns the sides of a choice that the Module that is read may take."""
+        self._depends = True
+        holds = self.truth(expr.test)
+        return [expr.body] * (holds is not False) + [expr.orelse] * (holds is not True)
+
+    def _runs(self, node: ast.AST) -> bool:
+        """Whether a statement may run in the Module that is read."""
+        self._depends = True
+        return self._constants.runs(node, self._within)
 
     def finished(self, call: Call) -> Sequence[Value]:
         """Returns what a call builds, with what is added to it under the name that it is given."""
         parent = next(self.code.parents(call.node), None)
         target = parent.targets[0] if isinstance(parent, ast.Assign) else None
         if isinstance(target, ast.Name) and call.function is not None:
-            uses = self.code.names_in(call.function.node).get(target.id, ())
-            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
-            if reads:
-                return self.of(max(reads, key=_start), call.cls)
+            last = self._last_read(call.function, target.id)
+            if last is not None:
+                return self.of(last, call.cls)
         if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
             return [*self.attribute(call.cls, Pattern(target.attr, True))]
         return self.of(call.node, call.cls)
+
+    def _last_read(self, function: Function, name: str) -> ast.Name | None:
+        if (function, name) not in self._last_reads:
+            uses = self.code.names_in(function.node).get(name, ())
+            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
+            self._last_reads[function, name] = max(reads, key=_start, default=None)
+        return self._last_reads[function, name]
 
     def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
@@ -231,7 +254,9 @@ class Values:
         )
         for each in names:
             for given in islice(cls.assigned(each), _MOST_ALIKE):
-                if given.value is not None and not _adds_to(given.value, f"self.{each}"):
+                if given.value is None or _adds_to(given.value, f"self.{each}"):
+                    continue
+                if self._runs(given.node):
                     for value in self.of(given.value, cls, depth):
                         yield self._grown_attribute(value, cls, each, depth)
         for one in cls.lineage():
@@ -268,13 +293,7 @@ class Values:
 
     def chain_of(self, cls: Class) -> Listed | None:
         """Returns the layers of a class of the file that is a `Sequential`."""
-        bases = [
-            self.code.name(base)
-            for one in cls.lineage()
-            for base in one.node.bases
-            if not isinstance(self.code.local(base), Class)
-        ]
-        if bases != [_SEQUENTIAL]:
+        if not self.code.is_sequential(cls):
             return None
         parts: list[Part] = []
         for one in cls.lineage():
@@ -316,8 +335,8 @@ class Values:
             else:
                 yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
         elif isinstance(expr, ast.IfExp):
-            yield from self.of(expr.body, cls, depth)
-            yield from self.of(expr.orelse, cls, depth)
+            for each in self.sides(expr):
+                yield from self.of(each, cls, depth)
         elif isinstance(expr, ast.BoolOp):
             for each in expr.values:
                 yield from self.of(each, cls, depth)
@@ -346,7 +365,7 @@ class Values:
                 break
         for node, until in self._live(name):
             if isinstance(node, ast.expr):
-                if _adds_to(node, name.id):
+                if _adds_to(node, name.id) or not self._runs(node):
                     continue
                 for value in self.of(node, cls, depth):
                     if isinstance(value, Listed):
@@ -491,13 +510,12 @@ class Values:
         if isinstance(expr, ast.Starred):
             found = self._elements(expr.value, cls, depth)
             is_known = found or isinstance(expr.value, (ast.List, ast.Tuple))
-            return found if is_known else [Part((Layer(expr.value),))]
+            return found if is_known else [Part((Layer(expr.value),), node=expr.value)]
         options = self.of(expr, cls, depth)
         listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
         if listed:  # an OrderedDict
             return [part for each in listed[:1] for part in each.parts]
-        is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
-        return [Part(options or (Layer(expr),), may_lack=is_none)]
+        return [Part(options or (Layer(expr),), under=_under_none(expr), node=expr)]
 
     def _elements(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
         """Returns the elements of a list."""
@@ -526,8 +544,11 @@ class Values:
                 return [replace(each, loops=(expr, *each.loops)) for each in parts]
             return [*left, *self._elements(expr.right, cls, depth + 1)]
         if isinstance(expr, ast.IfExp):
-            sides = [self._elements(each, cls, depth + 1) for each in (expr.body, expr.orelse)]
-            return [replace(part, may_lack=True) for side in sides for part in side]
+            return [
+                replace(part, under=(((expr, ()), each is expr.body), *part.under))
+                for each in (expr.body, expr.orelse)
+                for part in self._elements(each, cls, depth + 1)
+            ]
         if isinstance(expr, _COMPREHENSIONS):
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
             key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
@@ -538,7 +559,7 @@ class Values:
                 loops = (expr,) if len(expr.generators) > 1 else ()
                 return [replace(each, loops=(*loops, *each.loops)) for each in parts]
             options = self.of(elt, cls, depth)
-            return [Part(options, key, (expr,))] if options else []
+            return [Part(options, key, (expr,), node=elt)] if options else []
         for value in self.of(expr, cls, depth):
             if isinstance(value, Listed):
                 flat = isinstance(expr, ast.Call) and _last(expr.func) in _FLATTENS
@@ -550,9 +571,9 @@ class Values:
         if isinstance(expr, ast.Tuple) and len(expr.elts) == 2:
             key = self.code.pattern(expr.elts[0])
             if key is not None:
-                return Part(self.of(expr.elts[1], cls, depth), key)
-        is_none = isinstance(expr, ast.IfExp) and _is_none(expr.body, expr.orelse)
-        return Part(self.of(expr, cls, depth) or (Layer(expr),), may_lack=is_none)
+                return Part(self.of(expr.elts[1], cls, depth), key, node=expr.elts[1])
+        options = self.of(expr, cls, depth) or (Layer(expr),)
+        return Part(options, under=_under_none(expr), node=expr)
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
@@ -599,21 +620,22 @@ class Values:
                 yield from self.walked(one, found)
 
     def unrolled(self, parts: Sequence[Part], level: int = 0) -> list[Part]:
-        """Returns the elements in order, those of each loop twice."""
+        """Returns the elements in order, those of each loop twice.
+
+        Of a loop whose last turn differs, there are two others and the last.
+        """
         found: list[Part] = []
-        at = 0
-        while at < len(parts) and len(found) < _MOST_PARTS:
-            loops = parts[at].loops
-            if len(loops) <= level:
-                found.append(parts[at])
-                at += 1
+        for at, loop in _runs(parts, level):
+            if loop is None or len(found) > _MOST_PARTS:
+                found += at
                 continue
-            end = at
-            while end < len(parts) and parts[end].loops[level : level + 1] == (loops[level],):
-                end += 1
-            found += self.unrolled(parts[at:end], level + 1) * 2
-            at = end
-        return found
+            body = loop.body if isinstance(loop, _LOOPS) else ()
+            only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
+            for turn in range(3 if only or others else 2):
+                absent = others if turn == 2 else only
+                left = [_in_turn(each, loop, turn) for each in at if not _is_in(each, absent)]
+                found += self.unrolled(left, level + 1)
+        return found[:_MOST_PARTS]
 
     # --- Lists that grow ------------------------------------------------------------------------
 
@@ -625,6 +647,10 @@ class Values:
                 self._built.setdefault(target, []).append(call)
             elif isinstance(target, Function):
                 self._pass(call, target)
+            elif isinstance(func, ast.Name) and call.name is None and func.id not in dir(builtins):
+                for given in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
+                    added = self._growths.setdefault((call.function, _place(given)), [])
+                    added.append(_Growth(node, "append", node))
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 place = _place(func.value)
                 growth = _Growth(
@@ -729,6 +755,8 @@ class Values:
             return parts
         if function is not None and place.startswith("self."):
             seen.add(function)
+        # The loops and options around the list itself are not those of its elements.
+        above = {*self.code.parents(since)} if since is not None else set()
         found = [*self._growths.get((function, place), ())]
         if place.startswith("self."):
             found += self._growths.get((function, "self."), ())
@@ -737,9 +765,9 @@ class Values:
             start = _start(each.node)
             if since is not None and start < _start(since):
                 continue
-            if until is not None and start > _start(until):
+            if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
-            inner, may_lack = self._around(each.node, function)
+            inner, under = self._around(each.node, above)
             if isinstance(each, _Passing):
                 name = place if each.place == "self." else each.place
                 if (each.function, name) in self._growths or name.startswith("self."):
@@ -756,7 +784,7 @@ class Values:
                     one,
                     key=self.code.pattern(each.key) if one.key is None else one.key,
                     loops=(*loops, *inner, *one.loops),
-                    may_lack=one.may_lack or may_lack,
+                    under=(*under, *one.under),
                 )
                 for one in added
             ]
@@ -767,17 +795,23 @@ class Values:
                 parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(self, node: ast.AST, function: Function | None) -> tuple[tuple[ast.AST, ...], bool]:
-        """Returns the loops around a node in its function, and whether an option is."""
+    def _around(
+        self, node: ast.AST, above: set[ast.AST]
+    ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
+        """Returns the loops around a node, and the options, outermost first."""
         loops: list[ast.AST] = []
-        may_lack = False
+        under: list[tuple[_Option, bool]] = []
         for parent in self.code.parents(node):
-            if function is not None and parent is function.node:
+            if parent in above or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 break
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
-            may_lack |= isinstance(parent, (ast.If, ast.IfExp))
-        return tuple(reversed(loops)), may_lack
+            elif isinstance(parent, ast.If):
+                under.append(((parent, ()), self.code.is_in(node, parent, "body")))
+            elif isinstance(parent, ast.IfExp):
+                under.append(((parent, ()), node is parent.body))
+            node = parent
+        return tuple(reversed(loops)), tuple(reversed(under))
 
 
 def _adds_to(value: ast.expr, place: str) -> bool:
@@ -805,6 +839,26 @@ def _sort(value: Value) -> object:
     return value.cls if isinstance(value, Made) else type(value)
 
 
+def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.AST | None]]:
+    """Yields the elements that one loop adds, with that loop, and those that none does."""
+    for loop, run in groupby(parts, lambda part: (*part.loops[level : level + 1], None)[0]):
+        yield [*run], loop
+
+
+def _in_turn(part: Part, loop: ast.AST, turn: int) -> Part:
+    """Returns an element with the options in a loop as they are in one of its turns."""
+    first, last = _start(loop)[0], getattr(loop, "end_lineno", 0)
+    under = tuple(
+        ((node, (*turns, turn) if first <= _start(node)[0] <= last else turns), side)
+        for (node, turns), side in part.under
+    )
+    return replace(part, under=under)
+
+
+def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
+    return part.node is not None and any(a <= part.node.lineno <= b for a, b in lines)
+
+
 def _last(func: ast.expr) -> str:
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
@@ -824,8 +878,12 @@ def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
-def _is_none(*sides: ast.expr) -> bool:
-    return any(isinstance(each, ast.Constant) and each.value is None for each in sides)
+def _under_none(expr: ast.expr) -> tuple[tuple[_Option, bool], ...]:
+    """Returns the option of `layer if wide else None`, and the side that has a layer."""
+    for side in (expr.body, expr.orelse) if isinstance(expr, ast.IfExp) else ():
+        if isinstance(side, ast.Constant) and side.value is None:
+            return (((expr, ()), side is not expr.body),)  # type: ignore[attr-defined]
+    return ()
 
 
 def _is_super(expr: ast.expr) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 from ..code import Code
 from ._excuses import exclude
-from ._flow import Flow, is_always_on, is_batch_norm, is_without_training
-from ._paths import paths
+from ._flow import Flow
 from ._rule import Hit, rule
-from ._sequences import Layer, Reader, drops, has_dropout, kind
+from ._sequences import Layer, Reader, has_dropout, kind
 
 BROKEN = """\
 from torch import nn
@@ -57,7 +55,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers in
     between make no difference, except another normalisation. Alpha dropout, which keeps the
     variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
-    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported.
+    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. Of a part
+    that Modules of the file build, the rate and the options are those that they give: a part that
+    none gives a rate has no dropout, and one with `norm=None` has no BatchNorm.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
@@ -67,7 +67,7 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     statistics.
     """
     seen = set()
-    for before, after in chain(_in_sequence(code), _in_value(code)):
+    for before, after in _in_value(code):
         if before.node in seen or exclude(code, before.node, after.node):
             continue
         seen.add(before.node)
@@ -78,23 +78,6 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
             "divides by it in eval",
             "put the dropout after the last BatchNorm",
         )
-
-
-def _in_sequence(code: Code) -> Iterator[tuple[Layer, Layer]]:
-    """Yields the dropouts, each with a BatchNorm, of what is written down as a sequence."""
-    for path in paths(code):
-        if not is_batch_norm(code, path.last):
-            continue
-        for earlier in path.perhaps():
-            before = earlier.last
-            if "Norm" in kind(before) or "_norm" in kind(before):
-                break
-            if drops(code, before) and "lpha" not in kind(before):
-                function = code.function_of(before.node)
-                is_off = function is not None and is_without_training(code, function)
-                if not is_off and not is_always_on(code, before):
-                    yield before, path.last
-                break
 
 
 def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from ..code import FUNCTIONAL_ON, Class, Code
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
 from ._dropouts import BUILDERS, MOVES, is_local_dropout, names_dropout
-from ._excuses import is_kept_on_purpose
+from ._excuses import explained, is_kept_on_purpose
 from ._rule import Hit, kept, rule
 from ._uses import uses
 
@@ -51,7 +51,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     subclasses, not on another object, not by name in a string. A class that loops over its children
     to apply them is skipped, and so is one that runs a method of a base in another file,
     `self.encode(x)` or `super().forward(x)`, which may use any attribute; a comment that says that
-    it is unused or kept for compatibility, there or on the line above, is accepted.
+    it is unused or kept for compatibility, there or on the line above, is accepted, and so is one
+    that says why the call next to it is commented out.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.
@@ -83,6 +84,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
             continue
         for name, node in dropouts:
             if known.has(family, name) or is_kept_on_purpose(code, node):
+                continue
+            if f"self.{name}(" in explained(code, cls.node):
                 continue
             yield Hit(
                 node,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..code import Call, Class, Code, words
@@ -43,7 +43,7 @@ _CLASSES = frozenset(
     ("class", "classes", "label", "labels", "categories", "vocab", "vocabulary", "logits")
     + ("tagset", "nclass", "nclasses", "ncls", "tags", "ntoken", "ntokens", "nlabels", "ntags")
     + ("intents", "slots", "emotions", "relations", "polarities", "answers", "ans", "phonemes")
-    + ("action", "actions", "skills", "questions", "concepts")
+    + ("action", "actions", "skills", "questions", "concepts", "ent", "ents", "entities")
 )
 _HEADS = frozenset(("classifier", "logits", "logit"))
 _DROPS = frozenset(("dropout", "drop"))
@@ -55,7 +55,10 @@ _PARTS = frozenset(
 )
 _OUTPUTS = frozenset(("out", "output", "outputs", "target", "targets"))
 _CLASSIFIES = re.compile(r"CrossEntropyLoss|cross_entropy|NLLLoss|nll_loss|BCE(?:WithLogits)?Loss")
-_RESULTS = _HEADS | {"pred", "preds", "prediction", "predictions", "emissions", "score", "scores"}
+_RESULTS = _HEADS | frozenset(
+    ("pred", "preds", "prediction", "predictions", "emissions", "score", "scores")
+    + ("class", "classes")
+)
 
 
 @rule(
@@ -71,11 +74,11 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
 
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
     scale or a mask in between, and at one right after a Linear or a convolution that is known to
-    return logits: it has as many outputs as there are classes, labels or words, its name or that of
-    the result contains classifier, logits or score, a sigmoid of it is returned, or it ends a whole
-    model: in a variable, in a class named classifier, or in one that the file builds by itself and
-    trains by a cross entropy. The Linear and dropout at the end of a transformer's feed-forward
-    block are not reported: their output is added to something.
+    return logits: it has as many outputs as there are classes, labels or entries of an embedding,
+    its name or that of the result contains classifier, logits or score, a sigmoid of it is
+    returned, or it ends a whole model: in a variable, in a class named classifier, or in one that
+    is not a part of another where the file trains by a cross entropy. The Linear and dropout at the
+    end of a transformer's feed-forward block are not reported: their output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
@@ -177,13 +180,27 @@ def _has_classes(code: Code, layer: Layer) -> bool:
         return False
     sizes = [*layer.call.node.args[1:2], *(k.value for k in layer.call.node.keywords)]
     is_one = bool(sizes) and code.value(sizes[0]) == 1
-    return is_one or _are_classes(layer.call)
+    return is_one or _are_classes(code, layer.call)
 
 
-def _are_classes(projection: Call) -> bool:
-    """Whether a projection has as many outputs as there are classes."""
+def _are_classes(code: Code, projection: Call) -> bool:
+    """Whether a projection has as many outputs as there are classes, or entries to embed."""
     sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
-    return any(_CLASSES.intersection(words(each)) for size in sizes for each in _names(size))
+    names = {each for size in sizes for each in _names(size)}
+    entries = _entries(code).get(projection.cls, frozenset())
+    return not names.isdisjoint(entries) or any(_CLASSES.intersection(words(n)) for n in names)
+
+
+@kept
+def _entries(code: Code) -> Mapping[Class | None, frozenset[str]]:
+    """Returns the names in how many entries the embeddings of each class have."""
+    found: dict[Class | None, frozenset[str]] = {}
+    for call in code.calls:
+        if call.name == "torch.nn.Embedding":
+            named = (k.value for k in call.node.keywords if k.arg == "num_embeddings")
+            for size in (*call.node.args[:1], *named):
+                found[call.cls] = found.get(call.cls, frozenset()).union(_names(size))
+    return found
 
 
 def _is_named(path: Path) -> bool:
@@ -205,7 +222,7 @@ def _is_of_head(path: Path) -> bool:
 
 
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:
-    if _are_classes(projection):
+    if _are_classes(code, projection):
         return True
     if _is_named(path) or _is_of_head(path):
         return True
@@ -245,8 +262,8 @@ def _classifies(code: Code) -> bool:
 
 @kept
 def _models(code: Code) -> frozenset[Class]:
-    """Returns the Modules that the file builds, and not as a part of another Module."""
-    built: dict[Class, bool] = {}
+    """Returns the Modules that the file builds, or trains, and not as a part of another Module."""
+    built: dict[Class, bool] = {each: True for each in code.classes if "backward(" in code.text}
     for call in code.calls:
         cls = code.local(call.node.func) if call.name is None else None
         if isinstance(cls, Class):
@@ -255,8 +272,11 @@ def _models(code: Code) -> frozenset[Class]:
 
 
 def _names(expr: ast.expr) -> Iterator[str]:
-    for node in ast.walk(expr):
-        if isinstance(node, ast.Name):
+    """Yields the names and attributes in an expression, without what holds the attributes."""
+    nodes = [*ast.walk(expr)]
+    holders = {node.value for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and node not in holders:
             yield node.id
         elif isinstance(node, ast.Attribute):
             yield node.attr

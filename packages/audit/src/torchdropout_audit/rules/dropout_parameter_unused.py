@@ -10,8 +10,9 @@ from typing import Literal
 
 from ..code import Class, Code, Function, words
 from ._bases import has_bases_of_torch, has_plain_bases, is_stub
+from ._constants import calls_of, constants
 from ._dropouts import is_number, rates
-from ._excuses import EXCUSE
+from ._excuses import EXCUSE, explained
 from ._rule import Hit, kept, rule
 from ._uses import uses
 
@@ -34,7 +35,6 @@ FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
 _DROPS = frozenset(
     ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
     + ("droprate", "dropprob", "dropratio", "dropoutrate", "dropoutprob", "dropoutp", "layerdrop")
-    + ("dropouti", "dropouth", "dropoute", "dropouto", "dropoutw")  # of AWD-LSTM
 )
 # Two last words, and what a rate is that of.
 _PAIRS = frozenset(
@@ -58,6 +58,7 @@ _LAST = _DROPS | {
     "path",
     "connect",
 }
+_OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
 _FIXED = 2  # as many times more beside a dropout whose rate is written down
@@ -66,14 +67,7 @@ _MOST_PARAMETERS = 200
 _MOST_ALIKE = 20  # constructors with the same parameters
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
-_NEGATION = re.compile(r"(?i)\b(?:no|not|without|never|instead|remove[ds]?|disable[ds]?)\b")
-# A name in a comment that is code: an argument, what is called or assigned, a line of its own.
-_IN_CODE = (
-    re.compile(r"(?:[(,=\[*]|self\.)\s*(\w+)"),
-    re.compile(r"(\w+)\s*[(=,)\]]"),
-    re.compile(r"^\s*(\w+)\s*$"),
-)
-_ALL = re.compile(r"\w+")
+_WORD = re.compile(r"\w+")
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
@@ -111,14 +105,14 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
     not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
-    say so ("unused", "deprecated", "for compatibility") or whose use of the parameter is commented
-    out. So is a base class whose subclass in the file uses the parameter, and a file without any
-    training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up to a
-    third of all, or two thirds where a dropout has a rate that is written down, are no reason in a
-    function, or a Module's constructor, that uses another rate or has five parameters, if no other
-    class of the file that is built with the same arguments uses the rate; but a group of one
-    beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a
-    whole is one.
+    say so ("unused", "deprecated", "for compatibility"). A use that is commented out is a reason
+    only if a comment next to it says why. A base class whose subclass in the file uses the
+    parameter is skipped, too, and a file without any training in a path that says inference,
+    `runtime/` or `onnx/`. Other unused parameters, up to a third of all, or two thirds where a
+    dropout has a rate that is written down, are no reason in a function, or a Module's constructor,
+    that uses another rate or has five parameters, if no other class of the file that is built with
+    the same arguments uses the rate; but a group of one beginning with defaults (`lora_rank=8`,
+    `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -134,21 +128,23 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
             rates = [each for each in rates if each.arg in zeros]
         if not rates:
             continue
-        used = _names(function.node) | _commented_out(code, function)
+        said = set(_WORD.findall(explained(code, function.node)))
+        used = _names(function.node) | said
         for each in rates:
             if cls is not None and each.arg in _decorated(code, cls):
                 continue
             if _is_of_a_group(function, each.arg, used):
                 continue
-            stored = _only_stored(code, function, each.arg) if each.arg in used else None
+            is_kept = each.arg in said or each.arg not in used
+            stored = None if is_kept else _only_stored(code, function, each.arg)
             if each.arg in used and stored is None:
                 continue
             if stored is None and cls is not None and _family(code).uses(cls, each.arg):
                 continue
-            said = "stored and never read" if stored else "accepted and never used"
+            what = "stored and never read" if stored else "accepted and never used"
             yield Hit(
                 each,
-                f"{each.arg} is {said}: it has no effect",
+                f"{each.arg} is {what}: it has no effect",
                 "give it to a dropout, or remove it",
             )
 
@@ -173,8 +169,7 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
     """
     nodes = code.names_in(function.node).get(name, ())
     loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
-    commented = _commented_out(code, function)
-    if name in commented or name in _texts(code, function):
+    if name in _texts(code, function):
         return None
     if _is_replaced(code, function, nodes):
         return ""
@@ -271,8 +266,8 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     forwards = [one.methods["forward"].node.body for one in family if "forward" in one.methods]
     if not forwards or any(map(is_stub, forwards)):
         return False
-    if f"self.{attribute}" in _comments(code, cls):
-        return False  # the use is commented out
+    if f"self.{attribute}" in explained(code, cls.node):
+        return False
     return not known.reads(family, attribute)
 
 
@@ -288,14 +283,8 @@ def _zeros(code: Code) -> Mapping[Class | None, set[str]]:
     return found
 
 
-@kept
-def _comments(code: Code, cls: Class) -> str:
-    lines = map(code.line, range(cls.node.lineno, (cls.node.end_lineno or cls.node.lineno) + 1))
-    return "\n".join(line.partition("#")[2] for line in lines if "#" in line)
-
-
 def _is_rate(name: str) -> bool:
-    said = words(name)
+    said = tuple("dropout" if _OF_ONE_PLACE.fullmatch(each) else each for each in words(name))
     while said and said[-1].isdigit():
         said = said[:-1]
     if not said or name.startswith("_"):
@@ -333,24 +322,12 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME):
         return True
-    # A constructor that uses another rate has a dropout, and one with many parameters is no
-    # stand-in: a few leftovers are not a signature that it keeps.
     unused_rates = [each for each in unused if _is_rate(each)]
     others = len(unused) - len(unused_rates)
-    # A dropout with a rate of its own says that the parameter was forgotten.
-    is_fixed = function in _with_literal(code)
-    if others > 0 and not (
-        others * _FEW <= len(own) * (_FIXED if is_fixed else 1)
-        and (cls is None or (function.name == "__init__" and cls.is_module))
-        and (
-            len(own) >= (_MANY if _are_off(code, function, unused_rates) else _MANY - 1)
-            or any(_is_rate(each.arg) and each.arg in used for each in own)
-            or is_fixed
-        )
-        and (is_fixed or not _is_used_alike(code, function, unused_rates))
-    ):
-        return True
-    if len(unused) == len(own):
+    if _is_asked_for(code, function, unused_rates):
+        if _is_used_alike(code, function, unused_rates):
+            return True
+    elif len(unused) == len(own) or (others > 0 and not _are_leftovers(code, function, unused)):
         return True
     if rest is not None and rest.arg not in used and _are_off(code, function, unused):
         return True
@@ -358,9 +335,46 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return rest is not None or function.name in _values(code)
     if function.name == "__init__":
         return cls in _family(code).abstract
-    # What the file does not call is called through a class of another file, with its signature.
-    return not (function.callers and has_plain_bases(code, cls)) or any(
+    # What the file does not call is called through a class of another file, with its signature;
+    # but a rate of `forward` that is above 0 by default is one that is meant to act.
+    is_meant = function.name == "forward" and not _are_off(code, function, unused_rates)
+    is_meant &= others == 0 and not _is_used_alike(code, function, unused_rates)
+    return not ((function.callers or is_meant) and has_plain_bases(code, cls)) or any(
         function.name in one.methods for one in cls.lineage()[1:]
+    )
+
+
+def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
+    """Whether unused parameters are a few leftovers, and not a signature that is kept.
+
+    A constructor that uses another rate has a dropout, and one with many parameters is no stand-in;
+    a dropout with a rate of its own says that the parameter was forgotten.
+    """
+    cls = function.cls
+    own = [each.arg for each in function.parameters[1 if function.is_bound else 0 :]]
+    unused_rates = [each for each in unused if _is_rate(each)]
+    is_fixed = function in _with_literal(code)
+    others = len(unused) - len(unused_rates)
+    if others * _FEW > len(own) * (_FIXED if is_fixed else 1):
+        return False
+    if cls is not None and not (function.name == "__init__" and cls.is_module):
+        return False
+    if is_fixed:
+        return True
+    enough = _MANY if _are_off(code, function, unused_rates) else _MANY - 1
+    has_rate = any(_is_rate(each) and each not in unused for each in own)
+    return (len(own) >= enough or has_rate) and not _is_used_alike(code, function, unused_rates)
+
+
+def _is_asked_for(code: Code, function: Function, rates: list[str]) -> bool:
+    """Whether a call of the file gives a parameter a rate, and not 0."""
+    calls = calls_of(code).get(function, [])[:_MOST_ALIKE]
+    given = ((function.given(call, name), name) for call in calls for name in rates)
+    return any(
+        isinstance(value, ast.expr)
+        and value is not function.defaults.get(name)
+        and not constants(code).is_always(value, (0, None))
+        for value, name in given
     )
 
 
@@ -388,7 +402,7 @@ def _names_of(function: Function) -> tuple[str, ...]:
 
 def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
     """Whether a class that can take the place of another uses a rate that this one does not."""
-    alike = _alike(code).get(_names_of(function), [])[:_MOST_ALIKE]
+    alike = _alike(code).get((function.name, *_names_of(function)), [])[:_MOST_ALIKE]
     return any(not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function)
 
 
@@ -399,11 +413,11 @@ def _read_by(code: Code, function: Function) -> frozenset[str]:
 
 @kept
 def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
-    """Returns the constructors with each list of parameters: what can take each other's place."""
+    """Returns the methods with each list of parameters: what can take each other's place."""
     found: dict[tuple[str, ...], list[Function]] = {}
     for function in code.functions:
-        if function.name == "__init__" and function.cls is not None:
-            found.setdefault(_names_of(function), []).append(function)
+        if function.cls is not None:
+            found.setdefault((function.name, *_names_of(function)), []).append(function)
     return found
 
 
@@ -411,25 +425,6 @@ def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
 def _decorated(code: Code, cls: Class) -> set[str]:
     """Returns the names in the decorators of a class."""
     return {name for each in cls.node.decorator_list for name in _names(each)}
-
-
-@kept
-def _commented_out(code: Code, function: Function) -> set[str]:
-    """Returns the names in what is commented out in a function: it was taken out on purpose.
-
-    A comment that says why something is not used counts with all its words.
-    """
-    node = function.node
-    last = node.end_lineno or node.lineno
-    while code.line(last + 1).lstrip().startswith("#") and code.line(last + 1)[:1].isspace():
-        last += 1  # the comments that end it are not in its node
-    found: set[str] = set()
-    for line in map(code.line, range(node.lineno, last + 1)):
-        comment = line.partition("#")[2]
-        is_reason = EXCUSE.search(comment) or _NEGATION.search(comment)
-        for said in [_ALL] if is_reason else _IN_CODE:
-            found.update(said.findall(comment))
-    return found
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:

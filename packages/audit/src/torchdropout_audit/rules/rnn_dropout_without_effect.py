@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from ..code import RNNS, Call, Class, Code, Function, words
+from ..code import RNNS, UNKNOWN, Call, Code, Function, words
 from ..reporting.findings import Severity
-from ._dropouts import around, default_of, is_number, is_refused, one_of, rates
+from ._constants import ByDefault, Constants, Stack
+from ._dropouts import default_of, is_number, is_refused, one_of, rates
 from ._options import is_settings, option_default
 from ._rule import Hit, kept, rule
 
@@ -24,8 +25,6 @@ FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 _KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
 _Known = Literal["surely", "by default", ""]
 
-_DEEPEST = 6  # names that stand for names, and callers of callers
-_MOST_VALUES = 50  # of one name, and calls of one function
 _SIZES = 2  # arguments that every RNN needs
 # Words of a number of layers.
 _COUNTS = frozenset(("layers", "layer", "depth", "n", "num", "nlayers", "training", "blocks"))
@@ -59,7 +58,7 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         if call.name not in RNNS:
             continue
         layers = call.argument("num_layers")
-        known = "surely" if layers is None else _one(code, layers, call.function)
+        known = "surely" if layers is None else _one(code, layers)
         given = call.argument("dropout")
         if not known or not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
@@ -147,64 +146,33 @@ def _gives_rate(call: Call) -> bool:
     return any(keyword.arg == "dropout" for keyword in call.node.keywords)
 
 
-def _one(code: Code, layers: object, function: Function | None, depth: int = 0) -> _Known:
-    """Returns whether a number of layers is 1, through names, options and callers in the file."""
-    if not isinstance(layers, ast.expr) or depth > _DEEPEST:
-        return ""
-    if code.value(layers) == 1:
-        return "surely"
-    values: Sequence[tuple[object, Function | None]] = ()
-    if isinstance(layers, ast.IfExp):
-        values = [(layers.body, function), (layers.orelse, function)]
-    elif isinstance(layers, ast.Attribute):  # self.num_layers = num_layers
-        values = [(each, function) for each in code.assigned(layers)]
-        if not values and is_settings(layers.value):
-            return "by default" if option_default(code, layers.attr) == 1 else ""
-    elif isinstance(layers, ast.Name):
-        known, key = _known(code), (layers.id, function)
-        if key not in known:
-            known[key] = ""  # while it is looked for: a name that stands for itself
-            known[key] = _one_by_name(code, layers, function, depth)
-        return known[key]
-    return _all_one(code, values, depth)
+class _Counts(Constants):
+    """Finds numbers of layers: the calls of the file are all, and what is tested is not known."""
+
+    def _parameter(
+        self, function: Function, name: str, stack: Stack, depth: int
+    ) -> frozenset[object]:
+        if _is_tested(self.code, function, name):
+            return frozenset((UNKNOWN,))
+        return super()._parameter(function, name, stack, depth)
+
+    def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
+        return False
 
 
 @kept
-def _known(code: Code) -> dict[tuple[str, Function | None], _Known]:
-    """Returns what is known of names: many may stand for many."""
-    return {}
+def _counts(code: Code) -> _Counts:
+    return _Counts(code)
 
 
-def _one_by_name(code: Code, layers: ast.Name, function: Function | None, depth: int) -> _Known:
-    holder = next((f for f in around(code, function) if layers.id in f.names), None)
-    if holder is not None and len(code.bindings(layers)) == 1:
-        return _one_by_callers(code, layers.id, holder, depth)
-    return _all_one(code, [(each, function) for each in code.assigned(layers)], depth)
-
-
-def _all_one(code: Code, values: Sequence[tuple[object, Function | None]], depth: int) -> _Known:
-    if not 0 < len(values) <= _MOST_VALUES:
+def _one(code: Code, layers: object) -> _Known:
+    """Returns whether a number of layers is 1, through names, options and callers in the file."""
+    if not isinstance(layers, ast.expr):
         return ""
-    found = {_one(code, each, function, depth + 1) for each, function in values}
-    if "" in found:
+    values = _counts(code).of(layers)
+    if not values <= {1, ByDefault(1)}:
         return ""
-    return "by default" if "by default" in found else "surely"
-
-
-def _one_by_callers(code: Code, name: str, function: Function, depth: int) -> _Known:
-    """Returns whether a parameter is 1 wherever the file calls its function, or by default."""
-    if _is_tested(code, function, name):
-        return ""
-    calls = function.callers
-    if function.name == "__init__":
-        calls = _built(code).get(function.cls, []) if function.cls is not None else []
-    default = function.defaults.get(name)
-    if len(calls) > _MOST_VALUES:
-        return ""
-    if not calls:
-        return "by default" if default is not None and code.value(default) == 1 else ""
-    given = [(function.given(each, name), each.function) for each in calls]
-    return _all_one(code, given, depth)
+    return "by default" if ByDefault(1) in values else "surely"
 
 
 @kept
@@ -242,17 +210,6 @@ def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
         for call, given in others
         if isinstance(given, (ast.Name, ast.Attribute))
     )
-
-
-@kept
-def _built(code: Code) -> Mapping[Class, list[Call]]:
-    """Returns the classes of a file that it builds itself, each with the calls."""
-    found: dict[Class, list[Call]] = {}
-    for call in code.calls:
-        cls = code.local(call.node.func) if call.name is None else None
-        if isinstance(cls, Class):
-            found.setdefault(cls, []).append(call)
-    return found
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:

@@ -21,9 +21,9 @@ class Layer(nn.Module):
 
 
 class Net(nn.Module):
-    def __init__(self):
+    def __init__(self, first):
         super().__init__()
-        self.layers = nn.ModuleList([Layer(True, 0.1) for _ in range(3)])
+        self.layers = nn.ModuleList([Layer(first, 0.1) for _ in range(3)])
         self.drop = nn.Dropout(0.1)
         self.bn, self.bn2 = nn.BatchNorm1d(8), nn.BatchNorm1d(8)
         self.out = nn.Linear(8, 1)

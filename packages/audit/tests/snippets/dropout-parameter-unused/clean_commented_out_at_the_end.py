@@ -7,6 +7,7 @@ class Wrapper(nn.Module):
         self.layers = layers
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(emb_dropout)
+        # The head is disabled until the loss is stable.
         # self.head = FeedForward(dim, dropout = dropout)
 
     def forward(self, x):
@@ -17,7 +18,7 @@ class Head(nn.Module):
     def __init__(self, dim, dropout=0.0, final_drop=0.0):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        # we decided that final_drop hurts, and that it shall not act
+        # we decided that final_drop hurts, and that it must not act
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):

@@ -1,0 +1,258 @@
+"""What an expression may be where the file runs it: through names, options, tests and callers."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from ..code import UNKNOWN, Call, Class, Code, Function, words
+from ._dropouts import around
+from ._options import is_settings, option_default
+from ._rule import kept
+
+_DEEPEST = 6  # names that stand for names, and callers of callers
+_MOST_VALUES = 50  # of one name, and calls of one function
+_MOST_AROUND = 40  # blocks around a statement
+_CONVERTS = frozenset(("float", "int", "bool"))
+_COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Gt: operator.gt,  # type: ignore[dict-item]
+    ast.GtE: operator.ge,  # type: ignore[dict-item]
+    ast.Lt: operator.lt,  # type: ignore[dict-item]
+    ast.LtE: operator.le,  # type: ignore[dict-item]
+}
+# What holds a class or a function that is not called there, but may be elsewhere.
+_HOLDERS = (
+    ast.keyword,
+    ast.Assign,
+    ast.Dict,
+    ast.List,
+    ast.Tuple,
+    ast.Return,
+    ast.arguments,
+    ast.IfExp,
+) + (ast.Attribute,)
+# Words in the name of a file that has parts for models of other files.
+_SHARED = frozenset(
+    ("layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components")
+    + ("utils", "util", "base", "basic", "mlp", "nn", "ops")
+)
+_LOOKING = frozenset(("isinstance", "issubclass", "super"))
+_OPEN: frozenset[object] = frozenset((UNKNOWN,))
+Stack = tuple[tuple[Class, Call], ...]
+"""The Modules that are read, innermost first, each with the call that builds it."""
+
+
+@dataclass(frozen=True)
+class ByDefault:
+    """A value unless a caller in another file, or an option, says otherwise."""
+
+    value: object
+
+
+class Constants:
+    """Finds the values of expressions.
+
+    A parameter is what the calls of the file give it, if a Module of the file is among the callers
+    and the file is not one of layers: who uses it builds a whole model, and the model its parts.
+    """
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self._known: dict[tuple[ast.expr, Stack], frozenset[object]] = {}
+        self._runs: dict[tuple[ast.AST, Stack], bool] = {}
+
+    def of(self, expr: ast.expr, stack: Stack = (), depth: int = 0) -> frozenset[object]:
+        """Returns all that an expression may be; UNKNOWN is among it for what is not known.
+
+        Args:
+            expr: An expression.
+            stack: The Modules that are read.
+            depth: How many expressions led to it.
+        """
+        if isinstance(expr, ast.Constant):
+            return frozenset((expr.value,))
+        key = (expr, stack)
+        if key not in self._known:
+            if depth > _DEEPEST:
+                return _OPEN
+            self._known[key] = _OPEN  # for what stands for itself
+            self._known[key] = self._of(expr, stack, depth + 1)
+        return self._known[key]
+
+    def is_always(self, expr: object, values: Iterable[object], stack: Stack = ()) -> bool:
+        """Whether an expression is surely one of some values."""
+        return isinstance(expr, ast.expr) and self.of(expr, stack) <= frozenset(values)
+
+    def truth(self, test: ast.expr, stack: Stack = (), depth: int = 0) -> bool | None:
+        """Returns whether a test holds; None if it is not known."""
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            inner = self.truth(test.operand, stack, depth)
+            return None if inner is None else not inner
+        if isinstance(test, ast.BoolOp):
+            ends = isinstance(test.op, ast.Or)
+            found = {self.truth(each, stack, depth) for each in test.values}
+            return ends if ends in found else None if None in found else not ends
+        values = self.of(test, stack, depth)
+        truths = {None if _is_open(each) else bool(each) for each in values}
+        return truths.pop() if len(truths) == 1 else None
+
+    def runs(self, node: ast.AST, stack: Stack = (), depth: int = 0) -> bool:
+        """Whether the tests around a node, in its function, may let it run."""
+        key = (node, stack)
+        if key not in self._runs:
+            self._runs[key] = True
+            self._runs[key] = self._may_run(node, stack, depth)
+        return self._runs[key]
+
+    def _may_run(self, node: ast.AST, stack: Stack, depth: int) -> bool:
+        for parent in islice(self.code.parents(node), _MOST_AROUND):
+            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                break
+            if isinstance(parent, ast.If):
+                holds = self.truth(parent.test, stack, depth)
+                other = "body" if holds is False else "orelse"
+                if holds is not None and self.code.is_in(node, parent, other):
+                    return False
+            node = parent
+        return True
+
+    def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:
+        if isinstance(expr, ast.IfExp):
+            holds = self.truth(expr.test, stack, depth)
+            sides = [expr.body] * (holds is not False) + [expr.orelse] * (holds is not True)
+            return self._any(sides, stack, depth)
+        if isinstance(expr, ast.Call):
+            func = expr.func
+            if isinstance(func, ast.Name) and func.id in _CONVERTS and len(expr.args) == 1:
+                return self.of(expr.args[0], stack, depth)
+        elif isinstance(expr, ast.Compare):
+            return self._compared(expr, stack, depth)
+        elif isinstance(expr, ast.Attribute):
+            return self._attribute(expr, stack, depth)
+        elif isinstance(expr, ast.Name):
+            holders = around(self.code, self.code.function_of(expr))
+            holder = next((each for each in holders if expr.id in each.names), None)
+            if holder is not None and len(self.code.bindings(expr)) == 1:
+                return self._parameter(holder, expr.id, stack, depth)
+            return self._any(self.code.assigned(expr), stack, depth)
+        return frozenset((self.code.value(expr),))
+
+    def _any(self, values: Iterable[object], stack: Stack, depth: int) -> frozenset[object]:
+        found: frozenset[object] = frozenset()
+        for place, each in enumerate(values):
+            if not isinstance(each, ast.expr) or place >= _MOST_VALUES:
+                return _OPEN
+            found |= self.of(each, stack, depth)
+        return found or _OPEN
+
+    def _attribute(self, expr: ast.Attribute, stack: Stack, depth: int) -> frozenset[object]:
+        cls = self.code.class_of(expr)
+        if cls is None or not isinstance(expr.value, ast.Name) or expr.value.id != "self":
+            values = self.code.assigned(expr)
+            if not values and is_settings(expr.value):
+                known = option_default(self.code, expr.attr)
+                return _OPEN if known is UNKNOWN else frozenset((ByDefault(known),))
+            return self._any(values, stack, depth)
+        given = cls.assigned(expr.attr)[: _MOST_VALUES + 1]
+        return self._any((g.value for g in given if self.runs(g.node, stack, depth)), stack, depth)
+
+    def _compared(self, expr: ast.Compare, stack: Stack, depth: int) -> frozenset[object]:
+        compare = _COMPARED.get(type(expr.ops[0]))
+        lefts = self.of(expr.left, stack, depth)
+        rights = self.of(expr.comparators[0], stack, depth)
+        if compare is None or len(expr.ops) > 1 or any(map(_is_open, lefts | rights)):
+            return _OPEN
+        try:
+            return frozenset(compare(left, right) for left in lefts for right in rights)
+        except TypeError:
+            return _OPEN
+
+    def _parameter(
+        self, function: Function, name: str, stack: Stack, depth: int
+    ) -> frozenset[object]:
+        """Returns what the calls of the file give a parameter, and its default."""
+        here = [call for cls, call in stack if cls is function.cls and function.name == "__init__"]
+        calls = here[:1] or calls_of(self.code).get(function, [])
+        found: frozenset[object] = frozenset()
+        if calls:
+            found = self._any((function.given(each, name) for each in calls), stack, depth)
+        if not calls or (not here and self._is_open(function, calls)):
+            default = function.defaults.get(name)
+            found |= _OPEN if default is None else {ByDefault(self.code.value(default))}
+        return found
+
+    def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
+        """Whether a function, or a class, may be called in another way than in the file."""
+        is_part = any(call.cls is not None and call.cls.is_module for call in calls)
+        is_shared = not _SHARED.isdisjoint(words(self.code.place.name.partition(".")[0]))
+        made = function.cls if function.name == "__init__" else None
+        target = function if made is None else made
+        return (
+            not is_part
+            or is_shared
+            or bool(target.node.decorator_list)
+            or _is_passed_on(self.code, target)
+        )
+
+
+def _is_open(value: object) -> bool:
+    return value is UNKNOWN or isinstance(value, ByDefault)
+
+
+def _is_init_of_super(func: ast.expr) -> bool:
+    is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
+    holder = func.value if is_init else None  # type: ignore[attr-defined]
+    return isinstance(holder, ast.Call) and getattr(holder.func, "id", "") == "super"
+
+
+@kept
+def constants(code: Code) -> Constants:
+    """Returns what finds the values of the expressions of a file.
+
+    Args:
+        code: The file.
+    """
+    return Constants(code)
+
+
+@kept
+def calls_of(code: Code) -> Mapping[Function, list[Call]]:
+    """Returns the calls of each function; of a constructor, those that build its class.
+
+    Args:
+        code: The file.
+    """
+    found = {f: [*f.callers] for f in code.functions if f.name != "__init__"}
+    for call in code.calls:
+        func = call.node.func
+        target = code.local(func) if call.name is None else None
+        if isinstance(target, Class):
+            init = target.method("__init__")
+        elif _is_init_of_super(func) and call.cls is not None:
+            above = call.cls.lineage()[1:]
+            init = next((c.methods["__init__"] for c in above if "__init__" in c.methods), None)
+        else:
+            continue
+        if init is not None:
+            found.setdefault(init, []).append(call)
+    return found
+
+
+@kept
+def _is_passed_on(code: Code, target: Class | Function) -> bool:
+    """Whether a class or a function is given to something, or stored."""
+    for name in code.names_in(code.tree).get(target.name, ()):
+        parent = next(code.parents(name), None)
+        if isinstance(parent, ast.Call) and parent.func is not name:
+            if getattr(parent.func, "id", "") not in _LOOKING:
+                return True
+        elif isinstance(parent, _HOLDERS):
+            return True
+    return False
