@@ -72,7 +72,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     RNN, use plain Dropout, or transpose first.
     """
     seen = set()
-    before = {}  # feature dropouts and a layer that takes what they give
+    before: dict[ast.AST, tuple[Layer, Layer]] = {}  # a layer, and one that takes what it gives
     for path in paths(code):
         giver = _giver(path)
         if giver is not None and _SPATIAL.fullmatch(kind(path.last)):
