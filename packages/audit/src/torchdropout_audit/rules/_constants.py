@@ -37,12 +37,13 @@ _HOLDERS = (
     ast.Return,
     ast.arguments,
     ast.IfExp,
-) + (ast.Attribute,)
-# Words in the name of a file that has parts for models of other files.
-_SHARED = frozenset(
-    ("layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components")
-    + ("utils", "util", "base", "basic", "mlp", "nn", "ops")
+    ast.Attribute,
 )
+# Words in the name of a file that has parts for models of other files.
+_SHARED = frozenset((
+    "layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components",
+    "utils", "util", "base", "basic", "mlp", "nn", "ops",
+))  # fmt: skip
 _LOOKING = frozenset(("isinstance", "issubclass", "super"))
 _OPEN: frozenset[object] = frozenset((UNKNOWN,))
 Stack = tuple[tuple[Class, Call], ...]

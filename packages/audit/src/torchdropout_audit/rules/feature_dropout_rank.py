@@ -74,12 +74,14 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     seen = set()
     before: dict[ast.AST, tuple[Layer, Layer]] = {}  # a layer, and one that takes what it gives
     for path in paths(code):
-        giver = _giver(path)
-        if giver is not None and _SPATIAL.fullmatch(kind(path.last)):
-            before.setdefault(giver.node, (giver, path.last))
         dropout = _FEATURE.fullmatch(kind(path.last))
-        if dropout is None or path.last.node in seen or not drops(code, path.last):
+        if dropout is None:
+            if _SPATIAL.fullmatch(kind(path.last)) and (giver := _giver(path)) is not None:
+                before.setdefault(giver.node, (giver, path.last))
             continue
+        if path.last.node in seen or not drops(code, path.last):
+            continue
+        giver = _giver(path)
         if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
             continue
         spatial = _SPATIAL.fullmatch(kind(giver))
