@@ -342,6 +342,7 @@ LINES = st.sampled_from(
 ENDS = st.sampled_from(["\n", "\r\n", "\r", "", " "])
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in the texts
 @settings(max_examples=300)
 @given(st.lists(st.tuples(LINES, ENDS), max_size=12))
 def test_whatever_the_text_comments_alone_are_taken_out(parts):
