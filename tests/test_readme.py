@@ -111,7 +111,7 @@ def test_the_speeds_of_the_chart_are_those_of_the_table(draw):
     assert draw.machine() in texts
     slowest, fastest = (f(row.measured for row in rows) for f in (min, max))
     assert f"{slowest:.2g} to {fastest:.2g} times as fast as torch's dropout" in README
-    assert sum(row.measured < row.must for row in rows) == 3  # "Three of the rows miss their target"
+    assert sum(row.measured < row.must for row in rows) == 3  # "Three of the rows miss"
 
 
 def test_what_it_installs_exists():
