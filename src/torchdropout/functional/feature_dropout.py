@@ -89,7 +89,7 @@ def dropout1d(
     """
     x = check_input(input, training=training)
     if x.ndim not in (2, 3):
-        inverted(p)
+        inverted(p)  # a wrong p is reported first
         refuse_rank("dropout1d", x, "2D or 3D input", "(C, L) or (N, C, L)")
     rest = training, inplace, key, generator, broadcast_dims, layout, out
     return apply_inverted(x, p, spatial_dims(x, channel=x.ndim - 2), rest, nested_ok=True)
