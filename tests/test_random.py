@@ -6,12 +6,14 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchdropout
-from torchdropout import Key
+from torchdropout import Key, ops
 from torchdropout import functional as F
 from torchdropout.contract import philox4x32
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.ops import _keys
 
 BIG = Key(2**64 - 1, 2**60 - 1)
 
@@ -225,7 +227,7 @@ def test_compiled_a_tensor_makes_a_key_within_the_graph():
 
 
 class TestCapture:
-    """A key that is drawn while a CUDA graph is captured would be the same at each replay."""
+    """A key that the CPU draws while a CUDA graph is captured would be the same at each replay."""
 
     @pytest.fixture(autouse=True)
     def capturing(self, monkeypatch):
@@ -251,6 +253,18 @@ class TestCapture:
         ):
             draw()
         assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_gpu_draws_by_its_own_generator(self, monkeypatch):
+        cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+        assert (ops.captures(gpu), ops.captures(cpu), ops.captures(None)) == (True, False, False)
+        with TorchDispatchMode():  # which would not see the draw
+            assert not ops.captures(gpu)
+        monkeypatch.setattr(_keys, "captures", lambda device: device is cpu)
+        torch.manual_seed(4)
+        key = ops.draw_key(cpu)
+        torch.manual_seed(4)
+        seed = torch.empty((), dtype=torch.int64).random_(-(2**63), None)
+        assert key.tolist() == [seed.item(), 0]
 
     def test_a_key_is_not_a_draw(self):
         y = F.dropout(torch.ones(100, device="meta"), 0.5, key=BIG)

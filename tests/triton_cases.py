@@ -387,13 +387,17 @@ def near(found, known):
     """Within some roundings of what is summed, and exactly 0 where that is 0."""
     return all(
         bool(
-            (
-                (own.reshape(-1)[: value.numel()] - value.reshape(-1)).abs()
-                <= ROUNDINGS[own.dtype] * torch.finfo(own.dtype).eps * size.reshape(-1)
-            ).all()
+            ((own.reshape(-1)[: value.numel()] - value.reshape(-1)).abs() <= limit(own, size)).all()
         )
         for own, (value, size) in zip(found, known, strict=True)
     )
+
+
+def limit(own, size):
+    """How far a number may be from the exact one: below the normal numbers, as much as there."""
+    kind = torch.finfo(own.dtype)
+    size = size.reshape(-1)
+    return ROUNDINGS[own.dtype] * kind.eps * size.clamp(min=kind.smallest_normal) * (size > 0)
 
 
 CASES = {

@@ -27,7 +27,7 @@ _C: Any = cpu.extension if _torch.short_way() else None
 class AffineCall(NamedTuple):
     """Which elements are kept, and what happens to each: the operator's arguments, as numbers."""
 
-    seed: int | None  # None: to be drawn
+    seed: int | torch.Tensor | None  # None: to be drawn; a tensor: the key, on a GPU
     stream: int
     p: float
     base: int
@@ -128,10 +128,17 @@ def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
     y = masked_affine(gradient, (seed, stream, p, base, scale, 0.0, 0.0, strides))
     if y is not None:
         return y
-    key = torch.tensor([as_int64(seed), stream], dtype=torch.int64, device="cpu")
     if strides is None:
         strides = row_major(gradient.shape)
-    return ops.masked_affine(gradient, key, p, scale, 0.0, 0.0, base, strides)
+    return ops.masked_affine(gradient, _key(seed, stream), p, scale, 0.0, 0.0, base, strides)
+
+
+def _key(seed: int | torch.Tensor | None, stream: int) -> torch.Tensor:
+    """The key of a call as an operator takes it."""
+    if isinstance(seed, torch.Tensor):
+        return seed
+    assert seed is not None
+    return torch.tensor([as_int64(seed), stream], dtype=torch.int64, device="cpu")
 
 
 class _MaskedAffine(torch.autograd.Function):
@@ -199,7 +206,7 @@ def _add(
     call: AffineCall,
 ) -> torch.Tensor:
     if devices.serve(x):
-        return ops.dropout_add(x, _key(call), residual, bias, *_mask(call, x))
+        return ops.dropout_add(x, _key(*call[:2]), residual, bias, *_mask(call, x))
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
     return _C.add(x, residual, wide, call)  # type: ignore[no-any-return]
 
@@ -232,12 +239,6 @@ class _MaskedAdd(torch.autograd.Function):
 _apply_add = _short(_MaskedAdd, _MaskedAdd.backward) or _MaskedAdd.apply
 
 
-def _key(call: AffineCall) -> torch.Tensor:
-    """The key of a call as an operator takes it."""
-    assert call.seed is not None
-    return torch.tensor([as_int64(call.seed), call.stream], dtype=torch.int64, device="cpu")
-
-
 def _mask(call: AffineCall, x: torch.Tensor) -> tuple[float, float, int, Sequence[int]]:
     """The last arguments of the operators of the sum."""
     strides = row_major(x.shape) if call.strides is None else call.strides
@@ -255,7 +256,7 @@ def _by_operator(
     ctx: Any, gradient: torch.Tensor, summed: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     mask = _mask(ctx.call, gradient)
-    return ops.dropout_add_backward(gradient, _key(ctx.call), ctx.x_dtype, summed, *mask)
+    return ops.dropout_add_backward(gradient, _key(*ctx.call[:2]), ctx.x_dtype, summed, *mask)
 
 
 def _gradient(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
@@ -316,10 +317,9 @@ class _NoiseAffine(torch.autograd.Function):
             return gradient, None
         if _is_final(gradient):
             return _C.noise(gradient, (seed, stream, law, factor, 0.0, base, strides)), None
-        key = torch.tensor([as_int64(seed), stream], dtype=torch.int64, device="cpu")
         if strides is None:
             strides = row_major(gradient.shape)
-        return ops.noise_affine(gradient, key, law, factor, 0.0, base, strides), None
+        return ops.noise_affine(gradient, _key(seed, stream), law, factor, 0.0, base, strides), None
 
 
 _apply_noise = _short(_NoiseAffine, _NoiseAffine.backward)

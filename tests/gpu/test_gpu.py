@@ -148,14 +148,90 @@ class TestGraphsAndStreams:
         graph.replay()
         assert torch.equal(y, expected)
 
-    def test_a_draw_is_refused(self):
-        x = torch.randn(10_000, device=DEVICE)
-        F.dropout(x, 0.3)
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: F.dropout(x, 0.3),
+            lambda x: F.dropout(F.dropout2d(x[None, None], 0.3), 0.3),
+            lambda x: F.dropout_add(x, x, 0.3, bias=x[0].detach()),
+            lambda x: F.gaussian_dropout(x, 0.3),
+            lambda x: F.drop_block1d(x, 0.1, 3),
+            F.n_m_dropout,
+            lambda x: F.zoneout(x, x * 2, 0.3),
+            lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], None, 0.3),
+        ],
+    )
+    def test_each_replay_draws_and_a_backward_has_the_mask_of_its_forward(self, function):
+        x = torch.rand(64, 64, device=DEVICE).add(1).requires_grad_()
+
+        def run():
+            y = function(x)
+            return y, *torch.autograd.grad(y.sum(), x)
+
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                run()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y, gradient = run()
+        found = []
+        for _ in range(4):
+            graph.replay()
+            found.append((y.clone(), gradient.clone()))
+        for i, (a, _) in enumerate(found):
+            assert not any(torch.equal(a, b) for b, _ in found[:i])
+        # A second run from the same state of the generator has the same masks.
+        torch.cuda.manual_seed(3)
+        graph.replay()
+        first = y.clone(), gradient.clone()
+        graph.replay()
+        torch.cuda.manual_seed(3)
+        graph.replay()
+        assert torch.equal(first[0], y)
+        assert torch.equal(first[1], gradient)
+
+    def test_the_gradient_of_dropout_has_its_mask(self):
+        x = torch.rand(10_000, device=DEVICE).add(1).requires_grad_()
+        F.dropout(x, 0.3).sum().backward()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = F.dropout(x, 0.3)
+            (gradient,) = torch.autograd.grad(y.sum(), x)
+        for _ in range(3):
+            graph.replay()
+            assert torch.equal(gradient != 0, y != 0)
+            assert 2500 < (y == 0).sum() < 3500
+
+    def test_graphed_callables(self):
+        model = torch.nn.Sequential(torch.nn.Linear(64, 64), td.nn.Dropout(0.5)).to(DEVICE)
+        x = torch.rand(32, 64, device=DEVICE, requires_grad=True)
+        graphed = torch.cuda.make_graphed_callables(model, (x,))
+        masks = []
+        for _ in range(3):
+            y = graphed(x)
+            y.sum().backward()
+            masks.append((y == 0).clone())
+        assert not torch.equal(masks[0], masks[1])
+        assert not torch.equal(masks[1], masks[2])
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: F.token_dropout(x[None], 0.3),
+            lambda x: F.dropout(x, 0.3, generator=torch.Generator(DEVICE)),
+            lambda x: F.dropout(x.to(torch.complex64), 0.3),
+        ],
+    )
+    def test_what_cannot_draw_is_refused(self, function):
+        x = torch.randn(64, 64, device=DEVICE)
+        function(x)
         with (
             pytest.raises(ArgumentValueError, match="captured in a CUDA graph"),
             torch.cuda.graph(torch.cuda.CUDAGraph()),
         ):
-            F.dropout(x, 0.3)
+            function(x)
 
     def test_two_streams(self):
         x = torch.randn(2**22, device=DEVICE)

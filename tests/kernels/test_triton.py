@@ -142,6 +142,14 @@ class TestBits:
         )
         assert text.startswith("('triton', 'reference') cpu: triton | cuda, xpu: triton: masked_")
 
+    def test_in_a_cuda_graph_they_read_the_key_from_the_device(self):
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
+        found = json.loads(run(str(SCRIPTS / "triton_captured.py"), **env).splitlines()[-1])
+        assert found["functions"] >= 20
+        assert found["differ"] == []
+        refused = ["token_dropout", "variational_linear", "a generator", "a key by hand"]
+        assert found["refused"] == refused
+
     @loops
     def test_scopes_draw_what_they_draw_on_other_kernels(self):
         """Of the whole batch and of its parts, for each function of the library."""
@@ -434,6 +442,12 @@ class TestWithout:
         with pytest.raises(ArgumentValueError):
             installed(refuses)(*self.args())
         assert devices.failed == {}
+
+    def test_the_reference_takes_no_key_that_a_gpu_drew(self, installed):
+        """While a graph is captured, and nothing can wait for it."""
+        x, key, *numbers = self.args(torch.complex64)
+        with pytest.raises(ArgumentValueError, match="graph and that no Triton kernel computes"):
+            installed(reference.masked_affine)(x, key.to("meta"), *numbers)
 
     @pytest.mark.parametrize("operator", triton.OPERATORS)
     def test_the_calls_that_are_compared_are_served(self, monkeypatch, operator):

@@ -33,12 +33,17 @@ def refuse_capture() -> None:
     Raises:
         ArgumentValueError: It does: the seed would be a constant of the graph.
     """
-    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+    if captures():
         raise ArgumentValueError(
-            "Expected `key` to be a torchdropout.Key for a dropout that is captured in a CUDA "
-            "graph, got key=None (NoneType): the seed that is drawn would be a constant of the "
-            "graph, and each replay would have the same mask."
+            "Expected `key` to be a torchdropout.Key for a draw on the CPU that is captured in a "
+            "CUDA graph, got key=None (NoneType): the seed that is drawn would be a constant of "
+            "the graph, and each replay would have the same mask."
         )
+
+
+def captures() -> bool:
+    """Whether the current stream captures a CUDA graph."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def as_int64(bits: int) -> int:

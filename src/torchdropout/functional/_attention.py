@@ -136,7 +136,7 @@ def in_blocks(
     v: torch.Tensor,
     mask: torch.Tensor | None,
     plan: AttentionPlan,
-    key: Key,
+    key: torch.Tensor,
 ) -> torch.Tensor:
     """The output of `composed`, where `blocks_possible`."""
     return _Attention.apply(q, k, v, mask, plan, key)  # type: ignore[no-any-return]
@@ -153,16 +153,16 @@ class _Attention(torch.autograd.Function):
         v: torch.Tensor,
         mask: torch.Tensor | None,
         plan: AttentionPlan,
-        key: Key,
+        key: torch.Tensor,
     ) -> torch.Tensor:
         ctx.plan, ctx.key = plan, key
         output: torch.Tensor
         rows = None
         with as_typed(q.device):
             if plan.drop.operator is ops.masked_affine and not ctx.needs_input_grad[3]:
-                output, rows = _run(q, key.tensor(), k, v, mask, *_numbers(plan))
+                output, rows = _run(q, key, k, v, mask, *_numbers(plan))
             else:
-                output = _Square(q, k, v, mask, plan, key).output()
+                output = _Square(q, k, v, mask, plan, _key(key)).output()
         ctx.save_for_backward(q, k, v, mask, *(() if rows is None else (output, rows)))
         return output
 
@@ -175,16 +175,16 @@ class _Attention(torch.autograd.Function):
             # and v where they are one tensor.
             q, k, v = (t.view_as(t) for t in (q, k, v))
             mask = None if mask is None else mask.view_as(mask)
-            output, _ = composed(q, k, v, mask, ctx.plan, ctx.key)
+            output, _ = composed(q, k, v, mask, ctx.plan, _key(ctx.key))
             inputs = [t for t, want in zip((q, k, v, mask), wanted, strict=True) if want]
             gradients = iter(torch.autograd.grad(output, inputs, gradient, create_graph=True))
             return *(next(gradients) if want else None for want in wanted), None, None
         with as_typed(q.device):
             if not found:
-                each = _Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted)
+                each = _Square(q, k, v, mask, ctx.plan, _key(ctx.key)).gradients(gradient, wanted)
                 return *each, None, None
             rest = *found, gradient, wanted[:3], mask, *_numbers(ctx.plan)
-            return *_run_backward(q, ctx.key.tensor(), k, v, *rest), None, None, None
+            return *_run_backward(q, ctx.key, k, v, *rest), None, None, None
 
 
 def _numbers(plan: AttentionPlan) -> tuple[Any, ...]:
@@ -204,7 +204,11 @@ def _square(
     """The blocks of a kernel's arguments."""
     factor, causal, p, scale, base, strides = numbers
     plan = AttentionPlan(bernoulli(p, scale, 0.0, 0.0), factor, causal, base, tuple(strides))
-    return _Square(q, k, v, mask, plan, Key(key[0], key[1]))
+    return _Square(q, k, v, mask, plan, _key(key))
+
+
+def _key(key: torch.Tensor) -> Key:
+    return Key(key[0], key[1])
 
 
 def _forward(*args: Any) -> tuple[torch.Tensor, None]:

@@ -104,10 +104,15 @@ def numbers(
     generator: torch.Generator | None,
     base: int,
     strides: Sequence[int] | None,
+    device: torch.device,
 ) -> direct.AffineCall:
     """A map of `bernoulli` as `direct` takes it; the seed is drawn unless a key is given."""
     p, scale, shift, drop_value = keyed_map.constants
-    seed, stream = key_numbers(key, generator)
+    seed: int | torch.Tensor
+    if key is None and generator is None and ops.captures(device):
+        seed, stream = ops.draw_key(device), 0
+    else:
+        seed, stream = key_numbers(key, generator)
     return direct.AffineCall(seed, stream, p, base, scale, shift, drop_value, strides)
 
 

@@ -50,9 +50,14 @@ def key_of(key: Key | None, generator: torch.Generator | None) -> Key | None:
     return key if generator is None else Key.draw(generator)
 
 
-def key_tensor(key: Key | None) -> torch.Tensor:
-    """The key as an operator takes it; drawn from torch's default generator without one."""
-    return ops.draw_key() if key is None else key.tensor()
+def key_tensor(key: Key | None, device: torch.device | None = None) -> torch.Tensor:
+    """The key as an operator takes it; without one, drawn from torch's default generator.
+
+    Args:
+        key: The key, or None.
+        device: That of the tensor, where its operator takes a key that lies there.
+    """
+    return ops.draw_key(device) if key is None else key.tensor()
 
 
 def key_numbers(key: Key | None, generator: torch.Generator | None) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def compute(
 
         whole = range(x.ndim - keyed_map.extent, x.ndim)
         return by_parts(part, {"input": x}, base, strides, whole)  # type: ignore[no-any-return]
-    return by_operator(x, keyed_map, base, strides, key_tensor(key))
+    return by_operator(x, keyed_map, base, strides, key_tensor(key, x.device))
 
 
 def by_operator(

@@ -86,7 +86,7 @@ def dropout_add(
         return _sum(_biased(x, bias), residual)
     named = keyed_map, key, generator
     if direct.takes_add(x, residual, bias):  # `by_parts` would delay a short call
-        return direct.masked_add(x, residual, bias, numbers(*named, base, strides))
+        return direct.masked_add(x, residual, bias, numbers(*named, base, strides, x.device))
     tensors = {"input": x, "residual": residual, "bias": bias}
     y: torch.Tensor = by_parts(partial(_added, named), tensors, base, strides)
     return y
@@ -101,7 +101,7 @@ def _added(
     strides: Sequence[int] | None,
 ) -> torch.Tensor:
     if direct.takes_add(x, residual, bias):
-        return direct.masked_add(x, residual, bias, numbers(*named, base, strides))
+        return direct.masked_add(x, residual, bias, numbers(*named, base, strides, x.device))
     keyed_map, key, generator = named
     return _sum(compute(_biased(x, bias), keyed_map, base, strides, key, generator), residual)
 

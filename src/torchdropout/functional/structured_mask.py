@@ -82,7 +82,7 @@ def n_m_dropout(
         return x
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
-        drawn = key_tensor(key_of(key, generator))
+        drawn = key_tensor(key_of(key, generator), x.device)
         return drop_to_count(x, drawn, n, m, at, scale_by_keep, base, strides)
 
     y: torch.Tensor = by_parts(part, {"input": x}, base, strides, whole=(at,))
@@ -155,7 +155,7 @@ def column_dropout(
         return x
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
-        drawn = key_tensor(key_of(key, generator))
+        drawn = key_tensor(key_of(key, generator), x.device)
         if isinstance(p, Rate):
             return ops.counted_affine_of(
                 *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides

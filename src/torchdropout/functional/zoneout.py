@@ -140,7 +140,7 @@ def draw(x: torch.Tensor, key: Key | None, generator: torch.Generator | None) ->
         return key.tensor() if watched else key
     if generator is not None or direct.takes(x):
         return Key.draw(generator)
-    return ops.draw_key()
+    return ops.draw_key(x.device)
 
 
 def select(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..contract.seed import as_int64
-from ..errors import TorchDropoutError
+from ..errors import ArgumentValueError, TorchDropoutError
 from . import cpu, triton
 
 Kernel = Callable[..., Any]
@@ -122,6 +122,11 @@ def on_gpu(
                 raise  # the device's or the caller's: the reference would meet it too
             except Exception as error:
                 _give_up(operator, _short(error))
+        if key.device.type != "cpu":
+            raise ArgumentValueError(
+                "Expected `key` to be a torchdropout.Key for a dropout that is captured in a CUDA "
+                "graph and that no Triton kernel computes, got key=None (NoneType)."
+            )
         return reference(x, key, *rest)
 
     return run

@@ -266,7 +266,11 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
 def _check_shapes(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch_first: bool
 ) -> None:
-    for name, x in (("query", query), ("key", key), ("value", value)):
+    # Of self-attention once: where a mode watches, each attribute of a tensor is a call.
+    named = {"query": query}
+    if not (query is key is value):
+        named |= {"key": key, "value": value}
+    for name, x in named.items():
         check_input(x, name, complex_ok=False)
         if x.is_nested:
             wrong_type(
@@ -278,6 +282,8 @@ def _check_shapes(
         if x.ndim not in (2, 3) or x.ndim != query.ndim:
             expected = "of 3 dimensions, or of 2 without a batch, as many as query"
             wrong_value(name, expected, x)
+    if len(named) == 1:
+        return
     if value.shape[:-1] != key.shape[:-1]:
         wrong_value("value", f"of key's length and batch, {tuple(key.shape[:-1])}", value)
     place = 0 if batch_first else 1

@@ -13,6 +13,7 @@ from ._drop_blocks import drop_blocks_of as drop_blocks_of
 from ._drop_blocks import seed_sizes as seed_sizes
 from ._dropout_add import dropout_add as dropout_add
 from ._dropout_add import dropout_add_backward as dropout_add_backward
+from ._keys import captures as captures
 from ._keys import draw_key as draw_key
 from ._masked_affine import masked_affine as masked_affine
 from ._masked_affine import masked_affine_of as masked_affine_of

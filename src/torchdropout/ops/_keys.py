@@ -21,6 +21,7 @@ import torch
 from torch.utils.checkpoint import CheckpointPolicy
 
 from .. import _torch
+from ..contract import seed
 from ..contract.seed import draw_seeds
 from ._library import library
 
@@ -37,17 +38,31 @@ _REFUSED = (
 )
 
 
-def draw_key() -> torch.Tensor:
+def draw_key(device: torch.device | None = None) -> torch.Tensor:
     """Draw a key from torch's default CPU generator, as a tensor of seed and stream.
 
     Under `torch.func.vmap` it follows the `randomness` of the transform, as torch's operators do.
+
+    Args:
+        device: Where a key may lie. While a CUDA graph is captured, the generator of that device
+            draws, which torch advances at each replay, and the key lies there.
     """
+    if captures(device):
+        drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None)
+        return torch.stack((drawn, torch.zeros_like(drawn)))
     like = torch.empty(0, dtype=torch.int64, device=torch.device("cpu"))
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
         # The JIT ignores the tag: it would treat an operator that it does not know as a constant.
         return _kernel(like, [])
     key: torch.Tensor = _draw_keys(like, [])
     return key
+
+
+def captures(device: torch.device | None) -> bool:
+    """Whether a draw for a tensor on a device is one of a CUDA graph, and nothing else sees it."""
+    if device is None or device.type != "cuda" or torch.compiler.is_compiling():
+        return False
+    return seed.captures() and not _torch.may_be_watched()
 
 
 def _kernel(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

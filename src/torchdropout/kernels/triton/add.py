@@ -13,7 +13,19 @@ import triton.language as tl
 
 from ...contract.keep import PER_BLOCK, compute_dtype
 from .bernoulli import high_and_low, keep_of, keep_of_chunk
-from .walk import at, bits, in_row, number, places, rounded, row_and_chunk, walk, wide
+from .walk import (
+    at,
+    bits,
+    in_row,
+    key_of,
+    number,
+    places,
+    rounded,
+    row_and_chunk,
+    seed_and_stream,
+    walk,
+    wide,
+)
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "tie", "low", "scale", "base"]
@@ -57,7 +69,8 @@ def in_rows(
     BIAS: tl.constexpr,
 ):
     """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     row, chunk = row_and_chunk(chunks, ONE)
     if not ONE:
         X += at(row, sizes, steps_x)
@@ -111,7 +124,8 @@ def in_places(
     BIAS: tl.constexpr,
 ):
     """A program has PLACES elements of tensors of any strides."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     i, inside = places(n, PLACES, WIDE)
     x = tl.load(X + at(i, sizes, steps_x), mask=inside)
     residual = tl.load(RESIDUAL + at(i, sizes, steps_residual), mask=inside)
@@ -134,7 +148,7 @@ def dropout_add(
     """As `kernels.add.dropout_add`, of one key."""
     tie, low = high_and_low(p)
     numbers = (
-        *key.tolist(),
+        *seed_and_stream(key),
         tie,
         low,
         bits(scale, compute_dtype(x.dtype)),

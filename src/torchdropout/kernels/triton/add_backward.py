@@ -17,7 +17,20 @@ from ...contract.keep import PER_BLOCK, compute_dtype
 from ..add import ROWS
 from . import bernoulli
 from .bernoulli import high_and_low, keep_of, keep_of_blocks
-from .walk import AS_BITS, TYPES, at, bits, launching, merged, number, rounded, walk, wide
+from .walk import (
+    AS_BITS,
+    TYPES,
+    at,
+    bits,
+    key_of,
+    launching,
+    merged,
+    number,
+    rounded,
+    seed_and_stream,
+    walk,
+    wide,
+)
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "tie", "low", "scale", "base"]
@@ -52,7 +65,8 @@ def in_blocks(
     TIES: tl.constexpr,
 ):
     """A program has some columns of a block of rows."""
-    seed, stream, base = wide(seed), wide(stream), wide(base)
+    seed, stream = key_of(seed, stream)
+    base = wide(base)
     F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
     block = (tl.program_id(0) % blocks).to(tl.int64)
     first = (tl.program_id(0) // blocks).to(tl.int64) * COLUMNS
@@ -100,7 +114,7 @@ def dropout_add_backward(
     """As `kernels.add.dropout_add_backward`, of one key."""
     compute = compute_dtype(dtype)
     tie, low = high_and_low(p)
-    head = (*key.tolist(), tie, low, bits(scale, compute))
+    head = (*seed_and_stream(key), tie, low, bits(scale, compute))
     y = torch.empty_like(gradient, dtype=dtype)
     if not summed:
         walk(

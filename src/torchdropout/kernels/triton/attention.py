@@ -18,7 +18,19 @@ import triton.language as tl
 
 from ...contract.keep import PER_BLOCK
 from .bernoulli import high_and_low, keep_of, keep_of_blocks
-from .walk import INTERPRETED, TYPES, at, bits, launching, merged, number, rounded, wide
+from .walk import (
+    INTERPRETED,
+    TYPES,
+    at,
+    bits,
+    key_of,
+    launching,
+    merged,
+    number,
+    rounded,
+    seed_and_stream,
+    wide,
+)
 
 # How a tile of mask indices is computed: eight keys a Philox call that begins with one of them or
 # between them, or one a call.
@@ -178,7 +190,8 @@ def forward(
     KIND: tl.constexpr,
 ):
     """A program has M queries of a head, and goes over the keys that they see."""
-    seed, stream, base = wide(seed), wide(stream), wide(base)
+    seed, stream = key_of(seed, stream)
+    base = wide(base)
     step_query, step_key = wide(step_query), wide(step_key)
     tiles = (queries + M - 1) // M
     number_of_head = tl.program_id(0) // tiles
@@ -297,7 +310,8 @@ def of_queries(
     KIND: tl.constexpr,
 ):
     """The gradient of q: a program has M queries of a head. It also writes what `of_keys` needs."""
-    seed, stream, base = wide(seed), wide(stream), wide(base)
+    seed, stream = key_of(seed, stream)
+    base = wide(base)
     step_query, step_key, rows_in_all = wide(step_query), wide(step_key), wide(rows_in_all)
     tiles = (queries + M - 1) // M
     number_of_head = tl.program_id(0) // tiles
@@ -415,7 +429,8 @@ def of_keys(
 
     Its tiles are transposed, so that no product takes a transposed tile of probabilities.
     """
-    seed, stream, base = wide(seed), wide(stream), wide(base)
+    seed, stream = key_of(seed, stream)
+    base = wide(base)
     step_query, step_key, rows_in_all = wide(step_query), wide(step_key), wide(rows_in_all)
     step_head = wide(step_head)
     tiles = (keys + N - 1) // N
@@ -545,7 +560,7 @@ class Call:
         self.rows = self.groups * self.heads * self.queries
         tie, low = high_and_low(p)
         *_, step_head, step_query, step_key = strides
-        self.seeds = (*key.tolist(), tie, low)
+        self.seeds = (*seed_and_stream(key), tie, low)
         self.factor, self.scale = bits(factor, torch.float32), bits(scale, torch.float32)
         self.inverse_scale = bits(1.0 / scale, torch.float32)
         self.places = base, step_query, step_key, step_head

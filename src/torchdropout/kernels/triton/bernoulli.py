@@ -20,11 +20,13 @@ from .walk import (
     bits,
     in_order,
     in_row,
+    key_of,
     number,
     pick,
     places,
     rounded,
     row_and_chunk,
+    seed_and_stream,
     walk,
     wide,
     words,
@@ -178,7 +180,8 @@ def in_rows(
     SHIFT: tl.constexpr,
 ):
     """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     row, chunk = row_and_chunk(chunks, ONE)
     if not ONE:
         X += at(row, sizes, steps_x)
@@ -224,7 +227,8 @@ def in_places(
     SHIFT: tl.constexpr,
 ):
     """A program has PLACES elements of a tensor of any strides."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     i, inside = places(n, PLACES, WIDE)
     x = tl.load(X + at(i, sizes, steps_x), mask=inside)
     keep = keep_of(seed, stream, tie, low, base + at(i, sizes, steps_mask))
@@ -255,7 +259,7 @@ def masked_affine(
     compute = compute_dtype(x.dtype)
     tie, low = high_and_low(p)
     numbers = (
-        *key.tolist(),
+        *seed_and_stream(key),
         tie,
         low,
         bits(scale, compute),

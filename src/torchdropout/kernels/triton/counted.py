@@ -22,10 +22,12 @@ from .walk import (
     at,
     bits,
     in_order,
+    key_of,
     launching,
     merged,
     number,
     rounded,
+    seed_and_stream,
     wide,
     words,
 )
@@ -96,7 +98,8 @@ def in_groups(
     WIDE: tl.constexpr,
 ):
     """A program has COUNT groups, in rows of SIDE places, a power of two."""
-    seed, stream, base = wide(seed), wide(stream), wide(base)
+    seed, stream = key_of(seed, stream)
+    base = wide(base)
     F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
     first = tl.program_id(0).to(tl.int64) * COUNT
     g = first + tl.arange(0, COUNT)
@@ -167,7 +170,7 @@ def counted_affine(
         in_groups[(triton.cdiv(groups, count),)](
             x,
             y.view(AS_BITS[y.element_size()]),
-            *key.tolist(),
+            *seed_and_stream(key),
             bits(scale, compute_dtype(x.dtype)),
             base,
             groups,

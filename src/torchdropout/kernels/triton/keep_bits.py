@@ -16,7 +16,17 @@ import triton.language as tl
 from ...contract.keep import PER_BLOCK
 from ...contract.layout import row_major, sizes_drawn
 from .bernoulli import HIGH, LOW, high_and_low, keep_of, zero_half
-from .walk import PLACES, at, dimensions, launching, places, wide, words
+from .walk import (
+    PLACES,
+    at,
+    dimensions,
+    key_of,
+    launching,
+    places,
+    seed_and_stream,
+    wide,
+    words,
+)
 
 CALLS = 128  # Philox calls of a program, a warp, each a byte
 
@@ -55,7 +65,8 @@ def in_blocks(
     TIES: tl.constexpr,
 ):
     """A program has CALLS bytes, each of a Philox call; the base is divisible by 8."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     i = tl.program_id(0).to(tl.int64) * CALLS + tl.arange(0, CALLS)
     block = ((base >> 3) + i) & 0x1FFFFFFFFFFFFFFF  # indices are modulo 2**64
     w0, w1, w2, w3 = words(seed, stream, HIGH, block)
@@ -89,7 +100,8 @@ def in_places(
     WIDE: tl.constexpr,
 ):
     """A program has PLACES bits, of any mask strides."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     i, inside = places(n, PLACES, WIDE)
     keep = keep_of(seed, stream, tie, low, base + at(i, sizes, steps)) & inside
     bits = keep.to(tl.int32).reshape(PLACES // 8, 8) << tl.arange(0, 8)[None, :]
@@ -112,7 +124,7 @@ def keep_bits(
     if n == 0:
         return y
     tie, low = high_and_low(p)
-    numbers = (*key.tolist(), tie, low, base, n)
+    numbers = (*seed_and_stream(key), tie, low, base, n)
     dims = dimensions(sizes, row_major(sizes), strides)
     with launching(y):
         if len(dims) == 1 and (n == 1 or dims[0][-1] == 1) and base % PER_BLOCK == 0:

@@ -20,11 +20,13 @@ from .walk import (
     bits,
     in_order,
     in_row,
+    key_of,
     number,
     pick,
     places,
     rounded,
     row_and_chunk,
+    seed_and_stream,
     walk,
     wide,
     words,
@@ -151,7 +153,8 @@ def in_rows(
     ADDEND: tl.constexpr,
 ):
     """A program has up to 4 * BLOCKS elements of a row, from one whose index is divisible by 4."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     row, chunk = row_and_chunk(chunks, ONE)
     if not ONE:
         X += at(row, sizes, steps_x)
@@ -200,7 +203,8 @@ def in_places(
     ADDEND: tl.constexpr,
 ):
     """A program has PLACES elements of a tensor of any strides."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     i, inside = places(n, PLACES, WIDE)
     x = tl.load(X + at(i, sizes, steps_x), mask=inside)
     word = word_of(seed, stream, LAW, base + at(i, sizes, steps_mask))
@@ -219,7 +223,7 @@ def noise_affine(
 ) -> torch.Tensor:
     """As `kernels.noise.noise_affine`, of real numbers and one key."""
     compute = compute_dtype(x.dtype)
-    numbers = (*key.tolist(), bits(factor, compute), bits(addend, compute), base)
+    numbers = (*seed_and_stream(key), bits(factor, compute), bits(addend, compute), base)
     return walk(
         torch.empty_like(x),
         (x,),

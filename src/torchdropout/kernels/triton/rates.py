@@ -14,7 +14,19 @@ import triton.language as tl
 from ..._validate import check_rates
 from ...contract.keep import PER_BLOCK
 from .bernoulli import HIGH, LOW, half, halves
-from .walk import TYPES, at, in_row, places, rounded, row_and_chunk, walk, wide, words
+from .walk import (
+    TYPES,
+    at,
+    in_row,
+    key_of,
+    places,
+    rounded,
+    row_and_chunk,
+    seed_and_stream,
+    walk,
+    wide,
+    words,
+)
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "base"]
@@ -56,7 +68,8 @@ def in_rows(
     SCALED: tl.constexpr,
 ):
     """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     row, chunk = row_and_chunk(chunks, ONE)
     if not ONE:
         X += at(row, sizes, steps_x)
@@ -103,7 +116,8 @@ def in_places(
     SCALED: tl.constexpr,
 ):
     """A program has PLACES elements of tensors of any strides."""
-    seed, stream, base, n = wide(seed), wide(stream), wide(base), wide(n)
+    seed, stream = key_of(seed, stream)
+    base, n = wide(base), wide(n)
     i, inside = places(n, PLACES, WIDE)
     x = tl.load(X + at(i, sizes, steps_x), mask=inside)
     rate = tl.load(RATES + at(i, sizes, steps_rate), mask=inside)
@@ -127,7 +141,7 @@ def masked_by_rates(
         torch.empty_like(x),
         (x, rates.to(x.device).expand(x.shape)),
         strides,
-        (*key.tolist(), base),
+        (*seed_and_stream(key), base),
         PER_BLOCK,
         in_rows,
         in_places,

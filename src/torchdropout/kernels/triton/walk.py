@@ -18,6 +18,7 @@ import triton
 import triton.language as tl
 
 from ...contract import philox as contract
+from ...contract.seed import as_int64
 
 MULTIPLIER_0 = tl.constexpr(contract.MULTIPLIER_0)
 MULTIPLIER_1 = tl.constexpr(contract.MULTIPLIER_1)
@@ -44,6 +45,16 @@ TYPES = {
 def wide(n):
     """An int64 argument in 64 bits: the interpreter holds one from 2**31 to 2**32 in 32."""
     return tl.program_id(0).to(tl.int64) * 0 + n
+
+
+@triton.jit
+def key_of(seed, stream):
+    """Seed and stream; a stream below 0 says that the first is the address where both are."""
+    seed, stream = wide(seed), wide(stream)
+    if stream < 0:
+        place = seed.to(tl.pointer_type(tl.int64), bitcast=True)
+        seed, stream = tl.load(place), tl.load(place + 1)
+    return seed, stream
 
 
 @triton.jit
@@ -144,6 +155,19 @@ def in_row(i, start, n):
     return (i >= tl.maximum(-start, 0).to(tl.int32)) & (
         i < tl.minimum(n - start, 0x7FFFFFFF).to(tl.int32)
     )
+
+
+def seed_and_stream(key: torch.Tensor) -> tuple[int, int]:
+    """The arguments of a kernel for a key, which `key_of` takes; no kernel waits for the key."""
+    if lies_on_device(key):
+        return as_int64(key.data_ptr()), -1
+    seed, stream = key.tolist()
+    return seed, stream
+
+
+def lies_on_device(key: torch.Tensor) -> bool:
+    """Whether a key was drawn on the device, while a CUDA graph was captured."""
+    return key.device.type != "cpu"
 
 
 def dimensions(shape: Sequence[int], *strides: Sequence[int]) -> list[tuple[int, ...]]:
