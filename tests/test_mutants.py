@@ -55,3 +55,14 @@ def test_each_mutation_that_is_left_out_is_one_that_could_be_drawn(key):
     path = key.partition("::")[0]
     text = (mutants.ROOT / path).read_text()
     assert key in {mutation.key for mutation in mutants.mutations(path, text)}
+
+
+def test_the_map_is_made_of_every_file_of_tests_once():
+    parts = mutants.parts_of(mutants.TESTS)
+    files = [file for part in parts for file in part]
+    folders = [mutants.ROOT / folder for folder in mutants.TESTS]
+    assert len(files) == len(set(files)) == sum(len([*f.rglob("test_*.py")]) for f in folders)
+    assert all(len({file.rpartition("/")[0] for file in part}) == 1 for part in parts)
+    assert max(map(len, parts)) == mutants.FILES
+    file, _, name = mutants.ENDLESS.partition("::")
+    assert f"def {name}(" in (mutants.ROOT / file).read_text()

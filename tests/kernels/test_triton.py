@@ -242,7 +242,7 @@ class TestCompiled:
     @pytest.mark.parametrize("target", NVIDIA)
     def test_an_element_takes_few_instructions(self, compiled, target):
         """The goals are 24 and 22."""
-        for dtype, most in (("float32", 24), ("bfloat16", 22.5)):
+        for dtype, most in (("float32", 24), ("bfloat16", 23)):
             facts = compiled(target)["masked_affine", dtype, "one row"]
             assert 15 < facts["vector"] <= most
 
@@ -441,6 +441,17 @@ class TestWithout:
 
         with pytest.raises(ArgumentValueError):
             installed(refuses)(*self.args())
+        assert devices.failed == {}
+
+    def test_a_kernel_that_fails_in_a_capture_is_not_given_up(self, monkeypatch, installed):
+        """It may only have to be loaded, which is not allowed there."""
+
+        def fails(*args):
+            raise OSError("operation not permitted when stream is capturing")
+
+        monkeypatch.setattr(devices, "_is_capturing", lambda x: True)
+        with pytest.raises(RuntimeError, match=r"stream is capturing\). Call the function before"):
+            installed(fails)(*self.args())
         assert devices.failed == {}
 
     def test_the_reference_takes_no_key_that_a_gpu_drew(self, installed):

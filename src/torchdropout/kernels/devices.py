@@ -121,6 +121,12 @@ def on_gpu(
             except (torch.OutOfMemoryError, torch.AcceleratorError, TorchDropoutError):
                 raise  # the device's or the caller's: the reference would meet it too
             except Exception as error:
+                if _is_capturing(x):  # where no kernel can be loaded that has not run before
+                    raise RuntimeError(
+                        f"torchdropout's Triton kernel of {operator} does not run in the capture "
+                        f"of a CUDA graph ({_short(error)}). Call the function before the capture, "
+                        "with tensors of the same dtypes, shapes and strides."
+                    ) from error
                 _give_up(operator, _short(error))
         if key.device.type != "cpu":
             raise ArgumentValueError(
