@@ -102,6 +102,7 @@ def keep_of_tile(
     TIES: tl.constexpr,
 ):
     """The keep bits of a tile, from the mask index of its first probability."""
+    seed, stream = key_of(seed, stream)  # here: the registers are needed elsewhere
     if HOW == SINGLE:
         i = tl.arange(0, ROWS * COLUMNS)
         row, column = (i // COLUMNS).to(tl.int64), (i % COLUMNS).to(tl.int64)
@@ -190,7 +191,6 @@ def forward(
     KIND: tl.constexpr,
 ):
     """A program has M queries of a head, and goes over the keys that they see."""
-    seed, stream = key_of(seed, stream)
     base = wide(base)
     step_query, step_key = wide(step_query), wide(step_key)
     tiles = (queries + M - 1) // M
@@ -310,7 +310,6 @@ def of_queries(
     KIND: tl.constexpr,
 ):
     """The gradient of q: a program has M queries of a head. It also writes what `of_keys` needs."""
-    seed, stream = key_of(seed, stream)
     base = wide(base)
     step_query, step_key, rows_in_all = wide(step_query), wide(step_key), wide(rows_in_all)
     tiles = (queries + M - 1) // M
@@ -429,7 +428,6 @@ def of_keys(
 
     Its tiles are transposed, so that no product takes a transposed tile of probabilities.
     """
-    seed, stream = key_of(seed, stream)
     base = wide(base)
     step_query, step_key, rows_in_all = wide(step_query), wide(step_key), wide(rows_in_all)
     step_head = wide(step_head)
