@@ -44,6 +44,18 @@ class Site(NamedTuple):
     place: Place = Place(None)
     problem: str = ""
 
+    def is_of(self, draw: Draw) -> bool:
+        """Whether it may be the site of a draw; another has its number where one was skipped."""
+        rank = draw.tensors[0].ndim if draw.aligned else None
+        return self.kind == draw.kind and (None in (rank, self.shape) or rank == self._rank())
+
+    def is_like(self, other: Site) -> bool:
+        """Whether another look may have found the same site."""
+        return self.kind == other.kind and self._rank() == other._rank()
+
+    def _rank(self) -> int:
+        return len(self.shape or ())
+
 
 class Sites(Mapping[SiteId, Site]):
     """The sites of a model, in the order in which they draw.
@@ -61,8 +73,11 @@ class Sites(Mapping[SiteId, Site]):
         self.streams = {site: site.stream() for site in self._found}
 
     def joined(self, other: Sites) -> Sites:
-        """These, and those of the other that are not among them."""
-        found = {**other._found, **self._found}
+        """These, and those of the other that are not among them or draw in another way there."""
+        found = {**self._found, **other._found}
+        for id, site in self._found.items():
+            if site.is_like(found[id]):
+                found[id] = site
         return Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
 
     def __getitem__(self, site: SiteId) -> Site:
