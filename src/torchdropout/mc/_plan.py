@@ -23,7 +23,7 @@ from ..errors import ArgumentValueError, SiteError, TorchDropoutError
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size
+from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size, unchanged
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
@@ -506,7 +506,7 @@ def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
     """What the forward with means shows: a proof, or a problem."""
     model = look.model
     given, named = fresh(args, kwargs)
-    with torch.no_grad():
+    with unchanged(model), torch.no_grad():  # it may draw in eval
         expected = model(*given, **named)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     scope = _Means()

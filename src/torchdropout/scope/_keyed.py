@@ -283,8 +283,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _use(self, sites: Sites) -> None:
         if sites.hidden:
             self._complain(
-                "Expected draws that can be given a key, but the forward of this model advances "
-                "torch's generator in a way that no function shows, such as in scripted code."
+                "Expected draws that can be given a key, but the forward of this model advances a "
+                "generator of torch, Python or NumPy in a way that no function shows, such as in "
+                "scripted code or by `numpy.random`."
             )
         if sites.unseen and any(map(_torch.is_compiled, self.model.modules())):
             names = ", ".join(sorted(sites.unseen))
