@@ -308,7 +308,9 @@ def test_what_is_left_out_needs_no_training_mode():
 
 def test_a_model_that_drops_in_eval_too():
     model = Call(torch.nn.Identity(), lambda m, x: F.dropout(m(x), 0.5)).eval()
+    state = torch.get_rng_state()
     plan = mc.plan(model, X)
+    assert torch.equal(torch.get_rng_state(), state)
     assert plan.proof == (
         "With the mean of each draw the output is eval's, where it draws in eval too, bit for bit."
     )
