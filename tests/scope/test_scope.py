@@ -189,6 +189,16 @@ def test_copies_before_and_after(again):
             assert torch.equal(other(X), expected)
 
 
+def test_an_averaged_model_has_the_masks_of_the_model():
+    model = net()
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    averaged.update_parameters(model)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    with td.keyed(averaged, **SCOPE):
+        assert torch.equal(averaged(X), expected)
+
+
 def test_draws_outside_the_model_are_torchs():
     model = net()
     torch.manual_seed(3)
