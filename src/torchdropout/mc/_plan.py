@@ -282,7 +282,7 @@ def find_plan(
     everything = look(allowed)
     target = everything.all_draws(paths)
     scripted = _scripted_draws(modules)
-    if not (target or everything.missed or scripted):
+    if not (target or everything.missed or everything.hidden or scripted):
         raise ArgumentValueError(
             "Expected a model that draws, got none: neither a dropout of torch or of this library "
             "with p > 0, nor a call of bernoulli, rand or randn, runs in its forward."
