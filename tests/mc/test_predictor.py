@@ -227,7 +227,7 @@ def test_another_result_of_what_lies_before_the_draws(size):
     expected = mc.MCDropout(model, 4, strategy="loop", **options)(x)
     torch.testing.assert_close(made(x).samples, expected.samples)
     assert [way.strategy for way in made._ways.values()] == ["repeat"]
-    with pytest.raises(SiteError, match="second.0 #0 .* has the rows of one pass only"):
+    with pytest.raises(SiteError, match=r"second\.0 #0 .* has the rows of one pass only"):
         mc.MCDropout(model, 4, strategy="expand", **options)(x)
 
 

@@ -9,7 +9,7 @@ import functools
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal, NamedTuple
@@ -92,7 +92,7 @@ class _Look(Look):
     A draw may decide that a layer is skipped, so one forward may not show all draws.
     """
 
-    def all_draws(self, paths: Collection[str]) -> dict[SiteId, Any]:
+    def all_draws(self, paths: Set[str]) -> dict[SiteId, Any]:
         """The draws of a forward, and of others by other keys until each of these paths draws."""
         found: dict[SiteId, Any] = {}
         order: list[SiteId] = []
@@ -107,7 +107,7 @@ class _Look(Look):
                 break
         return {site: found[site] for site in order}
 
-    def all_sites(self, batch_dim: int, wanted: Collection[SiteId]) -> Sites:
+    def all_sites(self, batch_dim: int, wanted: Set[SiteId]) -> Sites:
         """The sites, until these are among them."""
         sites = self._with_keys_of(0).sites(batch_dim)
         for step in range(1, _LOOKS):
@@ -317,7 +317,7 @@ def find_plan(
     return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
 
 
-def _sites(look: _Look, batch_dim: int, wanted: Collection[SiteId]) -> Sites:
+def _sites(look: _Look, batch_dim: int, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
     try:
         return look.all_sites(batch_dim, wanted)

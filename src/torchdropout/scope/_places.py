@@ -566,9 +566,7 @@ def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
     before, before_others = states(), others()
     with torch.random.fork_rng(devices=cuda):
         try:
-            yield lambda: (
-                others() != before_others or not all(map(torch.equal, before, states()))
-            )
+            yield lambda: others() != before_others or not all(map(torch.equal, before, states()))
         finally:
             of_python, of_numpy = pickle.loads(before_others)
             random.setstate(of_python)
