@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -24,7 +25,7 @@ from stochastic import (
     state_of,
 )
 from torchdropout import mc, nn
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 
 CALL, MODE, KEY = "its call", "its module put in training", "a key given to its module"
 X = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -308,7 +309,9 @@ def test_what_is_left_out_needs_no_training_mode():
 
 def test_a_model_that_drops_in_eval_too():
     model = Call(torch.nn.Identity(), lambda m, x: F.dropout(m(x), 0.5)).eval()
+    state = torch.get_rng_state()
     plan = mc.plan(model, X)
+    assert torch.equal(torch.get_rng_state(), state)
     assert plan.proof == (
         "With the mean of each draw the output is eval's, where it draws in eval too, bit for bit."
     )
@@ -539,6 +542,14 @@ def test_draws_that_no_function_shows():
     assert {str(site): name for site, name in plan.unreached.items()} == {
         "(the model itself) #0": "code that no function shows"
     }
+
+
+def test_a_model_that_draws_by_numpy_alone():
+    model = Call(torch.nn.Identity(), lambda m, x: m(x) * np.random.rand()).eval()
+    plan = mc.plan(model, X)
+    assert {*plan.unreached.values()} == {"code that no function shows"}
+    with pytest.raises(SiteError, match="got code that no function shows"):
+        mc.MCDropout(model, 2)(X)
 
 
 def test_bad_arguments():

@@ -203,6 +203,63 @@ def test_what_lies_before_the_block_of_the_first_draw_is_computed_once():
     assert state_of(model) == before
 
 
+class Heads(torch.nn.Module):
+    """Two results of what lies before the draws, of which one is the prediction."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Linear(4, 8)
+        self.first, self.second = (
+            torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)) for _ in range(2)
+        )
+
+    def forward(self, x):
+        x = self.body(x)
+        return {"out": self.first(x), "aux": self.second(x)}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_another_result_of_what_lies_before_the_draws(size):
+    """Its draw has the rows of one pass, which may be a multiple of the passes by chance."""
+    model, x = Heads().eval(), torch.randn(size, 4)
+    options = {"task": "regression", "keep_samples": True, "output": "out"}
+    made = mc.MCDropout(model, 4, **options)
+    expected = mc.MCDropout(model, 4, strategy="loop", **options)(x)
+    torch.testing.assert_close(made(x).samples, expected.samples)
+    assert [way.strategy for way in made._ways.values()] == ["repeat"]
+    with pytest.raises(SiteError, match=r"second\.0 #0 .* has the rows of one pass only"):
+        mc.MCDropout(model, 4, strategy="expand", **options)(x)
+
+
+@pytest.mark.parametrize("drops", ["ours", "code"])
+def test_layers_that_are_skipped(drops):
+    """A plan has the draws of all of them, in order, whatever is skipped when it is made."""
+    layers = [torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5)) for _ in range(6)]
+    if drops == "ours":
+        model = torch.nn.Sequential(*(td.nn.LayerDrop(layer, 0.5) for layer in layers)).eval()
+    else:
+        model = Skipped(layers).eval()
+    made = mc.MCDropout(model, 8, task="regression", keep_samples=True)
+    found = [site.path for site in made.plan(X[:, :4]).sites if site.kind == "dropout"]
+    assert found == [path for path, m in model.named_modules() if type(m) is torch.nn.Dropout]
+    samples = made(X[:, :4]).samples
+    assert len(samples.flatten(1).unique(dim=0)) == 8
+
+
+class Skipped(torch.nn.Module):
+    """Layers that are skipped in training."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            if not (self.training and torch.rand([]) < 0.5):
+                x = layer(x)
+        return x
+
+
 def test_a_model_of_which_no_draw_is_reached():
     class Poisson(torch.nn.Module):
         def forward(self, x):

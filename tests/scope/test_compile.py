@@ -69,6 +69,20 @@ def test_what_draws_in_torchs_way(name):
     assert compare(Calls(TORCHS[name]), X, exact=name != "attention") == 1
 
 
+@pytest.mark.skipif(not _torch.asks_about_factories, reason="the compiler hides torch.rand")
+def test_random_numbers_do_not_end_a_graph():
+    """Without `fullgraph` the compiler leaves to Python what it cannot follow."""
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    model = Calls(lambda x: torch.floor(0.5 + torch.rand(x.shape)) * x)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    graph = torch.compile(model, backend="aot_eager")
+    with td.keyed(graph, **SCOPE):
+        assert torch.equal(graph(X), expected)
+    assert not counters["graph_break"]
+
+
 def test_what_the_compiler_hides_is_refused():
     """It does not ask a mode about them, and the graph would draw from torch's generator."""
     model = Calls(torch.randn_like)

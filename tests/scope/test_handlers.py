@@ -1,8 +1,10 @@
 """What draws in torch's way is given keys: functions, attention, recurrent layers, numbers."""
 
 import math
+import random
 import types
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -302,6 +304,18 @@ def test_what_no_function_shows_is_noticed():
     model = nn.Sequential(nn.Linear(4, 4), torch.jit.script(nn.Dropout(0.5)))
     with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="in a way that no function"):
         model(torch.ones(6, 4))
+    with td.keyed(model, on_unreached="ignore", **SCOPE):
+        model(torch.ones(6, 4))
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand], ids=["Python", "NumPy"])
+def test_a_generator_that_is_not_torchs_is_noticed_and_put_back(draw):
+    """As that of a spectrogram's masks in models of speech in transformers."""
+    model = Calls(lambda x: x * (draw() > 0.5))
+    before = random.getstate(), np.random.get_state()[2]
+    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="generator of torch, Python or"):
+        model(torch.ones(6, 4))
+    assert (random.getstate(), np.random.get_state()[2]) == before
     with td.keyed(model, on_unreached="ignore", **SCOPE):
         model(torch.ones(6, 4))
 

@@ -189,6 +189,16 @@ def test_copies_before_and_after(again):
             assert torch.equal(other(X), expected)
 
 
+def test_an_averaged_model_has_the_masks_of_the_model():
+    model = net()
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    averaged.update_parameters(model)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    with td.keyed(averaged, **SCOPE):
+        assert torch.equal(averaged(X), expected)
+
+
 def test_draws_outside_the_model_are_torchs():
     model = net()
     torch.manual_seed(3)
@@ -384,6 +394,48 @@ def test_a_draw_that_decides_whether_others_come(given):
             assert torch.equal(scope.model(X[4:]), found)
         seen.add(int((whole == 0).sum() > 0) + int(whole.max() > 1.2))
     assert len(seen) > 1
+
+
+def dropped_between_decisions(x):
+    """Of the numbers 0 to 11, dropout has others where a layer is skipped."""
+    for _ in range(6):
+        if torch.rand([]) < 0.5:
+            x = torch_F.dropout(x, 0.1)
+    return x
+
+
+def numbers_between_decisions(x):
+    """All draws are of one kind."""
+    for _ in range(6):
+        if torch.rand([]) < 0.5:
+            x = x * (torch.rand_like(x) > 0.1)
+    return x
+
+
+@pytest.mark.parametrize("function", [dropped_between_decisions, numbers_between_decisions])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_number_that_another_draw_has_in_another_step(function, given):
+    """Its place is not that of the draw that had the number when sites were found."""
+    model = Calls(function)
+    sites = td.find_sites(model, X) if given else None
+    for step in range(8):
+        with td.keyed(model, seed=1, step=step, sites=sites):
+            whole = model(X)
+        with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
+            assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
+
+
+def test_sites_are_found_once(monkeypatch):
+    """A site is not taken for another one where nothing is skipped."""
+    looks = []
+    look = td.scope.keyed._look
+    monkeypatch.setattr(td.scope.keyed, "_look", lambda *args: looks.append(1) or look(*args))
+    layer = nn.TransformerEncoderLayer(12, 2, 16)
+    model = nn.Sequential(layer, td.nn.DropPath(0.5), td.nn.DropBlock1d(0.5, 3), nn.LSTM(12, 4, 2))
+    for step in range(3):
+        with td.keyed(model, seed=0, step=step, batch_dim=1):
+            model(torch.ones(3, 4, 12))
+    assert len(looks) == 1
 
 
 def test_samples_that_alternate():

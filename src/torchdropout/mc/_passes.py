@@ -113,8 +113,7 @@ class Passes(keyed):
             self._modules = self._switched(self._plan)
         self._flags.enter_context(training(self._modules))
         self._watcher.start = self._index
-        if self.inlet is not None:
-            self._size = batch_size(args, kwargs, self.batch_dim) or 0
+        self._size = batch_size(args, kwargs, self.batch_dim) or 0
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
         if callable(self._find):  # those of the user, and no copies
@@ -179,7 +178,7 @@ class Passes(keyed):
                 "model, or activate that part."
             )
         found = plan.found.get(site)
-        if found is None:
+        if found is None or not found.is_of(draw):
             raise SiteError(
                 f"Expected the draws that the model had when it was planned, got {site} "
                 f"({draw.kind}). Make a plan with inputs for which it draws there."
@@ -209,6 +208,9 @@ class Passes(keyed):
             return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
+        rows = self._size * batch.times * (self.count if self.expand and self.expanded else 1)
+        if draw.tensors[0].shape[batch.dim] != rows:
+            raise CannotBatchError(f"{site} ({draw.kind}) has the rows of one pass only")
         if not self.expanded and draw.finish is not None:
             raise CannotBatchError(f"{site} ({draw.kind}) writes into its input")
         keys = torch.tensor(

@@ -9,7 +9,7 @@ import functools
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal, NamedTuple
@@ -20,10 +20,11 @@ from torch.nn.utils import parametrize
 from .. import _torch
 from .._validate import check_p, check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError, TorchDropoutError
+from ..random import Key
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size
+from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size, unchanged
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
@@ -82,8 +83,42 @@ def fresh(args: Any, kwargs: Any) -> Any:
     return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
 
 
+_LOOKS = 16  # after which a layer that is skipped half of the time was seen
+
+
 class _Look(Look):
-    """Forwards that leave nothing behind in their arguments either."""
+    """Forwards that leave nothing behind in their arguments either.
+
+    A draw may decide that a layer is skipped, so one forward may not show all draws.
+    """
+
+    def all_draws(self, paths: Set[str]) -> dict[SiteId, Any]:
+        """The draws of a forward, and of others by other keys until each of these paths draws."""
+        found: dict[SiteId, Any] = {}
+        order: list[SiteId] = []
+        for step in range(_LOOKS):
+            at = 0
+            for site, draw in self._with_keys_of(step).draws().items():
+                if site not in found:
+                    found[site] = draw
+                    order.insert(at, site)
+                at = order.index(site) + 1
+            if paths <= {site.path for site in found}:
+                break
+        return {site: found[site] for site in order}
+
+    def all_sites(self, batch_dim: int, wanted: Set[SiteId]) -> Sites:
+        """The sites, until these are among them."""
+        sites = self._with_keys_of(0).sites(batch_dim)
+        for step in range(1, _LOOKS):
+            if wanted <= sites.keys():
+                break
+            sites = sites.joined(self._with_keys_of(step).sites(batch_dim))
+        return sites
+
+    def _with_keys_of(self, step: int) -> Look:
+        self.key_of = lambda site: Key(step, site.stream())
+        return self
 
     def _part(self, taken: Taken) -> Any:
         return super()._part(taken) if taken else self.arguments  # packed sequences too
@@ -237,16 +272,17 @@ def find_plan(
     inner = unwrapped(model)
     modules = tree_of(inner).paths
     by_call = _Look(inner, args, kwargs, forced=True).draws()
+    paths = {site.path for site in by_call}
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
-    def look(paths: Iterable[str]) -> Look:
-        around = functools.partial(training, [modules[path] for path in paths])
+    def look(flags: Iterable[str]) -> _Look:
+        around = functools.partial(training, [modules[path] for path in flags])
         return _Look(inner, args, kwargs, around=around, forced=True)
 
     everything = look(allowed)
-    target = everything.draws()
+    target = everything.all_draws(paths)
     scripted = _scripted_draws(modules)
-    if not (target or everything.missed or scripted):
+    if not (target or everything.missed or everything.hidden or scripted):
         raise ArgumentValueError(
             "Expected a model that draws, got none: neither a dropout of torch or of this library "
             "with p > 0, nor a call of bernoulli, rand or randn, runs in its forward."
@@ -257,14 +293,16 @@ def find_plan(
     tried = []
     for flags in (owners, owners | _above(rates) & allowed, allowed):
         chosen = look(flags)
-        seen = len(chosen.draws().keys() & rates.keys())
+        seen = chosen.all_draws(paths).keys() & rates.keys()
         tried.append((flags, chosen, seen, *_prove(look(flags - own), args, kwargs)))
-        if seen == len(rates):
+        if len(seen) == len(rates):
             break
     # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
-    flags, chosen, _, proof, problem = max(tried, key=lambda t: (t[2] > 0 and not t[4], t[2]))
+    flags, chosen, seen, proof, problem = max(
+        tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
+    )
     chosen.missed.clear()
-    sites = _sites(chosen, batch_dim)
+    sites = _sites(chosen, batch_dim, seen)
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
     for site, (draw, shape) in target.items():
@@ -279,10 +317,10 @@ def find_plan(
     return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
 
 
-def _sites(look: Look, batch_dim: int) -> Sites:
+def _sites(look: _Look, batch_dim: int, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
     try:
-        return look.sites(batch_dim)
+        return look.all_sites(batch_dim, wanted)
     except (TorchDropoutError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, ValueError, IndexError) as error:
@@ -506,7 +544,7 @@ def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
     """What the forward with means shows: a proof, or a problem."""
     model = look.model
     given, named = fresh(args, kwargs)
-    with torch.no_grad():
+    with unchanged(model), torch.no_grad():  # it may draw in eval
         expected = model(*given, **named)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     scope = _Means()

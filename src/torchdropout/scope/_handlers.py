@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
@@ -308,7 +309,7 @@ def _numbers(
 
 def _digits(dtype: torch.dtype) -> int:
     """Binary digits of a number's significand."""
-    return 1 - int(torch.tensor(torch.finfo(dtype).eps).log2())
+    return 1 - int(math.log2(torch.finfo(dtype).eps))
 
 
 def _fresh(kind: str, like: bool) -> Handler:

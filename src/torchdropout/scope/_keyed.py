@@ -283,8 +283,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _use(self, sites: Sites) -> None:
         if sites.hidden:
             self._complain(
-                "Expected draws that can be given a key, but the forward of this model advances "
-                "torch's generator in a way that no function shows, such as in scripted code."
+                "Expected draws that can be given a key, but the forward of this model advances a "
+                "generator of torch, Python or NumPy in a way that no function shows, such as in "
+                "scripted code or by `numpy.random`."
             )
         if sites.unseen and any(map(_torch.is_compiled, self.model.modules())):
             names = ", ".join(sorted(sites.unseen))
@@ -302,7 +303,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        sites = self._sites_with(site)
+        sites = self._sites_with(site, draw)
         found = None if sites is None else sites.get(site)
         if sites is None or found is None:
             raise SiteError(
@@ -331,9 +332,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
-    def _sites_with(self, site: SiteId) -> Sites | None:
-        """The sites, among them this one if the model is found to draw there."""
-        if self._sites is not None and self._sites.get(site) is None:
+    def _sites_with(self, site: SiteId, draw: Draw) -> Sites | None:
+        """The sites, among them this one if the model is found to draw so there."""
+        found = None if self._sites is None else self._sites.get(site)
+        if found is None or not found.is_of(draw):
             self._look_again()
         return self._sites
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import pickle
+import random
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,12 +47,24 @@ class Site(NamedTuple):
     place: Place = Place(None)
     problem: str = ""
 
+    def is_of(self, draw: Draw) -> bool:
+        """Whether it may be the site of a draw; another has its number where one was skipped."""
+        rank = draw.tensors[0].ndim if draw.aligned else None
+        return self.kind == draw.kind and (None in (rank, self.shape) or rank == self._rank())
+
+    def is_like(self, other: Site) -> bool:
+        """Whether another look may have found the same site."""
+        return self.kind == other.kind and self._rank() == other._rank()
+
+    def _rank(self) -> int:
+        return len(self.shape or ())
+
 
 class Sites(Mapping[SiteId, Site]):
     """The sites of a model, in the order in which they draw.
 
     Attributes:
-        hidden: Whether torch's generator advanced, and no function was seen that draws from it.
+        hidden: Whether a generator advanced, and no function was seen that draws from it.
         unseen: Functions that draw, and that cannot be given keys in a compiled model.
         streams: `SiteId.stream` of each.
     """
@@ -61,8 +76,11 @@ class Sites(Mapping[SiteId, Site]):
         self.streams = {site: site.stream() for site in self._found}
 
     def joined(self, other: Sites) -> Sites:
-        """These, and those of the other that are not among them."""
-        found = {**other._found, **self._found}
+        """These, and those of the other that are not among them or draw in another way there."""
+        found = {**self._found, **other._found}
+        for id, site in self._found.items():
+            if site.is_like(found[id]):
+                found[id] = site
         return Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
 
     def __getitem__(self, site: SiteId) -> Site:
@@ -528,7 +546,10 @@ class Looking:
 
 @contextlib.contextmanager
 def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
-    """Put buffers and the generators of torch back at the end; tells whether these advanced."""
+    """Put buffers and generators back at the end; tells whether these advanced.
+
+    The generators are those of torch, Python and, where it is loaded, NumPy.
+    """
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
@@ -536,11 +557,21 @@ def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
     def states() -> list[torch.Tensor]:
         return [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in cuda)]
 
-    before = states()
+    numpy = getattr(sys.modules.get("numpy"), "random", None)
+
+    def others() -> bytes:
+        of_numpy = None if numpy is None else numpy.get_state(legacy=False)
+        return pickle.dumps((random.getstate(), of_numpy))  # an array among them is not comparable
+
+    before, before_others = states(), others()
     with torch.random.fork_rng(devices=cuda):
         try:
-            yield lambda: not all(map(torch.equal, before, states()))
+            yield lambda: others() != before_others or not all(map(torch.equal, before, states()))
         finally:
+            of_python, of_numpy = pickle.loads(before_others)
+            random.setstate(of_python)
+            if numpy is not None:
+                numpy.set_state(of_numpy)
             with torch.no_grad():
                 for buffer, value in buffers:
                     if not torch.equal(buffer, value):

@@ -81,12 +81,12 @@ class Draw(NamedTuple):
         return y if self.finish is None else self.finish(y)
 
 
-# Modules of torch that wrap a model, and the name by which they hold it.
+# Modules of torch that wrap a model, by the name by which they hold it.
 _WRAPPED = {
-    "_orig_mod": "OptimizedModule",
-    "_fsdp_wrapped_module": "FullyShardedDataParallel",
-    "_checkpoint_wrapped_module": "CheckpointWrapper",
-    "module": "DistributedDataParallel",
+    "_orig_mod": ("OptimizedModule",),
+    "_fsdp_wrapped_module": ("FullyShardedDataParallel",),
+    "_checkpoint_wrapped_module": ("CheckpointWrapper",),
+    "module": ("DistributedDataParallel", "AveragedModel"),
 }
 # Layers that the training mode changes in another way than by a draw.
 NORMS = (
@@ -131,7 +131,7 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
         above = f"{path}." if path else ""
         for name, child in reversed(_torch.children(module).items()):
             if child is not None:
-                wraps = name in _WRAPPED and type(module).__name__ == _WRAPPED[name]
+                wraps = type(module).__name__ in _WRAPPED.get(name, ())
                 waiting.append((path if wraps else above + name, child))
     return found
 
@@ -139,8 +139,8 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """The model in wrappers of torch."""
     while True:
-        for name, wrapper in _WRAPPED.items():
-            if type(model).__name__ == wrapper:
+        for name, wrappers in _WRAPPED.items():
+            if type(model).__name__ in wrappers:
                 model = getattr(model, name)
                 break
         else:
