@@ -44,8 +44,10 @@ _PAIRS = frozenset(
 _PLACES = frozenset(
     ("input", "output", "hidden", "emb", "embed", "embedding", "attn", "attention", "att", "rnn")
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
-    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear")
+    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear", "gat")
 )
+# `drop_features` may be what to leave out of the data.
+_PARTS = _PLACES - {"input", "output", "feature", "features", "in", "e", "i", "h", "o", "w"}
 _LAST = _DROPS | {
     "rate",
     "rates",
@@ -57,6 +59,8 @@ _LAST = _DROPS | {
     "ratio",
     "path",
     "connect",
+    "val",
+    "value",
 }
 _OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
@@ -68,6 +72,7 @@ _MOST_ALIKE = 20  # constructors with the same parameters
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _WORD = re.compile(r"\w+")
+_GAP = re.compile(r"(?i)\btodo\b")
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
@@ -293,6 +298,8 @@ def _is_rate(name: str) -> bool:
         return True
     if said[0] == "dropout" and said[-1] in _PLACES:
         return True
+    if said[0] == "drop" and said[-1] in _PARTS:
+        return True
     return not _DROPS.isdisjoint(said) and said[-1] in _LAST
 
 
@@ -318,7 +325,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return True
     used = _names(node)
     own = function.parameters[1 if function.is_bound else 0 :]
-    unused = [each.arg for each in own if each.arg not in used]
+    unused = [e.arg for e in own if e.arg not in used and not _is_written(function, e.arg)]
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME):
         return True
@@ -378,6 +385,23 @@ def _is_asked_for(code: Code, function: Function, rates: list[str]) -> bool:
     )
 
 
+def _is_written(function: Function, name: str) -> bool:
+    """Whether the default of a parameter is a number that the body has in its place.
+
+    Such a parameter is no more part of a signature that is kept than the dropout beside it.
+    """
+    default = getattr(function.defaults.get(name), "value", None)
+    return (
+        is_number(default)
+        and default not in (0, 1)
+        and any(
+            isinstance(node, ast.Constant) and is_number(node.value) and node.value == default
+            for statement in function.node.body
+            for node in ast.walk(statement)
+        )
+    )
+
+
 @kept
 def _with_literal(code: Code) -> frozenset[Function | None]:
     """Returns the functions that give a dropout a rate that is written down, and not 0."""
@@ -403,7 +427,17 @@ def _names_of(function: Function) -> tuple[str, ...]:
 def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
     """Whether a class that can take the place of another uses a rate that this one does not."""
     alike = _alike(code).get((function.name, *_names_of(function)), [])[:_MOST_ALIKE]
-    return any(not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function)
+    return any(
+        not _read_by(code, each).isdisjoint(rates)
+        for each in alike
+        if each is not function and _takes(each) == _takes(function)
+    )
+
+
+def _takes(function: Function) -> int:
+    """Returns how many inputs a Module takes, of which this is the constructor."""
+    forward = function.cls.method("forward") if function.cls is not None else None
+    return 0 if forward is None or function.name == "forward" else len(forward.parameters)
 
 
 @kept
@@ -452,14 +486,24 @@ def _calls_base(node: ast.stmt) -> bool:
 
 
 def _excuses_itself(code: Code, function: Function) -> bool:
-    """Whether the lines of the parameters or the docstring say that something is not used."""
+    """Whether a comment at the parameters or the docstring says that something is not used.
+
+    What the docstring says of another parameter, by its name, is no excuse, nor is a gap in it.
+    """
     node = function.node
     first = node.body[0]
-    last = first.end_lineno if is_stub([first]) else first.lineno - 1
-    numbers = range(node.lineno, max(node.lineno, last or 0) + 1)
+    lines = [code.line(n) for n in range(node.lineno, max(node.lineno + 1, first.lineno))]
+    comments = [line.partition("#")[2] for line in lines]
     above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
-    lines = [*map(code.line, numbers), above if above.startswith("#") else ""]
-    return any(map(EXCUSE.search, lines))
+    comments.append(above if above.startswith("#") else "")
+    docstring = ast.get_docstring(node) if is_stub([first]) else None
+    about = ""
+    for line in (docstring or "").splitlines():
+        said = _WORD.findall(line)[:2]  # `:param name`
+        about = next((w for w in said if w in function.names), about if said else "")
+        if not about or _is_rate(about):
+            comments.append(_GAP.sub("", line))
+    return any(map(EXCUSE.search, comments))
 
 
 @kept
@@ -477,6 +521,7 @@ class _Family:
     """The subclasses of the classes of a file, and which classes are abstract."""
 
     def __init__(self, code: Code) -> None:
+        self._code = code
         self._below: dict[Class, list[Class]] = {}
         for cls in code.classes:
             for base in cls.bases:
@@ -506,10 +551,25 @@ class _Family:
             return True
         for one in below:
             if one not in self._names:
-                self._names[one] = _names(one.node)
+                self._names[one] = self._used(one)
             if name in self._names[one]:
                 return True
         return False
+
+    def _used(self, cls: Class) -> set[str]:
+        """Returns the names in a class, without what its constructor only gives to its base."""
+        init = cls.methods.get("__init__")
+        used = _names(cls.node)
+        if init is None:
+            return used
+        passed: dict[str, int] = {}
+        for call in ast.walk(init.node):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
+                for each in (*call.args, *(k.value for k in call.keywords)):
+                    if isinstance(each, ast.Name):
+                        passed[each.id] = passed.get(each.id, 0) + 1
+        named = self._code.names_in(cls.node)
+        return used - {name for name, times in passed.items() if len(named[name]) == times}
 
 
 @kept
