@@ -24,7 +24,8 @@ _KEEPING = frozenset(
     ("copy.deepcopy", "copy.copy", "torch.save", "torch.nn.DataParallel", "logging.info")
     + ("torch.nn.Module.__init__", "warnings.warn", "weakref.ref")
 )
-_BY_NAME = frozenset(("getattr", "setattr", "vars", "delattr", "attrgetter"))
+_BY_NAME = frozenset(("getattr", "vars", "attrgetter"))
+_WRITES = frozenset(("setattr", "delattr"))
 _CHILDREN = frozenset(
     ("children", "named_children", "modules", "named_modules", "_modules", "__dict__")
     + ("get_submodule", "__getattr__", "__getattribute__", "attrgetter")
@@ -184,7 +185,7 @@ class Uses:
             parent = next(code.parents(node))
             func = parent.func if isinstance(parent, ast.Call) else None
             # What reads by name is recorded at its own name.
-            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING | _BY_NAME
+            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING | _BY_NAME | _WRITES
             # `nn.Module.__init__(self)` is `super().__init__()`
             is_looking |= isinstance(func, ast.Attribute) and func.attr == "__init__"
             is_looking |= isinstance(parent, (ast.Return, ast.FormattedValue)) or func is node

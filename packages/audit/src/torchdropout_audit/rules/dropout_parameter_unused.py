@@ -325,13 +325,16 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return True
     used = _names(node)
     own = function.parameters[1 if function.is_bound else 0 :]
-    unused = [e.arg for e in own if e.arg not in used and not _is_written(function, e.arg)]
+    unused = [each.arg for each in own if each.arg not in used]
     rest = node.args.kwarg
     if not used.isdisjoint(_ANY_NAME):
         return True
     unused_rates = [each for each in unused if _is_rate(each)]
+    asked = _asked(code, function, unused_rates)
+    if False not in asked:
+        unused = [each for each in unused if not _is_written(function, each)]
     others = len(unused) - len(unused_rates)
-    if _is_asked_for(code, function, unused_rates):
+    if True in asked:
         if _is_used_alike(code, function, unused_rates):
             return True
     elif len(unused) == len(own) or (others > 0 and not _are_leftovers(code, function, unused)):
@@ -373,16 +376,15 @@ def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
     return (len(own) >= enough or has_rate) and not _is_used_alike(code, function, unused_rates)
 
 
-def _is_asked_for(code: Code, function: Function, rates: list[str]) -> bool:
-    """Whether a call of the file gives a parameter a rate, and not 0."""
+def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
+    """Returns for the rates that calls of the file give whether they may be other than 0."""
     calls = calls_of(code).get(function, [])[:_MOST_ALIKE]
     given = ((function.given(call, name), name) for call in calls for name in rates)
-    return any(
-        isinstance(value, ast.expr)
-        and value is not function.defaults.get(name)
-        and not constants(code).is_always(value, (0, None))
+    return {
+        not constants(code).is_always(value, (0, None))
         for value, name in given
-    )
+        if isinstance(value, ast.expr) and value is not function.defaults.get(name)
+    }
 
 
 def _is_written(function: Function, name: str) -> bool:
@@ -394,6 +396,7 @@ def _is_written(function: Function, name: str) -> bool:
     return (
         is_number(default)
         and default not in (0, 1)
+        and not _is_rate(name)
         and any(
             isinstance(node, ast.Constant) and is_number(node.value) and node.value == default
             for statement in function.node.body
@@ -430,7 +433,9 @@ def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
     return any(
         not _read_by(code, each).isdisjoint(rates)
         for each in alike
-        if each is not function and _takes(each) == _takes(function)
+        if each.cls is not None
+        and function.cls not in each.cls.lineage()  # itself, and what `_Family` looks at
+        and _takes(each) == _takes(function)
     )
 
 
