@@ -110,14 +110,16 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
     not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
-    say so ("unused", "deprecated", "for compatibility"). A use that is commented out is a reason
-    only if a comment next to it says why. A base class whose subclass in the file uses the
-    parameter is skipped, too, and a file without any training in a path that says inference,
-    `runtime/` or `onnx/`. Other unused parameters, up to a third of all, or two thirds where a
-    dropout has a rate that is written down, are no reason in a function, or a Module's constructor,
-    that uses another rate or has five parameters, if no other class of the file that is built with
-    the same arguments uses the rate; but a group of one beginning with defaults (`lora_rank=8`,
-    `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
+    say so ("unused", "deprecated", "for compatibility"), and not of another parameter. A use that
+    is commented out is a reason only if a comment next to it says why. A base class is skipped,
+    too, whose subclass in the file uses the parameter for more than to give it to the base, and a
+    file without any training in a path that says inference, `runtime/` or `onnx/`. Other unused
+    parameters, up to a third of all, or two thirds where a dropout has a rate that is written down,
+    are no reason in a function, or a Module's constructor, that uses another rate or has five
+    parameters, if no other class of the file that is built with the same arguments, and takes as
+    many inputs, uses the rate; those whose default, a number, is written down in their place do not
+    count; but a group of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`,
+    `lora_dropout=0.1`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
