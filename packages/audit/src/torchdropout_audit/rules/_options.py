@@ -74,8 +74,8 @@ def _defaults(code: Code) -> Mapping[str, object]:
         if cls.is_module or not (cls.node.decorator_list or is_settings_class):
             continue
         if is_settings_class:
-            for name, given in cls.attributes.items():
-                for one in given:
+            for name, values in cls.attributes.items():
+                for one in values:
                     add(name, one.value)
         for each in cls.node.body:
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
@@ -83,7 +83,7 @@ def _defaults(code: Code) -> Mapping[str, object]:
                 if isinstance(value, ast.Call):
                     func = value.func
                     said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-                    given = {one.arg: one.value for one in value.keywords}
+                    given = {k.arg: k.value for k in value.keywords}
                     value = given.get("default") if said in _FIELDS else value
                 add(each.target.id, value)
     return found

@@ -191,7 +191,8 @@ class Uses:
             is_looking |= isinstance(parent, (ast.Return, ast.FormattedValue)) or func is node
             is_looking |= isinstance(parent, ast.Call) and _only_keeps(code, parent)
             said = parent.args[-1] if isinstance(parent, ast.Call) and parent.args else None
-            if isinstance(code.local(func), Class) and isinstance(said, ast.Constant):
+            made = None if func is None else code.local(func)
+            if isinstance(made, Class) and isinstance(said, ast.Constant):
                 # AttrProxy(self, "layer_"), which takes those that begin so
                 self._open_by(code, node, code.pattern(said) and Pattern(str(said.value), False))
                 return

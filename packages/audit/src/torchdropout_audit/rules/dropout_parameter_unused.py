@@ -437,12 +437,12 @@ def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
         for each in alike
         if each.cls is not None
         and function.cls not in each.cls.lineage()  # itself, and what `_Family` looks at
-        and _takes(each) == _takes(function)
+        and (_takes(each) == _takes(function) or not (_takes(each) and _takes(function)))
     )
 
 
 def _takes(function: Function) -> int:
-    """Returns how many inputs a Module takes, of which this is the constructor."""
+    """Returns how many inputs a Module takes, of which this is the constructor; 0: not known."""
     forward = function.cls.method("forward") if function.cls is not None else None
     return 0 if forward is None or function.name == "forward" else len(forward.parameters)
 
