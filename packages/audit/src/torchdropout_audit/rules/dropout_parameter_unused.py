@@ -334,7 +334,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     unused_rates = [each for each in unused if _is_rate(each)]
     asked = _asked(code, function, unused_rates)
     if False not in asked:
-        unused = [each for each in unused if not _is_written(function, each)]
+        unused = [each for each in unused if not _is_written(code, function, each)]
     others = len(unused) - len(unused_rates)
     if True in asked:
         if _is_used_alike(code, function, unused_rates):
@@ -389,22 +389,21 @@ def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
     }
 
 
-def _is_written(function: Function, name: str) -> bool:
+def _is_written(code: Code, function: Function, name: str) -> bool:
     """Whether the default of a parameter is a number that the body has in its place.
 
     Such a parameter is no more part of a signature that is kept than the dropout beside it.
     """
-    default = getattr(function.defaults.get(name), "value", None)
-    return (
-        is_number(default)
-        and default not in (0, 1)
-        and not _is_rate(name)
-        and any(
-            isinstance(node, ast.Constant) and is_number(node.value) and node.value == default
-            for statement in function.node.body
-            for node in ast.walk(statement)
-        )
-    )
+    default = code.value(given) if (given := function.defaults.get(name)) is not None else None
+    return default not in (0, 1) and not _is_rate(name) and default in _numbers(code, function)
+
+
+@kept
+def _numbers(code: Code, function: Function) -> frozenset[object]:
+    """Returns the numbers that are written down in the body of a function."""
+    constants = (each for one in function.node.body for each in ast.walk(one))
+    values = (each.value for each in constants if isinstance(each, ast.Constant))
+    return frozenset(each for each in values if is_number(each))
 
 
 @kept
