@@ -113,11 +113,19 @@ def one_of(code: Code, func: ast.expr, allowed: Container[str]) -> str | None:
     names = {
         code.name(side) if side is not None else None
         for each in values
+        if not _is_text(code, each)  # self.cell = cell, before it is a class
         for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
     }
     if not names or not all(each is not None and each in allowed for each in names):
         return None
     return min(each for each in names if each)
+
+
+def _is_text(code: Code, expr: ast.expr | None) -> bool:
+    """Whether an expression is a parameter whose default is a text."""
+    function = code.function_of(expr) if isinstance(expr, ast.Name) else None
+    default = None if function is None else function.defaults.get(expr.id)  # type: ignore
+    return isinstance(default, ast.Constant) and isinstance(default.value, str)
 
 
 def _held(expr: ast.expr | None) -> Iterator[ast.expr]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Mapping
 
 from ..code import UNKNOWN, Code, words
+from ._dropouts import default_of
 from ._rule import kept
 
 SETTINGS = frozenset(
@@ -33,7 +34,8 @@ def is_settings(expr: ast.expr) -> bool:
 def option_default(code: Code, name: str) -> object:
     """Returns the default that a file gives an option.
 
-    It is that of `add_argument("--name", default=1)`, or of a field of a dataclass.
+    It is that of `add_argument("--name", default=1)`, of a field of a dataclass, or what a class
+    for the configuration, such as `Config`, holds or stores.
 
     Args:
         code: The file.
@@ -51,6 +53,9 @@ def _defaults(code: Code) -> Mapping[str, object]:
 
     def add(name: str, value: ast.expr | None) -> None:
         known = UNKNOWN if value is None else code.value(value)
+        if isinstance(value, ast.Name) and known is UNKNOWN:  # self.layers = layers
+            default = default_of(code, value)
+            known = UNKNOWN if default is None else default
         found[name] = known if found.get(name, known) == known else UNKNOWN
 
     for call in code.calls:
@@ -65,15 +70,20 @@ def _defaults(code: Code) -> Mapping[str, object]:
                 if isinstance(flag, str):
                     add(flag.lstrip("-").replace("-", "_"), given.get("default"))
     for cls in code.classes:
-        if cls.is_module or not cls.node.decorator_list:
+        is_settings_class = words(cls.name)[-1:] in SETTINGS
+        if cls.is_module or not (cls.node.decorator_list or is_settings_class):
             continue
+        if is_settings_class:
+            for name, values in cls.attributes.items():
+                for one in values:
+                    add(name, one.value)
         for each in cls.node.body:
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
                 value = each.value
                 if isinstance(value, ast.Call):
                     func = value.func
                     said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-                    given = {one.arg: one.value for one in value.keywords}
+                    given = {k.arg: k.value for k in value.keywords}
                     value = given.get("default") if said in _FIELDS else value
                 add(each.target.id, value)
     return found

@@ -24,7 +24,8 @@ _KEEPING = frozenset(
     ("copy.deepcopy", "copy.copy", "torch.save", "torch.nn.DataParallel", "logging.info")
     + ("torch.nn.Module.__init__", "warnings.warn", "weakref.ref")
 )
-_BY_NAME = frozenset(("getattr", "setattr", "vars", "delattr", "attrgetter"))
+_BY_NAME = frozenset(("getattr", "vars", "attrgetter"))
+_WRITES = frozenset(("setattr", "delattr"))
 _CHILDREN = frozenset(
     ("children", "named_children", "modules", "named_modules", "_modules", "__dict__")
     + ("get_submodule", "__getattr__", "__getattribute__", "attrgetter")
@@ -34,6 +35,11 @@ _LOOKING = frozenset(
 )
 # Functions that are given numbers.
 _TAKING = frozenset(("range", "int", "float", "len", "print", "max", "min", "str", "list"))
+# Words of parameters for numbers.
+_SIZES = frozenset(
+    ("dim", "size", "channels", "features", "heads", "layers", "hidden", "dropout", "drop", "num")
+    + ("kernel", "stride", "padding", "width", "depth", "rate", "nhead", "p")
+)
 _PARAMETERS = ("weight", "bias")
 _MOST_AROUND = 4  # nodes between a rate and its call: a keyword, a subscript, a `get`
 _MOST_OPEN = 100  # methods of bases that a class calls
@@ -64,6 +70,7 @@ class Uses:
         self.rates: set[str] = set()  # of other objects, given to a dropout
         self.looked_at: set[str] = set()  # tested, or asked for a rate
         self.open: set[Class | None] = set()
+        self._own_rates: dict[Class | None, set[str]] = {}  # given to a dropout as they are
         self._called: dict[Class | None, set[str]] = {}
         self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
         self._of_base: set[Class | None] = set()
@@ -86,6 +93,9 @@ class Uses:
         if isinstance(node.ctx, ast.Store):
             return
         if isinstance(node.value, ast.Name) and node.value.id == "self":
+            if self._is_given_as_rate(code, node):
+                self._own_rates.setdefault(code.class_of(node), set()).add(node.attr)
+                return
             if not _may_apply(code, node):
                 if not _is_in_speech(code, node):
                     self.looked_at.add(node.attr)
@@ -112,12 +122,22 @@ class Uses:
         if call.func is node:
             return _SETTING.isdisjoint(words(node.attr))
         of = call.func.id if isinstance(call.func, ast.Name) else ""
+        if isinstance(parent, ast.keyword) and not _SIZES.isdisjoint(words(parent.arg or "")):
+            return False
         return of not in _TAKING and not (code.name(call.func) or "").startswith("torch")
 
     def _open_by(self, code: Code, node: ast.AST, pattern: Pattern | None) -> None:
         """Records that a class reads attributes by their names, of which a part may be known."""
         cls = code.class_of(node)
-        if pattern is None or not pattern.start:
+        held = node.value if isinstance(node, ast.Attribute) else None
+        while isinstance(held, ast.Attribute) and isinstance(held.value, ast.Attribute):
+            held = held.value
+        if isinstance(held, ast.Attribute) and code.assigned(held):
+            # `self.encoder.children()` are those of the encoder.
+            for value in code.assigned(held):
+                made = code.local(value.func) if isinstance(value, ast.Call) else None
+                self.open.add(made if isinstance(made, Class) else None)
+        elif pattern is None or not pattern.start:
             self.open.add(cls)
         else:
             self._beginnings.setdefault(cls, []).append(pattern)
@@ -126,6 +146,15 @@ class Uses:
         """Whether a node is in the rate of a dropout: `nn.Dropout(config.dropout)`."""
         above = islice(code.parents(node), _MOST_AROUND)
         return any(self._calls.get(each) in RATES for each in above if isinstance(each, ast.Call))
+
+    def _is_given_as_rate(self, code: Code, node: ast.Attribute) -> bool:
+        """Whether an attribute itself is an argument beside the input: `nn.Dropout(self.drop)`.
+
+        The attribute may be the rate first, and then the dropout.
+        """
+        parent, holder, *_ = (*islice(code.parents(node), 2), None, None)
+        call = holder if isinstance(parent, ast.keyword) else parent
+        return isinstance(call, ast.Call) and self._calls.get(call) in RATES
 
     def _is_setting(self, code: Code, node: ast.Attribute) -> bool:
         """Whether a node is a value of a configuration, `config.dropout`, that is not called."""
@@ -156,11 +185,17 @@ class Uses:
             parent = next(code.parents(node))
             func = parent.func if isinstance(parent, ast.Call) else None
             # What reads by name is recorded at its own name.
-            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING | _BY_NAME
+            is_looking = isinstance(func, ast.Name) and func.id in _LOOKING | _BY_NAME | _WRITES
             # `nn.Module.__init__(self)` is `super().__init__()`
             is_looking |= isinstance(func, ast.Attribute) and func.attr == "__init__"
             is_looking |= isinstance(parent, (ast.Return, ast.FormattedValue)) or func is node
             is_looking |= isinstance(parent, ast.Call) and _only_keeps(code, parent)
+            said = parent.args[-1] if isinstance(parent, ast.Call) and parent.args else None
+            made = None if func is None else code.local(func)
+            if isinstance(made, Class) and isinstance(said, ast.Constant):
+                # AttrProxy(self, "layer_"), which takes those that begin so
+                self._open_by(code, node, code.pattern(said) and Pattern(str(said.value), False))
+                return
             if not isinstance(parent, ast.Attribute) and not is_looking:
                 self.open.add(code.class_of(node))
 
@@ -171,7 +206,7 @@ class Uses:
         """
         for one in cls.lineage():
             if one not in self._open_calls:
-                own = one.methods.keys() | one.attributes.keys() | _HARMLESS
+                own = one.methods.keys() | one.attributes.keys() | _HARMLESS | _CHILDREN
                 self._open_calls[one] = self._called.get(one, set()) - own
             if one in self._of_base or len(self._open_calls[one]) > _MOST_OPEN:
                 return True
@@ -192,7 +227,8 @@ class Uses:
 
     def reads(self, family: list[Class], name: str) -> bool:
         """Whether an attribute that holds a value is read, or may be."""
-        return name in self.rates or name in self.looked_at or self.has(family, name)
+        is_rate = any(name in self._own_rates.get(one, ()) for one in family)
+        return is_rate or name in self.rates or name in self.looked_at or self.has(family, name)
 
 
 @kept
@@ -251,6 +287,8 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
     parent = next(code.parents(node))
     if isinstance(parent, ast.Expr) or not _NAME.fullmatch(text):
         return True  # a docstring, a sentence, "--dropout"
+    if isinstance(parent, ast.keyword) and parent.arg == "name":
+        return True
     if not by_name and not _is_given(code, node):
         return True
     if isinstance(parent, ast.Compare):

@@ -44,8 +44,10 @@ _PAIRS = frozenset(
 _PLACES = frozenset(
     ("input", "output", "hidden", "emb", "embed", "embedding", "attn", "attention", "att", "rnn")
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
-    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear")
+    + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear", "gat")
 )
+# `drop_features` may be what to leave out of the data.
+_PARTS = _PLACES - {"input", "output", "feature", "features", "in", "e", "i", "h", "o", "w"}
 _LAST = _DROPS | {
     "rate",
     "rates",
@@ -57,6 +59,8 @@ _LAST = _DROPS | {
     "ratio",
     "path",
     "connect",
+    "val",
+    "value",
 }
 _OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
@@ -68,6 +72,7 @@ _MOST_ALIKE = 20  # constructors with the same parameters
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _WORD = re.compile(r"\w+")
+_GAP = re.compile(r"(?i)\btodo\b")
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
@@ -105,14 +110,16 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
     not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
-    say so ("unused", "deprecated", "for compatibility"). A use that is commented out is a reason
-    only if a comment next to it says why. A base class whose subclass in the file uses the
-    parameter is skipped, too, and a file without any training in a path that says inference,
-    `runtime/` or `onnx/`. Other unused parameters, up to a third of all, or two thirds where a
-    dropout has a rate that is written down, are no reason in a function, or a Module's constructor,
-    that uses another rate or has five parameters, if no other class of the file that is built with
-    the same arguments uses the rate; but a group of one beginning with defaults (`lora_rank=8`,
-    `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
+    say so ("unused", "deprecated", "for compatibility"), and not of another parameter. A use that
+    is commented out is a reason only if a comment next to it says why. A base class is skipped,
+    too, whose subclass in the file uses the parameter for more than to give it to the base, and a
+    file without any training in a path that says inference, `runtime/` or `onnx/`. Other unused
+    parameters, up to a third of all, or two thirds where a dropout has a rate that is written down,
+    are no reason in a function, or a Module's constructor, that uses another rate or has five
+    parameters, if no other class of the file that is built with the same arguments, and takes as
+    many inputs, uses the rate; those whose default, a number, is written down in their place do not
+    count; but a group of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`,
+    `lora_dropout=0.1`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -293,6 +300,8 @@ def _is_rate(name: str) -> bool:
         return True
     if said[0] == "dropout" and said[-1] in _PLACES:
         return True
+    if said[0] == "drop" and said[-1] in _PARTS:
+        return True
     return not _DROPS.isdisjoint(said) and said[-1] in _LAST
 
 
@@ -323,8 +332,11 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     if not used.isdisjoint(_ANY_NAME):
         return True
     unused_rates = [each for each in unused if _is_rate(each)]
+    asked = _asked(code, function, unused_rates)
+    if False not in asked:
+        unused = [each for each in unused if not _is_written(code, function, each)]
     others = len(unused) - len(unused_rates)
-    if _is_asked_for(code, function, unused_rates):
+    if True in asked:
         if _is_used_alike(code, function, unused_rates):
             return True
     elif len(unused) == len(own) or (others > 0 and not _are_leftovers(code, function, unused)):
@@ -366,16 +378,32 @@ def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
     return (len(own) >= enough or has_rate) and not _is_used_alike(code, function, unused_rates)
 
 
-def _is_asked_for(code: Code, function: Function, rates: list[str]) -> bool:
-    """Whether a call of the file gives a parameter a rate, and not 0."""
+def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
+    """Returns for the rates that calls of the file give whether they may be other than 0."""
     calls = calls_of(code).get(function, [])[:_MOST_ALIKE]
     given = ((function.given(call, name), name) for call in calls for name in rates)
-    return any(
-        isinstance(value, ast.expr)
-        and value is not function.defaults.get(name)
-        and not constants(code).is_always(value, (0, None))
+    return {
+        not constants(code).is_always(value, (0, None))
         for value, name in given
-    )
+        if isinstance(value, ast.expr) and value is not function.defaults.get(name)
+    }
+
+
+def _is_written(code: Code, function: Function, name: str) -> bool:
+    """Whether the default of a parameter is a number that the body has in its place.
+
+    Such a parameter is no more part of a signature that is kept than the dropout beside it.
+    """
+    default = code.value(given) if (given := function.defaults.get(name)) is not None else None
+    return default not in (0, 1) and not _is_rate(name) and default in _numbers(code, function)
+
+
+@kept
+def _numbers(code: Code, function: Function) -> frozenset[object]:
+    """Returns the numbers that are written down in the body of a function."""
+    constants = (each for one in function.node.body for each in ast.walk(one))
+    values = (each.value for each in constants if isinstance(each, ast.Constant))
+    return frozenset(each for each in values if is_number(each))
 
 
 @kept
@@ -403,7 +431,19 @@ def _names_of(function: Function) -> tuple[str, ...]:
 def _is_used_alike(code: Code, function: Function, rates: list[str]) -> bool:
     """Whether a class that can take the place of another uses a rate that this one does not."""
     alike = _alike(code).get((function.name, *_names_of(function)), [])[:_MOST_ALIKE]
-    return any(not _read_by(code, each).isdisjoint(rates) for each in alike if each is not function)
+    return any(
+        not _read_by(code, each).isdisjoint(rates)
+        for each in alike
+        if each.cls is not None
+        and function.cls not in each.cls.lineage()  # itself, and what `_Family` looks at
+        and (_takes(each) == _takes(function) or not (_takes(each) and _takes(function)))
+    )
+
+
+def _takes(function: Function) -> int:
+    """Returns how many inputs a Module takes, of which this is the constructor; 0: not known."""
+    forward = function.cls.method("forward") if function.cls is not None else None
+    return 0 if forward is None or function.name == "forward" else len(forward.parameters)
 
 
 @kept
@@ -452,14 +492,24 @@ def _calls_base(node: ast.stmt) -> bool:
 
 
 def _excuses_itself(code: Code, function: Function) -> bool:
-    """Whether the lines of the parameters or the docstring say that something is not used."""
+    """Whether a comment at the parameters or the docstring says that something is not used.
+
+    What the docstring says of another parameter, by its name, is no excuse, nor is a gap in it.
+    """
     node = function.node
     first = node.body[0]
-    last = first.end_lineno if is_stub([first]) else first.lineno - 1
-    numbers = range(node.lineno, max(node.lineno, last or 0) + 1)
+    lines = [code.line(n) for n in range(node.lineno, max(node.lineno + 1, first.lineno))]
+    comments = [line.partition("#")[2] for line in lines]
     above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
-    lines = [*map(code.line, numbers), above if above.startswith("#") else ""]
-    return any(map(EXCUSE.search, lines))
+    comments.append(above if above.startswith("#") else "")
+    docstring = ast.get_docstring(node) if is_stub([first]) else None
+    about = ""
+    for line in (docstring or "").splitlines():
+        said = _WORD.findall(line)[:2]  # `:param name`
+        about = next((w for w in said if w in function.names), about if said else "")
+        if not about or _is_rate(about):
+            comments.append(_GAP.sub("", line))
+    return any(map(EXCUSE.search, comments))
 
 
 @kept
@@ -477,6 +527,7 @@ class _Family:
     """The subclasses of the classes of a file, and which classes are abstract."""
 
     def __init__(self, code: Code) -> None:
+        self._code = code
         self._below: dict[Class, list[Class]] = {}
         for cls in code.classes:
             for base in cls.bases:
@@ -506,10 +557,25 @@ class _Family:
             return True
         for one in below:
             if one not in self._names:
-                self._names[one] = _names(one.node)
+                self._names[one] = self._used(one)
             if name in self._names[one]:
                 return True
         return False
+
+    def _used(self, cls: Class) -> set[str]:
+        """Returns the names in a class, without what its constructor only gives to its base."""
+        init = cls.methods.get("__init__")
+        used = _names(cls.node)
+        if init is None:
+            return used
+        passed: dict[str, int] = {}
+        for call in ast.walk(init.node):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
+                for each in (*call.args, *(k.value for k in call.keywords)):
+                    if isinstance(each, ast.Name):
+                        passed[each.id] = passed.get(each.id, 0) + 1
+        named = self._code.names_in(cls.node)
+        return used - {name for name, times in passed.items() if len(named[name]) == times}
 
 
 @kept

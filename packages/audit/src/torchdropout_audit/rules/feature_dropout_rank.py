@@ -43,6 +43,7 @@ _SAME = frozenset((
     "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh",
     "softplus", "hardswish", "dropout", "alpha_dropout", "contiguous", "float", "activation",
 ))  # fmt: skip
+_TURNS = frozenset(("transpose", "permute", "swapaxes", "swapdims", "movedim"))
 
 
 @rule(
@@ -58,8 +59,9 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
 
     The rule looks at the nearest layer before it that determines the dimensions, or a `view`,
     `reshape`, `flatten` or `mean` that makes a matrix; only layers that keep a shape may be in
-    between: activations, LayerNorm, plain dropout. Where that layer does not tell, it looks at the
-    nearest one after it.
+    between: activations, LayerNorm, plain dropout, or change the order of its dimensions, such as
+    `transpose`. A BatchNorm1d right after a Linear has a matrix. Where that layer does not tell, it
+    looks at the nearest one after it.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
@@ -76,12 +78,12 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     for path in paths(code):
         dropout = _FEATURE.fullmatch(kind(path.last))
         if dropout is None:
-            if _SPATIAL.fullmatch(kind(path.last)) and (giver := _giver(path)) is not None:
+            if _SPATIAL.fullmatch(kind(path.last)) and (giver := _giver(path)[0]) is not None:
                 before.setdefault(giver.node, (giver, path.last))
             continue
         if path.last.node in seen or not drops(code, path.last):
             continue
-        giver = _giver(path)
+        giver, between = _giver(path)
         if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
             continue
         spatial = _SPATIAL.fullmatch(kind(giver))
@@ -93,7 +95,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 f"{kind(path.last)} after {kind(giver)}: {fault}",
                 kind(path.last).replace(dropout[1], spatial[1]),
             )
-        elif _makes_matrix(code, giver):
+        elif "BatchNorm1d" in between or _makes_matrix(code, giver):
             seen.add(path.last.node)
             fault = (
                 "it takes 2-D input as unbatched and drops whole samples"
@@ -101,7 +103,9 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 else "torch warns about 2-D input, and drops single elements"
             )
             yield Hit(path.last.node, f"{kind(path.last)} after {kind(giver)}: {fault}", "Dropout")
-        elif kind(giver) in ("Linear", "Embedding") or giver.name in RNNS:
+        elif _TURNS.isdisjoint(between) and (
+            kind(giver) in ("Linear", "Embedding") or giver.name in RNNS
+        ):
             seen.add(path.last.node)
             yield Hit(
                 path.last.node,
@@ -122,14 +126,29 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             )
 
 
-def _giver(path: Path) -> Layer | None:
-    """Returns the nearest layer that determines the dimensions; None if an option may."""
+def _giver(path: Path) -> tuple[Layer | None, set[str]]:
+    """Returns the nearest layer that determines the dimensions, and the kinds of those between.
+
+    None if an option may determine them. A BatchNorm1d takes a matrix, too, and only what is before
+    it tells.
+    """
+    between: set[str] = set()
+    norm: Layer | None = None
     for each in path.perhaps():
         name = kind(each.last)
         if name in _SAME or (each.loose and name.startswith("BatchNorm")):
             continue
-        return None if each.loose else each.last
-    return None
+        if not each.loose and name == "Linear" and norm is not None:
+            return each.last, between | {"BatchNorm1d"}
+        if norm is not None:
+            break
+        if not each.loose and name == "BatchNorm1d":
+            norm = each.last
+        elif each.loose or name not in _TURNS:
+            return None if each.loose else each.last, between
+        else:
+            between.add(name)
+    return norm, between
 
 
 def _makes_matrix(code: Code, layer: Layer) -> bool:

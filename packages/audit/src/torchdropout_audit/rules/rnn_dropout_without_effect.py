@@ -45,9 +45,9 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     with a dropout above 0 and one layer, which is the default. The number is followed through
     names, `**options` and the calls of the file. It is advice if there is surely one layer and the
     rate is not known. It is also advice if only defaults, of parameters or of options
-    (`add_argument`, a dataclass), say that there is one layer and that the rate is above 0, and no
-    other dropout has that rate. If the number of layers is not known, or a test looks at it,
-    nothing is reported.
+    (`add_argument`, a dataclass, a class such as `Config`), say that there is one layer and that
+    the rate is above 0, and no other dropout has that rate. If the number of layers is not known,
+    or a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
