@@ -102,7 +102,6 @@ def keep_of_tile(
     TIES: tl.constexpr,
 ):
     """The keep bits of a tile, from the mask index of its first probability."""
-    seed, stream = key_of(seed, stream)  # here: the registers are needed elsewhere
     if HOW == SINGLE:
         i = tl.arange(0, ROWS * COLUMNS)
         row, column = (i // COLUMNS).to(tl.int64), (i % COLUMNS).to(tl.int64)
@@ -234,9 +233,10 @@ def forward(
         weights = tl.exp(scores - shift[:, None])
         before = tl.exp(largest - shift)
         total = total * before + tl.sum(weights, axis=1)
+        own_seed, own_stream = key_of(seed, stream)  # here: elsewhere registers would be spilled
         keep = keep_of_tile(
-            seed,
-            stream,
+            own_seed,
+            own_stream,
             tie,
             low,
             first + n * step_key,
@@ -356,9 +356,10 @@ def of_queries(
             KIND,
         )
         weights = tl.exp(scores - largest[:, None]) * inverse[:, None]
+        own_seed, own_stream = key_of(seed, stream)  # here: elsewhere registers would be spilled
         keep = keep_of_tile(
-            seed,
-            stream,
+            own_seed,
+            own_stream,
             tie,
             low,
             first + n * step_key,
@@ -428,6 +429,7 @@ def of_keys(
 
     Its tiles are transposed, so that no product takes a transposed tile of probabilities.
     """
+    seed, stream = key_of(seed, stream)
     base = wide(base)
     step_query, step_key, rows_in_all = wide(step_query), wide(step_key), wide(rows_in_all)
     step_head = wide(step_head)

@@ -30,14 +30,17 @@ def _says_deliberate(name: str) -> bool:
 
 
 _INFERENCE = frozenset(
-    ("predict", "predictor", "predictors", "prediction", "infer", "inference", "inferencer")
-    + ("recognition", "recognizer", "tensorrt", "trt", "trtllm", "onnx", "onnxruntime", "triton")
+    ("predict", "predictor", "predictors", "infer", "inference", "inferencer", "recognizer")
+    + ("tensorrt", "trt", "trtllm", "onnx", "onnxruntime", "triton")
     + ("runtime", "export", "exporter", "exporters", "serving", "deploy", "deployment")
 )
+# Among other words they name a subject, as in `traffic-prediction`.
+_INFERENCE_ALONE = frozenset((("prediction",), ("recognition",)))
 
 
 def _says_inference(name: str) -> bool:
-    return not _INFERENCE.isdisjoint(words(name))
+    said = words(name)
+    return said in _INFERENCE_ALONE or not _INFERENCE.isdisjoint(said)
 
 
 @dataclass(frozen=True)
