@@ -386,11 +386,20 @@ class _Reader:
     # --- Of one call ----------------------------------------------------------------------------
 
     def receiver(self, node: ast.Call, method: str) -> str:
-        """Returns `model` for `model.eval()`, `self.net` for `self.net.train()`; else ""."""
+        """Returns `model` for `model.eval()`, `self.net` for `self.net.train()`; else "".
+
+        A method's own name for an attribute, as after `net = self.net`, is that of the attribute.
+        """
         func = node.func
         if not isinstance(func, ast.Attribute) or func.attr != method:
             return ""
-        return _dotted(_unmoved(func.value))
+        expr = _unmoved(func.value)
+        if isinstance(expr, ast.Name):
+            values = self.code.assigned(expr)
+            only = _unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
+            if isinstance(only, ast.Attribute) and _dotted(only).startswith("self."):
+                return _dotted(only)
+        return _dotted(expr)
 
     def is_off(self, node: ast.Call) -> bool:
         """Whether the argument is False: `model.train(False)`, `model.train(mode=False)`."""
