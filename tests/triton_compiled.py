@@ -260,10 +260,11 @@ def facts(options, made):
         def field(name):
             return int(re.search(rf"\.{name}:\s+(\d+)", text)[1])
 
-        instructions = re.findall(r"^\s+([a-z]\w+)", text.split("s_endpgm")[0], re.M)
-        vector = sum(i.startswith(("v_", "global_", "ds_", "buffer_")) for i in instructions)
-        if "M" in options:
-            vector = of_loop(of_amd(text.split("s_endpgm")[0]))
+        code = text.split(".Lfunc_end")[0]
+        instructions = re.findall(r"^\s+([a-z]\w+)", code, re.M)
+        # All of them: a flag, which no path through the code knows, decides between two blocks.
+        counted = of_amd(code)
+        vector = of_loop(counted) if "M" in options else sum(one.counts for one in counted)
         return {
             "instructions": sorted(set(instructions)),
             "vector": vector / elements(options, 64),

@@ -82,21 +82,21 @@ def in_rows(
     if not ALIGNED:
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
-    whole = (start >= 0) & (start + 8 * BLOCKS <= n)
-    inside = in_row(i, start, n)
-    if whole:
+    TYPE: tl.constexpr = RESIDUAL.dtype.element_ty
+    # All of it twice: what only the ends of a row need is not computed elsewhere then.
+    if (start >= 0) & (start + 8 * BLOCKS <= n):
         x = tl.load(X + start + i)
         residual = tl.load(RESIDUAL + start + i)
         bias = tl.load(BIASES + start + i) if BIAS else x
+        keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
+        tl.store(Y + start + i, value(x, residual, bias, keep, scale, TYPE, BIAS))
     else:
+        inside = in_row(i, start, n)
         x = tl.load(X + start + i, mask=inside)
         residual = tl.load(RESIDUAL + start + i, mask=inside)
         bias = tl.load(BIASES + start + i, mask=inside) if BIAS else x
-    keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
-    y = value(x, residual, bias, keep, scale, RESIDUAL.dtype.element_ty, BIAS)
-    if whole:
-        tl.store(Y + start + i, y)
-    else:
+        keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
+        y = value(x, residual, bias, keep, scale, TYPE, BIAS)
         tl.store(Y + start + i, y, mask=inside)
 
 

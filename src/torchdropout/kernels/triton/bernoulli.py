@@ -191,17 +191,16 @@ def in_rows(
     if not ALIGNED:
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
-    whole = (start >= 0) & (start + 8 * BLOCKS <= n)
-    if whole:
+    # All of it twice: what only the ends of a row need is not computed elsewhere then.
+    if (start >= 0) & (start + 8 * BLOCKS <= n):
         x = tl.load(X + start + i)
+        keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
+        tl.store(Y + start + i, value(x, keep, scale, shift, drop, TYPE, SHIFT))
     else:
-        x = tl.load(X + start + i, mask=in_row(i, start, n))
-    keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
-    y = value(x, keep, scale, shift, drop, TYPE, SHIFT)
-    if whole:
-        tl.store(Y + start + i, y)
-    else:
-        tl.store(Y + start + i, y, mask=in_row(i, start, n))
+        inside = in_row(i, start, n)
+        x = tl.load(X + start + i, mask=inside)
+        keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
+        tl.store(Y + start + i, value(x, keep, scale, shift, drop, TYPE, SHIFT), mask=inside)
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "n"])
