@@ -142,6 +142,7 @@ class TestBits:
         )
         assert text.startswith("('triton', 'reference') cpu: triton | cuda, xpu: triton: masked_")
 
+    @loops
     def test_in_a_cuda_graph_they_read_the_key_from_the_device(self):
         env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
         found = json.loads(run(str(SCRIPTS / "triton_captured.py"), **env).splitlines()[-1])

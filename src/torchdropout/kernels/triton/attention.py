@@ -310,6 +310,7 @@ def of_queries(
     KIND: tl.constexpr,
 ):
     """The gradient of q: a program has M queries of a head. It also writes what `of_keys` needs."""
+    seed, stream = key_of(seed, stream)
     base = wide(base)
     step_query, step_key, rows_in_all = wide(step_query), wide(step_key), wide(rows_in_all)
     tiles = (queries + M - 1) // M
@@ -356,10 +357,9 @@ def of_queries(
             KIND,
         )
         weights = tl.exp(scores - largest[:, None]) * inverse[:, None]
-        own_seed, own_stream = key_of(seed, stream)  # here: elsewhere registers would be spilled
         keep = keep_of_tile(
-            own_seed,
-            own_stream,
+            seed,
+            stream,
             tie,
             low,
             first + n * step_key,
