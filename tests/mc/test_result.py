@@ -103,9 +103,8 @@ class TestQuantiles:
         assert torch.equal(r.quantiles([0.1, 0.7]), expected)
         assert sizes == [20] * 6
 
-    def test_the_limit_is_torchs(self):
-        with pytest.raises(RuntimeError, match="too large"):
-            torch.quantile(torch.empty(1).expand(2**24 + 1), 0.5)
+    def test_torch_takes_as_many_as_the_limit(self):
+        """Some versions take more: torch 2.13 does not, 2.15 does."""
         limit = importlib.import_module("torchdropout.mc._result")._QUANTILE_LIMIT
         assert torch.quantile(torch.zeros(1).expand(limit), 0.5) == 0
 

@@ -431,8 +431,9 @@ def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatc
 def test_one_process_goes_on_where_others_cannot_load_the_target(target, tmp_path, capfd):
     # The first that loads it stays.
     before = f"os.mkdir({str(tmp_path / 'loaded')!r})"
-    results = only(run_verifier(target("", before=before), select=SHARED, jobs=3))
-    assert failed(results).keys() <= {"layout-mask"}  # advice on torch's dropout
+    found = failed(only(run_verifier(target("", before=before), select=SHARED, jobs=3)))
+    found.pop("layout-mask", None)  # advice on torch's dropout
+    assert found == {}
 
 
 def test_ctrl_c_ends_all_processes_of_a_target(target):

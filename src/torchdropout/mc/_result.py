@@ -28,7 +28,7 @@ _HOW = {
     "aleatoric_variance": "give the variance of the noise, as `precision=` or `variance=`",
     "log_density": "give `target=` and the variance of the noise, as `precision=` or `variance=`",
 }
-_QUANTILE_LIMIT = 2**24  # elements that torch.quantile accepts
+_QUANTILE_LIMIT = 2**24  # elements that torch.quantile accepts in every version
 
 
 @dataclass(frozen=True, repr=False, eq=False)
