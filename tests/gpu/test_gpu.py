@@ -152,7 +152,7 @@ class TestGraphsAndStreams:
         "function",
         [
             lambda x: F.dropout(x, 0.3),
-            lambda x: F.dropout(F.dropout2d(x[None, None], 0.3), 0.3),
+            lambda x: F.dropout(F.dropout2d(x.view(1, 64, 8, 8), 0.3), 0.3),
             lambda x: F.dropout_add(x, x, 0.3, bias=x[0].detach()),
             lambda x: F.gaussian_dropout(x, 0.3),
             lambda x: F.drop_block1d(x, 0.1, 3),
@@ -161,7 +161,7 @@ class TestGraphsAndStreams:
             lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], None, 0.3),
         ],
     )
-    def test_each_replay_draws_and_a_backward_has_the_mask_of_its_forward(self, function):
+    def test_each_replay_draws_by_the_generator_of_the_gpu(self, function):
         x = torch.rand(64, 64, device=DEVICE).add(1).requires_grad_()
 
         def run():
@@ -169,6 +169,7 @@ class TestGraphsAndStreams:
             return y, *torch.autograd.grad(y.sum(), x)
 
         stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
                 run()

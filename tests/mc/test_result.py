@@ -104,9 +104,12 @@ class TestQuantiles:
         assert sizes == [20] * 6
 
     def test_torch_takes_as_many_as_the_limit(self):
-        """Some versions take more: torch 2.13 does not, 2.15 does."""
+        """And no more, up to 2.13; 2.15 does."""
         limit = importlib.import_module("torchdropout.mc._result")._QUANTILE_LIMIT
         assert torch.quantile(torch.zeros(1).expand(limit), 0.5) == 0
+        if tuple(map(int, torch.__version__.split(".")[:2])) <= (2, 13):
+            with pytest.raises(RuntimeError, match="too large"):
+                torch.quantile(torch.zeros(1).expand(limit + 1), 0.5)
 
     def test_of_outputs_of_16_bits(self):
         y = torch.arange(5.0, dtype=torch.bfloat16)[:, None]

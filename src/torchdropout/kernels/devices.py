@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..contract.seed import as_int64
+from ..contract.seed import as_int64, captures
 from ..errors import ArgumentValueError, TorchDropoutError
 from . import cpu, triton
 
@@ -182,7 +182,7 @@ def serve(x: torch.Tensor) -> bool:
 
 def _is_capturing(x: torch.Tensor) -> bool:
     """Whether a CUDA graph is captured, which forbids to look at a result."""
-    return x.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    return x.device.type == "cuda" and captures()
 
 
 def _wanted(operator: str, device: torch.device) -> bool:

@@ -394,12 +394,15 @@ class _Reader:
         if not isinstance(func, ast.Attribute) or func.attr != method:
             return ""
         expr = _unmoved(func.value)
-        if isinstance(expr, ast.Name):
-            values = self.code.assigned(expr)
-            only = _unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
-            if isinstance(only, ast.Attribute) and _dotted(only).startswith("self."):
-                return _dotted(only)
+        only = self._only_value(expr)
+        if isinstance(only, ast.Attribute) and _dotted(only).startswith("self."):
+            return _dotted(only)
         return _dotted(expr)
+
+    def _only_value(self, expr: ast.expr) -> ast.expr | None:
+        """Returns what a name is given, if that is one thing."""
+        values = self.code.assigned(expr) if isinstance(expr, ast.Name) else []
+        return _unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
 
     def is_off(self, node: ast.Call) -> bool:
         """Whether the argument is False: `model.train(False)`, `model.train(mode=False)`."""
@@ -424,9 +427,8 @@ class _Reader:
         """Returns the function of the file that a call runs, of an object that it builds too."""
         func = node.func
         found = self.code.local(func)
-        if found is None and isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
-            values = self.code.assigned(func.value)  # net = Net(); net.predict(x)
-            only = _unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
+        if found is None and isinstance(func, ast.Attribute):
+            only = self._only_value(func.value)  # net = Net(); net.predict(x)
             cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
             found = cls.method(func.attr) if isinstance(cls, Class) else None
         return found if isinstance(found, Function) else None
