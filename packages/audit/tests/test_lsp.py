@@ -319,6 +319,20 @@ def test_settings_are_read_again(tmp_path):
     scripted(script, tmp_path)
 
 
+def test_settings_that_change_during_an_audit(tmp_path):
+    log = tmp_path / "log"
+
+    async def script(editor):
+        uri = editor.open(tmp_path / "a.py", BAD + "# slow\n")
+        while not (log.exists() and "slow" in log.read_text()):  # it has read the old settings
+            await asyncio.sleep(0.05)
+        (tmp_path / "pyproject.toml").write_text("[tool.torchdropout.audit]\nignore = ['TD101']\n")
+        editor.save(uri)
+        assert await editor.found(uri) == []
+
+    scripted(script, tmp_path, program=("-c", FAULTY, "--unhurried", str(log)))
+
+
 def test_wrong_settings_where_it_starts_do_not_stop_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.torchdropout.audit]\nno = 1\n")

@@ -135,8 +135,11 @@ class Server(LanguageServer):
             known = opened.document
             if known is None or known.texts != texts or opened.parts != uris:
                 versions = tuple(part.version for part in parts)
+                turn = opened.turn
                 known = await asyncio.to_thread(self._audit, opened.uri, texts)
-                opened.parts, opened.versions, opened.document = uris, versions, known
+                opened.parts, opened.versions = uris, versions
+                # Settings may have changed meanwhile: what was found by the old ones is not kept.
+                opened.document = known if opened.turn == turn else None
             return opened, known
 
     def range_of(self, document: Document, part: int, start: Place, end: Place) -> types.Range:
