@@ -446,6 +446,20 @@ def test_the_arguments_are_as_before():
     assert torch.equal(x, X)
 
 
+def test_nor_do_those_in_a_list_change():
+    """A tensor that has a history has no `deepcopy`."""
+    weight = torch.ones(8, requires_grad=True)
+    x = X * weight
+
+    class Writes(torch.nn.Module):
+        def forward(self, x, rows):
+            rows[0].mul_(2)
+            return F.dropout(x, 0.5, self.training)
+
+    assert not mc.plan(Writes().eval(), x, [x]).problem
+    assert torch.equal(x, X)
+
+
 # --- Bad input -----------------------------------------------------------------------------------
 
 

@@ -203,6 +203,21 @@ def test_what_lies_before_the_block_of_the_first_draw_is_computed_once():
     assert state_of(model) == before
 
 
+class Pair(Residual):
+    def forward(self, x):
+        x = self.before(x)
+        return self.block(x, self.table) - self.block(2 * x, self.table)
+
+
+@pytest.mark.parametrize("make", [Residual, Pair])
+def test_that_block_may_be_called_again(make):
+    model = seeded(make)
+    model.after = model.block
+    made = mc.MCDropout(model, 5, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples(model, X, 5), **CLOSE)
+    assert [way.strategy for way in made._ways.values()] == ["expand"]
+
+
 class Heads(torch.nn.Module):
     """Two results of what lies before the draws, of which one is the prediction."""
 

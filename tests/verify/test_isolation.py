@@ -470,6 +470,20 @@ def test_what_ends_the_process_while_it_loads(target, before, got, note, capfd, 
     assert outcome.is_partial
 
 
+def test_what_a_target_raises_outside_of_a_check(target, capfd):
+    stops = """
+        class Stop(BaseException): pass
+        class Stops(torch.nn.Module):
+            def __init__(self, p=0.5): raise Stop("here")
+        """
+    bad, good = target("", "bad", stops).replace(":bad", ":Stops"), target("", "good")
+    outcome = run_verifier(bad, good, select=("empty-input",))
+    (message,) = outcome.unable
+    assert message.startswith(f"TARGET {bad!r} raised outside of a check: ")
+    assert message.endswith("Stop: here")
+    assert [report.target for report in outcome.reports] == [good]
+
+
 def test_a_target_that_loads_only_once(target, tmp_path, capfd):
     mark = tmp_path / "loaded"
     before = f"""

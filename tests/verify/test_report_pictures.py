@@ -7,7 +7,8 @@ import pytest
 from torchdropout.verify.report.pictures import draw
 from verify import _reports as r
 
-SEEN, WRONG, BAND, PALE = (f"var(--td-{name})" for name in ("seen", "fail", "band", "pale"))
+NAMES = ("seen", "fail", "band", "pale", "ink")
+SEEN, WRONG, BAND, PALE, INK = (f"var(--td-{name})" for name in NAMES)
 
 
 def drawn(figures, status="ok"):
@@ -161,6 +162,15 @@ def test_places_and_lags_outside_their_limits_have_another_colour():
     picture = drawn(r.lags(l4=0.25))
     assert strokes(picture, WRONG) == 1
     assert strokes(picture, SEEN) == 22
+
+
+def test_the_first_and_the_last_lag_are_within_the_axes():
+    picture = drawn(r.lags())
+    places = [x for path in paths(picture, SEEN) for x, _ in points(path)]
+    (zero,) = [points(p) for p in paths(picture, INK) if len({y for _, y in points(p)}) == 1]
+    (left, _), (right, _) = zero
+    assert left + 2 < min(places) < left + 20
+    assert right - 20 < max(places) < right - 2
 
 
 def test_a_stem_is_as_high_as_its_deviation():

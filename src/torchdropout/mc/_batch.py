@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import _torch
-from ..scope._places import _is_packed, _of_packed
+from ..scope._places import _is_packed, _of_packed, _size
 from ._plan import fresh
 
 
@@ -38,8 +38,7 @@ class Batch(NamedTuple):
 
     def _having(self, leaves: Sequence[Any]) -> Iterator[int]:
         for number, leaf in enumerate(leaves):
-            tensor = isinstance(leaf, torch.Tensor) and leaf.ndim > self.dim
-            if _is_packed(leaf) or (tensor and leaf.shape[self.dim] == self.size):
+            if _size(leaf, self.dim) == self.size:
                 yield number
 
     def having(self) -> frozenset[int]:

@@ -159,9 +159,8 @@ class Passes(keyed):
         super()._leave()
 
     def _let_in(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
-        """Make the passes of the arguments of a module, if this is its first call."""
-        if self.expanded or self.inlet is None:
-            return None
+        """Make the passes of a module's arguments, of those that have the inputs and no passes."""
+        assert self.inlet is not None
         given = Batch(args, kwargs, self.batch_dim, self._size, self.inlet.leaves)
         if given.only is None:
             self.inlet = self.inlet._replace(leaves=given.having())
