@@ -94,6 +94,16 @@ def test_the_region_of_what_has_several_lines():
     assert lines[end_line - 1][: end_column - 1].endswith(("dropout=0.5)", "0.5"))
 
 
+@pytest.mark.parametrize("after", [[], ["x = 1"]])
+def test_the_region_of_what_ends_its_cell(after):
+    file = notebook("import torch.nn.functional as F\nF.dropout(x, 0.5)", *after)
+    book = Notebook(Source(file))
+    [found] = map(book.placed, audit_text(book.text, rules={"functional-always-on"}))
+    line, column, end_line, end_column = found.region
+    assert line == end_line
+    assert file.split("\n")[line - 1][column - 1 : end_column - 1] == "F.dropout(x, 0.5)"
+
+
 def test_a_broken_cell_has_a_region():
     file = notebook("x = 1", "y = 2\nx = (")
     report, _ = audit_data(file.encode().replace(b"x = 1", b"dropout"), "n.ipynb")
