@@ -112,6 +112,11 @@ def test_mode_by_default_is_seen():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_function_without_a_mode_draws_at_each_call():
+    x, target = torch.ones(64), from_numpy(lambda x, p: x * (np.random.random_sample(64) >= p))
+    assert not torch.equal(target(x, 0.5), target(x, 0.5))
+
+
 def test_global_generator_is_put_back():
     before = np.random.get_state()[1].copy()
     from_numpy(right_global)(torch.ones(8), 0.5)
