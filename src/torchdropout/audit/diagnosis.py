@@ -66,7 +66,7 @@ def joined(
         kept=0 if train is None else train.kept,
         also=also,
     )
-    is_empty = train is not None and train.empty >= train.calls > 0
+    is_empty = train is not None and train.empty >= train.calls
     return Observed(
         site, first.known, first.sure, first.frozen, first.is_lost, first.layers, is_empty
     )
