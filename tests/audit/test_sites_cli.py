@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.audit.load import Input, load_model, read_input
+from torchdropout.audit.load import Input, load_model, read_input, read_inputs
 from torchdropout.cli import run
 from torchdropout.errors import ArgumentValueError, TargetError
 
@@ -189,6 +189,9 @@ def test_inputs_that_are_none(text, capsys):
 
 def test_inputs():
     assert read_input("2") == Input("", (2,), torch.float32)
+    assert [each.name for each in read_inputs(["2", "2", "x=2", "y=2"])] == ["", "", "x", "y"]
+    with pytest.raises(ArgumentValueError, match=r"once for each name, got 'x=2' \(str\) and"):
+        read_inputs(["x=2", "2", "x=3"])
     ids = read_input("ids=3x5:int64").make(torch.device("cpu"))
     assert ids.dtype == torch.int64
     assert set(ids.flatten().tolist()) <= {0, 1}

@@ -76,6 +76,23 @@ def read_input(text: str) -> Input:
     return Input(match[1] or "", tuple(int(size) for size in match[2].split("x")), dtype)
 
 
+def read_inputs(texts: Sequence[str]) -> list[Input]:
+    """Reads several inputs, of which each name is given once.
+
+    Raises:
+        ArgumentValueError: A text has another form, or a name is repeated.
+    """
+    found = [read_input(text) for text in texts]
+    names = [each.name for each in found if each.name]
+    for text, each in zip(texts, found, strict=True):
+        if names.count(each.name) > 1:
+            raise ArgumentValueError(
+                f"Expected `--input` to be given once for each name, got {text!r} (str) "
+                f"and another for {each.name}"
+            )
+    return found
+
+
 def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
     """Loads a model and what to call it with.
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..audit import Sites
-from ..audit.load import Input, load_model, read_input
+from ..audit.load import Input, load_model, read_inputs
 from ..audit.report import (
     render_sites,
     render_sites_html,
@@ -83,7 +83,7 @@ def audit_model(
     """
     not_both(quiet, every)
     try:
-        made = [read_input(text) for text in inputs]
+        made = read_inputs(inputs)
         if output is not None:
             need_writable(output)
     except WRONG as error:

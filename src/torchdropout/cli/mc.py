@@ -12,7 +12,7 @@ from typing import Any
 import click
 from torch.export import ExportedProgram
 
-from ..audit.load import load_model, read_input
+from ..audit.load import load_model, read_inputs
 from ..errors import TorchDropoutError
 from ..loading import one_line, target_error
 from ..mc import Plan
@@ -90,7 +90,7 @@ def plan(
     be run or draws nowhere, 130 interrupted.
     """
     try:
-        made = [read_input(text) for text in inputs]
+        made = read_inputs(inputs)
         if output is not None:
             need_writable(output)
     except WRONG as error:
