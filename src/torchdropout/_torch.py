@@ -322,9 +322,6 @@ compiler_backend = _imported_at_use(
 class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
     """A mode that observes operators, without loading the compiler to be skipped by it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False

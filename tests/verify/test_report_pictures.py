@@ -166,6 +166,12 @@ def test_places_and_lags_outside_their_limits_have_another_colour():
     assert strokes(picture, SEEN) == 22
 
 
+@pytest.mark.parametrize("figures", [r.rates(), r.places(), r.lags()], ids=["rates", "places", "lags"])
+def test_a_line_marks_what_is_expected(figures):
+    lines = [points(path) for path in paths(drawn(figures), INK)]
+    assert any(len({x for x, _ in line}) == 1 or len({y for _, y in line}) == 1 for line in lines)
+
+
 def test_the_first_and_the_last_lag_are_within_the_axes():
     picture = drawn(r.lags())
     places = [x for path in paths(picture, SEEN) for x, _ in points(path)]
