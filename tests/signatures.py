@@ -1,6 +1,6 @@
 """The arguments and defaults of the public interface, as text.
 
-    python tests/signatures.py > tests/signatures.txt
+python tests/signatures.py > tests/signatures.txt
 """
 
 from __future__ import annotations

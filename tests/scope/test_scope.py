@@ -451,6 +451,17 @@ def test_samples_that_alternate():
         model(x)
 
 
+def test_folded_samples_beside_draws_of_other_places():
+    def forward(x):
+        windows = torch_F.dropout(x.reshape(-1, 3, 4), 0.5).reshape(x.shape)
+        return windows + torch_F.dropout(x, 0.5) + torch_F.dropout(torch.ones(4), 0.5)
+
+    found = td.find_sites(Calls(forward), torch.randn(8, 6, 4)).values()
+    axes = [site.place.batch for site in found]
+    assert [axis and axis.times for axis in axes] == [2, 1, None]
+    assert not any(site.problem for site in found)
+
+
 def attending(drop, x, memory):
     """All samples read a memory, of which dropout drops parts."""
     return x + torch.tanh(x @ drop(memory).T) @ memory

@@ -166,7 +166,9 @@ def test_places_and_lags_outside_their_limits_have_another_colour():
     assert strokes(picture, SEEN) == 22
 
 
-@pytest.mark.parametrize("figures", [r.rates(), r.places(), r.lags()], ids=["rates", "places", "lags"])
+@pytest.mark.parametrize(
+    "figures", [r.rates(), r.places(), r.lags()], ids=["rates", "places", "lags"]
+)
 def test_a_line_marks_what_is_expected(figures):
     lines = [points(path) for path in paths(drawn(figures), INK)]
     assert any(len({x for x, _ in line}) == 1 or len({y for _, y in line}) == 1 for line in lines)

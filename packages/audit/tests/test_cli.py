@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -387,6 +388,22 @@ def test_strict_and_ignores_of_a_file_are_set(capsys):
         file.write("per-file-ignores = { 'a.py' = ['p-one'] }\n")
     assert run() == 0
     capsys.readouterr()
+
+
+def test_a_bar_starts_no_thread(monkeypatch):
+    """Processes are forked beside it."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    before = threading.active_count()
+    with command._bar() as move:
+        move(1, 2)
+        assert "1/2" in sys.stderr.getvalue()
+        assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(
