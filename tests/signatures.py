@@ -1,6 +1,6 @@
-"""The arguments and defaults of the public interface, as text.
+"""The arguments and defaults of the public interface, as text: what is in signatures.txt.
 
-python tests/signatures.py > tests/signatures.txt
+Where one changes, `python tests/signatures.py > tests/signatures.txt` writes it anew.
 """
 
 from __future__ import annotations
