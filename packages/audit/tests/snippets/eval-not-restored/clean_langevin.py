@@ -31,6 +31,15 @@ def attack(model, loader, eps):
         yield x + eps * x.grad.sign()
 
 
+def dream(model, size, device):
+    image = torch.zeros(size, device=device, requires_grad=True)
+    for _ in range(20):
+        model.eval()
+        model(image).sum().backward()
+        image.data.add_(image.grad)
+        image.grad.zero_()
+
+
 class Style(torch.nn.Module):
     def __init__(self, vgg):
         super().__init__()
