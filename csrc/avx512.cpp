@@ -15,7 +15,7 @@ struct Avx512 : OnPacks<Avx512> {
   struct Keep {
     __mmask32 at[2];  // elements 0 to 31, 32 to 63
   };
-  static constexpr int kBatch = 8;
+  static constexpr int kBatch = 6;  // of four registers each: with more of them some are stored
 
   template <class C>
   struct Pack;

@@ -34,20 +34,14 @@ class MaskWalk final : public Walk {
 
   void repeated(const Place& at, int64_t n) const override {
     const int64_t times = inner().size;
-    uint64_t once = word(at, n);
+    const uint64_t once = word(at, n);
     if (times > kPiece / 2 || !adjacent(times)) {
       for (int64_t i = 0; i < n; ++i) all_as(at.moved_by(other_, i), times, once >> i & 1);
       return;
     }
-    // As many stretches at a time as fit.
-    const int64_t together = kPiece / times;
-    for (int64_t i = 0; i < n; i += together) {
-      const int64_t here = std::min(together, n - i);
-      uint64_t bits[kPiece / kGroup + 1];
-      stretch(once, here, times, bits);
-      once = together < kGroup ? once >> together : 0;
-      runs_.bits(job_.affine, operands(at.moved_by(other_, i)), here * times, bits, streaming_);
-    }
+    uint64_t bits[kMostTogether / kGroup + 1];
+    stretch(once, n, times, bits);
+    runs_.bits(job_.affine, operands(at), n * times, bits, streaming_);
   }
 
   void reused(const Place& at, int64_t n, int64_t rows) const override {
@@ -117,6 +111,10 @@ class MaskWalk final : public Walk {
 
   // Write each of n bits `times` times; there is a word more than needed.
   static void stretch(uint64_t bits, int64_t n, int64_t times, uint64_t* to) {
+    if (times % kGroup == 0) {
+      for (; n > 0; --n, bits >>= 1) to = std::fill_n(to, times / kGroup, -(bits & 1));
+      return;
+    }
     uint64_t word = 0;  // the bits below `used` are to be written
     int64_t used = 0;
     for (; n > 0; --n, bits >>= 1) {

@@ -68,23 +68,32 @@ class Runner {
   // Bytes ahead of the reads and writes: what a core has in flight while it waits for memory.
   static constexpr int kAhead = 2048;
 
+  // An element in each operand. Loops count from one of their own: pointers that are moved from
+  // group to group, and are members in the end, GCC keeps in memory or packs into a vector register.
+  struct At {
+    const X* x;
+    Y* y;
+    const Y* residual;
+    const C* bias;
+    C* sums;
+
+    At moved(int64_t n) const {
+      return {x + n, y + n, kResidual ? residual + n : residual, kBias ? bias + n : bias,
+              kSums ? sums + n : sums};
+    }
+  };
+
   const Pack scale_, shift_, drop_value_;
-  const X* x_;
-  Y* y_;
-  const Y* residual_;
-  const C* bias_;
-  C* sums_;
+  At at_;
 
  public:
   Runner(const Affine& affine, const Operands& at)
       : scale_(Isa::broadcast(constant(affine.scale))),
         shift_(Isa::broadcast(constant(affine.shift))),
         drop_value_(Isa::broadcast(constant(kResidual || kSums ? 0.0 : affine.drop_value))),
-        x_(static_cast<const X*>(at.x)),
-        y_(static_cast<Y*>(at.y)),
-        residual_(static_cast<const Y*>(at.residual)),
-        bias_(static_cast<const C*>(at.bias)),
-        sums_(static_cast<C*>(at.sums)) {}
+        at_{static_cast<const X*>(at.x), static_cast<Y*>(at.y),
+            static_cast<const Y*>(at.residual), static_cast<const C*>(at.bias),
+            static_cast<C*>(at.sums)} {}
 
   static void indexed(const Affine& affine, const Operands& at, int64_t n, const IndexedMask& mask,
                       bool streaming) {
@@ -153,10 +162,18 @@ class Runner {
   template <bool streaming, int size>
   void batches(const Folded& folded, const IndexedMask& mask, uint64_t* block, int64_t* n) {
     Keep keep[size];
-    for (; *n >= kGroup * size; *n -= kGroup * size, *block += kGroup / kPerBlock * size) {
+    const At from = at_;
+    int64_t done = 0;
+    for (; *n - done >= kGroup * size; *block += kGroup / kPerBlock * size) {
       Isa::template make_keep<size>(folded, mask, *block, keep);
-      for (int i = 0; i < size; ++i) group<streaming>(keep[i]);
+      for (int i = 0; i < size; ++i, done += kGroup) {
+        const At at = from.moved(done);
+        prefetch_ahead<streaming>(at);
+        each_pack<streaming>(Mixed{keep[i], drop_value_}, at);
+      }
     }
+    at_ = from.moved(done);
+    *n -= done;
   }
 
   template <bool streaming>
@@ -164,19 +181,24 @@ class Runner {
     if (streaming && !aligned()) return by_bits<false>(n, words);
     // Draws that many elements share make whole groups of one kind, which need no selection, and
     // if they are dropped no x.
-    for (; n >= kGroup; n -= kGroup, ++words) {
+    const At from = at_;
+    int64_t done = 0;
+    for (; n - done >= kGroup; done += kGroup, ++words) {
+      const At at = from.moved(done);
       if (*words == ~uint64_t{0}) {
-        uniform_group<streaming, true>();
+        each_pack<streaming>([](int, Pack value) { return value; }, at);
       } else if (*words == 0) {
-        uniform_group<streaming, false>();
+        each_pack<streaming>([&](int, Pack) { return drop_value_; }, at);
       } else {
-        group<streaming>(Isa::from_bits(*words));
+        each_pack<streaming>(Mixed{Isa::from_bits(*words), drop_value_}, at);
       }
     }
+    at_ = from.moved(done);
+    n -= done;
     if (n > 0) partial(Isa::from_bits(*words), static_cast<int>(n));
   }
 
-  bool aligned() const { return reinterpret_cast<uintptr_t>(y_) % 64 == 0; }
+  bool aligned() const { return reinterpret_cast<uintptr_t>(at_.y) % 64 == 0; }
 
   struct Mixed {
     const Keep& keep;
@@ -186,26 +208,13 @@ class Runner {
     }
   };
 
+  // For as long as a batch of bits takes, a core reads nothing by itself. `by_bits` makes none, and
+  // is slower with this.
   template <bool streaming>
-  void group(const Keep& keep) {
-    prefetch_group<streaming, true>();
-    each_pack<streaming>(Mixed{keep, drop_value_}, x_, y_, residual_, bias_, sums_);
-    advance(kGroup);
-  }
-
-  template <bool streaming, bool kept>
-  void uniform_group() {
-    prefetch_group<streaming, kept>();
-    each_pack<streaming>([&](int, Pack value) { return kept ? value : drop_value_; }, x_, y_,
-                         residual_, bias_, sums_);
-    advance(kGroup);
-  }
-
-  template <bool streaming, bool reads_x>
-  void prefetch_group() const {
-    if (reads_x) prefetch<0, kGroup>(x_, kAhead);
-    if (kResidual) prefetch<0, kGroup>(residual_, kAhead);
-    if (!streaming && static_cast<const void*>(x_) != y_) prefetch<1, kGroup>(y_, kAhead);
+  static void prefetch_ahead(const At& at) {
+    prefetch<0, kGroup>(at.x, kAhead);
+    if (kResidual) prefetch<0, kGroup>(at.residual, kAhead);
+    if (!streaming && static_cast<const void*>(at.x) != at.y) prefetch<1, kGroup>(at.y, kAhead);
   }
 
   // The first n elements of a group, through buffers, so nothing is read or written past them.
@@ -215,42 +224,34 @@ class Runner {
     alignas(64) Y residual[kGroup] = {};
     alignas(64) C bias[kGroup] = {};
     alignas(64) C sums[kGroup] = {};
-    std::memcpy(x, x_, n * sizeof(X));
-    if (kResidual) std::memcpy(residual, residual_, n * sizeof(Y));
-    if (kBias) std::memcpy(bias, bias_, n * sizeof(C));
-    if (kSums) std::memcpy(sums, sums_, n * sizeof(C));
-    each_pack<false>(Mixed{keep, drop_value_}, x, y, residual, bias, sums);
-    std::memcpy(y_, y, n * sizeof(Y));
-    if (kSums) std::memcpy(sums_, sums, n * sizeof(C));
-    advance(n);
-  }
-
-  void advance(int n) {
-    x_ += n;
-    y_ += n;
-    if (kResidual) residual_ += n;
-    if (kBias) bias_ += n;
-    if (kSums) sums_ += n;
+    std::memcpy(x, at_.x, n * sizeof(X));
+    if (kResidual) std::memcpy(residual, at_.residual, n * sizeof(Y));
+    if (kBias) std::memcpy(bias, at_.bias, n * sizeof(C));
+    if (kSums) std::memcpy(sums, at_.sums, n * sizeof(C));
+    each_pack<false>(Mixed{keep, drop_value_}, At{x, y, residual, bias, sums});
+    std::memcpy(at_.y, y, n * sizeof(Y));
+    if (kSums) std::memcpy(at_.sums, sums, n * sizeof(C));
+    at_ = at_.moved(n);
   }
 
   // A group: `selected(i, value)` is what pack i becomes if `value` is what is kept of it.
   template <bool streaming, class Selected>
-  void each_pack(const Selected& selected, const X* x, Y* y, const Y* residual, const C* bias,
-                 C* sums) const {
+  void each_pack(const Selected& selected, const At& group) const {
     constexpr int kSize = Pack::kSize;
     for (int i = 0; i < kGroup / kSize; ++i) {
       const int at = i * kSize;
-      Pack value = Isa::template load<kOrder, C>(x + at);
-      if (kBias) value = Isa::add(value, Isa::template load<kOrder, C>(bias + at));
+      Pack value = Isa::template load<kOrder, C>(group.x + at);
+      if (kBias) value = Isa::add(value, Isa::template load<kOrder, C>(group.bias + at));
       value = Isa::multiply(value, scale_);
       if (op == Op::kShift) value = Isa::add(value, shift_);
       value = selected(i, value);
-      if (kResidual) value = Isa::add(Isa::template load<kOrder, C>(residual + at), value);
+      if (kResidual) value = Isa::add(Isa::template load<kOrder, C>(group.residual + at), value);
       if (kSums) {
         Isa::template store<kOrder, false>(
-            sums + at, Isa::add(Isa::template load<kOrder, C>(sums + at), value));
+            group.sums + at,
+            Isa::add(Isa::template load<kOrder, C>(group.sums + at), value));
       }
-      Isa::template store<kOrder, streaming>(y + at, value);
+      Isa::template store<kOrder, streaming>(group.y + at, value);
     }
   }
 };
