@@ -590,6 +590,18 @@ def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(run_checks
     assert exact.findings[0].name == "drop-rate"
 
 
+@pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: [y]], ids=["shape", "type"])
+def test_weights_whose_layer_gives_something_else(change):
+    def dropped_weights(p):
+        drop = td.nn.WeightDrop(torch.nn.Linear(6, 4), p, "weight")
+        drop.register_forward_hook(lambda module, args, y: change(y))
+        return drop
+
+    report = check_subject(resolve(dropped_weights, spec="weights"), only={"output-shape"})
+    (finding,) = report.findings
+    assert "expected an output of shape (6, 4), got " in finding.message
+
+
 def test_a_compiled_and_a_checkpointed_target_are_verified_as_such():
     names = frozenset({"output-shape", "train-stochastic", "kept-scale", "grad-mask"})
     for how, said in (({"compile": "aot_eager"}, "compiled"), ({"checkpoint": True}, "checkpoint")):

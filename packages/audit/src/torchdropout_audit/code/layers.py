@@ -137,7 +137,7 @@ class Layers(Names):
         if len(expr.args) != 1 or expr.keywords:
             return None
         inner = expr.args[0]
-        if isinstance(inner, ast.Dict) and all(key is not None for key in inner.keys):
+        if isinstance(inner, ast.Dict):  # `**others` is a layer of which nothing is known
             return list(inner.values)
         pairs = self.listed(inner)
         if pairs is None:

@@ -1,0 +1,51 @@
+"""Which commands have the current folder taken off the path; both distributions have the file."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import torchdropout
+import torchdropout_audit
+from torchdropout import _safe_path
+
+RUN = {
+    "-m torchdropout audit .": True,
+    "-mtorchdropout audit": True,
+    "-Bm torchdropout": True,
+    "-W ignore -X importtime -m torchdropout": True,
+    "-m torchdropout.cli": True,
+    "-m torchdropout_of_another": False,
+    "-m pytest -m torchdropout": False,
+    "-W m torchdropout": False,
+    "m torchdropout": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("command", "leaves"), RUN.items())
+def test_the_folder_is_left_where_this_package_is_run(command, leaves, monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", *command.split()])
+    monkeypatch.setattr(sys, "argv", ["-m"])  # as it is until the module is found
+    monkeypatch.setattr(sys, "path", ["here", "there"])
+    _safe_path.leave_current_folder("torchdropout")
+    assert sys.path == (["there"] if leaves else ["here", "there"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("argv", ["audit.py"]), ("argv", []), ("flags", None)])
+def test_it_stays_where_it_is_not_that_of_python(name, value, monkeypatch):
+    flags = types.SimpleNamespace(isolated=0, safe_path=True)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "torchdropout"])
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    monkeypatch.setattr(sys, "path", ["here", "there"])
+    monkeypatch.setattr(sys, name, flags if value is None else value)
+    _safe_path.leave_current_folder("torchdropout")
+    assert sys.path == ["here", "there"]
+
+
+def test_both_files_are_the_same():
+    one, other = (
+        Path(p.__file__).with_name("_safe_path.py") for p in (torchdropout, torchdropout_audit)
+    )
+    assert one.read_text() == other.read_text()
