@@ -285,3 +285,14 @@ def test_no_check_at_quick_imports_sympy():
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
     assert done.returncode == 0
+
+
+def test_a_checkpoint_that_differs_says_after_which_call(run_checks):
+    def draws_more_with_gradients(x, p, training):
+        if training and torch.is_grad_enabled():
+            torch.rand(1)
+        return torch.nn.functional.dropout(x, p, training)
+
+    report = run_checks(draws_more_with_gradients, only=frozenset({"grad-checkpoint"}))
+    (finding,) = report.findings
+    assert "recomputed after a call without gradients" in finding.message
