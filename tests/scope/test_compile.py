@@ -204,8 +204,11 @@ def recomputed(function, x):
     return checkpoint(function, x, use_reentrant=False)
 
 
-def test_a_region_that_is_checkpointed_within_a_graph_is_refused():
-    """The compiler says so: it does not follow the count of the draws into it."""
+REGIONS = "skip_fwd_side_effects_in_bwd_under_checkpoint"
+
+
+def test_a_region_that_is_checkpointed_within_a_graph_needs_a_setting_of_the_compiler():
+    """It says so: it does not follow the count of the draws into it otherwise."""
     x = torch.ones(6, 12, dtype=torch.float64)
     model = Net(recomputed)
     graph = torch.compile(model, backend="aot_eager", fullgraph=True)
@@ -214,6 +217,25 @@ def test_a_region_that_is_checkpointed_within_a_graph_is_refused():
         pytest.raises(torch._dynamo.exc.Unsupported, match=r"(?i)side ?effect"),
     ):
         graph(x)
+
+
+@pytest.mark.skipif(not hasattr(torch._dynamo.config, REGIONS), reason="torch has no such setting")
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_region_that_is_checkpointed_within_a_graph(outside, backend):
+    x = torch.ones(6, 12, dtype=torch.float64)
+    model = Net(recomputed)
+    sites = td.find_sites(model, x)
+    count = CompileCounterWithBackend(backend)
+    with torch._dynamo.config.patch({REGIONS: True}):
+        graph = torch.compile(model, backend=count, fullgraph=True)
+        for step, start in ((0, 0), (1, 0), (1, 6)):
+            scope = {"seed": 5, "step": step, "batch": (start, 12), "sites": sites}
+            expected = gradients(Net(plain), x, False, **scope)
+            for a, b in zip(gradients(graph, x, outside, **scope), expected, strict=True):
+                torch.testing.assert_close(a, b)
+                assert torch.equal(a == 0, b == 0)
+    assert count.frame_count == 1
 
 
 class Regions(nn.Module):
