@@ -293,11 +293,17 @@ class Selection:
                 self.by_path.setdefault(name.partition("::")[0], set()).add(test)
 
     def keep(self, known: list[str]) -> None:
-        """Forgets tests that are no longer there."""
-        gone = self.seconds.keys() - known
-        print(f"{len(known)} tests, {len(set(known) - self.seconds.keys())} of them not in the map")
+        """Forgets tests that are gone; a new case runs what the others of its function run."""
+        gone, new = self.seconds.keys() - known, set(known) - self.seconds.keys()
+        print(f"{len(known)} tests, {len(new)} of them not in the map")
+        cases: dict[str, set[str]] = {}
+        for test in new:
+            cases.setdefault(_function_of(test), set()).add(test)
         for tests in (*self.by_function.values(), *self.by_path.values()):
+            for function in {_function_of(test) for test in tests}:
+                tests |= cases.get(function, set())
             tests -= gone
+        self.seconds |= dict.fromkeys(new, 0.1)
         for test in gone:
             del self.seconds[test]
 
@@ -344,6 +350,11 @@ class Selection:
             i += 1
         i = max(i, 1)
         return [batch for batch in (tests[:i], tests[i:]) if batch]
+
+
+def _function_of(test: str) -> str:
+    """The test without the case that it is of."""
+    return test.partition("[")[0]
 
 
 # --- Running -------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The driver of `make mutants`: what it changes, and that what it leaves out is there."""
 
+import json
+
 import pytest
 
 import mutants
@@ -57,6 +59,22 @@ def test_each_mutation_that_is_left_out_is_one_that_could_be_drawn(key):
     path = key.partition("::")[0]
     text = (mutants.ROOT / path).read_text()
     assert key in {mutation.key for mutation in mutants.mutations(path, text)}
+
+
+def test_a_case_that_is_not_in_the_map_runs_what_the_others_run(tmp_path, capsys):
+    path = tmp_path / "map.json"
+    names = "src/a.py::f", "src/a.py::g"
+    known = {"t.py::a[1]": names[:1], "t.py::a[2]": names, "t.py::b": names[1:]}
+    path.write_text(
+        json.dumps({test: {"seconds": 1.0, "runs": runs} for test, runs in known.items()})
+    )
+    tests = mutants.Selection(path)
+    tests.keep(["t.py::a[2]", "t.py::a[3]", "t.py::b", "t.py::c"])
+    assert tests.by_function == {
+        "src/a.py::f": {"t.py::a[2]", "t.py::a[3]"},
+        "src/a.py::g": {"t.py::a[2]", "t.py::a[3]", "t.py::b"},
+    }
+    assert tests.seconds.keys() == {"t.py::a[2]", "t.py::a[3]", "t.py::b", "t.py::c"}
 
 
 def test_the_map_is_made_of_every_file_of_tests_once():

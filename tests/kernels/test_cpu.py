@@ -27,7 +27,7 @@ from torchdropout import functional as F
 from torchdropout.contract import row_major, scale, threshold, uniform
 from torchdropout.contract.keep import DOMAIN_HIGH, DOMAIN_LOW, HALF_LOWER, halves, words_tensor
 from torchdropout.contract.seed import as_int64
-from torchdropout.kernels import reference
+from torchdropout.kernels import counted, reference
 from vectors import KEEP
 
 COMPILED = backends.available()[1:]
@@ -801,3 +801,10 @@ def in_pieces(x, layout, pieces=16):
             for i, part in enumerate(x.split(rows))
         ]
     )
+
+
+@each_backend
+def test_small_groups_are_counted_by_the_kernel(backend):
+    with backends.use(backend):
+        y = counted._compiled(torch.ones(2, 8), KEY.tensor(), 2, 4, -1, 2.0, 0, [8, 1])
+    assert (y.view(4, 4) == 2).sum(1).tolist() == [2, 2, 2, 2]
