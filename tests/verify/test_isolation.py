@@ -712,6 +712,12 @@ def test_without_forking_the_interrupt_is_the_same(target):
     assert report.checks[-1].rule.name == "p-zero-identity"
 
 
+def test_without_forking_the_progress_is_the_same(target):
+    watch, targets = Watch(), (target("", "first"), target("", "second"))
+    run_verifier(*targets, select=("empty-input",), watch=watch, fork=False)
+    assert watch.loading == watch.ended == list(targets)
+
+
 def test_without_forking_the_limit_holds(target):
     hang = f"if not x.numel(): {ALARM}; time.sleep(3600)"
     results = only(run_verifier(target(hang), timeout=300, fork=False))
