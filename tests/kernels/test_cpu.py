@@ -808,3 +808,12 @@ def test_small_groups_are_counted_by_the_kernel(backend):
     with backends.use(backend):
         y = counted._compiled(torch.ones(2, 8), KEY.tensor(), 2, 4, -1, 2.0, 0, [8, 1])
     assert (y.view(4, 4) == 2).sum(1).tolist() == [2, 2, 2, 2]
+
+
+@each_backend
+def test_places_are_chosen_by_the_kernel(backend, monkeypatch):
+    monkeypatch.delattr(counted, "_fill_words")  # which the reference would call
+    with backends.use(backend):
+        places = counted.choose(KEY.tensor(), [3, 8], 2, True, 0, [8, 1], torch.device("cpu"))
+    assert places.shape == (3, 2)
+    assert bool((places[:, 0] < places[:, 1]).all())

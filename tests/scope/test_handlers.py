@@ -27,6 +27,10 @@ DROPOUTS = {
     "F.dropout by name": lambda x: torch_F.dropout(input=x, p=0.4, training=True),
     "F.dropout in place": lambda x: torch_F.dropout(x * 1, 0.4, True, True),
     "F.dropout1d": lambda x: torch_F.dropout1d(x, 0.4),
+    "F.dropout by default": lambda x: torch_F.dropout(x),
+    "F.dropout1d by default": lambda x: torch_F.dropout1d(x),
+    "F.alpha_dropout by default": lambda x: torch_F.alpha_dropout(x, training=True),
+    "F.feature_alpha_dropout by default": lambda x: torch_F.feature_alpha_dropout(x, training=True),
     "F.alpha_dropout": lambda x: torch_F.alpha_dropout(x, 0.4, True),
     "F.alpha_dropout in place": lambda x: torch_F.alpha_dropout(x * 1, 0.4, True, True),
     "F.feature_alpha_dropout": lambda x: torch_F.feature_alpha_dropout(x, 0.4, True),
@@ -49,7 +53,8 @@ def test_dropout_functions(name):
     if ours is not None:
         site = td.scope.SiteId("", 0)
         key = td.keyed(nn.Identity(), **SCOPE).key_of(site)
-        assert torch.equal(found, ours(X, 0.4, **options, key=key))
+        p = 0.5 if "by default" in name else 0.4
+        assert torch.equal(found, ours(X, p, **options, key=key))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,15 @@ def sample(net, x, optimizer):
         optimizer.step()
 
 
+def sample_with_a_frozen_net(net, x, optimizer):
+    for p in net.parameters():
+        p.requires_grad_(False)
+    for _ in range(20):
+        net.eval()
+        net(x).sum().backward()
+        optimizer.step()
+
+
 def attack(model, loader, eps):
     for x, y in loader:
         model.eval()
