@@ -237,6 +237,12 @@ def test_include_exclude_and_p():
         on(include="0", exclude="*")
 
 
+def test_the_rate_of_an_attention_may_be_another():
+    plan = mc.plan(seeded(encoder).eval(), X, p=0.5)
+    assert {site.kind for site in plan.sites} == {SDPA, "dropout"}
+    assert {site.p for site in plan.sites} == {0.5}
+
+
 # --- Nothing else --------------------------------------------------------------------------------
 
 

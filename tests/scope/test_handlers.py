@@ -36,6 +36,7 @@ DROPOUTS = {
     "F.feature_alpha_dropout": lambda x: torch_F.feature_alpha_dropout(x, 0.4, True),
     "torch.dropout": lambda x: torch.dropout(x, 0.4, True),
     "torch.dropout by name": lambda x: torch.dropout(x, p=0.4, train=True),
+    "torch.dropout all by name": lambda x: torch.dropout(p=0.4, train=True, input=x),
     "torch.dropout_": lambda x: torch.dropout_(x * 1, 0.4, True),
     "torch.alpha_dropout": lambda x: torch.alpha_dropout(x, 0.4, True),
     "torch.alpha_dropout_": lambda x: torch.alpha_dropout_(x * 1, 0.4, True),

@@ -94,6 +94,12 @@ def test_fix():
     assert left == ()
 
 
+def test_fix_of_a_name_that_the_function_assigns():
+    text, left = fixed(NAME, module("h = self.fc(x)\nself.drop(h)\nx = h"), unsafe=True)
+    assert "        h = self.drop(h)\n" in text
+    assert left == ()
+
+
 def test_fix_in_parentheses():
     text, left = fixed(NAME, module("(self.drop(x))"), unsafe=True)
     assert "        x = (self.drop(x))\n" in text

@@ -144,6 +144,18 @@ def test_fix_is_not_safe_and_passes_the_mode_on(source):
     assert model.training
 
 
+def test_the_mode_is_the_first_parameter():
+    source = """\
+        class A(nn.Module):
+            def train(self, on=True, frozen=False):
+                super().train()
+                self.frozen = frozen
+        """
+    text, left = fixed(NAME, source, unsafe=True)
+    assert "super().train(on)\n" in text
+    assert left == ()
+
+
 def test_no_fix_of_a_call_by_the_class():
     source = net("def train(self, mode=True):\n    nn.Module.train(self)")
     _, [finding] = fixed(NAME, source, unsafe=True)
