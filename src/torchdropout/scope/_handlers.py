@@ -17,7 +17,6 @@ from torch.nn.utils.rnn import (
     pack_padded_sequence,
     pad_packed_sequence,
 )
-from torch.utils.checkpoint import checkpoint
 
 from .. import _torch
 from .. import functional as F
@@ -422,19 +421,6 @@ for _function in (
     *(() if _torch.asks_about_factories else (torch.rand, torch.randn)),
 ):
     HANDLERS[_function] = _unseen(HANDLERS[_function])
-
-
-@_of(checkpoint)
-def _checkpointed(
-    watcher: Watcher, func: Any, function: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
-    """A region of a compiled graph, about which the compiler asks as about one operator."""
-
-    def observed(*args: Any, **kwargs: Any) -> Any:
-        with watcher.mode:
-            return function(*args, **kwargs)
-
-    return func(observed, *args, **kwargs)
 
 
 # --- Our own family ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import checkpoint
 
 from .. import _torch
 from ..contract.keep import STREAM_BITS
@@ -525,9 +526,20 @@ class Mode(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         handler = self.handlers.get(func)
-        if handler is None or not self.watcher.frames or self.watcher.inside:
+        if not self.watcher.frames or self.watcher.inside:
+            handler = None
+        elif func is checkpoint:  # a region of a graph: the compiler asks about nothing in it
+            args = self._observing(args[0]), *args[1:]
+        if handler is None:
             return func(*args, **(kwargs or {}))
         return handler(self.watcher, func, *args, **(kwargs or {}))
+
+    def _observing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return observed
 
     def is_active(self) -> bool:
         """Whether functions are observed now: another thread may run a backward."""
