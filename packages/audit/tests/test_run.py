@@ -156,10 +156,10 @@ def test_progress_is_told():
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
     audit_rules = run_module.audit_rules
 
-    def fail(text, path, rules):
+    def fail(text, path, *rest):
         if path == "b.py":
             raise TypeError("no such thing")
-        return audit_rules(text, path, rules)
+        return audit_rules(text, path, *rest)
 
     monkeypatch.setattr(run_module, "audit_rules", fail)
     write(a=BAD, b=BAD, c=BAD)

@@ -21,6 +21,7 @@ from .fix import Fixed, fix_all, without_tried
 from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
+from .project import Project, project_of
 from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
 from .source import audit_rules
@@ -240,6 +241,7 @@ class _Task:
     rules: frozenset[str]
     fix: Fixing | None = None
     size: int = 0
+    run: int = 0
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,7 @@ class _Run:
         self._changed = changed
         self._progress = progress
         self._total = 0
+        self._number = time.monotonic_ns()
         self.outcomes: dict[str, _Outcome] = {}
 
     def audit(self, files: Sequence[str], cache: Cache, jobs: int) -> None:
@@ -304,7 +307,7 @@ class _Run:
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
         """Audits the content of a file, and fixes it; reads and writes no file."""
-        task = _Task(path, self._rules_for(path), self._fix)
+        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number)
         try:
             with within(MOST_SECONDS):
                 return _audited(task, data)
@@ -337,7 +340,7 @@ class _Run:
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
-            return _Task(path, rules, self._fix, len(data))
+            return _Task(path, rules, self._fix, len(data), self._number)
         self._end(path, _Outcome(tuple(known)))
         return None
 
@@ -452,8 +455,10 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
         said = f"{len(text):,} characters are more than the {MOST:,} of the longest source audited"
         return _Outcome(problem=f"{path}: {said}", is_audited=False)
     broken = () if notebook is None else _broken_cells(notebook, path)
-    found, faults = _found(text, task)
-
+    project = project_of(path, task.run)
+    found, faults = _found(text, task, project)
+    if project.questions:  # not for the cache: other files may change
+        key = b""
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     placed = findings if notebook is None else map(notebook.placed, findings)
     outcome = _Outcome(tuple(placed), key=key)
@@ -465,7 +470,7 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     if task.fix == "ignores":
         fixed = Fixed(*add_ignores(text, found), ())
     else:
-        fixed = fix_all(text, lambda new: _found(new, task)[0], task.fix == "unsafe")
+        fixed = fix_all(text, lambda new: _found(new, task, project)[0], task.fix == "unsafe")
     if not fixed.count:
         return outcome
     new = fixed.text
@@ -479,8 +484,10 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     return replace(outcome, change=change)
 
 
-def _found(text: str, task: _Task) -> tuple[list[SourceFinding], dict[str, Exception]]:
-    found, faults = audit_rules(text, task.path, task.rules)
+def _found(
+    text: str, task: _Task, project: Project
+) -> tuple[list[SourceFinding], dict[str, Exception]]:
+    found, faults = audit_rules(text, task.path, task.rules, project)
     applied = task.rules - faults.keys()
     return suppress(found, text, task.path, applied), faults
 

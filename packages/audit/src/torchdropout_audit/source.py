@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .code import Code
+from .code import Code, Project
 from .findings import SourceFinding
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
@@ -50,11 +50,11 @@ def audit_text(
 
 
 def audit_rules(
-    text: str, path: str, rules: Collection[str] | None
+    text: str, path: str, rules: Collection[str] | None, project: Project | None = None
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
     """Returns the same, and by its name what each rule raised that could not be applied."""
     try:
-        code = Code(text, path)
+        code = Code(text, path, project)
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):

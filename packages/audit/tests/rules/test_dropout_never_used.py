@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from _marks import marked
+from _sources import findings_in
 from torchdropout_audit.registry import RULES
 
 NAME = "dropout-never-used"
@@ -134,3 +135,55 @@ def test_what_torch_does(which, is_alike):
     model = scope["Head"](p=0.9)
     x = torch.randn(64, 64)
     assert torch.equal(model.train()(x), model.eval()(x)) is is_alike
+
+
+BASE = """\
+from torch import nn
+
+class Base(nn.Module):
+    def encode(self, x):
+        return {}
+"""
+NET = """\
+from torch import nn
+from base import Base
+
+class Net(Base):
+    def __init__(self, p):
+        super().__init__()
+        self.drop = nn.Dropout(p)
+
+    def forward(self, x):
+        return self.encode(x)
+"""
+
+
+class TestOfOtherFiles:
+    """A base in another file of the project is read; what it applies is used."""
+
+    @pytest.mark.parametrize(
+        ("body", "found"),
+        [
+            ("x", [(7, "advice")]),
+            ("self.other(x)", [(7, "advice")]),
+            ("self.drop(x)", []),
+            ("[m(x) for m in self.children()]", []),
+            ("getattr(self, self.name)(x)", []),
+        ],
+    )
+    def test_what_a_base_applies(self, body, found, tmp_path):
+        files = {"base.py": BASE.format(body), "net.py": NET}
+        assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+    @pytest.mark.parametrize(
+        ("body", "found"), [("x", [(7, "advice")]), ("self.drop(x)", []), (None, [])]
+    )
+    def test_a_base_of_a_base(self, body, found, tmp_path):
+        middle = BASE.replace("nn.Module", "Root").replace("nn", "nn\nfrom root import Root", 1)
+        files = {"base.py": middle.format("x"), "net.py": NET}
+        if body is not None:
+            files["root.py"] = BASE.replace("Base", "Root").format(body)
+        assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+    def test_a_base_that_is_not_there(self, tmp_path):
+        assert findings_in(tmp_path, {"net.py": NET}, "net.py", NAME) == []

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from _marks import marked
+from _sources import findings_in
 from torchdropout_audit.registry import RULES
 
 NAME = "dropout-parameter-unused"
@@ -118,3 +119,43 @@ def test_what_torch_does(which, rate):
     exec(getattr(RULES[NAME], which), scope)
     drop = next(m for m in scope["MLP"](4, 8, 0.25).modules() if isinstance(m, torch.nn.Dropout))
     assert drop.p == rate
+
+
+UNUSED = """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, size, dropout=0.1):
+        super().__init__()
+        self.fc = nn.Linear(size, size)
+
+    def forward(self, x):
+        return self.fc(x)
+"""
+
+
+class TestOfOtherFiles:
+    """A class that another file stores may be built with the arguments of others."""
+
+    @pytest.mark.parametrize(
+        ("main", "found"),
+        [
+            ("Net(8)", [(4, "advice")]),
+            ("x: Net = Net(8, dropout=0.5)", [(4, "advice")]),
+            ("KINDS = {'net': Net, 'other': Other}", []),
+            ("Block(layer=Net)", []),
+            ("layer = Net", []),
+        ],
+    )
+    def test_its_signature_may_be_that_of_others(self, main, found, tmp_path):
+        files = {"net.py": UNUSED, "main.py": f"from net import Net\n{main}\n"}
+        assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+    @pytest.mark.parametrize(("read", "found"), [("x", [(5, "advice")]), ("self.dropout", [])])
+    def test_a_base_reads_what_is_stored(self, read, found, tmp_path):
+        base = f"from torch import nn\nclass Base(nn.Module):\n    def f(self, x): return {read}\n"
+        net = UNUSED.replace("\n", "\nfrom base import Base\n", 1).replace("nn.Module", "Base")
+        net = net.replace("        self.fc =", "        self.dropout = dropout\n        self.fc =")
+        net = net.replace("self.fc(x)", "self.f(x)")
+        files = {"net.py": net, "base.py": base}
+        assert findings_in(tmp_path, files, "net.py", NAME) == found

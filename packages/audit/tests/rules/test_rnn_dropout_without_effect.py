@@ -5,7 +5,9 @@ import warnings
 import pytest
 
 from _marks import marked
+from _sources import findings_in
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.run import audit_paths
 
 NAME = "rnn-dropout-without-effect"
 BAD = [
@@ -83,3 +85,133 @@ def test_what_torch_says():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(RULES[NAME].fixed, {})
+
+
+MODEL = """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, size, n, p=0.2):
+        super().__init__()
+        self.rnn = nn.LSTM(size, size, n, dropout=p)
+"""
+LINE = 6
+MAIN = "from net import Net\n"
+OPTIONS = "import argparse\nparser = argparse.ArgumentParser()\n"
+OPTION = "parser.add_argument('--{}', default={})\n"
+
+
+def in_project(tmp_path, files, model=MODEL):
+    return findings_in(tmp_path, {"net.py": model, **files}, "net.py", NAME)
+
+
+class TestOfOtherFiles:
+    """What the other files of the project say of the number of layers, and of the rate."""
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            "Net(8, 1)",
+            "Net(8, n=1)",
+            "N = 1\nNet(8, N)",
+            "Net(8, 1)\nNet(9, 1, 0.5)",
+            "Net(8, 1)\nNet(8, layers=1)",  # a TypeError
+            "Net(8, 1, p=args.p)",
+            "def f(n):\n    return Net(8, n)\nf(1)",
+        ],
+    )
+    def test_every_call_asks_for_one_layer(self, call, tmp_path):
+        assert in_project(tmp_path, {"main.py": MAIN + call}) == [(LINE, "advice")]
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            "Net(8, 2)",
+            "Net(8, 1)\nNet(8, 2)",
+            "Net(8, n)",
+            "Net(8, 1)\nNet(8, n)",
+            "Net(8, 1, 0.0)",
+            "Net(8, 1)\nkinds = [Net]",
+            "class Other(Net): ...\nNet(8, 1)",
+            "Net(*sizes)",
+            "Net(8)",
+        ],
+    )
+    def test_some_call_may_ask_for_more(self, call, tmp_path):
+        assert in_project(tmp_path, {"main.py": MAIN + call}) == []
+
+    def test_calls_of_all_files_count(self, tmp_path):
+        one, two = MAIN + "Net(8, 1)", MAIN + "Net(8, 2)"
+        assert in_project(tmp_path, {"a.py": one, "b.py": two}) == []
+        assert in_project(tmp_path, {"b.py": one}) == [(LINE, "advice")]
+        assert in_project(tmp_path, {"net.py": MODEL + "\nNet(8, 2)\n"}) == []
+
+    def test_a_default_that_no_call_replaces(self, tmp_path):
+        model = MODEL.replace("n, p", "n=1, p")
+        apart = model + "        self.drop = nn.Dropout(p)\n"
+        assert in_project(tmp_path, {"main.py": MAIN + "Net(8)"}, apart) == [(LINE, "advice")]
+        assert in_project(tmp_path, {"main.py": MAIN + "Net(8, 2)"}, model) == []
+        assert in_project(tmp_path, {"main.py": MAIN}, model) == [(LINE, "advice")]
+
+    def test_a_class_that_something_registers(self, tmp_path):
+        model = MODEL.replace("class", "@register\nclass")
+        assert in_project(tmp_path, {"main.py": MAIN + "Net(8, 1)"}, model) == []
+
+    def test_a_test_of_something_else_is_none_of_the_number(self, tmp_path):
+        model = MODEL.replace("        self.rnn", "        if size:\n            self.rnn")
+        assert in_project(tmp_path, {"main.py": MAIN + "Net(8, 1)"}, model) == [(7, "advice")]
+        model = model.replace("if size", "if n > 1")
+        assert in_project(tmp_path, {"main.py": MAIN + "Net(8, 1)"}, model) == []
+
+    def test_a_rate_that_is_written_down(self, tmp_path):
+        model = MODEL.replace("dropout=p", "dropout=0.3")
+        assert in_project(tmp_path, {"main.py": MAIN + "Net(8, 1)"}, model) == [(LINE, "advice")]
+
+    @pytest.mark.parametrize(
+        ("config", "found"),
+        [("LAYERS = 1", [(LINE, "advice")]), ("LAYERS = 2", []), ("LAYERS = read()", [])],
+    )
+    @pytest.mark.parametrize(
+        "main",
+        [
+            "import config\nNet(8, config.LAYERS)",
+            "from config import LAYERS\nNet(8, LAYERS)",
+            "from config import *\nNet(8, LAYERS)",
+        ],
+    )
+    def test_a_constant_of_a_third_file(self, main, config, found, tmp_path):
+        assert in_project(tmp_path, {"main.py": MAIN + main, "config.py": config}) == found
+
+    @pytest.mark.parametrize(
+        ("layers", "rate", "found"),
+        [(1, 0.1, [(LINE, "advice")]), (2, 0.1, []), (1, 0.0, []), ("n", 0.1, [])],
+    )
+    def test_options(self, layers, rate, found, tmp_path):
+        options = OPTIONS + OPTION.format("layers", layers) + OPTION.format("rate", rate)
+        call = "Net(8, args.layers, args.rate)"
+        files = {"main.py": f"{MAIN}{options}args = parser.parse_args()\n{call}"}
+        assert in_project(tmp_path, files) == found
+        files = {"opts.py": options, "main.py": f"{MAIN}from opts import parser as args\n{call}"}
+        assert in_project(tmp_path, files) == found
+
+    def test_options_that_the_model_reads(self, tmp_path):
+        model = MODEL.replace("size, n, p=0.2", "args").replace(
+            "size, size, n, dropout=p", "8, 8, args.layers, dropout=args.rate"
+        )
+        options = OPTIONS + OPTION.format("layers", 1) + OPTION.format("rate", 0.1)
+        files = {"opts.py": options, "main.py": f"{MAIN}import opts\nNet(args)"}
+        assert in_project(tmp_path, files, model) == [(LINE, "advice")]
+        files["other.py"] = MAIN + OPTIONS + OPTION.format("layers", 2)
+        assert in_project(tmp_path, files, model) == []
+
+    def test_a_function_that_builds_it(self, tmp_path):
+        model = "from torch import nn\ndef rnn(n):\n    return nn.GRU(8, 8, n, dropout=0.1)\n"
+        main = "from net import rnn\nrnn(1)"
+        assert in_project(tmp_path, {"main.py": main}, model) == [(3, "advice")]
+
+    def test_it_says_so(self, tmp_path):
+        (tmp_path / "setup.py").write_text("")
+        (tmp_path / "net.py").write_text(MODEL)
+        (tmp_path / "main.py").write_text(MAIN + "Net(8, 1)")
+        [found] = audit_paths([tmp_path / "net.py"], cache=False).findings
+        assert "this one has one layer wherever the project builds it" in found.message

@@ -1,6 +1,8 @@
 """Reads a source file and resolves its names; imports and runs nothing."""
 
 from .code import Code as Code
+from .code import Found as Found
+from .code import Project as Project
 from .definitions import UNKNOWN as UNKNOWN
 from .definitions import Assigned as Assigned
 from .definitions import Call as Call

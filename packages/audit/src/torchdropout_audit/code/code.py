@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from .definitions import Assigned, Call, Class, Function
 from .layers import Layers
@@ -43,14 +45,16 @@ class Code(Layers, Training):
         calls: Every call, in the order of the source.
         classes: Every class statement.
         functions: Every `def`, including methods and nested functions.
+        project: The files around it; None if it is a text alone.
     """
 
-    def __init__(self, text: str, path: str = "<text>") -> None:
+    def __init__(self, text: str, path: str = "<text>", project: Project | None = None) -> None:
         """Parses and resolves.
 
         Args:
             text: Python source.
             path: Where it is from.
+            project: The files around it.
 
         Raises:
             SyntaxError: It is not Python.
@@ -59,6 +63,7 @@ class Code(Layers, Training):
             ValueError: It holds a NUL, on some versions of Python.
         """
         super().__init__(text, path)
+        self.project = project
         self.calls: list[Call] = []
         self._collect()
         self._derive()
@@ -175,6 +180,37 @@ class Code(Layers, Training):
             if isinstance(cls, Class) and cls.is_module:
                 return cls.method("forward")
         return None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a name stands for in another file.
+
+    Attributes:
+        code: The file.
+        target: The class or function; None for something else.
+        values: The expressions that the name is assigned there; None for one not written down.
+    """
+
+    code: Code
+    target: Class | Function | None
+    values: Sequence[ast.expr | None] = ()
+
+
+class Project(Protocol):
+    """The files around a source, as the rules see them."""
+
+    def find(self, code: Code, name: str) -> Found | None:
+        """Returns what a qualified name of a source stands for in another file."""
+
+    def calls(self, code: Code, target: Class | Function) -> Sequence[tuple[Code, Call]] | None:
+        """Returns the calls of a class or function in other files; None if not all are known."""
+
+    def imported(self, code: Code) -> Iterator[Code]:
+        """Yields the files that a source imports."""
+
+    def users(self, code: Code) -> Iterator[Code]:
+        """Yields the files that import a source."""
 
 
 def _with_all_below(classes: list[Class], below: Mapping[Class, list[Class]]) -> set[Class]:

@@ -135,6 +135,44 @@ class Names(Tree):
         """Returns all that a name may stand for at its place."""
         return self._scopes.scopes[name].lookup(name.id)
 
+    def defined(self, name: str) -> Function | Class | None:
+        """Returns the function or class that a name of the module stands for, if it is one."""
+        found = Bound(self._scopes.module.names.get(name, ())).only
+        return None if found is None else self._by_node.get(found)
+
+    def stored(self, name: str) -> Sequence[ast.expr | None]:
+        """Returns the expressions that the module assigns to a name, as `assigned` does."""
+        return Bound(self._scopes.module.names.get(name, ())).values
+
+    def passed_on(self, name: str) -> Sequence[str]:
+        """Returns the qualified names that a name of the module may stand for in other files."""
+        module = self._scopes.module
+        if name in module.names:
+            return [each.target for each in module.names[name] if each.kind == "import"]
+        joined = (f"{star}{'' if star.endswith('.') else '.'}{name}" for star in module.stars)
+        return [*islice(joined, _MOST_VALUES)]
+
+    def imports(self) -> Sequence[str]:
+        """Returns the qualified names that the module imports."""
+        module = self._scopes.module
+        bound = (each for found in module.names.values() for each in found)
+        return [*module.stars, *(each.target for each in bound if each.kind == "import")]
+
+    def references(self, name: str) -> Sequence[ast.expr]:
+        """Returns the uses of a name, of what is imported as it, and of attributes called so."""
+        module = self._scopes.module.names
+        local = {
+            each
+            for each, found in module.items()
+            if any(one.target.rpartition(".")[2] == name for one in found)
+        }
+        return [
+            node
+            for node in self._scopes.order
+            if (isinstance(node, ast.Name) and node.id in local | {name})
+            or (isinstance(node, ast.Attribute) and node.attr == name)
+        ]
+
     def is_same(self, name: str, here: ast.AST, there: ast.AST) -> bool:
         """Whether a name that is bound stands for the same variable at two nodes."""
         found = self._scopes.scopes[here].lookup(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..code import Class, Code, is_pretrained
 
 _ROOTS = frozenset(("LightningModule", "MessagePassing", "ModelMixin"))
+_MOST_BASES = 50
 _ABSTRACT = ("abc.", "typing.", "typing_extensions.")
 
 
@@ -33,6 +34,31 @@ def has_bases_of_torch(code: Code, cls: Class) -> bool:
         cls: A class of it.
     """
     return any(n.startswith("torch.") and not _is_plain(n) for n in _foreign(code, cls))
+
+
+def bases_of_project(code: Code, cls: Class) -> Sequence[tuple[Code, Class]] | None:
+    """Returns the bases from other files of the project, and theirs, each with its file.
+
+    Args:
+        code: The file.
+        cls: A class of it.
+
+    Returns:
+        The classes, without those that add nothing to `torch.nn.Module`; None if one is not known.
+    """
+    found: list[tuple[Code, Class]] = []
+    waiting = [(code, cls)]
+    while waiting:
+        of, one = waiting.pop()
+        for name in _foreign(of, one):
+            if _is_plain(name):
+                continue
+            there = of.project.find(of, name) if of.project is not None and name else None
+            if there is None or not isinstance(there.target, Class) or len(found) > _MOST_BASES:
+                return None
+            waiting.append((there.code, there.target))
+            found += [(there.code, each) for each in there.target.lineage()]
+    return found
 
 
 def _foreign(code: Code, cls: Class) -> Iterator[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from itertools import islice
 
 from ..code import RATES, Class, Code, Function, Pattern, words
+from ._bases import bases_of_project, has_bases_of_torch, has_plain_bases
 from ._options import is_settings
 from ._rule import kept
 
@@ -229,6 +231,23 @@ class Uses:
         """Whether an attribute that holds a value is read, or may be."""
         is_rate = any(name in self._own_rates.get(one, ()) for one in family)
         return is_rate or name in self.rates or name in self.looked_at or self.has(family, name)
+
+
+def using_bases(code: Code, cls: Class) -> Sequence[tuple[Code, Class]] | None:
+    """Returns the bases from other files that may read any attribute of a class.
+
+    Args:
+        code: The file.
+        cls: A class of it.
+
+    Returns:
+        Each with its file; none if the class runs no method of a base; None if not all are known.
+    """
+    if has_plain_bases(code, cls):
+        return ()
+    if has_bases_of_torch(code, cls):
+        return None
+    return bases_of_project(code, cls) if uses(code).runs_base(cls) else ()
 
 
 @kept

@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from ..code import FUNCTIONAL_ON, Class, Code
-from ._bases import has_bases_of_torch, has_plain_bases, is_stub
+from ._bases import is_stub
 from ._dropouts import BUILDERS, MOVES, is_local_dropout, names_dropout
 from ._excuses import explained, is_kept_on_purpose
 from ._rule import Hit, kept, rule
-from ._uses import uses
+from ._uses import uses, using_bases
 
 BROKEN = """\
 from torch import nn
@@ -51,7 +51,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     subclasses, not on another object, not by name in a string; as the rate of a dropout it is read
     before it is one (`self.drop = nn.Dropout(self.drop)`). A class that loops over its children
     to apply them is skipped, and so is one that runs a method of a base in another file,
-    `self.encode(x)` or `super().forward(x)`, which may use any attribute; a comment that says that
+    `self.encode(x)` or `super().forward(x)`, unless the project has that file, and the base reads
+    no such attribute either; a comment that says that
     it is unused or kept for compatibility, there or on the line above, is accepted, and so is one
     that says why the call next to it is commented out.
 
@@ -72,9 +73,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     for cls, dropouts in made.items():
         if not dropouts:
             continue
-        if not has_plain_bases(code, cls) and (
-            has_bases_of_torch(code, cls) or known.runs_base(cls)
-        ):
+        bases = using_bases(code, cls)
+        if bases is None:
             continue
         family = [*cls.lineage(), *below.get(cls, ())]
         forwards = [one.methods["forward"] for one in family if "forward" in one.methods]
@@ -85,6 +85,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
             continue
         for name, node in dropouts:
             if known.has(family, name) or is_kept_on_purpose(code, node):
+                continue
+            if any(uses(file).has([base], name) for file, base in bases):
                 continue
             if f"self.{name}(" in explained(code, cls.node):
                 continue

@@ -9,12 +9,12 @@ from itertools import islice
 from typing import Literal
 
 from ..code import Class, Code, Function, words
-from ._bases import has_bases_of_torch, has_plain_bases, is_stub
+from ._bases import has_plain_bases, is_stub
 from ._constants import calls_of, constants
 from ._dropouts import is_number, rates
 from ._excuses import EXCUSE, explained
 from ._rule import Hit, kept, rule
-from ._uses import uses
+from ._uses import uses, using_bases
 
 BROKEN = """\
 from torch import nn
@@ -111,15 +111,16 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
     all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
     say so ("unused", "deprecated", "for compatibility"), and not of another parameter. A use that
-    is commented out is a reason only if a comment next to it says why. A base class is skipped,
-    too, whose subclass in the file uses the parameter for more than to give it to the base, and a
-    file without any training in a path that says inference, `runtime/` or `onnx/`. Other unused
-    parameters, up to a third of all, or two thirds where a dropout has a rate that is written down,
-    are no reason in a function, or a Module's constructor, that uses another rate or has five
-    parameters, if no other class of the file that is built with the same arguments, and takes as
-    many inputs, uses the rate; those whose default, a number, is written down in their place do not
-    count; but a group of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`,
-    `lora_dropout=0.1`) that is unused as a whole is one.
+    is commented out is a reason only if a comment next to it says why. A class is skipped that
+    another file of the project stores or derives from, which may build it as it builds others. A
+    base class is skipped, too, whose subclass in the file uses the parameter for more than to give
+    it to the base, and a file without any training in a path that says inference, `runtime/` or
+    `onnx/`. Other unused parameters, up to a third of all, or two thirds where a dropout has a rate
+    that is written down, are no reason in a function, or a Module's constructor, that uses another
+    rate or has five parameters, if no other class of the file that is built with the same
+    arguments, and takes as many inputs, uses the rate; those whose default, a number, is written
+    down in their place do not count; but a group of one beginning with defaults (`lora_rank=8`,
+    `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -148,12 +149,23 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
                 continue
             if stored is None and cls is not None and _family(code).uses(cls, each.arg):
                 continue
+            if _is_built_alike(code, function):
+                continue
             what = "stored and never read" if stored else "accepted and never used"
             yield Hit(
                 each,
                 f"{each.arg} is {what}: it has no effect",
                 "give it to a dropout, or remove it",
             )
+
+
+@kept
+def _is_built_alike(code: Code, function: Function) -> bool:
+    """Whether another file stores the class, and may build it with the arguments of others."""
+    cls = function.cls if function.name == "__init__" else None
+    if cls is None or code.project is None or code.defined(cls.name) is not cls:
+        return False
+    return code.project.calls(code, cls) is None
 
 
 def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
@@ -267,7 +279,8 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     if not cls.is_module:
         # `self.dropout = dropout`, and `MLP(dropout=0)` where the model is built
         return attribute in _zeros(code).get(cls, ()) and not known.reads([cls], attribute)
-    if not has_plain_bases(code, cls) and (has_bases_of_torch(code, cls) or known.runs_base(cls)):
+    bases = using_bases(code, cls)
+    if bases is None or any(uses(file).reads([base], attribute) for file, base in bases):
         return False
     family = [*cls.lineage(), *_family(code).below(cls)]
     forwards = [one.methods["forward"].node.body for one in family if "forward" in one.methods]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from ..code import RNNS, UNKNOWN, Call, Code, Function, words
 from ..reporting.findings import Severity
-from ._constants import ByDefault, Constants, Stack
+from ._constants import ByDefault, Constants, Stack, calls_of
 from ._dropouts import default_of, is_number, is_refused, one_of, rates
 from ._options import is_settings, option_default
 from ._rule import Hit, kept, rule
@@ -23,7 +23,7 @@ rnn = nn.LSTM(8, 16, dropout=0.5)
 """
 FIXED = BROKEN.replace("16, ", "16, num_layers=2, ")
 _KINDS = re.compile(r"(?i)rnn|lstm|gru|cell")
-_Known = Literal["surely", "by default", ""]
+_Known = Literal["surely", "by its callers", "by default", ""]
 
 _SIZES = 2  # arguments that every RNN needs
 # Words of a number of layers.
@@ -44,10 +44,12 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
     with a dropout above 0 and one layer, which is the default. The number is followed through
     names, `**options` and the calls of the file. It is advice if there is surely one layer and the
-    rate is not known. It is also advice if only defaults, of parameters or of options
-    (`add_argument`, a dataclass, a class such as `Config`), say that there is one layer and that
-    the rate is above 0, and no other dropout has that rate. If the number of layers is not known,
-    or a test looks at it, nothing is reported.
+    rate is not known, or if all calls in other files of the project ask for one layer, and not all
+    for a rate of 0. It is also advice if only defaults, of parameters or of options
+    (`add_argument`, a dataclass, a class such as `Config`, in this file or in those that import it
+    or that they import), say that there is one layer and that the rate is above 0, and no other
+    dropout has that rate. If the number of layers is not known, or a test looks at it, nothing is
+    reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
@@ -63,6 +65,9 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         if not known or not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
         severity = _severity(code, given)
+        if known == "by its callers" and severity is not None:
+            # Somebody else may ask for more.
+            severity = "advice" if any(map(_may_act, _counts(code).of(given))) else None
         if known == "by default":
             is_alone = not _acts_elsewhere(code, call, given)
             severity = "advice" if _acts_by_default(code, given) and is_alone else None
@@ -72,6 +77,8 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         one = "has one layer"
         if known == "by default":
             one = "has one layer unless the caller asks for more"
+        elif known == "by its callers":
+            one = "has one layer wherever the project builds it"
         yield Hit(
             given,
             f"the dropout of {kind} acts between its layers, and this one {one}: it has no effect",
@@ -146,18 +153,91 @@ def _gives_rate(call: Call) -> bool:
     return any(keyword.arg == "dropout" for keyword in call.node.keywords)
 
 
+@dataclass(frozen=True)
+class _ByCaller:
+    """A value that all callers of another file give."""
+
+    value: object
+
+
 class _Counts(Constants):
-    """Finds numbers of layers: the calls of the file are all, and what is tested is not known."""
+    """Finds numbers of layers: the project makes all calls, and what is tested is not known."""
+
+    def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:
+        found = super()._of(expr, stack, depth)
+        if found == {UNKNOWN} and isinstance(expr, (ast.Name, ast.Attribute)):
+            return self._of_project(expr, depth) or found
+        return found
+
+    def _of_project(self, expr: ast.Name | ast.Attribute, depth: int) -> frozenset[object]:
+        """Returns what another file says of a name, `config.LAYERS`, or of an option."""
+        code, project = self.code, self.code.project
+        if project is None:
+            return frozenset()
+        name = code.name(expr)
+        if name is None and isinstance(expr, ast.Name) and not code.bindings(expr):
+            name = next(iter(code.passed_on(expr.id)), None)
+        found = None if name is None else project.find(code, name)
+        if found is not None and len(found.values) == 1 and found.values[0] is not None:
+            return _counts(found.code).of(found.values[0], (), depth + 1)
+        if isinstance(expr, ast.Attribute) and is_settings(expr.value):
+            known = {option_default(each, expr.attr) for each in _options(code)} - {UNKNOWN}
+            return frozenset(map(ByDefault, known)) if len(known) == 1 else frozenset()
+        return frozenset()
 
     def _parameter(
         self, function: Function, name: str, stack: Stack, depth: int
     ) -> frozenset[object]:
         if _is_tested(self.code, function, name):
             return frozenset((UNKNOWN,))
-        return super()._parameter(function, name, stack, depth)
+        here = super()._parameter(function, name, stack, depth)
+        given: set[object] = set()
+        for code, call in _calls_elsewhere(self.code, function):
+            value, default = function.given(call, name), function.defaults.get(name)
+            if value is None:
+                continue  # a TypeError
+            if value is default:
+                given.add(_ByCaller(self.code.value(default)))
+            elif isinstance(value, ast.expr):
+                values = _counts(code).of(value, (), depth + 1)
+                given |= {v if _is_marked(v) else _ByCaller(v) for v in values}
+            else:
+                given.add(UNKNOWN)
+        if not given or UNKNOWN in given or _ByCaller(UNKNOWN) in given:
+            return here
+        return frozenset(given) | (here if calls_of(self.code).get(function) else frozenset())
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         return False
+
+
+def _is_marked(value: object) -> bool:
+    return value is UNKNOWN or isinstance(value, (ByDefault, _ByCaller))
+
+
+@kept
+def _calls_elsewhere(code: Code, function: Function) -> Sequence[tuple[Code, Call]]:
+    """Returns the calls of a function, or those that build its class, in other files."""
+    target = function.cls if function.name == "__init__" else function
+    if code.project is None or target is None or code.defined(target.name) is not target:
+        return ()
+    if target.node.decorator_list:  # which may register it
+        return ()
+    return code.project.calls(code, target) or ()
+
+
+@kept
+def _options(code: Code) -> Sequence[Code]:
+    """Returns the files that may say what the options of a file are.
+
+    They are those that it imports, and those that import it, with what they import.
+    """
+    assert code.project is not None
+    found = {code.path: code}
+    for user in (code, *code.project.users(code)):
+        for each in (user, *code.project.imported(user)):
+            found.setdefault(each.path, each)
+    return [*found.values()]
 
 
 @kept
@@ -170,27 +250,44 @@ def _one(code: Code, layers: object) -> _Known:
     if not isinstance(layers, ast.expr):
         return ""
     values = _counts(code).of(layers)
-    if not values <= {1, ByDefault(1)}:
+    if not values <= {1, ByDefault(1), _ByCaller(1)}:
         return ""
-    return "by default" if ByDefault(1) in values else "surely"
+    if ByDefault(1) in values:
+        return "by default"
+    return "by its callers" if _ByCaller(1) in values else "surely"
 
 
 @kept
 def _is_tested(code: Code, function: Function, name: str) -> bool:
-    """Whether a name is in a test, or in what a test decides."""
-    return any(
-        isinstance(parent, (ast.If, ast.IfExp, ast.Compare, ast.BoolOp, ast.Assert))
-        for each in code.names_in(function.node).get(name, ())
-        for parent in code.parents(each)
-    )
+    """Whether a test looks at a name, or one value of several is chosen where it is."""
+    tests = (ast.IfExp, ast.Compare, ast.BoolOp, ast.Assert)
+    for node in code.names_in(function.node).get(name, ()):
+        below: ast.AST = node
+        for parent in code.parents(node):
+            if isinstance(parent, tests) or (isinstance(parent, ast.If) and below is parent.test):
+                return True
+            below = parent
+    return False
 
 
 def _acts_by_default(code: Code, rate: ast.expr) -> bool:
     """Whether a rate is known to be above 0 unless the caller, or an option, says otherwise."""
+    values = _counts(code).of(rate)
+    if UNKNOWN not in values:
+        return any(map(_may_act, values))
     p = default_of(code, rate)
     if p is None and isinstance(rate, ast.Attribute) and is_settings(rate.value):
         p = option_default(code, rate.attr)
     return isinstance(p, (int, float)) and is_number(p) and p > 0
+
+
+def _may_act(value: object) -> bool:
+    p = _plain(value)
+    return not is_number(p) or p > 0  # type: ignore[operator]
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, (ByDefault, _ByCaller)) else value
 
 
 def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:

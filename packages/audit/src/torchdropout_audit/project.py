@@ -1,0 +1,307 @@
+"""The other files of a project, read as far as a rule asks for them; nothing of them is run."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from .code import Call, Class, Code, Found, Function
+from .files import NOT_SOURCE, UnreadableError, read_source
+
+_MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
+_MOST_SEEN = 20_000  # files and folders of a project that is searched for callers
+_MOST_BYTES = 200_000  # of a file that is read for the sake of another
+_MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
+_MOST_KEPT = 1_000_000  # characters of sources that are kept as trees
+_MOST_QUESTIONS = 200  # of one file, each of which may search all others
+_MOST_ASKED = 20  # files that mention a name
+_MOST_NAMES = 50_000  # that are looked up
+_DEEPEST = 20  # names that are imports of others
+_MOST_PARTS = 20  # of a name
+_MOST_IMPORTED = 30  # files that one file imports
+_LOOKING = frozenset(("isinstance", "issubclass"))
+
+
+class Project:
+    """The files around a source.
+
+    A file belongs to the folder above it that has a mark of a project, such as `.git` or
+    `pyproject.toml`; without one, to the current folder if that is above it, or else to its
+    outermost package. Files outside of that folder are not read. What is read is kept, so that
+    a project is for one run.
+
+    Args:
+        root: The folder.
+
+    Attributes:
+        questions: How often the rules have asked for another file since `project_of`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.questions = 0
+        self._root = root
+        # `import package.part` within a package that has no project around it
+        self._top = root.parent if (root / "__init__.py").exists() else root
+        self._codes: dict[Path, Code | None] = {}
+        self._found: dict[tuple[Path, str], Found | None] = {}
+        self._depth = 0
+        self._texts: dict[Path, bytes] | None = None
+
+    def find(self, code: Code, name: str) -> Found | None:
+        """Returns what a qualified name of a source stands for in another file of the project."""
+        self.questions += 1
+        return self._find(_absolute(code.path), name)
+
+    def calls(self, code: Code, target: Class | Function) -> Sequence[tuple[Code, Call]] | None:
+        """Returns the calls of a class or function in the other files, each with its file.
+
+        Args:
+            code: The source that defines it.
+            target: It, at the level of the module.
+
+        Returns:
+            The calls; None if it may be called in ways that are not written down: a class derives
+            from it, or something stores it.
+        """
+        self.questions += 1
+        home = _real(Path(code.path))
+        found: list[tuple[Code, Call]] = []
+        for path in self._mentioning(target.name, rb"\b%b\b"):
+            other = self._read(path)
+            if other is None or other.is_test or _real(path) == home:
+                continue
+            by_func = {call.node.func: call for call in other.calls}
+            for node in other.references(target.name):
+                name = other.name(node)
+                at = None if name is None else self._find(path, name)
+                if at is None or at.target is None or at.target.name != target.name:
+                    continue
+                if _real(Path(at.code.path)) != home:
+                    continue
+                if node in by_func:
+                    found.append((other, by_func[node]))
+                elif not _is_looked_at(other, node):
+                    return None
+        return found
+
+    def imported(self, code: Code) -> Iterator[Code]:
+        """Yields the files of the project that a source imports, or names parts of."""
+        self.questions += 1
+        for path in dict.fromkeys(self._imports(code)):
+            other = None if path == _real(Path(code.path)) else self._read(path)
+            if other is not None:
+                yield other
+
+    def users(self, code: Code) -> Iterator[Code]:
+        """Yields the files of the project that import a source, apart from tests."""
+        self.questions += 1
+        home = _real(Path(code.path))
+        stem = home.parent.name if home.name == "__init__.py" else home.stem
+        for path in self._mentioning(stem, rb"(?m)^[ \t]*(?:from|import)\b.*\b%b\b"):
+            other = None if _real(path) == home else self._read(path)
+            if other is not None and not other.is_test and home in self._imports(other):
+                yield other
+
+    def _imports(self, code: Code) -> Iterator[Path]:
+        """Yields the files that a source imports, or names parts of."""
+        path = _absolute(code.path)
+        for name in code.imports()[:_MOST_IMPORTED]:
+            place = self._resolve(path, name)
+            if place is not None:
+                yield _real(place[0])
+
+    def _find(self, path: Path, name: str) -> Found | None:
+        is_open = len(self._found) < _MOST_NAMES and self._depth < _DEEPEST
+        if (path, name) not in self._found and is_open:
+            self._found[path, name] = None  # for modules that import one another
+            self._depth += 1
+            self._found[path, name] = self._looked_up(path, name)
+            self._depth -= 1
+        return self._found.get((path, name))
+
+    def _looked_up(self, path: Path, name: str) -> Found | None:
+        place = self._resolve(path, name)
+        if place is None or not place[1]:
+            return None
+        file, (first, *rest) = place
+        other = self._read(file)
+        if other is None:
+            return None
+        target = other.defined(first)
+        if isinstance(target, Class) and len(rest) == 1:
+            target, rest = target.method(rest[0]), []
+        if target is not None:
+            return None if rest else Found(other, target)
+        further = other.passed_on(first)
+        if not further:
+            values = () if rest else other.stored(first)
+            return Found(other, None, values) if values else None
+        for each in further:  # a name that it imports itself
+            found = self._find(file, ".".join((each, *rest)))
+            if found is not None:
+                return found
+        return None
+
+    def _resolve(self, path: Path, name: str) -> tuple[Path, list[str]] | None:
+        """Returns the file that a name is in, and what follows the file in the name."""
+        level = len(name) - len(name.lstrip("."))
+        parts = [each for each in name[level:].split(".") if each]
+        folder = path.parent
+        if level:
+            for _ in range(level - 1):
+                folder = folder.parent
+            if not self._is_inside(folder):
+                return None
+            found = _module(folder, parts)
+            start = folder / "__init__.py"
+            return found or ((start, parts) if start.is_file() else None)
+        while self._is_inside(folder):
+            found = _module(folder, parts)
+            if found is not None:
+                return found
+            folder = folder.parent
+        return None
+
+    def _is_inside(self, folder: Path) -> bool:
+        return folder == self._top or self._top in folder.parents
+
+    def _read(self, path: Path) -> Code | None:
+        path = _real(path)
+        if path not in self._codes:
+            self._codes[path] = None  # also if its parser fails
+            if self._is_inside(path):
+                self._codes[path] = self._parsed(path)
+            self._forget()
+        return self._codes[path]
+
+    def _parsed(self, path: Path) -> Code | None:
+        try:
+            if path.stat().st_size > _MOST_BYTES:
+                return None
+            return Code(read_source(path.read_bytes()).text, str(path), self)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
+            return None
+
+    def _forget(self) -> None:
+        """Forgets the sources that were read first, if all are too large."""
+        size = sum(len(code.text) for code in self._codes.values() if code is not None)
+        while size > _MOST_KEPT and len(self._codes) > 1:
+            code = self._codes.pop(next(iter(self._codes)))
+            size -= 0 if code is None else len(code.text)
+
+    def _mentioning(self, name: str, pattern: bytes) -> list[Path]:
+        """Returns the files that mention a name in a pattern; none if too many do."""
+        if self.questions > _MOST_QUESTIONS:
+            return []
+        word = name.encode(errors="replace")
+        said = re.compile(pattern % re.escape(word))
+        texts = self._searched()
+        found = [path for path, text in texts.items() if word in text and said.search(text)]
+        return found if len(found) <= _MOST_ASKED else []
+
+    def _searched(self) -> Mapping[Path, bytes]:
+        """Returns the sources of the project; none if there are too many to search."""
+        if self._texts is None:
+            self._texts = {}
+            left = _MOST_SEARCHED
+            for path in _sources(self._root):
+                try:
+                    size = path.stat().st_size
+                    left -= size
+                    if left < 0:
+                        self._texts = {}
+                        break
+                    if size <= _MOST_BYTES:
+                        self._texts[path] = path.read_bytes()
+                except OSError:
+                    continue
+        return self._texts
+
+
+def _module(folder: Path, parts: Sequence[str]) -> tuple[Path, list[str]] | None:
+    """Returns the file that the longest beginning of a name stands for, and the rest."""
+    for count in range(min(len(parts), _MOST_PARTS), 0, -1):
+        base = folder.joinpath(*parts[:count])
+        for file in (f"{base}.py", base / "__init__.py"):
+            if os.path.isfile(file):  # noqa: PTH113 - a name may be too long for a path
+                return Path(file), list(parts[count:])
+    return None
+
+
+def _sources(root: Path) -> list[Path]:
+    """Returns the Python files below a folder; none if it holds more than a project does."""
+    found: list[Path] = []
+    seen = 0
+    for folder, folders, files in os.walk(root):
+        seen += len(folders) + len(files)
+        if seen > _MOST_SEEN:
+            return []
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        folders[:] = sorted(
+            each for each in folders if each not in NOT_SOURCE and not each.startswith(".")
+        )
+        found += [Path(folder, each) for each in sorted(files) if each.endswith(".py")]
+    return found
+
+
+def _is_looked_at(code: Code, node: ast.AST) -> bool:
+    """Whether a class is only named at a node: as a type, or in `isinstance`."""
+    for parent in code.parents(node):
+        if isinstance(parent, ast.arg):
+            return True
+        if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return node is parent.returns
+        if isinstance(parent, ast.AnnAssign):
+            return node is parent.annotation
+        if isinstance(parent, ast.Call):
+            return node is not parent.func and getattr(parent.func, "id", "") in _LOOKING
+        if not isinstance(parent, (ast.Subscript, ast.Tuple, ast.BinOp)):  # Optional[Encoder]
+            return False
+        node = parent
+    return False
+
+
+def _absolute(path: str) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - without `..`
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def project_of(path: str, run: int) -> Project:
+    """Returns the project that a file belongs to.
+
+    Args:
+        path: The file.
+        run: A number of the run, in which files are taken to stay as they are.
+    """
+    project = _project(_root(_absolute(path).parent, run), run)
+    project.questions = 0
+    return project
+
+
+@lru_cache(maxsize=4)
+def _project(root: Path, run: int) -> Project:
+    return Project(root)
+
+
+@lru_cache(maxsize=1024)
+def _root(folder: Path, run: int) -> Path:
+    """Returns the folder of the project that files in a folder belong to."""
+    above = (folder, *folder.parents)
+    for each in above:
+        if any((each / mark).exists() for mark in _MARKS):
+            return each
+    here = Path.cwd()
+    if here in above:
+        return here
+    while (folder.parent / "__init__.py").exists():
+        folder = folder.parent
+    return folder
