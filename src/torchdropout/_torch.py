@@ -491,13 +491,24 @@ def checkpoint_region(begins: bool) -> tuple[Any, str] | None:
         frame = dict(cells).get("frame")
         return None if frame is None else (frame.cell_contents, "recompute_fn")
     if begins and not torch.is_grad_enabled():
-        code = torch.utils.checkpoint.CheckpointFunction.forward.__code__
-        caller: Any = sys._getframe()
-        while caller is not None:
-            if caller.f_code is code:
-                return caller.f_locals["ctx"], "run_function"
-            caller = caller.f_back
+        frame = _frame_of({torch.utils.checkpoint.CheckpointFunction.forward.__code__})
+        return None if frame is None else (frame.f_locals["ctx"], "run_function")
     return None
+
+
+def in_nested_region() -> bool:
+    """Whether a function marked by `torch.compiler.nested_compile_region` runs now, in eager."""
+    home = sys.modules.get("torch._higher_order_ops.invoke_subgraph")
+    run = getattr(home, "invoke_subgraph_placeholder", None)
+    return run is not None and _frame_of({run.__code__}) is not None
+
+
+def _frame_of(codes: set[Any]) -> Any:
+    """The innermost frame that runs one of some functions."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code not in codes:
+        frame = frame.f_back
+    return frame
 
 
 def infers_shapes() -> bool:
@@ -507,10 +518,7 @@ def infers_shapes() -> bool:
         return False
     of_stage = vars(home.PipelineStage)
     codes = {of_stage[name].__code__ for name in INFERENCES if name in of_stage}
-    caller: Any = sys._getframe()
-    while caller is not None and caller.f_code not in codes:
-        caller = caller.f_back
-    return caller is not None
+    return _frame_of(codes) is not None
 
 
 def storage_id(x: torch.Tensor) -> int:

@@ -91,6 +91,25 @@ def test_what_the_compiler_hides_is_refused():
         td.keyed(torch.compile(model, backend="aot_eager"), **SCOPE, sites=sites).__enter__()
 
 
+@pytest.mark.parametrize("is_given", [False, True])
+@pytest.mark.parametrize("wraps", [False, True])
+@pytest.mark.parametrize("name", ["randn_like", "nested"])
+def test_it_is_refused_whatever_the_scope_is_given(name, wraps, is_given):
+    """The scope of a model meets a graph around it only when that runs."""
+    region = torch.compiler.nested_compile_region(lambda x: torch.nn.functional.dropout(x, 0.5))
+    model = Calls(torch.randn_like if name == "randn_like" else region)
+    graph = torch.compile(model, backend="eager")
+    sites = td.find_sites(model, X) if is_given else None
+    said = "randn_like" if name == "randn_like" else "draws in torch.compiler.nested_compile_region"
+    with pytest.raises(td.errors.SiteError, match=f"{said}, which the compiler hides"):
+        with td.keyed(graph if wraps else model, **SCOPE, sites=sites):
+            graph(X)
+    with td.keyed(model, **SCOPE, sites=sites):  # eager
+        kept = model(X)
+    with td.keyed(model, **SCOPE):
+        assert torch.equal(model(X), kept)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_the_family(name):

@@ -222,7 +222,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             self._rows = 0
             return
         if self._sites is None:
-            _torch.in_python(self._find_sites)(args, kwargs)
+            _torch.in_python(self._find_sites)(args, kwargs, is_dynamo_compiling())
+        elif is_dynamo_compiling() and self._sites.unseen:
+            _torch.in_python(self._use)(self._sites, True)
         if self.batch is not None:
             start, total = self._next, self.batch[1]
             if rows is None or start + rows > total:
@@ -241,8 +243,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self._watcher.completed:
             self._next += self._rows
 
-    def _find_sites(self, args: Any, kwargs: Any) -> None:
-        self._use(self._found(args, kwargs))
+    def _find_sites(self, args: Any, kwargs: Any, is_compiled: bool) -> None:
+        self._use(self._found(args, kwargs), is_compiled)
 
     def _found(self, args: Any, kwargs: Any) -> Sites:
         known, how = self._watcher.known, self._how()
@@ -280,14 +282,15 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             watcher.known[self._how()] = found
         self._use(found)
 
-    def _use(self, sites: Sites) -> None:
+    def _use(self, sites: Sites, is_compiled: bool = False) -> None:
         if sites.hidden:
             self._complain(
                 "Expected draws that can be given a key, but the forward of this model advances a "
                 "generator of torch, Python or NumPy in a way that no function shows, such as in "
                 "scripted code or by `numpy.random`."
             )
-        if sites.unseen and any(map(_torch.is_compiled, self.model.modules())):
+        is_compiled = is_compiled or any(map(_torch.is_compiled, self.model.modules()))
+        if sites.unseen and is_compiled:
             names = ", ".join(sorted(sites.unseen))
             self._complain(
                 f"Expected draws that can be given a key in a compiled model, got {names}, which "

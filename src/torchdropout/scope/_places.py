@@ -534,6 +534,8 @@ class Looking:
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""
+        if _torch.in_nested_region():
+            self.unseen("draws in torch.compiler.nested_compile_region")
         if self.keep:  # before what drops in place
             given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
         shapes: list[tuple[int, ...]] = []
