@@ -65,6 +65,7 @@ def test_a_convolution_drops_whole_channels():
     each.layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     each(torch.ones(4, 6, 5))
     assert len(seen[-1].unique()) > 24
+    assert td.nn.ConcreteDropout(torch.nn.Embedding(3, 2), input_dim=1).input_dim == 1
     inner = td.nn.ConcreteDropout(torch.nn.Sequential(torch.nn.Conv3d(6, 2, 3), torch.nn.ReLU()))
     assert inner.broadcast_dims == (-3, -2, -1)
 
@@ -263,7 +264,11 @@ LINEAR = torch.nn.Linear(2, 2)
         ({"layer": LINEAR, "temperature": 0.0}, ArgumentValueError, "got temperature=0.0"),
         ({"layer": LINEAR, "input_dim": 0}, ArgumentValueError, r"got input_dim=0 \(int\)"),
         ({"layer": LINEAR, "input_dim": 2.0}, ArgumentTypeError, r"got input_dim=2.0 \(float\)"),
-        ({"layer": torch.nn.Embedding(3, 2)}, ArgumentValueError, "Expected `input_dim`"),
+        (
+            {"layer": torch.nn.Embedding(3, 2)},
+            ArgumentValueError,
+            r"Expected `input_dim`, .*, got layer=Embedding\(3, 2\) \(Embedding\)",
+        ),
         ({"layer": LINEAR, "broadcast_dims": 1}, ArgumentTypeError, "`broadcast_dims`"),
     ],
 )
