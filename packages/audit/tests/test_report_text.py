@@ -7,6 +7,7 @@ from rich.cells import cell_len
 
 import _reports as r
 from torchdropout_audit.report import render_text
+from torchdropout_audit.report.text import _cut
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -121,6 +122,30 @@ def test_of_a_long_line_the_beginning_is_shown_where_the_mark_is_there():
     assert (below, cell_len(shown)) == ("^", 119)
     shown, below = marked(LONG, 1, len(LONG) + 1)
     assert below == "^" * (cell_len(shown) - 1)
+
+
+DIGITS = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("source", "first", "last", "said"),
+    [
+        (DIGITS[:24], 2, 4, (DIGITS[:24], 2, 2)),
+        (DIGITS[:25], 2, 4, (f"{DIGITS[:22]}…", 2, 2)),
+        (DIGITS, 20, 22, (f"{DIGITS[:22]}…", 20, 2)),
+        (DIGITS, 20, 23, (f"…{DIGITS[4:26]}…", 17, 3)),
+        (DIGITS, 38, 40, (f"…{DIGITS[22:]}", 17, 2)),
+        (DIGITS, 0, 40, (f"{DIGITS[:22]}…", 0, 22)),
+        ("\u65e5" * 20, 15, 16, (f"…{chr(0x65E5) * 11}…", 17, 2)),
+        (DIGITS[:3], 1, 1, (DIGITS[:3], 1, 1)),
+        (DIGITS[:3], 3, 3, (DIGITS[:3], 2, 1)),
+        ("y", 1, 1, ("y", 0, 1)),
+        ("", 0, 0, ("", 0, 1)),
+        ("\t\ty\t", 2, 3, (f"{' ' * 8}y   ", 8, 1)),
+    ],
+)
+def test_the_mark_is_in_what_is_shown(source, first, last, said):
+    assert _cut(source, first, last, 24) == said
 
 
 def test_on_a_terminal_nothing_is_wider_than_it():

@@ -151,14 +151,14 @@ def _cut(source: str, first: int, last: int, room: int) -> tuple[str, int, int]:
     """
     cells = _cells(source)
     last = min(max(last, first + 1), len(cells))
-    first = min(first, max(last - 1, 0))
+    first = min(first, last - 1)
     widths = [cell_len(cell) for cell in cells]
     start, end = 0, len(cells)
     if sum(widths) > room:
-        if sum(widths[:last]) > room:  # the mark does not fit together with all that is before it
-            while start < first and sum(widths[start:first]) > _BEFORE:
-                start += 1
         left = room - 2  # a cell for each ellipsis
+        if sum(widths[:last]) > left:  # the mark does not fit together with all that is before it
+            while sum(widths[start:first]) > _BEFORE:
+                start += 1
         end = start
         while end < len(cells) and left >= widths[end]:
             left -= widths[end]

@@ -40,8 +40,8 @@ class _Signature:
     """
 
     places: tuple[str, ...]
-    needed: int = 0
-    names: frozenset[str] = frozenset()
+    needed: int
+    names: frozenset[str]
 
     @property
     def all(self) -> frozenset[str]:
