@@ -15,6 +15,7 @@ import started
 import torchdropout
 from torchdropout import cli
 from torchdropout.cli import verify
+from torchdropout.cli._apart import apart
 from torchdropout.errors import TargetError
 from torchdropout.verify import isolation
 from torchdropout.verify.comparison import Comparison, Row
@@ -705,6 +706,27 @@ def test_watch_verifies_again_when_the_file_changes(tmp_path):
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
     assert (code, err) == (1, "")
+
+
+def test_a_watch_ends_with_a_run_that_is_interrupted(tmp_path, monkeypatch, capsys):
+    path, codes = tmp_path / "drops.py", iter((1, 0, verify.INTERRUPTED))
+    path.write_text(WHOLE)
+    writes = iter((True, False) * 2)  # a look at the file that has changed, and one that has not
+
+    def look(seconds):
+        if next(writes):
+            path.write_text(f"{path.read_text()}\n")
+
+    monkeypatch.setattr(verify.time, "sleep", look)
+    assert verify._watched(lambda: next(codes), lambda: frozenset({path})) == verify.INTERRUPTED
+    assert capsys.readouterr().err.count(f"watching {path}; Ctrl-C ends it") == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+def test_work_in_a_process_of_its_own_leaves_no_pipe_open():
+    before = os.listdir("/proc/self/fd")
+    assert apart(lambda: 3, "three", fork=True) == 3
+    assert os.listdir("/proc/self/fd") == before
 
 
 # The words that were typed, some of what the last is completed to, and what not.

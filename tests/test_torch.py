@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -276,6 +278,25 @@ def test_an_exchange_table_of_another_version(processes, expected):
     assert {name: found[name] for name in expected} == expected
     assert not found["open"]
     assert found["missing"] == f"torch.Tensor.__dlpack_c_exchange_api__: {_torch.CLOSED}"
+
+
+# --- Where a call comes from ---------------------------------------------------------------------
+
+
+def test_a_stage_of_a_pipeline_that_infers_shapes_is_known(monkeypatch):
+    class PipelineStage:
+        def _shape_inference(self):
+            return _torch.infers_shapes()
+
+        def forward(self):
+            return _torch.infers_shapes()
+
+    home = "torch.distributed.pipelining.stage"
+    monkeypatch.setitem(sys.modules, home, types.SimpleNamespace(PipelineStage=PipelineStage))
+    assert PipelineStage()._shape_inference()
+    assert not PipelineStage().forward()
+    monkeypatch.delitem(sys.modules, home)
+    assert not PipelineStage()._shape_inference()
 
 
 # --- A torch that is too old ---------------------------------------------------------------------

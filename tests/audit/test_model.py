@@ -351,6 +351,13 @@ def test_bytes_kept_for_backward():
     assert [s.kept for s in found] == [4 * X.numel(), X.numel(), 16]
 
 
+def test_the_mask_that_native_dropout_returns_is_kept():
+    def forward(self, x):
+        return torch.native_dropout(self.linear(x), 0.3, self.training)[0]
+
+    assert only(of(forward, linear=nn.Linear(SIZE, SIZE))).kept == X.numel()
+
+
 def test_nothing_is_kept_without_gradients():
     assert only(of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1))).kept == 0
 

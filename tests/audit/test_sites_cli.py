@@ -195,6 +195,10 @@ def test_inputs():
     ids = read_input("ids=3x5:int64").make(torch.device("cpu"))
     assert ids.dtype == torch.int64
     assert set(ids.flatten().tolist()) <= {0, 1}
+    for dtype in ("float64", "complex64"):
+        made = read_input(f"8:{dtype}").make(torch.device("cpu"))
+        assert made.dtype == getattr(torch, dtype)
+        assert not set(made.tolist()) & {0, 1}
     assert bool(read_input("4:bool").make(torch.device("cpu")).all())
     assert read_input("4:bfloat16").make(torch.device("meta")).is_meta
     before = torch.get_rng_state()

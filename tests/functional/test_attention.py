@@ -119,6 +119,15 @@ def test_equals_the_definition(name, block, monkeypatch):
         torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
 
 
+def test_a_single_key_that_is_not_seen_has_finite_derivatives():
+    q, k, v = randn(5, 4), randn(1, 4), randn(1, 3)
+    y = called(q, k, v, FIRST_THREE_UNSEEING[:, :1])
+    (gradient,) = torch.autograd.grad(y.sum(), v, create_graph=True)
+    (second,) = torch.autograd.grad((gradient * randn(1, 3).detach()).sum(), q)
+    assert gradient.isfinite().all()
+    assert second.isfinite().all()
+
+
 @pytest.mark.filterwarnings("ignore:Dropout mask should only be used for testing:UserWarning")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
 @pytest.mark.parametrize("name", ["4-D", "causal, fewer keys", "grouped", "mask of padding"])

@@ -107,3 +107,13 @@ def test_a_fault_of_compiled_code_is_seen_through_the_view(spec):
         return y * 3 if torch.compiler.is_compiling() else y
 
     assert verified(target, spec=spec)[0] == "fail"
+
+
+def test_a_mask_that_repeats_when_compiled_is_a_fault():
+    def repeats(x, p, training):
+        if training and torch.compiler.is_compiling():
+            noise = torch.arange(1.0, 1.0 + x.numel()).mul(12.9898).sin().mul(43758.5453).frac()
+            return torch.where(noise.abs().view(x.shape) < p, 0.0, x / (1 - p))
+        return F.dropout(x, p, training)
+
+    assert verified(repeats) == ("fail", "compiled: two calls had the same mask")

@@ -722,3 +722,14 @@ def test_without_forking_the_limit_holds(target):
     hang = f"if not x.numel(): {ALARM}; time.sleep(3600)"
     results = only(run_verifier(target(hang), timeout=300, fork=False))
     assert failed(results) == {"empty-input": "did not end within 300 s"}
+
+
+def test_a_target_has_none_of_the_handlers_of_the_process_that_starts_it(target):
+    own = "(signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGCHLD))"
+    checks = f"if any(s is not signal.SIG_DFL for s in {own}): raise RuntimeError('handled')"
+    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGTERM, signal.SIGCHLD)}
+    try:
+        assert failed(only(run_verifier(target(checks), select=("output-shape",)))) == {}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -127,6 +127,19 @@ def test_the_kind_of_a_known_class_is_inferred(thing, name):
     assert infer(thing).name == name
 
 
+@pytest.mark.parametrize(
+    ("thing", "attribute", "value"),
+    [
+        (td.nn.DropBlock1d(0.1, 3), "block", 3),
+        (td.nn.DropBlock2d(0.1, 1), "block", 1),
+        (td.nn.DropBlock3d(0.1, 5), "block", 5),
+        (td.nn.NMDropout(1, 3), "group", 3),
+    ],
+)
+def test_the_numbers_of_an_instance_are_those_of_its_kind(thing, attribute, value):
+    assert getattr(infer(thing), attribute) == value
+
+
 class DropPath(torch.nn.Module):
     """In the manner of timm's, whose signature this is."""
 

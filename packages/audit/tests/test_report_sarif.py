@@ -50,6 +50,8 @@ def test_every_rule_is_told():
         (rule.code, rule.name) for rule in RULES.values()
     ]
     assert all(rule["help"]["text"] and rule["help"]["markdown"] for rule in driver["rules"])
+    explained = [rule.get("fullDescription", {"text": ""})["text"] for rule in driver["rules"]]
+    assert explained == [rule.explain for rule in RULES.values()]
 
 
 def test_a_result():
