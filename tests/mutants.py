@@ -341,7 +341,8 @@ class Selection:
         if stem == "init":
             return False
         same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
-        return same_room and file.stem in (f"test_{stem}", f"test_{stem}_cli")
+        own = {f"test_{stem}", f"test_{stem}_cli", *(["test_cli"] if "cli" in rooms else ())}
+        return same_room and file.stem in own
 
     def batches(self, tests: list[str]) -> list[list[str]]:
         """The first few, then the rest: to collect many takes long."""

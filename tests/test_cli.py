@@ -724,9 +724,12 @@ def test_a_watch_ends_with_a_run_that_is_interrupted(tmp_path, monkeypatch, caps
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 def test_work_in_a_process_of_its_own_leaves_no_pipe_open():
-    before = os.listdir("/proc/self/fd")
+    def opened():
+        return {file.name for file in Path("/proc/self/fd").iterdir()}
+
+    before = opened()
     assert apart(lambda: 3, "three", fork=True) == 3
-    assert os.listdir("/proc/self/fd") == before
+    assert opened() == before
 
 
 # The words that were typed, some of what the last is completed to, and what not.

@@ -86,3 +86,10 @@ def test_the_map_is_made_of_every_file_of_tests_once():
     assert max(map(len, parts)) == mutants.FILES
     file, _, name = mutants.ENDLESS.partition("::")
     assert f"def {name}(" in (mutants.ROOT / file).read_text()
+
+
+def test_the_tests_of_the_command_line_are_those_of_its_files():
+    is_own = mutants.Selection._is_own
+    assert is_own("tests/test_cli.py::test_a", "src/torchdropout/cli/verify.py")
+    assert not is_own("tests/test_cli.py::test_a", "src/torchdropout/verify/stats.py")
+    assert is_own("tests/verify/test_stats.py::test_a", "src/torchdropout/verify/stats.py")

@@ -15,7 +15,7 @@ from torchdropout.verify import (
     check_dropout,
     check_subject,
 )
-from torchdropout.verify.runner import begun, codes_of, waits_for
+from torchdropout.verify.runner import begun, codes_of, need_codes, waits_for
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT
@@ -219,3 +219,10 @@ def test_wrong_arguments_are_named_and_nothing_is_drawn(options, error, words):
     with pytest.raises(error, match=words):
         check_dropout(torch.nn.Dropout, **options)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_run_needs_a_check():
+    subject, names = resolve(torch.nn.Dropout), frozenset({"drop-rate", "output-shape"})
+    assert need_codes(names, subject) == codes_of(names, PLAIN)
+    with pytest.raises(ArgumentValueError, match=r"applies to .* \(plain\), got a, b"):
+        need_codes(frozenset("ba"), subject)

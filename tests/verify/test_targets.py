@@ -221,6 +221,12 @@ def test_instance_is_verified_at_its_own_p(target, hints, words):
         subject.build(0.5)
 
 
+def test_an_instance_in_place_is_understood_as_one():
+    said = "with inplace=False except in `inplace-claim`"
+    assert said in resolve(nn.Dropout(0.1, inplace=True)).description
+    assert said not in resolve(nn.Dropout(0.1)).description
+
+
 def test_instance_is_copied():
     module = nn.Dropout(0.3).eval()
     built = resolve(module).build(0.3)
