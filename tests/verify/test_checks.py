@@ -5,14 +5,15 @@ import subprocess
 import sys
 import textwrap
 from statistics import mean
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from torchdropout.verify import CHECKS, LEVELS, RULES, Level, check_subject, rounding, stats
 from torchdropout.verify.checks import _reading as reading
-from torchdropout.verify.checks import _samples
-from torchdropout.verify.context import Context
+from torchdropout.verify.checks import _samples, structure
+from torchdropout.verify.context import Context, Fault
 from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.targets import resolve
 
@@ -324,3 +325,20 @@ def test_the_gradient_of_a_large_call_is_compared_to_its_end(run_checks):
     report = run_checks(drop, only=frozenset({"large-call"}))
     (finding,) = report.findings
     assert "gradient" in finding.message
+
+
+def test_the_gradients_of_zoneout_are_exact_in_training_alone():
+    """In eval, where they are p and 1 - p times another number, they may be rounded."""
+    ctx = SimpleNamespace(normal=torch.ones, subject=SimpleNamespace(has_gradient=True))
+    leaves = new, old = [torch.linspace(a, a + 1, 50).requires_grad_() for a in (1, 5)]
+
+    def rounded(y):
+        return y.detach() + (y - y.detach()) * (1 + 2.0**-23)
+
+    def drawn():
+        return torch.where(torch.arange(50) % 3 == 0, old, new)
+
+    structure._mixed(ctx, 0.3, drawn(), leaves, True)
+    with pytest.raises(Fault, match="p=0.3, training: the gradient of the new state is wrong"):
+        structure._mixed(ctx, 0.3, rounded(drawn()), leaves, True)
+    structure._mixed(ctx, 0.3, rounded(0.3 * old + 0.7 * new), leaves, False)
