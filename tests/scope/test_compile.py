@@ -371,3 +371,31 @@ def test_a_function_that_is_compiled_around_a_model():
         assert torch.equal(step(X), whole[:8] * 2)
         assert torch.equal(step(X), whole[8:] * 2)
     assert not torch.overrides._get_current_function_mode_stack()
+
+
+def by_default(x):
+    """Every dropout of `torch.nn.functional`, by its defaults."""
+    return (
+        torch_F.dropout(x),
+        torch_F.dropout1d(x[..., 0]),
+        torch_F.dropout2d(x),
+        torch_F.dropout3d(x[..., None]),
+        torch_F.alpha_dropout(x, training=True),
+        torch_F.feature_alpha_dropout(x, training=True),
+        torch_F.alpha_dropout(x),
+        torch_F.feature_alpha_dropout(x),
+    )
+
+
+def test_the_defaults_of_functions():
+    """The compiler gives only the arguments that are written."""
+    model, x = Calls(by_default), torch.ones(8, 3, 6, 5)
+    graph = torch.compile(model, backend="eager", fullgraph=True)
+    sites = td.find_sites(model, x)
+    with td.keyed(model, **SCOPE):
+        expected = model(x)
+    with td.keyed(graph, **SCOPE, sites=sites):
+        found = graph(x)
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(x, torch.ones(8, 3, 6, 5))
