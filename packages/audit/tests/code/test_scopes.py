@@ -106,6 +106,22 @@ def test_nonlocal_binds_in_the_function_round_it():
     assert named(source) == DROPOUT
 
 
+def test_nonlocal_skips_classes_and_functions_without_the_name():
+    source = """
+        import torch.nn.functional as F
+        def outer():
+            d = None
+            class A:
+                d = print
+                def middle(self):
+                    def inner():
+                        nonlocal d
+                        d = F.dropout
+            return d(HERE)
+    """
+    assert named(source) == DROPOUT
+
+
 def theirs(tree):
     """libcst's names of what is called, by place: those that come from an import alone."""
     wrapper = MetadataWrapper(tree)
