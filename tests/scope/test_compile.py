@@ -101,9 +101,9 @@ def test_it_is_refused_whatever_the_scope_is_given(name, wraps, is_given):
     graph = torch.compile(model, backend="eager")
     sites = td.find_sites(model, X) if is_given else None
     said = "randn_like" if name == "randn_like" else "draws in torch.compiler.nested_compile_region"
-    with pytest.raises(td.errors.SiteError, match=f"{said}, which the compiler hides"):
-        with td.keyed(graph if wraps else model, **SCOPE, sites=sites):
-            graph(X)
+    scope = td.keyed(graph if wraps else model, **SCOPE, sites=sites)
+    with pytest.raises(td.errors.SiteError, match=f"{said}, which the compiler hides"), scope:
+        graph(X)
     with td.keyed(model, **SCOPE, sites=sites):  # eager
         kept = model(X)
     with td.keyed(model, **SCOPE):
