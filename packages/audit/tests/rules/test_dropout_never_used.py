@@ -30,6 +30,7 @@ BAD = [
     net("self.d = nn.Dropout(p)  #?\nprint(self)\nassert isinstance(self, nn.Module)"),
     net("self.d = nn.Dropout(p)  #?", "def forward(self, x):\n    '''As self.d.'''\n    return x"),
     net("self.d = nn.Dropout(p)  #?", head="class A(Elsewhere):"),
+    net("self.d = nn.Dropout(p)  #?", head="class A(nn.ModuleList):"),
     net("self.d = nn.Dropout(p)  #?", head="class A(nn.Module, Elsewhere):"),
     net("nn.Module.__init__(self)\nself.d = nn.Dropout(p)  #?"),
     net("# Note: it is not used.\nself.d = nn.Dropout(p)  #?"),
@@ -60,6 +61,10 @@ BAD = [
 ]
 USED = net("self.d = nn.Dropout(p)", "def forward(self, x):\n    return {}\n")
 CLEAN = [
+    net("self.d = nn.Dropout(p)", "def forward(self, x): return [m(x) for m in self]\n")
+    .replace("nn.Module", "nn.ModuleList"),
+    net("self.d = nn.Dropout(p)", "def forward(self, x): return self[0](x)\n")
+    .replace("nn.Module", "nn.ModuleList"),
     *(
         USED.format(use)
         for use in (
@@ -183,6 +188,28 @@ class TestOfOtherFiles:
         files = {"base.py": middle.format("x"), "net.py": NET}
         if body is not None:
             files["root.py"] = BASE.replace("Base", "Root").format(body)
+        assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+    @pytest.mark.parametrize(
+        ("main", "found"),
+        [
+            ("Net(0.1).encode(x)", [(6, "advice")]),
+            ("Net(0.1)\nclass Deep(Net): ...", []),
+            ("Net", []),
+            ("", []),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "forward", ["", "    def forward(self, x): raise NotImplementedError\n"]
+    )
+    def test_a_module_without_a_forward(self, forward, main, found, tmp_path):
+        """It is abstract, unless the project builds it and derives nothing from it."""
+        net = (
+            "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self, p):\n"
+            "        super().__init__()\n        self.drop = nn.Dropout(p)\n\n"
+            f"    def encode(self, x): return x\n{forward}"
+        )
+        files = {"net.py": net, "main.py": f"from net import Net\n{main}\n"}
         assert findings_in(tmp_path, files, "net.py", NAME) == found
 
     def test_a_base_that_is_not_there(self, tmp_path):

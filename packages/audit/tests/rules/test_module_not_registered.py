@@ -28,6 +28,9 @@ BAD = [
     init("self.drops = (nn.Dropout(p), nn.Dropout2d(p))  #!"),
     init("self.drops = nn.Dropout(p), nn.Dropout2d(p)  #!"),
     init("self.drops = {'a': nn.Dropout(p)}  #!"),
+    init("self.drops = [nn.Dropout(p).to(d) for d in 'ab']  #!"),
+    init("self.drops = [nn.LSTM(8, 8, 2, dropout=0.1).cuda().half() for _ in 'ab']  #!"),
+    init("self.drops = [nn.MultiheadAttention(8, 2, 0.1) for _ in 'ab']  #!"),
     init("self.drops = {k: nn.Dropout(p) for k in 'ab'}  #!"),
     init("self.drops = dict(a=nn.Dropout(p))  #!"),
     init("self.drops = list(nn.Dropout(p) for _ in range(3))  #!"),
@@ -65,6 +68,9 @@ BAD = [
     init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
 ]
 CLEAN = [
+    init("self.drops = [nn.LSTM(8, 8, dropout=0.1), nn.GRU(8, 8, 1, dropout=0.1)]"),
+    init("self.drops = [nn.LSTM(8, 8, 2), nn.GRU(8, 8, 2, dropout=0)]"),
+    init("self.drops = [nn.Linear(8, 8).to(d) for d in 'ab']"),
     init("self.drops = nn.ModuleList([nn.Dropout(p)])"),
     init("self.drops = nn.ModuleList()\nself.drops.append(nn.Dropout(p))"),
     init("self.drops = nn.ModuleDict({'a': nn.Dropout(p)})"),

@@ -11,6 +11,7 @@ from torchdropout_audit.run import audit_paths
 
 NAME = "rnn-dropout-without-effect"
 BAD = [
+    "def f(cell, n=1): return cell(8, 8, n, dropout=0.5)  #!\nf(nn.LSTM)\nf(nn.GRU)",
     "nn.LSTM(8, 8, dropout=0.5)  #!",
     "nn.GRU(8, 8, num_layers=1, dropout=0.5, bidirectional=True)  #!",
     "nn.RNN(8, 8, 1, 'tanh', True, False, 0.5)  #!",
@@ -29,6 +30,7 @@ ADVICE = [
     "def f(p=0.0): return nn.LSTM(8, 8, 1, dropout=p)  #?",
     "def f(cfg): return nn.GRU(8, 8, dropout=cfg.dropout)  #?",
     "def f(cfg): return nn.GRU(8, 8, dropout=cfg['dropout'])  #?",
+    "def f(drops): return nn.LSTM(8, 8, dropout=0.5 if drops else 0.0)  #?",
 ]
 CLEAN = [
     "nn.LSTM(8, 8, 2, dropout=0.5)",
@@ -48,6 +50,10 @@ CLEAN = [
     "nn.LSTM(8, 8, dropout=0)",
     "nn.LSTM(8, 8, dropout=0.0)",
     "def f(p, n): return nn.LSTM(8, 8, dropout=p if n > 1 else 0)",
+    "def f(n): return nn.LSTM(8, 8, dropout=0.5 if n > 1 else 0)",
+    "def f(drops): return nn.LSTM(8, 8, dropout=0 if drops else 0.0)",
+    "def f(cell): return cell(8, 8, dropout=0.5)\nf(nn.LSTM)\nf(nn.Transformer)",
+    "def f(cell): return cell(8, 8, dropout=0.5)\nf(kind)",
     "def f(p, n):\n    q = p if n > 1 else 0\n    return nn.LSTM(8, 8, dropout=q)",
     "def f(p, n): return nn.LSTM(8, 8, dropout=p * (n > 1))",
     "nn.LSTMCell(8, 8)",
@@ -203,6 +209,40 @@ class TestOfOtherFiles:
         assert in_project(tmp_path, files, model) == [(LINE, "advice")]
         files["other.py"] = MAIN + OPTIONS + OPTION.format("layers", 2)
         assert in_project(tmp_path, files, model) == []
+
+    def test_options_by_key(self, tmp_path):
+        model = MODEL.replace("size, n, p=0.2", "args").replace(
+            "size, size, n, dropout=p", "8, 8, args['layers'], dropout=args['rate']"
+        )
+        options = OPTIONS + OPTION.format("layers", 1) + OPTION.format("rate", 0.1)
+        main = f"{MAIN}import opts\nNet(vars(opts.parser.parse_args()))"
+        assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == [
+            (LINE, "advice")
+        ]
+        options = OPTIONS + OPTION.format("layers", 2) + OPTION.format("rate", 0.1)
+        assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == []
+
+    @pytest.mark.parametrize(
+        ("cells", "found"), [("nn.LSTM nn.GRU", [(LINE, "advice")]), ("nn.LSTM nn.Linear", [])]
+    )
+    def test_a_class_that_is_given(self, cells, found, tmp_path):
+        model = MODEL.replace("size, n, p", "size, cell, n=1, p").replace("nn.LSTM(size", "cell(8")
+        calls = "".join(f"Net(8, {each})\n" for each in cells.split())
+        files = {"main.py": f"{MAIN}from torch import nn\n{calls}"}
+        assert in_project(tmp_path, files, model) == found
+
+    @pytest.mark.parametrize(
+        ("cells", "found"), [("nn.LSTM nn.GRU", [(5, "advice")]), ("nn.LSTM nn.Linear", [])]
+    )
+    def test_a_class_that_a_base_holds(self, cells, found, tmp_path):
+        lines = "".join(f"        self.cell = {each}\n" for each in cells.split())
+        head = "from torch import nn\nclass Base(nn.Module):\n    def __init__(self, kind):\n"
+        model = (
+            "from base import Base\nclass Net(Base):\n    def __init__(self, n=1, p=0):\n"
+            "        super().__init__('lstm')\n        self.rnn = self.cell(8, 8, n, dropout=p)\n"
+        )
+        files = {"base.py": head + lines, "main.py": MAIN + "Net(p=0.2)"}
+        assert in_project(tmp_path, files, model) == found
 
     def test_a_function_that_builds_it(self, tmp_path):
         model = "from torch import nn\ndef rnn(n):\n    return nn.GRU(8, 8, n, dropout=0.1)\n"

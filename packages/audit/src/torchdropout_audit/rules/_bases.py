@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from ..code import Class, Code, is_pretrained
 
 _ROOTS = frozenset(("LightningModule", "MessagePassing", "ModelMixin"))
+# Of a list, a class that loops over itself applies its elements; one that does not is a Module.
+_MODULES = frozenset(("torch.nn.Module", "torch.nn.ModuleList", "torch.nn.ModuleDict"))
 _MOST_BASES = 50
 _ABSTRACT = ("abc.", "typing.", "typing_extensions.")
 
@@ -75,7 +77,7 @@ def _foreign(code: Code, cls: Class) -> Iterator[str]:
 def _is_plain(name: str) -> bool:
     last = name.rpartition(".")[2]
     is_root = last in _ROOTS or is_pretrained(last)
-    return name == "torch.nn.Module" or name.startswith(_ABSTRACT) or is_root
+    return name in _MODULES or name.startswith(_ABSTRACT) or is_root
 
 
 def is_stub(body: list[ast.stmt]) -> bool:

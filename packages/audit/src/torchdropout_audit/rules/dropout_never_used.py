@@ -81,8 +81,7 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
         bodies = [each.node.body for each in forwards]
         real = [b for b in bodies if not is_stub(b) and not isinstance(b[-1], ast.Raise)]
         # An abstract class may have subclasses in other files, too, unless it has several here.
-        if not real or (len(real) < len(bodies) and len(real) < _ENOUGH_BELOW):
-            continue
+        is_abstract = not real or (len(real) < len(bodies) and len(real) < _ENOUGH_BELOW)
         for name, node in dropouts:
             if known.has(family, name) or is_kept_on_purpose(code, node):
                 continue
@@ -90,11 +89,21 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
                 continue
             if f"self.{name}(" in explained(code, cls.node):
                 continue
+            if is_abstract and (len(family) > 1 or not _is_built(code, cls)):
+                continue
             yield Hit(
                 node,
                 f"{name} is never used: the Module builds a dropout that nothing applies",
                 "apply it in forward, or remove it",
             )
+
+
+@kept
+def _is_built(code: Code, cls: Class) -> bool:
+    """Whether the project builds a class, and no other class derives from it."""
+    if code.project is None or code.defined(cls.name) is not cls:
+        return False
+    return bool(code.project.calls(code, cls))
 
 
 def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from ..code import FUNCTIONAL_ON, Assigned, Call, Class, Code, Function
+from ..code import FUNCTIONAL_ON, RNNS, Assigned, Call, Class, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
-from ._dropouts import builds, is_local_dropout, names_dropout
+from ._dropouts import (
+    BUILDERS,
+    MOVES,
+    builds,
+    default_of,
+    is_local_dropout,
+    is_number,
+    names_dropout,
+    rates,
+)
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -179,7 +188,20 @@ def _kind(code: Code, value: ast.expr) -> str:
 
 
 def _is_dropout(code: Code, call: ast.Call) -> bool | None:
-    """Whether a call builds a dropout: True, False if only its name says so, None if not."""
+    """Whether a call builds a dropout: True, False if only its name says so, None if not.
+
+    A layer that is given a rate, such as an LSTM, has one of its own.
+    """
+    while isinstance(call.func, ast.Attribute) and call.func.attr in MOVES:
+        if not isinstance(call.func.value, ast.Call):
+            break
+        call = call.func.value  # nn.LSTM(8, 8, 2, dropout=0.1).to(device)
+    given = _rates_of(code).get(call, ())
+    if given and isinstance(call.func, (ast.Name, ast.Attribute)):
+        known = [default_of(code, each) for each in given]
+        if any(is_number(p) and p != 0 for p in known):
+            return True
+        return None if all(map(is_number, known)) else False
     if builds(code, call) or is_local_dropout(code, call):
         return True
     cls = code.local(call.func)
@@ -187,6 +209,20 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
         return True
     name = code.name(call.func)
     return False if name is not None and names_dropout(name.rpartition(".")[2]) else None
+
+
+@kept
+def _rates_of(code: Code) -> Mapping[ast.Call, Sequence[ast.expr]]:
+    """Returns the rates of the layers that have a dropout of their own, by the call."""
+    found: dict[ast.Call, list[ast.expr]] = {}
+    for call, _, given in rates(code):
+        is_layer = (call.name or "").rpartition(".")[2][:1].isupper()
+        if not is_layer or call.name in BUILDERS:
+            continue
+        layers = call.argument("num_layers") if call.name in RNNS else None
+        if call.name not in RNNS or (isinstance(layers, ast.expr) and code.value(layers) != 1):
+            found.setdefault(call.node, []).append(given)
+    return found
 
 
 @kept

@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..code import RNNS, UNKNOWN, Call, Code, Function, words
 from ..reporting.findings import Severity
+from ._bases import bases_of_project
 from ._constants import ByDefault, Constants, Stack, calls_of
 from ._dropouts import default_of, is_number, is_refused, one_of, rates
 from ._options import is_settings, option_default
@@ -113,8 +114,24 @@ def _as_rnn(code: Code, call: Call) -> Call:
     elif isinstance(function := code.local(func), Function):
         name = _passed_on(code).get(function) if len(call.node.args) <= _SIZES else None
     else:
-        name = one_of(code, func, RNNS)
+        name = one_of(code, func, RNNS) or _given_class(code, call, func)
     return call if name is None else replace(call, name=name)
+
+
+def _given_class(code: Code, call: Call, func: ast.expr) -> str | None:
+    """Returns the RNN that all calls of a function give it, or that a base elsewhere holds."""
+    names: set[str | None] = set()
+    function = call.function
+    if function is not None and isinstance(func, ast.Name) and func.id in function.names:
+        calls = [(code, each) for each in calls_of(code).get(function, ())]
+        for file, each in [*calls, *_calls_elsewhere(code, function)]:
+            given = function.given(each, func.id)
+            names.add(file.name(given) if isinstance(given, ast.expr) else None)
+    elif call.cls is not None and isinstance(func, ast.Attribute) and not code.assigned(func):
+        for file, base in bases_of_project(code, call.cls) or ():
+            held = base.attributes.get(func.attr, ())
+            names |= {file.name(each.value) if each.value else None for each in held}
+    return min(map(str, names)) if names and names <= {*RNNS} else None
 
 
 def _is_of_torch(code: Code, expr: ast.Call | ast.Subscript) -> bool:
@@ -165,11 +182,9 @@ class _Counts(Constants):
 
     def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:
         found = super()._of(expr, stack, depth)
-        if found == {UNKNOWN} and isinstance(expr, (ast.Name, ast.Attribute)):
-            return self._of_project(expr, depth) or found
-        return found
+        return found if found != {UNKNOWN} else self._of_project(expr, depth) or found
 
-    def _of_project(self, expr: ast.Name | ast.Attribute, depth: int) -> frozenset[object]:
+    def _of_project(self, expr: ast.expr, depth: int) -> frozenset[object]:
         """Returns what another file says of a name, `config.LAYERS`, or of an option."""
         code, project = self.code, self.code.project
         if project is None:
@@ -180,8 +195,9 @@ class _Counts(Constants):
         found = None if name is None else project.find(code, name)
         if found is not None and len(found.values) == 1 and found.values[0] is not None:
             return _counts(found.code).of(found.values[0], (), depth + 1)
-        if isinstance(expr, ast.Attribute) and is_settings(expr.value):
-            known = {option_default(each, expr.attr) for each in _options(code)} - {UNKNOWN}
+        option = _option(expr)
+        if option:
+            known = {option_default(each, option) for each in _options(code)} - {UNKNOWN}
             return frozenset(map(ByDefault, known)) if len(known) == 1 else frozenset()
         return frozenset()
 
@@ -209,6 +225,14 @@ class _Counts(Constants):
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         return False
+
+
+def _option(expr: ast.expr) -> str:
+    """Returns the option that an expression reads, `args.layers` or `args["layers"]`; else ""."""
+    if isinstance(expr, ast.Attribute):
+        return expr.attr if is_settings(expr.value) else ""
+    key = expr.slice if isinstance(expr, ast.Subscript) and is_settings(expr.value) else None
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
 
 
 def _is_marked(value: object) -> bool:
@@ -321,6 +345,11 @@ def _severity(code: Code, given: ast.expr) -> Severity | None:
     return "advice" if all(map(_is_option, values)) else None
 
 
+def _is_rate(expr: ast.expr) -> bool:
+    value = expr.value if isinstance(expr, ast.Constant) else None
+    return is_number(value) and value > 0  # type: ignore[operator]
+
+
 def _names(expr: ast.expr) -> Iterator[str]:
     for each in ast.walk(expr):
         if isinstance(each, (ast.Name, ast.Attribute)):
@@ -332,7 +361,7 @@ def _is_option(value: ast.expr) -> bool:
     if isinstance(value, ast.IfExp):
         asked = {each for name in _names(value.test) for each in words(name)}
         sides = (value.body, value.orelse)
-        is_any = any(map(_is_option, sides))
+        is_any = any(_is_option(each) or _is_rate(each) for each in sides)
         return (
             is_any
             and _COUNTS.isdisjoint(asked)
