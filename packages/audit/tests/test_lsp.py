@@ -1,19 +1,24 @@
-"""The language server, as a client of pygls sees it over stdin and stdout."""
+"""The language server, as a client of pygls sees it over two streams."""
 
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import torchdropout_audit
+from torchdropout_audit import editor as editor_module
 from torchdropout_audit.registry import RULES
 
 types = pytest.importorskip("lsprotocol.types")
 LanguageClient = pytest.importorskip("pygls.lsp.client").LanguageClient
+run_async = pytest.importorskip("pygls.io_").run_async
+lsp = pytest.importorskip("torchdropout_audit.lsp")
 
 SOURCE = str(Path(torchdropout_audit.__file__).parents[1])
 PROGRAM = ("-m", "torchdropout_audit")
@@ -37,10 +42,15 @@ ADVICE = "from torch import nn\n\ndrop = nn.Dropout(1.0)\n"
 
 
 class Editor:
-    """A scripted editor."""
+    """A scripted editor.
+
+    Its server runs in a thread; in a process of its own, on stdin and stdout, `apart`: to begin one
+    takes longer than most scripts.
+    """
 
     def __init__(self):
         self.client = LanguageClient("test", "1")
+        self.thread = None
         self.shown = {}
         self.published = []
         self.messages = []
@@ -71,12 +81,15 @@ class Editor:
         options=None,
         edits=True,
         plain=False,
-        program=PROGRAM,
+        apart=False,
     ):
-        await self.client.start_io(
-            sys.executable, *program, "--lsp",
-            env={**os.environ, "PYTHONPATH": SOURCE},
-        )  # fmt: skip
+        if apart:
+            await self.client.start_io(
+                sys.executable, *PROGRAM, "--lsp",
+                env={**os.environ, "PYTHONPATH": SOURCE},
+            )  # fmt: skip
+        else:
+            await self._begin_here()
         formats = [types.MarkupKind.PlainText] if plain else [types.MarkupKind.Markdown]
         result = await self.wait(
             self.client.initialize_async(
@@ -108,15 +121,41 @@ class Editor:
         self.client.initialized(types.InitializedParams())
         return result.capabilities
 
+    async def _begin_here(self):
+        """As `start_io` of the client, on a socket."""
+        ours, theirs = socket.socketpair()
+
+        def serve():
+            with theirs, theirs.makefile("rb") as stdin, theirs.makefile("wb") as stdout:
+                lsp.make_server().start_io(stdin, stdout)
+
+        self.thread = threading.Thread(target=serve)
+        self.thread.start()
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self.client.protocol.set_writer(self._writer)
+        listen = run_async(self.client._stop_event, reader, self.client.protocol)
+        self.client._async_tasks.append(asyncio.create_task(listen))
+
     async def end(self):
         with contextlib.suppress(RuntimeError):
             await self.wait(self.client.shutdown_async(None))
             self.client.exit(None)
+        if self.thread is None:
+            await self.wait(self.client.stop())
+            return self.client._server.returncode
+        self._writer.write_eof()
+        await self.wait(asyncio.to_thread(self.thread.join))
         await self.wait(self.client.stop())
-        return self.client._server.returncode
+        self._writer.close()
+        await self.wait(self._writer.wait_closed())
+        return 0
 
     async def wait(self, awaitable):
         return await asyncio.wait_for(awaitable, LIMIT)
+
+    async def heard(self):
+        """Waits until the server has read all that it was sent."""
+        assert await self.actions("file:///no/such.py") is None
 
     async def until(self, condition):
         while not condition():
@@ -250,7 +289,7 @@ def test_findings_follow_the_text(tmp_path):
         await editor.until(lambda: editor.shown[uri] == (None, []))
         assert not (tmp_path / "a.py").exists()
 
-    scripted(script, tmp_path)
+    scripted(script, tmp_path, apart=True)
 
 
 def test_only_the_last_of_quick_changes_is_audited(tmp_path):
@@ -319,18 +358,42 @@ def test_settings_are_read_again(tmp_path):
     scripted(script, tmp_path)
 
 
-def test_settings_that_change_during_an_audit(tmp_path):
-    log = tmp_path / "log"
+class Audit:
+    """The audit of a text, which has a fault or takes its time where the text says so."""
 
+    def __init__(self, audit):
+        self._audit, self.texts = audit, []
+        self.began, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, text, *arguments):
+        self.texts.append(text)
+        if "fault" in text:
+            raise ZeroDivisionError("a fault")
+        if "slow" in text:
+            self.began.set()
+            assert self.may_end.wait(LIMIT)
+        return self._audit(text, *arguments)
+
+
+@pytest.fixture
+def audit(monkeypatch):
+    audit = Audit(editor_module.audit_text)
+    monkeypatch.setattr(editor_module, "audit_text", audit)
+    yield audit
+    audit.may_end.set()
+
+
+def test_settings_that_change_during_an_audit(tmp_path, audit):
     async def script(editor):
         uri = editor.open(tmp_path / "a.py", BAD + "# slow\n")
-        while not (log.exists() and "slow" in log.read_text()):  # it has read the old settings
-            await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(audit.began.wait, LIMIT)  # it has read the old settings
         (tmp_path / "pyproject.toml").write_text("[tool.torchdropout.audit]\nignore = ['TD101']\n")
         editor.save(uri)
+        await editor.heard()
+        audit.may_end.set()
         assert await editor.found(uri) == []
 
-    scripted(script, tmp_path, program=("-c", FAULTY, "--unhurried", str(log)))
+    scripted(script, tmp_path)
 
 
 def test_wrong_settings_where_it_starts_do_not_stop_it(tmp_path, monkeypatch):
@@ -345,31 +408,7 @@ def test_wrong_settings_where_it_starts_do_not_stop_it(tmp_path, monkeypatch):
     scripted(script)
 
 
-# The same, where a rule has a fault and takes its time.
-FAULTY = """
-import sys, time
-from torchdropout_audit import editor
-from torchdropout_audit.__main__ import main
-audit = editor.audit_text
-log = None
-if "--unhurried" in sys.argv:
-    from torchdropout_audit import lsp
-    lsp._PAUSE = 2
-    log = open(sys.argv[2], "w")
-
-def audited(text, *arguments):
-    print(text, file=log or sys.stderr, flush=True)
-    if "fault" in text:
-        raise ZeroDivisionError("a fault")
-    time.sleep(3 if "slow" in text else 0)
-    return audit(text, *arguments)
-
-editor.audit_text = audited
-sys.exit(main(["--lsp"]))
-"""
-
-
-def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path):
+def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path, audit):
     async def script(editor):
         uri = editor.open(tmp_path / "a.py", BAD + "# a fault\n")
         for _ in range(3):
@@ -382,38 +421,77 @@ def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path):
         editor.change(uri, BAD)
         assert len(await editor.found(uri)) == 1
 
-    scripted(script, tmp_path, program=("-c", FAULTY))
+    scripted(script, tmp_path)
 
 
-def test_a_text_that_still_changes_is_not_audited(tmp_path):
+class Pauses:
+    """The module `asyncio` for the server: a pause ends when the test says so."""
+
+    def __init__(self):
+        self.begun = []
+
+    async def sleep(self, seconds):
+        if seconds:
+            may_end, has_ended = threading.Event(), threading.Event()
+            self.begun.append((seconds, may_end, has_ended))
+            while not may_end.is_set():
+                await asyncio.sleep(0.01)
+            has_ended.set()
+
+    async def end(self, which):
+        _, may_end, has_ended = self.begun[which]
+        may_end.set()
+        assert await asyncio.to_thread(has_ended.wait, LIMIT)
+
+    def __getattr__(self, name):
+        return getattr(asyncio, name)
+
+
+def test_a_text_that_still_changes_is_not_audited(tmp_path, audit, monkeypatch):
+    pauses = Pauses()
+    monkeypatch.setattr(lsp, "asyncio", pauses)
+
     async def script(editor):
         uri = editor.open(tmp_path / "a.py", FIXED)
-        await editor.found(uri)
+        await editor.found(uri)  # at once
         editor.change(uri, "drop(")
-        await asyncio.sleep(1.5)
+        await editor.heard()
         editor.change(uri, BAD + "# a fault\n")
-        await asyncio.sleep(1)
+        await editor.heard()
+        await pauses.end(0)
         editor.change(uri, BAD)
+        await editor.heard()
+        await pauses.end(1)
+        await editor.heard()
+        assert audit.texts == [FIXED]
+        await pauses.end(2)
         assert len(await editor.found(uri)) == 1
-        assert "0.1)" in log.read_text()
-        assert "fault" not in log.read_text()
+        assert audit.texts == [FIXED, BAD]
+        assert [seconds for seconds, *_ in pauses.begun] == [lsp._PAUSE] * 3
+        assert lsp._PAUSE > 0
 
-    log = tmp_path / "log"
-    scripted(script, tmp_path, program=("-c", FAULTY, "--unhurried", str(log)))
+    try:
+        scripted(script, tmp_path)
+    finally:
+        for _, may_end, _ in pauses.begun:
+            may_end.set()
 
 
-def test_a_slow_audit_holds_up_no_other_document(tmp_path):
+def test_a_slow_audit_holds_up_no_other_document(tmp_path, audit):
     async def script(editor):
         slow = editor.open(tmp_path / "slow.py", BAD + "# slow\n")
+        assert await asyncio.to_thread(audit.began.wait, LIMIT)
         uri = editor.open(tmp_path / "a.py", BAD)
         assert len(await editor.found(uri)) == 1
         assert len(await editor.actions(uri)) == 3
         assert slow not in editor.shown
         editor.change(slow, FIXED)
+        await editor.heard()
+        audit.may_end.set()
         assert await editor.found(slow) == []
         assert (slow, 1) not in editor.published  # it was old when it was found
 
-    scripted(script, tmp_path, program=("-c", FAULTY))
+    scripted(script, tmp_path)
 
 
 def test_it_ends_with_the_editor():
