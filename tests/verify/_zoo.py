@@ -22,6 +22,10 @@ HERE = Path(__file__).parent
 # Below `quick`: enough for gross faults, in a fraction of a second.
 COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21, strength=1)
 
+# Smaller still, for what is right: false alarms do not depend on the size of a sample
+# (`test_false_alarm`), and the slow tests have more.
+SMALL = Level("small", 0.03, 0.1, 0.06, 1e4, 1 << 16, 1 << 16, 1 << 18, strength=1)
+
 ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
 
 # These take most of the time of a run, by many small calls or large ones.

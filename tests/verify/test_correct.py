@@ -2,15 +2,12 @@
 
 import pytest
 
-from torchdropout.verify import Level, check_subject
+from torchdropout.verify import check_subject
 from torchdropout.verify.specs import infer
 from torchdropout.verify.targets import resolve
 from verify import _ours, _zoo, broken_table
 
 CORRECT = _zoo.members("correct")
-
-# False alarms do not depend on the size of a sample (`test_false_alarm`); the slow test has more.
-SMALL = Level("small", 0.03, 0.1, 0.06, 1e4, 1 << 16, 1 << 16, 1 << 18, strength=1)
 
 
 @pytest.mark.slow
@@ -35,7 +32,7 @@ def test_no_error_is_found(name):
     """The checks that take long are divided among the plain ones: the slow test has all."""
     correct = CORRECT[name]
     only = _zoo.quick_share(name, correct.spec is None)
-    report = check_subject(correct.subject(), level=SMALL, only=only)
+    report = check_subject(correct.subject(), level=_zoo.SMALL, only=only)
     errors = [f"{f.name}: {f.message}" for f in report.findings if f.severity == "error"]
     assert errors == []
     assert report.passed
@@ -69,7 +66,7 @@ def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(run_checks
             drop = torch.rand(x.shape, device=x.device, dtype=torch.float32) < self.p
             return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
 
-    assert run_checks(Careful).findings == ()
+    assert run_checks(Careful, level=_zoo.SMALL).findings == ()
 
 
 @pytest.mark.parametrize("p", [0.5, 0.1, 1 / 3, 0.9, 0.002, 1e-7, 0.0, 1.0])
@@ -77,7 +74,7 @@ def test_an_instance_is_verified_at_its_own_p(run_checks, p):
     import torch
 
     module = torch.nn.Dropout(p).eval()
-    report = run_checks(module, only=_zoo.SHORT)
+    report = run_checks(module, level=_zoo.SMALL, only=_zoo.SHORT)
     assert report.passed
     assert not module.training
     status = {check.rule.name: check.status for check in report.checks}
@@ -96,4 +93,4 @@ def test_a_wrong_rate_at_an_instances_own_p_is_found(run_checks):
             drop = torch.rand(x.shape) < self.p / 2
             return x.masked_fill(drop, 0) / (1 - self.p) if self.training else x
 
-    assert run_checks(Half(0.2)).findings[0].name == "drop-rate"
+    assert run_checks(Half(0.2), level=_zoo.SMALL).findings[0].name == "drop-rate"

@@ -12,7 +12,7 @@ from torchdropout.verify import check_dropout, check_subject
 from torchdropout.verify.specs import infer
 from torchdropout.verify.targets import resolve
 from verify import _ours, ours_table
-from verify._zoo import quick_share
+from verify._zoo import SMALL, quick_share
 
 
 def _active(x, p, training):
@@ -103,9 +103,9 @@ def test_a_module_is_left_out_only_where_its_function_is_verified():
 
 
 @pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in LATER])
-def test_every_variant_is_right(name, coarse):
+def test_every_variant_is_right(name):
     """By the checks that do not take long, and in a large call; the slow test has all."""
-    report = _verified(name, coarse, quick_share(name, plain=False) | {"large-call"})
+    report = _verified(name, SMALL, quick_share(name, plain=False) | {"large-call"})
     assert not report.findings, report.findings
 
 
