@@ -1,3 +1,5 @@
+import contextlib
+import gc
 import json
 import os
 import pty
@@ -6,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from click.shell_completion import BashComplete
 
 import started
 import torchdropout
+from torchdropout import __main__ as program
 from torchdropout import cli
 from torchdropout.cli import verify
 from torchdropout.cli._apart import apart
@@ -753,45 +757,52 @@ def test_a_shell_completes_names(words, some, others):
     assert not set(others) & found
 
 
-def test_a_shell_asks_the_program():
-    variables = {"COMP_WORDS": "torchdropout verify --select drop-", "COMP_CWORD": "3"}
-    env = environment(_TORCHDROPOUT_COMPLETE="bash_complete", **variables)
-    assert finish(start(env=env)) == (0, "plain,drop-rate\n", "")
+def test_what_was_imported_is_frozen_where_the_process_runs_nothing_else(monkeypatch, capsys):
+    frozen = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append("checks"))
+    monkeypatch.setattr(sys, "argv", ["torchdropout", "checks"])
+    assert cli.run(["checks"]) == 0
+    assert frozen == []
+    assert program.main() == 0
+    assert frozen == ["checks"]
+
+
+def test_a_shell_asks_the_program(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["torchdropout"])
+    monkeypatch.setenv("_TORCHDROPOUT_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "torchdropout verify --select drop-")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    with pytest.raises(SystemExit, match="0"):
+        program.main()
+    assert capsys.readouterr() == ("plain,drop-rate\n", "")
 
 
 # The exit code of each line; forks share what takes long: to import everything.
 OUTPUT_TO = """
-    import json, os, sys
+    import gc, json, os, sys
     import torchdropout.audit, torchdropout.cli.verify, torchdropout.verify
     from torchdropout.__main__ import main
+    gc.freeze()  # or each fork looks for garbage among what was imported, at its end
 
     def closed_pipe():
         read, write = os.pipe()
         os.close(read)
         return write
 
-    for line in json.loads(sys.argv[1]):
+    for full, line in json.loads(sys.argv[1]):
         child = os.fork()
         if not child:
-            os.dup2({output}, 1)
+            os.dup2(os.open("/dev/full", os.O_WRONLY) if full else closed_pipe(), 1)
             sys.exit(main(line))
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-
-
-def with_output_to(output, lines, folder):
-    script = textwrap.dedent(OUTPUT_TO).format(output=output)
-    return subprocess.run(
-        [sys.executable, "-c", script, json.dumps(lines)],
-        capture_output=True, text=True, env=environment(), cwd=folder,
-    )  # fmt: skip
 
 
 FULL = Path("/dev/full")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
-def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
+def test_a_full_disk_is_one_line_and_exit_code_2_and_a_closed_pipe_is_not_an_error(tmp_path):
     path = tmp_path / "drops.py"
     path.write_text(
         "import torch\nfrom torch import nn\n\n\ndef make():\n    return nn.Dropout(0.5)\n"
@@ -803,8 +814,12 @@ def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
         ["verify", "torch.nn:Dropout", *fast], ["audit", "--no-config", str(path)],
         ["audit-model", f"{path}:make", "--input", "4x4"],
     ]  # fmt: skip
-    done = with_output_to('os.open("/dev/full", os.O_WRONLY)', lines, tmp_path)
-    assert done.stdout.split() == ["2"] * len(lines), done.stderr
+    cases = [(True, line) for line in lines] + [(False, ["checks"]), (False, ["info"])]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(OUTPUT_TO), json.dumps(cases)],
+        capture_output=True, text=True, env=environment(), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.split() == ["2"] * len(lines) + ["0"] * 2, done.stderr
     said = "torchdropout: Expected to write the output, got: No space left on device"
     assert done.stderr.splitlines() == [said] * len(lines)
 
@@ -947,28 +962,29 @@ def test_targets_that_die_or_hang_are_reported(tmp_path):
     ]
 
 
-def test_a_closed_pipe_is_not_an_error(tmp_path):
-    done = with_output_to("closed_pipe()", [["checks"], ["info"]], tmp_path)
-    assert (done.stdout.split(), done.stderr) == (["0", "0"], "")
-
-
-def on_terminal(*arguments, **variables):
-    """The exit code, and all that a terminal shows of stdout and stderr."""
-    ours, theirs = pty.openpty()
-    env = environment(COLUMNS="80", LINES="50", **variables)
-    process = start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env, text=False)
-    os.close(theirs)
+def shown_on(terminal):
+    """All that a terminal shows until its other end is closed."""
     shown = b""
     while True:
         try:
-            part = os.read(ours, 65536)
+            part = os.read(terminal, 65536)
         except OSError:  # Linux raises it when the other end is closed
             break
         if not part:
             break
         shown += part
-    os.close(ours)
-    return process.wait(), shown.decode().replace("\r\n", "\n")
+    os.close(terminal)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def on_terminal(*arguments):
+    """The exit code, and all that a terminal shows of stdout and stderr."""
+    ours, theirs = pty.openpty()
+    env = environment(COLUMNS="80", LINES="50")
+    process = start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env, text=False)
+    os.close(theirs)
+    shown = shown_on(ours)
+    return process.wait(), shown
 
 
 def test_terminal_gets_colour_progress_and_its_width(bad):
@@ -982,16 +998,26 @@ def test_terminal_gets_colour_progress_and_its_width(bad):
     assert max(len(line) for line in table.splitlines()) <= 80
 
 
-def test_no_color_is_honoured():
-    code, shown = on_terminal("checks", NO_COLOR="1")
-    assert code == 0
-    assert "\x1b" not in shown
-    assert max(len(line) for line in shown.splitlines()) <= 80
+@pytest.mark.parametrize("plain", [True, False])
+def test_no_color_is_honoured(plain, monkeypatch):
+    for name, value in environment(COLUMNS="80", LINES="50").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("NO_COLOR", "1" if plain else "")
+    ours, theirs = pty.openpty()
+    with ThreadPoolExecutor(1) as threads:
+        shown = threads.submit(shown_on, ours)
+        with os.fdopen(theirs, "w") as terminal, contextlib.redirect_stdout(terminal):
+            assert cli.run(["checks"]) == 0
+        shown = shown.result()
+    assert ("\x1b" not in shown) is plain
+    assert max(len(line) for line in shown.splitlines()) <= 80 or not plain
 
 
 # A line for each: the exit code, stdout and stderr. Forks share what takes long: to import torch.
 BLOCKED = """
-    import json, os, runpy, sys, tempfile, torch
+    import gc, json, os, runpy, sys, tempfile, torch
+    gc.freeze()  # as above
 
     class Block:
         def find_spec(self, name, path=None, target=None):

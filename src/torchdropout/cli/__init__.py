@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Mapping, Sequence
 
@@ -54,6 +55,10 @@ class _Commands(click.Group):
             return _unable(cmd_name)
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
+        if ctx is not None and ctx.obj:  # the process runs nothing else
+            # What was imported is no garbage: neither forks nor the end of the process look for any
+            # among the objects of torch, which takes half a second.
+            gc.freeze()
         return command
 
 
