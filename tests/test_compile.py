@@ -440,7 +440,7 @@ def graphs():
 class TestPIsAnInputOfTheGraph:
     """docs/decisions/0009: one graph for every p above 0, with the bits of eager at each."""
 
-    # Several in a graph, which takes as long to compile as one: a module that needs another graph is
+    # Several in a graph, which compiles faster than one each: a module that needs another graph is
     # one too many among them, too. At 0 a module in the graph of the others would draw a key.
     @pytest.mark.parametrize("names", [[*MODULES][at::4] for at in range(4)], ids=", ".join)
     def test_one_graph_for_all_p_above_zero_and_one_for_zero(self, names):

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.verify import check_dropout
+from torchdropout.verify import check_subject
 from torchdropout.verify.report import render_html, render_html_fragment
 from torchdropout.verify.results import Report
+from torchdropout.verify.targets import resolve
 from verify import _reports as r
+from verify import _zoo
 
 VOID = {"meta", "path"}  # `path` closes itself in SVG
 REPORT = Report(
@@ -324,6 +326,7 @@ def test_what_measures_a_page_sees_its_faults(tmp_path):
 
 
 def test_a_run_on_a_real_dropout_has_all_pictures():
-    page = render_html(check_dropout(torch.nn.Dropout, level="quick", seed=3))
+    target = check_subject(resolve(torch.nn.Dropout), level=_zoo.SMALL, seed=3)
+    page = render_html(Report((target,)))
     captions = re.findall(r"<figure", page)
     assert len(captions) == 5

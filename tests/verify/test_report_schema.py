@@ -1,6 +1,8 @@
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import jsonschema
 import pytest
@@ -8,11 +10,13 @@ import torch
 
 from torchdropout.reporting.findings import SCHEMA
 from torchdropout.verify import check_dropout
+from torchdropout.verify.context import LEVELS
 from torchdropout.verify.report import render_json
 from torchdropout.verify.results import Report
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from verify import _reports as r
+from verify import _zoo
 
 FILE = Path(__file__).parents[2] / "docs" / "report.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
@@ -29,6 +33,18 @@ class Unscaled(torch.nn.Module):
 
     def forward(self, x):
         return x * (torch.rand_like(x) >= self.p) if self.training else x
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """A report has the same parts whatever the size of the samples."""
+    with mock.patch.dict(LEVELS, quick=replace(_zoo.SMALL, name="quick")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def unscaled():
+    return load(check_dropout(Unscaled, level="quick"))
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +67,12 @@ def test_a_run_on_torch_is_valid():
     assert data["targets"][0]["passed"]
 
 
-def test_a_run_on_a_broken_dropout_is_valid():
-    data = load(check_dropout(Unscaled, level="quick"))
-    VALIDATOR.validate(data)
-    assert "kept-scale" in {finding["name"] for finding in data["targets"][0]["findings"]}
+def test_a_run_on_a_broken_dropout_is_valid(unscaled):
+    VALIDATOR.validate(unscaled)
+    assert "kept-scale" in {finding["name"] for finding in unscaled["targets"][0]["findings"]}
 
 
-def test_selected_checks_that_pass_are_no_verdict():
+def test_selected_checks_that_pass_are_no_verdict(unscaled):
     data = load(check_dropout(Unscaled, level="quick", select=["mode"], ignore=["TD504"]))
     VALIDATOR.validate(data)
     (one,) = data["targets"]
@@ -65,7 +80,7 @@ def test_selected_checks_that_pass_are_no_verdict():
     assert one["verdict"] == "none"
     of = len(codes_of(None, PLAIN))
     assert one["selection"] == {"select": ["mode"], "ignore": ["TD504"], "count": 4, "of": of}
-    whole = load(check_dropout(Unscaled, level="quick"))["targets"][0]
+    (whole,) = unscaled["targets"]
     assert whole["selection"] == {"select": [], "ignore": [], "count": of, "of": of}
     assert (whole["complete"], whole["verdict"]) == (True, "incorrect")
 

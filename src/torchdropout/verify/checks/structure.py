@@ -108,11 +108,10 @@ def block_shape(ctx: Context) -> Seen:
     dropped = (_same(ctx, built, ones, True).detach() == 0).float()
     reach = spec.block - 1
     # A morphological opening: what survives erosion and dilation is a union of blocks.
-    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[spec.dims]
     around = (reach,) * (2 * spec.dims)
     padded = F.pad(dropped, around, value=1.0)
-    eroded = 1 - pool(1 - padded, spec.block, stride=1)
-    opened = pool(F.pad(eroded, around), spec.block, stride=1)
+    eroded = 1 - _most_in_blocks(1 - padded, spec)
+    opened = _most_in_blocks(F.pad(eroded, around), spec)
     opened = F.pad(opened, tuple(-side for side in around))
     loose = int(((dropped > 0) & (opened == 0)).sum())
     if loose:
@@ -135,6 +134,16 @@ def block_shape(ctx: Context) -> Seen:
             smallest=smallest,
         )
     return Seen(f"whole blocks of {_sides(spec)}, {len(ones)} planes")
+
+
+def _most_in_blocks(x: torch.Tensor, spec: Blocks) -> torch.Tensor:
+    """The maximum of each block, one axis at a time: as many steps as a block has sides."""
+    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[spec.dims]
+    for axis in range(spec.dims):
+        sides = [1] * spec.dims
+        sides[axis] = spec.block
+        x = pool(x, sides, stride=1)
+    return x
 
 
 ENOUGH = 30  # single blocks expected: that there are none has a probability of 1e-13
