@@ -63,16 +63,9 @@ def test_snippet(file: Path) -> None:
     assert found(snippet) == snippet.marks
 
 
-def test_errors_are_all_found_and_all_true() -> None:
-    right = missed = wrong = 0
-    for snippet in map(read, FILES):
-        marked = Counter(mark for mark in snippet.marks if mark.severity == "error")
-        said = Counter(place for place in found(snippet) if place.severity == "error")
-        right += (marked & said).total()
-        missed += (marked - said).total()
-        wrong += (said - marked).total()
-    assert right >= 100
-    assert (right / (right + missed), right / (right + wrong)) == (1.0, 1.0)
+def test_enough_errors() -> None:
+    """All are found, and no others: each snippet has exactly the findings that it marks."""
+    assert sum(mark.severity == "error" for file in FILES for mark in read(file).marks) >= 100
 
 
 def test_names_of_files_say_what_is_in_them() -> None:
