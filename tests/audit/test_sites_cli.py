@@ -1,10 +1,7 @@
 """`torchdropout audit-model`."""
 
-import contextlib
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,38 +101,62 @@ def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
     assert not [name for name in set(sys.modules) - before[1] if "_target_" in name]
 
 
+ENDS = {
+    "exit": ("import os\nos._exit(0)", "the process ended with exit code 0"),
+    "kill": ("import os\nos.kill(os.getpid(), 9)", "the process was ended by signal 9"),
+    "exec": ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
+    "left-behind": (
+        "import os, subprocess\nsubprocess.Popen(['sleep', '600'], close_fds=False)\nos._exit(0)",
+        "the process ended with exit code 0",
+    ),
+    "raise": ("raise KeyError('x')", "KeyError"),
+}
+# The command in a fork for each, in a session of its own: they share what takes long, to import
+# torch. It writes into files, not pipes: what is left behind would hold those open.
+COMMANDS = """
+import contextlib, gc, os, signal, sys
+from torchdropout.__main__ import main
+gc.freeze()  # or each fork looks for garbage among what was imported, at its end
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        os.setsid()
+        for descriptor, kind in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}.{kind}", os.O_WRONLY | os.O_CREAT), descriptor)
+        sys.argv = ["torchdropout", "audit-model", f"{name}.py:build"]
+        sys.exit(main())
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    print(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The exit code, stdout and stderr of the command on each."""
+    folder = tmp_path_factory.mktemp("ends")
+    for name, (body, _) in ENDS.items():
+        text = "def build():\n" + "".join(f"    {line}\n" for line in body.splitlines())
+        (folder / f"{name}.py").write_text(text)
+    command = [sys.executable, "-c", COMMANDS, *ENDS]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=True
+    )
+    codes = map(int, done.stdout.split())
+    return {
+        name: (code, *((folder / f"{name}.{kind}").read_text() for kind in ("out", "err")))
+        for name, code in zip(ENDS, codes, strict=True)
+    }
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("import os\nos._exit(0)", "the process ended with exit code 0"),
-        ("import os\nos.kill(os.getpid(), 9)", "the process was ended by signal 9"),
-        ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
-        (
-            "import os, subprocess\n"
-            "subprocess.Popen(['sleep', '600'], close_fds=False)\n"
-            "os._exit(0)",
-            "the process ended with exit code 0",
-        ),
-        ("raise KeyError('x')", "KeyError"),
-    ],
-    ids=["exit", "kill", "exec", "left-behind", "raise"],
-)
-def test_a_process_that_ends_is_noticed(body, said, tmp_path):
-    file = tmp_path / "ends.py"
-    file.write_text("def build():\n" + "".join(f"    {line}\n" for line in body.splitlines()))
-    command = [sys.executable, "-m", "torchdropout", "audit-model", f"{file}:build"]
-    # Files, not pipes: what is left behind would hold those open.
-    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
-        done = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
-        try:
-            code = done.wait(300)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(done.pid, signal.SIGKILL)
-    assert (code, (tmp_path / "out").read_text()) == (2, "")
-    (line,) = (tmp_path / "err").read_text().splitlines()
-    assert said in line
+@pytest.mark.parametrize("name", ENDS)
+def test_a_process_that_ends_is_noticed(name, ended):
+    code, out, err = ended[name]
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert ENDS[name][1] in line
 
 
 def test_advice_fails_only_when_strict(capsys):
