@@ -13,8 +13,9 @@ import torchdropout
 PACKAGE = Path(torchdropout.__file__).parent
 
 SERVER = r"""
-import json, os, sys, traceback
+import gc, json, os, sys, traceback
 import torch
+gc.freeze()  # what was imported is no garbage, and stays shared
 for line in sys.stdin:
     task = json.loads(line)
     reading, writing = os.pipe()

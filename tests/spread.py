@@ -5,6 +5,7 @@ each of its places; some placements of each case, or all.
 """
 
 import copy
+import gc
 import itertools
 import math
 import os
@@ -285,6 +286,7 @@ if __name__ == "__main__":
     store, amount, *given = sys.argv[1:]
     sizes = tuple(map(int, given))
     processes = []
+    gc.freeze()  # what was imported is no garbage, and stays shared
     for rank in range(math.prod(sizes)):
         # A copy of this process has imported everything.
         processes.append(os.fork())

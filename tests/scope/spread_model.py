@@ -3,6 +3,7 @@
 `python spread_model.py STORE CASE...`: some of `CASES`, by four processes.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -352,6 +353,7 @@ def child(rank, store, cases):
 if __name__ == "__main__":
     store, *cases = sys.argv[1:]
     processes = []
+    gc.freeze()  # what was imported is no garbage, and stays shared
     for rank in range(WORLD):
         # A copy of this process has imported everything.
         processes.append(os.fork())
