@@ -44,6 +44,8 @@ CLEAN = [
     "class A(nn.Module):\n    def __init__(self, n=1):\n"
     "        self.rnn = nn.LSTM(8, 8, n, dropout=0.5)\nA(3)",
     "def f(n=1): return nn.LSTM(8, 8, n, dropout=0.5 * (n > 1))",
+    "def f(cell, p=0.0): return cell(8, 8, 1, dropout=p)\nf(nn.LSTM)",
+    "def f(n, p=0.0): return nn.LSTM(8, 8, n, dropout=p)\nf(1)",
     "nn.LSTM(8, 8, **options, dropout=0.5)",
     "nn.LSTM(*sizes, dropout=0.5)",
     "nn.LSTM(8, 8)",

@@ -66,9 +66,12 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         if not known or not isinstance(given, ast.expr) or is_refused(code, call.node):
             continue
         severity = _severity(code, given)
+        values = _counts(code).of(given)
+        if values == {0}:
+            continue  # no call of the file gives a rate
         if known == "by its callers" and severity is not None:
             # Somebody else may ask for more.
-            severity = "advice" if any(map(_may_act, _counts(code).of(given))) else None
+            severity = "advice" if any(map(_may_act, values)) else None
         if known == "by default":
             is_alone = not _acts_elsewhere(code, call, given)
             severity = "advice" if _acts_by_default(code, given) and is_alone else None
