@@ -233,6 +233,7 @@ class TestCalls:
             "from other.encoder import Encoder\nEncoder(8)",
             "from models.encoder import Encoder\ndef f(x: Encoder) -> Encoder: ...",
             "from models.encoder import Encoder\nx: list[Encoder | None] = []",
+            "from models.encoder import Encoder\nresults[Encoder.KEY] = f(Encoder.KEY)",
             "from models.encoder import Encoder\nisinstance(x, (int, Encoder))",
         ],
     )

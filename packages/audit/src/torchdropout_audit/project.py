@@ -255,6 +255,9 @@ def _is_looked_at(code: Code, node: ast.AST) -> bool:
     for parent in code.parents(node):
         if isinstance(parent, ast.arg):
             return True
+        if isinstance(parent, ast.Attribute):  # Encoder.KEY; a method may build one
+            holder = next(code.parents(parent))
+            return not (isinstance(holder, ast.Call) and holder.func is parent)
         if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return node is parent.returns
         if isinstance(parent, ast.AnnAssign):
