@@ -31,6 +31,7 @@ ADVICE = [
     "def f(cfg): return nn.GRU(8, 8, dropout=cfg.dropout)  #?",
     "def f(cfg): return nn.GRU(8, 8, dropout=cfg['dropout'])  #?",
     "def f(drops): return nn.LSTM(8, 8, dropout=0.5 if drops else 0.0)  #?",
+    "def f(p=0.0): return nn.LSTM(8, 8, 1, dropout=p)  #?\nf()",
 ]
 CLEAN = [
     "nn.LSTM(8, 8, 2, dropout=0.5)",
@@ -44,8 +45,9 @@ CLEAN = [
     "class A(nn.Module):\n    def __init__(self, n=1):\n"
     "        self.rnn = nn.LSTM(8, 8, n, dropout=0.5)\nA(3)",
     "def f(n=1): return nn.LSTM(8, 8, n, dropout=0.5 * (n > 1))",
-    "def f(cell, p=0.0): return cell(8, 8, 1, dropout=p)\nf(nn.LSTM)",
     "def f(n, p=0.0): return nn.LSTM(8, 8, n, dropout=p)\nf(1)",
+    "class A(nn.Module):\n    def __init__(self, n=1, p=0.1):\n        self.n = n\n"
+    "        self.rnn = nn.LSTM(8, 8, self.n, dropout=p if self.n > 1 else 0)",
     "nn.LSTM(8, 8, **options, dropout=0.5)",
     "nn.LSTM(*sizes, dropout=0.5)",
     "nn.LSTM(8, 8)",

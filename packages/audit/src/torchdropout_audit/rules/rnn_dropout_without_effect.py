@@ -67,14 +67,16 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
             continue
         severity = _severity(code, given)
         values = _counts(code).of(given)
-        if values == {0}:
-            continue  # no call of the file gives a rate
+        is_asked = isinstance(layers, ast.expr) and not is_number(code.value(layers))
+        if values == {0} and is_asked:
+            continue  # no call of the file gives a rate, nor more layers
         if known == "by its callers" and severity is not None:
             # Somebody else may ask for more.
             severity = "advice" if any(map(_may_act, values)) else None
         if known == "by default":
             is_alone = not _acts_elsewhere(code, call, given)
-            severity = "advice" if _acts_by_default(code, given) and is_alone else None
+            is_by_default = severity is not None and _acts_by_default(code, given)
+            severity = "advice" if is_by_default and is_alone else None
         if severity is None or (severity == "advice" and code.is_test):
             continue
         kind = call.name.rpartition(".")[2]
