@@ -1,5 +1,6 @@
 """The other files of a project: what a name stands for there, and who calls what."""
 
+import os
 import textwrap
 from itertools import count
 from pathlib import Path
@@ -168,14 +169,19 @@ class TestFind:
         write(Path("f.py"), f"{stars}from models.encoder import Encoder")
         assert found("main.py", "from a import Encoder as x").target.name == "Encoder"
 
-    def test_sources_are_forgotten_that_would_take_much_memory(self, monkeypatch):
+    def test_trees_that_would_take_much_memory(self, monkeypatch):
         monkeypatch.setattr(project_module, "_MOST_KEPT", 1_000)
-        for each in "ab":
+        monkeypatch.setattr(project_module, "_MOST_READ", 1_500)
+        for each in "abc":
             write(Path(f"{each}.py"), f"class X: ...\n#{each * 900}")
-        code = code_of("main.py", "import a, b")
-        for each in "aba":
-            assert code.project.find(code, f"{each}.X").target.name == "X"
-            assert len(code.project._codes) == 1
+        code = code_of("main.py", "import a, b, c")
+        known = [code.project.find(code, f"{each}.X") for each in "abc"]
+        assert [each is not None for each in known] == [True, True, False]
+        assert code.project.find(code, "a.X").code is known[0].code
+        code.project.begin()  # of the next file
+        assert code.project.find(code, "c.X").target.name == "X"
+        code.project.begin()
+        assert code.project.find(code, "c.X").code is code.project.find(code, "c.X").code
 
 
 class TestRoot:
@@ -203,6 +209,8 @@ class TestRoot:
         path = str(root / "models" / "deep" / "net.py")
         for name in ("..encoder", "models.encoder"):
             assert found(path, f"from {name} import Encoder as x").target.name == "Encoder"
+        write(root / "sibling.py", ENCODER)  # beside the package, as another one
+        assert found(path, "from sibling import Encoder as x") is None
 
 
 class TestCalls:
@@ -262,6 +270,11 @@ class TestCalls:
             write(Path(path), text)
         write(Path("env/pyvenv.cfg"), "")
         assert calls() == []
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+    def test_a_pipe_is_not_read(self):
+        os.mkfifo("pipe.py")
+        assert calls("from models.encoder import Encoder\nEncoder(8)\n") == [("main.py", 2)]
 
     def test_too_many_files(self, monkeypatch):
         text = "from models.encoder import Encoder\nEncoder(8)\n"

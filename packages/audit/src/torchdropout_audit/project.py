@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,8 @@ _MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
 _MOST_SEEN = 20_000  # files and folders of a project that is searched for callers
 _MOST_BYTES = 200_000  # of a file that is read for the sake of another
 _MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
-_MOST_KEPT = 1_000_000  # characters of sources that are kept as trees
+_MOST_KEPT = 1_000_000  # characters of sources whose trees are kept for the next file
+_MOST_READ = 3_000_000  # characters of sources that are read for one file
 _MOST_QUESTIONS = 200  # of one file, each of which may search all others
 _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # that are looked up
@@ -38,18 +40,27 @@ class Project:
         root: The folder.
 
     Attributes:
-        questions: How often the rules have asked for another file since `project_of`.
+        questions: How often the rules have asked for another file since `begin`.
     """
 
     def __init__(self, root: Path) -> None:
         self.questions = 0
         self._root = root
-        # `import package.part` within a package that has no project around it
+        # `import package.part` within a package that has no project around it; no other is read
         self._top = root.parent if (root / "__init__.py").exists() else root
         self._codes: dict[Path, Code | None] = {}
+        self._size = 0  # of all of them, in characters
         self._found: dict[tuple[Path, str], Found | None] = {}
         self._depth = 0
         self._texts: dict[Path, bytes] | None = None
+
+    def begin(self) -> None:
+        """Counts the questions of the next file."""
+        self.questions = 0
+        if self._size > _MOST_KEPT:
+            self._codes.clear()
+            self._found.clear()
+            self._size = 0
 
     def find(self, code: Code, name: str) -> Found | None:
         """Returns what a qualified name of a source stands for in another file of the project."""
@@ -173,9 +184,9 @@ class Project:
         path = _real(path)
         if path not in self._codes:
             self._codes[path] = None  # also if its parser fails
-            if self._is_inside(path):
-                self._codes[path] = self._parsed(path)
-            self._forget()
+            if self._root in path.parents and self._size < _MOST_READ:
+                self._codes[path] = code = self._parsed(path)
+                self._size += 0 if code is None else len(code.text)
         return self._codes[path]
 
     def _parsed(self, path: Path) -> Code | None:
@@ -185,13 +196,6 @@ class Project:
             return Code(read_source(path.read_bytes()).text, str(path), self)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
-
-    def _forget(self) -> None:
-        """Forgets the sources that were read first, if all are too large."""
-        size = sum(len(code.text) for code in self._codes.values() if code is not None)
-        while size > _MOST_KEPT and len(self._codes) > 1:
-            code = self._codes.pop(next(iter(self._codes)))
-            size -= 0 if code is None else len(code.text)
 
     def _mentioning(self, name: str, pattern: bytes) -> list[Path]:
         """Returns the files that mention a name in a pattern; none if too many do."""
@@ -210,12 +214,13 @@ class Project:
             left = _MOST_SEARCHED
             for path in _sources(self._root):
                 try:
-                    size = path.stat().st_size
-                    left -= size
+                    about = path.stat()
+                    left -= about.st_size
                     if left < 0:
                         self._texts = {}
                         break
-                    if size <= _MOST_BYTES:
+                    # A pipe would never end.
+                    if stat.S_ISREG(about.st_mode) and about.st_size <= _MOST_BYTES:
                         self._texts[path] = path.read_bytes()
                 except OSError:
                     continue
@@ -286,7 +291,7 @@ def project_of(path: str, run: int) -> Project:
         run: A number of the run, in which files are taken to stay as they are.
     """
     project = _project(_root(_absolute(path).parent, run), run)
-    project.questions = 0
+    project.begin()
     return project
 
 
