@@ -141,3 +141,14 @@ def test_bad_arguments(given, error, words):
     with pytest.raises(ArgumentValueError, match="`p`"):
         module(torch.ones(2, 8))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_outputs_keep_their_dtype_under_autocast(dtype):
+    """On a CPU torch refuses to stack float16 under autocast."""
+    module = td.nn.MultiSampleDropout(0.5, torch.nn.Identity(), samples=3, reduce="none")
+    x, key = torch.randn(4, 2, dtype=dtype), td.Key(1)
+    with torch.autocast("cpu"):
+        y = module(x, key=key)
+    assert y.dtype == dtype
+    assert torch.equal(y, module(x, key=key))

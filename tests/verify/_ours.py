@@ -81,14 +81,19 @@ class _Given(nn.Module):
 
 
 class Layer(nn.Module):
-    """`LayerDrop` on an input of zeros: what is left is the branch."""
+    """`LayerDrop` on an input of zeros: what is left is the branch.
+
+    The zeros have the sign of those of x, so that -0.0 stays, and x as their source of gradients.
+    """
 
     def __init__(self, p=0.5):
         super().__init__()
         self.inner = td.LayerDrop(_Given(), p, scale_by_keep=True)
 
     def forward(self, x):
-        return self.inner(torch.zeros_like(x), x)
+        zeros = torch.where(x.detach() == 0, x.detach(), 0)
+        zeros = torch.where(torch.zeros_like(x, dtype=torch.bool), x, zeros)
+        return self.inner(zeros, x)
 
 
 def concrete(x, p, training):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Literal, cast
 
 import torch
@@ -9,6 +10,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type
+from ..functional._autocast import autocast_dtype
 from ..functional._key import check_key
 from ..functional._rate import drops
 from ..functional.multi_sample import check_reduce, check_samples
@@ -92,5 +94,14 @@ class MultiSampleDropout(DropoutModule):
             outputs = self.head(dropped.flatten(0, 1))
             outputs = outputs.reshape(self.samples, x.shape[0], *outputs.shape[1:])
         else:
-            outputs = torch.stack([self.head(sample) for sample in dropped.unbind()])
+            listed = [self.head(sample) for sample in dropped.unbind()]
+            with _unchanged(listed[0]):
+                outputs = torch.stack(listed)
         return cast("torch.Tensor", outputs.mean(0) if reduce == "mean" else outputs)
+
+
+def _unchanged(x: torch.Tensor) -> contextlib.AbstractContextManager[Any]:
+    """Turns autocast off, which on a CPU refuses to stack what is in float16."""
+    if autocast_dtype(x) is None:
+        return contextlib.nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
