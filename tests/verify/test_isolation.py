@@ -102,6 +102,8 @@ def run_verifier(*targets, select=FAST, watch=None, fork=True, **more):
         "keep_prob": None, "training_name": None, "spec": None, "compile": False,
         "checkpoint": False, "device": None,
     }  # fmt: skip
+    if fork and not isolation.can_fork():  # the command then does not fork either
+        pytest.skip("another test of this process has started the threads of autograd")
     # What is tried is how processes work together, not what small faults are found.
     with mock.patch.dict(LEVELS, quick=replace(_zoo.SMALL, name="quick")):
         return isolation.verify_targets(targets, options, watch or Watch(), fork=fork, **more)
