@@ -102,11 +102,16 @@ def run_verifier(*targets, select=FAST, watch=None, fork=True, **more):
         "keep_prob": None, "training_name": None, "spec": None, "compile": False,
         "checkpoint": False, "device": None,
     }  # fmt: skip
-    if fork and not isolation.can_fork():  # the command then does not fork either
-        pytest.skip("another test of this process has started the threads of autograd")
     # What is tried is how processes work together, not what small faults are found.
     with mock.patch.dict(LEVELS, quick=replace(_zoo.SMALL, name="quick")):
         return isolation.verify_targets(targets, options, watch or Watch(), fork=fork, **more)
+
+
+@pytest.fixture
+def forks():
+    """For tests whose forks run a backward: the command asks the same before it forks."""
+    if not isolation.can_fork():
+        pytest.skip("another test of this process has started the threads of autograd")
 
 
 def only(outcome):
@@ -385,6 +390,7 @@ def test_several_processes_say_what_one_says(target, text, capfd):
     assert timeless(run_verifier(drop, select=SHARED, jobs=3)) == timeless(alone)
 
 
+@pytest.mark.usefixtures("forks")
 def test_processes_share_the_checks_of_a_target(target, tmp_path):
     by = "with open({!r}, 'a') as file: print(os.getpid(), file=file)".format(str(tmp_path / "by"))
 
@@ -436,6 +442,7 @@ def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatc
         assert len(failed(results)) == 2
 
 
+@pytest.mark.usefixtures("forks")
 def test_one_process_goes_on_where_others_cannot_load_the_target(target, tmp_path, capfd):
     # The first that loads it stays.
     before = f"os.mkdir({str(tmp_path / 'loaded')!r})"
