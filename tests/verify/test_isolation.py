@@ -653,11 +653,19 @@ MEETS = """
 
 def test_jobs_are_done_at_once_and_reported_in_order(target, tmp_path):
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
-    # Either loads only while the other does; the first takes longer.
-    first = target("time.sleep(0.1)", "first", textwrap.dedent(MEETS).format(mine=a, other=b))
+    over = tmp_path / "over"
+    # Either loads only while the other does; the first ends after the second.
+    before = textwrap.dedent(MEETS).format(mine=a, other=b)
+    first = target(f"wait_for({str(over)!r})", "first", before)
     second = target("", "second", textwrap.dedent(MEETS).format(mine=b, other=a))
     third = target("", "third")
-    watch = Watch()
+
+    class Tells(Watch):
+        def over(self, target):
+            super().over(target)
+            over.touch()
+
+    watch = Tells()
     outcome = run_verifier(first, second, third, jobs=2, watch=watch, select=("output-shape",))
     assert outcome.unable == ()
     assert [report.target for report in outcome.reports] == [first, second, third]
