@@ -87,7 +87,7 @@ def test_one_mask_for_each_pass_and_input(name):
 
 
 # Those whose draws do not lie in the dimensions of their input, or are made before it is repeated.
-ALONE = {"LockedDropout", "VariationalDropout"}
+ALONE = {"VariationalDropout"}
 NOT_FIRST = {*ALONE, "gated", "noise"}
 
 

@@ -443,18 +443,11 @@ class _Parameters(NamedTuple):
         return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
-# Those of one tensor, in whose dimensions their draws are.
-_ELEMENTWISE = {
-    *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
-    *(F.drop_path, F.gaussian_dropout, F.gaussian_noise, F.uniform_dropout),
-    *(F.feature_gaussian_dropout, F.drop_block1d, F.drop_block2d, F.drop_block3d),
-}
-
-
 def _own(ours: Callable[..., Any]) -> Handler:
     parameters = _Parameters.of(ours)
     first, gated = parameters.names[0], "training" in parameters.names
-    elementwise = ours in _ELEMENTWISE
+    # What can write its result into a tensor like the input draws in the dimensions of the input.
+    elementwise = "out" in parameters.names
 
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
         given = parameters.bind(args, kwargs)
