@@ -37,6 +37,39 @@ def test_generators_are_restored_and_never_reported():
     state.restore()
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda own: torch.rand(1),
+        lambda own: torch.rand(1, generator=own),
+        lambda own: random.random(),
+        lambda own: np.random.rand(),
+    ],
+)
+def test_a_generator_that_advances_is_noticed(draw):
+    own = torch.Generator()
+    before = ProcessState(generators(np, [own]))
+    assert not before.has_drawn()
+    draw(own)
+    assert before.has_drawn()
+    before.restore()
+    assert not before.has_drawn()
+
+
+def test_numpys_generator_may_be_of_another_kind():
+    other = np.random.Philox(3)
+    mersenne = np.random.get_bit_generator()
+    np.random.set_bit_generator(other)
+    try:
+        before = ProcessState(generators(np))
+        drawn = np.random.rand()
+        assert before.has_drawn()
+        before.restore()
+        assert np.random.rand() == drawn
+    finally:
+        np.random.set_bit_generator(mersenne)
+
+
 def test_without_numpy_its_generator_is_left():
     np.random.seed(1)
     state = ProcessState(generators(None))

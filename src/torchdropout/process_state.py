@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import random
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,10 +40,11 @@ class Saved(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the process's state: its name in a report, and what saves it."""
+    """A part of the process's state: its name in a report, what saves it, whether it is random."""
 
     name: str
     save: Callable[[], Saved]
+    is_generator: bool = False
 
 
 class ProcessState:
@@ -64,11 +67,16 @@ class ProcessState:
     """
 
     def __init__(self, parts: Iterable[Part]) -> None:
-        self._saved = [(part.name, part.save()) for part in parts]
+        self._saved = [(part, part.save()) for part in parts]
 
     def changed(self) -> list[str]:
-        """The names of the parts that have changed; generators are never among them."""
-        return [name for name, saved in self._saved if saved.has_changed()]
+        """The names of the parts that have changed; generators, which advance, are not reported."""
+        found = ((part, saved) for part, saved in self._saved if not part.is_generator)
+        return [part.name for part, saved in found if saved.has_changed()]
+
+    def has_drawn(self) -> bool:
+        """Whether a generator has advanced."""
+        return any(saved.has_changed() for part, saved in self._saved if part.is_generator)
 
     def restore(self) -> None:
         """Restores each part that has changed."""
@@ -110,13 +118,22 @@ def _attribute(name: str, owner: object, attribute: str) -> Part:
 
 
 def _generator(name: str, read: Callable[[], Any], write: Callable[[Any], object]) -> Part:
-    """A random generator: always written back, never reported, as every dropout draws from it."""
+    """A random generator: always written back."""
 
     def save() -> Saved:
         before = read()
-        return Saved(lambda: False, lambda: write(before))
+        return Saved(lambda: not _is_same(read(), before), lambda: write(before))
 
-    return Part(name, save)
+    return Part(name, save, is_generator=True)
+
+
+def _is_same(state: Any, before: Any) -> bool:
+    """Whether two states of a generator are equal."""
+    if isinstance(state, torch.Tensor):
+        return torch.equal(state, before)
+    if isinstance(state, list):
+        return all(map(_is_same, state, before))
+    return pickle.dumps(state) == pickle.dumps(before)  # NumPy's has an array in it
 
 
 # --- Generators ---------------------------------------------------------------------------------
@@ -144,8 +161,9 @@ def generators(
         parts.append(_generator("CUDA's generators", read, write))
     parts.append(_generator("Python's generator", random.getstate, random.setstate))
     if numpy is not None:
-        read, write = numpy.random.get_state, numpy.random.set_state
-        parts.append(_generator("NumPy's generator", read, write))
+        # A tuple, which `get_state` gives by default, has room for a Mersenne Twister only.
+        read = partial(numpy.random.get_state, legacy=False)
+        parts.append(_generator("NumPy's generator", read, numpy.random.set_state))
     return tuple(parts)
 
 

@@ -18,7 +18,7 @@ from .. import _torch
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..functional._bernoulli import inverted
-from ..functional._key import check_key, key_tensor
+from ..functional._key import check_key, key_tensor, undrawn_if_refused
 from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
 from ..random import Key
@@ -121,7 +121,7 @@ class WeightDrop(DropoutModule):
             drop = inverted(p)
             if not (self.training and drop.active and self.names):
                 return self.module(*args, **kwargs)
-            with _undrawn_if_it_fails(), self._dropped(drop, dropout_key):
+            with undrawn_if_refused(None, None), self._dropped(drop, dropout_key):
                 return self.module(*args, **kwargs)
 
     def remove(self) -> torch.nn.Module:
@@ -253,20 +253,6 @@ def _forget(places: Sequence[tuple[torch.nn.Module, str]]) -> None:
 
 def _in_backward() -> bool:
     return not torch.compiler.is_compiling() and _torch.graph_task() != -1
-
-
-@contextlib.contextmanager
-def _undrawn_if_it_fails() -> Iterator[None]:
-    """Put the default generator back if the module raises."""
-    if torch.compiler.is_compiling():
-        yield
-        return
-    before = torch.get_rng_state()
-    try:
-        yield
-    except BaseException:
-        torch.set_rng_state(before)
-        raise
 
 
 @contextlib.contextmanager

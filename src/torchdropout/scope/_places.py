@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import pickle
-import random
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -17,6 +15,7 @@ from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
+from ..process_state import ProcessState, generators
 from ..random import Key
 from ._handlers import new_watcher
 from ._watch import NORMS, Draw, Place, SiteId, unwrapped
@@ -550,34 +549,22 @@ class Looking:
 def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
     """Put buffers and generators back at the end; tells whether these advanced.
 
-    The generators are those of torch, Python and, where it is loaded, NumPy.
+    The generators are those of torch, on the devices of the model, of Python and, where it is
+    loaded, of NumPy.
     """
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-
-    def states() -> list[torch.Tensor]:
-        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in cuda)]
-
-    numpy = getattr(sys.modules.get("numpy"), "random", None)
-
-    def others() -> bytes:
-        of_numpy = None if numpy is None else numpy.get_state(legacy=False)
-        return pickle.dumps((random.getstate(), of_numpy))  # an array among them is not comparable
-
-    before, before_others = states(), others()
-    with torch.random.fork_rng(devices=cuda):
-        try:
-            yield lambda: others() != before_others or not all(map(torch.equal, before, states()))
-        finally:
-            of_python, of_numpy = pickle.loads(before_others)
-            random.setstate(of_python)
-            if numpy is not None:
-                numpy.set_state(of_numpy)
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    if not torch.equal(buffer, value):
-                        buffer.copy_(value)
+    own = [torch.cuda.default_generators[index] for index in cuda]
+    state = ProcessState(generators(sys.modules.get("numpy"), own))
+    try:
+        yield state.has_drawn
+    finally:
+        state.restore()
+        with torch.no_grad():
+            for buffer, value in buffers:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
 
 
 @contextlib.contextmanager
