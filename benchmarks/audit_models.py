@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from torchdropout.audit import Sites, sites
+from torchdropout.audit import AuditedSites, sites
 
 TABLE = Path(__file__).parents[1] / "docs" / "audit" / "models.csv"
 COLUMNS = ("model", "sites", "calls", "kinds", "seconds", "rule", "severity", "count", "example",
@@ -287,7 +287,7 @@ def rows(name: str, build: Build) -> Iterator[dict[str, Any]]:
         yield about
 
 
-def summed(seen: Sites) -> str:
+def summed(seen: AuditedSites) -> str:
     counts = Counter(f"{site.kind}{'' if site.acts else ' p=0'}" for site in seen)
     return "; ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from torchdropout.audit import Site, Sites, sites
+from torchdropout.audit import AuditedSite, AuditedSites, sites
 from torchdropout.audit.report import (
     render_sites,
     render_sites_html,
@@ -19,14 +19,20 @@ from torchdropout.reporting.findings import Finding
 
 HOSTILE = '<script>alert("x")</script>\x1b[31m\n&é'
 GATED = {"train": True, "eval": False, "no_grad": True}
-TABLE = Sites(
+TABLE = AuditedSites(
     "Net",
     (
-        Site("", "F.dropout", "net.py:3", 0.5, 0.5117, 256, 1, True, True, True, 1024),
-        Site("layers.0.attn", "MultiheadAttention", "net.py:9", 0.1, 0.1, 99, 1, **GATED, kept=16),
-        Site("layers.0.drop", "Dropout", "net.py:10", 0.1, None, 0, 2, **GATED, also=("tied",)),
-        Site("layers.1.zero", "Dropout", "net.py:11", 0.0, None, 0, 1, False, False, False),
-        Site("head.net.drop", "Dropout", "net.py:12", 0.25, 0.25, 4, 1, True, None, True, 3 << 20),
+        AuditedSite("", "F.dropout", "net.py:3", 0.5, 0.5117, 256, 1, True, True, True, 1024),
+        AuditedSite(
+            "layers.0.attn", "MultiheadAttention", "net.py:9", 0.1, 0.1, 99, 1, **GATED, kept=16
+        ),
+        AuditedSite(
+            "layers.0.drop", "Dropout", "net.py:10", 0.1, None, 0, 2, **GATED, also=("tied",)
+        ),
+        AuditedSite("layers.1.zero", "Dropout", "net.py:11", 0.0, None, 0, 1, False, False, False),
+        AuditedSite(
+            "head.net.drop", "Dropout", "net.py:12", 0.25, 0.25, 4, 1, True, None, True, 3 << 20
+        ),
     ),
     (
         Finding("TD301", "alive-in-eval", "error", "the model's own F.dropout drops in eval"),
@@ -35,9 +41,9 @@ TABLE = Sites(
     ("compiled: run eagerly",),
     1.25,
 )
-HOSTILE_TABLE = Sites(
+HOSTILE_TABLE = AuditedSites(
     HOSTILE,
-    (Site(HOSTILE, HOSTILE, HOSTILE, 0.5, also=(HOSTILE,)),),
+    (AuditedSite(HOSTILE, HOSTILE, HOSTILE, 0.5, also=(HOSTILE,)),),
     (Finding("TD301", "alive-in-eval", "error", HOSTILE),),
     (HOSTILE,),
 )
@@ -100,7 +106,7 @@ def test_findings_wrap_on_a_narrow_terminal():
 
 
 def test_without_sites():
-    assert render_sites(Sites("Net", ())) == "Net\n\nno errors at no sites in 0.0 s.\n"
+    assert render_sites(AuditedSites("Net", ())) == "Net\n\nno errors at no sites in 0.0 s.\n"
 
 
 def test_json():
@@ -161,7 +167,9 @@ def parsed(page):
     return tags
 
 
-@pytest.mark.parametrize("table", [TABLE, HOSTILE_TABLE, Sites("Net", ())], ids=str.__class__)
+@pytest.mark.parametrize(
+    "table", [TABLE, HOSTILE_TABLE, AuditedSites("Net", ())], ids=str.__class__
+)
 def test_html_is_whole_and_loads_nothing(table):
     page = render_sites_html(table)
     assert page.isascii()

@@ -4,9 +4,9 @@ The audit of sources is a distribution of its own, `torchdropout-audit`, which n
 """
 
 from .report import render_sites, render_sites_html_fragment
-from .results import Site as Site
-from .results import Sites as Sites
+from .results import AuditedSite as AuditedSite
+from .results import AuditedSites as AuditedSites
 from .run import sites as sites
 
-Sites.text = render_sites
-Sites.html = render_sites_html_fragment
+AuditedSites.text = render_sites
+AuditedSites.html = render_sites_html_fragment

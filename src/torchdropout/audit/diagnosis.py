@@ -12,7 +12,7 @@ import torch
 
 from ..reporting.findings import Figure, Finding, Severity
 from .observer import Declared, Record
-from .results import UNKNOWN_KIND, Site
+from .results import UNKNOWN_KIND, AuditedSite
 from .rules import RULES
 
 # These skip whole layers and have no mask, or belong to a head that the model may not have.
@@ -36,7 +36,7 @@ class Observed:
         empty: Each call in training had an input without elements.
     """
 
-    site: Site
+    site: AuditedSite
     known: bool
     sure: bool
     frozen: bool
@@ -52,7 +52,7 @@ def joined(
     first = train or no_grad or evaluation
     assert first is not None
     source = train or no_grad
-    site = Site(
+    site = AuditedSite(
         first.name,
         first.kind,
         first.line,
@@ -104,7 +104,7 @@ def diagnose(
     return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
 
 
-def diagnose_program(sites: Iterable[Site]) -> tuple[Finding, ...]:
+def diagnose_program(sites: Iterable[AuditedSite]) -> tuple[Finding, ...]:
     """Finds the sites of an exported program that drop in eval; errors come first."""
     found = []
     for site in sites:
@@ -211,7 +211,7 @@ def config_of(model: torch.nn.Module) -> Any:
     return getattr(model, "config", None)
 
 
-def where(site: Site) -> str:
+def where(site: AuditedSite) -> str:
     """Names a site in a message: name, kind and line."""
     place = f" ({site.line})" if site.line else ""
     holder = site.name or "the model's own"

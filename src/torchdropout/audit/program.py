@@ -13,13 +13,13 @@ import torch
 
 from ..export import GraphNode, is_exported, read
 from .observer import is_users, shortened
-from .results import UNKNOWN_KIND, Site
+from .results import UNKNOWN_KIND, AuditedSite
 from .state import has_own_mode
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+)')
 
 
-def sites_of(program: Any, folders: tuple[Path, ...], name: str = "") -> tuple[Site, ...]:
+def sites_of(program: Any, folders: tuple[Path, ...], name: str = "") -> tuple[AuditedSite, ...]:
     """The calls of a program that drop in eval, and those that draw a mask without being known.
 
     Args:
@@ -33,9 +33,9 @@ def sites_of(program: Any, folders: tuple[Path, ...], name: str = "") -> tuple[S
     return tuple(_site(one, folders, name) for one in (*dropping, *masks))
 
 
-def sites_within(model: torch.nn.Module, folders: tuple[Path, ...]) -> tuple[Site, ...]:
+def sites_within(model: torch.nn.Module, folders: tuple[Path, ...]) -> tuple[AuditedSite, ...]:
     """The same of all programs in a model."""
-    found: list[Site] = []
+    found: list[AuditedSite] = []
     outer = "\0"
     for name, module in model.named_modules():
         if not name.startswith(outer) and is_exported(module):
@@ -56,9 +56,9 @@ def _in_eval(program: Any) -> Any:
     return copied
 
 
-def _site(one: GraphNode, folders: tuple[Path, ...], name: str) -> Site:
+def _site(one: GraphNode, folders: tuple[Path, ...], name: str) -> AuditedSite:
     kind = one.kind if one.is_known else UNKNOWN_KIND
-    return Site(
+    return AuditedSite(
         ".".join(filter(None, (name, one.module))),
         kind,
         _line(one, folders),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from .. import html
 from ..reporting.lines import clean, hanging, joined, plural, wrapped
-from .results import Site, Sites
+from .results import AuditedSite, AuditedSites
 
 _COLUMNS = ("kind", "p asked", "p seen", "calls", "train", "eval", "no grad", "kept", "line")
 _GAP = 2
@@ -22,11 +22,11 @@ class _Row(NamedTuple):
 
     depth: int
     label: str
-    site: Site | None
+    site: AuditedSite | None
 
 
 def render_sites(
-    sites: Sites,
+    sites: AuditedSites,
     *,
     width: int | None = None,
     styled: bool = False,
@@ -60,17 +60,17 @@ def render_sites(
     return joined(lines, styled)
 
 
-def render_sites_json(sites: Sites) -> str:
+def render_sites_json(sites: AuditedSites) -> str:
     """Renders the audit as JSON text, in ASCII: `{"schema": 1, "model": ..., "sites": [...]}`.
 
     Example:
-        >>> json.loads(render_sites_json(Sites("Net", ())))["sites"]
+        >>> json.loads(render_sites_json(AuditedSites("Net", ())))["sites"]
         []
     """
     return json.dumps(sites.to_dict(), indent=2, allow_nan=False)
 
 
-def verdict_line(sites: Sites) -> str:
+def verdict_line(sites: AuditedSites) -> str:
     """The number of findings and sites, and the time, in one line."""
     errors = len(sites.errors)
     advice = len(sites.findings) - errors
@@ -81,7 +81,7 @@ def verdict_line(sites: Sites) -> str:
 # --- Text ---------------------------------------------------------------------------------------
 
 
-def _sites(sites: Sites, width: int | None, every: bool) -> Iterator[Text]:
+def _sites(sites: AuditedSites, width: int | None, every: bool) -> Iterator[Text]:
     """The model, its notes, and the tree of its sites."""
     shown = [site for site in sites if every or site.acts]
     yield Text(clean(sites.model), style="bold")
@@ -97,7 +97,7 @@ def _sites(sites: Sites, width: int | None, every: bool) -> Iterator[Text]:
         yield Text()
 
 
-def _tree(sites: Sequence[Site]) -> Iterator[Text]:
+def _tree(sites: Sequence[AuditedSite]) -> Iterator[Text]:
     rows = list(_rows(sites))
     labels = ["  " * row.depth + clean(row.label) for row in rows]
     cells = [_cells(row.site) for row in rows]
@@ -113,7 +113,7 @@ def _tree(sites: Sequence[Site]) -> Iterator[Text]:
         yield line
 
 
-def _rows(sites: Iterable[Site]) -> Iterator[_Row]:
+def _rows(sites: Iterable[AuditedSite]) -> Iterator[_Row]:
     """The lines of the tree; a module with a single child shares its line."""
     root = _Node()
     for site in sites:
@@ -127,7 +127,7 @@ def _rows(sites: Iterable[Site]) -> Iterator[_Row]:
 class _Node:
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
-        self.sites: list[Site] = []
+        self.sites: list[AuditedSite] = []
 
 
 def _walk(node: _Node, depth: int) -> Iterator[_Row]:
@@ -145,7 +145,7 @@ def _walk(node: _Node, depth: int) -> Iterator[_Row]:
             yield from _walk(child, depth + 1)
 
 
-def _cells(site: Site | None) -> list[str]:
+def _cells(site: AuditedSite | None) -> list[str]:
     if site is None:
         return [""] * len(_COLUMNS)
     return [
@@ -179,18 +179,18 @@ def _bytes(count: int) -> str:
 # --- HTML ---------------------------------------------------------------------------------------
 
 
-def render_sites_html(sites: Sites) -> str:
+def render_sites_html(sites: AuditedSites) -> str:
     """Renders the audit as one page in ASCII that loads nothing and has no script.
 
     Example:
-        >>> render_sites_html(Sites("Net", ())).splitlines()[0]
+        >>> render_sites_html(AuditedSites("Net", ())).splitlines()[0]
         '<!doctype html>'
     """
     title = clean(f"{sites.model}: {verdict_line(sites)}")
     return html.page(title, render_sites_html_fragment(sites))
 
 
-def render_sites_html_fragment(sites: Sites) -> str:
+def render_sites_html_fragment(sites: AuditedSites) -> str:
     """Renders the audit as one `<div>` with its own style, as a notebook shows it."""
     classes = [column.replace("p ", "").replace(" ", "-") for column in _COLUMNS]
     return html.render(

@@ -12,7 +12,7 @@ UNKNOWN_KIND = "unknown random op"
 
 
 @dataclass(frozen=True)
-class Site:
+class AuditedSite:
     """A place in a model where dropout acts, or was meant to act.
 
     Attributes:
@@ -71,7 +71,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Sites:
+class AuditedSites:
     """The sites of a model and the findings.
 
     Attributes:
@@ -83,27 +83,27 @@ class Sites:
     """
 
     model: str
-    sites: tuple[Site, ...]
+    sites: tuple[AuditedSite, ...]
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     # How it is printed and how a notebook shows it: renderers register themselves here.
-    text: ClassVar[Callable[[Sites], str] | None] = None
-    html: ClassVar[Callable[[Sites], str] | None] = None
+    text: ClassVar[Callable[[AuditedSites], str] | None] = None
+    html: ClassVar[Callable[[AuditedSites], str] | None] = None
 
-    def __iter__(self) -> Iterator[Site]:
+    def __iter__(self) -> Iterator[AuditedSite]:
         return iter(self.sites)
 
     def __len__(self) -> int:
         return len(self.sites)
 
     def __str__(self) -> str:
-        return repr(self) if Sites.text is None else Sites.text(self)
+        return repr(self) if AuditedSites.text is None else AuditedSites.text(self)
 
     def _repr_html_(self) -> str | None:
         """The audit as a notebook shows it."""
-        return None if Sites.html is None else Sites.html(self)
+        return None if AuditedSites.html is None else AuditedSites.html(self)
 
     @property
     def errors(self) -> tuple[Finding, ...]:

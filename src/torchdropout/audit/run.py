@@ -23,13 +23,13 @@ from ..export import is_exported
 from .diagnosis import config_of, diagnose, diagnose_program, joined
 from .observer import ATTENTION, Declared, Observer, declared, import_folders
 from .program import sites_of, sites_within
-from .results import Sites
+from .results import AuditedSites
 from .state import preserved, seed_all
 
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
-def sites(model: torch.nn.Module | ExportedProgram, *args: Any, **kwargs: Any) -> Sites:
+def sites(model: torch.nn.Module | ExportedProgram, *args: Any, **kwargs: Any) -> AuditedSites:
     """Finds every place where dropout acts in a real forward pass of a model.
 
     The model is called as `model(*args, **kwargs)` in training, in eval under `no_grad` and in
@@ -77,7 +77,7 @@ def find_sites(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     home: contextlib.AbstractContextManager[object],
-) -> Sites:
+) -> AuditedSites:
     """Finds the sites of a model whose code runs inside a context, such as the home of a TARGET."""
     began = time.perf_counter()
     folders = import_folders()  # those of the caller: the home may add its own
@@ -89,16 +89,16 @@ def find_sites(
     return dataclasses.replace(found, seconds=time.perf_counter() - began)
 
 
-def _read(program: Any, folders: tuple[Path, ...]) -> Sites:
+def _read(program: Any, folders: tuple[Path, ...]) -> AuditedSites:
     """The sites of an exported program, which is not run."""
     found = sites_of(program, folders)
     name = type(program).__name__
-    return Sites(name, found, diagnose_program(found), ("exported: read, not run",))
+    return AuditedSites(name, found, diagnose_program(found), ("exported: read, not run",))
 
 
 def _find(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], folders: tuple[Path, ...]
-) -> Sites:
+) -> AuditedSites:
     name = type(getattr(model, _torch.COMPILED, model)).__name__
     given = _torch.tree.tree_leaves((args, kwargs))
     model, notes = _runnable(model, given, args, kwargs)
@@ -129,7 +129,7 @@ def _find(
     uncalled = _uncalled(model, names, called)
     findings = diagnose(found, uncalled, fast, config_of(model))
     within = diagnose_program(sites_within(model, folders))
-    return Sites(name, tuple(one.site for one in found), (*within, *findings), notes)
+    return AuditedSites(name, tuple(one.site for one in found), (*within, *findings), notes)
 
 
 def _runnable(

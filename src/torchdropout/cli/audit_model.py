@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..audit import Sites
+from ..audit import AuditedSites
 from ..audit.load import Input, load_model, read_inputs
 from ..audit.report import (
     render_sites,
@@ -38,7 +38,7 @@ from ..reporting.command import (
 from ..reporting.output import look, need_writable
 from ._apart import apart
 
-_RENDERERS: dict[str, Callable[[Sites], str]] = {
+_RENDERERS: dict[str, Callable[[AuditedSites], str]] = {
     "json": render_sites_json,
     "html": render_sites_html,
 }
@@ -106,7 +106,7 @@ def audit_model(
     return ERRORS if failed and not exit_zero else OK
 
 
-def _found(target: str, made: list[Input]) -> Sites:
+def _found(target: str, made: list[Input]) -> AuditedSites:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
             return find_sites(*load_model(target, made))
