@@ -10,7 +10,7 @@ from ..code import Code, Function
 from ._excuses import exclude
 from ._paths import paths, values
 from ._rule import Hit, rule
-from ._sequences import MASKS, Layer, Path, drops, kind, reshapes
+from ._sequences import Layer, Path, drops, kind, reshapes
 from ._values import Made, Maker
 
 BROKEN = """\
@@ -87,7 +87,7 @@ def _before(path: Path) -> Iterator[Layer]:
     """Yields the layers before one; whole slices are dropped along another axis after a change."""
     for each in path.perhaps():
         layer = each.last
-        if each.loose and layer.name not in MASKS and not layer.name.endswith("ropout"):
+        if each.loose and not layer.name.endswith("ropout"):
             return
         if not (reshapes(layer) and kind(path.last) in _ELEMENTS):
             yield layer
