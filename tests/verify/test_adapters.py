@@ -221,3 +221,29 @@ def test_missing_package_is_named(monkeypatch, package, adapter):
 def test_adapters_import_nothing_heavier():
     names = {"jax", "flax", "keras", "tensorflow"}
     assert not names & vars(adapters).keys()
+
+
+class Hides(type):
+    """As the metaclass of NNX: a call of the class takes any arguments."""
+
+    def __call__(cls, *args, **kwargs):
+        return super().__call__(*args, **kwargs)
+
+
+class Layer(metaclass=Hides):
+    def __init__(self, features, *, rngs):
+        pass
+
+
+class Derived(Layer):
+    pass
+
+
+def test_the_arguments_of_a_layer_are_those_of_its_constructor():
+    for made in (Layer, Derived, functools.partial(Derived, 3)):
+        assert adapters._maker_of(made) is Layer.__init__
+    assert adapters._maker_of(draws) is draws
+
+
+def draws(rngs):
+    pass

@@ -208,3 +208,9 @@ def test_rnns(rnn, severities):
 def test_a_message_is_one_line():
     (hit,) = found("return checkpoint(lambda y: (", "    self.drop(y) +", f"    y), x, {OFF})")
     assert "\n" not in hit.message
+
+
+@pytest.mark.parametrize(("deep", "count"), [(2, 1), (60, 0)])
+def test_names_that_stand_for_one_another_are_followed_to_a_depth(deep, count):
+    lines = ["a0 = self.block", *(f"a{i + 1} = a{i}" for i in range(deep))]
+    assert len(found(*lines, f"return checkpoint(a{deep}, x, {OFF})")) == count
