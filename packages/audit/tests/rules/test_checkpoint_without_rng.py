@@ -211,6 +211,8 @@ def test_a_message_is_one_line():
 
 
 @pytest.mark.parametrize(("deep", "count"), [(2, 1), (60, 0)])
-def test_names_that_stand_for_one_another_are_followed_to_a_depth(deep, count):
-    lines = ["a0 = self.block", *(f"a{i + 1} = a{i}" for i in range(deep))]
-    assert len(found(*lines, f"return checkpoint(a{deep}, x, {OFF})")) == count
+def test_what_stands_for_something_else_is_followed_to_a_depth(deep, count):
+    names = ["a0 = self.block", *(f"a{i + 1} = a{i}" for i in range(deep))]
+    assert len(found(*names, f"return checkpoint(a{deep}, x, {OFF})")) == count
+    nested = "nn.Sequential(" * deep + "self.block" + ")" * deep
+    assert len(found(f"return checkpoint({nested}, x, {OFF})")) == count
