@@ -615,6 +615,16 @@ def test_weights_whose_layer_gives_something_else(change):
     assert "expected an output of shape (6, 4), got " in finding.message
 
 
+@pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None], ids=["shape", "type"])
+def test_an_attention_that_gives_something_else(change):
+    def attention(query, key, value, dropout_p=0.0):
+        return change(F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p))
+
+    report = check_subject(resolve(attention, spec="attention"), only={"output-shape"})
+    (finding,) = report.findings
+    assert "expected an output of shape (12, 2, 4, 128), got " in finding.message
+
+
 def test_a_compiled_and_a_checkpointed_target_are_verified_as_such():
     names = frozenset({"output-shape", "train-stochastic", "kept-scale", "grad-mask"})
     for how, said in (({"compile": "aot_eager"}, "compiled"), ({"checkpoint": True}, "checkpoint")):
