@@ -50,6 +50,8 @@ QUICK = "not slow and not peers"
 
 FIRST = 10.0  # recorded seconds of the tests that are run first, on their own
 MOST = 150.0  # recorded seconds of all tests of a mutation, if --most says nothing else
+# What runs in processes of a test's own, which are not recorded.
+_IN_PROCESSES = {"shards": "test_distributed"}
 FEW = 5  # a function of so few recorded tests may run when its file is imported
 
 # --- Mutations -----------------------------------------------------------------------------------
@@ -342,7 +344,7 @@ class Selection:
             return False
         same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
         own = {f"test_{stem}", f"test_{stem}_cli", *(["test_cli"] if "cli" in rooms else ())}
-        return same_room and file.stem in own
+        return (same_room and file.stem in own) or file.stem == _IN_PROCESSES.get(stem)
 
     def batches(self, tests: list[str]) -> list[list[str]]:
         """The first few, then the rest: to collect many takes long."""

@@ -85,6 +85,7 @@ SAID = {
     },
     "lags": {
         "lag, in elements",
+        *("1", "16", "256", "4096", "65536"),
         "correlation of two mask bits",
         "expected 0 \N{PLUS-MINUS SIGN} 0.003",
     },

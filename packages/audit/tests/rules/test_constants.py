@@ -61,3 +61,14 @@ def test_values_that_others_may_give(more):
 
 def test_a_rate_that_one_part_is_given():
     assert asked("self.rate", "self.more = Part(8, rate)") == {0, ByDefault(0.5)}
+
+
+def test_what_a_derived_class_gives_its_base():
+    text = SOURCE.replace("self.parts = [Part(8)", "self.parts = [Small(8)") + (
+        "class Small(Part):\n"
+        "    def __init__(self, size):\n"
+        "        super().__init__(size, rate=0.25)\n"
+    )
+    code = Code(text.format(asked="self.rate", more=""), "net.py")
+    returned = next(f for f in code.functions if f.name == "forward").node.body[0]
+    assert set(constants(code).of(returned.value)) == {0, 0.25}

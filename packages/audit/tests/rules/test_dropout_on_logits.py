@@ -52,6 +52,7 @@ class Net(nn.Module):
         self.features = nn.Sequential(nn.Linear(dim, num_classes), nn.ReLU(), nn.Dropout(p))
         self.classifier = nn.Sequential(nn.Dropout(p), nn.Linear(dim, num_classes))
         self.head = nn.Sequential(nn.Linear(dim, num_classes), nn.Dropout(0))
+        self.embed = nn.Sequential(nn.Linear(num_classes, dim), nn.Dropout(p))
         self.drop = nn.Dropout(p)
     def forward(self, q, k):
         return self.drop((q @ k.mT).softmax(-1))
