@@ -258,7 +258,7 @@ def _keep(
     p = 1.0 - keep
 
     def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        ones = torch.ones_like(x, dtype=torch.bfloat16)  # of a DTensor as it is spread
+        ones = torch.ones_like(x, dtype=torch.bfloat16)  # a DTensor if x is one
         return (F.dropout(ones, p, True, key=key, layout=layout) != 0).to(x.dtype)
 
     def mean(x: torch.Tensor) -> torch.Tensor:
@@ -443,7 +443,7 @@ class _Parameters(NamedTuple):
         return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
-# Those of one tensor, in whose dimensions their draws are.
+# Functions of one tensor, in whose dimensions their draws are.
 _ELEMENTWISE = {
     *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
     *(F.drop_path, F.gaussian_dropout, F.gaussian_noise, F.uniform_dropout),

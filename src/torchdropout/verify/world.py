@@ -20,7 +20,7 @@ from ..process_state import (
     set_autocast,
 )
 
-# Those of accelerators stay the caller's.
+# The generators of accelerators are not saved.
 GENERATORS = generators(np)
 _PARTS = (*MODES, *PROCESS, *HOOKS, *GENERATORS)
 
