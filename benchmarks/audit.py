@@ -90,7 +90,7 @@ def by_rule(report: SourceReport) -> str:
 
 
 def name_and_version(package: Path) -> tuple[str, str]:
-    """From the folder's own name or, in a `site-packages`, from the `*.dist-info` next to it."""
+    """Returns them from the folder's name or, in a `site-packages`, from its `*.dist-info`."""
     stem, _, number = package.name.rpartition("-")
     if stem and number[:1].isdigit():
         return stem, number

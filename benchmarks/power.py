@@ -405,8 +405,8 @@ LOOSE = 0.5
 # Checks that do not depend on chance, or take long, are run with one seed of this many.
 SELDOM = 10
 SLOW_CHECKS = ("thread-law",)
-# Of plain dropout, channels, attention and noise, these get all seeds. The others share the checks,
-# and many of them also draw the same numbers from torch: they get one seed of this many.
+# These targets of plain dropout, channels, attention and noise get all seeds. The others share the
+# checks, and many of them also draw the same numbers from torch: they get one seed of this many.
 MAIN = ("functional", "channels", "attention", "gaussian_noise")
 OTHERS = 200
 # A call makes one draw, so that every run takes minutes.

@@ -37,7 +37,7 @@ KEYS = (
 STARTS = (0, 2**32, 2**33, 2**63)
 # Around the words where a high half of a counter changes, and at both ends.
 NOISE_STARTS = (0, 2**32, 2**34, 2**62, 2**64 - 9)
-# Of the key zero: indices with words next to 0 and 2**32, then to the ends of the central region.
+# For the key zero: indices with words next to 0 and 2**32, then to the ends of the central region.
 RARE = {
     Law.NORMAL: (7408030, 21770688, 2312967, 19552816, 981877, 29513434, 2636554),
     Law.LOGISTIC: (11095877, 18735436, 7378865, 6130112),

@@ -85,7 +85,7 @@ class Mutation:
         old: What stands there.
         new: What stands there then.
         within: The line that it begins in, for short mutations of which a function has many.
-        number: Of those of its function that are alike in all of this, which one it is, from 1.
+        number: Which one it is, from 1, of those of its function that are alike in all of this.
     """
 
     path: str
@@ -233,7 +233,7 @@ def _is_nothing(node: ast.expr | None) -> bool:
 
 
 def all_mutations() -> list[Mutation]:
-    """Those of all sources but Triton's kernels, in order."""
+    """The mutations of all sources except Triton's kernels, in order."""
     found = []
     for source in SOURCES:
         for path in sorted((ROOT / source).rglob("*.py")):
@@ -315,7 +315,7 @@ class Selection:
         found = set(self.by_function.get(name, ())) if mutation.function else set()
         if len(found) <= FEW:  # only tests that import the file once more are recorded then
             found |= self.by_path.get(mutation.path, set())
-        if not found:  # it runs when it is imported: the tests of all files beside it
+        if not found:  # it runs when it is imported: the tests of all files next to it
             room = mutation.path.rpartition("/")[0]
             found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
         # Other processes run it, as those of the command line.
@@ -516,7 +516,7 @@ class Result:
     Attributes:
         key: See `Mutation`.
         line: Where it was.
-        kind: Of the mutation.
+        kind: The kind of the mutation.
         outcome: "noticed", "survived", or "no tests".
         by: The test that failed, "the time limit", or what could not be imported.
         seconds: Wall-clock time.

@@ -15,7 +15,7 @@ PACKAGE = Path(torchdropout.__file__).parent
 SERVER = r"""
 import gc, json, os, sys, traceback
 import torch
-gc.freeze()  # what was imported is no garbage, and stays shared
+gc.freeze()  # imported objects are not garbage, and stay shared
 for line in sys.stdin:
     task = json.loads(line)
     reading, writing = os.pipe()

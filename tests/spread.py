@@ -286,7 +286,7 @@ if __name__ == "__main__":
     store, amount, *given = sys.argv[1:]
     sizes = tuple(map(int, given))
     processes = []
-    gc.freeze()  # what was imported is no garbage, and stays shared
+    gc.freeze()  # imported objects are not garbage, and stay shared
     for rank in range(math.prod(sizes)):
         # A copy of this process has imported everything.
         processes.append(os.fork())

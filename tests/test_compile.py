@@ -172,7 +172,7 @@ def assert_same_list(got, expected):
 
 
 def test_functions():
-    """By a seed and, for a layout and a mask, by a key."""
+    """They draw by a seed and, for a layout and a mask, by a key."""
 
     def function(x, key):
         rows = x[:, :, 0]
@@ -394,7 +394,7 @@ POSITIVE = [0.1, 0.2, 1 / 3, 0.5, 0.999, 1.0, 1e-9, 0.25]
 
 
 class Each(torch.nn.Module):
-    """Of each part of x by its first dimension another module, and all results in a row."""
+    """Call another module on each part of x by its first dimension, and join the results."""
 
     def __init__(self, names):
         super().__init__()
@@ -932,7 +932,7 @@ def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
             seen.append(graphs())
     assert counters["compiled_autograd"]["captures"] == 1
     assert seen[0] > 0
-    assert seen[4] == seen[5]  # a further seed is no further graph
+    assert seen[4] == seen[5]  # a further seed does not need a further graph
 
 
 TRACED = {

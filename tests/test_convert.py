@@ -428,7 +428,7 @@ class TestLayersThatDropByAFunction:
         assert list(after) == list(state)
         assert all(after[key] is state[key] for key in state)
         assert all(map(torch.equal, called(new), expected))
-        # As if it had been made so.
+        # It is as if it had been built so.
         if isinstance(old, nn.MultiheadAttention):
             made = td.nn.MultiheadAttention(8, 2, 0.3, add_bias_kv=old.bias_k is not None)
         else:

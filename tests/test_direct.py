@@ -799,7 +799,7 @@ class TestGradients:
         assert torch.equal(out, torch.ones_like(out))
 
     def test_an_undefined_gradient(self):
-        """A path that autograd leaves out, beside one that it does not."""
+        """A path that autograd leaves out, next to one that it does not."""
 
         class Half(torch.autograd.Function):
             @staticmethod

@@ -56,7 +56,7 @@ def assert_same_step(function, expected, *inputs):
     got, known = step(function, *inputs), step(expected, *inputs)
     gradients = sum(x.requires_grad for x in inputs)
     for number, (a, b) in enumerate(zip(got, known, strict=True)):
-        # Of gradients the compiler decides.
+        # The compiler decides on the layout of gradients.
         assert number >= len(got) - 1 - gradients or a.stride() == b.stride() or a.numel() == 0
         assert same_but_nans(a, b), number
 
@@ -119,7 +119,7 @@ class TestBits:
         assert counters["stats"]["unique_graphs"] == 1
 
     def test_of_the_functions(self, fusing):
-        """Of masks by a layout or an index beyond 2**32, and of those with a shift, which stay."""
+        """Masks have a layout or an index beyond 2**32; those with a shift are not fused."""
         layout = td.MaskLayout(2**35 - 21, (2**33, 30, -2))
         x = torch.randn(4, 6, 5).requires_grad_()
 
@@ -277,7 +277,7 @@ class TestFusion:
 
 
 def test_no_cache_serves_what_another_setting_compiled(monkeypatch):
-    """With the caches of torch's compiler, which know a program by the operators that it calls."""
+    """The caches of torch's compiler are on: they know a program by the operators that it calls."""
     fused, hits = [], []
     with fresh_cache(), gradient_config.patch(enable_autograd_cache=True):
         for devices in (set(), {"cpu"}, set(), {"cpu"}):

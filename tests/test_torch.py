@@ -21,7 +21,7 @@ KEY = Key(5, 2**40 + 1)
 
 # --- One file ------------------------------------------------------------------------------------
 
-# Of Python: what a named tuple and the interpreter call so.
+# Private names of Python: those of a named tuple and of the interpreter.
 OF_PYTHON = {"_exit", "_getframe", "_fields", "_replace"}
 
 
@@ -71,7 +71,7 @@ def test_private_names_of_torch_are_in_one_file():
         place = path.relative_to(PACKAGE).as_posix()
         found[place] = private_names(tree, own)
     assert found.pop("_torch.py")
-    # Of transformers, in the one file that knows it: there is no public name for it.
+    # This one is of transformers, in the one file that knows it: it has no public name.
     assert found.pop("_transformers.py") == ["_attn_implementation"]
     assert {place: names for place, names in found.items() if names} == {}
 

@@ -113,7 +113,7 @@ def continuous():
 
 
 def sums():
-    """Of `dropout_add`: x, residual and bias of all types that fit."""
+    """Cases of `dropout_add`: x, residual and bias of all types that fit."""
     bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
     halves = torch.float16, torch.bfloat16
     types = [(d, d, b) for d in DTYPES for b in (None, d)]
@@ -132,7 +132,7 @@ def sums():
 
 
 def gradients():
-    """Of `dropout_add_backward`."""
+    """Cases of `dropout_add_backward`."""
     bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
     types = [(d, d) for d in DTYPES]
     types += [(torch.float32, d) for d in (torch.float16, torch.bfloat16)]
@@ -148,7 +148,7 @@ def gradients():
 
 
 def counts():
-    """Of `counted_affine`: groups in a row, across, backwards, shared, and large ones."""
+    """Cases of `counted_affine`: groups in a row, across, backwards, shared, and large ones."""
     keys = itertools.cycle(KEYS)
     own = (
         (6, 40),
@@ -181,7 +181,7 @@ def counts():
 
 
 def blocks():
-    """Of `drop_blocks`."""
+    """Cases of `drop_blocks`."""
     keys = itertools.cycle(KEYS)
     for dtype, base in itertools.product(DTYPES, BASES):
         for shape, dims, block in (
@@ -206,7 +206,7 @@ def blocks():
 
 
 def rates():
-    """Of `masked_by_rates`: an own p for each element, at its threshold or next to it."""
+    """Cases of `masked_by_rates`: an own p for each element, at its threshold or next to it."""
     bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
     for dtype in DTYPES:
         for x, strides in layouts(dtype).values():
@@ -273,7 +273,7 @@ def score_mask(kind, shape, dtype):
 
 
 def squares():
-    """Of `attention`, with values that are random, or such that a result is one probability."""
+    """Cases of `attention`: random values, or such that a result is one probability."""
     bases, keys = itertools.cycle(BASES), itertools.cycle(KEYS)
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         for batch, heads, groups, queries, length, features, values, how in SQUARES.values():
@@ -303,7 +303,7 @@ def squares():
 
 
 def squares_backward():
-    """Of `attention_backward`: random tensors, or such that a gradient is that of one score."""
+    """Cases of `attention_backward`: random, or such that a gradient is that of one score."""
     for q, key, k, v, mask, *numbers in squares():
         alone = v.shape[-1] == 64
         gradient, out = normal(*q.shape[:-1], v.shape[-1], dtype=q.dtype), None
@@ -342,7 +342,7 @@ def probabilities_of(q, key, k, mask, factor, causal, p, _scale, base, strides):
 
 
 def rows_of(scores):
-    """Of each query the largest score, and the inverse of the sum of exponentials."""
+    """Return the largest score of each query, and the inverse of the sum of exponentials."""
     largest = scores.amax(-1)
     dead = largest == -math.inf
     largest = largest.masked_fill(dead, 0.0)

@@ -111,7 +111,7 @@ def cases():
 
 
 def squares():
-    """Those of attention: features, keys, the mask of the scores, and mask strides."""
+    """Cases of attention: features, keys, the mask of the scores, and mask strides."""
     for dtype, name, features, keys, causal, kind, strides in (
         (torch.bfloat16, "64 features", 64, 1024, False, None, None),
         (torch.bfloat16, "64, odd, a mask of padding", 64, 1023, False, torch.bool, None),
@@ -164,7 +164,7 @@ def tool(name, *args):
 
 
 def elements(options, lanes):
-    """Of a thread; those of attention are pairs of a query and a key, in a tile."""
+    """Return the elements of a thread; in attention, pairs of a query and a key in a tile."""
     of_row = options.get("BLOCKS", 0) * (4 if "LAW" in options else 8)
     of_groups = options.get("COUNT", 0) * options.get("SIDE", 0)
     of_tile = options.get("M", 0) * options.get("N", 0)

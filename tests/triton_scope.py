@@ -37,7 +37,7 @@ OWN = {
 
 
 def drawn(function: object) -> list[torch.Tensor]:
-    """Of the whole, and of parts in one scope."""
+    """Return the draws of the whole, and of parts in one scope."""
     model = Calls(function)
     with td.keyed(model, **SCOPE):
         whole = model(X)

@@ -15,8 +15,8 @@ def alone(package, path, name):
 
     Args:
         package: The name of the distribution.
-        path: Of the file, as the distribution lists it.
-        name: Of the class or function.
+        path: The path of the file, as the distribution lists it.
+        name: The name of the class or function.
     """
     file = distribution(package).locate_file(path)
     tree = ast.parse(file.read_text(encoding="utf-8"))

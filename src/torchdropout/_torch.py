@@ -373,7 +373,7 @@ def children(module: torch.nn.Module) -> dict[str, torch.nn.Module | None]:
 
 
 def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
-    """Of the handle of a hook: each registry that has it, its number, and what stands there."""
+    """Return each registry that holds a hook's handle, its number, and its entry."""
     registries = [handle.hooks_dict_ref(), *(ref() for ref in handle.extra_dict_ref)]
     return [(r, handle.id, r[handle.id]) for r in registries if handle.id in r]
 
@@ -407,7 +407,7 @@ def compiled_call(module: torch.nn.Module) -> Callable[..., Any] | None:
 
 
 def set_compiled_call(module: torch.nn.Module, call: Callable[..., Any]) -> None:
-    """Have it run another."""
+    """Have a module whose `compile()` was called run another function."""
     module._compiled_call_impl = call
 
 
@@ -435,7 +435,7 @@ def ragged_dim(x: Any) -> int:
 
 def last_traced(mode: Any) -> torch.fx.Node:
     """The node of the operator that a `ProxyMode` has just recorded."""
-    # In torch 2.10 `reversed` of these gives what can be iterated, and no iterator.
+    # In torch 2.10 `reversed` of these gives an iterable that is not an iterator.
     return next(iter(reversed(mode.tracer.graph.nodes)))  # type: ignore[no-any-return]
 
 

@@ -82,7 +82,7 @@ def check_p(p: Any, name: str = "p") -> float:
         ArgumentValueError: p is NaN or outside [0, 1].
     """
     expected = "a number in [0, 1], the drop probability"
-    # First the float that it almost always is: to ask for a tensor takes ten times as long.
+    # p is almost always a float. To ask for a tensor first takes ten times as long.
     is_other = isinstance(p, float) or not isinstance(p, torch.Tensor)
     number = p if is_other else _number_in(p, name)
     value = number if isinstance(number, float) else check_number(name, expected, number)

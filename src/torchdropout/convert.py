@@ -108,7 +108,7 @@ _RECURRENT: dict[str, Any] = {
     "zoneout_hidden": 0.0,
 }
 
-# Only the exact class, never a subclass, whose forward may differ.
+# The keys are exact classes: the forward of a subclass may differ.
 _TORCH: dict[type[torch.nn.Module], _Rule] = {
     torch.nn.Dropout: _Rule(nn.Dropout, _PLAIN),
     torch.nn.Dropout1d: _Rule(nn.Dropout1d, _PLAIN),
@@ -118,10 +118,10 @@ _TORCH: dict[type[torch.nn.Module], _Rule] = {
     torch.nn.AlphaDropout: _Rule(nn.AlphaDropout, {"p": "p"}),
     torch.nn.FeatureAlphaDropout: _Rule(nn.FeatureAlphaDropout, {"p": "p"}),
 }
-# Converted if they drop; their parameters stay the same objects.
+# These are converted if they drop; their parameters stay the same objects.
 _LAYERS: dict[type[torch.nn.Module], _Layer] = {
     torch.nn.MultiheadAttention: _Layer(
-        # In ours a property, by which a fast path checks whether it may bypass the dropout.
+        # In ours it is a property, by which a fast path checks whether it may bypass the dropout.
         nn.MultiheadAttention,
         {"_rate": None},
         renamed={"_qkv_same_embed_dim": "_same_embed_dim"},
@@ -129,7 +129,7 @@ _LAYERS: dict[type[torch.nn.Module], _Layer] = {
     torch.nn.LSTM: _Layer(nn.LSTM, {**_RECURRENT, "zoneout_cell": 0.0}),
     torch.nn.GRU: _Layer(nn.GRU, _RECURRENT),
 }
-# By name, because none of these packages is required.
+# The keys are names, because none of these packages is required.
 _NAMED: dict[str, _Rule] = {
     "timm.layers.drop.DropPath": _Rule(
         nn.DropPath, {"drop_prob": "p", "scale_by_keep": "scale_by_keep"}

@@ -288,9 +288,9 @@ class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
 
     `p = schedule(epoch) * base_p`, where `base_p` is the p of a module when the scheduler is made:
     rates that differ from module to module stay in proportion. Use it like the schedulers of
-    `torch.optim.lr_scheduler`, of whose class it is: making it sets epoch 0, `step()` goes to the
-    next; an epoch is whatever lies between two steps. Chain schedules with `*`. A learning rate is
-    never changed.
+    `torch.optim.lr_scheduler`, whose base class it has: making it sets epoch 0, `step()` goes to
+    the next; an epoch is whatever lies between two steps. Chain schedules with `*`. A learning rate
+    is never changed.
 
     It sets torch's dropouts and this library's; modules whose class name ends in DropPath or
     StochasticDepth, and timm's patch dropout; the `dropout` of `nn.MultiheadAttention` and of
@@ -334,7 +334,7 @@ class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
         *,
         optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
-        # Not torch's own: it would take the optimizer's learning rates over.
+        # torch's own `__init__` is not called: it would take over the optimizer's learning rates.
         _check_schedule(schedule)
         if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
             wrong_type("optimizer", "a torch.optim.Optimizer or None", optimizer)
@@ -596,5 +596,5 @@ def _rate_of(module: torch.nn.Module) -> str | None:
         candidates = ("prob",)
     else:
         return None
-    # Only the instance's own attributes: a parameter, which is learned, or a property is not found.
+    # Only the instance's own attributes count, not a parameter, which is learned, nor a property.
     return next((a for a in candidates if isinstance(vars(module).get(a), numbers.Real)), None)

@@ -120,7 +120,7 @@ def test_operations_are_those_of_float32(operation):
 
 
 def test_square_root_is_correctly_rounded():
-    """Of every kind of value that the tail takes it of; by integers, without a rounding."""
+    """Every kind of value whose root the tail takes is tried, in integers, without rounding."""
     generator = torch.Generator().manual_seed(2)
     x = torch.rand(20_000, generator=generator) * 46
     x = torch.cat([x, torch.arange(1.0, 47.0)])
@@ -137,7 +137,7 @@ BOUND = {Law.UNIFORM: 6.0e-8, Law.NORMAL: 9e-7, Law.LOGISTIC: 2e-6}
 
 @each_law
 def test_accuracy(law):
-    """Beside numbers of 50 digits, at the edges; `benchmarks/noise_law.py` looks at every word."""
+    """Edges are compared with 50 digits; `benchmarks/noise_law.py` compares every word."""
     w = torch.cat([torch.tensor(EDGES), edge_words()[len(EDGES) :: 1000]])
     errors = []
     for n, value in zip(w.tolist(), noise_of_words(w, law).tolist(), strict=True):

@@ -108,7 +108,7 @@ def run_mode(
 
 
 def digest(cxx: str) -> str:
-    """Of everything that a build of the tests depends on: two with the same are the same."""
+    """Return a digest of all that a build of the tests depends on."""
     compiler = subprocess.run([cxx, "--version"], capture_output=True, check=True).stdout
     found = hashlib.blake2b(repr((compiler, platform.machine())).encode(), digest_size=8)
     for path in [ROOT / "setup.py", *sorted(ROOT.glob("csrc/*")), *sorted(HERE.glob("*.*"))]:

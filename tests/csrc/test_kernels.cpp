@@ -476,7 +476,7 @@ void damaged_run(Op op, DType x, DType y, const Affine& affine, const Operands& 
   }
 }
 
-// Of the last table that was asked for; the tests ask for one at a time.
+// The last table that was requested; the tests request one at a time.
 struct {
   Op op;
   DType x, y;
@@ -676,7 +676,7 @@ class Arena {
 // --- runs ---------------------------------------------------------------------------------------
 
 // The combinations there are, from the comments of kernels.h and run.h: equal types, and a half
-// beside a float32 residual with its gradient.
+// with a float32 residual with its gradient.
 bool expected_types(Op op, DType x, DType y) {
   if (x == y) return true;
   const auto half = [](DType t) { return size_of(t) == 2; };
@@ -1004,7 +1004,7 @@ void test_rounding() {
   std::vector<unsigned char> all(2 * 65536);
   for (uint32_t i = 0; i < 65536; ++i) std::memcpy(&all[2 * i], &i, 2);
   for (DType half : {DType::kFloat16, DType::kBFloat16}) {
-    // Floats that lie between two neighbours of the 16-bit type, and right beside the middle.
+    // Floats that lie between two neighbours of the 16-bit type, and right next to the middle.
     std::vector<unsigned char> middles, widely;
     for (uint32_t i = 0; i + 1 < 65536; ++i) {
       const double low = decoded16(half)[i], high = decoded16(half)[i + 1];
@@ -1987,7 +1987,7 @@ void check_groups(Rng& rng, const Kernels& kernels, DType type, ParallelFor para
   if (y.back() != T{7}) fail("written past the end");
 }
 
-// Of equal words the first place is kept. Two of a group are equal once in 2^32 pairs: this one is
+// The first place of equal words is kept. Two of a group are equal once in 2^32 pairs: this one is
 // of tests/functional/test_structured_mask.py.
 void check_tied_group(const Kernels& kernels, ParallelFor parallel_for) {
   std::vector<float> x(64, 1.0f), y(64, 7.0f);

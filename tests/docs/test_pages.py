@@ -43,7 +43,7 @@ def run(text, name="page"):
     """Run a page's blocks in order, in one namespace; the outputs must be what the page says."""
     world = {"__name__": "__main__"}
     for line, block, said in steps(text):
-        # As many lines before it as on the page, for the traceback.
+        # It has as many lines before it as on the page, for the traceback.
         code = compile("\n" * line + block, name, "exec")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

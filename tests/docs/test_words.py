@@ -57,6 +57,18 @@ def test_a_line_of_a_docstring_is_found(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
+        '"""Of a positive number."""',  # words: allowed
+        "x = 1  # Of attention: more features spill registers.",  # words: allowed
+        '"""Do it.\n\n    name: Of the argument.\n"""',  # words: allowed
+    ],
+)
+def test_a_comment_or_a_description_that_begins_with_of_is_found(text):
+    assert len(words.look(text, PHRASES, python=True)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "There is no file, and there are no errors.",
         "p is no longer drawn on the world size.",
         "The caller checks what is recommended; the reader who left is fine.",
@@ -64,6 +76,7 @@ def test_a_line_of_a_docstring_is_found(tmp_path):
         "tests/work/x.py, ./home/me, ~/work/x, 127.0.0.1",
         "It was asked of the user. A mask beside the picture.",
         "x = recommend(amend)",
+        "# This is the name\n# of an argument, one of ten: of all, five are read.",
         "Two masks that cannot be told apart.",
         "row['mended'], \"accused\": 3",  # words: allowed
     ],

@@ -399,8 +399,8 @@ class TestGradients:
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
     @pytest.mark.parametrize("p", [0.3, 0.5])
     def test_of_x_and_residual_are_exact_and_of_bias_nearly(self, backend, dtypes, p):
-        """Of x: the product rounded once. Of bias: within half a unit of the float64 sum, and what
-        300 roundings of the float32 sum can add."""
+        """The gradient of x is the product rounded once. That of bias is within half a unit of the
+        float64 sum, plus what 300 roundings of the float32 sum can add."""
         x, residual, bias = triple(dtypes, (300, 24), grad=True)
         y = F.dropout_add(x, residual, p, bias=bias, key=KEY)
         g = normal(300, 24, dtype=residual.dtype, seed=5)
@@ -690,7 +690,7 @@ class TestCompile:
         [(torch.float32,) * 3, (torch.bfloat16, torch.float32, torch.bfloat16)],
         ids=str,
     )
-    # That of inductor with the other functions: tests/test_compile.py.
+    # tests/test_compile.py has inductor, with the other functions.
     @pytest.mark.parametrize(
         "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
     )

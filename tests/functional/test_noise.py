@@ -78,7 +78,7 @@ def test_a_micro_batch_has_the_noise_of_the_batch(kind):
 
 @each_kind
 def test_the_noise_of_all_dtypes_is_one(kind):
-    """Of values that every dtype holds: float64's result, to 2 units in the last place of each."""
+    """Values that every dtype holds give float64's result, to 2 units in the last place of each."""
     x = torch.randint(-8, 9, (1000,)) / 4
     wide = kind.function(x.to(torch.float64), kind.size, key=KEY)
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
@@ -273,7 +273,7 @@ def test_law(name):
 
 
 def test_gaussian_dropout_has_the_variance_of_dropout():
-    """Of 2**17 elements, within 6 standard errors: (1 - p) / p or so of a fourth moment of 3."""
+    """It is within 6 standard errors, for 2**17 elements: the fourth moment is 3 or so."""
     n = 2**17
     for p in (0.05, 0.3, 0.5, 0.9, 0.999):
         y = F.gaussian_dropout(torch.ones(n, dtype=torch.float64), p, key=KEY)

@@ -17,7 +17,7 @@ def randn(*shape, seed=0):
 
 
 def published(a, b, target, alpha, *, skipped=None, **given):
-    """As the authors' code: kl_div of each way, halved; summed over classes, mean of the places."""
+    """The authors' loss: kl_div of each way, halved; summed over classes, mean of the places."""
     dim = 1 if a.ndim > 1 else 0
     log_a, log_b = a.log_softmax(dim), b.log_softmax(dim)
     apart = sum(

@@ -109,7 +109,7 @@ class TestBits:
 
     @pytest.mark.parametrize("operator", OPERATORS)
     def test_they_are_those_of_the_reference(self, operator):
-        """Of some of the cases, and every damage of a kernel is noticed."""
+        """Some of the cases are run, and every damage of a kernel is noticed."""
         share, least = (0.1, 60) if operator in ATTENTION else (0.25, 120)  # attention takes longer
         assert self.cases(operator, share) >= least
 
@@ -153,7 +153,7 @@ class TestBits:
 
     @loops
     def test_scopes_draw_what_they_draw_on_other_kernels(self):
-        """Of the whole batch and of its parts, for each function of the library."""
+        """The whole batch and its parts are drawn, for each function of the library."""
         env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
         found = json.loads(run(str(SCRIPTS / "triton_scope.py"), **env).splitlines()[-1])
         assert found["differ"] == []

@@ -149,9 +149,9 @@ def test_the_help(capsys):
     assert out.startswith("Usage: torchdropout mc plan [OPTIONS] TARGET\n")
     assert "Exit code: 0 all dropout is reached and nothing else changes" in out
     assert run(["mc", "--help"]) == 0
-    assert "plan  Shows where a model in eval drops" in capsys.readouterr().out
+    assert "plan  Show where a model in eval drops" in capsys.readouterr().out
     assert run(["--help"]) == 0
-    assert "mc           Monte-Carlo dropout" in capsys.readouterr().out
+    assert "mc           Inspect Monte-Carlo dropout" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a process of its own runs it")

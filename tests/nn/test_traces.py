@@ -14,7 +14,7 @@ from torchdropout.errors import ArgumentTypeError
 
 LINEAR = torch.nn.Linear(6, 6)
 X = torch.ones(2, 8, 6)
-# Of those for images, one stands for all.
+# One of the modules for images stands for all.
 ELSEWHERE = {"inplace", "Dropout2d", "Dropout3d", "DropBlock2d"}
 MODULES = {
     **{name: make for name, make in IDENTITIES.items() if name not in ELSEWHERE},

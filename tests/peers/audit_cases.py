@@ -10,7 +10,7 @@ class Source:
     """A file of a package and what is found in it.
 
     Attributes:
-        title: Of its section.
+        title: The title of its section.
         package: Distribution whose version the page gives, and that the tests need.
         paths: Files, from the folder where the package is installed.
         found: Names of all rules that find something there.

@@ -19,17 +19,17 @@ class Case:
     """A target and what is found in it.
 
     Attributes:
-        title: Of its section.
+        title: The title of its section.
         package: Distribution whose version the page gives.
         target: As on the command line; empty, where only the snippet is to be seen.
         errors: Names of all checks that end in an error.
         means: What it means, in the words of the page.
         upstream: Whether the authors know.
-        options: Of the command line, beside the level.
-        modules: That must be there.
+        options: Options of the command line, besides the level.
+        modules: Modules that must be installed.
         snippet: Code that shows the same without the verifier; prints `shows`.
         shows: What the snippet prints, with the versions of the page.
-        backend: Of Keras, where it runs on Keras.
+        backend: The backend of Keras, where it runs on Keras.
     """
 
     title: str

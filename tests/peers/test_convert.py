@@ -315,7 +315,7 @@ def test_a_schedule_sets_the_attention_of_transformers():
     ("name", "kept"), [("vit_tiny_patch16_224", 9), ("eva02_tiny_patch14_224", 9)]
 )
 def test_timms_patch_dropout(name, kept):
-    """Of 16 patches half, and the class token: of the EVA with the places, for its rotations."""
+    """Half of 16 patches and the class token are kept; the EVA also gets their places."""
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
     patch = 8

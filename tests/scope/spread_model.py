@@ -353,7 +353,7 @@ def child(rank, store, cases):
 if __name__ == "__main__":
     store, *cases = sys.argv[1:]
     processes = []
-    gc.freeze()  # what was imported is no garbage, and stays shared
+    gc.freeze()  # imported objects are not garbage, and stay shared
     for rank in range(WORLD):
         # A copy of this process has imported everything.
         processes.append(os.fork())

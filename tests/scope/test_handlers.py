@@ -316,7 +316,7 @@ def test_what_no_function_shows_is_noticed():
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand], ids=["Python", "NumPy"])
 def test_a_generator_that_is_not_torchs_is_noticed_and_put_back(draw):
-    """As that of a spectrogram's masks in models of speech in transformers."""
+    """Models of speech in transformers use one for a spectrogram's masks."""
     model = Calls(lambda x: x * (draw() > 0.5))
     before = random.getstate(), np.random.get_state()[2]
     with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="generator of torch, Python or"):

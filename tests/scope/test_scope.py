@@ -44,7 +44,7 @@ def net():
     ],
 )
 def test_known_keys(seed, step, path, number, key):
-    """Those of section 8 of the contract."""
+    """They are those of section 8 of the contract."""
     site = td.scope.SiteId(path, number)
     assert td.keyed(nn.Identity(), seed=seed, step=step).key_of(site) == key
     digest = int(hashlib.sha256(f"{path}#{number}".encode()).hexdigest(), 16)
@@ -297,7 +297,7 @@ class Fails(nn.Module):
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: torch.compile(m, backend="eager")])
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 def test_a_forward_that_failed_is_tried_again(wrap, at):
-    """With the same samples: two calls find the sites, two halves follow."""
+    """It has the same samples: two calls find the sites, two halves follow."""
     torch._dynamo.reset()
     model = nn.Sequential(Fails(()))
     with td.keyed(model, **SCOPE):
@@ -363,7 +363,7 @@ def test_a_draw_that_was_not_there_when_sites_were_found():
 
 
 class SkipsLayers(nn.Module):
-    """As models of transformers drop layers: by a number that all samples share."""
+    """Skips layers as models of transformers do: by a number that all samples share."""
 
     def __init__(self):
         super().__init__()
@@ -397,7 +397,7 @@ def test_a_draw_that_decides_whether_others_come(given):
 
 
 def dropped_between_decisions(x):
-    """Of the numbers 0 to 11, dropout has others where a layer is skipped."""
+    """Dropout has other numbers, from 0 to 11, where a layer is skipped."""
     for _ in range(6):
         if torch.rand([]) < 0.5:
             x = torch_F.dropout(x, 0.1)
@@ -473,7 +473,7 @@ def towers(drop, x, other):
 
 
 def biased(drop, x, bias):
-    """Of a matrix of positions by features, which is not divided."""
+    """Drop a matrix of positions by features, which is not divided."""
     return drop(x + bias[:, :4])
 
 

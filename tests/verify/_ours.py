@@ -74,7 +74,7 @@ class Samples(nn.Module):
 
 
 class _Given(nn.Module):
-    """A branch that returns what it is given beside the input."""
+    """A branch that returns what it is given besides the input."""
 
     def forward(self, input, x):
         return x

@@ -92,7 +92,7 @@ class Member:
         return frozenset(name for name, place in ORDER.items() if place <= last)
 
     def quick_checks(self, spec):
-        """Of these the one that must report it, those of its group, and what it needs."""
+        """Return the check that must report it, those of its group before it, and what it needs."""
         group = {check.name: check.group for check in CHECKS.values()}
         near = {name for name in self.checks_up_to_the_fault() if group[name] == group[self.trips]}
         return frozenset(near) - LONG | with_needed(self.trips, spec)

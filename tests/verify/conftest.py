@@ -5,7 +5,7 @@ from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
 from verify import _zoo
 
-# Other tests may run beside these: a second thread would wait for them more than it helps.
+# Other tests may run at the same time: a second thread would wait for them more than it helps.
 torch.set_num_threads(1)
 
 COARSE = _zoo.COARSE

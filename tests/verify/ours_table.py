@@ -54,7 +54,7 @@ def read():
 
 
 def write(rows):
-    """In the order of the cases."""
+    """Write the rows in the order of the cases."""
     names = [name for name in _ours.CASES if name in rows]
     wide = [max(len(text) for text in texts) for texts in (names, [rows[n].kind for n in names])]
     held = max(len(rows[name].held) for name in names)

@@ -24,7 +24,7 @@ ORDER = [check.name for check in CHECKS.values()]
 def findings(tmp_path_factory):
     """`findings(program, spec, last, compiled, whole)`: what a run of the check `last` finds.
 
-    Of it and what it needs, or of all checks up to it.
+    The run has that check and what it needs, or all checks up to it.
     """
     folder = tmp_path_factory.mktemp("examples")
 

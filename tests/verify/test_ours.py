@@ -79,7 +79,7 @@ def _verified(name, level, only=None):
 
 
 def _function_of(name):
-    """Of a module's name: `nn.DropBlock2d` is of `functional.drop_block2d`."""
+    """Return the function of a module: `functional.drop_block2d` for `nn.DropBlock2d`."""
     words = re.sub("(?<=[a-zA-Z])(?=[A-Z])", "_", name.removeprefix("nn.")).lower()
     return f"functional.{words}"
 

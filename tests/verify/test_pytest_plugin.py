@@ -105,7 +105,7 @@ def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
             r"E +`torchdropout explain drop-rate` says why it matters and how to fix it\.",
         ]
     )
-    # The frames of this package are no news to the reader.
+    # The frames of this package are not news to the reader.
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
 

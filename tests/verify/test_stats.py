@@ -129,7 +129,7 @@ def test_a_pool_of_the_size_seen_shows_itself_99_times_in_100():
     caught = sum(repeats(masks, pool, rng) >= limit for _ in range(400))
     # Below this with chance 1e-4 if the power is .99.
     assert caught >= binom.ppf(1e-4, 400, 0.99)
-    # And with a pool ten times as large it is not: the figure is no understatement.
+    # And with a pool ten times as large it is not: the figure is not an understatement.
     assert sum(repeats(masks, 10 * pool, rng) >= limit for _ in range(400)) < 200
 
 

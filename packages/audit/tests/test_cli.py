@@ -391,7 +391,7 @@ def test_strict_and_ignores_of_a_file_are_set(capsys):
 
 
 def test_a_bar_starts_no_thread(monkeypatch):
-    """Processes are forked beside it."""
+    """Processes are forked while it runs."""
 
     class Terminal(io.StringIO):
         def isatty(self):

@@ -122,7 +122,7 @@ class Editor:
         return result.capabilities
 
     async def _begin_here(self):
-        """As `start_io` of the client, on a socket."""
+        """Does what `start_io` of the client does, on a socket."""
         ours, theirs = socket.socketpair()
 
         def serve():
@@ -520,7 +520,7 @@ def test_fixes_are_offered(tmp_path):
         assert edited(BAD, edits_of(ignore, uri)) == IGNORED
         assert fix_all.kind == "source.fixAll.torchdropout"
         assert edited(BAD, edits_of(fix_all, uri)) == FIXED
-        # At a place, and of a kind.
+        # Actions are requested at a place, and of a kind.
         at = types.Range(types.Position(6, 20), types.Position(6, 20))
         assert len(await editor.actions(uri, at)) == 3
         elsewhere = types.Range(types.Position(0, 0), types.Position(6, 14))

@@ -209,7 +209,7 @@ class TestRoot:
         path = str(root / "models" / "deep" / "net.py")
         for name in ("..encoder", "models.encoder"):
             assert found(path, f"from {name} import Encoder as x").target.name == "Encoder"
-        write(root / "sibling.py", ENCODER)  # beside the package, as another one
+        write(root / "sibling.py", ENCODER)  # next to the package, as another one
         assert found(path, "from sibling import Encoder as x") is None
 
 

@@ -149,7 +149,7 @@ def test_the_mark_is_in_what_is_shown(source, first, last, said):
 
 
 def test_on_a_terminal_nothing_is_wider_than_it():
-    hint = "a hint that is longer than there is room for beside the mark, and a word more"
+    hint = "a hint that is longer than there is room for next to the mark, and a word more"
     first = LONG.index("drop(x)")
     long = r.finding(source=LONG, column=first + 1, end_column=first + 8, hint=hint)
     problem = r.report(r.finding(), long, r.IN_NOTEBOOK, r.ADVICE)

@@ -46,7 +46,7 @@ _TWO_VALUED = ("lt", "le", "gt", "ge", "eq", "ne", "logical_not", "bitwise_not",
                "round", "round_", "lt_", "le_", "gt_", "ge_")  # fmt: skip
 # Functions that do something else, and can drop too.
 ATTENTION = ("scaled_dot_product_attention", "F.multi_head_attention_forward")
-# With the separator: torchvision is not torch.
+# It ends with a separator, since torchvision is not torch.
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _HERE = str(Path(__file__).parents[1]) + os.sep
 _RUN = str(Path(__file__).with_name("run.py"))

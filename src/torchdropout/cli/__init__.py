@@ -56,8 +56,8 @@ class _Commands(click.Group):
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         if ctx is not None and ctx.obj:  # the process runs nothing else
-            # What was imported is no garbage: neither forks nor the end of the process look for any
-            # among the objects of torch, which takes half a second.
+            # Imported objects are not garbage. Freezing them keeps forks and the end of the process
+            # from searching the objects of torch for garbage, which takes half a second.
             gc.freeze()
         return command
 
@@ -78,4 +78,4 @@ def _unable(name: str) -> click.Command:
 @click.group(cls=_Commands, context_settings=HELP)
 @version_option(__version__, "torchdropout")
 def main() -> None:
-    """Checks whether a dropout is correct, and whether it is used correctly."""
+    """Check whether a dropout is correct, and whether it is used correctly."""

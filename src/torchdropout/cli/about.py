@@ -24,7 +24,7 @@ _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 @click.command()
 @click.argument("name", shell_complete=completing(lambda: _completions()))
 def explain(name: str) -> int:
-    """Explains a check or rule, by NAME or code: what it finds, why it matters, how to fix it."""
+    """Explain a check or rule, by NAME or code: what it finds, why it matters, how to fix it."""
     key = name.strip().lower()
     known = list(_rules_of((*_CHECKS, *_RULES)))
     rule = next((rule for rule in known if key in (rule.name, rule.code.lower())), None)
@@ -61,7 +61,7 @@ def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
 @click.command()
 @formats("text", "json")
 def rules(form: str) -> int:
-    """Lists the rules of the audits: code, name, group, severity, requirement."""
+    """List the rules of the audits: code, name, group, severity, requirement."""
     listed = tuple(_rules_of(_RULES))
     write(render_rules_json(listed) if form == "json" else render_rules(listed, **look()))
     return OK
@@ -70,6 +70,6 @@ def rules(form: str) -> int:
 @click.command()
 @formats("text", "json")
 def info(form: str) -> int:
-    """Shows versions, the backend and why it was chosen, and threads."""
+    """Show versions, the backend and why it was chosen, and threads."""
     write(json.dumps(gather()) if form == "json" else text())
     return OK

@@ -72,7 +72,7 @@ def audit_model(
     strict: bool,
     exit_zero: bool,
 ) -> int:
-    """Finds where dropout acts in a model.
+    """Find where dropout acts in a model.
 
     TARGET is package.module:factory or path/file.py:factory. The factory is called without
     arguments and returns a model, (model, args) or (model, args, kwargs). The model is run in

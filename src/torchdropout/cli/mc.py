@@ -36,7 +36,7 @@ from ._apart import apart
 
 @click.group()
 def mc() -> None:
-    """Monte-Carlo dropout: predictions of a model in eval with its dropout on."""
+    """Inspect Monte-Carlo dropout: predictions of a model in eval with its dropout on."""
 
 
 @mc.command()
@@ -79,7 +79,7 @@ def plan(
     quiet: bool,
     exit_zero: bool,
 ) -> int:
-    """Shows where a model in eval drops once its dropout is on.
+    """Show where a model in eval drops once its dropout is on.
 
     TARGET is package.module:factory or path/file.py:factory. The factory is called without
     arguments and returns a model, (model, args) or (model, args, kwargs). The model is put in eval

@@ -59,8 +59,8 @@ class MaskLayout:
     Attributes:
         base: Index of the first element, in [0, 2**64).
         strides: One integer per dimension; 0 along a dimension that shares its draw.
-        shape: Of the whole tensor, where `of` made the layout: no part may reach beyond it, since
-            its elements would share the indices of others. None where that is not known.
+        shape: The shape of the whole tensor, where `of` made the layout: no part may reach beyond
+            it, since its elements would share the indices of others. None where that is not known.
         start: Coordinates in the whole tensor of the part's first element.
 
     Raises:

@@ -19,7 +19,7 @@ from ._map import KeyedMap, compute
 from ._memory import check_out, refuse_as_torch_does
 from ._nested import on_components, refuse_for_nested
 
-# Of a call: training, inplace, key, generator, broadcast_dims, layout, out.
+# The arguments of a call: training, inplace, key, generator, broadcast_dims, layout, out.
 Rest = tuple[Any, Any, Any, Any, Any, Any, Any]
 
 

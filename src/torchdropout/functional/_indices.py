@@ -18,7 +18,7 @@ def mask_map(
     """Base (its bits as int64) and strides of the mask of a call; None for row-major strides.
 
     Args:
-        shape: Of the input.
+        shape: The shape of the input.
         shared: Dimensions along which the variant itself shares draws.
         broadcast_dims: Further ones, from the caller.
         layout: The caller's `MaskLayout`, or the `Part` that `scope` gives, or None.

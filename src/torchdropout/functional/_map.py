@@ -21,7 +21,7 @@ class KeyedMap(NamedTuple):
 
     Attributes:
         active: False for the identity: a call returns its input and draws nothing.
-        operator: Of `ops`: `(x, key, *constants, base, strides) -> y`.
+        operator: One of `ops`: `(x, key, *constants, base, strides) -> y`.
         constants: Arguments of the operator. In compiled code those that are floats are one tensor.
         short: `(x, seed, stream, base, strides, *constants) -> y` by `direct`, or None where that
             way is closed to x. A seed of None is drawn, but only if the way is open.
@@ -50,7 +50,7 @@ def compute(
 ) -> torch.Tensor:
     """The map of x by the shortest way there is; without a key, one is drawn last.
 
-    Of a DTensor each process computes its part, with the draws of the whole.
+    For a DTensor each process computes its part, with the draws of the whole.
 
     Args:
         x: The input.

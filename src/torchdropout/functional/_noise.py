@@ -30,7 +30,7 @@ def check_size(name: str, value: Any, below: float, what: str) -> float:
     """How large the noise is: a number of 0 or more, as a float.
 
     Args:
-        name: Of the argument.
+        name: The name of the argument.
         value: What was given for it.
         below: It must be less; infinity where every finite number is accepted.
         what: What it is, for the message.

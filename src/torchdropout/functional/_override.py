@@ -31,8 +31,8 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
     return cast("Callable[P, torch.Tensor]", wrapper)
 
 
-# What observes the calls of a scope's model, the innermost last. In eager torch asks its mode, but
-# the compiler answers for modes that none is there.
+# What observes the calls of a scope's model, the innermost last. In eager mode torch asks the
+# active mode, but the compiler reports that no mode is active.
 observers: list[Callable[[Any, Any, Any], Any]] = []
 
 

@@ -129,7 +129,7 @@ class _Parts:
             if type(p) is self.tensor.Shard:
                 p = self.tensor.Shard(p.dim % lead.ndim + ahead)
             elif hasattr(p, "dim") and (ahead or not self._is_range(place)):
-                # There is no one base that gives its draws.
+                # No single base gives its draws.
                 self.whole.add(p.dim % lead.ndim + ahead)
             self.placements.append(self.tensor.Replicate() if p.is_partial() else p)
         self.computed = [
@@ -174,7 +174,7 @@ class _Parts:
             of_gradient.append(p)
         try:
             t = t.redistribute(placements=placements)
-        except AssertionError as error:  # torch 2.10, of strided shards
+        except AssertionError as error:  # torch 2.10 raises it for strided shards
             raise ArgumentValueError(
                 f"Expected DTensors whose shards torch {torch.__version__} can gather, as a draw "
                 f"concerns them all, got one placed {t.placements} ({type(t).__name__})."

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-# Not looked up at the call: code that puts the function below in place of torch's would make it
-# call itself.
+# It is bound here, not looked up at the call: code that puts the function below in place of
+# torch's would make it call itself.
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
 
 from .._validate import (

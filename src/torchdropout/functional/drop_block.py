@@ -296,7 +296,7 @@ def _drop_block(
     sizes = ops.seed_sizes(x.shape, dims, block)
     seeds = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
     if training and x.numel() > 0:
-        # Whatever p is: one that grows from 0 must not fail at its second step.
+        # This is checked whatever p is: one that grows from 0 must not fail at its second step.
         _check_fits(block, x.shape[-dims:])
     return apply(
         drop,

@@ -40,7 +40,7 @@ def drop_path(
         input: Floating-point or complex tensor: the branch, before it is added to the residual.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        scale_by_keep: False leaves kept elements as they are, instead of scaling it by 1 / (1 - p).
+        scale_by_keep: False leaves kept elements as they are, instead of scaling by 1 / (1 - p).
         mode: `"row"`, a draw for each index of the first dimension, or `"batch"`, one draw.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.

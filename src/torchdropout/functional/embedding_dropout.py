@@ -82,7 +82,7 @@ def embedding_dropout(
     check_call(weight, training, False, key, generator, nested_ok=True)
     if weight.is_nested or weight.ndim != 2:
         wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
-    # Before anything is drawn: torch refuses a word outside the table.
+    # Look up before anything is drawn: torch refuses a word outside the table.
     found = torch.nn.functional.embedding(
         input, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
     )

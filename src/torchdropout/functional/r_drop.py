@@ -120,7 +120,7 @@ def r_drop(
     compute = compute_dtype(logits_a.dtype)
     a, b = logits_a.to(compute), logits_b.to(compute)
     if counted is not None:
-        # Before anything is computed from them: a place of padding may hold anything, even NaN.
+        # They are replaced before anything is computed: padding may hold anything, even NaN.
         skipped = ~counted.unsqueeze(dim)
         a, b = a.masked_fill(skipped, 0.0), b.masked_fill(skipped, 0.0)
     loss = alpha * _reduced(_divergence(a, b, dim) / 2, counted, reduction)

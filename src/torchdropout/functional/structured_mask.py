@@ -47,7 +47,7 @@ def n_m_dropout(
         m: Size of a group.
         training: False returns `input` itself.
         dim: The dimension along which groups lie.
-        scale_by_keep: False leaves kept elements as they are, instead of scaling it by m / n.
+        scale_by_keep: False leaves kept elements as they are, instead of scaling by m / n.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Other dimensions, along which all elements share one choice.

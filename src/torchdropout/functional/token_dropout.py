@@ -127,7 +127,7 @@ def token_dropout(
         )
     base, strides = choice_map((x.shape[0], size), (), 1, broadcast_dims, layout)
     if training and size == 0:
-        # Whatever p is: one that grows from 0 must not fail at its second step.
+        # This is an error whatever p is: one that grows from 0 must not fail at its second step.
         wrong_value("input", f"of one or more tokens behind a prefix of {prefix}, to keep one", x)
     if not (training and drops(p)):
         return (x, None) if return_indices else x

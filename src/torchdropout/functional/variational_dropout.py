@@ -200,7 +200,7 @@ def variational_conv2d(
         dilation: As there.
         groups: As there.
         training: False leaves the noise out and prunes.
-        threshold: Of log alpha, as in `variational_linear`.
+        threshold: The bound on log alpha, as in `variational_linear`.
         key: Names the noise; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         layout: Mask indices of the output, for example of a shard or a micro-batch.

@@ -107,7 +107,7 @@ def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.T
     if p.one if isinstance(p, Rate) else p == 1.0:
         return old
     of_old = p.constants[0] if isinstance(p, Rate) else p
-    # Not `new + p * (old - new)`, which is NaN where new is infinite. Rounded once.
+    # `new + p * (old - new)` would be NaN where new is infinite. The sum is rounded once.
     compute = torch.promote_types(new.dtype, torch.float32)
     return (old.to(compute) * of_old + new.to(compute) * (1.0 - of_old)).to(new.dtype)
 
@@ -191,7 +191,7 @@ class _Select(torch.autograd.Function):
             of_old = torch.where(keep, 0.0, gradient) if wanted[1] else None
             return of_new, of_old, None, None, None, None
         none = torch.zeros_like(gradient)
-        # By `select` itself, so that a second derivative keeps no mask either.
+        # `select` itself is called, so that a second derivative keeps no mask either.
         of_new = select(gradient, none, key, *ctx.rest) if wanted[0] else None
         of_old = select(none, gradient, key, *ctx.rest) if wanted[1] else None
         return of_new, of_old, None, None, None, None

@@ -61,7 +61,7 @@ def halves_of_run(
     pairs = memory.view(torch.int32).view(6, len(keys), step, 2).unbind(-1)
     low, high = pairs[_LOW].unbind(), pairs[_HIGH].unbind()
     words = torch.empty((len(keys), step, 4), dtype=torch.int32, device="cpu")
-    # Of the inputs, only c0 differs between blocks, by 1 from one to the next. So its product is a
+    # Only c0 of the inputs differs between blocks, by 1 from one to the next. So its product is a
     # sum, and one product of each of the first two rounds is among the constants.
     products_of_c0 = (torch.arange(step, device="cpu") * MULTIPLIER_0).expand_as(c0)
     c0.zero_()  # its high half stays 0
@@ -111,7 +111,7 @@ def _swapped_if_big(numbers: array[int]) -> array[int]:
 
 def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
     """What c0 and c2 are XORed with in rounds 2 to 10; then c2 in round 1, and c3 in round 3."""
-    # One key as two numbers, many as two tensors: the formulas are the same.
+    # One key is two numbers, many are two tensors: the formulas are the same.
     seed, stream = keys[0].tolist() if len(keys) == 1 else keys.unbind(-1)
     key_0, key_1 = seed & WORD, seed >> 32 & WORD
     c2, c3 = stream & WORD, (stream >> 32 & WORD) | domain << 28

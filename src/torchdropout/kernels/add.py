@@ -28,7 +28,7 @@ def dropout_add(
     Args:
         x: Floating-point, any strides.
         key: `(2,)` int64 on the CPU: seed and stream.
-        residual: Of the shape of x, and of its dtype or its compute type.
+        residual: A tensor of the shape of x, and of its dtype or its compute type.
         bias: One number for each element of the last dimension, or None.
         p: Drop probability.
         scale: Factor of a kept element.
@@ -58,7 +58,7 @@ def dropout_add_backward(
     """The gradient of x, `keep ? gradient * scale : 0`, and that of the bias, its sums.
 
     Args:
-        gradient: Of the result, in the dtype of the residual.
+        gradient: The gradient of the result, in the dtype of the residual.
         key: As in `dropout_add`.
         dtype: That of x.
         summed: Whether there is a bias.

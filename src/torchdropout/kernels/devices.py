@@ -211,7 +211,7 @@ def _too_old(device: torch.device) -> str:
 
 
 def reference_chosen() -> bool:
-    """Whether the reference was chosen by name, and not for want of compiled kernels."""
+    """Whether the reference was chosen by name, and not because there are no compiled kernels."""
     return cpu.current() == cpu.REFERENCE and cpu.chosen_by != cpu.AUTO
 
 

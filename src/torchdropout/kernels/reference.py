@@ -63,12 +63,12 @@ def masked_affine(
     write = _select(out.dtype, scale, shift, 0.0 if x.is_complex() else drop_value)
     lead = key.ndim - 1
     if lead == 0 and threshold(p) < 2**32 and _is_run(x, strides):
-        # One pass over the memory: each part is written as soon as its keep bits are known.
+        # One pass over the memory suffices: each part is written once its keep bits are known.
         _keep_range(write, (out.view(1, -1), x.view(1, -1)), key[None], threshold(p), base)
         return out
     keep = keep_bits(key, x.shape[lead:], p, base, strides, x.device)
     if x.is_complex():
-        # Treated as pairs of reals: a complex product would turn inf * (scale + 0i) into a NaN.
+        # They are taken as pairs of reals: a complex product would make inf * (scale + 0i) a NaN.
         keep = keep.unsqueeze(-1).expand(*x.shape, 2)
         _in_pieces(write, torch.view_as_real(out), torch.view_as_real(x.resolve_conj()), keep)
     else:
@@ -154,7 +154,7 @@ def masked_by_rates(
     check_rates(rates)
     rates = rates.to(x.device)
     uniform = uniforms(key, x.shape[key.ndim - 1 :], base, strides, x.device)
-    # As `threshold` of each: the product is exact, and torch rounds halves to even too.
+    # This is `threshold` of each: the product is exact, and torch rounds halves to even too.
     keep = (uniform >= (rates * 2.0**32).round().to(torch.int64)).expand(x.shape)
     compute = compute_dtype(x.dtype)
     factor = torch.ones_like(rates)
@@ -307,7 +307,7 @@ def _keep_range(
     parts = zip(sizes, *(t.split(sizes, 1) for t in tensors), strict=True)
 
     tie = (limit >> 16) - HALF_LOWER
-    # Into int16, since torch compares into bool one element at a time.
+    # The results are int16, since torch compares into bool one element at a time.
     keep = torch.empty((len(keys), width), dtype=torch.int16, device="cpu")
     tied = torch.empty((len(keys), run), dtype=torch.int16, device="cpu")
     rows: list[list[int]] = []
@@ -360,7 +360,7 @@ def _halves(four: WordTensors) -> torch.Tensor:
 
 
 def _domains(device: torch.device) -> torch.Tensor:
-    """Of high and low halves, to broadcast with `(k, n)` words."""
+    """The domains of the high and low halves, to broadcast with `(k, n)` words."""
     return torch.tensor((DOMAIN_HIGH, DOMAIN_LOW), device=device).view(2, 1, 1)
 
 

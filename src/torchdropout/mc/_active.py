@@ -15,9 +15,9 @@ from ._plan import OnUnreached, Patterns, Plan, check_choice, check_model, check
 class active(Passes):  # noqa: N801 - as torch's scopes are named
     """A scope in which a model in eval draws: each forward is the next pass.
 
-    For loops that people already have. `MCDropout` is faster, and keeps statistics.
-    The tensors that the model is called with are not written into: of dropout in place of one of
-    them only the result is dropped. Within a compiled function it leads to a graph break.
+    It is for a loop that exists already. `MCDropout` is faster, and keeps statistics.
+    The tensors that the model is called with are not written into: where dropout acts on one of
+    them in place, only its result is dropped. Within a compiled function it leads to a graph break.
 
     Args:
         model: In eval.

@@ -53,7 +53,7 @@ class Passes(keyed):
     Args:
         model: The model, in eval.
         plan: What draws, or a function that finds it with the arguments of the first forward.
-        key: Of all passes.
+        key: The key of all passes.
         first: The first pass of the first forward.
         count: How many passes a forward has; each further forward has the next ones. Another
             number may be set between two forwards.
@@ -137,7 +137,7 @@ class Passes(keyed):
         ]
 
     def after(self) -> None:
-        """It has ended: one that failed is tried again with the same passes."""
+        """The forward has ended: one that failed is tried again with the same passes."""
         self._flags.close()
         self._arguments = None
         if self._watcher.completed:
@@ -227,7 +227,7 @@ class Passes(keyed):
         p = draw.p if rate is None else rate
         lead = draw.tensors[0]
         if (draw.plain or draw.kind == "bernoulli") and type(p) is float and 0 <= p <= 1:
-            # One call of the operator, which takes a key for each pass.
+            # One call of the operator serves all passes, since it takes a key for each.
             x, factor = self._apart(lead, dim).movedim(dim, 0), scale(p)
             if not draw.plain:
                 x, factor = torch.ones(x.shape, dtype=torch.bfloat16, device=x.device), 1.0

@@ -40,7 +40,7 @@ class PlannedSite(NamedTuple):
         reached: How it is turned on; "left as in eval" where it was not selected.
         selected: Whether it draws in the passes.
         batched: Whether several passes can be computed in one forward.
-        shape: Of the draws, of size 1 where they are shared.
+        shape: The shape of the draws, of size 1 where they are shared.
     """
 
     id: SiteId
@@ -215,7 +215,7 @@ def plan(
     batch_dim: int = 0,
     **kwargs: Any,
 ) -> Plan:
-    """Find every dropout of a model in eval, and show that it can be turned on, and nothing else.
+    """Find every dropout of a model in eval, and show that turning it on changes nothing else.
 
     The model runs a few times without gradients. In one of these forwards each draw is replaced by
     its mean: the output must be that of eval, and no buffer may change. Modules, hooks and

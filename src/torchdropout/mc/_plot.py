@@ -200,7 +200,7 @@ def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> ma
     total = result.n_samples
     final = result.mean.double()
     if hasattr(result, "samples"):
-        # One running sum, so that nothing is made that is larger than one pass.
+        # There is one running sum, so that nothing is larger than one pass.
         passes, distances = [], []
         running = torch.zeros_like(final)
         for n, sample in enumerate(result.samples, 1):

@@ -403,7 +403,7 @@ class MCDropout:
         """The result of each batch of a loader, whose inputs are numbered as they come.
 
         Args:
-            loader: Of tensors, of mappings (arguments by name), or of tuples that begin with one of
+            loader: Gives tensors, mappings (arguments by name), or tuples that begin with one of
                 these.
             progress: Show a bar (with tqdm, if it is installed).
 
@@ -464,7 +464,7 @@ class _Largest(_torch.OperatorMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         found = func(*args, **(kwargs or {}))
-        if not any(result.alias_info for result in func._schema.returns):  # no view, as of a weight
+        if not any(result.alias_info for result in func._schema.returns):  # not a view of a weight
             for leaf in _torch.tree.tree_leaves(found):
                 if isinstance(leaf, torch.Tensor):
                     self.size = max(self.size, leaf.numel())

@@ -266,7 +266,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
 def _check_shapes(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch_first: bool
 ) -> None:
-    # Of self-attention once: where a mode watches, each attribute of a tensor is a call.
+    # Self-attention is checked once: where a mode watches, each attribute of a tensor is a call.
     named = {"query": query}
     if not (query is key is value):
         named |= {"key": key, "value": value}

@@ -105,7 +105,7 @@ class ConcreteDropout(WholeModule):
             spatial = len(getattr(first, "kernel_size", ()))
             self.broadcast_dims = tuple(range(-spatial, 0))
         else:
-            # As far as it can be checked without an input; the call checks again.
+            # It is checked as far as possible without an input; the call checks again.
             check_dims("broadcast_dims", broadcast_dims, 64)
             self.broadcast_dims = tuple(broadcast_dims)
         weight = next(weights(of))
@@ -132,12 +132,12 @@ class ConcreteDropout(WholeModule):
         """The term of this module in the loss: a scalar, with gradients for p and the weights."""
         of = self._before[0] if self.layer is None else self.layer
         assert of is not None
-        # In float32 at least: the sum of squares of a layer may overflow in half precision.
+        # It is float32 at least: the sum of squares of a layer may overflow in half precision.
         compute = compute_dtype(self.p_logit.dtype)
         logit = self.p_logit.sum().to(compute)  # of one element, which may be a shard
         squares = sum(weight.to(compute).square().sum() for weight in weights(of))
         p = logit.sigmoid()
-        # From the logit alone: 1 / (1 - p) and the logarithms, without a division by 0 or log 0.
+        # The logit alone gives 1 / (1 - p) and the logarithms, without a division by 0 or log 0.
         negative_entropy = -p * softplus(-logit) - (1 - p) * softplus(logit)
         total: torch.Tensor = (
             self.weight_regularizer * squares * (1 + logit.exp())

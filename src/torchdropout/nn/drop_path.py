@@ -26,7 +26,7 @@ class DropPath(DropoutModule):
 
     Args:
         p: Drop probability in [0, 1].
-        scale_by_keep: False leaves kept elements as they are, instead of scaling it by 1 / (1 - p).
+        scale_by_keep: False leaves kept elements as they are, instead of scaling by 1 / (1 - p).
         drop_prob: Another name of p.
 
     Shape:

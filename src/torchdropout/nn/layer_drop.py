@@ -104,7 +104,7 @@ class LayerDrop(RateModule):
         if active:
             if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
                 wrong_type("input", "a tensor", input)
-            # On the CPU, since the answer is needed at once and must not wait for a device.
+            # It is drawn on the CPU: the answer is needed at once and must not wait for a device.
             if not _kept(p, dropout_key):
                 return input
         y: torch.Tensor = self.branch(input, *args, **kwargs)

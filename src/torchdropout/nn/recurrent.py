@@ -169,7 +169,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
                 there = (~ended).to(x.device).unbind(0)
         if len(x) == 0:
             wrong_value("input", "of one or more steps", input)
-        # In the dtype that autocast gives torch's own layer: the steps are not its operators.
+        # The steps are not torch's own layer, but get the dtype that autocast gives it.
         dtype = autocast_dtype(x)
         if dtype is not None:
             x, states = x.to(dtype), tuple(state.to(dtype) for state in states)

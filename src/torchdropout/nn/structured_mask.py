@@ -30,7 +30,7 @@ class NMDropout(WholeModule):
         n: How many of a group are kept, from 1 to m.
         m: Size of a group.
         dim: The dimension along which groups lie.
-        scale_by_keep: False leaves kept elements as they are, instead of scaling it by m / n.
+        scale_by_keep: False leaves kept elements as they are, instead of scaling by m / n.
 
     Shape:
         Any with a multiple of m elements along dim; the output has the shape of the input.

@@ -78,7 +78,7 @@ class VariationalDropout(WholeModule):
         if not is_integer(dim):
             wrong_type("dim", "an integer, the dimension of the features", dim)
         self.dim = dim
-        # As far as it can be checked without an input; the call checks again.
+        # It is checked as far as possible without an input; the call checks again.
         check_dims("broadcast_dims", broadcast_dims, 64)
         self.weights = _check_count("weights", weights)
         self.broadcast_dims = tuple(broadcast_dims)

@@ -174,7 +174,7 @@ class WeightDrop(DropoutModule):
             path, dot, attribute = name.rpartition(".")
             inside = f"{prefix}module.{path}{dot}"
             ours = f"{inside}parametrizations.{attribute}.original"
-            # A raw weight first: some checkpoints hold what was last computed from it as well.
+            # A raw weight comes first: some checkpoints also hold what was last computed from it.
             others = (f"{prefix}{name}_raw", f"{inside}{attribute}_raw", f"{inside}{attribute}")
             for other in others:
                 if other in state_dict:
@@ -212,7 +212,7 @@ class DroppedWeight(torch.nn.Module):
                     "be without the mask. Checkpoint the call of the WeightDrop as a whole."
                 )
             return weight
-        # One tensor for all reads: a recurrent layer reads each weight three times. But a first
+        # One tensor serves all reads: a recurrent layer reads each weight three times. But a first
         # read under no_grad must not cut the gradient of the next one.
         tracked = weight.requires_grad and torch.is_grad_enabled()
         if self.value is None or self.value.requires_grad != tracked:

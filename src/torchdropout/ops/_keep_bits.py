@@ -48,7 +48,7 @@ def select(
         strides: As there.
     """
     compute = compute_dtype(x.dtype)
-    # Not x, whose values would have to be in memory.
+    # It is not x, whose values would have to be in memory.
     like = torch.empty(0, dtype=compute, device=x.device)
     p, *others = constants
     if others:
@@ -58,7 +58,7 @@ def select(
         bits = _keep_bits_of(like, key, p, x.shape, base, strides)
         scale = _scale_of(like, p)
     sizes = sizes_drawn(x.shape, strides)
-    # By views alone: the place of a bit is computed from the element's, and none is looked up.
+    # Views suffice: the place of a bit is computed from the element's, and none is looked up.
     places = torch.arange(PER_BLOCK, dtype=torch.uint8, device=x.device)
     each = ((bits.unsqueeze(-1) >> places) & 1).flatten()
     keep = each.narrow(0, 0, math.prod(sizes)).view(sizes) != 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-# Of operators that take a key: one that a CUDA graph captures would be a constant of the graph.
+# For operators that take a key: a CUDA graph would capture the key as a constant.
 TAGS = (torch.Tag.pt2_compliant_tag, torch.Tag.cudagraph_unsafe)
 
 library = torch.library.Library("torchdropout", "DEF")

@@ -13,10 +13,10 @@ def replace_file(path: Path, data: bytes) -> None:
     """Writes a file atomically: until all of it is written, the old one stays.
 
     The owner, the group and the permissions stay; setuid and setgid are dropped, as the system does
-    when a file is written. Of a file that belongs to somebody else, only root can keep the owner.
+    when a file is written. Only root can keep the owner of another user's file.
 
     Args:
-        path: The file; of a link, the file that it points to is written.
+        path: The file; for a link, the file that it points to is written.
         data: Its new contents.
 
     Raises:

@@ -61,7 +61,7 @@ def write_file(path: Path, text: str) -> None:
     """Writes a file atomically: until all of it is written, the old one stays.
 
     Args:
-        path: The file; of a link, the file that it points to is written.
+        path: The file; for a link, the file that it points to is written.
         text: What to write, as UTF-8.
 
     Raises:

@@ -258,7 +258,7 @@ def _keep(
     p = 1.0 - keep
 
     def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        ones = torch.ones_like(x, dtype=torch.bfloat16)  # of a DTensor as it is spread
+        ones = torch.ones_like(x, dtype=torch.bfloat16)  # a DTensor if x is one
         return (F.dropout(ones, p, True, key=key, layout=layout) != 0).to(x.dtype)
 
     def mean(x: torch.Tensor) -> torch.Tensor:

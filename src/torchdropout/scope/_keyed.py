@@ -238,7 +238,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
 
     def after(self) -> None:
-        """It has ended: one that failed is tried again with the same samples."""
+        """The forward has ended: one that failed is tried again with the same samples."""
         self._arguments = None
         if self._watcher.completed:
             self._next += self._rows
@@ -254,7 +254,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         return found
 
     def _how(self) -> tuple[Any, ...]:
-        """On what the sites of a model depend."""
+        """What the sites of a model depend on."""
         training = unwrapped(self.model).training
         return self.batch_dim, self.sequence_dim, self.shared, self.prefix, training
 
@@ -360,7 +360,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         )
 
     def unseen(self, name: str) -> None:
-        """Not compiled, it is given its key."""
+        """Do nothing: outside compiled code the function is given its key."""
 
     def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":
@@ -371,7 +371,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
 
 def _refuse_to_be_compiled() -> None:
-    """Dynamo goes on in Python then, or refuses to with `fullgraph=True`."""
+    """Raise, so that Dynamo falls back to Python, or raises with `fullgraph=True`."""
     if is_dynamo_compiling():
         raise SiteError(
             "Expected a scope to begin outside compiled code, got a function that "

@@ -20,7 +20,7 @@ from ..random import Key
 from ._handlers import new_watcher
 from ._watch import NORMS, Draw, Place, SiteId, unwrapped
 
-# Of a dimension of that size, the places that are used.
+# For each dimension, the size of the leaves that are divided, and the places taken of them.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 _ALL: Taken = {}
 # Names of arguments, and numbers of those that have none.
@@ -34,7 +34,8 @@ class Site(NamedTuple):
         id: The path of its module, and which of that module's draws it is.
         kind: The function that draws.
         p: Its rate, where it has one.
-        shape: Of the draws in the forward that was looked at, of size 1 where they are shared.
+        shape: The shape of the draws in the forward that was looked at, of size 1 where they are
+            shared.
         place: Along which dimensions the samples and the positions lie.
         problem: Why a batch that is divided cannot have this draw; empty if it can.
     """
@@ -344,7 +345,7 @@ class Look:
         self.forced = forced
         self.key_of = key_of
         self.shared = shared
-        # Of leaves of the arguments, the places that are used in their own way; None for all.
+        # By the number of a leaf, the places taken of it instead; None for all.
         self._apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
         self.hidden = False
@@ -441,7 +442,7 @@ class Look:
         """The draws of a forward, and the shapes of their masks.
 
         Args:
-            taken: Of a dimension of that size in the arguments, the places that are used.
+            taken: For each dimension, the size of the leaves to divide, and the places taken.
             still: Whether no sample may change another by batch norm, and tensors are kept.
         """
         scope = Looking(self.forced, still, self.key_of)
@@ -524,11 +525,11 @@ class Looking:
         """Nothing to do."""
 
     def unreached(self, site: SiteId, name: str) -> None:
-        """Note it: the scope that comes says so."""
+        """Note it: a scope with these sites reports it."""
         self.missed[site] = name
 
     def unseen(self, name: str) -> None:
-        """Note it: the scope of a compiled model says so."""
+        """Note it: the scope of a compiled model reports it."""
         self.blind.add(name)
 
     def answer(self, site: SiteId, draw: Draw) -> Any:

@@ -62,7 +62,7 @@ class Draw(NamedTuple):
         aligned: Whether the samples lie along the same dimension in the tensors and in the draws.
         rated: Whether `compute` also takes `rate=`, another rate than p.
         inplace: Whether it writes into its input, and takes `fresh=True` for a tensor of its own.
-        finish: Of the result: writes it where the function does.
+        finish: Writes the result where the function does.
         plain: Whether it is `dropout` of each element of its one tensor, into a new one.
     """
 
@@ -169,7 +169,7 @@ class Scope(Protocol):
         """A forward of the model begins, with these arguments."""
 
     def after(self) -> None:
-        """It has ended, perhaps by an error."""
+        """The forward has ended, perhaps by an error."""
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """The result of a draw."""
@@ -225,7 +225,7 @@ class _Hook:
         self._entries: list[tuple[Any, int, Any]] = []
 
     def put(self) -> None:
-        """Put it on, as the first of its module if so wanted."""
+        """Put it on, before the other hooks of its module if `first` was set."""
         if self._register is not None:
             self._entries = _torch.entries_of(self._register())
             self._register = None  # it would keep the module alive
@@ -314,7 +314,7 @@ class Watcher:
         self._compiled: list[weakref.ref[torch.nn.Module]] = []
         self.known: dict[Any, Any] = {}
         self.tree = Tree([], {})
-        # Of the model as it is given: itself, or what wraps it.
+        # The hooks of the model as it is given: on itself, or on what wraps it.
         self._ends: weakref.WeakKeyDictionary[torch.nn.Module, list[_Hook]]
         self._ends = weakref.WeakKeyDictionary()
 
@@ -327,7 +327,7 @@ class Watcher:
         """
         self.tree = tree_of(model, prefix)
         modules, paths = self.tree
-        # By references and not by their numbers, which a module that comes later may get.
+        # Modules are compared by references, not by their ids, which a later module may get.
         if {path: ref() for path, ref in self._hooked.items()} != paths:
             self._hooks = [*self._of_modules(model, paths)]
             self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
@@ -356,7 +356,7 @@ class Watcher:
             # A parametrized module has a class of its own, and may draw.
             if type(module).__module__ in QUIET and module is not inner:
                 continue
-            # Before those of the user, who may draw.
+            # It comes before the hooks of the user, which may draw.
             yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
             yield _Hook(functools.partial(after, _Leave(self), always_call=True))
 
@@ -377,7 +377,7 @@ class Watcher:
         self.note_checkpoint()
 
     def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
-        # On the model as it was given: the hooks of a compiled one run outside the graph.
+        # They are on the model as it was given: the hooks of a compiled one run outside the graph.
         begin = functools.partial(
             model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
         )
@@ -401,7 +401,7 @@ class Watcher:
             self.active().before(args, kwargs)
 
     def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        """Of hooks, one that is not always called tells a result of None from an error."""
+        """A hook that is not always called distinguishes a result of None from an error."""
         if not self.frames and not _torch.in_backward():
             self.completed = True
 

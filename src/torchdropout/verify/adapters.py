@@ -241,7 +241,7 @@ def _run_jax(function: Arrays, inputs: Iterable[torch.Tensor]) -> Any:
     with contextlib.ExitStack() as stack:
         if any(x.dtype == torch.float64 for x in inputs):
             stack.enter_context(jax.enable_x64(True))
-        # Copied, because JAX may still read an input after the call has returned.
+        # They are copied, because JAX may still read an input after the call has returned.
         y = function(*(jax.numpy.array(_array(x)) for x in inputs))
         return _tensor(np.array(y), inputs[0].device) if isinstance(y, jax.Array) else y
 

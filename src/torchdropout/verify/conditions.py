@@ -25,7 +25,7 @@ from .subject import GRID, Spec
 # --- The factors and their levels ---------------------------------------------------------------
 
 P = (0.001, 0.1, 1 / 3, 0.5, 0.9, 0.99)
-# Of the draws: nearer to 0 or 1 a mask says too little for the calls that a run can make.
+# For draws: at a p nearer to 0 or 1 a mask says too little for the calls that a run can make.
 P_OF_DRAWS = (0.1, 1 / 3, 0.5, 0.9)
 
 # Ranks 0 to 6; odd and prime sizes, powers of two and their neighbours, single rows, columns and
@@ -47,7 +47,7 @@ SHAPES: tuple[tuple[int, ...], ...] = (
     (2, 3, 5, 7, 9),
     (2, 3, 2, 5, 3, 7),
 )
-# Of kinds that share draws along some axes: samples, channels, and the sizes of the other axes.
+# For kinds that share draws along some axes: samples, channels, and the sizes of the other axes.
 PROFILES: tuple[tuple[int, int, tuple[int, int, int]], ...] = (
     (1, 1, (1, 1, 1)),
     (1, 3, (17, 5, 3)),
@@ -235,8 +235,8 @@ def arrange(x: torch.Tensor, layout: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Lay x out in another way; differentiable.
 
     Returns:
-        All of the memory, with NaN around x, and the tensor in it. Of an expanded axis, which has
-        one value in memory, x gives the first.
+        All of the memory, with NaN around x, and the tensor in it. For an expanded axis, which
+        has one value in memory, x gives the first.
     """
     axis = expanded_axis(layout)
     if axis is not None:

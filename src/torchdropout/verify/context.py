@@ -38,7 +38,7 @@ class Level:
         zeros: Number of elements that are searched for a single wrong one.
         most: Limit on the elements of one measurement; the reported power takes it into account.
         compiled: Whether the target is also traced by the compiler, which takes seconds.
-        strength: Of how many factors all levels occur together: see `conditions`.
+        strength: The number of factors whose levels all occur together: see `conditions`.
     """
 
     name: str
@@ -188,7 +188,7 @@ class Context:
         self._kept: dict[tuple[float, int, tuple[int, ...]], Bits] = {}
         self._normal: dict[tuple[int, ...], torch.Tensor] = {}
 
-    # Which p
+    # --- Which p ---------------------------------------------------------------------------------
 
     @property
     def grid(self) -> tuple[float, ...]:
@@ -239,7 +239,7 @@ class Context:
         """The most draws that one measurement may use."""
         return max(1 << 10, self.level.most // self.spec.cost)
 
-    # How much
+    # --- How much --------------------------------------------------------------------------------
 
     @property
     def coincidence(self) -> float:
@@ -266,7 +266,7 @@ class Context:
         multiple = math.lcm(multiple, self.spec.multiple)
         return math.ceil(needed / multiple) * multiple
 
-    # Calling the target
+    # --- Calling the target ----------------------------------------------------------------------
 
     def build(self, p: Any, *, inplace: bool = False) -> Built:
         """Build the target at p; what it raises becomes a finding."""
@@ -358,7 +358,7 @@ class Context:
         finally:
             self.threads = before
 
-    # Randomness
+    # --- Randomness ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def seeded(self, *purpose: object) -> Iterator[None]:

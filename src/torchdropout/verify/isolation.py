@@ -486,7 +486,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
         over = None
         while over is None and signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGCHLD:
             over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        # Not reaped yet: until then no other process can get its id or that of its group.
+        # It is not reaped yet: until then no other process can get its id or that of its group.
         os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from ..process_state import (
     set_autocast,
 )
 
-# Generators of accelerators are not saved.
+# The generators of accelerators are not saved.
 GENERATORS = generators(np)
 _PARTS = (*MODES, *PROCESS, *HOOKS, *GENERATORS)
 

@@ -237,7 +237,7 @@ def tokens(x, p, training):
 
 
 def n_of_m(x, p, training):
-    """Of each four neighbours the same number is kept, unscaled.
+    """The same number of each four neighbours is kept, unscaled.
 
     Spec: n-of-m
     """

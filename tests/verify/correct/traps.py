@@ -25,7 +25,7 @@ class _Once(torch.autograd.Function):
 
 
 def once_differentiable_backward(x, p, training):
-    """A backward that raises when it is differentiated is no wrong backward."""
+    """A backward that raises when it is differentiated is not a wrong backward."""
     return _Once.apply(x, p) if training else x
 
 

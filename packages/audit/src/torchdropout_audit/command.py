@@ -182,7 +182,7 @@ def audit(
     no_config: bool,
     **how: Any,
 ) -> int:
-    """Finds mistakes in the use of dropout, in Python files and notebooks.
+    """Find mistakes in the use of dropout, in Python files and notebooks.
 
     Nothing is imported or run. PATH is a file, a folder, or `-` for stdin; without one, `paths` in
     a pyproject.toml is audited, else the current folder. Options take precedence over
@@ -348,7 +348,7 @@ def _pass_on(source: bytes) -> None:
 def _exit_code(report: SourceReport, failed: bool) -> int:
     if not report.complete:
         return INTERRUPTED
-    # As advice, it is of Python 2, or of one cell of a notebook.
+    # `errors` has no advice, which is given for Python 2 and for one cell of a notebook.
     unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
     if (report.problems or unread) and report.files <= len(unread):
         return CANNOT_RUN

@@ -412,7 +412,7 @@ def _actions(
 
     if _is_asked(types.CodeActionKind.QuickFix, asked):
         here = [f for f in document.found if f.part == part and _meets(ls, document, f, params)]
-        # Safe fixes first; for equals the order of their places stays.
+        # Safe fixes come first; for equals the order of their places stays.
         for found in sorted(here, key=lambda f: f.finding.fix is None or not f.finding.fix.safe):
             finding, fix = found.finding, found.finding.fix
             if fix is not None:

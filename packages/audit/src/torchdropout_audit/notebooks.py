@@ -100,7 +100,7 @@ class Notebook:
         self._known: dict[int, _Places] = {}
         self._cells = list(_code_cells(_parsed(source.text)))
         self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
-        # With the line end: it may join with a `\\r` at the end of the cell.
+        # The line end is included: it may join with a `\\r` at the end of the cell.
         lengths = [len(_lines(f"{cell.text}\n")) for cell in self._cells]
         # The line of the separator before each cell.
         self._before = [1 + sum for sum in accumulate(lengths, initial=0)][:-1]

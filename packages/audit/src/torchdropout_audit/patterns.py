@@ -40,7 +40,7 @@ class Patterns:
         """Whether they match the file, or the folder, at a path."""
         if not self._patterns:
             return False
-        # Not the real path of the file: a link is matched by its own name.
+        # The path is not resolved: a link is matched by its own name.
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
         relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
         steps = Path(relative).parts

@@ -298,7 +298,7 @@ class _Run:
         """Audits files, in no particular order."""
         self._total = len(files)
         tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest first, so that all processes end at about the same time.
+        # The longest come first, so that all processes end at about the same time.
         tasks.sort(key=lambda task: task.size, reverse=True)
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:

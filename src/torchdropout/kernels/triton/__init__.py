@@ -31,7 +31,7 @@ OPERATORS = {  # each operator's file here
     "keep_bits": "keep_bits",
 }
 LARGEST_GROUP = 4096  # of places, of which some are kept
-# Of attention: with more, registers are spilled. A tensor core takes half types.
+# For attention: more features spill registers. A tensor core takes half types.
 MOST_FEATURES = {torch.float32: 64, torch.float16: 128, torch.bfloat16: 128}
 OLDEST = (3, 6)  # the one that torch 2.10 brings
 INTERPRETER = "TRITON_INTERPRET"

@@ -194,7 +194,7 @@ def forward(
     step_query, step_key = wide(step_query), wide(step_key)
     tiles = (queries + M - 1) // M
     number_of_head = tl.program_id(0) // tiles
-    # The longest rows of causal attention first.
+    # The longest rows of causal attention come first.
     m = (tiles - 1 - tl.program_id(0) % tiles) * M
     group, head = number_of_head // heads, (number_of_head % heads).to(tl.int64)
     Q += at(group, sizes, steps_q) + head * of_q[0]
@@ -508,7 +508,7 @@ def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[s
         kernel: Its name.
         width: The larger number of features, rounded up to a power of 2.
         wide: Whether the tensors are of float32.
-        how: Of ALIGNED, SHIFTED and SINGLE.
+        how: One of ALIGNED, SHIFTED and SINGLE.
         masked: Whether there is a mask.
     """
     few, even = width <= 64, how == ALIGNED.value and not masked
@@ -609,7 +609,7 @@ class Call:
         """Run a kernel with a program for each tile of the queries of all heads, or of all keys.
 
         Args:
-            kernel: Of this file.
+            kernel: A kernel of this file.
             numbers: Its arguments between those of the inputs and those of the mask indices.
         """
         tile = tiles(kernel.__name__, *self.tiled)
@@ -650,7 +650,7 @@ def attention(
         v: `(*batch, groups, keys, features of v)`.
         mask: Bool, False where a query does not see a key, or added to the scores; each of its
             dimensions has the size of the probabilities' or 1.
-        factor: Of the scores.
+        factor: The factor of the scores.
         causal: Whether a query sees no key behind its own place.
         p: Drop probability, less than 1.
         scale: Factor of a probability that is kept.
@@ -696,7 +696,7 @@ def attention_backward(
         v: As there.
         out: What that gave.
         rows: What that gave; a part of it is written.
-        gradient: Of the output.
+        gradient: The gradient of the output.
         wanted: Which of the three gradients are required. Those of k and v are computed together,
             and that of q always.
         mask: As there.

@@ -89,7 +89,7 @@ def words_from(seed, stream, domain: tl.constexpr, block, skip):
     w0, w1, w2, w3 = words(seed, stream, domain, block & 0x1FFFFFFFFFFFFFFF)
     if skip is not None:
         n0, n1, n2, n3 = words(seed, stream, domain, (block + 1) & 0x1FFFFFFFFFFFFFFF)
-        # By four, two and one half words, each where a bit of skip says so.
+        # Shift by four, two and one half words, each where its bit of skip is set.
         four, two, one = (skip & 4) != 0, (skip & 2) != 0, (skip & 1) != 0
         w0, w1, w2 = tl.where(four, w2, w0), tl.where(four, w3, w1), tl.where(four, n0, w2)
         w3, n0, n1 = tl.where(four, n1, w3), tl.where(four, n2, n0), tl.where(four, n3, n1)
@@ -191,7 +191,7 @@ def in_rows(
     if not ALIGNED:
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
-    # All of it twice: what only the ends of a row need is not computed elsewhere then.
+    # It is written twice, so that what only the ends of a row need is not computed elsewhere.
     if (start >= 0) & (start + 8 * BLOCKS <= n):
         x = tl.load(X + start + i)
         keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)

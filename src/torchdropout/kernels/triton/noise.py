@@ -52,7 +52,7 @@ NUMBERS = ["seed", "stream", "factor", "addend", "base"]
 
 @triton.jit
 def logarithm(x):
-    """Of a positive number that is not subnormal."""
+    """The logarithm of a positive number that is not subnormal."""
     own = x.to(tl.int32, bitcast=True)
     exponent = (own - ROOT_HALF) >> 23
     k = exponent.to(tl.float32)

@@ -103,7 +103,7 @@ def rounded(y, TYPE: tl.constexpr):
     if TYPE == tl.bfloat16 and not INTERPRETED:
         return y.to(tl.bfloat16).to(tl.int16, bitcast=True)
     elif TYPE == tl.bfloat16:
-        # In integers: Triton's interpreter cuts where a GPU rounds.
+        # It is rounded in integers: Triton's interpreter cuts where a GPU rounds.
         word = y.to(tl.uint32, bitcast=True)
         cut = (word + (((word >> 16) & 1) + 0x7FFF)) >> 16
         return tl.where(y == y, cut, 0x7FC0).to(tl.int16)

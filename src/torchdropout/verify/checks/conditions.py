@@ -28,7 +28,7 @@ from ..stats import Bits
 from ..subject import Built, Spec
 from ._reading import gradients, refusal, split
 
-# Of kinds whose input the verifier makes, every claim is about draws in a row.
+# For kinds whose input the verifier makes, every claim is about draws in a row.
 MADE: tuple[tuple[int, ...], ...] = ((131,), (1,), (67, 3))
 # The chance that a single place is dropped in all calls of a condition, and a fault in it missed.
 MISSED = 0.1
@@ -248,7 +248,7 @@ def gradient_everywhere(ctx: Context) -> Seen:
         **_factors(ctx, "layout", "incoming", "dtype", "derivative"),
         "derivative": ["gradient"],
     }
-    # Each in a design of its own: the target may refuse forward mode, and with it what it meets.
+    # Each has a design of its own: the target may refuse forward mode, and with it what it meets.
     others = _factors(ctx, "layout", "dtype", "derivative")
     # To load forward mode takes a second.
     others["derivative"] = [
@@ -386,7 +386,7 @@ def eval_everywhere(ctx: Context) -> Seen:
         x = ctx.normal(*condition.shape).to(condition.dtype)
         flat = x.view(-1)
         if has_special:
-            # Not the first: it may be the only one in memory, and these hide a wrong scale.
+            # The first is left out: it may be the only one in memory, and these hide a wrong scale.
             for place, value in enumerate((-0.0, math.inf, math.nan, 0.0), 1):
                 flat[place::11] = value
         with of.MODES[condition.mode]():
@@ -543,7 +543,7 @@ def _tell_apart(
 
 
 def _distances(shape: Sequence[int], size: int) -> list[int]:
-    """Of neighbours, of vectors' lanes, of rows and planes, and of the halves."""
+    """The distances of neighbours, rows and planes, the halves, and the lanes of vectors."""
     steps = itertools.accumulate(reversed(shape), operator.mul, initial=1)
     wanted = (1, 2, *steps, size // 2, 4, 8, 16)
     fitting = dict.fromkeys(lag for lag in wanted if 0 < lag <= size // 2)

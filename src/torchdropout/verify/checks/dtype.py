@@ -149,7 +149,7 @@ def dtype_independence(ctx: Context) -> Seen:
             differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag))
             label = f"{_name(dtype)}, lag {lag}"
             family.binomial(label, differing, n, chance, 2 * stats.SLACK)
-        # One half of the elements against the other: a part of the random numbers used twice.
+        # The halves of the elements are compared: a part of the random numbers may be used twice.
         differing, n = stats.count_differing(bits[: len(bits) // 2], bits[len(bits) // 2 :])
         family.binomial(f"{_name(dtype)}, two halves", differing, n, chance, 2 * stats.SLACK)
     seen = smallest_seen(n, chance, family.each) / chance

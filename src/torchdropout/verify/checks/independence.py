@@ -116,7 +116,7 @@ def axis_independence(ctx: Context) -> Seen:
     family = ctx.family(sum(map(len, lags.values())) + sum(2 * len(s) for s in OTHER_SHAPES))
     fewest = bits.size
     for axis, name in enumerate(AXES, 1):
-        # Copied once with the axis in front, because comparing long rows is fast.
+        # It is copied once with the axis in front, because comparing long rows is fast.
         turned = np.ascontiguousarray(np.moveaxis(bits, axis, 0))
         for lag in lags[name]:
             n = _test_pairs(family, f"{name} {lag} apart", turned, lag, 0, p)

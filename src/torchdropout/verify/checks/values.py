@@ -119,7 +119,7 @@ def value_rate(ctx: Context) -> Seen:
     factors = torch.tensor(list(CLASSES.values()))
     rows = min(n, ROWS)
     x = ctx.normal(rows, len(CLASSES)).abs() * factors
-    # Shuffled, so that a fault that depends on position does not look like one of values.
+    # They are shuffled, so that a fault that depends on position does not look like one of values.
     order = torch.randperm(x.numel(), generator=ctx.generator("order"))
     x, places = x.reshape(-1)[order], order.argsort()
     dropped = torch.zeros(len(CLASSES), dtype=torch.int64)

@@ -28,7 +28,7 @@ def state_restored(ctx: Context) -> Seen:
     for training in ctx.modes:
         x, world, filters = ctx.normal(64, 48), World(), list(warnings.filters)
         try:
-            # Not through `ctx.call`, which restores what would disturb other checks.
+            # `ctx.call` is not used, since it restores what would disturb other checks.
             with ctx.blame("a call"):
                 built.call(x, training)
             changed = world.changed()

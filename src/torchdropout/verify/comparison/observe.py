@@ -29,7 +29,7 @@ class Observer:
     def observe(self, run: Callable[[], _Seen]) -> _Seen | str:
         """Return what `run` returns, or in words what kept it from returning; Ctrl-C passes.
 
-        Of an exception only the built-in type is reported: two targets that raise the same may use
+        For an exception only the built-in type is reported: two targets that raise the same may use
         different messages, or a subclass of their own.
         """
         seen: _Seen | str = ""

@@ -154,7 +154,7 @@ def _rows(
         differs = said[0] != said[1]
         yield Row("policy", policy.aspect, said[0], said[1], differs, policy.severity)
     yield from compare_kept(plan)
-    # Of two kinds each has checks that do not apply to the other.
+    # Each of two kinds has checks that do not apply to the other.
     others = {result.rule.code: result for result in reports[1].checks}
     for first in reports[0].checks:
         if first.rule.code in others:

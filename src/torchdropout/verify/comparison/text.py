@@ -63,7 +63,7 @@ def render_comparison(
 
 
 def _first(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """Of the rows of one aspect, which differ in p or dtype, the first few; how many are left."""
+    """The first few rows of each aspect, which differ in p or dtype, and how many are left."""
     counts: Counter[tuple[str, str]] = Counter()
     shown = []
     for row in rows:

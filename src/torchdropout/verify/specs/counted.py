@@ -48,7 +48,7 @@ class Counted(Spec):
         return max(1, math.floor(exact + 1e-9)), max(1, math.ceil(exact - 1e-9))
 
     def holding(self, p: float) -> Counted:
-        """The same of groups of up to 32 that hold p exactly; else of which one is dropped."""
+        """The same kind with groups of up to 32 that hold p exactly, else with larger ones."""
         sizes = (self.group, *range(2, 33))
         held = (n for n in sizes if len(set(replace(self, group=n).kept_of(p))) == 1)
         least = min(MOST, math.ceil(1 / p)) if p > 0 else 1

@@ -425,7 +425,7 @@ def _bound(thing: object) -> Mapping[str, Any]:
 
 
 def _check_rows(name: str, thing: object) -> None:
-    """A draw of each row is what is read of a fixed count: not one of all rows, or of columns."""
+    """Refuse a fixed count that is not one of each row: a draw is read from each row."""
     if name != "n-of-m":
         return
     bound = _bound(thing)

@@ -89,7 +89,7 @@ def resolve(
         with home:
             hints = dataclasses.replace(hints, spec=infer(thing) if kind is None else kind)
             subject = _understand(thing, name, hints, home)
-            # At home: Python finds the file of a class through the module in `sys.modules`.
+            # Python finds the file of a class only in this context, through `sys.modules`.
             subject.place = _place(thing)
         if hints.spec.first:
             subject = First(subject)

@@ -15,7 +15,7 @@ from ._hints import Hints
 from ._reading import Reading
 from ._words import HOW_TO_STATE, NOTHING_TO_STATE, listed
 
-# In the order of preference: an argument earlier in the list wins over a later one.
+# An argument earlier in the list takes precedence over a later one.
 P_NAMES = (
     "p", "drop_prob", "dropout_prob", "dropout_p", "drop_p", "p_drop", "p_dropout", "drop_rate",
     "dropout_rate", "drop_probability", "dropout_probability", "drop_ratio", "dropout_ratio",
@@ -26,8 +26,9 @@ P_NAMES = (
 )  # fmt: skip
 
 
-# Of which dropout it is the rate, and how it then goes on: `attn_dropout`, `hidden_dropout_prob`,
-# `weight_p`, `resid_pdrop`. They are looked for after the names above: one of them alone is p.
+# The part whose dropout has the rate, then a word for a rate: `attn_dropout`,
+# `hidden_dropout_prob`, `weight_p`, `resid_pdrop`. They are looked for after the names above, and
+# one of them is p only if it is the only one.
 PART_NAMES = tuple(
     f"{part}_{rate}"
     for part in (
@@ -83,12 +84,12 @@ def pick(names: Iterable[str], known: Iterable[str]) -> str | None:
 
 
 def of_parts(names: Iterable[str]) -> list[str]:
-    """Those of the names that say of which dropout they are the rate."""
+    """The names that say which dropout they are the rate of."""
     return [name for name in names if _squeezed(name) in _PARTS]
 
 
 def one_of_parts(name: str, names: Iterable[str]) -> str | None:
-    """The only name that says of which dropout it is the rate; of several, the caller states it."""
+    """The only name that says which dropout it is the rate of; several are an error."""
     found = of_parts(names)
     if len(found) > 1:
         raise target_error(
@@ -114,7 +115,7 @@ def p_slot(name: str, reading: Reading, hints: Hints) -> Slot | None:
         return Slot(drop)
     if keep is not None:
         return Slot(keep, flipped=True)
-    # Of several, one that has no value yet: a default or a partial gives the others theirs.
+    # A parameter without a value is preferred: a default or a partial sets the others.
     free = reading.free
     required = [n for n, v in free.items() if v.default is Parameter.empty]
     choices = (group for group in (required, free, names) if of_parts(group))

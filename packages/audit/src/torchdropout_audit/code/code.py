@@ -122,7 +122,7 @@ class Code(Layers, Training):
             found = [self.local(base) for base in cls.node.bases]
             cls.bases = tuple(base for base in found if isinstance(base, Class) and base is not cls)
         for cls in self.classes:
-            cls.forget()  # what was asked of it before its bases were known
+            cls.forget()  # what was found before its bases were known
         below: dict[Class, list[Class]] = {}
         for cls in self.classes:
             for base in cls.bases:

@@ -82,7 +82,7 @@ class Facts:
                 frames.pop()
                 place = places.pop(frame.fact)
                 answer, is_new = end.value, False
-                if answer:  # what counted on its being false is asked again
+                if answer:  # what relied on its being false is decided again
                     forget(frame.start)
                     self._known[frame.fact] = True
                 elif frame.low >= place:

@@ -276,7 +276,7 @@ class Names(Tree):
             return UNKNOWN
         if isinstance(expr, ast.Constant):
             return expr.value
-        # By depth, too: `p = q + q`, `q = r + r` and so on would be computed twice as often each.
+        # The depth is part of the key: each of `p = q + q`, `q = r + r`, ... would double the work.
         if (expr, depth) not in self._values:
             self._values[expr, depth] = self._worked_out(expr, depth)
         return self._values[expr, depth]

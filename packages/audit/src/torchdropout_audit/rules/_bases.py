@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from ..code import Class, Code, is_pretrained
 
 _ROOTS = frozenset(("LightningModule", "MessagePassing", "ModelMixin"))
-# Of a list, a class that loops over itself applies its elements; one that does not is a Module.
+# A class that derives from a list applies its elements if it loops over itself. If it does not, it
+# is like any Module.
 _MODULES = frozenset(("torch.nn.Module", "torch.nn.ModuleList", "torch.nn.ModuleDict"))
 _MOST_BASES = 50
 _ABSTRACT = ("abc.", "typing.", "typing_extensions.")

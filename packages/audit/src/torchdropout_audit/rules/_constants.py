@@ -61,7 +61,7 @@ class Constants:
     """Finds the values of expressions.
 
     A parameter is what the calls of the file give it, if a Module of the file is among the callers
-    and the file is not one of layers: who uses it builds a whole model, and the model its parts.
+    and the file is not one of layers: its users build a whole model, and the model its parts.
     """
 
     def __init__(self, code: Code) -> None:

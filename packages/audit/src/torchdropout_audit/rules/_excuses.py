@@ -1,4 +1,4 @@
-"""Comments that say that something is known to be without use."""
+"""Comments that say that something is known to be unused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CODE = re.compile(r"\w\(|=|\bself\.|^\s*(?:if|for|return|else|elif|import|from|
 def explained(code: Code, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
     """Returns the comments in a definition that say in words why something is left out.
 
-    Code that is commented out is no reason, but a sentence in the same block of comments is.
+    Code that is commented out is not a reason, but a sentence in the same block of comments is.
 
     Args:
         code: The file.

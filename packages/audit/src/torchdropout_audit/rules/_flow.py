@@ -27,7 +27,7 @@ _FRESH = frozenset(
     + ("detach", "softmax", "log_softmax", "gumbel_softmax", "sigmoid", "topk", "sort", "backward")
     + ("cross_entropy", "nll_loss", "mse_loss", "normalize", "new_zeros", "new_ones", "std", "var")
 )
-# Words for what averages values by weights, or puts weights beside values.
+# Words for what averages values by weights, or puts weights next to values.
 _SUMS = frozenset(
     ("matmul", "bmm", "mm", "einsum", "sum", "mean", "linear", "reduce", "scatter", "cat", "concat")
 )
@@ -263,10 +263,10 @@ class Flow:
         passed = self._value(source, state)
         self._bind(target, passed, state)
         for name, parts in self.values.walked(target, self.values.iterated(source, state.cls)):
-            if parts and not passed:  # Modules, and no list of what they return
+            if parts and not passed:  # Modules, not a list of what they return
                 state.walked[name] = parts
             elif parts and isinstance(source, (ast.List, ast.Tuple)):
-                state.passed[name] = _NONE  # results put together: which is used is not known
+                state.passed[name] = _NONE  # a list of results: which one is used is not known
 
     # --- Values ---------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class Flow:
         func = call.func
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         after = self._result(call, passed, said, state, depth)
-        return _NONE if "loss" in words(said) else after  # a loss is no activation
+        return _NONE if "loss" in words(said) else after  # a loss is not an activation
 
     def _result(
         self, call: ast.Call, passed: _Passed, said: str, state: _State, depth: int
@@ -395,7 +395,7 @@ class Flow:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
         of_dropout = self._inside and self._inside[-1].cls
         if of_dropout and names_dropout(of_dropout.name):
-            return passed  # inside of a dropout: who applies that is not here
+            return passed  # this is inside a dropout, whose callers are not here
         if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
         rate = layer.call.argument("p") if layer.call is not None else None
@@ -440,7 +440,7 @@ class Flow:
         given = call.args[0] if call.args else None
         goes_on = isinstance(given, ast.Name) and given.id in state.targets  # x = layer(x)
         if self._is_mixed(parts) or (goes_on and len(parts) > 1):
-            # It is walked from its first to its last, and its own dropouts in the turns of a loop.
+            # Walk it from first to last; in the second turn of a loop, with its own dropouts first.
             is_done = state.turn == 2 and self._chain(parts, _NONE)
             return first if is_done else self._chain(parts, first)
         values = [*dict.fromkeys(value for part in parts for value in part.options)]

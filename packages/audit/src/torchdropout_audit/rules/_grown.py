@@ -29,7 +29,7 @@ def in_sequences(code: Code, reader: Reader, values: Values) -> Iterator[Path]:
     """
     nested: set[ast.AST] = set()
     found: list[tuple[ast.AST, list[Path]]] = []
-    times: Counter[ast.AST | None] = Counter()  # that a list is read, by its first element
+    times: Counter[ast.AST | None] = Counter()  # how often a list was read, by its first element
     for call in code.calls:
         built = values.finished(call) if call.name == _SEQUENTIAL else ()
         for each in built:

@@ -224,7 +224,7 @@ class Reader:
                 self.code.name(each.func) if isinstance(each, ast.Call) else None for each in values
             }
             if len(values) > 1 and all(each is not None and _is_plain(each) for each in alike):
-                # One of several layers, and not one that the rules ask about.
+                # It is one of several layers, and not one that the rules ask about.
                 return Layer(node, _one_name({each for each in alike if each}))
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp, ast.Subscript)):
                 return self._resolved(expr, node)

@@ -150,7 +150,7 @@ class Uses:
         return any(self._calls.get(each) in RATES for each in above if isinstance(each, ast.Call))
 
     def _is_given_as_rate(self, code: Code, node: ast.Attribute) -> bool:
-        """Whether an attribute itself is an argument beside the input: `nn.Dropout(self.drop)`.
+        """Whether an attribute itself is an argument other than the input: `nn.Dropout(self.drop)`.
 
         The attribute may be the rate first, and then the dropout.
         """

@@ -622,7 +622,7 @@ class Values:
     def unrolled(self, parts: Sequence[Part], level: int = 0) -> list[Part]:
         """Returns the elements in order, those of each loop twice.
 
-        Of a loop whose last turn differs, there are two others and the last.
+        If the last turn of a loop differs, there are two others and the last.
         """
         found: list[Part] = []
         for at, loop in _runs(parts, level):

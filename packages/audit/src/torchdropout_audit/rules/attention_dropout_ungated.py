@@ -38,7 +38,7 @@ _MOST = 200  # expressions that a rate may come from
     evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160",
 )
 def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
-    """An attention function is given a drop rate in evaluation, too.
+    """An attention function is given a drop rate in training only.
 
     `scaled_dot_product_attention`, flash-attention's functions and xformers'
     `memory_efficient_attention` do not see a Module's mode: they drop whenever the rate is not 0. A

@@ -55,8 +55,8 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers in
     between make no difference, except another normalisation. Alpha dropout, which keeps the
     variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
-    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. Of a part
-    that Modules of the file build, the rate and the options are those that they give: a part that
+    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. The rate
+    and the options of a part that Modules of the file build are those that they give: a part that
     none gives a rate has no dropout, and one with `norm=None` has no BatchNorm.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training

@@ -48,7 +48,7 @@ _CLASSES = frozenset(
 _HEADS = frozenset(("classifier", "logits", "logit"))
 _DROPS = frozenset(("dropout", "drop"))
 _CLASSIFIERS = frozenset(("classifier", "classification", "dqn", "critic", "policy"))
-# Words of a part of a model, whose result is no logits.
+# Words of a part of a model, whose result is not logits.
 _PARTS = frozenset(
     ("encoder", "embedding", "embedder", "extractor", "backbone", "block", "layer", "attention")
     + ("features", "feature", "projection", "projector", "ffn", "stem", "neck")
@@ -94,7 +94,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         if before is None:
             continue
         if kind(path.last) in _SOFTMAX:
-            # A shape, a scale and a mask leave a dropped score as it is.
+            # A shape, a scale and a mask leave a dropped score unchanged.
             given = (each for each in path.before() if not _leaves(each))
             before = next(given, before)
             if not drops(code, before):

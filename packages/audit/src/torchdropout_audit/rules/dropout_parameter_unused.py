@@ -36,7 +36,7 @@ _DROPS = frozenset(
     ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
     + ("droprate", "dropprob", "dropratio", "dropoutrate", "dropoutprob", "dropoutp", "layerdrop")
 )
-# Two last words, and what a rate is that of.
+# The last two words of the name of a rate, and the places that a rate applies to.
 _PAIRS = frozenset(
     (("drop", "out"), ("keep", "prob"), ("keep", "probability"), ("dp", "rate"), ("dp", "prob"))
     + (("do", "rate"), ("do", "prob"), ("dr", "rate"), ("do", "p"), ("drop", "layer"))
@@ -65,7 +65,7 @@ _LAST = _DROPS | {
 _OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
-_FIXED = 2  # as many times more beside a dropout whose rate is written down
+_FIXED = 2  # the limit is this many times higher next to a dropout with a literal rate
 _MANY = 5
 _MOST_PARAMETERS = 200
 _MOST_ALIKE = 20  # constructors with the same parameters
@@ -172,7 +172,7 @@ def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
     """Whether all parameters of one beginning are unused: `lora_rank=8` and `lora_dropout=0.1`.
 
     What they are for is left out as a whole, and the signature is that of another class. All have
-    a default: who calls it need not give them.
+    a default: the caller need not give them.
     """
     if len(function.parameters) > _MOST_PARAMETERS:
         return False
@@ -372,8 +372,8 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
 def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
     """Whether unused parameters are a few leftovers, and not a signature that is kept.
 
-    A constructor that uses another rate has a dropout, and one with many parameters is no stand-in;
-    a dropout with a rate of its own says that the parameter was forgotten.
+    A constructor that uses another rate has a dropout, and one with many parameters is not a
+    stand-in; a dropout with a rate of its own says that the parameter was forgotten.
     """
     cls = function.cls
     own = [each.arg for each in function.parameters[1 if function.is_bound else 0 :]]
@@ -405,7 +405,7 @@ def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
 def _is_written(code: Code, function: Function, name: str) -> bool:
     """Whether the default of a parameter is a number that the body has in its place.
 
-    Such a parameter is no more part of a signature that is kept than the dropout beside it.
+    Such a parameter is no more part of a signature that is kept than the dropout next to it.
     """
     default = code.value(given) if (given := function.defaults.get(name)) is not None else None
     return default not in (0, 1) and not _is_rate(name) and default in _numbers(code, function)

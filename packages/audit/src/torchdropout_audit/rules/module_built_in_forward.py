@@ -58,7 +58,7 @@ _BUILDING = (
     "models/torch_models/dtnn.py:141",
 )
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
-    """A dropout that is built where it is used drops in eval, too.
+    """A dropout is built once, in `__init__`; built where it is used, it drops in eval, too.
 
     In `forward`, in functions of the file that `forward` calls, and in lambdas and nested functions
     that a Module keeps, the rule looks for `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is

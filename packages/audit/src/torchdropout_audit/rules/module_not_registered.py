@@ -60,7 +60,7 @@ _REGISTERING = frozenset(("add_module", "register_module", "__setattr__", "_modu
     "w2l_conv_glu_enc.py:103",
 )
 def module_not_registered(code: Code) -> Iterator[Hit]:
-    """Dropouts in a plain list, tuple or dict of a Module stay in training mode.
+    """A Module registers its dropouts; in a plain list, tuple or dict they stay in training mode.
 
     The rule looks for an attribute of a Module that is a Python list, tuple or dict to which the
     file adds dropouts, or Modules of the file that have one, and that never becomes a `ModuleList`,

@@ -27,7 +27,7 @@ FIXED = BROKEN.replace("1.0", "0.1")
     "drops nothing",
 )
 def p_one(code: Code) -> Iterator[Hit]:
-    """A rate of 1 drops everything.
+    """A rate is below 1; a rate of 1 drops everything.
 
     The rule looks for the literal 1 or 1.0 as the rate of a dropout, an RNN, an attention or a
     Transformer layer, outside tests.

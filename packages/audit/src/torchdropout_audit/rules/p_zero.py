@@ -28,7 +28,7 @@ _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropou
     "modeling_layoutlmv3.py:549",
 )
 def p_zero(code: Code) -> Iterator[Hit]:
-    """A dropout with a rate of 0 does nothing.
+    """The rate of a dropout is above 0; with a rate of 0 it does nothing.
 
     The rule looks for the literal 0 or 0.0 as the rate of a dropout, outside tests and if the file
     does not set the rate later. Attention and RNNs, whose rate is an option, are not reported, and

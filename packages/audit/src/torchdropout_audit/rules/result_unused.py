@@ -76,7 +76,7 @@ def result_unused(code: Code) -> Iterator[Hit]:
 
 
 def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
-    """What becomes of a result that is given to a name in vain; empty where it may be read."""
+    """What becomes of a result that is never read; empty where it may be read."""
     (target, *others) = statement.targets
     if others or not isinstance(target, ast.Name) or target.id.startswith("_"):
         return ""

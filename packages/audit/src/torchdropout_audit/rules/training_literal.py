@@ -36,7 +36,7 @@ _PARAMETER = {
     evidence="pytorch#99293",
 )
 def training_literal(code: Code) -> Iterator[Hit]:
-    """`training` is given as a literal: always on, or never.
+    """`training` is the mode of the model; a literal is always on, or never.
 
     `training=True` drops in evaluation, too, and `training=False` never drops. Either may be
     intended, for example in Monte-Carlo dropout: mark such a line, or the file, with

@@ -1,4 +1,4 @@
-"""`F.dropout(x, self.training)`."""
+"""TD103: a training flag as p, `F.dropout(x, self.training)`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
     evidence="torch's signature: the second parameter of `F.dropout` is p",
 )
 def training_passed_as_p(code: Code) -> Iterator[Hit]:
-    """A training flag is passed in place of the drop probability.
+    """A dropout's p is a probability, not the training flag.
 
     The second parameter of `F.dropout` is p: `F.dropout(x, self.training)` drops everything in
     training, as True is 1, and nothing in evaluation. It raises no error.
