@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-# Of operators that take a key: one that a CUDA graph captures would be a constant of the graph.
+# Of operators that read a tensor on the CPU, such as a key or the p of a module: what a CUDA graph
+# captures of it would be a constant of the graph.
 TAGS = (torch.Tag.pt2_compliant_tag, torch.Tag.cudagraph_unsafe)
 
 library = torch.library.Library("torchdropout", "DEF")
