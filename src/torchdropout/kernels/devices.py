@@ -240,7 +240,7 @@ def _unusable(operator: str, reason: str) -> BackendError:
 def _warn(what: str, reason: str) -> None:
     warnings.warn(
         f"torchdropout's Triton {what}: {reason}. On the GPU torch "
-        "operations compute it instead, from now on: the same bits, slowly. "
+        "operations compute it instead, from now on: the same bits, in more time. "
         f"Set {cpu.VARIABLE}={cpu.REFERENCE} to silence this warning.",
         RuntimeWarning,
         stacklevel=2,
