@@ -25,7 +25,7 @@ BASE = Case(
 
 def cases(quick: bool) -> list[Case]:
     backends.use("reference")
-    shapes = ((2**16,),) if quick else ((2**10,), (2**14,), (2**18,), BASE.shape)
+    shapes = ((2**16,),) if quick else ((2**10,), (2**14,), (2**18,), BASE.shape, (2**24,))
     return [
         replace(BASE, shape=shape, dtype=dtype, threads=threads)
         for shape in shapes

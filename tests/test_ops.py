@@ -50,7 +50,7 @@ class TestOpcheck:
     def test_masked_by_rates(self, grad):
         x = torch.randn(3, 4, 5, requires_grad=grad)
         rates = torch.rand(1, 4, 1, dtype=torch.float64)
-        args = (x, KEY.tensor(), rates, True, -17, [20, 0, 1])
+        args = (x, KEY.tensor(), rates, True, False, -17, [20, 0, 1])
         results = torch.library.opcheck(torch.ops.torchdropout.masked_affine.rates, args)
         assert set(results.values()) == {"SUCCESS"}
 

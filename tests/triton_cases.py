@@ -420,9 +420,13 @@ def operator_of(name):
         return _attention._run
     if name == "attention_backward":
         return _attention._run_backward
-    operators = torch.ops.torchdropout
-    rates = name == "masked_by_rates"
-    return operators.masked_affine.rates if rates else getattr(operators, name).default
+    if name == "masked_by_rates":
+        return by_rates
+    return getattr(torch.ops.torchdropout, name).default
+
+
+def by_rates(x, key, rates, scaled, *place):
+    return torch.ops.torchdropout.masked_affine.rates(x, key, rates, scaled, True, *place)
 
 
 def agree(name, found, known):
@@ -681,9 +685,8 @@ def notice(name, file, old, new):
 
 def of_equal_words():
     """Whether a case of `counted_affine` differs where many words of a group are equal."""
-    for name in ("words_range", "words_at"):
-        real = getattr(counted, name)
-        setattr(counted, name, lambda *args, real=real: real(*args) & 3)
+    real = counted._words
+    counted._words = lambda *args: real(*args) & 3
     old = "    if PAIRS:\n"
     return notice("counted_affine", "counted.py", old, "    word = word & 3\n" + old)
 

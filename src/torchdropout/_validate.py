@@ -108,7 +108,17 @@ def _number_in(tensor: torch.Tensor, name: str) -> Any:
         wrong_type(name, "one number for all samples of a vmap", tensor)
     if tensor.is_meta:
         wrong_type(name, "a number, or a tensor that has data", tensor)
+    if is_captured(tensor):
+        expected = "a number while a CUDA graph is captured, where no tensor on a GPU can be read"
+        wrong_type(name, expected, tensor)
     return tensor.item()
+
+
+def is_captured(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one of a CUDA graph that is being captured, and cannot be read."""
+    if not tensor.is_cuda or torch.compiler.is_compiling():
+        return False
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def check_rates(rates: torch.Tensor) -> None:

@@ -6,9 +6,11 @@ compiled kernels. At import the fastest that this processor can run is chosen, u
 environment variable `TORCHDROPOUT_BACKEND` names one.
 
 Tensors on CUDA, HIP and XPU devices use Triton's kernels without a choice, where there are any, and
-the reference if it is chosen by name. On CPU tensors `triton` is for comparing bits: it is
-available where Triton is installed and `TRITON_INTERPRET=1` was set before Python started, and is
-much slower than the reference.
+the reference if it is chosen by name. If `triton` is chosen by name on a machine with such a
+device, a kernel of Triton that cannot run is an error, and not a warning; CPU tensors keep their
+kernels. Elsewhere `triton` is for comparing bits on CPU tensors: it is available where Triton is
+installed and `TRITON_INTERPRET=1` was set before Python started, and is much slower than the
+reference.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class use:  # noqa: N801  (reads as a function, which can be undone)
     """Let a backend run CPU tensors, in all threads; as a context manager, until its end.
 
     Args:
-        name: One of `available()`, or "auto" for the fastest.
+        name: One of `available()`, or "auto" for the fastest; "triton" where it has a GPU.
 
     Raises:
         ArgumentTypeError: `name` is not a string.
@@ -77,7 +79,7 @@ class use:  # noqa: N801  (reads as a function, which can be undone)
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
             wrong_type("name", "the name of a backend", name)
-        self._before = cpu.current(), cpu.chosen_by
+        self._before = cpu.choice()
         cpu.select(name, f"backends.use({name!r})")
 
     def __enter__(self) -> None:

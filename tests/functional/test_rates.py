@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from oracle import same_bits
-from torchdropout import Key, MaskLayout
+from torchdropout import Key, MaskLayout, _validate
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.functional import _bernoulli
+from torchdropout.ops import _masked_affine
 
 KEY = Key(5, 2**40 + 1)
 RATES = torch.tensor([0.0, 0.1, 0.5, 1 - 2**-20, 1.0])
@@ -144,6 +146,30 @@ def test_of_connections():
         F.drop_connect(weight, RATES, key=KEY),
         one_by_one(lambda p: F.drop_connect(weight, p, key=KEY), weight, RATES),
     )
+
+
+def test_the_values_are_looked_at_once(monkeypatch):
+    """Each look waits for a GPU; the backward and the operator know that there was one."""
+    seen = []
+    for module in (_bernoulli, _masked_affine):
+        monkeypatch.setattr(module, "check_rates", seen.append)
+    x = X.clone().requires_grad_()
+    y = F.dropout(x, RATES, key=KEY)
+    torch.autograd.grad(y.sum(), x)
+    assert len(seen) == 1
+    torch.vmap(lambda p: F.dropout(X, p, key=KEY))(RATES[None])  # by the operator
+    assert len(seen) == 2
+
+
+def test_in_a_capture_the_values_are_not_looked_at(monkeypatch):
+    """It cannot: the calls before it have."""
+    for module in (_bernoulli, _masked_affine, _validate):
+        monkeypatch.setattr(module, "is_captured", lambda tensor: True)
+        if module is not _validate:
+            monkeypatch.setattr(module, "check_rates", lambda rates: pytest.fail("read"))
+    F.dropout(X, RATES, key=KEY)
+    with pytest.raises(ArgumentTypeError, match="a number while a CUDA graph is captured, where"):
+        F.dropout(X, torch.tensor(0.5))
 
 
 REFUSED = {

@@ -137,6 +137,22 @@ class TestTorch:
         for i, mask in enumerate(masks):
             assert not any(torch.equal(mask, other) for other in masks[:i])
 
+    def test_a_graph_of_the_compiler_has_the_p_of_the_module(self):
+        """Keep bits and scale, when p changes between replays."""
+        x = torch.ones(10_000, device=DEVICE, requires_grad=True)
+        layer = td.nn.Dropout(0.5)
+        compiled = torch.compile(lambda x: layer(x * 2) + 0, mode="reduce-overhead")
+        for p in (0.5, 0.5, 0.5, 0.2, 0.8, 0.5):
+            layer.p = p
+            torch.compiler.cudagraph_mark_step_begin()
+            y = compiled(x)
+            (gradient,) = torch.autograd.grad(y.sum(), x)
+            dropped = (y == 0).sum() / y.numel()
+            assert abs(float(dropped) - p) < 0.03
+            expected = torch.where(y == 0, 0.0, torch.full_like(x, 2.0) * (1 / (1 - p)))
+            assert torch.equal(y, expected)
+            assert torch.equal(gradient, expected)
+
 
 class TestGraphsAndStreams:
     def test_a_graph_with_a_key_repeats_its_mask(self):

@@ -812,7 +812,7 @@ def test_small_groups_are_counted_by_the_kernel(backend):
 
 @each_backend
 def test_places_are_chosen_by_the_kernel(backend, monkeypatch):
-    monkeypatch.delattr(counted, "_fill_words")  # which the reference would call
+    monkeypatch.delattr(counted, "_words")  # which the reference would call
     with backends.use(backend):
         places = counted.choose(KEY.tensor(), [3, 8], 2, True, 0, [8, 1], torch.device("cpu"))
     assert places.shape == (3, 2)

@@ -1,15 +1,19 @@
 """What the reference costs: how many operators it calls, how large they are, and their memory."""
 
-import itertools
-
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from torchdropout import Key, MaskLayout
-from torchdropout.kernels import _fill, reference
+from oracle import same_bits
+from torchdropout import Key, MaskLayout, backends
+from torchdropout.contract.noise import Law
+from torchdropout.kernels import _fill, add, counted, noise, reference
+from torchdropout.ops import _drop_blocks
 
+KEY = Key(3, 2**40).tensor()
 GRAIN = 2**15  # from this many elements on, torch's threads share an elementwise operator
 # These compute nothing; a stack copies its parts one by one, and the last writes at some indices.
 NO_WORK = {"empty", "empty_like", "stack", "index_put_"}
@@ -66,19 +70,156 @@ def test_keep_bits_are_used_as_they_are_known():
     assert sorted(memory_of(lambda: draw(x)))[-2] < x.numel()
 
 
-def test_an_accelerator_gets_few_operators_and_little_memory(monkeypatch):
-    """The path of other devices, run on the CPU: 2**24 elements in at most 200 operators."""
-    n = 2**24
-    x = torch.ones(n)
-    expected = draw(x)
-    # As if it were another device.
-    monkeypatch.setattr(_fill, "_SERIAL", _fill._LARGE + 64)
-    monkeypatch.setattr(reference, "most", lambda device, each: n)
-    monkeypatch.setattr(reference, "_is_run", lambda x, strides: False)
-    monkeypatch.setattr(reference, "_keep_into", reference._keep_range_in_one_pass)
-    with Operators() as seen:
-        y = draw(x)
-    assert torch.equal(y, expected)
-    assert seen.calls <= 200
-    now = list(itertools.accumulate(memory_of(lambda: draw(x))))
-    assert max(now) <= 40 * n
+class Memory(TorchDispatchMode):
+    """Counts the operators that run, and notes the most bytes that their results take."""
+
+    def __init__(self, *known):
+        super().__init__()
+        self.calls = self.most = 0
+        self.known = {StorageWeakRef(x.untyped_storage()).cdata for x in known}
+        self.living = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        y = function(*args, **(kwargs or {}))
+        self.calls += 1
+        for result in tree_leaves(y):
+            storage = result.untyped_storage()
+            reference = StorageWeakRef(storage)
+            if reference.cdata not in self.known:
+                self.living[reference.cdata] = reference, storage.nbytes()
+        self.living = {k: v for k, v in self.living.items() if not v[0].expired()}
+        self.most = max(self.most, sum(size for _, size in self.living.values()))
+        return y
+
+
+N = 2**24
+MANY = torch.stack([Key(s).tensor() for s in range(64)])
+PLACE = 2**33 + 5, [4096, 1]
+SHARD = 2**33 + 5, [8191, 1]  # each row begins elsewhere in a Philox call
+
+
+def some(*sizes, **given):
+    return torch.empty(sizes, device="meta", **given)
+
+
+def affine(sizes=(4096, 4096), base=5, strides=(4096, 1), key=KEY, shift=0.0, **given):
+    x = some(*sizes, **given)
+    return reference.masked_affine, x, key, 0.1, 1.1, shift, 0.0, base, strides
+
+
+SQUARE = some(4096, 4096)
+IMAGES = some(64, 64, 64, 64), KEY, 2, 7
+SEEDS = 0.02, 1.1, 1e-6, 5, [64 * 70 * 70, 70 * 70, 70, 1]
+# Each has 2**24 elements.
+COSTS = {
+    "masked_affine": affine(),
+    "with a shift": affine(shift=0.5),
+    "any strides of x": (reference.masked_affine, SQUARE.t(), *affine()[2:]),
+    "float64": affine(dtype=torch.float64),
+    "bfloat16": affine(dtype=torch.bfloat16),
+    "complex": affine(dtype=torch.complex64),
+    "a shard": affine(strides=[8192, 1]),
+    "an odd shard": affine(strides=SHARD[1], base=SHARD[0]),
+    "columns first": affine(strides=[1, 4096]),
+    "rows of 64": affine((N // 64, 64), strides=[129, 1]),
+    "channels": affine((64, 64, 64, 64), strides=[64, 1, 0, 0]),
+    "many keys": affine((64, 512, 512), strides=[512, 1], key=MANY),
+    "shards of many keys": affine((64, 512, 512), strides=[1025, 1], key=MANY),
+    "keep_bits": (reference.packed_bits, SQUARE, KEY, 0.1, SQUARE.shape, *SHARD),
+    "masked_by_rates": (
+        *(reference.masked_by_rates, SQUARE, KEY, some(4096, 4096, dtype=torch.float64), True),
+        *PLACE,
+    ),
+    **{
+        f"noise_affine {law.name} {name}": (noise.noise_affine, SQUARE, KEY, law, 0.5, 0.2, *place)
+        for law in Law
+        for name, place in (("", PLACE), ("of a shard", SHARD))
+    },
+    "dropout_add": (add.dropout_add, SQUARE, KEY, SQUARE, some(4096), 0.1, 1.1, *PLACE),
+    "dropout_add_backward": (
+        *(add.dropout_add_backward, SQUARE, KEY, torch.float32, False, 0.1, 1.1),
+        *PLACE,
+    ),
+    **{
+        f"counted_affine {kept}:{group} {dim}": (
+            *(counted.counted_affine, SQUARE, KEY, kept, group, dim, 1.1),
+            *place,
+        )
+        for kept, group, dim, place in (
+            (2, 4, -1, PLACE),
+            (2, 4, -2, SHARD),
+            (8, 16, -1, PLACE),
+            (2000, 4096, -1, PLACE),
+        )
+    },
+    "choose": (counted.choose, KEY, SQUARE.shape, 2000, True, *PLACE, SQUARE.device),
+    "drop_blocks": (_drop_blocks._kernel, *IMAGES, False, *SEEDS),
+    "drop_blocks counted": (_drop_blocks._kernel, *IMAGES, True, *SEEDS),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_other_devices_get_few_operators_and_little_memory(name, monkeypatch):
+    """At most 200 and 40 bytes an element, on a device without memory, which is not the CPU."""
+    monkeypatch.setattr(_drop_blocks, "masked_affine", reference.masked_affine)  # count within it
+    function, *args = COSTS[name]
+    with Memory(*(a for a in args if isinstance(a, torch.Tensor))) as cost:
+        function(*args)
+    assert cost.calls <= 200
+    assert cost.most <= 40 * N
+
+
+def test_sums_for_a_bias_take_an_operator_a_row_of_a_block():
+    """One addition after the other, as the order of the sums is given."""
+    args = SQUARE, KEY, torch.float32, True, 0.1, 1.1, *PLACE
+    with Memory(SQUARE) as cost:
+        add.dropout_add_backward(*args)
+    assert cost.calls <= 200 + add.ROWS + 4096 // add.ROWS
+    assert cost.most <= 40 * N
+
+
+def test_places_nowhere_next_to_each_other_take_a_philox_call_each():
+    with Memory(SQUARE) as cost:
+        function, *args = affine(strides=[8192, 2])
+        function(*args)
+    assert cost.calls <= 1000
+    assert cost.most <= 40 * N
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """The CPU as if it were another device, with little memory: parts of parts."""
+    for module in (_fill, reference):
+        monkeypatch.setattr(module, "is_cpu", lambda device: False)
+    monkeypatch.setattr(_fill, "_LARGE", 20_000)
+
+
+def results():
+    """The results of each operator: runs, shards, shared and reordered masks, keys of samples."""
+    x = torch.randn(120, 300, generator=torch.Generator().manual_seed(1))
+    keys = torch.stack([Key(2**64 - 1 - s, 2**60 - 1 - s).tensor() for s in range(3)])
+    found = []
+    for strides in ([300, 1], [304, 1], [8191, 1], [1, 120], [0, 1], [3, 0], [2, 600], [-300, -1]):
+        for base in (3, 2**35 - 2000, -5):
+            place = base, strides
+            found += [
+                reference.masked_affine(x, KEY, 0.3, 1.1, 0.5, -1.0, *place),
+                reference.masked_affine(x.bfloat16(), KEY, 0.3, 1.1, 0.0, 0.0, *place),
+                reference.masked_affine(x.view(3, 40, 300), keys, 0.3, 1.1, 0.0, 0.0, *place),
+                reference.masked_affine(x.to(torch.cfloat), KEY, 0.3, 1.1, 0.0, 0.0, *place),
+                reference.masked_by_rates(x, KEY, x.sigmoid().double(), True, *place),
+                reference.keep_bits(KEY, x.shape, 1 - 2**-20, *place, x.device).float(),
+                add.dropout_add_backward(x, KEY, torch.float16, True, 0.3, 1.1, *place)[1],
+                *(noise.noise_affine(x, KEY, law, 0.5, 0.2, *place) for law in Law),
+            ]
+            if strides[0] != 0:  # the places of a group are not shared
+                groups = (2, 4), (8, 20)
+                found += [counted.counted_affine(x, KEY, *g, -2, 1.1, *place) for g in groups]
+    return found
+
+
+def test_other_devices_have_the_bits_of_the_cpu(request):
+    with backends.use("reference"):
+        known = results()
+        request.getfixturevalue("elsewhere")
+        assert all(map(same_bits, results(), known))

@@ -383,6 +383,53 @@ class TestWithout:
         assert torch.equal(kernel(*args), y)  # a second warning would be an error
         assert reason in info.gather()["devices"]
 
+        other = devices.on_gpu("noise_affine", noise.noise_affine)
+        other(torch.randn(9), KEY.tensor(), Law.NORMAL, 0.5, 0.0, 0, [1])  # nor of an operator
+        assert info.gather()["devices"].count(reason) == 1
+
+    def test_one_warning_for_kernels_that_fail_alike(self, installed):
+        def fails(*args):
+            raise RuntimeError("0 active drivers")
+
+        kernel = installed(fails)
+        other = devices.on_gpu("noise_affine", noise.noise_affine)
+        with pytest.warns(RuntimeWarning, match="masked_affine does not run: .* 0 active drivers"):
+            kernel(*self.args())
+        other(torch.randn(9), KEY.tensor(), Law.NORMAL, 0.5, 0.0, 0, [1])  # another is an error
+        assert list(devices.failed) == ["masked_affine", "noise_affine"]
+
+    @pytest.mark.parametrize("kind", ["cuda", "xpu"])
+    def test_by_name_on_a_machine_with_a_gpu(self, monkeypatch, installed, kind):
+        """A kernel that cannot run is an error; CPU tensors have what they had."""
+
+        def fails(*args):
+            raise ValueError("no such instruction")
+
+        kernel, args = installed(fails), self.args()
+        monkeypatch.setattr(getattr(torch, kind), "is_available", lambda: True)
+        before = backends.current()
+        with backends.use("triton"):
+            assert backends.current() == before
+            assert "requested by backends.use('triton'), so" in info.gather()["devices"]
+            for _ in range(2):
+                with pytest.raises(
+                    BackendError, match=r"use\('triton'\) requests it, .*instruction"
+                ):
+                    kernel(*args)
+            with backends.use("reference"):
+                assert torch.equal(kernel(*args), reference.masked_affine(*args))
+            with pytest.raises(BackendError):
+                kernel(*args)
+            devices.refused[torch.device("cpu")] = "an old card"
+            with pytest.raises(BackendError, match="an old card"):
+                kernel(*args)
+            kernel(torch.ones(9, dtype=torch.complex64), *args[1:])  # which has no kernel
+        devices.refused.clear()
+        assert torch.equal(kernel(*args), reference.masked_affine(*args))
+        monkeypatch.setattr(triton, "why_missing", lambda: "Triton is not installed")
+        with pytest.raises(BackendError, match="cannot run on this machine: Triton is not inst"):
+            backends.use("triton")
+
     def test_a_failure_is_a_warning_and_the_reference(self, installed):
         calls = []
 

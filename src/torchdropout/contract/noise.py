@@ -22,6 +22,7 @@ from .philox import WordTensors
 DOMAIN_ORDER = 4  # the 32-bit numbers that choose a fixed count of places
 
 PER_BLOCK = 4  # numbers per Philox call, from a 32-bit word each
+MIDDLE = 2**31  # of the words: as many are below it as not
 
 
 class Law(IntEnum):
@@ -70,13 +71,13 @@ def noise(seed: int, stream: int, law: Law, index: int) -> float:
     """
     w = word(seed, stream, law, index)
     if law == Law.UNIFORM:
-        return float(_uniform(w - _MIDDLE))
-    offset = _offset(w)
+        return float(_uniform(w - MIDDLE))
+    offset = _offset(w - MIDDLE)
     if law == Law.NORMAL:
         magnitude = _central(offset) if offset < _CENTRAL else _tail(offset)
     else:
         magnitude = _log_odds(offset)
-    return math.copysign(float(magnitude), w - _MIDDLE)
+    return math.copysign(float(magnitude), w - MIDDLE)
 
 
 def words_at(keys: torch.Tensor, domain: int, index: torch.Tensor) -> torch.Tensor:
@@ -109,16 +110,22 @@ def _four(four: WordTensors) -> torch.Tensor:
 
 def noise_of_words(w: torch.Tensor, law: Law) -> torch.Tensor:
     """`noise` on tensors: from int64 words to float32 numbers."""
+    return noise_of_centred((w - MIDDLE).to(torch.int32), law)
+
+
+def noise_of_centred(centred: torch.Tensor, law: Law) -> torch.Tensor:
+    """`noise_of_words` of int32 numbers, the words less `MIDDLE`."""
     number: torch.Tensor
     if law == Law.UNIFORM:
-        number = _uniform(w - _MIDDLE)
+        number = _uniform(centred)
         return number
-    offset = _offset(w)
+    offset = _offset(centred)
     if law == Law.NORMAL:
-        magnitude = torch.where(offset < _CENTRAL, _central(offset), _tail(offset))
+        magnitude = _tail(offset)  # it needs most memory, so first
+        magnitude = torch.where(offset < _CENTRAL, _central(offset), magnitude)
     else:
         magnitude = _log_odds(offset)
-    number = magnitude.copysign(_single(w - _MIDDLE))
+    number = magnitude.copysign(_single(centred))
     return number
 
 
@@ -162,8 +169,6 @@ class _Single:
 
 # --- the arithmetic, on `_Single` and on tensors of float32 alike ---------------------------------
 
-_MIDDLE = 2**31
-
 
 def _single(n: Any) -> Any:
     """An integer, rounded to float32."""
@@ -176,10 +181,9 @@ def _uniform(centred: Any) -> Any:
     return (odd.to(torch.float32) if isinstance(odd, torch.Tensor) else odd) * 2.0**-24
 
 
-def _offset(w: Any) -> Any:
+def _offset(centred: Any) -> Any:
     """How far a word is from the middle, the same for both sides: 0 to 2**31 - 1."""
-    centred = w - _MIDDLE
-    return centred ^ (centred >> 63)
+    return centred ^ (centred >> 31)
 
 
 def _distance(offset: Any) -> Any:
@@ -189,14 +193,17 @@ def _distance(offset: Any) -> Any:
 
 def _rarer(offset: Any) -> Any:
     """`min(u, 1 - u)`."""
-    return (_single(offset ^ (_MIDDLE - 1)) + 0.5) * 2.0**-32
+    return (_single(offset ^ (MIDDLE - 1)) + 0.5) * 2.0**-32
 
 
 def _horner(coefficients: Sequence[float], x: Any) -> Any:
     """`c[0] + x (c[1] + x (c[2] + ...))`."""
-    *rest, value = coefficients
-    for coefficient in reversed(rest):
-        value = x * value + coefficient
+    *rest, last = coefficients
+    value = x * last
+    for coefficient in reversed(rest[1:]):
+        value += coefficient  # in place, of tensors
+        value *= x
+    value += rest[0]
     return value
 
 
@@ -218,7 +225,9 @@ _D = _singles(1.0, 2.0938668, 0.64554167, 0.022134762)
 def _central(offset: Any) -> Any:
     x = _distance(offset)
     r = _SQUARE - x * x
-    return x * _horner(_A, r) / _horner(_B, r)
+    x *= _horner(_A, r)
+    x /= _horner(_B, r)
+    return x
 
 
 def _tail(offset: Any) -> Any:
@@ -251,10 +260,15 @@ _ROOT_HALF = 0x3F3504F3  # the bits of sqrt(1/2)
 
 def _log(x: Any) -> Any:
     """The natural logarithm of a positive number that is not subnormal."""
-    k, m = _split(x)
-    f = m - 1.0
-    s = f / (f + 2.0)
-    return k * _LN2_HIGH + (k * _LN2_LOW + s * _horner(_LOG, s * s))
+    k, s = _split(x)
+    del x
+    s -= 1.0
+    s /= s + 2.0
+    value = _horner(_LOG, s * s)
+    value *= s
+    value += k * _LN2_LOW
+    value += k * _LN2_HIGH
+    return value
 
 
 def _split(x: Any) -> tuple[Any, Any]:

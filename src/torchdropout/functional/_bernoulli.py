@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .. import _torch, direct, ops
-from .._validate import check_input, check_rates, has_gradient, wrong_type
+from .._validate import check_input, check_rates, has_gradient, is_captured, wrong_type
 from ..contract.keep import scale
 from ..random import Key
 from ._key import key_numbers
@@ -81,10 +81,12 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
     if has_gradient(p):
         wrong_type("p", "without a gradient (concrete_dropout learns p)", p)
     p = check_parameter("p", "drop probabilities", p, x)
-    if not torch.compiler.is_compiling() and has_address(p):
+    # Here, where nothing has been drawn yet, if the values can be read.
+    checked = not torch.compiler.is_compiling() and has_address(p) and not is_captured(p)
+    if checked:
         check_rates(p)
     rates = p.double().reshape([1] * (x.ndim - p.ndim) + list(p.shape))
-    return KeyedMap(True, ops.masked_by_rates, (rates, scaled))
+    return KeyedMap(True, ops.masked_by_rates, (rates, scaled, checked))
 
 
 def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedMap:

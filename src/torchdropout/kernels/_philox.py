@@ -1,18 +1,20 @@
-"""Philox4x32-10 on the CPU in few operators: four for each round, and the first two folded.
+"""Philox4x32-10 in few operators: six for each round, on any device and for any blocks.
 
-A call of an operator takes longer than its work on few words, so those are Python integers.
+For consecutive blocks on the CPU it is four, and the first two rounds are folded. A call of an
+operator takes longer than its work on few words, so those are Python integers.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
-from ..contract.keep import halves
+from ..contract.keep import DOMAIN_HIGH, DOMAIN_LOW, halves
+from ..contract.noise import MIDDLE
 from ..contract.philox import (
     MULTIPLIER_0,
     MULTIPLIER_1,
@@ -28,6 +30,61 @@ from ..contract.seed import as_int64
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 FEW = 512  # blocks that are computed faster in Python integers than by operators
 _MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
+_STEPS_OF_KEY = torch.tensor(
+    [[[step * WEYL_0], [step * WEYL_1]] for step in range(ROUNDS)], device="cpu"
+)
+
+
+def four_words(
+    keys: torch.Tensor, domains: Sequence[int], blocks: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """The words of Philox calls, as `words_tensor` makes them.
+
+    Args:
+        keys: `(k, 2)` int64 on the CPU.
+        domains: d numbers of 4 bits.
+        blocks: `(m,)` int64, at least 0, on the device where the words are computed.
+
+    Returns:
+        Four int64 tensors of shape `(d, k, m)`.
+    """
+    device = blocks.device
+    seed, stream = keys.unbind(-1)
+    masks = (torch.stack((seed & WORD, seed >> 32 & WORD)) + _STEPS_OF_KEY) & WORD
+    of_domain = torch.tensor(domains, device="cpu").unsqueeze(-1) << 28
+    shape = (2, len(domains), len(keys), len(blocks))
+    even, odd, products = (torch.empty(shape, dtype=torch.int64, device=device) for _ in range(3))
+    c0, c2 = even.unbind()
+    c1, c3 = odd.unbind()
+    c0.copy_(blocks & WORD)
+    c1.copy_(blocks >> 32)
+    c2.copy_((stream & WORD).to(device).unsqueeze(-1))
+    c3.copy_((stream >> 32 & WORD | of_domain).to(device).unsqueeze(-1))
+    before, now = [odd, c1, c3], [products, *products.unbind()]
+    for mask in masks.to(device)[:, :, None, :, None].unbind():
+        # The low halves of the products will be c1 and c3. What is above them is masked off later.
+        (odd, *_), (products, product_1, product_0) = before, now
+        torch.mul(c2, MULTIPLIER_1, out=product_1)
+        torch.mul(c0, MULTIPLIER_0, out=product_0)
+        # From here on an operator has both words: new c0 and c2.
+        torch.bitwise_right_shift(products, 32, out=even)
+        even.bitwise_xor_(odd).bitwise_xor_(mask).bitwise_and_(WORD)
+        before, now = now, before
+    odd, c1, c3 = before
+    odd.bitwise_and_(WORD)
+    return c0, c1, c2, c3
+
+
+def half_words(keys: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
+    """High and low halves of uniforms: `(2, k, 8 * m)` int16, each less by `HALF_LOWER`."""
+    return halves(four_words(keys, (DOMAIN_HIGH, DOMAIN_LOW), blocks)).flatten(-2)
+
+
+def centred_words(keys: torch.Tensor, blocks: torch.Tensor, domain: int) -> torch.Tensor:
+    """The words of a domain: `(k, 4 * m)` int32, each less by `contract.noise.MIDDLE`."""
+    (words,) = torch.stack(four_words(keys, (domain,), blocks), dim=-1).flatten(-2)
+    centred: torch.Tensor = words.sub_(MIDDLE).to(torch.int32)
+    return centred
 
 
 def halves_of_run(

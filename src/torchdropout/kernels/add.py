@@ -80,9 +80,15 @@ def dropout_add_backward(
         return y, gradient.new_empty(0, dtype=compute)
     rows = wide.reshape(math.prod(wide.shape[:-1]), wide.shape[-1])
     blocks = rows.new_zeros(-(-len(rows) // ROWS), rows.shape[1])
-    for first in range(min(len(rows), ROWS)):
-        of_each = rows[first::ROWS]
-        blocks[: len(of_each)] += of_each
+    whole = len(rows) // ROWS
+    if whole > 0:
+        of_whole = blocks[:whole]
+        for of_each in rows[: whole * ROWS].unflatten(0, (whole, ROWS)).unbind(1):
+            of_whole += of_each
+    if whole < len(blocks):
+        last = blocks[-1]
+        for row in rows[whole * ROWS :].unbind():
+            last += row
     sums = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for block in blocks:
         sums += block

@@ -9,14 +9,16 @@ places is equally likely, except for the rare pair of equal words.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
-from ..contract.noise import DOMAIN_ORDER, words_at, words_range
+from ..contract.noise import DOMAIN_ORDER, PER_BLOCK
 from . import cpu
-from ._fill import fill, most
+from ._fill import Draw, draws, most
+from ._philox import centred_words
 
 _PLACE_BITS = 31
 _PAIRS = 64  # up to here the compiled kernel, which compares all pairs, is faster than torch's sort
@@ -52,11 +54,10 @@ def choose(
         places = torch.empty((*sizes[:-1], kept), dtype=torch.int64, device=device)
         if _chosen(places, key, shape[-1], ordered, base):
             return places
-    words = torch.empty((*key.shape[:-1], *sizes), dtype=torch.int64, device=device)
+    words = _words(key.reshape(-1, 2), sizes, base, strides, device)
+    words = words.view((*key.shape[:-1], *sizes))
     if words.numel() == 0:
-        return words[..., :kept]
-    keys = key.reshape(-1, 2).to(device)
-    _fill_words(words.view(keys.shape[0], *sizes), keys, base, strides)
+        return words[..., :kept].to(torch.int64)
     backwards = strides[-1] < 0  # indices descend: of equal words the last place has the lowest
     if backwards:
         words = words.flip(-1)
@@ -113,8 +114,8 @@ def counted_affine(
     sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
     keep = torch.empty((*key.shape[:-1], *sizes), dtype=torch.bool, device=x.device)
     if keep.numel() > 0:
-        keys = key.reshape(-1, 2).to(x.device)
-        of = keep.view(keys.shape[0], *sizes)
+        keys = key.reshape(-1, 2)
+        of = keep.view(len(keys), *sizes)
         _fill_kept(of, keys, kept, group, dim, base, strides)
     return y.masked_fill_(~keep, 0.0)
 
@@ -145,18 +146,19 @@ def _compiled(
 def _packed(words: torch.Tensor) -> torch.Tensor:
     """Combine word and place in the last dimension into one number, unique in its group."""
     places = torch.arange(words.shape[-1], device=words.device)
-    return words << _PLACE_BITS | places
+    return words.to(torch.int64) << _PLACE_BITS | places
 
 
-def _fill_words(out: torch.Tensor, keys: torch.Tensor, base: int, strides: Sequence[int]) -> None:
-    fill(
-        out,
-        keys,
-        base,
-        list(strides),
-        lambda out, keys, base: out.copy_(words_range(keys, DOMAIN_ORDER, base, out.shape[1])),
-        lambda keys, index: words_at(keys, DOMAIN_ORDER, index),
-    )
+def _words(
+    keys: torch.Tensor,
+    sizes: Sequence[int],
+    base: int,
+    strides: Sequence[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The words of the places, `(k, *sizes)` int32: less by 2**31, which keeps their order."""
+    draw = Draw(torch.int32, PER_BLOCK, partial(centred_words, domain=DOMAIN_ORDER), torch.clone)
+    return draws(draw, keys, sizes, base, strides, device)
 
 
 def _fill_kept(
@@ -184,9 +186,7 @@ def _fill_kept(
                 at = base if d == 0 else base + start * strides[d - 1]
                 _fill_kept(part, of, kept, group, dim, at, strides)
             return
-    words = torch.empty(keep.shape, dtype=torch.int64, device=keep.device)
-    _fill_words(words, keys, base, strides)
-    words = words.movedim(dim, -1)
+    words = _words(keys, keep.shape[1:], base, strides, keep.device).movedim(dim, -1)
     words = words.reshape(*words.shape[:-1], -1, group)
     backwards = strides[dim] < 0  # see `choose`
     first = _first(words.flip(-1) if backwards else words, kept)
@@ -200,11 +200,9 @@ def _first(words: torch.Tensor, kept: int) -> torch.Tensor:
     if group > _FEW:
         numbers = _packed(words)
         return numbers <= numbers.kthvalue(kept, dim=-1, keepdim=True).values
-    columns = words.movedim(-1, 0).contiguous()
+    # On numbers of one memory each: a sum along a last dimension of few is slow.
+    columns = _packed(words).movedim(-1, 0).contiguous()
     before = torch.zeros(columns.shape, dtype=torch.int8, device=words.device)
-    for j in range(1, group):
-        for i in range(j):
-            i_first = columns[i] <= columns[j]
-            before[j] += i_first
-            before[i] += ~i_first
+    for column in columns.unbind():
+        before += column < columns
     return (before < kept).movedim(0, -1)

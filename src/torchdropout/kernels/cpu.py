@@ -25,6 +25,7 @@ extension: Any = None  # the module, if it could be loaded
 _current = REFERENCE
 why_missing = ""  # why there is no extension; empty if there is one
 chosen_by = AUTO  # "auto", the environment variable, or the call that chose the backend
+triton_by = ""  # what chose Triton by name for tensors on a GPU; empty if nothing did
 
 
 def _load() -> str:
@@ -59,21 +60,31 @@ def current() -> str:
     return _current
 
 
+def choice() -> tuple[str, str]:
+    """The arguments of `select` that repeat the present choice."""
+    return (triton.NAME, triton_by) if triton_by else (_current, chosen_by)
+
+
 def select(name: str, source: str) -> None:
     """Select the backend that runs CPU tensors, in the whole process.
 
     Args:
-        name: One of `available()`, or "auto" for the fastest.
+        name: One of `available()`, or "auto" for the fastest. Where Triton has a GPU, its name
+            leaves CPU tensors to the fastest, and keeps those of the GPU from the reference.
         source: What makes the choice, for messages.
 
     Raises:
         BackendError: The backend cannot run on this machine; nothing changes.
     """
-    global _current, chosen_by
+    global _current, chosen_by, triton_by
+    required_by = ""
+    if name == triton.NAME and triton.is_native() and not triton.why_missing():
+        name, required_by = AUTO, source
     if name == AUTO:  # what "auto" resolves to is not a choice by name
         name, source = available()[-1], AUTO
     elif name not in available():
         raise BackendError(f"Expected {source} to name one of {_known()}, got {_lacking(name)}")
+    triton_by = required_by
     if extension is not None:
         extension.select(None if name in (REFERENCE, triton.NAME) else name)
     _current = name
@@ -86,7 +97,7 @@ def _known() -> str:
 
 def _lacking(name: str) -> str:
     if name == triton.NAME:
-        lack = triton.why_not_on_cpu()
+        lack = triton.why_missing() if triton.is_native() else triton.why_not_on_cpu()
         return f"{name!r}, which cannot run on this machine: {lack}."
     if name not in NAMES:
         return f"{name!r}."

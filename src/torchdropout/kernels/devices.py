@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..contract.seed import as_int64, captures
-from ..errors import ArgumentValueError, TorchDropoutError
+from ..errors import ArgumentValueError, BackendError, TorchDropoutError
 from . import cpu, triton
 
 Kernel = Callable[..., Any]
@@ -25,6 +25,7 @@ Compare = Callable[[Any, Any, torch.Tensor], None]
 
 OLDEST_CARD = (7, 0)  # the compute capability that Triton's compiler needs of an NVIDIA GPU
 
+# One warning for each reason.
 failed: dict[str, str] = {}  # operator: why its Triton kernel does not run
 refused: dict[torch.device, str] = {}  # why no Triton kernel runs there; empty if they do
 compared: set[tuple[str, torch.device, torch.dtype]] = set()  # and found equal to the reference
@@ -103,13 +104,13 @@ def on_gpu(
     """The function that an operator calls on the devices of Triton.
 
     It runs the Triton kernel. If that fails, or if on this device it does not have the bits of the
-    reference, one warning says why, and the reference runs from then on. The reference also runs if
-    it was chosen by name.
+    reference, one warning says why, and the reference runs from then on; it is an error if Triton
+    was chosen by name. The reference also runs if that was.
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
         key, rest = placed(key, rest)
-        if _wanted(operator, x.device) and triton.serves(operator, x, key, rest):
+        if triton.serves(operator, x, key, rest) and _wanted(operator, x.device):
             try:
                 kernel = triton.load(operator)
                 what = operator, x.device, x.dtype
@@ -127,7 +128,7 @@ def on_gpu(
                         f"of a CUDA graph ({_short(error)}). Call the function before the capture, "
                         "with tensors of the same dtypes, shapes and strides."
                     ) from error
-                _give_up(operator, _short(error))
+                _give_up(operator, _short(error), error)
         if key.device.type != "cpu":
             raise ArgumentValueError(
                 "Expected `key` to be a torchdropout.Key for a dropout that is captured in a CUDA "
@@ -186,17 +187,17 @@ def _is_capturing(x: torch.Tensor) -> bool:
 
 
 def _wanted(operator: str, device: torch.device) -> bool:
-    if operator in failed or reference_chosen():
-        return False
-    missing = triton.why_missing()
-    if missing:
-        _give_up(operator, missing)
+    if reference_chosen():
         return False
     if device not in refused:
-        refused[device] = _too_old(device)
-        if refused[device]:
-            _warn("kernels do not run", refused[device])
-    return not refused[device]
+        why, known = triton.why_missing() or _too_old(device), [*refused.values()]
+        refused[device] = why
+        if why and why not in known and not cpu.triton_by:
+            _warn("kernels do not run", why)
+    why = refused[device] or failed.get(operator, "")
+    if why and cpu.triton_by:
+        raise _unusable(operator, why)
+    return not why
 
 
 def _too_old(device: torch.device) -> str:
@@ -220,15 +221,26 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {first}".rstrip(": ")
 
 
-def _give_up(operator: str, reason: str) -> None:
+def _give_up(operator: str, reason: str, error: Exception) -> None:
+    known = [*failed.values()]
     failed[operator] = reason
-    _warn(f"kernel of {operator} does not run", reason)
+    if cpu.triton_by:
+        raise _unusable(operator, reason) from error
+    if reason not in known:
+        _warn(f"kernel of {operator} does not run", reason)
+
+
+def _unusable(operator: str, reason: str) -> BackendError:
+    return BackendError(
+        f"Expected Triton's kernel of {operator} to run, since {cpu.triton_by} requests it, but it "
+        f"cannot be used: {reason}."
+    )
 
 
 def _warn(what: str, reason: str) -> None:
     warnings.warn(
         f"torchdropout's Triton {what}: {reason}. On the GPU torch "
-        "operations compute it instead, from now on: the same bits, slowly. "
+        "operations compute it instead, from now on: the same bits, in more time. "
         f"Set {cpu.VARIABLE}={cpu.REFERENCE} to silence this warning.",
         RuntimeWarning,
         stacklevel=2,
@@ -246,5 +258,8 @@ def serving() -> str:
     if failed and not reference_chosen():
         gpu += "; " + "; ".join(f"{name} does not run: {why}" for name, why in failed.items())
     if not reference_chosen():
-        gpu += "".join(f"; reference: {why}" for why in refused.values() if why)
+        refusals = {*refused.values()} - {"", triton.why_missing()}
+        gpu += "".join(f"; reference: {why}" for why in sorted(refusals))
+    if cpu.triton_by:
+        gpu += f"; requested by {cpu.triton_by}, so that a kernel that cannot run is an error"
     return f"cpu: {cpu.current()} | {', '.join(triton.DEVICES)}: {gpu} | others: reference"

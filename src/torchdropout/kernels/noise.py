@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from ..contract.keep import compute_dtype
 from ..contract.layout import sizes_drawn
-from ..contract.noise import Law, noise_of_words, words_at, words_range
-from ._fill import fill
+from ..contract.noise import PER_BLOCK, Law, noise_of_centred
+from ._fill import Draw, draws
+from ._philox import centred_words
 
 
 def noise_affine(
@@ -62,19 +64,12 @@ def noise_numbers(
     Returns:
         A float32 tensor of shape `(*key.shape[:-1], *sizes)`.
     """
-    sizes = sizes_drawn(shape, strides)
-    keys = key.reshape(-1, 2).to(device)
-    out = torch.empty((keys.shape[0], *sizes), dtype=torch.float32, device=device)
-    if out.numel() > 0:
-        of = Law(law)
-        fill(
-            out,
-            keys,
-            base,
-            list(strides),
-            lambda out, keys, base: out.copy_(
-                noise_of_words(words_range(keys, of, base, out.shape[1]), of)
-            ),
-            lambda keys, index: noise_of_words(words_at(keys, of, index), of),
-        )
-    return out.view((*key.shape[:-1], *sizes))
+    of = Law(law)
+    draw = Draw(
+        torch.float32,
+        PER_BLOCK,
+        partial(centred_words, domain=of),
+        lambda words: noise_of_centred(words, of),
+    )
+    out = draws(draw, key.reshape(-1, 2), sizes_drawn(shape, strides), base, strides, device)
+    return out.view((*key.shape[:-1], *out.shape[1:]))

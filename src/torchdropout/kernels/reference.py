@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from .._validate import check_rates
 from ..contract.keep import (
     DOMAIN_HIGH,
     DOMAIN_LOW,
@@ -15,15 +14,14 @@ from ..contract.keep import (
     HALF_LOWER,
     PER_BLOCK,
     compute_dtype,
-    halves,
     threshold,
     words_tensor,
 )
 from ..contract.layout import sizes_drawn
 from ..contract.philox import WordTensors
 from ..contract.seed import as_int64
-from ._fill import fill, is_row_major, most
-from ._philox import halves_of_run
+from ._fill import Draw, draws, is_cpu, is_row_major, most
+from ._philox import half_words, halves_of_run
 
 Write = Callable[..., object]
 
@@ -79,7 +77,7 @@ def masked_affine(
 def _is_run(x: torch.Tensor, strides: Sequence[int]) -> bool:
     """Whether the elements lie in the memory of a CPU in the order of their mask indices."""
     in_order = is_row_major(x.shape, strides) and x.is_contiguous()
-    return x.device.type == "cpu" and in_order and not x.is_complex() and x.numel() > 0
+    return is_cpu(x.device) and in_order and not x.is_complex() and x.numel() > 0
 
 
 def _select(dtype: torch.dtype, scale: float, shift: float, drop_value: float) -> Write:
@@ -120,7 +118,7 @@ def _select(dtype: torch.dtype, scale: float, shift: float, drop_value: float) -
 def _in_pieces(function: Callable[..., object], *tensors: torch.Tensor) -> None:
     """Call a function on parts of tensors of one shape, at most as large as an operator's work."""
     first = tensors[0]
-    count = -(-first.numel() // most(first.device, 1.0 if first.device.type == "cpu" else 0.125))
+    count = -(-first.numel() // most(first.device))
     if count <= 1:
         function(*tensors)
         return
@@ -143,24 +141,23 @@ def masked_by_rates(
     Args:
         x: As there.
         key: As there.
-        rates: The probabilities, float64: as many dimensions as x, of its sizes or of size 1.
+        rates: The probabilities, float64, in [0, 1]: as many dimensions as x, of its sizes or of
+            size 1.
         scaled: Whether a kept element is scaled by 1 / (1 - p).
         base: As there.
         strides: As there.
-
-    Raises:
-        ArgumentValueError: A probability is NaN or outside [0, 1].
     """
-    check_rates(rates)
     rates = rates.to(x.device)
-    uniform = uniforms(key, x.shape[key.ndim - 1 :], base, strides, x.device)
     # This is `threshold` of each: the product is exact, and torch rounds halves to even too.
-    keep = (uniform >= (rates * 2.0**32).round().to(torch.int64)).expand(x.shape)
+    limits = (rates * 2.0**32).round_().to(torch.int64)
+    uniform = uniforms(key, x.shape[key.ndim - 1 :], base, strides, x.device)
+    keep = (uniform >= limits).expand(x.shape)
+    del uniform, limits  # each as large as the temporaries that follow
     compute = compute_dtype(x.dtype)
-    factor = torch.ones_like(rates)
     if scaled:
-        factor = torch.where(rates < 1.0, 1.0 / (1.0 - rates), 0.0)
-    factor = factor.to(compute)
+        factor = (1.0 - rates).reciprocal_().masked_fill_(rates == 1.0, 0.0).to(compute)
+    else:
+        factor = torch.ones((), dtype=compute, device=x.device)
     out = torch.empty_like(x)
     into, reals = out, x
     if x.is_complex():
@@ -179,10 +176,8 @@ def uniforms(
 ) -> torch.Tensor:
     """The uniforms that keep bits are comparisons of, int64; the arguments are those of these."""
     sizes = sizes_drawn(shape, strides)
-    keys = key.reshape(-1, 2).to(device)
-    out = torch.empty((keys.shape[0], *sizes), dtype=torch.int64, device=device)
-    if out.numel() > 0:
-        fill(out, keys, base, list(strides), _uniform_range, _uniform_indices, 2)
+    draw = Draw(torch.int64, PER_BLOCK, half_words, _uniforms)
+    out = draws(draw, key.reshape(-1, 2), sizes, base, strides, device, each=2)
     return out.view((*key.shape[:-1], *sizes))
 
 
@@ -208,26 +203,34 @@ def keep_bits(
         A bool tensor of shape `(*key.shape[:-1], *sizes)`, True where kept.
     """
     sizes = sizes_drawn(shape, strides)
-    keys = key.reshape(-1, 2).to(device)
-    out = torch.empty((keys.shape[0], *sizes), dtype=torch.bool, device=device)
     limit = threshold(p)
     if limit == 2**32:
-        out.zero_()
-    elif out.numel() > 0:
-        of_range, each = _keep_range_in_one_pass, 0.125
-        if device.type == "cpu":
-            # Elsewhere an operator costs more than its work; there is one pass, without waiting.
-            of_range, each = _keep_into, _numbers_of_each(len(keys), math.prod(sizes))
-        fill(
-            out,
-            keys,
-            base,
-            list(strides),
-            lambda out, keys, base: of_range(out, keys, limit, base),
-            lambda keys, index: _uniform_indices(keys, index) >= limit,
-            each,
-        )
+        return torch.zeros((*key.shape[:-1], *sizes), dtype=torch.bool, device=device)
+    keys = key.reshape(-1, 2)
+    out = draws(
+        Draw(torch.bool, PER_BLOCK, half_words, lambda numbers: _keep(numbers, limit)),
+        keys,
+        sizes,
+        base,
+        strides,
+        device,
+        lambda out, keys, base: _keep_into(out, keys, limit, base),
+        _numbers_of_each(len(keys), math.prod(sizes) or 1),
+    )
     return out.view((*key.shape[:-1], *sizes))
+
+
+def _keep(numbers: torch.Tensor, limit: int) -> torch.Tensor:
+    """Keep bits of the halves of uniforms, without a look at any of them."""
+    high, low = numbers.unbind()
+    tie = (limit >> 16) - HALF_LOWER
+    return torch.where(high == tie, low >= (limit & HALF) - HALF_LOWER, high > tie)
+
+
+def _uniforms(numbers: torch.Tensor) -> torch.Tensor:
+    high, low = numbers.unbind()
+    wide = high.to(torch.int64).add_(HALF_LOWER).bitwise_left_shift_(16)
+    return wide.add_(low).add_(HALF_LOWER)
 
 
 def packed_bits(
@@ -335,48 +338,17 @@ def _keep_range(
         tensors[0][at] = some[0]
 
 
-def _keep_range_in_one_pass(out: torch.Tensor, keys: torch.Tensor, limit: int, base: int) -> None:
-    """`_keep_into` by fewer operators, none of which has to know a result: twice the work."""
-    high, low = _halves_range(keys, base, out.shape[1])
-    high_limit, low_limit = (limit >> 16) - HALF_LOWER, (limit & HALF) - HALF_LOWER
-    torch.where(high == high_limit, low >= low_limit, high > high_limit, out=out)
-
-
-def _uniform_range(out: torch.Tensor, keys: torch.Tensor, base: int) -> None:
-    high, low = _halves_range(keys, base, out.shape[1])
-    out.copy_(high).add_(HALF_LOWER).bitwise_left_shift_(16).add_(low).add_(HALF_LOWER)
-
-
-def _halves_range(keys: torch.Tensor, base: int, n: int) -> Sequence[torch.Tensor]:
-    """High and low halves of the uniforms of a range of mask indices."""
-    blocks, skip = _blocks_of_range(base, n, keys.device)
-    both = _halves(words_tensor(keys[:, None], _domains(keys.device), blocks))
-    return both[..., skip : skip + n].unbind()
-
-
-def _halves(four: WordTensors) -> torch.Tensor:
-    """The halves of Philox calls in a row: eight times the last dimension of a word."""
-    return halves(four).flatten(-2)
-
-
-def _domains(device: torch.device) -> torch.Tensor:
-    """The domains of the high and low halves, to broadcast with `(k, n)` words."""
-    return torch.tensor((DOMAIN_HIGH, DOMAIN_LOW), device=device).view(2, 1, 1)
-
-
-def _blocks_of_range(base: int, n: int, device: torch.device) -> tuple[torch.Tensor, int]:
-    """The Philox calls that serve a range of mask indices, and the place of the first in them."""
-    first, skip = divmod(base % 2**64, PER_BLOCK)
-    blocks = torch.arange((skip + n + PER_BLOCK - 1) // PER_BLOCK, device=device) + first
-    return blocks & (2**61 - 1), skip  # indices are modulo 2**64
-
-
 def _uniform_indices(keys: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Uniforms of any mask indices, with one Philox call in each domain for every index."""
     block = index >> 3 & (2**61 - 1)  # the index is unsigned: mask off the copies of its top bit
     both = words_tensor(keys[:, None], _domains(keys.device), block)
     high, low = _take(both, index.expand(both[0].shape)).unbind()
     return high << 16 | low
+
+
+def _domains(device: torch.device) -> torch.Tensor:
+    """The domains of the high and low halves, to broadcast with `(k, n)` words."""
+    return torch.tensor((DOMAIN_HIGH, DOMAIN_LOW), device=device).view(2, 1, 1)
 
 
 def _take(four: WordTensors, index: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ library.define(f"keep_bits(Tensor like, Tensor key, float p, {_PLACES}) -> Tenso
 library.define(
     f"keep_bits.tensor(Tensor like, Tensor key, Tensor constants, {_PLACES}) -> Tensor", tags=TAGS
 )
-library.define("scale_of(Tensor like, Tensor constants) -> Tensor", tags=TAGS[:1])
+library.define("scale_of(Tensor like, Tensor constants) -> Tensor", tags=TAGS)
 _keep_bits = torch.ops.torchdropout.keep_bits.default
 _keep_bits_of = torch.ops.torchdropout.keep_bits.tensor
 _scale_of = torch.ops.torchdropout.scale_of.default

@@ -9,6 +9,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import _torch
+from .._validate import check_rates, is_captured
 from .._version import __version__
 from ..kernels import reference, triton
 from ..kernels.devices import elsewhere, on_devices, on_gpu, sample
@@ -34,18 +35,37 @@ def _samples_of_rates(
     yield values.view(60, 50), key, each.view(60, 50)[:, :1], scaled, 2**35 - 999, [1, 60]
 
 
+def _checking(kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Check the rates of a call where that has not been done, since it waits for a GPU."""
+
+    def run(
+        x: torch.Tensor,
+        key: torch.Tensor,
+        rates: torch.Tensor,
+        scaled: bool,
+        checked: bool,
+        *place: Any,
+    ) -> torch.Tensor:
+        # A capture reads nothing. The calls before it, which compiled the kernels, have checked.
+        if not (checked or is_captured(rates)):
+            check_rates(rates)
+        return kernel(x, key, rates, scaled, *place)
+
+    return run
+
+
 _masked_by_rates = define_form(
     "masked_affine",
     "rates",
-    "Tensor rates, bool scaled",
-    elsewhere("masked_by_rates", reference.masked_by_rates),
-    lambda own: own,  # it is linear
+    "Tensor rates, bool scaled, bool checked",
+    _checking(elsewhere("masked_by_rates", reference.masked_by_rates)),
+    lambda own: (*own[:2], True),  # it is linear, and its rates are those of the forward
     aligned=True,
 )
 on_devices(
     library,
     "masked_affine.rates",
-    on_gpu("masked_by_rates", reference.masked_by_rates, _samples_of_rates),
+    _checking(on_gpu("masked_by_rates", reference.masked_by_rates, _samples_of_rates)),
 )
 
 # Where a graph has a select that the compiler fuses; a test adds the CPU.
@@ -145,9 +165,14 @@ def masked_by_rates(
     key: torch.Tensor,
     rates: torch.Tensor,
     scaled: bool,
+    checked: bool,
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """A drop probability for each element; see `kernels.reference.masked_by_rates`."""
-    y: torch.Tensor = _masked_by_rates(x, key, rates, scaled, base, strides)
+    """A drop probability for each element; see `kernels.reference.masked_by_rates`.
+
+    Raises:
+        ArgumentValueError: They are not `checked` yet, and one is NaN or outside [0, 1].
+    """
+    y: torch.Tensor = _masked_by_rates(x, key, rates, scaled, checked, base, strides)
     return y

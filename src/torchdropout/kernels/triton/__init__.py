@@ -59,6 +59,13 @@ def _installed(*names: str) -> str:
     return ""
 
 
+def is_native() -> bool:
+    """Whether the kernels run on a device here, and not in Triton's interpreter."""
+    return os.environ.get(INTERPRETER) != "1" and (
+        torch.cuda.is_available() or torch.xpu.is_available()
+    )
+
+
 def why_not_on_cpu() -> str:
     """Why CPU tensors cannot use these kernels; empty if they can, in Triton's interpreter."""
     if os.environ.get(INTERPRETER) != "1":

@@ -11,7 +11,6 @@ import torch
 import triton
 import triton.language as tl
 
-from ..._validate import check_rates
 from ...contract.keep import PER_BLOCK
 from .bernoulli import HIGH, LOW, half, halves
 from .walk import (
@@ -136,7 +135,6 @@ def masked_by_rates(
     strides: Sequence[int],
 ) -> torch.Tensor:
     """As `kernels.reference.masked_by_rates`, of real numbers and one key."""
-    check_rates(rates)
     return walk(
         torch.empty_like(x),
         (x, rates.to(x.device).expand(x.shape)),
