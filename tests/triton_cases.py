@@ -531,6 +531,18 @@ DAMAGES = {
         "number(scale, F), 0.0)",
         "number(scale, F), 0.0).to(tl.float16).to(F)",
     ),
+    "residual by the steps of x": (
+        "dropout_add",
+        "add.py",
+        "RESIDUAL + at(i, sizes, steps_residual)",
+        "RESIDUAL + at(i, sizes, steps_x)",
+    ),
+    "mask of columns next to each other": (
+        "dropout_add_backward",
+        "add_backward.py",
+        "own + column * step_mask",
+        "own + column",
+    ),
     "size of a block": ("dropout_add_backward", "add_backward.py", "ROWS=ROWS,", "ROWS=2 * ROWS,"),
     "blocks added in float32": (
         "dropout_add_backward",
@@ -562,6 +574,12 @@ DAMAGES = {
         "tl.where(place < GROUP, word",
         "tl.where(place >= 0, word",
     ),
+    "mask of places next to each other": (
+        "counted_affine",
+        "counted.py",
+        "[:, None] + place * step_mask",
+        "[:, None] + place",
+    ),
     "side of a block": (
         "drop_blocks",
         "drop_blocks.py",
@@ -569,11 +587,37 @@ DAMAGES = {
         "in range(block - 1):",
     ),
     "rows of a block": ("drop_blocks", "drop_blocks.py", "_1 * step_1", "_1 * step_0"),
+    "planes of a block": ("drop_blocks", "drop_blocks.py", "_2 * step_2", "_2 * step_1"),
+    "seeds by the steps of x": (
+        "drop_blocks",
+        "drop_blocks.py",
+        "at(i, sizes, steps_seeds)",
+        "at(i, sizes, steps_x)",
+    ),
+    "rounding of the scale of blocks": (
+        "drop_blocks",
+        "drop_blocks.py",
+        "bits(scale, compute_dtype(x.dtype))",
+        "bits(float(torch.tensor(scale, dtype=x.dtype)), compute_dtype(x.dtype))",
+    ),
     "threshold cut": (
         "masked_by_rates",
         "rates.py",
         "((rate * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0)",
         "(rate * 4294967296.0)",
+    ),
+    "threshold itself is dropped": ("masked_by_rates", "rates.py", ">= limit", "> limit"),
+    "words of the low halves": (
+        "masked_by_rates",
+        "rates.py",
+        "w0, w1, w2, w3 = words(seed, stream, LOW, block)",
+        "",
+    ),
+    "rates by the steps of x": (
+        "masked_by_rates",
+        "rates.py",
+        "RATES + at(i, sizes, steps_rate)",
+        "RATES + at(i, sizes, steps_x)",
     ),
     "scale in float32": (
         "masked_by_rates",
