@@ -227,6 +227,32 @@ def rates():
                 yield x, key.tensor(), each.clamp(max=1.0), scaled, as_int64(base), strides
 
 
+SHAPES = (  # and mask strides: bits in order, of fewer than a byte, shared, in another order
+    ([6, 40], [40, 1]),
+    ([3], [1]),
+    ([2, 1000], [1000, 1]),
+    ([5, 64], [64, 1]),
+    ([4, 5, 3], [5, 1, 0]),
+    ([4, 9], [0, 1]),
+    ([4, 70], [1, 4]),
+    ([4, 70], [71, 1]),
+    ([3, 2], [-2, 1]),
+    ([2, 2], [0, 0]),
+    ([], []),
+    ([0, 3], [3, 1]),
+)
+
+
+def packed():
+    """Of `keep_bits`, whose first tensor is empty: it says on which device."""
+    for key, base in itertools.product(KEYS, BASES):
+        # At an element's own uniform only the low half decides.
+        tie = uniform(key.seed, key.stream, (base + 2) % 2**64)
+        for p in (0.3, 0.5, 1.0, tie / 2**32, (tie + 1) / 2**32):
+            for shape, strides in SHAPES:
+                yield torch.empty(0), key.tensor(), p, shape, as_int64(base), strides
+
+
 # Batch dimensions, heads of q and of k and v, queries, keys, features of both, and the rest.
 SQUARES = {
     "a tile": ((), 1, 1, 16, 32, 16, 16, {}),
@@ -408,6 +434,7 @@ CASES = {
     "counted_affine": (counts, counted.counted_affine),
     "drop_blocks": (blocks, _drop_blocks._kernel),
     "masked_by_rates": (rates, reference.masked_by_rates),
+    "keep_bits": (packed, reference.packed_bits),
     "attention": (squares, attended),
     "attention_backward": (squares_backward, attended_backward),
 }
@@ -435,7 +462,7 @@ def same(a, b):
         return all(map(same, a, b))
     if a.dtype != b.dtype or a.shape != b.shape or a.stride() != b.stride():
         return False
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
     equal = a.contiguous().view(bits) == b.contiguous().view(bits)
     return bool((equal | (a.isnan() & b.isnan())).all())
 
@@ -625,6 +652,28 @@ DAMAGES = {
         "(1.0 / (1.0 - rate)).to(F)",
         "(1.0 / (1.0 - rate.to(tl.float32))).to(F)",
     ),
+    "tie rule of packed bits": ("keep_bits", "keep_bits.py", ">= low", "> low"),
+    "order of bits": (
+        "keep_bits",
+        "keep_bits.py",
+        "(second.to(tl.int32) << 1)",
+        "(second.to(tl.int32) << 2)",
+    ),
+    "order of packed words": (
+        "keep_bits",
+        "keep_bits.py",
+        "above(w1, limit, TIES) << 2",
+        "above(w2, limit, TIES) << 2",
+    ),
+    "no tie of packed bits is found": (
+        "keep_bits",
+        "keep_bits.py",
+        "tl.max((ties != 0)",
+        "tl.min((ties != 0)",
+    ),
+    "bits after the last": ("keep_bits", "keep_bits.py", "& ((1 << inside) - 1)", "& 255"),
+    "bits after the last, in places": ("keep_bits", "keep_bits.py", ") & inside", ")"),
+    "a base within a block": ("keep_bits", "keep_bits.py", "and base % PER_BLOCK == 0", ""),
     "index of a head": (
         "attention",
         "attention.py",
