@@ -1,58 +1,193 @@
-"""A GPU: dropout next to torch's, eager and compiled, and a copy. `make bench-gpu`.
+"""A GPU: dropout next to a copy, to torch's, and to what else is installed. `make bench-gpu`.
 
     python benchmarks/gpu.py [--quick]
+    python benchmarks/gpu.py --device cpu --smoke    small sizes: that each row can be measured
 
-It prints Markdown: microseconds, the best of several rounds, and the share of a copy's bandwidth.
-Nothing here has been run yet.
+It prints Markdown. The candidates of a row take turns, round after round, and a figure is the
+median of the rounds. Nothing here has been run on a GPU yet.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from memory import kept_bytes
+from torch import nn
+from transformer import FEEDFORWARD, HEADS, FusedEncoderLayer, torch_layer
 
 import torchdropout.functional as td
-from torchdropout import info
+from torchdropout import convert, info
 from torchdropout.kernels import devices
 
-ROUNDS, P = 7, 0.1
+P, COLUMNS = 0.1, 1024
+HALF = torch.bfloat16
+OURS, TORCH, COPY = "torchdropout", "torch", "copy"
+PEERS = {"flash_attn": "flash-attention", "transformer_engine": "TransformerEngine"}
+
+Function = Callable[..., torch.Tensor]
 
 
-def seconds(call: Callable[[], object], times: int = 20) -> float:
-    """The shortest mean time of a call over some rounds, after warming up."""
-    for _ in range(5):
-        call()
-    best = float("inf")
-    for _ in range(ROUNDS):
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured: rows of 1,024 elements, keys, samples and width of a step."""
+
+    rows: Sequence[int] = (1, 4, 16, 128, 1024, 16384, 65536)
+    lengths: Sequence[int] = (512, 2048, 8192)
+    step: tuple[int, int, int] = (16, 512, 1024)
+    rounds: int = 7
+    times: int = 20
+
+
+QUICK = Sizes(rows=(4, 16384), lengths=(4096,))
+SMOKE = Sizes(rows=(1, 2), lengths=(24,), step=(2, 8, 64), rounds=2, times=1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A function of tensors, for the forward, and the parameters that get gradients too."""
+
+    function: Function
+    inputs: Sequence[torch.Tensor]
+    parameters: Sequence[torch.Tensor] = ()
+
+    def forward(self) -> object:
+        """Call it once."""
+        return self.function(*self.inputs)
+
+    def with_backward(self) -> Callable[[], object]:
+        """The call of a forward and a backward, by all inputs and parameters."""
+        inputs = [x.detach().requires_grad_() for x in self.inputs]
+        gradient = torch.ones_like(self.function(*inputs))
+        watched = [*inputs, *self.parameters]
+        return lambda: torch.autograd.grad(self.function(*inputs), watched, gradient)
+
+    def kept(self) -> int:
+        """The bytes that are kept for the backward, besides inputs and parameters."""
+        first, *rest = [x.detach().requires_grad_() for x in self.inputs]
+        return kept_bytes(lambda x: self.function(x, *rest), first, [*rest, *self.parameters])
+
+
+class Bench:
+    """Measures on a device, and prints a row for each candidate."""
+
+    def __init__(self, device: str, sizes: Sizes, smoke: bool) -> None:
+        self.device, self.sizes = torch.device(device), sizes
+        # Code for a CPU takes longer to compile than the rest of a smoke test.
+        self.backend = "aot_eager" if smoke else "inductor"
+        self.on_cpu = self.device.type == "cpu"
+
+    def compile(self, function: Function) -> Function:
+        """For each size anew. All functions share one code here, whose compilations are limited."""
+
+        def run(*inputs: torch.Tensor) -> torch.Tensor:
+            return function(*inputs)
+
+        return torch.compile(run, fullgraph=True, dynamic=False, backend=self.backend)
+
+    def randn(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """Normal numbers on the device."""
+        return torch.randn(shape, device=self.device).to(dtype)
+
+    def sample(self, call: Callable[[], object]) -> float:
+        """Seconds of a call, the mean of some."""
+        times = self.sizes.times
+        if self.on_cpu:
+            begin = time.perf_counter()
+            for _ in range(times):
+                call()
+            return (time.perf_counter() - begin) / times
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         for _ in range(times):
             call()
         end.record()
         end.synchronize()
-        best = min(best, start.elapsed_time(end) / times / 1e3)
-    return best
+        return start.elapsed_time(end) / times / 1e3
+
+    def medians(self, calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+        """Seconds of each call, which take turns."""
+        for call in calls.values():
+            for _ in range(3):  # compiles, and compares with the reference
+                call()
+        found: dict[str, list[float]] = {who: [] for who in calls}
+        for _ in range(self.sizes.rounds):
+            for who, call in calls.items():
+                found[who].append(self.sample(call))
+        return {who: statistics.median(each) for who, each in found.items()}
+
+    def peak(self, call: Callable[[], object]) -> str:
+        """The MiB that a call allocates at most."""
+        if self.on_cpu:
+            return ""
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return f"{(torch.cuda.max_memory_allocated() - before) / 2**20:.1f}"
+
+    def rows(
+        self,
+        head: str,
+        candidates: dict[str, Candidate],
+        over: dict[str, str],
+        copied: torch.Tensor | None = None,
+    ) -> None:
+        """Print the rows of some candidates, forward and with the backward.
+
+        Args:
+            head: The first cells.
+            candidates: By name; one that is somebody else's may fail, which is then said.
+            over: For a candidate the one over whose time its own is printed.
+            copied: A tensor whose copy is what memory allows.
+        """
+        for what in ("forward", "with backward"):
+            calls: dict[str, Callable[[], object]] = {}
+            if copied is not None:
+                calls[COPY] = partial(torch.empty_like(copied).copy_, copied)
+            for who, each in candidates.items():
+                try:
+                    calls[who] = each.forward if what == "forward" else each.with_backward()
+                    calls[who]()
+                except Exception as error:
+                    if not who.startswith(tuple(PEERS.values())):
+                        raise
+                    calls.pop(who, None)
+                    failed = f"does not run: {type(error).__name__}"
+                    print(f"| {head} | {what} | {who} | {failed} | | | | |")
+            took = self.medians(calls)
+            for who, call in calls.items():
+                if who == COPY:
+                    if what == "forward":
+                        print(f"| {head} | {what} | {who} | {took[who] * 1e6:.1f} | 1.00 | | | |")
+                    continue
+                copies = 1 if what == "forward" else 2  # each reads a tensor and writes one
+                share = f"{copies * took[COPY] / took[who]:.2f}" if COPY in took else ""
+                ratio = f"{took[who] / took[over[who]]:.2f}" if over.get(who) in took else ""
+                kept = f"{candidates[who].kept() / 2**20:.3f}" if what != "forward" else ""
+                print(
+                    f"| {head} | {what} | {who} | {took[who] * 1e6:.1f} | {share} | {ratio} | "
+                    f"{self.peak(call)} | {kept} |"
+                )
 
 
-def with_backward(
-    function: Callable[..., torch.Tensor], inputs: list[torch.Tensor]
-) -> Callable[[], object]:
-    watched = [x.detach().requires_grad_() for x in inputs]
-    gradient = torch.ones_like(inputs[0])
-    return lambda: torch.autograd.grad(function(*watched), watched, gradient)
+def title(text: str, ratio: str) -> None:
+    print(f"\n## {text}\n")
+    print(f"| dtype | size | what | who | us | of a copy | {ratio} | peak MiB | kept MiB |")
+    print("|---" * 9 + "|")
 
 
-def peak(call: Callable[[], object]) -> int:
-    """The bytes that a call allocates at most."""
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    call()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
+def name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def composed(x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
@@ -63,76 +198,152 @@ def fused(x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor) -> torch.
     return td.dropout_add(x, residual, P, bias=bias)
 
 
-def plain(x: torch.Tensor) -> torch.Tensor:
-    return F.dropout(x, P)
+def chain(dropout: Function, x: torch.Tensor) -> torch.Tensor:
+    """A dropout between neighbours, with which a compiler can fuse it."""
+    return x + dropout(F.gelu(x), P)
 
 
-def ours(x: torch.Tensor) -> torch.Tensor:
-    return td.dropout(x, P)
+def four(bench: Bench, own: Function, other: Function) -> dict[str, Function]:
+    return {
+        TORCH: other,
+        f"{TORCH}, compiled": bench.compile(other),
+        OURS: own,
+        f"{OURS}, compiled": bench.compile(own),
+    }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="one size")
-    quick = parser.parse_args().quick
-    print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}; {info.gather()['devices']}\n"
+AGAINST = {OURS: TORCH, f"{OURS}, compiled": f"{TORCH}, compiled"}
+
+
+def elementwise(bench: Bench) -> None:
+    tasks = {
+        "dropout": (partial(td.dropout, p=P), partial(F.dropout, p=P)),
+        "dropout_add, bias": (fused, composed),
+        "gelu, dropout, sum": (partial(chain, td.dropout), partial(chain, F.dropout)),
+    }
+    for task, (own, other) in tasks.items():
+        title(task, "over torch")
+        for rows in bench.sizes.rows:
+            for dtype in (torch.float32, HALF):
+                torch._dynamo.reset()  # or the limit of compilations is met, and eager is timed
+                x = bench.randn(rows, COLUMNS, dtype=dtype)
+                inputs = [x, torch.randn_like(x), x[0].clone()] if own is fused else [x]
+                functions = four(bench, own, other)
+                candidates = {who: Candidate(f, inputs) for who, f in functions.items()}
+                bench.rows(f"{name(dtype)} | {rows} x {COLUMNS}", candidates, AGAINST, x)
+
+
+def attentions(bench: Bench, features: int) -> dict[str, Callable[[float], Function]]:
+    """Causal attention as a function of p; its tensors are batch, heads, length, features."""
+
+    def of(function: Function) -> Callable[[float], Function]:
+        return lambda p: lambda q, k, v: function(q, k, v, None, p, True)
+
+    found = {OURS: of(td.scaled_dot_product_attention), TORCH: of(F.scaled_dot_product_attention)}
+    with suppress(ImportError):
+        from flash_attn import flash_attn_func
+
+        def flash(p: float) -> Function:
+            def run(*qkv: torch.Tensor) -> torch.Tensor:
+                y = flash_attn_func(*(t.transpose(1, 2) for t in qkv), dropout_p=p, causal=True)
+                return y.transpose(1, 2)
+
+            return run
+
+        found[PEERS["flash_attn"]] = flash
+    with suppress(ImportError):
+        import transformer_engine.pytorch as te
+
+        def engine(p: float) -> Function:
+            layer = te.DotProductAttention(
+                16, features, attention_dropout=p, qkv_format="bshd", attn_mask_type="causal"
+            )
+
+            def run(*qkv: torch.Tensor) -> torch.Tensor:
+                y = layer(*(t.transpose(1, 2).contiguous() for t in qkv))
+                return y.unflatten(-1, (16, features)).transpose(1, 2)
+
+            return run
+
+        found[PEERS["transformer_engine"]] = engine
+    return found
+
+
+def at_both(who: str) -> tuple[str, str]:
+    return f"{who}, p = 0", f"{who}, p = {P}"
+
+
+def attention(bench: Bench) -> None:
+    """The flash kernel of torch, and flash-attention, round p to 1/256."""
+    title("Causal attention of 2 samples of 16 heads", "over p = 0")
+    for length in bench.sizes.lengths:
+        for features, dtype in ((64, HALF), (128, HALF), (64, torch.float32)):
+            inputs = [bench.randn(2, 16, length, features, dtype=dtype) for _ in range(3)]
+            candidates, over = {}, {}
+            for who, make in attentions(bench, features).items():
+                without, dropped = at_both(who)
+                candidates[without] = Candidate(make(0.0), inputs)
+                candidates[dropped] = Candidate(make(P), inputs)
+                over[dropped] = without
+            bench.rows(f"{name(dtype)} | {length} x {features}", candidates, over)
+
+
+def with_ours(layer: nn.Module) -> nn.Module:
+    convert.convert(layer)
+    return layer
+
+
+def engine_layer(width: int, p: float) -> nn.Module:
+    import transformer_engine.pytorch as te
+
+    return te.TransformerLayer(
+        *(width, FEEDFORWARD, HEADS),
+        hidden_dropout=p,
+        attention_dropout=p,
+        self_attn_mask_type="no_mask",
+        attn_input_format="bshd",
     )
-    print("| what | dtype | rows x columns | who | us | of a copy | peak MiB |")
-    print("|---|---|---|---|---|---|---|")
-    for rows in (16384,) if quick else (16, 1024, 16384, 65536):
-        for dtype in (torch.float32, torch.bfloat16):
-            x = torch.randn(rows, 1024, device="cuda").to(dtype)
-            sums = [x, torch.randn_like(x), x[0].clone()]
-            into = torch.empty_like(x)
-            copy = seconds(lambda x=x, into=into: into.copy_(x))
-            tasks = {
-                "dropout": ([x], ours, plain),
-                "dropout_add with a bias": (sums, fused, composed),
-            }
-            for name, (inputs, own, other) in tasks.items():
-                for who, function in (
-                    ("torchdropout", own),
-                    ("torch", other),
-                    ("torch.compile", torch.compile(other)),
-                ):
-                    forward = lambda f=function, i=inputs: f(*i)  # noqa: E731
-                    both = with_backward(function, inputs)
-                    for what, call in ((name, forward), (f"{name}, with backward", both)):
-                        took = seconds(call)
-                        print(
-                            f"| {what} | {str(dtype)[6:]} | {rows} x 1024 | {who} | "
-                            f"{took * 1e6:.1f} | {copy / took:.2f} | {peak(call) / 2**20:.1f} |"
-                        )
-    attention((4096,) if quick else (512, 2048, 8192))
+
+
+def step(bench: Bench) -> None:
+    """A layer's forward and backward; the layer of TransformerEngine is not that of torch."""
+    title("A step of a transformer layer", "over p = 0")
+    layers: dict[str, Callable[[int, float], nn.Module]] = {
+        TORCH: torch_layer,
+        OURS: lambda width, p: with_ours(torch_layer(width, p)),
+        f"{OURS}, dropout_add": lambda width, p: with_ours(FusedEncoderLayer(width, p)),
+    }
+    if importlib.util.find_spec("transformer_engine"):
+        layers[PEERS["transformer_engine"]] = engine_layer
+    for dtype in (torch.float32, HALF):
+        x = bench.randn(*bench.sizes.step, dtype=dtype)
+        candidates, over = {}, {}
+        for who, make in layers.items():
+            without, dropped = at_both(who)
+            for label, p in ((without, 0.0), (dropped, P)):
+                layer = make(x.shape[-1], p).to(bench.device, dtype)
+                candidates[label] = Candidate(layer, [x], list(layer.parameters()))
+            over[dropped] = without
+        bench.rows(f"{name(dtype)} | {' x '.join(map(str, x.shape))}", candidates, over)
+
+
+def main(given: Iterable[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cuda")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_const", const=QUICK, dest="sizes", help="one size")
+    sizes.add_argument("--smoke", action="store_const", const=SMOKE, dest="sizes", help="tiny ones")
+    options = parser.parse_args(None if given is None else [*given])
+    bench = Bench(options.device, options.sizes or Sizes(), options.sizes is SMOKE)
+    card = "a CPU" if bench.on_cpu else torch.cuda.get_device_name(bench.device)
+    print(f"{card}, torch {torch.__version__}; {info.gather()['devices']}")
+    for package, label in PEERS.items():
+        if importlib.util.find_spec(package) is None:
+            print(f"\n{label}: not installed")
+    elementwise(bench)
+    attention(bench)
+    step(bench)
     assert devices.failed == {}, devices.failed
-
-
-def attention(lengths: tuple[int, ...]) -> None:
-    """Causal attention with dropout next to torch's, whose flash kernel rounds p to 1/256."""
-    print("\n| attention | dtype | heads x length x features | who | us | peak MiB |")
-    print("|---|---|---|---|---|---|")
-    for length in lengths:
-        for features, dtype in ((64, torch.bfloat16), (128, torch.bfloat16), (64, torch.float32)):
-            shape = (2, 16, length, features)
-            inputs = [torch.randn(shape, device="cuda").to(dtype) for _ in range(3)]
-            for who, function in (
-                ("torchdropout", td.scaled_dot_product_attention),
-                ("torch", F.scaled_dot_product_attention),
-            ):
-
-                def run(*qkv: torch.Tensor, f: Callable[..., torch.Tensor] = function):
-                    return f(*qkv, None, P, True)
-
-                both = with_backward(run, inputs)
-                for what, call in (
-                    ("forward", lambda run=run, inputs=inputs: run(*inputs)),
-                    ("with backward", both),
-                ):
-                    print(
-                        f"| {what} | {str(dtype)[6:]} | 16 x {length} x {features} | {who} | "
-                        f"{seconds(call) * 1e6:.1f} | {peak(call) / 2**20:.1f} |"
-                    )
 
 
 if __name__ == "__main__":

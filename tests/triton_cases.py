@@ -227,6 +227,32 @@ def rates():
                 yield x, key.tensor(), each.clamp(max=1.0), scaled, as_int64(base), strides
 
 
+SHAPES = (  # and mask strides: bits in order, of fewer than a byte, shared, in another order
+    ([6, 40], [40, 1]),
+    ([3], [1]),
+    ([2, 1000], [1000, 1]),
+    ([5, 64], [64, 1]),
+    ([4, 5, 3], [5, 1, 0]),
+    ([4, 9], [0, 1]),
+    ([4, 70], [1, 4]),
+    ([4, 70], [71, 1]),
+    ([3, 2], [-2, 1]),
+    ([2, 2], [0, 0]),
+    ([], []),
+    ([0, 3], [3, 1]),
+)
+
+
+def packed():
+    """The cases of `keep_bits`, whose first tensor is empty: it says on which device."""
+    for key, base in itertools.product(KEYS, BASES):
+        # At an element's own uniform only the low half decides.
+        tie = uniform(key.seed, key.stream, (base + 2) % 2**64)
+        for p in (0.3, 0.5, 1.0, tie / 2**32, (tie + 1) / 2**32):
+            for shape, strides in SHAPES:
+                yield torch.empty(0), key.tensor(), p, shape, as_int64(base), strides
+
+
 # Batch dimensions, heads of q and of k and v, queries, keys, features of both, and the rest.
 SQUARES = {
     "a tile": ((), 1, 1, 16, 32, 16, 16, {}),
@@ -408,6 +434,7 @@ CASES = {
     "counted_affine": (counts, counted.counted_affine),
     "drop_blocks": (blocks, _drop_blocks._kernel),
     "masked_by_rates": (rates, reference.masked_by_rates),
+    "keep_bits": (packed, reference.packed_bits),
     "attention": (squares, attended),
     "attention_backward": (squares_backward, attended_backward),
 }
@@ -439,7 +466,7 @@ def same(a, b):
         return all(map(same, a, b))
     if a.dtype != b.dtype or a.shape != b.shape or a.stride() != b.stride():
         return False
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
     equal = a.contiguous().view(bits) == b.contiguous().view(bits)
     return bool((equal | (a.isnan() & b.isnan())).all())
 
@@ -535,6 +562,18 @@ DAMAGES = {
         "number(scale, F), 0.0)",
         "number(scale, F), 0.0).to(tl.float16).to(F)",
     ),
+    "residual by the steps of x": (
+        "dropout_add",
+        "add.py",
+        "RESIDUAL + at(i, sizes, steps_residual)",
+        "RESIDUAL + at(i, sizes, steps_x)",
+    ),
+    "mask of columns next to each other": (
+        "dropout_add_backward",
+        "add_backward.py",
+        "own + column * step_mask",
+        "own + column",
+    ),
     "size of a block": ("dropout_add_backward", "add_backward.py", "ROWS=ROWS,", "ROWS=2 * ROWS,"),
     "blocks added in float32": (
         "dropout_add_backward",
@@ -566,6 +605,12 @@ DAMAGES = {
         "tl.where(place < GROUP, word",
         "tl.where(place >= 0, word",
     ),
+    "mask of places next to each other": (
+        "counted_affine",
+        "counted.py",
+        "[:, None] + place * step_mask",
+        "[:, None] + place",
+    ),
     "side of a block": (
         "drop_blocks",
         "drop_blocks.py",
@@ -573,11 +618,37 @@ DAMAGES = {
         "in range(block - 1):",
     ),
     "rows of a block": ("drop_blocks", "drop_blocks.py", "_1 * step_1", "_1 * step_0"),
+    "planes of a block": ("drop_blocks", "drop_blocks.py", "_2 * step_2", "_2 * step_1"),
+    "seeds by the steps of x": (
+        "drop_blocks",
+        "drop_blocks.py",
+        "at(i, sizes, steps_seeds)",
+        "at(i, sizes, steps_x)",
+    ),
+    "rounding of the scale of blocks": (
+        "drop_blocks",
+        "drop_blocks.py",
+        "bits(scale, compute_dtype(x.dtype))",
+        "bits(float(torch.tensor(scale, dtype=x.dtype)), compute_dtype(x.dtype))",
+    ),
     "threshold cut": (
         "masked_by_rates",
         "rates.py",
         "((rate * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0)",
         "(rate * 4294967296.0)",
+    ),
+    "threshold itself is dropped": ("masked_by_rates", "rates.py", ">= limit", "> limit"),
+    "words of the low halves": (
+        "masked_by_rates",
+        "rates.py",
+        "w0, w1, w2, w3 = words(seed, stream, LOW, block)",
+        "",
+    ),
+    "rates by the steps of x": (
+        "masked_by_rates",
+        "rates.py",
+        "RATES + at(i, sizes, steps_rate)",
+        "RATES + at(i, sizes, steps_x)",
     ),
     "scale in float32": (
         "masked_by_rates",
@@ -585,6 +656,28 @@ DAMAGES = {
         "(1.0 / (1.0 - rate)).to(F)",
         "(1.0 / (1.0 - rate.to(tl.float32))).to(F)",
     ),
+    "tie rule of packed bits": ("keep_bits", "keep_bits.py", ">= low", "> low"),
+    "order of bits": (
+        "keep_bits",
+        "keep_bits.py",
+        "(second.to(tl.int32) << 1)",
+        "(second.to(tl.int32) << 2)",
+    ),
+    "order of packed words": (
+        "keep_bits",
+        "keep_bits.py",
+        "above(w1, limit, TIES) << 2",
+        "above(w2, limit, TIES) << 2",
+    ),
+    "no tie of packed bits is found": (
+        "keep_bits",
+        "keep_bits.py",
+        "tl.max((ties != 0)",
+        "tl.min((ties != 0)",
+    ),
+    "bits after the last": ("keep_bits", "keep_bits.py", "& ((1 << inside) - 1)", "& 255"),
+    "bits after the last, in places": ("keep_bits", "keep_bits.py", ") & inside", ")"),
+    "a base within a block": ("keep_bits", "keep_bits.py", "and base % PER_BLOCK == 0", ""),
     "index of a head": (
         "attention",
         "attention.py",

@@ -107,6 +107,8 @@ def cases():
     x = numbers((512, 1024), torch.bfloat16)
     args = x, KEY, x.float(), x[0], 0.1, 1.1, 0, [1024, 1]
     yield "dropout_add", "rows, with a bias, to float32", args
+    for name, strides in (("one row", [64, 1]), ("any strides", [1, 64])):
+        yield "keep_bits", name, (torch.empty(0), KEY, 0.1, [64, 64], 0, strides)
     yield from squares()
 
 
@@ -149,6 +151,8 @@ def compile_all(target, fused):
             if name in vars(module):
                 compiling(vars(module)[name])
     for operator, case, args in cases():
+        if fused and operator not in ("masked_affine", "noise_affine"):
+            continue
         compiled.clear()
         ours.load(operator)(*args)
         for name, options, made in compiled:
@@ -164,11 +168,14 @@ def tool(name, *args):
 
 
 def elements(options, lanes):
-    """Return the elements of a thread; in attention, pairs of a query and a key in a tile."""
+    """Return the elements of a thread: in attention pairs of query and key, of packed bits bits."""
     of_row = options.get("BLOCKS", 0) * (4 if "LAW" in options else 8)
     of_groups = options.get("COUNT", 0) * options.get("SIDE", 0)
     of_tile = options.get("M", 0) * options.get("N", 0)
-    program = of_row or of_groups or of_tile or options.get("PLACES") or options["COLUMNS"]
+    of_bytes = 8 * options.get("CALLS", 0)
+    program = (
+        of_row or of_bytes or of_groups or of_tile or options.get("PLACES") or options["COLUMNS"]
+    )
     return program / (lanes * options.get("num_warps", 4))
 
 
@@ -279,7 +286,10 @@ def facts(options, made):
     registers, stack, local = (
         int(re.search(rf"{name}:(\d+)", usage)[1]) for name in ("REG", "STACK", "LOCAL")
     )
-    machine = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][\w.]*)", code)
+    # `HFMA2 R0, -RZ, RZ, ...` is a constant: zero times zero, and a sum.
+    machine = re.findall(
+        r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?(?!HFMA2\S* R\w+, -RZ, RZ,)([A-Z][\w.]*)", code
+    )
     of_ptx = re.findall(r"^\s+(?:@!?%\w+ )?([a-z_]\S+)", made.asm["ptx"], re.M)
     return {
         "instructions": sorted(set(of_ptx)),

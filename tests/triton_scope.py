@@ -4,8 +4,9 @@
 
 A process of its own, since Triton reads TRITON_INTERPRET when it is imported. For each function of
 this library, and models of torch, the draws of a whole batch and of its parts are compared with
-those of the other kernels. It prints one JSON object: the cases, those that differ, and which of
-Triton's kernels ran.
+those of the other kernels, and for each module of this library the result and the gradients of a
+step. It prints one JSON object: the cases, those that differ, which of Triton's kernels ran, and
+the modules for which none did.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from torch.nn import functional as torch_F
 
 import torchdropout as td
-from keyed_parts import FUNCTIONS, ROUNDED, SCOPE, Calls, X
+from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Calls, X
+from torchdropout.kernels import triton
 
 TORCHS = {
     "torch: dropout": lambda x: torch_F.dropout(x, 0.4),
@@ -46,9 +48,51 @@ def drawn(function: object) -> list[torch.Tensor]:
     return [whole, torch.cat(parts)]
 
 
+def stepped(name: str) -> list[torch.Tensor]:
+    """Result and gradients of a module, of its parameters too."""
+    make, call = MODULES[name]
+    torch.manual_seed(5)
+    module, x = make(), X.clone().requires_grad_()
+    y = call(module, x)
+    learned = [t for t in (x, *module.parameters()) if t.requires_grad]
+    weights = torch.linspace(-1.0, 1.0, y.numel()).view(y.shape)
+    gradients = torch.autograd.grad(y, learned, weights, allow_unused=True)
+    return [y, *(g for g in gradients if g is not None), torch.rand(1)]
+
+
+def same(one: torch.Tensor, two: torch.Tensor, exact: bool) -> bool:
+    return torch.equal(one, two) if exact else torch.allclose(one, two, 1e-5, 1e-5)
+
+
+def of_modules(others: list[str]) -> dict[str, list[object]]:
+    """Those that differ from another kernel's, and those that call none of Triton's."""
+    calls, load = [], triton.load
+
+    def counting(operator: str) -> object:
+        calls.append(operator)
+        return load(operator)
+
+    differ, without = [], []
+    triton.load = counting
+    for name in MODULES:
+        calls.clear()
+        found = stepped(name)
+        if not calls:
+            without.append(name)
+        for other in others:
+            with td.backends.use(other):
+                expected = stepped(name)
+            pairs = zip(found, expected, strict=True)
+            if not all(same(*pair, "Attention" not in name) for pair in pairs):
+                differ.append((name, other))
+    triton.load = load
+    return {"differ": differ, "without": without}
+
+
 def main() -> None:
     others = [name for name in td.backends.available() if name != "triton"]
-    differ = []
+    modules = of_modules(others)
+    differ = modules["differ"]
     for name, function in {**OWN, **TORCHS}.items():
         exact = name not in ROUNDED and name != "torch: attention"
         found = drawn(function)
@@ -56,12 +100,21 @@ def main() -> None:
             with td.backends.use(other):
                 expected = drawn(function)
             for one, two in zip(found, expected, strict=True):
-                same = torch.equal(one, two) if exact else torch.allclose(one, two, 1e-5, 1e-5)
-                if not same:
+                if not same(one, two, exact):
                     differ.append((name, other))
     home = "torchdropout.kernels.triton."
     ran = sorted(name.removeprefix(home) for name in sys.modules if name.startswith(home))
-    print(json.dumps({"cases": len(OWN) + len(TORCHS), "differ": differ, "ran": ran}))
+    print(
+        json.dumps(
+            {
+                "cases": len(OWN) + len(TORCHS),
+                "modules": sorted({name.partition(",")[0] for name in MODULES}),
+                "differ": differ,
+                "ran": ran,
+                "without": modules["without"],
+            }
+        )
+    )
 
 
 main()

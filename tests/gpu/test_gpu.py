@@ -1,6 +1,13 @@
-"""What needs a GPU: `make gpu`. Without one all of it is skipped."""
+"""What needs a GPU: `make gpu`. Without one all of it is skipped.
+
+Where `TEST_DEVICE` is `cpu`, some cases of `TestBits` and `TestOpcheck` run in the interpreter,
+so that a fault of these tests is met before a GPU is: `tests/kernels/test_triton.py` does so.
+"""
 
 from __future__ import annotations
+
+import itertools
+import os
 
 import pytest
 import torch
@@ -9,19 +16,22 @@ import torchdropout as td
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
-from torchdropout.kernels import add, devices
+from torchdropout.kernels import add, devices, triton
+from torchdropout.ops import _masked_affine
 from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
-from triton_cases import CASES, agree, operator_of
+from triton_cases import AGREE, CASES, agree, operator_of
 from verify import _ours
 
-DEVICE = "cuda"
+DEVICE = os.environ.get("TEST_DEVICE", "cuda")
 KEY = Key(2**63 + 5, 2**40 + 1)
+STEP = 1 if DEVICE != "cpu" else 83  # every such case
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+    pytest.mark.skipif(DEVICE != "cpu" and not torch.cuda.is_available(), reason="needs a GPU"),
 ]
+on_gpus_only = pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +42,19 @@ def no_kernel_fails():
     assert not any(devices.refused.values())
 
 
-def moved(args):
+def moved(args, device=None):
     """The arguments of an operator, on the GPU; its key stays on the CPU."""
     return [
-        a.to(DEVICE) if isinstance(a, torch.Tensor) and place != 1 else a
+        placed(a, device or DEVICE) if isinstance(a, torch.Tensor) and place != 1 else a
         for place, a in enumerate(args)
     ]
+
+
+def placed(t, device):
+    """A copy with the strides and the offset of a tensor: `to` would make it dense."""
+    numbers = t.untyped_storage().nbytes() // t.element_size()
+    whole = t.as_strided((numbers,), (1,), 0).to(device, copy=True)
+    return whole.as_strided(t.shape, t.stride(), t.storage_offset())
 
 
 def on_cpu(result):
@@ -49,13 +66,25 @@ class TestBits:
     def test_of_all_cases_are_those_of_the_reference(self, name):
         cases, expected = CASES[name]
         operator, differ = operator_of(name), []
-        for number, args in enumerate(cases()):
-            # Moving keeps strides only of dense tensors: the same on both sides.
-            args = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
-            if not agree(name, on_cpu(operator(*moved(args))), expected(*args)):
+        for number, args in enumerate(itertools.islice(cases(), 0, None, STEP)):
+            own = moved(args)
+            assert own[0].stride() == args[0].stride()
+            if not agree(name, on_cpu(operator(*own)), expected(*args)):
                 differ.append((number, args[0].dtype, args[0].shape, args[2:]))
         assert differ == []
 
+    def test_the_copies_have_strides_and_offsets(self):
+        for t in (
+            torch.arange(40.0)[3::3],
+            torch.ones(1, 5).expand(7, 5),
+            torch.rand(4, 5)[:, 2:].t(),
+        ):
+            own = placed(t, DEVICE)
+            assert torch.equal(own.cpu(), t)
+            assert (own.stride(), own.storage_offset()) == (t.stride(), t.storage_offset())
+            assert own.data_ptr() != t.data_ptr()
+
+    @on_gpus_only
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
     def test_of_more_elements_than_an_int32_counts(self, dtype):
         if torch.cuda.mem_get_info()[0] < 40 * 2**30:
@@ -67,6 +96,7 @@ class TestBits:
             part = F.dropout(torch.ones(2048, dtype=dtype), 0.1, key=KEY, layout=layout)
             assert torch.equal(y[start : start + 2048].cpu(), part)
 
+    @on_gpus_only
     def test_of_sums_over_many_rows(self):
         x, residual = torch.randn(3 * add.ROWS + 7, 300), torch.randn(3 * add.ROWS + 7, 300)
         bias, found = torch.randn(300), []
@@ -114,14 +144,30 @@ class TestAttention:
         torch.autograd.grad(y.sum(), q)
 
 
-class TestTorch:
-    @pytest.mark.parametrize("name", ["masked_affine", "noise_affine", "counted_affine"])
-    def test_opcheck(self, name):
-        args = next(a for a in CASES[name][0]() if a[0].shape == (6, 40))
-        args = moved([a.clone() if isinstance(a, torch.Tensor) else a for a in args])
-        args[0] = args[0].nan_to_num(0.5, 1.0, -1.0).requires_grad_()
-        torch.library.opcheck(operator_of(name), tuple(args))
+class TestOpcheck:
+    """A case of each operator; attention is a function."""
 
+    @pytest.mark.parametrize("name", sorted({*triton.OPERATORS} - {*AGREE}))
+    def test_of_operators(self, name):
+        args = moved(next(a for a in CASES[name][0]() if a[0].ndim > 1 or name == "keep_bits"))
+        for place, a in enumerate(args):
+            if isinstance(a, torch.Tensor) and a.dtype == torch.float32:  # it compares NaNs too
+                args[place] = a.nan_to_num(0.5, 1.0, -1.0)
+        if name not in ("keep_bits", "dropout_add", "dropout_add_backward"):
+            args[0].requires_grad_()
+        results = torch.library.opcheck(operator_of(name), tuple(args))
+        assert set(results.values()) == {"SUCCESS"}
+
+    @pytest.mark.parametrize("operator", [_masked_affine._fused, _masked_affine._fused_of])
+    def test_of_what_fuses(self, operator):
+        x = torch.randn(6, 40, device=DEVICE, requires_grad=True)
+        constants = torch.tensor([0.3, 1 / 0.7, 0.0, 0.0], dtype=torch.float64)
+        numbers = (0.3, 1 / 0.7) if operator is _masked_affine._fused else (constants,)
+        results = torch.library.opcheck(operator, (x, KEY.tensor(), *numbers, 3, [40, 1]))
+        assert set(results.values()) == {"SUCCESS"}
+
+
+class TestTorch:
     def test_compiled_is_eager(self):
         x = torch.randn(64, 100, device=DEVICE)
         compiled = torch.compile(lambda x: F.dropout(x * 2, 0.3, key=KEY) + 1)
@@ -152,6 +198,36 @@ class TestTorch:
             expected = torch.where(y == 0, 0.0, torch.full_like(x, 2.0) * (1 / (1 - p)))
             assert torch.equal(y, expected)
             assert torch.equal(gradient, expected)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+class TestSeveralDevices:
+    """A launch is for the current device, whatever the tensors'."""
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_of_a_tensor_elsewhere_than_the_current_device(self, name):
+        cases, expected = CASES[name]
+        operator = operator_of(name)
+        with torch.cuda.device(0):
+            for args in itertools.islice(cases(), 0, None, 29):
+                found = operator(*moved(args, "cuda:1"))
+                for each in found if isinstance(found, tuple) else (found,):
+                    assert each.device == torch.device("cuda", 1)
+                assert agree(name, on_cpu(found), expected(*args))
+            assert torch.cuda.current_device() == 0
+
+    def test_of_a_draw_and_its_gradient(self):
+        found = []
+        for device in ("cpu", "cuda:0", "cuda:1"):
+            torch.manual_seed(3)
+            x = torch.linspace(1.0, 2.0, 5000).to(device).requires_grad_()
+            with torch.cuda.device(0):
+                y = F.dropout(x, 0.3)
+                (gradient,) = torch.autograd.grad(y.sum(), x)
+            assert y.device == gradient.device == x.device
+            found.append((y.detach().cpu(), gradient.cpu()))
+        for other in found[1:]:
+            assert all(map(torch.equal, found[0], other))
 
 
 class TestGraphsAndStreams:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import torchdropout
-from torchdropout import Key, backends, info
+from torchdropout import Key, backends, info, nn
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
 from torchdropout.functional import _attention, scaled_dot_product_attention
@@ -60,7 +60,6 @@ def _numbers(package):
 # The interpreter of Triton 3.6 reads the bound of a loop as an array of one element, which NumPy
 # 2.4 refuses. What it compiles is not concerned.
 LOOPS = {"dropout_add_backward", "drop_blocks", *ATTENTION}
-ALONE = {"keep_bits"}  # triton_keep_bits.py
 loops = pytest.mark.skipif(
     importlib.util.find_spec("triton") is not None
     and _numbers("triton") < [3, 7]
@@ -70,7 +69,6 @@ loops = pytest.mark.skipif(
 OPERATORS = [
     pytest.param(operator, marks=loops if operator in LOOPS else ())
     for operator in triton.OPERATORS
-    if operator not in ALONE
 ]
 
 
@@ -103,19 +101,19 @@ class TestBits:
         assert found["cases"] == found["calls"]
         unnoticed = [damage for damage, noticed in found["noticed"].items() if not noticed]
         assert unnoticed == ["none"]
-        assert len(found["noticed"]) >= 3
+        assert len(found["noticed"]) - len(unnoticed) >= 4
         assert not found.get("of equal words", False)
         return found["cases"]
 
     @pytest.mark.parametrize("operator", OPERATORS)
-    def test_they_are_those_of_the_reference(self, operator):
-        """Some of the cases are run, and every damage of a kernel is noticed."""
+    def test_some_of_the_cases(self, operator):
+        """They are those of the reference, and every damage of a kernel is noticed."""
         share, least = (0.1, 60) if operator in ATTENTION else (0.25, 120)  # attention takes longer
         assert self.cases(operator, share) >= least
 
     @pytest.mark.slow
     @pytest.mark.parametrize("operator", OPERATORS)
-    def test_all_cases(self, operator):
+    def test_all_of_the_cases(self, operator):
         assert self.cases(operator, 1) >= 600
 
     def test_the_whole_library_runs_on_them(self):
@@ -153,13 +151,18 @@ class TestBits:
 
     @loops
     def test_scopes_draw_what_they_draw_on_other_kernels(self):
-        """The whole batch and its parts are drawn, for each function of the library."""
+        """The whole batch and its parts are drawn, for each function of the library.
+
+        Modules have the results and gradients that they have on the other kernels.
+        """
         env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
         found = json.loads(run(str(SCRIPTS / "triton_scope.py"), **env).splitlines()[-1])
         assert found["differ"] == []
         assert found["cases"] >= 38
-        kernels = {"add", "attention", "bernoulli", "counted", "drop_blocks", "noise", "rates"}
-        assert set(found["ran"]) == {*kernels, "walk"}
+        public = {name for name, each in vars(nn).items() if isinstance(each, type)}
+        assert public <= set(found["modules"])
+        assert found["without"] == ["TokenDropout"]
+        assert set(found["ran"]) == {*triton.OPERATORS.values(), "walk"} - {"keep_bits"}
 
     @loops
     def test_attention_runs_on_them(self):
@@ -173,6 +176,17 @@ class TestBits:
             output, *gradients = zip(ours, of_torch, strict=True)
             assert output[0] <= 1.5 * output[1], dtype
             assert all(own <= 5 * theirs for own, theirs in gradients), dtype
+
+    @loops
+    def test_the_tests_for_a_gpu_can_run(self):
+        """Those of bits and of operators, of a share of the cases."""
+        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton", "TEST_DEVICE": "cpu"}
+        script = str(SCRIPTS / "gpu" / "test_gpu.py")
+        options = "-q", "-p", "no:cacheprovider", "-k", "TestBits or TestOpcheck"
+        text = run("-m", "pytest", *options, script, **env)
+        found = re.search(r"(\d+) passed, (\d+) skipped", text)
+        assert int(found[1]) >= 2 * len(triton.OPERATORS)
+        assert int(found[2]) == 3
 
     def test_it_is_not_chosen_for_its_speed(self):
         text = run(
@@ -195,14 +209,49 @@ def compiled(tmp_path_factory):
             env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(folder)}
             script = str(SCRIPTS / "triton_compiled.py")
             found = json.loads(run(script, *args, **env).splitlines()[-1])
-            assert {operator for (operator, _, _), _ in found} == {*triton.OPERATORS} - ALONE
+            operators = {operator for (operator, _, _), _ in found}
+            assert operators == {*triton.OPERATORS} or "fused" in args
             known[args] = {tuple(label): facts for label, facts in found}
         return known[args]
 
     return compiled
 
 
-NVIDIA = ["sm_90", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sm_80", "sm_100"))]
+# Products and sums alone; so is uniform noise.
+PLAIN = {"masked_affine", "dropout_add", "dropout_add_backward", "counted_affine", "drop_blocks"}
+PLAIN |= {"keep_bits"}
+
+
+def is_plain(operator, dtype, case):
+    return operator in PLAIN or case.endswith("uniform")
+
+
+def fused(facts):
+    """The fused operations of the machine code, and those that flush subnormal numbers."""
+    return (i for i in facts["machine"] if re.match(r"[FDH]FMA|[FH](ADD|MUL)\S*\.FTZ", i))
+
+
+# A p for each element; any strides alone; a byte for eight elements.
+NARROW = {"masked_by_rates", "drop_blocks", "keep_bits"}
+
+
+def moves_16_bytes(operator, dtype, case):
+    """The elements of the tensors lie next to each other, and a program has enough of them."""
+    if operator in NARROW:
+        return False
+    if case == "2 of 4":
+        return dtype in ("float32", "float64")  # a thread has four elements
+    starts = ("one row", "a bit for each row", "rows, with a bias", "without sums")
+    return operator in ATTENTION or case.startswith(starts)
+
+
+def target(name, *marks):
+    """One process compiles for it, and looks at all that it made."""
+    return pytest.param(name, marks=[pytest.mark.xdist_group(name), *marks])
+
+
+SM_90, GFX942 = target("sm_90"), target("gfx942")
+NVIDIA = [SM_90, *(target(name, pytest.mark.slow) for name in ("sm_80", "sm_100"))]
 
 
 @needs_triton
@@ -221,14 +270,24 @@ class TestCompiled:
         assert {"mul.rn.f32", "mul.rn.f64", "add.rn.f64", "div.rn.f32", "sqrt.rn.f32"} <= every
 
     @pytest.mark.parametrize("target", NVIDIA)
+    def test_nor_does_the_machine_code_fuse_any(self, compiled, target):
+        """Only kernels that multiply and add are meant: quotients and roots consist of fused ones."""
+        plain = {label: f for label, f in compiled(target).items() if is_plain(*label)}
+        assert {label: f["machine"] for label, f in plain.items() if any(fused(f))} == {}
+        assert {operator for operator, *_ in plain} == {"noise_affine", *PLAIN}
+
+    @pytest.mark.parametrize("target", NVIDIA)
     def test_contiguous_tensors_move_16_bytes_at_a_time(self, compiled, target):
+        seen = set()
         for label, facts in compiled(target).items():
-            operator, dtype, case = label
-            if operator == "masked_by_rates" or not case.startswith("one row"):
-                continue
-            wide = any(i.startswith("LDG.E.128") or ".128" in i for i in facts["machine"])
-            assert wide, label
-            assert "ld.global.v4.b32" in facts["instructions"] or dtype == "float64", label
+            if moves_16_bytes(*label):
+                vector = "v2.b64" if label[1] == "float64" else "v4.b32"
+                for kind in ("ld", "st"):
+                    assert f"{kind}.global.{vector}" in facts["instructions"], label
+                for kind in ("LDG", "STG"):
+                    assert any(i.startswith(f"{kind}.E.128") for i in facts["machine"]), label
+                seen.add(label[0])
+        assert seen == {*triton.OPERATORS} - NARROW
 
     @pytest.mark.parametrize("target", NVIDIA)
     def test_bfloat16_is_rounded_to_nearest(self, compiled, target):
@@ -236,7 +295,7 @@ class TestCompiled:
             if dtype == "bfloat16" and "over_blocks" not in case and "to float32" not in case:
                 assert any(i.startswith("cvt.rn.bf16") for i in facts["instructions"]), operator
 
-    @pytest.mark.parametrize("target", [*NVIDIA, "gfx942"])
+    @pytest.mark.parametrize("target", [*NVIDIA, GFX942])
     def test_no_register_is_spilled(self, compiled, target):
         assert {label: f["spills"] for label, f in compiled(target).items() if f["spills"]} == {}
 
@@ -245,6 +304,8 @@ class TestCompiled:
         for dtype, most in (("float32", 24), ("bfloat16", 22)):
             facts = compiled(target)["masked_affine", dtype, "one row"]
             assert 15 < facts["vector"] <= most
+        bits = compiled(target)["keep_bits", "float32", "one row"]
+        assert 8 < bits["vector"] < facts["vector"]
 
     @pytest.mark.parametrize("target", NVIDIA)
     def test_attention_of_half_types_uses_tensor_cores(self, compiled, target):
@@ -256,15 +317,19 @@ class TestCompiled:
                 seen += 1
         assert seen >= 15
 
-    @pytest.mark.slow
-    def test_a_fused_operation_would_be_seen(self, compiled):
-        for label, facts in compiled("sm_90", "fused").items():
-            if label[0] == "noise_affine":
+    @pytest.mark.parametrize("target", [SM_90])
+    def test_a_fused_operation_would_be_seen(self, compiled, target):
+        found = compiled(target, "fused")
+        assert len(found) >= 17
+        for label, facts in found.items():
+            if label[0] == "noise_affine" or label[2].endswith("with a shift"):
                 assert any("fma.rn" in i for i in facts["instructions"]), label
+                assert any(fused(facts)), label
 
-    def test_amd(self, compiled):
+    @pytest.mark.parametrize("target", [GFX942])
+    def test_amd(self, compiled, target):
         """Divisions consist of fused operations there: only float64, where there are none."""
-        found = compiled("gfx942").items()
+        found = compiled(target).items()
         wide = {label: facts for label, facts in found if label[1] == "float64"}
         wide = {label: facts for label, facts in wide.items() if label[0] != "masked_by_rates"}
         assert len(wide) >= 8
@@ -272,28 +337,6 @@ class TestCompiled:
             fused = [i for i in facts["instructions"] if re.match("v_fmac?_f64", i)]
             assert fused == [], label
         assert any("v_mul_f64" in facts["instructions"] for facts in wide.values())
-
-
-@needs_triton
-class TestKeepBits:
-    def test_they_are_those_of_the_reference(self):
-        """And every damage of the kernel is noticed."""
-        script = str(SCRIPTS / "triton_keep_bits.py")
-        env = {"TRITON_INTERPRET": "1", "TORCHDROPOUT_BACKEND": "triton"}
-        found = json.loads(run(script, **env).splitlines()[-1])
-        assert found["differ"] == []
-        assert found["cases"] == found["calls"] >= 1900
-        assert all(found["noticed"].values()), found["noticed"]
-        assert len(found["noticed"]) >= 7
-
-    @pytest.mark.parametrize("target", NVIDIA)
-    def test_compiled(self, tmp_path, target):
-        """Fewer instructions than dropout of a contiguous tensor takes for an element."""
-        script = str(SCRIPTS / "triton_keep_bits.py")
-        env = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-        found = json.loads(run(script, target, **env).splitlines()[-1])
-        assert 8 < found["in_blocks"]["vector"] < 21
-        assert all(part["spills"] == 0 and part["fused"] == [] for part in found.values())
 
 
 class TestWithout:

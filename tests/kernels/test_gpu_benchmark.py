@@ -1,0 +1,93 @@
+"""`benchmarks/gpu.py` on a CPU, in small sizes: what it would measure on a GPU can be measured."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torchdropout
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FLASH = """
+import torch.nn.functional as F
+def flash_attn_func(q, k, v, dropout_p=0.0, softmax_scale=None, causal=False):
+    if q.element_size() != 2:
+        raise RuntimeError("FlashAttention only support fp16 and bf16 data type")
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    y = F.scaled_dot_product_attention(q, k, v, None, dropout_p, causal, scale=softmax_scale)
+    return y.transpose(1, 2)
+"""
+ENGINE = """
+from flash_attn import flash_attn_func
+from torch import nn
+class DotProductAttention(nn.Module):
+    def __init__(self, num_attention_heads, kv_channels, *, attention_dropout, qkv_format,
+                 attn_mask_type):
+        super().__init__()
+        assert (qkv_format, attn_mask_type) == ("bshd", "causal")
+        self.shape, self.p = (num_attention_heads, kv_channels), attention_dropout
+    def forward(self, query_layer, key_layer, value_layer):
+        assert query_layer.shape[2:] == self.shape and query_layer.is_contiguous()
+        y = flash_attn_func(query_layer, key_layer, value_layer, self.p, causal=True)
+        return y.flatten(-2)
+class TransformerLayer(nn.TransformerEncoderLayer):
+    def __init__(self, hidden_size, ffn_hidden_size, num_attention_heads, *, hidden_dropout,
+                 attention_dropout, self_attn_mask_type, attn_input_format):
+        assert (self_attn_mask_type, attn_input_format) == ("no_mask", "bshd")
+        super().__init__(hidden_size, num_attention_heads, ffn_hidden_size, hidden_dropout,
+                         batch_first=True)
+"""
+
+
+def run(*command, path=()):
+    home = Path(torchdropout.__file__).parents[1]
+    paths = os.pathsep.join(map(str, (*path, home, BENCHMARKS)))
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_every_row_is_measured(tmp_path):
+    """With stand-ins for what else may be installed, with the arguments of these."""
+    for name, text in (
+        ("flash_attn/__init__.py", FLASH),
+        ("transformer_engine/__init__.py", ""),
+        ("transformer_engine/pytorch.py", ENGINE),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    script = str(BENCHMARKS / "gpu.py")
+    done = run("-W", "error", script, "--device", "cpu", "--smoke", path=[tmp_path])
+    assert "recompile" not in done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert {len(row) for row in rows} == {9}
+    for _, _, what, who, us, share, ratio, _, kept in rows:
+        assert who == "who" or us.startswith("does not run: RuntimeError") or float(us) > 0
+        if us.startswith("does"):
+            continue
+        if "p = 0.1" in who:
+            assert float(ratio) > 0
+        assert (what == "with backward") == (kept[:1].isdigit())
+        assert "compiled" not in who or float(share) >= 0
+    of = [[row[3] for row in rows if row[2] == what] for what in ("forward", "with backward")]
+    # Three tasks in two sizes and two dtypes; three shapes; two dtypes.
+    assert len(of[0]) == 3 * 4 * 5 + 3 * 8 + 2 * 8
+    assert len(of[1]) == 3 * 4 * 4 + 3 * 8 + 2 * 8
+    failed = {tuple(row[:2]) for row in rows if row[4].startswith("does")}
+    assert failed == {("float32", "24 x 64")}  # of these, half types alone
+
+
+def test_what_is_not_installed_is_said():
+    code = """if True:
+    import gpu
+    gpu.elementwise = gpu.attention = gpu.step = lambda bench: None
+    gpu.main(["--device", "cpu", "--smoke"])
+    """
+    done = run("-c", code)
+    assert "flash-attention: not installed" in done.stdout
+    assert "TransformerEngine: not installed" in done.stdout
