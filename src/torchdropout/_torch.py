@@ -378,6 +378,29 @@ def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
     return [(r, handle.id, r[handle.id]) for r in registries if handle.id in r]
 
 
+def remove_hooks(module: torch.nn.Module, kind: type) -> None:
+    """Remove the hooks of a module that are of a class."""
+    registries = [getattr(module, name) for name in HOOKS]
+    found = {
+        number
+        for registry in registries
+        if isinstance(registry, dict)
+        for number, hook in registry.items()
+        if isinstance(hook, kind)
+    }
+    for registry in registries:
+        if isinstance(registry, dict):
+            for number in found:
+                registry.pop(number, None)
+
+
+def reserve_hooks(number: int) -> int:
+    """Have further hooks get numbers from this on or higher ones; returns the next."""
+    handle = torch.utils.hooks.RemovableHandle
+    handle.next_id = max(handle.next_id, number)
+    return handle.next_id
+
+
 def is_compiled(module: torch.nn.Module) -> bool:
     """Whether `Module.compile()` was called, or it is what `torch.compile` returned."""
     return compiled_call(module) is not None or COMPILED in children(module)

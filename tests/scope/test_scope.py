@@ -4,6 +4,7 @@ import contextlib
 import copy
 import gc
 import hashlib
+import io
 import pickle
 import threading
 import weakref
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as torch_F
+from torch.optim.swa_utils import AveragedModel
 
 import torchdropout as td
 from keyed_parts import SCOPE, Calls
@@ -187,6 +189,67 @@ def test_copies_before_and_after(again):
     for other in (first, second):
         with td.keyed(other, **SCOPE):
             assert torch.equal(other(X), expected)
+
+
+def saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), saved, AveragedModel]
+)
+def test_a_copy_within_a_scope_is_free_of_it(again):
+    """Such as that of the best model so far."""
+    model = nn.Sequential(net(), td.nn.LayerDrop(nn.Linear(12, 12), 0.5))
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+        other = again(model)
+        assert not torch.equal(other(X), expected)  # by torch's generator
+        twice = again(again(model))
+    assert all(not any(hooks) for hooks in traces(other)[0])
+    found = [twice(X) for _ in range(3)]
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(other.eval()(X), model.eval()(X))
+    other.train()
+    with td.keyed(other, **SCOPE):
+        assert torch.equal(other(X), expected)
+
+
+def test_a_copy_within_passes_is_free_of_them():
+    model = net().eval()
+    with td.mc.active(model):
+        model(X)
+        other = copy.deepcopy(model)
+    assert torch.equal(other(X), model(X))
+
+
+def test_a_copy_whose_forward_fails_says_so():
+    model = nn.Sequential(Fails({5}))
+    with td.keyed(model, **SCOPE):
+        model(X)
+        other = copy.deepcopy(model)
+    other[0].at = {other[0].calls + 1}
+    with pytest.raises(ZeroDivisionError):
+        other(X)
+    assert all(not any(hooks) for hooks in traces(other)[0])
+
+
+def test_the_hooks_of_a_file_keep_their_numbers():
+    """A hook that another process registers must not get one of them, and with it its arguments."""
+    model = net()
+    with td.keyed(model, **SCOPE):
+        file = pickle.dumps(model)
+    handle = torch.utils.hooks.RemovableHandle
+    before, handle.next_id = handle.next_id, 0
+    try:
+        other = pickle.loads(file)
+        assert handle.next_id >= before
+    finally:
+        handle.next_id = max(before, handle.next_id)
+    other(X)
 
 
 def test_an_averaged_model_has_the_masks_of_the_model():

@@ -185,7 +185,41 @@ class Scope(Protocol):
         """Be in the scope where a forward was, when a region is computed again; None in a look."""
 
 
-class _Enter:
+class _Free:
+    """In a copy of a module, what stands for a scope's hooks of that module.
+
+    A registry of hooks cannot be copied without one of them. The first forward takes them out.
+    """
+
+    def __call__(self, module: torch.nn.Module, *_: Any) -> None:
+        if not is_dynamo_compiling():
+            _torch.remove_hooks(module, _Free)
+
+
+def _freed(next_number: int) -> _Free:
+    """One of a file, whose number no hook of this process may get."""
+    _torch.reserve_hooks(next_number)
+    return _Free()
+
+
+class _OfScope:
+    """A hook of a scope, of which a copy or a file of the module has nothing."""
+
+    def __reduce__(self) -> Any:
+        return _freed, (_torch.reserve_hooks(0),)
+
+
+class _Calls(_OfScope):
+    """A hook that calls a function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+class _Enter(_OfScope):
     """A hook before a module's forward."""
 
     def __init__(self, watcher: Watcher, path: str) -> None:
@@ -202,7 +236,7 @@ class _Enter:
         watcher.frames.append(self.path)
 
 
-class _Leave:
+class _Leave(_OfScope):
     """A hook after a module's forward, however it ends."""
 
     def __init__(self, watcher: Watcher) -> None:
@@ -351,7 +385,7 @@ class Watcher:
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
             if inject is not None:
-                given = functools.partial(inject, self)
+                given = _Calls(functools.partial(inject, self))
                 yield _Hook(functools.partial(before, given, with_kwargs=True))
             # A parametrized module has a class of its own, and may draw.
             if type(module).__module__ in QUIET and module is not inner:
@@ -368,7 +402,7 @@ class Watcher:
             else:  # what torch.compile returned, whose hooks run outside the graph
                 yield _Hook(
                     functools.partial(
-                        module.register_forward_pre_hook, self._outside_of, prepend=True
+                        module.register_forward_pre_hook, _Calls(self._outside_of), prepend=True
                     ),
                     first=True,
                 )
@@ -378,12 +412,11 @@ class Watcher:
 
     def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
         # On the model as it was given: the hooks of a compiled one run outside the graph.
-        begin = functools.partial(
-            model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
-        )
+        before, after = model.register_forward_pre_hook, model.register_forward_hook
+        begin = functools.partial(before, _Calls(self._begin), with_kwargs=True, prepend=True)
         yield _Hook(begin, first=True)
-        yield _Hook(functools.partial(model.register_forward_hook, self._complete))
-        yield _Hook(functools.partial(model.register_forward_hook, self._end, always_call=True))
+        yield _Hook(functools.partial(after, _Calls(self._complete)))
+        yield _Hook(functools.partial(after, _Calls(self._end), always_call=True))
 
     def remove(self) -> None:
         """Take the hooks off."""
