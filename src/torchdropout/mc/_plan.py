@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 from .. import _torch
 from .._validate import check_p, check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError, TorchDropoutError
+from ..process_state import TORCHS
 from ..random import Key
 from ..scope import SiteId
 from ..scope._handlers import injected
@@ -115,6 +116,10 @@ class _Look(Look):
                 break
             sites = sites.joined(self._with_keys_of(step).sites(batch_dim))
         return sites
+
+    def draws_more(self) -> bool:
+        """Whether something draws that cannot be given a key."""
+        return bool(self.missed or self.own or self.hidden)
 
     def _with_keys_of(self, step: int) -> Look:
         self.key_of = lambda site: Key(step, site.stream())
@@ -269,6 +274,8 @@ def find_plan(
         if any(isinstance(given, Mapping) for given in args):
             expected += " (give the arguments in a mapping as **mapping)"
         wrong_value("args", expected, args)
+    include = None if include is None else _patterns("include", include)
+    exclude = _patterns("exclude", exclude)
     inner = unwrapped(model)
     modules = tree_of(inner).paths
     by_call = _Look(inner, args, kwargs, forced=True).draws()
@@ -282,27 +289,33 @@ def find_plan(
     everything = look(allowed)
     target = everything.all_draws(paths)
     scripted = _scripted_draws(modules)
-    if not (target or everything.missed or everything.hidden or scripted):
+    if not (target or scripted or everything.draws_more()):
         raise ArgumentValueError(
             "Expected a model that draws, got none: neither a dropout of torch or of this library "
             "with p > 0, nor a call of bernoulli, rand or randn, runs in its forward."
         )
-    rates = _rates(target, include, exclude, p)
+    known = {site.path for site in (*target, *everything.missed, *everything.own, *scripted)}
+    rates = _rates(target, include, exclude, p, {*modules} if everything.hidden else known)
+    chosen = {path for path in modules if _is_chosen(path, include, exclude)}
+    wanted = everything
+    if chosen != modules.keys():
+        wanted = look(allowed & chosen)
+        wanted.all_draws(paths & chosen)
     own = _with_own_draws(modules)
     owners = {site.path for site in rates} & allowed
     tried = []
     for flags in (owners, owners | _above(rates) & allowed, allowed):
-        chosen = look(flags)
-        seen = chosen.all_draws(paths).keys() & rates.keys()
-        tried.append((flags, chosen, seen, *_prove(look(flags - own), args, kwargs)))
+        turned_on = look(flags)
+        seen = turned_on.all_draws(paths).keys() & rates.keys()
+        tried.append((flags, turned_on, seen, *_prove(look(flags - own), args, kwargs)))
         if len(seen) == len(rates):
             break
     # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
-    flags, chosen, seen, proof, problem = max(
+    flags, turned_on, seen, proof, problem = max(
         tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
     )
-    chosen.missed.clear()
-    sites = _sites(chosen, batch_dim, seen)
+    turned_on.missed.clear()
+    sites = _sites(turned_on, batch_dim, seen)
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
     for site, (draw, shape) in target.items():
@@ -311,10 +324,20 @@ def find_plan(
         else:
             how = "left as in eval" + (", which does not run it" if site in rates else "")
             planned.append(PlannedSite(site, draw.kind, draw.p, how, False, False, shape))
-    unreached = {**chosen.missed, **scripted}
-    if sites.hidden and not unreached:
-        unreached[SiteId("", 0)] = "code that no function shows"
+    # What training would turn on beyond the flags that are set cannot be given a key either.
+    unreached = {**_by_path(wanted.missed, turned_on.missed), **wanted.own, **turned_on.own}
+    unreached |= scripted
+    hidden = (wanted.hidden | turned_on.hidden) - ({TORCHS} if unreached else set())
+    if hidden:
+        why = ", ".join(f"{name} advances" for name in sorted(hidden))
+        unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
     return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
+
+
+def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
+    """The first, and those of the second in modules of which the first says nothing."""
+    paths = {site.path for site in first}
+    return {**first, **{site: name for site, name in second.items() if site.path not in paths}}
 
 
 def _sites(look: _Look, batch_dim: int, wanted: Set[SiteId]) -> Sites:
@@ -482,32 +505,42 @@ def check_choice(include: Patterns, exclude: Patterns, p: Any) -> None:
         check_p(rate)
 
 
+def _fits(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def _is_chosen(path: str, include: list[str] | None, exclude: list[str]) -> bool:
+    """Whether the dropout of a path is to be turned on."""
+    return (include is None or _fits(path, include)) and not _fits(path, exclude)
+
+
 def _rates(
     sites: Mapping[SiteId, tuple[Draw, Any]],
-    include: Patterns,
-    exclude: Patterns,
+    include: list[str] | None,
+    exclude: list[str],
     p: float | Mapping[str, float] | None,
+    known: Set[str],
 ) -> dict[SiteId, float | None]:
-    """The sites that draw, and their rates where they are not their own."""
-    named = {"include": _patterns("include", include), "exclude": _patterns("exclude", exclude)}
+    """The sites that draw, and their rates where they are not their own.
+
+    Patterns must fit a path of `known`, or, for a rate, of the sites.
+    """
+    named = {"include": include or [], "exclude": exclude}
     rates = p if isinstance(p, Mapping) else {} if p is None else {"*": p}
     for name, patterns in (*named.items(), ("p", list(rates))):
+        drawing = [*dict.fromkeys(site.path for site in sites)]
+        if name != "p":
+            drawing += sorted(known - {*drawing})
         for pattern in patterns:
-            if not any(fnmatch.fnmatchcase(site.path, pattern) for site in sites):
-                paths = ", ".join(dict.fromkeys(site.path for site in sites)) or "none"
+            if not any(_fits(path, [pattern]) for path in drawing):
+                paths = ", ".join(drawing) or "none"
                 wrong_value(name, f"patterns of paths that draw ({paths})", pattern)
     checked = {pattern: check_p(rate) for pattern, rate in rates.items()}
-
-    def fits(site: SiteId, patterns: Iterable[str]) -> bool:
-        return any(fnmatch.fnmatchcase(site.path, pattern) for pattern in patterns)
-
     found: dict[SiteId, float | None] = {}
     for site in sites:
-        if include is not None and not fits(site, named["include"]):
+        if not _is_chosen(site.path, include, exclude):
             continue
-        if fits(site, named["exclude"]):
-            continue
-        own = [rate for pattern, rate in checked.items() if fits(site, [pattern])]
+        own = [rate for pattern, rate in checked.items() if _fits(site.path, [pattern])]
         if own and not sites[site][0].rated:
             raise ArgumentValueError(
                 f"Expected `p` for sites that take a rate, got p={own[-1]!r} for {site} "
@@ -554,7 +587,7 @@ def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
     def around() -> Iterator[None]:
         with look.around():
             yield
-        seen.extend(n for n, b in model.named_buffers() if not torch.equal(b, before[n]))
+        seen.extend(n for n, b in model.named_buffers() if not _is_same(b, before[n]))
 
     found = _Look(model, args, kwargs, around=around, forced=True).run(scope, args, kwargs)
     if seen:
@@ -630,14 +663,24 @@ def _difference(expected: Any, found: Any) -> tuple[float, float] | None:
         if x.shape != y.shape or x.dtype != y.dtype:
             return None
         if not x.dtype.is_floating_point:
-            largest = max(largest, float((x != y).sum()))
+            largest = max(largest, float((~_where_same(x, y)).sum()))
             continue
-        if torch.equal(x, y) or x.numel() == 0:
+        if _is_same(x, y):
             continue
-        largest = max(largest, float((x - y).abs().nan_to_num(nan=torch.inf).max()))
-        size = max(1.0, float(x.abs().nan_to_num().max()))
+        apart = torch.where(_where_same(x, y), 0, x - y)
+        largest = max(largest, float(apart.abs().nan_to_num(nan=torch.inf).max()))
+        size = max(1.0, float(x.abs().nan_to_num(posinf=0.0).max()))
         allowed = max(allowed, 64 * torch.finfo(x.dtype).eps * size)
     return largest, allowed
+
+
+def _where_same(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Where two tensors have equal numbers, or NaN both."""
+    return (x == y) | ((x != x) & (y != y))
+
+
+def _is_same(x: torch.Tensor, y: torch.Tensor) -> bool:
+    return x.shape == y.shape and bool(_where_same(x, y).all())
 
 
 def check_plan(found: Plan, on_unreached: OnUnreached) -> None:

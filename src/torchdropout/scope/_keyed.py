@@ -362,6 +362,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def unseen(self, name: str) -> None:
         """Not compiled, it is given its key."""
 
+    def owned(self, site: SiteId, name: str, generator: Any) -> None:
+        """It is left as it is."""
+
     def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":
             raise SiteError(f"{message} on_unreached='ignore' leaves it as it is.")

@@ -15,10 +15,10 @@ from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
-from ..process_state import ProcessState, generators
+from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
 from ._handlers import new_watcher
-from ._watch import NORMS, Draw, Place, SiteId, unwrapped
+from ._watch import NORMS, Draw, Place, SiteId, tree_of, unwrapped
 
 # Of a dimension of that size, the places that are used.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
@@ -347,8 +347,9 @@ class Look:
         # Of leaves of the arguments, the places that are used in their own way; None for all.
         self._apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
-        self.hidden = False
+        self.hidden: set[str] = set()  # the generators that advance, and no function shows why
         self.missed: dict[SiteId, str] = {}
+        self.own: dict[SiteId, str] = {}  # what draws from a generator of its own
         self.unseen: set[str] = set()
 
     def sites(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
@@ -397,7 +398,7 @@ class Look:
         for site, name in unknown.items():
             if site in found and not found[site].problem:
                 found[site] = found[site]._replace(problem=_UNKNOWN.format(name=name))
-        return Sites(found, self.hidden, self.unseen)
+        return Sites(found, bool(self.hidden), self.unseen)
 
     def _two_and_three(self, dim: int, size: int) -> tuple[Any, Any, dict[SiteId, str | int]]:
         """The draws for two and for three samples, and the sites that follow one argument alone.
@@ -463,12 +464,19 @@ class Look:
                 self.around(),
             ):
                 y = self.model(*args, **kwargs)
-                self.hidden |= moved() and not scope.missed
+                known = {TORCHS} if scope.missed else set()
+                self.hidden |= {*moved.common.drawn()} - known
                 self.unseen |= {*scope.missed.values(), *scope.blind}
+                self.own |= scope.own()
+                for name in moved.held.drawn():
+                    path, _, attribute = name.rpartition(".")
+                    if path not in {site.path for site in self.own}:
+                        self.own[SiteId(path, 0)] = f"{attribute}, a generator of its own"
                 return y
         finally:
             watcher.stop()
             watcher.remove()
+            scope.restore()
 
     def differ(self, one: Taken, other: Taken) -> bool:
         """Whether two parts of the arguments have different values of the same shapes."""
@@ -514,6 +522,7 @@ class Looking:
         self.key_of = key_of or (lambda site: Key(0, site.stream()))
         self.missed: dict[SiteId, str] = {}
         self.blind: set[str] = set()
+        self._given: dict[int, tuple[torch.Generator, torch.Tensor, SiteId, str]] = {}
         # A module that was given a key draws after the answer.
         self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
@@ -531,6 +540,25 @@ class Looking:
         """Note it: the scope of a compiled model says so."""
         self.blind.add(name)
 
+    def owned(self, site: SiteId, name: str, generator: Any) -> None:
+        """Note it, and the state of the generator."""
+        if isinstance(generator, torch.Generator):
+            noted = generator, generator.get_state(), site, f"{name} by a generator of its own"
+            self._given.setdefault(id(generator), noted)
+
+    def own(self) -> dict[SiteId, str]:
+        """What has drawn from a generator of its own."""
+        return {
+            site: name
+            for generator, state, site, name in self._given.values()
+            if not torch.equal(generator.get_state(), state)
+        }
+
+    def restore(self) -> None:
+        """Put the generators back that were given to functions."""
+        for generator, state, *_ in self._given.values():
+            generator.set_state(state)
+
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""
         if _torch.in_nested_region():
@@ -545,22 +573,35 @@ class Looking:
         return draw.finished(y)
 
 
-@contextlib.contextmanager
-def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
-    """Put buffers and generators back at the end; tells whether these advanced.
+class _Generators(NamedTuple):
+    """The generators before a forward.
 
-    The generators are those of torch, on the devices of the model, of Python and, where it is
-    loaded, of NumPy.
+    Attributes:
+        common: Those of torch, on the devices of the model, of Python and, if loaded, of NumPy.
+        held: Those in the attributes of the modules.
     """
+
+    common: ProcessState
+    held: ProcessState
+
+
+@contextlib.contextmanager
+def unchanged(model: torch.nn.Module) -> Iterator[_Generators]:
+    """Put buffers and generators back at the end, which tell whether they advanced."""
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     own = [torch.cuda.default_generators[index] for index in cuda]
-    state = ProcessState(generators(sys.modules.get("numpy"), own))
+    numpy = sys.modules.get("numpy")
+    state = _Generators(
+        ProcessState(generators(numpy, own)),
+        ProcessState(held_generators(tree_of(model).paths, numpy)),
+    )
     try:
-        yield state.has_drawn
+        yield state
     finally:
-        state.restore()
+        state.common.restore()
+        state.held.restore()
         with torch.no_grad():
             for buffer, value in buffers:
                 if not torch.equal(buffer, value):

@@ -180,6 +180,9 @@ class Scope(Protocol):
     def unseen(self, name: str) -> None:
         """A function draws about which a compiled model does not ask."""
 
+    def owned(self, site: SiteId, name: str, generator: Any) -> None:
+        """A function is called with a generator of its own; the site is that of a draw here."""
+
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
         """Be in the scope where a forward was, when a region is computed again; None in a look."""
@@ -485,6 +488,13 @@ class Watcher:
         self.counts[path] = number + 1
         return SiteId(path, number)
 
+    def note_generator(self, func: Any, generator: Any) -> None:
+        """Tell the scope of a call with a generator of its own, which does not count as a draw."""
+        if generator is not None:
+            path = self.frames[-1]
+            site = SiteId(path, self.counts.get(path, 0))
+            self.active().owned(site, func.__name__, generator)
+
     def draw(self, draw: Draw) -> Any:
         """The result of a draw."""
         self.note_checkpoint(begins=False)
@@ -565,6 +575,8 @@ class Mode(TorchFunctionMode):
             args = self._observing(args[0]), *args[1:]
         if handler is None:
             return func(*args, **(kwargs or {}))
+        if kwargs and "generator" in kwargs and not is_dynamo_compiling():
+            self.watcher.note_generator(func, kwargs["generator"])
         return handler(self.watcher, func, *args, **(kwargs or {}))
 
     def _observing(self, function: Callable[..., Any]) -> Callable[..., Any]:
