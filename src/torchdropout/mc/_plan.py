@@ -25,7 +25,22 @@ from ..random import Key
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._places import Look, Looking, Site, Sites, Taken, _is_packed, batch_size, unchanged
+from ..scope._places import (
+    Leaf,
+    Look,
+    Looking,
+    Shared,
+    Site,
+    Sites,
+    Taken,
+    _is_packed,
+    _size,
+    batch_size,
+    check_shared,
+    leaves_of,
+    shared_leaves,
+    unchanged,
+)
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 
 OnUnreached = Literal["raise", "warn", "ignore"]
@@ -93,6 +108,8 @@ class _Look(Look):
     A draw may decide that a layer is skipped, so one forward may not show all draws.
     """
 
+    output: Any = None
+
     def all_draws(self, paths: Set[str]) -> dict[SiteId, Any]:
         """The draws of a forward, and of others by other keys until each of these paths draws."""
         found: dict[SiteId, Any] = {}
@@ -117,6 +134,53 @@ class _Look(Look):
             sites = sites.joined(self._with_keys_of(step).sites(batch_dim))
         return sites
 
+    def alone(self, dim: int, size: int) -> tuple[frozenset[Leaf], list[str | int]]:
+        """The leaves of the arguments that have no row for each input.
+
+        And the arguments of which nothing shows it, although it matters: with a row more, which has
+        other numbers, the forward succeeds, and draws or returns something else.
+        """
+        args, kwargs = self.arguments
+        names = leaves_of(self.model, args, kwargs)
+        shared = shared_leaves(self.model, args, kwargs, self.shared or ())
+        self._batch_dim, self._apart = dim, dict.fromkeys(shared)
+        having = self._having(dim, size)
+        others = having[1:]
+        undecided: list[str | int] = []
+        if self.shared is None and others:
+            try:
+                self._both(dim, size)
+            except Exception:
+                found = self._without_one(others, dim, size)
+                having = [n for n in having if found is None or n not in found[0]]
+            else:
+                undecided = [names[n][0] for n in others if self._depends_on(n, dim, size)]
+        return frozenset({*names} - {names[n] for n in having}), undecided
+
+    def few(self, alone: Set[Leaf], dim: int, size: int, most: int) -> Any:
+        """The arguments of the first inputs."""
+        names = leaves_of(self.model, *self.arguments)
+        self._apart = {n: None for n, name in enumerate(names) if name in alone}
+        return self._part({dim: (size, range(most))})
+
+    def _depends_on(self, place: int, dim: int, size: int) -> bool:
+        """Whether a forward with two inputs depends on a third row of one leaf."""
+
+        def shown() -> Any:
+            draws = self.draws({dim: (size, [0, 0])})
+            return {site: shape for site, (_, shape) in draws.items()}, self.output
+
+        draws, expected = shown()
+        self._apart = {place: [0, 0, 0]}
+        self._alters = lambda number, _: number == place
+        try:
+            more, found = shown()
+        except Exception:
+            return False
+        finally:
+            self._apart, self._alters = {}, None
+        return draws != more or _difference(expected, found) != (0.0, 0.0)
+
     def draws_more(self) -> bool:
         """Whether something draws that cannot be given a key."""
         return bool(self.missed or self.own or self.hidden)
@@ -131,7 +195,8 @@ class _Look(Look):
     def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
         args, kwargs = fresh(args, kwargs)
-        return super().run(scope, args, kwargs)
+        self.output = super().run(scope, args, kwargs)
+        return self.output
 
 
 @dataclass(frozen=True)
@@ -143,15 +208,19 @@ class Plan:
         unreached: What draws and cannot be given a key, by site.
         proof: What the forward with the mean of each draw came to; empty if it differs from eval.
         problem: Why this is not Monte-Carlo dropout and nothing else; empty if it is.
+        undecided: Arguments of which nothing shows whether they have a row for each input, or only
+            by chance as many; `MCDropout` needs `shared=` for them.
     """
 
     sites: tuple[PlannedSite, ...]
     unreached: Mapping[SiteId, str]
     proof: str
     problem: str
+    undecided: tuple[str | int, ...]
     flags: tuple[str, ...] = field(repr=False)
     found: Sites = field(repr=False)
     rates: Mapping[SiteId, float | None] = field(repr=False)
+    alone: frozenset[Leaf] = field(repr=False)
 
     def __str__(self) -> str:
         rows = [("site", "draws", "p", "how it is reached")]
@@ -169,7 +238,20 @@ class Plan:
         lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
         on = sum(site.selected for site in self.sites)
         total = len(self.sites) + len(self.unreached)
-        return "\n".join([*lines, "", f"{on} of {total} sites draw. {self.problem or self.proof}"])
+        lines += ["", *map(undecided, self.undecided)]
+        return "\n".join([*lines, f"{on} of {total} sites draw. {self.problem or self.proof}"])
+
+    def following(
+        self, model: torch.nn.Module, args: Any, kwargs: Any, dim: int, size: int
+    ) -> frozenset[int]:
+        """The numbers of the leaves of these arguments that have a row for each input."""
+        names = leaves_of(unwrapped(model), args, kwargs)
+        leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)
+        return frozenset(
+            n
+            for n, (name, leaf) in enumerate(zip(names, leaves, strict=True))
+            if name not in self.alone and _size(leaf, dim) == size
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as data for JSON; a p that is not one number is null.
@@ -201,6 +283,7 @@ class Plan:
             ],
             "proof": self.proof,
             "problem": self.problem,
+            "undecided": list(self.undecided),
         }
 
 
@@ -211,6 +294,14 @@ def _is_number(p: Any) -> bool:
 Patterns = str | Iterable[str] | None
 
 
+def undecided(name: str | int) -> str:
+    """What to do about an argument of which nothing shows whether all inputs share it."""
+    return (
+        f"Nothing shows whether the argument {name!r} has a row for each input, or only by chance "
+        f"as many: pass shared=({name!r},) if all inputs share it, and shared=() if not."
+    )
+
+
 def plan(
     model: torch.nn.Module,
     *args: Any,
@@ -218,6 +309,7 @@ def plan(
     exclude: Patterns = None,
     p: float | Mapping[str, float] | None = None,
     batch_dim: int = 0,
+    shared: Shared | None = None,
     **kwargs: Any,
 ) -> Plan:
     """Find every dropout of a model in eval, and show that it can be turned on, and nothing else.
@@ -231,8 +323,10 @@ def plan(
         args: Arguments of its forward: a batch.
         include: Patterns, as of the shell, of the paths whose dropout is turned on; by default all.
         exclude: Patterns of the paths whose dropout stays off.
-        p: Another drop probability, for all sites or by pattern.
+        p: Another drop probability, for all sites or by pattern; a dropout whose own p is 0 is not
+            a site, and stays off.
         batch_dim: The dimension of the samples in the arguments.
+        shared: The arguments that all inputs share, where sizes do not tell; see `find_sites`.
         kwargs: Arguments of the forward, by name.
 
     Raises:
@@ -252,11 +346,17 @@ def plan(
     """
     check_model(model)
     check_unsigned("batch_dim", batch_dim, 6)
+    check_no_scope(model)
+    shared = check_shared(shared)
+    return find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared)
+
+
+def check_no_scope(model: torch.nn.Module) -> None:
+    """Check that no scope of a model is active, whose hooks a plan would meet."""
     if is_in_scope(model):
         raise ArgumentValueError(
             "Expected no scope of this model to be active, got a plan made within one."
         )
-    return find_plan(model, args, kwargs, include, exclude, p, batch_dim)
 
 
 def find_plan(
@@ -267,24 +367,32 @@ def find_plan(
     exclude: Patterns,
     p: float | Mapping[str, float] | None,
     batch_dim: int,
+    shared: Shared | None,
+    most: int | None = None,
 ) -> Plan:
-    """The plan of a model that has been checked."""
-    if batch_size(args, kwargs, batch_dim) is None:
+    """The plan of a model that has been checked, by forwards of at most so many inputs or three."""
+    inner = unwrapped(model)
+    size = batch_size(args, kwargs, batch_dim, shared_leaves(inner, args, kwargs, shared or ()))
+    if not size:
         expected = f"a tensor among them that has a dimension {batch_dim}, of the inputs"
         if any(isinstance(given, Mapping) for given in args):
             expected += " (give the arguments in a mapping as **mapping)"
         wrong_value("args", expected, args)
     include = None if include is None else _patterns("include", include)
     exclude = _patterns("exclude", exclude)
-    inner = unwrapped(model)
     modules = tree_of(inner).paths
+    first = _Look(inner, args, kwargs, forced=True, shared=shared)
+    alone, unclear = first.alone(batch_dim, size)
+    if most is not None and most < size:
+        args, kwargs = first.few(alone, batch_dim, size, most)
+        shared = alone  # which may now have as many rows
     by_call = _Look(inner, args, kwargs, forced=True).draws()
     paths = {site.path for site in by_call}
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
     def look(flags: Iterable[str]) -> _Look:
         around = functools.partial(training, [modules[path] for path in flags])
-        return _Look(inner, args, kwargs, around=around, forced=True)
+        return _Look(inner, args, kwargs, around=around, forced=True, shared=shared)
 
     everything = look(allowed)
     target = everything.all_draws(paths)
@@ -316,6 +424,7 @@ def find_plan(
     )
     turned_on.missed.clear()
     sites = _sites(turned_on, batch_dim, seen)
+    sites.single = size == 1
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
     for site, (draw, shape) in target.items():
@@ -331,7 +440,8 @@ def find_plan(
     if hidden:
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
-    return Plan(tuple(planned), unreached, proof, problem, tuple(sorted(flags)), sites, reached)
+    said = proof, problem, tuple(unclear)
+    return Plan(tuple(planned), unreached, *said, tuple(sorted(flags)), sites, reached, alone)
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
@@ -347,10 +457,13 @@ def _sites(look: _Look, batch_dim: int, wanted: Set[SiteId]) -> Sites:
     except (TorchDropoutError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, ValueError, IndexError) as error:
-        size = batch_size(*look.arguments, batch_dim)
+        args, kwargs = look.arguments
+        skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
+        size = batch_size(args, kwargs, batch_dim, skipped)
         what = (
             "the dimension of the inputs, of which the model also takes two and three: each "
-            f"argument with {size} places along it is taken for {size} inputs"
+            f"argument with {size} places along it, unless `shared` has its name, is taken for "
+            f"{size} inputs"
         )
         message = f"Expected `batch_dim` to be {what}, {got('batch_dim', batch_dim)}"
         raise ArgumentValueError(f"{message}: {type(error).__name__}: {error}") from error

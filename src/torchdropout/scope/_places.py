@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,18 +14,21 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
+from ..errors import SiteError
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
 from ._handlers import new_watcher
-from ._watch import NORMS, Draw, Place, SiteId, tree_of, unwrapped
+from ._watch import NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
 
 # Of a dimension of that size, the places that are used.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 _ALL: Taken = {}
-# Names of arguments, and numbers of those that have none.
-Shared: TypeAlias = Collection[str | int]
+# An argument, and which of its leaves.
+Leaf: TypeAlias = tuple[str | int, int]
+# Names of arguments, and numbers of those that have none; a plan also has single leaves of some.
+Shared: TypeAlias = Collection[str | int | Leaf]
 
 
 class Site(NamedTuple):
@@ -66,7 +70,11 @@ class Sites(Mapping[SiteId, Site]):
         hidden: Whether a generator advanced, and no function was seen that draws from it.
         unseen: Functions that draw, and that cannot be given keys in a compiled model.
         streams: `SiteId.stream` of each.
+        single: Whether they were found with one sample: an argument of one row may then be taken
+            for that sample's. A forward with several tells.
     """
+
+    single = False
 
     def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
         self._found: dict[SiteId, Site] = dict(found)
@@ -80,7 +88,24 @@ class Sites(Mapping[SiteId, Site]):
         for id, site in self._found.items():
             if site.is_like(found[id]):
                 found[id] = site
-        return Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
+        sites = Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
+        sites.single = self.single and other.single
+        return sites
+
+    def check_places(self, other: Sites) -> None:
+        """Check that the samples lie where another look, with several of them, finds them.
+
+        Raises:
+            SiteError: They do not.
+        """
+        for id in self._found.keys() & other._found.keys():
+            if self._found[id].place != other._found[id].place:
+                raise SiteError(
+                    "Expected draws of which a forward with one sample shows where the samples "
+                    f"lie, got {id} ({self._found[id].kind}), which lies elsewhere with several: "
+                    "an argument of one row was taken for that sample's. Pass `shared` with the "
+                    "names of the arguments that all samples share."
+                )
 
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
@@ -192,6 +217,16 @@ def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str |
     return _torch.tree.tree_leaves(tree), {p.name for p in parameters}
 
 
+def leaves_of(model: torch.nn.Module, args: Any, kwargs: Any) -> list[Leaf]:
+    """What each leaf of the arguments is called, however they are given in another call."""
+    counts: dict[str | int, int] = {}
+    found = []
+    for name in names_of(model, args, kwargs)[0]:
+        counts[name] = counts.get(name, -1) + 1
+        found.append((name, counts[name]))
+    return found
+
+
 def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
     """The size along a dimension of the first tensor that has it, without the leaves skipped."""
     for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)):
@@ -211,10 +246,11 @@ def shared_leaves(model: torch.nn.Module, args: Any, kwargs: Any, shared: Shared
         return frozenset()
     names, parameters = names_of(model, args, kwargs)
     for name in shared:
-        if name not in names and name not in parameters:
+        if not isinstance(name, tuple) and name not in names and name not in parameters:
             known = ", ".join(map(repr, dict.fromkeys(names)))
             wrong_value("shared", f"names of arguments of the forward, which has {known}", name)
-    return frozenset(place for place, name in enumerate(names) if name in shared)
+    leaves = enumerate(leaves_of(model, args, kwargs))
+    return frozenset(n for n, leaf in leaves if leaf in shared or leaf[0] in shared)
 
 
 def _size(leaf: Any, dim: int) -> int | None:
@@ -254,32 +290,52 @@ def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> 
     """Where the places of a sample are not neighbours, although the sizes would allow it.
 
     What is drawn for is compared between two samples that are alike, and two that are not: all that
-    changes belongs to the second.
+    changes belongs to the second. Where all samples are alike, the second gets other numbers.
     """
-    for other in range(1, size):
-        if look.differ({dim: (size, [0])}, {dim: (size, [other])}):
-            break
-    else:
-        return {}
-    alike = look.draws({dim: (size, [0, 0])}, still=True)
-    changed = look.draws({dim: (size, [0, other])}, still=True)
+    others = (n for n in range(1, size) if look.differ({dim: (size, [0])}, {dim: (size, [n])}))
+    other = next(others, 0)
+    alike = look.seen({dim: (size, [0, 0])})
+    try:
+        changed = look.seen({dim: (size, [0, other])}, altered=other == 0)
+    except Exception:
+        if other:
+            raise
+        changed = {}  # the model does not take other numbers: nothing shows the order
     problems = {}
     for id, site in found.items():
         axis = site.place.batch
         if axis is None or axis.times == 1 or site.problem:
             continue
-        if id not in alike or id not in changed or alike[id][1] != changed[id][1]:
+        if changed and (id not in alike or id not in changed or alike[id][0] != changed[id][0]):
             problems[id] = "how much it draws depends on the values"
             continue
-        for one, two in zip(alike[id][0].tensors, changed[id][0].tensors, strict=True):
-            if not isinstance(one, torch.Tensor) or one.ndim <= axis.dim:
+        shown = False
+        pairs = zip(alike[id][1], changed[id][1], strict=False) if changed else ()
+        for one, two in pairs:
+            if one.ndim <= axis.dim or one.shape != two.shape:
                 continue
-            if one.shape != two.shape or one.shape[axis.dim] != 2 * axis.times:
+            if one.shape[axis.dim] != 2 * axis.times or not one.numel():
                 continue
-            rows = (one != two).movedim(axis.dim, 0).flatten(1).any(1)
+            rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
+            shown |= bool(rows.any())
             if rows[: axis.times].any() and not rows.all():
                 problems[id] = f"the samples alternate along dimension {axis.dim} of its draws"
+        if not shown:
+            problems[id] = f"nothing shows the order of the samples along dimension {axis.dim}"
     return problems
+
+
+def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """The tensor with other numbers at its last place along a dimension."""
+    last = x.narrow(dim, -1, 1)
+    if not x.is_floating_point():
+        other = torch.where(last > 0, last - 1, last + 1)
+    elif is_spread(x):
+        other = last + (3 * last + 1).cos() / 8
+    else:
+        steps = torch.arange(last.numel(), device=x.device).view(last.shape).cos().to(x.dtype) / 8
+        other = last * (1 + steps) + steps
+    return torch.cat([x.narrow(dim, 0, x.shape[dim] - 1), other], dim)
 
 
 def _axis(
@@ -347,6 +403,7 @@ class Look:
         # Of leaves of the arguments, the places that are used in their own way; None for all.
         self._apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
+        self._alters: Callable[[int, torch.Tensor], bool] | None = None
         self.hidden: set[str] = set()  # the generators that advance, and no function shows why
         self.missed: dict[SiteId, str] = {}
         self.own: dict[SiteId, str] = {}  # what draws from a generator of its own
@@ -359,6 +416,10 @@ class Look:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         args, kwargs = self.arguments
+        for path, module in tree_of(self.model, self.prefix).paths.items():
+            if is_replicated(module):
+                what = "a model without DataParallel on several devices, whose threads hide draws"
+                wrong_type("model", what, path or module)
         shared = shared_leaves(self.model, args, kwargs, self.shared or ())
         size = batch_size(args, kwargs, batch_dim, shared)
         if not size:
@@ -398,6 +459,20 @@ class Look:
         for site, name in unknown.items():
             if site in found and not found[site].problem:
                 found[site] = found[site]._replace(problem=_UNKNOWN.format(name=name))
+        sites = Sites(found, bool(self.hidden), self.unseen)
+        sites.single = size == 1
+        return sites
+
+    def whole(self, error: BaseException) -> Sites:
+        """The sites in a forward with all samples, where one with two or three ends in an error."""
+        problem = (
+            f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
+            "Where an argument is none of the samples' pass its name in `shared`"
+        )
+        found = {
+            site: Site(site, draw.kind, draw.p, shape, Place(None), problem)
+            for site, (draw, shape) in self.draws().items()
+        }
         return Sites(found, bool(self.hidden), self.unseen)
 
     def _two_and_three(self, dim: int, size: int) -> tuple[Any, Any, dict[SiteId, str | int]]:
@@ -407,26 +482,17 @@ class Look:
         follows the batch, the forward fails if it has more places than the first: if all samples
         shared it, its size would not matter. Where the forward does not fail, either is possible.
         """
-
-        def both() -> tuple[Any, Any]:
-            return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
-
         if self.shared is not None:
-            return *both(), {}
+            return *self._both(dim, size), {}
         args, kwargs = self.arguments
-        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
-        others = [n for n, leaf in enumerate(leaves) if _size(leaf, dim) == size][1:]
+        others = self._having(dim, size)[1:]
         try:
-            two, three = both()
+            two, three = self._both(dim, size)
         except Exception:
-            found = []
-            for place in others:
-                self._apart = {place: None}
-                with contextlib.suppress(Exception):
-                    found.append((self._apart, both()))
-            if len(found) != 1:
+            found = self._without_one(others, dim, size)
+            if found is None:
                 raise
-            self._apart, (two, three) = found[0]
+            self._apart, (two, three) = found
             return two, three, {}
         unknown: dict[SiteId, str | int] = {}
         for place in others:
@@ -438,18 +504,73 @@ class Look:
         self._apart = {}
         return two, three, unknown
 
-    def draws(self, taken: Taken = _ALL, still: bool = False) -> dict[SiteId, Any]:
+    def _both(self, dim: int, size: int) -> tuple[Any, Any]:
+        return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
+
+    def _having(self, dim: int, size: int) -> list[int]:
+        """The leaves of the arguments that have the size of the batch, and not by chance."""
+        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
+        return [
+            n
+            for n, leaf in enumerate(leaves)
+            if _size(leaf, dim) == size and self._apart.get(n, ()) is not None
+        ]
+
+    def _without_one(
+        self, others: Iterable[int], dim: int, size: int
+    ) -> tuple[dict[int, Sequence[int] | None], tuple[Any, Any]] | None:
+        """The leaf without which the forward succeeds with two and with three, and its draws."""
+        found = []
+        for place in others:
+            self._apart = {place: None}
+            with contextlib.suppress(Exception):
+                found.append((self._apart, self._both(dim, size)))
+        self._apart = {}
+        return found[0] if len(found) == 1 else None
+
+    def draws(self, taken: Taken = _ALL) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
 
         Args:
             taken: Of a dimension of that size in the arguments, the places that are used.
-            still: Whether no sample may change another by batch norm, and tensors are kept.
         """
-        scope = Looking(self.forced, still, self.key_of)
-        with _norms_still(self.model) if still else contextlib.nullcontext():
-            self.run(scope, *self._part(taken))
+        scope = Looking(self.forced, key_of=self.key_of)
+        self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
         return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
+
+    def seen(self, taken: Taken, altered: bool = False) -> dict[SiteId, Any]:
+        """The shapes of the masks of a forward, and what each is drawn for.
+
+        No sample changes another by batch norm.
+
+        Args:
+            taken: Of the dimension of the samples, the places that are used.
+            altered: Whether the last of them gets other numbers.
+        """
+        inputs: dict[str, Any] = {}
+        scope = Looking(self.forced, inputs, self.key_of)
+        if altered:
+            tensors = [t for t in _torch.tree.tree_leaves(self.arguments) if _is_numeric(t)]
+            floats = any(t.is_floating_point() for t in tensors)
+            self._alters = lambda _, leaf: leaf.is_floating_point() or not floats
+        hooks = [
+            module.register_forward_pre_hook(
+                functools.partial(_note, inputs, path), with_kwargs=True
+            )
+            for path, module in tree_of(self.model, self.prefix).paths.items()
+            if not isinstance(module, torch.jit.ScriptModule)
+        ]
+        try:
+            with _norms_still(self.model):
+                self.run(scope, *self._part(taken))
+        finally:
+            self._alters = None
+            for hook in hooks:
+                hook.remove()
+        return {
+            id: ((*shapes, None)[0], scope.evidence[id]) for id, (_, shapes) in scope.found.items()
+        }
 
     def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
@@ -497,6 +618,9 @@ class Look:
                 own = self._apart.get(number, places) if dim == self._batch_dim else places
                 if own is not None and _size(leaf, dim) == size:
                     leaf = _taken(leaf, dim, own)
+                    alters = self._alters if dim == self._batch_dim else None
+                    if alters is not None and _is_numeric(leaf) and alters(number, leaf):
+                        leaf = _altered(leaf, dim)
             return leaf
 
         leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=_is_packed)
@@ -507,18 +631,25 @@ class Look:
 
 
 class Looking:
-    """A scope that records the draws, with some key."""
+    """A scope that records the draws, with some key.
+
+    Args:
+        forced: Whether calls that say `training=False` draw too.
+        inputs: The arguments of each module, to keep what is drawn for; None not to.
+        key_of: The key of a site.
+    """
 
     resumed = None  # a region around a look is not that of its forward
 
     def __init__(
         self,
         forced: bool = False,
-        keep: bool = False,
+        inputs: Mapping[str, Any] | None = None,
         key_of: Callable[[SiteId], Key] | None = None,
     ) -> None:
         self.forced = forced
-        self.keep = keep
+        self.inputs = inputs
+        self.evidence: dict[SiteId, list[torch.Tensor]] = {}
         self.key_of = key_of or (lambda site: Key(0, site.stream()))
         self.missed: dict[SiteId, str] = {}
         self.blind: set[str] = set()
@@ -563,14 +694,28 @@ class Looking:
         """Compute the draw and note the shape of its mask."""
         if _torch.in_nested_region():
             self.unseen("draws in torch.compiler.nested_compile_region")
-        if self.keep:  # before what drops in place
-            given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
+        if self.inputs is not None:  # before what drops in place
+            # What is filled holds nothing yet. What the module is given lies as its masks do.
+            known = () if draw.finish is not None else draw.tensors
+            given = _torch.tree.tree_leaves(self.inputs.get(site.path))
+            tensors = [t for t in (*known, *given) if isinstance(t, torch.Tensor)]
+            self.evidence[site] = [t.detach().clone() for t in tensors]
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=self.key_of(site), layout=layout)
-        tensors = tuple(given) if self.keep else ()
-        self.found[site] = draw._replace(tensors=tensors), shapes
+        self.found[site] = draw._replace(tensors=()), shapes
         return draw.finished(y)
+
+
+def _note(
+    inputs: dict[str, Any], path: str, module: torch.nn.Module, args: Any, kwargs: Any
+) -> None:
+    """A hook that notes the arguments of a module."""
+    inputs[path] = args, kwargs
+
+
+def _is_numeric(leaf: Any) -> bool:
+    return isinstance(leaf, torch.Tensor) and not (leaf.is_complex() or leaf.dtype == torch.bool)
 
 
 class _Generators(NamedTuple):

@@ -87,7 +87,7 @@ _WRAPPED = {
     "_orig_mod": ("OptimizedModule",),
     "_fsdp_wrapped_module": ("FullyShardedDataParallel",),
     "_checkpoint_wrapped_module": ("CheckpointWrapper",),
-    "module": ("DistributedDataParallel", "AveragedModel"),
+    "module": ("DistributedDataParallel", "AveragedModel", "DataParallel"),
 }
 # Layers that the training mode changes in another way than by a draw.
 NORMS = (
@@ -117,6 +117,17 @@ class Tree(NamedTuple):
     paths: dict[str, torch.nn.Module]
 
 
+def _wraps(module: torch.nn.Module, name: str) -> bool:
+    """Whether a module only calls that child: not on several devices, in threads of their own."""
+    wraps = type(module).__name__ in _WRAPPED.get(name, ())
+    return wraps and not is_replicated(module)
+
+
+def is_replicated(module: torch.nn.Module) -> bool:
+    """Whether a module runs copies of another in threads, which a scope does not see."""
+    return isinstance(module, torch.nn.DataParallel) and len(module.device_ids) > 1
+
+
 def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
     """The modules of a model; several times as fast as `modules()`, since each scope asks."""
     found = Tree([], {})
@@ -132,16 +143,15 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
         above = f"{path}." if path else ""
         for name, child in reversed(_torch.children(module).items()):
             if child is not None:
-                wraps = type(module).__name__ in _WRAPPED.get(name, ())
-                waiting.append((path if wraps else above + name, child))
+                waiting.append((path if _wraps(module, name) else above + name, child))
     return found
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """The model in wrappers of torch."""
     while True:
-        for name, wrappers in _WRAPPED.items():
-            if type(model).__name__ in wrappers:
+        for name in _WRAPPED:
+            if _wraps(model, name):
                 model = getattr(model, name)
                 break
         else:
