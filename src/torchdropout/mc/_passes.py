@@ -195,7 +195,7 @@ class Passes(keyed):
             )
         if site not in plan.rates and draw.mean is not None:
             return draw.finished(draw.mean(*draw.tensors))
-        self.check_vmap(site, draw)
+        self._check_vmap(site, draw)
         if found.problem:
             raise SiteError(
                 f"Expected draws that belong to one input each, got {site} ({draw.kind}): "

@@ -241,18 +241,6 @@ class Plan:
         lines += ["", *map(undecided, self.undecided)]
         return "\n".join([*lines, f"{on} of {total} sites draw. {self.problem or self.proof}"])
 
-    def following(
-        self, model: torch.nn.Module, args: Any, kwargs: Any, dim: int, size: int
-    ) -> frozenset[int]:
-        """The numbers of the leaves of these arguments that have a row for each input."""
-        names = leaves_of(unwrapped(model), args, kwargs)
-        leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)
-        return frozenset(
-            n
-            for n, (name, leaf) in enumerate(zip(names, leaves, strict=True))
-            if name not in self.alone and _size(leaf, dim) == size
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """The plan as data for JSON; a p that is not one number is null.
 
@@ -285,6 +273,19 @@ class Plan:
             "problem": self.problem,
             "undecided": list(self.undecided),
         }
+
+
+def following(
+    found: Plan, model: torch.nn.Module, args: Any, kwargs: Any, dim: int, size: int
+) -> frozenset[int]:
+    """The numbers of the leaves of these arguments that have a row for each input."""
+    names = leaves_of(unwrapped(model), args, kwargs)
+    leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)
+    return frozenset(
+        n
+        for n, (name, leaf) in enumerate(zip(names, leaves, strict=True))
+        if name not in found.alone and _size(leaf, dim) == size
+    )
 
 
 def _is_number(p: Any) -> bool:

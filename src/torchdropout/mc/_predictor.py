@@ -30,6 +30,7 @@ from ._plan import (
     check_no_scope,
     check_plan,
     find_plan,
+    following,
     warn,
 )
 from ._result import Result, Task, check_index
@@ -82,7 +83,8 @@ class MCDropout:
             repetitions, so that what comes before it is computed once. "auto" chooses the fastest
             of them that gives the same.
         max_batch: How many rows a forward has at most, inputs times passes; by default as many as
-            suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32).
+            suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32). To find
+            the sites the model runs on two and on three inputs, whatever it is.
         batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
             dimension it is where the output has another number of rows there. In a result the
             inputs come first.
@@ -193,12 +195,14 @@ class MCDropout:
             args: Arguments of the model's forward.
             index: Which inputs of the data set these are, since masks depend on it: the index of
                 the first, or one for each; 0 and on by default.
-            kwargs: Arguments of the forward, by name.
+            kwargs: Arguments of the forward, by name; one that is itself called `index` by its
+                place.
 
         Raises:
             ArgumentTypeError: index is not an integer or integers.
             ArgumentValueError: The model is in training; no argument has a batch; index does not
-                name the inputs; the model has no dropout that can be on.
+                name the inputs; the model has no dropout that can be on; nothing shows whether all
+                inputs share an argument, and there is no `shared`.
             SiteError: As `on_unreached` says.
         """
         # Compiled, the passes would be computed without their draws.
@@ -233,7 +237,7 @@ class MCDropout:
             if found is not None:
                 found.found.check_places(self._plan.found)
         assert self._plan is not None
-        only = self._plan.following(inner, args, kwargs, self.batch_dim, size)
+        only = following(self._plan, inner, args, kwargs, self.batch_dim, size)
         batch = Batch(args, kwargs, self.batch_dim, size, only)
         parts = []
         for start, end in _runs(numbers.tolist(), self.max_batch):

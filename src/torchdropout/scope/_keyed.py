@@ -14,7 +14,7 @@ from torch.compiler import is_dynamo_compiling
 
 from .. import _torch
 from .._validate import check_unsigned, is_integer, wrong_type, wrong_value
-from ..errors import ArgumentValueError, SiteError, TorchDropoutError
+from ..errors import ArgumentValueError, SiteError
 from ..functional._bernoulli import in_part
 from ..functional._override import observers
 from ..functional._part import Part
@@ -52,7 +52,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     generator, are as they are without a scope.
 
     At the first forward the model runs on two and on three samples, to find along which dimension
-    of each draw the samples lie; see `find_sites`.
+    of each draw the samples lie; see `find_sites`. A copy or a file of the model that is made
+    within the scope has nothing of it.
 
     Args:
         model: In training.
@@ -280,12 +281,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._watcher.remove()
         look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
         try:
-            return look.sites(self.batch_dim, self.sequence_dim)
-        except (TorchDropoutError, torch.OutOfMemoryError):
-            raise
-        except (RuntimeError, ValueError, IndexError) as error:
-            # A model for batches of one size; if it fails at that one too, the error is its own.
-            return look.whole(error)
+            return look.sites_or_whole(self.batch_dim, self.sequence_dim)
         finally:  # or a further forward would draw without keys
             self._watcher.install(self.model, self.prefix)
 
@@ -365,11 +361,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 y = in_part(draw.tensors[0], draw.p, seed, stream, part)
                 if y is not None:
                     return y
-            self.check_vmap(site, draw)
+            self._check_vmap(site, draw)
             key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
-    def check_vmap(self, site: SiteId, draw: Draw) -> None:
+    def _check_vmap(self, site: SiteId, draw: Draw) -> None:
         """Refuse a draw that would be the same for the samples of a vmap, and should not be."""
         for randomness in _torch.vmap_randomness() - {"same"}:
             raise SiteError(

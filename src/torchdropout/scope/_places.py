@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
-from ..errors import SiteError
+from ..errors import SiteError, TorchDropoutError
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
@@ -139,7 +139,9 @@ def find_sites(
     The model runs without gradients on two and on three copies of the first sample, with draws of
     its own; buffers and generators are then as before. Where a dimension holds several places of
     each sample, such as windows or heads, it runs on two further pairs, of which the second differs
-    in one sample: the places of a sample must be neighbours there.
+    in one sample: the places of a sample must be neighbours there. Where all samples are alike, one
+    gets other numbers. Where the forward succeeds with as many samples as are given alone, each
+    site has that as its problem.
 
     Args:
         model: In the mode in which it will be used.
@@ -169,7 +171,7 @@ def find_sites(
         wrong_type("model", "a module", model)
     check_dims(batch_dim, sequence_dim)
     look = Look(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared))
-    return look.sites(batch_dim, sequence_dim)
+    return look.sites_or_whole(batch_dim, sequence_dim)
 
 
 def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
@@ -463,8 +465,21 @@ class Look:
         sites.single = size == 1
         return sites
 
-    def whole(self, error: BaseException) -> Sites:
-        """The sites in a forward with all samples, where one with two or three ends in an error."""
+    def sites_or_whole(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
+        """The sites, also of a model whose forward succeeds with this number of samples alone.
+
+        Raises:
+            ArgumentValueError: No argument is a tensor that has the dimension.
+        """
+        try:
+            return self.sites(batch_dim, sequence_dim)
+        except (TorchDropoutError, torch.OutOfMemoryError):
+            raise
+        except (RuntimeError, ValueError, IndexError) as error:
+            return self._whole(error)
+
+    def _whole(self, error: BaseException) -> Sites:
+        self._apart, self._alters = {}, None
         problem = (
             f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
             "Where an argument is none of the samples' pass its name in `shared`"

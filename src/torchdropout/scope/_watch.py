@@ -143,7 +143,8 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
         above = f"{path}." if path else ""
         for name, child in reversed(_torch.children(module).items()):
             if child is not None:
-                waiting.append((path if _wraps(module, name) else above + name, child))
+                wraps = name in _WRAPPED and _wraps(module, name)
+                waiting.append((path if wraps else above + name, child))
     return found
 
 
