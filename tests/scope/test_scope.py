@@ -706,6 +706,26 @@ def test_a_model_for_batches_of_one_size(forward, args):
         scope.model(X[:3], *args[1:])  # an error of the model's own
 
 
+def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
+    calls = []
+
+    def forward(x):
+        calls.append(len(x))
+        if len(calls) in (1, 6):
+            raise RuntimeError("now")
+        return torch_F.dropout(x, 0.5)
+
+    model = Calls(forward)
+    with td.keyed(model, seed=0, batch=(0, 8)):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="now"):
+                model(X)
+        found = [model(x) for x in X.split(4)]
+    assert calls == [2, 8, 2, 3, 2, 3, 8, 2, 3, 2, 3, 4, 4]
+    with td.keyed(model, seed=0):
+        assert torch.equal(model(X), torch.cat(found))
+
+
 def test_a_first_argument_that_no_sample_has():
     def forward(scale, x):
         return torch_F.dropout(x, 0.5) * scale

@@ -370,6 +370,9 @@ _UNKNOWN = (
 )
 
 
+_FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
+
+
 class Look:
     """Forwards of a model that leave nothing behind, to see where it draws.
 
@@ -475,8 +478,13 @@ class Look:
             return self.sites(batch_dim, sequence_dim)
         except (TorchDropoutError, torch.OutOfMemoryError):
             raise
-        except (RuntimeError, ValueError, IndexError) as error:
-            return self._whole(error)
+        except _FAILURES as error:
+            whole = self._whole(error)
+            try:
+                self.sites(batch_dim, sequence_dim)
+            except _FAILURES:
+                return whole
+            raise  # it was not the number of samples
 
     def _whole(self, error: BaseException) -> Sites:
         self._apart, self._alters = {}, None
