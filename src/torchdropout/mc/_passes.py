@@ -115,12 +115,16 @@ class Passes(keyed):
         assert self._plan is not None
         if self._modules is None:
             self._modules = self._switched(self._plan)
-        self._flags.enter_context(training(self._modules))
+        _torch.in_python(self._turn_on)()  # no graph holds what leaves the training mode later
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
         if callable(self._find):  # those of the user, and no copies
             self._arguments = (args, kwargs)
+
+    def _turn_on(self) -> None:
+        assert self._modules is not None
+        self._flags.enter_context(training(self._modules))
 
     def _planned(self, find: Callable[[Any, Any], Plan], args: Any, kwargs: Any) -> Plan:
         self._watcher.remove()
