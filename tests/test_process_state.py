@@ -1,6 +1,7 @@
 """The state of the process: each part is saved, found changed, and restored."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torchdropout.process_state import (
     PROCESS,
     ProcessState,
     generators,
+    held_generators,
     seed_generators,
 )
 
@@ -49,11 +51,11 @@ def test_generators_are_restored_and_never_reported():
 def test_a_generator_that_advances_is_noticed(draw):
     own = torch.Generator()
     before = ProcessState(generators(np, [own]))
-    assert not before.has_drawn()
+    assert not before.drawn()
     draw(own)
-    assert before.has_drawn()
+    assert before.drawn()
     before.restore()
-    assert not before.has_drawn()
+    assert not before.drawn()
 
 
 def test_numpys_generator_may_be_of_another_kind():
@@ -63,7 +65,7 @@ def test_numpys_generator_may_be_of_another_kind():
     try:
         before = ProcessState(generators(np))
         drawn = np.random.rand()
-        assert before.has_drawn()
+        assert before.drawn()
         before.restore()
         assert np.random.rand() == drawn
     finally:
@@ -114,3 +116,29 @@ def test_a_replaced_function_restores_all_the_same(monkeypatch):
     monkeypatch.setattr(torch, "set_default_dtype", lambda dtype: None)
     state.restore()
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_generators_in_attributes():
+    """Named, noticed and restored, of each kind; those of the process are not among them."""
+    holder = SimpleNamespace(
+        torch=torch.Generator(),
+        python=random.Random(1),
+        numpy=np.random.default_rng(1),
+        old=np.random.RandomState(1),
+        common=torch.default_generator,
+        other=3,
+    )
+    before = ProcessState(held_generators({"a.b": holder}, np))
+    assert before.drawn() == []
+
+    def draw():
+        number = torch.rand((), generator=holder.torch).item()
+        return number, holder.python.random(), holder.numpy.random(), holder.old.rand()
+
+    first = draw()
+    torch.rand(1)
+    assert before.drawn() == ["a.b.torch", "a.b.python", "a.b.numpy", "a.b.old"]
+    before.restore()
+    assert before.drawn() == []
+    assert draw() == first
+    assert [part.name for part in held_generators({"": holder}, None)] == ["torch", "python"]

@@ -215,6 +215,9 @@ VmapInterpreter = _needed("torch._functorch.pyfunctorch:VmapInterpreter", "rando
 current_interpreter = _needed(
     "torch._functorch.pyfunctorch:retrieve_current_functorch_interpreter", "randomness under vmap"
 )
+_interpreters = _needed(
+    "torch._functorch.pyfunctorch:retrieve_all_functorch_interpreters", "randomness under vmap"
+)
 DispatchKey = _needed("torch._C:DispatchKey", "randomness under vmap")
 DispatchKeySet = _needed("torch._C:DispatchKeySet", "randomness under vmap")
 ExcludeDispatchKeys = _needed("torch._C:_ExcludeDispatchKeyGuard", "randomness under vmap")
@@ -378,6 +381,29 @@ def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
     return [(r, handle.id, r[handle.id]) for r in registries if handle.id in r]
 
 
+def remove_hooks(module: torch.nn.Module, kind: type) -> None:
+    """Remove the hooks of a module that are of a class."""
+    registries = [getattr(module, name) for name in HOOKS]
+    found = {
+        number
+        for registry in registries
+        if isinstance(registry, dict)
+        for number, hook in registry.items()
+        if isinstance(hook, kind)
+    }
+    for registry in registries:
+        if isinstance(registry, dict):
+            for number in found:
+                registry.pop(number, None)
+
+
+def reserve_hooks(number: int) -> int:
+    """Have further hooks get numbers from this on or higher ones; returns the next."""
+    handle = torch.utils.hooks.RemovableHandle
+    handle.next_id = max(handle.next_id, number)
+    return handle.next_id
+
+
 def is_compiled(module: torch.nn.Module) -> bool:
     """Whether `Module.compile()` was called, or it is what `torch.compile` returned."""
     return compiled_call(module) is not None or COMPILED in children(module)
@@ -468,6 +494,14 @@ def runs_again(node: torch.fx.Node) -> bool:
     much = config.aggressive_recomputation or not config.ban_recompute_not_in_allowlist
     much = much or any(budget != 1 for budget in budgets(node))
     return is_of_backward(node) or (much and torch.is_grad_enabled())
+
+
+def vmap_randomness() -> set[str]:
+    """The `randomness` of each `torch.func.vmap` around a call."""
+    if _transforms_active is not None and not _transforms_active():
+        return set()
+    stack = _interpreters()
+    return {i.randomness() for i in stack if isinstance(i, VmapInterpreter)}
 
 
 def in_backward() -> bool:

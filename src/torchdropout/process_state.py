@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -74,9 +74,10 @@ class ProcessState:
         found = ((part, saved) for part, saved in self._saved if not part.is_generator)
         return [part.name for part, saved in found if saved.has_changed()]
 
-    def has_drawn(self) -> bool:
-        """Whether a generator has advanced."""
-        return any(saved.has_changed() for part, saved in self._saved if part.is_generator)
+    def drawn(self) -> list[str]:
+        """The names of the generators that have advanced."""
+        found = ((part, saved) for part, saved in self._saved if part.is_generator)
+        return [part.name for part, saved in found if saved.has_changed()]
 
     def restore(self) -> None:
         """Restores each part that has changed."""
@@ -138,6 +139,8 @@ def _is_same(state: Any, before: Any) -> bool:
 
 # --- Generators ---------------------------------------------------------------------------------
 
+TORCHS = "torch's generator"
+
 
 def generators(
     numpy: ModuleType | None,
@@ -153,7 +156,7 @@ def generators(
         accelerators: Whether to save those of CUDA devices too, if CUDA is in use.
     """
     parts = [
-        _generator("torch's generator", each.get_state, each.set_state)
+        _generator(TORCHS, each.get_state, each.set_state)
         for each in (torch.default_generator, *own)
     ]
     if accelerators and torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -165,6 +168,37 @@ def generators(
         read = partial(numpy.random.get_state, legacy=False)
         parts.append(_generator("NumPy's generator", read, numpy.random.set_state))
     return tuple(parts)
+
+
+def held_generators(holders: Mapping[str, object], numpy: ModuleType | None) -> list[Part]:
+    """The parts that save the random generators in the attributes of objects.
+
+    Args:
+        holders: The objects; a part is named after these names and the attribute.
+        numpy: NumPy; None where it is not loaded.
+    """
+    return [
+        _generator(f"{name}.{attribute}" if name else attribute, *access)
+        for name, holder in holders.items()
+        for attribute, value in vars(holder).items()
+        if (access := _access(value, numpy)) is not None
+    ]
+
+
+def _access(
+    value: Any, numpy: ModuleType | None
+) -> tuple[Callable[[], Any], Callable[[Any], object]] | None:
+    """What reads and what writes the state of a generator; None for anything else."""
+    if isinstance(value, torch.Generator) and value is not torch.default_generator:
+        return value.get_state, value.set_state
+    if isinstance(value, random.Random):
+        return value.getstate, value.setstate
+    if numpy is not None and isinstance(value, numpy.random.RandomState):
+        return partial(value.get_state, legacy=False), value.set_state
+    if numpy is not None and isinstance(value, numpy.random.Generator):
+        bits = value.bit_generator
+        return partial(getattr, bits, "state"), partial(setattr, bits, "state")
+    return None
 
 
 def seed_generators(seed: int, numpy: ModuleType | None, *, accelerators: bool = False) -> None:

@@ -33,6 +33,24 @@ def shifted():
 def poisson():
     return torch.nn.Sequential(torch.nn.Dropout(), Poisson()), (torch.ones(3, 8),)
 
+def gated():
+    class Gated(torch.nn.Module):
+        def forward(self, x):
+            return torch.native_dropout(x, 0.5, True)[0] if self.training else x
+
+    return torch.nn.Sequential(torch.nn.Dropout(), Gated()), (torch.ones(3, 8),)
+
+class Reads(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout()
+
+    def forward(self, x, table):
+        return self.drop(x) @ table.T
+
+def table():
+    return Reads(), (torch.ones(3, 8), torch.ones(3, 8))
+
 def none():
     return torch.nn.Linear(8, 4), (torch.ones(3, 8),)
 
@@ -93,6 +111,7 @@ def test_json(capsys):
         "unreached": [],
         "proof": "With the mean of each draw the output is eval's, bit for bit.",
         "problem": "",
+        "undecided": [],
     }
     assert mc_plan("model.py:poisson", "--format", "json") == 1
     data = json.loads(capsys.readouterr().out)
@@ -161,3 +180,20 @@ def test_a_factory_that_ends_the_process(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert "the process ended with exit code 0" in done.stderr
+
+
+def test_what_training_alone_draws_is_an_error(capsys):
+    assert mc_plan("model.py:gated") == 1
+    out = capsys.readouterr().out
+    assert "1 #0  native_dropout       not reached\n" in out
+    assert "1 of 2 sites draw." in out
+    assert mc_plan("model.py:gated", "--exclude", "1") == 0
+
+
+def test_an_argument_that_may_be_shared_is_named(capsys):
+    assert mc_plan("model.py:table") == 0  # each site is reached
+    said = "Nothing shows whether the argument 'table' has a row for each input"
+    assert said in capsys.readouterr().out
+    assert mc_plan("model.py:table", "--shared", "table") == 0
+    assert said not in capsys.readouterr().out
+    assert mc_plan("model.py:table", "--shared", "tables") == 2

@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import random
+import re
 
 import numpy as np
 import pytest
@@ -560,16 +562,143 @@ def test_draws_that_no_function_shows():
     model = Call(torch.nn.Dropout(0.5), lambda m, x: m(noise(x))).eval()
     plan = mc.plan(model, X)
     assert {str(site): name for site, name in plan.unreached.items()} == {
-        "(the model itself) #0": "code that no function shows"
+        "(the model itself) #0": "code that no function shows (torch's generator advances)"
     }
 
 
 def test_a_model_that_draws_by_numpy_alone():
     model = Call(torch.nn.Identity(), lambda m, x: m(x) * np.random.rand()).eval()
     plan = mc.plan(model, X)
-    assert {*plan.unreached.values()} == {"code that no function shows"}
+    assert {*plan.unreached.values()} == {
+        "code that no function shows (NumPy's generator advances)"
+    }
     with pytest.raises(SiteError, match="got code that no function shows"):
         mc.MCDropout(model, 2)(X)
+
+
+GATED = {
+    "native_dropout": lambda x: torch.native_dropout(x, 0.5, True)[0],
+    "poisson": torch.poisson,
+    "multinomial": lambda x: x + torch.multinomial(x, 1),
+    "randint": lambda x: x + torch.randint(2, x.shape),
+    "randperm": lambda x: x[torch.randperm(len(x))],
+    "exponential_": lambda x: torch.empty_like(x).exponential_(),
+    "binomial": lambda x: torch.binomial(x * 4, x * 0.5),
+    "gumbel_softmax": F.gumbel_softmax,
+}
+CODE = "code that no function shows ({} generator advances)"
+HIDDEN = {
+    "aten.native_dropout": (
+        lambda x: torch.ops.aten.native_dropout(x, 0.5, True)[0],
+        CODE.format("torch's"),
+    ),
+    "aten.bernoulli": (lambda x: torch.ops.aten.bernoulli(x * 0.5), CODE.format("torch's")),
+    "random": (lambda x: x * random.random(), CODE.format("Python's")),
+    "numpy": (lambda x: x * np.random.rand(), CODE.format("NumPy's")),
+}
+
+
+class InTraining(torch.nn.Module):
+    """It computes something else in training, perhaps with generators of its own."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.torch = torch.Generator().manual_seed(1)
+        self.python = random.Random(1)
+        self.numpy = np.random.default_rng(1)
+
+    def forward(self, x):
+        return self.function(x) if self.training else x
+
+
+def unreached(model, *args, **options):
+    found = mc.plan(model, *args, **options).unreached
+    return {str(site): name for site, name in found.items()}
+
+
+ONES = torch.ones(3, 4)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("name", [*GATED, *HIDDEN])
+def test_what_draws_in_training_alone_is_named(name, beside):
+    """Training mode would turn it on, and no key can be given to it."""
+    function, said = HIDDEN.get(name) or (GATED[name], name)
+    first = torch.nn.Dropout(0.5) if beside else torch.nn.Linear(4, 4)
+    model = torch.nn.Sequential(first, torch.nn.BatchNorm1d(4), torch.nn.Sigmoid())
+    model.append(InTraining(function)).eval()
+    where = "(the model itself)" if name in HIDDEN else "3"
+    before = state_of(model)
+    assert unreached(model, ONES) == {f"{where} #0": said}
+    assert state_of(model) == before
+    lines = str(mc.plan(model, ONES)).splitlines()
+    assert lines[-1].startswith(f"{int(beside)} of {1 + beside} sites draw.")
+    with pytest.raises(SiteError, match=f"got {re.escape(said)}"):
+        mc.MCDropout(model, 2)(ONES)
+    with pytest.raises(SiteError, match=f"got {re.escape(said)}"), mc.active(model):
+        model(ONES)
+    if beside:  # what the user leaves off is not named
+        for options in ({"exclude": "3"}, {"include": "0"}):
+            assert unreached(model, ONES, **options) == {}
+            mc.MCDropout(model, 2, **options)(ONES)
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (
+            lambda m, x: x * torch.bernoulli(x * 0.5, generator=m.torch),
+            "bernoulli by a generator of its own",
+        ),
+        (lambda m, x: x * m.python.random(), "python, a generator of its own"),
+        (lambda m, x: x * m.numpy.random(), "numpy, a generator of its own"),
+    ],
+)
+def test_a_generator_of_its_own_is_named_and_put_back(draw, said):
+    part = InTraining(lambda x: draw(part, x))
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Sigmoid(), part).eval()
+
+    def states():
+        return (
+            part.torch.get_state().tolist(),
+            part.python.getstate(),
+            part.numpy.bit_generator.state,
+        )
+
+    before = states()
+    assert unreached(model, ONES) == {"2 #0": said}
+    assert states() == before
+    model.train()
+    td.find_sites(model, ONES)
+    assert states() == before
+    with td.keyed(model, seed=0):  # a call with a generator of its own is left as it is
+        model(ONES)
+    assert states() != before
+
+
+def test_a_generator_that_no_module_holds_is_named_and_put_back():
+    generator = torch.Generator().manual_seed(1)
+    draws = [lambda x: td.functional.dropout(x, 0.5, generator=generator), torch.nn.Identity()]
+    for draw, expected in zip(draws, ({"1 #0"}, set()), strict=True):
+        model = torch.nn.Sequential(torch.nn.Dropout(0.5), InTraining(draw)).eval()
+        before = generator.get_state()
+        assert unreached(model, ONES).keys() == expected
+        assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_numbers_that_are_not_finite_are_like_evals(value):
+    """Such as those of padding, or of classes that are ruled out."""
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: (m(x), torch.full_like(x, value)))
+    model.register_buffer("unset", torch.tensor(torch.nan))
+    plan = mc.plan(model.eval(), ONES)
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert not plan.problem
+
+    drop = InTraining(lambda x: x * torch.empty_like(x).bernoulli_(0.5) * 2 + 0.25)
+    model = Call(drop, lambda m, x: torch.cat((m(x), torch.full_like(x, value)))).eval()
+    assert "differs from eval's by 0.25" in mc.plan(model, ONES).problem
 
 
 def test_bad_arguments():

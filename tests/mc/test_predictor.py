@@ -885,3 +885,146 @@ def test_a_rate_that_a_draw_does_not_take_is_refused(module):
     """It would have been ignored, and the plan would have said that it holds."""
     with pytest.raises(td.errors.ArgumentValueError, match="Expected `p` for sites that take a"):
         mc.plan(module.eval(), torch.ones(3, 5, 8), p=0.1, batch_dim=1)
+
+
+# --- Arguments that all inputs share -------------------------------------------------------------
+
+
+class Reads(torch.nn.Module):
+    """All inputs read a table; dropout of it, too, if it is asked for."""
+
+    def __init__(self, read, both=False):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+        self.other = torch.nn.Dropout(0.5)
+        self.read = read
+        self.both = both
+
+    def forward(self, x, table):
+        return self.read(self.drop(x), self.other(table) if self.both else table)
+
+
+READS = {
+    "product": lambda x, table: x @ table.T,
+    "mean": lambda x, table: x + table.mean(0),
+}
+TABLE = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
+
+
+def of_values(model, **options):
+    return mc.MCDropout(model, 20, task="regression", keep_samples=True, **options)
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("both", [False, True])
+def test_a_table_of_as_many_rows_as_inputs(name, both):
+    model = Reads(READS[name], both).eval()
+    message = r"`shared` to be \('table',\) if all inputs share that argument, and \(\) if each"
+    with pytest.raises(ArgumentValueError, match=message):
+        of_values(model)(X, table=TABLE)
+    with torch.no_grad(), mc.active(model, shared=("table",)):
+        expected = torch.stack([model(X, TABLE) for _ in range(20)])
+    for strategy in ("auto", "loop") if both else STRATEGIES:  # the table is dropped once a pass
+        for max_batch in (None, 1, 4, 13):
+            made = of_values(model, shared=["table"], strategy=strategy, max_batch=max_batch)
+            torch.testing.assert_close(made(X, TABLE).samples, expected, **CLOSE)
+            order = [0, 1, 3, 4, 5]
+            found = made(X[order], table=TABLE, index=order).samples
+            torch.testing.assert_close(found, expected[:, order], **CLOSE)
+
+
+def test_a_table_that_may_come_first():
+    """The inputs are those of the first argument that is not shared."""
+    model = Reads(lambda table, x: x + table.mean()).eval()
+    made = of_values(model, shared=("x",), include="other")
+    model.both = True
+    r = made(torch.ones(2, 8), X)
+    assert r.samples.shape == (20, 6, 8)
+    torch.testing.assert_close(made(torch.ones(2, 8), X[2:], index=2).samples, r.samples[:, 2:])
+    with torch.no_grad(), mc.active(model, shared=("x",), include="other"):
+        torch.testing.assert_close(model(torch.ones(2, 8), X), r.samples[0], **CLOSE)
+
+
+@pytest.mark.parametrize("unread", ["labels", "ids"])
+def test_a_second_argument_with_a_row_each_needs_no_word(unread):
+    """It has no effect, or the forward fails with another number of rows."""
+
+    class Takes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, x, labels=None, ids=None):
+            return self.drop(x) if ids is None else self.drop(x) * ids
+
+    model, other = Takes().eval(), torch.arange(6.0)[:, None]
+    made = of_values(model, max_batch=4)
+    assert made(X, **{unread: other}).samples.shape == (20, 6, 8)
+    assert made.plan().undecided == ()
+
+
+@pytest.mark.parametrize("sizes", [(7, 7, 5), (5, 7), (1, 5), (5, 1)])
+def test_a_mask_of_positions_is_not_divided(sizes):
+    """It is told apart by the forward that fails, and stays so where its size is the batch's."""
+    model = encoder().eval()
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(5)
+    x = torch.randn(sum(sizes), 5, 8)
+    made = of_values(model, max_batch=20)
+    parts = made.predict({"src": part, "mask": mask} for part in x.split(sizes)).samples
+    with torch.no_grad(), mc.active(model):
+        expected = torch.stack([model(x, mask=mask) for _ in range(20)])
+    torch.testing.assert_close(parts, expected, **CLOSE)
+
+
+def test_an_argument_of_one_row_with_one_input():
+    """It is taken for that input's, until a call with several shows that it is not."""
+    model = Reads(torch.add, both=True).eval()
+    table = torch.ones(1, 8)
+    made = of_values(model)
+    made(X[1:2], table, index=1)
+    with pytest.raises(SiteError, match=r"got other #0 \(dropout\), which lies elsewhere"):
+        made(X, table)
+    with torch.no_grad(), mc.active(model):
+        model(X[1:2], table)
+        with pytest.raises(SiteError, match=r"Pass `shared` with the names"):
+            model(X, table)
+    made = of_values(model, shared=("table",))
+    one = made(X[1:2], table, index=1).samples
+    torch.testing.assert_close(one, made(X, table).samples[:, 1:2], **CLOSE)
+    made = of_values(classifier())  # nothing to take for it
+    torch.testing.assert_close(made(X[:1]).samples, made(X).samples[:, :1], **CLOSE)
+
+
+def test_a_plan_names_an_argument_that_may_be_shared():
+    plan = mc.plan(Reads(READS["product"]).eval(), X, TABLE)
+    assert plan.undecided == ("table",)
+    assert "Nothing shows whether the argument 'table' has a row" in str(plan)
+    for shared in ((), ("table",)):
+        assert mc.plan(Reads(READS["product"]).eval(), X, TABLE, shared=shared).undecided == ()
+    with pytest.raises(ArgumentTypeError, match="`shared` to be names"):
+        mc.plan(classifier(), X, shared="x")
+    with pytest.raises(ArgumentTypeError, match="`shared` to be names"):
+        mc.active(classifier(), shared=3)
+    with pytest.raises(ArgumentTypeError, match="`shared` to be names"):
+        mc.MCDropout(classifier(), shared=3)
+
+
+class TimeFirst(torch.nn.Module):
+    """Its inputs alternate along the dimension into which they are folded."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x):
+        steps = x.transpose(0, 1)
+        return self.drop(steps.reshape(-1, x.shape[2])).view_as(steps).transpose(0, 1)
+
+
+@pytest.mark.parametrize("x", [torch.randn(1, 3, 4), torch.ones(6, 3, 4)])
+def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
+    model = TimeFirst().eval()
+    with pytest.raises(SiteError, match="the samples alternate along dimension 0"):
+        of_values(model)(x, index=2)
+    with pytest.raises(SiteError, match="the samples alternate"), mc.active(model):
+        model(x)

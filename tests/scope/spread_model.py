@@ -282,6 +282,28 @@ def tensor_parallel(rank):
         torch.testing.assert_close(z, y[start:end])
 
 
+def heads(rank):
+    """Attention whose heads are divided, as after linear layers that are parallel by columns."""
+    made = torch.zeros(BATCH, WORLD, LENGTH, 4), torch.eye(LENGTH).expand(BATCH, WORLD, -1, -1)
+
+    class Heads(nn.Module):
+        def forward(self, q, v):
+            return torch_F.scaled_dot_product_attention(q, q, v, dropout_p=0.25)
+
+    with td.keyed(Heads(), **SCOPE) as scope:
+        expected = scope.model(*made)  # its weights, all alike before the dropout
+    assert 0.2 < (expected == 0).float().mean() < 0.3
+    mesh = init_device_mesh("cpu", (WORLD,))
+    for divided in (Shard(1), Shard(0)):
+        for start, end in ((0, BATCH), (16, 40)):
+            given = [distribute_tensor(t[start:end].contiguous(), mesh, [divided]) for t in made]
+            with td.keyed(Heads(), batch=(start, BATCH), **SCOPE) as scope:
+                found = scope.model(*given)
+            assert isinstance(found, DTensor)
+            assert found.placements == (divided,)
+            assert torch.equal(found.full_tensor(), expected[start:end])
+
+
 def pipeline(rank):
     """Stages that keep the paths of the whole: all other blocks are left out."""
     expected, y, gradients = whole()
@@ -326,6 +348,7 @@ CASES = {
         fsdp2_recomputed,
         sequence,
         tensor_parallel,
+        heads,
         pipeline,
         prefixed,
     )

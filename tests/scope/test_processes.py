@@ -7,7 +7,8 @@ from pathlib import Path
 import started
 
 PROGRAM = Path(__file__).parent / "spread_model.py"
-CASES = ["ddp", "fsdp2", "fsdp2_recomputed", "sequence", "tensor_parallel", "pipeline", "prefixed"]
+CASES = ["ddp", "fsdp2", "fsdp2_recomputed", "sequence", "tensor_parallel", "heads", "pipeline"]
+CASES.append("prefixed")
 
 
 def test_processes_draw_what_one_draws(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import gc
 import hashlib
+import io
 import pickle
 import threading
 import weakref
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as torch_F
+from torch.optim.swa_utils import AveragedModel
 
 import torchdropout as td
 from keyed_parts import SCOPE, Calls
@@ -189,6 +191,67 @@ def test_copies_before_and_after(again):
             assert torch.equal(other(X), expected)
 
 
+def saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), saved, AveragedModel]
+)
+def test_a_copy_within_a_scope_is_free_of_it(again):
+    """Such as that of the best model so far."""
+    model = nn.Sequential(net(), td.nn.LayerDrop(nn.Linear(12, 12), 0.5))
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+        other = again(model)
+        assert not torch.equal(other(X), expected)  # by torch's generator
+        twice = again(again(model))
+    assert all(not any(hooks) for hooks in traces(other)[0])
+    found = [twice(X) for _ in range(3)]
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(other.eval()(X), model.eval()(X))
+    other.train()
+    with td.keyed(other, **SCOPE):
+        assert torch.equal(other(X), expected)
+
+
+def test_a_copy_within_passes_is_free_of_them():
+    model = net().eval()
+    with td.mc.active(model):
+        model(X)
+        other = copy.deepcopy(model)
+    assert torch.equal(other(X), model(X))
+
+
+def test_a_copy_whose_forward_fails_says_so():
+    model = nn.Sequential(Fails({5}))
+    with td.keyed(model, **SCOPE):
+        model(X)
+        other = copy.deepcopy(model)
+    other[0].at = {other[0].calls + 1}
+    with pytest.raises(ZeroDivisionError):
+        other(X)
+    assert all(not any(hooks) for hooks in traces(other)[0])
+
+
+def test_the_hooks_of_a_file_keep_their_numbers():
+    """A hook that another process registers must not get one of them, and with it its arguments."""
+    model = net()
+    with td.keyed(model, **SCOPE):
+        file = pickle.dumps(model)
+    handle = torch.utils.hooks.RemovableHandle
+    before, handle.next_id = handle.next_id, 0
+    try:
+        other = pickle.loads(file)
+        assert handle.next_id >= before
+    finally:
+        handle.next_id = max(before, handle.next_id)
+    other(X)
+
+
 def test_an_averaged_model_has_the_masks_of_the_model():
     model = net()
     averaged = torch.optim.swa_utils.AveragedModel(model)
@@ -251,6 +314,8 @@ def test_threads():
         ({"batch": (0.0, 3)}, ArgumentTypeError, "`batch`"),
         ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
+        ({"batch": (2**63, 2**64)}, ArgumentValueError, r"< total <= 2\*\*63"),
+        ({"sequence": (0, 2**63 + 1)}, ArgumentValueError, "`sequence`"),
         ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),
         ({"sites": {}}, ArgumentTypeError, "`sites`"),
         ({"on_unreached": "raises"}, ArgumentValueError, "`on_unreached`"),
@@ -451,6 +516,48 @@ def test_samples_that_alternate():
         model(x)
 
 
+@pytest.mark.parametrize(
+    "first", [torch.randn(1, 6, 4), torch.ones(2, 6, 4), torch.ones(2, 6, 4, dtype=torch.int64)]
+)
+def test_samples_that_alternate_are_found_with_one_sample_or_equal_ones(first):
+    def forward(x):
+        return torch_F.dropout(x.transpose(0, 1).reshape(-1, 4) * 1.0, 0.5)
+
+    with (
+        td.keyed(Calls(forward), seed=0, batch=(0, 64)) as scope,
+        pytest.raises(SiteError, match="the samples alternate along dimension 0"),
+    ):
+        scope.model(first)
+    windows = Calls(lambda x: torch_F.dropout(x.reshape(-1, 4) * 1.0, 0.5))
+    (site,) = td.find_sites(windows, first).values()
+    assert not site.problem
+
+
+@pytest.mark.parametrize("alternate", [False, True])
+def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
+    """A drop path of windows, for example, fills a tensor that holds nothing."""
+    path = Calls(lambda x: x * x.new_empty(len(x), 1).bernoulli_(0.5))
+
+    def forward(path, x):
+        return path((x.transpose(0, 1) if alternate else x).reshape(-1, 4))
+
+    (site,) = td.find_sites(Calls(forward, path), torch.randn(8, 6, 4)).values()
+    assert site.place.batch.times == 6
+    said = "the samples alternate along dimension 0 of its draws" if alternate else ""
+    assert site.problem == said
+
+
+def test_an_order_that_nothing_shows():
+    """A mask of ones for samples that are folded: a divided batch is refused."""
+    model = Calls(lambda x: x.flatten(0, 1) * torch_F.dropout(torch.ones(len(x) * 6, 1), 0.5))
+    (site,) = td.find_sites(Calls(lambda x: model(x[:, :, :2])), torch.randn(8, 6, 4)).values()
+    assert site.problem == "nothing shows the order of the samples along dimension 0"
+    picky = Calls(lambda x: torch_F.dropout(words[x.flatten(0, 1)], 0.5))
+    words = torch.ones(1, 3)
+    (site,) = td.find_sites(picky, torch.zeros(2, 6, dtype=torch.int64)).values()
+    assert site.problem == "nothing shows the order of the samples along dimension 0"
+
+
 def test_folded_samples_beside_draws_of_other_places():
     def forward(x):
         windows = torch_F.dropout(x.reshape(-1, 3, 4), 0.5).reshape(x.shape)
@@ -559,6 +666,173 @@ def test_a_batch_dimension_that_cannot_be_found():
         td.find_sites(torch_F.dropout, X)
 
 
+def test_a_batch_dimension_that_no_argument_has():
+    message = "`batch_dim` to be a dimension of an argument of the forward, got batch_dim=5"
+    with (
+        pytest.raises(ArgumentValueError, match=message),
+        td.keyed(net(), seed=0, batch_dim=5) as s,
+    ):
+        s.model(X)
+
+
+def graph(x, edges):
+    return torch_F.dropout(x, 0.5).index_add(0, edges[0], x[edges[1]])
+
+
+def fixed(x):
+    return torch_F.dropout(x, 0.5) + torch.ones(8, 12)
+
+
+@pytest.mark.parametrize(
+    ("forward", "args"), [(graph, (X, torch.tensor([[0, 5, 3], [1, 7, 4]]))), (fixed, (X,))]
+)
+def test_a_model_for_batches_of_one_size(forward, args):
+    """Its draws have keys, and a batch that is divided is refused with the reason."""
+    state = torch.get_rng_state()
+    found = []
+    for step in (0, 0, 1):
+        with td.keyed(Calls(forward), seed=0, step=step) as scope:
+            found.append(scope.model(*args))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(torch.get_rng_state(), state)
+    message = r"the forward fails with two or with three samples \(\w+Error: .* in `shared`"
+    with (
+        td.keyed(Calls(forward), seed=0, batch=(0, 16)) as scope,
+        pytest.raises(SiteError, match=message),
+    ):
+        scope.model(*args)
+    with pytest.raises((RuntimeError, IndexError)), td.keyed(Calls(forward), seed=0) as scope:
+        scope.model(X[:3], *args[1:])  # an error of the model's own
+
+
+def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
+    calls = []
+
+    def forward(x):
+        calls.append(len(x))
+        if len(calls) in (1, 6):
+            raise RuntimeError("now")
+        return torch_F.dropout(x, 0.5)
+
+    model = Calls(forward)
+    with td.keyed(model, seed=0, batch=(0, 8)):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="now"):
+                model(X)
+        found = [model(x) for x in X.split(4)]
+    assert calls == [2, 8, 2, 3, 2, 3, 8, 2, 3, 2, 3, 4, 4]
+    with td.keyed(model, seed=0):
+        assert torch.equal(model(X), torch.cat(found))
+
+
+def test_a_first_argument_that_no_sample_has():
+    def forward(scale, x):
+        return torch_F.dropout(x, 0.5) * scale
+
+    scale = torch.tensor([2.0])
+    with td.keyed(Calls(forward), seed=0) as scope:
+        whole = scope.model(scale, X)
+    with (
+        td.keyed(Calls(forward), seed=0, batch=(0, 8)) as scope,
+        pytest.raises(SiteError, match="pass its name in `shared`"),
+    ):
+        scope.model(scale, X[:4])
+    with td.keyed(Calls(forward), seed=0, batch=(0, 8), shared=(0,)) as scope:
+        assert torch.equal(torch.cat([scope.model(scale, x) for x in X.split(4)]), whole)
+
+
+def test_an_argument_of_one_row_with_one_sample():
+    """It is taken for that sample's, until a forward with several shows that it is not."""
+    x, other = torch.ones(6, 12), torch.ones(1, 12)
+
+    def parts(model, **options):
+        with td.keyed(model, seed=0, batch=(0, 6), **options):
+            return [model(part, other) for part in x.split((1, 5))]
+
+    def added(drop, x, other):
+        return drop(x) + drop(other)
+
+    model = Calls(added, nn.Dropout(0.5))
+    with pytest.raises(SiteError, match=r"got inner.0 #1 \(dropout\), which lies elsewhere with s"):
+        parts(model)
+    with td.keyed(Calls(added, nn.Dropout(0.5)), seed=0) as scope:
+        whole = scope.model(x, other)
+    assert torch.equal(torch.cat(parts(Calls(added, nn.Dropout(0.5)), shared=(1,))), whole)
+    looks = []
+    model = Calls(lambda x, other: looks.append(len(x)) or torch_F.dropout(x + other, 0.5))
+    parts(model)
+    parts(model)
+    assert looks == [2, 3, 2, 1, 2, 3, 5, 1, 5]  # where it makes no difference it is looked at once
+
+
+def test_a_sequence_beyond_its_end():
+    model = Calls(lambda x: torch_F.dropout(x, 0.5))
+    with td.keyed(model, seed=0, sequence=(4, 8)):
+        model(torch.ones(2, 4, 3))
+    with (
+        td.keyed(model, seed=0, sequence=(6, 8)),
+        pytest.raises(ArgumentValueError, match=r"got 4 positions from position 6 on with seq"),
+    ):
+        model(torch.ones(2, 4, 3))
+
+
+def test_draws_of_another_length_in_a_sequence_that_is_divided():
+    model = Calls(lambda x: x * torch_F.dropout(torch.ones(x.shape[1] ** 2, 1), 0.5)[: x.shape[1]])
+    with (
+        td.keyed(model, seed=0, sequence=(0, 8)),
+        pytest.raises(SiteError, match=r"as the sequence is divided, got .* is not a multiple"),
+    ):
+        model(torch.ones(2, 4, 3))
+
+
+@pytest.mark.parametrize("randomness", ["different", "error", "same"])
+def test_the_samples_of_a_vmap_have_no_number(randomness):
+    model = nn.Sequential(nn.Dropout(0.5))
+    parameters = {"w": torch.ones(12)}
+
+    def loss(parameters, x):
+        return model((x * parameters["w"])[None]).sum()
+
+    calls = [
+        lambda: torch.func.vmap(lambda x: model(x[None])[0], randomness=randomness)(X),
+        lambda: torch.func.vmap(torch.func.grad(loss), (None, 0), randomness=randomness)(
+            parameters, X
+        )["w"],
+    ]
+    for call in calls:
+        with td.keyed(model, seed=0):
+            if randomness == "same":  # one mask for all, as asked
+                assert len(call().unique(dim=0)) == 1
+                continue
+            with pytest.raises(SiteError, match=f"got randomness='{randomness}' at 0 #0"):
+                call()
+    model.eval()
+    with td.mc.active(model):
+        model(X)
+        if randomness != "same":
+            with pytest.raises(SiteError, match="randomness='same' in torch"):
+                calls[0]()
+
+
+def test_data_parallel():
+    """With one device or none it only calls the model; with several its threads hide draws."""
+    model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    inside = nn.Sequential(nn.DataParallel(model))
+    assert [str(site) for site in td.find_sites(nn.DataParallel(model), X)] == ["1 #0"]
+    assert [str(site) for site in td.find_sites(inside, X)] == ["0.1 #0"]
+    with td.keyed(nn.DataParallel(model), **SCOPE) as scope:
+        assert torch.equal(scope.model(X), expected)
+    several = nn.DataParallel(model)
+    several.device_ids = [0, 1]
+    for given in (several, nn.Sequential(several)):
+        message = "a model without DataParallel on several devices"
+        with pytest.raises(ArgumentTypeError, match=message), td.keyed(given, seed=0):
+            given(X)
+
+
 def test_what_a_compiled_model_hides():
     model = Calls(torch.rand_like)
     graph = torch.compile(model, backend="eager")
@@ -631,6 +905,12 @@ def test_a_part_of_a_model_that_is_called_after_it_is_watched():
         assert not modes()
         torch_F.dropout(y, 0.5)  # the user's own, by torch's generator
     assert not modes()
+
+
+def test_a_part_of_a_model_that_is_called_before_it():
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="got one of its part 1 alone"):
+        model[1](X)
 
 
 def test_ctrl_c_in_a_model_leaves_no_mode_behind():

@@ -61,6 +61,12 @@ def mc() -> None:
     show_default=True,
     help="The dimension of the samples in the inputs.",
 )
+@click.option(
+    "--shared",
+    multiple=True,
+    metavar="NAME",
+    help="An argument that all samples share, where its size is that of the batch.",
+)
 @formats("text", "json")
 @output_option("Write the plan to a file, atomically; the verdict goes to stderr.")
 @quiet_option("Print the verdict only.")
@@ -74,6 +80,7 @@ def plan(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     batch_dim: int,
+    shared: tuple[str, ...],
     form: str,
     output: Path | None,
     quiet: bool,
@@ -96,6 +103,7 @@ def plan(
     except WRONG as error:
         raise click.UsageError(str(error)) from error
     options = {"include": include or None, "exclude": exclude or None, "batch_dim": batch_dim}
+    options["shared"] = shared or None
     try:
         work = functools.partial(_plan, target, made, options)
         found = apart(work, target, fork=bool(context.obj))

@@ -8,6 +8,7 @@ import torch
 
 from .._validate import check_unsigned, wrong_value
 from ..random import Key
+from ..scope._places import Shared, check_shared
 from ._passes import Passes
 from ._plan import OnUnreached, Patterns, Plan, check_choice, check_model, check_plan, find_plan
 
@@ -29,6 +30,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         p: As in `plan`.
         masks: "per-input", or "shared" by all inputs of a pass.
         batch_dim: The dimension of the inputs in the arguments.
+        shared: As in `plan`.
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
 
@@ -60,6 +62,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         p: Any = None,
         masks: Literal["per-input", "shared"] = "per-input",
         batch_dim: int = 0,
+        shared: Shared | None = None,
         on_unreached: OnUnreached = "raise",
     ) -> None:
         check_model(model)
@@ -69,9 +72,10 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
         check_unsigned("batch_dim", batch_dim, 6)
         check_choice(include, exclude, p)
+        shared = check_shared(shared)
 
         def find(args: Any, kwargs: Any) -> Plan:
-            found = find_plan(model, args, kwargs, include, exclude, p, batch_dim)
+            found = find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared)
             check_plan(found, on_unreached)
             return found
 
@@ -82,4 +86,6 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             first=check_unsigned("first", first, 63),
             index=check_unsigned("index", index, 63),
             alike=masks == "shared",
+            batch_dim=batch_dim,
+            shared=shared,
         )

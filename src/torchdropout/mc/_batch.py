@@ -75,4 +75,4 @@ class Batch(NamedTuple):
         shapes = tuple(
             (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves
         )
-        return shapes, str(form)
+        return shapes, str(form), self.only

@@ -16,8 +16,8 @@ from ..functional._part import Part
 from ..random import Key
 from ..scope import SiteId, keyed
 from ..scope._handlers import injected
-from ..scope._places import batch_size
-from ..scope._watch import Draw
+from ..scope._places import Shared, batch_size, shared_leaves
+from ..scope._watch import Draw, unwrapped
 from ._batch import Batch
 from ._plan import Plan, check_mode, training
 
@@ -63,6 +63,7 @@ class Passes(keyed):
             of each; otherwise it is called with `count` repetitions of the batch.
         inlet: What makes them instead of the first draw.
         batch_dim: The dimension of the inputs in the arguments.
+        shared: The arguments that all inputs share.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class Passes(keyed):
         expand: bool = False,
         inlet: Inlet | None = None,
         batch_dim: int = 0,
+        shared: Shared | None = None,
     ) -> None:
-        super().__init__(model, seed=key, batch_dim=batch_dim, on_unreached="ignore")
+        super().__init__(model, seed=key, batch_dim=batch_dim, shared=shared, on_unreached="ignore")
         self.forced = True
         self._of_all = key
         self._pass = first
@@ -102,22 +104,35 @@ class Passes(keyed):
         """The forward of the next passes begins."""
         self._flags.close()  # after one that ended by Ctrl-C
         check_mode(self.model, self._watcher.tree.modules)
-        if self._plan is None:
-            assert callable(self._find)
-            self._watcher.remove()
-            try:
-                self._plan = _torch.in_python(self._find)(args, kwargs)
-            finally:
-                self._watcher.install(self.model, self.prefix)
+        skipped = shared_leaves(unwrapped(self.model), args, kwargs, self.shared or ())
+        self._size = batch_size(args, kwargs, self.batch_dim, skipped) or 0
+        plan = self._plan
+        if callable(self._find) and (plan is None or (plan.found.single and self._size > 1)):
+            self._plan = self._planned(self._find, args, kwargs)
+            self._modules = None
+            if plan is not None:
+                plan.found.check_places(self._plan.found)
+        assert self._plan is not None
         if self._modules is None:
             self._modules = self._switched(self._plan)
-        self._flags.enter_context(training(self._modules))
+        _torch.in_python(self._turn_on)()  # no graph holds what leaves the training mode later
         self._watcher.start = self._index
-        self._size = batch_size(args, kwargs, self.batch_dim) or 0
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
         if callable(self._find):  # those of the user, and no copies
             self._arguments = (args, kwargs)
+
+    def _turn_on(self) -> None:
+        assert self._modules is not None
+        self._flags.enter_context(training(self._modules))
+
+    def _planned(self, find: Callable[[Any, Any], Plan], args: Any, kwargs: Any) -> Plan:
+        self._watcher.remove()
+        try:
+            found: Plan = _torch.in_python(find)(args, kwargs)
+        finally:
+            self._watcher.install(self.model, self.prefix)
+        return found
 
     def _is_given(self, x: torch.Tensor) -> bool:
         """Whether a tensor shares memory with an argument of the forward."""
@@ -184,6 +199,7 @@ class Passes(keyed):
             )
         if site not in plan.rates and draw.mean is not None:
             return draw.finished(draw.mean(*draw.tensors))
+        self._check_vmap(site, draw)
         if found.problem:
             raise SiteError(
                 f"Expected draws that belong to one input each, got {site} ({draw.kind}): "

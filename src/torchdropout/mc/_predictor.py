@@ -16,7 +16,8 @@ from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type,
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._keyed import is_in_scope
-from ..scope._places import batch_size
+from ..scope._places import Shared, batch_size, check_shared, shared_leaves
+from ..scope._watch import unwrapped
 from ._batch import Batch
 from ._output import Selector, select_output
 from ._passes import Inlet, Passes
@@ -26,8 +27,10 @@ from ._plan import (
     Plan,
     check_choice,
     check_model,
+    check_no_scope,
     check_plan,
-    plan,
+    find_plan,
+    following,
     warn,
 )
 from ._result import Result, Task, check_index
@@ -80,10 +83,15 @@ class MCDropout:
             repetitions, so that what comes before it is computed once. "auto" chooses the fastest
             of them that gives the same.
         max_batch: How many rows a forward has at most, inputs times passes; by default as many as
-            suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32).
+            suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32). To find
+            the sites the model runs on two and on three inputs, whatever it is.
         batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
             dimension it is where the output has another number of rows there. In a result the
             inputs come first.
+        shared: The arguments that all inputs share: names of the forward's parameters, and numbers
+            of what it takes as `*args`. By default an argument with as many rows as there are
+            inputs has one for each, unless the forward fails so and not otherwise; where nothing
+            shows it, that is an error.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
@@ -129,6 +137,7 @@ class MCDropout:
         strategy: Strategy = "auto",
         max_batch: int | None = None,
         batch_dim: int = 0,
+        shared: Shared | None = None,
         keep_samples: bool = False,
         on_unreached: OnUnreached = "raise",
         output: Selector | None = None,
@@ -161,6 +170,7 @@ class MCDropout:
         self.strategy = strategy
         self.max_batch = max_batch
         self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
+        self.shared = check_shared(shared)
         self.keep_samples = check_bool("keep_samples", keep_samples)
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
@@ -185,12 +195,14 @@ class MCDropout:
             args: Arguments of the model's forward.
             index: Which inputs of the data set these are, since masks depend on it: the index of
                 the first, or one for each; 0 and on by default.
-            kwargs: Arguments of the forward, by name.
+            kwargs: Arguments of the forward, by name; one that is itself called `index` by its
+                place.
 
         Raises:
             ArgumentTypeError: index is not an integer or integers.
             ArgumentValueError: The model is in training; no argument has a batch; index does not
-                name the inputs; the model has no dropout that can be on.
+                name the inputs; the model has no dropout that can be on; nothing shows whether all
+                inputs share an argument, and there is no `shared`.
             SiteError: As `on_unreached` says.
         """
         # Compiled, the passes would be computed without their draws.
@@ -208,7 +220,9 @@ class MCDropout:
                 "Expected no scope of this model to be active, got a call of MCDropout within one."
             )
         check_model(self.model)
-        size = batch_size(args, kwargs, self.batch_dim)
+        inner = unwrapped(self.model)
+        skipped = shared_leaves(inner, args, kwargs, self.shared or ())
+        size = batch_size(args, kwargs, self.batch_dim, skipped)
         if not size:
             expected = (
                 f"a tensor among them with one or more inputs along dimension {self.batch_dim}"
@@ -217,13 +231,17 @@ class MCDropout:
                 expected += " (give the arguments in a mapping as **mapping)"
             wrong_value("args", expected, args)
         numbers = check_index(index, size, torch.device("cpu"))
-        if self._plan is None:
-            most = size if self.max_batch is None else min(size, self.max_batch)
-            few = Batch(args, kwargs, self.batch_dim, size).part(0, most)
-            self._plan = self._planned(few.args, few.kwargs)
+        found = self._plan
+        if found is None or (found.found.single and size > 1):
+            self._plan = self._planned(args, kwargs)
+            if found is not None:
+                found.found.check_places(self._plan.found)
+        assert self._plan is not None
+        only = following(self._plan, inner, args, kwargs, self.batch_dim, size)
+        batch = Batch(args, kwargs, self.batch_dim, size, only)
         parts = []
         for start, end in _runs(numbers.tolist(), self.max_batch):
-            of_run = Batch(args, kwargs, self.batch_dim, size).part(start, end)
+            of_run = batch.part(start, end)
             statistics = self._statistics(numbers[start:end])
             self._update(statistics, of_run, int(numbers[start]))
             parts.append(statistics.result(numbers[start:end]))
@@ -237,15 +255,25 @@ class MCDropout:
         return self._plan
 
     def _planned(self, args: Any, kwargs: Any) -> Plan:
-        found = plan(
+        check_model(self.model)
+        check_no_scope(self.model)
+        found = find_plan(
             self.model,
-            *args,
-            include=self.include,
-            exclude=self.exclude,
-            p=self.p,
-            batch_dim=self.batch_dim,
-            **kwargs,
+            args,
+            kwargs,
+            self.include,
+            self.exclude,
+            self.p,
+            self.batch_dim,
+            self.shared,
+            self.max_batch,
         )
+        for name in found.undecided:  # parts of a batch would take parts of it
+            expected = (
+                f"({name!r},) if all inputs share that argument, and () if each has its row, as "
+                "nothing shows which"
+            )
+            wrong_value("shared", expected, self.shared)
         check_plan(found, self.on_unreached)
         return found
 
@@ -300,6 +328,7 @@ class MCDropout:
             expand=way.expands,
             inlet=way.inlet,
             batch_dim=self.batch_dim,
+            shared=self.shared,
         )
 
     def _run(self, scope: Passes, batch: Batch, way: _Way) -> torch.Tensor:

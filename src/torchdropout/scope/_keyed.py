@@ -52,7 +52,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     generator, are as they are without a scope.
 
     At the first forward the model runs on two and on three samples, to find along which dimension
-    of each draw the samples lie; see `find_sites`.
+    of each draw the samples lie; see `find_sites`. A copy or a file of the model that is made
+    within the scope has nothing of it.
 
     Args:
         model: In training.
@@ -213,6 +214,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         rows = batch_size(args, kwargs, self.batch_dim, skipped)
         # A stage of a pipeline runs once more, for shapes: that is not a micro-batch. Without a
         # sample there is nothing to place, nor to find sites with.
+        if rows is None and self.batch_dim != 0:
+            wrong_value("batch_dim", "a dimension of an argument of the forward", self.batch_dim)
         self._rehearses = (
             rows == 0
             or (rows is None and self.batch is None)
@@ -223,8 +226,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             return
         if self._sites is None:
             _torch.in_python(self._find_sites)(args, kwargs, is_dynamo_compiling())
+        elif self._sites.single and rows != 1:
+            _torch.in_python(self._check_places)(args, kwargs)
         elif is_dynamo_compiling() and self._sites.unseen:
             _torch.in_python(self._use)(self._sites, True)
+        if self.sequence is not None:
+            self._check_length(batch_size(args, kwargs, self.sequence_dim or 0, skipped))
         if self.batch is not None:
             start, total = self._next, self.batch[1]
             if rows is None or start + rows > total:
@@ -236,6 +243,16 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._rows = rows or 0
         self._watcher.start = self._next
         self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
+
+    def _check_length(self, length: int | None) -> None:
+        """Check that the positions of a forward lie within the sequence."""
+        if self.sequence is not None and length is not None:
+            start, total = self.sequence
+            if start + length > total:
+                raise ArgumentValueError(
+                    f"Expected a forward that lies within the sequence, got {length} positions "
+                    f"from position {start} on with sequence={self.sequence!r}."
+                )
 
     def after(self) -> None:
         """The forward has ended: one that failed is tried again with the same samples."""
@@ -262,9 +279,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Find sites with the keys of this step, which may decide what is computed."""
         inner = unwrapped(self.model)
         self._watcher.remove()
+        look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
         try:
-            look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
-            return look.sites(self.batch_dim, self.sequence_dim)
+            return look.sites_or_whole(self.batch_dim, self.sequence_dim)
         finally:  # or a further forward would draw without keys
             self._watcher.install(self.model, self.prefix)
 
@@ -281,6 +298,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self._given is None:
             watcher.known[self._how()] = found
         self._use(found)
+
+    def _check_places(self, args: Any, kwargs: Any) -> None:
+        """Check sites that were found with one sample in the first forward with several."""
+        assert self._sites is not None
+        self._sites.check_places(self._look(args, kwargs))
+        self._sites.single = False
 
     def _use(self, sites: Sites, is_compiled: bool = False) -> None:
         if sites.hidden:
@@ -307,16 +330,22 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
         sites = self._sites_with(site, draw)
-        found = None if sites is None else sites.get(site)
-        if sites is None or found is None:
+        if sites is None:
+            raise SiteError(
+                f"Expected a forward of the model, got one of its part {site.path} alone: call the "
+                "model first, or make a scope of that part."
+            )
+        found = sites.get(site)
+        if found is None:
             raise SiteError(
                 f"Expected the draws that the model had when its sites were found, got {site} "
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
                 "draws there."
             )
-        if found.problem and self.batch is not None:
+        if found.problem and (self.batch is not None or self.sequence is not None):
+            what = "batch" if self.batch is not None else "sequence"
             raise SiteError(
-                "Expected draws that belong to one sample each, as the batch is divided, got "
+                f"Expected draws that belong to one sample each, as the {what} is divided, got "
                 f"{site} ({draw.kind}): {found.problem}."
             )
         batch, sequence = found.place
@@ -332,8 +361,18 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 y = in_part(draw.tensors[0], draw.p, seed, stream, part)
                 if y is not None:
                     return y
+            self._check_vmap(site, draw)
             key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def _check_vmap(self, site: SiteId, draw: Draw) -> None:
+        """Refuse a draw that would be the same for the samples of a vmap, and should not be."""
+        for randomness in _torch.vmap_randomness() - {"same"}:
+            raise SiteError(
+                "Expected randomness='same' in torch.func.vmap within a scope, as a sample has no "
+                f"number there and all have one mask, got randomness={randomness!r} at {site} "
+                f"({draw.kind}). Call the model with the batch."
+            )
 
     def _sites_with(self, site: SiteId, draw: Draw) -> Sites | None:
         """The sites, among them this one if the model is found to draw so there."""
@@ -361,6 +400,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     def unseen(self, name: str) -> None:
         """Do nothing: outside compiled code the function is given its key."""
+
+    def owned(self, site: SiteId, name: str, generator: Any) -> None:
+        """It is left as it is."""
 
     def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":
@@ -395,9 +437,9 @@ def _watcher_of(model: torch.nn.Module) -> Watcher:
 def _check_range(name: str, value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
-    what = "(start, total) with 0 <= start < total, or None"
+    what = "(start, total) with 0 <= start < total <= 2**63, or None"
     if not (isinstance(value, tuple) and len(value) == 2 and all(map(is_integer, value))):
         wrong_type(name, what, value)
-    if not 0 <= value[0] < value[1]:
+    if not 0 <= value[0] < value[1] <= 2**63:
         wrong_value(name, what, value)
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,18 +14,21 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
+from ..errors import SiteError, TorchDropoutError
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
-from ..process_state import ProcessState, generators
+from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
 from ._handlers import new_watcher
-from ._watch import NORMS, Draw, Place, SiteId, unwrapped
+from ._watch import NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
 
 # For each dimension, the size of the leaves that are divided, and the places taken of them.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 _ALL: Taken = {}
-# Names of arguments, and numbers of those that have none.
-Shared: TypeAlias = Collection[str | int]
+# An argument, and which of its leaves.
+Leaf: TypeAlias = tuple[str | int, int]
+# Names of arguments, and numbers of those that have none; a plan also has single leaves of some.
+Shared: TypeAlias = Collection[str | int | Leaf]
 
 
 class Site(NamedTuple):
@@ -67,7 +71,11 @@ class Sites(Mapping[SiteId, Site]):
         hidden: Whether a generator advanced, and no function was seen that draws from it.
         unseen: Functions that draw, and that cannot be given keys in a compiled model.
         streams: `SiteId.stream` of each.
+        single: Whether they were found with one sample: an argument of one row may then be taken
+            for that sample's. A forward with several tells.
     """
+
+    single = False
 
     def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
         self._found: dict[SiteId, Site] = dict(found)
@@ -81,7 +89,24 @@ class Sites(Mapping[SiteId, Site]):
         for id, site in self._found.items():
             if site.is_like(found[id]):
                 found[id] = site
-        return Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
+        sites = Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
+        sites.single = self.single and other.single
+        return sites
+
+    def check_places(self, other: Sites) -> None:
+        """Check that the samples lie where another look, with several of them, finds them.
+
+        Raises:
+            SiteError: They do not.
+        """
+        for id in self._found.keys() & other._found.keys():
+            if self._found[id].place != other._found[id].place:
+                raise SiteError(
+                    "Expected draws of which a forward with one sample shows where the samples "
+                    f"lie, got {id} ({self._found[id].kind}), which lies elsewhere with several: "
+                    "an argument of one row was taken for that sample's. Pass `shared` with the "
+                    "names of the arguments that all samples share."
+                )
 
     def __getitem__(self, site: SiteId) -> Site:
         found: Site = self._found[site]
@@ -115,7 +140,9 @@ def find_sites(
     The model runs without gradients on two and on three copies of the first sample, with draws of
     its own; buffers and generators are then as before. Where a dimension holds several places of
     each sample, such as windows or heads, it runs on two further pairs, of which the second differs
-    in one sample: the places of a sample must be neighbours there.
+    in one sample: the places of a sample must be neighbours there. Where all samples are alike, one
+    gets other numbers. Where the forward succeeds with as many samples as are given alone, each
+    site has that as its problem.
 
     Args:
         model: In the mode in which it will be used.
@@ -145,7 +172,7 @@ def find_sites(
         wrong_type("model", "a module", model)
     check_dims(batch_dim, sequence_dim)
     look = Look(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared))
-    return look.sites(batch_dim, sequence_dim)
+    return look.sites_or_whole(batch_dim, sequence_dim)
 
 
 def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
@@ -193,6 +220,16 @@ def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str |
     return _torch.tree.tree_leaves(tree), {p.name for p in parameters}
 
 
+def leaves_of(model: torch.nn.Module, args: Any, kwargs: Any) -> list[Leaf]:
+    """What each leaf of the arguments is called, however they are given in another call."""
+    counts: dict[str | int, int] = {}
+    found = []
+    for name in names_of(model, args, kwargs)[0]:
+        counts[name] = counts.get(name, -1) + 1
+        found.append((name, counts[name]))
+    return found
+
+
 def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
     """The size along a dimension of the first tensor that has it, without the leaves skipped."""
     for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)):
@@ -212,10 +249,11 @@ def shared_leaves(model: torch.nn.Module, args: Any, kwargs: Any, shared: Shared
         return frozenset()
     names, parameters = names_of(model, args, kwargs)
     for name in shared:
-        if name not in names and name not in parameters:
+        if not isinstance(name, tuple) and name not in names and name not in parameters:
             known = ", ".join(map(repr, dict.fromkeys(names)))
             wrong_value("shared", f"names of arguments of the forward, which has {known}", name)
-    return frozenset(place for place, name in enumerate(names) if name in shared)
+    leaves = enumerate(leaves_of(model, args, kwargs))
+    return frozenset(n for n, leaf in leaves if leaf in shared or leaf[0] in shared)
 
 
 def _size(leaf: Any, dim: int) -> int | None:
@@ -255,32 +293,52 @@ def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> 
     """Where the places of a sample are not neighbours, although the sizes would allow it.
 
     What is drawn for is compared between two samples that are alike, and two that are not: all that
-    changes belongs to the second.
+    changes belongs to the second. Where all samples are alike, the second gets other numbers.
     """
-    for other in range(1, size):
-        if look.differ({dim: (size, [0])}, {dim: (size, [other])}):
-            break
-    else:
-        return {}
-    alike = look.draws({dim: (size, [0, 0])}, still=True)
-    changed = look.draws({dim: (size, [0, other])}, still=True)
+    others = (n for n in range(1, size) if look.differ({dim: (size, [0])}, {dim: (size, [n])}))
+    other = next(others, 0)
+    alike = look.seen({dim: (size, [0, 0])})
+    try:
+        changed = look.seen({dim: (size, [0, other])}, altered=other == 0)
+    except Exception:
+        if other:
+            raise
+        changed = {}  # the model does not take other numbers: nothing shows the order
     problems = {}
     for id, site in found.items():
         axis = site.place.batch
         if axis is None or axis.times == 1 or site.problem:
             continue
-        if id not in alike or id not in changed or alike[id][1] != changed[id][1]:
+        if changed and (id not in alike or id not in changed or alike[id][0] != changed[id][0]):
             problems[id] = "how much it draws depends on the values"
             continue
-        for one, two in zip(alike[id][0].tensors, changed[id][0].tensors, strict=True):
-            if not isinstance(one, torch.Tensor) or one.ndim <= axis.dim:
+        shown = False
+        pairs = zip(alike[id][1], changed[id][1], strict=False) if changed else ()
+        for one, two in pairs:
+            if one.ndim <= axis.dim or one.shape != two.shape:
                 continue
-            if one.shape != two.shape or one.shape[axis.dim] != 2 * axis.times:
+            if one.shape[axis.dim] != 2 * axis.times or not one.numel():
                 continue
-            rows = (one != two).movedim(axis.dim, 0).flatten(1).any(1)
+            rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
+            shown |= bool(rows.any())
             if rows[: axis.times].any() and not rows.all():
                 problems[id] = f"the samples alternate along dimension {axis.dim} of its draws"
+        if not shown:
+            problems[id] = f"nothing shows the order of the samples along dimension {axis.dim}"
     return problems
+
+
+def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """The tensor with other numbers at its last place along a dimension."""
+    last = x.narrow(dim, -1, 1)
+    if not x.is_floating_point():
+        other = torch.where(last > 0, last - 1, last + 1)
+    elif is_spread(x):
+        other = last + (3 * last + 1).cos() / 8
+    else:
+        steps = torch.arange(last.numel(), device=x.device).view(last.shape).cos().to(x.dtype) / 8
+        other = last * (1 + steps) + steps
+    return torch.cat([x.narrow(dim, 0, x.shape[dim] - 1), other], dim)
 
 
 def _axis(
@@ -311,6 +369,9 @@ _UNKNOWN = (
     "sample or only by chance as many: pass shared=({name!r},) if all samples share it, and "
     "shared=() if not"
 )
+
+
+_FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
 
 
 class Look:
@@ -348,8 +409,10 @@ class Look:
         # By the number of a leaf, the places taken of it instead; None for all.
         self._apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
-        self.hidden = False
+        self._alters: Callable[[int, torch.Tensor], bool] | None = None
+        self.hidden: set[str] = set()  # the generators that advance, and no function shows why
         self.missed: dict[SiteId, str] = {}
+        self.own: dict[SiteId, str] = {}  # what draws from a generator of its own
         self.unseen: set[str] = set()
 
     def sites(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
@@ -359,6 +422,10 @@ class Look:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         args, kwargs = self.arguments
+        for path, module in tree_of(self.model, self.prefix).paths.items():
+            if is_replicated(module):
+                what = "a model without DataParallel on several devices, whose threads hide draws"
+                wrong_type("model", what, path or module)
         shared = shared_leaves(self.model, args, kwargs, self.shared or ())
         size = batch_size(args, kwargs, batch_dim, shared)
         if not size:
@@ -398,7 +465,39 @@ class Look:
         for site, name in unknown.items():
             if site in found and not found[site].problem:
                 found[site] = found[site]._replace(problem=_UNKNOWN.format(name=name))
-        return Sites(found, self.hidden, self.unseen)
+        sites = Sites(found, bool(self.hidden), self.unseen)
+        sites.single = size == 1
+        return sites
+
+    def sites_or_whole(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
+        """The sites, also of a model whose forward succeeds with this number of samples alone.
+
+        Raises:
+            ArgumentValueError: No argument is a tensor that has the dimension.
+        """
+        try:
+            return self.sites(batch_dim, sequence_dim)
+        except (TorchDropoutError, torch.OutOfMemoryError):
+            raise
+        except _FAILURES as error:
+            whole = self._whole(error)
+            try:
+                self.sites(batch_dim, sequence_dim)
+            except _FAILURES:
+                return whole
+            raise  # it was not the number of samples
+
+    def _whole(self, error: BaseException) -> Sites:
+        self._apart, self._alters = {}, None
+        problem = (
+            f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
+            "Where an argument is none of the samples' pass its name in `shared`"
+        )
+        found = {
+            site: Site(site, draw.kind, draw.p, shape, Place(None), problem)
+            for site, (draw, shape) in self.draws().items()
+        }
+        return Sites(found, bool(self.hidden), self.unseen)
 
     def _two_and_three(self, dim: int, size: int) -> tuple[Any, Any, dict[SiteId, str | int]]:
         """The draws for two and for three samples, and the sites that follow one argument alone.
@@ -407,26 +506,17 @@ class Look:
         follows the batch, the forward fails if it has more places than the first: if all samples
         shared it, its size would not matter. Where the forward does not fail, either is possible.
         """
-
-        def both() -> tuple[Any, Any]:
-            return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
-
         if self.shared is not None:
-            return *both(), {}
+            return *self._both(dim, size), {}
         args, kwargs = self.arguments
-        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
-        others = [n for n, leaf in enumerate(leaves) if _size(leaf, dim) == size][1:]
+        others = self._having(dim, size)[1:]
         try:
-            two, three = both()
+            two, three = self._both(dim, size)
         except Exception:
-            found = []
-            for place in others:
-                self._apart = {place: None}
-                with contextlib.suppress(Exception):
-                    found.append((self._apart, both()))
-            if len(found) != 1:
+            found = self._without_one(others, dim, size)
+            if found is None:
                 raise
-            self._apart, (two, three) = found[0]
+            self._apart, (two, three) = found
             return two, three, {}
         unknown: dict[SiteId, str | int] = {}
         for place in others:
@@ -438,18 +528,73 @@ class Look:
         self._apart = {}
         return two, three, unknown
 
-    def draws(self, taken: Taken = _ALL, still: bool = False) -> dict[SiteId, Any]:
+    def _both(self, dim: int, size: int) -> tuple[Any, Any]:
+        return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
+
+    def _having(self, dim: int, size: int) -> list[int]:
+        """The leaves of the arguments that have the size of the batch, and not by chance."""
+        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
+        return [
+            n
+            for n, leaf in enumerate(leaves)
+            if _size(leaf, dim) == size and self._apart.get(n, ()) is not None
+        ]
+
+    def _without_one(
+        self, others: Iterable[int], dim: int, size: int
+    ) -> tuple[dict[int, Sequence[int] | None], tuple[Any, Any]] | None:
+        """The leaf without which the forward succeeds with two and with three, and its draws."""
+        found = []
+        for place in others:
+            self._apart = {place: None}
+            with contextlib.suppress(Exception):
+                found.append((self._apart, self._both(dim, size)))
+        self._apart = {}
+        return found[0] if len(found) == 1 else None
+
+    def draws(self, taken: Taken = _ALL) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
 
         Args:
             taken: For each dimension, the size of the leaves to divide, and the places taken.
-            still: Whether no sample may change another by batch norm, and tensors are kept.
         """
-        scope = Looking(self.forced, still, self.key_of)
-        with _norms_still(self.model) if still else contextlib.nullcontext():
-            self.run(scope, *self._part(taken))
+        scope = Looking(self.forced, key_of=self.key_of)
+        self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
         return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
+
+    def seen(self, taken: Taken, altered: bool = False) -> dict[SiteId, Any]:
+        """The shapes of the masks of a forward, and what each is drawn for.
+
+        No sample changes another by batch norm.
+
+        Args:
+            taken: For the dimension of the samples, its size and the places taken.
+            altered: Whether the last of them gets other numbers.
+        """
+        inputs: dict[str, Any] = {}
+        scope = Looking(self.forced, inputs, self.key_of)
+        if altered:
+            tensors = [t for t in _torch.tree.tree_leaves(self.arguments) if _is_numeric(t)]
+            floats = any(t.is_floating_point() for t in tensors)
+            self._alters = lambda _, leaf: leaf.is_floating_point() or not floats
+        hooks = [
+            module.register_forward_pre_hook(
+                functools.partial(_note, inputs, path), with_kwargs=True
+            )
+            for path, module in tree_of(self.model, self.prefix).paths.items()
+            if not isinstance(module, torch.jit.ScriptModule)
+        ]
+        try:
+            with _norms_still(self.model):
+                self.run(scope, *self._part(taken))
+        finally:
+            self._alters = None
+            for hook in hooks:
+                hook.remove()
+        return {
+            id: ((*shapes, None)[0], scope.evidence[id]) for id, (_, shapes) in scope.found.items()
+        }
 
     def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
@@ -464,12 +609,19 @@ class Look:
                 self.around(),
             ):
                 y = self.model(*args, **kwargs)
-                self.hidden |= moved() and not scope.missed
+                known = {TORCHS} if scope.missed else set()
+                self.hidden |= {*moved.common.drawn()} - known
                 self.unseen |= {*scope.missed.values(), *scope.blind}
+                self.own |= scope.own()
+                for name in moved.held.drawn():
+                    path, _, attribute = name.rpartition(".")
+                    if path not in {site.path for site in self.own}:
+                        self.own[SiteId(path, 0)] = f"{attribute}, a generator of its own"
                 return y
         finally:
             watcher.stop()
             watcher.remove()
+            scope.restore()
 
     def differ(self, one: Taken, other: Taken) -> bool:
         """Whether two parts of the arguments have different values of the same shapes."""
@@ -490,6 +642,9 @@ class Look:
                 own = self._apart.get(number, places) if dim == self._batch_dim else places
                 if own is not None and _size(leaf, dim) == size:
                     leaf = _taken(leaf, dim, own)
+                    alters = self._alters if dim == self._batch_dim else None
+                    if alters is not None and _is_numeric(leaf) and alters(number, leaf):
+                        leaf = _altered(leaf, dim)
             return leaf
 
         leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=_is_packed)
@@ -500,21 +655,29 @@ class Look:
 
 
 class Looking:
-    """A scope that records the draws, with some key."""
+    """A scope that records the draws, with some key.
+
+    Args:
+        forced: Whether calls that say `training=False` draw too.
+        inputs: The arguments of each module, to keep what is drawn for; None not to.
+        key_of: The key of a site.
+    """
 
     resumed = None  # a region around a look is not that of its forward
 
     def __init__(
         self,
         forced: bool = False,
-        keep: bool = False,
+        inputs: Mapping[str, Any] | None = None,
         key_of: Callable[[SiteId], Key] | None = None,
     ) -> None:
         self.forced = forced
-        self.keep = keep
+        self.inputs = inputs
+        self.evidence: dict[SiteId, list[torch.Tensor]] = {}
         self.key_of = key_of or (lambda site: Key(0, site.stream()))
         self.missed: dict[SiteId, str] = {}
         self.blind: set[str] = set()
+        self._given: dict[int, tuple[torch.Generator, torch.Tensor, SiteId, str]] = {}
         # A module that was given a key draws after the answer.
         self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
@@ -532,36 +695,82 @@ class Looking:
         """Note it: the scope of a compiled model reports it."""
         self.blind.add(name)
 
+    def owned(self, site: SiteId, name: str, generator: Any) -> None:
+        """Note it, and the state of the generator."""
+        if isinstance(generator, torch.Generator):
+            noted = generator, generator.get_state(), site, f"{name} by a generator of its own"
+            self._given.setdefault(id(generator), noted)
+
+    def own(self) -> dict[SiteId, str]:
+        """What has drawn from a generator of its own."""
+        return {
+            site: name
+            for generator, state, site, name in self._given.values()
+            if not torch.equal(generator.get_state(), state)
+        }
+
+    def restore(self) -> None:
+        """Put the generators back that were given to functions."""
+        for generator, state, *_ in self._given.values():
+            generator.set_state(state)
+
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """Compute the draw and note the shape of its mask."""
         if _torch.in_nested_region():
             self.unseen("draws in torch.compiler.nested_compile_region")
-        if self.keep:  # before what drops in place
-            given = [t.clone() if isinstance(t, torch.Tensor) else t for t in draw.tensors]
+        if self.inputs is not None:  # before what drops in place
+            # What is filled holds nothing yet. What the module is given lies as its masks do.
+            known = () if draw.finish is not None else draw.tensors
+            given = _torch.tree.tree_leaves(self.inputs.get(site.path))
+            tensors = [t for t in (*known, *given) if isinstance(t, torch.Tensor)]
+            self.evidence[site] = [t.detach().clone() for t in tensors]
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=self.key_of(site), layout=layout)
-        tensors = tuple(given) if self.keep else ()
-        self.found[site] = draw._replace(tensors=tensors), shapes
+        self.found[site] = draw._replace(tensors=()), shapes
         return draw.finished(y)
 
 
-@contextlib.contextmanager
-def unchanged(model: torch.nn.Module) -> Iterator[Callable[[], bool]]:
-    """Put buffers and generators back at the end; tells whether these advanced.
+def _note(
+    inputs: dict[str, Any], path: str, module: torch.nn.Module, args: Any, kwargs: Any
+) -> None:
+    """A hook that notes the arguments of a module."""
+    inputs[path] = args, kwargs
 
-    The generators are those of torch, on the devices of the model, of Python and, where it is
-    loaded, of NumPy.
+
+def _is_numeric(leaf: Any) -> bool:
+    return isinstance(leaf, torch.Tensor) and not (leaf.is_complex() or leaf.dtype == torch.bool)
+
+
+class _Generators(NamedTuple):
+    """The generators before a forward.
+
+    Attributes:
+        common: Those of torch, on the devices of the model, of Python and, if loaded, of NumPy.
+        held: Those in the attributes of the modules.
     """
+
+    common: ProcessState
+    held: ProcessState
+
+
+@contextlib.contextmanager
+def unchanged(model: torch.nn.Module) -> Iterator[_Generators]:
+    """Put buffers and generators back at the end, which tell whether they advanced."""
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     own = [torch.cuda.default_generators[index] for index in cuda]
-    state = ProcessState(generators(sys.modules.get("numpy"), own))
+    numpy = sys.modules.get("numpy")
+    state = _Generators(
+        ProcessState(generators(numpy, own)),
+        ProcessState(held_generators(tree_of(model).paths, numpy)),
+    )
     try:
-        yield state.has_drawn
+        yield state
     finally:
-        state.restore()
+        state.common.restore()
+        state.held.restore()
         with torch.no_grad():
             for buffer, value in buffers:
                 if not torch.equal(buffer, value):

@@ -87,7 +87,7 @@ _WRAPPED = {
     "_orig_mod": ("OptimizedModule",),
     "_fsdp_wrapped_module": ("FullyShardedDataParallel",),
     "_checkpoint_wrapped_module": ("CheckpointWrapper",),
-    "module": ("DistributedDataParallel", "AveragedModel"),
+    "module": ("DistributedDataParallel", "AveragedModel", "DataParallel"),
 }
 # Layers that the training mode changes in another way than by a draw.
 NORMS = (
@@ -117,6 +117,17 @@ class Tree(NamedTuple):
     paths: dict[str, torch.nn.Module]
 
 
+def _wraps(module: torch.nn.Module, name: str) -> bool:
+    """Whether a module only calls that child: not on several devices, in threads of their own."""
+    wraps = type(module).__name__ in _WRAPPED.get(name, ())
+    return wraps and not is_replicated(module)
+
+
+def is_replicated(module: torch.nn.Module) -> bool:
+    """Whether a module runs copies of another in threads, which a scope does not see."""
+    return isinstance(module, torch.nn.DataParallel) and len(module.device_ids) > 1
+
+
 def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
     """The modules of a model; several times as fast as `modules()`, since each scope asks."""
     found = Tree([], {})
@@ -132,7 +143,7 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
         above = f"{path}." if path else ""
         for name, child in reversed(_torch.children(module).items()):
             if child is not None:
-                wraps = type(module).__name__ in _WRAPPED.get(name, ())
+                wraps = name in _WRAPPED and _wraps(module, name)
                 waiting.append((path if wraps else above + name, child))
     return found
 
@@ -140,8 +151,8 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """The model in wrappers of torch."""
     while True:
-        for name, wrappers in _WRAPPED.items():
-            if type(model).__name__ in wrappers:
+        for name in _WRAPPED:
+            if _wraps(model, name):
                 model = getattr(model, name)
                 break
         else:
@@ -180,12 +191,49 @@ class Scope(Protocol):
     def unseen(self, name: str) -> None:
         """A function draws about which a compiled model does not ask."""
 
+    def owned(self, site: SiteId, name: str, generator: Any) -> None:
+        """A function is called with a generator of its own; the site is that of a draw here."""
+
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
         """Be in the scope where a forward was, when a region is computed again; None in a look."""
 
 
-class _Enter:
+class _Free:
+    """In a copy of a module, what stands for a scope's hooks of that module.
+
+    A registry of hooks cannot be copied without one of them. The first forward takes them out.
+    """
+
+    def __call__(self, module: torch.nn.Module, *_: Any) -> None:
+        if not is_dynamo_compiling():
+            _torch.remove_hooks(module, _Free)
+
+
+def _freed(next_number: int) -> _Free:
+    """One of a file, whose number no hook of this process may get."""
+    _torch.reserve_hooks(next_number)
+    return _Free()
+
+
+class _OfScope:
+    """A hook of a scope, of which a copy or a file of the module has nothing."""
+
+    def __reduce__(self) -> Any:
+        return _freed, (_torch.reserve_hooks(0),)
+
+
+class _Calls(_OfScope):
+    """A hook that calls a function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+class _Enter(_OfScope):
     """A hook before a module's forward."""
 
     def __init__(self, watcher: Watcher, path: str) -> None:
@@ -202,7 +250,7 @@ class _Enter:
         watcher.frames.append(self.path)
 
 
-class _Leave:
+class _Leave(_OfScope):
     """A hook after a module's forward, however it ends."""
 
     def __init__(self, watcher: Watcher) -> None:
@@ -351,7 +399,7 @@ class Watcher:
             before, after = module.register_forward_pre_hook, module.register_forward_hook
             inject = self._injected(module)
             if inject is not None:
-                given = functools.partial(inject, self)
+                given = _Calls(functools.partial(inject, self))
                 yield _Hook(functools.partial(before, given, with_kwargs=True))
             # A parametrized module has a class of its own, and may draw.
             if type(module).__module__ in QUIET and module is not inner:
@@ -368,7 +416,7 @@ class Watcher:
             else:  # what torch.compile returned, whose hooks run outside the graph
                 yield _Hook(
                     functools.partial(
-                        module.register_forward_pre_hook, self._outside_of, prepend=True
+                        module.register_forward_pre_hook, _Calls(self._outside_of), prepend=True
                     ),
                     first=True,
                 )
@@ -378,12 +426,11 @@ class Watcher:
 
     def _of_ends(self, model: torch.nn.Module) -> Iterator[_Hook]:
         # They are on the model as it was given: the hooks of a compiled one run outside the graph.
-        begin = functools.partial(
-            model.register_forward_pre_hook, self._begin, with_kwargs=True, prepend=True
-        )
+        before, after = model.register_forward_pre_hook, model.register_forward_hook
+        begin = functools.partial(before, _Calls(self._begin), with_kwargs=True, prepend=True)
         yield _Hook(begin, first=True)
-        yield _Hook(functools.partial(model.register_forward_hook, self._complete))
-        yield _Hook(functools.partial(model.register_forward_hook, self._end, always_call=True))
+        yield _Hook(functools.partial(after, _Calls(self._complete)))
+        yield _Hook(functools.partial(after, _Calls(self._end), always_call=True))
 
     def remove(self) -> None:
         """Take the hooks off."""
@@ -451,6 +498,13 @@ class Watcher:
         number = self.counts.get(path, 0)
         self.counts[path] = number + 1
         return SiteId(path, number)
+
+    def note_generator(self, func: Any, generator: Any) -> None:
+        """Tell the scope of a call with a generator of its own, which does not count as a draw."""
+        if generator is not None:
+            path = self.frames[-1]
+            site = SiteId(path, self.counts.get(path, 0))
+            self.active().owned(site, func.__name__, generator)
 
     def draw(self, draw: Draw) -> Any:
         """The result of a draw."""
@@ -532,6 +586,8 @@ class Mode(TorchFunctionMode):
             args = self._observing(args[0]), *args[1:]
         if handler is None:
             return func(*args, **(kwargs or {}))
+        if kwargs and "generator" in kwargs and not is_dynamo_compiling():
+            self.watcher.note_generator(func, kwargs["generator"])
         return handler(self.watcher, func, *args, **(kwargs or {}))
 
     def _observing(self, function: Callable[..., Any]) -> Callable[..., Any]:
