@@ -271,7 +271,7 @@ class TestCompiled:
 
     @pytest.mark.parametrize("target", NVIDIA)
     def test_nor_does_the_machine_code_fuse_any(self, compiled, target):
-        """Only of kernels that multiply and add is this true: quotients and roots fuse operations."""
+        """This is of kernels that multiply and add: quotients and roots consist of fused ones."""
         plain = {label: f for label, f in compiled(target).items() if is_plain(*label)}
         assert {label: f["machine"] for label, f in plain.items() if any(fused(f))} == {}
         assert {operator for operator, *_ in plain} == {"noise_affine", *PLAIN}
