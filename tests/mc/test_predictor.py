@@ -306,14 +306,24 @@ def test_all_inputs_share_masks():
         assert not torch.equal(found[0], found[1])
 
 
-def test_which_sites_and_other_rates():
-    model = torch.nn.Sequential(torch.nn.Dropout(0.5), Gated()).eval()
-    made = mc.MCDropout(model, 30, task="regression", exclude="1", p=0.25, keep_samples=True)
-    found = made(torch.ones(20, 50)).samples
+@pytest.mark.parametrize("strategy", ["loop", "auto"])
+@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout, td.nn.Dropout1d])
+def test_which_sites_and_other_rates(drop, strategy):
+    model = torch.nn.Sequential(drop(0.5), Gated()).eval()
+    options = {"exclude": "1", "p": 0.25, "keep_samples": True, "strategy": strategy}
+    made = mc.MCDropout(model, 30, task="regression", **options)
+    found = made(torch.ones(20, 50, 1)).samples
     assert set(found.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.75))}
     share = (found == 0).double().mean()
     assert abs(share - 0.25) < 5 * (0.25 * 0.75 / found.numel()) ** 0.5
     assert [site.selected for site in made.plan().sites] == [True, False]
+
+
+def test_what_has_another_shape_or_dtype_is_another_result():
+    x = torch.ones(2, 3)
+    assert _predictor._alike(x, x * (1 + 1e-6))
+    for other in (x * 1.01, x[:, :2], x.double(), x.int()):
+        assert not _predictor._alike(x, other)
 
 
 def test_the_target_is_that_of_the_data_set():

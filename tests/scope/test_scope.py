@@ -547,6 +547,15 @@ def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
     assert site.problem == said
 
 
+def test_a_draw_whose_size_follows_from_the_values():
+    def forward(x):
+        times = 1 if torch.equal(x[0], x[-1]) else 2
+        return torch_F.dropout(x.flatten(0, 1).repeat(times, 1), 0.5)
+
+    (site,) = td.find_sites(Calls(forward), torch.randn(8, 6, 4)).values()
+    assert site.problem == "how much it draws depends on the values"
+
+
 def test_an_order_that_nothing_shows():
     """A mask of ones for samples that are folded: a divided batch is refused."""
     model = Calls(lambda x: x.flatten(0, 1) * torch_F.dropout(torch.ones(len(x) * 6, 1), 0.5))
