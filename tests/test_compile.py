@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -960,3 +961,18 @@ def test_what_torch_jit_traces_in_training_draws_anew(name):
     torch.testing.assert_close(seeded(traced, x), seeded(model, x))
     first = traced(x)
     assert not all(torch.equal(traced(x), first) for _ in range(30))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
+@pytest.mark.parametrize(("shape", "warns"), [((2, 8), True), ((1, 1, 8), True), ((8,), False)])
+def test_a_trace_warns_that_it_keeps_the_mask_indices_of_its_example(shape, warns):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", torch.jit.TracerWarning)
+        traced = torch.jit.trace(td.nn.Dropout(0.5), (torch.ones(shape),), check_trace=False)
+    found = [str(w.message) for w in caught if w.category is torch.jit.TracerWarning]
+    assert [message.partition(",")[0] for message in found] == [
+        "torch.jit.trace records the mask indices of its example"
+    ] * warns
+    # A larger batch is right.
+    x = torch.ones(2 * shape[0], *shape[1:])
+    assert torch.equal(seeded(traced, x)[0], seeded(td.nn.Dropout(0.5), x)[0])

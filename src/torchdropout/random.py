@@ -71,6 +71,10 @@ class Key:
     def __reduce__(self) -> tuple[Any, ...]:
         return Key, (self.seed, self.stream)
 
+    def __fx_create_arg__(self, tracer: torch.fx.Tracer) -> torch.fx.Node:
+        # Otherwise `torch.fx` gives the constructor every field, also the one that it makes itself.
+        return tracer.create_node("call_function", Key, (self.seed, self.stream), {})
+
     def fold_in(self, n: int | torch.Tensor) -> Key:
         """Derive an independent key for each n, such as one for each layer, step or rank.
 

@@ -533,3 +533,18 @@ def test_an_overriding_tensor_is_given_all_that_the_call_was():
     assert args[4:] == (0.25, True)
     assert kwargs == given
     assert plain == {}
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_autocast_takes_tensors_of_several_dtypes(p):
+    q = torch.randn(2, 3, 4, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = F.scaled_dot_product_attention(
+            q, q.bfloat16(), q.half(), q.new_zeros(4, 4).bfloat16(), p, dropout_key=Key(1)
+        )
+    narrow = q.bfloat16()
+    alike = F.scaled_dot_product_attention(
+        narrow, narrow, q.half().bfloat16(), narrow.new_zeros(4, 4), p, dropout_key=Key(1)
+    )
+    assert mixed.dtype == torch.bfloat16
+    assert torch.equal(mixed, alike)

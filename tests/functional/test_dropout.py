@@ -517,3 +517,13 @@ def test_sharded_tensors_are_not_looked_for_where_torch_has_not_loaded_them(monk
     monkeypatch.delitem(sys.modules, "torch.distributed.tensor", raising=False)
     assert torch.equal(F.dropout(x, 0.5, key=KEY), expected)
     assert torch.equal(F.dropout(torch.nn.Parameter(x), 0.5, key=KEY), expected)
+
+
+@pytest.mark.parametrize("to", [torch.Tensor.to_sparse, torch.Tensor.to_mkldnn])
+@pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "gaussian_dropout"])
+def test_a_tensor_without_strides_is_refused_before_anything_is_drawn(name, to):
+    x, before = to(torch.eye(4)), torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match="`input` to be a dense tensor where it drops"):
+        getattr(F, name)(x, 0.5, training=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert getattr(F, name)(x, 0.5, training=False) is x

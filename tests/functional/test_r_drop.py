@@ -216,3 +216,13 @@ T = torch.tensor([0, 2])
 def test_bad_arguments(args, given, error, words):
     with pytest.raises(error, match=words):
         F.r_drop(*args, **given)
+
+
+def test_under_autocast_the_loss_is_that_of_float32():
+    """As torch's losses are."""
+    a, b = torch.randn(2, 5, 4).bfloat16().unbind()
+    target = torch.arange(5) % 4
+    with torch.autocast("cpu", torch.bfloat16):
+        found = F.r_drop(a, b, target)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, F.r_drop(a.float(), b.float(), target))

@@ -603,3 +603,18 @@ def test_refusals_draw_nothing(x, hx, kwargs, error, words):
     with pytest.raises(error, match=words):
         module(sequence() if x is None else x, hx, **kwargs)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("input", "hx", "error", "name"),
+    [
+        (torch.zeros(3, 2, 8), (torch.zeros(1, 2, 5).double(),) * 2, ArgumentTypeError, "hx"),
+        (torch.zeros(3, 2, 8, device="meta"), None, ArgumentValueError, "input"),
+    ],
+)
+def test_what_does_not_fit_the_weights_is_refused_before_anything_is_drawn(input, hx, error, name):
+    layer = td.nn.LSTM(8, 5, recurrent_dropout=0.3)
+    before = torch.get_rng_state()
+    with pytest.raises(error, match=f"`{name}` to be o.* of the weights"):
+        layer(input, hx)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -6,6 +6,7 @@ the map is over logical coordinates), shards and micro-batches (a base).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from .._validate import (
     wrong_value,
 )
 
+_TRACER_WARNING: type[Warning] = torch.jit.TracerWarning  # type: ignore[attr-defined]
+
 
 def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
     """Row-major strides of `shape` with the shared dimensions set to size 1, and 0 along those.
@@ -30,9 +33,8 @@ def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
         >>> row_major((2, 3, 4)), row_major((2, 3, 4), shared=(1,))
         ([12, 4, 1], [4, 0, 1])
     """
-    # Under torch.jit.trace sizes are tensors, which an operator does not accept as strides.
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
-        shape = [int(n) for n in shape]
+        shape = _of_example(shape)
     strides = [0] * len(shape)
     step = 1
     for dim in reversed(range(len(shape))):
@@ -40,6 +42,22 @@ def row_major(shape: Sequence[int], shared: Sequence[int] = ()) -> list[int]:
             strides[dim] = step
             step = step * shape[dim]
     return strides
+
+
+def _of_example(shape: Sequence[Any]) -> list[int]:
+    """Sizes under torch.jit.trace: tensors there, which an operator does not accept as strides."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", _TRACER_WARNING)  # the one below is clearer
+        sizes = [int(n) for n in shape]
+    if any(isinstance(n, torch.Tensor) for n in shape[1:]):
+        warnings.warn(
+            f"torch.jit.trace records the mask indices of its example, of shape {tuple(sizes)}: an "
+            "input that is larger in a dimension other than the first has draws that repeat. "
+            "torch.export and torch.compile follow the shape.",
+            _TRACER_WARNING,
+            stacklevel=3,
+        )
+    return sizes
 
 
 def sizes_drawn(shape: Sequence[int], strides: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .._validate import wrong_type
 from ..contract.layout import row_major
 from ..random import Key
 from ._key import key_tensor
@@ -60,6 +61,9 @@ def compute(
         key: Names the mask.
         generator: Draws the key, instead of torch's default generator.
     """
+    if x.layout is not torch.strided:
+        expected = "a dense tensor where it drops: give a sparse one's values instead,"
+        wrong_type("input", f"{expected} and not one of layout {x.layout}", x)
     if generator is not None:
         key = Key.draw(generator)
     if keyed_map.short is not None:

@@ -59,8 +59,12 @@ def refuse_as_torch_does(x: torch.Tensor) -> None:
     watched = torch.is_grad_enabled() and x.requires_grad
     leaf = watched and any(t is not None and t.is_leaf for t in (x, _torch.base_of(x)))
     frozen = x.is_inference() and not torch.is_inference_mode_enabled()
-    if leaf or frozen or overlaps_itself(x):
+    overlaps = overlaps_itself(x)
+    if leaf or frozen or overlaps:
         x.mul_(1)
+    if overlaps:  # which torch finds in expanded tensors only
+        expected = "a tensor whose elements each have their own place in memory, for inplace=True"
+        wrong_value("input", expected, x)
 
 
 def has_address(x: torch.Tensor) -> bool:
@@ -82,18 +86,27 @@ def _is_readable(x: torch.Tensor) -> bool:
 
 
 def overlaps_itself(x: torch.Tensor) -> bool:
-    """True if two elements of x may share a place in memory, as in an expanded tensor."""
+    """True if two elements of x share a place in memory, as in an expanded tensor."""
     if x.is_contiguous():
         return False
-    reach = 0
-    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+    dims = sorted((stride, size) for stride, size in zip(x.stride(), x.shape, strict=True))
+    reach, nested = 0, True
+    for stride, size in dims:
         if size == 0:
             return False
         if size > 1:
-            if stride <= reach:
+            if stride == 0:
                 return True
+            nested &= stride > reach
             reach += stride * (size - 1)
-    return False
+    if nested:
+        return False
+    # Each of two dimensions may reach beyond a step of the other, and yet no places coincide.
+    places = torch.zeros(1, dtype=torch.int64, device="cpu")
+    for stride, size in dims:
+        steps = torch.arange(size, device="cpu") * stride
+        places = (places.unsqueeze(-1) + steps).flatten()
+    return len(places.unique()) < len(places)
 
 
 def overlaps_partially(a: torch.Tensor, b: torch.Tensor) -> bool:

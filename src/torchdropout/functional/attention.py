@@ -121,6 +121,7 @@ def scaled_dot_product_attention(
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)
     check_scale(scale)
+    query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
     sizes = _check_tensors(query, key, value, enable_gqa)
     _check_mask(attn_mask, query, sizes.scores, is_causal)
     _check_source(dropout_key, generator, query)
@@ -129,7 +130,6 @@ def scaled_dot_product_attention(
         return torch_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
-    query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
     factor = 1.0 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
 
     def part(
@@ -159,6 +159,10 @@ def scaled_dot_product_attention(
         whole.append(-3)
     y: torch.Tensor = by_parts(part, tensors, base, strides, whole, sizes.scores)
     return y
+
+
+# What autocast converts.
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class _Sizes(NamedTuple):
@@ -287,14 +291,17 @@ def _check_source(key: Any, generator: Any, query: torch.Tensor) -> None:
         )
 
 
-def _as_autocast(*tensors: torch.Tensor | None) -> Any:
-    """The tensors in the dtype that autocast gives them in torch's attention."""
-    assert tensors[0] is not None
-    if not autocasts(tensors[0].device):
-        return tensors
-    dtype = torch.get_autocast_dtype(tensors[0].device.type)
-    narrow = (torch.float32, torch.float16, torch.bfloat16)
-    return tuple(t.to(dtype) if t is not None and t.dtype in narrow else t for t in tensors)
+def _as_autocast(query: Any, *others: Any) -> Any:
+    """The arguments in the dtype that autocast gives them in torch's attention; not yet checked."""
+    if not isinstance(query, torch.Tensor) or not autocasts(query.device):
+        return query, *others
+    dtype = torch.get_autocast_dtype(query.device.type)
+
+    def cast(t: Any) -> Any:
+        narrow = isinstance(t, torch.Tensor) and t.dtype in _NARROW and not t.is_nested
+        return t.to(dtype) if narrow else t
+
+    return cast(query), *map(cast, others)
 
 
 def _leading(t: torch.Tensor, ndim: int) -> torch.Tensor:

@@ -20,6 +20,7 @@ from .._validate import (
 )
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
+from ._autocast import autocast_dtype
 from ._override import given
 
 Reduction = Literal["none", "mean", "sum"]
@@ -66,7 +67,7 @@ def r_drop(
         logits `(N, C)`, `(C)` or `(N, C, d1, d2, ...)`; target `(N)`, `()` or `(N, d1, d2, ...)`,
         or probabilities of the shape of the logits; padding_mask the shape of the places. The loss
         has no dimension, or with `reduction="none"` the shape of the places; and the dtype of the
-        logits.
+        logits, or under autocast float32.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -135,7 +136,8 @@ def r_drop(
                 )
                 / 2
             )
-    return loss.to(logits_a.dtype)
+    # Autocast runs the losses of torch in float32.
+    return loss if autocast_dtype(logits_a) is not None else loss.to(logits_a.dtype)
 
 
 def _divergence(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:

@@ -173,6 +173,8 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         dtype = autocast_dtype(x)
         if dtype is not None:
             x, states = x.to(dtype), tuple(state.to(dtype) for state in states)
+        else:
+            self._check_types(x, states)
         key, generator, batch_start = source
         widths, shape = self._widths(), (self.num_layers, 2 if self.bidirectional else 1)
         sites = sites_of(rates, self.input_size, widths, self.hidden_size, shape)
@@ -211,6 +213,15 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
             states = tuple(s.unsqueeze(1) for s in states) if alone else states
         self.check_forward_args(x, _as_hx(states), batch_sizes)
         return states
+
+    def _check_types(self, x: torch.Tensor, states: States) -> None:
+        """Check what torch would only refuse in the first step, when a key has been drawn."""
+        weight = self.weight_ih_l0
+        for name, t in (("input", x), *(("hx", state) for state in states)):
+            if t.dtype != weight.dtype:
+                wrong_type(name, f"of the dtype of the weights, {weight.dtype}", t)
+            if t.device != weight.device:
+                wrong_value(name, f"on the device of the weights, {weight.device}", t)
 
     def _layers(
         self,
