@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 
+import numpy
 import pytest
 import torch
 import torchvision
@@ -426,3 +427,10 @@ def test_compiled_it_acts_as_eager():
         assert torch.equal(compiled(x), expected)
         scheduler.step()
     torch._dynamo.reset()
+
+
+def test_a_state_holds_plain_numbers(tmp_path):
+    """NumPy's float64 is a float, but not one that torch.load takes by default."""
+    model = torch.nn.Sequential(td.nn.Dropout(numpy.float64(0.3)))
+    torch.save(td.schedule(model, lambda epoch: 1.0).state_dict(), tmp_path / "state.pt")
+    assert torch.load(tmp_path / "state.pt")["base_ps"] == {"0": 0.3}

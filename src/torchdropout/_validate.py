@@ -85,7 +85,8 @@ def check_p(p: Any, name: str = "p") -> float:
     # p is almost always a float. To ask for a tensor first takes ten times as long.
     is_other = isinstance(p, float) or not isinstance(p, torch.Tensor)
     number = p if is_other else _number_in(p, name)
-    value = number if isinstance(number, float) else check_number(name, expected, number)
+    # A subclass, such as that of NumPy, becomes a float.
+    value = number if type(number) is float else check_number(name, expected, number)
     # Written so that NaN, which compares false with everything, is refused too.
     if not 0.0 <= value <= 1.0:
         wrong_value(name, "in [0, 1], the drop probability", number)
