@@ -7,6 +7,7 @@ import textwrap
 from statistics import mean
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import torch
 
@@ -347,3 +348,32 @@ def test_the_gradients_of_zoneout_are_exact_in_training_alone():
     with pytest.raises(Fault, match="training: the gradient of the new state is wrong"):
         structure._mixed(ctx, 0.3, rounded(drawn()), leaves, True)
     structure._mixed(ctx, 0.3, rounded(0.3 * old + 0.7 * new), leaves, False)
+
+
+def test_heads_of_an_attention_that_are_taken_for_contiguous(run_checks):
+    """Their first and last strides are those of a contiguous tensor."""
+
+    def drop(x, p, training):
+        first, *_, last = x.stride() if x.ndim == 4 else (0, 0)
+        if training and last == 1 and first * x.shape[0] == x.numel():
+            x = x.as_strided(x.shape, (first, x[0, 0].numel(), x.shape[3], 1))
+        return torch.nn.functional.dropout(x, p, training)
+
+    report = run_checks(drop, only=frozenset({"layout-values"}))
+    (finding,) = report.findings
+    assert "heads of an attention" in finding.message
+
+
+class KeepsItsMask(torch.nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p, self.mask, self.both = p, torch.ones(2), numpy.array([p, 1 - p])
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(x, self.p, self.training)
+
+
+def test_arrays_of_a_module_are_not_its_p(run_checks):
+    report = run_checks(KeepsItsMask, only=frozenset({"module-state", "drop-rate"}))
+    assert report.passed
+    assert {check.status for check in report.checks} == {"ok"}

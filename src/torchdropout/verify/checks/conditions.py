@@ -789,7 +789,9 @@ def _demand_other_p(ctx: Context, built: Built, family: stats.Family) -> None:
     assert built.again is not None
     module = copy.deepcopy(built.module)
     held = [
-        (name, value) for name, value in vars(module).items() if value in (built.p, 1 - built.p)
+        (name, value)
+        for name, value in vars(module).items()
+        if isinstance(value, (int, float)) and value in (built.p, 1 - built.p)
     ]
     public = [(name, value) for name, value in held if not name.startswith("_")]
     if not public or len(public) < len(held):

@@ -21,6 +21,7 @@ def _strided(x: torch.Tensor) -> dict[str, torch.Tensor]:
     return {
         "transposed": x.transpose(1, 3).contiguous().transpose(1, 3),
         "channels_last": x.contiguous(memory_format=torch.channels_last),
+        "heads of an attention": x.transpose(1, 2).contiguous().transpose(1, 2),
         "every second element": spread[..., ::2],
         "first axis last": x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2),
     }
@@ -30,8 +31,9 @@ def _strided(x: torch.Tensor) -> dict[str, torch.Tensor]:
 def layout_values(ctx: Context) -> Seen:
     """Values stay in their logical places in every memory layout.
 
-    Measured: transposed, channels_last, sliced, permuted and expanded inputs; each value is 0 or
-    x / (1 - p) of its own place.
+    Measured: transposed, channels_last, sliced, permuted and expanded inputs, and the heads of an
+    attention, whose last axis is as in a contiguous tensor; each value is 0 or x / (1 - p) of its
+    own place.
 
     Kernels that iterate over memory in storage order, or `view` where `reshape` is needed, mix up
     elements or raise for inputs that come straight from attention or a convolution.
@@ -110,7 +112,7 @@ def expanded_independent(ctx: Context) -> Seen:
 def layout_mask(ctx: Context) -> Seen:
     """The same seed drops the same logical places in every memory layout.
 
-    Measured: masks after the same `torch.manual_seed`, of one input in four layouts.
+    Measured: masks after the same `torch.manual_seed`, of one input in five layouts.
 
     A network then gives the same result with channels_last as without, and a difference between two
     runs is never due to the layout. torch draws in memory order: its mask changes with the layout.
