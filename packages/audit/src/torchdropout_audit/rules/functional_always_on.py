@@ -13,6 +13,7 @@ from ._dropouts import one_of
 from ._edits import add_training
 from ._masks import says_drop
 from ._rule import Hit, rule
+from .dropout_wrong_arguments import wrong_arguments
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -77,7 +78,9 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             continue
         # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
-        if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
+        if p is UNKNOWN or wrong_arguments(code, call) is not None:
+            continue
+        if code.gated(call.node) or code.is_deliberate(call.node):
             continue
         if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
             continue

@@ -271,6 +271,10 @@ def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
         return None
     if x.id not in call.function.names and x.id not in _assigns(code, call.function):
         return None
+    named = code.names_in(call.function.node)[x.id]
+    last = statement.end_lineno or statement.lineno
+    if not any(isinstance(each.ctx, ast.Load) and each.lineno > last for each in named):
+        return None  # it would be given to a name that is not read
     start = code.span(statement)[0]
     # The fixed program trains with dropout: intended, but a change.
     return Fix(f"assign it to {x.id}", (Edit(start, start, f"{x.id} = "),), safe=False)
