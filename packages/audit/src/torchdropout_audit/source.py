@@ -136,10 +136,10 @@ def _older(text: str, message: str, line: int) -> tuple[str, str]:
     """
     if is_python_2(text, message, line):
         return "Python 2", ""
-    if "\t" in text and ("tabs" in message or "indent" in message):
-        # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them with spaces.
-        if _is_of_2(text.expandtabs(8)):
-            return "Python 2", "a tab is 8 columns there: indent with spaces alone"
+    # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them with spaces.
+    is_mixed = "\t" in text and ("tabs" in message or "indent" in message)
+    if is_mixed and _is_of_2(text.expandtabs(8)):
+        return "Python 2", "a tab is 8 columns there: indent with spaces alone"
     if _NAME_ASYNC.search(text) and parses(_NAME_ASYNC.sub("async_", text)):
         return "Python 3.6", "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
     return "", ""

@@ -11,7 +11,7 @@ from .definitions import Class, Function
 from .facts import Facts, Steps
 from .names import Bound, Names
 from .scopes import COMPREHENSIONS
-from .words import speaks_of_training, trains, words
+from .words import computes_loss, speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
@@ -37,7 +37,8 @@ class Training(Names):
 
         The test may be in an `if`, a conditional expression, an `and` or `or`, a `while`, a `match`
         or an earlier statement that leaves the block; or the node is in a function that, by its
-        name or by all its calls in this file, runs only in training. In doubt the answer is True.
+        name or by all its calls in this file, runs only in training, or in a method that computes
+        a loss. In doubt the answer is True.
 
         Args:
             node: A node.
@@ -75,12 +76,37 @@ class Training(Names):
             if (yield "filtered", parent):
                 return True
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
-            trains(parent.name) or (yield "called", parent)
+            trains(parent.name) or self._is_loss(parent) or (yield "called", parent)
         ):
             return True
         if isinstance(node, ast.stmt) and (yield "left", node):
             return True
         return (yield "gated", parent)
+
+    def _is_loss(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Whether a function is a method of a Module that computes the loss, for training alone.
+
+        Neither the `forward` nor another function that evaluates calls it in this file.
+        """
+        function = self._by_node.get(node) if computes_loss(node.name) else None
+        return (
+            isinstance(function, Function)
+            and function.cls is not None
+            and function.cls.is_module
+            and not function.is_step
+            and node.name not in self._evaluated
+        )
+
+    @cached_property
+    def _evaluated(self) -> frozenset[str]:
+        """The names of the methods that functions call whose names suggest evaluation."""
+        found = set()
+        for node in self._scopes.order:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                caller = self.function_of(node)
+                if caller and speaks_of_training(caller.name) and not trains(caller.name):
+                    found.add(node.func.attr)
+        return frozenset(found)
 
     def _after(self, value: ast.AST) -> Steps:
         """Whether a value of an `and` or `or` comes after one that depends on training."""

@@ -57,7 +57,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     Module, and in a function that such a method calls in the same file; elsewhere it is advice,
     since the caller may always be training. It is not reported if a test of training decides (`if
     self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a
-    flag that is given to the function decides (`if use_dropout`); nor, as advice, in a function
+    flag that is given to the function decides (`if use_dropout`), or in a method that computes a
+    loss and that nothing in the file calls in evaluation; nor, as advice, in a function
     that stands in for torch's `scaled_dot_product_attention`, which always applies its `dropout_p`.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
