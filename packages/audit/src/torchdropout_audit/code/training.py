@@ -307,16 +307,21 @@ def _also_asks(test: ast.expr) -> bool:
         and words(_said(each.operand))[-1:] == ("training",)
         for each in test.values
     ]
-    return any(modes) and any(map(_is_no_rate, test.values))
+    return any(modes) and any(map(is_no_rate, test.values))
 
 
-def _is_no_rate(test: ast.expr) -> bool:
-    """Whether a test is `not rate` or `rate == 0`."""
+def is_no_rate(test: ast.expr) -> bool:
+    """Whether a test is `not rate`, `rate == 0` or `dropout is None`.
+
+    Args:
+        test: A test.
+    """
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         rate = test.operand
-    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.LtE)):
+    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.LtE, ast.Is)):
         last = test.comparators[0]
-        if len(test.ops) > 1 or not isinstance(last, ast.Constant) or last.value != 0:
+        none = None if isinstance(test.ops[0], ast.Is) else 0
+        if len(test.ops) > 1 or not isinstance(last, ast.Constant) or last.value != none:
             return False
         rate = test.left
     else:
