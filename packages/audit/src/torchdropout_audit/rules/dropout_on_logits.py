@@ -80,9 +80,10 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     scale or a mask in between, and at one right after a Linear or a convolution that is known to
     return logits: it has as many outputs as there are classes, labels or entries of an embedding,
     its name or that of the result contains classifier, logits or score, a sigmoid of it is
-    returned, or it ends a whole model: in a variable that no layer follows, in a class named classifier, or in one that
-    is not a part of another where the file trains by a cross entropy. The Linear and dropout at the
-    end of a transformer's feed-forward block are not reported: their output is added to something.
+    returned, or it ends a whole model: in a variable that no layer follows, in a class named
+    classifier, or in one that is not a part of another where the file trains by a cross entropy.
+    The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
+    output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
@@ -257,7 +258,7 @@ def _is_whole_model(code: Code, name: str) -> bool:
 
 
 def _goes_on(code: Code, model: ast.Name) -> bool:
-    """Whether another layer follows on what is used: `head(model(x))`, `Sequential(model, head)`."""
+    """Whether another layer follows: `head(model(x))`, `nn.Sequential(model, head)`."""
     call = next(code.parents(model))
     if not isinstance(call, ast.Call):
         return False
