@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -75,6 +76,11 @@ class Training(Names):
         elif isinstance(parent, COMPREHENSIONS):
             if (yield "filtered", parent):
                 return True
+        elif isinstance(parent, ast.Subscript) and isinstance(
+            node, (ast.Dict, ast.Tuple, ast.List)
+        ):
+            if node is parent.value and (yield "depends", parent.slice):
+                return True
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
             trains(parent.name) or self._is_loss(parent) or (yield "called", parent)
         ):
@@ -123,13 +129,26 @@ class Training(Names):
         return False
 
     def _called_gated(self, node: ast.AST) -> Steps:
-        """Whether a function is called in this file, and all its calls are gated."""
+        """Whether a function is used in this file, and all its calls are gated."""
         function = self._by_node.get(node)
-        callers = function.callers if isinstance(function, Function) else ()
-        for call in callers:
-            if not (yield "gated", call.node):
+        if not isinstance(function, Function):
+            return False
+        uses: Sequence[ast.AST] = [call.node for call in function.callers]
+        # Or it is chosen: {True: self.noisy, False: self.plain}[self.training](x)
+        uses = uses or [n for n in self._read[function.name] if self.local(n) is function]
+        for use in uses:
+            if not (yield "gated", use):
                 return False
-        return bool(callers)
+        return bool(uses)
+
+    @cached_property
+    def _read(self) -> Mapping[str, list[ast.expr]]:
+        """The names and attributes that are read, by their last name."""
+        found: dict[str, list[ast.expr]] = defaultdict(list)
+        for node in self._scopes.order:
+            if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
+                found[_said(node)].append(node)
+        return found
 
     def _left(self, node: ast.AST) -> Steps:
         """Whether an earlier statement leaves the block by a test of training."""

@@ -685,9 +685,8 @@ class _Reader:
                 is_off = any(_last(each) in _NO_GRADIENT for each in node.decorator_list)
             elif isinstance(node, ast.Call) and is_off:
                 found.append(node)
-            elif isinstance(node, ast.Attribute) and node.attr in _DETACHED:
-                if isinstance(node.value, ast.Call):
-                    found.append(node.value)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
+                found += [node.value] * (node.attr in _DETACHED)
             waiting += [(each, is_off) for each in ast.iter_child_nodes(node)]
         return frozenset(found)
 
