@@ -214,7 +214,8 @@ def _unknown(
     if not meant:
         return Hit(keyword, said, f"its parameters are {', '.join(_order(signature))}")
     fix = None
-    if call.argument(meant) is None and not _is_taken(call, signature, meant):
+    is_once = [each.arg for each in call.node.keywords].count(name) == 1
+    if is_once and call.argument(meant) is None and not _is_taken(call, signature, meant):
         start = code.span(keyword)[0]
         fix = Fix(f"rename {name} to {meant}", (Edit(start, start + len(name), meant),))
     return Hit(keyword, said, f"{meant}=", fix)
