@@ -25,6 +25,8 @@ OLD = [
     "def f(a, (b, c)):\n    return a",
     "sort(key=lambda (k, v): v)",
     "if x:\n        y = 1\n\tz = 2\nprint 'x'",
+    "if x:\n        y = 1\n\tz = 2",
+    "def f():\n    if x:\n\ty = 1\n        z = 2",
 ]
 NEW = [
     "print('loss'",
@@ -35,7 +37,12 @@ NEW = [
     "f(a b)",
     "'print x",
     "x = 'a <> b' 1",
-    "if x:\n        y = 1\n\tz = 2",
+    'if x:\n        y = f"{x}"\n\tz = 2',
+    "def f(x: int):\n        y = 1\n\tz = 2",
+    "def f(*, x):\n        y = 1\n\tz = 2",
+    "if x:\n      y = 1\n\tz = 2",
+    "x.cuda(async=True",
+    "x.cuda(async=True y)",
     "except IOError as e:",
     "raise ValueError from",
     "print(x) y",
@@ -54,6 +61,62 @@ def test_a_mistake_is_an_error(text):
     (found,) = audit_text(HEAD + text + "\n")
     assert (found.name, found.severity) == ("syntax-error", "error")
     assert "Python 2" not in found.message
+
+
+def test_tabs_are_explained():
+    (found,) = audit_text(HEAD + "if x:\n        y = 1\n\tz = 2\n")
+    assert found.hint == "a tab is 8 columns there: indent with spaces alone"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x.cuda(async=True)",
+        "async = True",
+        "def f(x, async=False):\n    return x.cuda(async=async)",
+        "x = x.async",
+        "async def f():\n    async with x:\n        pass\n\n\ng(async=True)",
+    ],
+)
+def test_async_as_a_name_is_advice(text):
+    (found,) = audit_text(HEAD + text + "\n")
+    assert (found.name, found.severity) == ("syntax-error", "advice")
+    assert found.message.startswith("Python 3.6, which is not audited: ")
+    assert found.hint == "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
+
+
+BROKEN = {"a.py": "import torch.nn\ntorch.nn.Dropout(", "b.py": "# Dropout \xff"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--ignore", "syntax-error,unreadable"],
+        ["--ignore", "TD001", "--ignore", "TD002"],
+        ["--select", "TD101"],
+        ["--ignore", "files"],
+    ],
+)
+def test_what_does_not_parse_can_be_left_out(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in BROKEN.items():
+        (tmp_path / name).write_text(text, encoding="latin-1")
+    done = CliRunner().invoke(audit, ["--no-cache", *options, "."], standalone_mode=False)
+    assert (done.return_value, done.exception) == (0, None)
+
+
+def test_and_by_a_setting_for_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text(BROKEN["a.py"] + "  # torchdropout: ignore[p-one]\n")
+    (tmp_path / "b.py").write_text(BROKEN["a.py"])
+    settings = '[tool.torchdropout.audit.per-file-ignores]\n"a.py" = ["TD001"]\n'
+    (tmp_path / "pyproject.toml").write_text(settings)
+    done = CliRunner().invoke(audit, ["--no-cache", "a.py"], standalone_mode=False)
+    assert (done.return_value, done.exception) == (0, None)
+    assert "TD003" not in done.output
+    both = CliRunner().invoke(audit, ["--no-cache", "."], standalone_mode=False)
+    assert both.return_value == 1
+    assert "a.py" not in both.output
 
 
 def test_exit_code(tmp_path, monkeypatch):

@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 import pytest
 
+from torchdropout_audit.findings import SourceFinding
+from torchdropout_audit.fix import fix_all, parses
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
 
 SNIPPETS = Path(__file__).parent / "snippets"
 FILES = sorted(SNIPPETS.glob("*/*.py"))
+BAD = [file for file in FILES if file.stem.startswith("bad_")]
 
 MARK = re.compile(r"\s*#! (?P<name>[a-z-]+)(?P<advice> advice)?(?=\s|$)")
 PATH = re.compile(r"#! path: (?P<path>\S+)")
@@ -61,6 +64,22 @@ def found(snippet: Snippet) -> list[Place]:
 def test_snippet(file: Path) -> None:
     snippet = read(file)
     assert found(snippet) == snippet.marks
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_what_is_fixed_is_not_found_and_breaks_no_other_rule(file: Path) -> None:
+    snippet = read(file)
+
+    def audit(text: str) -> list[SourceFinding]:
+        return audit_text(text, snippet.path)
+
+    fixable = Counter(f.name for f in audit(snippet.text) if f.fix is not None)
+    fixed = fix_all(snippet.text, audit, unsafe=True)
+    left = audit(fixed.text)
+    assert parses(fixed.text) or not fixed.count
+    assert not [f for f in left if f.fix is not None]
+    before = Counter(mark.name for mark in snippet.marks)
+    assert Counter(f.name for f in left) <= before - fixable
 
 
 def test_enough_errors() -> None:

@@ -19,7 +19,9 @@ SYNTAX_ERROR = Rule(
     "error",
     "The file is Python that this interpreter can parse.",
     "A file that does not parse is not audited. The parser is that of the Python that runs the "
-    "audit: a file with newer syntax needs a newer Python. For a file in Python 2 it is advice.",
+    "audit: a file with newer syntax needs a newer Python. It is advice for a file in Python 2, or "
+    "with `async` as a name, which Python 3.7 made a keyword. Without this rule, such a file is "
+    "skipped.",
 )
 UNUSED_IGNORE = Rule(
     "TD003",

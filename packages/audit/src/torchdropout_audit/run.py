@@ -449,12 +449,14 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
         source = read_source(data, is_python=not is_notebook)
         notebook = Notebook(source) if is_notebook else None
     except UnreadableError as error:
-        return _Outcome((_wrong(UNREADABLE, path, str(error), error.line),), key=key)
+        wrong = (_wrong(UNREADABLE, path, str(error), error.line),)
+        return _Outcome(wrong if UNREADABLE.name in task.rules else (), key=key)
     text = source.text if notebook is None else notebook.text
     if len(text) > MOST:
         said = f"{len(text):,} characters are more than the {MOST:,} of the longest source audited"
         return _Outcome(problem=f"{path}: {said}", is_audited=False)
-    broken = () if notebook is None else _broken_cells(notebook, path)
+    is_applied = SYNTAX_ERROR.name in task.rules
+    broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
     found, faults = _found(text, task, project)
     if project.questions:  # not for the cache: other files may change
@@ -489,7 +491,8 @@ def _found(
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
     found, faults = audit_rules(text, task.path, task.rules, project)
     applied = task.rules - faults.keys()
-    return suppress(found, text, task.path, applied), faults
+    left = suppress(found, text, task.path, applied)
+    return [each for each in left if each.name in task.rules], faults
 
 
 def _said(error: Exception) -> str:

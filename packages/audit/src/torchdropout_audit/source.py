@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Collection
 
 from .code import Code, Project
 from .findings import SourceFinding
+from .fix import parses
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -19,6 +21,12 @@ _OLD = re.compile(
     rf"(?:^|:|;)(?:{_OLD_STATEMENT.pattern})|`|<>|\b0[0-7]+\b|\b\d+[lL]\b|\b[uU][rR]''"
     # Parameters that are unpacked: def f(a, (b, c)): and lambda (a, b):
     r"|\bdef\s+\w+\s*\((?:[^()]*,)?\s*\([\w\s,]+\)|\blambda\s*(?:[\w\s,]*,)?\s*\([\w\s,]+\)\s*:"
+)
+# Python 3.6 has `async` as a name: x.cuda(async=True).
+_NAME_ASYNC = re.compile(r"\basync\b(?!\s+(?:def|for|with)\b)")
+_NOT_IN_2 = (
+    *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.MatMult),
+    *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
 )
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
@@ -36,7 +44,7 @@ def audit_text(
         rules: Names of the rules to apply; with None, all.
 
     Returns:
-        The findings; for a source that does not parse, `syntax-error` alone.
+        The findings; for a source that does not parse, `syntax-error` alone, if it is applied.
 
     Example:
         >>> [found] = audit_text("import torch.nn as nn\nnn.Dropout(1.5)")
@@ -46,13 +54,16 @@ def audit_text(
     found, faults = audit_rules(text, path, rules)
     for error in faults.values():
         raise error
-    return found
+    return [each for each in found if rules is None or each.name in rules]
 
 
 def audit_rules(
     text: str, path: str, rules: Collection[str] | None, project: Project | None = None
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
-    """Returns the same, and by its name what each rule raised that could not be applied."""
+    """Returns the same, and by its name what each rule raised that could not be applied.
+
+    For a source that does not parse, `syntax-error` is returned whether or not it is applied.
+    """
     try:
         code = Code(text, path, project)
     except SyntaxError as error:
@@ -97,9 +108,9 @@ def _unparsed(text: str, path: str, message: str, line: int, column: int) -> Sou
     lines = text.splitlines() or [""]
     line = min(max(line, 1), len(lines))
     rule = SYNTAX_ERROR
-    is_old = is_python_2(text, message, line)
-    if is_old:
-        message = f"Python 2, which is not audited: {message}"
+    older, hint = _older(text, message, line)
+    if older:
+        message = f"{older}, which is not audited: {message}"
     return SourceFinding(
         path,
         line,
@@ -108,9 +119,39 @@ def _unparsed(text: str, path: str, message: str, line: int, column: int) -> Sou
         max(column, 1) + 1,
         rule.code,
         rule.name,
-        "advice" if is_old else rule.severity,
+        "advice" if older else rule.severity,
         message,
-        source=lines[line - 1],
+        hint,
+        lines[line - 1],
+    )
+
+
+def _older(text: str, message: str, line: int) -> tuple[str, str]:
+    """Returns the Python that a source is written for, and a hint; empty if it is an error there.
+
+    Args:
+        text: The source.
+        message: What the parser says.
+        line: Where.
+    """
+    if is_python_2(text, message, line):
+        return "Python 2", ""
+    # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them with spaces.
+    is_mixed = "\t" in text and ("tabs" in message or "indent" in message)
+    if is_mixed and _is_of_2(text.expandtabs(8)):
+        return "Python 2", "a tab is 8 columns there: indent with spaces alone"
+    if _NAME_ASYNC.search(text) and parses(_NAME_ASYNC.sub("async_", text)):
+        return "Python 3.6", "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
+    return "", ""
+
+
+def _is_of_2(text: str) -> bool:
+    """Whether a source parses, and has nothing that Python 2 lacks."""
+    return parses(text) and not any(
+        isinstance(node, _NOT_IN_2)
+        or (isinstance(node, ast.arg) and node.annotation is not None)
+        or (isinstance(node, ast.arguments) and node.kwonlyargs)
+        for node in ast.walk(ast.parse(text))
     )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from _marks import fixed, marked
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.rules.dropout_wrong_arguments import _SIGNATURES
+from torchdropout_audit.source import audit_text
 
 NAME = "dropout-wrong-arguments"
 
@@ -129,3 +130,8 @@ def test_what_torch_does(which, raises):
             block(torch.ones(1, 8))
     else:
         assert block(torch.ones(1, 8)).shape == (1, 8)
+
+
+def test_a_keyword_that_is_repeated_is_not_renamed():
+    found = audit_text("from torch import nn\nnn.LSTM(8, 8, p=0.2, p=0.1)\n")
+    assert [(f.name, f.fix) for f in found] == [(NAME, None)]

@@ -21,6 +21,7 @@ from .signatures import OTHER_ON as OTHER_ON
 from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA
+from .training import is_no_rate as is_no_rate
 from .tree import Place as Place
 from .words import is_pretrained as is_pretrained
 from .words import speaks_of_training as speaks_of_training

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from .definitions import Class, Function
 from .facts import Facts, Steps
 from .names import Bound, Names
 from .scopes import COMPREHENSIONS
-from .words import speaks_of_training, trains, words
+from .words import computes_loss, speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
@@ -37,7 +38,8 @@ class Training(Names):
 
         The test may be in an `if`, a conditional expression, an `and` or `or`, a `while`, a `match`
         or an earlier statement that leaves the block; or the node is in a function that, by its
-        name or by all its calls in this file, runs only in training. In doubt the answer is True.
+        name or by all its calls in this file, runs only in training, or in a method that computes
+        a loss. In doubt the answer is True.
 
         Args:
             node: A node.
@@ -74,13 +76,43 @@ class Training(Names):
         elif isinstance(parent, COMPREHENSIONS):
             if (yield "filtered", parent):
                 return True
+        elif isinstance(parent, ast.Subscript) and isinstance(
+            node, (ast.Dict, ast.Tuple, ast.List)
+        ):
+            if node is parent.value and (yield "depends", parent.slice):
+                return True
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
-            trains(parent.name) or (yield "called", parent)
+            trains(parent.name) or self._is_loss(parent) or (yield "called", parent)
         ):
             return True
         if isinstance(node, ast.stmt) and (yield "left", node):
             return True
         return (yield "gated", parent)
+
+    def _is_loss(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Whether a function is a method of a Module that computes the loss, for training alone.
+
+        Neither the `forward` nor another function that evaluates calls it in this file.
+        """
+        function = self._by_node.get(node) if computes_loss(node.name) else None
+        return (
+            isinstance(function, Function)
+            and function.cls is not None
+            and function.cls.is_module
+            and not function.is_step
+            and node.name not in self._evaluated
+        )
+
+    @cached_property
+    def _evaluated(self) -> frozenset[str]:
+        """The names of the methods that functions call whose names suggest evaluation."""
+        found = set()
+        for node in self._scopes.order:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                caller = self.function_of(node)
+                if caller and speaks_of_training(caller.name) and not trains(caller.name):
+                    found.add(node.func.attr)
+        return frozenset(found)
 
     def _after(self, value: ast.AST) -> Steps:
         """Whether a value of an `and` or `or` comes after one that depends on training."""
@@ -97,13 +129,26 @@ class Training(Names):
         return False
 
     def _called_gated(self, node: ast.AST) -> Steps:
-        """Whether a function is called in this file, and all its calls are gated."""
+        """Whether a function is used in this file, and all its calls are gated."""
         function = self._by_node.get(node)
-        callers = function.callers if isinstance(function, Function) else ()
-        for call in callers:
-            if not (yield "gated", call.node):
+        if not isinstance(function, Function):
+            return False
+        uses: Sequence[ast.AST] = [call.node for call in function.callers]
+        # Or it is chosen: {True: self.noisy, False: self.plain}[self.training](x)
+        uses = uses or [n for n in self._read[function.name] if self.local(n) is function]
+        for use in uses:
+            if not (yield "gated", use):
                 return False
-        return bool(callers)
+        return bool(uses)
+
+    @cached_property
+    def _read(self) -> Mapping[str, list[ast.expr]]:
+        """The names and attributes that are read, by their last name."""
+        found: dict[str, list[ast.expr]] = defaultdict(list)
+        for node in self._scopes.order:
+            if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
+                found[_said(node)].append(node)
+        return found
 
     def _left(self, node: ast.AST) -> Steps:
         """Whether an earlier statement leaves the block by a test of training."""
@@ -281,16 +326,21 @@ def _also_asks(test: ast.expr) -> bool:
         and words(_said(each.operand))[-1:] == ("training",)
         for each in test.values
     ]
-    return any(modes) and any(map(_is_no_rate, test.values))
+    return any(modes) and any(map(is_no_rate, test.values))
 
 
-def _is_no_rate(test: ast.expr) -> bool:
-    """Whether a test is `not rate` or `rate == 0`."""
+def is_no_rate(test: ast.expr) -> bool:
+    """Whether a test is `not rate`, `rate == 0` or `dropout is None`.
+
+    Args:
+        test: A test.
+    """
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         rate = test.operand
-    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.LtE)):
+    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.LtE, ast.Is)):
         last = test.comparators[0]
-        if len(test.ops) > 1 or not isinstance(last, ast.Constant) or last.value != 0:
+        none = None if isinstance(test.ops[0], ast.Is) else 0
+        if len(test.ops) > 1 or not isinstance(last, ast.Constant) or last.value != none:
             return False
         rate = test.left
     else:

@@ -9,6 +9,7 @@ from ..code import Call, Code
 from ..findings import Edit, Fix
 
 _GAP = re.compile(r"[^#\s,)]|#[^\r\n]*|,|\)|\s+")
+_COMMENT = re.compile(r"[ \t]*#[^\r\n]*")
 
 
 def append_argument(code: Code, call: Call, argument: str) -> Edit:
@@ -33,9 +34,14 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
     line = code.text.rfind("\n", 0, begin) + 1
     indent = code.text[line:begin]
     newline = "\r\n" if code.text[line - 2 : line] == "\r\n" else "\n"
-    gap = f"{newline}{indent}" if line and not indent.strip() else " "
-    added = f"{gap}{argument}," if has_comma else f",{gap}{argument}"
-    return Edit(place, place, added)
+    if not line or indent.strip():
+        return Edit(place, place, f" {argument}," if has_comma else f", {argument}")
+    # On a line of its own; a comment stays on the line of the argument before.
+    found = _COMMENT.match(code.text, place, closing)
+    comment = found[0] if found else ""
+    comma, end_comma = ("", ",") if has_comma else (",", "")
+    added = f"{comma}{comment}{newline}{indent}{argument}{end_comma}"
+    return Edit(place, place + len(comment), added)
 
 
 def _last(node: ast.Call) -> ast.expr | ast.keyword:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
-from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, words
+from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, is_no_rate, words
 from ._dropouts import is_local_dropout, names_dropout
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 from ._turns import last_turns
@@ -149,7 +149,8 @@ class Flow:
         elif isinstance(node, ast.If):
             holds = self.values.truth(node.test)
             if holds is None:
-                self._choice([node.body, node.orelse], state, self._has_contrary(node))
+                is_contrary = self._has_contrary(node)
+                self._choice([node.body, node.orelse], state, is_contrary, _undropped(node))
             else:
                 self._block(node.body if holds else node.orelse, state)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
@@ -197,12 +198,16 @@ class Flow:
         return self._tested[function]
 
     def _choice(
-        self, blocks: Sequence[Sequence[ast.stmt]], state: _State, is_contrary: bool = False
+        self,
+        blocks: Sequence[Sequence[ast.stmt]],
+        state: _State,
+        is_contrary: bool = False,
+        undropped: Sequence[ast.stmt] | None = None,
     ) -> None:
         before, after = dict(state.passed), dict[str, _Passed]()
         lost: dict[str, _Passed] = {}
         for block in blocks:
-            state.passed = dict(before)
+            state.passed = {} if block is undropped else dict(before)
             self._block(block, state)
             if block and isinstance(block[-1], _LEAVING):
                 continue
@@ -381,8 +386,8 @@ class Flow:
         if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
             return _NONE  # it builds a Module
         layer = Layer(call.node, name, call)
-        if name in ("torch.nn.functional.batch_norm", "torch.batch_norm"):
-            return self._normalised(layer, passed)
+        if name in _BATCH_NORM:
+            return _NONE if _is_of_batch(self.code, call) else self._normalised(layer, passed)
         if drops(self.code, layer):
             return self._dropped(layer, self._all(call.node.args[:1], state, depth))
         if _is_softmax(name.rpartition(".")[2]):
@@ -634,6 +639,8 @@ _BATCH_NORMS = frozenset(
 )
 
 
+# The functions, and where they take the running mean.
+_BATCH_NORM = {"torch.nn.functional.batch_norm": 1, "torch.batch_norm": 3}
 _OF_GRAPHS = frozenset(("torch_geometric.nn.BatchNorm", "torch_geometric.nn.norm.BatchNorm"))
 
 
@@ -646,8 +653,39 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
     """
     if _said(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
         return False
-    given = layer.call.argument("track_running_stats") if layer.call is not None else None
+    given = _given(layer.call, "track_running_stats", 4) if layer.call is not None else None
     return not (isinstance(given, ast.expr) and code.value(given) is False)
+
+
+def _is_of_batch(code: Code, call: Call) -> bool:
+    """Whether a call of `F.batch_norm` divides by the variance of the batch in eval, too."""
+    training = _given(call, "training", 5)
+    mean = _given(call, "running_mean", _BATCH_NORM[call.name or ""])
+    return (training is not None and code.value(training) is True) or (
+        isinstance(mean, ast.Constant) and mean.value is None
+    )
+
+
+def _given(call: Call, name: str, place: int) -> ast.expr | None:
+    """Returns the argument for a parameter that has a place."""
+    named = next((each.value for each in call.node.keywords if each.arg == name), None)
+    args = call.node.args[: place + 1]
+    is_placed = len(args) > place and not any(isinstance(each, ast.Starred) for each in args)
+    return args[place] if named is None and is_placed else named
+
+
+def _undropped(node: ast.If) -> Sequence[ast.stmt] | None:
+    """Returns the branch that runs only where a dropout has the rate 0, or is None."""
+    test = node.test
+    tests = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    if any(map(is_no_rate, tests)):
+        return node.body
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Gt, ast.NotEq, ast.IsNot)):
+        op = ast.Is() if isinstance(test.ops[0], ast.IsNot) else ast.Eq()
+        contrary: ast.expr = ast.Compare(test.left, [op, *test.ops[1:]], test.comparators)
+    else:
+        contrary = ast.UnaryOp(ast.Not(), test)
+    return node.orelse if is_no_rate(contrary) else None
 
 
 def _parts(value: Value) -> Sequence[Part]:

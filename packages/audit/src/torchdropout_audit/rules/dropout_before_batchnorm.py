@@ -57,7 +57,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
     weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. The rate
     and the options of a part that Modules of the file build are those that they give: a part that
-    none gives a rate has no dropout, and one with `norm=None` has no BatchNorm.
+    none gives a rate has no dropout, and one with `norm=None` has no BatchNorm. A BatchNorm that
+    runs only where the rate is 0 (`if self.drop.p == 0`), or that divides by the variance of the
+    batch in eval, too (`F.batch_norm(..., training=True)`), is not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the

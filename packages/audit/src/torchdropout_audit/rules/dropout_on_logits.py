@@ -51,10 +51,14 @@ _CLASSIFIERS = frozenset(("classifier", "classification", "dqn", "critic", "poli
 # Words of a part of a model, whose result is not logits.
 _PARTS = frozenset(
     ("encoder", "embedding", "embedder", "extractor", "backbone", "block", "layer", "attention")
-    + ("features", "feature", "projection", "projector", "ffn", "stem", "neck")
+    + ("features", "feature", "projection", "projector", "ffn", "stem", "neck", "decoder", "body")
+    + ("trunk", "hidden", "enc", "dec")
 )
+# Words of what represents classes or labels in a model, instead of being their scores.
+_EMBEDDINGS = frozenset(("embed", "emb", "embedding", "embeddings", "embedder", "embeds"))
 _OUTPUTS = frozenset(("out", "output", "outputs", "target", "targets"))
 _CLASSIFIES = re.compile(r"CrossEntropyLoss|cross_entropy|NLLLoss|nll_loss|BCE(?:WithLogits)?Loss")
+_ENDS = re.compile(r"(?i)loss|entropy|sigmoid|softmax|DataParallel|Flatten|one_hot")
 _RESULTS = _HEADS | frozenset(
     ("pred", "preds", "prediction", "predictions", "emissions", "score", "scores")
     + ("class", "classes")
@@ -76,9 +80,10 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     scale or a mask in between, and at one right after a Linear or a convolution that is known to
     return logits: it has as many outputs as there are classes, labels or entries of an embedding,
     its name or that of the result contains classifier, logits or score, a sigmoid of it is
-    returned, or it ends a whole model: in a variable, in a class named classifier, or in one that
-    is not a part of another where the file trains by a cross entropy. The Linear and dropout at the
-    end of a transformer's feed-forward block are not reported: their output is added to something.
+    returned, or it ends a whole model: in a variable that no layer follows, in a class named
+    classifier, or in one that is not a part of another where the file trains by a cross entropy.
+    The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
+    output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
@@ -209,7 +214,7 @@ def _is_named(path: Path) -> bool:
     if not isinstance(whole, ast.Assign) or whole.value is not path.last.node:
         return False
     target = whole.targets[0]
-    return isinstance(target, ast.Name) and bool(_RESULTS & set(words(target.id)))
+    return isinstance(target, ast.Name) and _says_result(target.id)
 
 
 def _is_of_head(path: Path) -> bool:
@@ -218,7 +223,12 @@ def _is_of_head(path: Path) -> bool:
     func = applied.func if isinstance(applied, ast.Call) else None
     if isinstance(func, ast.Subscript):  # one of a list
         func = func.value
-    return isinstance(func, ast.Attribute) and bool(_RESULTS & set(words(func.attr)))
+    return isinstance(func, ast.Attribute) and _says_result(func.attr)
+
+
+def _says_result(name: str) -> bool:
+    said = set(words(name))
+    return not _RESULTS.isdisjoint(said) and _EMBEDDINGS.isdisjoint(said)
 
 
 def _are_logits(code: Code, path: Path, projection: Call) -> bool:
@@ -232,9 +242,59 @@ def _are_logits(code: Code, path: Path, projection: Call) -> bool:
     if isinstance(parent, ast.Assign) and isinstance(path.whole, ast.Call):
         target = parent.targets[0]
         if isinstance(target, ast.Name):
-            return code.function_of(path.whole) is None or bool(_HEADS & set(words(target.id)))
+            if not _HEADS.isdisjoint(words(target.id)):
+                return True
+            return code.function_of(path.whole) is None and _is_whole_model(code, target.id)
         return isinstance(target, ast.Attribute) and bool(_HEADS & set(words(target.attr)))
     return False
+
+
+def _is_whole_model(code: Code, name: str) -> bool:
+    """Whether a variable of the module is not a part of a model, by its name and its uses."""
+    if not (_PARTS | _EMBEDDINGS).isdisjoint(words(name)):
+        return False
+    uses = (each for each in code.names_in(code.tree)[name] if isinstance(each.ctx, ast.Load))
+    return not any(_goes_on(code, each) for each in uses)
+
+
+def _goes_on(code: Code, model: ast.Name) -> bool:
+    """Whether another layer follows: `head(model(x))`, `nn.Sequential(model, head)`."""
+    call = next(code.parents(model))
+    if not isinstance(call, ast.Call):
+        return False
+    if call.func is not model:
+        return code.name(call.func) == "torch.nn.Sequential" and call.args[-1] is not model
+    after = next(code.parents(call))
+    if isinstance(after, ast.Call) and call in after.args:
+        return _is_layer(code, after.func)
+    target = after.targets[0] if isinstance(after, ast.Assign) else None
+    if not isinstance(target, ast.Name):
+        return False
+    function = code.function_of(call)
+    scope = code.tree if function is None else function.node
+    for each in code.names_in(scope)[target.id]:
+        given = next(code.parents(each))
+        is_given = isinstance(given, ast.Call) and each in given.args and each.lineno > call.lineno
+        if is_given and _is_layer(code, given.func):  # type: ignore[attr-defined]
+            return True
+    return False
+
+
+def _is_layer(code: Code, func: ast.expr) -> bool:
+    """Whether what is called is surely a layer, and not a loss or a softmax."""
+    known = code.name(func)
+    names = [known] if known else []
+    for value in () if known else code.assigned(func):
+        made = code.local(value.func) if isinstance(value, ast.Call) else None
+        if isinstance(made, Class) and made.is_module and "loss" not in words(made.name):
+            return True
+        names.append((code.name(value.func) if isinstance(value, ast.Call) else None) or "")
+    return any(
+        (name.startswith("torch.nn.") or name in ("torch.relu", "torch.tanh"))
+        and name.rpartition(".")[2] not in _SOFTMAX
+        and not _ENDS.search(name)
+        for name in names
+    )
 
 
 def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:

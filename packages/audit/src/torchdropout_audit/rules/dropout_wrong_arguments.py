@@ -91,6 +91,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
     "training": ("train",),
     "train": ("training",),
     "is_training": ("training", "train"),
+    "is_train": ("training", "train"),
     **dict.fromkeys(
         ("rate", "prob", "drop_prob", "dropout_prob", "dropout_rate", "drop_rate", "probability"),
         ("p", "dropout_p", "dropout"),
@@ -126,12 +127,25 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     To fix: rename the keyword, or give what is missing.
     """
     for call in code.calls:
-        signature = _SIGNATURES.get(call.name or "")
-        found = None if signature is None else next(_wrong(code, call, signature), None)
+        found = wrong_arguments(code, call)
         if found is None and call.name is None:
             found = _applied(code, call)
         if found is not None and not is_refused(code, call.node):
             yield found
+
+
+def wrong_arguments(code: Code, call: Call) -> Hit | None:
+    """Finds why a call of one of torch's dropouts raises a TypeError.
+
+    Args:
+        code: The file.
+        call: A call.
+
+    Returns:
+        The first reason; None if there is none, or if the signature is not known.
+    """
+    signature = _SIGNATURES.get(call.name or "")
+    return None if signature is None else next(_wrong(code, call, signature), None)
 
 
 def _applied(code: Code, call: Call) -> Hit | None:
@@ -200,7 +214,8 @@ def _unknown(
     if not meant:
         return Hit(keyword, said, f"its parameters are {', '.join(_order(signature))}")
     fix = None
-    if call.argument(meant) is None and not _is_taken(call, signature, meant):
+    is_once = [each.arg for each in call.node.keywords].count(name) == 1
+    if is_once and call.argument(meant) is None and not _is_taken(call, signature, meant):
         start = code.span(keyword)[0]
         fix = Fix(f"rename {name} to {meant}", (Edit(start, start + len(name), meant),))
     return Hit(keyword, said, f"{meant}=", fix)

@@ -83,9 +83,10 @@ _MEASURES = frozenset(
     + ("ppl", "bleu", "rouge", "auc", "auroc", "f1", "recall", "precision", "error", "errors")
     + ("wer", "cer", "iou", "miou", "dice", "ndcg", "mrr", "hits", "rmse", "mae", "mse")
 )
+# A part of a data set, `data["train"]`, is read by what does not train, too.
 _SHOWS_TRAINING = re.compile(
     r"\.backward\(|\.fit\(|\.train\(|\boptim\b|(?i:optimizer|criterion|trainer)"
-    r"|train(?:ing)?_step|[lL]oss(?:es)?\(|[\"']train[\"']"
+    r"|train(?:ing)?_step|[lL]oss(?:es)?\(|(?<![\w\])]\[)(?<!split=)[\"']train[\"']"
 )
 # Words of functions that give data or describe a model: `get_train_examples()`.
 _GIVES = frozenset(
@@ -109,6 +110,7 @@ _NOT_USES = (
     }
 )
 _NO_GRADIENT = ("no_grad", "inference_mode")
+_DETACHED = ("detach", "data")
 _ENDS = (ast.Break, ast.Return, ast.Raise)
 _DEEPEST = 4
 _DEEPEST_NAME = 8  # attributes of attributes
@@ -133,7 +135,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     `train()` in the loop, or in what it calls, is accepted, unless several models are put in eval
     mode and only others of these are put back. A model counts as trained if this file calls its
     `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
-    loop, or a function that it calls, applies it outside `no_grad`. A model whose parameters are
+    loop, or a function that it calls, applies it with gradients. A model whose parameters are
     frozen is not trained, nor is one in a loop that only moves its input by `x.grad`.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
@@ -347,7 +349,7 @@ class _Inside:
         is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
-        applies: The models, or methods, that it calls outside `no_grad`.
+        applies: The models, or methods, that it calls with gradients.
     """
 
     evals: set[str] = field(default_factory=set)
@@ -672,19 +674,26 @@ class _Reader:
 
     @cached_property
     def _without_gradient(self) -> frozenset[ast.AST]:
-        """The calls that are in a block without gradients."""
+        """The calls in a block without gradients, and those whose result is detached."""
         found = []
         waiting: list[tuple[ast.AST, bool]] = [(self.code.tree, False)]
         while waiting:
             node, is_off = waiting.pop()
             if isinstance(node, (ast.With, ast.AsyncWith)):
-                is_off |= any(_last(each.context_expr) in _NO_GRADIENT for each in node.items)
+                is_off |= any(self._turns_off(each.context_expr) for each in node.items)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 is_off = any(_last(each) in _NO_GRADIENT for each in node.decorator_list)
             elif isinstance(node, ast.Call) and is_off:
                 found.append(node)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
+                found += [node.value] * (node.attr in _DETACHED)
             waiting += [(each, is_off) for each in ast.iter_child_nodes(node)]
         return frozenset(found)
+
+    def _turns_off(self, context: ast.expr) -> bool:
+        """Whether a block has no gradients: `no_grad()`, `set_grad_enabled(False)`."""
+        is_set = isinstance(context, ast.Call) and _last(context) == "set_grad_enabled"
+        return _last(context) in _NO_GRADIENT or (is_set and self.is_off(context))  # type: ignore[arg-type]
 
     def inside(self, node: ast.AST, depth: int = 0) -> _Inside:
         """Returns what a loop or function does, including the functions that it calls."""

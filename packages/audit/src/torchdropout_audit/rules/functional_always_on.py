@@ -13,6 +13,7 @@ from ._dropouts import one_of
 from ._edits import add_training
 from ._masks import says_drop
 from ._rule import Hit, rule
+from .dropout_wrong_arguments import wrong_arguments
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -56,7 +57,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     Module, and in a function that such a method calls in the same file; elsewhere it is advice,
     since the caller may always be training. It is not reported if a test of training decides (`if
     self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a
-    flag that is given to the function decides (`if use_dropout`); nor, as advice, in a function
+    flag that is given to the function decides (`if use_dropout`), or in a method that computes a
+    loss and that nothing in the file calls in evaluation; nor, as advice, in a function
     that stands in for torch's `scaled_dot_product_attention`, which always applies its `dropout_p`.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
@@ -77,7 +79,9 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             continue
         # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
-        if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
+        if p is UNKNOWN or wrong_arguments(code, call) is not None:
+            continue
+        if code.gated(call.node) or code.is_deliberate(call.node):
             continue
         if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
             continue

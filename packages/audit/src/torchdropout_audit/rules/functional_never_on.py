@@ -8,6 +8,7 @@ from ..code import FUNCTIONAL_OFF, OTHER_OFF, Code
 from ..reporting.findings import Severity
 from ._edits import add_training
 from ._rule import Hit, rule
+from .dropout_wrong_arguments import wrong_arguments
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -47,6 +48,8 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
     """
     for call in code.calls:
         if call.name in _NEVER_ON and call.argument("training") is None:
+            if wrong_arguments(code, call) is not None:
+                continue
             said = f"{code.text_of(call.node.func)} never drops: training defaults to False"
             is_module = call.cls is not None and call.cls.is_module
             fix = add_training(code, call) if is_module else None

@@ -40,8 +40,8 @@ def result_unused(code: Code) -> Iterator[Hit]:
     The rule looks for a call of a dropout that is a statement by itself,
     `F.dropout(x, p, self.training)` or `self.drop(x)`, and for a result that is given to a name
     which is not read, or is given another value first: `out = self.drop(x)`, then
-    `out = self.fc(x)`, or the next turn of a loop. The dropout must not be in place. It is advice
-    outside a Module.
+    `out = self.fc(x)`, or the next turn of a loop. The dropout must not be in place, and
+    the file must not register a forward hook, which may read it. It is advice outside a Module.
 
     Dropout returns a new tensor and does not change its input. Such a line only advances the random
     generator: the model is trained without dropout.
@@ -192,8 +192,8 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
     if isinstance(func, ast.Attribute) and func.attr == "forward":
         func = func.value
     builders = [func] if isinstance(func, ast.Call) else code.assigned(func)
-    if not builders or _sets_inplace(code):
-        return False
+    if not builders or _sets_inplace(code) or "forward_hook" in code.text:
+        return False  # a hook may read the result
     for builder in builders:
         built = made.get(builder) if isinstance(builder, ast.Call) else None
         if built is None or built.name not in BUILDERS:
@@ -271,6 +271,10 @@ def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
         return None
     if x.id not in call.function.names and x.id not in _assigns(code, call.function):
         return None
+    named = code.names_in(call.function.node)[x.id]
+    last = statement.end_lineno or statement.lineno
+    if not any(isinstance(each.ctx, ast.Load) and each.lineno > last for each in named):
+        return None  # it would be given to a name that is not read
     start = code.span(statement)[0]
     # The fixed program trains with dropout: intended, but a change.
     return Fix(f"assign it to {x.id}", (Edit(start, start, f"{x.id} = "),), safe=False)

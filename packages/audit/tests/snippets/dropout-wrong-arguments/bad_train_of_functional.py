@@ -5,5 +5,4 @@ from torch import nn
 
 class A(nn.Module):
     def forward(self, x):
-        # Also functional-always-on: there is no `training`.
-        return F.dropout(x, 0.1, train=self.training)  #! dropout-wrong-arguments  #! functional-always-on
+        return F.dropout(x, 0.1, train=self.training)  #! dropout-wrong-arguments
