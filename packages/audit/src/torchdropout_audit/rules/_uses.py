@@ -66,7 +66,7 @@ class Uses:
     """Collects where the attributes of a file are read."""
 
     def __init__(self, code: Code) -> None:
-        self._calls = {call.node: call.name for call in code.calls}
+        self._calls = {call.node: call.name for call in code.calls if call.partial is None}
         self.by_self: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
         self.rates: set[str] = set()  # of other objects, given to a dropout

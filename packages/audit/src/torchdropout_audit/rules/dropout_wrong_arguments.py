@@ -126,6 +126,8 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     To fix: rename the keyword, or give what is missing.
     """
     for call in code.calls:
+        if call.partial is not None:
+            continue  # it binds what a call lacks
         signature = _SIGNATURES.get(call.name or "")
         found = None if signature is None else next(_wrong(code, call, signature), None)
         if found is None and call.name is None:
