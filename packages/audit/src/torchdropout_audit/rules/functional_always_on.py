@@ -49,7 +49,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
     `stochastic_depth` and `drop_block2d`, and `multi_head_attention_forward`, have `training=True`
     by default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are then random, and
-    worse than those of the model without dropout; nothing warns about it.
+    worse than those of the model without dropout; nothing warns about it. A call by a
+    `functools.partial` that gives no `training` is one, too.
 
     Such a call, or one that gives `self.train` or `self.train()`, also to a dropout function of
     another file, is an error in a method of a

@@ -63,9 +63,9 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     In `forward`, in functions of the file that `forward` calls, and in lambdas and nested functions
     that a Module keeps, the rule looks for `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is
     then called, for `self.drop = nn.Dropout(p)`, and for a factory that is called each time,
-    `self.make()(x)`. In a function outside of classes it is advice. It reports nothing if a test of
-    training decides, if the mode of the new module is set, or if a name such as `MCDropout` says
-    that dropout is always on.
+    `self.make()(x)`; an RNN of several layers with a dropout is one, too. In a function outside of
+    classes it is advice. It reports nothing if a test of training decides, if the mode of the new
+    module is set, or if a name such as `MCDropout` says that dropout is always on.
 
     A new module is in training mode, whatever the mode of the model: `model.eval()` has only
     reached the module that was built in the step before, if any. Predictions are random, without
