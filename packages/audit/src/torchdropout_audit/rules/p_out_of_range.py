@@ -10,7 +10,7 @@ from ..code import Class, Code
 from ..reporting.findings import Severity
 from ._dropouts import default_of, is_number, is_refused, rates
 from ._options import is_settings, option_default
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -73,12 +73,20 @@ def _by_default(code: Code, rate: ast.expr) -> float | None:
         return None
     if not is_number(p) or not isinstance(p, (int, float)) or p <= 1:
         return None
-    said = code.text_of(rate)
+    said = rate.id if isinstance(rate, ast.Name) else rate.attr
     for parent in code.parents(rate):
         test = parent.test if isinstance(parent, (ast.If, ast.IfExp)) else None
-        if test is not None and said in code.text_of(test):
+        if test is not None and said in _asked(code, test):
             return None
     return float(p)
+
+
+@kept
+def _asked(_: Code, test: ast.expr) -> frozenset[str]:
+    """Returns the names and attributes in a test, which is read once for all that it decides."""
+    nodes = [*ast.walk(test)]
+    attributes = {each.attr for each in nodes if isinstance(each, ast.Attribute)}
+    return frozenset(attributes | {each.id for each in nodes if isinstance(each, ast.Name)})
 
 
 def _is_built(code: Code, rate: ast.Attribute) -> bool:
