@@ -43,7 +43,7 @@ CLEAN = [
     "nn.Dropout('2')",
     "nn.Dropout(50 / 100)",
     "nn.Dropout(p)",
-    "def f(p=2.0): return nn.Dropout(p)",
+    "def f(p=-1.0): return nn.Dropout(p)",
     "p = 2\np = 0.5\nnn.Dropout(p)",
     "p = 2\np /= 10\nnn.Dropout(p)",
     "nn.Dropout(*[2])",

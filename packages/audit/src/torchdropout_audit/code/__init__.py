@@ -15,6 +15,7 @@ from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON
 from .signatures import FURTHER_RATES as FURTHER_RATES
 from .signatures import MODULES as MODULES
+from .signatures import MULTI_HEAD as MULTI_HEAD
 from .signatures import OTHER_MODULES as OTHER_MODULES
 from .signatures import OTHER_OFF as OTHER_OFF
 from .signatures import OTHER_ON as OTHER_ON

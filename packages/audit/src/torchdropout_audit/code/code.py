@@ -150,7 +150,12 @@ class Code(Layers, Training):
         for node in self._scopes.order:
             if isinstance(node, ast.Call):
                 holders = (self.function_of(node), self.class_of(node))
-                call = Call(node, self.name(node.func), *holders, self.spread(node))
+                name, bound = self.name(node.func), None
+                if name is None and (bound := self.partial(node.func)) is not None:
+                    name = self.name(bound.args[0])
+                    if not _is_function(name):
+                        name = bound = None
+                call = Call(node, name, *holders, self.spread(node), bound)
                 self.calls.append(call)
                 called = self._called(node.func)
                 if called is not None:
@@ -211,6 +216,11 @@ class Project(Protocol):
 
     def users(self, code: Code) -> Iterator[Code]:
         """Yields the files that import a source."""
+
+
+def _is_function(name: str | None) -> bool:
+    """Whether a qualified name is that of a function, and not of a class."""
+    return name is not None and not name.rpartition(".")[2][:1].isupper()
 
 
 def _with_all_below(classes: list[Class], below: Mapping[Class, list[Class]]) -> set[Class]:

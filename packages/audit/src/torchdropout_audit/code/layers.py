@@ -120,9 +120,10 @@ class Layers(Names):
             return None
         found: dict[str, ast.expr] = {}
         for each in dicts:
-            if isinstance(each, ast.Name):
+            if isinstance(each, (ast.Name, ast.Attribute)):
                 values = self.assigned(each)
-                if len(values) != 1 or values[0] is None or each.id in self._changed:
+                name = each.id if isinstance(each, ast.Name) else f".{each.attr}"
+                if len(values) != 1 or values[0] is None or name in self._changed:
                     return None
                 each = values[0]
             pairs = _written(each)
@@ -130,6 +131,28 @@ class Layers(Names):
                 return None
             found.update(pairs)
         return found
+
+    def partial(self, func: ast.expr) -> ast.Call | None:
+        """Returns the `functools.partial(f, name=value)` that a call calls; None for another.
+
+        One that binds arguments by position, or by `**options`, is not returned.
+
+        Args:
+            func: What is called: `partial(f)`, or a name or an attribute of self for it.
+        """
+        made: ast.expr | None = func
+        if not isinstance(func, ast.Call):
+            values = [
+                each
+                for each in self.assigned(func)
+                if not isinstance(each, ast.Constant) or each.value is not None
+            ]
+            made = values[0] if len(values) == 1 else None
+        if not isinstance(made, ast.Call) or len(made.args) != 1:
+            return None
+        if self.name(made.func) != "functools.partial" or any(k.arg is None for k in made.keywords):
+            return None
+        return made
 
     def _ordered(self, expr: ast.expr) -> list[ast.expr] | None:
         if not isinstance(expr, ast.Call) or self.name(expr.func) != "collections.OrderedDict":
@@ -147,7 +170,10 @@ class Layers(Names):
 
     @cached_property
     def _changed(self) -> frozenset[str]:
-        """The names of lists that a method or an index may have changed."""
+        """The names of lists and dicts that a method or an index may have changed.
+
+        Those of attributes begin with a dot.
+        """
         found = set()
         for node in self._scopes.order:
             target: ast.AST | None = None
@@ -157,6 +183,8 @@ class Layers(Names):
                 target = node.value
             if isinstance(target, ast.Name):
                 found.add(target.id)
+            elif isinstance(target, ast.Attribute):
+                found.add(f".{target.attr}")
         return frozenset(found)
 
 

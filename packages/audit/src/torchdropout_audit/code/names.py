@@ -85,9 +85,7 @@ class Names(Tree):
             if origin is not None:
                 return canonical(f"{origin}.{expr.attr}")
             values = [each.value for each in self._held(expr)]
-            if len(values) == 1 and isinstance(values[0], (ast.Name, ast.Attribute)):
-                return self._name(values[0], depth + 1)
-            return None
+            return self._of_value(values[0], depth) if len(values) == 1 else None
         if not isinstance(expr, ast.Name):
             return None
         bound = self.bound(expr)
@@ -104,11 +102,21 @@ class Names(Tree):
         for binding in bound.bindings:
             if binding.kind == "import":
                 found.add(canonical(binding.target))
-            elif binding.kind == "value" and isinstance(binding.node, (ast.Name, ast.Attribute)):
-                found.add(self._name(binding.node, depth + 1))
+            elif binding.kind == "value" and _names(binding.node):
+                found.add(self._of_value(binding.node, depth))
             elif not _is_none(binding.node):  # `except ImportError: flash_attn_func = None`
                 return None
         return found.pop() if len(found) == 1 else None
+
+    def _of_value(self, value: ast.AST | None, depth: int) -> str | None:
+        """Returns the qualified name of what an assigned expression stands for."""
+        named = _names(value)
+        if isinstance(named, ast.Call):  # getattr(F, "dropout", None)
+            holder = self._name(named.args[0], depth + 1)
+            attr = named.args[1]
+            assert isinstance(attr, ast.Constant)
+            return None if holder is None else canonical(f"{holder}.{attr.value!s}")
+        return None if named is None else self._name(named, depth + 1)
 
     def _starred(self, name: str) -> str | None:
         if name not in self._stars:
@@ -307,6 +315,24 @@ class Names(Tree):
         if isinstance(expr.op, ast.Div) and right != 0:
             return left / right
         return UNKNOWN
+
+
+def _names(value: ast.AST | None) -> ast.expr | None:
+    """Returns what an expression names: `f`, of `f if test else None` and of `getattr(m, "f")`."""
+    if isinstance(value, ast.IfExp):
+        sides = [each for each in (value.body, value.orelse) if not _is_none(each)]
+        value = sides[0] if len(sides) == 1 else None
+    if isinstance(value, (ast.Name, ast.Attribute)):
+        return value
+    is_read = (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "getattr"
+        and (len(value.args) == 2 or (len(value.args) == 3 and _is_none(value.args[2])))
+        and isinstance(value.args[1], ast.Constant)
+        and isinstance(value.args[1].value, str)
+    )
+    return value if is_read else None  # type: ignore[return-value]
 
 
 def _is_none(node: ast.AST) -> bool:

@@ -37,6 +37,9 @@ OTHER_ON: dict[str, tuple[str, ...]] = {
 }
 """The same in other packages, with their parameters."""
 
+MULTI_HEAD = "torch.nn.functional.multi_head_attention_forward"
+"""It has `training=True` by default, too; its result is not what a dropout gives."""
+
 OTHER_OFF: dict[str, tuple[str, ...]] = {
     **_own(False),
     "timm.layers.drop_path": ("x", "drop_prob", "training", "scale_by_keep"),
@@ -126,6 +129,7 @@ RATES: Mapping[str, str] = {
         "dropout",
     ),
     **ATTENTION,
+    MULTI_HEAD: "dropout_p",
 }
 """All that accepts a drop probability, with the name of that parameter."""
 
@@ -157,6 +161,11 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "torch.utils.checkpoint.checkpoint_sequential": ("functions", "segments", "input"),
     **_AROUND,
     **_ATTENTION,
+    MULTI_HEAD: (
+        "query", "key", "value", "embed_dim_to_check", "num_heads", "in_proj_weight",
+        "in_proj_bias", "bias_k", "bias_v", "add_zero_attn", "dropout_p", "out_proj_weight",
+        "out_proj_bias", "training",
+    ),
 }  # fmt: skip
 """The parameters that can be given by position, in order."""
 

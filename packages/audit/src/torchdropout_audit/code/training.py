@@ -135,19 +135,22 @@ class Training(Names):
             return False
         uses: Sequence[ast.AST] = [call.node for call in function.callers]
         # Or it is chosen: {True: self.noisy, False: self.plain}[self.training](x)
-        uses = uses or [n for n in self._read[function.name] if self.local(n) is function]
+        uses = uses or self._read.get(node, ())
         for use in uses:
             if not (yield "gated", use):
                 return False
         return bool(uses)
 
     @cached_property
-    def _read(self) -> Mapping[str, list[ast.expr]]:
-        """The names and attributes that are read, by their last name."""
-        found: dict[str, list[ast.expr]] = defaultdict(list)
+    def _read(self) -> Mapping[ast.AST, list[ast.AST]]:
+        """Where each function of the file is read, by its definition."""
+        names = {known.name for known in self._by_node.values()}
+        found: dict[ast.AST, list[ast.AST]] = defaultdict(list)
         for node in self._scopes.order:
             if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-                found[_said(node)].append(node)
+                known = self.local(node) if _said(node) in names else None
+                if isinstance(known, Function):
+                    found[known.node].append(node)
         return found
 
     def _left(self, node: ast.AST) -> Steps:

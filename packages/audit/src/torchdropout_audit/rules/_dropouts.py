@@ -24,13 +24,15 @@ def one_line(code: Code, node: ast.AST) -> str:
 
 def rates(code: Code) -> Iterator[tuple[Call, str, ast.expr]]:
     """Yields the drop rates that calls are given, each with its call and its parameter."""
+    bound = set()
     for call in code.calls:
         name = call.name or ""
         if name not in RATES:
             continue
         for parameter in (RATES[name], *FURTHER_RATES.get(name, ())):
             given = call.argument(parameter)
-            if isinstance(given, ast.expr):
+            if isinstance(given, ast.expr) and given not in bound:
+                bound.add(given)  # by a `partial` or a dict, for several calls
                 yield call, parameter, given
 
 

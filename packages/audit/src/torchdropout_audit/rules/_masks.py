@@ -22,6 +22,8 @@ _CASTS = frozenset(
 )
 """Methods after which a mask is still a mask."""
 _MAKERS = frozenset(("torch.from_numpy", "torch.tensor", "torch.as_tensor", "torch.FloatTensor"))
+_GREATER = frozenset(("gt", "ge", "greater", "greater_equal"))
+_LESS = frozenset(("lt", "le", "less", "less_equal"))
 _ONES = frozenset(("torch.ones", "torch.ones_like", "new_ones"))
 _DROPS = frozenset(
     ("drop", "dropout", "dropouts", "pdrop", "droppath", "dropconnect", "dropblock", "droprate")
@@ -77,7 +79,7 @@ def masks(code: Code) -> tuple[Mask, ...]:
     is named after dropout; one number for a whole layer does not. Of the places that apply a mask,
     the first is returned.
     """
-    has_draw = any(word in code.text for word in ("rand", "ernoulli", "binomial", "uniform_"))
+    has_draw = any(word in code.text for word in ("rand", "ernoulli", "inomial", "uniform_"))
     if not has_draw or "torch" not in code.text:
         return ()
     first: dict[ast.Call, Mask] = {}
@@ -172,9 +174,13 @@ class _Finder:
             return _inverted(self._draw(left)) if isinstance(right, ast.Constant) else None
         if not isinstance(expr.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
             return None
+        return self._ordered(left, right, is_greater=isinstance(expr.ops[0], (ast.Gt, ast.GtE)))
+
+    def _ordered(self, left: ast.expr, right: ast.expr, *, is_greater: bool) -> _Draw | None:
+        """Returns the draw of `left > right`, or of `left < right`."""
         draw = self._with_uniform(left, right)
         if draw is not None:
-            is_above = isinstance(expr.ops[0], (ast.Gt, ast.GtE)) is (draw[1] is right)
+            is_above = is_greater is (draw[1] is right)
             draw = (draw[0], draw[1], draw[1] if is_above else _one_minus(draw[1]))
         return draw
 
@@ -212,12 +218,26 @@ class _Finder:
                 return None
             kind = (self._code.name(made.func) or "").rpartition(".")[2]
             given = [*(k.value for k in made.keywords if k.arg == "probs"), *made.args]
-            return (expr, given[0], None) if kind == "Bernoulli" and given else None
+            if kind == "Binomial":  # of one trial: Binomial(probs=1 - p), Binomial(1, 1 - p)
+                given = self._of_one_trial(made)
+            if kind not in ("Bernoulli", "Binomial") or not given:
+                return None
+            return expr, given[0], _one_minus(given[0])
+        if attr in _GREATER | _LESS and len(expr.args) == 1:
+            return self._ordered(value, expr.args[0], is_greater=attr in _GREATER)
         if attr in ("int", "long", "byte"):
             floored = self._floored(value)  # (keep + torch.rand(n)).int()
             if floored is not None:
                 return floored
         return self._draw(value) if attr in _CASTS else None
+
+    def _of_one_trial(self, made: ast.Call) -> list[ast.expr]:
+        """Returns the probability of a Binomial distribution that is 0 or 1."""
+        named = {each.arg: each.value for each in made.keywords}
+        count = named.get("total_count", made.args[0] if made.args else None)
+        if None in named or (count is not None and self._code.value(count) != 1):
+            return []
+        return [named["probs"]] if "probs" in named else made.args[1:2]
 
     def _floored(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of `floor(keep + rand)`, and `keep`."""
@@ -297,6 +317,7 @@ class _Finder:
 
     def _is_filled(self, expr: ast.expr) -> bool:
         """Whether an expression builds a tensor of ones."""
+        expr = self._first(expr)
         if not isinstance(expr, ast.Call):
             return False
         name = self._code.name(expr.func) or getattr(expr.func, "attr", "")

@@ -66,7 +66,7 @@ class Uses:
     """Collects where the attributes of a file are read."""
 
     def __init__(self, code: Code) -> None:
-        self._calls = {call.node: call.name for call in code.calls}
+        self._calls = {call.node: call.name for call in code.calls if call.partial is None}
         self.by_self: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
         self.rates: set[str] = set()  # of other objects, given to a dropout
@@ -82,7 +82,8 @@ class Uses:
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if not self._is_rate(code, node) and not _is_said(code, node, by_name):
+                is_said = self._is_rate(code, node) or _is_said(code, node, by_name)
+                if not is_said and not _names_child(code, node):
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
@@ -290,6 +291,18 @@ def _reads_by_name(node: ast.AST) -> bool:
     """Whether a node may read an attribute whose name is in a text."""
     return (isinstance(node, ast.Name) and node.id in _BY_NAME | {"hasattr"}) or (
         isinstance(node, ast.Attribute) and node.attr in _CHILDREN | {"add_module"}
+    )
+
+
+def _names_child(code: Code, node: ast.Constant) -> bool:
+    """Whether a text is the name in `self.add_module("drop", drop)`, which reads nothing."""
+    parent = next(code.parents(node))
+    func = parent.func if isinstance(parent, ast.Call) and node in parent.args[:1] else None
+    return (
+        isinstance(func, ast.Attribute)
+        and func.attr in ("add_module", "register_module")
+        and isinstance(func.value, ast.Name)
+        and func.value.id == "self"
     )
 
 

@@ -80,8 +80,8 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         parameter = _CHECKPOINTS.get(call.name or "")
         if parameter is None:
             continue
-        given = next((k.value for k in call.node.keywords if k.arg == "preserve_rng_state"), None)
-        if given is None or code.value(given) is not False:
+        given = call.argument("preserve_rng_state")
+        if not isinstance(given, ast.expr) or code.value(given) is not False:
             continue
         what = next((k.value for k in call.node.keywords if k.arg == parameter), None)
         if what is None:

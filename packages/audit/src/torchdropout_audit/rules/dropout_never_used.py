@@ -26,6 +26,7 @@ class Head(nn.Module):
         return self.fc(x)
 """
 FIXED = BROKEN.replace("self.fc(x)", "self.fc(self.drop(x))")
+_ADDS = frozenset(("add_module", "register_module"))
 _ENOUGH_BELOW = 2  # subclasses in this file that show how an abstract class is used
 # Their dropouts are in BUILDERS, or they are of other frameworks.
 _OTHER_ROOTS = frozenset(
@@ -47,14 +48,14 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module builds is applied.
 
     The rule looks for an attribute of a Module with a `forward` that is assigned a dropout, or a
-    `ModuleList` of dropouts, and read nowhere in the file: not by the class, its bases and its
-    subclasses, not on another object, not by name in a string; as the rate of a dropout it is read
-    before it is one (`self.drop = nn.Dropout(self.drop)`). A class that loops over its children
-    to apply them is skipped, and so is one that runs a method of a base in another file,
-    `self.encode(x)` or `super().forward(x)`, unless the project has that file, and the base reads
-    no such attribute either; a comment that says that
-    it is unused or kept for compatibility, there or on the line above, is accepted, and so is one
-    that says why the call next to it is commented out.
+    `ModuleList` of dropouts, or gets one by `add_module`, and read nowhere in the file: not by the
+    class, its bases and its subclasses, not on another object, not by name in a string; as the rate
+    of a dropout it is read before it is one (`self.drop = nn.Dropout(self.drop)`). A class that
+    loops over its children to apply them is skipped, and so is one that runs a method of a base in
+    another file, `self.encode(x)` or `super().forward(x)`, unless the project has that file, and
+    the base reads no such attribute either; a comment that says that it is unused or kept for
+    compatibility, there or on the line above, is accepted, and so is one that says why the call
+    next to it is commented out.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.
@@ -119,6 +120,24 @@ def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:
             if any(_is_dropout(code, side) for side in sides):
                 yield name, value
                 break
+    yield from _registered(code).get(cls, ())
+
+
+@kept
+def _registered(code: Code) -> Mapping[Class | None, list[tuple[str, ast.expr]]]:
+    """Returns what each class registers by name: `self.add_module("drop", nn.Dropout(p))`."""
+    found: dict[Class | None, list[tuple[str, ast.expr]]] = {}
+    for call in code.calls:
+        func, args = call.node.func, call.node.args
+        if not isinstance(func, ast.Attribute) or func.attr not in _ADDS or len(args) != 2:
+            continue
+        is_own = isinstance(func.value, ast.Name) and func.value.id == "self"
+        name = args[0].value if isinstance(args[0], ast.Constant) else None
+        if not is_own or not isinstance(name, str) or not _is_dropout(code, args[1]):
+            continue
+        if call.cls is not None and not code.is_sequential(call.cls):
+            found.setdefault(call.cls, []).append((name, args[1]))
+    return found
 
 
 def _in_names(code: Code) -> Iterator[Hit]:
@@ -172,6 +191,8 @@ def _is_dropout(code: Code, expr: ast.expr) -> bool:
             return _is_dropout(code, listed.elt)
         elements = listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else []
         return bool(elements) and all(_is_dropout(code, each) for each in elements)
+    if name == "torch.nn.Sequential" and not expr.keywords:
+        return bool(expr.args) and all(_is_dropout(code, each) for each in expr.args)
     last = name.rpartition(".")[2]
     is_class = last[:1].isupper() and name.partition(".")[0] not in _OTHER_ROOTS
     if not name and isinstance(expr.func, ast.Name):  # drop = nn.Dropout2d if wide else nn.Dropout

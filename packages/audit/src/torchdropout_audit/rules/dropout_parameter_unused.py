@@ -73,6 +73,12 @@ _MOST_ALIKE = 20  # constructors with the same parameters
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
 _WORD = re.compile(r"\w+")
 _GAP = re.compile(r"(?i)\btodo\b")
+# "The unused heads are pruned" says nothing about a parameter.
+_OF_OTHERS = re.compile(
+    r"(?i)\bunused\s+(?!(?:arg|param|keyword|kw|option|here|in|for|by|now|but|and|or|as|at|if|on"
+    r"|when|with|because|since|rate|drop|var|value|setting|config|field|interface)\w*)[a-z]\w*"
+    r"(?!.*drop)"
+)
 # What may read parameters without their names.
 _ANY_NAME = frozenset(
     ("locals", "vars", "eval", "exec", "currentframe", "getargvalues", "stack", "store_attr")
@@ -522,7 +528,7 @@ def _excuses_itself(code: Code, function: Function) -> bool:
         about = next((w for w in said if w in function.names), about if said else "")
         if not about or _is_rate(about):
             comments.append(_GAP.sub("", line))
-    return any(map(EXCUSE.search, comments))
+    return any(EXCUSE.search(_OF_OTHERS.sub("", comment)) for comment in comments)
 
 
 @kept

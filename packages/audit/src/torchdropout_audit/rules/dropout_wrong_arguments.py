@@ -145,7 +145,9 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
         The first reason; None if there is none, or if the signature is not known.
     """
     signature = _SIGNATURES.get(call.name or "")
-    return None if signature is None else next(_wrong(code, call, signature), None)
+    if signature is None or call.partial is not None:  # a partial binds what a call lacks
+        return None
+    return next(_wrong(code, call, signature), None)
 
 
 def _applied(code: Code, call: Call) -> Hit | None:

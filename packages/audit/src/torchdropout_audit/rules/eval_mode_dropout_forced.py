@@ -133,7 +133,10 @@ def _conditions(
             others = (value for value in parent.values if value is not node)
             found += islice(others, _MOST_TESTS)
         elif isinstance(parent, (ast.ListComp, ast.GeneratorExp)):
-            return parent, [(t, subject, "") for each in parent.generators for t in each.ifs]
+            tests = [(t, subject, "") for each in parent.generators for t in each.ifs]
+            for each in parent.generators:
+                tests += _of_source(code, each.iter) if _is(each.target, subject) else []
+            return parent, tests
         elif isinstance(parent, (ast.For, ast.AsyncFor)):
             found += _passed(code, node)
             target: ast.expr = parent.target
@@ -142,7 +145,7 @@ def _conditions(
                 path, target = target.elts[0].id, target.elts[-1]
             if _is(target, subject):
                 given = [(test, subject, path) for test in found[:_MOST_TESTS]]
-                return parent, given + _of_comprehension(parent.iter)
+                return parent, given + _of_source(code, parent.iter)
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             return parent, [(test, subject, "") for test in found[:_MOST_TESTS]]
         node = parent
@@ -165,8 +168,21 @@ def _passed(code: Code, node: ast.AST) -> list[ast.expr]:
     return found
 
 
-def _of_comprehension(source: ast.expr) -> list[tuple[ast.expr, str, str]]:
-    """Returns the conditions of `for m in [m for m in net.modules() if ...]`."""
+def _of_source(code: Code, source: ast.expr) -> list[tuple[ast.expr, str, str]]:
+    """Returns the conditions of what a loop goes over.
+
+    It is `[m for m in net.modules() if ...]`, `filter(lambda m: ..., net.modules())`, or a name
+    that is bound to one of them.
+    """
+    if isinstance(source, ast.Name):
+        values = code.assigned(source)
+        source = values[0] if len(values) == 1 and values[0] is not None else source
+    while _is_call_of(source, "list") or _is_call_of(source, "tuple"):
+        source = source.args[0]
+    if isinstance(source, ast.Call) and _is(source.func, "filter") and len(source.args) == 2:
+        asks = source.args[0]
+        if isinstance(asks, ast.Lambda) and len(asks.args.args) == 1:
+            return [(asks.body, asks.args.args[0].arg, "")]
     if not isinstance(source, (ast.ListComp, ast.GeneratorExp)) or len(source.generators) != 1:
         return []
     element = source.elt

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..code import FUNCTIONAL_ON, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
+from ..code import FUNCTIONAL_ON, MULTI_HEAD, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
 from ..code.signatures import SIGNATURES
 from ._dropouts import one_of
 from ._edits import add_training
@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
 
-_ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON))
+_ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON, MULTI_HEAD))
 _Caller = tuple[Call, object]
 _Flags = dict[ast.AST, tuple[str, ...]]  # for each `if`, the flags that the function is given
 
@@ -48,9 +48,10 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     """F.dropout is given `training`; without it, it drops in evaluation, too.
 
     `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
-    `stochastic_depth` and `drop_block2d`, have `training=True` by default: unlike `nn.Dropout` they
-    do not see `model.eval()`. Predictions are then random, and worse than those of the model
-    without dropout; nothing warns about it.
+    `stochastic_depth` and `drop_block2d`, and `multi_head_attention_forward`, have `training=True`
+    by default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are then random, and
+    worse than those of the model without dropout; nothing warns about it. A call by a
+    `functools.partial` that gives no `training` is one, too.
 
     Such a call, or one that gives `self.train` or `self.train()`, also to a dropout function of
     another file, is an error in a method of a

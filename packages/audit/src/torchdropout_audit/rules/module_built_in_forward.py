@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import MODULES, UNKNOWN, Call, Code, Function, words
+from ..code import MODULES, RNNS, UNKNOWN, Call, Code, Function, words
 from ..code.scopes import FunctionNode
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
@@ -63,9 +63,9 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     In `forward`, in functions of the file that `forward` calls, and in lambdas and nested functions
     that a Module keeps, the rule looks for `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is
     then called, for `self.drop = nn.Dropout(p)`, and for a factory that is called each time,
-    `self.make()(x)`. In a function outside of classes it is advice. It reports nothing if a test of
-    training decides, if the mode of the new module is set, or if a name such as `MCDropout` says
-    that dropout is always on.
+    `self.make()(x)`; an RNN of several layers with a dropout is one, too. In a function outside of
+    classes it is advice. It reports nothing if a test of training decides, if the mode of the new
+    module is set, or if a name such as `MCDropout` says that dropout is always on.
 
     A new module is in training mode, whatever the mode of the model: `model.eval()` has only
     reached the module that was built in the step before, if any. Predictions are random, without
@@ -74,7 +74,7 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
     """
     for call in code.calls:
-        if call.name not in BUILDERS:
+        if call.name not in BUILDERS and not _is_rnn_that_drops(code, call):
             continue
         if code.is_deliberate(call.node):
             continue
@@ -123,6 +123,16 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
                     yield _hit(code, call)
             elif _is_of_self(targets[0]) and _is_rebuilt(code, parent, targets[0], call.function):
                 yield _hit(code, call)
+
+
+def _is_rnn_that_drops(code: Code, call: Call) -> bool:
+    """Whether a call builds an RNN of several layers with a dropout between them."""
+    if call.name not in RNNS:
+        return False
+    rate, layers = call.argument("dropout"), call.argument("num_layers")
+    if not isinstance(rate, ast.expr) or not isinstance(layers, ast.expr):
+        return False
+    return code.value(rate) not in (0, None) and code.value(layers) != 1
 
 
 def _hit(code: Code, call: Call, fix: Fix | None = None, severity: Severity | None = None) -> Hit:

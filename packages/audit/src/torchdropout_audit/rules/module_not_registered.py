@@ -40,7 +40,7 @@ FIXED = BROKEN.replace(
     "[nn.Dropout(0.1) for _ in range(4)]", "nn.ModuleList([nn.Dropout(0.1) for _ in range(4)])"
 )
 _PLAIN = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
-_MAKERS = frozenset(("list", "tuple", "dict"))
+_MAKERS = frozenset(("list", "tuple", "dict", "OrderedDict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault", "appendleft"))
 _ONLY_OF_LISTS = frozenset(("sort", "copy", "index", "remove", "count", "clear", "reverse"))
 _READERS = frozenset(
@@ -126,7 +126,7 @@ def _judge(code: Code, cls: Class, name: str, given: list[Assigned]) -> Iterator
         first.value,
         f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
         "in eval too",
-        f"make it an nn.Module{'Dict' if kind == 'dict' else 'List'}",
+        f"make it an nn.Module{'Dict' if kind in ('dict', 'OrderedDict') else 'List'}",
         _fix(code, cls, attribute, contents),
         severity,
     )
@@ -166,12 +166,14 @@ def _is_plain(value: ast.expr | None) -> bool:
 
 
 def _makes(expr: ast.AST | None) -> bool:
-    """Whether an expression is `list(...)`, `tuple(...)` or `dict(...)`."""
+    """Whether an expression is `list(...)`, `tuple(...)`, `dict(...)` or `OrderedDict(...)`."""
     return isinstance(expr, ast.Call) and _callee(expr) in _MAKERS
 
 
 def _callee(call: ast.Call) -> str:
-    """Returns the plain name that is called; "" if it is not a plain name."""
+    """Returns the plain name that is called; "" if it is not one, or `collections.OrderedDict`."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "OrderedDict":
+        return call.func.attr
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
@@ -260,6 +262,8 @@ def _dropouts(code: Code, expr: ast.expr) -> Iterator[bool]:
             is_sure = _is_dropout(code, each)
             if is_sure is not None:
                 yield is_sure
+            elif _callee(each) == "map" and each.args and isinstance(each.args[0], ast.Lambda):
+                waiting.append(each.args[0].body)
             elif _makes(each):
                 waiting += each.args
                 waiting += [keyword.value for keyword in each.keywords]

@@ -6,9 +6,11 @@ import ast
 import math
 from collections.abc import Iterator
 
-from ..code import Code
-from ._dropouts import is_number, is_refused, rates
-from ._rule import Hit, rule
+from ..code import Class, Code
+from ..reporting.findings import Severity
+from ._dropouts import default_of, is_number, is_refused, rates
+from ._options import is_settings, option_default
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -30,8 +32,9 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
     """A rate is between 0 and 1.
 
     The rule looks for a number outside [0, 1], or NaN, given as the rate of a dropout, an RNN, an
-    attention or a Transformer layer; names that are bound once to a number are followed. A call
-    that is expected to raise is skipped.
+    attention or a Transformer layer; names that are bound once to a number are followed. It is
+    advice if the default of a parameter, or of an option, is above 1. A call that is expected to
+    raise is skipped.
 
     Some of these raise when they are built, some only when they are called in training, and
     `float("nan")` never raises.
@@ -40,14 +43,59 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
     """
     for call, parameter, given in rates(code):
         p = _number(code, given)
+        severity: Severity | None = None
+        if p is None and not code.is_test:
+            p, severity = _by_default(code, given), "advice"
         if p is None or 0 <= p <= 1 or is_refused(code, call.node):
             continue
+        by_default = " by default" if severity else ""
         percent = 1 < p <= 100 and p == int(p)
         yield Hit(
             given,
-            f"{parameter} is a probability, in [0, 1]; this is {p:g}",
+            f"{parameter} is a probability, in [0, 1]; this is {p:g}{by_default}",
             f"{p:g} % is {p / 100:g}" if percent else "use a number in [0, 1]",
+            severity=severity,
         )
+
+
+def _by_default(code: Code, rate: ast.expr) -> float | None:
+    """Returns the default above 1 of a parameter or an option that is the rate; None for others.
+
+    A default below 0 may mean that there is no dropout, and so may a number that is asked about.
+    """
+    if isinstance(rate, ast.Name) and len(code.bindings(rate)) == 1:
+        p = default_of(code, rate)
+    elif isinstance(rate, ast.Attribute) and (is_settings(rate.value) or _is_built(code, rate)):
+        p = option_default(code, rate.attr)
+    elif isinstance(rate, ast.Attribute):
+        p = default_of(code, rate)
+    else:
+        return None
+    if not is_number(p) or not isinstance(p, (int, float)) or p <= 1:
+        return None
+    said = rate.id if isinstance(rate, ast.Name) else rate.attr
+    for parent in code.parents(rate):
+        test = parent.test if isinstance(parent, (ast.If, ast.IfExp)) else None
+        if test is not None and said in _asked(code, test):
+            return None
+    return float(p)
+
+
+@kept
+def _asked(_: Code, test: ast.expr) -> frozenset[str]:
+    """Returns the names and attributes in a test, which is read once for all that it decides."""
+    nodes = [*ast.walk(test)]
+    attributes = {each.attr for each in nodes if isinstance(each, ast.Attribute)}
+    return frozenset(attributes | {each.id for each in nodes if isinstance(each, ast.Name)})
+
+
+def _is_built(code: Code, rate: ast.Attribute) -> bool:
+    """Whether what holds a rate is built by default from a class of the file: `c=Config()`."""
+    function = code.function_of(rate)
+    if function is None or not isinstance(rate.value, ast.Name):
+        return False
+    default = function.defaults.get(rate.value.id)
+    return isinstance(default, ast.Call) and isinstance(code.local(default.func), Class)
 
 
 def _number(code: Code, expr: ast.expr) -> float | None:

@@ -11,7 +11,9 @@ from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import BUILDERS, is_refused, is_step, one_line
+from ._paths import values
 from ._rule import Hit, kept, rule
+from ._sequences import Layer
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -191,7 +193,13 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
     func = call.node.func
     if isinstance(func, ast.Attribute) and func.attr == "forward":
         func = func.value
-    builders = [func] if isinstance(func, ast.Call) else code.assigned(func)
+    builders: list[ast.expr | None] = [func] if isinstance(func, ast.Call) else code.assigned(func)
+    if _is_of_list(code, func):
+        layers = values(code).of(func, call.cls)
+        builders = [
+            each.call.node if isinstance(each, Layer) and each.call is not None else None
+            for each in layers
+        ]
     if not builders or _sets_inplace(code) or "forward_hook" in code.text:
         return False  # a hook may read the result
     for builder in builders:
@@ -201,6 +209,14 @@ def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool
         if not _is_false(code, built.argument("inplace")):
             return False
     return True
+
+
+def _is_of_list(code: Code, func: ast.expr) -> bool:
+    """Whether what is called is an element: `self.drops[0]`, or the name of a loop over them."""
+    if isinstance(func, ast.Subscript):
+        return True
+    bindings = code.bindings(func) if isinstance(func, ast.Name) else ()
+    return len(bindings) == 1 and isinstance(bindings[0].node, ast.For)
 
 
 @kept

@@ -50,17 +50,19 @@ def training_literal(code: Code) -> Iterator[Hit]:
     """
     if code.is_test:
         return
+    marked = set()
     for call in code.calls:
         training = call.argument(_PARAMETER.get(call.name or "", ""))
         if not isinstance(training, ast.Constant) or training.value not in (0, 1):
             continue
-        if code.gated(call.node) or code.is_deliberate(call.node):
+        if training in marked or code.gated(call.node) or code.is_deliberate(call.node):
             continue
         p = call.argument("p")
         if isinstance(p, ast.expr) and code.depends_on_training(p):
             continue
         if stands_in_for_attention(call.function, p) and not is_reached(code, call.function, p):
             continue
+        marked.add(training)  # one that a `partial` binds may be called often
         does = "drops in eval too" if training.value else "never drops"
         yield Hit(
             training, f"training is always {training.value}: the call {does}", "self.training"
