@@ -294,7 +294,7 @@ def test_the_compiler_captures_none_of_our_operators():
 def test_fx_records_a_call_with_a_key():
     class Keyed(torch.nn.Module):
         def forward(self, x):
-            return F.dropout(x, 0.5, key=Key(7, 3))
+            return F.dropout(x, 0.5, self.training, key=Key(7, 3))
 
     x = torch.ones(100)
     assert torch.equal(torch.fx.symbolic_trace(Keyed())(x), Keyed()(x))

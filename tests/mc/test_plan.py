@@ -625,6 +625,7 @@ ONES = torch.ones(3, 4)
 def test_what_draws_in_training_alone_is_named(name, beside):
     """Training mode would turn it on, and no key can be given to it."""
     function, said = HIDDEN.get(name) or (GATED[name], name)
+    # torchdropout: ignore[dropout-before-batchnorm]
     first = torch.nn.Dropout(0.5) if beside else torch.nn.Linear(4, 4)
     model = torch.nn.Sequential(first, torch.nn.BatchNorm1d(4), torch.nn.Sigmoid())
     model.append(InTraining(function)).eval()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from .code import parsed
 from .findings import Edit, Fix, SourceFinding
 
 _ROUNDS = 10  # of fixes that overlap, one is applied per round
@@ -119,13 +119,8 @@ def parses(text: str) -> bool:
         >>> parses("f(a=1)"), parses("f(a=1, a=1)"), parses("f(")
         (True, False, False)
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return not any(map(_repeats, ast.walk(tree)))
+    tree = parsed(text)
+    return tree is not None and not any(map(_repeats, ast.walk(tree)))
 
 
 def _repeats(node: ast.AST) -> bool:

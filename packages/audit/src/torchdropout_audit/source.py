@@ -6,9 +6,8 @@ import ast
 import re
 from collections.abc import Collection
 
-from .code import Code, Project
+from .code import Code, Project, parsed
 from .findings import SourceFinding
-from .fix import parses
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -140,18 +139,19 @@ def _older(text: str, message: str, line: int) -> tuple[str, str]:
     is_mixed = "\t" in text and ("tabs" in message or "indent" in message)
     if is_mixed and _is_of_2(text.expandtabs(8)):
         return "Python 2", "a tab is 8 columns there: indent with spaces alone"
-    if _NAME_ASYNC.search(text) and parses(_NAME_ASYNC.sub("async_", text)):
+    if _NAME_ASYNC.search(text) and parsed(_NAME_ASYNC.sub("async_", text)):
         return "Python 3.6", "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
     return "", ""
 
 
 def _is_of_2(text: str) -> bool:
     """Whether a source parses, and has nothing that Python 2 lacks."""
-    return parses(text) and not any(
+    tree = parsed(text)
+    return tree is not None and not any(
         isinstance(node, _NOT_IN_2)
         or (isinstance(node, ast.arg) and node.annotation is not None)
         or (isinstance(node, ast.arguments) and node.kwonlyargs)
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree)
     )
 
 

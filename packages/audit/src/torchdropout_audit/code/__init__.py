@@ -24,6 +24,7 @@ from .signatures import RNNS as RNNS
 from .signatures import SDPA as SDPA
 from .training import is_no_rate as is_no_rate
 from .tree import Place as Place
+from .tree import parsed as parsed
 from .words import is_pretrained as is_pretrained
 from .words import speaks_of_training as speaks_of_training
 from .words import words as words

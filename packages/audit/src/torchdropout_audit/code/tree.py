@@ -25,6 +25,16 @@ _DELIBERATE = frozenset(
 )
 
 
+def parsed(text: str) -> ast.Module | None:
+    """The tree of a text, without Python's warnings; None where it does not parse."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def _says_deliberate(name: str) -> bool:
     return not _DELIBERATE.isdisjoint(words(name)) or "prenet" in name.lower()
 
