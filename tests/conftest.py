@@ -2,6 +2,7 @@
 
 import gc
 
+import torch
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -15,6 +16,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("torchdropout")
+
+
+# Autograd counts the devices at the first backward of a process, and starts a thread for each. In a
+# torch for CUDA without a GPU a FakeTensorMode pretends that there are eight: if one came first, no
+# backward could run in a process that a test forks.
+torch.zeros((), requires_grad=True).square().backward()
 
 
 def pytest_collection_finish():

@@ -111,7 +111,8 @@ def run_verifier(*targets, select=FAST, watch=None, fork=True, **more):
 def forks():
     """For tests whose forks run a backward: the command asks the same before it forks."""
     if not isolation.can_fork():
-        pytest.skip("another test of this process has started the threads of autograd")
+        assert torch.accelerator.is_available()  # elsewhere tests/conftest.py sees to it
+        pytest.skip("autograd has threads in this process, for the devices of this machine")
 
 
 def only(outcome):

@@ -134,7 +134,8 @@ def can_fork() -> bool:
     """Whether a process that has loaded torch can be forked and used: only on Linux, not always.
 
     Autograd has no threads until a backward on the CPU is nested deep in others, or one runs on
-    another device. From then on it refuses every backward in a forked process.
+    another device, or the first follows a FakeTensorMode of a torch for CUDA without a GPU. From
+    then on it refuses every backward in a forked process.
     """
     if sys.platform != "linux":
         return False
