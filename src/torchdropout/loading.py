@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from . import _torch
 from .errors import TargetError
 
 _FILES = itertools.count()
@@ -54,25 +55,32 @@ class Home:
     _known: tuple[tuple[int, str], frozenset[str]] = ((0, ""), frozenset())
 
     def __enter__(self) -> None:
+        # A compiler that traced this would restore `sys.modules` as it was while it traced, without
+        # what the compiler itself imports afterwards.
         if self.folder is not None:
-            state = (len(sys.modules), next(reversed(sys.modules)))
-            if self._known[0] != state:
-                self._known = (state, frozenset(sys.modules))
-            hidden = {name: sys.modules[name] for name in self.modules if name in sys.modules}
-            flag, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no `__pycache__`
-            path = sys.path.copy()
-            sys.path.insert(0, self.folder)
-            sys.modules.update(self.modules)
-            self._undo.append(_Before(path, self._known[1], hidden, len(sys.modules), flag))
+            _torch.in_python(self._enter)(self.folder)
 
     def __exit__(self, *exception: object) -> None:
-        if self.folder is None:
-            return
+        if self.folder is not None:
+            _torch.in_python(self._exit)(self.folder)
+
+    def _enter(self, folder: str) -> None:
+        state = (len(sys.modules), next(reversed(sys.modules)))
+        if self._known[0] != state:
+            self._known = (state, frozenset(sys.modules))
+        hidden = {name: sys.modules[name] for name in self.modules if name in sys.modules}
+        flag, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no `__pycache__`
+        path = sys.path.copy()
+        sys.path.insert(0, folder)
+        sys.modules.update(self.modules)
+        self._undo.append(_Before(path, self._known[1], hidden, len(sys.modules), flag))
+
+    def _exit(self, folder: str) -> None:
         before = self._undo.pop()
         sys.dont_write_bytecode = before.dont_write_bytecode
         try:
             if len(sys.modules) > before.size:
-                self._claim(before.names, owned=self.folder not in before.path)
+                self._claim(before.names, owned=folder not in before.path)
         finally:
             for name in self.modules:
                 if name in before.hidden:

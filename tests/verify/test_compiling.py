@@ -1,6 +1,8 @@
 """The check of a compiled target: the target alone, and without a word of the compiler."""
 
+import importlib
 import logging
+import sys
 import warnings
 from dataclasses import replace
 
@@ -117,3 +119,29 @@ def test_a_mask_that_repeats_when_compiled_is_a_fault():
         return F.dropout(x, p, training)
 
     assert verified(repeats) == ("fail", "compiled: two calls had the same mask")
+
+
+def test_what_a_compiler_imports_stays_imported(tmp_path, monkeypatch):
+    """The folder of a file is made importable in each call, which is not compiled itself."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "imported_by_a_compiler.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    file = tmp_path / "drop.py"
+    file.write_text(
+        "import torch\n"
+        "class Drop(torch.nn.Module):\n"
+        "    def __init__(self, p):\n"
+        "        super().__init__()\n"
+        "        self.p = p\n"
+        "    def forward(self, x):\n"
+        "        return torch.nn.functional.dropout(x, self.p, self.training)\n"
+    )
+    compile = Tracer.__call__
+
+    def imports(self, module, inputs):
+        importlib.import_module("imported_by_a_compiler")
+        return compile(self, module, inputs)
+
+    monkeypatch.setattr(Tracer, "__call__", imports)
+    assert verified(f"{file}:Drop")[0] == "ok"
+    assert sys.modules.pop("imported_by_a_compiler", None)
