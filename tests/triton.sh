@@ -23,7 +23,7 @@ test -x "$own" || "${PYTHON:-python3}" -m venv "$build/venv"
 "$own" -c 'import torch' 2>/dev/null ||
   "$own" -m pip install --quiet --retries 0 --index-url https://download.pytorch.org/whl/cpu "${versions[0]}" ||
   "$own" -m pip install --quiet "${versions[0]}"  # where that index cannot be reached
-"$own" -m pip install --quiet "${versions[1]}" hypothesis numpy pytest pytest-timeout pytest-xdist
+"$own" -m pip install --quiet "${versions[1]}" hypothesis numpy pytest pytest-timeout pytest-xdist scipy
 # The sources as they are: the kernels for CPU tensors are not needed.
 export PYTHONPATH=src:packages/audit/src TORCHDROPOUT_BACKEND=reference OMP_NUM_THREADS=1
 "$own" -c 'import torch, triton; print("torch", torch.__version__, "Triton", triton.__version__)'
