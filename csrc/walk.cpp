@@ -14,9 +14,19 @@ namespace {
 // True if y is large and its pages are mapped. Bypassing the caches avoids reading lines that will be
 // overwritten; on pages that are not mapped yet it only adds to the cost of mapping them.
 #ifdef __linux__
+// x and y then take three quarters of the last cache: measured on 32 MiB of it, where y of 8 MiB is
+// faster without. At most 32 MiB, as no larger cache has been measured.
+int64_t streaming_bytes() {
+  constexpr int64_t kMost = int64_t{32} << 20;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+  static const int64_t last = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (last > 0) return std::min(kMost, last / 8 * 3);
+#endif
+  return kMost;
+}
+
 bool worth_streaming(const void* y, int64_t bytes) {
-  constexpr int64_t kStreamingBytes = int64_t{32} << 20;
-  if (bytes < kStreamingBytes) return false;
+  if (bytes < streaming_bytes()) return false;
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(y);
   for (int i = 0; i < 4; ++i) {
