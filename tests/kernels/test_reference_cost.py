@@ -136,10 +136,17 @@ COSTS = {
         for name, place in (("", PLACE), ("of a shard", SHARD))
     },
     "dropout_add": (add.dropout_add, SQUARE, KEY, SQUARE, some(4096), 0.1, 1.1, *PLACE),
-    "dropout_add_backward": (
-        *(add.dropout_add_backward, SQUARE, KEY, torch.float32, False, 0.1, 1.1),
-        *PLACE,
-    ),
+    **{
+        f"dropout_add_backward {name}": (
+            *(add.dropout_add_backward, some(rows, N // rows), KEY, torch.float32, summed),
+            *(0.1, 1.1, PLACE[0], [N // rows, 1]),
+        )
+        for name, rows, summed in (
+            ("without a bias", 4096, False),
+            ("with a bias", 4096, True),
+            ("with a bias of one", N, True),
+        )
+    },
     **{
         f"counted_affine {kept}:{group} {dim}": (
             *(counted.counted_affine, SQUARE, KEY, kept, group, dim, 1.1),
@@ -166,15 +173,6 @@ def test_other_devices_get_few_operators_and_little_memory(name, monkeypatch):
     with Memory(*(a for a in args if isinstance(a, torch.Tensor))) as cost:
         function(*args)
     assert cost.calls <= 200
-    assert cost.most <= 40 * N
-
-
-def test_sums_for_a_bias_take_an_operator_a_row_of_a_block():
-    """One addition after the other, as the order of the sums is given."""
-    args = SQUARE, KEY, torch.float32, True, 0.1, 1.1, *PLACE
-    with Memory(SQUARE) as cost:
-        add.dropout_add_backward(*args)
-    assert cost.calls <= 200 + add.ROWS + 4096 // add.ROWS
     assert cost.most <= 40 * N
 
 
