@@ -95,6 +95,23 @@ def test_other_devices_have_the_bits_of_the_cpu(monkeypatch, limit, base):
         assert bool(one[0, place]) == expected
 
 
+def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):
+    """Each costs a look at the device, which waits for it."""
+    looks = []
+
+    def places(tied):
+        looks.append(int(tied.sum()))
+        return tied.nonzero()
+
+    monkeypatch.setattr(reference, "_places", places)
+    draw = uniform(5, 6, 9 * 17)
+    for limit, expected in ((2**31, []), (draw, [1]), (draw - 2**17, [0])):
+        looks.clear()
+        seen = keep_bits(Key(5, 6).tensor(), [40], limit / 2**32, 0, [17], CPU)
+        assert looks == expected
+        assert seen.tolist() == [uniform(5, 6, 17 * i) >= limit for i in range(40)]
+
+
 @pytest.mark.parametrize("few", [0, 10**6])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("block", [0, 2**32 - 300, 2**61 - 300])
