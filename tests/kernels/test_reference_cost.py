@@ -210,8 +210,7 @@ def elsewhere(monkeypatch):
     """The CPU as if it were another device, with little memory: parts of parts."""
     for module in (_fill, reference):
         monkeypatch.setattr(module, "is_cpu", lambda device: False)
-    monkeypatch.setattr(_fill, "_LARGE", 20_000)
-    monkeypatch.setattr(_fill, "_CALLS", 9_000)
+    monkeypatch.setattr(_fill, "_LARGE", 9_000)
 
 
 def results():

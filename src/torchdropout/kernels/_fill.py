@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -17,12 +18,11 @@ from ._philox import Philox
 # fewer than 2**15 elements in the calling thread. On more, its threads wait for one another after
 # each of the hundred operators of a draw; where another process keeps one from running, all wait.
 # A single thread waits for nobody: there, what limits the size is the cache that temporaries stay
-# in. Elsewhere the operators should be few, and what limits the size is their memory: that of the
-# elements, or of Philox calls, each of which takes 32 bytes.
+# in. Elsewhere the operators should be few, and what limits the size is their memory: up to 32
+# bytes for an element, where each has a Philox call of its own.
 _SERIAL = 2**15 - 64
 _ALONE = 2**17
 _LARGE = 3 * 2**23
-_CALLS = 9 * 2**21
 
 
 class Draw(NamedTuple):
@@ -93,56 +93,65 @@ def draws(
         `(k, *sizes)`. Elements of consecutive mask indices are neighbours in its memory.
     """
     order = sorted(range(len(sizes)), key=lambda dim: -abs(strides[dim]))
-    out = torch.empty((len(keys), *(sizes[dim] for dim in order)), dtype=draw.dtype, device=device)
-    if out.numel() > 0:
-        of_range = of_range if is_cpu(device) else None
+    shape = len(keys), *(sizes[dim] for dim in order)
+    if math.prod(shape) == 0:
+        out = torch.empty(shape, dtype=draw.dtype, device=device)
+    else:
         by = [strides[dim] for dim in order]
-        _fill(out, draw, keys, Philox(keys, draw.domain, device), base, by, of_range, each)
+        philox = cache(partial(Philox, keys, draw.domain, device))
+        of_range = of_range if is_cpu(device) else None
+        out = _drawn(None, shape, draw, keys, philox, base, by, device, of_range, each)
     return out.permute(0, *(1 + order.index(dim) for dim in range(len(sizes))))
 
 
-def _fill(
-    out: torch.Tensor,
+def _drawn(
+    out: torch.Tensor | None,
+    shape: Sequence[int],
     draw: Draw,
     keys: torch.Tensor,
-    philox: Philox,
+    philox: Callable[[], Philox],
     base: int,
     strides: list[int],
+    device: torch.device,
     of_range: OfRange | None,
     each: float,
-) -> None:
-    sizes, per = list(out.shape[1:]), draw.per_block
-    n, outer = _run(sizes, strides)
-    # Blocks for the elements of a run. Without a common place of the first one in its block, there
-    # are enough for any place.
-    aligned = all(stride % per == 0 for _, stride in outer)
-    skip = base % per if aligned else per - 1
-    count = -(-(skip + n) // per)
-    if is_cpu(out.device):
-        chunk = most(out.device, 8 if outer else each)
-        dim = next((d for d, size in enumerate(out.shape) if size > 1), 0)
+) -> torch.Tensor:
+    """The draws of a shape, which are written into `out` if there is one."""
+    per, numel = draw.per_block, math.prod(shape)
+    n, outer = _run(shape[1:], strides)
+    if is_cpu(device):
+        chunk = most(device, 8 if outer else each)
+        dim = next((d for d, size in enumerate(shape) if size > 1), 0)  # parts are contiguous
     else:
-        chunk = min(_LARGE, _CALLS * n // count)
-        dim = max(range(out.ndim), key=out.shape.__getitem__)
-    if out.numel() > chunk:
-        size = out.shape[dim]
-        step = -(-size // min(size, -(-out.numel() // chunk)))
+        chunk = most(device)
+        dim = max(range(len(shape)), key=shape.__getitem__)  # parts are of one size, nearly
+    if out is None and (numel > chunk or (of_range is not None and not outer)):
+        out = torch.empty(shape, dtype=draw.dtype, device=device)
+    if numel > chunk:
+        assert out is not None
+        size = shape[dim]
+        step = -(-size // min(size, -(-numel // chunk)))
         for start in range(0, size, step):
             part = out.narrow(dim, start, min(step, size - start))
             at = base if dim == 0 else base + start * strides[dim - 1]
             some, calls = keys, philox
             if dim == 0:
                 some = keys[start : start + step]
-                calls = Philox(some, draw.domain, out.device)
-            _fill(part, draw, some, calls, at, strides, of_range, each)
-        return
-    # On the CPU all parts are contiguous: what is split is the outermost dimension of more than
-    # one.
+                calls = cache(partial(Philox, some, draw.domain, device))
+            _drawn(part, part.shape, draw, some, calls, at, strides, device, of_range, each)
+        return out
     if of_range is not None and not outer:
+        assert out is not None
         of_range(out.view(len(keys), -1), keys, base)
-        return
-    of_runs = _numbers(draw, philox, base, outer, n, count, skip if aligned else None)
-    out.copy_(draw.value(of_runs.reshape(out.shape), keys, base, strides))
+        return out
+    # Blocks for the elements of a run. Without a common place of the first one in its block, there
+    # are enough for any place.
+    aligned = all(stride % per == 0 for _, stride in outer)
+    skip = base % per if aligned else per - 1
+    count = -(-(skip + n) // per)
+    numbers = _numbers(draw, philox(), base, outer, n, count, skip, not aligned)
+    value = draw.value(numbers.reshape(shape), keys, base, strides)
+    return value if out is None else out.copy_(value)
 
 
 def _run(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, list[tuple[int, int]]]:
@@ -166,7 +175,8 @@ def _numbers(
     outer: Sequence[tuple[int, int]],
     n: int,
     count: int,
-    skip: int | None,
+    skip: int,
+    placed: bool,
 ) -> torch.Tensor:
     """The numbers of runs of n indices, `(k, runs, n)`.
 
@@ -177,15 +187,15 @@ def _numbers(
         outer: The sizes and strides of the runs.
         n: As above.
         count: The Philox calls of each.
-        skip: The place of the first in its call, or None where that differs.
+        skip: The place of the first in its call.
+        placed: Whether that differs from run to run.
     """
     per = draw.per_block
-    state, places = _blocks(philox, base, outer, per, count)
-    runs = places.numel()
-    numbers = draw.of_words(philox.words(state))
+    runs = math.prod(size for size, _ in outer)
+    state, places = _blocks(philox, base, outer, per, count, placed)
+    numbers = draw.of_words(philox.words(state)).view(-1, runs, per * count)
     del state  # as large as the numbers
-    numbers = numbers.view(-1, runs, per * count)
-    if skip is not None:
+    if places is None:
         return numbers.narrow(-1, skip, n)
     index = places.to(torch.int64).view(runs, 1)
     if n > 1:
@@ -194,15 +204,21 @@ def _numbers(
 
 
 def _blocks(
-    philox: Philox, base: int, outer: Sequence[tuple[int, int]], per: int, count: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The blocks of runs, in memory for `Philox.words`, and where each begins in its first."""
+    philox: Philox,
+    base: int,
+    outer: Sequence[tuple[int, int]],
+    per: int,
+    count: int,
+    placed: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The blocks of runs, in memory for `Philox.words`, and, if `placed`, where each run begins."""
     device = philox.device
     index = torch.full((1,), as_int64(base % 2**64), dtype=torch.int64, device=device)
     for size, stride in outer:
         steps = torch.arange(size, device=device)
         index = torch.add(index.unsqueeze(-1), steps, alpha=stride)
-    places = index.bitwise_and(per - 1).to(torch.uint8)  # a byte, since they are kept
+    # In the first of its blocks: a byte, since it is kept as long as the state.
+    places = (index & per - 1).to(torch.uint8) if placed else None
     # The index is unsigned: copies of its top bit are masked off, as is a carry.
     index = index >> per.bit_length() - 1
     if count > 1:

@@ -56,7 +56,7 @@ class Philox:
         self.count, self.device = len(keys), device
         of_seed, of_stream = (keys.t().unsqueeze(1) >> _HALVES & WORD).unbind()
         masks = (of_seed[_HALF_OF_SEED] + _STEPS_OF_KEY) & WORD
-        of_stream[1] |= domain << 28
+        of_stream[1].bitwise_or_(domain << 28)
         self.masks = masks.unsqueeze(-1).to(device).unbind()
         self.factors = _FACTORS.to(device).unbind()
         self.c2, self.c3 = of_stream.unsqueeze(-1).to(device).unbind()

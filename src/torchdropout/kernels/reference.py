@@ -156,11 +156,14 @@ def masked_by_rates(
     sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
     draw = Draw(torch.int16, PER_BLOCK, DOMAIN_HIGH, halves_of_words, lambda high, *_: high)
     high = draws(draw, key.reshape(-1, 2), sizes, base, strides, x.device)
-    high = high.view((*key.shape[:-1], *sizes)).expand(x.shape)
+    high = high.view((*key.shape[:-1], *sizes))
     # This is `threshold` of each: the product is exact, and torch rounds halves to even too.
-    limits = (rates * 2.0**32).round_().to(torch.int64).expand(x.shape)
-    keep = _settled(high, limits, key, base, strides)
-    del high, limits
+    limits = (rates * 2.0**32).round_().to(torch.int64)
+    tie = (limits >> 16).sub_(HALF_LOWER).to(torch.int32)
+    low_limit = limits.bitwise_and_(HALF).sub_(HALF_LOWER).to(torch.int16)
+    del limits
+    keep = _settled(high, tie, low_limit, key, base, strides).expand(x.shape)
+    del high, tie, low_limit
     compute = compute_dtype(x.dtype)
     if scaled:
         factor = (1.0 - rates).reciprocal_().masked_fill_(rates == 1.0, 0.0).to(compute)
@@ -201,11 +204,12 @@ def keep_bits(
     if limit == 2**32:
         return torch.zeros((*key.shape[:-1], *sizes), dtype=torch.bool, device=device)
     keys = key.reshape(-1, 2)
+    tie, low_limit = (limit >> 16) - HALF_LOWER, (limit & HALF) - HALF_LOWER
 
     def settled(
         high: torch.Tensor, keys: torch.Tensor, base: int, strides: Sequence[int]
     ) -> torch.Tensor:
-        return _settled(high, limit, keys, base, strides)
+        return _settled(high, tie, low_limit, keys, base, strides)
 
     out = draws(
         Draw(torch.bool, PER_BLOCK, DOMAIN_HIGH, halves_of_words, settled),
@@ -222,7 +226,8 @@ def keep_bits(
 
 def _settled(
     high: torch.Tensor,
-    limit: int | torch.Tensor,
+    tie: int | torch.Tensor,
+    low_limit: int | torch.Tensor,
     key: torch.Tensor,
     base: int,
     strides: Sequence[int],
@@ -233,13 +238,13 @@ def _settled(
 
     Args:
         high: The high halves, each less by `HALF_LOWER`.
-        limit: For all, or for each.
+        tie: The high half of the limit, less likewise: for all, or for each.
+        low_limit: Its low half, less likewise.
         key: `(..., 2)` int64 on the CPU: of the first dimensions of the halves.
         base: The mask index of the first of each key.
         strides: Mask strides of the other dimensions.
     """
-    tie, low_limit = (limit >> 16) - HALF_LOWER, (limit & HALF) - HALF_LOWER
-    if not isinstance(limit, torch.Tensor) and limit & HALF == 0:
+    if not isinstance(low_limit, torch.Tensor) and low_limit == -HALF_LOWER:
         return high >= tie
     tied = high == tie
     places = _places(tied.sum_to_size(high.shape))
