@@ -126,6 +126,22 @@ def test_runs_of_blocks_have_the_words_of_the_contract(monkeypatch, few, count, 
     assert torch.equal(found[:, : 8 * 300], expected)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("domain", [DOMAIN_HIGH, DOMAIN_LOW])
+def test_any_blocks_have_the_words_of_the_contract(domain, count):
+    """By operators, and, of one key, in Python integers."""
+    keys = torch.stack([Key(2**64 - 1 - s, 2**60 - 1 - s * 2**33).tensor() for s in range(count)])
+    blocks = torch.tensor([0, 1, 7, 2**32 - 1, 2**32, 12_345_678_901, 2**61 - 1])
+    expected = torch.stack(words_tensor(keys[:, None], domain, blocks), dim=-1)
+    state = torch.full((2, count, len(blocks)), -1)
+    state[1] = blocks
+    assert torch.equal(_philox.Philox(keys, domain, CPU).words(state), expected.to(torch.int32))
+    indices = [8 * int(block) + place for place, block in enumerate(blocks)]
+    found = _philox.halves_in_integers(2**64 - 1, 2**60 - 1, domain, indices)
+    words = [expected[0, place, place // 2] for place in range(len(blocks))]
+    assert found == [int(word) >> 16 * (i % 2) & 0xFFFF for i, word in enumerate(words)]
+
+
 def test_the_number_of_a_block_may_carry_into_its_high_half():
     """Indices around 2**35 in one call, more than Python integers compute."""
     n = 4 * PER_BLOCK * _philox.FEW

@@ -33,7 +33,7 @@ class Draw(NamedTuple):
         per_block: How many indices a Philox call serves.
         domain: That of Philox.
         of_words: Maps the words of `Philox` to the numbers of their indices, in the same memory:
-            `(k, per_block * m)`.
+            `(k, m, per_block)`.
         value: Maps the numbers of some indices, `(k, *sizes)`, to the result. It is given the keys,
             the first index and the strides too.
     """
@@ -182,7 +182,7 @@ def _numbers(
 
     Args:
         draw: As in `draws`.
-        philox: Of the keys.
+        philox: That of the keys.
         base: The index of the first element.
         outer: The sizes and strides of the runs.
         n: As above.

@@ -29,7 +29,7 @@ from ..contract.seed import as_int64
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 FEW = 512  # blocks that are computed faster in Python integers than by operators
 _MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
-_HALVES = torch.tensor(((0,), (32,)), device="cpu")
+_HALVES = torch.tensor((((0,),), ((32,),)), device="cpu")
 # For `Philox`, of each round: which of c0 and c2 is in each half of the state, and, where the words
 # that it makes are, which half of the seed they get.
 _WORDS = [((1, 0), (0, 1), (0, 1), (1, 0))[number % 4] for number in range(ROUNDS)]
@@ -54,7 +54,7 @@ class Philox:
             device: Where the words are computed.
         """
         self.count, self.device = len(keys), device
-        of_seed, of_stream = (keys.t().unsqueeze(1) >> _HALVES & WORD).unbind()
+        of_seed, of_stream = (keys.t() >> _HALVES & WORD).unbind(1)
         masks = (of_seed[_HALF_OF_SEED] + _STEPS_OF_KEY) & WORD
         of_stream[1].bitwise_or_(domain << 28)
         self.masks = masks.unsqueeze(-1).to(device).unbind()
@@ -65,15 +65,15 @@ class Philox:
         """The words of the calls, in their order.
 
         A word is half of an int64, where a product leaves it: it is read there instead of shifted
-        and masked. A new one takes the place of the one before, so that words change places:
-        multipliers and keys follow them. So the state takes 32 bytes.
+        and masked. A new word overwrites an old one, which lets the state have 32 bytes a call, but
+        makes words change places: multipliers and keys follow them.
 
         Args:
             even: `(2, k, m)` int64, contiguous: the last half has the numbers of m blocks, at
                 least 0. It is overwritten.
 
         Returns:
-            `(k, 4 * m)` int32.
+            `(k, m, 4)` int32.
         """
         odd = torch.empty_like(even)
         (c2, c0), (c1, c3) = even.unbind(), odd.unbind()
@@ -100,7 +100,7 @@ class Philox:
             second = now.lows
         second[0].copy_(other.lows[1])
         second[1].copy_(other.lows[0])
-        return odd.view(*c0.shape, 2).copy_(even.movedim(0, -1)).flatten(-2).view(torch.int32)
+        return odd.view(*c0.shape, 2).copy_(even.movedim(0, -1)).view(torch.int32)
 
 
 class _Words:
