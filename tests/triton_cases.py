@@ -211,8 +211,11 @@ def rates():
     for dtype in DTYPES:
         for x, strides in layouts(dtype).values():
             base, key = next(bases), next(keys)
-            own = reference.uniforms(key.tensor(), x.shape, as_int64(base), strides, x.device)
-            own = own.expand(x.shape).double()
+            index = torch.full((), as_int64(base))
+            for size, stride in zip(x.shape, strides, strict=True):
+                index = index.unsqueeze(-1) + torch.arange(size) * stride
+            own = reference._uniform_indices(key.tensor()[None], index.view(1, -1))
+            own = own.view(x.shape).double()
             single = own[..., :1] if x.ndim else own
             for scaled, each in itertools.product(
                 (True, False),

@@ -43,3 +43,22 @@ def test_backward(dtype):
     x, bias = torch.zeros(SHAPE, dtype=dtype), torch.zeros(7, dtype=wide, requires_grad=True)
     td.functional.dropout_add(x, x, P, bias=bias, key=KEY).backward(gradient)
     assert same_bits(bias.grad, sums)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 5), (256, 64), (2 * 256 + 9, 7), (8 * 256, 256), (20_000, 1)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_are_summed_one_after_the_other(dtype, shape):
+    """In blocks in their type, then the blocks in float64: other orders have other roundings."""
+    gradient = normal(shape, dtype, 4) * normal(shape, torch.float64, 5).mul(4).exp().to(dtype)
+    _, sums = add.dropout_add_backward(
+        gradient, KEY.tensor(), dtype, True, 0.0, 1.0, 0, [shape[1], 1]
+    )
+    expected = torch.zeros(shape[1], dtype=torch.float64)
+    for block in gradient.split(add.ROWS):
+        of_block = torch.zeros(shape[1], dtype=dtype)
+        for row in block:
+            of_block += row
+        expected += of_block
+    assert same_bits(sums, expected.to(dtype))

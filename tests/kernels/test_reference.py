@@ -95,6 +95,23 @@ def test_other_devices_have_the_bits_of_the_cpu(monkeypatch, limit, base):
         assert bool(one[0, place]) == expected
 
 
+def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):
+    """Each costs a look at the device, which waits for it."""
+    looks = []
+
+    def places(tied):
+        looks.append(int(tied.sum()))
+        return tied.nonzero()
+
+    monkeypatch.setattr(reference, "_places", places)
+    draw = uniform(5, 6, 9 * 17)
+    for limit, expected in ((2**31, []), (draw, [1]), (draw - 2**17, [0])):
+        looks.clear()
+        seen = keep_bits(Key(5, 6).tensor(), [40], limit / 2**32, 0, [17], CPU)
+        assert looks == expected
+        assert seen.tolist() == [uniform(5, 6, 17 * i) >= limit for i in range(40)]
+
+
 @pytest.mark.parametrize("few", [0, 10**6])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("block", [0, 2**32 - 300, 2**61 - 300])
@@ -107,6 +124,22 @@ def test_runs_of_blocks_have_the_words_of_the_contract(monkeypatch, few, count, 
     blocks = torch.arange(300) + block
     expected = halves(words_tensor(keys[:, None], DOMAIN_LOW, blocks)).flatten(1)
     assert torch.equal(found[:, : 8 * 300], expected)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("domain", [DOMAIN_HIGH, DOMAIN_LOW])
+def test_any_blocks_have_the_words_of_the_contract(domain, count):
+    """By operators, and, of one key, in Python integers."""
+    keys = torch.stack([Key(2**64 - 1 - s, 2**60 - 1 - s * 2**33).tensor() for s in range(count)])
+    blocks = torch.tensor([0, 1, 7, 2**32 - 1, 2**32, 12_345_678_901, 2**61 - 1])
+    expected = torch.stack(words_tensor(keys[:, None], domain, blocks), dim=-1)
+    state = torch.full((2, count, len(blocks)), -1)
+    state[1] = blocks
+    assert torch.equal(_philox.Philox(keys, domain, CPU).words(state), expected.to(torch.int32))
+    indices = [8 * int(block) + place for place, block in enumerate(blocks)]
+    found = _philox.halves_in_integers(2**64 - 1, 2**60 - 1, domain, indices)
+    words = [expected[0, place, place // 2] for place in range(len(blocks))]
+    assert found == [int(word) >> 16 * (i % 2) & 0xFFFF for i, word in enumerate(words)]
 
 
 def test_the_number_of_a_block_may_carry_into_its_high_half():

@@ -145,7 +145,11 @@ def halves(four: Sequence[torch.Tensor], memory: torch.Tensor | None = None) -> 
         four: The words of the blocks: int64, or int32 of the same low bits.
         memory: int32 with a last dimension of 4, to be written and perhaps returned a view of.
     """
-    words = torch.stack([word.to(torch.int32) for word in four], dim=-1, out=memory)
+    return halves_of_words(torch.stack([word.to(torch.int32) for word in four], -1, out=memory))
+
+
+def halves_of_words(words: torch.Tensor) -> torch.Tensor:
+    """`halves` of words one after the other in the last dimension, int32; they are overwritten."""
     words.view(torch.int64).bitwise_xor_(_TOP_BITS)
     if sys.byteorder == "little":
         return words.view(torch.int16)  # fast: nothing is computed

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
 
 from ..contract.layout import row_major
+from ..contract.noise import MIDDLE
 from ..contract.seed import as_int64
+from ._philox import Philox
 
 # The most elements that one operator works on. On the CPU, torch runs an elementwise operator of
 # fewer than 2**15 elements in the calling thread. On more, its threads wait for one another after
 # each of the hundred operators of a draw; where another process keeps one from running, all wait.
 # A single thread waits for nobody: there, what limits the size is the cache that temporaries stay
-# in. Elsewhere the operators should be few, and what limits the size is their memory.
+# in. Elsewhere the operators should be few, and what limits the size is their memory: up to 32
+# bytes for an element, where each has a Philox call of its own.
 _SERIAL = 2**15 - 64
 _ALONE = 2**17
 _LARGE = 3 * 2**23
@@ -26,15 +31,23 @@ class Draw(NamedTuple):
     Attributes:
         dtype: The dtype of the result.
         per_block: How many indices a Philox call serves.
-        of_blocks: Maps `(k, 2)` keys on the CPU and `(m,)` Philox calls to the numbers of their
-            indices: `(..., k, per_block * m)`.
-        value: Maps those of some indices to the result.
+        domain: That of Philox.
+        of_words: Maps the words of `Philox` to the numbers of their indices, in the same memory:
+            `(k, m, per_block)`.
+        value: Maps the numbers of some indices, `(k, *sizes)`, to the result. It is given the keys,
+            the first index and the strides too.
     """
 
     dtype: torch.dtype
     per_block: int
-    of_blocks: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    value: Callable[[torch.Tensor], torch.Tensor]
+    domain: int
+    of_words: Callable[[torch.Tensor], torch.Tensor]
+    value: Callable[[torch.Tensor, torch.Tensor, int, Sequence[int]], torch.Tensor]
+
+
+def centred(words: torch.Tensor) -> torch.Tensor:
+    """Words less by `contract.noise.MIDDLE`, in their memory."""
+    return words.bitwise_xor_(-MIDDLE)
 
 
 # Writes the draws of consecutive indices into a `(k, n)` tensor, given that, `(k, 2)` keys and the
@@ -80,52 +93,65 @@ def draws(
         `(k, *sizes)`. Elements of consecutive mask indices are neighbours in its memory.
     """
     order = sorted(range(len(sizes)), key=lambda dim: -abs(strides[dim]))
-    out = torch.empty((len(keys), *(sizes[dim] for dim in order)), dtype=draw.dtype, device=device)
-    if out.numel() > 0:
+    shape = len(keys), *(sizes[dim] for dim in order)
+    if math.prod(shape) == 0:
+        out = torch.empty(shape, dtype=draw.dtype, device=device)
+    else:
+        by = [strides[dim] for dim in order]
+        philox = cache(partial(Philox, keys, draw.domain, device))
         of_range = of_range if is_cpu(device) else None
-        _fill(out, draw, keys, base, [strides[dim] for dim in order], of_range, each)
+        out = _drawn(None, shape, draw, keys, philox, base, by, device, of_range, each)
     return out.permute(0, *(1 + order.index(dim) for dim in range(len(sizes))))
 
 
-def _fill(
-    out: torch.Tensor,
+def _drawn(
+    out: torch.Tensor | None,
+    shape: Sequence[int],
     draw: Draw,
     keys: torch.Tensor,
+    philox: Callable[[], Philox],
     base: int,
     strides: list[int],
+    device: torch.device,
     of_range: OfRange | None,
     each: float,
-) -> None:
-    sizes, per = list(out.shape[1:]), draw.per_block
-    n, outer = _run(sizes, strides)
+) -> torch.Tensor:
+    """The draws of a shape, which are written into `out` if there is one."""
+    per, numel = draw.per_block, math.prod(shape)
+    n, outer = _run(shape[1:], strides)
+    if is_cpu(device):
+        chunk = most(device, 8 if outer else each)
+        dim = next((d for d, size in enumerate(shape) if size > 1), 0)  # parts are contiguous
+    else:
+        chunk = most(device)
+        dim = max(range(len(shape)), key=shape.__getitem__)  # parts are of one size, nearly
+    if out is None and (numel > chunk or (of_range is not None and not outer)):
+        out = torch.empty(shape, dtype=draw.dtype, device=device)
+    if numel > chunk:
+        assert out is not None
+        size = shape[dim]
+        step = -(-size // min(size, -(-numel // chunk)))
+        for start in range(0, size, step):
+            part = out.narrow(dim, start, min(step, size - start))
+            at = base if dim == 0 else base + start * strides[dim - 1]
+            some, calls = keys, philox
+            if dim == 0:
+                some = keys[start : start + step]
+                calls = cache(partial(Philox, some, draw.domain, device))
+            _drawn(part, part.shape, draw, some, calls, at, strides, device, of_range, each)
+        return out
+    if of_range is not None and not outer:
+        assert out is not None
+        of_range(out.view(len(keys), -1), keys, base)
+        return out
     # Blocks for the elements of a run. Without a common place of the first one in its block, there
     # are enough for any place.
     aligned = all(stride % per == 0 for _, stride in outer)
     skip = base % per if aligned else per - 1
     count = -(-(skip + n) // per)
-    if is_cpu(out.device):
-        chunk = most(out.device, 8 if outer else each)
-    else:
-        chunk = most(out.device, per * count / n)
-    if out.numel() > chunk:
-        dim = next(d for d, size in enumerate(out.shape) if size > 1)
-        step = max(1, out.shape[dim] * chunk // out.numel())
-        for start in range(0, out.shape[dim], step):
-            part = out.narrow(dim, start, min(step, out.shape[dim] - start))
-            of = keys[start : start + step] if dim == 0 else keys
-            at = base if dim == 0 else base + start * strides[dim - 1]
-            _fill(part, draw, of, at, strides, of_range, each)
-        return
-    # All parts are contiguous: what is split is the outermost dimension of more than one.
-    if of_range is not None and not outer:
-        of_range(out.view(len(keys), -1), keys, base)
-        return
-    index = torch.full((), as_int64(base % 2**64), dtype=torch.int64, device=out.device)
-    for size, stride in outer:
-        index = index.unsqueeze(-1) + torch.arange(size, device=out.device) * stride
-    firsts = index.reshape(-1, 1)
-    into = out.view(len(keys), len(firsts), n)
-    into.copy_(draw.value(_numbers(draw, keys, firsts, n, count, skip if aligned else None)))
+    numbers = _numbers(draw, philox(), base, outer, n, count, skip, not aligned)
+    value = draw.value(numbers.reshape(shape), keys, base, strides)
+    return value if out is None else out.copy_(value)
 
 
 def _run(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, list[tuple[int, int]]]:
@@ -135,33 +161,72 @@ def _run(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, list[tuple[
         if size > 1:
             if stride == n and not outer:
                 n *= size
+            elif outer and stride == math.prod(outer[0]):
+                outer[0] = size * outer[0][0], outer[0][1]
             else:
                 outer.insert(0, (size, stride))
     return n, outer
 
 
 def _numbers(
-    draw: Draw, keys: torch.Tensor, firsts: torch.Tensor, n: int, count: int, skip: int | None
+    draw: Draw,
+    philox: Philox,
+    base: int,
+    outer: Sequence[tuple[int, int]],
+    n: int,
+    count: int,
+    skip: int,
+    placed: bool,
 ) -> torch.Tensor:
-    """The numbers of runs of n indices, `(..., k, runs, n)`.
+    """The numbers of runs of n indices, `(k, runs, n)`.
 
     Args:
         draw: As in `draws`.
-        keys: As there.
-        firsts: `(runs, 1)`, the first index of each.
+        philox: That of the keys.
+        base: The index of the first element.
+        outer: The sizes and strides of the runs.
         n: As above.
         count: The Philox calls of each.
-        skip: The place of the first in its call, or None where that differs.
+        skip: The place of the first in its call.
+        placed: Whether that differs from run to run.
     """
-    per, device = draw.per_block, firsts.device
-    # The index is unsigned: copies of its top bit are masked off, as is a carry.
-    blocks = (firsts >> per.bit_length() - 1) + torch.arange(count, device=device)
-    numbers = draw.of_blocks(keys, blocks.bitwise_and_(2**64 // per - 1).flatten())
-    numbers = numbers.view(*numbers.shape[:-1], len(firsts), per * count)
-    if skip is not None:
+    per = draw.per_block
+    runs = math.prod(size for size, _ in outer)
+    state, places = _blocks(philox, base, outer, per, count, placed)
+    numbers = draw.of_words(philox.words(state)).view(-1, runs, per * count)
+    del state  # as large as the numbers
+    if places is None:
         return numbers.narrow(-1, skip, n)
-    places = (firsts & per - 1) + torch.arange(n, device=device)
-    return numbers.gather(-1, places.expand(*numbers.shape[:-1], n))
+    index = places.to(torch.int64).view(runs, 1)
+    if n > 1:
+        index = index + torch.arange(n, device=index.device)
+    return numbers.gather(-1, index.expand(len(numbers), runs, n))
+
+
+def _blocks(
+    philox: Philox,
+    base: int,
+    outer: Sequence[tuple[int, int]],
+    per: int,
+    count: int,
+    placed: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The blocks of runs, in memory for `Philox.words`, and, if `placed`, where each run begins."""
+    device = philox.device
+    index = torch.full((1,), as_int64(base % 2**64), dtype=torch.int64, device=device)
+    for size, stride in outer:
+        steps = torch.arange(size, device=device)
+        index = torch.add(index.unsqueeze(-1), steps, alpha=stride)
+    # In the first of its blocks: a byte, since it is kept as long as the state.
+    places = (index & per - 1).to(torch.uint8) if placed else None
+    # The index is unsigned: copies of its top bit are masked off, as is a carry.
+    index = index >> per.bit_length() - 1
+    if count > 1:
+        index = index.unsqueeze(-1) + torch.arange(count, device=device)
+    index.bitwise_and_(2**64 // per - 1)
+    state = index.new_empty((2, philox.count, index.numel()))
+    state[1].copy_(index.flatten())
+    return state, places
 
 
 def is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:

@@ -1,20 +1,19 @@
-"""Philox4x32-10 in few operators: six for each round, on any device and for any blocks.
+"""Philox4x32-10 in few operators: four for each round, on any device and for any blocks.
 
-For consecutive blocks on the CPU it is four, and the first two rounds are folded. A call of an
-operator takes longer than its work on few words, so those are Python integers.
+For consecutive blocks on the CPU the first two rounds are folded. A call of an operator takes
+longer than its work on few words, so those are Python integers.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-from ..contract.keep import DOMAIN_HIGH, DOMAIN_LOW, halves
-from ..contract.noise import MIDDLE
+from ..contract.keep import HALF, halves
 from ..contract.philox import (
     MULTIPLIER_0,
     MULTIPLIER_1,
@@ -30,61 +29,88 @@ from ..contract.seed import as_int64
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 FEW = 512  # blocks that are computed faster in Python integers than by operators
 _MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
+_HALVES = torch.tensor((((0,),), ((32,),)), device="cpu")
+# For `Philox`, of each round: which of c0 and c2 is in each half of the state, and, where the words
+# that it makes are, which half of the seed they get.
+_WORDS = [((1, 0), (0, 1), (0, 1), (1, 0))[number % 4] for number in range(ROUNDS)]
+_MADE = [*_WORDS[1:], (0, 1)]
+_FACTORS = _MULTIPLIERS.flatten()[torch.tensor(_WORDS, device="cpu")].view(ROUNDS, 2, 1, 1)
+_HALF_OF_SEED = torch.tensor(_MADE, device="cpu")
 _STEPS_OF_KEY = torch.tensor(
-    [[[step * WEYL_0], [step * WEYL_1]] for step in range(ROUNDS)], device="cpu"
-)
+    [[step * (WEYL_0, WEYL_1)[half] for half in made] for step, made in enumerate(_MADE)],
+    device="cpu",
+).unsqueeze(-1)
 
 
-def four_words(
-    keys: torch.Tensor, domains: Sequence[int], blocks: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    """The words of Philox calls, as `words_tensor` makes them.
+class Philox:
+    """Philox calls of some keys in a domain, for any blocks, in few operators of any size."""
 
-    Args:
-        keys: `(k, 2)` int64 on the CPU.
-        domains: d numbers of 4 bits.
-        blocks: `(m,)` int64, at least 0, on the device where the words are computed.
+    def __init__(self, keys: torch.Tensor, domain: int, device: torch.device) -> None:
+        """Compute what does not depend on the blocks.
 
-    Returns:
-        Four int64 tensors of shape `(d, k, m)`.
-    """
-    device = blocks.device
-    seed, stream = keys.unbind(-1)
-    masks = (torch.stack((seed & WORD, seed >> 32 & WORD)) + _STEPS_OF_KEY) & WORD
-    of_domain = torch.tensor(domains, device="cpu").unsqueeze(-1) << 28
-    shape = (2, len(domains), len(keys), len(blocks))
-    even, odd, products = (torch.empty(shape, dtype=torch.int64, device=device) for _ in range(3))
-    c0, c2 = even.unbind()
-    c1, c3 = odd.unbind()
-    c0.copy_(blocks & WORD)
-    c1.copy_(blocks >> 32)
-    c2.copy_((stream & WORD).to(device).unsqueeze(-1))
-    c3.copy_((stream >> 32 & WORD | of_domain).to(device).unsqueeze(-1))
-    before, now = [odd, c1, c3], [products, *products.unbind()]
-    for mask in masks.to(device)[:, :, None, :, None].unbind():
-        # The low halves of the products will be c1 and c3. What is above them is masked off later.
-        (odd, *_), (products, product_1, product_0) = before, now
-        torch.mul(c2, MULTIPLIER_1, out=product_1)
-        torch.mul(c0, MULTIPLIER_0, out=product_0)
-        # From here on an operator has both words: new c0 and c2.
-        torch.bitwise_right_shift(products, 32, out=even)
-        even.bitwise_xor_(odd).bitwise_xor_(mask).bitwise_and_(WORD)
-        before, now = now, before
-    odd, c1, c3 = before
-    odd.bitwise_and_(WORD)
-    return c0, c1, c2, c3
+        Args:
+            keys: `(k, 2)` int64 on the CPU.
+            domain: 4 bits.
+            device: Where the words are computed.
+        """
+        self.count, self.device = len(keys), device
+        of_seed, of_stream = (keys.t() >> _HALVES & WORD).unbind(1)
+        masks = (of_seed[_HALF_OF_SEED] + _STEPS_OF_KEY) & WORD
+        of_stream[1].bitwise_or_(domain << 28)
+        self.masks = masks.unsqueeze(-1).to(device).unbind()
+        self.factors = _FACTORS.to(device).unbind()
+        self.c2, self.c3 = of_stream.unsqueeze(-1).to(device).unbind()
+
+    def words(self, even: torch.Tensor) -> torch.Tensor:
+        """The words of the calls, in their order.
+
+        A word is half of an int64, where a product leaves it: it is read there instead of shifted
+        and masked. A new word overwrites an old one, which lets the state have 32 bytes a call, but
+        makes words change places: multipliers and keys follow them.
+
+        Args:
+            even: `(2, k, m)` int64, contiguous: the last half has the numbers of m blocks, at
+                least 0. It is overwritten.
+
+        Returns:
+            `(k, m, 4)` int32.
+        """
+        odd = torch.empty_like(even)
+        (c2, c0), (c1, c3) = even.unbind(), odd.unbind()
+        torch.bitwise_right_shift(c0, 32, out=c1)
+        c0.bitwise_and_(WORD)
+        c2.copy_(self.c2)
+        c3.copy_(self.c3)
+        now, other = _Words(even), _Words(odd)
+        for number, (factor, mask) in enumerate(zip(self.factors, self.masks, strict=True)):
+            now.all.mul_(factor)
+            if number % 2 == 0:
+                other.low.bitwise_xor_(now.high)
+            else:
+                other.lows[0].bitwise_xor_(now.highs[1])
+                other.lows[1].bitwise_xor_(now.highs[0])
+            other.all.bitwise_xor_(mask)
+            if 0 < number < ROUNDS - 1:
+                other.all.bitwise_and_(WORD)  # above it are high halves of products
+            now, other = other, now
+        # c0 and c2 are in the low halves of `even`, c3 and c1 in those of `odd`.
+        second = now.highs
+        if _LOW == 1:
+            now.high.copy_(now.low)
+            second = now.lows
+        second[0].copy_(other.lows[1])
+        second[1].copy_(other.lows[0])
+        return odd.view(*c0.shape, 2).copy_(even.movedim(0, -1)).view(torch.int32)
 
 
-def half_words(keys: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
-    """High and low halves of uniforms: `(2, k, 8 * m)` int16, each less by `HALF_LOWER`."""
-    return halves(four_words(keys, (DOMAIN_HIGH, DOMAIN_LOW), blocks)).flatten(-2)
+class _Words:
+    """Two int64 numbers of each call, and the halves of both."""
 
-
-def centred_words(keys: torch.Tensor, blocks: torch.Tensor, domain: int) -> torch.Tensor:
-    """The words of a domain: `(k, 4 * m)` int32, each less by `contract.noise.MIDDLE`."""
-    (words,) = torch.stack(four_words(keys, (domain,), blocks), dim=-1).flatten(-2)
-    centred: torch.Tensor = words.sub_(MIDDLE).to(torch.int32)
-    return centred
+    def __init__(self, both: torch.Tensor) -> None:
+        self.all = both
+        halves = both.view(torch.int32)
+        self.low, self.high = halves[..., _LOW::2], halves[..., _HIGH::2]
+        self.lows, self.highs = self.low.unbind(), self.high.unbind()
 
 
 def halves_of_run(
@@ -143,20 +169,36 @@ def halves_of_run(
 
 def _halves_of_few(seed: int, stream: int, domain: int, block: int, n: int) -> torch.Tensor:
     """The same of one key, `(1, 8 * n)`, by Philox on integers that hold n words each."""
-    ones = int.from_bytes((1).to_bytes(8, "little") * n, "little")
-    first = block & WORD
-    counter = (
-        int.from_bytes(_swapped_if_big(array("Q", range(first, first + n))).tobytes(), "little"),
-        (block >> 32) * ones,
-        (stream & WORD) * ones,
-        (domain << 28 | stream >> 32) * ones,
-    )
-    c0, c1, c2, c3 = philox4x32(counter, (seed & WORD, seed >> 32), ones)
+    ones, first = _packed([1] * n), block & WORD
+    counter = _packed(range(first, first + n)), (block >> 32) * ones
+    c0, c1, c2, c3 = _words_in_integers(seed, stream, domain, counter, ones)
     top_bits = 0x8000_8000_8000_8000 * ones  # what `halves` subtracts
     pairs = ((c0 | c1 << 32) ^ top_bits, (c2 | c3 << 32) ^ top_bits)
     memory = array("h", b"".join(pair.to_bytes(8 * n, "little") for pair in pairs))
     found = torch.frombuffer(_swapped_if_big(memory), dtype=torch.int16)
     return found.view(2, n, 4).transpose(0, 1).reshape(1, -1)
+
+
+def halves_in_integers(seed: int, stream: int, domain: int, indices: Sequence[int]) -> list[int]:
+    """The half words of any mask indices, without operators."""
+    counter = _packed([i >> 3 & WORD for i in indices]), _packed([i >> 35 for i in indices])
+    ones = _packed([1] * len(indices))
+    four = _words_in_integers(seed, stream, domain, counter, ones)
+    words = [array("Q", word.to_bytes(8 * len(indices), "little")) for word in four]
+    each = zip(indices, zip(*map(_swapped_if_big, words), strict=True), strict=True)
+    return [word[i % 8 // 2] >> 16 * (i % 2) & HALF for i, word in each]
+
+
+def _words_in_integers(
+    seed: int, stream: int, domain: int, counter: tuple[int, int], ones: int
+) -> tuple[int, int, int, int]:
+    """The words of n calls: each integer holds n numbers of 64 bits."""
+    of_stream = (stream & WORD) * ones, (domain << 28 | stream >> 32) * ones
+    return philox4x32((*counter, *of_stream), (seed & WORD, seed >> 32), ones)
+
+
+def _packed(numbers: Iterable[int]) -> int:
+    return int.from_bytes(_swapped_if_big(array("Q", numbers)).tobytes(), "little")
 
 
 def _swapped_if_big(numbers: array[int]) -> array[int]:

@@ -79,17 +79,22 @@ def dropout_add_backward(
     if not summed:
         return y, gradient.new_empty(0, dtype=compute)
     rows = wide.reshape(math.prod(wide.shape[:-1]), wide.shape[-1])
-    blocks = rows.new_zeros(-(-len(rows) // ROWS), rows.shape[1])
-    whole = len(rows) // ROWS
-    if whole > 0:
-        of_whole = blocks[:whole]
-        for of_each in rows[: whole * ROWS].unflatten(0, (whole, ROWS)).unbind(1):
-            of_whole += of_each
-    if whole < len(blocks):
-        last = blocks[-1]
-        for row in rows[whole * ROWS :].unbind():
-            last += row
-    sums = rows.new_zeros(rows.shape[1], dtype=torch.float64)
-    for block in blocks:
-        sums += block
+    if rows.numel() == 0:
+        return y, rows.new_zeros(rows.shape[1])
+    blocks = _sums(rows, ROWS)
+    (sums,) = _sums(blocks.to(torch.float64), len(blocks))
     return y, sums.to(compute)
+
+
+def _sums(rows: torch.Tensor, count: int) -> torch.Tensor:
+    """The sums of each `count` rows, and of those that are left, one row after the other.
+
+    It is a pool whose windows are divided by 1: torch's kernels for the CPU and for CUDA start each
+    sum at 0 and add the numbers of a window in their order, in their type. `torch.sum` has another
+    order, and an addition for each row would take as many operators.
+    """
+    # As the rows lie in memory, the channels are last, and the CPU adds them as vectors.
+    pooled = torch.nn.functional.avg_pool2d(
+        rows.t()[None, :, :, None], (count, 1), ceil_mode=True, divisor_override=1
+    )
+    return pooled[0, :, :, 0].t()

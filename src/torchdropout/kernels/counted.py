@@ -9,7 +9,6 @@ places is equally likely, except for the rare pair of equal words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 
@@ -17,8 +16,7 @@ from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import DOMAIN_ORDER, PER_BLOCK
 from . import cpu
-from ._fill import Draw, draws, most
-from ._philox import centred_words
+from ._fill import Draw, centred, draws, most
 
 _PLACE_BITS = 31
 _PAIRS = 64  # up to here the compiled kernel, which compares all pairs, is faster than torch's sort
@@ -105,19 +103,19 @@ def counted_affine(
     """
     if (y := _compiled(x, key, kept, group, dim, scale, base, strides)) is not None:
         return y
-    # Select instead of multiplying by the mask: a dropped value may be inf or NaN.
-    y = torch.empty_like(x).copy_(x.to(compute_dtype(x.dtype)) * scale)
-    if kept == group:
-        return y
     if kept == 0:
-        return y.zero_()
-    sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
-    keep = torch.empty((*key.shape[:-1], *sizes), dtype=torch.bool, device=x.device)
-    if keep.numel() > 0:
-        keys = key.reshape(-1, 2)
-        of = keep.view(len(keys), *sizes)
-        _fill_kept(of, keys, kept, group, dim, base, strides)
-    return y.masked_fill_(~keep, 0.0)
+        return torch.empty_like(x).zero_()
+    keep = None
+    if kept < group:
+        sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
+        keep = torch.empty((*key.shape[:-1], *sizes), dtype=torch.bool, device=x.device)
+        if keep.numel() > 0:
+            keys = key.reshape(-1, 2)
+            of = keep.view(len(keys), *sizes)
+            _fill_kept(of, keys, kept, group, dim, base, strides)
+    y = torch.empty_like(x).copy_(x.to(compute_dtype(x.dtype)) * scale)
+    # Select instead of multiplying by the mask: a dropped value may be inf or NaN.
+    return y if keep is None else y.masked_fill_(~keep, 0.0)
 
 
 def _compiled(
@@ -157,7 +155,7 @@ def _words(
     device: torch.device,
 ) -> torch.Tensor:
     """The words of the places, `(k, *sizes)` int32: less by 2**31, which keeps their order."""
-    draw = Draw(torch.int32, PER_BLOCK, partial(centred_words, domain=DOMAIN_ORDER), torch.clone)
+    draw = Draw(torch.int32, PER_BLOCK, DOMAIN_ORDER, centred, lambda words, *_: words)
     return draws(draw, keys, sizes, base, strides, device)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 
 from ..contract.keep import compute_dtype
 from ..contract.layout import sizes_drawn
 from ..contract.noise import PER_BLOCK, Law, noise_of_centred
-from ._fill import Draw, draws
-from ._philox import centred_words
+from ._fill import Draw, centred, draws
 
 
 def noise_affine(
@@ -68,8 +66,9 @@ def noise_numbers(
     draw = Draw(
         torch.float32,
         PER_BLOCK,
-        partial(centred_words, domain=of),
-        lambda words: noise_of_centred(words, of),
+        of,
+        centred,
+        lambda words, *_: noise_of_centred(words, of),
     )
     out = draws(draw, key.reshape(-1, 2), sizes_drawn(shape, strides), base, strides, device)
     return out.view((*key.shape[:-1], *out.shape[1:]))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import groupby
+from operator import getitem, mul
 
 import torch
 
@@ -14,6 +17,7 @@ from ..contract.keep import (
     HALF_LOWER,
     PER_BLOCK,
     compute_dtype,
+    halves_of_words,
     threshold,
     words_tensor,
 )
@@ -21,7 +25,7 @@ from ..contract.layout import sizes_drawn
 from ..contract.philox import WordTensors
 from ..contract.seed import as_int64
 from ._fill import Draw, draws, is_cpu, is_row_major, most
-from ._philox import half_words, halves_of_run
+from ._philox import halves_in_integers, halves_of_run
 
 Write = Callable[..., object]
 
@@ -56,15 +60,16 @@ def masked_affine(
         A new tensor laid out as `torch.empty_like(x)`: values of the compute type, rounded to the
         type of x.
     """
-    out = torch.empty_like(x)
     # A complex element is dropped to 0.
-    write = _select(out.dtype, scale, shift, 0.0 if x.is_complex() else drop_value)
+    write = _select(x.dtype, scale, shift, 0.0 if x.is_complex() else drop_value)
     lead = key.ndim - 1
     if lead == 0 and threshold(p) < 2**32 and _is_run(x, strides):
         # One pass over the memory suffices: each part is written once its keep bits are known.
+        out = torch.empty_like(x)
         _keep_range(write, (out.view(1, -1), x.view(1, -1)), key[None], threshold(p), base)
         return out
     keep = keep_bits(key, x.shape[lead:], p, base, strides, x.device)
+    out = torch.empty_like(x)
     if x.is_complex():
         # They are taken as pairs of reals: a complex product would make inf * (scale + 0i) a NaN.
         keep = keep.unsqueeze(-1).expand(*x.shape, 2)
@@ -148,11 +153,17 @@ def masked_by_rates(
         strides: As there.
     """
     rates = rates.to(x.device)
+    sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
+    draw = Draw(torch.int16, PER_BLOCK, DOMAIN_HIGH, halves_of_words, lambda high, *_: high)
+    high = draws(draw, key.reshape(-1, 2), sizes, base, strides, x.device)
+    high = high.view((*key.shape[:-1], *sizes))
     # This is `threshold` of each: the product is exact, and torch rounds halves to even too.
     limits = (rates * 2.0**32).round_().to(torch.int64)
-    uniform = uniforms(key, x.shape[key.ndim - 1 :], base, strides, x.device)
-    keep = (uniform >= limits).expand(x.shape)
-    del uniform, limits  # each as large as the temporaries that follow
+    tie = (limits >> 16).sub_(HALF_LOWER).to(torch.int32)
+    low_limit = limits.bitwise_and_(HALF).sub_(HALF_LOWER).to(torch.int16)
+    del limits
+    keep = _settled(high, tie, low_limit, key, base, strides).expand(x.shape)
+    del high, tie, low_limit
     compute = compute_dtype(x.dtype)
     if scaled:
         factor = (1.0 - rates).reciprocal_().masked_fill_(rates == 1.0, 0.0).to(compute)
@@ -165,20 +176,6 @@ def masked_by_rates(
         keep, factor = keep.unsqueeze(-1), factor.unsqueeze(-1)
     into.copy_(torch.where(keep, reals.to(compute) * factor, 0.0))
     return out
-
-
-def uniforms(
-    key: torch.Tensor,
-    shape: Sequence[int],
-    base: int,
-    strides: Sequence[int],
-    device: torch.device,
-) -> torch.Tensor:
-    """The uniforms that keep bits are comparisons of, int64; the arguments are those of these."""
-    sizes = sizes_drawn(shape, strides)
-    draw = Draw(torch.int64, PER_BLOCK, half_words, _uniforms)
-    out = draws(draw, key.reshape(-1, 2), sizes, base, strides, device, each=2)
-    return out.view((*key.shape[:-1], *sizes))
 
 
 def keep_bits(
@@ -207,8 +204,15 @@ def keep_bits(
     if limit == 2**32:
         return torch.zeros((*key.shape[:-1], *sizes), dtype=torch.bool, device=device)
     keys = key.reshape(-1, 2)
+    tie, low_limit = (limit >> 16) - HALF_LOWER, (limit & HALF) - HALF_LOWER
+
+    def settled(
+        high: torch.Tensor, keys: torch.Tensor, base: int, strides: Sequence[int]
+    ) -> torch.Tensor:
+        return _settled(high, tie, low_limit, keys, base, strides)
+
     out = draws(
-        Draw(torch.bool, PER_BLOCK, half_words, lambda numbers: _keep(numbers, limit)),
+        Draw(torch.bool, PER_BLOCK, DOMAIN_HIGH, halves_of_words, settled),
         keys,
         sizes,
         base,
@@ -220,17 +224,46 @@ def keep_bits(
     return out.view((*key.shape[:-1], *sizes))
 
 
-def _keep(numbers: torch.Tensor, limit: int) -> torch.Tensor:
-    """Keep bits of the halves of uniforms, without a look at any of them."""
-    high, low = numbers.unbind()
-    tie = (limit >> 16) - HALF_LOWER
-    return torch.where(high == tie, low >= (limit & HALF) - HALF_LOWER, high > tie)
+def _settled(
+    high: torch.Tensor,
+    tie: int | torch.Tensor,
+    low_limit: int | torch.Tensor,
+    key: torch.Tensor,
+    base: int,
+    strides: Sequence[int],
+) -> torch.Tensor:
+    """Whether uniforms are at least the limit, by their high halves where these do not tie with it.
+
+    Where they tie, one in 65,536, the low half decides: its word is computed there alone.
+
+    Args:
+        high: The high halves, each less by `HALF_LOWER`.
+        tie: The high half of the limit, less likewise: for all, or for each.
+        low_limit: Its low half, less likewise.
+        key: `(..., 2)` int64 on the CPU: of the first dimensions of the halves.
+        base: The mask index of the first of each key.
+        strides: Mask strides of the other dimensions.
+    """
+    if not isinstance(low_limit, torch.Tensor) and low_limit == -HALF_LOWER:
+        return high >= tie
+    tied = high == tie
+    places = _places(tied.sum_to_size(high.shape))
+    if len(places) == 0:
+        return high > tie
+    numbers, lead, found = key.tolist(), key.ndim - 1, list[int]()
+    for of_key, some in groupby(places.tolist(), lambda place: place[:lead]):
+        seed, stream = reduce(getitem, of_key, numbers)
+        steps = (map(mul, place[lead:], strides) for place in some)
+        indices = [(base + sum(step)) % 2**64 for step in steps]
+        found += halves_in_integers(seed % 2**64, stream, DOMAIN_LOW, indices)
+    low = torch.zeros_like(high)
+    low[places.unbind(1)] = torch.tensor([n - HALF_LOWER for n in found]).to(low)
+    return torch.where(tied, low >= low_limit, high > tie)
 
 
-def _uniforms(numbers: torch.Tensor) -> torch.Tensor:
-    high, low = numbers.unbind()
-    wide = high.to(torch.int64).add_(HALF_LOWER).bitwise_left_shift_(16)
-    return wide.add_(low).add_(HALF_LOWER)
+def _places(tied: torch.Tensor) -> torch.Tensor:
+    """Where halves tie; a test tells, on a device without memory."""
+    return tied.nonzero()
 
 
 def packed_bits(
