@@ -259,6 +259,13 @@ class Passes(keyed):
 
         given = {i: t for i, t in enumerate(draw.tensors) if isinstance(t, torch.Tensor)}
         along = {i: dim if self.expanded and follows(t) else None for i, t in given.items()}
+        if draw.passes is not None and self.expanded:
+            tensors = list(draw.tensors)
+            for i, t in given.items():
+                tensors[i] = t[None] if along[i] is None else self._apart(t, dim).movedim(dim, 0)
+            done: torch.Tensor | None = draw.passes(*tensors, keys=keys, layout=part, **options)
+            if done is not None:
+                return done.movedim(0, dim).flatten(dim, dim + 1)
 
         def one(key: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
             tensors = list(draw.tensors)
