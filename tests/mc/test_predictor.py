@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import torchdropout as td
-from stochastic import Gated, Last, Noise, encoder, mlp, seeded, state_of
+from stochastic import Gated, Last, Noise, encoder, limit, mlp, seeded, state_of
 from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.mc import _predictor
@@ -719,6 +719,23 @@ def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
     model[3].register_forward_pre_hook(lambda *_: limited(None, [range(31)]))
     with pytest.raises(error), pytest.warns(RuntimeWarning):
         made(X)
+
+
+def test_out_of_memory_with_the_passes_of_one_input():
+    """Those by which the size of a forward is measured."""
+    model = classifier()
+    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
+    expected = made(X[:1])
+    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
+    limit(model, 3)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X[:1])
+    assert {one.filename for one in said} == {__file__}
+    assert [str(one.message) for one in said] == [
+        f"Out of memory with {n} passes in a forward: going on with {n // 2}."
+        for n in (8, 4, 16, 8, 4)
+    ]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
 
 
 def test_out_of_memory_in_a_loop():

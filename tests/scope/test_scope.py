@@ -735,6 +735,33 @@ def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
         assert torch.equal(model(X), torch.cat(found))
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory."),
+        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ],
+)
+def test_out_of_memory_says_what_helps_and_decides_no_draw(error, text):
+    """On a CPU too: draws of a batch as a whole have other indices where it lies elsewhere."""
+    most = 2
+
+    def forward(x):
+        if len(x) > most:
+            raise error(text)
+        return torch_F.dropout(x.T, 0.5).T
+
+    model, x = Calls(forward), X[:2]
+    message = r"two and of three samples.*`find_sites`, for `keyed\(sites=\)`.*memory"
+    with pytest.raises(error, match=message), td.keyed(model, seed=0):
+        model(x)
+    with pytest.raises(error, match=message):
+        td.find_sites(model, x)
+    most = 3
+    with td.keyed(model, seed=0):
+        model(x)
+
+
 def test_a_first_argument_that_no_sample_has():
     def forward(scale, x):
         return torch_F.dropout(x, 0.5) * scale

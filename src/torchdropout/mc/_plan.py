@@ -7,11 +7,8 @@ import copy
 import fnmatch
 import functools
 import re
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from types import FrameType
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -25,6 +22,7 @@ from ..random import Key
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
+from ..scope._memory import explained, is_out_of_memory
 from ..scope._places import (
     Leaf,
     Look,
@@ -42,6 +40,8 @@ from ..scope._places import (
     unchanged,
 )
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
+from ._memory import halving
+from ._warning import warn
 
 OnUnreached = Literal["raise", "warn", "ignore"]
 
@@ -99,6 +99,7 @@ def fresh(args: Any, kwargs: Any) -> Any:
     return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
 
 
+_LOOKED_AT = 3  # inputs of the largest forward that finds where they lie
 _LOOKS = 16  # after which a layer that is skipped half of the time was seen
 
 
@@ -150,7 +151,9 @@ class _Look(Look):
         if self.shared is None and others:
             try:
                 self._both(dim, size)
-            except Exception:
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
                 found = self._without_one(others, dim, size)
                 having = [n for n in having if found is None or n not in found[0]]
             else:
@@ -175,7 +178,9 @@ class _Look(Look):
         self._alters = lambda number, _: number == place
         try:
             more, found = shown()
-        except Exception:
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
             return False
         finally:
             self._apart, self._alters = {}, None
@@ -371,7 +376,10 @@ def find_plan(
     shared: Shared | None,
     most: int | None = None,
 ) -> Plan:
-    """The plan of a model that has been checked, by forwards of at most so many inputs or three."""
+    """The plan of a model that has been checked, by forwards of at most so many inputs or three.
+
+    Out of memory halves the inputs of a forward, down to three.
+    """
     inner = unwrapped(model)
     size = batch_size(args, kwargs, batch_dim, shared_leaves(inner, args, kwargs, shared or ()))
     if not size:
@@ -381,12 +389,36 @@ def find_plan(
         wrong_value("args", expected, args)
     include = None if include is None else _patterns("include", include)
     exclude = _patterns("exclude", exclude)
-    modules = tree_of(inner).paths
     first = _Look(inner, args, kwargs, forced=True, shared=shared)
-    alone, unclear = first.alone(batch_dim, size)
-    if most is not None and most < size:
-        args, kwargs = first.few(alone, batch_dim, size, most)
-        shared = alone  # which may now have as many rows
+
+    def of(most: int) -> Plan:
+        given, named, of_all = args, kwargs, shared
+        if most < size:
+            given, named = first.few(alone, batch_dim, size, most)
+            of_all = alone  # which may now have as many rows
+        return _found(inner, given, named, include, exclude, p, batch_dim, of_all)
+
+    with explained():
+        alone, undecided = first.alone(batch_dim, size)
+        found = halving(of, size if most is None else min(most, size), "inputs", least=_LOOKED_AT)[
+            1
+        ]
+    found.found.single = size == 1
+    return replace(found, undecided=tuple(undecided), alone=alone)
+
+
+def _found(
+    inner: torch.nn.Module,
+    args: Any,
+    kwargs: Any,
+    include: list[str] | None,
+    exclude: list[str],
+    p: float | Mapping[str, float] | None,
+    batch_dim: int,
+    shared: Shared | None,
+) -> Plan:
+    """The plan of a model by forwards of these inputs, without what is known of the arguments."""
+    modules = tree_of(inner).paths
     by_call = _Look(inner, args, kwargs, forced=True).draws()
     paths = {site.path for site in by_call}
     allowed = {path for path, module in modules.items() if may_train(path, module)}
@@ -425,7 +457,6 @@ def find_plan(
     )
     turned_on.missed.clear()
     sites = _sites(turned_on, batch_dim, seen)
-    sites.single = size == 1
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
     for site, (draw, shape) in target.items():
@@ -441,8 +472,8 @@ def find_plan(
     if hidden:
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
-    said = proof, problem, tuple(unclear)
-    return Plan(tuple(planned), unreached, *said, tuple(sorted(flags)), sites, reached, alone)
+    on = tuple(sorted(flags))
+    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached, frozenset())
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
@@ -455,9 +486,11 @@ def _sites(look: _Look, batch_dim: int, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
     try:
         return look.all_sites(batch_dim, wanted)
-    except (TorchDropoutError, torch.OutOfMemoryError):
+    except TorchDropoutError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         args, kwargs = look.arguments
         skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
         size = batch_size(args, kwargs, batch_dim, skipped)
@@ -567,18 +600,6 @@ def may_train(path: str, module: torch.nn.Module) -> bool:
     if "parametrizations" in path.split("."):
         return False
     return not isinstance(module, (*NORMS, torch.nn.RReLU))
-
-
-def warn(message: str) -> None:
-    """Warn at the line of the caller's code, outside this library and torch."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _package_of(frame) in ("torchdropout", "torch"):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
-
-
-def _package_of(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
 from ._handlers import new_watcher
+from ._memory import explained, is_out_of_memory, may_fail
 from ._watch import NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
 
 # For each dimension, the size of the leaves that are divided, and the places taken of them.
@@ -300,8 +301,8 @@ def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> 
     alike = look.seen({dim: (size, [0, 0])})
     try:
         changed = look.seen({dim: (size, [0, other])}, altered=other == 0)
-    except Exception:
-        if other:
+    except Exception as error:
+        if other or is_out_of_memory(error):
             raise
         changed = {}  # the model does not take other numbers: nothing shows the order
     problems = {}
@@ -476,10 +477,13 @@ class Look:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         try:
-            return self.sites(batch_dim, sequence_dim)
-        except (TorchDropoutError, torch.OutOfMemoryError):
+            with explained():
+                return self.sites(batch_dim, sequence_dim)
+        except TorchDropoutError:
             raise
         except _FAILURES as error:
+            if is_out_of_memory(error):
+                raise
             whole = self._whole(error)
             try:
                 self.sites(batch_dim, sequence_dim)
@@ -512,7 +516,9 @@ class Look:
         others = self._having(dim, size)[1:]
         try:
             two, three = self._both(dim, size)
-        except Exception:
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
             found = self._without_one(others, dim, size)
             if found is None:
                 raise
@@ -521,7 +527,7 @@ class Look:
         unknown: dict[SiteId, str | int] = {}
         for place in others:
             self._apart = {place: [0, 0, 0]}
-            with contextlib.suppress(Exception):
+            with may_fail():
                 for site, (_, shape) in self.draws({dim: (size, [0, 0])}).items():
                     if site not in two or two[site][1] != shape:
                         unknown[site] = names_of(self.model, args, kwargs)[0][place]
@@ -547,7 +553,7 @@ class Look:
         found = []
         for place in others:
             self._apart = {place: None}
-            with contextlib.suppress(Exception):
+            with may_fail():
                 found.append((self._apart, self._both(dim, size)))
         self._apart = {}
         return found[0] if len(found) == 1 else None
