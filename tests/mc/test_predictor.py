@@ -3,6 +3,7 @@
 import collections
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -946,7 +947,7 @@ def of_values(model, **options):
 @pytest.mark.parametrize("both", [False, True])
 def test_a_table_of_as_many_rows_as_inputs(name, both):
     model = Reads(READS[name], both).eval()
-    message = r"`shared` to be \('table',\) if all inputs share that argument, and \(\) if each"
+    message = r"`shared` to be \('table',\) if all inputs share that argument, \('x',\) if they"
     with pytest.raises(ArgumentValueError, match=message):
         of_values(model)(X, table=TABLE)
     with torch.no_grad(), mc.active(model, shared=("table",)):
@@ -970,6 +971,36 @@ def test_a_table_that_may_come_first():
     torch.testing.assert_close(made(torch.ones(2, 8), X[2:], index=2).samples, r.samples[:, 2:])
     with torch.no_grad(), mc.active(model, shared=("x",), include="other"):
         torch.testing.assert_close(model(torch.ones(2, 8), X), r.samples[0], **CLOSE)
+
+
+def test_a_first_argument_that_no_draw_follows():
+    """A table that all inputs read would say how many there are, and all had one mask."""
+
+    class First(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, table, x):
+            return self.drop(x) @ table.T
+
+    model, table = First().eval(), TABLE[:4]
+    message = (
+        r"follows the argument 'x', and nothing follows the argument 'table', .* "
+        r"pass shared=\('table',\) if all samples share it, and shared=\('x',\)"
+    )
+    for most in (None, 3):
+        with pytest.raises(SiteError, match=message):
+            of_values(model, max_batch=most)(table, X)
+    assert re.search(message, str(mc.plan(model, table, X)))
+    with mc.active(model), pytest.raises(SiteError, match=message):
+        model(table, X)
+    message = r"\('x',\) if all inputs share that argument, \('table',\) if they share that one"
+    with pytest.raises(ArgumentValueError, match=message):  # of as many rows
+        of_values(model)(TABLE, X)
+    made = of_values(model, shared=("table",))
+    samples = made(table, X).samples
+    torch.testing.assert_close(made(table, X[2:], index=2).samples, samples[:, 2:], **CLOSE)
 
 
 @pytest.mark.parametrize("unread", ["labels", "ids"])

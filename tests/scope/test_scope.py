@@ -649,6 +649,39 @@ def test_a_shared_argument_may_come_first():
     torch.testing.assert_close(found, whole)
 
 
+def test_a_first_argument_that_no_draw_follows():
+    """The parts of a batch would have the masks of the first."""
+
+    def forward(drop, memory, x):
+        return drop(x) @ memory.T
+
+    memory, x = torch.ones(5, 12), torch.ones(8, 12)
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), **SCOPE) as scope:
+        whole = scope.model(memory, x)
+    message = r"follows the argument 1, and nothing follows the argument 0, .* shared=\(0,\) if all"
+    with (
+        td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), **SCOPE) as scope,
+        pytest.raises(SiteError, match=message),
+    ):
+        scope.model(memory, x[:4])
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 8), shared=(0,), **SCOPE) as scope:
+        parts = [scope.model(memory, part) for part in x.split(4)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), shared=(1,), **SCOPE) as scope:
+        scope.model(memory, x)  # all read the same
+
+
+def test_a_result_shows_that_the_first_argument_has_the_samples():
+    """Draws may be those of a memory alone, which all samples share."""
+    x, memory = torch.randn(8, 12), torch.randn(5, 12)
+    model = Calls(lambda drop, x, memory: x @ drop(memory).T, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, memory)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        parts = [model(part, memory) for part in x.split(4)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+
+
 @pytest.mark.parametrize(
     ("shared", "error", "message"),
     [

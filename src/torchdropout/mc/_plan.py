@@ -135,8 +135,8 @@ class _Look(Look):
             sites = sites.joined(self._with_keys_of(step).sites(batch_dim))
         return sites
 
-    def alone(self, dim: int, size: int) -> tuple[frozenset[Leaf], list[str | int]]:
-        """The leaves of the arguments that have no row for each input.
+    def alone(self, dim: int, size: int) -> tuple[str | int, frozenset[Leaf], list[str | int]]:
+        """The argument that says how many inputs there are, and the leaves without a row for each.
 
         And the arguments of which nothing shows it, although it matters: with a row more, which has
         other numbers, the forward succeeds, and draws or returns something else.
@@ -146,8 +146,8 @@ class _Look(Look):
         shared = shared_leaves(self.model, args, kwargs, self.shared or ())
         self._batch_dim, self._apart = dim, dict.fromkeys(shared)
         having = self._having(dim, size)
-        others = having[1:]
-        undecided: list[str | int] = []
+        first, *others = having
+        open_questions: list[str | int] = []
         if self.shared is None and others:
             try:
                 self._both(dim, size)
@@ -157,8 +157,9 @@ class _Look(Look):
                 found = self._without_one(others, dim, size)
                 having = [n for n in having if found is None or n not in found[0]]
             else:
-                undecided = [names[n][0] for n in others if self._depends_on(n, dim, size)]
-        return frozenset({*names} - {names[n] for n in having}), undecided
+                open_questions = [names[n][0] for n in others if self._depends_on(n, dim, size)]
+        alone = frozenset({*names} - {names[n] for n in having})
+        return names[first][0], alone, open_questions
 
     def few(self, alone: Set[Leaf], dim: int, size: int, most: int) -> Any:
         """The arguments of the first inputs."""
@@ -225,7 +226,8 @@ class Plan:
     flags: tuple[str, ...] = field(repr=False)
     found: Sites = field(repr=False)
     rates: Mapping[SiteId, float | None] = field(repr=False)
-    alone: frozenset[Leaf] = field(repr=False)
+    first: str | int = field(default=0, repr=False)
+    alone: frozenset[Leaf] = field(default=frozenset(), repr=False)
 
     def __str__(self) -> str:
         rows = [("site", "draws", "p", "how it is reached")]
@@ -243,7 +245,7 @@ class Plan:
         lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
         on = sum(site.selected for site in self.sites)
         total = len(self.sites) + len(self.unreached)
-        lines += ["", *map(undecided, self.undecided)]
+        lines += ["", *(question(name, self.first) for name in self.undecided)]
         return "\n".join([*lines, f"{on} of {total} sites draw. {self.problem or self.proof}"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -300,11 +302,12 @@ def _is_number(p: Any) -> bool:
 Patterns = str | Iterable[str] | None
 
 
-def undecided(name: str | int) -> str:
-    """What to do about an argument of which nothing shows whether all inputs share it."""
+def question(name: str | int, first: str | int) -> str:
+    """What to do about an argument that has as many rows as the first, perhaps by chance."""
     return (
         f"Nothing shows whether the argument {name!r} has a row for each input, or only by chance "
-        f"as many: pass shared=({name!r},) if all inputs share it, and shared=() if not."
+        f"as many: pass shared=({name!r},) if all inputs share it, shared=({first!r},) if they "
+        "share that one, and shared=() if they share neither."
     )
 
 
@@ -389,35 +392,39 @@ def find_plan(
         wrong_value("args", expected, args)
     include = None if include is None else _patterns("include", include)
     exclude = _patterns("exclude", exclude)
-    first = _Look(inner, args, kwargs, forced=True, shared=shared)
+    look = _Look(inner, args, kwargs, forced=True, shared=shared)
 
     def of(most: int) -> Plan:
-        given, named, of_all = args, kwargs, shared
+        given, named = args, kwargs
         if most < size:
-            given, named = first.few(alone, batch_dim, size, most)
-            of_all = alone  # which may now have as many rows
-        return _found(inner, given, named, include, exclude, p, batch_dim, of_all)
+            given, named = look.few(alone, batch_dim, size, most)
+        whole = args, kwargs
+        return _found(inner, given, named, whole, include, exclude, p, batch_dim, shared)
 
     with explained():
-        alone, undecided = first.alone(batch_dim, size)
+        first, alone, open_questions = look.alone(batch_dim, size)
         found = halving(of, size if most is None else min(most, size), "inputs", least=_LOOKED_AT)[
             1
         ]
     found.found.single = size == 1
-    return replace(found, undecided=tuple(undecided), alone=alone)
+    return replace(found, undecided=tuple(open_questions), first=first, alone=alone)
 
 
 def _found(
     inner: torch.nn.Module,
     args: Any,
     kwargs: Any,
+    whole: tuple[Any, Any],
     include: list[str] | None,
     exclude: list[str],
     p: float | Mapping[str, float] | None,
     batch_dim: int,
     shared: Shared | None,
 ) -> Plan:
-    """The plan of a model by forwards of these inputs, without what is known of the arguments."""
+    """The plan of a model by forwards of these inputs, which are some of the whole batch.
+
+    What is known of the arguments is left out.
+    """
     modules = tree_of(inner).paths
     by_call = _Look(inner, args, kwargs, forced=True).draws()
     paths = {site.path for site in by_call}
@@ -456,6 +463,8 @@ def _found(
         tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
     )
     turned_on.missed.clear()
+    # In a part of the batch other arguments may have as many rows by chance.
+    turned_on.arguments = whole
     sites = _sites(turned_on, batch_dim, seen)
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
@@ -473,7 +482,7 @@ def _found(
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
     on = tuple(sorted(flags))
-    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached, frozenset())
+    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached)
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:

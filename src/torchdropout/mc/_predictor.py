@@ -270,8 +270,8 @@ class MCDropout:
         )
         for name in found.undecided:  # parts of a batch would take parts of it
             expected = (
-                f"({name!r},) if all inputs share that argument, and () if each has its row, as "
-                "nothing shows which"
+                f"({name!r},) if all inputs share that argument, ({found.first!r},) if they share "
+                "that one, and () if they share neither, as nothing shows which"
             )
             wrong_value("shared", expected, self.shared)
         check_plan(found, self.on_unreached)

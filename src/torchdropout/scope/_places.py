@@ -153,7 +153,8 @@ def find_sites(
         shared: The arguments that all samples share: names of the forward's parameters, and numbers
             of what it takes as `*args`. By default a tensor that has the size of the batch has a
             place for each sample, unless the forward fails so and not otherwise; where a site
-            depends on this and nothing shows it, the site has a problem.
+            depends on this and nothing shows it, the site has a problem. So has one that follows
+            another tensor than the first, where neither a site nor the result follows that.
         prefix: Put before the paths, for a model that is a part of a larger one.
         kwargs: Arguments of its forward, by name.
 
@@ -367,12 +368,31 @@ def _axis(
 
 _UNKNOWN = (
     "it follows the argument {name!r}, of which nothing shows whether it has a place for each "
-    "sample or only by chance as many: pass shared=({name!r},) if all samples share it, and "
-    "shared=() if not"
+    "sample or only by chance as many: pass shared=({name!r},) if all samples share it, "
+    "shared=({first!r},) if they share that one, and shared=() if they share neither"
+)
+_ASTRAY = (
+    "it follows the argument {name!r}, and nothing follows the argument {first!r}, whose places "
+    "are taken for the samples, as those of the first tensor: pass shared=({first!r},) if all "
+    "samples share it, and shared=({name!r},) if they share the other"
 )
 
 
 _FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
+
+
+class _Pair(NamedTuple):
+    """What forwards of two and of three samples show.
+
+    Attributes:
+        two: The draws for two, with the shapes of their masks.
+        three: Those for three.
+        result_follows: Whether the result has a place for each sample.
+    """
+
+    two: dict[SiteId, Any]
+    three: dict[SiteId, Any]
+    result_follows: bool
 
 
 class Look:
@@ -434,7 +454,7 @@ class Look:
             wrong_value("args", what, args)
         self._batch_dim = batch_dim
         self._apart = dict.fromkeys(shared)
-        two, three, unknown = self._two_and_three(batch_dim, size)
+        (two, three, result_follows), unknown = self._two_and_three(batch_dim, size)
         longer = None
         if sequence_dim is not None:
             length = batch_size(args, kwargs, sequence_dim) or 0
@@ -463,9 +483,13 @@ class Look:
         if any(axis is not None and axis.times > 1 for axis in axes):
             for site, problem in _problems(self, found, batch_dim, size).items():
                 found[site] = found[site]._replace(problem=problem)
-        for site, name in unknown.items():
+        # Where nothing depends on how many places the first has, another may have the samples.
+        idle = all(site.place.batch is None and not site.problem for site in found.values())
+        if self.shared is None and found and idle and not result_follows:
+            unknown = self._astray(batch_dim, size)
+        for site, problem in unknown.items():
             if site in found and not found[site].problem:
-                found[site] = found[site]._replace(problem=_UNKNOWN.format(name=name))
+                found[site] = found[site]._replace(problem=problem)
         sites = Sites(found, bool(self.hidden), self.unseen)
         sites.single = size == 1
         return sites
@@ -503,39 +527,66 @@ class Look:
         }
         return Sites(found, bool(self.hidden), self.unseen)
 
-    def _two_and_three(self, dim: int, size: int) -> tuple[Any, Any, dict[SiteId, str | int]]:
-        """The draws for two and for three samples, and the sites that follow one argument alone.
+    def _two_and_three(self, dim: int, size: int) -> tuple[_Pair, dict[SiteId, str]]:
+        """The draws for two and for three samples, and the problem of those of an argument alone.
 
         Another tensor than the first that has the size of the batch may have it by chance. Where it
         follows the batch, the forward fails if it has more places than the first: if all samples
         shared it, its size would not matter. Where the forward does not fail, either is possible.
         """
         if self.shared is not None:
-            return *self._both(dim, size), {}
-        args, kwargs = self.arguments
-        others = self._having(dim, size)[1:]
+            return self._both(dim, size), {}
+        first, *others = self._having(dim, size)
         try:
-            two, three = self._both(dim, size)
+            pair = self._both(dim, size)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             found = self._without_one(others, dim, size)
             if found is None:
                 raise
-            self._apart, (two, three) = found
-            return two, three, {}
-        unknown: dict[SiteId, str | int] = {}
+            self._apart, pair = found
+            return pair, {}
+        unknown: dict[SiteId, str] = {}
         for place in others:
             self._apart = {place: [0, 0, 0]}
             with may_fail():
                 for site, (_, shape) in self.draws({dim: (size, [0, 0])}).items():
-                    if site not in two or two[site][1] != shape:
-                        unknown[site] = names_of(self.model, args, kwargs)[0][place]
+                    if site not in pair.two or pair.two[site][1] != shape:
+                        unknown[site] = self._question(_UNKNOWN, place, first)
         self._apart = {}
-        return two, three, unknown
+        return pair, unknown
 
-    def _both(self, dim: int, size: int) -> tuple[Any, Any]:
-        return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
+    def _question(self, text: str, place: int, first: int) -> str:
+        names = names_of(self.model, *self.arguments)[0]
+        return text.format(name=names[place], first=names[first])
+
+    def _astray(self, dim: int, size: int) -> dict[SiteId, str]:
+        """The problem of sites that follow another argument than the first, of another size."""
+        first, *_ = self._having(dim, size)
+        problems: dict[SiteId, str] = {}
+        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
+        for place, leaf in enumerate(leaves):
+            other = _size(leaf, dim)
+            if not other or other == size:
+                continue
+            with may_fail():
+                two, three, _ = self._both(dim, other)
+                for site, (_, shape) in two.items():
+                    if site in three and three[site][1] != shape:
+                        problems[site] = self._question(_ASTRAY, place, first)
+        return problems
+
+    def _both(self, dim: int, size: int) -> _Pair:
+        two, of_two = self._looked_at({dim: (size, [0, 0])})
+        three, of_three = self._looked_at({dim: (size, [0, 0, 0])})
+        rows = [
+            (a[d], b[d])
+            for a, b in zip(of_two, of_three, strict=False)
+            for d in {dim, 0}
+            if len(a) == len(b) > d >= -len(a)
+        ]
+        return _Pair(two, three, any(a != b and 3 * a == 2 * b for a, b in rows))
 
     def _having(self, dim: int, size: int) -> list[int]:
         """The leaves of the arguments that have the size of the batch, and not by chance."""
@@ -548,7 +599,7 @@ class Look:
 
     def _without_one(
         self, others: Iterable[int], dim: int, size: int
-    ) -> tuple[dict[int, Sequence[int] | None], tuple[Any, Any]] | None:
+    ) -> tuple[dict[int, Sequence[int] | None], _Pair] | None:
         """The leaf without which the forward succeeds with two and with three, and its draws."""
         found = []
         for place in others:
@@ -564,10 +615,16 @@ class Look:
         Args:
             taken: For each dimension, the size of the leaves to divide, and the places taken.
         """
+        return self._looked_at(taken)[0]
+
+    def _looked_at(self, taken: Taken) -> tuple[dict[SiteId, Any], list[tuple[int, ...]]]:
+        """The draws of a forward, and the shapes of the tensors that it returns."""
         scope = Looking(self.forced, key_of=self.key_of)
-        self.run(scope, *self._part(taken))
+        y = self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
-        return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
+        found = {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
+        leaves = _torch.tree.tree_leaves(y)
+        return found, [tuple(t.shape) for t in leaves if isinstance(t, torch.Tensor)]
 
     def seen(self, taken: Taken, altered: bool = False) -> dict[SiteId, Any]:
         """The shapes of the masks of a forward, and what each is drawn for.
