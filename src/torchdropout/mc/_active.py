@@ -8,7 +8,7 @@ import torch
 
 from .._validate import check_unsigned, wrong_value
 from ..random import Key
-from ..scope._places import Shared, check_shared
+from ..scope._shared import Shared, check_shared
 from ._passes import Passes
 from ._plan import OnUnreached, Patterns, Plan, check_choice, check_model, check_plan, find_plan
 

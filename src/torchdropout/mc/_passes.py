@@ -16,7 +16,7 @@ from ..functional._part import Part
 from ..random import Key
 from ..scope import SiteId, keyed
 from ..scope._handlers import injected
-from ..scope._places import Shared, batch_size, shared_leaves
+from ..scope._shared import Shared, batch_size, shared_leaves
 from ..scope._watch import Draw, unwrapped
 from ._batch import Batch
 from ._plan import Plan, check_mode, training

@@ -23,21 +23,18 @@ from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
 from ..scope._memory import explained, is_out_of_memory
-from ..scope._places import (
+from ..scope._places import Look, Looking, Site, Sites, Taken, unchanged
+from ..scope._shared import (
     Leaf,
-    Look,
-    Looking,
     Shared,
-    Site,
-    Sites,
-    Taken,
-    _is_packed,
-    _size,
     batch_size,
     check_shared,
+    having,
+    is_packed,
     leaves_of,
     shared_leaves,
-    unchanged,
+    size_of,
+    without_one,
 )
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 from ._memory import halving
@@ -94,7 +91,7 @@ def fresh(args: Any, kwargs: Any) -> Any:
     def each(value: Any) -> Any:
         if isinstance(value, torch.Tensor):  # most are: a tree takes ten times as long
             return of(value)
-        return _torch.tree.tree_map(of, value, is_leaf=_is_packed)
+        return _torch.tree.tree_map(of, value, is_leaf=is_packed)
 
     return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
 
@@ -144,27 +141,27 @@ class _Look(Look):
         args, kwargs = self.arguments
         names = leaves_of(self.model, args, kwargs)
         shared = shared_leaves(self.model, args, kwargs, self.shared or ())
-        self._batch_dim, self._apart = dim, dict.fromkeys(shared)
-        having = self._having(dim, size)
-        first, *others = having
+        self._batch_dim, self.apart = dim, dict.fromkeys(shared)
+        of_size = having(self, dim, size)
+        first, *others = of_size
         open_questions: list[str | int] = []
         if self.shared is None and others:
             try:
-                self._both(dim, size)
+                self.pair(dim, size)
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-                found = self._without_one(others, dim, size)
-                having = [n for n in having if found is None or n not in found[0]]
+                found = without_one(self, others, dim, size)
+                of_size = [n for n in of_size if found is None or n not in found[0]]
             else:
                 open_questions = [names[n][0] for n in others if self._depends_on(n, dim, size)]
-        alone = frozenset({*names} - {names[n] for n in having})
+        alone = frozenset({*names} - {names[n] for n in of_size})
         return names[first][0], alone, open_questions
 
     def few(self, alone: Set[Leaf], dim: int, size: int, most: int) -> Any:
         """The arguments of the first inputs."""
         names = leaves_of(self.model, *self.arguments)
-        self._apart = {n: None for n, name in enumerate(names) if name in alone}
+        self.apart = {n: None for n, name in enumerate(names) if name in alone}
         return self._part({dim: (size, range(most))})
 
     def _depends_on(self, place: int, dim: int, size: int) -> bool:
@@ -175,7 +172,7 @@ class _Look(Look):
             return {site: shape for site, (_, shape) in draws.items()}, self.output
 
         draws, expected = shown()
-        self._apart = {place: [0, 0, 0]}
+        self.apart = {place: [0, 0, 0]}
         self._alters = lambda number, _: number == place
         try:
             more, found = shown()
@@ -184,7 +181,7 @@ class _Look(Look):
                 raise
             return False
         finally:
-            self._apart, self._alters = {}, None
+            self.apart, self._alters = {}, None
         return draws != more or _difference(expected, found) != (0.0, 0.0)
 
     def draws_more(self) -> bool:
@@ -287,11 +284,11 @@ def following(
 ) -> frozenset[int]:
     """The numbers of the leaves of these arguments that have a row for each input."""
     names = leaves_of(unwrapped(model), args, kwargs)
-    leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)
+    leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=is_packed)
     return frozenset(
         n
         for n, (name, leaf) in enumerate(zip(names, leaves, strict=True))
-        if name not in found.alone and _size(leaf, dim) == size
+        if name not in found.alone and size_of(leaf, dim) == size
     )
 
 

@@ -16,7 +16,7 @@ from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type,
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._keyed import is_in_scope
-from ..scope._places import Shared, batch_size, check_shared, shared_leaves
+from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
 from ..scope._watch import unwrapped
 from ._batch import Batch
 from ._memory import halving
