@@ -10,7 +10,7 @@ import torch
 from .. import _torch
 from ..scope._places import of_packed
 from ..scope._shared import is_packed, size_of
-from ._plan import fresh
+from ._look import fresh
 
 
 class Batch(NamedTuple):
