@@ -102,6 +102,16 @@ def mlp(*drops, width=16):
     return torch.nn.Sequential(*layers, *(drops or [td.nn.Dropout(0.5)]), torch.nn.Linear(width, 3))
 
 
+def limit(model, most, error=torch.OutOfMemoryError, text="out of memory"):
+    """Have a model run out of memory with more rows."""
+
+    def limited(module, args):
+        if len(args[0]) > most:
+            raise error(text)
+
+    return model.register_forward_pre_hook(limited)
+
+
 def seeded(make, *args, **kwargs):
     """A model in eval, of weights that are the same in every run."""
     with torch.random.fork_rng():

@@ -13,6 +13,8 @@ from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _attention
+from torchdropout.functional._part import Part
+from torchdropout.functional.attention import attention_of_passes
 from torchdropout.verify import check_dropout
 
 KEY = Key(8, 9)
@@ -301,6 +303,84 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
     torch.autograd.grad(y.sum(), (q, k, v))
     assert max(sizes) <= _attention.BLOCK < y.shape[:-1].numel() * 512
     assert sum(sizes) < 2 * 0.65 * y.shape[:-1].numel() * 512  # the blocks of a causal square
+
+
+def passes_of(name, function):
+    """The outputs of three passes with keys of their own, and the inputs of each."""
+    qkv, given = CASES[name]
+    mask = given.get("mask")
+    inputs = [torch.stack([t, 2 * t, -t]).detach().requires_grad_() for t in qkv]
+    if mask is not None:  # one with a place for each sample has one for each pass too
+        size = 3 if mask.ndim == 4 else 1
+        numbers = torch.arange(size).view(-1, *[1] * mask.ndim)
+        mask = (
+            (mask & ((numbers + torch.arange(7)) % 5 > 0))
+            if mask.dtype == torch.bool
+            else (mask.detach() * (1 + numbers)).requires_grad_()
+        )
+        inputs.append(mask)
+    options = {"scale": given.get("scale"), "enable_gqa": given.get("gqa", False)}
+    y = function(*inputs[:3], mask, bool(given.get("causal")), options)
+    return y, [t for t in inputs if t.requires_grad]
+
+
+PASSES = [Key(8, 9), Key(2**64 - 1, 5), Key(8, 10)]
+
+
+def together(q, k, v, mask, causal, options):
+    keys = torch.stack([key.tensor() for key in PASSES])
+    part = Part(None, 0)
+    return attention_of_passes(q, k, v, mask, 0.3, causal, keys, part, **options)
+
+
+def one_by_one(q, k, v, mask, causal, options):
+    return torch.stack(
+        [
+            F.scaled_dot_product_attention(
+                *(q[n], k[n], v[n], None if mask is None else mask[n % len(mask)], 0.3, causal),
+                **options,
+                dropout_key=key,
+            )
+            for n, key in enumerate(PASSES)
+        ]
+    )
+
+
+@pytest.mark.parametrize("block", [1, 40, 500, 1 << 18])
+@pytest.mark.parametrize("name", [n for n in CASES if not {"layout", "dims"} & CASES[n][1].keys()])
+def test_passes_together_are_those_one_by_one(name, block, monkeypatch):
+    """A block may end within a pass, or have several."""
+    monkeypatch.setattr(_attention, "BLOCK", block)
+    y, inputs = passes_of(name, together)
+    expected, others = passes_of(name, one_by_one)
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-13)
+    gradient = randn(*y.shape).detach()
+    found = torch.autograd.grad(y, inputs, gradient)
+    for got, wanted in zip(found, torch.autograd.grad(expected, others, gradient), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
+
+
+def test_second_derivatives_of_passes():
+    y, inputs = passes_of("4-D", together)
+    expected, others = passes_of("4-D", one_by_one)
+
+    def second(y, inputs):
+        (of_q,) = torch.autograd.grad(y.square().sum(), inputs[0], create_graph=True)
+        return torch.autograd.grad(of_q.square().sum(), inputs)
+
+    for got, wanted in zip(second(y, inputs), second(expected, others), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-11)
+
+
+def test_passes_that_are_not_computed_in_blocks():
+    q = Q[None].expand(3, *Q.shape)
+    given = None, False, {}
+    found = []
+    torch.vmap(lambda q: found.append(together(q, q, q, *given)) or q)(q[None])
+    for other in (q.to("meta"), q[..., :0, :]):
+        found.append(together(other, other, other, *given))
+    assert found == [None, None, None]
+    assert together(q, q, q, *given) is not None
 
 
 def test_a_mask_of_padding_is_never_copied_for_each_query(monkeypatch):

@@ -8,6 +8,7 @@ from family import IDENTITIES
 from stochastic import Attention, Functional, Gated, Last, Noise, Weights, encoder, mlp, seeded
 from torchdropout import mc, nn
 from torchdropout.errors import ArgumentValueError, SiteError
+from torchdropout.functional import _attention, attention
 from torchdropout.mc._passes import Passes
 
 X = torch.randn(6, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -127,6 +128,67 @@ def test_models_with_products_up_to_rounding(make):
             continue  # what is added to the dropped, or multiplied by it, has fewer rows
         torch.testing.assert_close(at_once(model, X, expand=expand), whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(loop(model, X[3:], index=3), whole[:, 3:], rtol=1e-4, atol=1e-5)
+
+
+class Square(torch.nn.Module):
+    """Attention of which the output is the mask: equal scores, and values that show the key."""
+
+    def __init__(self, length=5, heads=2):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+        self.length, self.heads = length, heads
+
+    def forward(self, x):
+        x = self.drop(x[:, None, :, :1].expand(-1, self.heads, -1, -1))
+        v = torch.eye(self.length).expand(*x.shape[:2], -1, -1)
+        p = 0.4 if self.training else 0.0
+        attention = torch.nn.functional.scaled_dot_product_attention
+        return attention(0 * x, 0 * x, v, dropout_p=p).transpose(1, 2)
+
+
+@pytest.mark.parametrize("expand", [False, True])
+def test_attention_of_passes_has_the_masks_of_each(expand, monkeypatch):
+    """It is not a transform of a composition, which has the square of all passes at once."""
+    model = Square().eval()
+    whole = loop(model, X)
+    monkeypatch.setattr(torch, "vmap", None)
+    assert torch.equal(at_once(model, X, expand=expand), whole)
+    y = at_once(model, X[1:4], 2, index=1, first=1, expand=expand)
+    assert torch.equal(y, whole[1:3, 1:4])
+    assert 0 < (whole == 0).double().mean() < 1
+
+
+def test_attention_of_passes_makes_no_square_of_all(monkeypatch):
+    monkeypatch.setattr(_attention, "BLOCK", 1 << 12)
+    model, passes, length = seeded(Attention), 4, 64
+    x = torch.ones(4, length, 8)
+    square = passes * len(x) * 2 * length**2 * x.element_size()
+    plan, given = mc.plan(model, x), x.repeat(passes, 1, 1)
+    profiler = torch.profiler.profile(profile_memory=True)
+    with torch.no_grad(), Passes(model, plan, KEY, count=passes), profiler as seen:
+        model(given)
+    allocated = [event.self_cpu_memory_usage for event in seen.events()]
+    assert given.nbytes <= max(allocated) < square / 4
+
+
+@pytest.mark.parametrize("in_blocks", [True, False])
+def test_gradients_through_the_attention_of_passes(in_blocks, monkeypatch):
+    """A first dropout makes the tensors of each pass differ."""
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), seeded(Attention)).eval()
+    plan = mc.plan(model, X)
+    if not in_blocks:
+        monkeypatch.setattr(attention, "blocks_possible", lambda *_: False)
+
+    def gradient(count):
+        x = X.clone().requires_grad_()
+        total = 0.0
+        with Passes(model, plan, KEY, count=count, expand=count > 1):
+            for _ in range(4 // count):
+                total = total + model(x).square().sum()
+        return torch.autograd.grad(total, (x, *model.parameters()))
+
+    for got, expected in zip(gradient(4), gradient(1), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MASKS)

@@ -22,6 +22,7 @@ from stochastic import (
     Threshold,
     Weights,
     encoder,
+    limit,
     mlp,
     seeded,
     state_of,
@@ -700,6 +701,61 @@ def test_numbers_that_are_not_finite_are_like_evals(value):
     drop = InTraining(lambda x: x * torch.empty_like(x).bernoulli_(0.5) * 2 + 0.25)
     model = Call(drop, lambda m, x: torch.cat((m(x), torch.full_like(x, value)))).eval()
     assert "differs from eval's by 0.25" in mc.plan(model, ONES).problem
+
+
+OUT_OF_MEMORY = [
+    (torch.OutOfMemoryError, "CUDA out of memory."),
+    (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    (MemoryError, ""),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), OUT_OF_MEMORY)
+def test_out_of_memory_halves_the_inputs_of_a_forward(error, text):
+    model, x = mlp().eval(), torch.ones(10, 8)
+    expected = mc.plan(model, x)
+    handle = limit(model, 4, error, text)
+    with pytest.warns(RuntimeWarning) as said:
+        found = mc.plan(model, x)
+    assert {one.filename for one in said} == {__file__}
+    assert [str(one.message) for one in said] == [
+        "Out of memory with 10 inputs in a forward: going on with 5.",
+        "Out of memory with 5 inputs in a forward: going on with 3.",
+    ]
+    handle.remove()
+    assert [*found.found.values()] == [*expected.found.values()]
+    assert str(found) == str(expected)
+
+
+@pytest.mark.parametrize(("error", "text"), OUT_OF_MEMORY)
+@pytest.mark.parametrize("inputs", [1, 10])
+@pytest.mark.filterwarnings("ignore:Out of memory with:RuntimeWarning")
+def test_out_of_memory_with_three_inputs_says_what_helps(error, text, inputs):
+    model = mlp().eval()
+    limit(model, 2, error, text)
+    before = state_of(model)
+    with pytest.raises(error, match=r"forwards of two and of three samples.*`MCDropout.plan`"):
+        mc.plan(model, torch.ones(inputs, 8))
+    assert state_of(model) == before
+
+
+def test_out_of_memory_tells_nothing_about_an_argument():
+    """Once there is memory again, a forward succeeds that has the argument whole."""
+
+    class Reads(torch.nn.Module):
+        fails = 1
+
+        def forward(self, x, table):
+            if len(x) == 3 and self.fails:
+                self.fails -= 1
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return torch.nn.functional.dropout(x, 0.5, self.training) + table.mean()
+
+    x = torch.ones(6, 8)
+    with pytest.raises(torch.OutOfMemoryError):
+        mc.plan(Reads().eval(), x, x)
+    with pytest.raises(torch.OutOfMemoryError):
+        td.find_sites(Reads(), x, x)
 
 
 def test_bad_arguments():

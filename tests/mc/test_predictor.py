@@ -3,6 +3,7 @@
 import collections
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import torchdropout as td
-from stochastic import Gated, Last, Noise, encoder, mlp, seeded, state_of
+from stochastic import Gated, Last, Noise, encoder, limit, mlp, seeded, state_of
 from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.mc import _predictor
@@ -721,6 +722,23 @@ def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
         made(X)
 
 
+def test_out_of_memory_with_the_passes_of_one_input():
+    """Those by which the size of a forward is measured."""
+    model = classifier()
+    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
+    expected = made(X[:1])
+    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
+    limit(model, 3)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X[:1])
+    assert {one.filename for one in said} == {__file__}
+    assert [str(one.message) for one in said] == [
+        f"Out of memory with {n} passes in a forward: going on with {n // 2}."
+        for n in (8, 4, 16, 8, 4)
+    ]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
+
+
 def test_out_of_memory_in_a_loop():
     def fail(module, args):
         raise torch.OutOfMemoryError
@@ -929,7 +947,7 @@ def of_values(model, **options):
 @pytest.mark.parametrize("both", [False, True])
 def test_a_table_of_as_many_rows_as_inputs(name, both):
     model = Reads(READS[name], both).eval()
-    message = r"`shared` to be \('table',\) if all inputs share that argument, and \(\) if each"
+    message = r"`shared` to be \('table',\) if all inputs share that argument, \('x',\) if they"
     with pytest.raises(ArgumentValueError, match=message):
         of_values(model)(X, table=TABLE)
     with torch.no_grad(), mc.active(model, shared=("table",)):
@@ -953,6 +971,36 @@ def test_a_table_that_may_come_first():
     torch.testing.assert_close(made(torch.ones(2, 8), X[2:], index=2).samples, r.samples[:, 2:])
     with torch.no_grad(), mc.active(model, shared=("x",), include="other"):
         torch.testing.assert_close(model(torch.ones(2, 8), X), r.samples[0], **CLOSE)
+
+
+def test_a_first_argument_that_no_draw_follows():
+    """A table that all inputs read would say how many there are, and all had one mask."""
+
+    class First(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, table, x):
+            return self.drop(x) @ table.T
+
+    model, table = First().eval(), TABLE[:4]
+    message = (
+        r"follows the argument 'x', and nothing follows the argument 'table', .* "
+        r"pass shared=\('table',\) if all samples share it, and shared=\('x',\)"
+    )
+    for most in (None, 3):
+        with pytest.raises(SiteError, match=message):
+            of_values(model, max_batch=most)(table, X)
+    assert re.search(message, str(mc.plan(model, table, X)))
+    with mc.active(model), pytest.raises(SiteError, match=message):
+        model(table, X)
+    message = r"\('x',\) if all inputs share that argument, \('table',\) if they share that one"
+    with pytest.raises(ArgumentValueError, match=message):  # of as many rows
+        of_values(model)(TABLE, X)
+    made = of_values(model, shared=("table",))
+    samples = made(table, X).samples
+    torch.testing.assert_close(made(table, X[2:], index=2).samples, samples[:, 2:], **CLOSE)
 
 
 @pytest.mark.parametrize("unread", ["labels", "ids"])

@@ -649,6 +649,39 @@ def test_a_shared_argument_may_come_first():
     torch.testing.assert_close(found, whole)
 
 
+def test_a_first_argument_that_no_draw_follows():
+    """The parts of a batch would have the masks of the first."""
+
+    def forward(drop, memory, x):
+        return drop(x) @ memory.T
+
+    memory, x = torch.ones(5, 12), torch.ones(8, 12)
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), **SCOPE) as scope:
+        whole = scope.model(memory, x)
+    message = r"follows the argument 1, and nothing follows the argument 0, .* shared=\(0,\) if all"
+    with (
+        td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), **SCOPE) as scope,
+        pytest.raises(SiteError, match=message),
+    ):
+        scope.model(memory, x[:4])
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 8), shared=(0,), **SCOPE) as scope:
+        parts = [scope.model(memory, part) for part in x.split(4)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), shared=(1,), **SCOPE) as scope:
+        scope.model(memory, x)  # all read the same
+
+
+def test_a_result_shows_that_the_first_argument_has_the_samples():
+    """Draws may be those of a memory alone, which all samples share."""
+    x, memory = torch.randn(8, 12), torch.randn(5, 12)
+    model = Calls(lambda drop, x, memory: x @ drop(memory).T, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, memory)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        parts = [model(part, memory) for part in x.split(4)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+
+
 @pytest.mark.parametrize(
     ("shared", "error", "message"),
     [
@@ -733,6 +766,33 @@ def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
     assert calls == [2, 8, 2, 3, 2, 3, 8, 2, 3, 2, 3, 4, 4]
     with td.keyed(model, seed=0):
         assert torch.equal(model(X), torch.cat(found))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory."),
+        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ],
+)
+def test_out_of_memory_says_what_helps_and_decides_no_draw(error, text):
+    """On a CPU too: draws of a batch as a whole have other indices where it lies elsewhere."""
+    most = 2
+
+    def forward(x):
+        if len(x) > most:
+            raise error(text)
+        return torch_F.dropout(x.T, 0.5).T
+
+    model, x = Calls(forward), X[:2]
+    message = r"two and of three samples.*`find_sites`, for `keyed\(sites=\)`.*memory"
+    with pytest.raises(error, match=message), td.keyed(model, seed=0):
+        model(x)
+    with pytest.raises(error, match=message):
+        td.find_sites(model, x)
+    most = 3
+    with td.keyed(model, seed=0):
+        model(x)
 
 
 def test_a_first_argument_that_no_sample_has():

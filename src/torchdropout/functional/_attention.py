@@ -24,7 +24,7 @@ from ..contract.seed import as_int64
 from ..kernels.devices import anywhere, require
 from ..random import Key
 from ._bernoulli import bernoulli
-from ._map import KeyedMap, compute
+from ._map import KeyedMap, by_operator, compute
 
 # Probabilities in a block: on a CPU a few blocks stay in the cache of a core; elsewhere a kernel
 # needs enough work.
@@ -85,7 +85,7 @@ def composed(
     v: torch.Tensor,
     mask: torch.Tensor | None,
     plan: AttentionPlan,
-    key: Key | None,
+    key: Key | torch.Tensor | None,
     generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention in torch's operations, each of which autograd and every transform knows.
@@ -97,7 +97,8 @@ def composed(
         mask: Bool, False where a query does not see a key, or added to the scores; of the
             dimensions of q, each of its size or 1.
         plan: The rest.
-        key: Names the mask; without one it is drawn, last.
+        key: Names the mask, or as a tensor, `(passes, 2)`, that of each pass, which are then the
+            first dimension of q, k and v; without one it is drawn, last.
         generator: Draws the key, instead of torch's default one.
 
     Returns:
@@ -125,7 +126,9 @@ def composed(
         weights = scores.softmax(-1)
         if dead is not None:
             weights = weights.masked_fill(dead, 0.0)
-        if plan.drop.active:
+        if isinstance(key, torch.Tensor):
+            weights = by_operator(weights, plan.drop, plan.base, plan.strides, key)
+        elif plan.drop.active:
             weights = compute(weights, plan.drop, plan.base, plan.strides, key, generator)
         return (weights @ v.to(wide)).to(q.dtype), weights
 
@@ -138,7 +141,7 @@ def in_blocks(
     plan: AttentionPlan,
     key: torch.Tensor,
 ) -> torch.Tensor:
-    """The output of `composed`, where `blocks_possible`."""
+    """The output of `composed` for a key in a tensor, where `blocks_possible`."""
     return _Attention.apply(q, k, v, mask, plan, key)  # type: ignore[no-any-return]
 
 
@@ -162,7 +165,7 @@ class _Attention(torch.autograd.Function):
             if plan.drop.operator is ops.masked_affine and not ctx.needs_input_grad[3]:
                 output, rows = _run(q, key, k, v, mask, *_numbers(plan))
             else:
-                output = _Square(q, k, v, mask, plan, _key(key)).output()
+                output = _Square(q, k, v, mask, plan, key).output()
         ctx.save_for_backward(q, k, v, mask, *(() if rows is None else (output, rows)))
         return output
 
@@ -175,13 +178,13 @@ class _Attention(torch.autograd.Function):
             # and v where they are one tensor.
             q, k, v = (t.view_as(t) for t in (q, k, v))
             mask = None if mask is None else mask.view_as(mask)
-            output, _ = composed(q, k, v, mask, ctx.plan, _key(ctx.key))
+            output, _ = composed(q, k, v, mask, ctx.plan, ctx.key)
             inputs = [t for t, want in zip((q, k, v, mask), wanted, strict=True) if want]
             gradients = iter(torch.autograd.grad(output, inputs, gradient, create_graph=True))
             return *(next(gradients) if want else None for want in wanted), None, None
         with as_typed(q.device):
             if not found:
-                each = _Square(q, k, v, mask, ctx.plan, _key(ctx.key)).gradients(gradient, wanted)
+                each = _Square(q, k, v, mask, ctx.plan, ctx.key).gradients(gradient, wanted)
                 return *each, None, None
             rest = *found, gradient, wanted[:3], mask, *_numbers(ctx.plan)
             return *_run_backward(q, ctx.key, k, v, *rest), None, None, None
@@ -204,11 +207,7 @@ def _square(
     """The blocks of a kernel's arguments."""
     factor, causal, p, scale, base, strides = numbers
     plan = AttentionPlan(bernoulli(p, scale, 0.0, 0.0), factor, causal, base, tuple(strides))
-    return _Square(q, k, v, mask, plan, _key(key))
-
-
-def _key(key: torch.Tensor) -> Key:
-    return Key(key[0], key[1])
+    return _Square(q, k, v, mask, plan, key)
 
 
 def _forward(*args: Any) -> tuple[torch.Tensor, None]:
@@ -285,7 +284,8 @@ class _Block(NamedTuple):
 class _Square:
     """The probabilities of a call, by blocks.
 
-    A group is a head of k and v, with all heads of q that it serves.
+    A group is a head of k and v, with all heads of q that it serves. Where there is a key for each
+    of several passes, these are the first dimension, and a block may have the groups of several.
     """
 
     def __init__(
@@ -295,9 +295,10 @@ class _Square:
         v: torch.Tensor,
         mask: torch.Tensor | None,
         plan: AttentionPlan,
-        key: Key,
+        key: torch.Tensor,
     ) -> None:
         *self.lead, self.keys, _ = k.shape
+        self.pass_lead = self.lead[key.ndim - 1 :]
         self.groups = math.prod(self.lead)
         self.heads = q.shape[-3] // k.shape[-3]
         self.queries = q.shape[-2]
@@ -306,11 +307,14 @@ class _Square:
         self.k = k.reshape(self.groups, *k.shape[-2:])
         self.v = v.reshape(self.groups, *v.shape[-2:])
         self.compute = compute_dtype(q.dtype)
-        self.plan, self.key = plan, key
+        self.plan = plan
+        # Plain numbers take the shortest way, and a loop over passes is one of many small calls.
+        self.pass_keys = [Key(seed % 2**64, stream) for seed, stream in key.view(-1, 2).tolist()]
+        self.pass_groups = self.groups // len(self.pass_keys)
         *outer, head, query, place = plan.strides
         self.inner = (head, query, place)
         self.outer = (*outer, head * self.heads)
-        self.step = _step(self.lead, self.outer)
+        self.step = _step(self.pass_lead, self.outer)
         self.mask = None if mask is None else _ScoreMask(mask, self.lead, self.heads)
         self.memory: dict[str, torch.Tensor] = {}
 
@@ -374,22 +378,28 @@ class _Square:
 
     def dropped(self, weights: torch.Tensor, b: _Block, *, inplace: bool) -> torch.Tensor:
         """The probabilities after dropout."""
-        plan, square = self.plan, self.square(weights, b)
-        if self.step is None:
-            offset = _offset(b.g, self.lead, self.outer)
-            step = 0
-        else:
-            offset, step = b.g * self.step, self.step
-        base = as_int64((plan.base + offset + b.row * self.inner[1]) % 2**64)
-        strides = (step, *self.inner)
+        square = self.square(weights, b)
+        into = square if inplace else self.square(self.scratch("dropped", b), b)
+        for number in range(b.g // self.pass_groups, -(-b.g_end // self.pass_groups)):
+            first = number * self.pass_groups
+            g, g_end = max(b.g, first), min(b.g_end, first + self.pass_groups)
+            of_pass = slice(g - b.g, g_end - b.g)
+            self._drop(into[of_pass], square[of_pass], self.pass_keys[number], g - first, b.row)
+        return into.view(weights.shape)
+
+    def _drop(
+        self, into: torch.Tensor, square: torch.Tensor, key: Key, group: int, row: int
+    ) -> None:
+        """Write the dropped probabilities of one pass, from one of its groups and a query on."""
+        drop, step = self.plan.drop, self.step
+        offset = _offset(group, self.pass_lead, self.outer) if step is None else group * step
+        base = as_int64((self.plan.base + offset + row * self.inner[1]) % 2**64)
+        strides = (step or 0, *self.inner)
         y = None
-        if plan.drop.write is not None:
-            into = square if inplace else self.square(self.scratch("dropped", b), b)
-            place = (into, square, self.key, None, base, strides)
-            y = plan.drop.write(*place, *plan.drop.constants)
+        if drop.write is not None:
+            y = drop.write(into, square, key, None, base, strides, *drop.constants)
         if y is None:
-            y = compute(square, plan.drop, base, strides, self.key)
-        return y.view(weights.shape)
+            into.copy_(compute(square, drop, base, strides, key))
 
     def output(self) -> torch.Tensor:
         out = self.q.new_empty((*self.q.shape[:-1], self.v.shape[-1]))

@@ -30,6 +30,7 @@ from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_key, key_of, key_tensor
 from ._override import given, handle, overridden
+from ._part import Part
 from ._rate import Probability, Rate
 from ._shards import by_parts, is_spread, pieces
 
@@ -136,16 +137,8 @@ def scaled_dot_product_attention(
         query: Any, key: Any, value: Any, attn_mask: Any, base: int, strides: Sequence[int] | None
     ) -> torch.Tensor:
         of_part = _sizes(query, key, value, enable_gqa) if spread else sizes
-        if strides is None:
-            strides = row_major(sizes.scores)
-        # From here on all have a dimension of heads.
-        ndim = max(3, len(sizes.scores))
-        strides = [*[0] * (ndim - len(strides)), *strides]
-        plan = AttentionPlan(drop, factor, is_causal, base, tuple(strides))
-        q = _expand(query, ndim, of_part.batch, of_part.heads)
-        k = _expand(key, ndim, of_part.batch, of_part.groups)
-        v = _expand(value, ndim, of_part.batch, of_part.groups)
-        mask = attn_mask if attn_mask is None else _leading(attn_mask, ndim)
+        plan = AttentionPlan(drop, factor, is_causal, base, _mask_strides(strides, sizes))
+        q, k, v, mask = _with_heads(query, key, value, attn_mask, of_part)
         if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
             drawn = key_tensor(key_of(dropout_key, generator), q.device)
             output = in_blocks(q, k, v, mask, plan, drawn)
@@ -159,6 +152,52 @@ def scaled_dot_product_attention(
         whole.append(-3)
     y: torch.Tensor = by_parts(part, tensors, base, strides, whole, sizes.scores)
     return y
+
+
+def attention_of_passes(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    keys: torch.Tensor,
+    layout: Part,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor | None:
+    """The attention of several passes, in blocks; None where it is computed in another way.
+
+    Args:
+        query: As in `scaled_dot_product_attention`, with a first dimension of passes, which is of
+            size 1 where they share it; so are key, value and mask.
+        key: The keys.
+        value: The values.
+        attn_mask: The mask of the scores.
+        dropout_p: Drop probability in [0, 1].
+        is_causal: As there.
+        keys: `(passes, 2)` int64 on the CPU: the key of each pass.
+        layout: Mask indices of one pass.
+        scale: As there.
+        enable_gqa: As there.
+    """
+    drop = inverted(check_p(dropout_p, "dropout_p"))
+    # Fresh memory for a square is what costs most of a composition on a CPU.
+    if not (drop.active and query.device.type == "cpu"):
+        return None
+    if not blocks_possible(query, key, value, attn_mask):
+        return None
+    query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
+    sizes = _check_tensors(query[0], key[0], value[0], enable_gqa)
+    _check_mask(None if attn_mask is None else attn_mask[0], query[0], sizes.scores, is_causal)
+    if math.prod(sizes.scores) * query.shape[-1] * value.shape[-1] == 0:
+        return None
+    factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    base, strides = mask_map(sizes.scores, (), (), layout)
+    plan = AttentionPlan(drop, factor, is_causal, base, _mask_strides(strides, sizes))
+    q, k, v, mask = _with_heads(query, key, value, attn_mask, sizes, (len(keys),))
+    output = in_blocks(q, k, v, mask, plan, keys)
+    return output.reshape(len(keys), *sizes.scores[:-1], value.shape[-1])
 
 
 # What autocast converts.
@@ -304,11 +343,34 @@ def _as_autocast(query: Any, *others: Any) -> Any:
     return cast(query), *map(cast, others)
 
 
-def _leading(t: torch.Tensor, ndim: int) -> torch.Tensor:
-    return t.reshape(*[1] * (ndim - t.ndim), *t.shape) if t.ndim < ndim else t
+def _mask_strides(strides: Sequence[int] | None, sizes: _Sizes) -> tuple[int, ...]:
+    """Mask strides of the probabilities that have a dimension of heads, also where q has none."""
+    strides = row_major(sizes.scores) if strides is None else strides
+    return (*[0] * (3 - len(strides)), *strides)
 
 
-def _expand(t: torch.Tensor, ndim: int, batch: tuple[int, ...], heads: int) -> torch.Tensor:
-    t = _leading(t, ndim)
-    shape = (*batch, heads, *t.shape[-2:])
-    return t if t.shape == shape else t.expand(shape)
+def _with_heads(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    sizes: _Sizes,
+    passes: tuple[int, ...] = (),
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """The tensors with all dimensions, each broadcast, and the mask with each of its size or 1."""
+    ndim, first = max(3, len(sizes.scores)), len(passes)
+
+    def lead(t: torch.Tensor) -> torch.Tensor:
+        missing = first + ndim - t.ndim
+        return t.reshape(*t.shape[:first], *[1] * missing, *t.shape[first:]) if missing else t
+
+    def expand(t: torch.Tensor, heads: int) -> torch.Tensor:
+        t = lead(t)
+        shape = (*passes, *sizes.batch, heads, *t.shape[-2:])
+        return t if t.shape == shape else t.expand(shape)
+
+    q, k, v = (
+        expand(t, heads)
+        for t, heads in ((query, sizes.heads), (key, sizes.groups), (value, sizes.groups))
+    )
+    return q, k, v, None if mask is None else lead(mask)

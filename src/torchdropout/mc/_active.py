@@ -8,9 +8,10 @@ import torch
 
 from .._validate import check_unsigned, wrong_value
 from ..random import Key
-from ..scope._places import Shared, check_shared
+from ..scope._shared import Shared, check_shared
+from ._choice import Patterns, check_choice
 from ._passes import Passes
-from ._plan import OnUnreached, Patterns, Plan, check_choice, check_model, check_plan, find_plan
+from ._plan import OnUnreached, Plan, check_model, check_plan, find_plan
 
 
 class active(Passes):  # noqa: N801 - as torch's scopes are named

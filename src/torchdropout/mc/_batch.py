@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import _torch
-from ..scope._places import _is_packed, _of_packed, _size
-from ._plan import fresh
+from ..scope._places import of_packed
+from ..scope._shared import is_packed, size_of
+from ._look import fresh
 
 
 class Batch(NamedTuple):
@@ -34,11 +35,11 @@ class Batch(NamedTuple):
         return model(*args, **kwargs)
 
     def _leaves(self) -> tuple[list[Any], Any]:
-        return _torch.tree.tree_flatten((self.args, self.kwargs), is_leaf=_is_packed)  # type: ignore[no-any-return]
+        return _torch.tree.tree_flatten((self.args, self.kwargs), is_leaf=is_packed)  # type: ignore[no-any-return]
 
     def _having(self, leaves: Sequence[Any]) -> Iterator[int]:
         for number, leaf in enumerate(leaves):
-            if _size(leaf, self.dim) == self.size:
+            if size_of(leaf, self.dim) == self.size:
                 yield number
 
     def having(self) -> frozenset[int]:
@@ -52,7 +53,7 @@ class Batch(NamedTuple):
         for n in self._having(leaves):
             if self.only is None or n in self.only:
                 leaf = leaves[n]
-                leaves[n] = _of_packed(leaf, places) if _is_packed(leaf) else function(leaf)
+                leaves[n] = of_packed(leaf, places) if is_packed(leaf) else function(leaf)
         args, kwargs = _torch.tree.tree_unflatten(leaves, form)
         return Batch(args, kwargs, self.dim, len(places), self.only)
 

@@ -16,7 +16,7 @@ from ..functional._part import Part
 from ..random import Key
 from ..scope import SiteId, keyed
 from ..scope._handlers import injected
-from ..scope._places import Shared, batch_size, shared_leaves
+from ..scope._shared import Shared, batch_size, shared_leaves
 from ..scope._watch import Draw, unwrapped
 from ._batch import Batch
 from ._plan import Plan, check_mode, training
@@ -259,6 +259,13 @@ class Passes(keyed):
 
         given = {i: t for i, t in enumerate(draw.tensors) if isinstance(t, torch.Tensor)}
         along = {i: dim if self.expanded and follows(t) else None for i, t in given.items()}
+        if draw.passes is not None and self.expanded:
+            tensors = list(draw.tensors)
+            for i, t in given.items():
+                tensors[i] = t[None] if along[i] is None else self._apart(t, dim).movedim(dim, 0)
+            done: torch.Tensor | None = draw.passes(*tensors, keys=keys, layout=part, **options)
+            if done is not None:
+                return done.movedim(0, dim).flatten(dim, dim + 1)
 
         def one(key: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
             tensors = list(draw.tensors)

@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import fnmatch
 import functools
 import re
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from types import FrameType
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.nn.utils import parametrize
 
 from .. import _torch
-from .._validate import check_p, check_unsigned, got, wrong_type, wrong_value
+from .._validate import check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError, TorchDropoutError
 from ..process_state import TORCHS
-from ..random import Key
 from ..scope import SiteId
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._places import (
+from ..scope._memory import explained, is_out_of_memory
+from ..scope._places import Site, Sites
+from ..scope._shared import (
     Leaf,
-    Look,
-    Looking,
     Shared,
-    Site,
-    Sites,
-    Taken,
-    _is_packed,
-    _size,
     batch_size,
     check_shared,
+    is_packed,
     leaves_of,
     shared_leaves,
-    unchanged,
+    size_of,
 )
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
+from ._choice import Patterns, is_chosen, patterns_of, rates_of
+from ._look import PlanLook
+from ._memory import halving
+from ._proof import prove
+from ._warning import warn
 
 OnUnreached = Literal["raise", "warn", "ignore"]
 
@@ -73,130 +68,7 @@ class PlannedSite(NamedTuple):
         return self.id.path
 
 
-_FIXED = (str, bytes, bool, int, float, complex, torch.nn.Module, torch.dtype, torch.device, tuple)
-
-
-def fresh(args: Any, kwargs: Any) -> Any:
-    """The arguments of one forward, which may write into them or fill a cache among them."""
-    copies: dict[int, Any] = {}  # one tensor that is given twice stays one
-
-    def of(leaf: Any) -> Any:
-        if leaf is None or isinstance(leaf, _FIXED) or callable(leaf):
-            return leaf
-        if id(leaf) not in copies:
-            try:
-                is_tensor = isinstance(leaf, torch.Tensor)
-                copies[id(leaf)] = leaf.clone() if is_tensor else copy.deepcopy(leaf)
-            except Exception:  # it holds what has no copy, such as a lock
-                copies[id(leaf)] = leaf
-        return copies[id(leaf)]
-
-    def each(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):  # most are: a tree takes ten times as long
-            return of(value)
-        return _torch.tree.tree_map(of, value, is_leaf=_is_packed)
-
-    return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
-
-
-_LOOKS = 16  # after which a layer that is skipped half of the time was seen
-
-
-class _Look(Look):
-    """Forwards that leave nothing behind in their arguments either.
-
-    A draw may decide that a layer is skipped, so one forward may not show all draws.
-    """
-
-    output: Any = None
-
-    def all_draws(self, paths: Set[str]) -> dict[SiteId, Any]:
-        """The draws of a forward, and of others by other keys until each of these paths draws."""
-        found: dict[SiteId, Any] = {}
-        order: list[SiteId] = []
-        for step in range(_LOOKS):
-            at = 0
-            for site, draw in self._with_keys_of(step).draws().items():
-                if site not in found:
-                    found[site] = draw
-                    order.insert(at, site)
-                at = order.index(site) + 1
-            if paths <= {site.path for site in found}:
-                break
-        return {site: found[site] for site in order}
-
-    def all_sites(self, batch_dim: int, wanted: Set[SiteId]) -> Sites:
-        """The sites, until these are among them."""
-        sites = self._with_keys_of(0).sites(batch_dim)
-        for step in range(1, _LOOKS):
-            if wanted <= sites.keys():
-                break
-            sites = sites.joined(self._with_keys_of(step).sites(batch_dim))
-        return sites
-
-    def alone(self, dim: int, size: int) -> tuple[frozenset[Leaf], list[str | int]]:
-        """The leaves of the arguments that have no row for each input.
-
-        And the arguments of which nothing shows it, although it matters: with a row more, which has
-        other numbers, the forward succeeds, and draws or returns something else.
-        """
-        args, kwargs = self.arguments
-        names = leaves_of(self.model, args, kwargs)
-        shared = shared_leaves(self.model, args, kwargs, self.shared or ())
-        self._batch_dim, self._apart = dim, dict.fromkeys(shared)
-        having = self._having(dim, size)
-        others = having[1:]
-        undecided: list[str | int] = []
-        if self.shared is None and others:
-            try:
-                self._both(dim, size)
-            except Exception:
-                found = self._without_one(others, dim, size)
-                having = [n for n in having if found is None or n not in found[0]]
-            else:
-                undecided = [names[n][0] for n in others if self._depends_on(n, dim, size)]
-        return frozenset({*names} - {names[n] for n in having}), undecided
-
-    def few(self, alone: Set[Leaf], dim: int, size: int, most: int) -> Any:
-        """The arguments of the first inputs."""
-        names = leaves_of(self.model, *self.arguments)
-        self._apart = {n: None for n, name in enumerate(names) if name in alone}
-        return self._part({dim: (size, range(most))})
-
-    def _depends_on(self, place: int, dim: int, size: int) -> bool:
-        """Whether a forward with two inputs depends on a third row of one leaf."""
-
-        def shown() -> Any:
-            draws = self.draws({dim: (size, [0, 0])})
-            return {site: shape for site, (_, shape) in draws.items()}, self.output
-
-        draws, expected = shown()
-        self._apart = {place: [0, 0, 0]}
-        self._alters = lambda number, _: number == place
-        try:
-            more, found = shown()
-        except Exception:
-            return False
-        finally:
-            self._apart, self._alters = {}, None
-        return draws != more or _difference(expected, found) != (0.0, 0.0)
-
-    def draws_more(self) -> bool:
-        """Whether something draws that cannot be given a key."""
-        return bool(self.missed or self.own or self.hidden)
-
-    def _with_keys_of(self, step: int) -> Look:
-        self.key_of = lambda site: Key(step, site.stream())
-        return self
-
-    def _part(self, taken: Taken) -> Any:
-        return super()._part(taken) if taken else self.arguments  # packed sequences too
-
-    def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
-        """The output of a forward in a scope."""
-        args, kwargs = fresh(args, kwargs)
-        self.output = super().run(scope, args, kwargs)
-        return self.output
+_LOOKED_AT = 3  # inputs of the largest forward that finds where they lie
 
 
 @dataclass(frozen=True)
@@ -220,7 +92,8 @@ class Plan:
     flags: tuple[str, ...] = field(repr=False)
     found: Sites = field(repr=False)
     rates: Mapping[SiteId, float | None] = field(repr=False)
-    alone: frozenset[Leaf] = field(repr=False)
+    first: str | int = field(default=0, repr=False)
+    alone: frozenset[Leaf] = field(default=frozenset(), repr=False)
 
     def __str__(self) -> str:
         rows = [("site", "draws", "p", "how it is reached")]
@@ -238,7 +111,7 @@ class Plan:
         lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
         on = sum(site.selected for site in self.sites)
         total = len(self.sites) + len(self.unreached)
-        lines += ["", *map(undecided, self.undecided)]
+        lines += ["", *(question(name, self.first) for name in self.undecided)]
         return "\n".join([*lines, f"{on} of {total} sites draw. {self.problem or self.proof}"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -280,11 +153,11 @@ def following(
 ) -> frozenset[int]:
     """The numbers of the leaves of these arguments that have a row for each input."""
     names = leaves_of(unwrapped(model), args, kwargs)
-    leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)
+    leaves = _torch.tree.tree_leaves((args, kwargs), is_leaf=is_packed)
     return frozenset(
         n
         for n, (name, leaf) in enumerate(zip(names, leaves, strict=True))
-        if name not in found.alone and _size(leaf, dim) == size
+        if name not in found.alone and size_of(leaf, dim) == size
     )
 
 
@@ -292,14 +165,12 @@ def _is_number(p: Any) -> bool:
     return isinstance(p, (int, float))
 
 
-Patterns = str | Iterable[str] | None
-
-
-def undecided(name: str | int) -> str:
-    """What to do about an argument of which nothing shows whether all inputs share it."""
+def question(name: str | int, first: str | int) -> str:
+    """What to do about an argument that has as many rows as the first, perhaps by chance."""
     return (
         f"Nothing shows whether the argument {name!r} has a row for each input, or only by chance "
-        f"as many: pass shared=({name!r},) if all inputs share it, and shared=() if not."
+        f"as many: pass shared=({name!r},) if all inputs share it, shared=({first!r},) if they "
+        "share that one, and shared=() if they share neither."
     )
 
 
@@ -371,7 +242,10 @@ def find_plan(
     shared: Shared | None,
     most: int | None = None,
 ) -> Plan:
-    """The plan of a model that has been checked, by forwards of at most so many inputs or three."""
+    """The plan of a model that has been checked, by forwards of at most so many inputs or three.
+
+    Out of memory halves the inputs of a forward, down to three.
+    """
     inner = unwrapped(model)
     size = batch_size(args, kwargs, batch_dim, shared_leaves(inner, args, kwargs, shared or ()))
     if not size:
@@ -379,21 +253,48 @@ def find_plan(
         if any(isinstance(given, Mapping) for given in args):
             expected += " (give the arguments in a mapping as **mapping)"
         wrong_value("args", expected, args)
-    include = None if include is None else _patterns("include", include)
-    exclude = _patterns("exclude", exclude)
+    include = None if include is None else patterns_of("include", include)
+    exclude = patterns_of("exclude", exclude)
+    look = PlanLook(inner, args, kwargs, forced=True, shared=shared)
+
+    def of(most: int) -> Plan:
+        given, named = args, kwargs
+        if most < size:
+            given, named = look.few(alone, batch_dim, size, most)
+        whole = args, kwargs
+        return _found(inner, given, named, whole, include, exclude, p, batch_dim, shared)
+
+    with explained():
+        first, alone, open_questions = look.alone(batch_dim, size)
+        count = size if most is None else min(most, size)
+        _, found = halving(of, count, "inputs", least=_LOOKED_AT)
+    found.found.single = size == 1
+    return replace(found, undecided=tuple(open_questions), first=first, alone=alone)
+
+
+def _found(
+    inner: torch.nn.Module,
+    args: Any,
+    kwargs: Any,
+    whole: tuple[Any, Any],
+    include: list[str] | None,
+    exclude: list[str],
+    p: float | Mapping[str, float] | None,
+    batch_dim: int,
+    shared: Shared | None,
+) -> Plan:
+    """The plan of a model by forwards of these inputs, which are some of the whole batch.
+
+    What is known of the arguments is left out.
+    """
     modules = tree_of(inner).paths
-    first = _Look(inner, args, kwargs, forced=True, shared=shared)
-    alone, unclear = first.alone(batch_dim, size)
-    if most is not None and most < size:
-        args, kwargs = first.few(alone, batch_dim, size, most)
-        shared = alone  # which may now have as many rows
-    by_call = _Look(inner, args, kwargs, forced=True).draws()
+    by_call = PlanLook(inner, args, kwargs, forced=True).draws()
     paths = {site.path for site in by_call}
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
-    def look(flags: Iterable[str]) -> _Look:
+    def look(flags: Iterable[str]) -> PlanLook:
         around = functools.partial(training, [modules[path] for path in flags])
-        return _Look(inner, args, kwargs, around=around, forced=True, shared=shared)
+        return PlanLook(inner, args, kwargs, around=around, forced=True, shared=shared)
 
     everything = look(allowed)
     target = everything.all_draws(paths)
@@ -404,8 +305,8 @@ def find_plan(
             "with p > 0, nor a call of bernoulli, rand or randn, runs in its forward."
         )
     known = {site.path for site in (*target, *everything.missed, *everything.own, *scripted)}
-    rates = _rates(target, include, exclude, p, {*modules} if everything.hidden else known)
-    chosen = {path for path in modules if _is_chosen(path, include, exclude)}
+    rates = rates_of(target, include, exclude, p, {*modules} if everything.hidden else known)
+    chosen = {path for path in modules if is_chosen(path, include, exclude)}
     wanted = everything
     if chosen != modules.keys():
         wanted = look(allowed & chosen)
@@ -416,7 +317,7 @@ def find_plan(
     for flags in (owners, owners | _above(rates) & allowed, allowed):
         turned_on = look(flags)
         seen = turned_on.all_draws(paths).keys() & rates.keys()
-        tried.append((flags, turned_on, seen, *_prove(look(flags - own), args, kwargs)))
+        tried.append((flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
         if len(seen) == len(rates):
             break
     # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
@@ -424,8 +325,9 @@ def find_plan(
         tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
     )
     turned_on.missed.clear()
+    # In a part of the batch other arguments may have as many rows by chance.
+    turned_on.arguments = whole
     sites = _sites(turned_on, batch_dim, seen)
-    sites.single = size == 1
     reached = {site: rate for site, rate in rates.items() if site in sites}
     planned = []
     for site, (draw, shape) in target.items():
@@ -441,8 +343,8 @@ def find_plan(
     if hidden:
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
-    said = proof, problem, tuple(unclear)
-    return Plan(tuple(planned), unreached, *said, tuple(sorted(flags)), sites, reached, alone)
+    on = tuple(sorted(flags))
+    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached)
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
@@ -451,13 +353,15 @@ def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[
     return {**first, **{site: name for site, name in second.items() if site.path not in paths}}
 
 
-def _sites(look: _Look, batch_dim: int, wanted: Set[SiteId]) -> Sites:
+def _sites(look: PlanLook, batch_dim: int, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
     try:
         return look.all_sites(batch_dim, wanted)
-    except (TorchDropoutError, torch.OutOfMemoryError):
+    except TorchDropoutError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         args, kwargs = look.arguments
         skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
         size = batch_size(args, kwargs, batch_dim, skipped)
@@ -569,18 +473,6 @@ def may_train(path: str, module: torch.nn.Module) -> bool:
     return not isinstance(module, (*NORMS, torch.nn.RReLU))
 
 
-def warn(message: str) -> None:
-    """Warn at the line of the caller's code, outside this library and torch."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _package_of(frame) in ("torchdropout", "torch"):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
-
-
-def _package_of(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
-
-
 @contextlib.contextmanager
 def training(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
     """Put modules, and not their children, in training; put them back at the end."""
@@ -597,204 +489,6 @@ def training(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
 def _with_own_draws(modules: Mapping[str, torch.nn.Module]) -> set[str]:
     """The paths of modules that draw by a key of theirs: in eval they compute their own mean."""
     return {path for path, module in modules.items() if injected(module) is not None}
-
-
-def _patterns(name: str, value: Patterns) -> list[str]:
-    found = [value] if isinstance(value, str) else [] if value is None else value
-    if not isinstance(found, Iterable):
-        wrong_type(name, "a pattern of paths, or several", value)
-    patterns = list(found)
-    for pattern in patterns:
-        if not isinstance(pattern, str):
-            wrong_type(name, "a pattern of paths, or several", value)
-    return patterns
-
-
-def check_choice(include: Patterns, exclude: Patterns, p: Any) -> None:
-    """Check what can be checked before the sites are known."""
-    _patterns("include", include)
-    _patterns("exclude", exclude)
-    for pattern, rate in (p if isinstance(p, Mapping) else {} if p is None else {"*": p}).items():
-        _patterns("p", [pattern])
-        check_p(rate)
-
-
-def _fits(path: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
-
-
-def _is_chosen(path: str, include: list[str] | None, exclude: list[str]) -> bool:
-    """Whether the dropout of a path is to be turned on."""
-    return (include is None or _fits(path, include)) and not _fits(path, exclude)
-
-
-def _rates(
-    sites: Mapping[SiteId, tuple[Draw, Any]],
-    include: list[str] | None,
-    exclude: list[str],
-    p: float | Mapping[str, float] | None,
-    known: Set[str],
-) -> dict[SiteId, float | None]:
-    """The sites that draw, and their rates where they are not their own.
-
-    Patterns must fit a path of `known`, or, for a rate, of the sites.
-    """
-    named = {"include": include or [], "exclude": exclude}
-    rates = p if isinstance(p, Mapping) else {} if p is None else {"*": p}
-    for name, patterns in (*named.items(), ("p", list(rates))):
-        drawing = [*dict.fromkeys(site.path for site in sites)]
-        if name != "p":
-            drawing += sorted(known - {*drawing})
-        for pattern in patterns:
-            if not any(_fits(path, [pattern]) for path in drawing):
-                paths = ", ".join(drawing) or "none"
-                wrong_value(name, f"patterns of paths that draw ({paths})", pattern)
-    checked = {pattern: check_p(rate) for pattern, rate in rates.items()}
-    found: dict[SiteId, float | None] = {}
-    for site in sites:
-        if not _is_chosen(site.path, include, exclude):
-            continue
-        own = [rate for pattern, rate in checked.items() if _fits(site.path, [pattern])]
-        if own and not sites[site][0].rated:
-            raise ArgumentValueError(
-                f"Expected `p` for sites that take a rate, got p={own[-1]!r} for {site} "
-                f"({sites[site][0].kind}), whose module or code has its own: set it there, and "
-                "give `p` by patterns of the other paths."
-            )
-        found[site] = own[-1] if own else None
-    if sites and not found:
-        raise ArgumentValueError(
-            "Expected `include` and `exclude` to leave a site that draws, "
-            f"got include={include!r} and exclude={exclude!r}."
-        )
-    return found
-
-
-class _Means(Looking):
-    """A scope in which each random number is its mean."""
-
-    def __init__(self, forced: bool = True) -> None:
-        super().__init__(forced)
-        self.without: list[SiteId] = []
-        self.drew = False
-
-    def answer(self, site: SiteId, draw: Draw) -> Any:
-        """The mean of the draw, where it has one."""
-        self.drew = True
-        if draw.mean is None:
-            self.without.append(site)
-            return super().answer(site, draw)
-        return draw.finished(draw.mean(*draw.tensors))
-
-
-def _prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
-    """What the forward with means shows: a proof, or a problem."""
-    model = look.model
-    given, named = fresh(args, kwargs)
-    with unchanged(model), torch.no_grad():  # it may draw in eval
-        expected = model(*given, **named)
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    scope = _Means()
-    seen: list[str] = []
-
-    @contextlib.contextmanager
-    def around() -> Iterator[None]:
-        with look.around():
-            yield
-        seen.extend(n for n, b in model.named_buffers() if not _is_same(b, before[n]))
-
-    found = _Look(model, args, kwargs, around=around, forced=True).run(scope, args, kwargs)
-    if seen:
-        return "", f"Turning dropout on changes the buffer {seen[0]} too."
-    if scope.without:
-        sites = ", ".join(map(str, scope.without))
-        return f"What {sites} does is unknown: its draw has no mean.", ""
-    shown = "With the mean of each draw the output is eval's"
-    if not any(isinstance(leaf, torch.Tensor) for leaf in _flat(expected)[0]):
-        kind = type(expected).__name__
-        return f"Whether anything else changes is unknown: the output, {kind}, has no tensor.", ""
-    difference = _difference(expected, found)
-    if not _is_rounding(difference):
-        in_eval = _Means(forced=False)
-        expected = _Look(model, args, kwargs).run(in_eval, args, kwargs)
-        if in_eval.drew:
-            difference = _difference(expected, found)
-            shown += ", where it draws in eval too"
-        elif _has_fast_path(model):
-            # Under a mode torch computes an encoder step by step, with other values for padding.
-            difference = _difference(expected, found)
-            shown += " without the fast path of torch's encoder, to which padding is zero"
-    if difference is None:
-        return "", f"With the mean of each draw the output has another form than eval's: {_OTHER}."
-    largest, _ = difference
-    if largest == 0.0:
-        return f"{shown}, bit for bit.", ""
-    if _is_rounding(difference):
-        return f"{shown}, within {largest:.2g}.", ""
-    return "", (
-        f"With the mean of each draw the output differs from eval's by {largest:.2g}: {_OTHER}."
-    )
-
-
-_OTHER = "something other than dropout depends on the training mode"
-
-
-def _is_rounding(difference: tuple[float, float] | None) -> bool:
-    return difference is not None and difference[0] <= difference[1]
-
-
-def _has_fast_path(model: torch.nn.Module) -> bool:
-    fast = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer)
-    return any(isinstance(module, fast) for module in model.modules())
-
-
-def _flat(output: Any, depth: int = 4) -> tuple[list[Any], list[Any]]:
-    """The leaves of an output, and its form; also of dataclasses and other objects in it."""
-    leaves, form = _torch.tree.tree_flatten(output)
-    found, forms = [], [form]
-    for leaf in leaves:
-        opaque = isinstance(leaf, (torch.Tensor, torch.nn.Module, type)) or callable(leaf)
-        inside = {} if opaque or not depth else getattr(leaf, "__dict__", {})
-        if inside:
-            more, form = _flat(dict(inside), depth - 1)
-            found += more
-            forms += [type(leaf), *form]
-        else:
-            found.append(leaf)
-    return found, forms
-
-
-def _difference(expected: Any, found: Any) -> tuple[float, float] | None:
-    """The largest difference, and what rounding may make of it; None for another form."""
-    a, form = _flat(expected)
-    b, other = _flat(found)
-    if form != other:
-        return None
-    largest = allowed = 0.0
-    for x, y in zip(a, b, strict=True):
-        if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor):
-            continue
-        if x.shape != y.shape or x.dtype != y.dtype:
-            return None
-        if not x.dtype.is_floating_point:
-            largest = max(largest, float((~_where_same(x, y)).sum()))
-            continue
-        if _is_same(x, y):
-            continue
-        apart = torch.where(_where_same(x, y), 0, x - y)
-        largest = max(largest, float(apart.abs().nan_to_num(nan=torch.inf).max()))
-        size = max(1.0, float(x.abs().nan_to_num(posinf=0.0).max()))
-        allowed = max(allowed, 64 * torch.finfo(x.dtype).eps * size)
-    return largest, allowed
-
-
-def _where_same(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Where two tensors have equal numbers, or NaN both."""
-    return (x == y) | ((x != x) & (y != y))
-
-
-def _is_same(x: torch.Tensor, y: torch.Tensor) -> bool:
-    return x.shape == y.shape and bool(_where_same(x, y).all())
 
 
 def check_plan(found: Plan, on_unreached: OnUnreached) -> None:

@@ -16,22 +16,21 @@ from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type,
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._keyed import is_in_scope
-from ..scope._places import Shared, batch_size, check_shared, shared_leaves
+from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
 from ..scope._watch import unwrapped
 from ._batch import Batch
+from ._choice import Patterns, check_choice
+from ._memory import halving
 from ._output import Selector, select_output
 from ._passes import Inlet, Passes
 from ._plan import (
     OnUnreached,
-    Patterns,
     Plan,
-    check_choice,
     check_model,
     check_no_scope,
     check_plan,
     find_plan,
     following,
-    warn,
 )
 from ._result import Result, Task, check_index
 from ._statistics import ClassificationStatistics, RegressionStatistics
@@ -270,8 +269,8 @@ class MCDropout:
         )
         for name in found.undecided:  # parts of a batch would take parts of it
             expected = (
-                f"({name!r},) if all inputs share that argument, and () if each has its row, as "
-                "nothing shows which"
+                f"({name!r},) if all inputs share that argument, ({found.first!r},) if they share "
+                "that one, and () if they share neither, as nothing shows which"
             )
             wrong_value("shared", expected, self.shared)
         check_plan(found, self.on_unreached)
@@ -302,18 +301,15 @@ class MCDropout:
         first = 0
         with self._passes(index, way) as scope:
             while first < self.n_samples:
-                count = min(way.passes, self.n_samples - first)
-                try:
-                    outputs = self._run(scope, batch, way._replace(passes=count))
-                except (MemoryError, RuntimeError) as error:
-                    if not _is_out_of_memory(error) or count == 1 or way.strategy == "loop":
-                        raise
-                    way = self._ways[batch.kind()] = way._replace(passes=max(1, count // 2))
-                    warn(
-                        f"Out of memory with {count} passes in a forward: going on with "
-                        f"{way.passes}."
-                    )
-                    continue
+                wanted = min(way.passes, self.n_samples - first)
+
+                def run(count: int, way: _Way = way) -> torch.Tensor:
+                    return self._run(scope, batch, way._replace(passes=count))
+
+                least = wanted if way.strategy == "loop" else 1
+                count, outputs = halving(run, wanted, "passes", least)
+                if count < wanted:
+                    way = self._ways[batch.kind()] = way._replace(passes=count)
                 statistics.update(outputs)
                 first += count
 
@@ -419,10 +415,14 @@ class MCDropout:
 
         What comes before the passes are apart counts with an eighth of its size.
         """
-        count = min(_FEW, self.n_samples)
-        with _Largest() as largest:
-            _, y = self._try(batch.part(0, 1), index, way._replace(passes=count))
-        of_one = max(1, largest.size // count)
+
+        def measured(count: int) -> tuple[int, torch.Tensor]:
+            with _Largest() as largest:
+                _, y = self._try(batch.part(0, 1), index, way._replace(passes=count))
+            return largest.size, y
+
+        count, (largest, y) = halving(measured, min(_FEW, self.n_samples), "passes")
+        of_one = max(1, largest // count)
         elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
         return elements // int(of_one * batch.size)
 
@@ -518,13 +518,6 @@ def _alike(expected: torch.Tensor, found: torch.Tensor) -> bool:
         return torch.equal(expected, found)
     slack = 1e3 * torch.finfo(expected.dtype).eps
     return torch.allclose(expected, found, rtol=slack, atol=slack, equal_nan=True)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    signs = ("out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
-    return any(sign in str(error) for sign in signs)
 
 
 def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -22,6 +22,7 @@ from .. import _torch
 from .. import functional as F
 from .. import nn as own_nn
 from ..functional._recurrent import PER_SAMPLE_BITS, unpacked_weights
+from ..functional.attention import attention_of_passes
 from ._watch import Draw, Watcher
 
 Handler = Callable[..., Any]
@@ -115,11 +116,16 @@ def _attention(
         ours = F.scaled_dot_product_attention
         return ours(q, k, v, mask, rate, is_causal, **options, dropout_key=key, layout=layout)
 
+    def passes(
+        q: Any, k: Any, v: Any, mask: Any, keys: Any, layout: Any, rate: Any = dropout_p
+    ) -> torch.Tensor | None:
+        return attention_of_passes(q, k, v, mask, rate, is_causal, keys, layout, **options)
+
     def mean(q: Any, k: Any, v: Any, mask: Any) -> torch.Tensor:
         return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
 
     tensors = (query, key, value, attn_mask)
-    how: dict[str, Any] = {"aligned": True, "rated": True}
+    how: dict[str, Any] = {"aligned": True, "rated": True, "passes": passes}
     return watcher.draw(
         Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean, **how)
     )

@@ -20,15 +20,8 @@ from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
 from ._handlers import new_watcher
-from ._places import (
-    Look,
-    Shared,
-    Sites,
-    batch_size,
-    check_dims,
-    check_shared,
-    shared_leaves,
-)
+from ._places import Look, Sites, check_dims
+from ._shared import Shared, batch_size, check_shared, shared_leaves
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
 if TYPE_CHECKING:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -20,15 +19,23 @@ from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
 from ._handlers import new_watcher
+from ._memory import explained, is_out_of_memory
+from ._shared import (
+    Pair,
+    Shared,
+    astray,
+    batch_size,
+    check_shared,
+    is_packed,
+    shared_leaves,
+    size_of,
+    two_and_three,
+)
 from ._watch import NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
 
 # For each dimension, the size of the leaves that are divided, and the places taken of them.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 _ALL: Taken = {}
-# An argument, and which of its leaves.
-Leaf: TypeAlias = tuple[str | int, int]
-# Names of arguments, and numbers of those that have none; a plan also has single leaves of some.
-Shared: TypeAlias = Collection[str | int | Leaf]
 
 
 class Site(NamedTuple):
@@ -152,7 +159,8 @@ def find_sites(
         shared: The arguments that all samples share: names of the forward's parameters, and numbers
             of what it takes as `*args`. By default a tensor that has the size of the batch has a
             place for each sample, unless the forward fails so and not otherwise; where a site
-            depends on this and nothing shows it, the site has a problem.
+            depends on this and nothing shows it, the site has a problem. So has one that follows
+            another tensor than the first, where neither a site nor the result follows that.
         prefix: Put before the paths, for a model that is a part of a larger one.
         kwargs: Arguments of its forward, by name.
 
@@ -187,87 +195,6 @@ def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
         wrong_type("sequence_dim", "an integer, the dimension of the positions", sequence_dim)
 
 
-def check_shared(shared: Any) -> Shared | None:
-    """Check the names of the arguments that samples share.
-
-    Raises:
-        ArgumentTypeError: It is not a collection of names and numbers.
-    """
-    what = "names and numbers of arguments in a tuple, list or set, or None"
-    if shared is None:
-        return None
-    if not isinstance(shared, (tuple, list, set, frozenset)):
-        wrong_type("shared", what, shared)
-    for name in shared:
-        if not isinstance(name, str) and not is_integer(name):
-            wrong_type("shared", what, shared)
-    return frozenset(shared)
-
-
-def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str | int], set[str]]:
-    """The argument that each tensor or other leaf belongs to, and the names of the parameters."""
-    parameters: Collection[inspect.Parameter] = ()
-    with contextlib.suppress(TypeError, ValueError):  # such as of a forward in C
-        parameters = inspect.signature(model.forward).parameters.values()
-    plain = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
-    by_place = [plain[i] if i < len(plain) else i for i in range(len(args))]
-
-    def named(name: str | int, value: Any) -> Any:
-        return _torch.tree.tree_map(lambda _: name, value, is_leaf=_is_packed)
-
-    named_args = tuple(map(named, by_place, args))
-    tree = named_args, {name: named(name, value) for name, value in kwargs.items()}
-    return _torch.tree.tree_leaves(tree), {p.name for p in parameters}
-
-
-def leaves_of(model: torch.nn.Module, args: Any, kwargs: Any) -> list[Leaf]:
-    """What each leaf of the arguments is called, however they are given in another call."""
-    counts: dict[str | int, int] = {}
-    found = []
-    for name in names_of(model, args, kwargs)[0]:
-        counts[name] = counts.get(name, -1) + 1
-        found.append((name, counts[name]))
-    return found
-
-
-def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
-    """The size along a dimension of the first tensor that has it, without the leaves skipped."""
-    for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=_is_packed)):
-        size = None if place in skipped else _size(leaf, dim)
-        if size is not None:
-            return size
-    return None
-
-
-def shared_leaves(model: torch.nn.Module, args: Any, kwargs: Any, shared: Shared) -> frozenset[int]:
-    """The places of the leaves that belong to arguments which all samples share.
-
-    Raises:
-        ArgumentValueError: The forward has no argument of that name.
-    """
-    if not shared:
-        return frozenset()
-    names, parameters = names_of(model, args, kwargs)
-    for name in shared:
-        if not isinstance(name, tuple) and name not in names and name not in parameters:
-            known = ", ".join(map(repr, dict.fromkeys(names)))
-            wrong_value("shared", f"names of arguments of the forward, which has {known}", name)
-    leaves = enumerate(leaves_of(model, args, kwargs))
-    return frozenset(n for n, leaf in leaves if leaf in shared or leaf[0] in shared)
-
-
-def _size(leaf: Any, dim: int) -> int | None:
-    if _is_packed(leaf):
-        return int(leaf.batch_sizes[0])
-    if isinstance(leaf, torch.Tensor) and leaf.ndim > dim >= -leaf.ndim:
-        return leaf.shape[dim]
-    return None
-
-
-def _is_packed(leaf: Any) -> bool:
-    return isinstance(leaf, PackedSequence)
-
-
 def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
     """Some places of a dimension.
 
@@ -280,7 +207,7 @@ def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
     return torch.cat([x.narrow(dim, place, 1) for place in places], dim)
 
 
-def _of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
+def of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
     """Some of the sequences."""
     padded, lengths = pad_packed_sequence(packed)
     at = torch.tensor(places)
@@ -300,8 +227,8 @@ def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> 
     alike = look.seen({dim: (size, [0, 0])})
     try:
         changed = look.seen({dim: (size, [0, other])}, altered=other == 0)
-    except Exception:
-        if other:
+    except Exception as error:
+        if other or is_out_of_memory(error):
             raise
         changed = {}  # the model does not take other numbers: nothing shows the order
     problems = {}
@@ -364,13 +291,6 @@ def _axis(
     return found[0], ""
 
 
-_UNKNOWN = (
-    "it follows the argument {name!r}, of which nothing shows whether it has a place for each "
-    "sample or only by chance as many: pass shared=({name!r},) if all samples share it, and "
-    "shared=() if not"
-)
-
-
 _FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
 
 
@@ -407,7 +327,7 @@ class Look:
         self.key_of = key_of
         self.shared = shared
         # By the number of a leaf, the places taken of it instead; None for all.
-        self._apart: dict[int, Sequence[int] | None] = {}
+        self.apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
         self._alters: Callable[[int, torch.Tensor], bool] | None = None
         self.hidden: set[str] = set()  # the generators that advance, and no function shows why
@@ -432,8 +352,8 @@ class Look:
             what = f"a tensor among them that has a dimension {batch_dim}, of one or more samples"
             wrong_value("args", what, args)
         self._batch_dim = batch_dim
-        self._apart = dict.fromkeys(shared)
-        two, three, unknown = self._two_and_three(batch_dim, size)
+        self.apart = dict.fromkeys(shared)
+        (two, three, result_follows), unknown = two_and_three(self, batch_dim, size)
         longer = None
         if sequence_dim is not None:
             length = batch_size(args, kwargs, sequence_dim) or 0
@@ -462,9 +382,13 @@ class Look:
         if any(axis is not None and axis.times > 1 for axis in axes):
             for site, problem in _problems(self, found, batch_dim, size).items():
                 found[site] = found[site]._replace(problem=problem)
-        for site, name in unknown.items():
+        # Where nothing depends on how many places the first has, another may have the samples.
+        idle = all(site.place.batch is None and not site.problem for site in found.values())
+        if self.shared is None and found and idle and not result_follows:
+            unknown = astray(self, batch_dim, size)
+        for site, problem in unknown.items():
             if site in found and not found[site].problem:
-                found[site] = found[site]._replace(problem=_UNKNOWN.format(name=name))
+                found[site] = found[site]._replace(problem=problem)
         sites = Sites(found, bool(self.hidden), self.unseen)
         sites.single = size == 1
         return sites
@@ -476,10 +400,13 @@ class Look:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         try:
-            return self.sites(batch_dim, sequence_dim)
-        except (TorchDropoutError, torch.OutOfMemoryError):
+            with explained():
+                return self.sites(batch_dim, sequence_dim)
+        except TorchDropoutError:
             raise
         except _FAILURES as error:
+            if is_out_of_memory(error):
+                raise
             whole = self._whole(error)
             try:
                 self.sites(batch_dim, sequence_dim)
@@ -488,7 +415,7 @@ class Look:
             raise  # it was not the number of samples
 
     def _whole(self, error: BaseException) -> Sites:
-        self._apart, self._alters = {}, None
+        self.apart, self._alters = {}, None
         problem = (
             f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
             "Where an argument is none of the samples' pass its name in `shared`"
@@ -499,58 +426,16 @@ class Look:
         }
         return Sites(found, bool(self.hidden), self.unseen)
 
-    def _two_and_three(self, dim: int, size: int) -> tuple[Any, Any, dict[SiteId, str | int]]:
-        """The draws for two and for three samples, and the sites that follow one argument alone.
-
-        Another tensor than the first that has the size of the batch may have it by chance. Where it
-        follows the batch, the forward fails if it has more places than the first: if all samples
-        shared it, its size would not matter. Where the forward does not fail, either is possible.
-        """
-        if self.shared is not None:
-            return *self._both(dim, size), {}
-        args, kwargs = self.arguments
-        others = self._having(dim, size)[1:]
-        try:
-            two, three = self._both(dim, size)
-        except Exception:
-            found = self._without_one(others, dim, size)
-            if found is None:
-                raise
-            self._apart, (two, three) = found
-            return two, three, {}
-        unknown: dict[SiteId, str | int] = {}
-        for place in others:
-            self._apart = {place: [0, 0, 0]}
-            with contextlib.suppress(Exception):
-                for site, (_, shape) in self.draws({dim: (size, [0, 0])}).items():
-                    if site not in two or two[site][1] != shape:
-                        unknown[site] = names_of(self.model, args, kwargs)[0][place]
-        self._apart = {}
-        return two, three, unknown
-
-    def _both(self, dim: int, size: int) -> tuple[Any, Any]:
-        return self.draws({dim: (size, [0, 0])}), self.draws({dim: (size, [0, 0, 0])})
-
-    def _having(self, dim: int, size: int) -> list[int]:
-        """The leaves of the arguments that have the size of the batch, and not by chance."""
-        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=_is_packed)
-        return [
-            n
-            for n, leaf in enumerate(leaves)
-            if _size(leaf, dim) == size and self._apart.get(n, ()) is not None
+    def pair(self, dim: int, size: int) -> Pair:
+        two, of_two = self._looked_at({dim: (size, [0, 0])})
+        three, of_three = self._looked_at({dim: (size, [0, 0, 0])})
+        rows = [
+            (a[d], b[d])
+            for a, b in zip(of_two, of_three, strict=False)
+            for d in {dim, 0}
+            if len(a) == len(b) > d >= -len(a)
         ]
-
-    def _without_one(
-        self, others: Iterable[int], dim: int, size: int
-    ) -> tuple[dict[int, Sequence[int] | None], tuple[Any, Any]] | None:
-        """The leaf without which the forward succeeds with two and with three, and its draws."""
-        found = []
-        for place in others:
-            self._apart = {place: None}
-            with contextlib.suppress(Exception):
-                found.append((self._apart, self._both(dim, size)))
-        self._apart = {}
-        return found[0] if len(found) == 1 else None
+        return Pair(two, three, any(a != b and 3 * a == 2 * b for a, b in rows))
 
     def draws(self, taken: Taken = _ALL) -> dict[SiteId, Any]:
         """The draws of a forward, and the shapes of their masks.
@@ -558,10 +443,16 @@ class Look:
         Args:
             taken: For each dimension, the size of the leaves to divide, and the places taken.
         """
+        return self._looked_at(taken)[0]
+
+    def _looked_at(self, taken: Taken) -> tuple[dict[SiteId, Any], list[tuple[int, ...]]]:
+        """The draws of a forward, and the shapes of the tensors that it returns."""
         scope = Looking(self.forced, key_of=self.key_of)
-        self.run(scope, *self._part(taken))
+        y = self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
-        return {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
+        found = {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
+        leaves = _torch.tree.tree_leaves(y)
+        return found, [tuple(t.shape) for t in leaves if isinstance(t, torch.Tensor)]
 
     def seen(self, taken: Taken, altered: bool = False) -> dict[SiteId, Any]:
         """The shapes of the masks of a forward, and what each is drawn for.
@@ -633,21 +524,21 @@ class Look:
 
     def _part(self, taken: Taken) -> Any:
         def part(number: int, leaf: Any) -> Any:
-            if _is_packed(leaf):
-                places = self._apart.get(number, next(iter(taken.values()))[1])
-                return leaf if places is None else _of_packed(leaf, places)
+            if is_packed(leaf):
+                places = self.apart.get(number, next(iter(taken.values()))[1])
+                return leaf if places is None else of_packed(leaf, places)
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             for dim, (size, places) in taken.items():
-                own = self._apart.get(number, places) if dim == self._batch_dim else places
-                if own is not None and _size(leaf, dim) == size:
+                own = self.apart.get(number, places) if dim == self._batch_dim else places
+                if own is not None and size_of(leaf, dim) == size:
                     leaf = _taken(leaf, dim, own)
                     alters = self._alters if dim == self._batch_dim else None
                     if alters is not None and _is_numeric(leaf) and alters(number, leaf):
                         leaf = _altered(leaf, dim)
             return leaf
 
-        leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=_is_packed)
+        leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=is_packed)
         if not taken:
             return self.arguments
         with torch.no_grad():  # a checkpointed region around a look counts what autograd saves

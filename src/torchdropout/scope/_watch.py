@@ -64,6 +64,8 @@ class Draw(NamedTuple):
         inplace: Whether it writes into its input, and takes `fresh=True` for a tensor of its own.
         finish: Writes the result where the function does.
         plain: Whether it is `dropout` of each element of its one tensor, into a new one.
+        passes: `(*tensors, keys=, layout=) -> result` of several passes, which are the first
+            dimension of the tensors, or None where it cannot do that; it also takes `rate=`.
     """
 
     kind: str
@@ -76,6 +78,7 @@ class Draw(NamedTuple):
     inplace: bool = False
     finish: Callable[[Any], Any] | None = None
     plain: bool = False
+    passes: Compute | None = None
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
