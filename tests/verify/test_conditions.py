@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from torchdropout.verify import check_subject, conditions
-from torchdropout.verify.checks.conditions import _sharing as sharing
+from torchdropout.verify.checks.conditions._places import sharing
 from torchdropout.verify.conditions import arrange, design, expanded_axis, fits
 from torchdropout.verify.targets import resolve
 from verify import _zoo, generated
