@@ -75,15 +75,29 @@ def gradients(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """`torch.autograd.grad` of y by the leaves, for an incoming gradient."""
+    """`torch.autograd.grad` of y by the leaves, for an incoming gradient.
+
+    Raises:
+        Fault: The backward writes into the incoming gradient. What is then compared with it would
+            look like another fault.
+    """
+    before = incoming.detach().clone()
     number: torch.Tensor = _Incoming.apply(y, incoming)
-    return torch.autograd.grad(
+    found = torch.autograd.grad(
         number,
         leaves,
         retain_graph=retain_graph,
         create_graph=create_graph,
         allow_unused=allow_unused,
     )
+    changed = int(torch.count_nonzero(incoming.detach() != before))
+    if changed:
+        raise Fault(
+            f"the backward writes into the incoming gradient: {changed} of {before.numel()} of its "
+            "values changed, for every other operation that gets it",
+            changed=changed,
+        )
+    return found
 
 
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:

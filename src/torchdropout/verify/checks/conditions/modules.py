@@ -12,11 +12,11 @@ import torch
 from ... import stats
 from ...context import Context, Fault, Seen, Skip, check, outcome
 from ...subject import Built
+from .._module import OTHER_P
 from .._reading import split
 from ._everywhere import need_random
 
 STATE_P = 0.23  # a number that no other attribute holds by chance
-OTHER_P = 0.61
 SIZE = 1 << 12
 
 
