@@ -179,6 +179,67 @@ def mirrored_under_autocast(x, p):
 
 
 @in_training
+def last_places_of_65536_dropped(x, p):
+    """From 2^16 elements on, the loop over vectors of eight leaves the rest out.
+
+    Level: standard
+    Trips: large-call
+    """
+    drop = draw(x, p)
+    return select(x, drop | (_last_ones(x, 8) & (x.numel() > 1 << 16) & (0 < p < 1)), p)
+
+
+@in_training
+def block_of_1024_drawn_again(x, p):
+    """From 2^16 elements on, the rest modulo 1024 has the draws of the block before it.
+
+    Level: standard
+    Trips: large-call
+    """
+    u = uniform(x)
+    rest = x.numel() % 1024
+    if x.numel() > 1 << 16 and rest:
+        flat = u.view(-1)
+        flat[-rest:] = flat[-rest - 1024 : -1024].clone()
+    return select(x, u < p, p)
+
+
+@custom_gradient
+def gradient_of_the_last_places_lost(g, x, y, drop, scale):
+    """From 2^16 elements on, the backward leaves out what is over modulo 64.
+
+    Trips: large-call
+    """
+    lost = _last_ones(g, 64) & (g.numel() > 1 << 16)
+    return select(g, drop | lost, 0.0) * scale
+
+
+@in_training
+def rows_beyond_65535_pass(x, p):
+    """A row is a block of the grid, which has 65,535; in the rows after them nothing is done.
+
+    Trips: large-call
+    """
+    y = select(x, draw(x, p), p)
+    if x.ndim == 2 and len(x) > 65_535 and 0 < p < 1:
+        y = torch.cat([y[:65_535], x[65_535:]])
+    return y
+
+
+@in_training
+def rows_beyond_65535_draw_again(x, p):
+    """The number of a row is taken modulo 65,535: the first rows and the last share their draws.
+
+    Level: standard
+    Trips: large-call
+    """
+    u = uniform(x)
+    if x.ndim == 2 and len(x) > 65_535:
+        u[65_535:] = u[: len(x) - 65_535].clone()
+    return select(x, u < p, p)
+
+
+@in_training
 def block_of_a_million_again(x, p):
     """Above 2^20 elements the generator's offset is that of the first block.
 
