@@ -90,7 +90,14 @@ MODES: Mapping[str, Callable[[], AbstractContextManager[object]]] = MappingProxy
 
 DERIVATIVES = ("gradient", "second derivative", "forward mode", "gradient under autocast")
 
-BEFORE = ("nothing", "a larger call", "a smaller call", "a call in eval", "a call in float64")
+BEFORE = (
+    "nothing",
+    "a larger call",
+    "a smaller call",
+    "a call in eval",
+    "a call in float64",
+    "calls with wrong inputs",
+)
 
 PLAIN: Mapping[str, Any] = MappingProxyType(
     {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from ... import conditions as of
@@ -73,7 +75,9 @@ def call_raw(ctx: Context, built: Built, x: torch.Tensor, training: bool = True)
 def prepared(ctx: Context, condition: Condition, shapes: Sequence[tuple[int, ...]]) -> Built:
     """The target, after the call that the condition names."""
     built, before = ctx.build(condition.p), condition.before
-    if before != "nothing":
+    if "wrong" in before:
+        _call_wrongly(built)
+    elif before != "nothing":
         size = min if "smaller" in before else max
         shape = size(shapes, key=lambda s: (math.prod(s), s))
         if "larger" in before:
@@ -81,6 +85,14 @@ def prepared(ctx: Context, condition: Condition, shapes: Sequence[tuple[int, ...
         dtype = torch.float64 if "float64" in before else torch.float32
         call_own(ctx, built, ctx.normal(*shape).to(dtype), "eval" not in before)
     return built
+
+
+def _call_wrongly(built: Built) -> None:
+    """Call the target on what is no input: it may refuse it at once, later, or not at all."""
+    eighths = torch.ones(3).to(torch.float8_e4m3fn)  # a tensor, without most operations
+    for wrong in (None, np.ones(3, np.float32), eighths):
+        with contextlib.suppress(Exception):
+            built.target.call(wrong, True)
 
 
 def repeats(ctx: Context, p: float) -> int:

@@ -33,11 +33,12 @@ def values_everywhere(ctx: Context) -> Seen:
     """Every value is 0 or x / (1 - p) in every condition, and nothing is written to.
 
     Measured: a call in each condition of a covering design of p, shape, memory layout, dtype, mode
-    and what was called before; the memory around x holds NaN.
+    and what was called before, such as calls that failed; the memory around x holds NaN.
 
     A kernel has a path for contiguous inputs, for the last elements, for half precision, for rows
     that are wide. Each can be wrong while the others are right, and a test on a contiguous float32
-    matrix of 1024 columns takes one of them.
+    matrix of 1024 columns takes one of them. A flag or a buffer that a call leaves behind is seen
+    by the next: after an error, too.
 
     To fix: test the case that the message names; most such faults are in the code that selects a
     path, or in its last iteration.
