@@ -311,6 +311,55 @@ class CopiesRepeatMasks(Module):
         return uniform(x, generator) < self.p
 
 
+class RoundedP(Module):
+    """p is in a buffer, which `half()` and `bfloat16()` of the model round.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        del self.p
+        self.register_buffer("p", torch.tensor(p, dtype=torch.float64))
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        p = self.p.item()
+        return select(x, uniform(x).double() < p, p)
+
+
+class RoundedThreshold(Module):
+    """The scale is right after `half()`; the numbers are compared with a buffer.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.register_buffer("threshold", torch.tensor(p, dtype=torch.float64))
+
+    def where(self, x):
+        return uniform(x).double() < self.threshold.double()
+
+
+class OutputOfTheBuffer(Module):
+    """Half precision is computed in float32, and rounded to the dtype that the module has.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.register_buffer("one", torch.ones(()))
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        y = x.float() if self.one.dtype == torch.float64 else x
+        return select(y, draw(x, self.p), self.p).to(x.dtype)
+
+
 class TrainReturnsNothing(Module):
     """`train` forgets to return the module.
 
