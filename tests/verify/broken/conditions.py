@@ -343,8 +343,8 @@ class RoundedThreshold(Module):
         return uniform(x).double() < self.threshold.double()
 
 
-class OutputOfTheBuffer(Module):
-    """Half precision is computed in float32, and rounded to the dtype that the module has.
+class DoubleInFloat32(Module):
+    """After `double()` of the model, x goes through float32.
 
     Trips: module-state
     """

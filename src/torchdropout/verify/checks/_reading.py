@@ -10,7 +10,8 @@ import torch
 
 from ..context import Context, Fault, Skip, seed_torch
 from ..rounding import exact, tolerance, ulp
-from ..subject import Built
+from ..specs.effect import Scaled
+from ..subject import Built, Spec
 
 
 def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[torch.Tensor, float]:
@@ -42,6 +43,11 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
         )
     ulps = (error / ulp(expected, x.dtype))[kept]
     return kept, float(ulps.max()) if ulps.numel() else 0.0
+
+
+def is_scaled(spec: Spec) -> bool:
+    """Whether the target's own values are 0 and x / (1 - p)."""
+    return type(spec) is Spec or getattr(spec, "effect", Scaled()) == Scaled()
 
 
 def _is_unscaled(x: torch.Tensor, value: torch.Tensor, kept: torch.Tensor) -> bool:

@@ -15,11 +15,10 @@ from ... import stats
 from ...conditions import Condition, arrange
 from ...context import Context, Fault, Seen, Skip, check, outcome
 from ...specs import Attention
-from ...specs.effect import Scaled
 from ...specs.elementwise import Elementwise
 from ...stats import Bits
-from ...subject import Built, Spec
-from .._reading import gradients, split
+from ...subject import Built
+from .._reading import gradients, is_scaled, split
 from ._everywhere import (
     FAR,
     MADE,
@@ -73,7 +72,7 @@ def draws_everywhere(ctx: Context) -> Seen:
         raise Skip("p is too near 0 or 1 for the draws of two places to be told apart in this time")
     factors["p"] = held
     # To read what was dropped from other outputs than x / (1 - p) takes longer than to draw it.
-    design = designed(ctx, factors, ctx.level.strength - (not _is_plain(ctx.spec)))
+    design = designed(ctx, factors, ctx.level.strength - (not is_scaled(ctx.spec)))
     family = ctx.family((RATES + NEIGHBOURS) * len(design))
 
     def claim(condition: Condition) -> None:
@@ -214,15 +213,10 @@ def _long_calls(ctx: Context, p: float, shape: tuple[int, ...], family: stats.Fa
     with ctx.seeded("long", shape):
         for _ in range(repeats(ctx, p)):
             _one_call(ctx, built, shape, partial(call_own, ctx))
-        if ctx.level.is_quick or not _is_plain(ctx.spec) or not FAR <= p <= 1 - FAR:
+        if ctx.level.is_quick or not is_scaled(ctx.spec) or not FAR <= p <= 1 - FAR:
             return
         calls = calls_to_tell(p, size, family.each)
         ones = torch.ones(shape)
         masks = [_own_masks(ctx, [call_raw(ctx, built, ones)], p) for _ in range(calls)]
         label = f"{calls} calls on shape {shape}"
         tell_apart(ctx, np.concatenate(masks), shape, label, p, family)
-
-
-def _is_plain(spec: Spec) -> bool:
-    """Whether its masks are read at once from 0 and x / (1 - p)."""
-    return type(spec) is Spec or getattr(spec, "effect", Scaled()) == Scaled()
