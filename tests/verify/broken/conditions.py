@@ -398,6 +398,32 @@ def last_tile_of_keys_kept(query, key, value, dropout_p):
     return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
 
 
+def scores_get_the_gradient_of_all(query, key, value, dropout_p):
+    """The backward masks the values' gradient, and forgets the mask where it comes to the scores.
+
+    Spec: attention
+    Trips: attention-everywhere
+    """
+    scale = scale_at(dropout_p)
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    dropped = select(weights, draw(weights, dropout_p), dropout_p).detach()
+    through = weights * scale - (weights * scale).detach()
+    return dropped @ value + through @ value.detach()
+
+
+def keys_of_the_last_tile_without_gradient(query, key, value, dropout_p):
+    """The backward leaves out the keys of the tile that is not full.
+
+    Spec: attention
+    Trips: attention-everywhere
+    """
+    whole = key.shape[-2] // 64 * 64
+    if whole:
+        key = torch.cat([key[..., :whole, :], key[..., whole:, :].detach()], dim=-2)
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    return select(weights, draw(weights, dropout_p), dropout_p) @ value
+
+
 class WordsNotWordTypes(nn.Module):
     """Each place of a word is dropped on its own.
 

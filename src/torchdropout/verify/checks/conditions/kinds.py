@@ -33,9 +33,12 @@ def attention_everywhere(ctx: Context) -> Seen:
     Measured: with equal scores and the identity as values the output is the masked weights: all of
     them, for six shapes from one to 1025 keys, one to five heads, and lengths that no tile divides;
     values, the gradient of the values, the rate of each place, and that no two share their draws.
+    With other scores, the gradients of the queries and the keys, by the mask of y.
 
     Kernels compute attention tile by tile. An offset that leaves out the head, the sample or the
     tile gives them the masks of others, and the last tile, which is not full, has code of its own.
+    The backward computes the weights anew, and needs the mask in two places: for the values, and
+    for the scores, from which queries and keys get their gradients.
 
     To fix: number the weights by (sample, head, query, key), and draw by that number.
     """
@@ -52,6 +55,7 @@ def attention_everywhere(ctx: Context) -> Seen:
             kept = _demand_weights(weights.detach(), label, p)
             if weights.requires_grad:
                 _demand_value_gradient(ctx, weights, value, kept, label, p)
+                _demand_score_gradients(ctx, built, shape, label, p)
             masks = [kept.reshape(-1)]
             for _ in range(calls - 1):
                 y = _weights(ctx, built, shape, value.detach()).detach()
@@ -74,13 +78,20 @@ def _weights(
 ) -> torch.Tensor:
     samples, heads, queries, keys = shape
     query, key = torch.zeros(samples, heads, queries, 8), torch.zeros(samples, heads, keys, 8)
-    with ctx.blame(f"attention of {heads} heads, {queries} queries and {keys} keys"):
+    return _attend(ctx, built, query, key, value) * keys
+
+
+def _attend(
+    ctx: Context, built: Built, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+) -> torch.Tensor:
+    shape = (*query.shape[:-1], key.shape[-2])
+    with ctx.blame("attention of {1} heads, {2} queries and {3} keys".format(*shape)):
         y = built.call(query, True, key=key, value=value)
     y = y[0] if isinstance(y, (tuple, list)) and y else y
     if not isinstance(y, torch.Tensor) or tuple(y.shape) != shape:
         got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         raise Fault(f"expected an output of shape {shape}, got {got}")
-    return y * keys
+    return y
 
 
 def _demand_weights(weights: torch.Tensor, label: str, p: float) -> torch.Tensor:
@@ -113,6 +124,58 @@ def _demand_value_gradient(
             f"{label}: {int(wrong.sum())} of {wrong.numel()} gradients of the values are not those "
             "of the mask of y"
         )
+
+
+def _demand_score_gradients(
+    ctx: Context, built: Built, shape: tuple[int, int, int, int], label: str, p: float
+) -> None:
+    """The gradients of queries and keys, by the mask that the output shows."""
+    samples, heads, queries, keys = shape
+    query = (ctx.normal(samples, heads, queries, 8) / 4).requires_grad_()
+    key = ctx.normal(samples, heads, keys, 8).requires_grad_()
+    weights = _attend(ctx, built, query, key, _identity(shape))
+    kept = weights.detach() != 0
+    q, k, seen = query.detach().double(), key.detach().double(), weights.detach().double()
+    products = q @ k.mT
+    scale = _scale_of_scores(products, seen, kept)
+    probabilities = torch.softmax(scale * products, -1)
+    off = (seen * (1 - p) - probabilities).abs()[kept]
+    if not math.isfinite(scale) or bool((off > 1e-3 * probabilities[kept] + 1e-6).any()):
+        return  # too few are kept, or they are not the softmax of scaled products
+    upstream = ctx.normal(*weights.shape)
+    with ctx.blame("the gradient of the queries and keys"):
+        grads = gradients(weights, [query, key], upstream, allow_unused=True)
+    of_weights = upstream.double() * kept / (1 - p)
+    mean = (probabilities * of_weights).sum(-1, keepdim=True)
+    of_scores = scale * probabilities * (of_weights - mean)
+    size = (probabilities * of_weights.abs()).sum(-1, keepdim=True)
+    sizes = abs(scale) * probabilities * (of_weights.abs() + size)
+    for name, grad, want, terms in (
+        ("queries", grads[0], of_scores @ k, sizes @ k.abs()),
+        ("keys", grads[1], of_scores.mT @ q, sizes.mT @ q.abs()),
+    ):
+        if grad is None:
+            raise Fault(f"{label}: the {name} have no gradient")
+        wrong = ~((grad.double() - want).abs() <= 1e-4 * terms + 1e-6)
+        if bool(wrong.any()):
+            raise Fault(
+                f"{label}: {int(wrong.sum())} of {wrong.numel()} gradients of the {name} are not "
+                "those of the mask of y"
+            )
+
+
+def _scale_of_scores(products: torch.Tensor, weights: torch.Tensor, kept: torch.Tensor) -> float:
+    """The factor of the products in the softmax, by the two kept weights of a row most apart.
+
+    NaN where rounding would decide: no two kept products of a row differ by a tenth.
+    """
+    high = products.masked_fill(~kept, -math.inf).max(-1, keepdim=True)
+    low = products.masked_fill(~kept, math.inf).min(-1, keepdim=True)
+    apart = high.values - low.values
+    logs = weights.log()
+    factors = (logs.gather(-1, high.indices) - logs.gather(-1, low.indices)) / apart
+    most = int(apart.argmax())
+    return float(factors.reshape(-1)[most]) if apart.reshape(-1)[most] > 0.1 else math.nan
 
 
 @check(needs=["eval-identity"], kind=Weights)
