@@ -8,8 +8,12 @@ import pytest
 import torch
 
 from torchdropout.verify import check_subject, conditions
-from torchdropout.verify.checks.conditions import _sharing as sharing
+from torchdropout.verify.checks.conditions import draws
+from torchdropout.verify.checks.conditions._places import sharing
 from torchdropout.verify.conditions import arrange, design, expanded_axis, fits
+from torchdropout.verify.context import Context, Fault
+from torchdropout.verify.registry import STATISTICAL
+from torchdropout.verify.specs.names import SPECS
 from torchdropout.verify.targets import resolve
 from verify import _zoo, generated
 
@@ -132,3 +136,82 @@ def test_places_that_share_draws_are_told(how, make, calls):
     else:
         assert found[0] == how
         assert {frozenset(pair) for pair in found[1]} == {frozenset({3, 17})}
+
+
+def long_calls(target, shape):
+    """Whether calls on a long shape show a fault."""
+    ctx = Context(resolve(target), PAIRS, 0, 1e-6, STATISTICAL)
+    family = ctx.family(12)
+    try:
+        draws._long_calls(ctx, 0.5, shape, family)
+    except Fault:
+        return True
+    return next(iter(family.rejected()), None) is not None
+
+
+def rest_dropped(multiple):
+    """A dropout that drops what is over modulo a number, above 2^16 elements."""
+
+    def drop(x, p, training):
+        keep = torch.rand(x.shape) >= p
+        if x.numel() > 1 << 16:
+            keep[x.numel() // multiple * multiple :] = False
+        return x * keep / (1 - p) if training else x
+
+    return drop
+
+
+class RestWithoutGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, multiple):
+        ctx.multiple = multiple
+        ctx.save_for_backward(torch.nn.functional.dropout(torch.ones_like(x)))
+        return x * ctx.saved_tensors[0]
+
+    @staticmethod
+    def backward(ctx, g):
+        found = g * ctx.saved_tensors[0]
+        found[len(g) // ctx.multiple * ctx.multiple :] = 0
+        return found, None
+
+
+@pytest.mark.parametrize("multiple", [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
+def test_what_a_loop_over_vectors_or_blocks_leaves_over_is_seen(multiple):
+    assert long_calls(rest_dropped(multiple), conditions.LONG[0])
+
+
+@pytest.mark.parametrize("multiple", [32, 64, 128, 256, 512, 1024])
+def test_so_is_what_its_backward_leaves_over(multiple):
+    """17 or more, of which one in two is kept."""
+
+    def drop(x, p, training):
+        return RestWithoutGradient.apply(x, multiple)
+
+    assert long_calls(drop, conditions.LONG[0])
+
+
+@pytest.mark.parametrize("shape", conditions.LONG)
+def test_a_right_dropout_passes_long_calls(shape):
+    assert not long_calls(torch.nn.Dropout, shape)
+
+
+@pytest.mark.parametrize("limit", [65_535, 65_536])
+def test_rows_beyond_those_of_a_grid_are_seen(limit):
+    def again(x, p, training):
+        u = torch.rand(x.shape)
+        u[limit:] = u[: len(x) - limit].clone()
+        return x * (u >= p) / (1 - p)
+
+    def passed(x, p, training):
+        y = torch.nn.functional.dropout(x, p)
+        return torch.cat([y[:limit], x[limit:]])
+
+    assert long_calls(again, conditions.LONG[1])
+    assert long_calls(passed, conditions.LONG[1])
+
+
+@pytest.mark.parametrize("spec", ["dropout1d", "dropout2d", "dropout3d", "drop-path", "locked"])
+def test_kinds_that_share_draws_have_as_many_rows(spec):
+    (shape,) = conditions.long_shapes_of(SPECS[spec])
+    own = [n for n, axis in zip(shape, SPECS[spec].pattern.split(), strict=True) if axis != "*"]
+    assert np.prod(own) > 65_536

@@ -59,6 +59,12 @@ PROFILES: tuple[tuple[int, int, tuple[int, int, int]], ...] = (
     (7, 64, (1, 9, 3)),
 )
 
+# Above the limits of a kernel: CUDA has 65,535 rows of blocks, and a call of 2^16 elements may take
+# another path. 70,001 is 1 modulo 16, 17 modulo 32, 49 modulo 64 and 369 modulo 1024: whatever the
+# vector or the block is, the last element is left over.
+LONG: tuple[tuple[int, ...], ...] = ((70_001,), (65_601, 1))
+LONG_PROFILE = (9_373, 7, (2, 1, 1))  # 65,611 rows of samples and channels
+
 LAYOUTS = (
     "contiguous",
     "offset",
@@ -84,7 +90,14 @@ MODES: Mapping[str, Callable[[], AbstractContextManager[object]]] = MappingProxy
 
 DERIVATIVES = ("gradient", "second derivative", "forward mode", "gradient under autocast")
 
-BEFORE = ("nothing", "a larger call", "a smaller call", "a call in eval", "a call in float64")
+BEFORE = (
+    "nothing",
+    "a larger call",
+    "a smaller call",
+    "a call in eval",
+    "a call in float64",
+    "calls with wrong inputs",
+)
 
 PLAIN: Mapping[str, Any] = MappingProxyType(
     {
@@ -133,10 +146,23 @@ def say(factor: str, level: Any) -> str:
 
 def shapes_of(spec: Spec) -> tuple[tuple[int, ...], ...]:
     """The shapes of inputs of the target itself."""
+    return _shapes(spec, SHAPES, PROFILES)
+
+
+def long_shapes_of(spec: Spec) -> tuple[tuple[int, ...], ...]:
+    """Those with more rows, or more elements, than a kernel may treat in one way."""
+    return _shapes(spec, LONG, (LONG_PROFILE,))
+
+
+def _shapes(
+    spec: Spec,
+    shapes: tuple[tuple[int, ...], ...],
+    profiles: Sequence[tuple[int, int, tuple[int, int, int]]],
+) -> tuple[tuple[int, ...], ...]:
     if not isinstance(spec, Elementwise) or not spec.pattern:
-        return SHAPES
+        return shapes
     found = []
-    for n, c, shared in PROFILES:
+    for n, c, shared in profiles:
         sizes = iter(shared)
         axes = spec.pattern.split()
         own = {"n": n if "c" in axes else n * c, "c": c}

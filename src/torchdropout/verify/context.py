@@ -110,7 +110,7 @@ class Check:
 
     Attributes:
         name: Kebab-case, from the name of the function.
-        group: The name of its file.
+        group: The name of its file, or of its folder.
         severity: See `Rule`.
         summary: First line of the function's docstring.
         explain: The rest of it.
@@ -147,7 +147,7 @@ def check(
     def make(run: Callable[[Context], Seen]) -> Check:
         name = run.__name__.replace("_", "-")
         summary, _, explain = (inspect.getdoc(run) or name).partition("\n\n")
-        group = run.__module__.rpartition(".")[2]
+        group = run.__module__.removeprefix(f"{__package__}.checks.").partition(".")[0]
 
         def unless_exempt(ctx: Context) -> Seen:
             reason = ctx.spec.exempt.get(name)

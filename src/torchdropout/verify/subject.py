@@ -147,7 +147,7 @@ class Subject(ABC):
         has_eval: False when nothing can put it into eval mode (a function without a training
             argument): it is verified in training only, and `call(x, False)` raises `TargetError`.
         has_gradient: False when it is known to have no gradient, such as a NumPy function.
-        takes_inplace: Whether it has an argument `inplace`.
+        takes_inplace: Whether it has an argument `inplace`, and gets the caller's own x.
         spec: What it claims to be.
         place: File and first line of its source, where known.
     """

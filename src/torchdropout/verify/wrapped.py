@@ -55,6 +55,7 @@ class Checkpointed(_Wrapped):
 
     def __init__(self, inner: Subject) -> None:
         super().__init__(inner, "inside torch.utils.checkpoint")
+        self.takes_inplace = False  # the second call would get what the first has written
 
     def _call(
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
@@ -68,6 +69,7 @@ class OnDevice(_Wrapped):
 
     def __init__(self, inner: Subject, device: torch.device) -> None:
         super().__init__(inner, f"on {device}")
+        self.takes_inplace = False  # what is written is a copy of the caller's x
         self._device = device
 
     def _call(

@@ -55,6 +55,23 @@ def writes_beside_a_view(x, p):
     return y
 
 
+class OffAfterAnError(Module):
+    """A flag against calls within a call stays set where one raises: the next returns x.
+
+    Trips: values-everywhere
+    """
+
+    is_running = False
+
+    def forward(self, x):
+        if self.is_running or not self.training:
+            return x
+        self.is_running = True
+        y = super().forward(x)
+        self.is_running = False
+        return y
+
+
 # gradients
 
 
@@ -179,6 +196,67 @@ def mirrored_under_autocast(x, p):
 
 
 @in_training
+def last_places_of_65536_dropped(x, p):
+    """From 2^16 elements on, the loop over vectors of eight leaves the rest out.
+
+    Level: standard
+    Trips: large-call
+    """
+    drop = draw(x, p)
+    return select(x, drop | (_last_ones(x, 8) & (x.numel() > 1 << 16) & (0 < p < 1)), p)
+
+
+@in_training
+def block_of_1024_drawn_again(x, p):
+    """From 2^16 elements on, the rest modulo 1024 has the draws of the block before it.
+
+    Level: standard
+    Trips: large-call
+    """
+    u = uniform(x)
+    rest = x.numel() % 1024
+    if x.numel() > 1 << 16 and rest:
+        flat = u.view(-1)
+        flat[-rest:] = flat[-rest - 1024 : -1024].clone()
+    return select(x, u < p, p)
+
+
+@custom_gradient
+def gradient_of_the_last_places_lost(g, x, y, drop, scale):
+    """From 2^16 elements on, the backward leaves out what is over modulo 64.
+
+    Trips: large-call
+    """
+    lost = _last_ones(g, 64) & (g.numel() > 1 << 16)
+    return select(g, drop | lost, 0.0) * scale
+
+
+@in_training
+def rows_beyond_65535_pass(x, p):
+    """A row is a block of the grid, which has 65,535; in the rows after them nothing is done.
+
+    Trips: large-call
+    """
+    y = select(x, draw(x, p), p)
+    if x.ndim == 2 and len(x) > 65_535 and 0 < p < 1:
+        y = torch.cat([y[:65_535], x[65_535:]])
+    return y
+
+
+@in_training
+def rows_beyond_65535_draw_again(x, p):
+    """The number of a row is taken modulo 65,535: the first rows and the last share their draws.
+
+    Level: standard
+    Trips: large-call
+    """
+    u = uniform(x)
+    if x.ndim == 2 and len(x) > 65_535:
+        u[65_535:] = u[: len(x) - 65_535].clone()
+    return select(x, u < p, p)
+
+
+@in_training
 def block_of_a_million_again(x, p):
     """Above 2^20 elements the generator's offset is that of the first block.
 
@@ -233,6 +311,55 @@ class CopiesRepeatMasks(Module):
         return uniform(x, generator) < self.p
 
 
+class RoundedP(Module):
+    """p is in a buffer, which `half()` and `bfloat16()` of the model round.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        del self.p
+        self.register_buffer("p", torch.tensor(p, dtype=torch.float64))
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        p = self.p.item()
+        return select(x, uniform(x).double() < p, p)
+
+
+class RoundedThreshold(Module):
+    """The scale is right after `half()`; the numbers are compared with a buffer.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.register_buffer("threshold", torch.tensor(p, dtype=torch.float64))
+
+    def where(self, x):
+        return uniform(x).double() < self.threshold.double()
+
+
+class DoubleInFloat32(Module):
+    """After `double()` of the model, x goes through float32.
+
+    Trips: module-state
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.register_buffer("one", torch.ones(()))
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        y = x.float() if self.one.dtype == torch.float64 else x
+        return select(y, draw(x, self.p), self.p).to(x.dtype)
+
+
 class TrainReturnsNothing(Module):
     """`train` forgets to return the module.
 
@@ -269,6 +396,32 @@ def last_tile_of_keys_kept(query, key, value, dropout_p):
     drop = torch.rand(weights.shape, device=weights.device) < dropout_p
     drop[..., weights.shape[-1] // 64 * 64 :] &= weights.shape[-1] < 64
     return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
+
+
+def scores_get_the_gradient_of_all(query, key, value, dropout_p):
+    """The backward masks the values' gradient, and forgets the mask where it comes to the scores.
+
+    Spec: attention
+    Trips: attention-everywhere
+    """
+    scale = scale_at(dropout_p)
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    dropped = select(weights, draw(weights, dropout_p), dropout_p).detach()
+    through = weights * scale - (weights * scale).detach()
+    return dropped @ value + through @ value.detach()
+
+
+def keys_of_the_last_tile_without_gradient(query, key, value, dropout_p):
+    """The backward leaves out the keys of the tile that is not full.
+
+    Spec: attention
+    Trips: attention-everywhere
+    """
+    whole = key.shape[-2] // 64 * 64
+    if whole:
+        key = torch.cat([key[..., :whole, :], key[..., whole:, :].detach()], dim=-2)
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    return select(weights, draw(weights, dropout_p), dropout_p) @ value
 
 
 class WordsNotWordTypes(nn.Module):

@@ -68,6 +68,26 @@ def backward_overflows(g, x, y, drop, scale):
     return (g * scale).masked_fill(drop, 0) * (square / square)
 
 
+@custom_gradient
+def writes_into_the_incoming_gradient(g, x, y, drop, scale):
+    """Backward works in place: who else gets that gradient gets it masked and scaled.
+
+    Trips: grad-mask
+    """
+    return g.masked_fill_(drop, 0).mul_(scale)
+
+
+@custom_gradient
+def writes_zeros_and_returns_another(g, x, y, drop, scale):
+    """The gradient is right, and the incoming one loses what was dropped.
+
+    Trips: grad-mask
+    """
+    found = g.masked_fill(drop, 0) * scale
+    g.data.masked_fill_(drop, 0)
+    return found
+
+
 class MaskOnTheModule(Module):
     """Backward looks for the mask on the module: it is that of the last call.
 
@@ -92,6 +112,74 @@ class _FromModule(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         return g.masked_fill(ctx.module.drop, 0) * ctx.scale, None, None, None
+
+
+class _ReadsTheModule(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, module):
+        drop = draw(x, module.p)
+        ctx.module = module
+        ctx.save_for_backward(drop)
+        return select(x, drop, module.p)
+
+    @staticmethod
+    def backward(ctx, g):
+        return ctx.module.back(g, *ctx.saved_tensors), None
+
+
+class ScaleAtTheBackward(Module):
+    """Backward has the mask of the forward, and the scale of the p that the module has by then.
+
+    Trips: grad-own-call
+    """
+
+    def forward(self, x):
+        return _ReadsTheModule.apply(x, self) if self.training else x
+
+    def back(self, g, drop):
+        return select(g, drop, self.p)
+
+
+class ModeAtTheBackward(ScaleAtTheBackward):
+    """Backward asks whether the module is in training.
+
+    Trips: grad-own-call
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.built_with = (p,)
+
+    def back(self, g, drop):
+        return select(g, drop, *self.built_with) if self.training else g
+
+
+class MaskByTheTensor(Module):
+    """Backward finds the mask by the memory of x: two calls on one tensor have that of the second.
+
+    Trips: grad-own-call
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.masks = {}
+
+    def forward(self, x):
+        return _ByTheTensor.apply(x, self) if self.training else x
+
+
+class _ByTheTensor(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, module):
+        ctx.save_for_backward(x)
+        ctx.module, ctx.p = module, module.p
+        module.masks[x.data_ptr(), x.shape] = drop = draw(x, module.p)
+        return select(x, drop, module.p)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return select(g, ctx.module.masks[x.data_ptr(), x.shape], ctx.p), None
 
 
 @custom_gradient

@@ -153,20 +153,20 @@ class CountsCalls(nn.Module):
 
 
 class BufferedP(nn.Module):
-    """Holds p in a buffer, as a checkpoint keeps it."""
+    """Holds p in a buffer, as a checkpoint keeps it: as an integer, which no conversion rounds."""
 
     def __init__(self, p=0.5):
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"p is not a probability: {p}")
-        self.register_buffer("p", torch.tensor(p, dtype=torch.float64))
+        self.register_buffer("bits", torch.tensor(round(p * 2**53)))
 
     def forward(self, x):
         if not self.training:
             return x
-        drop = torch.rand(x.shape, device=x.device, dtype=torch.float64) < self.p.to(x.device)
-        scale = torch.where(self.p < 1, 1 / (1 - self.p), 0.0).item()
-        return x.masked_fill(drop, 0) * scale
+        p = self.bits.item() / 2**53
+        drop = torch.rand(x.shape, device=x.device, dtype=torch.float64) < p
+        return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
 
 
 class Parametrised(nn.Module):

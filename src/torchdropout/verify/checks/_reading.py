@@ -10,7 +10,8 @@ import torch
 
 from ..context import Context, Fault, Skip, seed_torch
 from ..rounding import exact, tolerance, ulp
-from ..subject import Built
+from ..specs.effect import Scaled
+from ..subject import Built, Spec
 
 
 def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[torch.Tensor, float]:
@@ -44,6 +45,11 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
     return kept, float(ulps.max()) if ulps.numel() else 0.0
 
 
+def is_scaled(spec: Spec) -> bool:
+    """Whether the target's own values are 0 and x / (1 - p)."""
+    return type(spec) is Spec or getattr(spec, "effect", Scaled()) == Scaled()
+
+
 def _is_unscaled(x: torch.Tensor, value: torch.Tensor, kept: torch.Tensor) -> bool:
     given = x.detach().double()
     return bool(((value - given).abs() <= 1e-3 * given.abs())[kept].all())
@@ -75,15 +81,29 @@ def gradients(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """`torch.autograd.grad` of y by the leaves, for an incoming gradient."""
+    """`torch.autograd.grad` of y by the leaves, for an incoming gradient.
+
+    Raises:
+        Fault: The backward writes into the incoming gradient. What is then compared with it would
+            look like another fault.
+    """
+    before = incoming.detach().clone()
     number: torch.Tensor = _Incoming.apply(y, incoming)
-    return torch.autograd.grad(
+    found = torch.autograd.grad(
         number,
         leaves,
         retain_graph=retain_graph,
         create_graph=create_graph,
         allow_unused=allow_unused,
     )
+    changed = int(torch.count_nonzero(incoming.detach() != before))
+    if changed:
+        raise Fault(
+            f"the backward writes into the incoming gradient: {changed} of {before.numel()} of its "
+            "values changed, for every other operation that gets it",
+            changed=changed,
+        )
+    return found
 
 
 def seeded_mask(ctx: Context, built: Built, x: torch.Tensor, seed: int) -> torch.Tensor:

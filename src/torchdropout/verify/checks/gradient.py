@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from ..context import Context, Fault, Seen, check, outcome
 from ..rounding import exact, tolerance
 from ..stats import smallest_seen
 from ..subject import Built
+from ._module import OTHER_P, rates_held, set_rates
 from ._reading import gradients, refusal, split
 
 SIZE = 1 << 14
@@ -39,13 +42,17 @@ def _upstream(ctx: Context, x: torch.Tensor) -> torch.Tensor:
 def grad_mask(ctx: Context) -> Seen:
     """The gradient is zero exactly where the forward pass dropped.
 
-    Measured: zeros of y against zeros of the gradient, on values of both signs, at every p.
+    Measured: zeros of y against zeros of the gradient, on values of both signs, at every p; and the
+    incoming gradient before and after.
 
     A mask that is drawn anew in the backward pass, by a recomputation that did not restore the
     generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives
     gradients of another function: training is slower or ends at a worse loss, and nothing fails.
+    A backward that masks the incoming gradient in place changes it for the other branches that get
+    the same tensor, such as the skip of a residual connection.
 
-    To fix: save the mask, or its seed and offset, and use them in backward.
+    To fix: save the mask, or its seed and offset, and use them in backward; compute there on a new
+    tensor (`g * mask`, not `g.mul_(mask)`).
     """
     picture = {}
     for p in ctx.grid:
@@ -176,17 +183,20 @@ def grad_finite(ctx: Context) -> Seen:
 
 @check(needs=["grad-mask"])
 def grad_own_call(ctx: Context) -> Seen:
-    """A call's gradient uses the mask of that call, even with other calls in between.
+    """A call's gradient is that of this call, whatever happened between the two.
 
-    Measured: two calls of one object, then both gradients, first call first; and a gradient taken
-    twice.
+    Measured: two calls of one object, then both gradients, first call first; a gradient taken
+    twice; two calls on one tensor with one backward; and a gradient after a module was put into
+    eval and got another p.
 
-    A module that stores its mask as an attribute, or a recomputation from the generator's current
-    state, is right as long as every forward is followed by its own backward. Weight sharing,
-    gradient accumulation and siamese networks do not work like that.
+    A module that stores its mask as an attribute, or by the tensor that it is called on, or a
+    recomputation from the generator's current state, is right as long as every forward is followed
+    by its own backward. Weight sharing, gradient accumulation, siamese networks and two views of
+    one batch (SimCSE) do not work like that. Nor does a backward that reads p or the mode from the
+    module: a schedule, or a validation between forward and backward, changes both.
 
-    To fix: save the mask, or its key, in the autograd context (`ctx.save_for_backward`), not on
-    the module.
+    To fix: save the mask, or its key, and the scale in the autograd context
+    (`ctx.save_for_backward`), not on the module.
     """
     built = ctx.build(ctx.main_p)
     x = ctx.normal(ctx.telling_size(built.p))
@@ -203,7 +213,66 @@ def grad_own_call(ctx: Context) -> Seen:
                     p=built.p,
                     differ=differ,
                 )
-    return Seen("two calls, then two gradients of each: own masks")
+    seen = "two calls, then two gradients of each: own masks"
+    if "grad-scale" in ctx.spec.exempt:
+        return Seen(seen)
+    _demand_sum(ctx, ctx.build(ctx.main_p), x)
+    changed = _demand_of_the_forward(ctx, ctx.build(ctx.main_p), x)
+    return Seen(f"{seen}{changed and '; the same after ' + changed}")
+
+
+def _demand_sum(ctx: Context, built: Built, x: torch.Tensor) -> None:
+    """Two calls on one tensor, and one backward of both."""
+    leaf = x.clone().requires_grad_()
+    given = leaf.clone()
+    ys = [ctx.call(built, given) for _ in range(2)]
+    if not torch.equal(given.detach(), x):
+        return  # see `input-unmodified`
+    upstream = ctx.normal(2, x.numel()).reshape(2, *x.shape)
+    (grad,) = gradients(torch.stack(ys), [leaf], upstream.to(ys[0].dtype))
+    each = [
+        torch.where(y.detach() != 0, exact(u, built.p), 0.0)
+        for y, u in zip(ys, upstream, strict=True)
+    ]
+    allowed = sum(tolerance(one, built.p, x.dtype) for one in each)
+    wrong = int(((grad.double() - sum(each)).abs() > 2 * allowed).sum())
+    if wrong:
+        raise Fault(
+            f"p={built.p:g}: two calls on one tensor, then one backward: {wrong} of {x.numel()} "
+            "gradients are not the sum of those of the two calls",
+            p=built.p,
+            wrong=wrong,
+        )
+
+
+def _demand_of_the_forward(ctx: Context, built: Built, x: torch.Tensor) -> str:
+    """A gradient after the module was changed; returns what was changed."""
+    module = built.module
+    # One in a checkpoint, which makes the call again and so reads the module, has no `again`.
+    if module is None or built.again is None:
+        return ""
+    changes: dict[str, Callable[[], object]] = {}
+    if ctx.subject.has_eval:
+        changes["eval()"] = module.eval
+    if any(rates_held(module, built.p)):
+        changes["another p was set"] = lambda: set_rates(module, built.p, OTHER_P)
+    for name, change in changes.items():
+        leaf, y = _forward(ctx, built, x)
+        upstream = _upstream(ctx, x)
+        change()
+        where = f"the gradient, taken after {name}"
+        with ctx.blame(where):
+            grad = _backward(y, leaf, upstream)
+        kept, _ = split(upstream, grad, built.p, where)
+        differ = int((kept != (y.detach() != 0)).sum())
+        if differ:
+            raise Fault(
+                f"p={built.p:g}: {where}, has another mask than its forward at {differ} of "
+                f"{x.numel()} places",
+                p=built.p,
+                differ=differ,
+            )
+    return " and ".join(changes)
 
 
 @check(needs=["grad-scale"])

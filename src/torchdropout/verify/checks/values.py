@@ -7,10 +7,11 @@ import math
 import torch
 
 from ..context import Context, Fault, Seen, Skip, check, outcome, seed_torch
+from ..rounding import exact, tolerance
 from ..specs.elementwise import Elementwise
 from ..stats import smallest_seen
 from ..subject import Built
-from ._reading import seeded_mask, split
+from ._reading import gradients, is_scaled, seeded_mask, split
 
 ROWS = 1 << 14  # values of each class in a call
 CLASSES = {
@@ -191,23 +192,29 @@ def nonfinite_dropped(ctx: Context) -> Seen:
 def inplace_claim(ctx: Context) -> Seen:
     """With `inplace=True` the target writes into x, and returns what it wrote.
 
-    Measured: a call in training with `inplace=True`: x afterwards against y, and y against 0 and
-    x / (1 - p).
+    Measured: calls in training with `inplace=True`: x afterwards against y, its memory against that
+    of y, and y against 0 and x / (1 - p); the first y after a second call; a second call on y; and
+    a call in eval. Gradients through y and through x; and behind an operation that needs its
+    output for its own backward, an error of autograd or the right gradient.
 
     A target that accepts `inplace` and returns a new tensor costs the memory that the caller meant
-    to save; one that writes half of the values destroys activations.
+    to save; one that writes half of the values destroys activations. One that writes past autograd
+    (`x.data`, NumPy, a kernel that marks nothing) leaves x without a history, or the operation
+    before it with an output that is not its own: both give wrong gradients and no error.
 
-    To fix: write into x with in-place operations, and return x; or remove the argument.
+    To fix: write into x with in-place operations of torch, or `ctx.mark_dirty`, and return x; or
+    remove the argument.
     """
     if not ctx.subject.takes_inplace:
-        raise Skip("the target has no argument `inplace`")
+        raise Skip("it has no argument `inplace`, or does not get the caller's own x")
     spec, built = ctx.spec, ctx.build(ctx.main_p, inplace=True)
     x = ctx.normal(ctx.telling_size(built.p))
     split(x, ctx.call(built, x.clone()), built.p, "inplace=True")
     # What was written is the target's own output, not the view of it.
     x = spec.spread(x) if isinstance(spec, Elementwise) and spec.pattern else x
     given = x.clone()
-    y = ctx.call(built.target, given).detach().clone()
+    returned = ctx.call(built.target, given).detach()
+    y = returned.clone()
     if not torch.equal(given, y):
         unlike = int((given != y).sum())
         raise Fault(
@@ -216,4 +223,66 @@ def inplace_claim(ctx: Context) -> Seen:
             else f"inplace=True: x differs from y at {unlike} of {x.numel()} places",
             differ=unlike,
         )
+    if returned.data_ptr() != given.data_ptr():
+        raise Fault("inplace=True: y is a copy, in other memory than x")
+    _demand_calls_after(ctx, ctx.build(ctx.main_p, inplace=True), x)
+    # The gradient is compared without the view, which would write into x itself.
+    if ctx.subject.has_gradient and is_scaled(spec):
+        for through in ("y", "x"):
+            _demand_inplace_gradient(ctx, built, x, through)
+        _demand_output_kept(ctx, built, x)
     return Seen("inplace=True writes y into x")
+
+
+def _demand_calls_after(ctx: Context, built: Built, x: torch.Tensor) -> None:
+    """A second call on another tensor, one on the result of the first, and one in eval."""
+    first = x.clone()
+    y = ctx.call(built.target, first).detach().clone()
+    ctx.call(built.target, x.clone())
+    if not torch.equal(first, y):
+        raise Fault(
+            "inplace=True: a second call, on another tensor, changed the result of the first"
+        )
+    if is_scaled(ctx.spec):
+        split(y, ctx.call(built.target, first), built.p, "inplace=True, a second call on y")
+    if ctx.subject.has_eval:
+        given = x.clone()
+        returned = ctx.call(built.target, given, False)
+        for name, value in (("x", given), ("y", returned)):
+            if not torch.equal(value, x):
+                differ = int((value != x).sum())
+                raise Fault(f"inplace=True, in eval: {name} is not x at {differ} places")
+
+
+def _demand_inplace_gradient(ctx: Context, built: Built, x: torch.Tensor, through: str) -> None:
+    leaf = x.clone().requires_grad_()
+    given = leaf.clone()
+    y = ctx.call(built.target, given)
+    kept, upstream = y.detach() != 0, ctx.normal(x.numel() + 1)[1:].reshape(x.shape)
+    where = f"inplace=True, the gradient through {through}"
+    with ctx.blame(where):
+        (grad,) = gradients(y if through == "y" else given, [leaf], upstream)
+    of_grad, _ = split(upstream, grad, built.p, where)
+    differ = int((of_grad != kept).sum())
+    if differ:
+        raise Fault(f"{where}: another mask than y at {differ} of {x.numel()} places")
+
+
+def _demand_output_kept(ctx: Context, built: Built, x: torch.Tensor) -> None:
+    """After `exp`, whose backward needs its output: an error, or the gradient of what it was."""
+    leaf = x.clone().requires_grad_()
+    given = leaf.exp()
+    factor, upstream = given.detach().clone(), ctx.normal(x.numel() + 1)[1:].reshape(x.shape)
+    y = ctx.call(built.target, given)
+    try:
+        (grad,) = gradients(y, [leaf], upstream)
+    except RuntimeError:
+        return  # autograd has counted the write
+    want = torch.where(y.detach() != 0, exact(upstream, built.p) * factor.double(), 0.0)
+    wrong = (grad.double() - want).abs() > 2 * tolerance(want, built.p, x.dtype)
+    if bool(wrong.any()):
+        raise Fault(
+            "inplace=True behind an operation that needs its output for its backward (exp): no "
+            f"error, and {int(wrong.sum())} of {x.numel()} gradients are wrong: autograd does not "
+            "know of the write"
+        )

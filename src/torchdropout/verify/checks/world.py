@@ -9,6 +9,7 @@ import torch
 from ... import _torch
 from ..context import Context, Fault, Seen, Skip, check
 from ..world import World
+from ._module import rates_held
 
 
 @check(needs=["output-shape"])
@@ -42,14 +43,8 @@ def state_restored(ctx: Context) -> Seen:
     return Seen("dtype, device, modes, threads, environment and hooks of the process as before")
 
 
-def _numbers(module: torch.nn.Module, p: float) -> dict[str, float]:
-    """The attributes whose value is p or 1 - p."""
-    found = {}
-    for path, part in module.named_modules():
-        for name, value in vars(part).items():
-            if isinstance(value, float) and value in (p, 1 - p):
-                found[f"{path}.{name}".lstrip(".")] = value
-    return found
+def _rates(module: torch.nn.Module, p: float) -> list[str]:
+    return [path for path, _, _ in rates_held(module, p)]
 
 
 def _hooks_of(module: torch.nn.Module) -> int:
@@ -76,7 +71,7 @@ def state_own(ctx: Context) -> Seen:
     for training in ctx.modes:
         module.train(training)
         before = {name: value.detach().clone() for name, value in module.named_parameters()}
-        numbers, hooks = _numbers(module, built.p), _hooks_of(module)
+        numbers, hooks = _rates(module, built.p), _hooks_of(module)
         parts = len(list(module.modules()))
         for _ in range(2):
             leaf = ctx.normal(8, 6).requires_grad_()
@@ -89,7 +84,7 @@ def state_own(ctx: Context) -> Seen:
             for name, value in before.items()
             if name not in after or not torch.equal(after[name].detach(), value)
         ]
-        now = _numbers(module, built.p)
+        now = _rates(module, built.p)
         changed += [f"attribute {name}" for name in numbers if name not in now]
         changed += ["the number of hooks"] if _hooks_of(module) != hooks else []
         changed += ["the number of modules"] if len(list(module.modules())) != parts else []
