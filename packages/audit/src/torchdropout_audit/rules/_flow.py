@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, is_no_rate, words
-from ._dropouts import is_local_dropout, names_dropout
+from ._dropouts import holds_layers, is_local_dropout, names_dropout
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 from ._turns import last_turns
 from ._values import Listed, Made, Part, Value, Values
@@ -399,7 +399,7 @@ class Flow:
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
         of_dropout = self._inside and self._inside[-1].cls
-        if of_dropout and names_dropout(of_dropout.name):
+        if of_dropout and names_dropout(of_dropout.name) and not self._is_block(of_dropout):
             return passed  # this is inside a dropout, whose callers are not here
         if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
@@ -514,8 +514,11 @@ class Flow:
 
     def _only_drops(self, made: Made) -> bool:
         """Whether a Module is a dropout by its name, and not one with weights: `LSTMDropout`."""
-        is_other = not _LINEAR.isdisjoint(words(made.cls.name))
-        return is_local_dropout(self.code, made.call.node) and not is_other
+        return is_local_dropout(self.code, made.call.node) and not self._is_block(made.cls)
+
+    def _is_block(self, cls: Class) -> bool:
+        """Whether a class has weights, by its name or by what it builds."""
+        return not _LINEAR.isdisjoint(words(cls.name)) or holds_layers(self.code, cls)
 
     def _of_lambda(self, function: ast.Lambda, call: ast.Call, state: _State) -> _Passed:
         if function in self._lambdas:

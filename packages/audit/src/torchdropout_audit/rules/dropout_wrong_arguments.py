@@ -1,4 +1,4 @@
-"""TD106: a call of a dropout that raises a TypeError."""
+"""TD106: a call of a dropout that raises an error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RNNS, SDPA, Call, Class, Code
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RATES, RNNS, SDPA, Call, Class, Code
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
 from ._edits import add_training
+from ._reaching import reaching
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -118,18 +119,22 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     rule looks for a keyword that does not exist, for required arguments that are missing, and for
     more arguments by position than there are parameters, in calls of torch's dropouts, attention,
     Transformer layers and RNNs; and for a dropout module of a class that is called without an
-    input, or with `p` or `training`.
+    input, or with `p` or `training`. It also looks for a dropout module in place of the rate, as in
+    `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`.
 
-    Each of them raises a TypeError when it is called, which may be in a branch that no test runs.
+    Each of them raises an error when it is called, which may be in a branch that no test runs.
     A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
     call that is expected to raise.
 
-    To fix: rename the keyword, or give what is missing.
+    To fix: rename the keyword, or give what is missing; in place of a module give its rate,
+    `self.dropout.p`.
     """
     for call in code.calls:
         found = wrong_arguments(code, call)
         if found is None and call.name is None:
             found = _applied(code, call)
+        if found is None and call.name in _SIGNATURES:
+            found = _module_as_rate(code, call)
         if found is not None and not is_refused(code, call.node):
             yield found
 
@@ -148,6 +153,27 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
     if signature is None or call.partial is not None:  # a partial binds what a call lacks
         return None
     return next(_wrong(code, call, signature), None)
+
+
+def _module_as_rate(code: Code, call: Call) -> Hit | None:
+    """Finds a dropout module that is given as the rate."""
+    parameter = RATES.get(call.name or "", "")
+    given = call.argument(parameter) if parameter else None
+    written = (*call.node.args, *(each.value for each in call.node.keywords))
+    if not isinstance(given, (ast.Name, ast.Attribute)) or given not in written:
+        return None  # a partial or a dict has it
+    if reaching(code, given) not in _built(code):
+        return None
+    text = code.text_of(given)
+    callee, end = code.text_of(call.node.func), code.span(given)[1]
+    is_late = call.name == "torch.nn.MultiheadAttention"
+    raises = "its forward raises an error" if is_late else "the call raises an error"
+    return Hit(
+        given,
+        f"{text} is a dropout module, and {callee} takes a number as {parameter}: {raises}",
+        f"{text}.p",
+        Fix(f"give {text}.p", (Edit(end, end, ".p"),)),
+    )
 
 
 def _applied(code: Code, call: Call) -> Hit | None:
