@@ -295,15 +295,21 @@ class Values:
         """Returns the layers of a class of the file that is a `Sequential`."""
         if not self.code.is_sequential(cls):
             return None
-        parts: list[Part] = []
-        for one in cls.lineage():
-            for call in self._inits.get(one, ()):
-                for each in call.node.args:
-                    parts += self._given(each, cls, 0)
-        method = cls.method("__init__")
-        if method is not None:
-            parts = self._grown(parts, method, "self", cls, None, None, 0)
+        first = next((one for one in cls.lineage() if "__init__" in one.methods), None)
+        parts = [] if first is None else self._init_parts(first, cls, 0)
         return Listed(tuple(parts), is_chain=True)
+
+    def _init_parts(self, one: Class, cls: Class, depth: int) -> list[Part]:
+        """Returns the layers that the `__init__` of a class, or of a base, makes its own."""
+        parts: list[Part] = []
+        above = next((base for base in one.lineage()[1:] if "__init__" in base.methods), None)
+        for call in self._inits.get(one, ()) if depth < _DEEPEST else ():
+            if above is None:
+                parts += [part for each in call.node.args for part in self._given(each, cls, 0)]
+            else:
+                with self.within(Made(above, call)):
+                    parts += self._init_parts(above, cls, depth + 1)
+        return self._grown(parts, one.methods["__init__"], "self", cls, None, None, 0)
 
     # --- Expressions ----------------------------------------------------------------------------
 

@@ -136,8 +136,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     mode and only others of these are put back. A model counts as trained if this file calls its
     `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
     loop, or a function that it calls, applies it with gradients. A model whose parameters are
-    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`. A function that
-    trains only a model that it builds itself, such as a classifier of embeddings, restores no other.
+    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`. A function
+    that trains only a model that it builds, such as a classifier of embeddings, restores no other.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
