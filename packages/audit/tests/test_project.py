@@ -98,6 +98,20 @@ class TestFind:
         assert (there.target.name, Path(there.code.path).name) == ("Encoder", "encoder.py")
 
     @pytest.mark.parametrize(
+        "line",
+        [
+            "sys.path.append('models')",
+            "sys.path.insert(0, '../models')",
+            "sys.path.append(os.path.join(HERE, '../models'))",
+            "sys.path.append(str(Path(__file__).parent / '../models'))",
+        ],
+    )
+    def test_a_folder_that_the_file_adds_to_the_path(self, line):
+        text = f"{line}\nfrom encoder import Encoder as x"
+        assert found("tools/main.py", text).target.name == "Encoder"
+        assert found("tools/other.py", text.replace("models", "../more")) is None
+
+    @pytest.mark.parametrize(
         "init",
         [
             "from .encoder import Encoder",

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from .code import Call, Class, Code, Found, Function
@@ -25,6 +26,8 @@ _MOST_NAMES = 50_000  # that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # of a name
 _MOST_IMPORTED = 30  # files that one file imports
+_MOST_ADDED = 5  # folders that a file adds to the path
+_ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
 _LOOKING = frozenset(("isinstance", "issubclass"))
 
 
@@ -53,6 +56,7 @@ class Project:
         self._found: dict[tuple[Path, str], Found | None] = {}
         self._depth = 0
         self._texts: dict[Path, bytes] | None = None
+        self._folders: dict[Path, Sequence[Path]] = {}
 
     def begin(self) -> None:
         """Counts the questions of the next file."""
@@ -175,7 +179,28 @@ class Project:
             if found is not None:
                 return found
             folder = folder.parent
+        for folder in self._added(path):
+            found = _module(folder, parts)
+            if found is not None:
+                return found
         return None
+
+    def _added(self, path: Path) -> Sequence[Path]:
+        """Returns the folders of the project that a file adds to `sys.path`, as far as it says."""
+        if path not in self._folders:
+            text = b""
+            try:
+                if path.stat().st_size <= _MOST_BYTES:
+                    text = path.read_bytes()
+            except OSError:
+                pass  # a text alone
+            said = [
+                m[1].decode(errors="replace") for m in islice(_ADDS.finditer(text), _MOST_ADDED)
+            ]
+            starts = (path.parent, self._root)
+            joined = (_absolute(str(at / each)) for each in said for at in starts)
+            self._folders[path] = [each for each in joined if self._is_inside(each)]
+        return self._folders[path]
 
     def _is_inside(self, folder: Path) -> bool:
         return folder == self._top or self._top in folder.parents

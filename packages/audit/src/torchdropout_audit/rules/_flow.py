@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, is_no_rate, words
+from ._abroad import abroad, class_of_project
 from ._dropouts import holds_layers, is_local_dropout, names_dropout
+from ._rule import kept
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 from ._turns import last_turns
 from ._values import Listed, Made, Part, Value, Values
@@ -19,6 +21,7 @@ _WEIGHTS = ast.expr()  # stands for the result of a softmax
 _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_PLACES = 50  # of one graph
+_MOST_AWAY = 2  # files that a value goes through one after the other
 _MOST_STEPS = 20_000  # statements of one file that are followed
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
@@ -91,6 +94,8 @@ class Flow:
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
         self._steps = 0
+        self._away = 0  # how many files are on the way to this one
+        self._through: dict[tuple[Call, ...], tuple[Layer | None, bool] | None] = {}
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
@@ -600,12 +605,54 @@ class Flow:
             return self._normalised(layer, passed)
         is_known = layer.name.startswith(("torch.", *_GRAPHS))
         if not is_known:
+            elsewhere = self._elsewhere(layer, passed)
+            if elsewhere is not None and elsewhere[0] is not None:
+                norm = elsewhere[0]
+                return self._normalised(replace(layer, name=norm.name, call=norm.call), passed)
+            if elsewhere is not None and elsewhere[1]:
+                return passed
             said = words(_said(layer))
             is_plain = not ACTIVATIONS.isdisjoint(said) or (
                 not _LINEAR.isdisjoint(said) and _OPEN.isdisjoint(said)
             )
             return passed if is_plain else _NONE
         return passed - {_WEIGHTS} if "Norm" not in name and _carries(name) else _NONE
+
+    # --- Other files ----------------------------------------------------------------------------
+
+    def through(self, cls: Class, call: Call, away: int = 0) -> tuple[Layer | None, bool]:
+        """Follows a value that has passed a dropout through a Module.
+
+        Args:
+            cls: The class of the Module.
+            call: The call that builds it.
+            away: How many files are on the way to this one.
+
+        Returns:
+            The BatchNorm that it comes to first, and whether it leaves as one that was dropped.
+        """
+        mark = ast.expr()
+        self._layers[mark] = Layer(mark)
+        before, self._away = self._away, away
+        after = self._link(Made(cls, call), frozenset((mark,)))
+        self._away = before
+        _, norm = self.found.pop(mark, (None, None))
+        return norm, mark in after
+
+    def _elsewhere(self, layer: Layer, passed: _Passed) -> tuple[Layer | None, bool] | None:
+        """Returns what a Module of another file does to a value, if it decides a finding."""
+        if not passed - {_WEIGHTS} or layer.call is None or self._away >= _MOST_AWAY:
+            return None
+        stack = self.values.stack
+        key = (layer.call, *(call for _, call in stack))
+        if key not in self._through:
+            found = class_of_project(self.code, layer.name)
+            self._through[key] = None  # for Modules that hold one another
+            if found is not None:
+                call = abroad(self.code, layer.call, stack)
+                flow = _flow(found[0])
+                self._through[key] = flow.through(found[1], call, self._away + 1)
+        return self._through[key]
 
     def _followed(
         self,
@@ -633,6 +680,11 @@ class Flow:
         if function in self._inside or len(self._inside) > _DEEPEST:
             return _NONE
         return self._body(function, _State(cls, given))
+
+
+@kept
+def _flow(code: Code) -> Flow:
+    return Flow(code, Reader(code))
 
 
 _BATCH_NORMS = frozenset(

@@ -202,6 +202,11 @@ class Values:
         yield
         self._within = before
 
+    @property
+    def stack(self) -> Stack:
+        """The Modules that are read, innermost first."""
+        return self._within
+
     def is_always(self, expr: object, value: object) -> bool:
         """Whether an expression is surely a value in the Module that is read."""
         return self._constants.is_always(expr, (value,), self._within)
@@ -804,7 +809,8 @@ class Values:
     def _around(
         self, node: ast.AST, above: set[ast.AST]
     ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
-        """Returns the loops around a node, and the options, outermost first."""
+        """Returns the loops around a node, and the options that are not known, outermost first."""
+        self._depends = True
         loops: list[ast.AST] = []
         under: list[tuple[_Option, bool]] = []
         for parent in self.code.parents(node):
@@ -813,7 +819,8 @@ class Values:
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
             elif isinstance(parent, ast.If):
-                under.append(((parent, ()), self.code.is_in(node, parent, "body")))
+                if self.truth(parent.test) is None:
+                    under.append(((parent, ()), self.code.is_in(node, parent, "body")))
             elif isinstance(parent, ast.IfExp):
                 under.append(((parent, ()), node is parent.body))
             node = parent
