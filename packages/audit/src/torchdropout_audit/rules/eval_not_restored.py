@@ -136,8 +136,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     mode and only others of these are put back. A model counts as trained if this file calls its
     `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
     loop, or a function that it calls, applies it with gradients. A model whose parameters are
-    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`. A function
-    that trains only a model that it builds, such as a classifier of embeddings, restores no other.
+    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
@@ -368,8 +367,6 @@ class _Reader:
         self._read: dict[ast.AST, _Inside] = {}
         self._last: dict[int, ast.stmt | None] = {}
         self._made: dict[ast.AST, set[str]] = {}
-        self._busy: set[ast.AST] = set()  # what is being read
-        self._owning: dict[Function, bool] = {}
         self._inputs: dict[ast.AST, set[str]] = {}
         self._moved: dict[ast.AST, bool] = {}
         self._frozen: dict[ast.AST, bool | None] = {}
@@ -426,8 +423,7 @@ class _Reader:
         if function is None:
             return set()
         inside = self.inside(function.node)
-        restores = inside.restores and not self._trains_its_own(inside, function)
-        return set() if restores else self._outside_all(inside.evals, function, node)
+        return set() if inside.restores else self._outside_all(inside.evals, function, node)
 
     def _function(self, node: ast.Call) -> Function | None:
         """Returns the function of the file that a call runs, of an object that it builds too."""
@@ -438,27 +434,6 @@ class _Reader:
             cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
             found = cls.method(func.attr) if isinstance(cls, Class) else None
         return found if isinstance(found, Function) else None
-
-    def _trains_its_own(self, inside: _Inside, function: Function) -> bool:
-        """Whether a function trains only models that it builds: a classifier of embeddings."""
-        if function.node in self._busy or inside.is_open or not inside.restored:
-            return False
-        if function not in self._owning:
-            self._owning[function] = all(self._owns(each, function) for each in inside.restored)
-        return self._owning[function]
-
-    def _owns(self, model: str, function: Function) -> bool:
-        """Whether a model is a local name for what a class, that is given no model, builds."""
-        uses = self.code.names_in(function.node).get(model, ())
-        values = self.code.assigned(uses[0]) if uses and model not in function.names else ()
-        return bool(values) and all(
-            isinstance(call, ast.Call)
-            and self.code.function_of(call) is function
-            and _last(call)[:1].isupper()
-            and not any(_may_be_model(each, function) for each in call.args)
-            and not any(_may_be_model(each.value, function) for each in call.keywords)
-            for call in (_unmoved(each) if each is not None else None for each in values)
-        )
 
     def _outside_all(self, models: set[str], function: Function, node: ast.Call) -> set[str]:
         return {name for each in models if (name := self.outside(each, function, node))}
@@ -728,7 +703,6 @@ class _Reader:
         if depth > _DEEPEST:
             return found
         self._read[node] = found  # a function that calls itself adds nothing
-        self._busy.add(node)
         waiting = list(ast.iter_child_nodes(node))
         while waiting:
             each = waiting.pop()
@@ -737,7 +711,6 @@ class _Reader:
             waiting += ast.iter_child_nodes(each)
             if isinstance(each, ast.Call):
                 self._add(each, found, depth)
-        self._busy.discard(node)
         return found
 
     def _add(self, node: ast.Call, found: _Inside, depth: int) -> None:
@@ -761,11 +734,10 @@ class _Reader:
             found.applies.add(_dotted(func))
         if function is not None:
             inner = self.inside(function.node, depth + 1)
-            if not self._trains_its_own(inner, function):
-                found.restores |= inner.restores
-                found.is_open |= inner.restores
-                found.backward |= inner.backward
-                found.steps |= inner.steps
+            found.restores |= inner.restores
+            found.is_open |= inner.restores
+            found.backward |= inner.backward
+            found.steps |= inner.steps
             if len(found.evals) < _MOST_MODELS:
                 found.evals |= self._outside_all(inner.evals, function, node)
             if is_trained:
@@ -774,12 +746,6 @@ class _Reader:
             is_training = _may_restore(func)
             found.restores |= is_training
             found.is_open |= is_training
-
-
-def _may_be_model(expr: ast.expr, function: Function) -> bool:
-    """Whether an argument may be a model that a function is given: a parameter, `self.net`."""
-    is_own = _dotted(expr).startswith("self.") or isinstance(expr, ast.Starred)
-    return is_own or (isinstance(expr, ast.Name) and expr.id in {"self", *function.names})
 
 
 def _asks_for_last(test: ast.expr) -> bool:
