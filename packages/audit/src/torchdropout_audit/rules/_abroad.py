@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
 from ..code import UNKNOWN, Call, Class, Code
 from ._constants import ByDefault, Stack, constants
 
+_MOST_STARS = 5  # modules of which all names are imported
 _MOST_GIVEN = 30  # arguments of one call
 
 
-def class_of_project(code: Code, name: str) -> tuple[Code, Class] | None:
-    """Returns a Module of another file by its qualified name, with its file; None if it is none.
+def class_of_project(code: Code, call: Call) -> tuple[Code, Class] | None:
+    """Returns the Module of another file that a call builds, with its file; None for another call.
 
     Args:
-        code: The file that uses it.
-        name: The name.
+        code: The file of the call.
+        call: The call.
     """
-    found = code.project.find(code, name) if code.project is not None and name else None
-    target = None if found is None else found.target
-    if found is None or not isinstance(target, Class) or not target.is_module:
+    if code.project is None:
         return None
-    return found.code, target
+    func = call.node.func
+    names: Sequence[str] = () if call.name is None else (call.name,)
+    if not names and isinstance(func, ast.Name) and not code.bindings(func):
+        names = code.passed_on(func.id)[:_MOST_STARS]  # `from layers import *`
+    for name in names:
+        found = code.project.find(code, name)
+        if found is not None and isinstance(found.target, Class):
+            return (found.code, found.target) if found.target.is_module else None
+    return None
 
 
 def abroad(code: Code, call: Call, stack: Stack = ()) -> Call:

@@ -646,7 +646,7 @@ class Flow:
         stack = self.values.stack
         key = (layer.call, *(call for _, call in stack))
         if key not in self._through:
-            found = class_of_project(self.code, layer.name)
+            found = class_of_project(self.code, layer.call)
             self._through[key] = None  # for Modules that hold one another
             if found is not None:
                 call = abroad(self.code, layer.call, stack)

@@ -264,10 +264,11 @@ class Values:
                 if self._runs(given.node):
                     for value in self.of(given.value, cls, depth):
                         yield self._grown_attribute(value, cls, each, depth)
-        for one in cls.lineage():
-            for pattern, expr in self._named.get(one, ()):
-                if pattern.matches(name):
-                    yield from self.of(expr, cls, depth)
+        named = [each for one in cls.lineage() for each in self._named.get(one, ())]
+        alike = [each for each in named if each[0] == name]  # that is how the name is computed
+        for pattern, expr in alike or named:
+            if pattern.matches(name):
+                yield from self.of(expr, cls, depth)
 
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""
