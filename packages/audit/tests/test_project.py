@@ -376,3 +376,11 @@ class TestAudit:
         report, _ = audit_data(RNN.encode() + b"# more", "net.py")
         assert len(report.findings) == 1
         assert audit_data(RNN.encode(), "<stdin>")[0].findings == ()
+
+
+def test_a_module_that_is_called_setup_is_no_mark_of_a_project():
+    write(Path("models/__init__.py"), "")
+    write(Path("models/setup.py"), "")
+    write(Path("options.py"), "class Options: ...")
+    there = found("models/net.py", "from options import Options as x")
+    assert there.target.name == "Options"

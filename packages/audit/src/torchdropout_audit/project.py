@@ -121,6 +121,16 @@ class Project:
             if other is not None and not other.is_test and home in self._imports(other):
                 yield other
 
+    def programs(self, code: Code, option: str) -> Iterator[Code]:
+        """Yields the files of the project that have an option of the command line, `--option`."""
+        self.questions += 1
+        home = _real(Path(code.path))
+        for name in dict.fromkeys((option, option.replace("_", "-"))):
+            for path in self._mentioning(name, rb"[\"']--?%b[\"']"):
+                other = None if _real(path) == home else self._read(path)
+                if other is not None and not other.is_test:
+                    yield other
+
     def _imports(self, code: Code) -> Iterator[Path]:
         """Yields the files that a source imports, or names parts of."""
         path = _absolute(code.path)
@@ -330,8 +340,9 @@ def _root(folder: Path, run: int) -> Path:
     """Returns the folder of the project that files in a folder belong to."""
     above = (folder, *folder.parents)
     for each in above:
-        if any((each / mark).exists() for mark in _MARKS):
-            return each
+        marks = [mark for mark in _MARKS if (each / mark).exists()]
+        if marks and (marks != ["setup.py"] or not (each / "__init__.py").exists()):
+            return each  # a setup.py within a package is one of its modules
     here = Path.cwd()
     if here in above:
         return here

@@ -200,10 +200,16 @@ class _Counts(Constants):
         found = None if name is None else project.find(code, name)
         if found is not None and len(found.values) == 1 and found.values[0] is not None:
             return _counts(found.code).of(found.values[0], (), depth + 1)
+        held = _of_base(code, expr)
+        if held is not None:
+            return _counts(held[0]).of(held[1], (), depth + 1)
         option = _option(expr)
         if option:
             known = {option_default(each, option) for each in _options(code)} - {UNKNOWN}
-            return frozenset(map(ByDefault, known)) if len(known) == 1 else frozenset()
+            if not known:  # then any program of the project may set it
+                known = {option_default(each, option) for each in project.programs(code, option)}
+            is_known = len(known) == 1 and UNKNOWN not in known
+            return frozenset(map(ByDefault, known)) if is_known else frozenset()
         return frozenset()
 
     def _parameter(
@@ -230,6 +236,18 @@ class _Counts(Constants):
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         return False
+
+
+def _of_base(code: Code, expr: ast.expr) -> tuple[Code, ast.expr] | None:
+    """Returns what a base in another file gives an attribute of `self`, if that is one thing."""
+    cls = code.class_of(expr) if isinstance(expr, ast.Attribute) else None
+    if cls is None or not isinstance(expr, ast.Attribute) or code.assigned(expr):
+        return None
+    if not isinstance(expr.value, ast.Name) or expr.value.id != "self":
+        return None
+    bases = bases_of_project(code, cls) or ()
+    given = [(of, each.value) for of, base in bases for each in base.attributes.get(expr.attr, ())]
+    return given[0] if len(given) == 1 and given[0][1] is not None else None  # type: ignore
 
 
 def _option(expr: ast.expr) -> str:
