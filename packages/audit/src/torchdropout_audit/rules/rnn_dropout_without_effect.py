@@ -44,13 +44,13 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
     with a dropout above 0 and one layer, which is the default. The number is followed through
-    names, `**options` and the calls of the file. It is advice if there is surely one layer and the
-    rate is not known, or if all calls in other files of the project ask for one layer, and not all
-    for a rate of 0. It is also advice if only defaults, of parameters or of options
-    (`add_argument`, a dataclass, a class such as `Config`, in this file or in those that import it
-    or that they import), say that there is one layer and that the rate is above 0, and no other
-    dropout has that rate. If the number of layers is not known, or a test looks at it, nothing is
-    reported.
+    names, `**options`, the calls of the file and what a base in another file stores. It is advice
+    if there is surely one layer and the rate is not known, or if all calls in other files of the
+    project ask for one layer, and not all for a rate of 0. It is also advice if only defaults, of
+    parameters or of options (`add_argument`, a dataclass, a class such as `Config`, in this file,
+    in those that import it or that they import, or else in all programs of the project), say that
+    there is one layer and that the rate is above 0, and no other dropout has that rate. If the
+    number of layers is not known, or a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
