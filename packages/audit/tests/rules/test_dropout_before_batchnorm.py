@@ -171,6 +171,18 @@ def test_a_module_of_another_file(layer, is_found, tmp_path):
     assert found == [(line, "advice") for line in lines]
 
 
+def test_only_the_first_argument_is_followed_into_another_file(tmp_path):
+    net = (
+        "from torch import nn\nfrom parts import Block\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, bn):\n        super().__init__()\n"
+        "        self.drop = nn.Dropout(0.5)\n        self.block = Block(8, bn)\n\n"
+        "    def forward(self, x, mask):\n        return self.block({})\n"
+    )
+    for given, found in (("self.drop(x), mask", [(11, "advice")]), ("x, self.drop(mask)", [])):
+        files = {"net.py": net.format(given), "parts.py": PARTS}
+        assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+
 def test_modules_of_files_that_use_one_another(tmp_path):
     one = "from torch import nn\nfrom {0} import {1}\nclass {2}(nn.Sequential):\n"
     one += "    def __init__(self):\n        super().__init__(nn.Dropout(0.5), {1}(bn=1))\n"

@@ -95,7 +95,7 @@ class Flow:
         self._lambdas: list[ast.Lambda] = []
         self._steps = 0
         self._away = 0  # how many files are on the way to this one
-        self._through: dict[tuple[Call, ...], tuple[Layer | None, bool] | None] = {}
+        self._through: dict[tuple[Call, ...], tuple[Layer | None, bool]] = {}
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
@@ -492,7 +492,7 @@ class Flow:
         if isinstance(value, Layer):
             if value.node is call.func and is_batch_norm(self.code, value):
                 return _NONE  # built anew for each value, it has stored nothing
-            return self._layer(replace(value, node=call), passed)
+            return self._layer(replace(value, node=call), passed, first)
         if isinstance(value, Listed):
             return self._chain(value.parts, first) if value.is_chain else _NONE
         if isinstance(value, Made):
@@ -595,7 +595,8 @@ class Flow:
                 return self._followed(one.methods["forward"], call, state, 0, cls)
         return self._built_in(cls, Layer(call, "", known), passed)
 
-    def _layer(self, layer: Layer, passed: _Passed) -> _Passed:
+    def _layer(self, layer: Layer, passed: _Passed, first: _Passed | None = None) -> _Passed:
+        """Returns what a value has passed behind a layer; `first` is that of its first argument."""
         name = kind(layer)
         if _is_softmax(_said(layer)):
             return frozenset((_WEIGHTS,))
@@ -605,12 +606,12 @@ class Flow:
             return self._normalised(layer, passed)
         is_known = layer.name.startswith(("torch.", *_GRAPHS))
         if not is_known:
-            elsewhere = self._elsewhere(layer, passed)
-            if elsewhere is not None and elsewhere[0] is not None:
-                norm = elsewhere[0]
-                return self._normalised(replace(layer, name=norm.name, call=norm.call), passed)
-            if elsewhere is not None and elsewhere[1]:
-                return passed
+            given = passed if first is None else first
+            norm, goes_on = self._elsewhere(layer, given)
+            if norm is not None:
+                return self._normalised(replace(layer, name=norm.name, call=norm.call), given)
+            if goes_on:
+                return given
             said = words(_said(layer))
             is_plain = not ACTIVATIONS.isdisjoint(said) or (
                 not _LINEAR.isdisjoint(said) and _OPEN.isdisjoint(said)
@@ -639,15 +640,18 @@ class Flow:
         _, norm = self.found.pop(mark, (None, None))
         return norm, mark in after
 
-    def _elsewhere(self, layer: Layer, passed: _Passed) -> tuple[Layer | None, bool] | None:
-        """Returns what a Module of another file does to a value, if it decides a finding."""
+    def _elsewhere(self, layer: Layer, passed: _Passed) -> tuple[Layer | None, bool]:
+        """Returns what a Module of another file does to a value, as `through` does.
+
+        No file is asked for a value that was not dropped.
+        """
         if not passed - {_WEIGHTS} or layer.call is None or self._away >= _MOST_AWAY:
-            return None
+            return None, False
         stack = self.values.stack
         key = (layer.call, *(call for _, call in stack))
         if key not in self._through:
             found = class_of_project(self.code, layer.call)
-            self._through[key] = None  # for Modules that hold one another
+            self._through[key] = (None, False)  # for Modules that hold one another
             if found is not None:
                 call = abroad(self.code, layer.call, stack)
                 flow = _flow(found[0])
@@ -799,7 +803,7 @@ def _is_super(expr: ast.expr) -> bool:
 
 
 def is_without_training(code: Code, function: Function) -> bool:
-    """Whether a function has no gradient, or is for predictions by its name.
+    """Whether a function has no gradient, calls `self.eval()`, or predicts by its name.
 
     Args:
         code: The file.
@@ -807,10 +811,19 @@ def is_without_training(code: Code, function: Function) -> bool:
     """
     if words(function.name)[:1] in _PREDICTING:
         return True
+    if any(map(_is_eval_of_self, function.node.body)):
+        return True
     called = (
         each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
     )
     return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
+
+
+def _is_eval_of_self(statement: ast.stmt) -> bool:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    func = call.func if isinstance(call, ast.Call) else None
+    holder = func.value if isinstance(func, ast.Attribute) and func.attr == "eval" else None
+    return isinstance(holder, ast.Name) and holder.id == "self"
 
 
 def is_always_on(code: Code, layer: Layer) -> bool:

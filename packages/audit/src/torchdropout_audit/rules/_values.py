@@ -247,16 +247,9 @@ class Values:
 
     def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
-        names = (
-            [name.start]
-            if name.is_whole
-            else dict.fromkeys(
-                each
-                for one in cls.lineage()
-                for each in one.attributes
-                if name.matches(Pattern(each, True))
-            )
-        )
+        named = [each for one in cls.lineage() for each in self._named.get(one, ())]
+        alike = [each for each in named if each[0] == name]  # that is how the name is computed
+        names = [name.start] if name.is_whole else [] if alike else self._matching(cls, name)
         for each in names:
             for given in islice(cls.assigned(each), _MOST_ALIKE):
                 if given.value is None or _adds_to(given.value, f"self.{each}"):
@@ -264,11 +257,15 @@ class Values:
                 if self._runs(given.node):
                     for value in self.of(given.value, cls, depth):
                         yield self._grown_attribute(value, cls, each, depth)
-        named = [each for one in cls.lineage() for each in self._named.get(one, ())]
-        alike = [each for each in named if each[0] == name]  # that is how the name is computed
         for pattern, expr in alike or named:
             if pattern.matches(name):
                 yield from self.of(expr, cls, depth)
+
+    def _matching(self, cls: Class, name: Pattern) -> list[str]:
+        """Returns the attributes of a class that a computed name may be."""
+        attributes = (each for one in cls.lineage() for each in one.attributes)
+        found = (each for each in attributes if name.matches(Pattern(each, True)))
+        return [*dict.fromkeys(found)]
 
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""

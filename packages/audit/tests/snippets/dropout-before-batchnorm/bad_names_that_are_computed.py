@@ -25,3 +25,23 @@ class Net(nn.Module):
             if self.use_norm:
                 x = getattr(self, "deep_norm_" + str(i + 2))(x)
         return x
+
+
+class Deep(nn.Module):
+    def __init__(self, sizes, drop):
+        super().__init__()
+        self.sizes = sizes
+        self.linear_0_dropout = nn.Dropout(drop)
+        self.linear_1 = nn.Linear(8, 8)
+        self.norm_1 = nn.BatchNorm1d(8)
+        for i, size in enumerate(sizes):
+            setattr(self, "linear_" + str(i + 2), nn.Linear(size, size))
+            setattr(self, "norm_" + str(i + 2), nn.BatchNorm1d(size))
+
+    def forward(self, x):
+        x = self.linear_0_dropout(x)  #! dropout-before-batchnorm advice
+        x = self.norm_1(self.linear_1(x)).relu()
+        for i in range(len(self.sizes)):
+            x = getattr(self, "linear_" + str(i + 2))(x)
+            x = getattr(self, "norm_" + str(i + 2))(x).relu()
+        return x
