@@ -22,6 +22,7 @@ _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_PLACES = 50  # of one graph
 _MOST_AWAY = 2  # files that a value goes through one after the other
+_MOST_ASKED = 200  # Modules of other files
 _MOST_STEPS = 20_000  # statements of one file that are followed
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
@@ -634,9 +635,13 @@ class Flow:
         """
         mark = ast.expr()
         self._layers[mark] = Layer(mark)
-        before, self._away = self._away, away
+        before = self._away, self._steps, self._inside
+        # What is found does not depend on what other files have asked.
+        self._away, self._steps, self._inside = away, 0, []
+        self.values.refill()
         after = self._link(Made(cls, call), frozenset((mark,)))
-        self._away = before
+        self._away, self._steps, self._inside = before
+        del self._layers[mark]
         _, norm = self.found.pop(mark, (None, None))
         return norm, mark in after
 
@@ -646,6 +651,8 @@ class Flow:
         No file is asked for a value that was not dropped.
         """
         if not passed - {_WEIGHTS} or layer.call is None or self._away >= _MOST_AWAY:
+            return None, False
+        if len(self._through) >= _MOST_ASKED:
             return None, False
         stack = self.values.stack
         key = (layer.call, *(call for _, call in stack))

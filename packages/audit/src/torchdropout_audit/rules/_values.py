@@ -202,6 +202,10 @@ class Values:
         yield
         self._within = before
 
+    def refill(self) -> None:
+        """Allows for as many expressions again, on behalf of another file."""
+        self._left = _MOST_READ
+
     @property
     def stack(self) -> Stack:
         """The Modules that are read, innermost first."""

@@ -10,8 +10,8 @@ from ..code import Call, Class, Code, Function
 from ._abroad import abroad, class_of_project
 from ._constants import Stack, constants
 from ._excuses import exclude
-from ._paths import paths, values
-from ._rule import Hit, rule
+from ._paths import paths, reader, values
+from ._rule import Hit, kept, rule
 from ._sequences import Layer, Path, drops, has_dropout, kind, reshapes
 from ._values import Listed, Made, Maker, Value
 
@@ -123,15 +123,25 @@ def _begins(code: Code, cls: Class, call: Call) -> bool:
         cls: Its class.
         call: What builds it.
     """
+    first = _first(code, cls)
+    return first is not None and _may_drop(code, first, ((cls, call),))
+
+
+@kept
+def _first(code: Code, cls: Class) -> Layer | None:
+    """Returns the dropout that a Module applies to what it is given, before anything else."""
     forward = cls.method("forward")
     if forward is None or not has_dropout(code):
-        return False
+        return None
     mark = ast.expr()
     given = Path(Layer(mark, "torch.nn.Dropout"), None, ends=False, whole=mark)
-    for path in values(code).reader.entered(forward, given):
-        if drops(code, path.last) and next((b.node for b in _before(path)), None) is mark:
-            return _may_drop(code, path.last, ((cls, call),))
-    return False
+    applied = [*reader(code).entered(forward, given)]
+    first = (
+        path.last
+        for path in applied
+        if drops(code, path.last) and next((b.node for b in _before(path)), None) is mark
+    )
+    return next(first, None)
 
 
 def _may_drop(code: Code, layer: Layer, stack: Stack) -> bool:
