@@ -141,7 +141,7 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     Transformer layers and RNNs; and for a dropout module of a class that is called without an
     input, or with `p` or `training`. It also looks for a dropout module in place of the rate, as in
     `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`. It is advice if a
-    rate is given by position to a layer of torch_geometric in the place of another parameter, which
+    rate is given by position to a layer of torch_geometric in place of another parameter, which
     raises nothing: the fourth of `GATConv` is `concat`.
 
     Each of the others raises an error when it is called, which may be in a branch that no test
@@ -201,7 +201,7 @@ def _module_as_rate(code: Code, call: Call) -> Hit | None:
 
 
 def _misplaced(code: Code, call: Call) -> Hit | None:
-    """Finds a rate that is given by position in the place of another parameter."""
+    """Finds a rate that is given by position in place of another parameter."""
     kind = (call.name or "").rpartition(".")[2]
     for name, given in zip(_PLACES.get(kind, ()), call.node.args, strict=False):
         if isinstance(given, ast.Starred):
