@@ -151,6 +151,10 @@ class Later(nn.Module):
         outputs.append(self.fc(x))
         return self.fc(self.drop(outputs[-1]))
 
+class RowDropout(nn.Dropout):
+    def forward(self, x):
+        return F.dropout(torch.ones_like(x[:, :1]), self.p, self.training) * x
+
 class Feed(nn.Module):
     def __init__(self, size, layers, rate=0.1):
         super().__init__()
@@ -192,6 +196,23 @@ class Net(nn.Module):
 )
 def test_a_module_of_another_file(part, lines, tmp_path):
     files = {"net.py": NET.replace("{part}", part), "parts.py": PARTS}
+    assert findings_in(tmp_path, files, "net.py", NAME) == [(line, "advice") for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("drop", "lines"),
+    [
+        ("RowDropout(rate)", [13]),
+        ("RowDropout(0.0)", []),
+        ("RowDropout(p=0)", []),
+        ("Feed(8, 2)", []),
+    ],
+)
+def test_a_dropout_of_another_file(drop, lines, tmp_path):
+    text = NET.replace("{part}", "Stacked(size, 2, rate)").replace(
+        "nn.Dropout(rate)", "parts.DROP", 1
+    )
+    files = {"net.py": text.replace("DROP", drop), "parts.py": PARTS}
     assert findings_in(tmp_path, files, "net.py", NAME) == [(line, "advice") for line in lines]
 
 

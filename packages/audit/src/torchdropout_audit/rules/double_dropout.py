@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from itertools import islice
 
-from ..code import Call, Class, Code, Function
+from ..code import Call, Class, Code, Function, words
 from ._abroad import abroad, class_of_project
 from ._constants import Stack, constants
 from ._excuses import exclude
@@ -98,8 +98,10 @@ def _behind(code: Code, path: Path, seen: set[ast.AST]) -> Iterator[Hit]:
 def _at_head(code: Code, path: Path, seen: set[ast.AST]) -> Iterator[Hit]:
     """Yields a dropout right before a Module of another file that begins with one."""
     call = path.last.call
-    before = next(_before(path, is_of_elements=True), None) if call is not None else None
-    if before is None or call is None or before.node in seen or not drops(code, before):
+    if call is None or path.earlier is None:
+        return
+    before = next(_before(path, is_of_elements=True), path.earlier.last)
+    if before.node in seen or not (drops(code, before) or _is_dropout_elsewhere(code, before)):
         return
     there = class_of_project(code, call)
     if there is None or not _begins(*there, abroad(code, call)):
@@ -113,6 +115,16 @@ def _at_head(code: Code, path: Path, seen: set[ast.AST]) -> Iterator[Hit]:
         "drop more than either says",
         "keep one, with the intended rate",
     )
+
+
+def _is_dropout_elsewhere(code: Code, layer: Layer) -> bool:
+    """Whether a layer is a dropout of elements, by the name of its class in another file."""
+    if layer.call is None or words(kind(layer))[-1:] != ("dropout",):
+        return False
+    node = layer.call.node
+    given = (*node.args, *(each.value for each in node.keywords))
+    is_off = any(constants(code).is_always(each, (0,)) for each in given)
+    return not is_off and class_of_project(code, layer.call) is not None
 
 
 def _begins(code: Code, cls: Class, call: Call) -> bool:
