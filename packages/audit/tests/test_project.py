@@ -293,7 +293,7 @@ class TestCalls:
     def test_too_many_files(self, monkeypatch):
         text = "from models.encoder import Encoder\nEncoder(8)\n"
         assert calls(text) == [("main.py", 2)]
-        limits = {"_MOST_SEEN": 2, "_MOST_SEARCHED": 20, "_MOST_ASKED": 1, "_MOST_QUESTIONS": 0}
+        limits = {"_MOST_SEEN": 2, "_MOST_SEARCHED": 20, "_MOST_ASKED": 1, "_MOST_SEARCHES": 0}
         for name, value in limits.items():
             with monkeypatch.context() as patched:
                 patched.setattr(project_module, name, value)
@@ -350,8 +350,8 @@ class TestAudit:
         monkeypatch.setattr(run_module, "_audited", None)
         assert audit_paths(["net.py"]).findings == (first,)
 
-    def test_questions_are_counted_by_file(self, monkeypatch):
-        monkeypatch.setattr(project_module, "_MOST_QUESTIONS", 3)
+    def test_searches_are_counted_by_file(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_MOST_SEARCHES", 3)
         for i in range(5):
             write(Path(f"net{i}.py"), RNN)
             write(Path(f"main{i}.py"), f"from net{i} import Net\nNet(1)\n")

@@ -20,7 +20,7 @@ _MOST_BYTES = 200_000  # of a file that is read for the sake of another
 _MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
 _MOST_KEPT = 1_000_000  # characters of sources whose trees are kept for the next file
 _MOST_READ = 3_000_000  # characters of sources that are read for one file
-_MOST_QUESTIONS = 200  # of one file, each of which may search all others
+_MOST_SEARCHES = 200  # of all other files for the sake of one
 _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # that are looked up
 _DEEPEST = 20  # names that are imports of others
@@ -48,6 +48,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.questions = 0
+        self._searches = 0
         self._root = root
         # `import package.part` within a package that has no project around it; no other is read
         self._top = root.parent if (root / "__init__.py").exists() else root
@@ -61,6 +62,7 @@ class Project:
     def begin(self) -> None:
         """Counts the questions of the next file."""
         self.questions = 0
+        self._searches = 0
         if self._size > _MOST_KEPT:
             self._codes.clear()
             self._found.clear()
@@ -234,7 +236,8 @@ class Project:
 
     def _mentioning(self, name: str, pattern: bytes) -> list[Path]:
         """Returns the files that mention a name in a pattern; none if too many do."""
-        if self.questions > _MOST_QUESTIONS:
+        self._searches += 1
+        if self._searches > _MOST_SEARCHES:
             return []
         word = name.encode(errors="replace")
         said = re.compile(pattern % re.escape(word))
