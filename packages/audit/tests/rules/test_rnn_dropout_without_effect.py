@@ -252,6 +252,8 @@ class TestOfOtherFiles:
         assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == [
             (LINE, "advice")
         ]
+        apart = model + "        self.drop = nn.Dropout(args['rate'])\n"
+        assert in_project(tmp_path, {"opts.py": options, "main.py": main}, apart) == []
         options = OPTIONS + OPTION.format("layers", 2) + OPTION.format("rate", 0.1)
         assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == []
 

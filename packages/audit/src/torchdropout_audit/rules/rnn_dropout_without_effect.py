@@ -339,21 +339,21 @@ def _plain(value: object) -> object:
 
 def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:
     """Whether a rate that is a name, or an option, is that of another dropout, too."""
-    if isinstance(rate, ast.Attribute):
-        return (None, rate.attr) in _other_rates(code)
-    name = rate.id if isinstance(rate, ast.Name) else ""
-    return (call.function, name) in _other_rates(code)
+    return _named(call, rate) in _other_rates(code)
+
+
+def _named(call: Call, rate: ast.expr) -> tuple[Function | None, str]:
+    """Returns a name with its function, or an attribute or an option alone."""
+    if isinstance(rate, ast.Name):
+        return call.function, rate.id
+    return None, rate.attr if isinstance(rate, ast.Attribute) else _option(rate)
 
 
 @kept
 def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
     """Returns the rates of dropouts other than those of RNNs: names by function, and options."""
-    others = [(call, given) for call, _, given in rates(code) if call.name not in RNNS]
-    return frozenset(
-        (call.function, given.id) if isinstance(given, ast.Name) else (None, given.attr)
-        for call, given in others
-        if isinstance(given, (ast.Name, ast.Attribute))
-    )
+    named = (_named(call, given) for call, _, given in rates(code) if call.name not in RNNS)
+    return frozenset(each for each in named if each[1])
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:
